@@ -1,0 +1,115 @@
+"""The errors a person can meet, raised once, at the door.
+
+    DownslopeError
+    ├── FormulaError      text that cannot be read as a formula; shows a caret under the place
+    ├── UnitError         units that are unknown or do not fit together
+    ├── DataError         a table that cannot be used; names the row and column
+    ├── PointError        a point whose names or shapes do not match the objective's
+    ├── ObjectiveError    something that is not a differentiable scalar of a point
+    ├── SettingError      a method, rate, schedule or budget that makes no sense
+    ├── TraceError        a saved trace that is missing, torn beyond repair or of another version
+    └── MissingExtraError an optional part that is not installed; names the extra
+
+Each message says what came, what was needed, the usual cause and what to type instead. A descent that goes wrong is no
+error: it is an `Outcome`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DownslopeError(Exception):
+    """Bad input, told in a sentence, with what to type instead.
+
+    Args:
+        message: what came and what was needed.
+        hint: what to type instead, or the usual cause; shown on a line of its own.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n{self.hint}"
+
+
+class FormulaError(DownslopeError):
+    """Text that cannot be read as a formula.
+
+    Args:
+        message: what was found and what was expected.
+        text: the formula as it was typed.
+        position: index of the offending character in `text`, from 0; None if the whole text is meant.
+        width: number of characters to underline.
+        hint: what to type instead.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        text: str | None = None,
+        position: int | None = None,
+        width: int = 1,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.position = position
+        self.width = width
+
+    def __str__(self) -> str:
+        lines = [self.message]
+        if self.text is not None and self.position is not None:
+            lines += _excerpt(self.text, self.position, self.width)
+        if self.hint is not None:
+            lines.append(self.hint)
+        return "\n".join(lines)
+
+
+class UnitError(DownslopeError):
+    """Units that are unknown or do not fit together."""
+
+
+class DataError(DownslopeError):
+    """A table that cannot be used."""
+
+
+class PointError(DownslopeError):
+    """A point whose names or shapes do not match those of the objective."""
+
+
+class ObjectiveError(DownslopeError):
+    """Something that is not a differentiable scalar of a point."""
+
+
+class SettingError(DownslopeError):
+    """A method, rate, schedule or budget that makes no sense."""
+
+
+class TraceError(DownslopeError):
+    """A saved trace that is missing, torn beyond repair or of another version."""
+
+
+class MissingExtraError(DownslopeError):
+    """An optional part that is not installed."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None if none is close."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def _excerpt(text: str, position: int, width: int, reach: int = 60) -> list[str]:
+    """Return the line around `position` and a line with carets under it, cut to a terminal's width."""
+    left = max(0, position - reach)
+    right = min(len(text), position + width + reach)
+    head = "…" if left > 0 else ""
+    tail = "…" if right < len(text) else ""
+    shown = head + text[left:right].replace("\n", " ").replace("\t", " ") + tail
+    return ["    " + shown, "    " + " " * (len(head) + position - left) + "^" * max(1, width)]
