@@ -1,0 +1,58 @@
+"""Points as trees of named parts, and as one flat row of named coordinates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope._types import Point
+
+
+def part_names(point: Point) -> tuple[str, ...]:
+    """Return the name of every leaf, in the order in which JAX flattens them.
+
+    >>> part_names({"y": 3.0, "x": 4.0})
+    ('x', 'y')
+    >>> part_names({"layers": [{"weight": 1.0}]})
+    ('layers/0/weight',)
+    """
+    if _is_flat(point):
+        return tuple(sorted(point))
+    tree_util = jax().tree_util
+    leaves, _ = tree_util.tree_flatten_with_path(point)
+    return tuple(tree_util.keystr(path, simple=True, separator="/") or "value" for path, _ in leaves)
+
+
+def coordinate_names(point: Point) -> tuple[str, ...]:
+    """Return a name for every number in the point: the part's name, with its index where the part is an array.
+
+    >>> coordinate_names({"w": np.zeros(2), "b": 0.0})
+    ('b', 'w[0]', 'w[1]')
+    """
+    names = []
+    for name, leaf in zip(part_names(point), leaves(point), strict=True):
+        shape = np.shape(leaf)
+        if shape == ():
+            names.append(name)
+        else:
+            names += [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
+    return tuple(names)
+
+
+def leaves(point: Point) -> list[Any]:
+    """Return the leaves in the order of `part_names`."""
+    if _is_flat(point):
+        return [point[name] for name in sorted(point)]
+    return jax().tree_util.tree_leaves(point)
+
+
+def size(point: Point) -> int:
+    """Return how many numbers the point holds."""
+    return sum(int(np.size(leaf)) for leaf in leaves(point))
+
+
+def _is_flat(point: Point) -> bool:
+    """Tell whether the point is a dict of plain numbers, which needs no tree library to walk."""
+    return isinstance(point, dict) and all(isinstance(leaf, int | float | np.number) for leaf in point.values())

@@ -1,0 +1,96 @@
+"""The columns of a trace that follow from others: norms, decreases and angles, by plain NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from downslope._types import Columns
+
+if TYPE_CHECKING:
+    from downslope.trace._trace import Trace
+
+
+def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradients: np.ndarray | None) -> Columns:
+    """Return every column of a trace: those that were recorded, and those that follow from the coordinates.
+
+    Args:
+        recorded: arrays of one entry a row, or a single number where it never changes.
+        coordinates: shape (rows, size), or None.
+        gradients: shape (rows, size), or None.
+    """
+    step = np.asarray(recorded["step"])
+    value = np.asarray(recorded["value"], dtype=float)
+    columns = {"step": step, "value": value}
+    every_step = len(step) < 2 or bool(np.all(np.diff(step) == 1))
+    with np.errstate(all="ignore"):
+        if gradients is not None:
+            columns["gradient_norm"] = np.sqrt(np.sum(gradients * gradients, axis=1))
+        if coordinates is not None and every_step:
+            updates = np.diff(coordinates, axis=0)
+            columns["update_norm"] = _leaving(np.sqrt(np.sum(updates * updates, axis=1)))
+            columns["cosine"] = _leaving(_cosines(updates))
+        if every_step:
+            columns["actual_decrease"] = _leaving(value[:-1] - value[1:])
+        for name, column in recorded.items():
+            columns.setdefault(name, np.broadcast_to(np.asarray(column, dtype=float), step.shape))
+        if gradients is not None and coordinates is not None and every_step:
+            columns["predicted_decrease"] = _leaving(_predicted(columns, gradients, np.diff(coordinates, axis=0)))
+    return {name: columns.get(name, np.full(step.shape, np.nan)) for name in _ORDER}
+
+
+def part_norms(trace: Trace) -> Columns:
+    """Return the norms by part for a point of plain numbers, whose parts are its coordinates."""
+    if trace.coordinates is None or trace.gradients is None:
+        return {}
+    owner = [trace.part_names.index(name.split("[")[0]) for name in trace.coordinate_names]
+    updates = np.vstack([np.diff(trace.coordinates, axis=0), np.full((1, len(owner)), np.nan)])
+
+    def by_part(rows: np.ndarray) -> np.ndarray:
+        squares = np.zeros((len(rows), len(trace.part_names)))
+        np.add.at(squares, (slice(None), owner), rows * rows)
+        return np.sqrt(squares)
+
+    return {
+        "parameter_norm": by_part(trace.coordinates),
+        "gradient_norm": by_part(trace.gradients),
+        "update_norm": by_part(updates),
+    }
+
+
+_ORDER = (
+    "step",
+    "value",
+    "gradient_norm",
+    "update_norm",
+    "learning_rate",
+    "cosine",
+    "curvature",
+    "predicted_decrease",
+    "actual_decrease",
+)
+
+
+def _leaving(column: np.ndarray) -> np.ndarray:
+    """Return the column with NaN for the last row, which no step leaves."""
+    return np.append(column, np.nan)
+
+
+def _cosines(updates: np.ndarray) -> np.ndarray:
+    """Return the cosine between each update and the one before it; NaN for the first and for updates of zero length."""
+    norms = np.sqrt(np.sum(updates * updates, axis=1))
+    products = np.sum(updates[1:] * updates[:-1], axis=1)
+    return np.concatenate([np.full(min(1, len(updates)), np.nan), products / (norms[1:] * norms[:-1])])
+
+
+def _predicted(columns: Columns, gradients: np.ndarray, updates: np.ndarray) -> np.ndarray:
+    """Return −gᵀu − uᵀHu/2 for each update u; for u = −αg that is α‖g‖² − α²gᵀHg/2.
+
+    The curvature along u is the one along g where the two are parallel, else the recorded `update_curvature` (uᵀHu).
+    """
+    first_order = -np.sum(gradients[:-1] * updates, axis=1)
+    if "update_curvature" in columns:
+        return first_order - columns["update_curvature"][:-1] / 2
+    curvature = columns.get("curvature", np.full(len(gradients), np.nan))[:-1]
+    return first_order - curvature * np.sum(updates * updates, axis=1) / 2

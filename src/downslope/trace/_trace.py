@@ -1,0 +1,174 @@
+"""The trace: what every step of a descent left behind. The waist of the library.
+
+Everything that descends makes one, and everything that judges or draws reads only this. A trace of a formula and a trace of
+a network differ in nothing but their parts. It is plain data: NumPy arrays, names, and a description of the plan.
+
+A row is a moment: row k holds the state *at* its step (value, gradient) and the step that *leaves* it (update,
+learning rate, decrease). The last row has no step leaving it, so those entries are NaN there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._types import Columns, Plain
+from downslope.trace._columns import complete_columns, part_norms
+from downslope.trace._outcome import Outcome
+
+if TYPE_CHECKING:
+    import polars
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The curvature at one recorded step: eigenvalues of the Hessian, and the directions of its two ends.
+
+    Args:
+        step: the step at which it was measured.
+        eigenvalues: ascending; all of them if `complete`, else the lowest and the highest.
+        complete: whether `eigenvalues` holds every one.
+        lowest_direction: unit eigenvector of the lowest eigenvalue, an array by part.
+        highest_direction: unit eigenvector of the highest eigenvalue, an array by part.
+        preconditioned_highest: highest eigenvalue of P⁻¹H for a method that scales each coordinate by P (Adam,
+            RMSprop, Adagrad); None for the others.
+    """
+
+    step: int
+    eigenvalues: np.ndarray
+    complete: bool
+    lowest_direction: Columns
+    highest_direction: Columns
+    preconditioned_highest: float | None = None
+
+    @property
+    def lowest(self) -> float:
+        """The lowest eigenvalue λ_min."""
+        return float(self.eigenvalues[0])
+
+    @property
+    def highest(self) -> float:
+        """The highest eigenvalue λ_max."""
+        return float(self.eigenvalues[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """What a descent left behind.
+
+    Args:
+        outcome: how it ended.
+        recorded: what the loop wrote, an array a name, one entry a recorded row: always `step`, `value` and
+            `gradient_norm` or the gradients below; `columns` completes it.
+        coordinate_names: a name for each number of the point, in the order of the columns of `coordinates`.
+        coordinates: shape (rows, size), the point at each row; None for points too large to keep.
+        gradients: shape (rows, size), the gradient at each row; None for points too large to keep.
+        part_names: the names of the parts of the point.
+        part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they are to
+            be derived from the coordinates.
+        start: the point at step 0, an array by part.
+        end: the last finite point, an array by part.
+        spectra: curvature where it was measured, by ascending step: normally the start and the end.
+        plan: the description of the plan, plain data: `objective`, `read_as`, `method`, `learning_rate`, `steps`, …
+        versions: versions of the libraries that made it.
+        not_finite_part: if the outcome is NOT_FINITE, the first part whose value was not finite ("value" for the
+            objective's own value); else None.
+        not_finite_step: the step that would have been reached by it; else None.
+    """
+
+    outcome: Outcome
+    recorded: Columns
+    coordinate_names: tuple[str, ...]
+    coordinates: np.ndarray | None
+    gradients: np.ndarray | None
+    part_names: tuple[str, ...]
+    part_columns: Columns
+    start: Columns
+    end: Columns
+    spectra: tuple[Spectrum, ...]
+    plan: Plain
+    versions: Mapping[str, str] = field(default_factory=dict)
+    not_finite_part: str | None = None
+    not_finite_step: int | None = None
+
+    @functools.cached_property
+    def columns(self) -> Columns:
+        """Every column by name, as arrays of one entry a row; NaN where a row has no such number.
+
+        `step`, `value`, `gradient_norm`, `update_norm`, `learning_rate`, `cosine` (of this update and the one before),
+        `curvature` (gᵀHg / gᵀg), `predicted_decrease`, `actual_decrease`.
+        """
+        return complete_columns(self.recorded, self.coordinates, self.gradients)
+
+    @functools.cached_property
+    def steps(self) -> polars.DataFrame:
+        """The columns as a Polars frame, with the coordinates by name and their gradients as `gradient(x)`."""
+        import polars
+
+        table: dict[str, np.ndarray] = dict(self.columns)
+        if self.coordinates is not None:
+            table |= {name: self.coordinates[:, i] for i, name in enumerate(self.coordinate_names)}
+        if self.gradients is not None:
+            table |= {f"gradient({name})": self.gradients[:, i] for i, name in enumerate(self.coordinate_names)}
+        return polars.DataFrame(table).with_columns(polars.selectors.float().fill_nan(None))
+
+    @functools.cached_property
+    def parts(self) -> polars.DataFrame:
+        """A long Polars frame: `step`, `part`, `parameter_norm`, `gradient_norm`, `update_norm`."""
+        import polars
+
+        norms = self.part_columns or part_norms(self)
+        rows, parts = len(self), len(self.part_names)
+        table: dict[str, Any] = {
+            "step": np.repeat(self.columns["step"], parts),
+            "part": list(self.part_names) * rows,
+        }
+        table |= {name: np.asarray(norm).reshape(-1) for name, norm in norms.items()}
+        return polars.DataFrame(table).with_columns(polars.selectors.float().fill_nan(None))
+
+    @property
+    def value(self) -> float:
+        """The objective's value at the end point."""
+        return float(self.recorded["value"][-1])
+
+    @property
+    def last_step(self) -> int:
+        """The number of steps that were taken and ended at a finite point."""
+        return int(self.recorded["step"][-1])
+
+    @property
+    def end_spectrum(self) -> Spectrum | None:
+        """The curvature at the end point, if it was measured."""
+        if self.spectra and self.spectra[-1].step == self.last_step:
+            return self.spectra[-1]
+        return None
+
+    def __len__(self) -> int:
+        return len(self.recorded["step"])
+
+    def __str__(self) -> str:
+        end = ", ".join(f"{name} = {_short(leaf)}" for name, leaf in list(self.end.items())[:6])
+        more = ", …" if len(self.end) > 6 else ""
+        return (
+            f"{self.plan.get('read_as', 'descent')}\n"
+            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {end}{more}\n"
+            f"{self.outcome.value}"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {self.value:.6g}>"
+
+    def replace(self, **changes: Any) -> Trace:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def _short(leaf: np.ndarray) -> str:
+    """Return a number, or the shape of an array."""
+    array = np.asarray(leaf)
+    return f"{float(array):.6g}" if array.size == 1 else f"array{array.shape}"
