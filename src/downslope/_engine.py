@@ -30,3 +30,8 @@ def jax() -> ModuleType:
 def double_precision() -> AbstractContextManager[None]:
     """Return a context in which JAX computes in float64, leaving the caller's own setting as it was."""
     return jax().enable_x64(True)
+
+
+def precision(name: str) -> AbstractContextManager[None]:
+    """Return a context in which JAX computes in "float64" or "float32"."""
+    return jax().enable_x64(name == "float64")

@@ -18,7 +18,7 @@ def part_names(point: Point) -> tuple[str, ...]:
     >>> part_names({"layers": [{"weight": 1.0}]})
     ('layers/0/weight',)
     """
-    if _is_flat(point):
+    if is_flat(point):
         return tuple(sorted(point))
     tree_util = jax().tree_util
     leaves, _ = tree_util.tree_flatten_with_path(point)
@@ -43,7 +43,7 @@ def coordinate_names(point: Point) -> tuple[str, ...]:
 
 def leaves(point: Point) -> list[Any]:
     """Return the leaves in the order of `part_names`."""
-    if _is_flat(point):
+    if is_flat(point):
         return [point[name] for name in sorted(point)]
     return jax().tree_util.tree_leaves(point)
 
@@ -53,6 +53,8 @@ def size(point: Point) -> int:
     return sum(int(np.size(leaf)) for leaf in leaves(point))
 
 
-def _is_flat(point: Point) -> bool:
-    """Tell whether the point is a dict of plain numbers, which needs no tree library to walk."""
-    return isinstance(point, dict) and all(isinstance(leaf, int | float | np.number) for leaf in point.values())
+def is_flat(point: Point) -> bool:
+    """Tell whether the point is a dict of numbers and arrays, which needs no tree library to walk."""
+    return isinstance(point, dict) and all(
+        isinstance(name, str) and (isinstance(leaf, int | float) or hasattr(leaf, "dtype")) for name, leaf in point.items()
+    )
