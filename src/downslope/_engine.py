@@ -23,6 +23,7 @@ def jax() -> ModuleType:
     if wanted and "xla_backend_extra_options" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_OPTION}=1048576".strip()
     import jax as module
+    import jax.flatten_util
 
     return module
 

@@ -11,6 +11,7 @@ import importlib.metadata
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
-from downslope.descent._loop import Chunk, Given, Recipe, program
+from downslope.descent._loop import UNROLLED, Given, Program, Recipe, program
+from downslope.descent._piece import Piece, joined, piece_of
 from downslope.descent._plan import Plan, plan
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.descent._spectrum import ends_of_large, spectrum_of_hessian
@@ -63,7 +65,11 @@ def descend(
     1.976942
     """
     made = _plan(thing, start, choices)
-    with precision(made.objective.precision), Interruption() as interruption, progress_bar(progress, made.steps) as show:
+    with (
+        precision(made.objective.precision),
+        Interruption() as interruption,
+        progress_bar(progress, made.steps) as show,
+    ):
         return _run(made, interruption, show)
 
 
@@ -80,32 +86,46 @@ def _plan(thing: Any, start: Point | None, choices: Mapping[str, Any]) -> Plan:
 
 
 def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
-    """Run the chunks one after another and gather their rows."""
-    recipe = _recipe(made)
-    begin, go_on = program(recipe)
-    given = _given(made)
-    most = recipe.capacity * recipe.every
-    if made.objective.formula is None or made.objective.data:
-        most = min(most, -(-_FIRST_LOOK // recipe.every) * recipe.every)
-    chunk = begin(_as_arrays(made), np.int64(min(most, made.steps)), given)
-    pieces, hessians = [_rows(chunk)], chunk.hessians
-    interrupted = False
-    while _unfinished(chunk, made.steps):
-        done = int(chunk.state.step)
-        show(done, made.steps, float(chunk.state.value))
+    """Run the chunks one after another and gather their pieces."""
+    ready = _prepared(made)
+    most = ready.first_size
+    steps = min(most, made.steps)
+    piece = piece_of(ready.program, ready.program.begin(ready.start, np.int64(steps), ready.given), steps, ready.given)
+    pieces = [piece]
+    while piece.unfinished and piece.step < made.steps:
+        show(piece.step, made.steps, piece.value)
         if interruption.asked:
-            interrupted = True
-            break
+            return _trace(made, pieces, Outcome.INTERRUPTED)
         began = time.perf_counter()
-        asked = min(most, made.steps - done)
-        chunk = go_on(chunk.state, np.int64(asked), given)
-        pieces.append(_rows(chunk))
-        most = _next_size(recipe, asked, time.perf_counter() - began)
-    show(int(chunk.state.step), made.steps, float(chunk.state.value))
-    recorded = _joined(pieces, recipe.every)
-    outcome = Outcome.INTERRUPTED if interrupted else _outcome(chunk)
-    ends = None if hessians is None else (np.asarray(hessians)[0], np.asarray(chunk.hessians)[1])
-    return _trace(made, chunk, recorded, outcome, ends)
+        steps = min(most, made.steps - piece.step)
+        chunk = ready.program.go_on(piece.state, np.int64(steps), ready.given)
+        piece = piece_of(ready.program, chunk, piece.step + steps, ready.given)
+        pieces.append(piece)
+        most = _next_size(ready.recipe, steps, time.perf_counter() - began)
+    show(piece.step, made.steps, piece.value)
+    return _trace(made, pieces, piece.outcome)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A plan as the compiled programs take it, its arrays on the device."""
+
+    recipe: Recipe
+    program: Program
+    start: Point
+    given: Given
+    first_size: int
+
+
+@functools.lru_cache(maxsize=32)
+def _prepared(made: Plan) -> _Prepared:
+    """Return what a plan needs to run, made once for each plan."""
+    recipe = _recipe(made)
+    first_size = recipe.capacity * recipe.every
+    if made.objective.formula is None or made.objective.data:
+        first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
+    start, given = jax().device_put((_as_arrays(made), _given(made)))
+    return _Prepared(recipe, program(recipe), start, given, first_size)
 
 
 def _recipe(made: Plan) -> Recipe:
@@ -117,19 +137,26 @@ def _recipe(made: Plan) -> Recipe:
             f"{made.steps} steps recorded every {every} would keep {rows} rows, more than {_MOST_ROWS}",
             hint=f"record every {-(-made.steps // 1_000_000)} steps: record={-(-made.steps // 1_000_000)}",
         )
-    wanted = 1 << max(rows - 1, 1).bit_length()
     curvature = made.record.curvature
     return Recipe(
         objective=made.objective,
         method=made.method,
         schedule=made.schedule,
         clips=(made.clip_norm is not None, made.clip_value is not None),
-        capacity=min(max(wanted, _SMALLEST_RECORD), _LARGEST_RECORD),
+        capacity=_capacity(rows),
         every=every,
         whole=made.is_small,
         curvature=made.is_small if curvature is None else curvature,
         hessian=made.is_small and made.record.spectrum,
+        size=_tree.size(made.start),
+        parts=len(_tree.part_names(made.start)),
     )
+
+
+def _capacity(rows: int) -> int:
+    """Return the room to make for so many rows: the next of 4, 5, 6 or 7 times a power of two, to share programs."""
+    quarter = 1 << max(rows.bit_length() - 3, 0)
+    return min(max(-(-rows // quarter) * quarter, _SMALLEST_RECORD), _LARGEST_RECORD)
 
 
 def _given(made: Plan) -> Given:
@@ -150,69 +177,29 @@ def _given(made: Plan) -> Given:
 def _as_arrays(made: Plan) -> Point:
     """Return the start as arrays of the objective's precision."""
     dtype = np.dtype(made.objective.precision)
-    if isinstance(made.start, dict) and made.objective.names is not None:
-        return {name: np.asarray(leaf, dtype) for name, leaf in made.start.items()}
     return jax().tree.map(lambda leaf: np.asarray(leaf, dtype), made.start)
 
 
-def _unfinished(chunk: Chunk, steps: int) -> bool:
-    """Tell whether the chunk ended only because it was full."""
-    return int(chunk.state.step) < steps and all(bool(flag) for flag in chunk.flags)
-
-
 def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
-    """Return how many steps the next chunk should take to last long enough to cost nothing, and short enough to be told of."""
-    wanted = int(steps * _CHUNK_SECONDS / max(seconds, 1e-6))
-    rows = min(max(wanted // recipe.every, 1), recipe.capacity)
-    return rows * recipe.every
+    """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
+    wanted = int(steps * _CHUNK_SECONDS / max(seconds, 1e-6)) // recipe.every
+    rows = min(wanted // UNROLLED * UNROLLED, recipe.capacity // UNROLLED * UNROLLED)
+    return max(rows, UNROLLED) * recipe.every
 
 
-def _rows(chunk: Chunk) -> Columns:
-    """Return the rows of a chunk that hold something, as NumPy arrays."""
-    rows = int(chunk.rows)
-    return {name: np.asarray(column)[:rows] for name, column in chunk.columns.items()}
-
-
-def _joined(pieces: list[Columns], every: int) -> dict[str, np.ndarray]:
-    """Return the pieces as one record; a piece's last row is the next one's first, which knows the step that leaves it."""
-    if len(pieces) == 1:
-        recorded = dict(pieces[0])
-    else:
-        last = len(pieces) - 1
-        recorded = {
-            name: np.concatenate([piece[name][: None if i == last else -1] for i, piece in enumerate(pieces)])
-            for name in pieces[0]
-        }
-    if "step" not in recorded:
-        recorded["step"] = np.arange(len(recorded["value"]))
-    return recorded
-
-
-def _outcome(chunk: Chunk) -> Outcome:
-    """Return how the last chunk ended."""
-    if not bool(chunk.flags.finite):
-        return Outcome.NOT_FINITE
-    if not bool(chunk.flags.steep):
-        return Outcome.CONVERGED
-    return Outcome.STEPS_USED if bool(chunk.flags.moving) else Outcome.STALLED
-
-
-def _trace(
-    made: Plan,
-    chunk: Chunk,
-    recorded: dict[str, np.ndarray],
-    outcome: Outcome,
-    ends: tuple[np.ndarray, np.ndarray] | None,
-) -> Trace:
-    """Return the trace of the rows that were gathered."""
-    step = recorded["step"]
+def _trace(made: Plan, pieces: list[Piece], outcome: Outcome) -> Trace:
+    """Return the trace of the pieces that were gathered."""
+    recorded = joined(pieces, made.record.every)
+    end = pieces[-1]
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)
-    recorded["learning_rate"] = _rates(made, step)
+    recorded["learning_rate"] = _rates(made, recorded["step"])
     if "first_order_decrease" in recorded:
         recorded["predicted_decrease"] = _predicted(recorded)
-    part_columns = {name.removeprefix("parts/"): recorded.pop(name) for name in list(recorded) if name.startswith("parts/")}
+    part_columns = {
+        name.removeprefix("parts/"): recorded.pop(name) for name in list(recorded) if name.startswith("parts/")
+    }
     names = _tree.part_names(made.start)
-    not_finite = outcome is Outcome.NOT_FINITE
+    bad = end.bad_part if outcome is Outcome.NOT_FINITE else None
     return Trace(
         outcome=outcome,
         recorded=recorded,
@@ -222,25 +209,29 @@ def _trace(
         part_names=names,
         part_columns=part_columns,
         start=_by_part(names, made.start),
-        end=_by_part(names, chunk.state.point),
-        spectra=_spectra(made, chunk, int(step[-1]), ends),
+        end=_by_part(names, end.state.point),
+        spectra=_spectra(made, pieces[0], end),
         plan=made.description,
         versions=_versions(),
-        not_finite_part=("value", *names)[int(chunk.bad_part)] if not_finite else None,
-        not_finite_step=_failed_step(recorded) if not_finite else None,
+        not_finite_part=None if bad is None else ("value", *_numbered(made, names))[bad],
+        not_finite_step=None if bad is None else _failed_step(recorded),
     )
+
+
+def _numbered(made: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names that `bad_part` counts: the coordinates where each is recorded at every step, else the parts."""
+    return _tree.coordinate_names(made.start) if made.is_small and made.record.every == 1 else names
 
 
 def _rates(made: Plan, step: np.ndarray) -> np.ndarray:
     """Return the learning rate of the step that leaves each row; a single number where it never changes."""
     if made.schedule.name == "constant":
         return np.asarray(made.learning_rate)
-    settings = dict(made.schedule.settings)
     if made.schedule.function is not None:
-        rates = np.asarray(jax().vmap(made.schedule.function)(step), dtype=float)
+        rates = jax().vmap(made.schedule.function)(step)
     else:
-        rates = np.asarray(made.schedule.rate(step, made.learning_rate, max(made.steps, 1), settings, np), dtype=float)
-    return np.append(rates[:-1], np.nan)
+        rates = made.schedule.rate(step, made.learning_rate, max(made.steps, 1), made.schedule.settings, np)
+    return np.append(np.asarray(rates, dtype=float)[:-1], np.nan)
 
 
 def _predicted(recorded: dict[str, np.ndarray]) -> np.ndarray:
@@ -263,20 +254,17 @@ def _by_part(names: tuple[str, ...], point: Point) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}
 
 
-def _spectra(
-    made: Plan, chunk: Chunk, last_step: int, ends: tuple[np.ndarray, np.ndarray] | None
-) -> tuple[Spectrum, ...]:
+def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
     """Return the curvature at the start and at the end, one entry if they are the same point."""
     if not made.record.spectrum:
         return ()
-    if ends is None:
-        return ends_of_large(made.objective, made.start, chunk.state.point, last_step)
+    if first.hessians is None or last.hessians is None:
+        return ends_of_large(made.objective, made.start, last.state.point, last.step)
     scale = None
-    if chunk.preconditioner is not None:
-        scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(chunk.preconditioner)])
-    first, last = ends
-    end = spectrum_of_hessian(last, last_step, made.start, scale)
-    return (end,) if last_step == 0 else (spectrum_of_hessian(first, 0, made.start), end)
+    if last.preconditioner is not None:
+        scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(last.preconditioner)])
+    end = spectrum_of_hessian(last.hessians[1], last.step, made.start, scale)
+    return (end,) if last.step == 0 else (spectrum_of_hessian(first.hessians[0], 0, made.start), end)
 
 
 @functools.cache

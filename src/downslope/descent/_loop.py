@@ -8,7 +8,7 @@ Two kinds of record:
 
   - *whole* (points of up to 16 numbers, every step): value, coordinates and gradient of each row. Norms, angles and decreases
     follow from them later, off the hot path. Gradient descent runs four steps between two looks at whether to stop;
-    rows past the stop are cut off afterwards, which costs 9 ns a step where a look at each costs 19.
+    rows past the stop are cut off afterwards by the host: 10 ns a step, where a look at each step costs 19.
   - *summary* (larger points, or every k-th step): the numbers themselves, with the norms by part.
 
 The carry holds numbers one by one where the point does, which XLA keeps in registers.
@@ -17,7 +17,8 @@ The carry holds numbers one by one where the point does, which XLA keeps in regi
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ from downslope.descent._rules import Rule, Step, rule_of
 from downslope.descent._schedule import Schedule
 
 UNROLLED = 4  # more than 8 makes compilation take seconds and the loop slower
+_LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,8 @@ class Recipe:
         whole: whether coordinates and gradients are recorded.
         curvature: whether gᵀHg / gᵀg is recorded.
         hessian: whether the Hessian at both ends is returned.
+        size: how many numbers a point has.
+        parts: how many leaves a point has.
     """
 
     objective: Objective
@@ -56,6 +60,8 @@ class Recipe:
     whole: bool
     curvature: bool
     hessian: bool
+    size: int
+    parts: int
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -73,6 +79,8 @@ class Recipe:
             self.whole,
             self.curvature,
             self.hessian,
+            self.size,
+            self.parts,
         )
 
     def __hash__(self) -> int:
@@ -118,22 +126,36 @@ class Chunk(NamedTuple):
     """What a compiled call returns.
 
     Args:
-        state: the state at the end, the last finite one.
-        rows: how many rows hold something, the end's included.
-        flags: which of the reasons to go on held at the end.
-        bad_part: index of the part that was not finite, 0 for the value itself; only if `flags.finite` is false.
-        columns: the record, an array a name.
-        hessians: Hessian at the start and at the end, or None.
+        status: whole numbers in one array, as `Status` names them.
+        state: the state at the end.
+        record: shape (entries, capacity), a column of it a row of the record; only the first `rows` hold something.
+        hessians: Hessian at the start and at the end, shape (2, size, size), or None.
         preconditioner: the rule's scale at the end, or None.
     """
 
+    status: Any
     state: State
-    rows: Any
-    flags: Flags
-    bad_part: Any
-    columns: dict[str, Any]
+    record: Any
     hessians: Any
     preconditioner: Any
+
+
+class Status(NamedTuple):
+    """Where a chunk ended.
+
+    Args:
+        rows: how many rows hold something, the end's included.
+        step: the step of the last row.
+        finite, steep, moving: the flags.
+        bad_part: index of the part that was not finite, 0 for the value itself; only if `finite` is 0.
+    """
+
+    rows: int
+    step: int
+    finite: int
+    steep: int
+    moving: int
+    bad_part: int
 
 
 class _Carry(NamedTuple):
@@ -141,17 +163,30 @@ class _Carry(NamedTuple):
     row: Any
     flags: Flags
     bad_part: Any
-    columns: dict[str, Any]
+    record: Any
+
+
+class Program(NamedTuple):
+    """The compiled programs of a recipe.
+
+    Args:
+        begin: `begin(point, steps, given)` starts at a point.
+        go_on: `go_on(state, steps, given)` goes on from a state.
+        layout: where each quantity stands in the record, by name: its first entry and how many it has.
+        ahead: whether it may run a few steps past the stop.
+    """
+
+    begin: Callable[..., Chunk]
+    go_on: Callable[..., Chunk]
+    layout: Mapping[str, tuple[int, int]]
+    ahead: bool
 
 
 @functools.lru_cache(maxsize=64)
-def program(recipe: Recipe) -> tuple[Callable[..., Chunk], Callable[..., Chunk]]:
-    """Return the compiled programs of a recipe: `begin(point, steps, given)` and `go_on(state, steps, given)`.
-
-    `steps` is how many to take at most, no more than the capacity holds.
-    """
+def program(recipe: Recipe) -> Program:
+    """Return the programs of a recipe; the steps to take must be no more than the capacity holds."""
     loop = _Loop(recipe, rule_of(recipe.method))
-    return jax().jit(loop.begin), jax().jit(loop.go_on)
+    return Program(jax().jit(loop.begin), jax().jit(loop.go_on), loop.layout, not loop.exact)
 
 
 class _Loop:
@@ -160,9 +195,10 @@ class _Loop:
     def __init__(self, recipe: Recipe, rule: Rule) -> None:
         self.recipe = recipe
         self.rule = rule
-        ahead = recipe.whole and recipe.every == 1 and rule.stateless and recipe.capacity >= 4096
-        self.unroll = UNROLLED if ahead else 1
         self.exact = recipe.every > 1 or not recipe.whole
+        ahead = not self.exact and rule.stateless and recipe.capacity >= _LONG
+        self.unroll = UNROLLED if ahead else 1
+        self.layout = self._layout()
 
     def begin(self, point: Point, steps: Any, given: Given) -> Chunk:
         """Start at a point and take up to `steps` steps."""
@@ -183,14 +219,13 @@ class _Loop:
         numpy = jax().numpy
         last = state.step + steps
         first = state.point
-        squared = _sum_of_squares(state.gradient)
-        finite = numpy.isfinite(state.value) & numpy.isfinite(squared)
+        steep = _sum_of_squares(state.gradient) > given.tolerance**2
         carry = _Carry(
             state=state,
             row=numpy.zeros((), int),
-            flags=Flags(finite, squared > given.tolerance**2, numpy.array(True)),
+            flags=Flags(_finite(state.value, state.gradient), steep, numpy.array(True)),
             bad_part=self._bad_part(state.value, state.gradient),
-            columns=self._empty_columns(state),
+            record=self._empty_record(state),
         )
         carry = jax().lax.while_loop(
             lambda carry: _all(carry.flags) & (carry.state.step < last),
@@ -198,14 +233,11 @@ class _Loop:
             carry,
         )
         carry = self._write(carry, given, None)
-        if not self.exact:
-            carry = self._cut(carry, last, given)
+        status = (carry.row + 1, carry.state.step, *carry.flags, carry.bad_part)
         return Chunk(
+            jax().numpy.stack([numpy.asarray(number, int) for number in status]),
             carry.state,
-            carry.row + 1,
-            carry.flags,
-            carry.bad_part,
-            carry.columns,
+            carry.record,
             self._hessians(first, carry.state.point, given) if self.recipe.hessian else None,
             self.rule.preconditioner(carry.state.rule, given.settings) if self.rule.preconditioner else None,
         )
@@ -213,13 +245,16 @@ class _Loop:
     def _block(self, carry: _Carry, last: Any, given: Given) -> _Carry:
         """Take one recorded step (four, when running ahead), then the unrecorded ones before the next row."""
         for _ in range(self.unroll):
+            before = carry.state
             carry = self._recorded_step(carry, given)
+        if not self.exact:
+            return self._looked(carry, before, given)
         if self.recipe.every == 1:
             return carry
         stop = jax().numpy.minimum(last, carry.state.step + self.recipe.every - 1)
         return jax().lax.while_loop(
             lambda carry: _all(carry.flags) & (carry.state.step < stop),
-            lambda carry: self._advance(carry, *self._update(carry.state, given), given),
+            lambda carry: self._stepped(carry, *self._update(carry.state, given), given),
             carry,
         )
 
@@ -228,11 +263,9 @@ class _Loop:
         update, rule = self._update(carry.state, given)
         carry = self._write(carry, given, update)
         before = carry.state.value
-        carry = self._advance(carry, update, rule, given)
+        carry = self._stepped(carry, update, rule, given)
         if self.exact:
-            carry = carry._replace(
-                columns=_put(carry.columns, carry.row, {"actual_decrease": before - carry.state.value})
-            )
+            carry = carry._replace(record=self._put(carry, {"actual_decrease": before - carry.state.value}))
         return carry._replace(row=carry.row + 1)
 
     def _update(self, state: State, given: Given) -> tuple[Point, Any]:
@@ -249,63 +282,37 @@ class _Loop:
         update, rule = self.rule.update(step, state.rule)
         return jax().tree.map(lambda change, leaf: change.astype(leaf.dtype), update, state.point), rule
 
-    def _advance(self, carry: _Carry, update: Point, rule: Any, given: Given) -> _Carry:
-        """Move by the update, look at the point reached, and stay where it was last finite if that can be told now."""
-        numpy, tree = jax().numpy, jax().tree
-        old = carry.state
+    def _stepped(self, carry: _Carry, update: Point, rule: Any, given: Given) -> _Carry:
+        """Move by the update; where every step is looked at, stay at the last finite point."""
+        tree, old = jax().tree, carry.state
         point = tree.map(lambda leaf, change: leaf + change, old.point, update)
         value, gradient = self._value_and_gradient(point, given)
-        squared = _sum_of_squares(gradient)
-        moved = functools.reduce(
-            numpy.logical_or, [numpy.any(a != b) for a, b in zip(tree.leaves(point), tree.leaves(old.point), strict=True)]
-        )
-        finite = numpy.isfinite(value) & numpy.isfinite(squared)
-        flags = Flags(carry.flags.finite & finite, carry.flags.steep & (squared > given.tolerance**2), moved)
-        if self.recipe.method.name == "custom":
-            flags = flags._replace(moving=numpy.array(True))  # a schedule inside may start from a rate of zero
-        state = State(old.step + 1, point, value, gradient, rule, update if self.exact else None)
+        new = State(old.step + 1, point, value, gradient, rule, update if self.exact else None)
+        steep = carry.flags.steep & (_sum_of_squares(gradient) > given.tolerance**2)
+        carry = carry._replace(state=new, flags=carry.flags._replace(steep=steep))
         if not self.exact:
-            return carry._replace(state=state, flags=flags._replace(moving=carry.flags.moving & flags.moving))
-        state = tree.map(lambda new, kept: numpy.where(finite, new, kept), state, old)
-        return carry._replace(state=state, flags=flags, bad_part=self._bad_part(value, gradient))
+            return carry
+        carry = self._looked(carry, old, given)
+        finite = carry.flags.finite
+        kept = tree.map(lambda reached, left: jax().numpy.where(finite, reached, left), new, old)
+        return carry._replace(state=kept, bad_part=self._bad_part(value, gradient))
 
-    def _cut(self, carry: _Carry, last: Any, given: Given) -> _Carry:
-        """Cut off the rows that were run ahead past the stop, and stand at the row that is left as the last.
-
-        At most `unroll` steps were taken since the last look, so the stop is among the last `unroll` + 1 rows.
-        """
-        numpy, lax = jax().numpy, jax().lax
-        span = self.unroll + 1
-        begin = numpy.maximum(carry.row - self.unroll, 0)
-        window = {name: lax.dynamic_slice_in_dim(column, begin, span) for name, column in carry.columns.items()}
-        index = begin + numpy.arange(span)
-        first_step = carry.state.step - carry.row
-        squared = numpy.sum(window["gradients"] ** 2, axis=1)
-        finite = numpy.isfinite(window["value"]) & numpy.isfinite(squared)
-        still = numpy.all(window["coordinates"][1:] == window["coordinates"][:-1], axis=1)
-        still = numpy.concatenate([numpy.array([False]), still]) & carry.flags.finite & ~carry.flags.moving
-        flat = finite & (squared <= given.tolerance**2)
-        stops = ~finite | flat | still | (first_step + index >= last) | (index >= carry.row)
-        place = numpy.argmax(stops & (index <= carry.row))
-        row = numpy.maximum(index[place] - ~finite[place], 0)
-        kept = numpy.maximum(place - ~finite[place], 0)
-        like = carry.state.point
-        state = State(
-            first_step + row,
-            _from_row(window["coordinates"][kept], like),
-            window["value"][kept],
-            _from_row(window["gradients"][kept], like),
-            carry.state.rule,
-            None,
+    def _looked(self, carry: _Carry, before: State, given: Given) -> _Carry:
+        """Note whether the point reached is finite, and whether the last step moved at all."""
+        numpy, tree = jax().numpy, jax().tree
+        state = carry.state
+        moved = functools.reduce(
+            numpy.logical_or,
+            [numpy.any(a != b) for a, b in zip(tree.leaves(state.point), tree.leaves(before.point), strict=True)],
         )
-        flags = Flags(finite[place], ~flat[place], ~still[place])
-        bad = self._bad_part(window["value"][place], _from_row(window["gradients"][place], like))
-        return carry._replace(state=state, row=row, flags=flags, bad_part=bad)
+        if self.recipe.method.name == "custom":
+            moved = numpy.array(True)  # a schedule inside may start from a rate of zero
+        return carry._replace(flags=Flags(_finite(state.value, state.gradient), carry.flags.steep, moved))
 
     def _write(self, carry: _Carry, given: Given, update: Point | None) -> _Carry:
         """Write the row of the point stood at; `update` is the step that leaves it, None at the end."""
         numpy, tree = jax().numpy, jax().tree
-        state, row = carry.state, carry.row
+        state = carry.state
         entries: dict[str, Any] = {"value": state.value}
         if self.recipe.whole:
             entries |= {"coordinates": tree.leaves(state.point), "gradients": tree.leaves(state.gradient)}
@@ -318,7 +325,7 @@ class _Loop:
                 )
         if self.exact:
             entries |= self._summary(state, update)
-        return carry._replace(columns=_put(carry.columns, row, entries))
+        return carry._replace(record=self._put(carry, entries))
 
     def _summary(self, state: State, update: Point | None) -> dict[str, Any]:
         """Return the norms and angles of a row, which cannot be derived where rows or coordinates are missing."""
@@ -327,7 +334,6 @@ class _Loop:
         length = numpy.sqrt(_sum_of_squares(leaving))
         cosine = _sum_of_products(leaving, state.update) / (length * numpy.sqrt(_sum_of_squares(state.update)))
         summary = {
-            "step": state.step,
             "gradient_norm": numpy.sqrt(_sum_of_squares(state.gradient)),
             "update_norm": length,
             "cosine": cosine,
@@ -342,28 +348,39 @@ class _Loop:
             }
         return summary
 
-    def _empty_columns(self, state: State) -> dict[str, Any]:
-        """Return room for the record, shaped like one row of it."""
-        columns = jax().eval_shape(
-            lambda state: self._row_shapes(state),
-            state,
-        )
-        rows = self.recipe.capacity + self.unroll + 1
-        return {name: jax().lax.empty((rows, *like.shape), like.dtype) for name, like in columns.items()}
-
-    def _row_shapes(self, state: State) -> dict[str, Any]:
-        """Return one row's entries as arrays, for their shapes alone."""
-        numpy, tree = jax().numpy, jax().tree
-        number = state.value
-        row: dict[str, Any] = {"value": number}
-        if self.recipe.whole:
-            flat = numpy.concatenate([numpy.ravel(leaf) for leaf in tree.leaves(state.point)])
-            row |= {"coordinates": flat, "gradients": flat}
-        if self.recipe.curvature:
-            row |= {"curvature": number} | ({} if self.rule.parallel else {"update_curvature": number})
+    def _layout(self) -> dict[str, tuple[int, int]]:
+        """Return where each quantity stands in a row of the record."""
+        recipe, widths = self.recipe, {"value": 1}
+        if recipe.whole:
+            widths |= {"coordinates": recipe.size, "gradients": recipe.size}
+        if recipe.curvature:
+            widths |= {"curvature": 1} if self.rule.parallel else {"curvature": 1, "update_curvature": 1}
         if self.exact:
-            row |= self._summary(state, None)
-        return row
+            widths |= dict.fromkeys(
+                ("gradient_norm", "update_norm", "cosine", "actual_decrease", "first_order_decrease"), 1
+            )
+            if not recipe.whole:
+                widths |= dict.fromkeys(
+                    ("parts/parameter_norm", "parts/gradient_norm", "parts/update_norm"), recipe.parts
+                )
+        places = itertools.accumulate(widths.values(), initial=0)
+        return {name: (place, width) for (name, width), place in zip(widths.items(), places, strict=False)}
+
+    def _empty_record(self, state: State) -> Any:
+        """Return room for the record, a row of it along the first axis so that each quantity lies together."""
+        entries = sum(width for _, width in self.layout.values())
+        return jax().lax.empty((entries, self.recipe.capacity + self.unroll + 1), state.value.dtype)
+
+    def _put(self, carry: _Carry, entries: dict[str, Any]) -> Any:
+        """Return the record with entries of a row written; a list is written leaf by leaf, which stays in registers."""
+        numpy, record = jax().numpy, carry.record
+        for name, entry in entries.items():
+            place, _ = self.layout[name]
+            for leaf in entry if isinstance(entry, list) else [entry]:
+                column = numpy.reshape(numpy.asarray(leaf, record.dtype), (-1, 1))
+                record = jax().lax.dynamic_update_slice(record, column, (place, carry.row))
+                place += len(column)
+        return record
 
     def _value(self, point: Point, given: Given) -> Any:
         return self.recipe.objective.function(point, given.data)
@@ -385,7 +402,7 @@ class _Loop:
     def _bad_part(self, value: Any, gradient: Point) -> Any:
         """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
         numpy = jax().numpy
-        finite = [numpy.isfinite(value)] + [numpy.isfinite(numpy.sum(g * g)) for g in jax().tree.leaves(gradient)]
+        finite = [numpy.isfinite(value)] + [numpy.all(numpy.isfinite(leaf)) for leaf in jax().tree.leaves(gradient)]
         return numpy.argmin(numpy.stack(finite))
 
     def _clipped(self, gradient: Point, given: Given) -> Point:
@@ -401,37 +418,17 @@ class _Loop:
         return gradient
 
 
-def _put(columns: dict[str, Any], row: Any, entries: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns with a row's entries written; a list is written number by number, which stays in registers."""
-    lax, numpy = jax().lax, jax().numpy
-    columns = dict(columns)
-    for name, entry in entries.items():
-        column = columns[name]
-        if not isinstance(entry, list):
-            columns[name] = lax.dynamic_update_index_in_dim(column, numpy.asarray(entry, column.dtype), row, 0)
-            continue
-        place = 0
-        for leaf in entry:
-            piece = numpy.reshape(leaf, (1, -1))
-            column = lax.dynamic_update_slice(column, piece.astype(column.dtype), (row, place))
-            place += piece.shape[1]
-        columns[name] = column
-    return columns
-
-
-def _from_row(row: Any, like: Point) -> Point:
-    """Return the point whose numbers, leaf after leaf, are those of a row."""
-    leaves, shape = jax().tree.flatten(like)
-    numbers, place = [], 0
-    for leaf in leaves:
-        numbers.append(jax().numpy.reshape(row[place : place + leaf.size], leaf.shape).astype(leaf.dtype))
-        place += leaf.size
-    return jax().tree.unflatten(shape, numbers)
-
-
 def _all(flags: Flags) -> Any:
     """Return whether every reason to go on holds."""
     return flags.finite & flags.steep & flags.moving
+
+
+def _finite(value: Any, gradient: Point) -> Any:
+    """Return whether the value and every entry of the gradient are finite."""
+    numpy = jax().numpy
+    return functools.reduce(
+        numpy.logical_and, [numpy.all(numpy.isfinite(leaf)) for leaf in (value, *jax().tree.leaves(gradient))]
+    )
 
 
 def _sum_of_products(one: Point, other: Point) -> Any:

@@ -187,7 +187,9 @@ def _number(name: str, number: Any, *, zero: bool = False) -> float:
     except (TypeError, ValueError):
         raise SettingError(f"{name} must be a number, not {number!r}") from None
     if not math.isfinite(found) or found < 0 or (found == 0 and not zero):
-        raise SettingError(f"{name} must be {'0 or more' if zero else 'above 0'}, not {number}", hint=_hint(name, found))
+        raise SettingError(
+            f"{name} must be {'0 or more' if zero else 'above 0'}, not {number}", hint=_hint(name, found)
+        )
     return found
 
 

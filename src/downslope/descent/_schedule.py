@@ -93,7 +93,9 @@ def schedule(thing: str | Callable[[Any], Any] | Schedule | None, steps: int, **
     }.get(name, {})
     unknown = set(settings) - set(defaults)
     if unknown:
-        raise SettingError(f"the schedule {name!r} has no setting {sorted(unknown)[0]!r}", hint=f"it has {list(defaults) or 'none'}")
+        raise SettingError(
+            f"the schedule {name!r} has no setting {sorted(unknown)[0]!r}", hint=f"it has {list(defaults) or 'none'}"
+        )
     chosen = {**defaults, **settings}
     for key, number in chosen.items():
         if not (math.isfinite(number) and number > 0):
