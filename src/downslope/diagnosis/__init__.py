@@ -1,0 +1,6 @@
+"""Diagnosis: what a trace says of the descent that left it. Reads traces, and nothing that makes them."""
+
+from downslope.diagnosis._diagnose import Diagnosis, diagnose
+from downslope.diagnosis._finding import Finding, NotRun, Severity
+
+__all__ = ["Diagnosis", "Finding", "NotRun", "Severity", "diagnose"]

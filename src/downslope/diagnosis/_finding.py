@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -61,3 +61,19 @@ class Finding:
             "causes": list(self.causes),
             "remedies": list(self.remedies),
         }
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """A check that could not run.
+
+    Args:
+        symptom: what it looks for.
+        reason: what it lacked, as a sentence.
+    """
+
+    symptom: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.symptom}: {self.reason}"

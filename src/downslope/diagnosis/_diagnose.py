@@ -1,0 +1,126 @@
+"""Judge: the verb from a Trace to a Diagnosis."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._state import state_of
+from downslope.diagnosis._words import shown
+from downslope.diagnosis.checks import CHECKS
+from downslope.trace import Trace
+
+_MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
+
+
+@dataclass(frozen=True)
+class Diagnosis(Sequence[Finding]):
+    """What was found in a trace, the most important first; never empty.
+
+    It is a sequence of findings, and `"saddle_point" in diagnosis` asks by symptom.
+
+    Args:
+        findings: problems first, then the verdict on a run without any, then what is worth knowing.
+        not_run: the checks that could not run, and why.
+    """
+
+    findings: tuple[Finding, ...]
+    not_run: tuple[NotRun, ...] = ()
+
+    @property
+    def symptoms(self) -> tuple[str, ...]:
+        """The identifiers of the findings, in their order."""
+        return tuple(finding.symptom for finding in self.findings)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is a problem."""
+        return all(finding.severity is not Severity.PROBLEM for finding in self.findings)
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """Return the findings as plain data, for JSON."""
+        return [finding.as_dict() for finding in self.findings]
+
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Finding, ...]: ...
+    def __getitem__(self, index: int | slice) -> Finding | tuple[Finding, ...]:
+        return self.findings[index]
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __contains__(self, thing: object) -> bool:
+        return thing in self.symptoms if isinstance(thing, str) else thing in self.findings
+
+    def __str__(self) -> str:
+        lines = [line for finding in self.findings for line in _lines(finding)]
+        return "\n".join(lines + [f"- not judged: {skipped}" for skipped in self.not_run])
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis {', '.join(self.symptoms)}>"
+
+    def _repr_html_(self) -> str:
+        return "".join(_card(finding) for finding in self.findings) + "".join(
+            f"<p><small>not judged: {html.escape(str(skipped))}</small></p>" for skipped in self.not_run
+        )
+
+
+def diagnose(trace: Trace) -> Diagnosis:
+    """Judge a trace: what went well, what went wrong, the numbers behind it, and what to try.
+
+    Args:
+        trace: what a descent left behind. Only this is read: neither the objective nor the method is run again.
+
+    Returns:
+        The findings, the most important first. There is always one: a healthy run is a finding too.
+    """
+    evidence = Evidence(trace)
+    state = state_of(evidence)
+    results = [check(evidence, state) for check in CHECKS]
+    findings = [result for result in results if isinstance(result, Finding)]
+    return Diagnosis(
+        findings=tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.PROBLEM)),
+        not_run=tuple(result for result in results if isinstance(result, NotRun)),
+    )
+
+
+def _lines(finding: Finding) -> list[str]:
+    """Return a finding as a person reads it: verdict, sentence, evidence, what to try."""
+    lines = [f"{_MARKS[finding.severity]} {_title(finding)}: {finding.sentence}"]
+    if finding.evidence:
+        lines.append("    " + ", ".join(f"{_plain(name)} {shown(value)}" for name, value in finding.evidence.items()))
+    if finding.remedies:
+        lines.append("    try: " + "; ".join(finding.remedies))
+    return lines
+
+
+def _card(finding: Finding) -> str:
+    """Return a finding as HTML."""
+    rows = "".join(
+        f"<tr><td>{html.escape(_plain(name))}</td><td>{html.escape(shown(value))}</td></tr>"
+        for name, value in finding.evidence.items()
+    )
+    tries = "".join(f"<li>{html.escape(remedy)}</li>" for remedy in finding.remedies)
+    return (
+        f"<p>{_MARKS[finding.severity]} <b>{html.escape(_title(finding))}</b>: {html.escape(finding.sentence)}</p>"
+        f"<details><summary>evidence</summary><table>{rows}</table></details>" + (f"<ul>{tries}</ul>" if tries else "")
+    )
+
+
+def _title(finding: Finding) -> str:
+    """Return the symptom as words."""
+    return _plain(finding.symptom).capitalize()
+
+
+def _plain(name: str) -> str:
+    """Return an identifier as words."""
+    return name.replace("_", " ")

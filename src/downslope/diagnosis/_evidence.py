@@ -1,0 +1,363 @@
+"""The quantities that the checks share, each computed once for a trace.
+
+Nothing here judges. What can be made free of units is: scaling the objective or the point changes none of `stability`,
+`pace`, `share_left`, `condition_number`, the contractions and the steps to go.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from downslope.diagnosis._ground import Ground
+from downslope.diagnosis._stability import (
+    LINE_SEARCH,
+    SCALED,
+    best_rate,
+    contraction,
+    stability_bound,
+)
+from downslope.trace import Outcome, Trace
+
+_LONG = 1e12  # more steps to go than this are as good as endless
+
+
+class Evidence:
+    """What the checks know of a trace.
+
+    Args:
+        trace: the trace to be judged.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        columns = trace.columns
+        self.step = np.asarray(columns["step"])
+        self.value = np.asarray(columns["value"], dtype=float)
+        self.gradient_norm = np.asarray(columns["gradient_norm"], dtype=float)
+        self.update_norm = np.asarray(columns["update_norm"], dtype=float)
+        self.cosine = np.asarray(columns["cosine"], dtype=float)
+        self.curvature = np.asarray(columns["curvature"], dtype=float)
+        self.method = str(trace.plan.get("method", ""))
+        self.settings: Mapping[str, float] = trace.plan.get("settings") or {}
+        self.ground = Ground(trace)
+
+    @property
+    def last_step(self) -> int:
+        """The number of steps taken."""
+        return self.trace.last_step
+
+    @property
+    def failed(self) -> bool:
+        """Whether the descent met something that was not a finite number."""
+        return self.trace.outcome is Outcome.NOT_FINITE
+
+    @property
+    def searches_line(self) -> bool:
+        """Whether the method finds the length of each step by itself."""
+        return self.method in LINE_SEARCH
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the method adds noise to the gradient."""
+        return "noise" in self.method
+
+    @property
+    def constant_rate(self) -> bool:
+        """Whether the learning rate never changes."""
+        return self.trace.plan.get("schedule", "constant") in (None, "constant")
+
+    # --- the learning rate against the curvature -----------------------------------------------------------------
+
+    @functools.cached_property
+    def learning_rate(self) -> float | None:
+        """The rate of the last step, or None where the method knows none."""
+        rates = np.asarray(self.trace.columns["learning_rate"], dtype=float)
+        rates = rates[np.isfinite(rates)]
+        if len(rates):
+            return float(rates[-1])
+        planned = self.trace.plan.get("learning_rate")
+        return float(planned) if planned is not None and math.isfinite(planned) else None
+
+    @functools.cached_property
+    def bound(self) -> float | None:
+        """The bound on αλ below which the method settles."""
+        return None if self.learning_rate is None else stability_bound(self.method, self.settings)
+
+    @functools.cached_property
+    def seen_curvature(self) -> float | None:
+        """The highest curvature λ that the bound is held against: at the end, or where the descent first passed the bound.
+
+        Where a run explodes, the curvature at its end says nothing of why; that of the first row past the bound does.
+        """
+        if self.method in SCALED:
+            return self.ground.preconditioned_highest
+        end = self.ground.highest
+        if not self.is_rising and not self.failed:
+            return end
+        start = self.ground.start_highest
+        along = self.curvature[np.isfinite(self.curvature)]
+        candidates = [λ for λ in (start, *along[:1000], end) if λ is not None]
+        if self.bound is None or self.learning_rate is None:
+            return end
+        past = [λ for λ in candidates if λ * self.learning_rate > self.bound]
+        return past[0] if past else (end if end is not None else start)
+
+    @functools.cached_property
+    def stability(self) -> float | None:
+        """α over the largest stable rate: αλ/2 for gradient descent; above 1 the error along λ grows."""
+        largest = self.largest_stable_rate
+        return None if largest is None or self.learning_rate is None else self.learning_rate / largest
+
+    @functools.cached_property
+    def largest_stable_rate(self) -> float | None:
+        """The rate at which the error along the highest curvature stops shrinking: 2/λ_max for gradient descent."""
+        curvature = self.seen_curvature
+        if self.bound is None or curvature is None or not curvature > 0:
+            return None
+        return self.bound / curvature
+
+    @functools.cached_property
+    def best_rate(self) -> float | None:
+        """The fixed rate that shrinks the slowest error the most: 2/(λ_max + λ_min) for gradient descent."""
+        highest = self.seen_curvature if self.is_rising or self.failed else self.ground.highest
+        lowest = self.ground.lowest_rising
+        if self.bound is None or highest is None or lowest is None or self.method in SCALED:
+            return None
+        return best_rate(self.method, self.settings, min(lowest, highest), highest)
+
+    @functools.cached_property
+    def pace(self) -> float | None:
+        """λ‖u‖ / 2‖g‖ with λ the highest curvature met: αλ/2 for gradient descent, and means the same for every method.
+
+        A step covers twice the pace of the way to the bottom along the steepest curvature.
+        """
+        with np.errstate(all="ignore"):
+            lengths = self.update_norm[:-1] / self.gradient_norm[:-1]
+        lengths = lengths[np.isfinite(lengths)]
+        if not len(lengths) or self.searches_line or not self.path_curvature:
+            return None
+        return float(np.median(lengths) * self.path_curvature / 2)
+
+    @functools.cached_property
+    def path_curvature(self) -> float:
+        """The largest |λ| met anywhere on the way; 0 if none was measured."""
+        measured = [*self.curvature[np.isfinite(self.curvature)]]
+        for spectrum in self.trace.spectra:
+            measured += [spectrum.lowest, spectrum.highest]
+        finite = [abs(λ) for λ in measured if math.isfinite(λ)]
+        return float(max(finite, default=0.0))
+
+    # --- how the descent moved -----------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def decrease(self) -> float:
+        """What the value fell by from start to end."""
+        return float(self.value[0] - self.value[-1])
+
+    @functools.cached_property
+    def share_left(self) -> float:
+        """What is left to gain, over all there was to gain from the start; 1 where that cannot be told."""
+        left = self.ground.remaining_decrease
+        if left is None or not math.isfinite(left) or self.decrease + left <= 0:
+            return 1.0
+        return float(left / (max(self.decrease, 0.0) + left))
+
+    @functools.cached_property
+    def observed_contraction(self) -> float | None:
+        """The factor by which the gradient's norm shrank in each step of the last quarter, as a geometric mean."""
+        return self.contraction_between(len(self.step) - 1 - max(1, len(self.step) // 4), len(self.step) - 1)
+
+    @functools.cached_property
+    def predicted_contraction(self) -> float | None:
+        """The slowest factor max|1 − αλ| over the curvatures at the end (its like for momentum and Nesterov)."""
+        eigenvalues = self.ground.curved_eigenvalues
+        if eigenvalues is None or self.learning_rate is None or not len(eigenvalues):
+            return None
+        factors = contraction(self.method, self.settings, self.learning_rate * eigenvalues)
+        return None if factors is None else float(np.max(factors))
+
+    def contraction_between(self, first: int, last: int) -> float | None:
+        """Return the mean factor by which the gradient's norm changed in a step between two rows."""
+        if first < 0 or last <= first or not self.gradient_norm[first] > 0:
+            return None
+        steps = self.step[last] - self.step[first]
+        with np.errstate(all="ignore"):
+            return float((self.gradient_norm[last] / self.gradient_norm[first]) ** (1 / steps))
+
+    @functools.cached_property
+    def cosine_late(self) -> float | None:
+        """The median cosine between successive updates over the last half: −1 bounces, +1 crawls."""
+        late = self.cosine[len(self.cosine) // 2 :]
+        late = late[np.isfinite(late)]
+        return float(np.median(late)) if len(late) else None
+
+    @functools.cached_property
+    def is_rising(self) -> bool:
+        """Whether the value's upper envelope rises at the end, to above where it began or past the stable rate.
+
+        Envelopes, because a momentum method may climb for a while in a healthy swing.
+        """
+        rows = len(self.value)
+        if rows < 2 or self.is_noisy:
+            return rows > 1 and self.value[-1] > self.value[0] + 10 * np.ptp(self.value[: max(1, rows // 3)])
+        third = max(1, rows // 3)
+        late, middle = (
+            np.max(self.value[-third:]),
+            np.max(self.value[max(0, rows - 2 * third) : -third]),
+        )
+        if not late > middle:
+            return False
+        margin = 64 * self.ground.epsilon * max(abs(late), abs(middle))
+        growing = (self.observed_contraction or 0) > 1
+        return bool(late > self.value[0] + margin or (growing and self._past_bound and late > middle + margin))
+
+    @functools.cached_property
+    def _past_bound(self) -> bool:
+        """Whether the curvature at the end is above what the rate can bear."""
+        highest = self.ground.preconditioned_highest if self.method in SCALED else self.ground.highest
+        if self.bound is None or self.learning_rate is None or highest is None:
+            return False
+        return self.learning_rate * highest > self.bound * (1 + 1e-9)
+
+    @functools.cached_property
+    def is_falling(self) -> bool:
+        """Whether the smoothed value falls over the last half, by more than a tenth of its scatter."""
+        late = self.value[len(self.value) // 2 :]
+        if len(late) < 4:
+            return bool(self.value[-1] < self.value[0])
+        earlier, later = late[: len(late) // 2], late[len(late) // 2 :]
+        return bool(np.mean(earlier) - np.mean(later) > 0.1 * np.std(later))
+
+    @functools.cached_property
+    def swing(self) -> float:
+        """What the value changes by, to first order, over a step: half of ‖g‖‖u‖, over the decrease from the start."""
+        late = slice(len(self.step) // 2, len(self.step) - 1)
+        products = self.gradient_norm[late] * self.update_norm[late] / 2
+        products = products[np.isfinite(products)]
+        if not len(products):
+            return 0.0
+        return float(np.median(products)) / self.decrease if self.decrease > 0 else math.inf
+
+    # --- how far it is still -------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def target(self) -> float:
+        """The gradient's norm at which the descent would stop: the tolerance, or where rounding takes over."""
+        tolerance = float(self.trace.plan.get("tolerance") or 0.0)
+        return max(tolerance, self.ground.gradient_rounding, np.finfo(float).tiny)
+
+    @functools.cached_property
+    def steps_to_go(self) -> int | None:
+        """Steps until the gradient's norm falls to the target, all else staying as it is; None if that cannot be told."""
+        if self.gradient_norm[-1] <= self.target:
+            return 0
+        steps = self._steps_foreseen()
+        return None if steps is None or not 0 <= steps < _LONG else math.ceil(steps)
+
+    def _steps_foreseen(self) -> float | None:
+        """Return the steps to go by the theory that fits: a flat bottom, a bowl, a steady speed, or what was seen."""
+        if not self.constant_rate or self.is_noisy:
+            return None
+        if (self.ground.order or 2.0) > 2.5:
+            return self._steps_by_power()
+        by_modes = self._steps_by_modes()
+        if by_modes is not None:
+            return by_modes
+        if not self.ground.is_bowl or self.searches_line:
+            return None
+        if self.method in SCALED or self.bound is None:
+            return self._steps_by_speed()
+        return self._steps_by_contraction()
+
+    def _steps_by_modes(self) -> float | None:
+        """Return the steps of the slowest curvature, each component of the gradient shrinking by its own factor."""
+        modes = self.ground.modes
+        if self.learning_rate is None or not modes or not self.ground.is_bowl:
+            return None
+        longest = 0.0
+        for component, λ in modes:
+            factor = contraction(self.method, self.settings, np.array(self.learning_rate * λ))
+            excess = component * math.sqrt(len(modes)) / self.target
+            if factor is None:
+                return None
+            if excess > 1:
+                longest = max(longest, _steps_until(excess, float(factor)))
+        return longest
+
+    def _steps_by_contraction(self) -> float | None:
+        """Return the steps if the gradient goes on shrinking as in the last quarter."""
+        if self.observed_contraction is None:
+            return None
+        return _steps_until(self.gradient_norm[-1] / self.target, self.observed_contraction)
+
+    def _steps_by_speed(self) -> float | None:
+        """Return the steps to the bottom of the bowl at the length of the last steps."""
+        late = self.update_norm[len(self.update_norm) // 2 :]
+        late = late[np.isfinite(late)]
+        way = self.ground.newton_length
+        if not len(late) or way is None or not np.median(late) > 0:
+            return None
+        return way / float(np.median(late))
+
+    def _steps_by_power(self) -> float | None:
+        """Return the steps if the gradient falls as a power of the step, as it does towards a flat bottom."""
+        middle, last = len(self.step) // 2, len(self.step) - 1
+        if not self.gradient_norm[middle] > self.gradient_norm[last] > 0 or self.step[middle] < 1:
+            return None
+        power = math.log(self.gradient_norm[middle] / self.gradient_norm[last]) / math.log(
+            self.step[last] / self.step[middle]
+        )
+        return self.last_step * ((self.gradient_norm[-1] / self.target) ** (1 / power) - 1)
+
+    # --- for the findings ----------------------------------------------------------------------------------------
+
+    def numbers(self, *names: str) -> dict[str, Any]:
+        """Return the quantities that are known, by name, as plain numbers."""
+        found: dict[str, Any] = {}
+        for name in names:
+            value = _PLAIN_NUMBERS[name](self)
+            if value is not None and (isinstance(value, dict) or math.isfinite(value)):
+                found[name] = value
+        return found
+
+    @property
+    def all_steps(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return int(self.step[0]), int(self.step[-1])
+
+    @property
+    def at_end(self) -> tuple[int, int]:
+        """The last step, as a range."""
+        return self.last_step, self.last_step
+
+
+_PLAIN_NUMBERS: Mapping[str, Any] = {
+    "learning_rate": lambda e: e.learning_rate,
+    "largest_stable_rate": lambda e: e.largest_stable_rate,
+    "best_rate": lambda e: e.best_rate,
+    "predicted_contraction": lambda e: e.predicted_contraction,
+    "observed_contraction": lambda e: e.observed_contraction,
+    "steps_to_go": lambda e: e.steps_to_go,
+    "stability": lambda e: e.stability,
+    "pace": lambda e: e.pace,
+    "condition_number": lambda e: e.ground.condition_number,
+    "lowest_eigenvalue": lambda e: e.ground.lowest,
+    "highest_eigenvalue": lambda e: e.ground.highest,
+    "gradient_norm": lambda e: float(e.gradient_norm[-1]),
+    "value": lambda e: float(e.value[-1]),
+    "start_value": lambda e: float(e.value[0]),
+    "remaining_decrease": lambda e: e.ground.remaining_decrease,
+    "cosine": lambda e: e.cosine_late,
+}
+
+
+def _steps_until(ratio: float, factor: float) -> float:
+    """Return the steps in which something shrinks by `ratio` at a factor a step."""
+    if factor >= 1:
+        return math.inf
+    return 1.0 if factor <= 0 else max(math.log(ratio) / -math.log(factor), 0.0)

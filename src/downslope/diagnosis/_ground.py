@@ -1,0 +1,278 @@
+"""The ground where the descent ended: curvature, and what a bowl of that curvature would still have to give."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from downslope._types import Columns
+from downslope.trace import Spectrum, Trace
+
+# Eigenvalues of a symmetric matrix are right to about n·ε·‖H‖; 64 leaves room for how H itself was rounded.
+_EIGENVALUE_ROUNDINGS = 64
+# The two ends found by Lanczos: the lower is right to about 1 % of the upper at worst, 0.1 % as a rule.
+_LANCZOS_SHARE = 1e-3
+# Across the Newton step s the curvature itself changes, by about its own size over the length L of the path: a negative
+# eigenvalue counts only above that change, here ten times |λ|s/L.
+_DRIFTS = 10.0
+# A curvature that fell to less than a hundredth of the highest met may be on its way to zero: then look at how it falls.
+_FADED = 1e-2
+
+
+class Ground:
+    """The curvature at the end point, and what follows from it and the gradient there.
+
+    Args:
+        trace: the trace.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    @functools.cached_property
+    def spectrum(self) -> Spectrum | None:
+        """The curvature at the end, if it was measured and finite."""
+        return _finite(self._trace.end_spectrum)
+
+    @functools.cached_property
+    def lowest(self) -> float | None:
+        """The lowest eigenvalue at the end."""
+        return None if self.spectrum is None else self.spectrum.lowest
+
+    @functools.cached_property
+    def highest(self) -> float | None:
+        """The highest eigenvalue at the end."""
+        return None if self.spectrum is None else self.spectrum.highest
+
+    @functools.cached_property
+    def start_highest(self) -> float | None:
+        """The highest eigenvalue at the start."""
+        spectra = self._trace.spectra
+        first = _finite(spectra[0]) if spectra and spectra[0].step == 0 else None
+        return None if first is None else first.highest
+
+    @functools.cached_property
+    def preconditioned_highest(self) -> float | None:
+        """The highest eigenvalue of P⁻¹H at the end."""
+        highest = None if self.spectrum is None else self.spectrum.preconditioned_highest
+        return highest if highest is not None and math.isfinite(highest) else None
+
+    @functools.cached_property
+    def epsilon(self) -> float:
+        """The rounding of the numbers that the descent was made in."""
+        leaves = [np.asarray(leaf).dtype for leaf in self._trace.end.values()]
+        return float(
+            max(
+                (np.finfo(kind).eps for kind in leaves if kind.kind == "f"),
+                default=np.finfo(float).eps,
+            )
+        )
+
+    @functools.cached_property
+    def scale(self) -> float:
+        """A length to hold others against: the farthest of start and end from 0 and from each other."""
+        start, end = _flat(self._trace.start), _flat(self._trace.end)
+        lengths = (
+            np.linalg.norm(start),
+            np.linalg.norm(end),
+            np.linalg.norm(end - start),
+        )
+        return float(max(lengths))
+
+    @functools.cached_property
+    def size(self) -> float:
+        """The largest |λ| at the end."""
+        return 0.0 if self.spectrum is None else max(abs(self.spectrum.lowest), abs(self.spectrum.highest))
+
+    @functools.cached_property
+    def rounding(self) -> float:
+        """Eigenvalues nearer to zero than this are zero as far as the numbers tell."""
+        if self.spectrum is None:
+            return 0.0
+        count = len(_flat(self._trace.end))
+        share = _EIGENVALUE_ROUNDINGS * self.epsilon * count if self.spectrum.complete else _LANCZOS_SHARE
+        return share * self.size
+
+    @functools.cached_property
+    def gradient_rounding(self) -> float:
+        """Components of the gradient below this are rounding."""
+        return 8 * self.epsilon * self.size * self.scale
+
+    @functools.cached_property
+    def gradient_norm(self) -> float:
+        """The gradient's norm at the end."""
+        return float(self._trace.columns["gradient_norm"][-1])
+
+    @functools.cached_property
+    def modes(self) -> list[tuple[float, float]]:
+        """The gradient's components at the end with their curvatures: along the two end directions, and the rest.
+
+        The rest is given the curvature nearest to zero among those between, so that what is left to gain is rather
+        overstated. Where no gradient was kept, all of it counts along its own curvature.
+        """
+        spectrum, gradients = self.spectrum, self._trace.gradients
+        if spectrum is None:
+            return []
+        if gradients is None:
+            along = float(self._trace.columns["curvature"][-1])
+            return [(self.gradient_norm, along)] if math.isfinite(along) else []
+        gradient = np.asarray(gradients[-1], dtype=float)
+        low = abs(float(gradient @ _flat(spectrum.lowest_direction)))
+        if len(gradient) == 1:
+            return [(low, spectrum.lowest)]
+        high = abs(float(gradient @ _flat(spectrum.highest_direction)))
+        modes = [(low, spectrum.lowest), (high, spectrum.highest)]
+        if len(gradient) > 2 and spectrum.complete:
+            between = spectrum.eigenvalues[1:-1]
+            rest = math.sqrt(max(float(gradient @ gradient) - low * low - high * high, 0.0))
+            modes.append((rest, float(between[np.argmin(np.abs(between))])))
+        return modes
+
+    @functools.cached_property
+    def remaining_decrease(self) -> float | None:
+        """½ Σ gᵢ²/|λᵢ|: how far below (or above) the flat point lies, to second order; infinite without curvature."""
+        if not self.modes:
+            return 0.0 if self.spectrum is not None and self.gradient_norm == 0 else None
+        return sum(self._over(component, λ) * component / 2 for component, λ in self.modes)
+
+    @functools.cached_property
+    def newton_length(self) -> float | None:
+        """The length of H⁻¹g: how far away the flat point lies, to second order."""
+        if not self.modes:
+            return 0.0 if self.spectrum is not None and self.gradient_norm == 0 else None
+        return math.sqrt(sum(self._over(component, λ) ** 2 for component, λ in self.modes))
+
+    def _over(self, component: float, λ: float) -> float:
+        """Return gᵢ/|λᵢ|, none of it if gᵢ is rounding, infinite if only λᵢ is."""
+        if component <= self.gradient_rounding * self.epsilon or (
+            component <= self.gradient_rounding and abs(λ) <= self.rounding
+        ):
+            return 0.0
+        return math.inf if abs(λ) <= self.rounding else component / abs(λ)
+
+    @functools.cached_property
+    def zero(self) -> float:
+        """Eigenvalues nearer to zero than this do not tell which way the ground curves at the flat point."""
+        way = self.newton_length
+        if way is None or not math.isfinite(way) or self.scale == 0:
+            return self.rounding
+        return max(self.rounding, _DRIFTS * self.size * min(way / self.scale, 0.05))
+
+    @property
+    def curves_down(self) -> bool:
+        """Whether some direction clearly curves downward."""
+        return self.lowest is not None and self.lowest < -self.zero
+
+    @property
+    def curves_up(self) -> bool:
+        """Whether some direction clearly curves upward."""
+        return self.highest is not None and self.highest > self.zero
+
+    @property
+    def is_bowl(self) -> bool:
+        """Whether no direction curves downward, and some upward."""
+        return self.curves_up and not self.curves_down
+
+    @functools.cached_property
+    def curved_eigenvalues(self) -> np.ndarray | None:
+        """The eigenvalues that are not zero."""
+        if self.spectrum is None:
+            return None
+        eigenvalues = np.asarray(self.spectrum.eigenvalues, dtype=float)
+        return eigenvalues[np.abs(eigenvalues) > self.rounding]
+
+    @functools.cached_property
+    def lowest_rising(self) -> float | None:
+        """The lowest eigenvalue above zero of a bowl, else None."""
+        if not self.is_bowl or self.curved_eigenvalues is None:
+            return None
+        rising = self.curved_eigenvalues[self.curved_eigenvalues > 0]
+        return float(rising[0]) if len(rising) else None
+
+    @functools.cached_property
+    def condition_number(self) -> float | None:
+        """λ_max / λ_min of a bowl, flat directions left aside."""
+        if self.lowest_rising is None or self.highest is None:
+            return None
+        return self.highest / self.lowest_rising
+
+    @functools.cached_property
+    def flat_directions(self) -> tuple[str, ...]:
+        """The parts along which a bowl's floor is flat, empty if it is curved everywhere."""
+        if self.spectrum is None or not self.is_bowl or self.spectrum.lowest > self.rounding:
+            return ()
+        return main_parts(self.spectrum.lowest_direction)
+
+    @functools.cached_property
+    def is_level(self) -> bool:
+        """Whether the curvature changes the value by less than rounding across the whole scale of the point."""
+        if self.spectrum is None:
+            return False
+        value = abs(float(self._trace.recorded["value"][-1]))
+        return self.size * (self.scale or 1.0) ** 2 <= 4 * self.epsilon * value or self.size == 0
+
+    @functools.cached_property
+    def order(self) -> float | None:
+        """The power p if the ground rises as |x|ᵖ along its flattest direction; None if the curvature has not faded.
+
+        Along |x|ᵖ the slope goes as x^(p−1) and the curvature as x^(p−2): between rows, the logarithms of curvature and
+        slope change in the ratio q = (p−2)/(p−1). A limit at infinity, as of exp(x), has q = 1 and p infinite.
+        """
+        rows = self._flattest_rows()
+        if rows is None:
+            return None
+        slope, place = rows
+        with np.errstate(all="ignore"):
+            curvature = np.diff(slope) / np.diff(place)
+            middle = np.sqrt(slope[1:] * slope[:-1])
+            q = np.log(curvature[1] / curvature[0]) / np.log(middle[1] / middle[0])
+        if not math.isfinite(q) or q <= 0.05:
+            return None
+        return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
+
+    def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return slope and place along the flattest direction at a quarter, a half and the end of the run."""
+        trace, spectrum = self._trace, self.spectrum
+        if spectrum is None or trace.gradients is None or trace.coordinates is None or len(trace) < 5:
+            return None
+        path = max(
+            [abs(s.highest) for s in trace.spectra if math.isfinite(s.highest)],
+            default=0.0,
+        )
+        if not 0 < spectrum.lowest < _FADED * path or spectrum.lowest <= self.rounding:
+            return None
+        rows = [len(trace) // 4, len(trace) // 2, len(trace) - 1]
+        direction = _flat(spectrum.lowest_direction)
+        slope, place = (
+            trace.gradients[rows] @ direction,
+            trace.coordinates[rows] @ direction,
+        )
+        if slope[-1] < 0:
+            slope, place = -slope, -place
+        steady = slope[0] > slope[1] > slope[2] > self.gradient_rounding * self.epsilon
+        return (slope, place) if steady else None
+
+
+def main_parts(direction: Columns) -> tuple[str, ...]:
+    """Return the parts that a unit direction mainly points along: those with a tenth of its square, largest first."""
+    shares = {name: float(np.sum(np.square(leaf))) for name, leaf in direction.items()}
+    return tuple(
+        sorted(
+            (name for name, share in shares.items() if share > 0.1),
+            key=lambda name: -shares[name],
+        )
+    )
+
+
+def _finite(spectrum: Spectrum | None) -> Spectrum | None:
+    """Return the spectrum if all of it is finite."""
+    if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)):
+        return None
+    return spectrum
+
+
+def _flat(parts: Columns) -> np.ndarray:
+    """Return arrays by part as one row of numbers."""
+    return np.concatenate([np.ravel(np.asarray(leaf, dtype=float)) for leaf in parts.values()] or [np.zeros(0)])

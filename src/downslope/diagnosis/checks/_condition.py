@@ -1,0 +1,58 @@
+"""A narrow valley: `ill_conditioned`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._ground import main_parts
+from downslope.diagnosis._stability import LINE_SEARCH, SCALED
+from downslope.diagnosis._state import SLOW_CONTRACTION, State
+from downslope.diagnosis._words import number
+
+# The best fixed rate shrinks the error by (κ − 1)/(κ + 1) a step; from this κ on, that is over fifty steps a digit.
+NARROW = (1 + SLOW_CONTRACTION) / (1 - SLOW_CONTRACTION)
+
+
+def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
+    """Find a bowl so narrow that even the best fixed rate of gradient descent is slow along it."""
+    condition = evidence.ground.condition_number
+    if condition is None or condition < NARROW or evidence.method in LINE_SEARCH | SCALED:
+        return None
+    if state not in (
+        State.FALLING,
+        State.AT_MINIMUM,
+        State.CRAWLING,
+        State.BOUNCING,
+        State.RISING,
+    ):
+        return None
+    spectrum = evidence.ground.spectrum
+    parts = () if spectrum is None or not spectrum.complete else main_parts(spectrum.lowest_direction)
+    return Finding(
+        "ill_conditioned",
+        Severity.NOTE,
+        f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at its "
+        f"best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
+        evidence.numbers(
+            "condition_number",
+            "lowest_eigenvalue",
+            "highest_eigenvalue",
+            "largest_stable_rate",
+            "best_rate",
+            "predicted_contraction",
+            "observed_contraction",
+            "steps_to_go",
+        ),
+        f"λ_max / λ_min of {number(NARROW)}, from which on the best fixed rate takes over 50 steps for each digit",
+        evidence.at_end,
+        parts=parts,
+        causes=(
+            "the coordinates are on very different scales",
+            "coordinates that nearly make up for each other",
+        ),
+        remedies=(
+            "rescale the coordinates",
+            "momentum",
+            "a second-order method: newton, bfgs",
+        ),
+    )

@@ -1,0 +1,71 @@
+"""The descent arrived: `converged`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._state import ARRIVED, State
+from downslope.diagnosis._words import listed, number
+
+
+def converged(evidence: Evidence, state: State) -> Finding | None:
+    """Find a minimum: a gradient that vanishes against the curvature, and curvature that is nowhere downward."""
+    if state is not State.AT_MINIMUM:
+        return None
+    ground = evidence.ground
+    sure = ground.spectrum is not None and not ground.flat_directions and ground.order is None
+    return Finding(
+        "converged",
+        Severity.GOOD if sure else Severity.NOTE,
+        _sentence(evidence),
+        evidence.numbers(
+            "gradient_norm",
+            "value",
+            "remaining_decrease",
+            "lowest_eigenvalue",
+            "highest_eigenvalue",
+            "condition_number",
+            "learning_rate",
+            "largest_stable_rate",
+            "best_rate",
+            "predicted_contraction",
+            "observed_contraction",
+        ),
+        f"left to gain at most {number(ARRIVED)} of the decrease, a rounding of the value, or what the tolerance allows; "
+        f"no eigenvalue below {number(-ground.zero)}",
+        evidence.at_end,
+        confidence=1.0 if sure else 0.7 if ground.spectrum is not None else 0.5,
+    )
+
+
+def _sentence(evidence: Evidence) -> str:
+    """Return where the descent arrived, and how sure that is."""
+    ground = evidence.ground
+    slope = f"the gradient is {number(ground.gradient_norm)}"
+    if ground.spectrum is None:
+        return f"The slope vanished ({slope}); the curvature was not measured, so that it is a minimum is not certain."
+    if evidence.is_noisy and evidence.share_left > ARRIVED:
+        return f"At a minimum, as near as the noise allows: {slope}, and every direction curves up or is flat."
+    if ground.flat_directions:
+        return (
+            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(ground.flat_directions)}. To "
+            "second order nothing is lower; that flat direction is all that curvature cannot vouch for."
+        )
+    if ground.order is not None:
+        return (
+            f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(ground.order)}, so the last "
+            "digits of the point come slowly."
+        )
+    return f"At a minimum: {slope}, every direction curves up ({_curvatures(evidence)}){_left(evidence)}."
+
+
+def _curvatures(evidence: Evidence) -> str:
+    """Return the range of the curvatures."""
+    lowest, highest = number(evidence.ground.lowest), number(evidence.ground.highest)
+    return f"curvature {lowest}" if lowest == highest else f"curvatures {lowest} to {highest}"
+
+
+def _left(evidence: Evidence) -> str:
+    """Return what is still to gain, where that is more than rounding."""
+    left = evidence.ground.remaining_decrease
+    return f", and only {number(left)} is left to gain" if left else ""

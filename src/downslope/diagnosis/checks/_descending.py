@@ -1,0 +1,76 @@
+"""A healthy descent that has not arrived: `still_descending`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._state import State
+from downslope.diagnosis._words import count, number
+from downslope.trace import Outcome
+
+
+def still_descending(evidence: Evidence, state: State) -> Finding | None:
+    """Find a descent that falls as it should and needs more steps, with how many."""
+    if state is not State.FALLING:
+        return None
+    coarse = evidence.trace.outcome in (Outcome.CONVERGED, Outcome.STALLED)
+    return Finding(
+        "still_descending",
+        Severity.NOTE if coarse else Severity.GOOD,
+        _too_coarse(evidence) if coarse else f"{_so_far(evidence)} {_to_go(evidence)}",
+        evidence.numbers(
+            "steps_to_go",
+            "learning_rate",
+            "largest_stable_rate",
+            "best_rate",
+            "predicted_contraction",
+            "observed_contraction",
+            "gradient_norm",
+            "value",
+            "remaining_decrease",
+            "condition_number",
+            "lowest_eigenvalue",
+            "highest_eigenvalue",
+        ),
+        "none of the problems looked for shows, and the bottom is not reached",
+        evidence.all_steps,
+        remedies=_remedies(evidence, coarse),
+    )
+
+
+def _so_far(evidence: Evidence) -> str:
+    """Return what has happened."""
+    if evidence.last_step == 0:
+        return "No step was taken yet."
+    return (
+        f"Healthy so far: the value fell from {number(evidence.value[0])} to {number(evidence.value[-1])} in "
+        f"{count(evidence.last_step)}."
+    )
+
+
+def _to_go(evidence: Evidence) -> str:
+    """Return how far it is still, or why that cannot be told."""
+    target = f"until the gradient is below {number(evidence.target)}"
+    if evidence.steps_to_go:
+        return f"About {count(evidence.steps_to_go, 'more step')} at this rate {target}."
+    if evidence.searches_line:
+        return f"More steps are needed {target}."
+    if not evidence.ground.is_bowl and evidence.ground.spectrum is not None:
+        return "The ground here is not yet a bowl, so the steps to go cannot be foreseen."
+    return "How many more steps are needed cannot be foreseen from here."
+
+
+def _too_coarse(evidence: Evidence) -> str:
+    """Return that the tolerance stopped the descent before the bottom."""
+    left = evidence.ground.remaining_decrease
+    ahead = f", yet the ground ahead still falls by about {number(left)}" if left else ", yet the bottom is not reached"
+    return f"The descent stopped with the gradient at {number(evidence.ground.gradient_norm)}{ahead}."
+
+
+def _remedies(evidence: Evidence, coarse: bool) -> tuple[str, ...]:
+    """Return what would finish the job."""
+    if coarse:
+        return ("a smaller tolerance",)
+    if not evidence.steps_to_go:
+        return ("more steps",)
+    return (count(evidence.steps_to_go, "more step"),)

@@ -1,0 +1,58 @@
+"""A rate that the curvature has grown to meet: `edge_of_stability`, which is healthy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._state import State
+from downslope.diagnosis._words import number
+
+# How near to the bound counts as hovering at it. Cohen et al. (2021) see sharpness within a tenth of 2/α.
+_NEAR_BOUND = 0.1
+# On a quadratic the curvature is the same everywhere; here it must have changed by more than a hundredth.
+_CHANGED = 0.01
+
+
+def edge_of_stability(evidence: Evidence, state: State) -> Finding | NotRun | None:
+    """Find curvature hovering at the bound of the rate while the smoothed value falls: healthy (Cohen et al., 2021)."""
+    if evidence.bound is None or evidence.is_noisy:
+        return None
+    if evidence.ground.spectrum is None:
+        return NotRun("edge_of_stability", "the curvature at the end was not measured")
+    if state not in (State.FALLING, State.AT_MINIMUM) or not _hovers(evidence):
+        return None
+    return Finding(
+        "edge_of_stability",
+        Severity.NOTE,
+        f"The curvature has settled where α = {number(evidence.learning_rate)} is {number(evidence.stability)} of the "
+        "largest stable rate: the value flickers from step to step but falls all the same. This is healthy.",
+        evidence.numbers(
+            "stability",
+            "learning_rate",
+            "largest_stable_rate",
+            "highest_eigenvalue",
+            "cosine",
+            "observed_contraction",
+        ),
+        f"α within {number(_NEAR_BOUND)} of the largest stable rate, on curvature that changed along the way",
+        evidence.all_steps,
+        causes=("curvature that rises until the rate holds it back",),
+        remedies=("nothing; a smaller rate would follow the valley more smoothly and more slowly",),
+    )
+
+
+def _hovers(evidence: Evidence) -> bool:
+    """Tell whether α is at the bound now, the value rose at some late step, and this is no quadratic."""
+    stability, start, end = (
+        evidence.stability,
+        evidence.ground.start_highest,
+        evidence.ground.highest,
+    )
+    if stability is None or abs(stability - 1) > _NEAR_BOUND or start is None or end is None or min(start, end) <= 0:
+        return False
+    changed = abs(math.log(end / start)) > _CHANGED
+    return changed and evidence.decrease > 0 and bool(np.any(np.diff(evidence.value) > 0))

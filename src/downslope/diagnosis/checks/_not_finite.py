@@ -1,0 +1,71 @@
+"""A value or gradient that is no number any more: `not_finite`."""
+
+from __future__ import annotations
+
+import math
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._state import State
+from downslope.diagnosis._words import number
+
+# Squares of numbers beyond the square root of the largest float overflow; a value past its root is nearly there.
+_HUGE = math.sqrt(math.sqrt(1.8e308))
+
+
+def not_finite(evidence: Evidence, state: State) -> Finding | None:
+    """Find the first step and part that were not finite, and whether they overflowed or left the domain."""
+    if state is not State.NOT_FINITE:
+        return None
+    trace = evidence.trace
+    step = trace.not_finite_step if trace.not_finite_step is not None else trace.last_step + 1
+    part = trace.not_finite_part or "value"
+    what = "the value" if part == "value" else f"the gradient along {part}"
+    overflowed = max(abs(float(evidence.value[-1])), float(evidence.gradient_norm[-1])) > _HUGE
+    return Finding(
+        "not_finite",
+        Severity.PROBLEM,
+        f"At step {step} {what} was no longer a finite number. {_why(evidence, step, overflowed)}",
+        {
+            "step": step,
+            "part": part,
+            **evidence.numbers("value", "gradient_norm", "learning_rate", "largest_stable_rate"),
+        },
+        "every value and every gradient must be a finite number",
+        (step, step),
+        parts=() if part == "value" else (part,),
+        causes=_causes(step, overflowed),
+        remedies=_remedies(step),
+    )
+
+
+def _why(evidence: Evidence, step: int, overflowed: bool) -> str:
+    """Return what led to it."""
+    if step == 0:
+        return "The objective is not defined at the start."
+    if overflowed:
+        return f"The numbers had grown to {number(evidence.value[-1])} before and overflowed."
+    return f"The step before had the ordinary value {number(evidence.value[-1])}: a step left where the objective is defined."
+
+
+def _causes(step: int, overflowed: bool) -> tuple[str, ...]:
+    """Return the likely causes."""
+    if step == 0:
+        return ("the start lies outside the objective's domain",)
+    if overflowed:
+        return ("the steps grew without bound",)
+    return (
+        "a step left the domain: a logarithm or root of a negative number, a division by zero",
+        "overflow in one step",
+    )
+
+
+def _remedies(step: int) -> tuple[str, ...]:
+    """Return what to change."""
+    if step == 0:
+        return ("another start",)
+    return (
+        "a smaller learning rate",
+        "clip the gradient's norm",
+        "another start, farther from the edge of the domain",
+    )

@@ -1,0 +1,105 @@
+"""Steps that undo each other: `oscillating`."""
+
+from __future__ import annotations
+
+import math
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._state import BOUNCING_COSINE, State
+from downslope.diagnosis._words import number
+
+# A swing of less than a hundredth of what was gained is the floor that a fixed step length leaves.
+_FLOOR = 0.01
+_NUMBERS = (
+    "learning_rate",
+    "largest_stable_rate",
+    "best_rate",
+    "predicted_contraction",
+    "observed_contraction",
+    "cosine",
+    "steps_to_go",
+)
+
+
+def oscillating(evidence: Evidence, state: State) -> Finding | None:
+    """Find steps that cross the valley each time: for good (a problem), around the floor, or dying away (worth knowing)."""
+    if evidence.is_noisy or evidence.cosine_late is None or evidence.cosine_late >= BOUNCING_COSINE:
+        return None
+    if state is State.BOUNCING:
+        return _finding(
+            evidence,
+            *(_on_floor(evidence) if evidence.swing <= _FLOOR else _for_good(evidence)),
+        )
+    if state is State.FALLING:
+        return _finding(evidence, *_dying(evidence))
+    return None
+
+
+def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tuple[str, ...]) -> Finding:
+    """Return the finding with what all three kinds share."""
+    return Finding(
+        "oscillating",
+        severity,
+        sentence,
+        evidence.numbers(*_NUMBERS),
+        f"median cosine of successive updates below {BOUNCING_COSINE} over the last half",
+        (int(evidence.step[len(evidence.step) // 2]), evidence.last_step),
+        causes=("the learning rate is at the largest stable rate",) if severity is Severity.PROBLEM else (),
+        remedies=remedies,
+    )
+
+
+def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
+    """Return what to say of a bounce that does not die away."""
+    kept = number(evidence.observed_contraction)
+    sentence = (
+        f"Each step jumps across the valley and lands as far away as before: the gradient keeps {kept} of its size."
+    )
+    if evidence.largest_stable_rate is None:
+        return (
+            Severity.PROBLEM,
+            f"{sentence} Try half the rate.",
+            ("half the learning rate", "a rate that decays"),
+        )
+    better = number(evidence.best_rate or evidence.largest_stable_rate / 2)
+    sentence += f" α = {number(evidence.learning_rate)} is {_where(evidence)} {number(evidence.largest_stable_rate)}."
+    return Severity.PROBLEM, f"{sentence} Try {better}.", (f"learning rate {better}",)
+
+
+def _where(evidence: Evidence) -> str:
+    """Return where the rate lies against the largest stable one."""
+    ratio = evidence.stability or math.nan
+    if abs(ratio - 1) <= 1e-9:
+        return "just the largest stable rate"
+    if abs(ratio - 1) <= 0.01:
+        return "at the largest stable rate"
+    return "above the largest stable rate" if ratio > 1 else "below the largest stable rate"
+
+
+def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
+    """Return what to say of a bounce around the bottom that a fixed length of step cannot leave."""
+    sentence = (
+        f"The steps no longer get shorter: the point hops to and fro around the bottom, the value changing by about "
+        f"{number(evidence.swing * evidence.decrease)} a step, {number(evidence.swing)} of what was gained."
+    )
+    return (
+        Severity.NOTE,
+        sentence,
+        ("a learning rate that decays", "a smaller learning rate for the last steps"),
+    )
+
+
+def _dying(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
+    """Return what to say of a bounce that dies away by itself."""
+    sentence = (
+        f"Each step crosses the valley and lands {number(evidence.observed_contraction)} times as far away on the other "
+        "side: it gets there, bouncing."
+    )
+    if evidence.best_rate is None:
+        return Severity.NOTE, sentence, ("a smaller learning rate",)
+    return (
+        Severity.NOTE,
+        f"{sentence} {number(evidence.best_rate)} is the best rate.",
+        (f"learning rate {number(evidence.best_rate)}",),
+    )

@@ -1,0 +1,61 @@
+"""Flat ground that need not be a bottom: `plateau`."""
+
+from __future__ import annotations
+
+import math
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE, State
+from downslope.diagnosis._words import count, number
+
+
+def plateau(evidence: Evidence, state: State) -> Finding | None:
+    """Find ground so flat that slope and curvature together do not tell where, or whether, there is a bottom."""
+    if state is not State.FLAT:
+        return None
+    ground = evidence.ground
+    reached = evidence.decrease > 0 and evidence.share_left <= ARRIVED_BY_TOLERANCE
+    return Finding(
+        "plateau",
+        Severity.NOTE if reached and not ground.curves_down else Severity.PROBLEM,
+        _sentence(evidence),
+        evidence.numbers(
+            "gradient_norm",
+            "lowest_eigenvalue",
+            "highest_eigenvalue",
+            "value",
+            "start_value",
+            "learning_rate",
+            "pace",
+        ),
+        "no clear curvature at a vanishing gradient, or slope and curvature that fade in step",
+        evidence.all_steps,
+        confidence=0.8,
+        causes=(
+            "a saturated function: the start is far out on a tail",
+            "the bottom is flat, or lies at infinity",
+        ),
+        remedies=(
+            "another start, nearer to where the value changes",
+            "Adam, whose steps do not shrink with the slope",
+        ),
+    )
+
+
+def _sentence(evidence: Evidence) -> str:
+    """Return what the ground is like here."""
+    ground = evidence.ground
+    order = ground.order
+    if ground.gradient_norm == 0 and ground.size == 0:
+        return "The ground is level here: slope and curvature are both 0, so a bottom cannot be told from a shelf."
+    if order is not None and math.isfinite(order) and order < 10:
+        return (
+            f"Slope and curvature fade together as those of |x| to the power {number(order)}: this may be a shelf "
+            "that goes on falling beyond, and not a bottom."
+        )
+    moved = f"{count(evidence.last_step)} lowered the value from {number(evidence.value[0])} to {number(evidence.value[-1])}"
+    return (
+        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or a tail, "
+        f"not a bottom. {moved}."
+    )

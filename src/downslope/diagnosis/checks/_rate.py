@@ -1,0 +1,117 @@
+"""A learning rate that does not fit the curvature: `rate_too_large` and `rate_too_small`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._state import SLOW_PACE, State
+from downslope.diagnosis._words import count, number
+
+# A rate that is past the stable one by less than this is at it: x² at α = 1.
+_AT_BOUND = 1e-9
+
+
+def rate_too_large(evidence: Evidence, state: State) -> Finding | NotRun | None:
+    """Find steps that overshoot the valley and grow: α above the largest stable rate, the value no longer falling."""
+    if state not in (State.RISING, State.NOT_FINITE, State.BOUNCING):
+        return None
+    if evidence.stability is not None:
+        return _above_bound(evidence, state) if evidence.stability > 1 + _AT_BOUND else None
+    if state is not State.RISING or (evidence.cosine_late or 0) > -0.5:
+        return _unmeasured(evidence)
+    return Finding(
+        "rate_too_large",
+        Severity.PROBLEM,
+        f"The value rises and successive steps point against each other (cosine {number(evidence.cosine_late)}): "
+        "each step overshoots the valley.",
+        evidence.numbers("learning_rate", "cosine", "observed_contraction", "start_value", "value"),
+        "the value rises while the cosine of successive updates is below -0.5",
+        evidence.all_steps,
+        confidence=0.7,
+        causes=("the learning rate is too large for the curvature, which was not measured",),
+        remedies=("a tenth of the learning rate",),
+    )
+
+
+def _above_bound(evidence: Evidence, state: State) -> Finding:
+    """Return the finding for a rate above the largest stable one."""
+    rate, largest = number(evidence.learning_rate), number(evidence.largest_stable_rate)
+    first = "Each step overshoots the valley by more than it came from"
+    if state is State.BOUNCING:
+        first = "Steps overshoot the valley again and again, and the value no longer falls"
+    better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
+    return Finding(
+        "rate_too_large",
+        Severity.PROBLEM,
+        f"{first}: α = {rate} is above the largest stable rate {largest}. Try {number(better)}.",
+        evidence.numbers(
+            "learning_rate",
+            "largest_stable_rate",
+            "best_rate",
+            "predicted_contraction",
+            "observed_contraction",
+            "highest_eigenvalue",
+        ),
+        f"the learning rate against the largest stable rate {largest}, "
+        f"which is {number(evidence.bound)} / {number(evidence.seen_curvature)}",
+        evidence.all_steps,
+        causes=("the learning rate is too large for the steepest curvature",),
+        remedies=(
+            f"learning rate {number(better)}",
+            "a second-order method, which finds its own step",
+        ),
+    )
+
+
+def _unmeasured(evidence: Evidence) -> NotRun | None:
+    """Return why no rate can be compared, where that is the reason for silence."""
+    if evidence.searches_line or evidence.ground.spectrum is not None:
+        return None
+    return NotRun("rate_too_large", "the curvature was not measured, so no stable rate is known")
+
+
+def rate_too_small(evidence: Evidence, state: State) -> Finding | None:
+    """Find steps that are short even against the steepest curvature, while most of the way is still to go."""
+    if state is not State.CRAWLING:
+        return None
+    better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
+    return Finding(
+        "rate_too_small",
+        Severity.PROBLEM,
+        f"{_how_short(evidence)} {_how_long(evidence)}{_try(evidence, better)}",
+        evidence.numbers(
+            "learning_rate",
+            "largest_stable_rate",
+            "best_rate",
+            "steps_to_go",
+            "predicted_contraction",
+            "observed_contraction",
+            "pace",
+            "gradient_norm",
+        ),
+        f"a pace αλ/2 of {number(SLOW_PACE)}: below it, even the steepest curvature takes over 50 steps for each digit",
+        evidence.all_steps,
+        causes=("the learning rate is too small for the curvature",),
+        remedies=(f"learning rate {number(better)}",) if better else ("a larger learning rate",),
+    )
+
+
+def _how_short(evidence: Evidence) -> str:
+    """Return how far a step gets."""
+    if evidence.pace is None:
+        return "The steps are too small to move the point any more, and it is not at the bottom."
+    return f"A step covers only {number(2 * evidence.pace)} of the way to the bottom even where the ground is steepest."
+
+
+def _how_long(evidence: Evidence) -> str:
+    """Return how long it would take."""
+    if not evidence.steps_to_go:
+        return f"After {count(evidence.last_step)} most of the way is still to go."
+    return f"At α = {number(evidence.learning_rate)} about {count(evidence.steps_to_go, 'more step')} are needed."
+
+
+def _try(evidence: Evidence, better: float) -> str:
+    """Return the rate to try, with what it would have to stay below."""
+    if not better or evidence.largest_stable_rate is None:
+        return ""
+    return f" Try {number(better)}; rates below {number(evidence.largest_stable_rate)} are stable."

@@ -1,0 +1,79 @@
+"""Flat points that are no minimum: `saddle_point` and `maximum`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._ground import main_parts
+from downslope.diagnosis._state import State
+from downslope.diagnosis._words import listed, number
+
+_WRITTEN_OUT = 16
+_NUMBERS = ("lowest_eigenvalue", "highest_eigenvalue", "gradient_norm", "value")
+
+
+def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
+    """Find a flat point that curves up one way and down another, with the direction that leads out."""
+    spectrum = evidence.ground.spectrum
+    if spectrum is None and not evidence.failed:
+        return NotRun(
+            "saddle_point",
+            "the curvature at the end was not measured: a saddle cannot be told from a minimum",
+        )
+    if state is not State.AT_SADDLE or spectrum is None:
+        return None
+    parts = main_parts(spectrum.lowest_direction)
+    if evidence.ground.newton_length and evidence.share_left > 1e-12:
+        where = "The descent is running straight into a saddle"
+    else:
+        where = "The gradient vanishes, but this is a saddle"
+    return Finding(
+        "saddle_point",
+        Severity.PROBLEM,
+        f"{where}: the ground curves down along {listed(parts)} (curvature {number(spectrum.lowest)}) and up elsewhere "
+        f"({number(spectrum.highest)}). The gradient has nothing along the way out, so no rate leaves it.",
+        {
+            "escaping_direction": _written(spectrum.lowest_direction),
+            **evidence.numbers(*_NUMBERS),
+        },
+        f"lowest eigenvalue below {number(-evidence.ground.zero)} where the gradient vanishes",
+        evidence.at_end,
+        parts=parts,
+        causes=("the start lies on a line from which the gradient never turns towards the way out",),
+        remedies=(f"start a little off along {listed(parts)}", "noise in the gradient"),
+    )
+
+
+def maximum(evidence: Evidence, state: State) -> Finding | None:
+    """Find a flat point from which the ground falls every way."""
+    if state is not State.AT_MAXIMUM:
+        return None
+    highest = number(evidence.ground.highest)
+    return Finding(
+        "maximum",
+        Severity.PROBLEM,
+        f"The gradient vanishes because this is a maximum, not a minimum: no direction curves up (highest curvature "
+        f"{highest}). A descent that starts exactly here cannot move.",
+        evidence.numbers(*_NUMBERS),
+        f"highest eigenvalue not above {number(evidence.ground.zero)} where the gradient vanishes",
+        evidence.at_end,
+        causes=("the start is a maximum", "a sign is the wrong way round"),
+        remedies=("another start", "check the sign of the objective"),
+    )
+
+
+def _written(direction: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return a direction by part: numbers for small parts, the norm for large ones; without negative zeros."""
+    written: dict[str, Any] = {}
+    for name, leaf in direction.items():
+        array = np.asarray(leaf, dtype=float) + 0.0
+        if array.size == 1:
+            written[name] = float(array.reshape(()))
+        else:
+            written[name] = array.tolist() if array.size <= _WRITTEN_OUT else float(np.linalg.norm(array))
+    return written
