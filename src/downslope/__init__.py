@@ -1,1 +1,148 @@
-"""downslope."""
+"""Differentiate, descend, record, explain: from a textbook formula to a neural network.
+
+    text ─▶ Formula ─▶ Objective ─▶ Plan ─▶ Trace ─▶ Finding
+                                             └─▶ tables, pictures, files
+
+`import downslope as ds` loads nothing heavy: each name below is fetched from its folder when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from downslope import draw
+    from downslope._errors import (
+        DataError,
+        DownslopeError,
+        FormulaError,
+        MissingExtraError,
+        ObjectiveError,
+        PointError,
+        SettingError,
+        TraceError,
+        UnitError,
+    )
+    from downslope.descent import (
+        Method,
+        Objective,
+        Plan,
+        Record,
+        Schedule,
+        Slope,
+        descend,
+        method,
+        method_names,
+        objective,
+        plan,
+        schedule,
+        slope,
+    )
+    from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
+    from downslope.formulas import (
+        CriticalPoint,
+        CriticalPoints,
+        Derivation,
+        Formula,
+        chain,
+        critical_points,
+        derive,
+        formula,
+    )
+    from downslope.trace import Outcome, Spectrum, Trace, export, load, save
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CriticalPoint",
+    "CriticalPoints",
+    "DataError",
+    "Derivation",
+    "Diagnosis",
+    "DownslopeError",
+    "Finding",
+    "Formula",
+    "FormulaError",
+    "Method",
+    "MissingExtraError",
+    "Objective",
+    "ObjectiveError",
+    "Outcome",
+    "Plan",
+    "PointError",
+    "Record",
+    "Schedule",
+    "SettingError",
+    "Severity",
+    "Slope",
+    "Spectrum",
+    "Trace",
+    "TraceError",
+    "UnitError",
+    "chain",
+    "critical_points",
+    "derive",
+    "descend",
+    "diagnose",
+    "draw",
+    "export",
+    "formula",
+    "load",
+    "method",
+    "method_names",
+    "objective",
+    "plan",
+    "save",
+    "schedule",
+    "slope",
+]
+
+_HOMES = {
+    "downslope.descent": (
+        "Method",
+        "Objective",
+        "Plan",
+        "Record",
+        "Schedule",
+        "Slope",
+        "descend",
+        "method",
+        "method_names",
+        "objective",
+        "plan",
+        "schedule",
+        "slope",
+    ),
+    "downslope.diagnosis": ("Diagnosis", "Finding", "Severity", "diagnose"),
+    "downslope.formulas": (
+        "CriticalPoint",
+        "CriticalPoints",
+        "Derivation",
+        "Formula",
+        "chain",
+        "critical_points",
+        "derive",
+        "formula",
+    ),
+    "downslope.trace": ("Outcome", "Spectrum", "Trace", "export", "load", "save"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name from its folder when it is first used."""
+    if name == "draw":
+        found: Any = importlib.import_module("downslope.draw")
+    elif name in _HOME_OF:
+        found = getattr(importlib.import_module(_HOME_OF[name]), name)
+    elif name in __all__:
+        found = getattr(importlib.import_module("downslope._errors"), name)
+    else:
+        raise AttributeError(f"module 'downslope' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

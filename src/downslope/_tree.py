@@ -56,5 +56,6 @@ def size(point: Point) -> int:
 def is_flat(point: Point) -> bool:
     """Tell whether the point is a dict of numbers and arrays, which needs no tree library to walk."""
     return isinstance(point, dict) and all(
-        isinstance(name, str) and (isinstance(leaf, int | float) or hasattr(leaf, "dtype")) for name, leaf in point.items()
+        isinstance(name, str) and (isinstance(leaf, int | float) or hasattr(leaf, "dtype"))
+        for name, leaf in point.items()
     )

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from downslope._errors import ObjectiveError
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, nearest
 from downslope._types import Columns, Plain, Point
-from downslope.formula import Formula, evaluate, formula, jax_functions
+from downslope.descent._data import check_numbers, read_table
+from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +44,8 @@ class Objective:
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""
-        from downslope._engine import double_precision
-
-        with double_precision():
-            return float(self.function(point, self.data))
+        with precision(self.precision):
+            return float(self.function(check_point(self, point), self.data))
 
     def describe(self) -> Plain:
         """Return what there is to say of it, as plain data."""
@@ -55,3 +57,207 @@ class Objective:
             "units": dict(self.units),
             "precision": self.precision,
         }
+
+
+def objective(
+    thing: str | Formula | Objective | Callable[[Point], Any],
+    data: Any = None,
+    *,
+    units: Mapping[str, str] | None = None,
+    name: str | None = None,
+    precision: str = "float64",
+) -> Objective:
+    """Return the objective that something makes.
+
+    Args:
+        thing: a formula's text, a Formula, a JAX function of a point that returns a real number, or an Objective.
+        data: the table whose columns the formula names: a CSV or Parquet file, a mapping of columns, a Polars or pandas
+            frame. Names of the table are columns, other names are what to descend on.
+        units: units by name, for a formula.
+        name: what to call it; by default the formula's or the function's own name.
+        precision: "float64", or "float32" for functions that are large.
+
+    Returns:
+        The objective. The same text gives the same object again, so that nothing is compiled twice.
+
+    Raises:
+        FormulaError: for text that cannot be read.
+        DataError: for a table that cannot be used.
+        ObjectiveError: for something that is not a scalar of a point.
+
+    >>> loss = objective("Loss(w) = mean((price - w×size)²)", {"size": [50, 100, 150], "price": [100, 200, 300]})
+    >>> loss({"w": 1.0})
+    11666.666666666666
+    """
+    if isinstance(thing, Objective):
+        return thing
+    if precision not in ("float64", "float32"):
+        raise ObjectiveError(f"the precision is float64 or float32, not {precision!r}")
+    if isinstance(thing, str | Formula):
+        if data is None:
+            return _of_formula(thing, tuple(sorted((units or {}).items())))
+        return _with_data(thing, read_table(data), units)
+    if callable(thing):
+        if data is not None:
+            raise ObjectiveError("a function holds its own data", hint="close over the data inside the function")
+        return _of_function(thing, name, precision)
+    raise ObjectiveError(
+        f"an objective is a formula or a function of a point, not {type(thing).__name__}",
+        hint='for example "f(x) = x² - 4x + 5", or a JAX function that returns one number',
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _of_formula(thing: str | Formula, units: tuple[tuple[str, str], ...]) -> Objective:
+    """Return the objective of a formula without data."""
+    return _from(formula(thing, units=dict(units) or None), {})
+
+
+def _with_data(thing: str | Formula, table: Columns, units: Mapping[str, str] | None) -> Objective:
+    """Return the objective of a formula whose columns stand in a table."""
+    read = formula(thing, units=units, columns=tuple(table))
+    if not read.columns:
+        close = [(n, nearest(n, table)) for n in read.variables]
+        alike = next((f"did you mean {column} for {n}?" for n, column in close if column), None)
+        raise DataError(f"{read.read_as} names no column of the table, which has {', '.join(table)}", hint=alike)
+    return _from(read, check_numbers(table, read.columns))
+
+
+def _from(read: Formula, columns: Columns) -> Objective:
+    """Return the objective of a formula that was read."""
+    if not read.variables:
+        raise FormulaError(f"{read.read_as} has no variable to move along", hint="name one in a header: f(x) = …")
+    tree = read.body
+    unused = [name for name in read.variables if name not in names_in(tree)]
+
+    def value(point: Point, data: Columns) -> Any:
+        result = evaluate(tree, {**point, **data}, jax_functions())
+        return result + 0.0 * sum(point[name] for name in unused) if unused else result
+
+    made = Objective(
+        function=value,
+        name=read.name or "f",
+        read_as=read.read_as,
+        names=read.variables,
+        data=columns,
+        formula=read,
+        units=read.units,
+    )
+    if columns:
+        _check_scalar(made)
+    return made
+
+
+def _check_scalar(made: Objective) -> None:
+    """Raise if a formula over data is not averaged or summed to one number."""
+    values = {name: np.ones(()) for name in made.names or ()}
+    with precision(made.precision):
+        shape = jax().eval_shape(made.function, values, made.data)
+    if shape.shape != ():
+        raise ObjectiveError(
+            f"{made.read_as} is one number for each of the {shape.shape[0]} rows, not one number",
+            hint="average over the rows with mean(…), or add them with sum(…)",
+        )
+
+
+def _of_function(function: Callable[[Point], Any], name: str | None, kind: str) -> Objective:
+    """Return the objective of a JAX function of a point."""
+    called = name or getattr(function, "__name__", "") or type(function).__name__
+    shown = "f" if called == "<lambda>" else called
+    return Objective(lambda point, data: function(point), shown, shown, precision=kind)
+
+
+def check_point(made: Objective, point: Point) -> Point:
+    """Return a point of an objective, its numbers as floats.
+
+    Args:
+        made: the objective.
+        point: for a formula a mapping of names to numbers, a bare number for one variable, or a sequence in the variables'
+            order; for a function any pytree of arrays.
+
+    Raises:
+        PointError: for a name that is missing or unknown, or something that is not a finite number.
+    """
+    if made.names is not None:
+        return _named_point(made, made.names, point)
+    return _tree_point(made, point)
+
+
+def _named_point(made: Objective, names: tuple[str, ...], point: Point) -> dict[str, float]:
+    """Return the point of a formula."""
+    example = "{" + ", ".join(f'"{name}": {place}.0' for place, name in enumerate(names, start=1)) + "}"
+    if point is None:
+        raise PointError("where? no point is given", hint=f"give every variable a number: {example}")
+    if not isinstance(point, Mapping):
+        numbers = [point] if np.ndim(point) == 0 else list(point)
+        if len(numbers) != len(names):
+            raise PointError(f"{made.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}")
+        point = dict(zip(names, numbers, strict=True))
+    for name in point:
+        if name not in names:
+            close = nearest(str(name), names)
+            raise PointError(
+                f"{made.read_as} has no variable {name!r}; it has {', '.join(names)}",
+                hint=f"did you mean {close}?" if close else None,
+            )
+    missing = [name for name in names if name not in point]
+    if missing:
+        raise PointError(f"the point says nothing of {', '.join(missing)}", hint=f"give every variable a number: {example}")
+    return {name: _number(name, point[name]) for name in names}
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a coordinate as a float."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise PointError(f"{name} must be one number, not {value!r}")
+    number = float(array.reshape(()))
+    if not math.isfinite(number):
+        raise PointError(f"{name} must be a finite number, not {number}")
+    return number
+
+
+def _tree_point(made: Objective, point: Point) -> Point:
+    """Return the point of a function, its leaves arrays of the objective's precision, after trying the function on its shapes."""
+    dtype = np.dtype(made.precision)
+    tree = jax().tree
+    found, shape = tree.flatten(_lists_as_arrays(point))
+    if not found:
+        raise PointError("the point holds no numbers", hint="for example {'w': np.zeros(3)}")
+    arrays = []
+    for part, leaf in zip(_tree.part_names(tree.unflatten(shape, found)), found, strict=True):
+        array = np.asarray(leaf)
+        if array.dtype.kind not in "biuf":
+            raise PointError(f"{part} must hold real numbers, not {array.dtype}")
+        if not np.all(np.isfinite(array)):
+            raise PointError(f"{part} holds a number that is not finite")
+        arrays.append(array.astype(dtype))
+    checked = tree.unflatten(shape, arrays)
+    _check_function(made, checked)
+    return checked
+
+
+def _lists_as_arrays(point: Point) -> Point:
+    """Return the point with a plain list of numbers taken as one array."""
+    return jax().tree.map(lambda leaf: np.asarray(leaf, float) if _is_row(leaf) else leaf, point, is_leaf=_is_row)
+
+
+def _is_row(leaf: Any) -> bool:
+    """Tell whether a part of a point is a plain list of numbers."""
+    return isinstance(leaf, list | tuple) and bool(leaf) and all(isinstance(number, int | float) for number in leaf)
+
+
+def _check_function(made: Objective, point: Point) -> None:
+    """Raise if the function does not return one real number there."""
+    with precision(made.precision):
+        try:
+            result = jax().eval_shape(made.function, point, made.data)
+        except Exception as error:
+            raise ObjectiveError(
+                f"{made.name} fails when JAX traces it: {type(error).__name__}: {str(error).splitlines()[0]}",
+                hint="write it with jax.numpy, without if on values, and check the point's names and shapes",
+            ) from error
+    shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
+    if shape != () or dtype is None or dtype.kind != "f":
+        what = f"an array of shape {shape} and type {dtype}" if shape is not None else type(result).__name__
+        raise ObjectiveError(f"{made.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()")

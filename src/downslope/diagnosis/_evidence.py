@@ -210,9 +210,9 @@ class Evidence:
             np.max(self.value[-third:]),
             np.max(self.value[max(0, rows - 2 * third) : -third]),
         )
-        if not late > middle:
-            return False
         margin = 64 * self.ground.epsilon * max(abs(late), abs(middle))
+        if not late > middle:
+            return bool(self._was_past_bound and self.value[-1] > self.value[0] + margin)
         growing = (self.observed_contraction or 0) > 1
         return bool(late > self.value[0] + margin or (growing and self._past_bound and late > middle + margin))
 
@@ -223,6 +223,14 @@ class Evidence:
         if self.bound is None or self.learning_rate is None or highest is None:
             return False
         return self.learning_rate * highest > self.bound * (1 + 1e-9)
+
+    @functools.cached_property
+    def _was_past_bound(self) -> bool:
+        """Whether the curvature at the start was above what the rate can bear."""
+        start = self.ground.start_highest
+        if self.bound is None or self.learning_rate is None or start is None or self.method in SCALED:
+            return False
+        return self.learning_rate * start > self.bound * (1 + 1e-9)
 
     @functools.cached_property
     def is_falling(self) -> bool:

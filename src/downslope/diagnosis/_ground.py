@@ -17,8 +17,12 @@ _LANCZOS_SHARE = 1e-3
 # Across the Newton step s the curvature itself changes, by about its own size over the length L of the path: a negative
 # eigenvalue counts only above that change, here ten times |λ|s/L.
 _DRIFTS = 10.0
-# A curvature that fell to less than a hundredth of the highest met may be on its way to zero: then look at how it falls.
-_FADED = 1e-2
+# A floor whose curvature is below √ε of the steepest is flat to working accuracy.
+_FLAT = 1e-8
+# A curvature that fell to less than a tenth of the highest met may be on its way to zero: then look at how it falls,
+# over the last two decades of the slope, where the leading power has taken over.
+_FADED = 0.1
+_DECADES = (100.0, 10.0, 1.0)
 
 
 class Ground:
@@ -160,6 +164,11 @@ class Ground:
             return self.rounding
         return max(self.rounding, _DRIFTS * self.size * min(way / self.scale, 0.05))
 
+    @functools.cached_property
+    def flat(self) -> float:
+        """Eigenvalues of a bowl below this are flat directions."""
+        return max(self.rounding, min(self.zero, _FLAT * self.size))
+
     @property
     def curves_down(self) -> bool:
         """Whether some direction clearly curves downward."""
@@ -181,7 +190,7 @@ class Ground:
         if self.spectrum is None:
             return None
         eigenvalues = np.asarray(self.spectrum.eigenvalues, dtype=float)
-        return eigenvalues[np.abs(eigenvalues) > self.rounding]
+        return eigenvalues[np.abs(eigenvalues) > self.flat]
 
     @functools.cached_property
     def lowest_rising(self) -> float | None:
@@ -201,7 +210,7 @@ class Ground:
     @functools.cached_property
     def flat_directions(self) -> tuple[str, ...]:
         """The parts along which a bowl's floor is flat, empty if it is curved everywhere."""
-        if self.spectrum is None or not self.is_bowl or self.spectrum.lowest > self.rounding:
+        if self.spectrum is None or not self.is_bowl or self.spectrum.lowest > self.flat:
             return ()
         return main_parts(self.spectrum.lowest_direction)
 
@@ -225,34 +234,33 @@ class Ground:
             return None
         slope, place = rows
         with np.errstate(all="ignore"):
-            curvature = np.diff(slope) / np.diff(place)
+            curvature = np.abs(np.diff(slope) / np.diff(place))
             middle = np.sqrt(slope[1:] * slope[:-1])
             q = np.log(curvature[1] / curvature[0]) / np.log(middle[1] / middle[0])
-        if not math.isfinite(q) or q <= 0.05:
+        if not math.isfinite(q) or q <= 0.25:
             return None
         return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
 
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return slope and place along the flattest direction at a quarter, a half and the end of the run."""
+        """Return slope and place along the flattest direction where the slope was 100, 10 and 1 times that of the end."""
         trace, spectrum = self._trace, self.spectrum
-        if spectrum is None or trace.gradients is None or trace.coordinates is None or len(trace) < 5:
+        if spectrum is None or trace.gradients is None or trace.coordinates is None:
             return None
-        path = max(
-            [abs(s.highest) for s in trace.spectra if math.isfinite(s.highest)],
-            default=0.0,
-        )
-        if not 0 < spectrum.lowest < _FADED * path or spectrum.lowest <= self.rounding:
+        path = max([abs(s.highest) for s in trace.spectra if math.isfinite(s.highest)], default=0.0)
+        if not self.rounding < spectrum.lowest < _FADED * path:
             return None
-        rows = [len(trace) // 4, len(trace) // 2, len(trace) - 1]
         direction = _flat(spectrum.lowest_direction)
-        slope, place = (
-            trace.gradients[rows] @ direction,
-            trace.coordinates[rows] @ direction,
-        )
-        if slope[-1] < 0:
-            slope, place = -slope, -place
-        steady = slope[0] > slope[1] > slope[2] > self.gradient_rounding * self.epsilon
-        return (slope, place) if steady else None
+        slopes = trace.gradients @ direction
+        slopes = slopes * np.copysign(1.0, slopes[-1])
+        if not slopes[-1] > self.gradient_rounding * self.epsilon:
+            return None
+        found = [np.flatnonzero(slopes >= decade * slopes[-1]) for decade in _DECADES]
+        if not all(len(rows) for rows in found):
+            return None
+        rows = [int(rows[-1]) for rows in found]
+        if len(set(rows)) < 3:
+            return None
+        return slopes[rows], trace.coordinates[rows] @ direction
 
 
 def main_parts(direction: Columns) -> tuple[str, ...]:

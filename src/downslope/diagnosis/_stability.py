@@ -79,7 +79,12 @@ def best_rate(method: str, settings: Mapping[str, float], lowest: float, highest
         return None
     rates = bound / highest * np.geomspace(1e-6, 1, 2000)[:-1]
     factors = contraction(method, settings, rates[:, None] * ends)
-    return None if factors is None else float(rates[np.argmin(factors.max(axis=1))])
+    if factors is None:
+        return None
+    slowest = factors.max(axis=1)
+    # With momentum a whole range of rates does equally well: the middle of it is the farthest from harm.
+    equal = rates[slowest <= slowest.min() + 1e-3 * (1 - slowest.min())]
+    return float(np.sqrt(equal[0] * equal[-1]))
 
 
 def _largest_root(total: np.ndarray, product: np.ndarray) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._state import State
 from downslope.diagnosis._words import number
 
-# Squares of numbers beyond the square root of the largest float overflow; a value past its root is nearly there.
-_HUGE = math.sqrt(math.sqrt(1.8e308))
+# Squares of numbers past the square root of the largest float overflow; past its fourth root they are nearly there.
+_HUGE = float(np.finfo(float).max) ** 0.25
 
 
 def not_finite(evidence: Evidence, state: State) -> Finding | None:

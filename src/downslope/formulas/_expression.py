@@ -7,6 +7,7 @@ computes in the order that was written. It needs neither SymPy nor JAX: those ar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -79,3 +80,51 @@ class Call:
 
 
 Expression = Number | Name | Constant | Negative | Sum | Product | Quotient | Power | Call
+
+
+def children(node: Expression) -> tuple[Expression, ...]:
+    """Return the nodes right below a node, in the order they are written."""
+    match node:
+        case Negative(operand):
+            return (operand,)
+        case Sum(terms):
+            return terms
+        case Product(factors):
+            return factors
+        case Quotient(numerator, denominator):
+            return (numerator, denominator)
+        case Power(base, exponent):
+            return (base, exponent)
+        case Call(_, arguments):
+            return arguments
+        case _:
+            return ()
+
+
+def walk(tree: Expression) -> Iterator[Expression]:
+    """Yield every node, a node before those below it, in the order they are written."""
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += reversed(children(node))
+
+
+def names_in(tree: Expression) -> tuple[str, ...]:
+    """Return the names that occur, each once, in the order of first appearance."""
+    return tuple(dict.fromkeys(node.name for node in walk(tree) if isinstance(node, Name)))
+
+
+def size(tree: Expression) -> int:
+    """Return the number of nodes."""
+    return sum(1 for _ in walk(tree))
+
+
+def depth(tree: Expression) -> int:
+    """Return the number of nodes on the longest way down."""
+    deepest, stack = 0, [(tree, 1)]
+    while stack:
+        node, level = stack.pop()
+        deepest = max(deepest, level)
+        stack += [(below, level + 1) for below in children(node)]
+    return deepest

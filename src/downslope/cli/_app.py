@@ -1,0 +1,171 @@
+"""The commands, as Typer knows them; each is carried out in a file of its own, loaded when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import downslope as ds
+from downslope.cli import _options as options
+
+app = typer.Typer(
+    name="downslope",
+    help="Differentiate, descend, record and explain: −∇f, the way a ball rolls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        print(f"downslope {ds.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Differentiate, descend, record and explain: −∇f, the way a ball rolls."""
+
+
+@app.command()
+def derive(
+    formula: options.FormulaText,
+    by: Annotated[str | None, typer.Option("--by", help="The variable; all of them if none is given.")] = None,
+    unit: options.Unit = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX.")] = False,
+) -> None:
+    """Differentiate a formula, with the rules used."""
+    from downslope.cli import _derive
+
+    _derive.run(formula, by, options.pairs(unit, "--unit"), as_json=json, quiet=quiet, latex=latex)
+
+
+@app.command()
+def slope(
+    formula: options.FormulaText,
+    at: options.At = None,
+    data: options.Data = None,
+    unit: options.Unit = None,
+    plot: options.Plot = None,
+    within: options.Within = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say what is true at one point: value, gradient, steepness, kind, rates."""
+    from downslope.cli import _slope
+
+    _slope.run(
+        formula, at, data, options.pairs(unit, "--unit"), plot, options.ranges(within), as_json=json, quiet=quiet
+    )
+
+
+@app.command()
+def descend(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    learning_rate: options.Rate = None,
+    steps: options.Steps = 100,
+    method: options.MethodName = "gradient descent",
+    setting: options.Setting = None,
+    schedule: options.ScheduleName = None,
+    tolerance: options.Tolerance = 1e-10,
+    clip_norm: options.ClipNorm = None,
+    clip_value: options.ClipValue = None,
+    every: options.Every = 1,
+    seed: options.Seed = 0,
+    data: options.Data = None,
+    unit: options.Unit = None,
+    plot: options.Plot = None,
+    within: options.Within = None,
+    save: options.Save = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+) -> int:
+    """Go down from a start, step by step, and say how it ended and why."""
+    from downslope.cli import _descend
+
+    request = _descend.Request(
+        formula=formula,
+        start=start,
+        data=data,
+        units=options.pairs(unit, "--unit"),
+        choices={
+            "learning_rate": learning_rate,
+            "steps": steps,
+            "method": method,
+            "schedule": schedule,
+            "tolerance": tolerance,
+            "clip_norm": clip_norm,
+            "clip_value": clip_value,
+            "record": every,
+            "seed": seed,
+            **options.settings(setting),
+        },
+    )
+    return _descend.run(
+        request, plot, options.ranges(within), save, as_json=json, quiet=quiet, check=check
+    )
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `descend --save` made.")],
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+) -> int:
+    """Say what a saved descent shows, with the numbers behind it."""
+    from downslope.cli import _diagnose
+
+    return _diagnose.run(run, plot, as_json=json, quiet=quiet, check=check)
+
+
+@app.command()
+def draw(
+    formula: options.FormulaText,
+    plot: Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf or .gif.")] = Path(
+        "downslope.png"
+    ),
+    kind: Annotated[
+        str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")
+    ] = "auto",
+    start: options.Start = None,
+    at: options.At = None,
+    within: options.Within = None,
+    learning_rate: options.Rate = None,
+    steps: options.Steps = 100,
+    method: options.MethodName = "gradient descent",
+    setting: options.Setting = None,
+    schedule: options.ScheduleName = None,
+    data: options.Data = None,
+    unit: options.Unit = None,
+) -> None:
+    """Draw a formula, its slope at a point, or the way down from a start."""
+    from downslope.cli import _descend, _draw
+
+    request = _descend.Request(
+        formula=formula,
+        start=start,
+        data=data,
+        units=options.pairs(unit, "--unit"),
+        choices={
+            "learning_rate": learning_rate,
+            "steps": steps,
+            "method": method,
+            "schedule": schedule,
+            **options.settings(setting),
+        },
+    )
+    _draw.run(request, kind, at, options.ranges(within), plot)

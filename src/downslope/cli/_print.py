@@ -1,0 +1,128 @@
+"""What a person sees: tables with the long middle left out, a small chart, findings; and the one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import downslope as ds
+
+_HEAD, _TAIL = 8, 5
+_MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: "✗"}
+
+
+def as_json(thing: Mapping[str, Any]) -> None:
+    """Print one JSON object; numbers that JSON has no word for become null."""
+    print(json.dumps(_plain(thing), ensure_ascii=False, allow_nan=False))
+
+
+def number(value: float) -> str:
+    """Return a number in six significant digits, with a true minus sign."""
+    if math.isnan(value):
+        return ""
+    return f"{value:.6g}".replace("-", "−")
+
+
+def table(columns: Mapping[str, Sequence[Any]]) -> None:
+    """Print columns under their headings, the middle of a long table left out.
+
+    Args:
+        columns: by heading, one entry a row; texts are shown as they are and numbers in six digits.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = len(next(iter(columns.values())))
+    shown = list(range(rows)) if rows <= _HEAD + _TAIL + 2 else [*range(_HEAD), -1, *range(rows - _TAIL, rows)]
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in columns:
+        grid.add_column(heading, justify="right", no_wrap=True)
+    for row in shown:
+        grid.add_row(*("⋮" if row < 0 else _cell(column[row]) for column in columns.values()))
+    Console(highlight=False).print(grid)
+
+
+def chart(values: np.ndarray, heading: str, height: int = 6) -> None:
+    """Print a small chart of a column by step, on a logarithmic scale where it spans more than two powers of ten.
+
+    Args:
+        values: shape (rows,); entries that are not finite are left out.
+        heading: what is charted.
+        height: lines of the chart.
+    """
+    finite = np.asarray(values, dtype=float)[np.isfinite(values)]
+    if len(finite) < 3 or finite.max() == finite.min():
+        return
+    logarithmic = finite.min() > 0 and finite.max() / finite.min() > 100
+    heights = np.log10(finite) if logarithmic else finite
+    width = min(len(heights), max(20, min(64, shutil.get_terminal_size().columns - 16)))
+    picked = heights[np.linspace(0, len(heights) - 1, width).round().astype(int)]
+    share = (picked - picked.min()) / (np.ptp(picked) or 1.0)
+    eighths = np.maximum(np.round(share * height * 8).astype(int), 1)
+    scale = ", logarithmic" if logarithmic else ""
+    print(f"{heading} by step{scale}")
+    for line in range(height - 1, -1, -1):
+        bar = "".join(" ▁▂▃▄▅▆▇█"[min(max(eighth - 8 * line, 0), 8)] for eighth in eighths)
+        edge = number(finite.max()) if line == height - 1 else number(finite.min()) if line == 0 else ""
+        print(f"{edge:>12} ┤{bar}")
+    print()
+
+
+def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
+    """Print what was found, the most important first, with the evidence behind it and what to try."""
+    width = min(100, shutil.get_terminal_size().columns)
+    for finding in diagnosis:
+        lead = f"{_MARKS[finding.severity]} {finding.symptom}: "
+        print(textwrap.fill(lead + finding.sentence, width, subsequent_indent="  "))
+        if details and finding.evidence:
+            print(textwrap.fill(_evidence(finding.evidence), width, initial_indent="  ", subsequent_indent="  "))
+        if details and finding.remedies:
+            tried = "Try: " + "; ".join(finding.remedies)
+            print(textwrap.fill(tried, width, initial_indent="  ", subsequent_indent="  "))
+
+
+def _evidence(evidence: Mapping[str, Any]) -> str:
+    """Return numbers by name on one line."""
+    return " · ".join(f"{name.replace('_', ' ')} {_evident(value)}" for name, value in evidence.items())
+
+
+def _evident(value: Any) -> str:
+    """Return a piece of evidence as text."""
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{name} {_evident(part)}" for name, part in value.items()) + ")"
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return str(value)
+    return number(float(value))
+
+
+def _cell(entry: Any) -> str:
+    """Return an entry of a table as text."""
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, int | np.integer):
+        return str(entry)
+    return number(float(entry))
+
+
+def _plain(thing: Any) -> Any:
+    """Return NumPy numbers and arrays as plain ones, and what is not finite as None."""
+    if isinstance(thing, Mapping):
+        return {str(key): _plain(value) for key, value in thing.items()}
+    if isinstance(thing, str) or thing is None or isinstance(thing, bool | np.bool_):
+        return bool(thing) if isinstance(thing, np.bool_) else thing
+    if isinstance(thing, np.ndarray):
+        return _plain(thing.tolist())
+    if isinstance(thing, int | np.integer):
+        return int(thing)
+    if isinstance(thing, float | np.floating):
+        return float(thing) if math.isfinite(thing) else None
+    if isinstance(thing, Sequence):
+        return [_plain(entry) for entry in thing]
+    return str(thing)

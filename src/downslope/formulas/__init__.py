@@ -1,0 +1,9 @@
+"""Text in, Formula out; and its derivatives, with the rules used."""
+
+from downslope.formulas._evaluation import evaluate
+from downslope.formulas._expression import names_in
+from downslope.formulas._formula import Formula
+from downslope.formulas._functions import jax_functions, numpy_functions
+from downslope.formulas._reading import formula
+
+__all__ = ["Formula", "evaluate", "formula", "jax_functions", "names_in", "numpy_functions"]

@@ -1,0 +1,133 @@
+"""From a tree to numbers, with NumPy or JAX, in the order that was written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from downslope.formulas._expression import (
+    Call,
+    Constant,
+    Expression,
+    Name,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+    names_in,
+)
+
+_CONSTANTS = {"π": math.pi, "e": math.e}
+_HALF = Fraction(1, 2)
+
+
+def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
+    """Return the value of a tree.
+
+    Args:
+        tree: the expression.
+        values: a number or an array for every name that occurs.
+        functions: what computes each function: `numpy_functions()` or `jax_functions()`.
+    """
+    match tree:
+        case Number(value):
+            return _as_float(value)
+        case Name(name):
+            return values[name]
+        case Constant(name):
+            return _CONSTANTS[name]
+        case Negative(operand):
+            return -evaluate(operand, values, functions)
+        case Sum(terms):
+            return _sum(terms, values, functions)
+        case Product(factors):
+            product = evaluate(factors[0], values, functions)
+            for factor in factors[1:]:
+                product = product * evaluate(factor, values, functions)
+            return product
+        case Quotient(numerator, denominator):
+            return _quotient(evaluate(numerator, values, functions), evaluate(denominator, values, functions))
+        case Power(base, exponent):
+            return _power(base, exponent, values, functions)
+        case Call(function, arguments):
+            return functions[function](*(evaluate(argument, values, functions) for argument in arguments))
+
+
+def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
+    """Return a sum; a negative term is subtracted, as it is written."""
+    total = evaluate(terms[0], values, functions)
+    for term in terms[1:]:
+        if isinstance(term, Negative):
+            total = total - evaluate(term.operand, values, functions)
+        else:
+            total = total + evaluate(term, values, functions)
+    return total
+
+
+def _power(
+    base: Expression, exponent: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
+) -> Any:
+    """Return a power: a whole exponent by products, e by the exponential, a half by the root."""
+    if base == Constant("e"):
+        return functions["exp"](evaluate(exponent, values, functions))
+    below = evaluate(base, values, functions)
+    known = constant_value(exponent)
+    if isinstance(below, float) and (known is None or known.denominator != 1 or not names_in(base)):
+        above = evaluate(exponent, values, functions)
+        return _real_power(below, above) if isinstance(above, float) else below**above
+    if known is None:
+        return below ** evaluate(exponent, values, functions)
+    if known.denominator == 1:
+        return below ** int(known)
+    if known == _HALF:
+        return functions["sqrt"](below)
+    return below ** float(known)
+
+
+def _quotient(above: Any, below: Any) -> Any:
+    """Return a quotient; of plain numbers too it is infinite or NaN, not an error, where the divisor is zero."""
+    if isinstance(above, float) and isinstance(below, float) and below == 0:
+        return math.nan if above == 0 else math.copysign(math.inf, above)
+    return above / below
+
+
+def _real_power(base: float, exponent: float) -> float:
+    """Return a power of plain numbers: NaN where it is not real, infinity where no float holds it."""
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf
+    except (ValueError, ZeroDivisionError):
+        return math.nan
+
+
+def constant_value(tree: Expression) -> Fraction | None:
+    """Return the exact value of a tree made of plain numbers, signs and quotients; None for any other.
+
+    >>> from downslope.formulas._expression import Negative, Number
+    >>> constant_value(Negative(Number(Fraction(3))))
+    Fraction(-3, 1)
+    """
+    match tree:
+        case Number(value):
+            return value
+        case Negative(operand):
+            inner = constant_value(operand)
+            return None if inner is None else -inner
+        case Quotient(numerator, denominator):
+            above, below = constant_value(numerator), constant_value(denominator)
+            return above / below if above is not None and below else None
+        case _:
+            return None
+
+
+def _as_float(value: Fraction) -> float:
+    """Return the nearest float; infinity for what no float can hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

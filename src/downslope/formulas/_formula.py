@@ -1,0 +1,193 @@
+"""The formula: a textbook expression that was read, as a noun."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from downslope._errors import FormulaError, PointError, nearest
+from downslope.formulas._evaluation import evaluate
+from downslope.formulas._expression import Expression, Number, walk
+from downslope.formulas._functions import numpy_functions
+from downslope.formulas._printing import book, book_name, latex, latex_name
+
+if TYPE_CHECKING:
+    import sympy
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A textbook expression that was read.
+
+    Args:
+        name: the name on its left side, or None.
+        variables: its variables, in the header's order, else in the order of first appearance.
+        body: the tree of its right side.
+        columns: names of data columns that occur.
+        units: units by name, its own under `name`.
+        text: the text as it was typed.
+        notes: sentences on how it was read, where that was not plain.
+        has_header: whether the variables were declared in a header.
+    """
+
+    name: str | None
+    variables: tuple[str, ...]
+    body: Expression
+    columns: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict, hash=False)
+    text: str = ""
+    notes: tuple[str, ...] = ()
+    has_header: bool = False
+
+    @functools.cached_property
+    def read_as(self) -> str:
+        """The formula in book notation: how it was read."""
+        if self.name is None:
+            return book(self.body)
+        return f"{self._left(book_name, book_name(self.name))} = {book(self.body)}"
+
+    @functools.cached_property
+    def latex(self) -> str:
+        """The formula in LaTeX."""
+        if self.name is None:
+            return latex(self.body)
+        return f"{self._left(latex_name, _latex_symbol(self.name))} = {latex(self.body)}"
+
+    @functools.cached_property
+    def expression(self) -> sympy.Expr:
+        """The right side as a SymPy expression, its names real symbols and its numbers exact."""
+        from downslope.formulas._symbolic import to_sympy
+
+        return to_sympy(self.body)
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of its value, or None."""
+        return self.units.get(self.name) if self.name is not None else None
+
+    @property
+    def has_decimals(self) -> bool:
+        """Whether a number in it was typed with a decimal point, so that results print that way too."""
+        return any(isinstance(node, Number) and node.decimal for node in walk(self.body))
+
+    def unit_of(self, name: str) -> str | None:
+        """Return the unit of a variable, or None."""
+        return self.units.get(name)
+
+    def with_units(self, units: Mapping[str, str]) -> Formula:
+        """Return the same formula with units by name."""
+        return dataclasses.replace(self, units=dict(units))
+
+    def derivative(self, variable: str | None = None) -> Formula:
+        """Return the partial derivative by a variable.
+
+        Args:
+            variable: the variable's name; may be left out if there is only one.
+
+        Raises:
+            FormulaError: if the formula has no such variable.
+
+        >>> from downslope.formulas import formula
+        >>> formula("P(p) = -20p² + 200p - 300").derivative("p").read_as
+        "P'(p) = -40p + 200"
+        """
+        from downslope.formulas._symbolic import differentiate
+
+        by = self.variable(variable)
+        return Formula(
+            name=self._derivative_name(by),
+            variables=self.variables,
+            body=differentiate(self.body, by, decimals=self.has_decimals),
+            columns=self.columns,
+            units=self._derivative_units(by),
+            has_header=True,
+        )
+
+    def gradient(self) -> tuple[Formula, ...]:
+        """Return the partial derivatives by each variable, in their order."""
+        return tuple(self.derivative(name) for name in self.variables)
+
+    def hessian(self) -> tuple[tuple[Formula, ...], ...]:
+        """Return the second partial derivatives, a row for each variable."""
+        return tuple(row.gradient() for row in self.gradient())
+
+    def variable(self, name: str | None) -> str:
+        """Return the variable of this name, or the only one for None.
+
+        Raises:
+            FormulaError: if there is no such variable, or several to choose from.
+        """
+        if name is None and len(self.variables) == 1:
+            return self.variables[0]
+        if name in self.variables:
+            return str(name)
+        listed = ", ".join(self.variables) or "no variables"
+        if name is None:
+            raise FormulaError(f"by which variable? the formula has {listed}")
+        close = nearest(name, self.variables)
+        raise FormulaError(
+            f"{self.read_as} has no variable {name!r}; it has {listed}", hint=f"did you mean {close}?" if close else None
+        )
+
+    def __call__(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
+        """Return the value at a point, as a float; an array where a value is one.
+
+        Raises:
+            PointError: if a name is missing or unknown.
+        """
+        import numpy as np
+
+        given = {**(values or {}), **named}
+        wanted = (*self.variables, *self.columns)
+        for name in given:
+            if name not in wanted:
+                close = nearest(name, wanted)
+                raise PointError(f"{self.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
+        missing = [name for name in wanted if name not in given]
+        if missing:
+            raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")
+        with np.errstate(all="ignore"):
+            arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+            result = np.asarray(evaluate(self.body, arrays, numpy_functions()))
+        return float(result) if result.ndim == 0 else result
+
+    def __str__(self) -> str:
+        return self.read_as
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex}$"
+
+    def _left(self, spell: Any, name: str) -> str:
+        """Return the left side, its variables spelt by `spell`."""
+        shown = (self.has_header or self.columns) and "∂" not in name and "partial" not in name
+        return f"{name}({', '.join(map(spell, self.variables))})" if shown and self.variables else name
+
+    def _derivative_name(self, by: str) -> str | None:
+        """Return the name of the derivative: f' of one variable, ∂f/∂x of several."""
+        if self.name is None:
+            return None
+        if len(self.variables) == 1 and "∂" not in self.name:
+            return f"{self.name}'"
+        return f"∂{self.name}/∂{by}" if "∂" not in self.name else f"∂({self.name})/∂{by}"
+
+    def _derivative_units(self, by: str) -> dict[str, str]:
+        """Return the units of the derivative, where those of the formula and the variable are known."""
+        from downslope.formulas._units import unit_ratio
+
+        units = {name: unit for name, unit in self.units.items() if name != self.name}
+        name = self._derivative_name(by)
+        if name is not None and self.unit is not None and by in self.units:
+            units[name] = unit_ratio(self.unit, self.units[by])
+        return units
+
+
+def _latex_symbol(name: str) -> str:
+    """Return the name of a formula, or of a derivative of one, as LaTeX."""
+    if name.startswith("∂") and "/∂" in name:
+        above, _, below = name[1:].rpartition("/∂")
+        return rf"\frac{{\partial {_latex_symbol(above.strip('()'))}}}{{\partial {latex_name(below)}}}"
+    stem = name.rstrip("'")
+    return latex_name(stem) + name[len(stem) :]

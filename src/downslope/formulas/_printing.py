@@ -1,0 +1,306 @@
+"""From a tree back to text: as a book writes it, and as LaTeX. What the book form prints reads back as the same tree."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from downslope.formulas._expression import (
+    Call,
+    Constant,
+    Expression,
+    Name,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+)
+from downslope.formulas._functions import FUNCTIONS
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_GREEK_COMMANDS = dict(
+    zip(
+        "αβγδζηθικλμνξπρστυφχψωΓΔΘΛΞΣΦΨΩε",
+        "alpha beta gamma delta zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega Gamma "
+        "Delta Theta Lambda Xi Sigma Phi Psi Omega varepsilon".split(),
+        strict=True,
+    )
+)
+_SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
+
+
+def book(tree: Expression) -> str:
+    """Return a tree as a book writes it.
+
+    >>> from downslope.formulas import formula
+    >>> book(formula("2*x^2 - 3*sin(x)*time").body)
+    '2x² - 3sin(x)·time'
+    """
+    match tree:
+        case Number(value, decimal):
+            return number(value, decimal)
+        case Name(name):
+            return book_name(name)
+        case Constant(name):
+            return name
+        case Negative(operand):
+            return "-" + _inside(operand, _PRODUCT)
+        case Sum(terms):
+            return _book_sum(terms)
+        case Product(factors):
+            return _book_product(factors)
+        case Quotient(numerator, denominator):
+            above = _inside(numerator, _PRODUCT)
+            return f"{above}/{_inside(denominator, _POWER)}"
+        case Power(base, exponent):
+            return _book_power(base, exponent)
+        case Call("abs", (argument,)) if not _has_bars(argument):
+            return f"|{book(argument)}|"
+        case Call("sqrt", (argument,)):
+            simple = isinstance(argument, Name | Constant | Number) and len(book(argument)) == 1
+            return f"√{book(argument)}" if simple else f"√({book(argument)})"
+        case Call(function, arguments):
+            return f"{function}({', '.join(map(book, arguments))})"
+
+
+def book_name(name: str) -> str:
+    """Return a name with a numeric subscript lowered: w_1 as w₁."""
+    head, underscore, subscript = name.rpartition("_")
+    if underscore and subscript.isdecimal() and subscript.isascii() and head:
+        return head + subscript.translate(_SUBSCRIPTS)
+    return name
+
+
+def number(value: Fraction, decimal: bool) -> str:
+    """Return an exact number: whole, as a decimal if it was typed as one and ends, else as a fraction."""
+    if value.denominator == 1:
+        whole = str(value.numerator)
+        return whole if len(whole) <= 15 else f"{float(value):.15g}"
+    if decimal and terminates(value):
+        return _decimal(value)
+    return f"{value.numerator}/{value.denominator}"
+
+
+def terminates(value: Fraction) -> bool:
+    """Tell whether the decimal form of a number ends."""
+    below = value.denominator
+    for prime in (2, 5):
+        while below % prime == 0:
+            below //= prime
+    return below == 1
+
+
+def _decimal(value: Fraction) -> str:
+    """Return the exact decimal form of a number, with an exponent where that is much shorter."""
+    digits = 0
+    while (value * 10**digits).denominator != 1:
+        digits += 1
+    sign, scaled = "-" if value < 0 else "", abs(int(value * 10**digits))
+    if digits > 12:
+        text = str(scaled)
+        mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
+        return f"{sign}{mantissa}e{len(text) - 1 - digits}"
+    text = str(scaled).rjust(digits + 1, "0")
+    return f"{sign}{text[:-digits]}.{text[-digits:]}"
+
+
+def _rank(tree: Expression) -> int:
+    """Return how tightly the tree's outermost sign binds."""
+    match tree:
+        case Sum():
+            return _SUM
+        case Negative():
+            return _NEGATIVE
+        case Number(value, decimal):
+            if value < 0:
+                return _NEGATIVE
+            return _ATOM if value.denominator == 1 or (decimal and terminates(value)) else _PRODUCT
+        case Product() | Quotient():
+            return _PRODUCT
+        case Power():
+            return _POWER
+        case _:
+            return _ATOM
+
+
+def _inside(tree: Expression, least: int) -> str:
+    """Return a tree, in parentheses if it binds less tightly than needed."""
+    text = book(tree)
+    return text if _rank(tree) >= least else f"({text})"
+
+
+def _book_sum(terms: tuple[Expression, ...]) -> str:
+    """Return terms with their signs between them."""
+    text = _inside(terms[0], _NEGATIVE)
+    for term in terms[1:]:
+        match term:
+            case Negative(operand):
+                text += f" - {_inside(operand, _PRODUCT)}"
+            case Number(value, decimal) if value < 0:
+                text += f" - {number(-value, decimal)}"
+            case _:
+                text += f" + {_inside(term, _PRODUCT)}"
+    return text
+
+
+def _book_product(factors: tuple[Expression, ...]) -> str:
+    """Return factors side by side where that reads unmistakably, with a dot where it does not."""
+    text = _inside(factors[0], _PRODUCT)
+    before = factors[0]
+    for factor in factors[1:]:
+        piece = _inside(factor, _POWER)
+        text += piece if _joins(before, factor, text, piece) else f"·{piece}"
+        before = factor
+    return text
+
+
+def _joins(before: Expression, factor: Expression, text: str, piece: str) -> bool:
+    """Tell whether two factors may stand side by side."""
+    if isinstance(before, Quotient) or "/" in text.rpartition("·")[2] or "|" in text + piece:
+        return False
+    if piece[0].isdigit() or piece[0] == "." or _ends_in_exponent(before):
+        return False
+    left, right = _word_at_end(before), _word_at_start(factor)
+    if isinstance(before, Number):
+        short = right is None or len(right) == 1 or isinstance(factor, Call)
+        return short and (before.value.denominator == 1 or before.decimal)
+    if piece[0] == "(":
+        return not isinstance(before, Name | Constant) and not isinstance(before, Power)
+    return left is None or right is None or (len(left) == len(right) == 1 and left != right and "e" not in (left, right))
+
+
+def _ends_in_exponent(tree: Expression) -> bool:
+    """Tell whether the text of a factor ends in an exponent that a neighbour would run into."""
+    if isinstance(tree, Power):
+        return "^" in book(tree)
+    return isinstance(tree, Number) and tree.decimal and "e" in book(tree)
+
+
+def _word_at_end(tree: Expression) -> str | None:
+    """Return the name that a factor's text ends with, or None if it ends with a sign or a superscript."""
+    if isinstance(tree, Name | Constant):
+        return tree.name
+    return None
+
+
+def _word_at_start(tree: Expression) -> str | None:
+    """Return the name that a factor's text begins with, or None if it begins with a sign."""
+    match tree:
+        case Name(name) | Constant(name):
+            return name
+        case Power(base, _):
+            return _word_at_start(base)
+        case Call("abs" | "sqrt", _):
+            return None
+        case Call(function, _):
+            return function
+        case _:
+            return None
+
+
+def _book_power(base: Expression, exponent: Expression) -> str:
+    """Return a power, with a superscript for a whole exponent of up to two digits."""
+    below = _inside(base, _ATOM)
+    if isinstance(base, Number) and not (base.value.denominator == 1 and base.value >= 0) and not below.startswith("("):
+        below = f"({below})"
+    match exponent:
+        case Number(value, _) if value.denominator == 1 and abs(value) < 100:
+            return below + str(value.numerator).translate(_SUPERSCRIPTS)
+        case Negative(Number(value, _)) if value.denominator == 1 and 0 <= value < 100:
+            return below + str(-value.numerator).translate(_SUPERSCRIPTS)
+        case Number() | Name() | Constant() if _rank(exponent) == _ATOM:
+            return f"{below}^{book(exponent)}"
+        case _:
+            return f"{below}^({book(exponent)})"
+
+
+def _has_bars(tree: Expression) -> bool:
+    """Tell whether a tree's text has bars, within which more bars could not be told apart."""
+    return "|" in book(tree)
+
+
+def latex(tree: Expression) -> str:
+    """Return a tree as LaTeX.
+
+    >>> from downslope.formulas import formula
+    >>> latex(formula("x^2/2 + sqrt(x)").body)
+    '\\\\frac{x^{2}}{2} + \\\\sqrt{x}'
+    """
+    match tree:
+        case Number(value, decimal):
+            text = number(value, decimal)
+            if "e" in text:
+                mantissa, _, power = text.partition("e")
+                return rf"{mantissa} \cdot 10^{{{power}}}"
+            above, slash, below = text.partition("/")
+            return rf"\frac{{{above}}}{{{below}}}" if slash else text
+        case Name(name):
+            return latex_name(name)
+        case Constant(name):
+            return r"\pi" if name == "π" else name
+        case Negative(operand):
+            return "-" + _latex_inside(operand, _PRODUCT)
+        case Sum(terms):
+            return _latex_sum(terms)
+        case Product(factors):
+            return _latex_product(factors)
+        case Quotient(numerator, denominator):
+            return rf"\frac{{{latex(numerator)}}}{{{latex(denominator)}}}"
+        case Power(base, exponent):
+            below = _latex_inside(base, _ATOM)
+            return f"{below}^{{{latex(exponent)}}}"
+        case Call("abs", (argument,)):
+            return rf"\left|{latex(argument)}\right|"
+        case Call("sqrt", (argument,)):
+            return rf"\sqrt{{{latex(argument)}}}"
+        case Call("cbrt", (argument,)):
+            return rf"\sqrt[3]{{{latex(argument)}}}"
+        case Call(function, arguments):
+            command = FUNCTIONS[function].latex or rf"\operatorname{{{function}}}"
+            return rf"{command}\left({', '.join(map(latex, arguments))}\right)"
+
+
+def latex_name(name: str) -> str:
+    """Return a name as LaTeX: Greek letters as commands, subscripts lowered, words upright."""
+    head, _, subscript = name.partition("_")
+    letters = head.rstrip("0123456789")
+    digits = head[len(letters) :]
+    if letters in _GREEK_COMMANDS:
+        text = "\\" + _GREEK_COMMANDS[letters]
+    elif len(letters) == 1:
+        text = letters
+    else:
+        text = rf"\mathrm{{{letters}}}"
+    below = ",".join(piece for piece in (digits, subscript) if piece)
+    return f"{text}_{{{below}}}" if below else text
+
+
+def _latex_inside(tree: Expression, least: int) -> str:
+    """Return a tree's LaTeX, in parentheses if it binds less tightly than needed; fractions need none in products."""
+    rank = _POWER if isinstance(tree, Quotient) and least <= _POWER else _rank(tree)
+    return latex(tree) if rank >= least else rf"\left({latex(tree)}\right)"
+
+
+def _latex_sum(terms: tuple[Expression, ...]) -> str:
+    """Return terms with their signs between them, as LaTeX."""
+    text = _latex_inside(terms[0], _NEGATIVE)
+    for term in terms[1:]:
+        match term:
+            case Negative(operand):
+                text += f" - {_latex_inside(operand, _PRODUCT)}"
+            case _:
+                text += f" + {_latex_inside(term, _PRODUCT)}"
+    return text
+
+
+def _latex_product(factors: tuple[Expression, ...]) -> str:
+    """Return factors as LaTeX, with a dot before a number and between long names."""
+    pieces = [_latex_inside(factors[0], _PRODUCT)]
+    for before, factor in zip(factors, factors[1:], strict=False):
+        piece = _latex_inside(factor, _POWER)
+        words = isinstance(before, Name) and isinstance(factor, Name)
+        dotted = piece[0].isdigit() or (words and len(before.name) + len(factor.name) > 2) or piece.startswith(r"\frac")
+        pieces.append((r" \cdot " if dotted else " ") + piece)
+    return "".join(pieces)

@@ -1,0 +1,359 @@
+"""Between our tree and SymPy, which differentiates and solves; loaded only when it is asked to.
+
+Numbers cross exactly, names as real symbols. Functions that SymPy would take apart (sigmoid, softplus, relu, the mean over a
+table) cross as functions of our own that know their derivative, so that results stay as short as a book would print them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from downslope.formulas._expression import (
+    Call,
+    Constant,
+    Expression,
+    Name,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+)
+
+if TYPE_CHECKING:
+    import sympy
+
+_MOST_OPERATIONS = 400  # above it a derivative is shown as it comes, since simplifying takes seconds
+ONE = Number(Fraction(1))
+
+
+def to_sympy(tree: Expression) -> sympy.Expr:
+    """Return a tree as a SymPy expression."""
+    import sympy
+
+    match tree:
+        case Number(value):
+            return sympy.Rational(value.numerator, value.denominator)
+        case Name(name):
+            return symbol(name)
+        case Constant(name):
+            return sympy.pi if name == "π" else sympy.E
+        case Negative(operand):
+            return -to_sympy(operand)
+        case Sum(terms):
+            return sympy.Add(*map(to_sympy, terms))
+        case Product(factors):
+            return sympy.Mul(*map(to_sympy, factors))
+        case Quotient(numerator, denominator):
+            return to_sympy(numerator) / to_sympy(denominator)
+        case Power(base, exponent):
+            return sympy.Pow(to_sympy(base), to_sympy(exponent))
+        case Call(function, arguments):
+            return _makers()[function](*map(to_sympy, arguments))
+
+
+def from_sympy(expression: sympy.Expr, *, decimals: bool = False) -> Expression:
+    """Return a SymPy expression as a tree, its terms in a book's order.
+
+    Args:
+        expression: what SymPy made of expressions from `to_sympy`.
+        decimals: whether numbers that end as decimals are printed that way.
+    """
+    return _Reader(decimals).read(expression)
+
+
+def differentiate(tree: Expression, variable: str, *, decimals: bool = False) -> Expression:
+    """Return the derivative of a tree by a variable, as short as a few cheap rules make it."""
+    return from_sympy(shortened(to_sympy(tree).diff(symbol(variable))), decimals=decimals)
+
+
+def shortened(expression: sympy.Expr) -> sympy.Expr:
+    """Return an expression in the shorter of the forms that a book might choose.
+
+    Polynomials are expanded where that does not lengthen them; quotients are cancelled; large expressions stay as they are.
+    """
+    import sympy
+
+    if expression.count_ops() > _MOST_OPERATIONS:
+        return expression
+    forms = [expression]
+    if expression.is_polynomial(*expression.free_symbols):
+        forms.append(sympy.expand(expression))
+    else:
+        forms.append(sympy.powsimp(expression, deep=False))
+    shortest = min(forms, key=lambda form: (form.count_ops(), forms.index(form)))
+    return shortest
+
+
+@functools.cache
+def symbol(name: str) -> sympy.Symbol:
+    """Return the real symbol of a name."""
+    import sympy
+
+    return sympy.Symbol(name, real=True)
+
+
+@functools.cache
+def own_functions() -> SimpleNamespace:
+    """Return our functions as SymPy classes: Sigmoid, Softplus, Relu, Step, Mean and Total."""
+    import sympy
+
+    class Sigmoid(sympy.Function):
+        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return self * (1 - self)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return (1 / (1 + sympy.exp(-self.args[0])))._eval_evalf(prec)
+
+    class Softplus(sympy.Function):
+        """ln(1 + e^x), whose derivative is σ."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return Sigmoid(self.args[0])
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.log(1 + sympy.exp(self.args[0]))._eval_evalf(prec)
+
+    class Step(sympy.Function):
+        """1 for x > 0, else 0."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Float(1 if self.args[0] > 0 else 0, precision=prec)
+
+    class Relu(sympy.Function):
+        """The larger of x and 0."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return Step(self.args[0])
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Max(self.args[0], 0)._eval_evalf(prec)
+
+    class Sign(sympy.Function):
+        """The sign of x, whose derivative is 0 away from 0."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.sign(self.args[0])._eval_evalf(prec)
+
+    class Magnitude(sympy.Function):
+        """|x|, whose derivative is its sign."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return Sign(self.args[0])
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Abs(self.args[0])._eval_evalf(prec)
+
+    class Mean(sympy.Function):
+        """The mean over the rows of a table; the derivative passes inside."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
+            return _reduced(Mean, self.args[0].diff(by))
+
+    class Total(sympy.Function):
+        """The sum over the rows of a table; the derivative passes inside."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
+            return _reduced(Total, self.args[0].diff(by))
+
+    return SimpleNamespace(
+        Sigmoid=Sigmoid,
+        Softplus=Softplus,
+        Step=Step,
+        Relu=Relu,
+        Sign=Sign,
+        Magnitude=Magnitude,
+        Mean=Mean,
+        Total=Total,
+    )
+
+
+def _reduced(reduction: Any, inside: sympy.Expr) -> sympy.Expr:
+    """Return the reduction of an expression, its numeric factor taken out in front."""
+    import sympy
+
+    if inside == 0:
+        return sympy.Integer(0)
+    factor, rest = inside.as_coeff_Mul()
+    return factor * reduction(rest)
+
+
+@functools.cache
+def _makers() -> Mapping[str, Callable[..., Any]]:
+    """Return what makes each function in SymPy."""
+    import sympy
+
+    own = own_functions()
+    names = "acos acosh asin asinh atan atanh cbrt cos cosh erf exp sin sinh sqrt tan tanh".split()
+    return {name: getattr(sympy, name) for name in names} | {
+        "abs": own.Magnitude,
+        "ln": sympy.log,
+        "log10": lambda x: sympy.log(x) / sympy.log(10),
+        "log2": lambda x: sympy.log(x) / sympy.log(2),
+        "max": lambda *arguments: functools.reduce(lambda a, b: a + own.Relu(b - a), arguments),
+        "min": lambda *arguments: functools.reduce(lambda a, b: a - own.Relu(a - b), arguments),
+        "mean": own.Mean,
+        "sum": own.Total,
+        "relu": own.Relu,
+        "sigmoid": own.Sigmoid,
+        "sign": own.Sign,
+        "softplus": own.Softplus,
+        "step": own.Step,
+    }
+
+
+_READ_BACK = {
+    "Sigmoid": "sigmoid",
+    "Softplus": "softplus",
+    "Step": "step",
+    "Relu": "relu",
+    "Sign": "sign",
+    "Magnitude": "abs",
+    "Mean": "mean",
+    "Total": "sum",
+    "log": "ln",
+    "Abs": "abs",
+    **{name: name for name in "acos acosh asin asinh atan atanh cos cosh erf sin sinh tan tanh sign".split()},
+}
+
+
+class _Reader:
+    """Reads SymPy's expressions as trees."""
+
+    def __init__(self, decimals: bool) -> None:
+        self.decimals = decimals
+
+    def read(self, expression: Any) -> Expression:
+        """Return an expression as a tree."""
+        import sympy
+
+        if expression.is_Rational:
+            return self._number(Fraction(int(expression.p), int(expression.q)))
+        if expression.is_Symbol:
+            return Name(expression.name)
+        if expression == sympy.pi:
+            return Constant("π")
+        if expression == sympy.E:
+            return Constant("e")
+        if expression.is_Add:
+            return Sum(tuple(self.read(term) for term in _book_order(expression)))
+        if expression.is_Mul:
+            return self._product(expression)
+        if isinstance(expression, sympy.exp):
+            return Power(Constant("e"), self.read(expression.args[0]))
+        if expression.is_Pow:
+            return self._power(expression)
+        return self._call(expression)
+
+    def _call(self, expression: Any) -> Expression:
+        """Return an applied function."""
+        name = type(expression).__name__
+        return Call(_READ_BACK[name], tuple(self.read(argument) for argument in expression.args))
+
+    def _number(self, value: Fraction) -> Expression:
+        """Return a number; a fraction that is no decimal is a quotient."""
+        from downslope.formulas._printing import terminates
+
+        if value < 0:
+            return Negative(self._number(-value))
+        decimal = self.decimals and value.denominator != 1 and terminates(value)
+        if value.denominator == 1 or decimal:
+            return Number(value, decimal)
+        return Quotient(Number(Fraction(value.numerator)), Number(Fraction(value.denominator)))
+
+    def _product(self, expression: Any) -> Expression:
+        """Return a product as a quotient where it has negative powers, its sign in front."""
+        import sympy
+
+        coefficient, rest = expression.as_coeff_Mul()
+        above, below = [], []
+        for factor in rest.as_ordered_factors():
+            base, exponent = factor.as_base_exp()
+            if factor.is_Pow and exponent.is_Rational and exponent.is_negative and base != sympy.E:
+                below.append(base ** (-exponent))
+            else:
+                above.append(factor)
+        value = Fraction(int(coefficient.p), int(coefficient.q)) if coefficient.is_Rational else None
+        if value is None:
+            above.insert(0, coefficient)
+            value = Fraction(1)
+        tree = self._quotient(abs(value), _factor_order(above), below)
+        return Negative(tree) if value < 0 else tree
+
+    def _quotient(self, value: Fraction, above: list[Any], below: list[Any]) -> Expression:
+        """Return value × above / below."""
+        from downslope.formulas._printing import terminates
+
+        as_decimal = self.decimals and terminates(value)
+        top, bottom = (value, Fraction(1)) if as_decimal else (Fraction(value.numerator), Fraction(value.denominator))
+        factors = [self.read(factor) for factor in above]
+        if top != 1 or not factors:
+            factors.insert(0, Number(top, as_decimal and top.denominator != 1))
+        divisors = [self.read(factor) for factor in below]
+        if bottom != 1:
+            divisors.insert(0, Number(bottom))
+        numerator = factors[0] if len(factors) == 1 else Product(tuple(factors))
+        if not divisors:
+            return numerator
+        return Quotient(numerator, divisors[0] if len(divisors) == 1 else Product(tuple(divisors)))
+
+    def _power(self, expression: Any) -> Expression:
+        """Return a power, a root for a half, a quotient for a negative exponent."""
+        import sympy
+
+        base, exponent = expression.as_base_exp()
+        if base == sympy.E:
+            return Power(Constant("e"), self.read(exponent))
+        if exponent == sympy.Rational(1, 2):
+            return Call("sqrt", (self.read(base),))
+        if exponent == sympy.Rational(1, 3):
+            return Call("cbrt", (self.read(base),))
+        if exponent.is_Rational and exponent.is_negative:
+            return Quotient(ONE, self.read(base ** (-exponent)))
+        return Power(self.read(base), self.read(exponent))
+
+
+def _book_order(expression: Any) -> list[Any]:
+    """Return the terms of a sum in the order of a book: by descending degree, plain numbers last."""
+    terms = expression.as_ordered_terms()
+    symbols = sorted(expression.free_symbols, key=lambda one: one.name)
+
+    def degree(term: Any) -> Any:
+        powers = term.as_powers_dict()
+        return sum(
+            (exponent for base, exponent in powers.items() if base in symbols and exponent.is_Rational), start=0
+        )
+
+    ordered = sorted(range(len(terms)), key=lambda place: (not terms[place].free_symbols, -degree(terms[place]), place))
+    chosen = [terms[place] for place in ordered]
+    positive = next((place for place, term in enumerate(chosen) if not term.could_extract_minus_sign()), None)
+    if positive is not None and chosen[0].could_extract_minus_sign() and (len(symbols) > 1 or degree(chosen[0]) == 0):
+        chosen.insert(0, chosen.pop(positive))
+    return chosen
+
+
+def _factor_order(factors: list[Any]) -> list[Any]:
+    """Return factors in the order of a book: numbers, letters, powers of them, sums, functions."""
+
+    def rank(factor: Any) -> int:
+        base, _ = factor.as_base_exp()
+        if factor.is_number:
+            return 0
+        if base.is_Symbol:
+            return 1
+        return 2 if base.is_Add else 3
+
+    return sorted(factors, key=rank)

@@ -1,0 +1,121 @@
+"""Units by name, through Pint, which is loaded only when units are given."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from downslope._errors import UnitError, nearest
+
+if TYPE_CHECKING:
+    from downslope.formulas._formula import Formula
+
+_PLAIN = {"%": "percent", "°C": "delta_degree_Celsius", "°F": "delta_degree_Fahrenheit", "€": "euro", "$": "dollar"}
+_SHORT = {"percent": "%", "hour": "h", "minute": "min", "second": "s", "delta_degree_Celsius": "°C", "degree_Celsius": "°C"}
+
+
+def checked_units(units: Mapping[str, str], formula: Formula) -> dict[str, str]:
+    """Return the units, after checking that each is known and belongs to a name of the formula.
+
+    Raises:
+        UnitError: for an unknown unit, or a name that does not occur.
+    """
+    names = [*([formula.name] if formula.name else []), *formula.variables, *formula.columns]
+    for name, unit in units.items():
+        if name not in names:
+            close = nearest(name, names)
+            raise UnitError(
+                f"a unit is given for {name!r}, which does not occur in {formula.read_as}",
+                hint=f"did you mean {close}?" if close else None,
+            )
+        parse(unit)
+    return dict(units)
+
+
+def parse(unit: str) -> Any:
+    """Return a Pint unit.
+
+    Raises:
+        UnitError: if there is no such unit.
+
+    >>> str(parse("km/hour"))
+    'kilometer / hour'
+    """
+    text = unit
+    for plain, name in _PLAIN.items():
+        text = text.replace(plain, name)
+    try:
+        return _registry().Unit(text)
+    except Exception as error:  # Pint raises a dozen kinds, from its own tokenizer's up
+        word = getattr(error, "unit_names", unit)
+        word = word if isinstance(word, str) else next(iter(word), unit)
+        close = nearest(word, dir(_registry()))
+        raise UnitError(f"there is no unit {word!r}", hint=f"did you mean {close}?" if close else None) from None
+
+
+def unit_ratio(above: str, below: str) -> str:
+    """Return the unit of something in the one unit by something in the other, written short: %/h.
+
+    >>> unit_ratio("percent", "hour")
+    '%/h'
+    """
+    if parse(above) == parse(below):
+        return "1"
+    return f"{_short(above)}/{_grouped(_short(below))}"
+
+
+def unit_product(one: str, other: str) -> str:
+    """Return the unit of a product of two rates, shortened where the units cancel.
+
+    >>> unit_product("point/minute", "minute/degC")
+    'point/°C'
+    """
+    above_one, _, below_one = one.partition("/")
+    above_other, _, below_other = other.partition("/")
+    if below_one and parse(below_one) == parse(above_other):
+        return f"{_short(above_one)}/{_short(below_other)}" if below_other else _short(above_one)
+    return f"{_short(one)}·{_short(other)}"
+
+
+def check_convertible(given: str, needed: str, what: str) -> None:
+    """Raise if something in the one unit cannot stand where the other is needed.
+
+    Raises:
+        UnitError: naming both units.
+    """
+    if not parse(given).is_compatible_with(parse(needed)):
+        raise UnitError(f"{what} is in {given}, but {needed} is needed", hint="these units measure different things")
+
+
+def factor(given: str, needed: str) -> float:
+    """Return how many of the needed unit one of the given unit is.
+
+    >>> factor("hour", "minute")
+    60.0
+    """
+    check_convertible(given, needed, "a value")
+    return float(_registry().Quantity(1, parse(given)).to(parse(needed)).magnitude)
+
+
+def _short(unit: str) -> str:
+    """Return a unit as books shorten it."""
+    return "/".join(_SHORT.get(piece.strip(), piece.strip()) for piece in unit.split("/"))
+
+
+def _grouped(unit: str) -> str:
+    """Return a unit in parentheses if it is itself a quotient or a product."""
+    return f"({unit})" if any(sign in unit for sign in "/·* ") else unit
+
+
+@functools.cache
+def _registry() -> Any:
+    """Return the units that are known: Pint's, with money, points and people besides."""
+    import pint
+
+    registry = pint.UnitRegistry(cache_folder=None)
+    known = set(dir(registry))
+    for name in ("dollar", "euro", "person", "piece"):
+        if name not in known:
+            registry.define(f"{name} = [{name}]")
+    return registry

@@ -1,0 +1,397 @@
+"""What a run of letters means, and where a product was meant but not typed.
+
+The rules, which are those that people who type formulas expect:
+
+  - a header declares the names, and any other name is an error;
+  - a run of letters is a declared name, else a known function or constant, else a product when all its pieces are
+    declared (x, y and z where there is no header), else one name;
+  - `name(` calls a known function only, so `2x(x + 1)` is a product;
+  - neighbours multiply; `1/2x` is (1/2)x and is said so, `1/xy` is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from downslope._errors import FormulaError, nearest
+from downslope.formulas._functions import SPELLINGS
+from downslope.formulas._tokens import Token
+
+CONSTANTS = ("π", "e")
+_UNDECLARED = ("x", "y", "z")
+_DEEPEST = 100
+_ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE"}
+_BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "FUNCTION"}
+
+
+@dataclass
+class Words:
+    """The names a formula may use, and what was noticed while reading it.
+
+    Args:
+        text: the formula as it was typed, for messages.
+        declared: the header's names, or None where there is no header.
+        columns: names of data columns.
+        notes: sentences on how it was read, filled while reading.
+    """
+
+    text: str
+    declared: tuple[str, ...] | None
+    columns: Collection[str]
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence on how the formula was read, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def fail(self, message: str, token: Token, hint: str | None = None) -> FormulaError:
+        """Return an error with a caret under a token."""
+        return FormulaError(message, text=self.text, position=token.position, width=len(token.text), hint=hint)
+
+
+def resolve(tokens: list[Token], words: Words) -> list[Token]:
+    """Return tokens in which words are names, constants and functions, bars are told apart and products are typed.
+
+    Raises:
+        FormulaError: for unknown names, ambiguous quotients, functions without arguments, unbalanced or too deep parentheses.
+    """
+    named = list(_named(tokens, words))
+    structured = _structured(_closed(named, words), words)
+    return _multiplied(structured, words)
+
+
+def _named(tokens: list[Token], words: Words) -> Iterable[Token]:
+    """Yield the tokens with each word replaced by what it means."""
+    for place, token in enumerate(tokens):
+        if token.kind != "WORD":
+            yield token
+            continue
+        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        yield from _meaning(token, following, words)
+
+
+def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]:
+    """Return what a run of letters means."""
+    word = token.text
+    known = {*(words.declared or ()), *words.columns}
+    if word in known:
+        if word in SPELLINGS and following is not None and following.kind == "OPEN":
+            words.note(f"{word} is a declared name here, not the function")
+        return [replace(token, kind="NAME")]
+    if word in SPELLINGS:
+        return [_function(token, following, words)]
+    if word in ("π", "pi"):
+        return [replace(token, kind="CONSTANT", text="π")]
+    if word == "e":
+        return [replace(token, kind="CONSTANT")]
+    pieces = _pieces(word, (*known, *CONSTANTS) if words.declared is not None else (*known, *_UNDECLARED, *CONSTANTS))
+    if pieces is not None:
+        return _split(token, pieces, following, words)
+    if words.declared is not None:
+        raise _undeclared(token, following, words)
+    _check_misspelt(token, following, words)
+    if len(word.partition("_")[0].rstrip("0123456789")) > 1 and word not in words.columns:
+        words.note(f"{word} is read as one name")
+    return [replace(token, kind="NAME")]
+
+
+def _function(token: Token, following: Token | None, words: Words) -> Token:
+    """Return the function that a word names; it needs something to apply to."""
+    if following is None or following.kind in {"PLUS", "TIMES", "SLASH", "CLOSE", "COMMA", "EQUALS"}:
+        raise words.fail(f"{token.text} is a function and needs an argument", token, hint=f"write {token.text}(x)")
+    if token.text == "log":
+        words.note("log is the natural logarithm; write log10 for the decimal one")
+    return replace(token, kind="FUNCTION", text=SPELLINGS[token.text])
+
+
+def _pieces(word: str, known: Collection[str]) -> list[str] | None:
+    """Return the word cut into known names, the longest first, with a known function allowed at its end; None if it cannot be."""
+    reached: dict[int, list[str]] = {0: []}
+    longest_first = sorted(set(known), key=len, reverse=True)
+    for place in range(len(word)):
+        if place not in reached:
+            continue
+        for name in longest_first:
+            if word.startswith(name, place):
+                reached.setdefault(place + len(name), [*reached[place], name])
+        if place > 0 and word[place:] in SPELLINGS:
+            reached.setdefault(len(word), [*reached[place], word[place:]])
+    pieces = reached.get(len(word))
+    if pieces is None or all(piece in CONSTANTS for piece in pieces):
+        return None
+    return pieces
+
+
+def _split(token: Token, pieces: list[str], following: Token | None, words: Words) -> list[Token]:
+    """Return the pieces of a word as tokens of their own."""
+    if len(pieces) > 1:
+        words.note(f"{token.text} is read as {'·'.join(pieces)}")
+    found, position = [], token.position
+    for piece in pieces:
+        part = Token("NAME", piece, position)
+        if piece in SPELLINGS and piece not in words.columns and piece not in (words.declared or ()):
+            part = _function(part, following, words)
+        elif piece in CONSTANTS and piece not in words.columns and piece not in (words.declared or ()):
+            part = replace(part, kind="CONSTANT")
+        found.append(part)
+        position += len(piece)
+    return found
+
+
+def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaError:
+    """Return the error for a name that the header does not declare."""
+    declared = words.declared or ()
+    candidates = [*declared, *words.columns]
+    if following is not None and following.kind == "OPEN":
+        candidates += SPELLINGS
+    close = nearest(token.text, candidates)
+    listed = ", ".join([*declared, *words.columns]) or "no names"
+    hint = f"did you mean {close}?" if close else f"add {token.text} to the header if it is a variable"
+    return words.fail(f"{token.text} is not declared; the formula has {listed}", token, hint)
+
+
+def _check_misspelt(token: Token, following: Token | None, words: Words) -> None:
+    """Raise if a name before a parenthesis looks like a function with a letter wrong."""
+    if following is None or following.kind != "OPEN" or len(token.text) < 3:
+        return
+    close = nearest(token.text, [name for name in SPELLINGS if len(name) > 2])
+    if close is not None:
+        raise words.fail(f"there is no function {token.text}", token, hint=f"did you mean {close}?")
+
+
+def _closed(tokens: list[Token], words: Words) -> list[Token]:
+    """Return the tokens with bars told apart, after checking that everything that opens closes, and not too deep."""
+    found: list[Token] = []
+    opened: list[Token] = []
+    for token in tokens:
+        kind = token.kind
+        if kind == "BAR":
+            closes = bool(opened) and opened[-1].kind == "BAR" and bool(found) and found[-1].kind in _ENDS_OPERAND
+            found.append(replace(token, kind="BAR_CLOSE" if closes else "BAR_OPEN"))
+        else:
+            closes = kind == "CLOSE"
+            found.append(token)
+        if kind not in {"OPEN", "CLOSE", "BAR"}:
+            continue
+        if not closes:
+            opened.append(token)
+            if len(opened) > _DEEPEST:
+                raise words.fail(f"the parentheses are nested more than {_DEEPEST} deep", token)
+        elif not opened or (opened[-1].kind == "BAR") != (kind == "BAR"):
+            raise words.fail(f"this {token.text} closes nothing", token)
+        else:
+            opened.pop()
+    if opened:
+        raise words.fail(f"this {opened[-1].text} is never closed", opened[-1])
+    return found
+
+
+def _structured(tokens: list[Token], words: Words) -> list[Token]:
+    """Return the tokens with roots, LaTeX fractions and functions without parentheses written as plain calls and quotients."""
+    reader = _Structure(tokens, words)
+    return reader.read(0, len(tokens))
+
+
+class _Structure:
+    """Rewrites prefix notation; it recurses only into parentheses, whose depth is bounded."""
+
+    def __init__(self, tokens: list[Token], words: Words) -> None:
+        self.tokens = tokens
+        self.words = words
+
+    def read(self, place: int, end: int) -> list[Token]:
+        """Return tokens place … end rewritten."""
+        found: list[Token] = []
+        while place < end:
+            piece, place = self._piece(place, end)
+            found += piece
+        return found
+
+    def _piece(self, place: int, end: int, depth: int = 0) -> tuple[list[Token], int]:
+        """Return the next token, or prefix and what it applies to, rewritten, and the place after it."""
+        token = self.tokens[place]
+        if depth > _DEEPEST:
+            raise self.words.fail(f"functions are nested more than {_DEEPEST} deep", token)
+        if token.kind == "FUNCTION":
+            return self._call(place, end, depth)
+        if token.kind == "ROOT":
+            return self._root(place, end, depth)
+        if token.kind == "FRACTION":
+            self._cut_digits(place + 1)
+            above, place = self._argument(token, place + 1, end, depth)
+            self._cut_digits(place)
+            below, place = self._argument(token, place, end, depth)
+            opened, closed = _parentheses(token)
+            return [opened, *above, Token("SLASH", "/", token.position, implied=True), *below, closed], place
+        return [token], place + 1
+
+    def _call(self, place: int, end: int, depth: int) -> tuple[list[Token], int]:
+        """Return a function with its argument in parentheses; a power between the two goes behind."""
+        token = self.tokens[place]
+        place += 1
+        power: list[Token] = []
+        if place < end and self.tokens[place].kind == "POWER":
+            power, place = self._power(place, end, token)
+        if place < end and self.tokens[place].kind == "OPEN":
+            stop = self._closing(place)
+            inside = self.read(place + 1, stop)
+            argument = [self.tokens[place], *inside, self.tokens[stop]]
+            place = stop + 1
+        else:
+            argument, place = self._bare_argument(token, place, end, depth)
+        called = [token, *argument]
+        if not power:
+            return called, place
+        opened, closed = _parentheses(token)
+        return [opened, *called, closed, *power], place
+
+    def _power(self, place: int, end: int, function: Token) -> tuple[list[Token], int]:
+        """Return the power between a function's name and its argument, which must be a whole number above 0."""
+        stop = place + 2
+        if place + 1 < end and self.tokens[place + 1].kind == "OPEN":
+            stop = self._closing(place + 1) + 1
+        power = self.tokens[place:stop]
+        digits = [token.text for token in power if token.kind not in {"POWER", "OPEN", "CLOSE"}]
+        if len(digits) == 1 and digits[0].isdigit():
+            return power, stop
+        name = function.text
+        inverse = f"a{name}" if f"a{name}" in SPELLINGS else "the inverse function"
+        raise self.words.fail(
+            f"{name} to a power other than a whole number can mean two things",
+            function,
+            hint=f"write {inverse}(x) for the inverse, or {name}(x)^(-1) for 1/{name}(x)",
+        )
+
+    def _bare_argument(self, function: Token, place: int, end: int, depth: int) -> tuple[list[Token], int]:
+        """Return the product that follows a function without parentheses, in parentheses: sin 2x is sin(2x)."""
+        opened, closed = _parentheses(function)
+        found: list[Token] = []
+        while place < end and self.tokens[place].kind == "MINUS" and not found:
+            found.append(self.tokens[place])
+            place += 1
+        began = len(found)
+        while place < end and self.tokens[place].kind in {*_BEGINS_OPERAND, "POWER", "ROOT", "FRACTION"}:
+            token = self.tokens[place]
+            if token.kind == "FUNCTION" and len(found) > began:
+                break
+            if token.kind == "POWER":
+                stop = self._exponent_end(place, end)
+                found += self.tokens[place:stop]
+                place = stop
+            elif token.kind in {"OPEN", "BAR_OPEN"}:
+                stop = self._closing(place)
+                found += [token, *self.read(place + 1, stop), self.tokens[stop]]
+                place = stop + 1
+            else:
+                piece, place = self._piece(place, end, depth + 1)
+                found += piece
+        if len(found) == began:
+            raise self.words.fail(
+                f"{function.text} is a function and needs an argument", function, hint=f"write {function.text}(x)"
+            )
+        return [opened, *found, closed], place
+
+    def _exponent_end(self, place: int, end: int) -> int:
+        """Return the place after the exponent that begins with the POWER at `place`."""
+        place += 1
+        while place < end and self.tokens[place].kind in {"MINUS", "PLUS"}:
+            place += 1
+        if place < end and self.tokens[place].kind == "OPEN":
+            return self._closing(place) + 1
+        return min(place + 1, end)
+
+    def _root(self, place: int, end: int, depth: int) -> tuple[list[Token], int]:
+        """Return √x, ∛x or \\sqrt[n]{x} as a call or a power."""
+        token = self.tokens[place]
+        place += 1
+        index: list[Token] | None = None
+        if token.text == "√" and place < end and self.tokens[place].text == "[":
+            stop = self._closing(place)
+            index = self.read(place + 1, stop)
+            place = stop + 1
+        argument, place = self._argument(token, place, end, depth)
+        if index is None:
+            return [replace(token, kind="FUNCTION", text="cbrt" if token.text == "∛" else "sqrt"), *argument], place
+        opened, closed = _parentheses(token)
+        exponent = [opened, Token("NUMBER", "1", token.position, True), Token("SLASH", "/", token.position, True)]
+        return [opened, *argument, Token("POWER", "^", token.position, True), *exponent, opened, *index, closed, closed, closed], place
+
+    def _argument(self, prefix: Token, place: int, end: int, depth: int) -> tuple[list[Token], int]:
+        """Return the one thing that a root or a LaTeX command applies to, in parentheses."""
+        opened, closed = _parentheses(prefix)
+        if place >= end or self.tokens[place].kind not in {*_BEGINS_OPERAND, "ROOT", "FRACTION"}:
+            raise self.words.fail(f"{prefix.text} needs something to apply to", prefix)
+        if self.tokens[place].kind in {"OPEN", "BAR_OPEN"}:
+            stop = self._closing(place)
+            inside = [self.tokens[place], *self.read(place + 1, stop), self.tokens[stop]]
+            return (inside, stop + 1) if inside[0].kind == "OPEN" else ([opened, *inside, closed], stop + 1)
+        piece, place = self._piece(place, end, depth + 1)
+        return [opened, *piece, closed], place
+
+    def _cut_digits(self, place: int) -> None:
+        """Cut a number after its first digit: LaTeX reads \\frac12 as one half."""
+        if place < len(self.tokens) and self.tokens[place].kind == "NUMBER" and len(self.tokens[place].text) > 1:
+            number = self.tokens[place]
+            head = replace(number, text=number.text[0])
+            self.tokens[place : place + 1] = [head, replace(number, text=number.text[1:], position=number.position + 1)]
+
+    def _closing(self, place: int) -> int:
+        """Return where what opens at `place` closes; `_closed` has made sure that it does."""
+        depth = 0
+        for where in range(place, len(self.tokens)):
+            kind = self.tokens[where].kind
+            depth += (kind in {"OPEN", "BAR_OPEN"}) - (kind in {"CLOSE", "BAR_CLOSE"})
+            if depth == 0:
+                return where
+        raise self.words.fail(f"this {self.tokens[place].text} is never closed", self.tokens[place])
+
+
+def _parentheses(token: Token) -> tuple[Token, Token]:
+    """Return a pair of parentheses that were not typed."""
+    return Token("OPEN", "(", token.position, True), Token("CLOSE", ")", token.position, True)
+
+
+def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
+    """Return the tokens with a TIMES between neighbours that multiply."""
+    found: list[Token] = []
+    quotient: Token | None = None  # the first token of a denominator that nothing has ended yet
+    depth, quotient_depth = 0, 0
+    for token in tokens:
+        if found and found[-1].kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
+            _check_call(found[-1], token, words)
+            if quotient is not None and depth == quotient_depth:
+                _check_quotient(quotient, token, words)
+                quotient = None
+            found.append(Token("TIMES", "·", token.position, implied=True))
+        depth += (token.kind in {"OPEN", "BAR_OPEN"}) - (token.kind in {"CLOSE", "BAR_CLOSE"})
+        if quotient is None and found and found[-1].kind == "SLASH":
+            opens = token.kind in {"OPEN", "BAR_OPEN"}
+            quotient, quotient_depth = token, depth - opens
+        elif token.kind in {"PLUS", "MINUS", "TIMES", "SLASH", "COMMA"} and depth <= quotient_depth:
+            quotient = None
+        elif depth < quotient_depth:
+            quotient = None
+        found.append(token)
+    return found
+
+
+def _check_call(before: Token, token: Token, words: Words) -> None:
+    """Note a product that looks like a call."""
+    if before.kind == "NAME" and token.kind == "OPEN" and not token.implied:
+        words.note(f"{before.text}(…) is a product: {before.text} is not a function")
+
+
+def _check_quotient(denominator: Token, token: Token, words: Words) -> None:
+    """Note how 1/2x is read, and refuse 1/xy."""
+    if denominator.kind != "NAME":
+        if not denominator.implied:
+            words.note("a/b c is read as (a/b)·c, from left to right")
+        return
+    raise words.fail(
+        f"what follows /{denominator.text} can belong below the line or beside it",
+        denominator,
+        hint=f"write /({denominator.text}·{token.text}) if it belongs below, or put the quotient in parentheses: "
+        f"(…/{denominator.text})·{token.text}",
+    )
