@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope import _tree
 from downslope._types import Point
-from downslope.descent._curvature import hessian_ends
+from downslope.descent._curvature import hessian_ends, signed, split
 from downslope.descent._objective import Objective
 from downslope.trace import Spectrum
 
@@ -23,7 +22,7 @@ def spectrum_of_hessian(hessian: np.ndarray, step: int, like: Point, scale: np.n
     symmetric = (hessian + hessian.T) / 2
     if not np.all(np.isfinite(symmetric)):
         nothing = np.full(len(symmetric), np.nan)
-        return Spectrum(step, nothing, True, _by_part(nothing, like), _by_part(nothing, like))
+        return Spectrum(step, nothing, True, split(nothing, like), split(nothing, like))
     eigenvalues, directions = np.linalg.eigh(symmetric)
     highest = None
     if scale is not None and np.all(scale > 0):
@@ -33,8 +32,8 @@ def spectrum_of_hessian(hessian: np.ndarray, step: int, like: Point, scale: np.n
         step,
         eigenvalues,
         True,
-        _by_part(_signed(directions[:, 0]), like),
-        _by_part(_signed(directions[:, -1]), like),
+        split(signed(directions[:, 0]), like),
+        split(signed(directions[:, -1]), like),
         highest,
     )
 
@@ -55,18 +54,3 @@ def _ends(objective: Objective, point: Point, step: int) -> Spectrum:
         ends.lowest_direction,
         ends.highest_direction,
     )
-
-
-def _signed(direction: np.ndarray) -> np.ndarray:
-    """Return a direction with its largest entry positive, so that it does not depend on the eigenvalue solver."""
-    return direction * np.copysign(1.0, direction[np.argmax(np.abs(direction))])
-
-
-def _by_part(flat: np.ndarray, like: Point) -> dict[str, np.ndarray]:
-    """Return a flat row of numbers as arrays by part."""
-    parts, place = {}, 0
-    for name, leaf in zip(_tree.part_names(like), _tree.leaves(like), strict=True):
-        count = int(np.size(leaf))
-        parts[name] = flat[place : place + count].reshape(np.shape(leaf))
-        place += count
-    return parts

@@ -5,5 +5,6 @@ from downslope.formulas._expression import names_in
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._reading import formula
+from downslope.formulas._units import unit_ratio
 
-__all__ = ["Formula", "evaluate", "formula", "jax_functions", "names_in", "numpy_functions"]
+__all__ = ["Formula", "evaluate", "formula", "jax_functions", "names_in", "numpy_functions", "unit_ratio"]

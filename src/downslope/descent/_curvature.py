@@ -1,0 +1,130 @@
+"""Curvature of points too large for a whole Hessian: its two ends, by Lanczos with Hessian-vector products.
+
+References: Golub and Van Loan, *Matrix Computations*, 2013, chapter 10; Pearlmutter, "Fast exact multiplication by the
+Hessian", 1994.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._types import Columns, Point
+from downslope.descent._objective import Objective
+
+_MOST_PRODUCTS = 80
+_CLOSE_ENOUGH = 1e-4  # residual of an end, as a share of the largest eigenvalue, at which the iteration stops
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """The two ends of a Hessian.
+
+    Args:
+        lowest: λ_min.
+        highest: λ_max.
+        lowest_direction: unit eigenvector of λ_min, an array by part.
+        highest_direction: unit eigenvector of λ_max, an array by part.
+        residual: the larger of the two residuals ‖Hv − λv‖, which bounds the error of both eigenvalues.
+    """
+
+    lowest: float
+    highest: float
+    lowest_direction: Columns
+    highest_direction: Columns
+    residual: float
+
+
+def hessian_ends(objective: Objective, point: Point, *, seed: int = 0, products: int = _MOST_PRODUCTS) -> Ends:
+    """Return the lowest and the highest eigenvalue of the Hessian with their directions.
+
+    Each product Hv costs about one and a half gradients; the basis is kept orthogonal in full, so that no eigenvalue is found
+    twice.
+
+    Args:
+        objective: the objective.
+        point: where; a pytree of arrays.
+        seed: seed of the first direction.
+        products: the most Hessian-vector products to take.
+    """
+    with precision(objective.precision):
+        multiply, start = _products(objective, point)
+        pairs = _lanczos(multiply, len(start), np.random.default_rng(seed), products)
+    (lowest, low), (highest, high), residual = pairs
+    return Ends(lowest, highest, split(low, point), split(high, point), residual)
+
+
+def split(flat: np.ndarray, like: Point) -> dict[str, np.ndarray]:
+    """Return a flat row of numbers as arrays by part.
+
+    >>> split(np.array([1.0, 2.0, 3.0]), {"w": np.zeros(2), "b": 0.0})
+    {'b': array(1.), 'w': array([2., 3.])}
+    """
+    parts, place = {}, 0
+    for name, leaf in zip(_tree.part_names(like), _tree.leaves(like), strict=True):
+        count = int(np.size(leaf))
+        parts[name] = flat[place : place + count].reshape(np.shape(leaf))
+        place += count
+    return parts
+
+
+def signed(direction: np.ndarray) -> np.ndarray:
+    """Return a direction with its largest entry positive, so that it does not depend on the eigenvalue solver."""
+    return direction * np.copysign(1.0, direction[np.argmax(np.abs(direction))])
+
+
+@functools.lru_cache(maxsize=64)
+def _product_program(objective: Objective) -> Any:
+    """Return the compiled product of the Hessian at a point with a flat vector."""
+
+    def product(point: Point, vector: Any, data: Any) -> Any:
+        flat, unravel = jax().flatten_util.ravel_pytree(point)
+        gradient = jax().grad(lambda coordinates: objective.function(unravel(coordinates), data))
+        return jax().jvp(gradient, (flat,), (vector.astype(flat.dtype),))[1]
+
+    return jax().jit(product)
+
+
+def _products(objective: Objective, point: Point) -> tuple[Any, np.ndarray]:
+    """Return the product as a function of a vector alone, and the point as a flat row."""
+    dtype = np.dtype(objective.precision)
+    arrays = jax().tree.map(lambda leaf: np.asarray(leaf, dtype), point)
+    flat, _ = jax().flatten_util.ravel_pytree(arrays)
+    program = _product_program(objective)
+    return lambda vector: np.asarray(program(arrays, vector, objective.data), dtype=float), np.asarray(flat)
+
+
+def _lanczos(multiply: Any, size: int, rng: np.random.Generator, most: int) -> tuple[Any, Any, float]:
+    """Return the two end pairs of a symmetric matrix that is known by its products, and the residual of the worse."""
+    basis = [_unit(rng.normal(size=size))]
+    diagonal: list[float] = []
+    beside: list[float] = []
+    while True:
+        image = multiply(basis[-1])
+        if not np.all(np.isfinite(image)):
+            nothing = np.full(size, np.nan)
+            return (np.nan, nothing), (np.nan, nothing), np.nan
+        diagonal.append(float(image @ basis[-1]))
+        rows = np.array(basis)
+        for _ in range(2):  # once leaves rounding behind that brings found directions back
+            image = image - rows.T @ (rows @ image)
+        length = float(np.linalg.norm(image))
+        values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+        scale = max(abs(values[0]), abs(values[-1]), np.finfo(float).tiny)
+        residual = length * max(abs(vectors[-1, 0]), abs(vectors[-1, -1]))
+        done = len(basis) >= min(size, most) or length <= 1e-12 * scale
+        if done or (residual <= _CLOSE_ENOUGH * scale and len(basis) >= 8):
+            low, high = rows.T @ vectors[:, 0], rows.T @ vectors[:, -1]
+            return (float(values[0]), signed(_unit(low))), (float(values[-1]), signed(_unit(high))), residual
+        beside.append(length)
+        basis.append(image / length)
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    """Return the vector at length one."""
+    return vector / np.linalg.norm(vector)

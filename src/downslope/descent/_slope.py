@@ -1,0 +1,247 @@
+"""The slope: what is true at one point."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._types import Columns, Point
+from downslope.descent._curvature import hessian_ends, signed, split
+from downslope.descent._kind import Kind, kind_of_point
+from downslope.descent._objective import Objective, check_point, objective
+
+_MOST_DENSE = 64  # numbers in a point up to which the whole Hessian is computed
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """What is true at one point.
+
+    Args:
+        read_as: how the objective was read.
+        name: what the objective is called.
+        point: where, an array by part.
+        value: the objective there.
+        gradient: ∇f, an array by part.
+        steepness: ‖∇f‖.
+        uphill: the unit direction of the gradient, by part; zeros where it vanishes.
+        downhill: its opposite.
+        hessian: shape (size, size), for points of up to 64 numbers; else None.
+        eigenvalues: of the Hessian, ascending: all of them, or the lowest and the highest where `hessian` is None.
+        lowest_direction: unit eigenvector of the lowest eigenvalue, by part.
+        highest_direction: unit eigenvector of the highest eigenvalue, by part.
+        kind: "slope" where the ground is steep, else "minimum", "maximum", "saddle" or "degenerate".
+        note: a sentence where the kind needs one, else "".
+        agreement: relative difference between the gradient and central differences.
+        units: units by name, the objective's own under its name.
+    """
+
+    read_as: str
+    name: str
+    point: Columns
+    value: float
+    gradient: Columns
+    steepness: float
+    uphill: Columns
+    downhill: Columns
+    hessian: np.ndarray | None
+    eigenvalues: np.ndarray
+    lowest_direction: Columns
+    highest_direction: Columns
+    kind: str
+    note: str
+    agreement: float
+    units: Mapping[str, str]
+
+    @property
+    def largest_stable_rate(self) -> float | None:
+        """2/λ_max, above which gradient descent jumps further out at every step; None where no direction curves up."""
+        highest = float(self.eigenvalues[-1])
+        return 2 / highest if highest > 0 else None
+
+    @property
+    def best_rate(self) -> float | None:
+        """2/(λ_max + λ_min), the fixed rate that shrinks the slowest direction fastest; None where one curves down."""
+        lowest, highest = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+        return 2 / (highest + lowest) if lowest > 0 else None
+
+    @property
+    def condition_number(self) -> float | None:
+        """λ_max/λ_min; None where a direction does not curve up."""
+        lowest, highest = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
+        return highest / lowest if lowest > 0 else None
+
+    def tangent(self, at: Point) -> float:
+        """Return the value of the tangent line or plane at another point: f(x₀) + ∇f·(x − x₀).
+
+        Args:
+            at: a point of the same parts.
+        """
+        names = list(self.point)
+        other = dict(zip(names, _tree.leaves(at), strict=True))
+        return self.value + sum(
+            float(np.sum(self.gradient[n] * (np.asarray(other[n]) - self.point[n]))) for n in names
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data, for JSON."""
+        return {
+            "at": _plain(self.point),
+            "value": self.value,
+            "gradient": _plain(self.gradient),
+            "steepness": self.steepness,
+            "uphill": _plain(self.uphill),
+            "downhill": _plain(self.downhill),
+            "kind": self.kind,
+            "note": self.note,
+            "hessian": None if self.hessian is None else self.hessian.tolist(),
+            "eigenvalues": self.eigenvalues.tolist(),
+            "condition_number": self.condition_number,
+            "largest_stable_rate": self.largest_stable_rate,
+            "best_rate": self.best_rate,
+            "central_differences_agree_to": self.agreement,
+        }
+
+    def __str__(self) -> str:
+        from downslope.descent._slope_report import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from downslope.descent._slope_report import as_html
+
+        return as_html(self)
+
+
+def slope(thing: Any, at: Point, *, data: Any = None, units: Mapping[str, str] | None = None) -> Slope:
+    """Return what is true at one point: value, gradient, curvature, kind, rates.
+
+    Args:
+        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        at: the point: a mapping of names to numbers for a formula, any pytree of arrays for a function.
+        data: the table of a formula's data columns.
+        units: units by name, for a formula.
+
+    Raises:
+        DownslopeError: for text, a point or a function that cannot be used.
+
+    >>> slope("h(x, y) = 100 - x² - 2y²", at={"x": 3, "y": 1}).steepness
+    7.211102550927978
+    """
+    goal = objective(thing, data, units=units)
+    place = check_point(goal, at)
+    dense = _tree.size(place) <= _MOST_DENSE
+    with precision(goal.precision):
+        arrays = jax().tree.map(lambda leaf: np.asarray(leaf, np.dtype(goal.precision)), place)
+        found = _look(goal, dense)(arrays, goal.data)
+        value, gradient, differences = float(found[0]), np.asarray(found[1], float), np.asarray(found[2], float)
+        hessian = np.asarray(found[3], float) if dense else None
+        flat = np.asarray(found[4], float)
+        kind = kind_of_point(functools.partial(_values, goal, arrays), flat, value, gradient, hessian)
+    return _assemble(goal, place, value, gradient, differences, hessian, kind)
+
+
+def _assemble(
+    goal: Objective,
+    place: Point,
+    value: float,
+    gradient: np.ndarray,
+    differences: np.ndarray,
+    hessian: np.ndarray | None,
+    kind: Kind,
+) -> Slope:
+    """Return the slope of what was computed."""
+    steepness = float(np.linalg.norm(gradient))
+    uphill = gradient / steepness if steepness > 0 else np.zeros_like(gradient)
+    if hessian is None:
+        ends = hessian_ends(goal, place)
+        eigenvalues = np.array([ends.lowest, ends.highest])
+        low, high = ends.lowest_direction, ends.highest_direction
+    elif np.all(np.isfinite(hessian)):
+        eigenvalues, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
+        low, high = split(signed(vectors[:, 0]), place), split(signed(vectors[:, -1]), place)
+    else:
+        eigenvalues = np.full(len(gradient), np.nan)
+        low = high = split(np.full(len(gradient), np.nan), place)
+    scale = max(steepness, float(np.linalg.norm(differences)), np.finfo(float).tiny)
+    return Slope(
+        read_as=goal.read_as,
+        name=goal.name,
+        point={name: np.asarray(leaf) for name, leaf in zip(_tree.part_names(place), _tree.leaves(place), strict=True)},
+        value=value,
+        gradient=split(gradient, place),
+        steepness=steepness,
+        uphill=split(uphill, place),
+        downhill=split(-uphill + 0.0, place),
+        hessian=hessian,
+        eigenvalues=eigenvalues,
+        lowest_direction=low,
+        highest_direction=high,
+        kind=kind.name,
+        note=kind.note,
+        agreement=0.0 if steepness == 0 else float(np.linalg.norm(differences - gradient)) / scale,
+        units=goal.units,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _look(goal: Objective, dense: bool) -> Any:
+    """Return the compiled program that looks at a point: value, gradient, central differences, Hessian, coordinates."""
+
+    def look(point: Point, data: Any) -> Any:
+        numpy = jax().numpy
+        flat, unravel = jax().flatten_util.ravel_pytree(point)
+
+        def value(coordinates: Any) -> Any:
+            return goal.function(unravel(coordinates), data)
+
+        found, gradient = jax().value_and_grad(value)(flat)
+        # ε^(1/3) balances the error of the formula, h², against rounding, ε/h
+        step = numpy.cbrt(numpy.finfo(flat.dtype).eps) * numpy.maximum(numpy.abs(flat), 1.0)
+        if dense:
+            shifts = numpy.diag(step)
+            ahead, behind = jax().lax.map(value, flat + shifts), jax().lax.map(value, flat - shifts)
+            differences = (ahead - behind) / (2 * step)
+            return found, gradient, differences, jax().hessian(value)(flat), flat
+        along = gradient / numpy.maximum(numpy.linalg.norm(gradient), numpy.finfo(flat.dtype).tiny)
+        reach = numpy.max(step)
+        rate = (value(flat + reach * along) - value(flat - reach * along)) / (2 * reach)
+        return found, gradient, rate * along, None, flat
+
+    return jax().jit(look)
+
+
+@functools.lru_cache(maxsize=64)
+def _value_program(goal: Objective) -> Any:
+    """Return the compiled value at many points, given as rows of coordinates."""
+
+    def values(rows: Any, like: Point, data: Any) -> Any:
+        _, unravel = jax().flatten_util.ravel_pytree(like)
+        return jax().lax.map(lambda row: goal.function(unravel(row), data), rows)
+
+    return jax().jit(values)
+
+
+def _values(goal: Objective, like: Point, rows: np.ndarray) -> np.ndarray:
+    """Return the objective at many points.
+
+    Args:
+        goal: the objective.
+        like: a point of it.
+        rows: shape (points, size).
+    """
+    with precision(goal.precision):
+        return np.asarray(_value_program(goal)(rows, like, goal.data), float)
+
+
+def _plain(parts: Columns) -> dict[str, Any]:
+    """Return arrays by part as plain numbers and lists."""
+    plain = {name: np.asarray(leaf).tolist() for name, leaf in parts.items()}
+    return {name: None if isinstance(leaf, float) and not math.isfinite(leaf) else leaf for name, leaf in plain.items()}

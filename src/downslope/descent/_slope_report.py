@@ -1,0 +1,130 @@
+"""The slope as a short report, in text and in HTML, from one list of lines."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from downslope._types import Columns
+
+if TYPE_CHECKING:
+    from downslope.descent._slope import Slope
+
+_KINDS = {
+    "slope": "a slope: the gradient is not zero here",
+    "minimum": "minimum",
+    "maximum": "maximum",
+    "saddle": "saddle: up one way, down another",
+    "degenerate": "degenerate: the Hessian is singular here",
+    "not finite": "not finite",
+}
+
+
+def as_text(slope: Slope) -> str:
+    """Return the report as aligned lines."""
+    return "\n".join(f"{label:<16}  {text}".rstrip() for label, text in lines(slope))
+
+
+def as_html(slope: Slope) -> str:
+    """Return the report as an HTML table."""
+    rows = "".join(
+        f"<tr><th style='text-align:left'>{html.escape(label)}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
+        for label, text in lines(slope)
+    )
+    return f"<table><caption>{html.escape(slope.read_as)}</caption>{rows}</table>"
+
+
+def lines(slope: Slope) -> list[tuple[str, str]]:
+    """Return the report as labels and texts."""
+    found = [
+        ("at", _parts(slope.point, slope.units)),
+        ("value", _with_unit(_number(slope.value), slope.units.get(slope.name))),
+        ("gradient", _gradient(slope)),
+        ("steepness", _number(slope.steepness)),
+    ]
+    if slope.steepness > 0:
+        found += [("uphill", _parts(slope.uphill)), ("downhill", _parts(slope.downhill))]
+        if _is_small(slope.point):
+            found.append(("tangent", _tangent(slope)))
+    found.append(("kind", _KINDS[slope.kind] + (f" ({slope.note})" if slope.note else "")))
+    found.append(("curvature", _curvature(slope)))
+    if slope.condition_number is not None and len(slope.eigenvalues) > 1:
+        found.append(("condition number", _number(slope.condition_number)))
+    if slope.largest_stable_rate is not None:
+        found.append(("largest stable α", _number(slope.largest_stable_rate)))
+    if slope.best_rate is not None:
+        found.append(("best fixed α", _number(slope.best_rate)))
+    found.append(("checked", _checked(slope)))
+    return found
+
+
+def _gradient(slope: Slope) -> str:
+    """Return the gradient, with the unit of each coordinate where it is known."""
+    own = slope.units.get(slope.name)
+    ratios = {}
+    if own is not None:
+        from downslope.formulas import unit_ratio
+
+        ratios = {name: unit_ratio(own, slope.units[name]) for name in slope.gradient if name in slope.units}
+    return _parts(slope.gradient, ratios)
+
+
+def _tangent(slope: Slope) -> str:
+    """Return the tangent line or plane as arithmetic."""
+    text = _number(slope.value)
+    for name, part in slope.gradient.items():
+        rate, place = float(part), float(slope.point[name])
+        if rate == 0:
+            continue
+        sign = "−" if rate < 0 else "+"
+        inner = name if place == 0 else f"({name} {'+' if place < 0 else '−'} {_number(abs(place))})"
+        text += f" {sign} {_number(abs(rate))}·{inner}"
+    return f"{slope.name} ≈ {text}"
+
+
+def _curvature(slope: Slope) -> str:
+    """Return the eigenvalues, or the two ends of many."""
+    values = [_number(float(value)) for value in slope.eigenvalues]
+    if slope.hessian is not None and len(values) == 1:
+        return values[0]
+    if slope.hessian is not None and len(values) <= 6:
+        return "eigenvalues " + ", ".join(values)
+    return f"eigenvalues from {values[0]} to {values[-1]}"
+
+
+def _checked(slope: Slope) -> str:
+    """Return how far central differences agree with the gradient."""
+    if slope.agreement == 0:
+        return "central differences give the same gradient"
+    digits = max(0, int(-np.log10(slope.agreement)))
+    return f"central differences agree to {digits} digit{'s' if digits != 1 else ''}"
+
+
+def _parts(parts: Columns, units: Mapping[str, str] | None = None) -> str:
+    """Return parts as names and numbers; an array by its shape and norm."""
+    texts = []
+    for name, leaf in list(parts.items())[:8]:
+        array = np.asarray(leaf)
+        if array.ndim == 0:
+            texts.append(_with_unit(f"{name} = {_number(float(array))}", (units or {}).get(name)))
+        else:
+            texts.append(f"{name}: {array.shape}, norm {_number(float(np.linalg.norm(array)))}")
+    return ", ".join(texts) + (", …" if len(parts) > 8 else "")
+
+
+def _is_small(parts: Columns) -> bool:
+    """Tell whether a point is a few plain numbers."""
+    return len(parts) <= 4 and all(np.ndim(leaf) == 0 for leaf in parts.values())
+
+
+def _with_unit(text: str, unit: str | None) -> str:
+    """Return a text with its unit behind it."""
+    return f"{text} {unit}" if unit else text
+
+
+def _number(value: float) -> str:
+    """Return a number in six digits, with a true minus sign."""
+    return f"{value + 0.0:.6g}".replace("-", "−")
