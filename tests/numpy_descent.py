@@ -62,7 +62,9 @@ def numpy_descent(
                 outcome = Outcome.STALLED
                 break
             point = reached
-        return _trace(rows, names, hessian, outcome, bad_part, memory, _plan(method, settings, learning_rate, steps, tolerance))
+        return _trace(
+            rows, names, hessian, outcome, bad_part, memory, _plan(method, settings, learning_rate, steps, tolerance)
+        )
 
 
 def _trace(
@@ -105,7 +107,9 @@ def _trace(
     )
 
 
-def _plan(method: str, settings: Mapping[str, float], learning_rate: float, steps: int, tolerance: float) -> dict[str, Any]:
+def _plan(
+    method: str, settings: Mapping[str, float], learning_rate: float, steps: int, tolerance: float
+) -> dict[str, Any]:
     return {
         "read_as": "a NumPy function",
         "method": method,
@@ -134,16 +138,22 @@ def _scale(plan: Mapping[str, Any], memory: np.ndarray, taken: int) -> np.ndarra
     return np.sqrt(memory[1] + settings["epsilon"]) if plan["method"] == "rmsprop" else None
 
 
-def _downhill(slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]) -> np.ndarray:
+def _downhill(
+    slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]
+) -> np.ndarray:
     return -rate * slope
 
 
-def _momentum(slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]) -> np.ndarray:
+def _momentum(
+    slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]
+) -> np.ndarray:
     memory[0] = slope + settings["momentum"] * memory[0]
     return -rate * memory[0]
 
 
-def _nesterov(slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]) -> np.ndarray:
+def _nesterov(
+    slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]
+) -> np.ndarray:
     memory[0] = slope + settings["momentum"] * memory[0]
     return -rate * (slope + settings["momentum"] * memory[0])
 
@@ -156,7 +166,9 @@ def _adam(slope: np.ndarray, memory: np.ndarray, step: int, rate: float, setting
     return -rate * mean / (np.sqrt(square) + settings["epsilon"])
 
 
-def _rmsprop(slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]) -> np.ndarray:
+def _rmsprop(
+    slope: np.ndarray, memory: np.ndarray, step: int, rate: float, settings: Mapping[str, float]
+) -> np.ndarray:
     memory[1] = settings["decay"] * memory[1] + (1 - settings["decay"]) * slope * slope
     return -rate * slope / np.sqrt(memory[1] + settings["epsilon"])
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+import numpy as np
+
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._state import state_of
@@ -14,6 +16,7 @@ from downslope.diagnosis._words import shown
 from downslope.diagnosis.checks import CHECKS
 from downslope.trace import Trace
 
+_RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
 
 
@@ -83,12 +86,14 @@ def diagnose(trace: Trace) -> Diagnosis:
     Returns:
         The findings, the most important first. There is always one: a healthy run is a finding too.
     """
-    evidence = Evidence(trace)
-    state = state_of(evidence)
-    results = [check(evidence, state) for check in CHECKS]
+    # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
+    with np.errstate(all="ignore"):
+        evidence = Evidence(trace)
+        state = state_of(evidence)
+        results = [check(evidence, state) for check in CHECKS]
     findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
-        findings=tuple(sorted(findings, key=lambda finding: finding.severity is not Severity.PROBLEM)),
+        findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=tuple(result for result in results if isinstance(result, NotRun)),
     )
 

@@ -23,6 +23,10 @@ from downslope.diagnosis._stability import (
 )
 from downslope.trace import Outcome, Trace
 
+# Steps within 26° of one direction: a normalised method on its way, at a steady speed.
+_STRAIGHT = 0.9
+# What a swing has to shrink to before it counts as gone.
+_DIED_AWAY = 1e-3
 _LONG = 1e12  # more steps to go than this are as good as endless
 
 
@@ -90,22 +94,13 @@ class Evidence:
 
     @functools.cached_property
     def seen_curvature(self) -> float | None:
-        """The highest curvature λ that the bound is held against: at the end, or where the descent first passed the bound.
+        """The highest curvature λ, to hold the bound against: at the end, or where the descent first passed the bound.
 
         Where a run explodes, the curvature at its end says nothing of why; that of the first row past the bound does.
         """
-        if self.method in SCALED:
-            return self.ground.preconditioned_highest
-        end = self.ground.highest
-        if not self.is_rising and not self.failed:
-            return end
-        start = self.ground.start_highest
-        along = self.curvature[np.isfinite(self.curvature)]
-        candidates = [λ for λ in (start, *along[:1000], end) if λ is not None]
-        if self.bound is None or self.learning_rate is None:
-            return end
-        past = [λ for λ in candidates if λ * self.learning_rate > self.bound]
-        return past[0] if past else (end if end is not None else start)
+        if (self.is_rising or self.failed) and len(self._past_bound):
+            return float(self._past_bound[0])
+        return self.ground.preconditioned_highest if self.method in SCALED else self.ground.highest
 
     @functools.cached_property
     def stability(self) -> float | None:
@@ -124,11 +119,10 @@ class Evidence:
     @functools.cached_property
     def best_rate(self) -> float | None:
         """The fixed rate that shrinks the slowest error the most: 2/(λ_max + λ_min) for gradient descent."""
-        highest = self.seen_curvature if self.is_rising or self.failed else self.ground.highest
-        lowest = self.ground.lowest_rising
-        if self.bound is None or highest is None or lowest is None or self.method in SCALED:
+        highest, lowest = self.ground.highest, self.ground.lowest_rising
+        if self.bound is None or highest is None or lowest is None or self.seen_curvature != highest:
             return None
-        return best_rate(self.method, self.settings, min(lowest, highest), highest)
+        return best_rate(self.method, self.settings, lowest, highest)
 
     @functools.cached_property
     def pace(self) -> float | None:
@@ -203,34 +197,49 @@ class Evidence:
         Envelopes, because a momentum method may climb for a while in a healthy swing.
         """
         rows = len(self.value)
-        if rows < 2 or self.is_noisy:
-            return rows > 1 and self.value[-1] > self.value[0] + 10 * np.ptp(self.value[: max(1, rows // 3)])
         third = max(1, rows // 3)
-        late, middle = (
-            np.max(self.value[-third:]),
-            np.max(self.value[max(0, rows - 2 * third) : -third]),
-        )
+        if rows < 2 or (not len(self._past_bound) and self._may_still_swell):
+            return False
+        if self.is_noisy:
+            return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
+        late, middle = np.max(self.value[-third:]), np.max(self.value[max(0, rows - 2 * third) : -third])
         margin = 64 * self.ground.epsilon * max(abs(late), abs(middle))
         if not late > middle:
-            return bool(self._was_past_bound and self.value[-1] > self.value[0] + margin)
-        growing = (self.observed_contraction or 0) > 1
-        return bool(late > self.value[0] + margin or (growing and self._past_bound and late > middle + margin))
+            return bool(len(self._past_bound) and self.value[-1] > self.value[0] + margin)
+        growing = (self.observed_contraction or 0) > 1 and late > middle + margin
+        return bool(late > self.value[0] + margin or (growing and self._ends_past_bound))
 
     @functools.cached_property
-    def _past_bound(self) -> bool:
-        """Whether the curvature at the end is above what the rate can bear."""
-        highest = self.ground.preconditioned_highest if self.method in SCALED else self.ground.highest
-        if self.bound is None or self.learning_rate is None or highest is None:
-            return False
-        return self.learning_rate * highest > self.bound * (1 + 1e-9)
+    def _met_curvatures(self) -> np.ndarray:
+        """The highest curvature at the start, those along the way, and the highest at the end; NaN where not measured."""
+        if self.method in SCALED:
+            ends = (None, self.ground.preconditioned_highest)
+            along = np.zeros(0)
+        else:
+            ends = (self.ground.start_highest, self.ground.highest)
+            along = self.curvature
+        first, last = (math.nan if λ is None else λ for λ in ends)
+        return np.array([first, *along, last])
 
     @functools.cached_property
-    def _was_past_bound(self) -> bool:
-        """Whether the curvature at the start was above what the rate can bear."""
-        start = self.ground.start_highest
-        if self.bound is None or self.learning_rate is None or start is None or self.method in SCALED:
+    def _past_bound(self) -> np.ndarray:
+        """The curvatures met that were above what the rate can bear, in the order in which they were met."""
+        if self.bound is None or self.learning_rate is None:
+            return np.zeros(0)
+        met = self._met_curvatures
+        return met[met * self.learning_rate > self.bound * (1 + 1e-9)]
+
+    @property
+    def _ends_past_bound(self) -> bool:
+        """Whether the curvature at the end was above what the rate can bear."""
+        return bool(len(self._past_bound)) and self._met_curvatures[-1] == self._past_bound[-1]
+
+    @property
+    def _may_still_swell(self) -> bool:
+        """Whether a swelling from the first steps of momentum β may not have died away yet, by √β a step."""
+        if self.method not in {"momentum", "nesterov"}:
             return False
-        return self.learning_rate * start > self.bound * (1 + 1e-9)
+        return float(self.settings.get("momentum", 0.9)) ** (self.last_step / 2) > _DIED_AWAY
 
     @functools.cached_property
     def is_falling(self) -> bool:
@@ -261,7 +270,7 @@ class Evidence:
 
     @functools.cached_property
     def steps_to_go(self) -> int | None:
-        """Steps until the gradient's norm falls to the target, all else staying as it is; None if that cannot be told."""
+        """Steps until the gradient's norm falls to the target, all else being as it is; None if it cannot be told."""
         if self.gradient_norm[-1] <= self.target:
             return 0
         steps = self._steps_foreseen()
@@ -278,24 +287,27 @@ class Evidence:
             return by_modes
         if not self.ground.is_bowl or self.searches_line:
             return None
-        if self.method in SCALED or self.bound is None:
+        if (self.method in SCALED or self.bound is None) and (self.cosine_late or 0) > _STRAIGHT:
             return self._steps_by_speed()
         return self._steps_by_contraction()
 
     def _steps_by_modes(self) -> float | None:
-        """Return the steps of the slowest curvature, each component of the gradient shrinking by its own factor."""
-        modes = self.ground.modes
-        if self.learning_rate is None or not modes or not self.ground.is_bowl:
+        """Return the steps until Σ (gᵢ ρᵢᵐ)² falls to the target's square, each curvature shrinking by its own factor ρᵢ."""
+        modes = np.array(self.ground.modes)
+        if self.learning_rate is None or not len(modes) or not self.ground.is_bowl:
             return None
-        longest = 0.0
-        for component, λ in modes:
-            factor = contraction(self.method, self.settings, np.array(self.learning_rate * λ))
-            excess = component * math.sqrt(len(modes)) / self.target
-            if factor is None:
-                return None
-            if excess > 1:
-                longest = max(longest, _steps_until(excess, float(factor)))
-        return longest
+        factors = contraction(self.method, self.settings, self.learning_rate * modes[:, 1])
+        if factors is None:
+            return None
+        modes, factors = modes[modes[:, 0] > 0], factors[modes[:, 0] > 0]
+        excess = modes[:, 0] / self.target
+        root = math.sqrt(len(modes))
+        low = max(_steps_until(ratio, factor) for ratio, factor in zip(excess, factors, strict=True))
+        high = max(_steps_until(ratio * root, factor) for ratio, factor in zip(excess, factors, strict=True))
+        while math.isfinite(high) and high - low > 0.5:
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.linalg.norm(excess * factors**middle) > 1 else (low, middle)
+        return high
 
     def _steps_by_contraction(self) -> float | None:
         """Return the steps if the gradient goes on shrinking as in the last quarter."""
@@ -366,6 +378,8 @@ _PLAIN_NUMBERS: Mapping[str, Any] = {
 
 def _steps_until(ratio: float, factor: float) -> float:
     """Return the steps in which something shrinks by `ratio` at a factor a step."""
+    if ratio <= 1:
+        return 0.0
     if factor >= 1:
         return math.inf
-    return 1.0 if factor <= 0 else max(math.log(ratio) / -math.log(factor), 0.0)
+    return 1.0 if factor <= 0 else math.log(ratio) / -math.log(factor)

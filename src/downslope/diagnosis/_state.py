@@ -185,10 +185,12 @@ def _is_slow(evidence: Evidence) -> bool:
 
 
 def _fades(evidence: Evidence) -> bool:
-    """Tell whether the ground ahead is a tail: it curves downward, or its slope and curvature fade (or grow) in step."""
-    if evidence.curvature[-1] <= 0 or evidence.ground.is_level:
+    """Tell whether the ground ahead is a tail, where slope and curvature fade (or grow) in step, as those of exp(x)."""
+    if evidence.ground.is_level or evidence.curvature[-1] == 0:
         return True
     start, end = evidence.ground.start_highest, evidence.ground.highest
+    if evidence.curvature[-1] < 0:
+        start, end = -float(evidence.curvature[0]), -float(evidence.curvature[-1])
     slopes = evidence.gradient_norm[0], evidence.gradient_norm[-1]
     if start is None or end is None or not min(start, end, *slopes) > 0 or slopes[0] == slopes[1]:
         return False

@@ -16,7 +16,7 @@ def converged(evidence: Evidence, state: State) -> Finding | None:
     sure = ground.spectrum is not None and not ground.flat_directions and ground.order is None
     return Finding(
         "converged",
-        Severity.GOOD if sure else Severity.NOTE,
+        Severity.NOTE if ground.spectrum is None else Severity.GOOD,
         _sentence(evidence),
         evidence.numbers(
             "gradient_norm",
@@ -48,8 +48,8 @@ def _sentence(evidence: Evidence) -> str:
         return f"At a minimum, as near as the noise allows: {slope}, and every direction curves up or is flat."
     if ground.flat_directions:
         return (
-            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(ground.flat_directions)}. To "
-            "second order nothing is lower; that flat direction is all that curvature cannot vouch for."
+            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(ground.flat_directions)}. "
+            "Along it, curvature alone cannot tell a floor from a shelf."
         )
     if ground.order is not None:
         return (

@@ -6,6 +6,7 @@ import math
 
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._stability import SCALED
 from downslope.diagnosis._state import BOUNCING_COSINE, State
 from downslope.diagnosis._words import number
 
@@ -56,11 +57,11 @@ def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     sentence = (
         f"Each step jumps across the valley and lands as far away as before: the gradient keeps {kept} of its size."
     )
-    if evidence.largest_stable_rate is None:
+    if evidence.largest_stable_rate is None or evidence.method in SCALED:
         return (
             Severity.PROBLEM,
-            f"{sentence} Try half the rate.",
-            ("half the learning rate", "a rate that decays"),
+            f"{sentence} The steps do not get shorter by themselves.",
+            ("a learning rate that decays", "a tenth of the learning rate"),
         )
     better = number(evidence.best_rate or evidence.largest_stable_rate / 2)
     sentence += f" α = {number(evidence.learning_rate)} is {_where(evidence)} {number(evidence.largest_stable_rate)}."

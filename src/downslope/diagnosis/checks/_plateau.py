@@ -54,8 +54,10 @@ def _sentence(evidence: Evidence) -> str:
             f"Slope and curvature fade together as those of |x| to the power {number(order)}: this may be a shelf "
             "that goes on falling beyond, and not a bottom."
         )
-    moved = f"{count(evidence.last_step)} lowered the value from {number(evidence.value[0])} to {number(evidence.value[-1])}"
+    moved = "The tolerance was met before the first step."
+    if evidence.last_step:
+        moved = f"{count(evidence.last_step).capitalize()} lowered the value by {number(evidence.decrease)}."
     return (
-        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or a tail, "
-        f"not a bottom. {moved}."
+        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or a tail, not "
+        f"a bottom. {moved}"
     )

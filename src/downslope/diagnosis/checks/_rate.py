@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._stability import SCALED
 from downslope.diagnosis._state import SLOW_PACE, State
 from downslope.diagnosis._words import count, number
 
@@ -74,7 +75,7 @@ def rate_too_small(evidence: Evidence, state: State) -> Finding | None:
     """Find steps that are short even against the steepest curvature, while most of the way is still to go."""
     if state is not State.CRAWLING:
         return None
-    better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
+    better = _faster(evidence)
     return Finding(
         "rate_too_small",
         Severity.PROBLEM,
@@ -110,8 +111,19 @@ def _how_long(evidence: Evidence) -> str:
     return f"At α = {number(evidence.learning_rate)} about {count(evidence.steps_to_go, 'more step')} are needed."
 
 
-def _try(evidence: Evidence, better: float) -> str:
+def _faster(evidence: Evidence) -> float | None:
+    """Return a better rate; for methods whose steps are as long as the rate, one that needs half the steps taken."""
+    largest, rate = evidence.largest_stable_rate, evidence.learning_rate
+    if evidence.method in SCALED or largest is None:
+        whole = (evidence.steps_to_go or 0) + evidence.last_step
+        return None if rate is None or not evidence.steps_to_go else rate * 2 * whole / max(evidence.last_step, 1)
+    return evidence.best_rate or largest / 2
+
+
+def _try(evidence: Evidence, better: float | None) -> str:
     """Return the rate to try, with what it would have to stay below."""
-    if not better or evidence.largest_stable_rate is None:
+    if better is None:
         return ""
+    if evidence.largest_stable_rate is None or evidence.method in SCALED:
+        return f" Try {number(better)}."
     return f" Try {number(better)}; rates below {number(evidence.largest_stable_rate)} are stable."
