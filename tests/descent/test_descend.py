@@ -140,7 +140,9 @@ def test_another_rate_start_or_number_of_steps_compiles_nothing() -> None:
 
 
 def test_another_setting_of_a_method_compiles_nothing() -> None:
-    plans = [ds.plan(ROSENBROCK, (0, 0), method="adam", beta1=beta, clip_norm=clip) for beta, clip in [(0.9, 1), (0.5, 9)]]
+    plans = [
+        ds.plan(ROSENBROCK, (0, 0), method="adam", beta1=beta, clip_norm=clip) for beta, clip in [(0.9, 1), (0.5, 9)]
+    ]
     for plan in plans:
         ds.descend(plan)
     begin = _prepared(plans[0]).program.begin
@@ -163,7 +165,9 @@ def test_predicted_decrease_is_exact_on_a_quadratic() -> None:
     for method in ("gradient descent", "momentum", "adam"):
         trace = ds.descend("3x² + x y + 2y²", (4, 3), method=method, learning_rate=0.05, steps=30)
         columns = trace.columns
-        np.testing.assert_allclose(columns["predicted_decrease"][:-1], columns["actual_decrease"][:-1], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            columns["predicted_decrease"][:-1], columns["actual_decrease"][:-1], rtol=1e-9, atol=1e-12
+        )
 
 
 def test_curvature_is_along_the_gradient() -> None:

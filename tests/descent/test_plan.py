@@ -48,7 +48,9 @@ def test_the_description_is_plain_data() -> None:
     assert described["names"] == ["x", "y"]
 
 
-@pytest.mark.parametrize("spelling", ["L-BFGS", "lbfgs", "l_bfgs", "Gradient Descent", "gradient-descent", "SGD", "Adam"])
+@pytest.mark.parametrize(
+    "spelling", ["L-BFGS", "lbfgs", "l_bfgs", "Gradient Descent", "gradient-descent", "SGD", "Adam"]
+)
 def test_names_of_methods_are_taken_in_any_spelling(spelling: str) -> None:
     assert ds.method(spelling).name in ds.method_names()
 

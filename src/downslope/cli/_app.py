@@ -30,7 +30,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Differentiate, descend, record and explain: −∇f, the way a ball rolls."""
 
@@ -113,9 +115,7 @@ def descend(
             **options.settings(setting),
         },
     )
-    return _descend.run(
-        request, plot, options.ranges(within), save, as_json=json, quiet=quiet, check=check
-    )
+    return _descend.run(request, plot, options.ranges(within), save, as_json=json, quiet=quiet, check=check)
 
 
 @app.command()

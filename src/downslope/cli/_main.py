@@ -1,9 +1,9 @@
 """Where the command begins and ends: its environment, its errors and its exit code.
 
-    0    it ran; a descent that ended badly is still an answer
-    1    with --check, a descent that has a problem
-    2    bad input, told without a traceback
-    130  stopped by Ctrl-C
+0    it ran; a descent that ended badly is still an answer
+1    with --check, a descent that has a problem
+2    bad input, told without a traceback
+130  stopped by Ctrl-C
 """
 
 from __future__ import annotations

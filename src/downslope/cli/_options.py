@@ -30,7 +30,9 @@ MethodName = Annotated[
 ]
 Setting = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=NUMBER", help="A setting of the method or schedule: momentum=0.8. May be repeated."),
+    typer.Option(
+        "--set", metavar="NAME=NUMBER", help="A setting of the method or schedule: momentum=0.8. May be repeated."
+    ),
 ]
 ScheduleName = Annotated[
     str | None,
@@ -67,7 +69,9 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
     for piece in text.replace(";", ",").split(","):
         name, equals, number = (part.strip() for part in piece.partition("="))
         if not (name and equals and number):
-            raise ds.PointError(f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}")
+            raise ds.PointError(
+                f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}"
+            )
         if name in found:
             raise ds.PointError(f"{option}: {name} is given twice")
         found[name] = _number(number, f"{option}: {name}")
@@ -83,7 +87,9 @@ def ranges(text: str | None) -> dict[str, tuple[float, float]] | None:
         name, _, span = (part.strip() for part in piece.partition("="))
         low, dots, high = span.partition("..")
         if not (name and dots and low.strip() and high.strip()):
-            raise ds.PointError(f"--within: {piece.strip()!r} is not name=low..high", hint="for example --within x=-3..3")
+            raise ds.PointError(
+                f"--within: {piece.strip()!r} is not name=low..high", hint="for example --within x=-3..3"
+            )
         pair = (_number(low.strip(), f"--within: {name}"), _number(high.strip(), f"--within: {name}"))
         if not pair[0] < pair[1]:
             raise ds.PointError(f"--within: {name} goes from {low} to {high}, which is no range")

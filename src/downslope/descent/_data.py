@@ -50,7 +50,9 @@ def _read_file(path: Path) -> Columns:
         return _read_parquet(path)
     if path.suffix.lower() in {".csv", ".tsv", ".txt"}:
         return _read_csv(path)
-    raise DataError(f"cannot read {path.name!r} as a table", hint="CSV (.csv, .tsv, .txt) and Parquet files can be read")
+    raise DataError(
+        f"cannot read {path.name!r} as a table", hint="CSV (.csv, .tsv, .txt) and Parquet files can be read"
+    )
 
 
 def _read_parquet(path: Path) -> Columns:
@@ -83,7 +85,9 @@ def _read_csv(path: Path) -> Columns:
         if len(row) != len(names):
             raise DataError(
                 f"{path.name}, row {place}: {len(row)} cells where the first line has {len(names)} names",
-                hint="a decimal comma needs semicolons between the columns; write a point instead" if len(row) > len(names) else None,
+                hint="a decimal comma needs semicolons between the columns; write a point instead"
+                if len(row) > len(names)
+                else None,
             )
     cells = zip(*rows[1:], strict=True)
     return _checked({name: _column(name, column) for name, column in zip(names, cells, strict=True)})
@@ -92,7 +96,9 @@ def _read_csv(path: Path) -> Columns:
 def _check_names(path: Path, names: list[str]) -> None:
     """Raise if the first line does not name the columns."""
     if all(_is_number(name) for name in names):
-        raise DataError(f"{path.name} has no line of column names", hint=f"begin it with names, such as {_example(names)}")
+        raise DataError(
+            f"{path.name} has no line of column names", hint=f"begin it with names, such as {_example(names)}"
+        )
     for place, name in enumerate(names, start=1):
         if not name:
             raise DataError(f"{path.name}: column {place} has no name")

@@ -111,7 +111,9 @@ def _by_looking(
     if falls and (rises or curves_up):
         return Kind("saddle", "the Hessian is singular; values around rise one way and fall another")
     if constant or not (rises or falls):
-        return Kind("degenerate", "the Hessian is singular and the value does not change along a line through the point")
+        return Kind(
+            "degenerate", "the Hessian is singular and the value does not change along a line through the point"
+        )
     if rises and not curves_down:
         return Kind("minimum", "a flat one: the Hessian is singular, and higher terms make the value rise all around")
     if falls and not curves_up:

@@ -191,7 +191,9 @@ def _named_point(made: Objective, names: tuple[str, ...], point: Point) -> dict[
     if not isinstance(point, Mapping):
         numbers = [point] if np.ndim(point) == 0 else list(point)
         if len(numbers) != len(names):
-            raise PointError(f"{made.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}")
+            raise PointError(
+                f"{made.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}"
+            )
         point = dict(zip(names, numbers, strict=True))
     for name in point:
         if name not in names:
@@ -202,7 +204,9 @@ def _named_point(made: Objective, names: tuple[str, ...], point: Point) -> dict[
             )
     missing = [name for name in names if name not in point]
     if missing:
-        raise PointError(f"the point says nothing of {', '.join(missing)}", hint=f"give every variable a number: {example}")
+        raise PointError(
+            f"the point says nothing of {', '.join(missing)}", hint=f"give every variable a number: {example}"
+        )
     return {name: _number(name, point[name]) for name in names}
 
 
@@ -260,4 +264,6 @@ def _check_function(made: Objective, point: Point) -> None:
     shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
     if shape != () or dtype is None or dtype.kind != "f":
         what = f"an array of shape {shape} and type {dtype}" if shape is not None else type(result).__name__
-        raise ObjectiveError(f"{made.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()")
+        raise ObjectiveError(
+            f"{made.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()"
+        )

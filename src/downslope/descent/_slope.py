@@ -86,9 +86,7 @@ class Slope:
         """
         names = list(self.point)
         other = dict(zip(names, _tree.leaves(at), strict=True))
-        return self.value + sum(
-            float(np.sum(self.gradient[n] * (np.asarray(other[n]) - self.point[n]))) for n in names
-        )
+        return self.value + sum(float(np.sum(self.gradient[n] * (np.asarray(other[n]) - self.point[n]))) for n in names)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, for JSON."""

@@ -61,7 +61,7 @@ class Formula:
         """The right side as a SymPy expression, its names real symbols and its numbers exact."""
         from downslope.formulas._symbolic import to_sympy
 
-        return to_sympy(self.body)
+        return to_sympy(self.body, self.columns)
 
     @property
     def unit(self) -> str | None:
@@ -100,7 +100,7 @@ class Formula:
         return Formula(
             name=self._derivative_name(by),
             variables=self.variables,
-            body=differentiate(self.body, by, decimals=self.has_decimals),
+            body=differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns),
             columns=self.columns,
             units=self._derivative_units(by),
             has_header=True,
@@ -129,7 +129,8 @@ class Formula:
             raise FormulaError(f"by which variable? the formula has {listed}")
         close = nearest(name, self.variables)
         raise FormulaError(
-            f"{self.read_as} has no variable {name!r}; it has {listed}", hint=f"did you mean {close}?" if close else None
+            f"{self.read_as} has no variable {name!r}; it has {listed}",
+            hint=f"did you mean {close}?" if close else None,
         )
 
     def __call__(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Any:

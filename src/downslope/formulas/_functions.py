@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -37,14 +38,15 @@ _TABLE = (
     Function("cbrt"),
     Function("cos", latex=r"\cos"),
     Function("cosh", latex=r"\cosh"),
+    Function("count"),
     Function("erf"),
     Function("exp", latex=r"\exp"),
     Function("ln", spellings=("log",), latex=r"\ln"),
     Function("log10", spellings=("log_10", "log₁₀", "lg")),
     Function("log2", spellings=("log_2", "log₂")),
-    Function("max", arity=(1, None), latex=r"\max"),
-    Function("mean"),
-    Function("min", arity=(1, None), latex=r"\min"),
+    Function("max", arity=(2, None), latex=r"\max"),
+    Function("mean", spellings=("Mean", "average", "Average")),
+    Function("min", arity=(2, None), latex=r"\min"),
     Function("relu", spellings=("ReLU",)),
     Function("sigmoid", spellings=("σ", "expit")),
     Function("sign", spellings=("sgn",)),
@@ -61,7 +63,7 @@ FUNCTIONS: dict[str, Function] = {function.name: function for function in _TABLE
 SPELLINGS: dict[str, str] = {
     spelling: function.name for function in _TABLE for spelling in (function.name, *function.spellings)
 }
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS = ("mean", "sum", "count")
 
 
 @functools.cache
@@ -75,8 +77,6 @@ def numpy_functions() -> Mapping[str, Callable[..., Any]]:
 
     def erf(x: Any) -> Any:
         return numpy.vectorize(math.erf, otypes=[float])(x)
-
-    import math
 
     return _shared(numpy) | {
         "erf": erf,
@@ -116,6 +116,7 @@ def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
         "cbrt": numpy.cbrt,
         "cos": numpy.cos,
         "cosh": numpy.cosh,
+        "count": lambda x: 1.0 * numpy.size(x),
         "exp": numpy.exp,
         "ln": numpy.log,
         "log10": numpy.log10,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from downslope.formulas._expression import (
@@ -15,6 +16,7 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    walk,
 )
 from downslope.formulas._functions import FUNCTIONS
 
@@ -28,6 +30,8 @@ _GREEK_COMMANDS = dict(
         strict=True,
     )
 )
+_LETTERS = ("x", "y", "z", "π")  # which stand side by side with no header to declare them
+_WORD = re.compile(r"[^\W\d_]+")
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
 
 
@@ -147,63 +151,42 @@ def _book_sum(terms: tuple[Expression, ...]) -> str:
 
 def _book_product(factors: tuple[Expression, ...]) -> str:
     """Return factors side by side where that reads unmistakably, with a dot where it does not."""
-    text = _inside(factors[0], _PRODUCT)
+    text = last = _inside(factors[0], _POWER)
     before = factors[0]
     for factor in factors[1:]:
         piece = _inside(factor, _POWER)
-        text += piece if _joins(before, factor, text, piece) else f"·{piece}"
-        before = factor
+        text += piece if _joins(before, factor, last, piece) else f"·{piece}"
+        before, last = factor, piece
     return text
 
 
-def _joins(before: Expression, factor: Expression, text: str, piece: str) -> bool:
-    """Tell whether two factors may stand side by side."""
-    if isinstance(before, Quotient) or "/" in text.rpartition("·")[2] or "|" in text + piece:
+def _joins(before: Expression, factor: Expression, last: str, piece: str) -> bool:
+    """Tell whether two factors, whose texts are `last` and `piece`, may stand side by side."""
+    if "|" in last[-1] + piece[0] or piece[0] in "0123456789.":
         return False
-    if piece[0].isdigit() or piece[0] == "." or _ends_in_exponent(before):
+    if last[0] == "(" and _rank(before) < _POWER:
+        return True
+    if isinstance(before, Power) and "^" in last or isinstance(before, Call) and last[0] in "√∛" and last[-1] != ")":
         return False
-    left, right = _word_at_end(before), _word_at_start(factor)
+    word, is_call = _first_word(piece), isinstance(factor.base if isinstance(factor, Power) else factor, Call)
     if isinstance(before, Number):
-        short = right is None or len(right) == 1 or isinstance(factor, Call)
-        return short and (before.value.denominator == 1 or before.decimal)
-    if piece[0] == "(":
-        return not isinstance(before, Name | Constant) and not isinstance(before, Power)
-    return left is None or right is None or (len(left) == len(right) == 1 and left != right and "e" not in (left, right))
+        return "e" not in last and (piece[0] in "(√" or len(word) == 1 or is_call)
+    if isinstance(before, Name | Constant):
+        both = last in _LETTERS and word in _LETTERS or "π" in (last, word) and len(last) == len(word) == 1
+        return both and last != word
+    return piece[0] == "(" or len(word) == 1 or is_call
 
 
-def _ends_in_exponent(tree: Expression) -> bool:
-    """Tell whether the text of a factor ends in an exponent that a neighbour would run into."""
-    if isinstance(tree, Power):
-        return "^" in book(tree)
-    return isinstance(tree, Number) and tree.decimal and "e" in book(tree)
-
-
-def _word_at_end(tree: Expression) -> str | None:
-    """Return the name that a factor's text ends with, or None if it ends with a sign or a superscript."""
-    if isinstance(tree, Name | Constant):
-        return tree.name
-    return None
-
-
-def _word_at_start(tree: Expression) -> str | None:
-    """Return the name that a factor's text begins with, or None if it begins with a sign."""
-    match tree:
-        case Name(name) | Constant(name):
-            return name
-        case Power(base, _):
-            return _word_at_start(base)
-        case Call("abs" | "sqrt", _):
-            return None
-        case Call(function, _):
-            return function
-        case _:
-            return None
+def _first_word(text: str) -> str:
+    """Return the name that a text begins with, without its index; empty if it begins with a sign."""
+    match = _WORD.match(text)
+    return match.group() if match else ""
 
 
 def _book_power(base: Expression, exponent: Expression) -> str:
     """Return a power, with a superscript for a whole exponent of up to two digits."""
     below = _inside(base, _ATOM)
-    if isinstance(base, Number) and not (base.value.denominator == 1 and base.value >= 0) and not below.startswith("("):
+    if below[0] == "√" and below[-1] != ")":
         below = f"({below})"
     match exponent:
         case Number(value, _) if value.denominator == 1 and abs(value) < 100:
@@ -218,7 +201,7 @@ def _book_power(base: Expression, exponent: Expression) -> str:
 
 def _has_bars(tree: Expression) -> bool:
     """Tell whether a tree's text has bars, within which more bars could not be told apart."""
-    return "|" in book(tree)
+    return any(isinstance(node, Call) and node.function == "abs" for node in walk(tree))
 
 
 def latex(tree: Expression) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,22 @@ from downslope.formulas._expression import (
     depth,
     names_in,
     size,
+    walk,
 )
 from downslope.formulas._formula import Formula
-from downslope.formulas._evaluation import evaluate
+from downslope.formulas._evaluation import constant_value, evaluate
 from downslope.formulas._functions import FUNCTIONS, SPELLINGS, numpy_functions
 from downslope.formulas._tokens import Token, exact, tokens
 from downslope.formulas._units import checked_units
 from downslope.formulas._words import Words, resolve
 
 _MOST_NODES = 5000
+_MOST_TOKENS = 4 * _MOST_NODES
 _DEEPEST = 120
 _LARGEST_POWER = 10_000  # of a number: beyond it the exact value no longer fits into memory
 
 
-def formula(
-    text: str | Formula, *, units: Mapping[str, str] | None = None, columns: Collection[str] = ()
-) -> Formula:
+def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, columns: Collection[str] = ()) -> Formula:
     """Read a formula as it is written in a book.
 
     Args:
@@ -66,10 +67,13 @@ def formula(
     pieces = tokens(text)
     name, declared, pieces = _header(text, pieces)
     words = Words(text, declared, columns)
-    tree = _tree(resolve(pieces, words), words)
+    resolved = resolve(pieces, words)
+    if len(resolved) > _MOST_TOKENS:
+        raise FormulaError(f"the formula has {len(resolved)} signs and names, more than {_MOST_TOKENS}")
+    tree = _tree(resolved, words)
     _check_size(tree, text)
     found = names_in(tree)
-    variables = declared if declared is not None else tuple(n for n in found if n not in columns)
+    variables = declared if declared is not None else _in_order(n for n in found if n not in columns)
     read = Formula(
         name=name,
         variables=variables,
@@ -80,6 +84,14 @@ def formula(
         has_header=declared is not None,
     )
     return read if units is None else read.with_units(checked_units(units, read))
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return undeclared names as they first appear; x before y before z, and x1 before x2, whatever comes first."""
+    found = tuple(names)
+    if all(name in ("x", "y", "z") for name in found) or all(re.fullmatch(r"x_?[0-9]+", name) for name in found):
+        return tuple(sorted(found, key=lambda name: (len(name), name)))
+    return found
 
 
 def _header(text: str, pieces: list[Token]) -> tuple[str | None, tuple[str, ...] | None, list[Token]]:
@@ -271,11 +283,22 @@ def _one(factors: list[Expression]) -> Expression:
 def _power(base: Expression, exponent: Expression, token: Token, words: Words) -> Expression:
     """Return a power, after refusing one of plain numbers that no float can hold."""
     power = Power(base, exponent)
-    if isinstance(exponent, Number) and abs(exponent.value) > _LARGEST_POWER:
+    if depth(power) > _DEEPEST:
+        raise words.fail(f"the powers are nested more than {_DEEPEST} deep", token)
+    known = constant_value(exponent)
+    if known is not None and abs(known) > _LARGEST_POWER:
         raise words.fail(f"the exponent is larger than {_LARGEST_POWER}", token)
-    if not names_in(power) and not math.isfinite(evaluate(power, {}, numpy_functions())):
+    if not any(isinstance(node, Name) for node in walk(power)) and not _is_finite(power):
         raise words.fail("this power is no real number that can be computed with", token)
     return power
+
+
+def _is_finite(tree: Expression) -> bool:
+    """Tell whether a tree without names has a finite real value."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return math.isfinite(evaluate(tree, {}, numpy_functions()))
 
 
 def _call(token: Token, arguments: tuple[Expression, ...], words: Words) -> Expression:

@@ -7,11 +7,13 @@ table) cross as functions of our own that know their derivative, so that results
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from downslope._errors import FormulaError
 from downslope.formulas._expression import (
     Call,
     Constant,
@@ -25,36 +27,75 @@ from downslope.formulas._expression import (
     Sum,
 )
 
+from downslope.formulas._functions import REDUCTIONS
+
 if TYPE_CHECKING:
     import sympy
 
+_MOST_BITS = 50_000
+_MOST_TERMS = 100
 _MOST_OPERATIONS = 400  # above it a derivative is shown as it comes, since simplifying takes seconds
 ONE = Number(Fraction(1))
 
 
-def to_sympy(tree: Expression) -> sympy.Expr:
-    """Return a tree as a SymPy expression."""
+def to_sympy(tree: Expression, columns: Collection[str] = ()) -> sympy.Expr:
+    """Return a tree as a SymPy expression.
+
+    Args:
+        tree: the expression.
+        columns: the names in it that are data columns, over which `sum` adds.
+
+    Raises:
+        FormulaError: for numbers too large to be written out.
+    """
+    return _Writer(columns).write(tree)
+
+
+class _Writer:
+    """Writes trees as SymPy's expressions."""
+
+    def __init__(self, columns: Collection[str]) -> None:
+        self.columns = columns
+
+    def write(self, tree: Expression) -> sympy.Expr:
+        """Return a tree as a SymPy expression."""
+        import sympy
+
+        match tree:
+            case Number(value):
+                return sympy.Rational(value.numerator, value.denominator)
+            case Name(name):
+                return symbol(name)
+            case Constant(name):
+                return sympy.pi if name == "π" else sympy.E
+            case Negative(operand):
+                return -self.write(operand)
+            case Sum(terms):
+                return sympy.Add(*map(self.write, terms))
+            case Product(factors):
+                return sympy.Mul(*map(self.write, factors))
+            case Quotient(numerator, denominator):
+                return self.write(numerator) / self.write(denominator)
+            case Power(base, exponent):
+                return _power_within_bounds(self.write(base), self.write(exponent))
+            case Call("sum" | "count" as function, arguments):
+                inside = self.write(arguments[0])
+                rows = [one for one in map(symbol, self.columns) if one in inside.free_symbols]
+                return _makers()[function](inside, *rows)
+            case Call(function, arguments):
+                return _makers()[function](*map(self.write, arguments))
+
+
+def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
+    """Return a power, after refusing one whose numbers would fill the memory: SymPy writes (2x)^9999 as 2^9999·x^9999."""
     import sympy
 
-    match tree:
-        case Number(value):
-            return sympy.Rational(value.numerator, value.denominator)
-        case Name(name):
-            return symbol(name)
-        case Constant(name):
-            return sympy.pi if name == "π" else sympy.E
-        case Negative(operand):
-            return -to_sympy(operand)
-        case Sum(terms):
-            return sympy.Add(*map(to_sympy, terms))
-        case Product(factors):
-            return sympy.Mul(*map(to_sympy, factors))
-        case Quotient(numerator, denominator):
-            return to_sympy(numerator) / to_sympy(denominator)
-        case Power(base, exponent):
-            return sympy.Pow(to_sympy(base), to_sympy(exponent))
-        case Call(function, arguments):
-            return _makers()[function](*map(to_sympy, arguments))
+    if exponent.is_Rational:
+        factor = base if base.is_Rational else base.as_coeff_Mul()[0]
+        bits = max(int(factor.p).bit_length(), int(factor.q).bit_length()) if factor.is_Rational else 1
+        if bits * abs(exponent) > _MOST_BITS and factor not in (0, 1, -1):
+            raise FormulaError("the formula's numbers are too large to be differentiated exactly")
+    return sympy.Pow(base, exponent)
 
 
 def from_sympy(expression: sympy.Expr, *, decimals: bool = False) -> Expression:
@@ -67,9 +108,24 @@ def from_sympy(expression: sympy.Expr, *, decimals: bool = False) -> Expression:
     return _Reader(decimals).read(expression)
 
 
-def differentiate(tree: Expression, variable: str, *, decimals: bool = False) -> Expression:
-    """Return the derivative of a tree by a variable, as short as a few cheap rules make it."""
-    return from_sympy(shortened(to_sympy(tree).diff(symbol(variable))), decimals=decimals)
+def differentiate(
+    tree: Expression, variable: str, *, decimals: bool = False, columns: Collection[str] = ()
+) -> Expression:
+    """Return the derivative of a tree by a variable, as short as a few cheap rules make it.
+
+    Args:
+        tree: the expression.
+        variable: the name to differentiate by.
+        decimals: whether numbers that end as decimals are printed that way.
+        columns: the names in the tree that are data columns.
+
+    Raises:
+        FormulaError: if there is no real derivative, or none that can be written out.
+    """
+    try:
+        return from_sympy(shortened(to_sympy(tree, columns).diff(symbol(variable))), decimals=decimals)
+    except RecursionError:
+        raise FormulaError("the formula is nested too deep to be differentiated") from None
 
 
 def shortened(expression: sympy.Expr) -> sympy.Expr:
@@ -82,12 +138,24 @@ def shortened(expression: sympy.Expr) -> sympy.Expr:
     if expression.count_ops() > _MOST_OPERATIONS:
         return expression
     forms = [expression]
-    if expression.is_polynomial(*expression.free_symbols):
+    if expression.is_polynomial(*expression.free_symbols) and _terms_expanded(expression) <= _MOST_TERMS:
         forms.append(sympy.expand(expression))
     else:
         forms.append(sympy.powsimp(expression, deep=False))
     shortest = min(forms, key=lambda form: (form.count_ops(), forms.index(form)))
     return shortest
+
+
+def _terms_expanded(expression: sympy.Expr) -> int:
+    """Return how many terms a polynomial may come to when it is multiplied out, up to just above the bound."""
+    if expression.is_Add:
+        return min(sum(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
+    if expression.is_Mul:
+        return min(math.prod(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
+    if expression.is_Pow and expression.exp.is_Integer:
+        base = _terms_expanded(expression.base)
+        return base if base == 1 else min(base ** min(abs(int(expression.exp)), 10), _MOST_TERMS + 1)
+    return 1
 
 
 @functools.cache
@@ -157,6 +225,21 @@ def own_functions() -> SimpleNamespace:
         def _eval_evalf(self, prec: int) -> Any:
             return sympy.Abs(self.args[0])._eval_evalf(prec)
 
+    class Cbrt(sympy.Function):
+        """The real cube root, which is negative where x is."""
+
+        def fdiff(self, argindex: int = 1) -> sympy.Expr:
+            return 1 / (3 * self**2)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.real_root(self.args[0], 3)._eval_evalf(prec)
+
+    class Count(sympy.Function):
+        """The number of rows of a table."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
+            return sympy.Integer(0)
+
     class Mean(sympy.Function):
         """The mean over the rows of a table; the derivative passes inside."""
 
@@ -164,14 +247,19 @@ def own_functions() -> SimpleNamespace:
             return _reduced(Mean, self.args[0].diff(by))
 
     class Total(sympy.Function):
-        """The sum over the rows of a table; the derivative passes inside."""
+        """The sum over the rows of a table; the derivative passes inside. Its other arguments are the columns it goes over."""
 
         def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
-            return _reduced(Total, self.args[0].diff(by))
+            inside, rows = self.args[0].diff(by), self.args[1:]
+            if inside.free_symbols.isdisjoint(rows):  # the same in every row
+                return inside * Count(rows[0]) if rows else inside
+            return _reduced(lambda rest: Total(rest, *rows), inside)
 
     return SimpleNamespace(
         Sigmoid=Sigmoid,
         Softplus=Softplus,
+        Cbrt=Cbrt,
+        Count=Count,
         Step=Step,
         Relu=Relu,
         Sign=Sign,
@@ -183,10 +271,8 @@ def own_functions() -> SimpleNamespace:
 
 def _reduced(reduction: Any, inside: sympy.Expr) -> sympy.Expr:
     """Return the reduction of an expression, its numeric factor taken out in front."""
-    import sympy
-
-    if inside == 0:
-        return sympy.Integer(0)
+    if inside.is_number:
+        return inside
     factor, rest = inside.as_coeff_Mul()
     return factor * reduction(rest)
 
@@ -197,9 +283,11 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
     import sympy
 
     own = own_functions()
-    names = "acos acosh asin asinh atan atanh cbrt cos cosh erf exp sin sinh sqrt tan tanh".split()
+    names = "acos acosh asin asinh atan atanh cos cosh erf exp sin sinh sqrt tan tanh".split()
     return {name: getattr(sympy, name) for name in names} | {
         "abs": own.Magnitude,
+        "cbrt": own.Cbrt,
+        "count": own.Count,
         "ln": sympy.log,
         "log10": lambda x: sympy.log(x) / sympy.log(10),
         "log2": lambda x: sympy.log(x) / sympy.log(2),
@@ -216,6 +304,8 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
 
 
 _READ_BACK = {
+    "Cbrt": "cbrt",
+    "Count": "count",
     "Sigmoid": "sigmoid",
     "Softplus": "softplus",
     "Step": "step",
@@ -260,8 +350,11 @@ class _Reader:
 
     def _call(self, expression: Any) -> Expression:
         """Return an applied function."""
-        name = type(expression).__name__
-        return Call(_READ_BACK[name], tuple(self.read(argument) for argument in expression.args))
+        name = _READ_BACK.get(type(expression).__name__)
+        if name is None:
+            raise FormulaError("the formula has no real derivative that can be written down")
+        arguments = expression.args[:1] if name in REDUCTIONS else expression.args
+        return Call(name, tuple(self.read(argument) for argument in arguments))
 
     def _number(self, value: Fraction) -> Expression:
         """Return a number; a fraction that is no decimal is a quotient."""
@@ -319,8 +412,6 @@ class _Reader:
             return Power(Constant("e"), self.read(exponent))
         if exponent == sympy.Rational(1, 2):
             return Call("sqrt", (self.read(base),))
-        if exponent == sympy.Rational(1, 3):
-            return Call("cbrt", (self.read(base),))
         if exponent.is_Rational and exponent.is_negative:
             return Quotient(ONE, self.read(base ** (-exponent)))
         return Power(self.read(base), self.read(exponent))
@@ -333,9 +424,7 @@ def _book_order(expression: Any) -> list[Any]:
 
     def degree(term: Any) -> Any:
         powers = term.as_powers_dict()
-        return sum(
-            (exponent for base, exponent in powers.items() if base in symbols and exponent.is_Rational), start=0
-        )
+        return sum((exponent for base, exponent in powers.items() if base in symbols and exponent.is_Rational), start=0)
 
     ordered = sorted(range(len(terms)), key=lambda place: (not terms[place].free_symbols, -degree(terms[place]), place))
     chosen = [terms[place] for place in ordered]

@@ -7,6 +7,7 @@ thing was typed. Names are still runs of letters here; `_names` decides what a r
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -90,11 +91,11 @@ _COMMANDS = {
 _IGNORED_COMMANDS = {"left", "right", "quad", "qquad", "displaystyle", "big", "Big", "bigl", "bigr"}
 _WORD_COMMANDS = {"mathrm", "text", "operatorname", "mathit", "textrm", "mathbf"}
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_LETTERS = "A-Za-zͰ-ϿÀ-ÖØ-öø-ÿ"
+_LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿ"  # π stands for itself
 _WORD = re.compile(rf"[{_LETTERS}](?:[{_LETTERS}0-9]|_\{{[A-Za-z0-9]+\}}|_[A-Za-z0-9]+|[₀-₉])*")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+_SUBSCRIPT = re.compile(r"_(?:\{([A-Za-z0-9]+)\}|([A-Za-z0-9]))")
 _BRACED_WORD = re.compile(r"\s*\{([^{}]*)\}")
-_DECIMAL_COMMA = re.compile(r"[0-9],[0-9]")
 _MOST_DIGITS = 400  # of an exponent of ten: 1e400 is beyond every float already
 
 
@@ -107,6 +108,7 @@ def tokens(text: str) -> list[Token]:
     if len(text) > LONGEST:
         raise FormulaError(f"the formula has {len(text)} characters, more than {LONGEST}")
     found: list[Token] = []
+    text = _plain_letters(text)
     position = 0
     while position < len(text):
         character = text[position]
@@ -135,6 +137,21 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+def _plain_letters(text: str) -> str:
+    """Return the text with 𝑥, µ and other dressed-up letters as the plain ones, each in its place."""
+    if text.isascii():
+        return text
+    return "".join(map(_plain_letter, text))
+
+
+def _plain_letter(character: str) -> str:
+    """Return the plain letter that a character is a variant of, or the character."""
+    if not character.isalpha() or character in _SUPERSCRIPTS:
+        return character
+    plain = unicodedata.normalize("NFKC", character)
+    return plain if len(plain) == 1 else character
+
+
 def _number(text: str, position: int, found: list[Token]) -> int:
     """Read a number and return where it ends."""
     match = _NUMBER.match(text, position)
@@ -143,6 +160,10 @@ def _number(text: str, position: int, found: list[Token]) -> int:
     _, _, exponent = number.lower().partition("e")
     if exponent and abs(int(exponent[:9])) > _MOST_DIGITS or len(number) > _MOST_DIGITS:
         raise FormulaError("this number is too long or too large", text=text, position=position, width=len(number))
+    if text[match.end() : match.end() + 1] == ".":
+        raise FormulaError(
+            "a number has one decimal point at most", text=text, position=position, width=len(number) + 1
+        )
     found.append(Token("NUMBER", number, position))
     return match.end()
 
@@ -171,14 +192,16 @@ def _command(text: str, position: int, found: list[Token]) -> int:
     if name in _WORD_COMMANDS:
         word = _BRACED_WORD.match(text, match.end())
         if word is None or not _WORD.fullmatch(word.group(1).strip()):
-            raise FormulaError(f"\\{name} needs a name in braces", text=text, position=position, width=len(match.group()))
+            raise FormulaError(
+                f"\\{name} needs a name in braces", text=text, position=position, width=len(match.group())
+            )
         found.append(Token("WORD", _plain_name(word.group(1).strip()), position))
         return word.end()
     if name in _COMMANDS:
         found.append(Token(*_COMMANDS[name], position))
     elif name in _GREEK or name in SPELLINGS:
-        subscript = re.compile(r"_\{?([A-Za-z0-9]+)\}?").match(text, match.end()) if name in _GREEK else None
-        word = _GREEK.get(name, name) + (f"_{subscript.group(1)}" if subscript else "")
+        subscript = _SUBSCRIPT.match(text, match.end())
+        word = _GREEK.get(name, name) + (f"_{subscript.group(1) or subscript.group(2)}" if subscript else "")
         found.append(Token("WORD", word, position))
         return subscript.end() if subscript else match.end()
     else:
@@ -198,7 +221,10 @@ def _superscript(text: str, position: int, found: list[Token]) -> int:
     end = position
     while end < len(text) and text[end] in _SUPERSCRIPTS:
         end += 1
-    inner = tokens("".join(_SUPERSCRIPTS[character] for character in text[position:end]))
+    try:
+        inner = tokens("".join(_SUPERSCRIPTS[character] for character in text[position:end]))
+    except FormulaError as error:
+        raise FormulaError(error.message, text=text, position=position, width=end - position, hint=error.hint) from None
     found.append(Token("POWER", "^", position))
     found.append(Token("OPEN", "(", position, implied=True))
     found += [Token(token.kind, token.text, position + token.position) for token in inner]

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
 
 _PLAIN = {"%": "percent", "°C": "delta_degree_Celsius", "°F": "delta_degree_Fahrenheit", "€": "euro", "$": "dollar"}
-_SHORT = {"percent": "%", "hour": "h", "minute": "min", "second": "s", "delta_degree_Celsius": "°C", "degree_Celsius": "°C"}
+_SHORT = {
+    "percent": "%",
+    "hour": "h",
+    "minute": "min",
+    "second": "s",
+    "delta_degree_Celsius": "°C",
+    "degree_Celsius": "°C",
+}
 
 
 def checked_units(units: Mapping[str, str], formula: Formula) -> dict[str, str]:

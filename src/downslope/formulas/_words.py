@@ -21,6 +21,9 @@ from downslope.formulas._tokens import Token
 CONSTANTS = ("π", "e")
 _UNDECLARED = ("x", "y", "z")
 _DEEPEST = 100
+_NOT_NUMBERS = ("nan", "inf", "infinity")
+_RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh", "tanh")
+_CLOSES = {"(": ")", "[": "]", "{": "}", "|": "|"}
 _ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE"}
 _BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "FUNCTION"}
 
@@ -82,6 +85,8 @@ def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]
         return [replace(token, kind="NAME")]
     if word in SPELLINGS:
         return [_function(token, following, words)]
+    if word.lower() in _NOT_NUMBERS:
+        raise words.fail(f"{word} is not a number to compute with", token)
     if word in ("π", "pi"):
         return [replace(token, kind="CONSTANT", text="π")]
     if word == "e":
@@ -89,6 +94,7 @@ def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]
     pieces = _pieces(word, (*known, *CONSTANTS) if words.declared is not None else (*known, *_UNDECLARED, *CONSTANTS))
     if pieces is not None:
         return _split(token, pieces, following, words)
+    _check_run_together(token, {*known, *(() if words.declared is not None else _UNDECLARED)}, words)
     if words.declared is not None:
         raise _undeclared(token, following, words)
     _check_misspelt(token, following, words)
@@ -152,6 +158,16 @@ def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaE
     return words.fail(f"{token.text} is not declared; the formula has {listed}", token, hint)
 
 
+def _check_run_together(token: Token, known: Collection[str], words: Words) -> None:
+    """Raise for a function written together with its argument: sinx, exp2x."""
+    for function in sorted(_RUN_TOGETHER, key=len, reverse=True):
+        argument = token.text.removeprefix(function)
+        if argument == token.text or not _pieces(argument.lstrip("0123456789"), (*known, *CONSTANTS)):
+            continue
+        hint = f"write {function}({argument})"
+        raise words.fail(f"{token.text} is one word; a function stands apart from its argument", token, hint)
+
+
 def _check_misspelt(token: Token, following: Token | None, words: Words) -> None:
     """Raise if a name before a parenthesis looks like a function with a letter wrong."""
     if following is None or following.kind != "OPEN" or len(token.text) < 3:
@@ -179,8 +195,9 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
             opened.append(token)
             if len(opened) > _DEEPEST:
                 raise words.fail(f"the parentheses are nested more than {_DEEPEST} deep", token)
-        elif not opened or (opened[-1].kind == "BAR") != (kind == "BAR"):
-            raise words.fail(f"this {token.text} closes nothing", token)
+        elif not opened or _CLOSES[opened[-1].text] != token.text:
+            hint = f"the last one open is {opened[-1].text}" if opened else None
+            raise words.fail(f"this {token.text} closes nothing", token, hint)
         else:
             opened.pop()
     if opened:
@@ -191,7 +208,8 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
 def _structured(tokens: list[Token], words: Words) -> list[Token]:
     """Return the tokens with roots, LaTeX fractions and functions without parentheses written as plain calls and quotients."""
     reader = _Structure(tokens, words)
-    return reader.read(0, len(tokens))
+    reader.cut_fractions()
+    return reader.read(0, len(reader.tokens))
 
 
 class _Structure:
@@ -219,9 +237,7 @@ class _Structure:
         if token.kind == "ROOT":
             return self._root(place, end, depth)
         if token.kind == "FRACTION":
-            self._cut_digits(place + 1)
             above, place = self._argument(token, place + 1, end, depth)
-            self._cut_digits(place)
             below, place = self._argument(token, place, end, depth)
             opened, closed = _parentheses(token)
             return [opened, *above, Token("SLASH", "/", token.position, implied=True), *below, closed], place
@@ -281,12 +297,22 @@ class _Structure:
                 found += self.tokens[place:stop]
                 place = stop
             elif token.kind in {"OPEN", "BAR_OPEN"}:
+                if len(found) > began and token.kind == "OPEN":
+                    raise self.words.fail(
+                        f"what follows {function.text} can end before this parenthesis or after it",
+                        token,
+                        hint=f"write its whole argument in parentheses: {function.text}(…)",
+                    )
                 stop = self._closing(place)
                 found += [token, *self.read(place + 1, stop), self.tokens[stop]]
                 place = stop + 1
             else:
                 piece, place = self._piece(place, end, depth + 1)
                 found += piece
+        if place < end and self.tokens[place].kind in {"SLASH", "TIMES"}:
+            self.words.note(
+                f"{function.text} without parentheses applies to what comes before {self.tokens[place].text} only"
+            )
         if len(found) == began:
             raise self.words.fail(
                 f"{function.text} is a function and needs an argument", function, hint=f"write {function.text}(x)"
@@ -316,7 +342,17 @@ class _Structure:
             return [replace(token, kind="FUNCTION", text="cbrt" if token.text == "∛" else "sqrt"), *argument], place
         opened, closed = _parentheses(token)
         exponent = [opened, Token("NUMBER", "1", token.position, True), Token("SLASH", "/", token.position, True)]
-        return [opened, *argument, Token("POWER", "^", token.position, True), *exponent, opened, *index, closed, closed, closed], place
+        return [
+            opened,
+            *argument,
+            Token("POWER", "^", token.position, True),
+            *exponent,
+            opened,
+            *index,
+            closed,
+            closed,
+            closed,
+        ], place
 
     def _argument(self, prefix: Token, place: int, end: int, depth: int) -> tuple[list[Token], int]:
         """Return the one thing that a root or a LaTeX command applies to, in parentheses."""
@@ -330,10 +366,17 @@ class _Structure:
         piece, place = self._piece(place, end, depth + 1)
         return [opened, *piece, closed], place
 
+    def cut_fractions(self) -> None:
+        """Cut the numbers that LaTeX reads digit by digit: \\frac12 is one half."""
+        for place in reversed([place for place, token in enumerate(self.tokens) if token.kind == "FRACTION"]):
+            self._cut_digits(place + 1)
+            opens = place + 1 < len(self.tokens) and self.tokens[place + 1].kind == "OPEN"
+            self._cut_digits(self._closing(place + 1) + 1 if opens else place + 2)
+
     def _cut_digits(self, place: int) -> None:
-        """Cut a number after its first digit: LaTeX reads \\frac12 as one half."""
-        if place < len(self.tokens) and self.tokens[place].kind == "NUMBER" and len(self.tokens[place].text) > 1:
-            number = self.tokens[place]
+        """Cut a whole number after its first digit."""
+        number = self.tokens[place] if place < len(self.tokens) else None
+        if number is not None and number.kind == "NUMBER" and len(number.text) > 1 and number.text.isdigit():
             head = replace(number, text=number.text[0])
             self.tokens[place : place + 1] = [head, replace(number, text=number.text[1:], position=number.position + 1)]
 
@@ -357,18 +400,20 @@ def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
     """Return the tokens with a TIMES between neighbours that multiply."""
     found: list[Token] = []
     quotient: Token | None = None  # the first token of a denominator that nothing has ended yet
-    depth, quotient_depth = 0, 0
+    depth, quotient_depth, begins = 0, 0, 0
     for token in tokens:
         if found and found[-1].kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
             _check_call(found[-1], token, words)
             if quotient is not None and depth == quotient_depth:
-                _check_quotient(quotient, token, words)
+                _check_quotient(found, begins, token, words)
                 quotient = None
+            if len(found) > 2 and found[-2].kind == "POWER" and found[-3].kind in {"NUMBER", "CONSTANT"}:
+                words.note(f"only {found[-1].text} is the exponent in {found[-3].text}^{found[-1].text} {token.text}")
             found.append(Token("TIMES", "·", token.position, implied=True))
         depth += (token.kind in {"OPEN", "BAR_OPEN"}) - (token.kind in {"CLOSE", "BAR_CLOSE"})
         if quotient is None and found and found[-1].kind == "SLASH":
             opens = token.kind in {"OPEN", "BAR_OPEN"}
-            quotient, quotient_depth = token, depth - opens
+            quotient, quotient_depth, begins = token, depth - opens, len(found)
         elif token.kind in {"PLUS", "MINUS", "TIMES", "SLASH", "COMMA"} and depth <= quotient_depth:
             quotient = None
         elif depth < quotient_depth:
@@ -383,15 +428,19 @@ def _check_call(before: Token, token: Token, words: Words) -> None:
         words.note(f"{before.text}(…) is a product: {before.text} is not a function")
 
 
-def _check_quotient(denominator: Token, token: Token, words: Words) -> None:
-    """Note how 1/2x is read, and refuse 1/xy."""
+def _check_quotient(found: list[Token], begins: int, token: Token, words: Words) -> None:
+    """Note how 1/2x is read, and refuse 1/xy; the denominator is found[begins:], and `token` follows it."""
+    denominator, slash = found[begins], found[begins - 1]
+    if slash.implied:
+        return
+    above = found[begins - 2].text if begins == 2 and found[0].kind in {"NUMBER", "NAME"} else "…"
+    below = words.text[denominator.position : token.position].strip()
+    beside = {"OPEN": "(…)", "BAR_OPEN": "|…|", "FUNCTION": f"{token.text}(…)"}.get(token.kind, token.text)
     if denominator.kind != "NAME":
-        if not denominator.implied:
-            words.note("a/b c is read as (a/b)·c, from left to right")
+        words.note(f"{above}/{below} {beside} is read as ({above}/{below})·{beside}, from left to right")
         return
     raise words.fail(
-        f"what follows /{denominator.text} can belong below the line or beside it",
+        f"what follows /{below} can belong below the line or beside it",
         denominator,
-        hint=f"write /({denominator.text}·{token.text}) if it belongs below, or put the quotient in parentheses: "
-        f"(…/{denominator.text})·{token.text}",
+        hint=f"write {above}/({below}·{beside}) or ({above}/{below})·{beside}",
     )
