@@ -1,0 +1,65 @@
+"""How every picture looks: colours that the colour-blind can tell apart, and calm axes.
+
+References: Okabe and Ito, "Color universal design", 2008.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FUNCTION = "#3b4a57"
+PATH = "#d55e00"
+START = "#0072b2"
+END = "#009e73"
+TANGENT = "#0072b2"
+RATE = "#56708a"
+NOTE = "#e69f00"
+PROBLEM = "#cc3311"
+GRID = "#d9dee3"
+INK = "#23303b"
+CONTOURS = "bone"
+SIZE = (7.2, 4.8)
+
+
+def new_axes(*, three_dimensional: bool = False, size: tuple[float, float] = SIZE) -> Axes:
+    """Return axes of a new figure that belongs to no window and no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained", dpi=140)
+    FigureCanvasAgg(figure)
+    axes: Any = figure.add_subplot(projection="3d" if three_dimensional else None)
+    return axes
+
+
+def calm(axes: Axes) -> None:
+    """Take away what distracts: the frame's upper and right side, dark ticks."""
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#8a97a3")
+    axes.tick_params(colors=INK, labelsize=9, color="#8a97a3")
+    axes.grid(visible=True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def title(axes: Axes, text: str) -> None:
+    """Write a title, cut where it would not fit."""
+    shown = text if len(text) <= 80 else text[:77] + "…"
+    axes.set_title(shown, fontsize=11, color=INK, loc="left", pad=10)
+
+
+def label(name: str, units: Mapping[str, str]) -> str:
+    """Return the label of an axis, with its unit if it has one."""
+    return f"{name} ({units[name]})" if units.get(name) else name
+
+
+def legend(axes: Axes) -> None:
+    """Show what the marks mean, where there is room."""
+    handles, _ = axes.get_legend_handles_labels()
+    if handles:
+        axes.legend(frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, loc="best")
