@@ -23,6 +23,7 @@ from downslope.formulas._expression import (
 
 _CONSTANTS = {"π": math.pi, "e": math.e}
 _HALF = Fraction(1, 2)
+_MOST_FACTORS = 10_000  # of a power that is computed by products
 
 
 def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -81,11 +82,11 @@ def _power(
         return _real_power(below, above) if isinstance(above, float) else below**above
     if known is None:
         return below ** evaluate(exponent, values, functions)
-    if known.denominator == 1:
+    if known.denominator == 1 and abs(known) <= _MOST_FACTORS:
         return below ** int(known)
     if known == _HALF:
         return functions["sqrt"](below)
-    return below ** float(known)
+    return below ** _as_float(known)
 
 
 def _quotient(above: Any, below: Any) -> Any:

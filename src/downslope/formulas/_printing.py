@@ -31,7 +31,7 @@ _GREEK_COMMANDS = dict(
     )
 )
 _LETTERS = ("x", "y", "z", "π")  # which stand side by side with no header to declare them
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉]+")
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
 
 
@@ -81,7 +81,8 @@ def number(value: Fraction, decimal: bool) -> str:
     """Return an exact number: whole, as a decimal if it was typed as one and ends, else as a fraction."""
     if value.denominator == 1:
         whole = str(value.numerator)
-        return whole if len(whole) <= 15 else f"{float(value):.15g}"
+        digits = whole.rstrip("0")
+        return whole if len(whole) <= 15 or len(digits) > 15 else _scientific(digits, len(whole) - len(digits))
     if decimal and terminates(value):
         return _decimal(value)
     return f"{value.numerator}/{value.denominator}"
@@ -103,11 +104,16 @@ def _decimal(value: Fraction) -> str:
         digits += 1
     sign, scaled = "-" if value < 0 else "", abs(int(value * 10**digits))
     if digits > 12:
-        text = str(scaled)
-        mantissa = text[0] + ("." + text[1:] if len(text) > 1 else "")
-        return f"{sign}{mantissa}e{len(text) - 1 - digits}"
+        return sign + _scientific(str(scaled), -digits)
     text = str(scaled).rjust(digits + 1, "0")
     return f"{sign}{text[:-digits]}.{text[-digits:]}"
+
+
+def _scientific(digits: str, exponent: int) -> str:
+    """Return digits × 10^exponent with one digit before the point."""
+    sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
+    mantissa = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
+    return f"{sign}{mantissa}e{exponent + len(digits) - 1}"
 
 
 def _rank(tree: Expression) -> int:

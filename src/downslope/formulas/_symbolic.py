@@ -32,9 +32,11 @@ from downslope.formulas._functions import REDUCTIONS
 if TYPE_CHECKING:
     import sympy
 
-_MOST_BITS = 50_000
+_MOST_BITS = 4_000  # of a number's numerator and denominator; a float has room for 1024
 _MOST_TERMS = 100
 _MOST_OPERATIONS = 400  # above it a derivative is shown as it comes, since simplifying takes seconds
+_MOST_OPERATIONS_TOGETHER = 60
+_TOO_LARGE = "the formula's numbers are too large to be differentiated exactly"
 ONE = Number(Fraction(1))
 
 
@@ -94,7 +96,7 @@ def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
         factor = base if base.is_Rational else base.as_coeff_Mul()[0]
         bits = max(int(factor.p).bit_length(), int(factor.q).bit_length()) if factor.is_Rational else 1
         if bits * abs(exponent) > _MOST_BITS and factor not in (0, 1, -1):
-            raise FormulaError("the formula's numbers are too large to be differentiated exactly")
+            raise FormulaError(_TOO_LARGE)
     return sympy.Pow(base, exponent)
 
 
@@ -142,8 +144,10 @@ def shortened(expression: sympy.Expr) -> sympy.Expr:
         forms.append(sympy.expand(expression))
     else:
         forms.append(sympy.powsimp(expression, deep=False))
-    shortest = min(forms, key=lambda form: (form.count_ops(), forms.index(form)))
-    return shortest
+        if expression.count_ops() <= _MOST_OPERATIONS_TOGETHER:
+            above, below = sympy.fraction(sympy.together(expression))
+            forms.append((sympy.expand(above) if _terms_expanded(above) <= _MOST_TERMS else above) / below)
+    return min(forms, key=lambda form: form.count_ops())
 
 
 def _terms_expanded(expression: sympy.Expr) -> int:
@@ -291,8 +295,8 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
         "ln": sympy.log,
         "log10": lambda x: sympy.log(x) / sympy.log(10),
         "log2": lambda x: sympy.log(x) / sympy.log(2),
-        "max": lambda *arguments: functools.reduce(lambda a, b: a + own.Relu(b - a), arguments),
-        "min": lambda *arguments: functools.reduce(lambda a, b: a - own.Relu(a - b), arguments),
+        "max": lambda *given: functools.reduce(lambda a, b: a + own.Relu(b - a), _numbers_first(given)),
+        "min": lambda *given: functools.reduce(lambda a, b: a - own.Relu(a - b), _numbers_first(given)),
         "mean": own.Mean,
         "sum": own.Total,
         "relu": own.Relu,
@@ -301,6 +305,11 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
         "softplus": own.Softplus,
         "step": own.Step,
     }
+
+
+def _numbers_first(expressions: tuple[sympy.Expr, ...]) -> list[sympy.Expr]:
+    """Return expressions with the plain numbers in front, so that max(x, 0) becomes relu(x)."""
+    return sorted(expressions, key=lambda expression: not expression.is_number)
 
 
 _READ_BACK = {
@@ -360,6 +369,8 @@ class _Reader:
         """Return a number; a fraction that is no decimal is a quotient."""
         from downslope.formulas._printing import terminates
 
+        if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
+            raise FormulaError(_TOO_LARGE)
         if value < 0:
             return Negative(self._number(-value))
         decimal = self.decimals and value.denominator != 1 and terminates(value)
