@@ -81,7 +81,8 @@ def _range(values: np.ndarray) -> tuple[float, float]:
         return (-5.0, 5.0)
     start, reach = values[0], np.abs(values - values[0])
     typical = np.median(reach[reach > 0]) if np.any(reach > 0) else 0.0
-    near = values[reach <= max(_FAR * typical, 1e-300)] if typical > 0 else values
+    ran_away = reach[-3:].max() > 0.8 * reach.max() > 0.8 * _FAR * typical
+    near = values[reach <= _FAR * typical] if ran_away else values
     low, high = float(near.min()), float(near.max())
     if high - low <= 1e-9 * max(1.0, abs(start)):
         half = max(1.0, abs(low))

@@ -49,7 +49,7 @@ def surface(
     ranges = _roomy(ground.window(names, steps, within), within, _end(trace, None, names))
     x, y, height = ground.over_grid(objective, names, ranges, _rest(objective, trace, None), _GRID)
     ceiling = _ceiling(height, trace)
-    shown = np.where(height <= ceiling, height, np.nan)
+    shown = np.minimum(height, ceiling)
     drawn.plot_surface(x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=_GRID, ccount=_GRID)
     if trace is not None:
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
