@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from downslope._errors import FormulaError, PointError, nearest
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import Expression, Number, walk
 from downslope.formulas._functions import numpy_functions
-from downslope.formulas._printing import book, book_name, latex, latex_name
+from downslope.formulas._printing import SUPERSCRIPTS, book, book_name, latex, latex_name
 
 if TYPE_CHECKING:
     import sympy
@@ -31,6 +32,8 @@ class Formula:
         text: the text as it was typed.
         notes: sentences on how it was read, where that was not plain.
         has_header: whether the variables were declared in a header.
+        origin: the name of the formula that this one is a derivative of, or None.
+        by: the variables it was differentiated by, in order.
     """
 
     name: str | None
@@ -41,6 +44,8 @@ class Formula:
     text: str = ""
     notes: tuple[str, ...] = ()
     has_header: bool = False
+    origin: str | None = None
+    by: tuple[str, ...] = ()
 
     @functools.cached_property
     def read_as(self) -> str:
@@ -54,7 +59,7 @@ class Formula:
         """The formula in LaTeX."""
         if self.name is None:
             return latex(self.body)
-        return f"{self._left(latex_name, _latex_symbol(self.name))} = {latex(self.body)}"
+        return f"{self._left(latex_name, self._latex_symbol())} = {latex(self.body)}"
 
     @functools.cached_property
     def expression(self) -> sympy.Expr:
@@ -97,13 +102,16 @@ class Formula:
         from downslope.formulas._symbolic import differentiate
 
         by = self.variable(variable)
+        name = self._derivative_name(by)
         return Formula(
-            name=self._derivative_name(by),
+            name=name,
             variables=self.variables,
             body=differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns),
             columns=self.columns,
-            units=self._derivative_units(by),
-            has_header=True,
+            units=self._derivative_units(by, name),
+            has_header=self.has_header,
+            origin=self.origin or self.name,
+            by=(*self.by, by),
         )
 
     def gradient(self) -> tuple[Formula, ...]:
@@ -161,34 +169,49 @@ class Formula:
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
 
-    def _left(self, spell: Any, name: str) -> str:
-        """Return the left side, its variables spelt by `spell`."""
-        shown = (self.has_header or self.columns) and "∂" not in name and "partial" not in name
-        return f"{name}({', '.join(map(spell, self.variables))})" if shown and self.variables else name
+    def _left(self, spell: Callable[[str], str], name: str) -> str:
+        """Return the left side, its variables spelt by `spell`; a partial derivative stands alone."""
+        declared = self.has_header or self.columns
+        alone = not declared or not self.variables or "/" in name or name.startswith("\\frac")
+        return name if alone else f"{name}({', '.join(map(spell, self.variables))})"
 
     def _derivative_name(self, by: str) -> str | None:
-        """Return the name of the derivative: f' of one variable, ∂f/∂x of several."""
-        if self.name is None:
+        """Return the name of the derivative: f' and f'' of one variable, ∂f/∂x, ∂²f/∂x² and ∂²f/∂x∂y of several."""
+        origin = self.origin or self.name
+        if origin is None:
             return None
-        if len(self.variables) == 1 and "∂" not in self.name:
-            return f"{self.name}'"
-        return f"∂{self.name}/∂{by}" if "∂" not in self.name else f"∂({self.name})/∂{by}"
+        every = (*self.by, by)
+        if len(self.variables) == 1:
+            return origin + "'" * len(every)
+        return f"∂{_superscript(len(every))}{origin}/{''.join(f'∂{one}' for one in _counted(every))}"
 
-    def _derivative_units(self, by: str) -> dict[str, str]:
+    def _latex_symbol(self) -> str:
+        """Return the name, of a formula or of a derivative, as LaTeX."""
+        name = latex_name(self.origin or self.name or "")
+        if len(self.variables) == 1 or not self.by:
+            return name + "'" * len(self.by)
+        order = "" if len(self.by) == 1 else f"^{{{len(self.by)}}}"
+        below = " ".join(
+            rf"\partial {latex_name(one)}" + ("" if count == 1 else f"^{{{count}}}")
+            for one, count in ((one, len(list(run))) for one, run in itertools.groupby(self.by))
+        )
+        return rf"\frac{{\partial{order} {name}}}{{{below}}}"
+
+    def _derivative_units(self, by: str, name: str | None) -> dict[str, str]:
         """Return the units of the derivative, where those of the formula and the variable are known."""
-        from downslope.formulas._units import unit_ratio
-
-        units = {name: unit for name, unit in self.units.items() if name != self.name}
-        name = self._derivative_name(by)
+        units = {known: unit for known, unit in self.units.items() if known != self.name}
         if name is not None and self.unit is not None and by in self.units:
+            from downslope.formulas._units import unit_ratio
+
             units[name] = unit_ratio(self.unit, self.units[by])
         return units
 
 
-def _latex_symbol(name: str) -> str:
-    """Return the name of a formula, or of a derivative of one, as LaTeX."""
-    if name.startswith("∂") and "/∂" in name:
-        above, _, below = name[1:].rpartition("/∂")
-        return rf"\frac{{\partial {_latex_symbol(above.strip('()'))}}}{{\partial {latex_name(below)}}}"
-    stem = name.rstrip("'")
-    return latex_name(stem) + name[len(stem) :]
+def _counted(names: tuple[str, ...]) -> list[str]:
+    """Return names with the length of each run as a superscript: x, x, y as x², y."""
+    return [name + _superscript(len(list(run))) for name, run in itertools.groupby(names)]
+
+
+def _superscript(count: int) -> str:
+    """Return a count as a superscript, nothing for 1."""
+    return "" if count == 1 else str(count).translate(SUPERSCRIPTS)

@@ -20,7 +20,7 @@ from downslope.formulas._expression import (
 )
 from downslope.formulas._functions import FUNCTIONS
 
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _GREEK_COMMANDS = dict(
     zip(
@@ -196,9 +196,9 @@ def _book_power(base: Expression, exponent: Expression) -> str:
         below = f"({below})"
     match exponent:
         case Number(value, _) if value.denominator == 1 and abs(value) < 100:
-            return below + str(value.numerator).translate(_SUPERSCRIPTS)
+            return below + str(value.numerator).translate(SUPERSCRIPTS)
         case Negative(Number(value, _)) if value.denominator == 1 and 0 <= value < 100:
-            return below + str(-value.numerator).translate(_SUPERSCRIPTS)
+            return below + str(-value.numerator).translate(SUPERSCRIPTS)
         case Number() | Name() | Constant() if _rank(exponent) == _ATOM:
             return f"{below}^{book(exponent)}"
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,17 @@ if TYPE_CHECKING:
 _PLAIN = {"%": "percent", "°C": "delta_degree_Celsius", "°F": "delta_degree_Fahrenheit", "€": "euro", "$": "dollar"}
 _SHORT = {
     "percent": "%",
-    "hour": "h",
-    "minute": "min",
-    "second": "s",
     "delta_degree_Celsius": "°C",
     "degree_Celsius": "°C",
+    "delta_degree_Fahrenheit": "°F",
+    "degree_Fahrenheit": "°F",
+    "dollar": "$",
+    "euro": "€",
+    "point": "point",
 }
+_LONGEST = 60
+_PIECE = re.compile(r"\s+|(?:\*\*|\^)-?[1-9](?![0-9])|\*(?!\*)|[/()·×]|1(?![0-9])|(?:[^\W\d_]|[%°€$])(?:\w|[%°€$⁻])*")
+_SUPERSCRIPTS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
 def checked_units(units: Mapping[str, str], formula: Formula) -> dict[str, str]:
@@ -49,7 +55,10 @@ def parse(unit: str) -> Any:
     >>> str(parse("km/hour"))
     'kilometer / hour'
     """
-    text = unit
+    pieces = _PIECE.findall(unit)
+    if len(unit) > _LONGEST or "".join(pieces) != unit:
+        raise UnitError(f"{unit[:_LONGEST]!r} is no unit", hint="a unit is written like hour, %/hour, m² or kg*m/s^2")
+    text = unit.replace("×", "*").replace("·", "*")
     for plain, name in _PLAIN.items():
         text = text.replace(plain, name)
     try:
@@ -66,10 +75,10 @@ def unit_ratio(above: str, below: str) -> str:
 
     >>> unit_ratio("percent", "hour")
     '%/h'
+    >>> unit_ratio("m/s", "s")
+    'm/s²'
     """
-    parse(above)
-    parse(below)
-    return f"{_short(above)}/{_grouped(_short(below))}"
+    return _short(parse(above) / parse(below))
 
 
 def unit_product(one: str, other: str) -> str:
@@ -78,11 +87,7 @@ def unit_product(one: str, other: str) -> str:
     >>> unit_product("point/minute", "minute/degC")
     'point/°C'
     """
-    above_one, _, below_one = one.partition("/")
-    above_other, _, below_other = other.partition("/")
-    if below_one and parse(below_one) == parse(above_other):
-        return f"{_short(above_one)}/{_short(below_other)}" if below_other else _short(above_one)
-    return f"{_short(one)}·{_short(other)}"
+    return _short(parse(one) * parse(other))
 
 
 def check_convertible(given: str, needed: str, what: str) -> None:
@@ -105,14 +110,23 @@ def factor(given: str, needed: str) -> float:
     return float(_registry().Quantity(1, parse(given)).to(parse(needed)).magnitude)
 
 
-def _short(unit: str) -> str:
-    """Return a unit as books shorten it."""
-    return "/".join(_SHORT.get(piece.strip(), piece.strip()) for piece in unit.split("/"))
+def _short(unit: Any) -> str:
+    """Return a Pint unit as books write it: short symbols, superscripts, one stroke; "1" for none."""
+    powers: dict[str, float] = {}
+    for name, power in _registry().Quantity(1, unit).unit_items():
+        symbol = _SHORT.get(name) or _registry().get_symbol(name)
+        powers[symbol] = powers.get(symbol, 0) + power
+    above = [_raised(symbol, power) for symbol, power in powers.items() if power > 0]
+    below = [_raised(symbol, -power) for symbol, power in powers.items() if power < 0]
+    top = "·".join(above) or "1"
+    if not below:
+        return top
+    return f"{top}/{below[0]}" if len(below) == 1 else f"{top}/({'·'.join(below)})"
 
 
-def _grouped(unit: str) -> str:
-    """Return a unit in parentheses if it is itself a quotient or a product."""
-    return f"({unit})" if any(sign in unit for sign in "/·* ") else unit
+def _raised(symbol: str, power: float) -> str:
+    """Return a unit's symbol with its power as a superscript."""
+    return symbol if power == 1 else symbol + f"{power:g}".translate(_SUPERSCRIPTS)
 
 
 @functools.cache
@@ -122,7 +136,7 @@ def _registry() -> Any:
 
     registry = pint.UnitRegistry(cache_folder=None)
     known = set(dir(registry))
-    for name in ("dollar", "euro", "person", "piece"):
+    for name in ("dollar", "euro", "person", "piece", "item", "house", "customer"):
         if name not in known:
             registry.define(f"{name} = [{name}]")
     return registry

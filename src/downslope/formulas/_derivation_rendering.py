@@ -1,0 +1,103 @@
+"""A derivation as text, LaTeX, HTML and plain data, all from one walk over its steps."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from downslope.formulas._expression import Sum
+from downslope.formulas._printing import book, latex, latex_name
+
+if TYPE_CHECKING:
+    from downslope.formulas._formula import Formula
+    from downslope.formulas._rules import Step
+
+_PLAIN = {"constant", "variable"}
+_MOST_LINES = 400
+
+
+def walk(root: Step) -> Iterator[tuple[str, Step]]:
+    """Yield every step with its number, 1, 1.1, 1.1.1, …, a step before those it needs."""
+    stack = [("1", root)]
+    while stack:
+        number, step = stack.pop()
+        yield number, step
+        stack += [(f"{number}.{place}", child) for place, child in reversed(list(enumerate(step.children, start=1)))]
+
+
+def as_text(answer: Formula, root: Step) -> str:
+    """Return the steps as numbered, indented lines under the answer."""
+    unit = f"   in {answer.unit}" if answer.unit else ""
+    lines = [f"{answer}{unit}", ""]
+    for place, (number, step) in enumerate(walk(root)):
+        if place >= _MOST_LINES:
+            lines.append("…  the rest is left out")
+            break
+        indent = "   " * number.count(".")
+        lines.append(f"{indent}{number}  {rule_name(step)}:  {_operator(step)} {_grouped(step)} = {book(step.after)}")
+        if step.rule not in _PLAIN:
+            told = ", ".join(f"{letter} = {shown}" for letter, shown in step.bindings.items() if letter != "outer")
+            lines.append(f"{indent}{' ' * len(number)}  {step.law}{'   with ' + told if told else ''}")
+    return "\n".join(lines)
+
+
+def as_latex(answer: Formula, root: Step) -> str:
+    """Return the steps as an aligned derivation, the answer last."""
+    rows = [
+        rf"\frac{{d}}{{d{latex_name(step.variable)}}}\left[{latex(step.before)}\right] &= {latex(step.after)}"
+        rf" && \text{{{rule_name(step)}}}"
+        for _, step in walk(root)
+        if step.rule not in _PLAIN
+    ]
+    shown = [*reversed(rows), answer.latex.replace(" = ", " &= ", 1)]
+    return "\\begin{align*}\n" + " \\\\\n".join(shown) + "\n\\end{align*}"
+
+
+def as_html(answer: Formula, root: Step) -> str:
+    """Return the steps as nested ordered lists under the answer."""
+    return f"<p><strong>{html.escape(str(answer))}</strong></p><ol>{_item(root)}</ol>"
+
+
+def as_dict(step: Step) -> dict[str, Any]:
+    """Return a step and those below it as plain data."""
+    return {
+        "rule": step.rule,
+        "before": book(step.before),
+        "after": book(step.after),
+        "variable": step.variable,
+        "law": step.law,
+        "bindings": dict(step.bindings),
+        "sentence": step.sentence,
+        "steps": [as_dict(child) for child in step.children],
+    }
+
+
+def rule_name(step: Step) -> str:
+    """Return the name of a step's rule as a reader knows it."""
+    return step.rule.replace("_", " ")
+
+
+def _item(step: Step) -> str:
+    """Return a step as an item of a list, with the steps it needs as a list inside."""
+    told = "".join(
+        f"<br><i>{html.escape(letter)}</i> = {html.escape(shown)}"
+        for letter, shown in step.bindings.items()
+        if letter != "outer"
+    )
+    below = f"<ol>{''.join(map(_item, step.children))}</ol>" if step.children else ""
+    return (
+        f"<li><b>{html.escape(rule_name(step))}</b>: {html.escape(_operator(step))} {html.escape(_grouped(step))} = "
+        f"{html.escape(book(step.after))}<br>{html.escape(step.sentence)}{told}{below}</li>"
+    )
+
+
+def _operator(step: Step) -> str:
+    """Return the sign of differentiating by a step's variable."""
+    return f"d/d{step.variable}"
+
+
+def _grouped(step: Step) -> str:
+    """Return what a step differentiates, in parentheses if it is a sum."""
+    text = book(step.before)
+    return f"({text})" if isinstance(step.before, Sum) else text
