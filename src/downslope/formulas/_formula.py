@@ -102,11 +102,21 @@ class Formula:
         from downslope.formulas._symbolic import differentiate
 
         by = self.variable(variable)
+        body = differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns)
+        return self.derivative_as(by, body)
+
+    def derivative_as(self, by: str, body: Expression) -> Formula:
+        """Return a tree that is the derivative by a variable as a formula, named and with its unit.
+
+        Args:
+            by: the variable.
+            body: the derivative.
+        """
         name = self._derivative_name(by)
         return Formula(
             name=name,
             variables=self.variables,
-            body=differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns),
+            body=body,
             columns=self.columns,
             units=self._derivative_units(by, name),
             has_header=self.has_header,

@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Function:
-    """A known function.
+    r"""A known function.
 
     Args:
         name: the name the tree uses.

@@ -1,7 +1,8 @@
-"""From a tree back to text: as a book writes it, and as LaTeX. What the book form prints reads back as the same tree."""
+"""From a tree back to text: as a book writes it, and as LaTeX. What the book form prints reads back."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
 
@@ -25,8 +26,40 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _GREEK_COMMANDS = dict(
     zip(
         "αβγδζηθικλμνξπρστυφχψωΓΔΘΛΞΣΦΨΩε",
-        "alpha beta gamma delta zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega Gamma "
-        "Delta Theta Lambda Xi Sigma Phi Psi Omega varepsilon".split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+            "varepsilon",
+        ],
         strict=True,
     )
 )
@@ -172,13 +205,15 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
         return False
     if last[0] == "(" and _rank(before) < _POWER:
         return True
-    if isinstance(before, Power) and "^" in last or isinstance(before, Call) and last[0] in "√∛" and last[-1] != ")":
+    if (isinstance(before, Power) and "^" in last) or (
+        isinstance(before, Call) and last[0] in "√∛" and last[-1] != ")"
+    ):
         return False
     word, is_call = _first_word(piece), isinstance(factor.base if isinstance(factor, Power) else factor, Call)
     if isinstance(before, Number):
         return "e" not in last and (piece[0] in "(√" or len(word) == 1 or is_call)
     if isinstance(before, Name | Constant):
-        both = last in _LETTERS and word in _LETTERS or "π" in (last, word) and len(last) == len(word) == 1
+        both = (last in _LETTERS and word in _LETTERS) or ("π" in (last, word) and len(last) == len(word) == 1)
         return both and last != word
     return piece[0] == "(" or len(word) == 1 or is_call
 
@@ -211,7 +246,7 @@ def _has_bars(tree: Expression) -> bool:
 
 
 def latex(tree: Expression) -> str:
-    """Return a tree as LaTeX.
+    r"""Return a tree as LaTeX.
 
     >>> from downslope.formulas import formula
     >>> latex(formula("x^2/2 + sqrt(x)").body)
@@ -287,7 +322,7 @@ def _latex_sum(terms: tuple[Expression, ...]) -> str:
 def _latex_product(factors: tuple[Expression, ...]) -> str:
     """Return factors as LaTeX, with a dot before a number and between long names."""
     pieces = [_latex_inside(factors[0], _PRODUCT)]
-    for before, factor in zip(factors, factors[1:], strict=False):
+    for before, factor in itertools.pairwise(factors):
         piece = _latex_inside(factor, _POWER)
         words = isinstance(before, Name) and isinstance(factor, Name)
         dotted = piece[0].isdigit() or (words and len(before.name) + len(factor.name) > 2) or piece.startswith(r"\frac")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from downslope._errors import FormulaError
+from downslope.formulas._evaluation import constant_value, evaluate
 from downslope.formulas._expression import (
     Call,
     Constant,
@@ -27,11 +28,11 @@ from downslope.formulas._expression import (
     walk,
 )
 from downslope.formulas._formula import Formula
-from downslope.formulas._evaluation import constant_value, evaluate
 from downslope.formulas._functions import FUNCTIONS, SPELLINGS, numpy_functions
+from downslope.formulas._structure import resolve
 from downslope.formulas._tokens import Token, exact, tokens
 from downslope.formulas._units import checked_units
-from downslope.formulas._words import Words, resolve
+from downslope.formulas._words import Words
 
 _MOST_NODES = 5000
 _MOST_TOKENS = 4 * _MOST_NODES
@@ -43,8 +44,9 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     """Read a formula as it is written in a book.
 
     Args:
-        text: the formula, with a header that declares its names or without: `f(x) = x² - 4x + 5`, `h(x, y) = 100 - x² - 2y²`,
-            `\\frac{1}{2}x^2`. Neighbours multiply, `^` and `**` are powers, `log` is the natural logarithm.
+        text: the formula, with a header that declares its names or without: `f(x) = x² - 4x + 5`,
+            `h(x, y) = 100 - x² - 2y²`, `x sin(x)/2`; simple LaTeX too.
+            Neighbours multiply, `^` and `**` are powers, `log` is the natural logarithm.
         units: units by name, the formula's own name included: `{"t": "hour", "Battery": "percent"}`.
         columns: names of data columns, which may occur beside the declared names.
 
@@ -95,7 +97,7 @@ def _in_order(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _header(text: str, pieces: list[Token]) -> tuple[str | None, tuple[str, ...] | None, list[Token]]:
-    """Return the name on the left of the equals sign, the names it declares (None without a list), and what is on the right."""
+    """Return the name left of the equals sign, the names it declares (None without a list), and what is right of it."""
     places = [place for place, token in enumerate(pieces) if token.kind == "EQUALS"]
     if not places:
         return None, None, pieces
@@ -266,7 +268,7 @@ def _sum(pieces: tuple[Any, ...]) -> Expression:
 
 def _product(pieces: tuple[Any, ...]) -> Expression:
     """Return the product and quotient of factors, from left to right."""
-    factors = [pieces[0]]
+    factors: list[Expression] = [pieces[0]]
     for sign, factor in zip(pieces[1::2], pieces[2::2], strict=True):
         if sign.type == "TIMES":
             factors.append(factor)

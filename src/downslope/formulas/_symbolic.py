@@ -1,7 +1,7 @@
 """Between our tree and SymPy, which differentiates and solves; loaded only when it is asked to.
 
-Numbers cross exactly, names as real symbols. Functions that SymPy would take apart (sigmoid, softplus, relu, the mean over a
-table) cross as functions of our own that know their derivative, so that results stay as short as a book would print them.
+Numbers cross exactly, names as real symbols. Functions that SymPy would take apart (sigmoid, softplus, relu, the mean
+over a table) cross as functions of our own that know their derivative, so that results stay as short as in a book.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import FormulaError
@@ -26,7 +25,6 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
 )
-
 from downslope.formulas._functions import REDUCTIONS
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class _Writer:
 
 
 def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    """Return a power, after refusing one whose numbers would fill the memory: SymPy writes (2x)^9999 as 2^9999·x^9999."""
+    """Return a power, after refusing one whose numbers are too large: SymPy writes (2x)^9999 as 2^9999·x^9999."""
     import sympy
 
     if exponent.is_Rational:
@@ -133,7 +131,7 @@ def differentiate(
 def shortened(expression: sympy.Expr) -> sympy.Expr:
     """Return an expression in the shorter of the forms that a book might choose.
 
-    Polynomials are expanded where that does not lengthen them; quotients are cancelled; large expressions stay as they are.
+    Polynomials are expanded where that does not lengthen them, fractions brought together; large expressions stay.
     """
     import sympy
 
@@ -150,7 +148,7 @@ def shortened(expression: sympy.Expr) -> sympy.Expr:
     return min(forms, key=lambda form: form.count_ops())
 
 
-def _terms_expanded(expression: sympy.Expr) -> int:
+def _terms_expanded(expression: Any) -> int:
     """Return how many terms a polynomial may come to when it is multiplied out, up to just above the bound."""
     if expression.is_Add:
         return min(sum(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
@@ -171,123 +169,30 @@ def symbol(name: str) -> sympy.Symbol:
 
 
 @functools.cache
-def own_functions() -> SimpleNamespace:
-    """Return our functions as SymPy classes: Sigmoid, Softplus, Relu, Step, Mean and Total."""
-    import sympy
-
-    class Sigmoid(sympy.Function):
-        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return self * (1 - self)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return (1 / (1 + sympy.exp(-self.args[0])))._eval_evalf(prec)
-
-    class Softplus(sympy.Function):
-        """ln(1 + e^x), whose derivative is σ."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return Sigmoid(self.args[0])
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.log(1 + sympy.exp(self.args[0]))._eval_evalf(prec)
-
-    class Step(sympy.Function):
-        """1 for x > 0, else 0."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return sympy.Integer(0)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Float(1 if self.args[0] > 0 else 0, precision=prec)
-
-    class Relu(sympy.Function):
-        """The larger of x and 0."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return Step(self.args[0])
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Max(self.args[0], 0)._eval_evalf(prec)
-
-    class Sign(sympy.Function):
-        """The sign of x, whose derivative is 0 away from 0."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return sympy.Integer(0)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.sign(self.args[0])._eval_evalf(prec)
-
-    class Magnitude(sympy.Function):
-        """|x|, whose derivative is its sign."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return Sign(self.args[0])
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Abs(self.args[0])._eval_evalf(prec)
-
-    class Cbrt(sympy.Function):
-        """The real cube root, which is negative where x is."""
-
-        def fdiff(self, argindex: int = 1) -> sympy.Expr:
-            return 1 / (3 * self**2)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.real_root(self.args[0], 3)._eval_evalf(prec)
-
-    class Count(sympy.Function):
-        """The number of rows of a table."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
-            return sympy.Integer(0)
-
-    class Mean(sympy.Function):
-        """The mean over the rows of a table; the derivative passes inside."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
-            return _reduced(Mean, self.args[0].diff(by))
-
-    class Total(sympy.Function):
-        """The sum over the rows of a table; the derivative passes inside. Its other arguments are the columns it goes over."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> sympy.Expr:
-            inside, rows = self.args[0].diff(by), self.args[1:]
-            if inside.free_symbols.isdisjoint(rows):  # the same in every row
-                return inside * Count(rows[0]) if rows else inside
-            return _reduced(lambda rest: Total(rest, *rows), inside)
-
-    return SimpleNamespace(
-        Sigmoid=Sigmoid,
-        Softplus=Softplus,
-        Cbrt=Cbrt,
-        Count=Count,
-        Step=Step,
-        Relu=Relu,
-        Sign=Sign,
-        Magnitude=Magnitude,
-        Mean=Mean,
-        Total=Total,
-    )
-
-
-def _reduced(reduction: Any, inside: sympy.Expr) -> sympy.Expr:
-    """Return the reduction of an expression, its numeric factor taken out in front."""
-    if inside.is_number:
-        return inside
-    factor, rest = inside.as_coeff_Mul()
-    return factor * reduction(rest)
-
-
-@functools.cache
 def _makers() -> Mapping[str, Callable[..., Any]]:
     """Return what makes each function in SymPy."""
     import sympy
 
+    from downslope.formulas._sympy_functions import own_functions
+
     own = own_functions()
-    names = "acos acosh asin asinh atan atanh cos cosh erf exp sin sinh sqrt tan tanh".split()
+    names = [
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atanh",
+        "cos",
+        "cosh",
+        "erf",
+        "exp",
+        "sin",
+        "sinh",
+        "sqrt",
+        "tan",
+        "tanh",
+    ]
     return {name: getattr(sympy, name) for name in names} | {
         "abs": own.Magnitude,
         "cbrt": own.Cbrt,
@@ -325,7 +230,25 @@ _READ_BACK = {
     "Total": "sum",
     "log": "ln",
     "Abs": "abs",
-    **{name: name for name in "acos acosh asin asinh atan atanh cos cosh erf sin sinh tan tanh sign".split()},
+    **{
+        name: name
+        for name in [
+            "acos",
+            "acosh",
+            "asin",
+            "asinh",
+            "atan",
+            "atanh",
+            "cos",
+            "cosh",
+            "erf",
+            "sin",
+            "sinh",
+            "tan",
+            "tanh",
+            "sign",
+        ]
+    },
 }
 
 

@@ -1,7 +1,7 @@
 """From characters to tokens: what is a number, a name, a function, an operator, and where it stood in the text.
 
-LaTeX commands, superscripts and Unicode signs become the same few kinds of token, so that what follows need not know how a
-thing was typed. Names are still runs of letters here; `_names` decides what a run means.
+LaTeX commands, superscripts and Unicode signs become the same few kinds of token, so that what follows need not know
+how a thing was typed. Names are still runs of letters here; `_words` decides what a run means.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Token:
     """A piece of the text.
 
     Args:
-        kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS, ROOT,
-            FRACTION, and BAR_OPEN, BAR_CLOSE once bars are told apart.
+        kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS,
+            ROOT, FRACTION, and BAR_OPEN, BAR_CLOSE once bars are told apart.
         text: the text it stands for, in plain letters.
         position: where it began in the text as it was typed.
         implied: whether it was not typed but follows from the notation.
@@ -35,15 +35,85 @@ class Token:
     implied: bool = False
 
 
-_GREEK = {
-    name: letter
-    for name, letter in zip(
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi chi psi "
-        "omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega varepsilon vartheta varphi".split(),
-        "α β γ δ ε ζ η θ ι κ λ μ ν ξ ο ρ σ τ υ φ χ ψ ω Γ Δ Θ Λ Ξ Σ Φ Ψ Ω ε θ φ".split(),
+_GREEK = dict(
+    zip(
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "omicron",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+            "varepsilon",
+            "vartheta",
+            "varphi",
+        ],
+        [
+            "α",
+            "β",
+            "γ",
+            "δ",
+            "ε",
+            "ζ",
+            "η",
+            "θ",
+            "ι",
+            "κ",
+            "λ",
+            "μ",
+            "ν",
+            "ξ",
+            "ο",
+            "ρ",
+            "σ",
+            "τ",
+            "υ",
+            "φ",
+            "χ",
+            "ψ",
+            "ω",
+            "Γ",
+            "Δ",
+            "Θ",
+            "Λ",
+            "Ξ",
+            "Σ",
+            "Φ",
+            "Ψ",
+            "Ω",
+            "ε",
+            "θ",
+            "φ",
+        ],
         strict=True,
     )
-}
+)
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣʸᵃᵇᵐᵏᵗ", "0123456789+-()nxyabmkt", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _FRACTIONS = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅛": (1, 8)}
@@ -158,7 +228,7 @@ def _number(text: str, position: int, found: list[Token]) -> int:
     assert match is not None
     number = match.group()
     _, _, exponent = number.lower().partition("e")
-    if exponent and abs(int(exponent[:9])) > _MOST_DIGITS or len(number) > _MOST_DIGITS:
+    if len(number) > _MOST_DIGITS or (exponent and abs(int(exponent[:9])) > _MOST_DIGITS):
         raise FormulaError("this number is too long or too large", text=text, position=position, width=len(number))
     if text[match.end() : match.end() + 1] == ".":
         raise FormulaError(

@@ -1,0 +1,123 @@
+"""Functions of our own as SymPy classes: they know their derivative and stay in one piece."""
+
+from __future__ import annotations
+
+import functools
+from types import SimpleNamespace
+from typing import Any
+
+
+@functools.cache
+def own_functions() -> SimpleNamespace:
+    """Return our functions as SymPy classes, by name."""
+    import sympy
+
+    class Sigmoid(sympy.Function):
+        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return self * (1 - self)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return (1 / (1 + sympy.exp(-_inside(self))))._eval_evalf(prec)
+
+    class Softplus(sympy.Function):
+        """ln(1 + e^x), whose derivative is σ."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Sigmoid(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.log(1 + sympy.exp(_inside(self)))._eval_evalf(prec)
+
+    class Step(sympy.Function):
+        """1 for x > 0, else 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Float(1 if _inside(self) > 0 else 0, precision=prec)
+
+    class Relu(sympy.Function):
+        """The larger of x and 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Step(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Max(_inside(self), 0)._eval_evalf(prec)
+
+    class Sign(sympy.Function):
+        """The sign of x, whose derivative is 0 away from 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.sign(_inside(self))._eval_evalf(prec)
+
+    class Magnitude(sympy.Function):
+        """|x|, whose derivative is its sign."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Sign(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Abs(_inside(self))._eval_evalf(prec)
+
+    class Cbrt(sympy.Function):
+        """The real cube root, which is negative where x is."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return 1 / (3 * self**2)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.real_root(_inside(self), 3)._eval_evalf(prec)
+
+    class Count(sympy.Function):
+        """The number of rows of a table."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            return sympy.Integer(0)
+
+    class Mean(sympy.Function):
+        """The mean over the rows of a table; the derivative passes inside."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            return _reduced(Mean, _inside(self).diff(by))
+
+    class Total(sympy.Function):
+        """The sum over the rows of a table; the derivative passes inside. After it come the columns it goes over."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            inside, rows = _inside(self).diff(by), self.args[1:]
+            if inside.free_symbols.isdisjoint(rows):  # the same in every row
+                return inside * Count(rows[0]) if rows else inside
+            return _reduced(lambda rest: Total(rest, *rows), inside)
+
+    return SimpleNamespace(
+        Sigmoid=Sigmoid,
+        Softplus=Softplus,
+        Cbrt=Cbrt,
+        Count=Count,
+        Step=Step,
+        Relu=Relu,
+        Sign=Sign,
+        Magnitude=Magnitude,
+        Mean=Mean,
+        Total=Total,
+    )
+
+
+def _reduced(reduction: Any, inside: Any) -> Any:
+    """Return the reduction of an expression, its numeric factor taken out in front."""
+    if inside.is_number:
+        return inside
+    factor, rest = inside.as_coeff_Mul()
+    return factor * reduction(rest)
+
+
+def _inside(applied: Any) -> Any:
+    """Return what a function of one argument is applied to."""
+    return applied.args[0]
