@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from downslope._errors import FormulaError
-from downslope.formulas._derivation_rendering import as_dict, as_html, as_latex, as_text
-from downslope.formulas._expression import Expression, Name, names_in, size
+from downslope.formulas._derivation_rendering import as_html, as_latex, as_list, as_text
+from downslope.formulas._expression import Expression, Name, Product, size
 from downslope.formulas._formula import Formula
 from downslope.formulas._reading import formula
-from downslope.formulas._rules import Differentiator, Step
+from downslope.formulas._rules import Differentiator, Step, replaced
 
 _MOST_NODES = 1500
 
@@ -34,7 +34,7 @@ class Derivation:
     @functools.cached_property
     def derivative(self) -> Formula:
         """The answer as a formula: the root's `after`, with its unit where the units are known."""
-        return self.formula.derivative_with(self.variable, self.root.after)
+        return self.formula.derivative_as(self.variable, self.root.after)
 
     @property
     def read_as(self) -> str:
@@ -59,7 +59,7 @@ class Derivation:
             "variable": self.variable,
             "derivative": str(self.derivative),
             "unit": self.derivative.unit,
-            "steps": as_dict(self.root),
+            "steps": as_list(self.root),
         }
 
     def __str__(self) -> str:
@@ -121,12 +121,14 @@ class Chain:
         """Return the chain rule written out."""
         y, u, x = self.outer.name or "y", self.outer.variables[0], self.inner.variables[0]
         unit = f" {self.unit}" if self.unit else ""
+        factors = [_right(one) for one in (self.outer_derivative, self.inner_derivative)]
+        product = " × ".join(f"({factor})" if factor.startswith("-") or " " in factor else factor for factor in factors)
         return "\n".join(
             [
                 f"d{y}/d{x} = d{y}/d{u} · d{u}/d{x}",
                 f"d{y}/d{u} = {_right(self.outer_derivative)}",
                 f"d{u}/d{x} = {_right(self.inner_derivative)}",
-                f"d{y}/d{x} = {_right(self.product)}{unit}",
+                f"d{y}/d{x} = {product} = {_right(self.product)}{unit}",
             ]
         )
 
@@ -161,11 +163,8 @@ def chain(outer: str | Formula, inner: str | Formula, *, units: Mapping[str, str
     u, x = first.variables[0], second.variables[0]
     beside, below = first.derivative(u), second.derivative(x)
     unit = _chained_unit(first, second, units) if units else None
-    from downslope.formulas._expression import Product
-    from downslope.formulas._rules import _replaced
-
     tidy = _tidier(first.has_decimals or second.has_decimals)
-    product = tidy(Product((_replaced(beside.body, Name(u), second.body), below.body)))
+    product = tidy(Product((replaced(beside.body, Name(u), second.body), below.body)))
     name = f"d{first.name or 'y'}/d{x}"
     return Chain(first, second, beside, below, Formula(name, (x,), product, has_header=True), unit)
 
@@ -197,7 +196,3 @@ def _tidier(decimals: bool) -> Any:
 
     return tidy
 
-
-def occurs(name: str, tree: Expression) -> bool:
-    """Tell whether a name occurs in a tree."""
-    return name in names_in(tree)

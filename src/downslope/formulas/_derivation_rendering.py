@@ -59,18 +59,21 @@ def as_html(answer: Formula, root: Step) -> str:
     return f"<p><strong>{html.escape(str(answer))}</strong></p><ol>{_item(root)}</ol>"
 
 
-def as_dict(step: Step) -> dict[str, Any]:
-    """Return a step and those below it as plain data."""
-    return {
-        "rule": step.rule,
-        "before": book(step.before),
-        "after": book(step.after),
-        "variable": step.variable,
-        "law": step.law,
-        "bindings": dict(step.bindings),
-        "sentence": step.sentence,
-        "steps": [as_dict(child) for child in step.children],
-    }
+def as_list(root: Step) -> list[dict[str, Any]]:
+    """Return the steps as plain data, each with its number: 1, 1.1, 1.1.1, …"""
+    return [
+        {
+            "number": number,
+            "rule": step.rule,
+            "before": book(step.before),
+            "after": book(step.after),
+            "variable": step.variable,
+            "law": step.law,
+            "bindings": dict(step.bindings),
+            "sentence": step.sentence,
+        }
+        for number, step in walk(root)
+    ]
 
 
 def rule_name(step: Step) -> str:

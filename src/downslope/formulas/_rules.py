@@ -75,6 +75,8 @@ class Differentiator:
         match tree:
             case Name():
                 return self._leaf("variable", tree, ONE, "x' = 1", f"{self.variable} changes by as much as itself.")
+            case Negative(Product(factors)) if any(self.variable not in names_in(factor) for factor in factors):
+                return self._product(tree, factors, negative=True)
             case Negative(operand):
                 inner = self.step(operand)
                 return self._made("constant_multiple", tree, Negative(inner.after), [inner], "(-u)' = -u'", _SIGN)
@@ -92,14 +94,16 @@ class Differentiator:
                 return self._call(tree, function, arguments)
         raise AssertionError(tree)
 
-    def _product(self, tree: Expression, factors: tuple[Expression, ...]) -> Step:
+    def _product(self, tree: Expression, factors: tuple[Expression, ...], *, negative: bool = False) -> Step:
         """Differentiate a product: constants stand by, equal factors are a power, the rest takes turns."""
         fixed = [factor for factor in factors if self.variable not in names_in(factor)]
         moving = [factor for factor in factors if self.variable in names_in(factor)]
         if fixed:
             inner = self.step(_product(moving))
-            shown = {"c": book(_product(fixed)), "u": book(_product(moving))}
-            made = Product((*fixed, inner.after))
+            constant, made = _product(fixed), Product((*fixed, inner.after))
+            if negative:
+                constant, made = Negative(constant), Negative(made)
+            shown = {"c": book(constant), "u": book(_product(moving))}
             return self._made("constant_multiple", tree, made, [inner], "(c·u)' = c·u'", _CONSTANT, shown)
         gathered = _gathered(moving)
         if len(gathered) < len(moving):
@@ -112,9 +116,7 @@ class Differentiator:
         if len(gathered) == 2:
             return self._two_factors(tree, *gathered)
         inner = [self.step(factor) for factor in gathered]
-        turns = [
-            Product((*gathered[:place], one.after, *gathered[place + 1 :])) for place, one in enumerate(inner)
-        ]
+        turns = [Product((*gathered[:place], one.after, *gathered[place + 1 :])) for place, one in enumerate(inner)]
         shown = {_LETTERS[place]: book(factor) for place, factor in enumerate(gathered)}
         said = "Each factor is differentiated in turn while the others stand by."
         return self._made("product", tree, Sum(tuple(turns)), inner, "(u·v·w)' = u'·v·w + u·v'·w + u·v·w'", said, shown)
@@ -139,7 +141,9 @@ class Differentiator:
         if self.variable not in names_in(u):
             made = Negative(Quotient(Product((u, second.after)), squared))
             shown = {"c": book(u), "v": book(v)}
-            return self._made("quotient", tree, made, [second], "(c/v)' = -c·v'/v²", "The numerator is constant.", shown)
+            return self._made(
+                "quotient", tree, made, [second], "(c/v)' = -c·v'/v²", "The numerator is constant.", shown
+            )
         first = self.step(u)
         above = Sum((Product((first.after, v)), Negative(Product((u, second.after)))))
         said = "Bottom times the derivative of the top, less top times that of the bottom, over the bottom squared."
@@ -172,7 +176,9 @@ class Differentiator:
         if function in ("mean", "sum"):
             inner = self.step(arguments[0])
             said = f"The {function} is over the rows of the table: its derivative is the {function} of the derivatives."
-            return self._made(function, tree, Call(function, (inner.after,)), [inner], f"({function} u)' = {function} u'", said)
+            return self._made(
+                function, tree, Call(function, (inner.after,)), [inner], f"({function} u)' = {function} u'", said
+            )
         if function in ("max", "min"):
             return self._extreme(tree, function, arguments)
         rule, law, outer = TABLE[function]
@@ -188,7 +194,9 @@ class Differentiator:
         ahead = Sum((first, Negative(other))) if function == "max" else Sum((other, Negative(first)))
         chosen = Call("step", (ahead,))
         made = Sum((Product((chosen, u.after)), Product((Sum((ONE, Negative(chosen))), v.after))))
-        said = f"The {function} changes as whichever of the two it is; step(·) is 1 where its argument is above 0, else 0."
+        said = (
+            f"The {function} changes as whichever of the two it is; step(·) is 1 where its argument is above 0, else 0."
+        )
         law = "max(u, v)' = step(u - v)·u' + (1 - step(u - v))·v'"
         law = law if function == "max" else "min(u, v)' = step(v - u)·u' + (1 - step(v - u))·v'"
         shown = {"u": book(first), "v": book(other)}
@@ -210,10 +218,10 @@ class Differentiator:
             return self._made(rule, tree, outer(inside), [], plain, _NAMES[rule], bindings)
         u = _free_name(tree)
         below = self.step(inside)
-        around = _replaced(tree, inside, Name(u))
+        around = replaced(tree, inside, Name(u))
         beside = Differentiator(u, self.tidy)
         first = beside._outer(around, Name(u), rule, law, outer, bindings)
-        made = Product((_replaced(first.after, Name(u), inside), below.after))
+        made = Product((replaced(first.after, Name(u), inside), below.after))
         said = f"With {u} = {book(inside)}: the derivative by {u}, times the derivative of {u}."
         chain = f"d/d{self.variable} = d/d{u} · d{u}/d{self.variable}"
         return self._made("chain", tree, made, [first, below], chain, said, {u: book(inside), "outer": book(around)})
@@ -278,8 +286,16 @@ def _root(inside: Expression) -> Expression:
 
 TABLE: dict[str, tuple[str, str, Outer]] = {
     "abs": ("absolute_value", "|u|' = sign(u)", _call("sign")),
-    "acos": ("inverse_trigonometric", "acos(u)' = -1/√(1 - u²)", lambda u: Negative(Quotient(ONE, _root(_one_plus(u, -1))))),
-    "acosh": ("hyperbolic", "acosh(u)' = 1/√(u² - 1)", lambda u: Quotient(ONE, _root(Sum((Power(u, TWO), Negative(ONE)))))),
+    "acos": (
+        "inverse_trigonometric",
+        "acos(u)' = -1/√(1 - u²)",
+        lambda u: Negative(Quotient(ONE, _root(_one_plus(u, -1)))),
+    ),
+    "acosh": (
+        "hyperbolic",
+        "acosh(u)' = 1/√(u² - 1)",
+        lambda u: Quotient(ONE, _root(Sum((Power(u, TWO), Negative(ONE))))),
+    ),
     "asin": ("inverse_trigonometric", "asin(u)' = 1/√(1 - u²)", lambda u: Quotient(ONE, _root(_one_plus(u, -1)))),
     "asinh": ("hyperbolic", "asinh(u)' = 1/√(1 + u²)", lambda u: Quotient(ONE, _root(_one_plus(u, 1)))),
     "atan": ("inverse_trigonometric", "atan(u)' = 1/(1 + u²)", lambda u: Quotient(ONE, _one_plus(u, 1))),
@@ -294,7 +310,11 @@ TABLE: dict[str, tuple[str, str, Outer]] = {
     ),
     "exp": ("exponential", "exp(u)' = exp(u)", _call("exp")),
     "ln": ("logarithm", "ln(u)' = 1/u", lambda u: Quotient(ONE, u)),
-    "log10": ("logarithm", "log10(u)' = 1/(u·ln(10))", lambda u: Quotient(ONE, Product((u, Call("ln", (_number(10),)))))),
+    "log10": (
+        "logarithm",
+        "log10(u)' = 1/(u·ln(10))",
+        lambda u: Quotient(ONE, Product((u, Call("ln", (_number(10),))))),
+    ),
     "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(ONE, Product((u, Call("ln", (TWO,)))))),
     "relu": ("function", "relu(u)' = step(u)", _call("step")),
     "sigmoid": (
@@ -330,29 +350,29 @@ def _gathered(factors: list[Expression]) -> list[Expression]:
     return [factor if count == 1 else Power(factor, _number(count)) for factor, count in counts.items()]
 
 
-def _replaced(tree: Expression, old: Expression, new: Expression) -> Expression:
+def replaced(tree: Expression, old: Expression, new: Expression) -> Expression:
     """Return the tree with every occurrence of a subtree replaced."""
     if tree == old:
         return new
     match tree:
         case Negative(operand):
-            return Negative(_replaced(operand, old, new))
+            return Negative(replaced(operand, old, new))
         case Sum(terms):
-            return Sum(tuple(_replaced(term, old, new) for term in terms))
+            return Sum(tuple(replaced(term, old, new) for term in terms))
         case Product(factors):
-            return Product(tuple(_replaced(factor, old, new) for factor in factors))
+            return Product(tuple(replaced(factor, old, new) for factor in factors))
         case Quotient(numerator, denominator):
-            return Quotient(_replaced(numerator, old, new), _replaced(denominator, old, new))
+            return Quotient(replaced(numerator, old, new), replaced(denominator, old, new))
         case Power(base, exponent):
-            return Power(_replaced(base, old, new), _replaced(exponent, old, new))
+            return Power(replaced(base, old, new), replaced(exponent, old, new))
         case Call(function, arguments):
-            return Call(function, tuple(_replaced(argument, old, new) for argument in arguments))
+            return Call(function, tuple(replaced(argument, old, new) for argument in arguments))
         case _:
             return tree
 
 
 def _free_name(tree: Expression) -> str:
-    """Return a letter that does not occur in a tree: u, else v, w, …"""
+    """Return a letter that does not occur in a tree: u, else v, w, …."""
     used = set(names_in(tree))
     return next(letter for letter in (*_LETTERS, *(f"u_{place}" for place in range(1000))) if letter not in used)
 

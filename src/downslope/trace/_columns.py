@@ -49,7 +49,8 @@ def part_norms(trace: Trace) -> Columns:
 
     def by_part(rows: np.ndarray) -> np.ndarray:
         squares = np.zeros((len(rows), len(trace.part_names)))
-        np.add.at(squares, (slice(None), owner), rows * rows)
+        with np.errstate(over="ignore"):
+            np.add.at(squares, (slice(None), owner), rows * rows)
         return np.sqrt(squares)
 
     return {
