@@ -49,6 +49,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --compile-bytecode --python $(PYTHON) --quiet
+	$(BIN)/python -m compileall -q src
 	@touch $@
 
 .tools/bin/uv:

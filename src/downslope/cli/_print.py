@@ -35,18 +35,17 @@ def table(columns: Mapping[str, Sequence[Any]]) -> None:
     Args:
         columns: by heading, one entry a row; texts are shown as they are and numbers in six digits.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
     rows = len(next(iter(columns.values())))
     shown = list(range(rows)) if rows <= _HEAD + _TAIL + 2 else [*range(_HEAD), -1, *range(rows - _TAIL, rows)]
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in columns:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    for row in shown:
-        grid.add_row(*("⋮" if row < 0 else _cell(column[row]) for column in columns.values()))
-    Console(highlight=False).print(grid)
+    texts = [
+        [heading, *("⋮" if row < 0 else _cell(column[row]) for row in shown)] for heading, column in columns.items()
+    ]
+    widths = [max(map(len, column)) for column in texts]
+    lines = [
+        "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in zip(*texts, strict=True)
+    ]
+    print("\n".join([lines[0], "─" * len(lines[0]), *lines[1:]]))
 
 
 def chart(values: np.ndarray, heading: str, height: int = 6) -> None:

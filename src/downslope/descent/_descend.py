@@ -7,8 +7,7 @@ progress, and stops if the user asked to.
 from __future__ import annotations
 
 import functools
-import importlib.metadata
-import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope import _tree
+from downslope import __version__, _tree
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
@@ -269,6 +268,6 @@ def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    """Return the versions of what computed the trace."""
-    names = ("downslope", "jax", "numpy", "optax")
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+    """Return the versions of what computed the trace; asked of the modules, as package metadata is slow to import."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"python": python, "downslope": __version__, "jax": jax().__version__, "numpy": np.__version__}

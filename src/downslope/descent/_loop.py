@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -301,10 +302,8 @@ class _Loop:
         """Note whether the point reached is finite, and whether the last step moved at all."""
         numpy, tree = jax().numpy, jax().tree
         state = carry.state
-        moved = functools.reduce(
-            numpy.logical_or,
-            [numpy.any(a != b) for a, b in zip(tree.leaves(state.point), tree.leaves(before.point), strict=True)],
-        )
+        pairs = zip(tree.leaves(state.point), tree.leaves(before.point), strict=True)
+        moved = ~functools.reduce(operator.and_, [_every(a == b) for a, b in pairs])
         if self.recipe.method.name == "custom":
             moved = numpy.array(True)  # a schedule inside may start from a rate of zero
         return carry._replace(flags=Flags(_finite(state.value, state.gradient), carry.flags.steep, moved))
@@ -402,8 +401,10 @@ class _Loop:
     def _bad_part(self, value: Any, gradient: Point) -> Any:
         """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
         numpy = jax().numpy
-        finite = [numpy.isfinite(value)] + [numpy.all(numpy.isfinite(leaf)) for leaf in jax().tree.leaves(gradient)]
-        return numpy.argmin(numpy.stack(finite))
+        bad = numpy.zeros((), int)
+        for place, leaf in reversed(list(enumerate((value, *jax().tree.leaves(gradient))))):
+            bad = jax().lax.select(_every(jax().lax.is_finite(leaf)), bad, numpy.full((), place))
+        return bad
 
     def _clipped(self, gradient: Point, given: Given) -> Point:
         """Return the gradient, its entries cut and then its norm, as the plan says."""
@@ -425,16 +426,24 @@ def _all(flags: Flags) -> Any:
 
 def _finite(value: Any, gradient: Point) -> Any:
     """Return whether the value and every entry of the gradient are finite."""
-    numpy = jax().numpy
-    return functools.reduce(
-        numpy.logical_and, [numpy.all(numpy.isfinite(leaf)) for leaf in (value, *jax().tree.leaves(gradient))]
-    )
+    finite = [_every(jax().lax.is_finite(leaf)) for leaf in (value, *jax().tree.leaves(gradient))]
+    return functools.reduce(operator.and_, finite)
 
 
 def _sum_of_products(one: Point, other: Point) -> Any:
     """Return the inner product of two trees of one shape."""
-    tree, numpy = jax().tree, jax().numpy
-    return sum(numpy.sum(a * b) for a, b in zip(tree.leaves(one), tree.leaves(other), strict=True))
+    leaves = jax().tree.leaves
+    return sum(_total(a * b) for a, b in zip(leaves(one), leaves(other), strict=True))
+
+
+def _total(leaf: Any) -> Any:
+    """Return the sum of an array; a plain number is its own, which spares the tracing of a reduction."""
+    return leaf if leaf.ndim == 0 else jax().numpy.sum(leaf)
+
+
+def _every(leaf: Any) -> Any:
+    """Return whether all of an array holds; a plain truth value is its own."""
+    return leaf if leaf.ndim == 0 else jax().numpy.all(leaf)
 
 
 def _sum_of_squares(point: Point) -> Any:

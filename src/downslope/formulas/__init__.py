@@ -1,13 +1,23 @@
-"""Text in, Formula out; and its derivatives, with the rules used."""
+"""Text in, Formula out; and its derivatives, with the rules used.
 
-from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
-from downslope.formulas._derivation import Chain, Derivation, chain, derive
+Reading and computing come at once; derivations and critical points, which a descent does not need, when they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import names_in
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._reading import formula
 from downslope.formulas._units import unit_ratio
+
+if TYPE_CHECKING:
+    from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
+    from downslope.formulas._derivation import Chain, Derivation, chain, derive
 
 __all__ = [
     "Chain",
@@ -25,3 +35,15 @@ __all__ = [
     "numpy_functions",
     "unit_ratio",
 ]
+
+_LATER = {
+    **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
+    **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "_derivation"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch what is needed later from its module when it is first used."""
+    if name not in _LATER:
+        raise AttributeError(f"module 'downslope.formulas' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"downslope.formulas.{_LATER[name]}"), name)
