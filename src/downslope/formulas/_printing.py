@@ -304,6 +304,8 @@ def latex_name(name: str) -> str:
 def _latex_inside(tree: Expression, least: int) -> str:
     """Return a tree's LaTeX, in parentheses if it binds less tightly than needed; fractions need none in products."""
     rank = _POWER if isinstance(tree, Quotient) and least <= _POWER else _rank(tree)
+    if isinstance(tree, Number) and "e" in number(tree.value, tree.decimal):
+        rank = _PRODUCT  # 3 · 10^20
     return latex(tree) if rank >= least else rf"\left({latex(tree)}\right)"
 
 
