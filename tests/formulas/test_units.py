@@ -19,11 +19,11 @@ from downslope.formulas._units import check_convertible, factor, parse, unit_pro
         ("%", "hours", "%/h"),
         ("dollar", "dollar", "1"),
         ("$", "kg", "$/kg"),
-        ("point", "degC", "point/°C"),
+        ("point", "degC", "points/°C"),
         ("m/s", "s", "m/s²"),
         ("m²", "m", "m"),
         ("kg*m/s^2", "m", "kg/s²"),
-        ("point", "°C*minute", "point/(°C·min)"),
+        ("point", "°C*minute", "points/(°C·min)"),
     ],
 )
 def test_ratios(above: str, below: str, short: str) -> None:
@@ -31,7 +31,7 @@ def test_ratios(above: str, below: str, short: str) -> None:
 
 
 def test_products_cancel() -> None:
-    assert unit_product("point/minute", "minute/degC") == "point/°C"
+    assert unit_product("points/minute", "minute/degC") == "points/°C"
 
 
 def test_derivatives_carry_their_unit() -> None:
@@ -43,10 +43,10 @@ def test_a_gradient_has_a_unit_per_coordinate() -> None:
     quality = formula(
         "Quality(T, t) = -0.01T² - 0.5t² + 3T + 10t", units={"T": "degC", "t": "minute", "Quality": "point"}
     )
-    assert [one.unit for one in quality.gradient()] == ["point/°C", "point/min"]
+    assert [one.unit for one in quality.gradient()] == ["points/°C", "points/min"]
     assert [[one.unit for one in row] for row in quality.hessian()] == [
-        ["point/°C²", "point/(°C·min)"],
-        ["point/(min·°C)", "point/min²"],
+        ["points/°C²", "points/(°C·min)"],
+        ["points/(min·°C)", "points/min²"],
     ]
 
 

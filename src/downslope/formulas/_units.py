@@ -21,7 +21,7 @@ _SHORT = {
     "degree_Fahrenheit": "°F",
     "dollar": "$",
     "euro": "€",
-    "point": "point",
+    "point": "points",
 }
 _LONGEST = 60
 _PIECE = re.compile(r"\s+|(?:\*\*|\^)-?[1-9](?![0-9])|\*(?!\*)|[/()·×]|1(?![0-9])|(?:[^\W\d_]|[%°€$])(?:\w|[%°€$⁻])*")
@@ -85,7 +85,7 @@ def unit_product(one: str, other: str) -> str:
     """Return the unit of a product of two rates, shortened where the units cancel.
 
     >>> unit_product("point/minute", "minute/degC")
-    'point/°C'
+    'points/°C'
     """
     return _short(parse(one) * parse(other))
 
