@@ -1,7 +1,7 @@
 """The one door to JAX: loaded when first needed, with the settings a compiled descent wants.
 
-XLA's CPU backend turns a small loop into one machine-code function and pays up to 4 µs an iteration for a larger one. The
-bound that decides is raised before the first compilation (jax issues 26145 and 36799). What the user has put into
+XLA's CPU backend turns a small loop into one machine-code function and pays up to 4 µs an iteration for a larger one.
+The bound that decides is raised before the first compilation (jax issues 26145 and 36799). What the user has put into
 `XLA_FLAGS` is kept; `DOWNSLOPE_XLA_FLAGS=off` leaves it alone altogether.
 """
 

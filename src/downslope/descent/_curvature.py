@@ -43,8 +43,8 @@ class Ends:
 def hessian_ends(objective: Objective, point: Point, *, seed: int = 0, products: int = _MOST_PRODUCTS) -> Ends:
     """Return the lowest and the highest eigenvalue of the Hessian with their directions.
 
-    Each product Hv costs about one and a half gradients; the basis is kept orthogonal in full, so that no eigenvalue is found
-    twice.
+    Each product Hv costs about one and a half gradients; the basis is kept orthogonal in full, so that no eigenvalue
+    is found twice.
 
     Args:
         objective: the objective.

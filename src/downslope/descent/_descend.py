@@ -1,7 +1,7 @@
 """Go down: the verb from a Plan to a Trace.
 
-The compiled loop (`_loop`) runs in chunks of many steps. Between two chunks, and only there, the host looks: it shows the
-progress, and stops if the user asked to.
+The compiled loop (`_loop`) runs in chunks of many steps. Between two chunks, and only there, the host looks: it shows
+the progress, and stops if the user asked to.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ def descend(
     Args:
         thing: a formula's text, a Formula, a JAX function of a point, an Objective, or a whole Plan.
         start: the point at step 0; not given with a Plan.
-        progress: True or False to show a progress bar or not, None to show one on a terminal once it has taken a second; or a
-            function of (steps done, steps allowed, value), called now and then.
-        choices: `method`, `learning_rate`, `schedule`, `steps`, `tolerance`, `clip_norm`, `clip_value`, `record`, `seed`, `data` and
-            the method's settings, as for `plan`.
+        progress: True or False to show a progress bar or not, None to show one on a terminal once it has taken a
+            second; or a function of (steps done, steps allowed, value), called now and then.
+        choices: `method`, `learning_rate`, `schedule`, `steps`, `tolerance`, `clip_norm`, `clip_value`, `record`,
+            `seed`, `data` and the method's settings, as for `plan`.
 
     Returns:
         The trace, one row a recorded step, the start being step 0. Its `outcome` says how it ended; a descent that goes

@@ -1,8 +1,9 @@
 """What kind of point it is: a slope, a minimum, a maximum, a saddle, or degenerate.
 
-A point is stationary when the Newton step from it is within rounding of where it stands, or the decrease that this step foresees
-drowns in the rounding of the value; both are free of units. Then the signs of the Hessian's eigenvalues decide, each held
-against the largest. Where some vanish, higher terms decide: the value is looked at along those directions.
+A point is stationary when the Newton step from it is within rounding of where it stands, or the decrease that this
+step foresees
+drowns in the rounding of the value; both are free of units. Then the signs of the Hessian's eigenvalues decide, each
+held against the largest. Where some vanish, higher terms decide: the value is looked at along those directions.
 """
 
 from __future__ import annotations

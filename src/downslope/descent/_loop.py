@@ -6,7 +6,8 @@ changing them compiles nothing; what is compiled anew is named in `Recipe`.
 
 Two kinds of record:
 
-  - *whole* (points of up to 16 numbers, every step): value, coordinates and gradient of each row. Norms, angles and decreases
+  - *whole* (points of up to 16 numbers, every step): value, coordinates and gradient of each row. Norms, angles and
+  decreases
     follow from them later, off the hot path. Gradient descent runs four steps between two looks at whether to stop;
     rows past the stop are cut off afterwards by the host: 10 ns a step, where a look at each step costs 19.
   - *summary* (larger points, or every k-th step): the numbers themselves, with the norms by part.

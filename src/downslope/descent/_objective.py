@@ -172,8 +172,8 @@ def check_point(made: Objective, point: Point) -> Point:
 
     Args:
         made: the objective.
-        point: for a formula a mapping of names to numbers, a bare number for one variable, or a sequence in the variables'
-            order; for a function any pytree of arrays.
+        point: for a formula a mapping of names to numbers, a bare number for one variable, or a sequence in the
+            variables' order; for a function any pytree of arrays.
 
     Raises:
         PointError: for a name that is missing or unknown, or something that is not a finite number.

@@ -26,8 +26,8 @@ class Record:
 
     Args:
         every: record every k-th step, 1 for all; the start and the end are always there.
-        curvature: whether to record gᵀHg / gᵀg at every recorded step, which costs about one more gradient there; None for
-            points of up to 16 numbers only.
+        curvature: whether to record gᵀHg / gᵀg at every recorded step, which costs about one more gradient there; None
+            for points of up to 16 numbers only.
         spectrum: whether to measure the Hessian's eigenvalues at the start and the end.
     """
 
@@ -119,8 +119,8 @@ def plan(
         start: the point at step 0: a mapping of names to numbers for a formula, any pytree of arrays for a function.
         data: the table of a formula's data columns: a file's path, a mapping of arrays, a Polars or pandas frame.
         method: a name of `method_names()` or an Optax transformation.
-        learning_rate: the rate α, above 0; or an Optax schedule. Default 0.1 (0.01 for RMSprop and Lion); Newton, BFGS and
-            L-BFGS search for the length of their steps and take none.
+        learning_rate: the rate α, above 0; or an Optax schedule. Default 0.1 (0.01 for RMSprop and Lion); Newton, BFGS
+            and L-BFGS search for the length of their steps and take none.
         schedule: "constant", "step", "exponential", "cosine", "warm-up", or an Optax schedule.
         steps: the most steps to take, from 0 up.
         tolerance: stop when the norm of the gradient falls to this; 0 to go on until nothing moves.

@@ -74,7 +74,7 @@ class _Bar:
         if self._bar is None:
             if time.perf_counter() < self._appears:
                 return
-            self._open()
+            self._bar = self._opened()
         self._bar.update(self._task, completed=done, value=f"{value:.6g}")
 
     def close(self) -> None:
@@ -82,7 +82,8 @@ class _Bar:
         if self._bar is not None:
             self._bar.stop()
 
-    def _open(self) -> None:
+    def _opened(self) -> Any:
+        """Return the bar, shown on the terminal."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -93,6 +94,7 @@ class _Bar:
             TextColumn("value {task.fields[value]}"),
             TimeRemainingColumn(),
         )
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._bar.start()
-        self._task = self._bar.add_task("descending", total=self._steps, value="")
+        bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar.start()
+        self._task = bar.add_task("descending", total=self._steps, value="")
+        return bar

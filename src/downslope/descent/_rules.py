@@ -44,7 +44,8 @@ class Rule:
     Args:
         init: the rule's state at the start, from the point and the settings.
         update: the update and the next state, from a Step and the state.
-        preconditioner: the scale P of each coordinate where the rule divides by one, from state and settings; else None.
+        preconditioner: the scale P of each coordinate where the rule divides by one, from state and settings; else
+            None.
         stateless: whether the state is empty, so that steps may be run ahead and thrown away.
         parallel: whether every update points along the gradient.
     """

@@ -6,8 +6,8 @@
     cosine        (1 + cos(πt / steps)) / 2
     warm-up       min(1, (t + 1) / warm_up), constant afterwards
 
-with t the step and `steps` the budget of the descent. Each is written once for NumPy and JAX alike. Any Optax schedule, a
-function from step to rate, is taken as it is.
+with t the step and `steps` the budget of the descent. Each is written once for NumPy and JAX alike. Any Optax
+schedule, a function from step to rate, is taken as it is.
 """
 
 from __future__ import annotations

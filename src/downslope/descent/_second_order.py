@@ -1,7 +1,7 @@
 """Newton, BFGS and L-BFGS as Optax transformations: a direction, then Optax's zoom line search along it.
 
-Newton takes the absolute values of the Hessian's eigenvalues, so that it goes down where the plain step would climb to a
-saddle or a maximum.
+Newton takes the absolute values of the Hessian's eigenvalues, so that it goes down where the plain step would climb to
+a saddle or a maximum.
 
 References: Nocedal and Wright, *Numerical Optimization*, 2006, chapters 3 and 6; Dauphin et al., "Identifying and
 attacking the saddle point problem in high-dimensional non-convex optimization", 2014.
@@ -33,17 +33,20 @@ def _newton() -> Any:
     """Return −|H|⁻¹∇f, |H| with the eigenvalues' absolute values."""
     import optax
 
-    def update(gradient: Point, state: Any, point: Point, *, value_fn: Any, **_: Any) -> tuple[Point, Any]:
-        flat, unravel = jax().flatten_util.ravel_pytree(point)
-        slope, _unravel = jax().flatten_util.ravel_pytree(gradient)
+    def init(params: Point) -> tuple[()]:
+        return ()
+
+    def update(updates: Point, state: Any, params: Point | None = None, **extra: Any) -> tuple[Point, Any]:
+        flat, unravel = jax().flatten_util.ravel_pytree(params)
+        slope, _unravel = jax().flatten_util.ravel_pytree(updates)
         numpy = jax().numpy
-        hessian = jax().hessian(lambda coordinates: value_fn(unravel(coordinates)))(flat)
+        hessian = jax().hessian(lambda coordinates: extra["value_fn"](unravel(coordinates)))(flat)
         eigenvalues, directions = numpy.linalg.eigh(hessian)
         bends = numpy.abs(eigenvalues)
         floor = numpy.maximum(_FLATTEST * numpy.max(bends), numpy.finfo(flat.dtype).tiny)
         return unravel(-directions @ ((directions.T @ slope) / numpy.maximum(bends, floor))), state
 
-    return optax.GradientTransformationExtraArgs(lambda point: (), update)
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class _Secant(NamedTuple):
@@ -59,14 +62,14 @@ def _bfgs() -> Any:
     """Return −B∇f with B the BFGS estimate of the inverse Hessian, scaled by sᵀy / yᵀy after the first step."""
     import optax
 
-    def init(point: Point) -> _Secant:
-        flat, _unravel = jax().flatten_util.ravel_pytree(point)
+    def init(params: Point) -> _Secant:
+        flat, _unravel = jax().flatten_util.ravel_pytree(params)
         numpy = jax().numpy
         return _Secant(numpy.eye(flat.size, dtype=flat.dtype), flat, numpy.zeros_like(flat), numpy.zeros((), int))
 
-    def update(gradient: Point, state: _Secant, point: Point, **_: Any) -> tuple[Point, _Secant]:
-        flat, unravel = jax().flatten_util.ravel_pytree(point)
-        slope, _unravel = jax().flatten_util.ravel_pytree(gradient)
+    def update(updates: Point, state: Any, params: Point | None = None, **extra: Any) -> tuple[Point, Any]:
+        flat, unravel = jax().flatten_util.ravel_pytree(params)
+        slope, _unravel = jax().flatten_util.ravel_pytree(updates)
         inverse = _updated_inverse(state, flat - state.coordinates, slope - state.slope)
         return unravel(-inverse @ slope), _Secant(inverse, flat, slope, state.count + 1)
 

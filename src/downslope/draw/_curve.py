@@ -98,9 +98,7 @@ def _steps(axes: Axes, x: np.ndarray, value: np.ndarray, shown: tuple[float, flo
     axes.plot(x[-1:], value[-1:], "o", color=style.END, markersize=8, zorder=6, label="end")
 
 
-def _tangent(
-    axes: Axes, objective: Objective, at: Mapping[str, float], name: str, shown: tuple[float, float]
-) -> None:
+def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: str, shown: tuple[float, float]) -> None:
     """Draw the tangent line at a point, with its slope."""
     slope = ground.gradient_at(objective, at)[name]
     value = objective(dict(at))

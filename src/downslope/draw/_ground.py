@@ -37,7 +37,9 @@ def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = 
         for name in over:
             if name not in names:
                 close = nearest(name, names)
-                raise PointError(f"{objective.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
+                raise PointError(
+                    f"{objective.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None
+                )
         return over
     if len(names) < wanted:
         kind = "a curve" if wanted == 1 else "a landscape"
@@ -106,7 +108,11 @@ def along(objective: Objective, name: str, values: np.ndarray, rest: Mapping[str
 
 
 def over_grid(
-    objective: Objective, names: tuple[str, ...], ranges: Mapping[str, tuple[float, float]], rest: Mapping[str, float], count: int
+    objective: Objective,
+    names: tuple[str, ...],
+    ranges: Mapping[str, tuple[float, float]],
+    rest: Mapping[str, float],
+    count: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a grid over two names and the objective on it, each of shape (count, count); NaN where it is not finite."""
     first, second = (np.linspace(*ranges[name], count) for name in names)
@@ -117,7 +123,9 @@ def over_grid(
 def gradient_at(objective: Objective, point: Mapping[str, float]) -> dict[str, float]:
     """Return the gradient at a point, by name."""
     with precision(objective.precision):
-        slope = jax().grad(objective.function)({name: np.float64(value) for name, value in point.items()}, objective.data)
+        slope = jax().grad(objective.function)(
+            {name: np.float64(value) for name, value in point.items()}, objective.data
+        )
         return {name: float(part) for name, part in slope.items()}
 
 

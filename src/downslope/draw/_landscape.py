@@ -157,7 +157,7 @@ def _way(axes: Axes, steps: np.ndarray) -> None:
         )
 
 
-def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, str]) -> None:
+def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...]) -> None:
     """Draw the downhill direction −∇f at the first few points of the way, each as long as its step."""
     if trace.gradients is None or len(steps) < 3:
         return
@@ -177,7 +177,7 @@ def _compass(
     axes: Axes,
     objective: Objective,
     at: Mapping[str, float],
-    names: tuple[str, str],
+    names: tuple[str, ...],
     ranges: Mapping[str, tuple[float, float]],
 ) -> None:
     """Draw the gradient at a point and the way down opposite to it."""

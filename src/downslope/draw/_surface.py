@@ -54,7 +54,9 @@ def surface(
     if trace is not None:
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
         values = np.minimum(trace.columns["value"], ceiling) + lift
-        drawn.plot(steps[:, 0], steps[:, 1], values, color=style.PATH, linewidth=2.0, marker="o", markersize=3, zorder=9)
+        drawn.plot(
+            steps[:, 0], steps[:, 1], values, color=style.PATH, linewidth=2.0, marker="o", markersize=3, zorder=9
+        )
         for row, colour, text in ((0, style.START, "start"), (-1, style.END, "end")):
             drawn.plot(*steps[row], values[row], "o", color=colour, markersize=8, zorder=10, label=text)
     drawn.set_xlabel(style.label(names[0], objective.units))

@@ -1,6 +1,7 @@
 """Text in, Formula out; and its derivatives, with the rules used.
 
-Reading and computing come at once; derivations and critical points, which a descent does not need, when they are asked for.
+Reading and computing come at once; derivations and critical points, which a descent does not need, when they are asked
+for.
 """
 
 from __future__ import annotations

@@ -149,18 +149,21 @@ def _solved(formula: Formula, box: np.ndarray) -> list[tuple[Any, ...]] | None:
     gradient = [sympy.Poly(expression.diff(one), *symbols) for one in symbols]
     if any(not part.domain.is_QQ and not part.domain.is_ZZ for part in gradient):
         return None
+    found: list[tuple[Any, ...]]
     if len(symbols) == 1:
         (part,) = gradient
         if part.is_zero or part.degree() > _HIGHEST_DEGREE:
             return None
-        found = [(root,) for root in sorted(set(part.real_roots()), key=float)]
+        roots: Any = part.real_roots()
+        found = [(root,) for root in sorted(set(roots), key=float)]
     else:
         if any(part.total_degree() > 1 for part in gradient):
             return None
         matrix, right = sympy.linear_eq_to_matrix([part.as_expr() for part in gradient], symbols)
         if matrix.det() == 0:
             return None
-        found = [tuple(matrix.LUsolve(right))]
+        solution: Any = matrix.LUsolve(right)
+        found = [tuple(solution)]
     return [
         values for values in found if all(low <= float(v) <= high for v, (low, high) in zip(values, box, strict=True))
     ]
@@ -216,8 +219,6 @@ def _exact(formula: Formula, values: tuple[Any, ...]) -> dict[str, str] | None:
     from downslope.formulas._printing import book
     from downslope.formulas._symbolic import from_sympy
 
-    if any(value.has_free() or value.atoms() and "RootOf" in type(value).__name__ for value in values):
-        return None
     if any("RootOf" in str(value) or value.count_ops() > 12 for value in values):
         return None
     shown = (book(from_sympy(value, decimals=formula.has_decimals)) for value in values)

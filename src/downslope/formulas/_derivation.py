@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,28 +69,38 @@ class Derivation:
         return self.html()
 
 
-def derive(thing: str | Formula, variable: str | None = None, *, units: Mapping[str, str] | None = None) -> Derivation:
+def derive(
+    thing: str | Formula,
+    variable: str | None = None,
+    *,
+    units: Mapping[str, str] | None = None,
+    columns: Collection[str] = (),
+) -> Derivation:
     """Differentiate a formula and keep the rules used.
 
     Args:
         thing: the formula or its text.
         variable: by what; may be left out if there is only one.
         units: units by name, so that the derivative carries its own.
+        columns: names of data columns, for text that names some.
 
     Raises:
-        FormulaError: for text that cannot be read, a variable that it does not have, or a formula too large to show steps of.
+        FormulaError: for text that cannot be read, a variable that it does not have, or a formula too large to show
+            steps of.
 
     >>> print(derive("f(x) = x² - 4x + 5").derivative)
     f'(x) = 2x - 4
     """
-    read = formula(thing, units=units)
+    read = formula(thing, units=units, columns=columns)
     by = read.variable(variable)
     if size(read.body) > _MOST_NODES:
         raise FormulaError(
             f"the formula has {size(read.body)} parts, too many to show each step",
             hint="its derivative alone: formula(…).derivative(…)",
         )
-    return Derivation(read, by, Differentiator(by, _tidier(read.has_decimals)).step(read.body))
+    return Derivation(
+        read, by, Differentiator(by, _tidier(read.has_decimals, read.columns), read.columns).step(read.body)
+    )
 
 
 @dataclass(frozen=True)
@@ -187,12 +197,11 @@ def _right(one: Formula) -> str:
     return book(one.body)
 
 
-def _tidier(decimals: bool) -> Any:
+def _tidier(decimals: bool, columns: Collection[str] = ()) -> Any:
     """Return what collects and orders the terms of a tree."""
     from downslope.formulas._symbolic import from_sympy, shortened, to_sympy
 
     def tidy(tree: Expression) -> Expression:
-        return from_sympy(shortened(to_sympy(tree)), decimals=decimals)
+        return from_sympy(shortened(to_sympy(tree, columns)), decimals=decimals)
 
     return tidy
-

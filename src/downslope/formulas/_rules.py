@@ -1,12 +1,12 @@
 """The rules of differentiation, as a walk over the tree that was typed: each application is one `Step`.
 
-A rule states what it does in letters, `(u·v)' = u'·v + u·v'`, names what the letters stand for, and is applied to the steps
-below it. Only the last touch, collecting and ordering terms, is left to SymPy.
+A rule states what it does in letters, `(u·v)' = u'·v + u·v'`, names what the letters stand for, and is applied to the
+steps below it. Only the last touch, collecting and ordering terms, is left to SymPy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -62,11 +62,13 @@ class Differentiator:
     Args:
         variable: by what to differentiate.
         tidy: what collects and orders the terms of a result.
+        columns: the names that are data columns.
     """
 
-    def __init__(self, variable: str, tidy: Callable[[Expression], Expression]) -> None:
+    def __init__(self, variable: str, tidy: Callable[[Expression], Expression], columns: Collection[str] = ()) -> None:
         self.variable = variable
         self.tidy = tidy
+        self.columns = columns
 
     def step(self, tree: Expression) -> Step:
         """Return the derivative of a tree as a step, with the steps below it."""
@@ -176,13 +178,21 @@ class Differentiator:
         if function in ("mean", "sum"):
             inner = self.step(arguments[0])
             said = f"The {function} is over the rows of the table: its derivative is the {function} of the derivatives."
-            return self._made(
-                function, tree, Call(function, (inner.after,)), [inner], f"({function} u)' = {function} u'", said
-            )
+            made = self._reduced(function, arguments[0], inner.after)
+            return self._made(function, tree, made, [inner], f"({function} u)' = {function} u'", said)
+        if function == "count":
+            return self._leaf("constant", tree, ZERO, "c' = 0", "The number of rows never changes.")
         if function in ("max", "min"):
             return self._extreme(tree, function, arguments)
         rule, law, outer = TABLE[function]
         return self._outer(tree, arguments[0], rule, law, outer)
+
+    def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
+        """Return the mean or the sum over rows; of what is the same in every row, that itself or as often as there are rows."""
+        columns = [name for name in names_in(before) if name in self.columns]
+        if any(name in names_in(inside) for name in columns) or not columns:
+            return Call(function, (inside,)) if columns else inside
+        return inside if function == "mean" else Product((inside, Call("count", (Name(columns[0]),))))
 
     def _extreme(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> Step:
         """Differentiate the larger or the smaller of several: the derivative of whichever it is."""
@@ -219,7 +229,7 @@ class Differentiator:
         u = _free_name(tree)
         below = self.step(inside)
         around = replaced(tree, inside, Name(u))
-        beside = Differentiator(u, self.tidy)
+        beside = Differentiator(u, self.tidy, self.columns)
         first = beside._outer(around, Name(u), rule, law, outer, bindings)
         made = Product((replaced(first.after, Name(u), inside), below.after))
         said = f"With {u} = {book(inside)}: the derivative by {u}, times the derivative of {u}."

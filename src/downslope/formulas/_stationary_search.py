@@ -1,8 +1,10 @@
-"""The numeric search for zeros of a gradient in a box: where its parts change sign, and where its norm comes down to nothing.
+"""The numeric search for zeros of a gradient in a box: where its parts change sign, and where its norm comes down to
+nothing.
 
-In one and two dimensions a fine grid shows the cells in which every part of the gradient changes sign; in any number many starts
-go down ‖∇f‖ by Levenberg and Marquardt's steps, which also reach zeros where the Hessian is singular. What is left is polished
-by Newton's steps, and points that are one are gathered.
+In one and two dimensions a fine grid shows the cells in which every part of the gradient changes sign; in any number
+many starts
+go down ‖∇f‖ by Levenberg and Marquardt's steps, which also reach zeros where the Hessian is singular. What is left is
+polished by Newton's steps, and points that are one are gathered.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ _MANY_STARTS = 6000
 _ROUNDS = 60
 _SAME = 1e-6  # of the box: points closer than this are one
 _SAME_FLAT = 2e-2  # the same where the Hessian is singular, where steps come to rest some way off
-_FLAT_GROUND = 1e-9  # of a typical gradient: where it is less all around, the ground is a plain, and none of it is found
+_FLAT_GROUND = (
+    1e-9  # of a typical gradient: where it is less all around, the ground is a plain, and none of it is found
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def search(ground: Ground, box: np.ndarray) -> list[Found]:
     regular = (smallest > 1e-7 * largest) & (largest > 0)
     done = steepness <= 1e-9 * np.minimum(largest * np.min(span), scale) + 1e-13 * scale
     close = regular & (steepness <= 1e-7 * smallest * np.min(span)) & done
-    sharp = [one for one in _gathered(points[close], steepness[close], _SAME * span) if _bumpy(ground, one, span, scale)]
+    sharp = [
+        one for one in _gathered(points[close], steepness[close], _SAME * span) if _bumpy(ground, one, span, scale)
+    ]
     flat = ~regular & (steepness <= 1e-9 * scale)
     blunt = _gathered_flat(ground, points[flat], steepness[flat], span, box, scale)
     blunt = [one for one in blunt if all(np.any(np.abs(one.coordinates - p) > 1e-3 * span) for p in sharp)]
@@ -237,7 +243,9 @@ def _gathered_flat(
         if extent > 4 * _SAME_FLAT:
             nearest_one = group[np.argmin(np.sum(((group - centre) / span) ** 2, axis=1))]
             exact = _settled(ground, nearest_one, centre, span)
-            note = "it stands for a whole line or surface of such points, of which it is the nearest to the box's centre"
+            note = (
+                "it stands for a whole line or surface of such points, of which it is the nearest to the box's centre"
+            )
             found.append(Found(exact, note))
         else:
             norms = np.linalg.norm(ground.gradient(group), axis=1)

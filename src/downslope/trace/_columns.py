@@ -50,7 +50,8 @@ def part_norms(trace: Trace) -> Columns:
     def by_part(rows: np.ndarray) -> np.ndarray:
         squares = np.zeros((len(rows), len(trace.part_names)))
         with np.errstate(over="ignore"):
-            np.add.at(squares, (slice(None), owner), rows * rows)
+            for place, part in enumerate(owner):
+                squares[:, part] += rows[:, place] ** 2
         return np.sqrt(squares)
 
     return {

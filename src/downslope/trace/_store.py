@@ -4,8 +4,8 @@
     steps.arrow    the columns as an Arrow IPC stream, coordinates and gradients with them
     parts.arrow    norms by part, where they are no columns of their own
 
-A folder is written beside its place and then put there, so that what stood there before is kept until the new one is whole.
-Nothing is pickled. Export to CSV, Parquet or JSON with `export`.
+A folder is written beside its place and then put there, so that what stood there before is kept until the new one is
+whole. Nothing is pickled. Export to CSV, Parquet or JSON with `export`.
 """
 
 from __future__ import annotations
@@ -158,9 +158,7 @@ def _read_parts(folder: Path, told: Mapping[str, Any]) -> Columns:
     """Return the norms by part, shape (rows, parts), where they were written."""
     if not told["has_part_columns"]:
         return {}
-    return {
-        name: column.reshape(-1, len(told["part_names"])) for name, column in _read(folder / "parts.arrow").items()
-    }
+    return {name: column.reshape(-1, len(told["part_names"])) for name, column in _read(folder / "parts.arrow").items()}
 
 
 def _told(trace: Trace) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The trace: what every step of a descent left behind. The waist of the library.
 
-Everything that descends makes one, and everything that judges or draws reads only this. A trace of a formula and a trace of
+Everything that descends makes one, and everything that judges or draws reads only this. A trace of a formula and a
+trace of
 a network differ in nothing but their parts. It is plain data: NumPy arrays, names, and a description of the plan.
 
 A row is a moment: row k holds the state *at* its step (value, gradient) and the step that *leaves* it (update,
@@ -69,8 +70,8 @@ class Trace:
         coordinates: shape (rows, size), the point at each row; None for points too large to keep.
         gradients: shape (rows, size), the gradient at each row; None for points too large to keep.
         part_names: the names of the parts of the point.
-        part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they are to
-            be derived from the coordinates.
+        part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they are
+            to be derived from the coordinates.
         start: the point at step 0, an array by part.
         end: the last finite point, an array by part.
         spectra: curvature where it was measured, by ascending step: normally the start and the end.
