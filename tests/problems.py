@@ -1,10 +1,10 @@
 """Problems with a known answer, for tests of anything that descends or judges.
 
-Each is a textbook formula, written once for SymPy, NumPy and the reader of formulas alike, with its lowest value, where a
-sensible descent starts, and plans: healthy ones that must raise no alarm, and sick ones with the symptom they show.
+Each is a textbook formula, written once for SymPy, NumPy and the reader of formulas alike, with its lowest value, where
+a sensible descent starts, and plans: healthy ones that must raise no alarm, and sick ones with the symptom they show.
 
-References: Moré, Garbow and Hillstrom, "Testing unconstrained optimization software", 1981; Jamil and Yang, "A literature
-survey of benchmark functions for global optimization problems", 2013.
+References: Moré, Garbow and Hillstrom, "Testing unconstrained optimization software", 1981; Jamil and Yang, "A
+literature survey of benchmark functions for global optimization problems", 2013.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class Problem:
         """Value, gradient and Hessian as functions of an array of coordinates, by SymPy."""
         names = sorted(self.start)
         symbols = sympy.symbols(names, real=True)
-        expression = sympy.sympify(self.formula, locals=dict(zip(names, symbols, strict=True)))
+        known: dict[str, Any] = dict(zip(names, symbols, strict=True))
+        expression = sympy.parse_expr(self.formula, local_dict=known)
         gradient = [expression.diff(symbol) for symbol in symbols]
         hessian = [[entry.diff(symbol) for symbol in symbols] for entry in gradient]
         compiled = [sympy.lambdify(symbols, thing, "numpy", cse=True) for thing in (expression, gradient, hessian)]

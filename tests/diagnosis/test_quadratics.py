@@ -33,7 +33,7 @@ class Bowl:
     def run(self, rate: float, steps: int, method: str = "gradient descent", tolerance: float = 1e-10):
         c, s = self.factor, self.stretch
         return numpy_descent(
-            lambda x: 0.5 * c * (x / s - self.centre) @ self.matrix @ (x / s - self.centre),
+            lambda x: float(0.5 * c * (x / s - self.centre) @ self.matrix @ (x / s - self.centre)),
             lambda x: c / s * (self.matrix @ (x / s - self.centre)),
             lambda x: c / s**2 * self.matrix,
             self.start,
@@ -140,7 +140,7 @@ def test_never_converged_where_the_ground_curves_down(seed: int, values: list[fl
 
 def test_predicted_contraction_is_observed() -> None:
     trace = Bowl(3, [0.2, 1.0]).run(0.5, 200, tolerance=0)
-    (finding,) = [finding for finding in diagnose(trace.replace(plan={**trace.plan, "tolerance": 1e-10}))]
+    (finding,) = diagnose(trace.replace(plan={**trace.plan, "tolerance": 1e-10}))
     assert finding.evidence["predicted_contraction"] == pytest.approx(0.9)
     assert finding.evidence["observed_contraction"] == pytest.approx(0.9, rel=1e-6)
 

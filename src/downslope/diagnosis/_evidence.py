@@ -105,8 +105,9 @@ class Evidence:
     @functools.cached_property
     def stability(self) -> float | None:
         """α over the largest stable rate: αλ/2 for gradient descent; above 1 the error along λ grows."""
-        largest = self.largest_stable_rate
-        return None if largest is None or self.learning_rate is None else self.learning_rate / largest
+        if self.largest_stable_rate is None or self.seen_curvature is None:
+            return None
+        return (self.learning_rate or 0.0) * self.seen_curvature / (self.bound or math.nan)
 
     @functools.cached_property
     def largest_stable_rate(self) -> float | None:
@@ -211,7 +212,7 @@ class Evidence:
 
     @functools.cached_property
     def _met_curvatures(self) -> np.ndarray:
-        """The highest curvature at the start, those along the way, and the highest at the end; NaN where not measured."""
+        """The highest curvature at the start, those along the way, the highest at the end; NaN where not measured."""
         if self.method in SCALED:
             ends = (None, self.ground.preconditioned_highest)
             along = np.zeros(0)
@@ -227,7 +228,7 @@ class Evidence:
         if self.bound is None or self.learning_rate is None:
             return np.zeros(0)
         met = self._met_curvatures
-        return met[met * self.learning_rate > self.bound * (1 + 1e-9)]
+        return met[np.isfinite(met) & (met * self.learning_rate > self.bound * (1 + 1e-9))]
 
     @property
     def _ends_past_bound(self) -> bool:
@@ -259,6 +260,16 @@ class Evidence:
         if not len(products):
             return 0.0
         return float(np.median(products)) / self.decrease if self.decrease > 0 else math.inf
+
+    @functools.cached_property
+    def straightness(self) -> float | None:
+        """How far the last half got over how far it walked: 1 straight ahead, 0 to and fro; None without a path."""
+        coordinates = self.trace.coordinates
+        if coordinates is None or len(coordinates) < 8:
+            return None
+        late = coordinates[len(coordinates) // 2 :]
+        walked = float(np.sum(np.linalg.norm(np.diff(late, axis=0), axis=1)))
+        return float(np.linalg.norm(late[-1] - late[0])) / walked if walked > 0 else None
 
     # --- how far it is still -------------------------------------------------------------------------------------
 
@@ -292,7 +303,7 @@ class Evidence:
         return self._steps_by_contraction()
 
     def _steps_by_modes(self) -> float | None:
-        """Return the steps until Σ (gᵢ ρᵢᵐ)² falls to the target's square, each curvature shrinking by its own factor ρᵢ."""
+        """Return the steps m until Σ (gᵢρᵢᵐ)² is the target's square, each curvature having its own factor ρᵢ."""
         modes = np.array(self.ground.modes)
         if self.learning_rate is None or not len(modes) or not self.ground.is_bowl:
             return None
@@ -304,7 +315,7 @@ class Evidence:
         root = math.sqrt(len(modes))
         low = max(_steps_until(ratio, factor) for ratio, factor in zip(excess, factors, strict=True))
         high = max(_steps_until(ratio * root, factor) for ratio, factor in zip(excess, factors, strict=True))
-        while math.isfinite(high) and high - low > 0.5:
+        while math.isfinite(high) and high - low > max(0.5, 1e-9 * high):
             middle = (low + high) / 2
             low, high = (middle, high) if np.linalg.norm(excess * factors**middle) > 1 else (low, middle)
         return high
@@ -332,7 +343,7 @@ class Evidence:
         power = math.log(self.gradient_norm[middle] / self.gradient_norm[last]) / math.log(
             self.step[last] / self.step[middle]
         )
-        return self.last_step * ((self.gradient_norm[-1] / self.target) ** (1 / power) - 1)
+        return self.last_step * math.expm1(min(math.log(self.gradient_norm[-1] / self.target) / power, 700.0))
 
     # --- for the findings ----------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ class Ground:
         """The length of H⁻¹g: how far away the flat point lies, to second order."""
         if not self.modes:
             return 0.0 if self.spectrum is not None and self.gradient_norm == 0 else None
-        return math.sqrt(sum(self._over(component, λ) ** 2 for component, λ in self.modes))
+        return math.hypot(*(self._over(component, λ) for component, λ in self.modes))
 
     def _over(self, component: float, λ: float) -> float:
         """Return gᵢ/|λᵢ|, none of it if gᵢ is rounding, infinite if only λᵢ is."""
@@ -242,7 +242,7 @@ class Ground:
         return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
 
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return slope and place along the flattest direction where the slope was 100, 10 and 1 times that of the end."""
+        """Return slope and place along the flattest direction, for slopes of 100, 10 and 1 times that of the end."""
         trace, spectrum = self._trace, self.spectrum
         if spectrum is None or trace.gradients is None or trace.coordinates is None:
             return None
@@ -260,7 +260,9 @@ class Ground:
         rows = [int(rows[-1]) for rows in found]
         if len(set(rows)) < 3:
             return None
-        return slopes[rows], trace.coordinates[rows] @ direction
+        moves = np.diff(trace.coordinates[rows], axis=0)
+        along = np.abs(moves @ direction) >= np.linalg.norm(moves, axis=1) / 2
+        return (slopes[rows], trace.coordinates[rows] @ direction) if np.all(along) else None
 
 
 def main_parts(direction: Columns) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ the error shrinking each step by the largest |r|. Each bound is where a root pas
 see the curvature of P⁻¹H instead; Adam averages its gradients, so that its bound is (2 + 2β) / (1 − β), 38 at β = 0.9.
 
 References: Polyak, "Some methods of speeding up the convergence of iteration methods", 1964; Cohen et al., "Gradient
-descent on neural networks typically occurs at the edge of stability", 2021, and "Adaptive gradient methods at the edge of
-stability", 2022.
+descent on neural networks typically occurs at the edge of stability", 2021, and "Adaptive gradient methods at the edge
+of stability", 2022.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def contraction(method: str, settings: Mapping[str, float], products: np.ndarray
 
 
 def best_rate(method: str, settings: Mapping[str, float], lowest: float, highest: float) -> float | None:
-    """Return the fixed rate that shrinks the slowest error the most, for curvatures from `lowest` to `highest`, both > 0."""
+    """Return the fixed rate that shrinks the slowest error the most, for curvatures from `lowest` to `highest` > 0."""
     if method in PLAIN:
         return 2 / (lowest + highest)
     bound = stability_bound(method, settings)

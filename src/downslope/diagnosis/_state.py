@@ -30,9 +30,15 @@ STEPS_PER_DIGIT = 50
 SLOW_CONTRACTION = 1 - math.log(10) / STEPS_PER_DIGIT
 # At pace p a step covers 2p of the way along the steepest curvature; slower than fifty steps a digit even there:
 SLOW_PACE = math.log(10) / STEPS_PER_DIGIT / 2
+# For methods whose steps do not follow the slope: ten times the steps taken are still to go.
+OVERLONG = 10
 # Successive updates within 26° of opposite bounce; below 1 % a step a bounce dies away too slowly to wait for.
 BOUNCING_COSINE = -0.9
 LASTING_CONTRACTION = 0.99
+# Ends up within a tenth of the way it walked, on a value that no longer falls: it goes round and round.
+GETS_NOWHERE = 0.1
+# A swing of less than a hundredth of what was gained is the floor that a fixed length of step leaves.
+FLOOR = 0.01
 # Falling without end: the slope has grown a thousandfold, downhill all the way.
 STEEPENED = 1e3
 UNWEAKENED = 0.999
@@ -43,7 +49,9 @@ NO_WAY_OUT = 1e-12
 NOISE_FLOORS = 10.0
 # Slope and curvature that fade in step (exponent 1) belong to a tail; towards |x|⁴ the exponent is 2/3.
 TAIL_EXPONENT = 0.75
-# A flat bottom is told from a shelf by its order p: x⁴ and its like up to x⁸ fade as powers; a shelf |x|³ does not turn.
+# Steps of less than a billionth of the point's size: it stands.
+STANDS_STILL = 1e-9
+# A flat bottom is told from a shelf by its order p: x⁴ to x⁸ turn up again on the other side, x³ goes on falling.
 FLAT_MINIMUM_ORDERS = (3.5, 10.0)
 
 
@@ -84,7 +92,7 @@ def state_of(evidence: Evidence) -> State:
 
 
 def plunges(evidence: Evidence) -> bool:
-    """Tell whether the value falls ever faster: a slope grown a thousandfold, the ground curving down as strongly as ever.
+    """Tell whether the value falls ever faster: the slope a thousandfold, the ground bending down as ever.
 
     On the way over a brow the slope grows as well, but the curvature weakens before the ground can turn up again.
     """
@@ -137,7 +145,7 @@ def _kind(evidence: Evidence) -> State:
 def _at_noise_floor(evidence: Evidence) -> bool:
     """Tell whether what is left is what the noise leaves: ασ² / 2(2 − αλ) on average for each coordinate.
 
-    On a bowl x ← (1 − αλ)x − αε settles at the variance ασ² / λ(2 − αλ), and the value lies λ/2 of that above the bottom.
+    On a bowl x ← (1 − αλ)x − αε settles at the variance ασ² / λ(2 − αλ); the value lies λ/2 of that above the bottom.
     """
     left, rate, stability = (
         evidence.ground.remaining_decrease,
@@ -160,9 +168,7 @@ def _bounces(evidence: Evidence) -> bool:
         return False
     if cosine < BOUNCING_COSINE and observed > LASTING_CONTRACTION:
         return True
-    stability = evidence.stability
-    overshoots = stability is not None and stability > 1 and cosine < 0
-    return overshoots and not evidence.is_falling and evidence.swing > 0.01
+    return not evidence.is_falling and evidence.straightness is not None and evidence.straightness < GETS_NOWHERE
 
 
 def _heads_into_saddle(evidence: Evidence) -> bool:
@@ -180,6 +186,9 @@ def _is_slow(evidence: Evidence) -> bool:
         return False
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
+    if evidence.bound is None or evidence.method in SCALED:
+        # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
+        unfinished = (evidence.steps_to_go or 0) > OVERLONG * evidence.last_step
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
     return evidence.pace < SLOW_PACE and far and unfinished and not speeding_up
 
@@ -203,5 +212,15 @@ def _still_moving(evidence: Evidence) -> State:
     outcome, ground = evidence.trace.outcome, evidence.ground
     if outcome is Outcome.STALLED and evidence.method not in SCALED and not evidence.searches_line:
         return State.CRAWLING
+    if _is_balanced(evidence):
+        return State.AT_MINIMUM
     tail = ground.is_level or not ground.is_bowl
     return State.FLAT if outcome in (Outcome.CONVERGED, Outcome.STALLED) and tail else State.FALLING
+
+
+def _is_balanced(evidence: Evidence) -> bool:
+    """Tell whether a method that shrinks the weights stands where the slope balances that, near a bottom."""
+    if not evidence.settings.get("weight_decay") or not evidence.ground.is_bowl or len(evidence.update_norm) < 2:
+        return False
+    still = evidence.update_norm[-2] <= STANDS_STILL * evidence.ground.scale
+    return bool(still and evidence.share_left <= ARRIVED_BY_TOLERANCE)

@@ -31,8 +31,8 @@ def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
     return Finding(
         "ill_conditioned",
         Severity.NOTE,
-        f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at its "
-        f"best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
+        f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at "
+        f"its best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
         evidence.numbers(
             "condition_number",
             "lowest_eigenvalue",

@@ -31,7 +31,7 @@ def converged(evidence: Evidence, state: State) -> Finding | None:
             "predicted_contraction",
             "observed_contraction",
         ),
-        f"left to gain at most {number(ARRIVED)} of the decrease, a rounding of the value, or what the tolerance allows; "
+        f"left to gain at most {number(ARRIVED)} of the decrease, a rounding of the value, or what was tolerated; "
         f"no eigenvalue below {number(-ground.zero)}",
         evidence.at_end,
         confidence=1.0 if sure else 0.7 if ground.spectrum is not None else 0.5,
@@ -44,6 +44,8 @@ def _sentence(evidence: Evidence) -> str:
     slope = f"the gradient is {number(ground.gradient_norm)}"
     if ground.spectrum is None:
         return f"The slope vanished ({slope}); the curvature was not measured, so that it is a minimum is not certain."
+    if evidence.settings.get("weight_decay") and evidence.share_left > ARRIVED:
+        return f"At a minimum, shifted a little by the weight decay: {slope} there, and the steps have come to rest."
     if evidence.is_noisy and evidence.share_left > ARRIVED:
         return f"At a minimum, as near as the noise allows: {slope}, and every direction curves up or is flat."
     if ground.flat_directions:
@@ -53,8 +55,8 @@ def _sentence(evidence: Evidence) -> str:
         )
     if ground.order is not None:
         return (
-            f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(ground.order)}, so the last "
-            "digits of the point come slowly."
+            f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(ground.order)}, so the "
+            "last digits of the point come slowly."
         )
     return f"At a minimum: {slope}, every direction curves up ({_curvatures(evidence)}){_left(evidence)}."
 

@@ -45,7 +45,7 @@ def _why(evidence: Evidence, step: int, overflowed: bool) -> str:
         return "The objective is not defined at the start."
     if overflowed:
         return f"The numbers had grown to {number(evidence.value[-1])} before and overflowed."
-    return f"The step before had the ordinary value {number(evidence.value[-1])}: a step left where the objective is defined."
+    return f"The value before was an ordinary {number(evidence.value[-1])}: a step left where the objective is defined."
 
 
 def _causes(step: int, overflowed: bool) -> tuple[str, ...]:

@@ -7,11 +7,9 @@ import math
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._stability import SCALED
-from downslope.diagnosis._state import BOUNCING_COSINE, State
+from downslope.diagnosis._state import BOUNCING_COSINE, FLOOR, State
 from downslope.diagnosis._words import number
 
-# A swing of less than a hundredth of what was gained is the floor that a fixed step length leaves.
-_FLOOR = 0.01
 _NUMBERS = (
     "learning_rate",
     "largest_stable_rate",
@@ -24,15 +22,11 @@ _NUMBERS = (
 
 
 def oscillating(evidence: Evidence, state: State) -> Finding | None:
-    """Find steps that cross the valley each time: for good (a problem), around the floor, or dying away (worth knowing)."""
-    if evidence.is_noisy or evidence.cosine_late is None or evidence.cosine_late >= BOUNCING_COSINE:
-        return None
+    """Find steps that undo each other: for good (a problem), around the floor, or dying away (worth knowing)."""
     if state is State.BOUNCING:
-        return _finding(
-            evidence,
-            *(_on_floor(evidence) if evidence.swing <= _FLOOR else _for_good(evidence)),
-        )
-    if state is State.FALLING:
+        return _finding(evidence, *(_on_floor(evidence) if evidence.swing <= FLOOR else _for_good(evidence)))
+    bounces = evidence.cosine_late is not None and evidence.cosine_late < BOUNCING_COSINE
+    if state is State.FALLING and bounces and not evidence.is_noisy:
         return _finding(evidence, *_dying(evidence))
     return None
 
@@ -44,7 +38,7 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
         severity,
         sentence,
         evidence.numbers(*_NUMBERS),
-        f"median cosine of successive updates below {BOUNCING_COSINE} over the last half",
+        f"median cosine of successive updates below {BOUNCING_COSINE}, or no way made on a value that does not fall",
         (int(evidence.step[len(evidence.step) // 2]), evidence.last_step),
         causes=("the learning rate is at the largest stable rate",) if severity is Severity.PROBLEM else (),
         remedies=remedies,
@@ -94,8 +88,8 @@ def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
 def _dying(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce that dies away by itself."""
     sentence = (
-        f"Each step crosses the valley and lands {number(evidence.observed_contraction)} times as far away on the other "
-        "side: it gets there, bouncing."
+        f"Each step crosses the valley and lands {number(evidence.observed_contraction)} times as far away on the "
+        "other side: it gets there, bouncing."
     )
     if evidence.best_rate is None:
         return Severity.NOTE, sentence, ("a smaller learning rate",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._stability import SCALED
-from downslope.diagnosis._state import SLOW_PACE, State
+from downslope.diagnosis._state import FLOOR, SLOW_PACE, State
 from downslope.diagnosis._words import count, number
 
 # A rate that is past the stable one by less than this is at it: x² at α = 1.
@@ -15,6 +15,8 @@ _AT_BOUND = 1e-9
 def rate_too_large(evidence: Evidence, state: State) -> Finding | NotRun | None:
     """Find steps that overshoot the valley and grow: α above the largest stable rate, the value no longer falling."""
     if state not in (State.RISING, State.NOT_FINITE, State.BOUNCING):
+        return None
+    if state is State.BOUNCING and evidence.swing <= FLOOR:
         return None
     if evidence.stability is not None:
         return _above_bound(evidence, state) if evidence.stability > 1 + _AT_BOUND else None
@@ -108,7 +110,8 @@ def _how_long(evidence: Evidence) -> str:
     """Return how long it would take."""
     if not evidence.steps_to_go:
         return f"After {count(evidence.last_step)} most of the way is still to go."
-    return f"At α = {number(evidence.learning_rate)} about {count(evidence.steps_to_go, 'more step')} are needed."
+    pace = "this pace" if evidence.learning_rate is None else f"α = {number(evidence.learning_rate)}"
+    return f"At {pace} about {count(evidence.steps_to_go, 'more step')} are needed."
 
 
 def _faster(evidence: Evidence) -> float | None:
