@@ -82,8 +82,9 @@ def test_the_steps_to_go_are_those_it_takes(seed: int, values: list[float], shar
     assume("converged" not in diagnosis)
     foreseen = diagnosis[0].evidence["steps_to_go"]
     taken = bowl.run(rate, 100_000, method).last_step - 40
-    # Momentum swings: where in its swing a component stands is not seen, which may cost some steps.
-    margin = {"rel": 0.02, "abs": 2} if method == "gradient descent" else {"rel": 0.35, "abs": 30}
+    # In three dimensions and more the rest counts as slow; where in its swing momentum stands is not seen either.
+    exact = method == "gradient descent" and len(values) <= 2
+    margin = {"rel": 0.02, "abs": 2} if exact else {"rel": 0.35, "abs": 30}
     assert taken == pytest.approx(foreseen, **margin)
 
 

@@ -340,10 +340,9 @@ class Evidence:
         middle, last = len(self.step) // 2, len(self.step) - 1
         if not self.gradient_norm[middle] > self.gradient_norm[last] > 0 or self.step[middle] < 1:
             return None
-        power = math.log(self.gradient_norm[middle] / self.gradient_norm[last]) / math.log(
-            self.step[last] / self.step[middle]
-        )
-        return self.last_step * math.expm1(min(math.log(self.gradient_norm[-1] / self.target) / power, 700.0))
+        slopes, steps = np.log(self.gradient_norm[[middle, last]]), np.log(self.step[[middle, last]])
+        power = (slopes[0] - slopes[1]) / (steps[1] - steps[0])
+        return self.last_step * float(np.expm1((slopes[1] - np.log(self.target)) / power))
 
     # --- for the findings ----------------------------------------------------------------------------------------
 

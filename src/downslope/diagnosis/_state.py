@@ -203,8 +203,8 @@ def _fades(evidence: Evidence) -> bool:
     slopes = evidence.gradient_norm[0], evidence.gradient_norm[-1]
     if start is None or end is None or not min(start, end, *slopes) > 0 or slopes[0] == slopes[1]:
         return False
-    change = math.log(slopes[1] / slopes[0])
-    return abs(change) > 1e-12 and math.log(end / start) / change > TAIL_EXPONENT
+    change, bend = np.log(slopes[1]) - np.log(slopes[0]), np.log(end) - np.log(start)
+    return bool(abs(change) > 1e-12 and bend / change > TAIL_EXPONENT)
 
 
 def _still_moving(evidence: Evidence) -> State:

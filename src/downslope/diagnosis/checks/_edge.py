@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from downslope.diagnosis._evidence import Evidence
@@ -54,5 +52,5 @@ def _hovers(evidence: Evidence) -> bool:
     )
     if stability is None or abs(stability - 1) > _NEAR_BOUND or start is None or end is None or min(start, end) <= 0:
         return False
-    changed = abs(math.log(end / start)) > _CHANGED
+    changed = abs(float(np.log(end) - np.log(start))) > _CHANGED
     return changed and evidence.decrease > 0 and bool(np.any(np.diff(evidence.value) > 0))

@@ -26,7 +26,7 @@ def oscillating(evidence: Evidence, state: State) -> Finding | None:
     if state is State.BOUNCING:
         return _finding(evidence, *(_on_floor(evidence) if evidence.swing <= FLOOR else _for_good(evidence)))
     bounces = evidence.cosine_late is not None and evidence.cosine_late < BOUNCING_COSINE
-    if state is State.FALLING and bounces and not evidence.is_noisy:
+    if state is State.FALLING and bounces and evidence.observed_contraction is not None and not evidence.is_noisy:
         return _finding(evidence, *_dying(evidence))
     return None
 

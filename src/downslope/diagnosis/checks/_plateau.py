@@ -58,6 +58,6 @@ def _sentence(evidence: Evidence) -> str:
     if evidence.last_step:
         moved = f"{count(evidence.last_step).capitalize()} lowered the value by {number(evidence.decrease)}."
     return (
-        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or a tail, "
-        f"not a bottom. {moved}"
+        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or "
+        f"a tail, not a bottom. {moved}"
     )
