@@ -134,7 +134,8 @@ def test_any_formula_differentiates_as_jax_does(text: str) -> None:
         found = derivative(point)
         if np.isfinite(found) and np.isfinite(expected[name]):
             assert found == pytest.approx(expected[name], rel=1e-8, abs=1e-8)
-    assert from_sympy(to_sympy(read.body)) is not None
+    if np.isfinite(read(point)):
+        assert from_sympy(to_sympy(read.body)) is not None
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ from downslope import __version__, _tree
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
-from downslope.descent._loop import UNROLLED, Given, Program, Recipe, program
+from downslope.descent._loop import program
 from downslope.descent._piece import Piece, joined, piece_of
 from downslope.descent._plan import Plan, plan
 from downslope.descent._progress import Interruption, progress_bar
+from downslope.descent._recipe import UNROLLED, Given, Program, Recipe
 from downslope.descent._spectrum import ends_of_large, spectrum_of_hessian
 from downslope.trace import Outcome, Spectrum, Trace
 

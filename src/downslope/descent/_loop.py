@@ -7,9 +7,8 @@ changing them compiles nothing; what is compiled anew is named in `Recipe`.
 Two kinds of record:
 
   - *whole* (points of up to 16 numbers, every step): value, coordinates and gradient of each row. Norms, angles and
-  decreases
-    follow from them later, off the hot path. Gradient descent runs four steps between two looks at whether to stop;
-    rows past the stop are cut off afterwards by the host: 10 ns a step, where a look at each step costs 19.
+    decreases follow from them later, off the hot path. Gradient descent runs four steps between two looks at whether
+    to stop; the host cuts off the rows past the stop. That is 10 ns a step, where a look at each step costs 19.
   - *summary* (larger points, or every k-th step): the numbers themselves, with the norms by part.
 
 The carry holds numbers one by one where the point does, which XLA keeps in registers.
@@ -20,144 +19,14 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.descent._method import Method
-from downslope.descent._objective import Objective
+from downslope.descent._recipe import UNROLLED, Chunk, Flags, Given, Program, Recipe, State
 from downslope.descent._rules import Rule, Step, rule_of
-from downslope.descent._schedule import Schedule
 
-UNROLLED = 4  # more than 8 makes compilation take seconds and the loop slower
 _LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
-
-
-@dataclass(frozen=True, eq=False)
-class Recipe:
-    """What a compiled program is made for; anything else is an argument of it.
-
-    Args:
-        objective: what to go down.
-        method: how to step; its settings other than `memory` are arguments.
-        schedule: how the rate changes; likewise.
-        clips: whether gradients are clipped (by norm, by value).
-        capacity: rows of the record.
-        every: steps from one row to the next.
-        whole: whether coordinates and gradients are recorded.
-        curvature: whether gᵀHg / gᵀg is recorded.
-        hessian: whether the Hessian at both ends is returned.
-        size: how many numbers a point has.
-        parts: how many leaves a point has.
-    """
-
-    objective: Objective
-    method: Method
-    schedule: Schedule
-    clips: tuple[bool, bool]
-    capacity: int
-    every: int
-    whole: bool
-    curvature: bool
-    hessian: bool
-    size: int
-    parts: int
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        """What two recipes must share to share a program."""
-        return (
-            id(self.objective),
-            self.method.name,
-            id(self.method.transformation),
-            self.method.settings.get("memory"),
-            self.schedule.name,
-            id(self.schedule.function),
-            self.clips,
-            self.capacity,
-            self.every,
-            self.whole,
-            self.curvature,
-            self.hessian,
-            self.size,
-            self.parts,
-        )
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and self.key == other.key
-
-
-class Given(NamedTuple):
-    """The traced arguments: what may change from call to call without compiling."""
-
-    data: Any
-    rate: Any
-    settings: Any
-    course: Any
-    budget: Any
-    tolerance: Any
-    clip_norm: Any
-    clip_value: Any
-
-
-class State(NamedTuple):
-    """Where the descent stands: enough to go on from."""
-
-    step: Any
-    point: Any
-    value: Any
-    gradient: Any
-    rule: Any
-    update: Any
-
-
-class Flags(NamedTuple):
-    """Why to go on: all three hold while there is something to do."""
-
-    finite: Any
-    steep: Any
-    moving: Any
-
-
-class Chunk(NamedTuple):
-    """What a compiled call returns.
-
-    Args:
-        status: whole numbers in one array, as `Status` names them.
-        state: the state at the end.
-        record: shape (entries, capacity), a column of it a row of the record; only the first `rows` hold something.
-        hessians: Hessian at the start and at the end, shape (2, size, size), or None.
-        preconditioner: the rule's scale at the end, or None.
-    """
-
-    status: Any
-    state: State
-    record: Any
-    hessians: Any
-    preconditioner: Any
-
-
-class Status(NamedTuple):
-    """Where a chunk ended.
-
-    Args:
-        rows: how many rows hold something, the end's included.
-        step: the step of the last row.
-        finite, steep, moving: the flags.
-        bad_part: index of the part that was not finite, 0 for the value itself; only if `finite` is 0.
-    """
-
-    rows: int
-    step: int
-    finite: int
-    steep: int
-    moving: int
-    bad_part: int
 
 
 class _Carry(NamedTuple):
@@ -166,22 +35,6 @@ class _Carry(NamedTuple):
     flags: Flags
     bad_part: Any
     record: Any
-
-
-class Program(NamedTuple):
-    """The compiled programs of a recipe.
-
-    Args:
-        begin: `begin(point, steps, given)` starts at a point.
-        go_on: `go_on(state, steps, given)` goes on from a state.
-        layout: where each quantity stands in the record, by name: its first entry and how many it has.
-        ahead: whether it may run a few steps past the stop.
-    """
-
-    begin: Callable[..., Chunk]
-    go_on: Callable[..., Chunk]
-    layout: Mapping[str, tuple[int, int]]
-    ahead: bool
 
 
 @functools.lru_cache(maxsize=64)

@@ -222,7 +222,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def _tree_point(made: Objective, point: Point) -> Point:
-    """Return the point of a function, its leaves arrays of the objective's precision, after trying the function on its shapes."""
+    """Return the point of a function, its leaves as arrays, after trying the function on their shapes."""
     dtype = np.dtype(made.precision)
     tree = jax().tree
     found, shape = tree.flatten(_lists_as_arrays(point))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from downslope._types import Columns
-from downslope.descent._loop import UNROLLED, Chunk, Given, Program, State, Status
+from downslope.descent._recipe import UNROLLED, Chunk, Given, Program, State, Status
 from downslope.trace import Outcome
 
 

@@ -77,7 +77,7 @@ def _bfgs() -> Any:
 
 
 def _updated_inverse(state: _Secant, moved: Any, bent: Any) -> Any:
-    """Return the inverse Hessian's estimate after a step s with gradient change y; unchanged where sᵀy is not positive."""
+    """Return the estimate after a step s with gradient change y; unchanged where sᵀy is not positive."""
     numpy = jax().numpy
     product = moved @ bent
     positive = product > 1e-14 * numpy.linalg.norm(moved) * numpy.linalg.norm(bent)

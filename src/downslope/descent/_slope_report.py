@@ -30,8 +30,9 @@ def as_text(slope: Slope) -> str:
 
 def as_html(slope: Slope) -> str:
     """Return the report as an HTML table."""
+    left = "style='text-align:left'"
     rows = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(label)}</th><td style='text-align:left'>{html.escape(text)}</td></tr>"
+        f"<tr><th {left}>{html.escape(label)}</th><td {left}>{html.escape(text)}</td></tr>"
         for label, text in lines(slope)
     )
     return f"<table><caption>{html.escape(slope.read_as)}</caption>{rows}</table>"

@@ -114,7 +114,7 @@ def over_grid(
     rest: Mapping[str, float],
     count: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a grid over two names and the objective on it, each of shape (count, count); NaN where it is not finite."""
+    """Return a grid over two names and the objective on it, shape (count, count); NaN where it is not finite."""
     first, second = (np.linspace(*ranges[name], count) for name in names)
     x, y = np.meshgrid(first, second)
     return x, y, _on(objective, {names[0]: x, names[1]: y}, rest)

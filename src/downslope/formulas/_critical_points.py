@@ -137,7 +137,7 @@ def _box(formula: Formula, within: Mapping[str, tuple[float, float]]) -> np.ndar
 
 
 def _solved(formula: Formula, box: np.ndarray) -> list[tuple[Any, ...]] | None:
-    """Return the exact solutions in the box where SymPy is sure to answer: linear equations, polynomials of one variable."""
+    """Return the exact solutions, where SymPy is sure to answer: linear equations, polynomials of one variable."""
     import sympy
 
     from downslope.formulas._symbolic import symbol, to_sympy

@@ -60,7 +60,7 @@ def as_html(answer: Formula, root: Step) -> str:
 
 
 def as_list(root: Step) -> list[dict[str, Any]]:
-    """Return the steps as plain data, each with its number: 1, 1.1, 1.1.1, …"""
+    """Return the steps as plain data, each with its number, such as 1.2.1."""
     return [
         {
             "number": number,

@@ -188,7 +188,7 @@ class Differentiator:
         return self._outer(tree, arguments[0], rule, law, outer)
 
     def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
-        """Return the mean or the sum over rows; of what is the same in every row, that itself or as often as there are rows."""
+        """Return the mean or the sum over rows; what is the same in every row needs no column to add up."""
         columns = [name for name in names_in(before) if name in self.columns]
         if any(name in names_in(inside) for name in columns) or not columns:
             return Call(function, (inside,)) if columns else inside

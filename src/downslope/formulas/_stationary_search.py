@@ -1,10 +1,8 @@
-"""The numeric search for zeros of a gradient in a box: where its parts change sign, and where its norm comes down to
-nothing.
+"""The numeric search for zeros of a gradient in a box.
 
 In one and two dimensions a fine grid shows the cells in which every part of the gradient changes sign; in any number
-many starts
-go down ‖∇f‖ by Levenberg and Marquardt's steps, which also reach zeros where the Hessian is singular. What is left is
-polished by Newton's steps, and points that are one are gathered.
+many starts go down ‖∇f‖ by Levenberg and Marquardt's steps, which also reach zeros where the Hessian is singular. What
+is left is polished by Newton's steps, and points that are one are gathered.
 """
 
 from __future__ import annotations
@@ -100,7 +98,7 @@ def search(ground: Ground, box: np.ndarray) -> list[Found]:
 
 
 def _starts(ground: Ground, box: np.ndarray) -> np.ndarray:
-    """Return where to start: the cells of a grid in which every part of the gradient changes sign, and points all over."""
+    """Return where to start: cells in which every part of the gradient changes sign, and points all over."""
     size = len(box)
     spread = _spread(box, _STARTS.get(size, _MANY_STARTS))
     corners = np.array(np.meshgrid(*box)).reshape(size, -1).T
@@ -209,7 +207,7 @@ def _newton(ground: Ground, points: np.ndarray, span: np.ndarray) -> np.ndarray:
 
 
 def _gradient_scale(ground: Ground, box: np.ndarray) -> float:
-    """Return a gradient that is typical of the box: the median norm, or a share of the largest where that is nothing."""
+    """Return a typical gradient: the median norm, or a share of the largest where that is nothing."""
     norms = np.linalg.norm(ground.gradient(_spread(box, 2000)), axis=1)
     norms = norms[np.isfinite(norms)]
     if len(norms) == 0:
@@ -273,7 +271,7 @@ def _connected(points: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _settled(ground: Ground, point: np.ndarray, centre: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Return the point of a line of zeros that lies nearest to the centre: towards it along the line, back onto the line."""
+    """Return the point of a line of zeros nearest to the centre: along the line, then back onto it."""
     for _ in range(200):
         hessian = ground.hessian(point[None])[0]
         eigenvalues, directions = np.linalg.eigh(hessian)
