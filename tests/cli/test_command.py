@@ -1,0 +1,209 @@
+"""The command as people type it: what it prints, what it writes, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from downslope.cli._main import run
+
+PARABOLA = ["descend", "f(x) = x² - 4x + 5", "--start", "x=0", "--learning-rate", "0.1", "--steps", "20"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run(list(words))
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def as_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    code, out, _ = said(capsys, *words, "--json")
+    assert code == 0
+    assert out.count("\n") == 1
+    return json.loads(out)
+
+
+def test_the_parabola_of_the_article(capsys) -> None:
+    found = as_json(capsys, *PARABOLA)
+    x = [step["x"] for step in found["steps"]]
+    assert x[1:4] == pytest.approx([0.4, 0.72, 0.976], rel=1e-14)
+    assert x[10] == pytest.approx(1.7852516352, rel=1e-12)
+    assert found["end"]["x"] == x[20] == pytest.approx(1.976941569907863, rel=1e-14)
+    assert [step["step"] for step in found["steps"]] == list(range(21))
+    assert set(found["steps"][0]) == {"step", "x", "value", "gradient_norm"}
+    assert set(found) >= {"read_as", "outcome", "steps", "end", "value", "findings"}
+    assert set(found["findings"][0]) >= {"symptom", "evidence", "sentence"}
+
+
+def test_the_houses_of_the_article(capsys, houses: str) -> None:
+    words = ["descend", "Loss(w) = mean((price - w×size)²)", "--data", houses, "--start", "w=0"]
+    found = as_json(capsys, *words, "--learning-rate", "0.00001", "--steps", "100")
+    assert found["steps"][0]["gradient_norm"] == pytest.approx(46666.6666667)
+    assert found["end"]["w"] == pytest.approx(2, abs=1e-9)
+    assert found["findings"][0]["symptom"] == "converged"
+
+
+@pytest.mark.parametrize(
+    ("rate", "steps", "symptom"),
+    [
+        ("1.0", "100", "oscillating"),
+        ("1.01", "100", "rate_too_large"),
+        ("0.001", "1000", "rate_too_small"),
+        ("0.1", "200", "converged"),
+    ],
+)
+def test_the_dilemma_of_the_article(capsys, rate: str, steps: str, symptom: str) -> None:
+    words = ["descend", "f(x) = x²", "--start", "x=10", "--learning-rate", rate, "--steps", steps]
+    finding = as_json(capsys, *words)["findings"][0]
+    assert finding["symptom"] == symptom
+    if symptom != "converged":
+        assert finding["evidence"]["largest_stable_rate"] == pytest.approx(1)
+    if symptom == "rate_too_small":
+        assert finding["evidence"]["steps_to_go"] > 1000
+
+
+def test_a_saddle_names_the_way_out(capsys) -> None:
+    finding = as_json(capsys, "descend", "x² - y²", "--start", "x=1,y=0", "--learning-rate", "0.1")["findings"][0]
+    assert finding["symptom"] == "saddle_point"
+    direction = json.dumps(finding["evidence"])
+    assert "y" in direction
+
+
+def test_check_is_one_for_a_descent_with_a_problem(capsys) -> None:
+    bad = ["descend", "x²", "--start", "x=10", "--learning-rate", "1.01"]
+    assert said(capsys, *bad)[0] == 0
+    assert said(capsys, *bad, "--check")[0] == 1
+    assert said(capsys, *PARABOLA, "--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["descend", "x² +", "--start", "x=1"], "^"),
+        (["descend", "x²"], "--start is missing"),
+        (["descend", "x²", "--start", "y=1"], "no variable 'y'"),
+        (["descend", "x²", "--start", "x"], "not name=number"),
+        (["descend", "x²", "--start", "x=one"], "must be a number"),
+        (["descend", "x²", "--start", "x=1", "--method", "adm"], "adam"),
+        (["descend", "x²", "--start", "x=1", "--learning-rate", "-1"], "above 0"),
+        (["descend", "x²", "--start", "x=1", "--steps", "many"], "--steps"),
+        (["descend", "mean(x×size)", "--start", "x=1", "--data", "nowhere.csv"], "no file"),
+        (["descend", "x²", "--start", "x=1", "--plot", "picture.bmp"], "picture.bmp"),
+        (["descend", "x²", "--start", "x=1", "--unit", "x=furlog"], "furlog"),
+        (["descend", "x²", "--start", "x=1", "--set", "speed=3"], "no setting 'speed'"),
+        (["diagnose", "nowhere"], "no trace"),
+        (["slope", "x²"], "--at is missing"),
+        (["derive", "f(x) = y"], "not declared"),
+        (["derive", "f(x) = x²", "--by", "y"], "no variable 'y'"),
+        (["draw", "x²", "--kind", "fresco"], "no picture"),
+        (["draw", "x²", "--kind", "progress"], "where it starts"),
+        (["draw", "x²", "--kind", "landscape"], "needs 2 variables"),
+        (["draw", "x²", "--within", "x=3"], "low..high"),
+        (["frobnicate"], "No such command"),
+        (["descend", "__import__('os').system('id')", "--start", "x=1"], "means nothing"),
+    ],
+)
+def test_bad_input_is_told_without_a_traceback(capsys, words: list[str], told: str) -> None:
+    code, out, err = said(capsys, *words)
+    assert code == 2
+    assert told in err
+    assert out == ""
+    assert "Traceback" not in err
+
+
+def test_a_formula_that_begins_with_a_minus_sign(capsys) -> None:
+    code, out, _ = said(capsys, "derive", "--quiet", "--", "-20p² + 200p - 300")
+    assert (code, out.strip()) == (0, "-40p + 200")
+
+
+def test_slope_as_json(capsys) -> None:
+    found = as_json(capsys, "slope", "h(x, y) = 100 - x² - 2y²", "--at", "x=3,y=1")
+    assert found["gradient"] == {"x": -6.0, "y": -4.0}
+    assert found["steepness"] == pytest.approx(52**0.5)
+    assert found["kind"] == "slope"
+    assert found["largest_stable_rate"] is None
+    assert as_json(capsys, "slope", "x²", "--at", "x=0")["kind"] == "minimum"
+
+
+def test_derive_as_json(capsys) -> None:
+    found = as_json(capsys, "derive", "P(p) = -20p² + 200p - 300")
+    assert found["derivative"] == "P'(p) = -40p + 200"
+    assert found["steps"][0]["rule"] == "sum"
+    both = as_json(capsys, "derive", "h(x, y) = 100 - x² - 2y²")
+    assert both["derivative"] == {"x": "∂h/∂x = -2x", "y": "∂h/∂y = -4y"}
+
+
+def test_numbers_may_be_expressions(capsys) -> None:
+    assert as_json(capsys, "slope", "sin(x)", "--at", "x=π/2")["value"] == pytest.approx(1)
+
+
+def test_save_then_diagnose(capsys, tmp_path: Path) -> None:
+    code, out, _ = said(capsys, *PARABOLA, "--save", "run")
+    assert code == 0
+    assert "Saved: run" in out
+    found = as_json(capsys, "diagnose", "run")
+    assert found["findings"][0]["symptom"] == "still_descending"
+    assert said(capsys, "diagnose", "run", "--plot", "run.png", "--check")[0] == 0
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", ["a.png", "b.svg", "c.pdf", "deep/er/d.gif"])
+def test_every_kind_of_picture(capsys, tmp_path: Path, name: str) -> None:
+    code, out, _ = said(capsys, "descend", "x² + 2y²", "--start", "x=4,y=3", "--steps", "8", "--plot", name)
+    assert code == 0
+    assert name in out
+    assert (tmp_path / name).stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("kind", ["curve", "progress", "animation"])
+def test_draw_in_one_variable(capsys, tmp_path: Path, kind: str) -> None:
+    file = "x.gif" if kind == "animation" else "x.png"
+    assert said(capsys, "draw", "x²", "--kind", kind, "--start", "x=3", "--steps", "5", "--plot", file)[0] == 0
+    assert (tmp_path / file).exists()
+
+
+def test_draw_in_two_variables(capsys, tmp_path: Path) -> None:
+    for kind in ("landscape", "surface"):
+        assert (
+            said(capsys, "draw", "x²+y²", "--kind", kind, "--within", "x=-2..2,y=-1..1", "--plot", f"{kind}.png")[0]
+            == 0
+        )
+    assert said(capsys, "draw", "x²+y²", "--at", "x=1,y=1", "--plot", "at.png")[0] == 0
+    assert {file.name for file in tmp_path.glob("*.png")} == {"landscape.png", "surface.png", "at.png"}
+
+
+def test_quiet_prints_the_verdict_only(capsys) -> None:
+    _, out, _ = said(capsys, *PARABOLA, "--quiet")
+    assert "still_descending" in out
+    assert "step " not in out.splitlines()[0]
+    assert len(out.splitlines()) <= 4
+
+
+def test_long_tables_leave_the_middle_out(capsys) -> None:
+    _, out, _ = said(capsys, "descend", "x²", "--start", "x=10", "--steps", "500")
+    assert "⋮" in out
+    assert len(out.splitlines()) < 45
+
+
+def test_units_stand_in_the_headings(capsys) -> None:
+    words = ["slope", "P(p) = -20p² + 200p - 300", "--at", "p=2", "--unit", "P=dollar", "--unit", "p=euro"]
+    _, out, _ = said(capsys, *words)
+    assert "dollar/euro" in out or "$/€" in out
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m downslope descend 'x²' --start x=10 --steps 2000 --every 1 --json | head -c 10"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=os.environ)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr

@@ -1,0 +1,74 @@
+"""What `import downslope` gives, and what it costs."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import downslope as ds
+
+HEAVY = ("jax", "sympy", "polars", "matplotlib", "pint", "optax", "lark")
+
+
+def loaded_after(code: str) -> set[str]:
+    """Return which of the heavy libraries a fresh process has loaded after running some code."""
+    report = f"{code}\nimport sys\nprint('loaded:', *[name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(done.stdout.strip().splitlines()[-1].removeprefix("loaded:").split())
+
+
+def test_every_public_name_is_there_and_sorted() -> None:
+    assert list(ds.__all__) == sorted(ds.__all__)
+    for name in ds.__all__:
+        assert getattr(ds, name) is not None
+    assert set(ds.__all__) <= set(dir(ds))
+
+
+@pytest.mark.parametrize("folder", ["descent", "diagnosis", "draw", "formulas", "trace"])
+def test_folders_give_what_they_say(folder: str) -> None:
+    module = importlib.import_module(f"downslope.{folder}")
+    assert list(module.__all__) == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name) is not None
+
+
+def test_a_verb_is_never_hidden_by_a_folder() -> None:
+    for module in pkgutil.iter_modules(ds.__path__):
+        assert module.name not in ds.__all__ or module.name == "draw", module.name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'ascend'"):
+        ds.ascend  # noqa: B018 - looking it up is the test
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    assert loaded_after("import downslope") == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_after("from downslope.cli._main import run\nrun(['--help'])") == set()
+    assert loaded_after("from downslope.cli._main import run\nrun(['descend', '--help'])") == set()
+
+
+def test_a_descent_loads_only_what_it_needs() -> None:
+    code = "from downslope.cli._main import run\nrun(['descend', 'x²', '--start', 'x=1', '--json'])"
+    assert loaded_after(code) == {"jax", "lark"}
+
+
+def test_bad_input_does_not_wait_for_jax() -> None:
+    assert "jax" not in loaded_after("from downslope.cli._main import run\nrun(['descend', 'x² +', '--start', 'x=1'])")
+
+
+def test_no_text_is_run_as_code() -> None:
+    source = Path(ds.__file__).parent
+    for file in source.rglob("*.py"):
+        for word in ("eval(", "exec(", "sympify(", "parse_expr(", "pickle"):
+            for line in file.read_text(encoding="utf-8").splitlines():
+                code = line.split("#")[0].replace(f"_{word}", "").replace(f".{word}", "")
+                assert word not in code or '"""' in line or "pickled" in line, f"{file.name}: {line.strip()}"
