@@ -10,6 +10,10 @@ OUT := out
 # Imports are slow where bytecode is not kept: it is compiled at installation, and written where it may be.
 unexport PYTHONDONTWRITEBYTECODE
 export UV_LINK_MODE ?= copy
+# Trust the certificates that the machine trusts; older versions of uv know the second name.
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help demo test test-quick lint docs bench clean
 
@@ -48,10 +52,13 @@ clean:  ## remove everything that was made
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
-	$(UV) sync --frozen --compile-bytecode --python $(PYTHON) --quiet
-	$(BIN)/python -m compileall -q src
+	@echo "making the environment in $(VENV)"
+	@$(UV) sync --frozen --compile-bytecode --python $(PYTHON) --quiet
+	@$(BIN)/python -m compileall -q src
 	@touch $@
 
 .tools/bin/uv:
-	$(PYTHON) -m venv .tools || (rm -rf .tools && $(PYTHON) -m pip install --quiet --target .tools/lib "uv==$(UV_VERSION)" && mkdir -p .tools/bin && ln -s ../lib/bin/uv .tools/bin/uv)
-	[ -e $@ ] || .tools/bin/python -m pip install --quiet "uv==$(UV_VERSION)"
+	@echo "fetching uv $(UV_VERSION) into .tools"
+	@$(PYTHON) -m venv .tools 2>/dev/null && .tools/bin/python -m pip install --quiet "uv==$(UV_VERSION)" \
+	  || { rm -rf .tools && $(PYTHON) -m pip install --quiet --target .tools/lib "uv==$(UV_VERSION)" \
+	       && mkdir -p .tools/bin && ln -s ../lib/bin/uv $@; }
