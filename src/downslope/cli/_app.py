@@ -97,39 +97,49 @@ def descend(
     """Go down from a start, step by step, and say how it ended and why."""
     from downslope.cli import _descend
 
-    request = _descend.Request(
-        formula=formula,
-        start=start,
-        data=data,
-        units=options.pairs(unit, "--unit"),
-        choices={
-            "learning_rate": learning_rate,
-            "steps": steps,
-            "method": method,
-            "schedule": schedule,
-            "tolerance": tolerance,
-            "clip_norm": clip_norm,
-            "clip_value": clip_value,
-            "record": every,
-            "seed": seed,
-            **options.settings(setting),
-        },
+    request = _descend.request(
+        formula,
+        start,
+        data,
+        unit,
+        setting,
+        learning_rate=learning_rate,
+        steps=steps,
+        method=method,
+        schedule=schedule,
+        tolerance=tolerance,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        record=every,
+        seed=seed,
     )
     return _descend.run(request, plot, options.ranges(within), save, as_json=json, quiet=quiet, check=check)
 
 
 @app.command()
 def diagnose(
-    run: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `descend --save` made.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="DIR|FORMULA", help="A folder that `descend --save` made, or a formula to descend on."),
+    ],
+    start: options.Start = None,
+    learning_rate: options.Rate = None,
+    steps: options.Steps = 100,
+    method: options.MethodName = "gradient descent",
+    setting: options.Setting = None,
+    schedule: options.ScheduleName = None,
+    data: options.Data = None,
     plot: options.Plot = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     check: options.Check = False,
 ) -> int:
-    """Say what a saved descent shows, with the numbers behind it."""
-    from downslope.cli import _diagnose
+    """Say what a descent shows, saved or taken now, with the numbers behind it."""
+    from downslope.cli import _descend, _diagnose
 
-    return _diagnose.run(run, plot, as_json=json, quiet=quiet, check=check)
+    how = {"learning_rate": learning_rate, "steps": steps, "method": method, "schedule": schedule}
+    request = _descend.request(run, start, data, None, setting, **how)
+    return _diagnose.run(request, plot, as_json=json, quiet=quiet, check=check)
 
 
 @app.command()
@@ -155,17 +165,6 @@ def draw(
     """Draw a formula, its slope at a point, or the way down from a start."""
     from downslope.cli import _descend, _draw
 
-    request = _descend.Request(
-        formula=formula,
-        start=start,
-        data=data,
-        units=options.pairs(unit, "--unit"),
-        choices={
-            "learning_rate": learning_rate,
-            "steps": steps,
-            "method": method,
-            "schedule": schedule,
-            **options.settings(setting),
-        },
-    )
+    how = {"learning_rate": learning_rate, "steps": steps, "method": method, "schedule": schedule}
+    request = _descend.request(formula, start, data, unit, setting, **how)
     _draw.run(request, kind, at, options.ranges(within), plot)

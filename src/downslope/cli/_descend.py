@@ -42,6 +42,18 @@ class Request:
         return ds.descend(objective, start, **self.choices)
 
 
+def request(
+    formula: str,
+    start: str | None,
+    data: Path | None,
+    unit: list[str] | None,
+    setting: list[str] | None,
+    **choices: Any,
+) -> Request:
+    """Return a descent from the texts of its options."""
+    return Request(formula, start, data, options.pairs(unit, "--unit"), {**choices, **options.settings(setting)})
+
+
 def run(
     request: Request,
     plot: Path | None,

@@ -1,4 +1,4 @@
-"""`downslope diagnose`: what a saved descent shows."""
+"""`downslope diagnose`: what a descent shows, saved or taken now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import downslope as ds
 from downslope.cli import _print as show
+from downslope.cli._descend import Request
 
 
-def run(folder: Path, plot: Path | None, *, as_json: bool, quiet: bool, check: bool) -> int:
-    """Judge a saved trace, print what was asked for, and return the exit code."""
-    trace = ds.load(folder)
+def run(request: Request, plot: Path | None, *, as_json: bool, quiet: bool, check: bool) -> int:
+    """Judge a descent, print what was asked for, and return the exit code."""
+    trace = _trace(request)
     diagnosis = ds.diagnose(trace)
     written = {}
     if plot is not None:
@@ -37,3 +38,10 @@ def run(folder: Path, plot: Path | None, *, as_json: bool, quiet: bool, check: b
         for what, where in written.items():
             print(f"{what.capitalize()}: {where}")
     return 0 if diagnosis.ok or not check else 1
+
+
+def _trace(request: Request) -> ds.Trace:
+    """Return the trace of a saved folder, or of the descent that was asked for with `--start`."""
+    if request.start is None:
+        return ds.load(request.formula)
+    return request.descend(request.objective())

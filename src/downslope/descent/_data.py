@@ -20,7 +20,8 @@ def read_table(source: Any) -> Columns:
     """Return a table as float64 columns of one length.
 
     Args:
-        source: the path of a CSV or Parquet file, a mapping of names to sequences, or a Polars or pandas frame.
+        source: the path of a CSV or Parquet file, a mapping of names to sequences, or a Polars or pandas frame. The
+            example `houses.csv` ships with the package and is found by its bare name.
 
     Raises:
         DataError: for a table that cannot be used, naming the row and the column.
@@ -42,6 +43,9 @@ def read_table(source: Any) -> Columns:
 
 def _read_file(path: Path) -> Columns:
     """Return the columns of a CSV or Parquet file."""
+    shipped = Path(__file__).parents[1] / "examples" / path.name
+    if not path.exists() and path.parent == Path() and shipped.is_file():
+        path = shipped
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         close = nearest(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()])

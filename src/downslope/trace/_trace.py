@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -163,6 +164,9 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {self.value:.6g}>"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(str(self)).replace(chr(10), '<br>')}</p>{self.steps._repr_html_()}"
 
     def replace(self, **changes: Any) -> Trace:
         """Return a copy with some fields changed."""
