@@ -90,7 +90,8 @@ def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float
     ready = _prepared(made)
     most = ready.first_size
     steps = min(most, made.steps)
-    piece = piece_of(ready.program, ready.program.begin(ready.start, np.int64(steps), ready.given), steps, ready.given)
+    chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.given)
+    piece = piece_of(ready.program, chunk, steps, ready.given, ready.start)
     pieces = [piece]
     while piece.unfinished and piece.step < made.steps:
         show(piece.step, made.steps, piece.value)
@@ -98,8 +99,11 @@ def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float
             return _trace(made, pieces, Outcome.INTERRUPTED)
         began = time.perf_counter()
         steps = min(most, made.steps - piece.step)
-        chunk = ready.program.go_on(piece.state, np.int64(steps), ready.given)
-        piece = piece_of(ready.program, chunk, piece.step + steps, ready.given)
+        if piece.state is None:
+            chunk = ready.program.begin(piece.point, np.int64(piece.step), np.int64(steps), ready.given)
+        else:
+            chunk = ready.program.go_on(piece.state, np.int64(steps), ready.given)
+        piece = piece_of(ready.program, chunk, piece.step + steps, ready.given, ready.start)
         pieces.append(piece)
         most = _next_size(ready.recipe, steps, time.perf_counter() - began)
     show(piece.step, made.steps, piece.value)
@@ -114,6 +118,8 @@ class _Prepared:
     program: Program
     start: Point
     given: Given
+    zero: Any
+    first_steps: Any
     first_size: int
 
 
@@ -124,8 +130,9 @@ def _prepared(made: Plan) -> _Prepared:
     first_size = recipe.capacity * recipe.every
     if made.objective.formula is None or made.objective.data:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
-    start, given = jax().device_put((_as_arrays(made), _given(made)))
-    return _Prepared(recipe, program(recipe), start, given, first_size)
+    first_steps = np.int64(min(first_size, made.steps))
+    arguments = jax().device_put((_as_arrays(made), _given(made), np.int64(0), first_steps))
+    return _Prepared(recipe, program(recipe), *arguments, first_size)
 
 
 def _recipe(made: Plan) -> Recipe:
@@ -209,7 +216,7 @@ def _trace(made: Plan, pieces: list[Piece], outcome: Outcome) -> Trace:
         part_names=names,
         part_columns=part_columns,
         start=_by_part(names, made.start),
-        end=_by_part(names, end.state.point),
+        end=_by_part(names, end.point),
         spectra=_spectra(made, pieces[0], end),
         plan=made.description,
         versions=_versions(),
@@ -259,7 +266,7 @@ def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
     if not made.record.spectrum:
         return ()
     if first.hessians is None or last.hessians is None:
-        return ends_of_large(made.objective, made.start, last.state.point, last.step)
+        return ends_of_large(made.objective, made.start, last.point, last.step)
     scale = None
     if last.preconditioner is not None:
         scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(last.preconditioner)])

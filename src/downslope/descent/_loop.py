@@ -51,16 +51,16 @@ class _Loop:
         self.recipe = recipe
         self.rule = rule
         self.exact = recipe.every > 1 or not recipe.whole
-        ahead = not self.exact and rule.stateless and recipe.capacity >= _LONG
-        self.unroll = UNROLLED if ahead else 1
+        self.forgets = not self.exact and rule.stateless
+        self.unroll = UNROLLED if self.forgets and recipe.capacity >= _LONG else 1
         self.layout = self._layout()
 
-    def begin(self, point: Point, steps: Any, given: Given) -> Chunk:
-        """Start at a point and take up to `steps` steps."""
+    def begin(self, point: Point, first: Any, steps: Any, given: Given) -> Chunk:
+        """Start at a point, which is that of step `first`, and take up to `steps` steps."""
         numpy = jax().numpy
         value, gradient = self._value_and_gradient(point, given)
         state = State(
-            step=numpy.zeros((), int),
+            step=numpy.asarray(first, int),
             point=point,
             value=value,
             gradient=gradient,
@@ -91,7 +91,7 @@ class _Loop:
         status = (carry.row + 1, carry.state.step, *carry.flags, carry.bad_part)
         return Chunk(
             jax().numpy.stack([numpy.asarray(number, int) for number in status]),
-            carry.state,
+            None if self.forgets else carry.state,
             carry.record,
             self._hessians(first, carry.state.point, given) if self.recipe.hessian else None,
             self.rule.preconditioner(carry.state.rule, given.settings) if self.rule.preconditioner else None,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from downslope._types import Columns
+from downslope import _tree
+from downslope._engine import jax
+from downslope._types import Columns, Point
 from downslope.descent._recipe import UNROLLED, Chunk, Given, Program, State, Status
 from downslope.trace import Outcome
 
@@ -18,7 +21,8 @@ class Piece:
 
     Args:
         columns: the record, an array a name, every row of which counts.
-        state: the state at the last row.
+        like: a point of the same parts, for its shape.
+        state: the state at the last row; None where the row says it all.
         step: the step of the last row.
         outcome: how the chunk ended; `Outcome.STEPS_USED` if only because it was full.
         bad_part: index of the part that was not finite, 0 for the value itself; else None.
@@ -27,12 +31,20 @@ class Piece:
     """
 
     columns: Columns
-    state: State
+    like: Point
+    state: State | None
     step: int
     outcome: Outcome
     bad_part: int | None
     hessians: np.ndarray | None
     preconditioner: Any
+
+    @functools.cached_property
+    def point(self) -> Point:
+        """The point at the last row."""
+        if self.state is not None:
+            return self.state.point
+        return _point(self.columns["coordinates"][-1], self.like)
 
     @property
     def value(self) -> float:
@@ -45,7 +57,7 @@ class Piece:
         return self.outcome is Outcome.STEPS_USED
 
 
-def piece_of(program: Program, chunk: Chunk, last: int, given: Given) -> Piece:
+def piece_of(program: Program, chunk: Chunk, last: int, given: Given, like: Point) -> Piece:
     """Return the rows of a chunk up to the first at which the descent should have stopped.
 
     Args:
@@ -53,23 +65,25 @@ def piece_of(program: Program, chunk: Chunk, last: int, given: Given) -> Piece:
         chunk: what the program returned.
         last: the step at which it should end at the latest.
         given: the arguments it was run with.
+        like: a point of the objective.
     """
     status = Status(*np.asarray(chunk.status).tolist())
     columns = _columns(program, np.asarray(chunk.record)[:, : status.rows])
     if not program.ahead or (status.step <= last and status.finite and status.steep and status.moving):
-        return _whole(chunk, columns, status)
+        return _whole(chunk, columns, status, like)
     place, outcome, bad_part = _stop(columns, status, last, float(given.tolerance))
     if place == status.rows - 1 and outcome is not Outcome.NOT_FINITE:
-        return _whole(chunk, columns, status)
+        return _whole(chunk, columns, status, like)
     kept = {name: np.array(column[: place + 1]) for name, column in columns.items()}
     if "update_curvature" in kept:
         kept["update_curvature"][-1] = np.nan
-    again = program.begin(_point(kept["coordinates"][-1], chunk.state.point), np.int64(0), given)
+    step = status.step - (status.rows - 1 - place)
+    end = _point(kept["coordinates"][-1], like)
     hessians = None
     if chunk.hessians is not None:
+        again = program.begin(end, np.int64(step), np.int64(0), given)
         hessians = np.stack([np.asarray(chunk.hessians)[0], np.asarray(again.hessians)[1]])
-    step = status.step - (status.rows - 1 - place)
-    return Piece(kept, again.state, step, outcome, bad_part, hessians, chunk.preconditioner)
+    return Piece(kept, like, None, step, outcome, bad_part, hessians, chunk.preconditioner)
 
 
 def _columns(program: Program, record: np.ndarray) -> dict[str, np.ndarray]:
@@ -99,7 +113,7 @@ def joined(pieces: list[Piece], every: int) -> dict[str, np.ndarray]:
     return {"step": step} | recorded
 
 
-def _whole(chunk: Chunk, columns: Columns, status: Status) -> Piece:
+def _whole(chunk: Chunk, columns: Columns, status: Status, like: Point) -> Piece:
     """Return a chunk that ended where it should."""
     if not status.finite:
         outcome = Outcome.NOT_FINITE
@@ -109,7 +123,7 @@ def _whole(chunk: Chunk, columns: Columns, status: Status) -> Piece:
         outcome = Outcome.STEPS_USED if status.moving else Outcome.STALLED
     hessians = None if chunk.hessians is None else np.asarray(chunk.hessians)
     bad_part = None if status.finite else status.bad_part
-    return Piece(columns, chunk.state, status.step, outcome, bad_part, hessians, chunk.preconditioner)
+    return Piece(columns, like, chunk.state, status.step, outcome, bad_part, hessians, chunk.preconditioner)
 
 
 def _stop(columns: Columns, status: Status, last: int, tolerance: float) -> tuple[int, Outcome, int | None]:
@@ -137,8 +151,8 @@ def _stop(columns: Columns, status: Status, last: int, tolerance: float) -> tupl
 
 def _point(row: np.ndarray, like: Any) -> Any:
     """Return the point whose numbers, leaf after leaf, are those of a row."""
-    from downslope._engine import jax
-
+    if _tree.is_flat(like) and len(like) == len(row):
+        return dict(zip(sorted(like), row, strict=True))
     leaves, shape = jax().tree.flatten(like)
     ends = np.cumsum([leaf.size for leaf in leaves])[:-1]
     numbers = [

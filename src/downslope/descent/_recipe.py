@@ -107,14 +107,14 @@ class Chunk(NamedTuple):
 
     Args:
         status: whole numbers in one array, as `Status` names them.
-        state: the state at the end.
+        state: the state at the end; None where the record's last row says it all.
         record: shape (entries, capacity), a column of it a row of the record; only the first `rows` hold something.
         hessians: Hessian at the start and at the end, shape (2, size, size), or None.
         preconditioner: the rule's scale at the end, or None.
     """
 
     status: Any
-    state: State
+    state: State | None
     record: Any
     hessians: Any
     preconditioner: Any
@@ -142,7 +142,7 @@ class Program(NamedTuple):
     """The compiled programs of a recipe.
 
     Args:
-        begin: `begin(point, steps, given)` starts at a point.
+        begin: `begin(point, first, steps, given)` starts at a point, which is that of step `first`.
         go_on: `go_on(state, steps, given)` goes on from a state.
         layout: where each quantity stands in the record, by name: its first entry and how many it has.
         ahead: whether it may run a few steps past the stop.
