@@ -20,49 +20,10 @@ from downslope.formulas._expression import (
     walk,
 )
 from downslope.formulas._functions import FUNCTIONS
+from downslope.formulas._letters import COMMAND_OF
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_GREEK_COMMANDS = dict(
-    zip(
-        "αβγδζηθικλμνξπρστυφχψωΓΔΘΛΞΣΦΨΩε",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Sigma",
-            "Phi",
-            "Psi",
-            "Omega",
-            "varepsilon",
-        ],
-        strict=True,
-    )
-)
 _LETTERS = ("x", "y", "z", "π")  # which stand side by side with no header to declare them
 _WORD = re.compile(r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉]+")
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
@@ -291,8 +252,8 @@ def latex_name(name: str) -> str:
     head, _, subscript = name.partition("_")
     letters = head.rstrip("0123456789")
     digits = head[len(letters) :]
-    if letters in _GREEK_COMMANDS:
-        text = "\\" + _GREEK_COMMANDS[letters]
+    if letters in COMMAND_OF:
+        text = "\\" + COMMAND_OF[letters]
     elif len(letters) == 1:
         text = letters
     else:

@@ -168,6 +168,10 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, real=True)
 
 
+# What SymPy spells as we do, both ways.
+_SHARED = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "sin", "sinh", "tan", "tanh")
+
+
 @functools.cache
 def _makers() -> Mapping[str, Callable[..., Any]]:
     """Return what makes each function in SymPy."""
@@ -176,24 +180,7 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
     from downslope.formulas._sympy_functions import own_functions
 
     own = own_functions()
-    names = [
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atanh",
-        "cos",
-        "cosh",
-        "erf",
-        "exp",
-        "sin",
-        "sinh",
-        "sqrt",
-        "tan",
-        "tanh",
-    ]
-    return {name: getattr(sympy, name) for name in names} | {
+    return {name: getattr(sympy, name) for name in (*_SHARED, "exp", "sqrt")} | {
         "abs": own.Magnitude,
         "cbrt": own.Cbrt,
         "count": own.Count,
@@ -230,25 +217,8 @@ _READ_BACK = {
     "Total": "sum",
     "log": "ln",
     "Abs": "abs",
-    **{
-        name: name
-        for name in [
-            "acos",
-            "acosh",
-            "asin",
-            "asinh",
-            "atan",
-            "atanh",
-            "cos",
-            "cosh",
-            "erf",
-            "sin",
-            "sinh",
-            "tan",
-            "tanh",
-            "sign",
-        ]
-    },
+    "sign": "sign",
+    **{name: name for name in _SHARED},
 }
 
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from downslope._errors import FormulaError, nearest
 from downslope.formulas._functions import SPELLINGS
+from downslope.formulas._letters import LETTER_OF
 
 LONGEST = 20_000
 
@@ -35,85 +36,6 @@ class Token:
     implied: bool = False
 
 
-_GREEK = dict(
-    zip(
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "omicron",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Sigma",
-            "Phi",
-            "Psi",
-            "Omega",
-            "varepsilon",
-            "vartheta",
-            "varphi",
-        ],
-        [
-            "α",
-            "β",
-            "γ",
-            "δ",
-            "ε",
-            "ζ",
-            "η",
-            "θ",
-            "ι",
-            "κ",
-            "λ",
-            "μ",
-            "ν",
-            "ξ",
-            "ο",
-            "ρ",
-            "σ",
-            "τ",
-            "υ",
-            "φ",
-            "χ",
-            "ψ",
-            "ω",
-            "Γ",
-            "Δ",
-            "Θ",
-            "Λ",
-            "Ξ",
-            "Σ",
-            "Φ",
-            "Ψ",
-            "Ω",
-            "ε",
-            "θ",
-            "φ",
-        ],
-        strict=True,
-    )
-)
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣʸᵃᵇᵐᵏᵗ", "0123456789+-()nxyabmkt", strict=True))
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _FRACTIONS = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅛": (1, 8)}
@@ -269,13 +191,13 @@ def _command(text: str, position: int, found: list[Token]) -> int:
         return word.end()
     if name in _COMMANDS:
         found.append(Token(*_COMMANDS[name], position))
-    elif name in _GREEK or name in SPELLINGS:
+    elif name in LETTER_OF or name in SPELLINGS:
         subscript = _SUBSCRIPT.match(text, match.end())
-        word = _GREEK.get(name, name) + (f"_{subscript.group(1) or subscript.group(2)}" if subscript else "")
+        word = LETTER_OF.get(name, name) + (f"_{subscript.group(1) or subscript.group(2)}" if subscript else "")
         found.append(Token("WORD", word, position))
         return subscript.end() if subscript else match.end()
     else:
-        close = nearest(name, [*_COMMANDS, *_GREEK, *SPELLINGS])
+        close = nearest(name, [*_COMMANDS, *LETTER_OF, *SPELLINGS])
         raise FormulaError(
             f"the LaTeX command \\{name} is not known",
             text=text,
