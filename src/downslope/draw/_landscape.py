@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _GRID = 220
 _LEVELS = 18
 _ARROWS = 5
+_ARROW_SHARE = 0.6  # of a step: the way stays in sight beside its arrows
 _MOST_DOTS = 80
 
 
@@ -158,7 +159,7 @@ def _way(axes: Axes, steps: np.ndarray) -> None:
 
 
 def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...]) -> None:
-    """Draw the downhill direction −∇f at the first few points of the way, each as long as its step."""
+    """Draw the downhill direction −∇f at the first few points of the way, somewhat shorter than its step."""
     if trace.gradients is None or len(steps) < 3:
         return
     places = [trace.coordinate_names.index(name) for name in names]
@@ -168,7 +169,7 @@ def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...])
         reach = np.linalg.norm(steps[row + 1] - steps[row])
         if length == 0 or reach < 0.02 * np.linalg.norm(np.ptp(steps, axis=0)):
             break
-        tip = steps[row] + downhill / length * reach
+        tip = steps[row] + downhill / length * reach * _ARROW_SHARE
         arrow = {"arrowstyle": "-|>", "color": style.INK, "linewidth": 1.1, "shrinkA": 4, "shrinkB": 2}
         axes.annotate("", xy=tuple(tip), xytext=tuple(steps[row]), arrowprops=arrow, zorder=5)
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from downslope.descent._objective import Objective
 
 _GRID = 90
+_MOST_DOTS = 120
 
 
 def surface(
@@ -54,8 +55,9 @@ def surface(
     if trace is not None:
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
         values = np.minimum(trace.columns["value"], ceiling) + lift
+        dots = "o" if len(steps) <= _MOST_DOTS else None
         drawn.plot(
-            steps[:, 0], steps[:, 1], values, color=style.PATH, linewidth=2.0, marker="o", markersize=3, zorder=9
+            steps[:, 0], steps[:, 1], values, color=style.PATH, linewidth=2.0, marker=dots, markersize=3, zorder=9
         )
         for row, colour, text in ((0, style.START, "start"), (-1, style.END, "end")):
             drawn.plot(*steps[row], values[row], "o", color=colour, markersize=8, zorder=10, label=text)
