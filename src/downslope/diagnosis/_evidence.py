@@ -94,13 +94,19 @@ class Evidence:
 
     @functools.cached_property
     def seen_curvature(self) -> float | None:
-        """The highest curvature λ, to hold the bound against: at the end, or where the descent first passed the bound.
+        """The highest curvature λ, to hold the bound against: at the end, or where a run that fails first passed it.
 
         Where a run explodes, the curvature at its end says nothing of why; that of the first row past the bound does.
         """
         if (self.is_rising or self.failed) and len(self._past_bound):
             return float(self._past_bound[0])
-        return self.ground.preconditioned_highest if self.method in SCALED else self.ground.highest
+        if self.method in SCALED:
+            return self.ground.preconditioned_highest
+        highest, late = self.ground.highest, self.curvature[len(self.curvature) // 2 :]
+        if highest is None or self.is_falling or not np.any(np.isfinite(late)):
+            return highest
+        # Going round without getting lower, the end may happen to lie where the ground is gentle.
+        return max(highest, float(np.max(late[np.isfinite(late)])))
 
     @functools.cached_property
     def stability(self) -> float | None:
@@ -203,12 +209,23 @@ class Evidence:
             return False
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
-        late, middle = np.max(self.value[-third:]), np.max(self.value[max(0, rows - 2 * third) : -third])
+        late, middle = self._envelope
         margin = 64 * self.ground.epsilon * max(abs(late), abs(middle))
         if not late > middle:
-            return bool(len(self._past_bound) and self.value[-1] > self.value[0] + margin)
+            return bool(self.value[-1] > self.value[0] + margin)
         growing = (self.observed_contraction or 0) > 1 and late > middle + margin
         return bool(late > self.value[0] + margin or (growing and self._ends_past_bound))
+
+    @property
+    def _envelope(self) -> tuple[float, float]:
+        """The highest values of the last third and of the one before."""
+        rows, third = len(self.value), max(1, len(self.value) // 3)
+        return float(np.max(self.value[-third:])), float(np.max(self.value[max(0, rows - 2 * third) : -third]))
+
+    @property
+    def jumped(self) -> bool:
+        """Whether the value ended above its start without rising lately: an early step threw it there."""
+        return self.is_rising and not self.is_noisy and self._envelope[0] <= self._envelope[1]
 
     @functools.cached_property
     def _met_curvatures(self) -> np.ndarray:
@@ -298,9 +315,15 @@ class Evidence:
             return by_modes
         if not self.ground.is_bowl or self.searches_line:
             return None
-        if (self.method in SCALED or self.bound is None) and (self.cosine_late or 0) > _STRAIGHT:
-            return self._steps_by_speed()
+        if (self.method in SCALED or self.bound is None) and self._is_steady:
+            return self.steps_at_speed
         return self._steps_by_contraction()
+
+    @property
+    def _is_steady(self) -> bool:
+        """Whether the last half went one way at one speed, as normalised methods do until they are near."""
+        late = self.update_norm[len(self.update_norm) // 2 : -1]
+        return len(late) > 0 and (self.cosine_late or 0) > _STRAIGHT and bool(np.min(late) > 0.8 * np.max(late))
 
     def _steps_by_modes(self) -> float | None:
         """Return the steps m until Σ (gᵢρᵢᵐ)² is the target's square, each curvature having its own factor ρᵢ."""
@@ -326,8 +349,9 @@ class Evidence:
             return None
         return _steps_until(self.gradient_norm[-1] / self.target, self.observed_contraction)
 
-    def _steps_by_speed(self) -> float | None:
-        """Return the steps to the bottom of the bowl at the length of the last steps."""
+    @property
+    def steps_at_speed(self) -> float | None:
+        """Steps to the bottom of the bowl at the length of the last steps."""
         late = self.update_norm[len(self.update_norm) // 2 :]
         late = late[np.isfinite(late)]
         way = self.ground.newton_length

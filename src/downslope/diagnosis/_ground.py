@@ -114,14 +114,15 @@ class Ground:
         """The gradient's components at the end with their curvatures: along the two end directions, and the rest.
 
         The rest is given the curvature nearest to zero among those between, so that what is left to gain is rather
-        overstated. Where no gradient was kept, all of it counts along its own curvature.
+        overstated. Where no gradient was kept, all of it counts along the gentler end.
         """
         spectrum, gradients = self.spectrum, self._trace.gradients
         if spectrum is None:
             return []
         if gradients is None:
             along = float(self._trace.columns["curvature"][-1])
-            return [(self.gradient_norm, along)] if math.isfinite(along) else []
+            ends = [λ for λ in (spectrum.lowest, spectrum.highest) if abs(λ) > self.rounding]
+            return [(self.gradient_norm, min(ends, key=abs, default=along))]
         gradient = np.asarray(gradients[-1], dtype=float)
         low = abs(float(gradient @ _flat(spectrum.lowest_direction)))
         if len(gradient) == 1:
@@ -216,11 +217,12 @@ class Ground:
 
     @functools.cached_property
     def is_level(self) -> bool:
-        """Whether the curvature changes the value by less than rounding across the whole scale of the point."""
+        """Whether slope and curvature change the value by less than rounding across the point's whole scale."""
         if self.spectrum is None:
             return False
         value = abs(float(self._trace.recorded["value"][-1]))
-        return self.size * (self.scale or 1.0) ** 2 <= 4 * self.epsilon * value or self.size == 0
+        change = max(self.size * (self.scale or 1.0) ** 2, self.gradient_norm * self.scale)
+        return change <= 4 * self.epsilon * value or self.size == self.gradient_norm == 0
 
     @functools.cached_property
     def order(self) -> float | None:

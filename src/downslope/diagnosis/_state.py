@@ -12,6 +12,7 @@ import math
 import numpy as np
 
 from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._ground import Ground
 from downslope.diagnosis._stability import SCALED
 from downslope.trace import Outcome
 
@@ -23,6 +24,8 @@ ARRIVED_BY_TOLERANCE = 1e-4
 VALUE_ROUNDINGS = 4
 # A flat point that was never descended to must lie within a millionth of the point's own size.
 NEAR = 1e-6
+# A ten-thousandth of the steepest curvature is too much for rounding or drift to explain.
+EVIDENT = 1e-4
 # Where the ground curves downward, flat ground must be near: a thousandth of the point's own size.
 NEAR_ON_TOP = 1e-3
 # Fifty steps for each decimal digit of the way count as slow: the error then shrinks by less than ln 10 / 50 a step.
@@ -32,7 +35,7 @@ SLOW_CONTRACTION = 1 - math.log(10) / STEPS_PER_DIGIT
 SLOW_PACE = math.log(10) / STEPS_PER_DIGIT / 2
 # For methods whose steps do not follow the slope: ten times the steps taken are still to go.
 OVERLONG = 10
-# Successive updates within 26° of opposite bounce; below 1 % a step a bounce dies away too slowly to wait for.
+# Successive updates within 26° of opposite bounce; below 1 % a step, and half over the last half, a bounce lasts.
 BOUNCING_COSINE = -0.9
 LASTING_CONTRACTION = 0.99
 # Ends up within a tenth of the way it walked, on a value that no longer falls: it goes round and round.
@@ -47,8 +50,8 @@ SADDLE_SHARE_LEFT = 0.1
 NO_WAY_OUT = 1e-12
 # The noise floor is an average; ten times as high is still the floor.
 NOISE_FLOORS = 10.0
-# Slope and curvature that fade in step (exponent 1) belong to a tail; towards |x|⁴ the exponent is 2/3.
-TAIL_EXPONENT = 0.75
+# Slope and curvature that fade in step (exponent 1) mark a tail; on |x|ᵖ the exponent is (p−2)/(p−1), 0.9 at p = 11.
+TAIL_EXPONENT = 0.9
 # Steps of less than a billionth of the point's size: it stands.
 STANDS_STILL = 1e-9
 # A flat bottom is told from a shelf by its order p: x⁴ to x⁸ turn up again on the other side, x³ goes on falling.
@@ -166,7 +169,8 @@ def _bounces(evidence: Evidence) -> bool:
     cosine, observed = evidence.cosine_late, evidence.observed_contraction
     if evidence.is_noisy or cosine is None or observed is None:
         return False
-    if cosine < BOUNCING_COSINE and observed > LASTING_CONTRACTION:
+    lasts = observed > LASTING_CONTRACTION and observed ** (evidence.last_step / 2) > 0.5
+    if cosine < BOUNCING_COSINE and lasts:
         return True
     return not evidence.is_falling and evidence.straightness is not None and evidence.straightness < GETS_NOWHERE
 
@@ -188,7 +192,7 @@ def _is_slow(evidence: Evidence) -> bool:
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method in SCALED:
         # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
-        unfinished = (evidence.steps_to_go or 0) > OVERLONG * evidence.last_step
+        unfinished = (evidence.steps_at_speed or 0) > OVERLONG * evidence.last_step
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
     return evidence.pace < SLOW_PACE and far and unfinished and not speeding_up
 
@@ -212,6 +216,8 @@ def _still_moving(evidence: Evidence) -> State:
     outcome, ground = evidence.trace.outcome, evidence.ground
     if outcome is Outcome.STALLED and evidence.method not in SCALED and not evidence.searches_line:
         return State.CRAWLING
+    if outcome in (Outcome.CONVERGED, Outcome.STALLED) and _stands_between(ground):
+        return State.AT_SADDLE
     if _is_balanced(evidence):
         return State.AT_MINIMUM
     tail = ground.is_level or not ground.is_bowl
@@ -224,3 +230,13 @@ def _is_balanced(evidence: Evidence) -> bool:
         return False
     still = evidence.update_norm[-2] <= STANDS_STILL * evidence.ground.scale
     return bool(still and evidence.share_left <= ARRIVED_BY_TOLERANCE)
+
+
+def _stands_between(ground: Ground) -> bool:
+    """Tell whether the two ends of the curvature make a saddle close by, whatever flat directions lie between them."""
+    if not (ground.lowest is not None and ground.lowest < -EVIDENT * ground.size and len(ground.modes) > 1):
+        return False
+    ends = ground.modes[:2]
+    return bool(ground.highest and ground.highest > 0) and all(
+        abs(c) <= NEAR * ground.scale * abs(curvature) for c, curvature in ends
+    )

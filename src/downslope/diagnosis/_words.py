@@ -13,7 +13,7 @@ def number(value: Any) -> str:
     >>> number(0.123456), number(1.0), number(-2e-11)
     ('0.1235', '1', '-2e-11')
     """
-    return f"{float(value):.4g}"
+    return f"{float(value) + 0.0:.4g}"
 
 
 def count(value: float, noun: str = "step") -> str:

@@ -55,6 +55,8 @@ def _to_go(evidence: Evidence) -> str:
         return f"About {count(evidence.steps_to_go, 'more step')} at this rate {target}."
     if evidence.searches_line:
         return f"More steps are needed {target}."
+    if evidence.ground.spectrum is not None and evidence.ground.size == 0:
+        return "The slope does not change: no bottom is in sight."
     if not evidence.ground.is_bowl and evidence.ground.spectrum is not None:
         return "The ground here is not yet a bowl, so the steps to go cannot be foreseen."
     return "How many more steps are needed cannot be foreseen from here."

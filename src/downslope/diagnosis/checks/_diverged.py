@@ -23,7 +23,7 @@ def diverged(evidence: Evidence, state: State) -> Finding | None:
         return _unbounded(evidence)
     explained = evidence.stability is not None and evidence.stability > 1
     bounces = evidence.stability is None and (evidence.cosine_late or 0) <= -0.5
-    if state is State.RISING and not explained and not bounces:
+    if state is State.RISING and not explained and not bounces and not evidence.jumped:
         return _climbs(evidence)
     return None
 

@@ -19,9 +19,11 @@ def not_finite(evidence: Evidence, state: State) -> Finding | None:
         return None
     trace = evidence.trace
     step = trace.not_finite_step if trace.not_finite_step is not None else trace.last_step + 1
+    if trace.last_step == 0 and abs(evidence.value[0]) < _HUGE and not np.isfinite(evidence.gradient_norm[0]):
+        step = 0
     part = trace.not_finite_part or "value"
     what = "the value" if part == "value" else f"the gradient along {part}"
-    overflowed = max(abs(float(evidence.value[-1])), float(evidence.gradient_norm[-1])) > _HUGE
+    overflowed = abs(float(evidence.value[-1])) > _HUGE
     return Finding(
         "not_finite",
         Severity.PROBLEM,
@@ -42,7 +44,7 @@ def not_finite(evidence: Evidence, state: State) -> Finding | None:
 def _why(evidence: Evidence, step: int, overflowed: bool) -> str:
     """Return what led to it."""
     if step == 0:
-        return "The objective is not defined at the start."
+        return "The objective has no value or no slope at the start."
     if overflowed:
         return f"The numbers had grown to {number(evidence.value[-1])} before and overflowed."
     return f"The value before was an ordinary {number(evidence.value[-1])}: a step left where the objective is defined."

@@ -19,7 +19,11 @@ def rate_too_large(evidence: Evidence, state: State) -> Finding | NotRun | None:
     if state is State.BOUNCING and evidence.swing <= FLOOR:
         return None
     if evidence.stability is not None:
-        return _above_bound(evidence, state) if evidence.stability > 1 + _AT_BOUND else None
+        if evidence.stability > 1 + _AT_BOUND:
+            return _above_bound(evidence, state)
+        return _jumped(evidence) if state is State.RISING and evidence.jumped else None
+    if state is State.RISING and evidence.jumped:
+        return _jumped(evidence)
     if state is not State.RISING or (evidence.cosine_late or 0) > -0.5:
         return _unmeasured(evidence)
     return Finding(
@@ -63,6 +67,22 @@ def _above_bound(evidence: Evidence, state: State) -> Finding:
             f"learning rate {number(better)}",
             "a second-order method, which finds its own step",
         ),
+    )
+
+
+def _jumped(evidence: Evidence) -> Finding:
+    """Return the finding for a value that an early step threw above its start, and that has not come back below it."""
+    return Finding(
+        "rate_too_large",
+        Severity.PROBLEM,
+        f"An early step jumped over to higher ground: the value began at {number(evidence.value[0])} and is "
+        f"{number(evidence.value[-1])} now, though it no longer rises.",
+        evidence.numbers("learning_rate", "largest_stable_rate", "start_value", "value", "gradient_norm"),
+        "the value at the end is above that of the start",
+        evidence.all_steps,
+        confidence=0.8,
+        causes=("the first steps were too long for where they began",),
+        remedies=("a tenth of the learning rate", "a schedule that warms up"),
     )
 
 

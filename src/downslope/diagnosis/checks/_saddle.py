@@ -10,8 +10,9 @@ import numpy as np
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._ground import main_parts
-from downslope.diagnosis._state import State
+from downslope.diagnosis._state import ARRIVED, State
 from downslope.diagnosis._words import listed, number
+from downslope.trace import Outcome
 
 _WRITTEN_OUT = 16
 _NUMBERS = ("lowest_eigenvalue", "highest_eigenvalue", "gradient_norm", "value")
@@ -28,7 +29,7 @@ def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
     if state is not State.AT_SADDLE or spectrum is None:
         return None
     parts = main_parts(spectrum.lowest_direction)
-    if evidence.ground.newton_length and evidence.share_left > 1e-12:
+    if evidence.trace.outcome is not Outcome.CONVERGED and evidence.share_left > ARRIVED:
         where = "The descent is running straight into a saddle"
     else:
         where = "The gradient vanishes, but this is a saddle"
