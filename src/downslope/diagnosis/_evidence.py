@@ -205,7 +205,7 @@ class Evidence:
         """
         rows = len(self.value)
         third = max(1, rows // 3)
-        if rows < 2 or (not len(self._past_bound) and self._may_still_swell):
+        if rows < 2 or (not len(self._past_bound) and self.may_still_swell):
             return False
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
@@ -253,7 +253,7 @@ class Evidence:
         return bool(len(self._past_bound)) and self._met_curvatures[-1] == self._past_bound[-1]
 
     @property
-    def _may_still_swell(self) -> bool:
+    def may_still_swell(self) -> bool:
         """Whether a swelling from the first steps of momentum β may not have died away yet, by √β a step."""
         if self.method not in {"momentum", "nesterov"}:
             return False

@@ -167,7 +167,8 @@ def _at_noise_floor(evidence: Evidence) -> bool:
 def _bounces(evidence: Evidence) -> bool:
     """Tell whether successive updates undo each other without dying away."""
     cosine, observed = evidence.cosine_late, evidence.observed_contraction
-    if evidence.is_noisy or cosine is None or observed is None:
+    swells = evidence.may_still_swell and (evidence.stability or 0) < 1
+    if evidence.is_noisy or swells or cosine is None or observed is None:
         return False
     lasts = observed > LASTING_CONTRACTION and observed ** (evidence.last_step / 2) > 0.5
     if cosine < BOUNCING_COSINE and lasts:
