@@ -64,6 +64,9 @@ def run_python(block: Block, names: dict[str, object], where: str) -> None:
         exec(compile(block.text, where, "exec"), names)  # noqa: S102 - the documents are our own
         return
     test = doctest.DocTestParser().get_doctest(block.text, names, where, where, 0)
+    for example in test.examples:
+        example.want = example.want.replace("…", "...")
+        example.exc_msg = example.exc_msg and example.exc_msg.replace("…", "...")
     report: list[str] = []
     doctest.DocTestRunner(optionflags=_FLAGS, verbose=False).run(test, out=report.append, clear_globs=False)
     names.update(test.globs)
