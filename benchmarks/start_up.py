@@ -1,7 +1,7 @@
 """Seconds from the command to the verdict, over those that JAX itself takes to start.
 
-Whole processes, interleaved, with bytecode compiled and the cache of compiled programs warm, as on the second call of a day; and
-with that cache off, as on the first.
+Whole processes, interleaved, with bytecode compiled and the cache of compiled programs warm, as on the second call of a
+day; and with that cache off, as on the first.
 """
 
 from __future__ import annotations

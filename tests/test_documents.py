@@ -1,7 +1,7 @@
 """Every snippet of the documents runs, and what stands under it is what comes out.
 
-A `python` block is run as it stands, one page's blocks after each other; with `>>>` it is a doctest. A `console` block is a
-dialogue: lines that begin with `$ ` are typed, the lines under them are what is printed, `…` standing for anything.
+A `python` block is run as it stands, one page's blocks after each other; with `>>>` it is a doctest. A `console` block
+is a dialogue: lines that begin with `$ ` are typed, the lines under them are printed, `…` standing for anything.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def run_console(block: Block, where: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def matches(expected: str, found: str) -> bool:
-    """Tell whether what was printed is what the page shows; `…` stands for anything, no text at all means any output."""
+    """Tell whether what was printed is what the page shows; no text at all means any output."""
     if not expected.strip():
         return True
     lines = [line.rstrip() for line in expected.strip().splitlines()]
