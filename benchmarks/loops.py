@@ -1,7 +1,7 @@
 """Time 20 000 recorded steps on the two-dimensional Rosenbrock function against other ways to write the loop.
 
-Every row keeps x, y, the value and both parts of the gradient of every step, and hands them over as arrays. The native
-loop is C, compiled with -O3; it allocates its record anew each time, as everybody does. The loops that go through Python
+Every row keeps x, y, the value and both parts of the gradient of each step, and hands them over as arrays. The native
+loop is C, compiled with -O3; it allocates its record anew each time, as all do. The loops that go through Python
 once a step run fewer steps, and are given per step.
 """
 

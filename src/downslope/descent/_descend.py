@@ -65,12 +65,11 @@ def descend(
     1.976942
     """
     made = _plan(thing, start, choices)
-    with (
-        precision(made.objective.precision),
-        Interruption() as interruption,
-        progress_bar(progress, made.steps) as show,
-    ):
-        return _run(made, interruption, show)
+    with precision(made.objective.precision):
+        ready = _prepared(made)
+        takes_long = made.steps > ready.first_size
+        with Interruption(takes_long) as interruption, progress_bar(progress, made.steps) as show:
+            return _run(made, ready, interruption, show)
 
 
 def _plan(thing: Any, start: Point | None, choices: Mapping[str, Any]) -> Plan:
@@ -85,9 +84,8 @@ def _plan(thing: Any, start: Point | None, choices: Mapping[str, Any]) -> Plan:
     return thing
 
 
-def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
+def _run(made: Plan, ready: _Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
     """Run the chunks one after another and gather their pieces."""
-    ready = _prepared(made)
     most = ready.first_size
     steps = min(most, made.steps)
     chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.given)
@@ -96,7 +94,7 @@ def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float
     while piece.unfinished and piece.step < made.steps:
         show(piece.step, made.steps, piece.value)
         if interruption.asked:
-            return _trace(made, pieces, Outcome.INTERRUPTED)
+            return _trace(made, ready, pieces, Outcome.INTERRUPTED)
         began = time.perf_counter()
         steps = min(most, made.steps - piece.step)
         if piece.state is None:
@@ -107,7 +105,7 @@ def _run(made: Plan, interruption: Interruption, show: Callable[[int, int, float
         pieces.append(piece)
         most = _next_size(ready.recipe, steps, time.perf_counter() - began)
     show(piece.step, made.steps, piece.value)
-    return _trace(made, pieces, piece.outcome)
+    return _trace(made, ready, pieces, piece.outcome)
 
 
 @dataclass(frozen=True)
@@ -121,6 +119,9 @@ class _Prepared:
     zero: Any
     first_steps: Any
     first_size: int
+    part_names: tuple[str, ...]
+    coordinate_names: tuple[str, ...]
+    start_by_part: Columns
 
 
 @functools.lru_cache(maxsize=32)
@@ -132,7 +133,9 @@ def _prepared(made: Plan) -> _Prepared:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
     first_steps = np.int64(min(first_size, made.steps))
     arguments = jax().device_put((_as_arrays(made), _given(made), np.int64(0), first_steps))
-    return _Prepared(recipe, program(recipe), *arguments, first_size)
+    names = _tree.part_names(made.start)
+    coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
+    return _Prepared(recipe, program(recipe), *arguments, first_size, names, coordinates, _by_part(names, made.start))
 
 
 def _recipe(made: Plan) -> Recipe:
@@ -194,7 +197,7 @@ def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
     return max(rows, UNROLLED) * recipe.every
 
 
-def _trace(made: Plan, pieces: list[Piece], outcome: Outcome) -> Trace:
+def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) -> Trace:
     """Return the trace of the pieces that were gathered."""
     recorded = joined(pieces, made.record.every)
     end = pieces[-1]
@@ -205,29 +208,28 @@ def _trace(made: Plan, pieces: list[Piece], outcome: Outcome) -> Trace:
     part_columns = {
         name.removeprefix("parts/"): recorded.pop(name) for name in list(recorded) if name.startswith("parts/")
     }
-    names = _tree.part_names(made.start)
     bad = end.bad_part if outcome is Outcome.NOT_FINITE else None
     return Trace(
         outcome=outcome,
         recorded=recorded,
-        coordinate_names=_tree.coordinate_names(made.start) if coordinates is not None else (),
+        coordinate_names=ready.coordinate_names,
         coordinates=coordinates,
         gradients=gradients,
-        part_names=names,
+        part_names=ready.part_names,
         part_columns=part_columns,
-        start=_by_part(names, made.start),
-        end=_by_part(names, end.point),
+        start=ready.start_by_part,
+        end=_by_part(ready.part_names, end.point),
         spectra=_spectra(made, pieces[0], end),
         plan=made.description,
         versions=_versions(),
-        not_finite_part=None if bad is None else ("value", *_numbered(made, names))[bad],
-        not_finite_step=None if bad is None else _failed_step(recorded),
+        not_finite_part=None if bad is None else ("value", *_numbered(ready))[bad],
+        not_finite_step=None if bad is None else _failed_step(recorded, gradients),
     )
 
 
-def _numbered(made: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+def _numbered(ready: _Prepared) -> tuple[str, ...]:
     """Return the names that `bad_part` counts: the coordinates where each is recorded at every step, else the parts."""
-    return _tree.coordinate_names(made.start) if made.is_small and made.record.every == 1 else names
+    return ready.coordinate_names if ready.recipe.whole and ready.recipe.every == 1 else ready.part_names
 
 
 def _rates(made: Plan, step: np.ndarray) -> np.ndarray:
@@ -250,10 +252,12 @@ def _predicted(recorded: dict[str, np.ndarray]) -> np.ndarray:
     return first_order - curvature * recorded["update_norm"] ** 2 / 2
 
 
-def _failed_step(recorded: Columns) -> int:
+def _failed_step(recorded: Columns, gradients: np.ndarray | None) -> int:
     """Return the step whose value or gradient was not finite: 0 if the start's was, else the one after the last row."""
+    slopes = recorded["gradient_norm"][-1] if gradients is None else gradients[-1]
+    bad_start = not (np.isfinite(recorded["value"][-1]) and np.all(np.isfinite(slopes)))
     last = int(recorded["step"][-1])
-    return 0 if last == 0 and not np.isfinite(recorded["value"][-1]) else last + 1
+    return last if bad_start else last + 1
 
 
 def _by_part(names: tuple[str, ...], point: Point) -> dict[str, np.ndarray]:

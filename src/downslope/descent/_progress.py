@@ -19,14 +19,18 @@ class Interruption:
     """A context in which Ctrl-C is noted and not raised, so that the chunk under way is kept.
 
     A second Ctrl-C is raised as usual. Outside the main thread signals cannot be caught, and nothing is changed.
+
+    Args:
+        armed: False for work too short to be worth watching over.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, armed: bool = True) -> None:
         self.asked = False
+        self._armed = armed
         self._before: Any = None
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
+        if self._armed and threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
