@@ -65,6 +65,23 @@ def ours(record: ds.Record) -> Callable[[], ds.Trace]:
     return lambda: ds.descend(plan, progress=False)
 
 
+def program_alone() -> Callable[[], Any]:
+    """Return the compiled program alone, without what makes a plan of it before and a trace of it after."""
+    import jax
+
+    from downslope.descent._descend import _prepared
+
+    record = ds.Record(curvature=False, spectrum=False)
+    ready = _prepared(ds.plan(FORMULA, START, learning_rate=RATE, steps=STEPS, tolerance=0.0, record=record))
+
+    def run() -> Any:
+        with jax.enable_x64(True):
+            chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.given)
+            return np.asarray(chunk.record)
+
+    return run
+
+
 def jax_per_step() -> Callable[[], Any]:
     """Return a jitted step called from a Python loop."""
     import jax
@@ -137,9 +154,11 @@ def torch_per_step() -> Callable[[], Any] | None:
 def main() -> None:
     """Time every way to write the loop and print the ratios."""
     given = arguments(__doc__.splitlines()[0])
+    alone = "downslope, its compiled program alone"
     same, default = "downslope, the same five columns", "downslope, its whole record"
     runs: dict[str, Callable[[], Any] | None] = {
         "native loop (C)": native(),
+        alone: program_alone(),
         same: ours(ds.Record(curvature=False, spectrum=False)),
         default: ours(ds.Record()),
         "JAX, a jitted step per Python iteration": jax_per_step(),
@@ -149,7 +168,7 @@ def main() -> None:
     for name in [name for name, run in runs.items() if run is None]:
         print(f"left out: {name} (not installed here)")
         del runs[name]
-    taken = {name: STEPS if name in (same, default) or "native" in name else FEW_STEPS for name in runs}
+    taken = {name: STEPS if name in (alone, same, default) or "native" in name else FEW_STEPS for name in runs}
     seconds = interleaved({name: run for name, run in runs.items() if run is not None}, given.rounds)
     per_step = {name: [one / taken[name] for one in row] for name, row in seconds.items()}
     base, own = per_step.get("native loop (C)"), per_step[same]
