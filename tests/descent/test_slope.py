@@ -1,0 +1,141 @@
+"""What is true at a point, against closed forms, SymPy and published functions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import downslope as ds
+
+FUNCTIONS = json.loads((Path(__file__).parents[1] / "data" / "functions.json").read_text("utf-8"))["functions"]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function["name"])
+def test_published_functions(function) -> None:
+    names = function["variables"]
+    lowest = dict(zip(names, function["minimiser"], strict=True))
+    for spelling in ("formula", "formula_textbook"):
+        there = ds.slope(function[spelling], at=lowest)
+        assert there.value == pytest.approx(function["minimum_value"], abs=1e-9)
+        if function["smooth_at_minimiser"]:
+            assert there.kind == "minimum"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function["name"])
+def test_gradients_agree_with_sympy(function) -> None:
+    names = function["variables"]
+    formula = ds.formula(function["formula"])
+    symbols = [sympy.Symbol(name, real=True) for name in names]
+    exact = [sympy.lambdify(symbols, formula.expression.diff(one), "math") for one in symbols]
+    rng = np.random.default_rng(1)
+    points = [np.array(function["minimiser"]) + rng.normal(size=len(names)) * 0.3 for _ in range(3)]
+    for place in points:
+        found = ds.slope(formula, at=dict(zip(names, place, strict=True)))
+        expected = np.array([float(part(*place)) for part in exact])
+        ours = np.array([float(found.gradient[name]) for name in names])
+        assert np.linalg.norm(ours - expected) <= 1e-10 * max(np.linalg.norm(expected), 1e-6)
+
+
+def test_the_hill_of_the_article() -> None:
+    there = ds.slope("h(x, y) = 100 - x² - 2y²", at={"x": 3, "y": 1})
+    assert {name: float(part) for name, part in there.gradient.items()} == {"x": -6, "y": -4}
+    assert there.steepness == pytest.approx(np.sqrt(52))
+    assert float(there.downhill["x"]) == pytest.approx(6 / np.sqrt(52))
+    assert there.largest_stable_rate is None
+    assert there.agreement < 1e-9
+
+
+@pytest.mark.parametrize(("price", "rate"), [(2, 120), (5, 0), (7, -80)])
+def test_the_coffee_of_the_article(price: float, rate: float) -> None:
+    there = ds.slope("P(p) = -20p² + 200p - 300", at={"p": price}, units={"P": "dollar", "p": "euro"})
+    assert float(there.gradient["p"]) == rate
+    assert there.kind == ("maximum" if rate == 0 else "slope")
+    assert "$/€" in str(there) or "dollar/euro" in str(there)
+
+
+@given(
+    st.lists(st.floats(0.1, 50), min_size=2, max_size=4),
+    st.floats(0, 3),
+    st.floats(1e-3, 1e3),
+)
+@settings(max_examples=25)
+def test_rotated_quadratics(bends: list[float], angle: float, scale: float) -> None:
+    size = len(bends)
+    rotation = np.eye(size)
+    rotation[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    matrix = scale * rotation @ np.diag(bends) @ rotation.T
+    there = ds.slope(lambda p: p @ jnp.asarray(matrix) @ p / 2, at=np.ones(size))
+    ordered = scale * np.sort(bends)
+    np.testing.assert_allclose(there.eigenvalues, ordered, rtol=1e-8)
+    assert there.largest_stable_rate == pytest.approx(2 / ordered[-1], rel=1e-8)
+    assert there.best_rate == pytest.approx(2 / (ordered[-1] + ordered[0]), rel=1e-8)
+    assert there.condition_number == pytest.approx(ordered[-1] / ordered[0], rel=1e-6)
+    assert there.kind == "slope"
+    assert ds.slope(lambda p: p @ jnp.asarray(matrix) @ p / 2, at=np.zeros(size)).kind == "minimum"
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "kind"),
+    [
+        ("x² - y²", (0, 0), "saddle"),
+        ("x²", 0, "minimum"),
+        ("-x²", 0, "maximum"),
+        ("x⁴", 0, "minimum"),
+        ("-x⁴", 0, "maximum"),
+        ("x³", 0, "saddle"),
+        ("x² + y⁴", (0, 0), "minimum"),
+        ("x² - y⁴", (0, 0), "saddle"),
+        ("(x - y)²", (0, 0), "degenerate"),
+        ("f(x) = 3", 0, "degenerate"),
+        ("x³ - 3x y²", (0, 0), "saddle"),
+        ("sigmoid(x)", -20, "slope"),
+        ("ln(x)", 1, "slope"),
+        ("ln(x)", -1, "not finite"),
+    ],
+)
+def test_kinds(text: str, at, kind: str) -> None:
+    assert ds.slope(text, at=at).kind == kind
+
+
+@given(st.floats(1e-6, 1e6), st.floats(1e-3, 1e3))
+@settings(max_examples=20)
+def test_a_minimum_stays_one_in_other_units(scale: float, shift: float) -> None:
+    def bowl(point):
+        return scale * (point - shift) ** 2
+
+    assert ds.slope(bowl, at=np.asarray(shift)).kind == "minimum"
+    assert ds.slope(bowl, at=np.asarray(shift * 1.01)).kind == "slope"
+
+
+def test_any_tree_and_the_tangent() -> None:
+    def loss(point):
+        return jnp.sum(point["w"] ** 2) + point["b"] ** 3
+
+    there = ds.slope(loss, at={"w": np.array([1.0, 2.0]), "b": 2.0})
+    np.testing.assert_allclose(there.gradient["w"], [2, 4])
+    assert float(there.gradient["b"]) == 12
+    assert there.tangent({"w": np.array([1.0, 2.5]), "b": 2.0}) == pytest.approx(there.value + 2)
+
+
+def test_reports_are_plain_data_and_escaped() -> None:
+    there = ds.slope("x² + 10y²", at={"x": 3, "y": 1})
+    plain = json.loads(json.dumps(there.as_dict()))
+    assert plain["gradient"] == {"x": 6.0, "y": 20.0}
+    assert plain["largest_stable_rate"] == pytest.approx(0.1)
+    assert there._repr_html_().startswith("<table>")
+    assert "best fixed α" in str(there)
+
+
+def test_large_points_have_two_ends() -> None:
+    bends = np.linspace(-1, 10, 200)
+    there = ds.slope(lambda p: jnp.sum(bends * p["w"] ** 2) / 2, at={"w": np.ones(200)})
+    assert there.hessian is None
+    assert there.eigenvalues[-1] == pytest.approx(10, rel=1e-3)
+    assert there.eigenvalues[0] == pytest.approx(-1, abs=0.1)

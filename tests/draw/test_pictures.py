@@ -1,0 +1,157 @@
+"""Pictures, by what they draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from PIL import Image
+
+import downslope as ds
+from downslope.draw._landscape import levels
+
+VALLEY = ds.objective("f(x, y) = x² + 2y²", units={"x": "metre", "f": "joule"})
+
+
+def line(axes: Axes, name: str) -> np.ndarray:
+    """Return the points of the line with this label."""
+    return next(np.asarray(one.get_xydata()) for one in axes.get_lines() if one.get_label() == name)
+
+
+def labels(axes: Axes) -> Sequence[str]:
+    return [str(one.get_label()) for one in axes.get_lines()]
+
+
+def test_a_curve_is_the_function_with_the_way_on_it() -> None:
+    objective = ds.objective("f(x) = x² - 4x + 5")
+    trace = ds.descend(objective, 0, learning_rate=0.1, steps=20)
+    axes = ds.draw.curve(objective, trace)
+    curve = line(axes, "f")
+    np.testing.assert_allclose(curve[:, 1], curve[:, 0] ** 2 - 4 * curve[:, 0] + 5)
+    way = line(axes, "20 steps")
+    np.testing.assert_allclose(way[:, 0], trace.coordinates[:, 0])
+    np.testing.assert_allclose(way[:, 1], trace.columns["value"])
+    low, high = axes.get_xlim()
+    assert low < 0 < 2 < high
+    assert axes.get_title(loc="left") == "f(x) = x² - 4x + 5"
+
+
+def test_the_tangent_has_the_slope_of_the_function() -> None:
+    objective = ds.objective("P(p) = -20p² + 200p - 300", units={"P": "dollar", "p": "euro"})
+    axes = ds.draw.curve(objective, at={"p": 2})
+    (start, end) = line(axes, "tangent, slope 120")
+    assert (end[1] - start[1]) / (end[0] - start[0]) == pytest.approx(120)
+    assert axes.get_xlabel() == "p (euro)"
+    assert axes.get_ylabel() == "P (dollar)"
+
+
+def test_a_landscape_has_the_way_over_rising_contours() -> None:
+    trace = ds.descend(VALLEY, {"x": 4, "y": 3}, learning_rate=0.1, steps=20)
+    axes = ds.draw.landscape(VALLEY, trace)
+    np.testing.assert_allclose(line(axes, "20 steps"), trace.coordinates)
+    np.testing.assert_allclose(line(axes, "start"), [[4, 3]])
+    np.testing.assert_allclose(line(axes, "end"), trace.coordinates[-1:])
+    assert axes.get_xlabel() == "x (metre)"
+    bands = [one for one in axes.collections if getattr(one, "levels", None) is not None]
+    assert len(bands) == 2
+    for band in bands:
+        assert np.all(np.diff(band.levels) > 0)
+    way = next(one for one in axes.get_lines() if one.get_label() == "20 steps")
+    assert way.get_zorder() > max(band.get_zorder() for band in bands)
+
+
+def test_levels_lie_close_at_the_floor_of_a_valley() -> None:
+    x, y = np.meshgrid(np.linspace(-2, 2, 200), np.linspace(-1, 3, 200))
+    height = 100 * (y - x**2) ** 2 + (1 - x) ** 2
+    found = levels(height)
+    assert len(found) >= 12
+    assert np.all(np.diff(found) > 0)
+    assert np.sum(found < np.median(height)) > len(found) / 2
+    assert len(levels(np.ones((5, 5)))) == 0
+    assert len(levels(np.full((5, 5), np.nan))) == 0
+
+
+def test_arrows_point_up_and_down_the_gradient() -> None:
+    axes = ds.draw.landscape(VALLEY, at={"x": 3, "y": 1})
+    assert {"uphill ∇f", "downhill −∇f"} <= set(labels(axes))
+    tips = np.array([text.xy for text in axes.texts]) - [3, 1]
+    np.testing.assert_allclose(tips[0] / np.linalg.norm(tips[0]), np.array([6, 4]) / np.sqrt(52))
+    np.testing.assert_allclose(tips[0], -tips[1])
+
+
+def test_a_surface_carries_the_way() -> None:
+    trace = ds.descend(VALLEY, {"x": 4, "y": 3}, learning_rate=0.1, steps=20)
+    axes = ds.draw.surface(VALLEY, trace)
+    x, y, height = axes.get_lines()[0].get_data_3d()
+    np.testing.assert_allclose(np.column_stack([x, y]), trace.coordinates)
+    assert np.all(height >= trace.columns["value"])
+    assert axes.get_zlabel() == "f (joule)"
+
+
+def test_progress_has_three_panels_and_marks_what_was_found() -> None:
+    trace = ds.descend("x²", 10, learning_rate=1.01)
+    panels = ds.draw.progress(trace, ds.diagnose(trace))
+    assert [panel.get_ylabel() for panel in panels] == ["value", "‖gradient‖", "learning rate α"]
+    np.testing.assert_allclose(np.asarray(panels[0].get_lines()[0].get_ydata()), trace.columns["value"])
+    assert "rate too large" in panels[0].get_legend_handles_labels()[1]
+    falling = ds.descend("x²", 10, learning_rate=0.1, steps=50)
+    assert ds.draw.progress(falling)[0].get_yscale() == "log"
+
+
+def test_axes_that_are_given_are_used() -> None:
+    own = ds.draw.curve(ds.objective("x²"))
+    assert ds.draw.curve(ds.objective("x³"), axes=own) is own
+    assert len([one for one in own.get_lines() if one.get_label() == "f"]) == 2
+
+
+def test_a_moving_picture_moves(tmp_path) -> None:
+    trace = ds.descend(VALLEY, {"x": 4, "y": 3}, learning_rate=0.1, steps=10)
+    with Image.open(ds.draw.animate(VALLEY, trace, tmp_path / "way.gif")) as picture:
+        assert picture.n_frames >= 11
+    with pytest.raises(ds.SettingError, match="GIF"):
+        ds.draw.animate(VALLEY, trace, tmp_path / "way.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "choices"),
+    [
+        ("ln(x)", 1, {"learning_rate": 1.0}),
+        ("f(x) = 3", 1, {}),
+        ("x²", 10, {"learning_rate": 1.1, "steps": 3000}),
+        ("1/x", 1, {"learning_rate": 0.5}),
+        ("x²", 0, {}),
+        ("x² - y²", {"x": 1, "y": 1e-3}, {"learning_rate": 0.1, "steps": 200}),
+        ("100(y - x²)² + (1 - x)²", {"x": -1.2, "y": 1}, {"learning_rate": 1e-3, "steps": 20_000}),
+    ],
+)
+def test_sick_runs_can_be_looked_at(tmp_path, text: str, start, choices) -> None:
+    objective = ds.objective(text)
+    trace = ds.descend(objective, start, **choices)
+    picture = ds.draw.curve if len(objective.names or ()) == 1 else ds.draw.landscape
+    axes = picture(objective, trace)
+    axes.figure.savefig(tmp_path / "picture.png")
+    assert np.all(np.isfinite([*axes.get_xlim(), *axes.get_ylim()]))
+    ds.draw.progress(trace, ds.diagnose(trace))[0].figure.savefig(tmp_path / "progress.png")
+
+
+def test_the_whole_of_a_long_valley_is_shown() -> None:
+    objective = ds.objective("100(y - x²)² + (1 - x)²")
+    trace = ds.descend(objective, {"x": -1.2, "y": 1}, learning_rate=1e-3, steps=20_000)
+    axes = ds.draw.landscape(objective, trace)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    assert np.all((trace.coordinates >= [left, bottom]) & (trace.coordinates <= [right, top]))
+
+
+@pytest.mark.parametrize(
+    ("picture", "told"),
+    [
+        (lambda: ds.draw.landscape(ds.objective("x²")), "needs 2 variables"),
+        (lambda: ds.draw.curve(VALLEY, over="z"), "no 'z'"),
+        (lambda: ds.draw.curve(ds.objective(lambda p: p**2)), "needs 1 variable"),
+    ],
+)
+def test_errors(picture, told: str) -> None:
+    with pytest.raises(ds.PointError, match=told):
+        picture()
