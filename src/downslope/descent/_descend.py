@@ -132,10 +132,21 @@ def _prepared(made: Plan) -> _Prepared:
     if made.objective.formula is None or made.objective.data:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
     first_steps = np.int64(min(first_size, made.steps))
-    arguments = jax().device_put((_as_arrays(made), _given(made), np.int64(0), first_steps))
+    start, given, zero, first_steps = jax().device_put((_as_arrays(made), _given(made), np.int64(0), first_steps))
     names = _tree.part_names(made.start)
     coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
-    return _Prepared(recipe, program(recipe), *arguments, first_size, names, coordinates, _by_part(names, made.start))
+    return _Prepared(
+        recipe=recipe,
+        program=program(recipe),
+        start=start,
+        given=given,
+        zero=zero,
+        first_steps=first_steps,
+        first_size=first_size,
+        part_names=names,
+        coordinate_names=coordinates,
+        start_by_part=_by_part(names, made.start),
+    )
 
 
 def _recipe(made: Plan) -> Recipe:

@@ -21,13 +21,11 @@ from downslope.diagnosis._stability import (
     contraction,
     stability_bound,
 )
+from downslope.diagnosis._steps_to_go import steps_to_go
 from downslope.trace import Outcome, Trace
 
-# Steps within 26° of one direction: a normalised method on its way, at a steady speed.
-_STRAIGHT = 0.9
 # What a swing has to shrink to before it counts as gone.
 _DIED_AWAY = 1e-3
-_LONG = 1e12  # more steps to go than this are as good as endless
 
 
 class Evidence:
@@ -299,74 +297,7 @@ class Evidence:
     @functools.cached_property
     def steps_to_go(self) -> int | None:
         """Steps until the gradient's norm falls to the target, all else being as it is; None if it cannot be told."""
-        if self.gradient_norm[-1] <= self.target:
-            return 0
-        steps = self._steps_foreseen()
-        return None if steps is None or not 0 <= steps < _LONG else math.ceil(steps)
-
-    def _steps_foreseen(self) -> float | None:
-        """Return the steps to go by the theory that fits: a flat bottom, a bowl, a steady speed, or what was seen."""
-        if not self.constant_rate or self.is_noisy:
-            return None
-        if (self.ground.order or 2.0) > 2.5:
-            return self._steps_by_power()
-        by_modes = self._steps_by_modes()
-        if by_modes is not None:
-            return by_modes
-        if not self.ground.is_bowl or self.searches_line:
-            return None
-        if (self.method in SCALED or self.bound is None) and self._is_steady:
-            return self.steps_at_speed
-        return self._steps_by_contraction()
-
-    @property
-    def _is_steady(self) -> bool:
-        """Whether the last half went one way at one speed, as normalised methods do until they are near."""
-        late = self.update_norm[len(self.update_norm) // 2 : -1]
-        return len(late) > 0 and (self.cosine_late or 0) > _STRAIGHT and bool(np.min(late) > 0.8 * np.max(late))
-
-    def _steps_by_modes(self) -> float | None:
-        """Return the steps m until Σ (gᵢρᵢᵐ)² is the target's square, each curvature having its own factor ρᵢ."""
-        modes = np.array(self.ground.modes)
-        if self.learning_rate is None or not len(modes) or not self.ground.is_bowl:
-            return None
-        factors = contraction(self.method, self.settings, self.learning_rate * modes[:, 1])
-        if factors is None:
-            return None
-        modes, factors = modes[modes[:, 0] > 0], factors[modes[:, 0] > 0]
-        excess = modes[:, 0] / self.target
-        root = math.sqrt(len(modes))
-        low = max(_steps_until(ratio, factor) for ratio, factor in zip(excess, factors, strict=True))
-        high = max(_steps_until(ratio * root, factor) for ratio, factor in zip(excess, factors, strict=True))
-        while math.isfinite(high) and high - low > max(0.5, 1e-9 * high):
-            middle = (low + high) / 2
-            low, high = (middle, high) if np.linalg.norm(excess * factors**middle) > 1 else (low, middle)
-        return high
-
-    def _steps_by_contraction(self) -> float | None:
-        """Return the steps if the gradient goes on shrinking as in the last quarter."""
-        if self.observed_contraction is None:
-            return None
-        return _steps_until(self.gradient_norm[-1] / self.target, self.observed_contraction)
-
-    @property
-    def steps_at_speed(self) -> float | None:
-        """Steps to the bottom of the bowl at the length of the last steps."""
-        late = self.update_norm[len(self.update_norm) // 2 :]
-        late = late[np.isfinite(late)]
-        way = self.ground.newton_length
-        if not len(late) or way is None or not np.median(late) > 0:
-            return None
-        return way / float(np.median(late))
-
-    def _steps_by_power(self) -> float | None:
-        """Return the steps if the gradient falls as a power of the step, as it does towards a flat bottom."""
-        middle, last = len(self.step) // 2, len(self.step) - 1
-        if not self.gradient_norm[middle] > self.gradient_norm[last] > 0 or self.step[middle] < 1:
-            return None
-        slopes, steps = np.log(self.gradient_norm[[middle, last]]), np.log(self.step[[middle, last]])
-        power = (slopes[0] - slopes[1]) / (steps[1] - steps[0])
-        return self.last_step * float(np.expm1((slopes[1] - np.log(self.target)) / power))
+        return steps_to_go(self)
 
     # --- for the findings ----------------------------------------------------------------------------------------
 
@@ -408,12 +339,3 @@ _PLAIN_NUMBERS: Mapping[str, Any] = {
     "remaining_decrease": lambda e: e.ground.remaining_decrease,
     "cosine": lambda e: e.cosine_late,
 }
-
-
-def _steps_until(ratio: float, factor: float) -> float:
-    """Return the steps in which something shrinks by `ratio` at a factor a step."""
-    if ratio <= 1:
-        return 0.0
-    if factor >= 1:
-        return math.inf
-    return 1.0 if factor <= 0 else math.log(ratio) / -math.log(factor)

@@ -14,6 +14,7 @@ import numpy as np
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._ground import Ground
 from downslope.diagnosis._stability import SCALED
+from downslope.diagnosis._steps_to_go import steps_at_speed
 from downslope.trace import Outcome
 
 # A millionth of the way is left when a millionth squared of the decrease is: in values, 1e-12.
@@ -193,7 +194,7 @@ def _is_slow(evidence: Evidence) -> bool:
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method in SCALED:
         # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
-        unfinished = (evidence.steps_at_speed or 0) > OVERLONG * evidence.last_step
+        unfinished = (steps_at_speed(evidence) or 0) > OVERLONG * evidence.last_step
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
     return evidence.pace < SLOW_PACE and far and unfinished and not speeding_up
 

@@ -85,17 +85,19 @@ def _interesting(trace: Trace | None, at: Mapping[str, float] | None, name: str)
 
 
 def _steps(axes: Axes, x: np.ndarray, value: np.ndarray, shown: tuple[float, float]) -> None:
-    """Draw the steps of a descent as a line from dot to dot, with its start and its end."""
+    """Draw the steps of a descent as a line from dot to dot, with its start, and its end where that is shown."""
     inside = np.flatnonzero((x >= shown[0]) & (x <= shown[1]))
     if len(inside) == 0:
         return
-    last = int(inside[-1])
+    taken, last = len(x) - 1, int(inside[-1])
+    name = f"{taken} steps" if last == taken else f"the first {last} of {taken} steps"
     x, value = x[: last + 1], value[: last + 1]
-    axes.plot(x, value, color=style.PATH, linewidth=1.2, alpha=0.85, zorder=3, label=f"{len(x) - 1} steps")
+    axes.plot(x, value, color=style.PATH, linewidth=1.2, alpha=0.85, zorder=3, label=name)
     dots = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_DOTS)).round().astype(int))
     axes.plot(x[dots], value[dots], "o", color=style.PATH, markersize=4, zorder=4)
     axes.plot(x[:1], value[:1], "o", color=style.START, markersize=8, zorder=5, label="start")
-    axes.plot(x[-1:], value[-1:], "o", color=style.END, markersize=8, zorder=6, label="end")
+    if last == taken:
+        axes.plot(x[-1:], value[-1:], "o", color=style.END, markersize=8, zorder=6, label="end")
 
 
 def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: str, shown: tuple[float, float]) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Within = Mapping[str, tuple[float, float]] | None
 _MARGIN = 0.18
-_FAR = 40.0  # a path longer than so many times its median reach has run away, and is not shown whole
+_FAR = 40.0  # a path that ends so many times farther than its median reach has run away, and is not shown whole
+_EARLY = 12  # the rows by whose reach one that ran away is shown
 
 
 def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -84,6 +85,9 @@ def _range(values: np.ndarray) -> tuple[float, float]:
     start, reach = values[0], np.abs(values - values[0])
     typical = np.median(reach[reach > 0]) if np.any(reach > 0) else 0.0
     ran_away = reach[-3:].max() > 0.8 * reach.max() > 0.8 * _FAR * typical
+    if ran_away:
+        early = reach[:_EARLY]
+        typical = min(typical, np.median(early[early > 0])) if np.any(early > 0) else typical
     near = values[reach <= _FAR * typical] if ran_away else values
     low, high = float(near.min()), float(near.max())
     if high - low <= 1e-9 * max(1.0, abs(start)):
@@ -94,9 +98,9 @@ def _range(values: np.ndarray) -> tuple[float, float]:
 
 
 def around(low_high: tuple[float, float], centre: float | None) -> tuple[float, float]:
-    """Return a range widened so that a point lies well inside it."""
+    """Return a range widened so that a point in it lies well inside; one that ran away, out of it, changes nothing."""
     low, high = low_high
-    if centre is None or not np.isfinite(centre):
+    if centre is None or not low <= centre <= high:
         return low_high
     reach = max(abs(low - centre), abs(high - centre))
     return (min(low, centre - 0.45 * reach), max(high, centre + 0.45 * reach))

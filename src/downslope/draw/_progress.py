@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PANELS = (("value", style.PATH), ("gradient_norm", style.START), ("learning_rate", style.RATE))
+_HIGHEST = 1e290  # above this the marks of an axis would not be finite
 _LABELS = {"value": "value", "gradient_norm": "‖gradient‖", "learning_rate": "learning rate α"}
 
 
@@ -54,7 +55,7 @@ def _new_panels() -> list[Axes]:
 
 def _line(panel: Axes, steps: np.ndarray, column: np.ndarray, colour: str) -> None:
     """Draw a column by step, on a logarithmic scale where it spans more than two powers of ten."""
-    finite = np.isfinite(column)
+    finite = np.abs(column) < _HIGHEST
     panel.plot(steps[finite], column[finite], color=colour, linewidth=1.7)
     if finite.sum() < 2:
         panel.set_yticks([]) if not finite.any() else panel.plot(steps[finite], column[finite], "o", color=colour)

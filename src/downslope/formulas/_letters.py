@@ -8,5 +8,5 @@ alpha α, beta β, gamma γ, delta δ, epsilon ε, zeta ζ, eta η, vartheta θ,
 xi ξ, omicron ο, rho ρ, sigma σ, tau τ, upsilon υ, varphi φ, phi φ, chi χ, psi ψ, omega ω, Gamma Γ, Delta Δ, Theta Θ,
 Lambda Λ, Xi Ξ, Sigma Σ, Phi Φ, Psi Ψ, Omega Ω, varepsilon ε
 """
-LETTER_OF: dict[str, str] = dict(pair.split() for pair in _TABLE.split(","))  # pyright: ignore[reportArgumentType] - each pair is two words
+LETTER_OF: dict[str, str] = {pair.split()[0]: pair.split()[1] for pair in _TABLE.split(",")}
 COMMAND_OF: dict[str, str] = {letter: command for command, letter in LETTER_OF.items()} | {"π": "pi"}

@@ -287,7 +287,7 @@ def _latex_product(factors: tuple[Expression, ...]) -> str:
     pieces = [_latex_inside(factors[0], _PRODUCT)]
     for before, factor in itertools.pairwise(factors):
         piece = _latex_inside(factor, _POWER)
-        words = isinstance(before, Name) and isinstance(factor, Name)
-        dotted = piece[0].isdigit() or (words and len(before.name) + len(factor.name) > 2) or piece.startswith(r"\frac")
+        words = isinstance(before, Name) and isinstance(factor, Name) and len(before.name) + len(factor.name) > 2
+        dotted = piece[0].isdigit() or words or piece.startswith(r"\frac")
         pieces.append((r" \cdot " if dotted else " ") + piece)
     return "".join(pieces)

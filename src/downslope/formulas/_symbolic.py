@@ -92,7 +92,7 @@ def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
     if exponent.is_Rational:
         factor = base if base.is_Rational else base.as_coeff_Mul()[0]
-        bits = max(int(factor.p).bit_length(), int(factor.q).bit_length()) if factor.is_Rational else 1
+        bits = max(factor.p.bit_length(), factor.q.bit_length()) if isinstance(factor, sympy.Rational) else 1
         if bits * abs(exponent) > _MOST_BITS and factor not in (0, 1, -1):
             raise FormulaError(_TOO_LARGE)
     return sympy.Pow(base, exponent)
