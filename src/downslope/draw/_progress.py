@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _PANELS = (("value", style.PATH), ("gradient_norm", style.START), ("learning_rate", style.RATE))
-_HIGHEST = 1e290  # above this the marks of an axis would not be finite
+_HIGHEST = 1e200  # above this the marks of a logarithmic axis may not be finite
 _LABELS = {"value": "value", "gradient_norm": "‖gradient‖", "learning_rate": "learning rate α"}
 
 
