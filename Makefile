@@ -42,8 +42,8 @@ docs: $(STAMP)  ## build the site into site/
 
 bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, and said so
 	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*"
-	$(BIN)/python benchmarks/loops.py
-	$(BIN)/python benchmarks/start_up.py
+	$(BIN)/python benchmarks/loops.py --page docs/benchmarks.md
+	$(BIN)/python benchmarks/start_up.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import arguments, interleaved, machine, median_ratio, write
+from timing import arguments, interleaved, machine, median_ratio, publish, table
 
 import downslope as ds
 
@@ -153,7 +153,7 @@ def torch_per_step() -> Callable[[], Any] | None:
 
 def main() -> None:
     """Time every way to write the loop and print the ratios."""
-    given = arguments(__doc__.splitlines()[0])
+    given = arguments(__doc__.splitlines()[0]).parse_args()
     alone = "downslope, its compiled program alone"
     same, default = "downslope, the same five columns", "downslope, its whole record"
     runs: dict[str, Callable[[], Any] | None] = {
@@ -172,19 +172,26 @@ def main() -> None:
     seconds = interleaved({name: run for name, run in runs.items() if run is not None}, given.rounds)
     per_step = {name: [one / taken[name] for one in row] for name, row in seconds.items()}
     base, own = per_step.get("native loop (C)"), per_step[same]
-    print(f"{machine()}; median of {given.rounds} interleaved runs\n")
-    print(f"{'':45}{'ns a step':>12}{'native = 1':>12}{'downslope = 1':>15}")
-    results = {}
-    for name, row in per_step.items():
-        results[name] = {
+    results = {
+        name: {
             "nanoseconds_per_step": statistics.median(row) * 1e9,
             "ratio_to_native": median_ratio(row, base) if base else None,
             "ratio_to_downslope": median_ratio(row, own),
         }
-        shown = results[name]
-        native_ratio = "" if base is None else f"{shown['ratio_to_native']:.2f}"
-        print(f"{name:45}{shown['nanoseconds_per_step']:12.1f}{native_ratio:>12}{shown['ratio_to_downslope']:15.2f}")
-    write(given.out, {"machine": machine(), "steps": STEPS, "rows": results})
+        for name, row in per_step.items()
+    }
+    rows = [
+        (
+            name,
+            f"{one['nanoseconds_per_step']:.1f}",
+            f"{one['ratio_to_native']:.2f}" if base else "",
+            f"{one['ratio_to_downslope']:.2f}",
+        )
+        for name, one in results.items()
+    ]
+    heads = ("loop", "ns a step", "native = 1", "downslope = 1")
+    text = f"{machine()}; medians of {given.rounds} interleaved runs.\n\n{table(heads, rows)}"
+    publish(given, "loops", text, {"steps": STEPS, "rows": results})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from timing import arguments, interleaved, machine, median_ratio, write
+from timing import arguments, interleaved, machine, median_ratio, publish, table
 
 COMMAND = ["descend", "f(x) = x² - 4x + 5", "--start", "x=0", "--learning-rate", "0.1", "--steps", "20"]
 
@@ -31,7 +31,7 @@ def process(command: list[str], **variables: str) -> Callable[[], None]:
 
 def main() -> None:
     """Time the parabola's command beside JAX's own start and print the ratios."""
-    given = arguments(__doc__.splitlines()[0])
+    given = arguments(__doc__.splitlines()[0]).parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", "src"], check=False)
     downslope = str(Path(sys.executable).parent / "downslope")
     with tempfile.TemporaryDirectory() as cache:
@@ -43,12 +43,12 @@ def main() -> None:
         }
         seconds = interleaved(runs, given.rounds)
     base = seconds["python -c 'import jax; jax.devices()'"]
-    print(f"{machine()}; median of {given.rounds} interleaved runs\n")
-    results = {}
-    for name, row in seconds.items():
-        results[name] = {"seconds": statistics.median(row), "ratio": median_ratio(row, base)}
-        print(f"{name:45}{results[name]['seconds']:8.2f} s{results[name]['ratio']:8.2f} ×")
-    write(given.out, {"machine": machine(), "rows": results})
+    results = {
+        name: {"seconds": statistics.median(row), "ratio": median_ratio(row, base)} for name, row in seconds.items()
+    }
+    rows = [(f"`{name}`", f"{one['seconds']:.2f}", f"{one['ratio']:.2f}") for name, one in results.items()]
+    text = f"{machine()}; medians of {given.rounds} interleaved runs.\n\n{table(('process', 'seconds', 'ratio'), rows)}"
+    publish(given, "start_up", text, {"rows": results})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,41 @@ def machine() -> str:
     return f"{os.cpu_count()} shared cores, {platform.machine()}, Python {platform.python_version()}"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """Return the command's arguments: `--out FILE` and `--rounds N`."""
+def arguments(description: str, rounds: int = 15) -> argparse.ArgumentParser:
+    """Return a parser of what every benchmark takes: `--out FILE`, `--page FILE` and `--rounds N`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, help="write the figures to this file as JSON")
-    parser.add_argument("--rounds", type=int, default=15, help="how often each is timed")
-    return parser.parse_args()
+    parser.add_argument("--page", type=Path, help="put the table into this page, between the marks with its name")
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often each is timed")
+    return parser
 
 
-def write(file: Path | None, results: dict[str, Any]) -> None:
-    """Write results as JSON, if a file was asked for."""
-    if file is not None:
-        file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, the first column to the left and the others to the right."""
+    widths = [max(len(row[place]) for row in (heads, *rows)) for place in range(len(heads))]
+    lines = [_line(row, widths) for row in (heads, *rows)]
+    rule = "|" + "|".join("-" * (width + 1) + ("-" if not place else ":") for place, width in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def publish(given: argparse.Namespace, name: str, text: str, results: dict[str, Any]) -> None:
+    """Print a benchmark's text; write its results as JSON and its text into a page where those were asked for."""
+    print(text)
+    if given.out is not None:
+        given.out.write_text(json.dumps({"machine": machine(), **results}, indent=1) + "\n", encoding="utf-8")
+    if given.page is not None:
+        page = given.page.read_text(encoding="utf-8")
+        begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = page.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise SystemExit(f"{given.page} has no marks {begin.strip()} … {end}")
+        given.page.write_text(f"{before}{begin}\n{text}\n\n{end}{after}", encoding="utf-8")
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        text.rjust(width) if place else text.ljust(width)
+        for place, (text, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "| " + " | ".join(cells) + " |"
