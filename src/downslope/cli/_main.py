@@ -30,6 +30,7 @@ def run(arguments: list[str]) -> int:
     _prepare_cache()
     try:
         result = app(arguments, standalone_mode=False)
+        sys.stdout.flush()  # here, where a reader that has gone can still be caught
     except DownslopeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 2
