@@ -172,7 +172,8 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
         return False
     word, is_call = _first_word(piece), isinstance(factor.base if isinstance(factor, Power) else factor, Call)
     if isinstance(before, Number):
-        return "e" not in last and (piece[0] in "(√" or len(word) == 1 or is_call)
+        reads_as_power_of_ten = piece[0] in "eE" and piece[1:2].isdigit()
+        return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√" or len(word) == 1 or is_call)
     if isinstance(before, Name | Constant):
         both = (last in _LETTERS and word in _LETTERS) or ("π" in (last, word) and len(last) == len(word) == 1)
         return both and last != word
