@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         slope,
     )
     from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
+    from downslope.fitting import Fit, Parameter, Prediction, fit
     from downslope.formulas import (
         CriticalPoint,
         CriticalPoints,
@@ -62,6 +63,7 @@ __all__ = [
     "Diagnosis",
     "DownslopeError",
     "Finding",
+    "Fit",
     "Formula",
     "FormulaError",
     "Method",
@@ -69,8 +71,10 @@ __all__ = [
     "Objective",
     "ObjectiveError",
     "Outcome",
+    "Parameter",
     "Plan",
     "PointError",
+    "Prediction",
     "Record",
     "Schedule",
     "SettingError",
@@ -87,6 +91,7 @@ __all__ = [
     "diagnose",
     "draw",
     "export",
+    "fit",
     "formula",
     "load",
     "method",
@@ -115,6 +120,7 @@ _HOMES = {
         "slope",
     ),
     "downslope.diagnosis": ("Diagnosis", "Finding", "Severity", "diagnose"),
+    "downslope.fitting": ("Fit", "Parameter", "Prediction", "fit"),
     "downslope.formulas": (
         "CriticalPoint",
         "CriticalPoints",

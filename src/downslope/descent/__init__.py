@@ -1,11 +1,13 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
-from downslope.descent._descend import descend
+from downslope.descent._data import check_numbers, read_table
+from downslope.descent._descend import descend, versions
 from downslope.descent._method import Method, method, method_names
 from downslope.descent._objective import Objective, objective
 from downslope.descent._plan import Plan, Record, plan
 from downslope.descent._schedule import Schedule, schedule
 from downslope.descent._slope import Slope, slope
+from downslope.descent._spectrum import spectrum_of_hessian
 
 __all__ = [
     "Method",
@@ -14,11 +16,15 @@ __all__ = [
     "Record",
     "Schedule",
     "Slope",
+    "check_numbers",
     "descend",
     "method",
     "method_names",
     "objective",
     "plan",
+    "read_table",
     "schedule",
     "slope",
+    "spectrum_of_hessian",
+    "versions",
 ]

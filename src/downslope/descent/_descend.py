@@ -232,7 +232,7 @@ def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) 
         end=_by_part(ready.part_names, end.point),
         spectra=_spectra(made, pieces[0], end),
         plan=made.description,
-        versions=_versions(),
+        versions=versions(),
         not_finite_part=None if bad is None else ("value", *_numbered(ready))[bad],
         not_finite_step=None if bad is None else _failed_step(recorded, gradients),
     )
@@ -290,7 +290,7 @@ def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
 
 
 @functools.cache
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Return the versions of what computed the trace; asked of the modules, as package metadata is slow to import."""
     python = ".".join(map(str, sys.version_info[:3]))
     return {"python": python, "downslope": __version__, "jax": jax().__version__, "numpy": np.__version__}

@@ -22,7 +22,7 @@ import numpy as np
 
 PLAIN = frozenset({"gradient descent", "gradient descent with noise"})
 SCALED = frozenset({"adam", "adamw", "rmsprop", "adagrad"})
-LINE_SEARCH = frozenset({"newton", "bfgs", "l-bfgs"})
+LINE_SEARCH = frozenset({"newton", "bfgs", "l-bfgs", "levenberg-marquardt", "trust region"})
 
 
 def stability_bound(method: str, settings: Mapping[str, float]) -> float | None:

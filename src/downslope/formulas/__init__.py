@@ -9,12 +9,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from downslope.formulas._dimensions import dimensions
+from downslope.formulas._equation import Equation, equation
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import names_in
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
+from downslope.formulas._linearity import linear_names
 from downslope.formulas._reading import formula
-from downslope.formulas._units import unit_ratio
+from downslope.formulas._symmetries import interchangeable
+from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
@@ -25,15 +29,22 @@ __all__ = [
     "CriticalPoint",
     "CriticalPoints",
     "Derivation",
+    "Equation",
     "Formula",
     "chain",
+    "checked_units",
     "critical_points",
     "derive",
+    "dimensions",
+    "equation",
     "evaluate",
     "formula",
+    "interchangeable",
     "jax_functions",
+    "linear_names",
     "names_in",
     "numpy_functions",
+    "unit_of_powers",
     "unit_ratio",
 ]
 

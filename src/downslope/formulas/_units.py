@@ -81,6 +81,26 @@ def unit_ratio(above: str, below: str) -> str:
     return _short(parse(above) / parse(below))
 
 
+def unit_of_powers(powers: Mapping[str, float], units: Mapping[str, str]) -> str:
+    """Return the unit of a product of powers of quantities, in their units where those are given, else in their names.
+
+    Args:
+        powers: the exponent of each quantity, by name.
+        units: units by name, of all of them or of none.
+
+    >>> unit_of_powers({"price": 1, "size": -1}, {})
+    'price/size'
+    >>> unit_of_powers({"price": 1, "size": -1}, {"price": "dollar", "size": "m²"})
+    '$/m²'
+    """
+    if not all(name in units for name in powers):
+        return _quotient(powers)
+    unit = _registry().Unit("")
+    for name, power in powers.items():
+        unit = unit * parse(units[name]) ** float(power)
+    return _short(unit)
+
+
 def unit_product(one: str, other: str) -> str:
     """Return the unit of a product of two rates, shortened where the units cancel.
 
@@ -114,8 +134,22 @@ def _short(unit: Any) -> str:
     """Return a Pint unit as books write it: short symbols, superscripts, one stroke; "1" for none."""
     powers: dict[str, float] = {}
     for name, power in _registry().Quantity(1, unit).unit_items():
-        symbol = _SHORT.get(name) or _registry().get_symbol(name)
+        symbol = _symbol(name)
         powers[symbol] = powers.get(symbol, 0) + power
+    return _quotient(powers)
+
+
+def _symbol(name: str) -> str:
+    """Return the symbol of a unit, with or without a prefix: k$ for kilodollar."""
+    symbol = _registry().get_symbol(name)
+    for long, short in _SHORT.items():
+        if name.endswith(long):
+            return symbol.removesuffix(_registry().get_symbol(long)) + short
+    return symbol
+
+
+def _quotient(powers: Mapping[str, float]) -> str:
+    """Return a product of powers with one stroke; "1" for none."""
     above = [_raised(symbol, power) for symbol, power in powers.items() if power > 0]
     below = [_raised(symbol, -power) for symbol, power in powers.items() if power < 0]
     top = "·".join(above) or "1"
@@ -126,7 +160,7 @@ def _short(unit: Any) -> str:
 
 def _raised(symbol: str, power: float) -> str:
     """Return a unit's symbol with its power as a superscript."""
-    return symbol if power == 1 else symbol + f"{power:g}".translate(_SUPERSCRIPTS)
+    return symbol if power == 1 else symbol + f"{float(power):g}".translate(_SUPERSCRIPTS)
 
 
 @functools.cache

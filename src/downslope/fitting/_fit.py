@@ -1,0 +1,156 @@
+"""Fit: the verb from an equation and a table to parameters, their errors, and how they were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import DataError, SettingError
+from downslope.descent import read_table
+from downslope.diagnosis import Diagnosis
+from downslope.fitting._constraints import Bounds, Constraints, checked_start, constraints
+from downslope.fitting._data import Rows, rows_of
+from downslope.fitting._findings import findings
+from downslope.fitting._least_squares import LEVENBERG_MARQUARDT
+from downslope.fitting._losses import checked_loss, scores
+from downslope.fitting._model import Model, model_of
+from downslope.fitting._parameters import parameters_of
+from downslope.fitting._problem import Given, Problem
+from downslope.fitting._result import Fit
+from downslope.fitting._solver import OWN_METHODS, Solver, Task, checked_method
+from downslope.fitting._uncertainty import uncertainty
+from downslope.trace import Trace
+
+
+def fit(
+    text: str,
+    data: Any,
+    *,
+    start: Mapping[str, float] | None = None,
+    bounds: Bounds | None = None,
+    fixed: Mapping[str, float] | None = None,
+    ties: Mapping[str, str] | None = None,
+    sigma: Any = None,
+    weights: Any = None,
+    absolute_sigma: bool = False,
+    loss: str = "linear",
+    loss_scale: float | None = None,
+    method: str = LEVENBERG_MARQUARDT,
+    steps: int | None = None,
+    confidence: float = 0.95,
+    units: Mapping[str, str] | None = None,
+    seed: int = 0,
+    **choices: Any,
+) -> Fit:
+    """Fit an equation to a table: find the parameters of least squares, and how sure they are.
+
+    It minimises Σ (wᵢ(yᵢ − f(xᵢ; p)))² over p, with wᵢ = 1/σᵢ.
+
+    Args:
+        text: the equation: `price = w × size + b`. Names of the table are columns, all others are parameters.
+        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame.
+        start: where to start, by parameter; None to search for a start.
+        bounds: (low, high) by parameter, None for an open end.
+        fixed: parameters to hold, with their values.
+        ties: parameters that follow from others: `{"b": "2a"}`.
+        sigma: standard deviation of each measurement: a column's name, numbers, or one number.
+        weights: what each squared residual is multiplied by, instead of `sigma`.
+        absolute_sigma: whether `sigma` is in true units, so that errors do not depend on the residuals.
+        loss: "linear", or "huber", "soft-L1", "cauchy" so that outliers count less.
+        loss_scale: the residual from which on they do; found from the residuals' median if None.
+        method: "levenberg-marquardt", or a method of `ds.descend` to watch it at work.
+        steps: the most steps to try; 2000 if None, 1000 for a method of `ds.descend`.
+        confidence: of the intervals, between 0 and 1.
+        units: units of columns, from which those of the parameters follow.
+        seed: seed of the search for a start.
+        choices: for a method of `ds.descend`: `learning_rate`, `tolerance`, … Without a rate it is one over the highest
+            curvature at the start.
+
+    Returns:
+        The fit. One that goes badly is no error: its findings say so.
+
+    Raises:
+        FormulaError: for an equation that cannot be read.
+        DataError: for a table that cannot be used, or has fewer rows than there are free parameters.
+        SettingError: for bounds, ties, a loss or a method that make no sense.
+        PointError: for a start that does not match the parameters.
+
+    >>> found = fit("price = w × size", {"size": [50, 100, 150], "price": [100, 200, 300]})
+    >>> round(found["w"], 9)
+    2.0
+    """
+    if not 0 < confidence < 1:
+        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
+    table = read_table(data)
+    named = (*(start or ()), *(bounds or ()), *(fixed or ()), *(ties or ()))
+    model = model_of(text, table, units, named)
+    limits = constraints(model, fixed, ties, bounds)
+    rows = rows_of(model, table, sigma, weights)
+    task = _task(model, limits, rows, checked_loss(loss), loss_scale)
+    begin = checked_start(model, start)
+    solver = Solver(task, None if begin is None else limits.start(begin), steps, seed)
+    if loss_scale is None:
+        solver.find_scale()
+    way = checked_method(method)
+    go_down = solver.least_squares if way in OWN_METHODS else solver.by_descent
+    trace, verdict = go_down(way, choices)
+    notes = (*model.notes, *solver.notes)
+    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, absolute_sigma)
+
+
+def _task(model: Model, limits: Constraints, rows: Rows, loss: str, loss_scale: float | None) -> Task:
+    """Return what is to be fitted, after checking that the rows are enough."""
+    count = len(rows.measured)
+    if count < len(limits.free):
+        raise DataError(
+            f"{count} row{'s' if count > 1 else ''} cannot determine {len(limits.free)} parameters "
+            f"({', '.join(limits.free)})",
+            hint="fix some of them, or add rows",
+        )
+    if loss_scale is not None and not loss_scale > 0:
+        raise SettingError(f"the scale of a loss is above 0, not {loss_scale}")
+    problem = Problem(model.equation.right.body, model.parameters, limits.free, limits.ties, loss)
+    given = Given(
+        columns={name: rows.columns[name] for name in model.equation.right.columns},
+        measured=rows.measured,
+        weight=rows.weight,
+        fixed={name: np.float64(value) for name, value in limits.fixed.items()},
+        loss_scale=np.float64(1.0 if loss_scale is None else loss_scale),
+    )
+    return Task(model, problem, given, limits)
+
+
+def _fit_of(
+    task: Task,
+    trace: Trace,
+    verdict: Diagnosis,
+    rows: Rows,
+    notes: tuple[str, ...],
+    confidence: float,
+    absolute_sigma: bool,
+) -> Fit:
+    """Return the fit that a trace ended at."""
+    free = np.array([float(trace.end[name]) for name in task.problem.free])
+    residuals, slopes = task.linearised(free)
+    bent = scores(task.problem.loss, residuals, float(task.given.loss_scale))
+    held = task.limits.pressed(free, slopes.T @ (residuals if bent is None else bent[0]))
+    resting = {name: float(trace.end[name]) for name, rests in zip(task.problem.free, held, strict=True) if rests}
+    sure = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=bent)
+    return Fit(
+        parameters=parameters_of(task.model, task.problem, task.given, free, held, sure, confidence),
+        trace=trace,
+        findings=findings(task.model, trace, verdict, task.problem.free, resting, sure, rows.columns),
+        data=rows.columns,
+        left_out=rows.left_out,
+        notes=notes,
+        confidence=confidence,
+        loss=task.problem.loss,
+        loss_scale=float("nan") if task.problem.loss == "linear" else float(task.given.loss_scale),
+        model=task.model,
+        problem=task.problem,
+        given=task.given,
+        uncertainty=sure,
+        objective=task.objective,
+    )

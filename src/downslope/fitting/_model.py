@@ -1,0 +1,138 @@
+"""The model of a fit: an equation over a table, as functions of the parameters."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import DataError, FormulaError, nearest
+from downslope._types import Columns
+from downslope.formulas import (
+    Equation,
+    checked_units,
+    dimensions,
+    equation,
+    evaluate,
+    jax_functions,
+    unit_of_powers,
+)
+
+_LONG = 4  # letters from which on an unknown name that is like a column's is taken for a slip
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An equation, read over a table.
+
+    Args:
+        equation: its two sides.
+        columns: the columns that occur, in the table's order.
+        parameters: the names to find, in order of appearance.
+        units: units of columns, by name.
+        notes: sentences on how it was read.
+    """
+
+    equation: Equation
+    columns: tuple[str, ...]
+    parameters: tuple[str, ...]
+    units: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @functools.cached_property
+    def dimensions(self) -> dict[str, dict[str, float] | None]:
+        """The exponent of each column in the dimension of each parameter; None where nothing fixes it."""
+        left, right = self.equation.left.body, self.equation.right.body
+        found = dimensions(left, right, self.columns, self.parameters)
+        return {
+            name: None if powers is None else {column: float(power) for column, power in powers.items()}
+            for name, powers in found.items()
+        }
+
+    def unit(self, parameter: str) -> str | None:
+        """Return the unit of a parameter, None for a plain number or where it is not known."""
+        powers = self.dimensions[parameter]
+        if not powers:
+            return None
+        # Half-given units would mix units with names of columns.
+        units = self.units if all(column in self.units for column in powers) else {}
+        if self.units and not units:
+            return None
+        unit = unit_of_powers(powers, units)
+        return None if unit == "1" else unit
+
+    def measured(self, columns: Columns) -> np.ndarray:
+        """Return the left side, one number a row."""
+        return _rows(self.equation.left(**{name: columns[name] for name in self.equation.left.columns}), columns)
+
+    def predicted(self, parameters: Mapping[str, float], columns: Columns) -> np.ndarray:
+        """Return the right side, one number a row."""
+        right = self.equation.right
+        given = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
+        return _rows(right(**given), columns)
+
+    def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
+        """Return the right side as JAX traces it, one number a row."""
+        value = evaluate(self.equation.right.body, {**columns, **parameters}, jax_functions())
+        return value + 0.0 * columns[self.columns[0]]  # a constant model too is one number a row
+
+
+def model_of(text: str, table: Columns, units: Mapping[str, str] | None, named: tuple[str, ...]) -> Model:
+    """Read an equation over a table.
+
+    Args:
+        text: the equation.
+        table: the table's columns.
+        units: units of columns by name, or None.
+        named: names that the user has called parameters.
+
+    Raises:
+        FormulaError: for text that cannot be read, without parameters or with a name like that of a column.
+        DataError: if the model's side names no column.
+        UnitError: for units that are not known.
+    """
+    read = equation(text, table)
+    used = {*read.left.columns, *read.right.columns}
+    unused = [name for name in table if name not in used]
+    for name in read.right.variables:
+        close = nearest(name, unused)
+        if close and len(name) >= _LONG and name not in named:
+            raise FormulaError(
+                f"{name} is no column of the table, but {close} is",
+                text=text,
+                position=max(text.rfind(name), 0),
+                width=len(name),
+                hint=f"did you mean {close}? If {name} is a parameter, give it a start",
+            )
+    if not read.right.variables:
+        raise FormulaError(f"{read.read_as} has no parameter to find", hint="names that are no columns are parameters")
+    if not read.left.columns:
+        raise FormulaError(f"the left side of {read.read_as} names no column", hint=f"columns: {', '.join(table)}")
+    columns = tuple(name for name in table if name in used)
+    for side in (read.left, read.right):
+        checked_units({name: unit for name, unit in (units or {}).items() if name in side.columns}, side)
+    for name in units or {}:
+        if name not in columns:
+            raise DataError(f"a unit is given for {name!r}, which is no column of {read.read_as}")
+    notes = (*read.left.notes, *read.right.notes, _roles(columns, read.right.variables))
+    return Model(read, columns, read.right.variables, dict(units or {}), notes)
+
+
+def _roles(columns: tuple[str, ...], parameters: tuple[str, ...]) -> str:
+    """Return the sentence that says which names are columns and which are parameters."""
+    return f"{_listed(columns, 'column')}; {_listed(parameters, 'parameter')}"
+
+
+def _listed(names: tuple[str, ...], kind: str) -> str:
+    """Return names as a list with its verb: size and price are columns."""
+    if len(names) == 1:
+        return f"{names[0]} is a {kind}"
+    return f"{', '.join(names[:-1])} and {names[-1]} are {kind}s"
+
+
+def _rows(values: Any, columns: Columns) -> np.ndarray:
+    """Return values as one number a row."""
+    return np.broadcast_to(np.asarray(values, dtype=float), np.shape(next(iter(columns.values())))).copy()

@@ -1,0 +1,82 @@
+"""The parameters of a fit with their errors and intervals, free or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import double_precision, jax
+from downslope.fitting._model import Model
+from downslope.fitting._problem import Given, Problem
+from downslope.fitting._result import Parameter
+from downslope.fitting._uncertainty import Uncertainty, quantile
+
+
+def parameters_of(
+    model: Model,
+    problem: Problem,
+    given: Given,
+    free: np.ndarray,
+    held: np.ndarray,
+    sure: Uncertainty,
+    confidence: float,
+) -> dict[str, Parameter]:
+    """Return every parameter by name, in order of appearance.
+
+    The error of a tied parameter t(p) is √(∇tᵀ C ∇t), with C the covariance of the free ones.
+
+    Args:
+        model: the equation.
+        problem: what was fitted.
+        given: its data.
+        free: the free parameters, shape (free,).
+        held: whether each rests on a bound, shape (free,).
+        sure: how sure they are.
+        confidence: of the intervals, between 0 and 1.
+    """
+    width = quantile(confidence, sure.degrees_of_freedom)
+    roles = dict.fromkeys(given.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
+    roles |= {name: "at bound" for name, rests in zip(problem.free, held, strict=True) if rests}
+    values, errors = _values(problem, given, free), dict(zip(problem.free, sure.standard_errors, strict=True))
+    errors |= dict.fromkeys(given.fixed, 0.0) | _tied_errors(problem, given, free, sure)
+    found = {}
+    for name in model.parameters:
+        half = errors[name] * width if errors[name] else 0.0
+        found[name] = Parameter(
+            name=name,
+            value=values[name],
+            standard_error=float(errors[name]),
+            low=float(values[name] - half),
+            high=float(values[name] + half),
+            unit=model.unit(name),
+            role=roles.get(name, "free"),
+        )
+    return found
+
+
+def _values(problem: Problem, given: Given, free: np.ndarray) -> Mapping[str, float]:
+    """Return every parameter by name."""
+    with double_precision():
+        return {name: float(value) for name, value in problem.everything(free, given).items()}
+
+
+def _tied_errors(problem: Problem, given: Given, free: np.ndarray, sure: Uncertainty) -> dict[str, float]:
+    """Return the standard errors of the tied parameters."""
+    if not problem.ties:
+        return {}
+
+    def tied(at: Any) -> dict[str, Any]:
+        values = problem.everything(at, given)
+        return {name: values[name] for name, _ in problem.ties}
+
+    with double_precision():
+        slopes = jax().device_get(jax().jacfwd(tied)(free))
+    covariance = np.nan_to_num(sure.covariance, nan=0.0)
+    errors = {}
+    for name, slope in slopes.items():
+        takes_part = slope != 0
+        inside = covariance[np.ix_(takes_part, takes_part)]
+        errors[name] = float(np.sqrt(slope[takes_part] @ inside @ slope[takes_part]))
+    return errors

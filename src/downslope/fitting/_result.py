@@ -1,0 +1,246 @@
+"""What a fit found: parameters with their errors, how good it is, and what it predicts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope._types import Columns
+from downslope.descent import Objective
+from downslope.diagnosis import Diagnosis
+from downslope.fitting._model import Model
+from downslope.fitting._problem import Given, Problem
+from downslope.fitting._report import as_html, as_text
+from downslope.fitting._uncertainty import Uncertainty, quantile
+from downslope.trace import Trace
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that was found, or held.
+
+    Args:
+        name: how it is called.
+        value: what was found.
+        standard_error: its standard error; 0 for a fixed one, ∞ for one that the data do not determine, NaN for one
+            that rests on a bound or where there are no degrees of freedom.
+        low, high: the ends of its confidence interval.
+        unit: its unit, made of the columns' units (or of their names); None for a plain number.
+        role: "free", "fixed", "tied" or "at bound".
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    unit: str | None = None
+    role: str = "free"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameter as plain data."""
+        return {
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "role": self.role,
+        }
+
+
+class Prediction(NamedTuple):
+    """What a fit predicts at each row.
+
+    Args:
+        value: shape (rows,).
+        low, high: the ends of the band at each row, shape (rows,).
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a fit found.
+
+    Args:
+        parameters: every parameter by name, in order of appearance.
+        trace: the descent to them.
+        findings: what was found in the trace and in the data, the most important first.
+        data: the columns that were used, rows with missing cells left out.
+        left_out: numbers of the rows that were left out, from 1.
+        notes: sentences on how the equation was read and how the fit went.
+        confidence: of the intervals, from 0 to 1.
+        loss: how residuals counted.
+        loss_scale: the residual from which on a robust loss counts less; NaN for the linear one.
+        model, problem, given, uncertainty: what it is made from.
+    """
+
+    parameters: Mapping[str, Parameter]
+    trace: Trace
+    findings: Diagnosis
+    data: Columns
+    left_out: tuple[int, ...]
+    notes: tuple[str, ...]
+    confidence: float
+    loss: str
+    loss_scale: float
+    model: Model = field(repr=False)
+    problem: Problem = field(repr=False)
+    given: Given = field(repr=False)
+    uncertainty: Uncertainty = field(repr=False)
+    objective: Objective = field(repr=False)
+
+    def __getitem__(self, name: str) -> float:
+        """Return the value of a parameter."""
+        return self.parameters[name].value
+
+    @property
+    def read_as(self) -> str:
+        """The equation in book notation."""
+        return self.model.equation.read_as
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The value of each parameter, by name."""
+        return {name: one.value for name, one in self.parameters.items()}
+
+    @property
+    def standard_errors(self) -> dict[str, float]:
+        """The standard error of each parameter, by name."""
+        return {name: one.standard_error for name, one in self.parameters.items()}
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """The covariance of the free parameters, in their order, shape (free, free)."""
+        return self.uncertainty.covariance
+
+    @property
+    def correlation(self) -> np.ndarray:
+        """The correlation of the free parameters, in their order, shape (free, free)."""
+        return self.uncertainty.correlation
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The names of the free parameters, in the order of `covariance` and `correlation`."""
+        return self.problem.free
+
+    @functools.cached_property
+    def measured(self) -> np.ndarray:
+        """The left side at each row, shape (rows,)."""
+        return self.model.measured(self.data)
+
+    @functools.cached_property
+    def predicted(self) -> np.ndarray:
+        """The right side at each row, shape (rows,)."""
+        return self.model.predicted(self.values, self.data)
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """Measured less predicted, shape (rows,)."""
+        return self.measured - self.predicted
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Rows less free parameters."""
+        return self.uncertainty.degrees_of_freedom
+
+    @functools.cached_property
+    def residual_sum_of_squares(self) -> float:
+        """The sum of the squared residuals, weighted."""
+        return float(np.sum((self.residuals * self.given.weight) ** 2))
+
+    @property
+    def residual_standard_deviation(self) -> float:
+        """√(sum of squares over degrees of freedom); NaN without any."""
+        return float(np.sqrt(self.uncertainty.residual_variance))
+
+    @functools.cached_property
+    def r_squared(self) -> float:
+        """1 − (residual over total) sum of squares, both weighted; NaN if the left side never changes."""
+        weight = self.given.weight**2
+        centre = np.sum(weight * self.measured) / np.sum(weight)
+        total = float(np.sum(weight * (self.measured - centre) ** 2))
+        return 1 - self.residual_sum_of_squares / total if total > 0 else np.nan
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower explains better."""
+        return self._criterion(2.0)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion n·ln(RSS/n) + p·ln n."""
+        return self._criterion(float(np.log(len(self.measured))))
+
+    def _criterion(self, price: float) -> float:
+        rows = len(self.measured)
+        if self.residual_sum_of_squares <= 0:
+            return -np.inf
+        return rows * float(np.log(self.residual_sum_of_squares / rows)) + price * len(self.free)
+
+    def predict(
+        self, data: Mapping[str, Any] | None = None, *, band: str = "confidence", confidence: float | None = None
+    ) -> Prediction:
+        """Return what the fit predicts, with a band.
+
+        Args:
+            data: the columns of the model's side, by name; the fitted rows if None.
+            band: "confidence" for where the curve lies, "prediction" for where the next measurement will.
+            confidence: from 0 to 1; that of the fit if None.
+
+        Raises:
+            DataError: if a column is missing.
+            SettingError: for another band.
+        """
+        from downslope.fitting._prediction import predicted_with_band
+
+        return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence)
+
+    def half_width(self, confidence: float) -> float:
+        """Return the half-width of an interval in standard errors."""
+        return quantile(confidence, self.degrees_of_freedom)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fit as plain data, for JSON."""
+        return {
+            "read_as": self.read_as,
+            "parameters": {name: one.as_dict() for name, one in self.parameters.items()},
+            "correlation": {
+                name: dict(zip(self.free, map(float, row), strict=True))
+                for name, row in zip(self.free, self.correlation, strict=True)
+            },
+            "rows": len(self.measured),
+            "left_out": list(self.left_out),
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "residual_sum_of_squares": self.residual_sum_of_squares,
+            "residual_standard_deviation": self.residual_standard_deviation,
+            "r_squared": self.r_squared,
+            "aic": self.aic,
+            "bic": self.bic,
+            "loss": self.loss,
+            "confidence": self.confidence,
+            "outcome": self.trace.outcome.identifier,
+            "outcome_sentence": self.trace.outcome.value,
+            "steps": self.trace.last_step,
+            "method": self.trace.plan["method"],
+            "notes": list(self.notes),
+            "findings": self.findings.as_list(),
+        }
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{name}={one.value:.6g}" for name, one in self.parameters.items())
+        return f"<Fit {found}>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self)

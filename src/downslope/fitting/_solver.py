@@ -1,0 +1,207 @@
+"""From a task to a trace: which method goes first, and what is tried when it ends badly."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import double_precision
+from downslope._errors import SettingError
+from downslope.descent import Objective, method
+from downslope.diagnosis import Diagnosis, diagnose
+from downslope.fitting._constraints import Constraints
+from downslope.fitting._equivalent import alike, as_written
+from downslope.fitting._least_squares import (
+    LEVENBERG_MARQUARDT,
+    TRUST_REGION,
+    Solution,
+    better,
+    levenberg_marquardt,
+    trust_region,
+)
+from downslope.fitting._model import Model
+from downslope.fitting._prediction import predicted_with_slopes
+from downslope.fitting._problem import Given, Problem
+from downslope.fitting._report import number
+from downslope.fitting._squares import highest_curvature, mean_square
+from downslope.fitting._starts import found_start
+from downslope.fitting._trace import by_descent, has_one_rate, trace_of, verdict_on
+from downslope.trace import Trace
+
+OWN_METHODS = (LEVENBERG_MARQUARDT, TRUST_REGION)
+_OWN_NAMES = {
+    "levenberg marquardt": LEVENBERG_MARQUARDT,
+    "lm": LEVENBERG_MARQUARDT,
+    "trust region": TRUST_REGION,
+    "trf": TRUST_REGION,
+}
+_STEPS = 2000
+# Residuals of a normal distribution beyond so many deviations count less: 95 % efficiency (Holland and Welsch, 1977).
+_TUNING = {"huber": 1.345, "soft_l1": 1.345, "cauchy": 2.385}
+_MAD = 1.4826  # median |r| of a normal distribution times this is its standard deviation
+_RESCALED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be fitted.
+
+    Args:
+        model: the equation.
+        problem: its residuals as a function of the free parameters.
+        given: the data.
+        limits: what is fixed, tied and bounded.
+    """
+
+    model: Model
+    problem: Problem
+    given: Given
+    limits: Constraints
+
+    @functools.cached_property
+    def objective(self) -> Objective:
+        """The mean square."""
+        return mean_square(self.model, self.problem, self.given)
+
+    def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted residuals and the Jacobian of the weighted predictions, shape (rows, free)."""
+        value, slopes = predicted_with_slopes(self.problem, free, self.given)
+        return (value - self.given.measured) * self.given.weight, slopes * self.given.weight[:, None]
+
+
+class Solver:
+    """The ways from a start, or from none, to the least squares.
+
+    Args:
+        task: what is to be fitted.
+        start: where to start, shape (free,); None to search.
+        steps: the most steps; None for the method's own number.
+        seed: seed of the search.
+    """
+
+    def __init__(self, task: Task, start: np.ndarray | None, steps: int | None, seed: int) -> None:
+        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
+            raise SettingError(f"steps must be a whole number from 0 up, not {steps!r}")
+        self.task = task
+        self.notes: list[str] = []
+        self._start = start
+        self._is_given = start is not None
+        self._steps = steps
+        self._seed = seed
+
+    def find_scale(self) -> None:
+        """Set the scale of a robust loss from the residuals' median, and start from the fit where it came to rest."""
+        task = self.task
+        loss = task.problem.loss
+        if loss == "linear":
+            return
+        plain = replace(task, problem=replace(task.problem, loss="linear"))
+        end = self._solved(plain).end
+        for _ in range(_RESCALED):
+            deviation = _MAD * float(np.median(np.abs(task.linearised(end)[0])))
+            if not deviation > 0:
+                break
+            task = replace(task, given=task.given._replace(loss_scale=np.float64(_TUNING[loss] * deviation)))
+            end = levenberg_marquardt(task.problem, task.given, task.limits.bounds, end, _STEPS).end
+        self.task, self._start, self._is_given = task, end, True
+        self.notes.append(
+            f"the scale of the loss, {number(float(task.given.loss_scale))}, is from the residuals' median"
+        )
+
+    def least_squares(self, way: str, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
+        """Return the trace of Levenberg and Marquardt's method or of the trust region, and what is to say of it.
+
+        Raises:
+            SettingError: for settings, as they have none.
+        """
+        if choices:
+            raise SettingError(f"{way} takes no {next(iter(choices))}")
+        task = self.task
+        solution = self._solved(task, way)
+        trace = trace_of(task.problem, task.objective, solution, self._most)
+        held = task.limits.pressed(solution.end, solution.gradients[-1])
+        return trace, verdict_on(task.problem, trace, task.objective, solution, held)
+
+    def by_descent(self, way: Any, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
+        """Return the trace of a method of `descend`, and what is to say of it.
+
+        Raises:
+            SettingError: if there are bounds, which these methods do not know.
+        """
+        task = self.task
+        if np.isfinite([task.limits.low, task.limits.high]).any():
+            raise SettingError(f"{way} knows no bounds", hint=f"use {LEVENBERG_MARQUARDT}, or tie parameters instead")
+        start = self._searched(task) if self._start is None else self._start
+        chosen = dict(choices)
+        if "learning_rate" not in chosen and has_one_rate(way):
+            ends = [start, levenberg_marquardt(task.problem, task.given, task.limits.bounds, start, _STEPS).end]
+            highest = max(highest_curvature(task.problem, task.given, end) for end in ends)
+            if not highest > 0:
+                raise SettingError("the squares curve nowhere upward at the start", hint="give a learning_rate")
+            chosen["learning_rate"] = 1 / highest
+            self.notes.append(f"the learning rate {number(1 / highest)} is one over the highest curvature at both ends")
+        trace = by_descent(task.problem, task.objective, start, way, self._steps, chosen)
+        return trace, diagnose(trace)
+
+    @property
+    def _most(self) -> int:
+        return _STEPS if self._steps is None else self._steps
+
+    def _solved(self, task: Task, way: str = LEVENBERG_MARQUARDT) -> Solution:
+        """Return the best of what was tried, until one came to rest where the data determine every parameter."""
+        start = self._searched(task) if self._start is None else self._start
+        ladder = [levenberg_marquardt, trust_region] if way == LEVENBERG_MARQUARDT else [trust_region]
+        tried: list[Solution] = []
+        for rung in ladder:
+            tried.append(rung(task.problem, task.given, task.limits.bounds, start, self._most))
+            if tried[-1].sound or self._steps is not None:
+                break
+        if not tried[-1].sound and self._is_given and self._steps is None:
+            again = levenberg_marquardt(task.problem, task.given, task.limits.bounds, self._searched(task), self._most)
+            if better([*tried, again]) is again:
+                self.notes.append("from the start that was given no minimum was found; another start was searched for")
+            tried.append(again)
+        chosen = better(tried)
+        if chosen.method != way:
+            self.notes.append("levenberg-marquardt came to no rest; the trust region went on")
+        return chosen if self._is_given else self._as_written(task, chosen)
+
+    def _searched(self, task: Task) -> np.ndarray:
+        """Return a start that was searched for."""
+        with double_precision():
+            return found_start(task.model, task.problem, task.given, task.limits.bounds, self._seed)
+
+    def _as_written(self, task: Task, solution: Solution) -> Solution:
+        """Return the solution with its parameters' signs and order as a person would choose them."""
+        if not task.limits.none or not solution.finite:
+            return solution
+        found = dict(zip(task.problem.free, map(float, solution.end), strict=True))
+        columns = dict(task.given.columns)
+        written = as_written(task.model, found, columns)
+        if written == found:
+            return solution
+        start = alike(found, written, dict(zip(task.problem.free, map(float, solution.points[0]), strict=True)))
+        mirrored = np.array([start[name] for name in task.problem.free])
+        return levenberg_marquardt(task.problem, task.given, task.limits.bounds, mirrored, self._most)
+
+
+def checked_method(way: Any) -> Any:
+    """Return a method as a fit knows it: by the name of `OWN_METHODS`, or as it came, for `descend`.
+
+    Raises:
+        SettingError: if there is none of this name.
+    """
+    if not isinstance(way, str):
+        return way
+    own = _OWN_NAMES.get(way.lower().replace("_", " ").replace("-", " ").strip())
+    if own is not None:
+        return own
+    try:
+        return method(way).name
+    except SettingError as error:
+        error.hint = f"{error.hint}; and, for a fit, {' and '.join(OWN_METHODS)}"
+        raise

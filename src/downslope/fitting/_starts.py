@@ -1,0 +1,138 @@
+"""Where to start a fit when nobody says: a search over plausible scales.
+
+Dimensional analysis says what each parameter is measured in, and with that about how large it may be: k in e^(−k·x) is
+some power of ten around 1/x, a place on the axis of x lies where x does. Parameters that the model is linear in are
+not searched at all: for each guess of the others, least squares gives them (variable projection; Golub and Pereyra,
+1973). The best guesses are then fitted side by side.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope.fitting._levenberg_marquardt import many
+from downslope.fitting._model import Model
+from downslope.fitting._problem import Given, Problem
+from downslope.formulas import linear_names
+
+_GUESSES = 8192
+_FITTED = 48
+_TRIES = 60
+_ROWS = 400  # as many rows, evenly spread, tell one guess from another
+_DECADES = 1.0  # the spread of guesses around the scale that the columns give, as a standard deviation
+_RIDGE = 1e-13
+
+
+def found_start(
+    model: Model, problem: Problem, given: Given, bounds: tuple[np.ndarray, np.ndarray], seed: int
+) -> np.ndarray:
+    """Return a start from which the fit reaches the lowest squares that were found, shape (free,).
+
+    Args:
+        model: the equation, for its dimensions.
+        problem: what to fit.
+        given: its data.
+        bounds: lowest and highest value of each free parameter.
+        seed: seed of the guesses.
+    """
+    linear = () if problem.ties else linear_names(problem.right, problem.free)
+    if len(linear) == len(problem.free):
+        return np.clip(np.zeros(len(linear)), *bounds)
+    few = given.rows(np.unique(np.linspace(0, len(given.measured) - 1, _ROWS).round().astype(int)))
+    guesses = _guesses(model, problem, few, bounds, np.random.default_rng(seed))
+    starts, squares = jax().device_get(_ranked(problem, linear)(guesses, few, bounds))
+    squares = np.where(np.isfinite(squares) & np.all(np.isfinite(starts), axis=1), squares, np.inf)
+    best = starts[_apart(starts, squares)]
+    _, reached = jax().device_get(many(problem, _TRIES, bool(np.isfinite(bounds).any()))(best, few, bounds))
+    return best[int(np.argmin(np.where(np.isfinite(reached), reached, np.inf)))]
+
+
+def _guesses(
+    model: Model, problem: Problem, given: Given, bounds: tuple[np.ndarray, np.ndarray], random: np.random.Generator
+) -> np.ndarray:
+    """Return guesses of the free parameters, shape (guesses, free)."""
+    columns = {**given.columns}
+    if model.equation.measured is not None:
+        columns[model.equation.measured] = given.measured
+    drawn = [_drawn(model.dimensions[name] or {}, columns, random) for name in problem.free]
+    guesses = np.column_stack(drawn)
+    low, high = bounds
+    inside = random.uniform(np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0), guesses.shape)
+    outside = (guesses < low) | (guesses > high)
+    both = np.isfinite(low) & np.isfinite(high)
+    mirrored = np.clip(-guesses, low, high)
+    return np.where(outside, np.where(both, inside, mirrored), guesses)
+
+
+def _drawn(powers: Any, columns: Any, random: np.random.Generator) -> np.ndarray:
+    """Return guesses of a parameter that is measured in these powers of columns, shape (guesses,)."""
+    size = np.ones(_GUESSES)
+    for name, power in powers.items():
+        column = columns.get(name, np.ones(1))
+        scales = np.array([np.sqrt(np.mean(column**2)), np.std(column)])
+        scales = np.where((scales > 0) & np.isfinite(scales), scales, 1.0)
+        size = size * random.choice(scales, _GUESSES) ** power
+    guesses = size * 10 ** random.normal(0, _DECADES, _GUESSES) * random.choice([-1.0, 1.0], _GUESSES)
+    if list(powers.values()) == [1.0]:
+        column = columns.get(next(iter(powers)), np.ones(1))
+        places = random.uniform(column.min(), column.max(), _GUESSES)
+        guesses = np.where(random.random(_GUESSES) < 0.5, places, guesses)
+    return guesses
+
+
+@functools.lru_cache(maxsize=64)
+def _ranked(problem: Problem, linear: tuple[str, ...]) -> Any:
+    """Return the compiled program `(guesses, given, bounds) → (starts, squares)`, linear parameters filled in."""
+    places = np.array([problem.free.index(name) for name in linear], dtype=int)
+
+    def run(guess: Any, given: Given, bounds: Any) -> tuple[Any, Any]:
+        numpy = jax().numpy
+        free = guess
+        if linear:
+            without = guess.at[places].set(0.0)
+            units = numpy.zeros((len(places), len(guess))).at[np.arange(len(places)), places].set(1.0)
+            base = problem.predicted(without, given)
+            slopes = jax().vmap(lambda unit: problem.predicted(without + unit, given) - base)(units)
+            free = guess.at[places].set(_least_squares(slopes * given.weight, (given.measured - base) * given.weight))
+            free = numpy.clip(free, *bounds)
+        rows = problem.residuals(free, given)
+        return free, rows @ rows
+
+    return jax().jit(jax().vmap(run, in_axes=(0, None, None)))
+
+
+def _least_squares(slopes: Any, wanted: Any) -> Any:
+    """Return the coefficients that bring a sum of slopes, shape (coefficients, rows), nearest to what is wanted."""
+    numpy = jax().numpy
+    lengths = numpy.sqrt(numpy.sum(slopes * slopes, axis=1))
+    lengths = numpy.where(lengths > 0, lengths, 1.0)
+    scaled = slopes / lengths[:, None]
+    normal = scaled @ scaled.T + _RIDGE * numpy.eye(len(slopes))
+    return numpy.linalg.solve(normal, scaled @ wanted) / lengths
+
+
+def _apart(starts: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the places of the best guesses, those that are nearly as good and alike left out but once."""
+    order = np.argsort(squares)[: 6 * _FITTED]
+    order = order[np.isfinite(squares[order])]
+    if not len(order):
+        return np.argsort(squares)[:_FITTED]
+    chosen: list[int] = []
+    with np.errstate(all="ignore"):
+        for place in order:
+            near = [
+                other
+                for other in chosen
+                if np.all(np.abs(starts[other] - starts[place]) <= 0.05 * np.abs(starts[place]) + 1e-300)
+            ]
+            if not near:
+                chosen.append(int(place))
+            if len(chosen) == _FITTED:
+                break
+    # One shape for every fit: the rest is filled with the next best.
+    rest = [int(place) for place in np.argsort(squares) if place not in set(chosen)]
+    return np.array((chosen + rest)[:_FITTED])

@@ -1,0 +1,139 @@
+"""What a formula's parameters are measured in, from what its columns are: dimensional analysis.
+
+What is added must be of one dimension, what stands in an exponential or a sine of none, and both sides of an equals
+sign of the same. That makes linear equations for the exponents in parameter = Π columnᵏ. In `y = a·e^(−k·x)`, k is
+measured in 1/x and a in y. An equation that contradicts those before it (`x + 1`) is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+from downslope.formulas._evaluation import constant_value
+from downslope.formulas._expression import (
+    Call,
+    Expression,
+    Name,
+    Negative,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+)
+
+Dimension = Mapping[str, Fraction]
+_SAME = {"abs", "min", "max", "mean", "sum", "relu"}
+
+
+def dimensions(
+    left: Expression, right: Expression, columns: Sequence[str], parameters: Sequence[str]
+) -> dict[str, dict[str, Fraction] | None]:
+    """Return the exponent of each column in the dimension of each parameter; None where nothing fixes it.
+
+    Args:
+        left: the left side of an equation.
+        right: its right side.
+        columns: the names whose dimensions are known, each its own.
+        parameters: the names to find the dimensions of.
+
+    >>> from downslope.formulas import formula
+    >>> left, right = formula("y", columns=["y"]), formula("a e^(-k x)", columns=["x"])
+    >>> {name: dict(found) for name, found in dimensions(left.body, right.body, ["x", "y"], ["a", "k"]).items()}
+    {'a': {'y': Fraction(1, 1)}, 'k': {'x': Fraction(-1, 1)}}
+    """
+    equations = _Equations(parameters)
+    equations.equal(equations.of(left), equations.of(right))
+    return {name: equations.solution(name) for name in parameters}
+
+
+class _Equations:
+    """Linear equations between exponents, kept solved for one unknown each as they come."""
+
+    def __init__(self, unknown: Sequence[str]) -> None:
+        self.unknown = tuple(unknown)
+        self.solved: dict[str, dict[str, Fraction]] = {}
+
+    def of(self, tree: Expression) -> dict[str, Fraction] | None:
+        """Return the dimension of a tree, None for a plain zero, which is of any; note what it demands."""
+        match tree:
+            case Name(name):
+                return {name: Fraction(1)}
+            case Negative(operand):
+                return self.of(operand)
+            case Sum(terms):
+                return self._alike(terms)
+            case Product(factors):
+                return _product([(self.of(factor), 1) for factor in factors])
+            case Quotient(numerator, denominator):
+                return _product([(self.of(numerator), 1), (self.of(denominator), -1)])
+            case Power(base, exponent):
+                return self._power(base, exponent)
+            case Call("sqrt", (argument,)):
+                return _product([(self.of(argument), Fraction(1, 2))])
+            case Call(function, arguments) if function in _SAME:
+                return self._alike(arguments)
+            case Call(_, arguments):
+                for argument in arguments:
+                    self.equal(self.of(argument), {})
+                return {}
+            case _:
+                return None if constant_value(tree) == 0 else {}
+
+    def equal(self, one: dict[str, Fraction] | None, other: dict[str, Fraction] | None) -> None:
+        """Note that two dimensions are the same, unless that contradicts what is known."""
+        if one is None or other is None:
+            return
+        difference = self._reduced(_product([(one, 1), (other, -1)]) or {})
+        pivot = next((name for name in difference if name in self.unknown), None)
+        if pivot is None:
+            return
+        factor = difference.pop(pivot)
+        rule = {name: -power / factor for name, power in difference.items()}
+        self.solved = {name: _replaced(known, pivot, rule) for name, known in self.solved.items()} | {pivot: rule}
+
+    def solution(self, name: str) -> dict[str, Fraction] | None:
+        """Return the dimension of an unknown in what is known, None if it hangs on another unknown."""
+        known = self.solved.get(name)
+        if known is None or any(other in self.unknown for other in known):
+            return None
+        return known
+
+    def _alike(self, terms: Sequence[Expression]) -> dict[str, Fraction] | None:
+        """Return the dimension that all terms share."""
+        found = [dimension for dimension in map(self.of, terms) if dimension is not None]
+        for other in found[1:]:
+            self.equal(found[0], other)
+        return found[0] if found else None
+
+    def _power(self, base: Expression, exponent: Expression) -> dict[str, Fraction] | None:
+        """Return the dimension of a power; one whose exponent varies has none, nor has its base."""
+        known, below = constant_value(exponent), self.of(base)
+        if known is not None:
+            return _product([(below, known)])
+        self.equal(self.of(exponent), {})
+        self.equal(below, {})
+        return {}
+
+    def _reduced(self, dimension: dict[str, Fraction]) -> dict[str, Fraction]:
+        """Return a dimension with everything that is solved put in."""
+        for name in [name for name in dimension if name in self.solved]:
+            dimension = _replaced(dimension, name, self.solved[name])
+        return dimension
+
+
+def _product(powers: Sequence[tuple[dict[str, Fraction] | None, Fraction | int]]) -> dict[str, Fraction]:
+    """Return the dimension of a product of powers."""
+    total: dict[str, Fraction] = {}
+    for dimension, exponent in powers:
+        for name, power in (dimension or {}).items():
+            total[name] = total.get(name, Fraction(0)) + power * exponent
+    return {name: power for name, power in total.items() if power}
+
+
+def _replaced(dimension: dict[str, Fraction], name: str, by: dict[str, Fraction]) -> dict[str, Fraction]:
+    """Return a dimension with one unknown replaced by what it is."""
+    power = dimension.get(name)
+    if power is None:
+        return dimension
+    return _product([({other: p for other, p in dimension.items() if other != name}, 1), (by, power)])
