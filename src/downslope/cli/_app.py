@@ -117,6 +117,73 @@ def descend(
 
 
 @app.command()
+def fit(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A CSV or Parquet file.")],
+    equation: Annotated[
+        str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')
+    ],
+    start: options.Start = None,
+    bounds: options.Bounds = None,
+    fix: Annotated[str | None, typer.Option("--fix", metavar="POINT", help="Parameters to hold: b=0.")] = None,
+    tie: Annotated[
+        list[str] | None,
+        typer.Option("--tie", metavar="NAME=FORMULA", help="A parameter that follows others: b=2a. May be repeated."),
+    ] = None,
+    sigma: Annotated[
+        str | None, typer.Option("--sigma", metavar="COLUMN", help="The standard deviation of each measurement.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="COLUMN", help="What each squared residual is multiplied by.")
+    ] = None,
+    absolute_sigma: Annotated[
+        bool, typer.Option("--absolute-sigma", help="Take --sigma for true deviations, whatever the residuals.")
+    ] = False,
+    loss: Annotated[str, typer.Option("--loss", help="linear, or huber, soft-L1, cauchy against outliers.")] = "linear",
+    loss_scale: Annotated[
+        float | None, typer.Option("--loss-scale", help="The residual from which on a robust loss counts less.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", "-m", help="levenberg-marquardt, trust region, gradient descent, adam, …")
+    ] = "levenberg-marquardt",
+    learning_rate: options.Rate = None,
+    steps: Annotated[int | None, typer.Option("--steps", "-n", metavar="N", help="The most steps to take.")] = None,
+    confidence: Annotated[float, typer.Option("--confidence", help="Of the intervals.")] = 0.95,
+    unit: options.Unit = None,
+    seed: options.Seed = 0,
+    plot: options.Plot = None,
+    save: options.Save = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+) -> int:
+    """Fit an equation to a table: parameters, how sure they are, and what was found."""
+    from downslope.cli import _fit
+
+    request = _fit.Request(
+        data,
+        equation,
+        {
+            "start": None if start is None else options.point(start, "--start", ()),
+            "bounds": options.open_ranges(bounds, "--bounds"),
+            "fixed": None if fix is None else options.point(fix, "--fix", ()),
+            "ties": options.pairs(tie, "--tie"),
+            "sigma": sigma,
+            "weights": weights,
+            "absolute_sigma": absolute_sigma,
+            "loss": loss,
+            "loss_scale": loss_scale,
+            "method": method,
+            "steps": steps,
+            "confidence": confidence,
+            "units": options.pairs(unit, "--unit") or None,
+            "seed": seed,
+        }
+        | ({} if learning_rate is None else {"learning_rate": learning_rate}),
+    )
+    return _fit.run(request, plot, save, as_json=json, quiet=quiet, check=check)
+
+
+@app.command()
 def diagnose(
     run: Annotated[
         str,

@@ -59,6 +59,12 @@ def write_progress(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) 
     return _save(panels[0], plot)
 
 
+def write_fit(found: ds.Fit, plot: Path) -> Path:
+    """Write the picture of a fit, and return its file."""
+    _check_suffix(plot)
+    return _save(ds.draw.fit(found)[0], plot)
+
+
 def write_point(objective: ds.Objective, place: dict[str, float], within: Ranges, plot: Path) -> Path:
     """Write the picture of an objective with its slope at one point, and return its file."""
     _check_suffix(plot)

@@ -45,6 +45,9 @@ Every = Annotated[int, typer.Option("--every", metavar="K", help="Record every K
 Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf or .gif.")]
 Within = Annotated[str | None, typer.Option("--within", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
+Bounds = Annotated[
+    str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0.. with open ends.")
+]
 Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
@@ -78,22 +81,44 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
     return found
 
 
-def ranges(text: str | None) -> dict[str, tuple[float, float]] | None:
-    """Return the ranges that a text such as `x=-3..3,y=0..1` tells of, or None for none."""
+def ranges(text: str | None, option: str = "--within") -> dict[str, tuple[float, float]] | None:
+    """Return the ranges that a text such as `x=-3..3,y=0..1` tells of, or None for none.
+
+    Args:
+        text: names and ranges.
+        option: the option it was given with, for the message.
+
+    Raises:
+        PointError: if a piece of it is not `name=low..high` with low below high.
+    """
     if text is None:
         return None
-    found = {}
-    for piece in text.split(","):
+    found: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in open_ranges(text, option).items():
+        if low is None or high is None:
+            raise ds.PointError(f"{option}: {name} has an open end", hint=f"for example {option} {name}=-3..3")
+        found[name] = (low, high)
+    return found
+
+
+def open_ranges(text: str | None, option: str) -> dict[str, tuple[float | None, float | None]]:
+    """Return the ranges that a text such as `x=0..,y=..1` tells of, None for an open end.
+
+    Raises:
+        PointError: if a piece of it is not `name=low..high` with low below high.
+    """
+    found: dict[str, tuple[float | None, float | None]] = {}
+    for piece in text.replace(";", ",").split(",") if text is not None else ():
         name, _, span = (part.strip() for part in piece.partition("="))
-        low, dots, high = span.partition("..")
-        if not (name and dots and low.strip() and high.strip()):
+        low, dots, high = (part.strip() for part in span.partition(".."))
+        if not (name and dots and (low or high)):
             raise ds.PointError(
-                f"--within: {piece.strip()!r} is not name=low..high", hint="for example --within x=-3..3"
+                f"{option}: {piece.strip()!r} is not name=low..high", hint=f"for example {option} x=-3..3"
             )
-        pair = (_number(low.strip(), f"--within: {name}"), _number(high.strip(), f"--within: {name}"))
-        if not pair[0] < pair[1]:
-            raise ds.PointError(f"--within: {name} goes from {low} to {high}, which is no range")
-        found[name] = pair
+        ends = [_number(end, f"{option}: {name}") if end else None for end in (low, high)]
+        if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
+            raise ds.PointError(f"{option}: {name} goes from {low} to {high}, which is no range")
+        found[name] = (ends[0], ends[1])
     return found
 
 

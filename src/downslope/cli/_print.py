@@ -19,7 +19,7 @@ _MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: 
 
 def as_json(thing: Mapping[str, Any]) -> None:
     """Print one JSON object; numbers that JSON has no word for become null."""
-    print(json.dumps(_plain(thing), ensure_ascii=False, allow_nan=False))
+    print(json.dumps(plain(thing), ensure_ascii=False, allow_nan=False))
 
 
 def number(value: float) -> str:
@@ -110,18 +110,18 @@ def _cell(entry: Any) -> str:
     return number(float(entry))
 
 
-def _plain(thing: Any) -> Any:
+def plain(thing: Any) -> Any:
     """Return NumPy numbers and arrays as plain ones, and what is not finite as None."""
     if isinstance(thing, Mapping):
-        return {str(key): _plain(value) for key, value in thing.items()}
+        return {str(key): plain(value) for key, value in thing.items()}
     if isinstance(thing, str) or thing is None or isinstance(thing, bool | np.bool_):
         return bool(thing) if isinstance(thing, np.bool_) else thing
     if isinstance(thing, np.ndarray):
-        return _plain(thing.tolist())
+        return plain(thing.tolist())
     if isinstance(thing, int | np.integer):
         return int(thing)
     if isinstance(thing, float | np.floating):
         return float(thing) if math.isfinite(thing) else None
     if isinstance(thing, Sequence):
-        return [_plain(entry) for entry in thing]
+        return [plain(entry) for entry in thing]
     return str(thing)

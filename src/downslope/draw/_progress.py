@@ -29,7 +29,7 @@ def progress(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Seque
     Returns:
         The axes, one a panel.
     """
-    panels = list(axes) if axes is not None else _new_panels()
+    panels = list(axes) if axes is not None else style.new_panels(3, heights=(3, 2, 1), size=(7.2, 6.2))
     steps = trace.columns["step"]
     for panel, (name, colour) in zip(panels, _PANELS, strict=True):
         _line(panel, steps, trace.columns[name], colour)
@@ -41,16 +41,6 @@ def progress(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Seque
     style.title(panels[0], str(trace.plan.get("read_as", "")))
     style.legend(panels[0])
     return panels
-
-
-def _new_panels() -> list[Axes]:
-    """Return three panels of a new figure that share their steps."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 6.2), layout="constrained", dpi=140)
-    FigureCanvasAgg(figure)
-    return list(figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1]))
 
 
 def _line(panel: Axes, steps: np.ndarray, column: np.ndarray, colour: str) -> None:

@@ -5,7 +5,7 @@ References: Okabe and Ito, "Color universal design", 2008.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ def new_axes(*, three_dimensional: bool = False, size: tuple[float, float] = SIZ
     FigureCanvasAgg(figure)
     axes: Any = figure.add_subplot(projection="3d" if three_dimensional else None)
     return axes
+
+
+def new_panels(count: int, *, heights: Sequence[float], size: tuple[float, float] = SIZE) -> list[Axes]:
+    """Return panels of a new figure, one below the other, that share what lies along."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained", dpi=140)
+    FigureCanvasAgg(figure)
+    return list(figure.subplots(count, 1, sharex=True, height_ratios=list(heights)))
 
 
 def calm(axes: Axes) -> None:

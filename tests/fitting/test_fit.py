@@ -1,0 +1,342 @@
+"""Fits against certified figures, closed forms and SciPy."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas
+import polars
+import pytest
+import scipy.optimize
+from hypothesis import given
+from hypothesis import strategies as st
+
+import downslope as ds
+from downslope.fitting._losses import LOSSES, scores
+
+CERTIFIED = json.loads(
+    (Path(__file__).parents[1] / "data" / "nist_nonlinear_regression.json").read_text(encoding="utf-8")
+)["problems"]
+DECAY = "y = a·e^(-k·x) + c"
+
+
+def decay(noise: float = 0.05, rows: int = 40, seed: int = 1) -> dict[str, np.ndarray]:
+    x = np.linspace(0, 10, rows)
+    return {"x": x, "y": 3 * np.exp(-0.5 * x) + 1 + np.random.default_rng(seed).normal(0, noise, rows)}
+
+
+def curve(x: np.ndarray, a: float, k: float, c: float) -> np.ndarray:
+    return a * np.exp(-k * x) + c
+
+
+def digits(found: dict[str, float], wanted: dict[str, float]) -> float:
+    return min(-math.log10(max(abs(found[name] / value - 1), 1e-16)) for name, value in wanted.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", CERTIFIED, ids=lambda problem: problem["name"])
+def test_certified_parameters_and_deviations_from_every_start_and_from_none(problem):
+    for start in (problem["start_1"], problem["start_2"], None):
+        found = ds.fit(problem["formula"], problem["columns"], start=start)
+        assert digits(found.values, problem["certified"]) >= 6
+        assert digits(found.standard_errors, problem["certified_standard_deviation"]) >= 4
+        assert found.residual_sum_of_squares == pytest.approx(problem["residual_sum_of_squares"], rel=1e-5)
+
+
+def test_the_articles_houses_cost_two_thousand_a_square_metre(houses):
+    found = ds.fit("price = w × size", houses, units={"price": "k$", "size": "m^2"})
+    assert found["w"] == pytest.approx(2.0, abs=1e-12)
+    assert found.parameters["w"].unit == "k$/m²"
+    assert "converged" in found.findings
+
+
+@pytest.mark.parametrize("source", ["frame", "polars", "csv", "parquet", "mapping"])
+def test_every_kind_of_table_gives_the_same_fit(source, tmp_path):
+    columns = decay()
+    frame = polars.DataFrame(columns)
+    frame.write_csv(tmp_path / "t.csv")
+    frame.write_parquet(tmp_path / "t.parquet")
+    tables = {
+        "frame": pandas.DataFrame(columns),
+        "polars": frame,
+        "csv": tmp_path / "t.csv",
+        "parquet": str(tmp_path / "t.parquet"),
+        "mapping": {name: list(column) for name, column in columns.items()},
+    }
+    found = ds.fit(DECAY, tables[source])
+    values, covariance = scipy.optimize.curve_fit(curve, columns["x"], columns["y"], [1, 1, 1])
+    assert list(found.values.values()) == pytest.approx(values, rel=1e-6)
+    assert list(found.standard_errors.values()) == pytest.approx(np.sqrt(np.diag(covariance)), rel=1e-4)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_deviations_weigh_as_they_do_in_scipy(absolute):
+    columns = decay()
+    sigma = np.linspace(0.02, 0.2, 40)
+    wanted, covariance = scipy.optimize.curve_fit(
+        curve, columns["x"], columns["y"], [1, 1, 1], sigma=sigma, absolute_sigma=absolute
+    )
+    by_sigma = ds.fit(DECAY, {**columns, "s": sigma}, sigma="s", absolute_sigma=absolute)
+    assert list(by_sigma.values.values()) == pytest.approx(wanted, rel=1e-6)
+    assert by_sigma.covariance == pytest.approx(covariance, rel=1e-4)
+    by_weight = ds.fit(DECAY, columns, weights=1 / sigma**2, absolute_sigma=absolute)
+    assert list(by_weight.values.values()) == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy"])
+def test_robust_losses_find_what_scipy_finds_at_the_same_scale(loss):
+    columns = decay()
+    columns["y"][[3, 20]] += 5
+    ended = scipy.optimize.least_squares(
+        lambda p: curve(columns["x"], *p) - columns["y"], [3, 0.5, 1], loss=loss, f_scale=0.1, xtol=1e-14, ftol=1e-14
+    )
+    found = ds.fit(DECAY, columns, loss=loss, loss_scale=0.1, start={"a": 3, "k": 0.5, "c": 1})
+    assert list(found.values.values()) == pytest.approx(ended.x, rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["huber", "soft-L1", "cauchy"])
+def test_a_robust_fit_finds_its_scale_and_is_not_moved_by_outliers(loss):
+    columns = decay()
+    clean = ds.fit(DECAY, columns)
+    columns["y"][[3, 20]] += 5
+    robust, plain = ds.fit(DECAY, columns, loss=loss), ds.fit(DECAY, columns)
+    for name in clean.free:
+        moved = abs(robust[name] - clean[name])
+        assert moved < 3 * clean.standard_errors[name]
+        assert moved < abs(plain[name] - clean[name])
+        assert 0.3 < robust.standard_errors[name] / clean.standard_errors[name] < 3
+
+
+@pytest.mark.parametrize("loss", ["huber", "soft_l1", "cauchy"])
+def test_scores_are_the_slopes_of_half_the_loss(loss):
+    residuals = np.array([-3.0, -0.7, -0.2, 0.1, 0.5, 2.2])
+    scale, step = 0.6, 1e-5
+
+    def half(at):
+        return (LOSSES[loss](at / scale, np) * scale) ** 2 / 2
+
+    first, second = scores(loss, residuals, scale)
+    assert first == pytest.approx((half(residuals + step) - half(residuals - step)) / (2 * step), rel=1e-6)
+    curvature = (half(residuals + step) - 2 * half(residuals) + half(residuals - step)) / step**2
+    assert second == pytest.approx(curvature, abs=1e-4)
+
+
+def test_bounds_hold_and_are_told():
+    columns = decay()
+    found = ds.fit(DECAY, columns, bounds={"k": (0, 0.3)})
+    ended = scipy.optimize.least_squares(
+        lambda p: curve(columns["x"], *p) - columns["y"], [1, 0.1, 1], bounds=([-np.inf, 0, -np.inf], [np.inf, 0.3, 99])
+    )
+    assert found["k"] == 0.3
+    assert list(found.values.values()) == pytest.approx(ended.x, rel=1e-4)
+    assert found.parameters["k"].role == "at bound"
+    assert math.isnan(found.parameters["k"].standard_error)
+    assert {"at_bound", "converged"} <= set(found.findings.symptoms)
+    # The others are as sure as if k were known to be there.
+    held = ds.fit(DECAY, columns, fixed={"k": 0.3})
+    assert found.standard_errors["a"] == pytest.approx(held.standard_errors["a"], rel=1e-6)
+
+
+def test_what_is_fixed_or_tied_is_as_if_it_were_written_so():
+    columns = decay()
+    fixed, written = ds.fit(DECAY, columns, fixed={"c": 1}), ds.fit("y = a·e^(-k·x) + 1", columns)
+    assert [fixed["a"], fixed["k"]] == pytest.approx([written["a"], written["k"]], rel=1e-9)
+    assert fixed.parameters["c"].standard_error == 0
+    tied, written = ds.fit(DECAY, columns, ties={"c": "a/3"}), ds.fit("y = a·e^(-k·x) + a/3", columns)
+    assert [tied["a"], tied["k"]] == pytest.approx([written["a"], written["k"]], rel=1e-9)
+    assert tied["c"] == pytest.approx(tied["a"] / 3)
+    assert tied.standard_errors["c"] == pytest.approx(tied.standard_errors["a"] / 3, rel=1e-9)
+    assert tied.standard_errors["a"] == pytest.approx(written.standard_errors["a"], rel=1e-9)
+
+
+@given(
+    st.integers(5, 30),
+    st.floats(-6, 6),
+    st.floats(-6, 6),
+    st.integers(0, 10_000),
+)
+def test_a_line_is_the_one_of_the_closed_form_whatever_its_scales(rows, scale_x, scale_y, seed):
+    random = np.random.default_rng(seed)
+    x = 10**scale_x * random.normal(1, 2, rows)
+    y = 10**scale_y * (2 * x / 10**scale_x - 1 + random.normal(0, 0.5, rows))
+    found = ds.fit("y = w x + b", {"x": x, "y": y})
+    design = np.column_stack([x / 10**scale_x, np.ones(rows)])
+    values, squares, _, _ = np.linalg.lstsq(design, y / 10**scale_y, rcond=None)
+    units = np.array([10 ** (scale_y - scale_x), 10**scale_y])
+    variance = squares[0] / (rows - 2)
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(design.T @ design)))
+    spread = np.abs(values).max()
+    assert np.array(list(found.values.values())) / units == pytest.approx(values, rel=1e-8, abs=1e-8 * spread)
+    assert np.array(list(found.standard_errors.values())) / units == pytest.approx(errors, rel=1e-7)
+    assert found.r_squared == pytest.approx(1 - squares[0] / np.sum((y - y.mean()) ** 2) * 10 ** (2 * scale_y))
+    assert "converged" in found.findings
+
+
+def test_a_band_is_the_one_of_the_text_books():
+    columns = decay(0.3)
+    found = ds.fit("y = w x + b", columns)
+    x, at = columns["x"], np.array([0.0, 4.0, 20.0])
+    s, width = found.residual_standard_deviation, scipy.stats.t.ppf(0.975, len(x) - 2)
+    leverage = 1 / len(x) + (at - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2)
+    value, low, high = found.predict({"x": at})
+    assert high - value == pytest.approx(width * s * np.sqrt(leverage), rel=1e-8)
+    assert value - low == pytest.approx(high - value)
+    value, _, high = found.predict({"x": at}, band="prediction")
+    assert high - value == pytest.approx(width * s * np.sqrt(1 + leverage), rel=1e-8)
+    one = found.parameters["w"]
+    assert one.high - one.value == pytest.approx(width * one.standard_error)
+
+
+def test_columns_of_a_millionth_and_a_million_in_one_formula():
+    x, u = np.linspace(1e-6, 5e-6, 30), 1e6 * np.linspace(1, 3, 30) ** 2
+    noise = np.random.default_rng(0).normal(0, 0.01, 30)
+    found = ds.fit("y = p x + q u", {"x": x, "u": u, "y": 2e6 * x + 3e-6 * u + noise})
+    assert found["p"] == pytest.approx(2e6, rel=0.05)
+    assert found["q"] == pytest.approx(3e-6, rel=0.05)
+    assert found.findings.ok
+
+
+def test_the_trace_holds_the_way_of_the_mean_square():
+    columns = decay()
+    found = ds.fit(DECAY, columns, start={"a": 1, "k": 1, "c": 0})
+    trace = found.trace
+    assert trace.coordinate_names == ("a", "c", "k")
+    for row in (0, len(trace) // 2, -1):
+        a, c, k = trace.coordinates[row]
+        residuals = curve(columns["x"], a, k, c) - columns["y"]
+        assert trace.columns["value"][row] == pytest.approx(np.mean(residuals**2), rel=1e-12)
+        slope = 2 * np.mean(residuals * np.exp(-k * columns["x"]))
+        assert trace.gradients[row, 0] == pytest.approx(slope, rel=1e-9, abs=1e-12)
+    assert np.all(np.diff(trace.columns["value"]) <= 1e-15)
+    assert found.objective(found.values) == pytest.approx(trace.value)
+    assert trace.start == {"a": 1, "k": 1, "c": 0}
+    assert trace.end_spectrum.lowest > 0
+
+
+def test_a_trace_of_a_fit_is_kept_like_any_other(tmp_path):
+    trace = ds.fit(DECAY, decay()).trace
+    ds.save(trace, tmp_path / "run")
+    again = ds.load(tmp_path / "run")
+    assert np.array_equal(again.coordinates, trace.coordinates)
+    assert again.plan["method"] == "levenberg-marquardt"
+
+
+@pytest.mark.parametrize("method", ["gradient descent", "adam", "bfgs", "newton", "trust region", "LM"])
+def test_other_methods_come_to_the_same_place(method):
+    start = {"a": 2.5, "k": 0.7, "c": 0.5}
+    steps = {} if method in ("trust region", "LM") else {"steps": 20_000}
+    found = ds.fit(DECAY, decay(), start=start, method=method, **steps)
+    assert list(found.values.values()) == pytest.approx(list(ds.fit(DECAY, decay()).values.values()), rel=1e-5)
+    assert "converged" in found.findings
+
+
+def test_rows_with_missing_cells_are_left_out_and_counted():
+    columns = decay()
+    short = {name: column[2:] for name, column in columns.items()}
+    columns["y"][0], columns["x"][1] = np.nan, np.nan
+    found = ds.fit(DECAY, columns)
+    assert found.left_out == (1, 2)
+    assert found["k"] == pytest.approx(ds.fit(DECAY, short)["k"], rel=1e-9)
+    assert "2 more left out" in str(found)
+
+
+def test_a_left_side_may_be_an_expression():
+    x = np.linspace(1, 5, 20)
+    found = ds.fit("ln(y) = a + b x", {"x": x, "y": np.exp(0.5 + 0.25 * x)})
+    assert [found["a"], found["b"]] == pytest.approx([0.5, 0.25])
+    assert ds.fit("y(x) = a x", {"x": x, "y": 3 * x})["a"] == pytest.approx(3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_like_terms_the_slower_stands_first(seed):
+    x = np.linspace(0, 5, 60)
+    y = 2 * np.exp(-0.5 * x) + 3 * np.exp(-3 * x) + np.random.default_rng(0).normal(0, 0.001, 60)
+    found = ds.fit("y = a e^(-k x) + b e^(-l x)", {"x": x, "y": y}, seed=seed)
+    assert list(found.values.values()) == pytest.approx([2, 0.5, 3, 3], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("equation", "columns", "names"),
+    [
+        ("y = a b x", decay(), ("a", "b")),
+        ("y = a x + c u + d", {**decay(), "u": np.full(40, 2.0)}, ("c", "d")),
+        ("y = a x + b e^(-k u)", {**decay(), "u": np.zeros(40)}, ("k",)),
+    ],
+)
+def test_what_the_data_cannot_determine_is_named(equation, columns, names):
+    found = ds.fit(equation, columns)
+    finding = found.findings[0]
+    assert finding.symptom == "undetermined"
+    assert not found.findings.ok
+    assert finding.parts == names
+    for name in names:
+        assert math.isinf(found.standard_errors[name])
+    assert "not determined" in str(found)
+
+
+def test_parameters_that_can_hardly_be_told_apart_are_named():
+    x = np.linspace(1000, 1001, 30)
+    found = ds.fit("y = a x + b", {"x": x, "y": 2 * x + 1 + np.cos(9 * x)})
+    finding = next(one for one in found.findings if one.symptom == "ill_conditioned")
+    assert set(finding.parts) == {"a", "b"}
+    assert found.correlation[0, 1] < -0.999
+
+
+@pytest.mark.parametrize(
+    ("equation", "columns", "choices", "kind", "words"),
+    [
+        ("prize = w size", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "did you mean price"),
+        ("price = w sise", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "did you mean size"),
+        ("price = w size", {"size": [1, 2, "x"], "price": [1, 2, 3]}, {}, ds.DataError, "row 3, column size"),
+        ("price = w size + b", {"size": [1], "price": [1]}, {}, ds.DataError, "1 row cannot determine 2 parameters"),
+        ("price = 2 size", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "no parameter to find"),
+        ("w size", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "needs an equation"),
+        ("ln(y) = a x", {"x": [1, 2], "y": [1, -2]}, {}, ds.DataError, "row 2"),
+        (DECAY, decay(), {"start": {"a": 1}}, ds.PointError, "says nothing of k, c"),
+        (DECAY, decay(), {"start": {"q": 1}}, ds.PointError, "no parameter 'q'"),
+        (DECAY, decay(), {"bounds": {"k": (1, 0)}}, ds.SettingError, "no range"),
+        (DECAY, decay(), {"fixed": {"a": 1, "k": 1, "c": 1}}, ds.SettingError, "nothing is left to find"),
+        (DECAY, decay(), {"ties": {"c": "z"}}, ds.SettingError, "no parameter that it can follow"),
+        (DECAY, decay(), {"sigma": "s"}, ds.DataError, "no column 's'"),
+        (DECAY, decay(), {"sigma": -1.0}, ds.DataError, "above zero"),
+        (DECAY, decay(), {"sigma": 1.0, "weights": 1.0}, ds.DataError, "one of them"),
+        (DECAY, decay(), {"loss": "hubber"}, ds.SettingError, "did you mean huber"),
+        (DECAY, decay(), {"loss": "huber", "loss_scale": 0.0}, ds.SettingError, "above 0"),
+        (DECAY, decay(), {"method": "simplex"}, ds.SettingError, "levenberg-marquardt"),
+        (DECAY, decay(), {"momentum": 0.9}, ds.SettingError, "takes no momentum"),
+        (DECAY, decay(), {"method": "adam", "bounds": {"k": (0, 1)}}, ds.SettingError, "no bounds"),
+        (DECAY, decay(), {"confidence": 95}, ds.SettingError, "between 0 and 1"),
+        (DECAY, decay(), {"steps": -1}, ds.SettingError, "whole number"),
+        (DECAY, decay(), {"units": {"x": "sekunde"}}, ds.UnitError, "sekunde"),
+    ],
+)
+def test_bad_input_is_told_clearly(equation, columns, choices, kind, words):
+    with pytest.raises(kind) as caught:
+        ds.fit(equation, columns, **choices)
+    assert words in str(caught.value)
+
+
+def test_units_of_parameters_follow_from_those_of_the_columns():
+    units = {"x": "s", "y": "V"}
+    found = ds.fit(DECAY, decay(), units=units)
+    assert {name: one.unit for name, one in found.parameters.items()} == {"a": "V", "k": "1/s", "c": "V"}
+    bare = ds.fit(DECAY, decay())
+    assert bare.parameters["k"].unit == "1/x"
+
+
+def test_a_fit_shows_itself_in_text_in_html_and_as_plain_data():
+    found = ds.fit(DECAY, decay())
+    assert "0.503" in str(found)
+    assert "<table>" in found._repr_html_()
+    assert json.loads(json.dumps(found.as_dict()))["parameters"]["k"]["value"] == found["k"]
+    assert "Fit a=3.0" in repr(found)
+
+
+def test_with_as_many_rows_as_parameters_nothing_is_known_of_errors():
+    found = ds.fit("y = w x + b", {"x": [1, 2], "y": [3, 5]})
+    assert [found["w"], found["b"]] == pytest.approx([2, 1])
+    assert math.isnan(found.standard_errors["w"])
+    assert "not known" in str(found)
