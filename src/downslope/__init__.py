@@ -40,6 +40,18 @@ if TYPE_CHECKING:
         slope,
     )
     from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
+    from downslope.ensembles import (
+        Basin,
+        Entry,
+        Multistart,
+        Race,
+        Search,
+        Sweep,
+        compare,
+        multistart,
+        search,
+        sweep,
+    )
     from downslope.fitting import Fit, Parameter, Prediction, fit
     from downslope.formulas import (
         CriticalPoint,
@@ -56,18 +68,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Basin",
     "CriticalPoint",
     "CriticalPoints",
     "DataError",
     "Derivation",
     "Diagnosis",
     "DownslopeError",
+    "Entry",
     "Finding",
     "Fit",
     "Formula",
     "FormulaError",
     "Method",
     "MissingExtraError",
+    "Multistart",
     "Objective",
     "ObjectiveError",
     "Outcome",
@@ -75,16 +90,20 @@ __all__ = [
     "Plan",
     "PointError",
     "Prediction",
+    "Race",
     "Record",
     "Schedule",
+    "Search",
     "SettingError",
     "Severity",
     "Slope",
     "Spectrum",
+    "Sweep",
     "Trace",
     "TraceError",
     "UnitError",
     "chain",
+    "compare",
     "critical_points",
     "derive",
     "descend",
@@ -96,11 +115,14 @@ __all__ = [
     "load",
     "method",
     "method_names",
+    "multistart",
     "objective",
     "plan",
     "save",
     "schedule",
+    "search",
     "slope",
+    "sweep",
 ]
 
 _HOMES = {
@@ -120,6 +142,18 @@ _HOMES = {
         "slope",
     ),
     "downslope.diagnosis": ("Diagnosis", "Finding", "Severity", "diagnose"),
+    "downslope.ensembles": (
+        "Basin",
+        "Entry",
+        "Multistart",
+        "Race",
+        "Search",
+        "Sweep",
+        "compare",
+        "multistart",
+        "search",
+        "sweep",
+    ),
     "downslope.fitting": ("Fit", "Parameter", "Prediction", "fit"),
     "downslope.formulas": (
         "CriticalPoint",

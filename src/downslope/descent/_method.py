@@ -32,6 +32,11 @@ class Method:
         return self.name in _LINE_SEARCH
 
     @property
+    def compiled(self) -> tuple[str, float | None, Any]:
+        """What of it is compiled: name, memory and transformation; other settings are arguments of the program."""
+        return self.name, self.settings.get("memory"), self.transformation
+
+    @property
     def default_rate(self) -> float:
         """The learning rate where none is given: 0.1, or 0.01 for rules whose steps are as long as the rate itself."""
         return 0.01 if self.name in _NORMALISED else _DEFAULT_RATE

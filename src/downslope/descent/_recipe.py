@@ -48,9 +48,8 @@ class Recipe:
         """What two recipes must share to share a program."""
         return (
             id(self.objective),
-            self.method.name,
+            self.method.compiled[:2],
             id(self.method.transformation),
-            self.method.settings.get("memory"),
             self.schedule.name,
             id(self.schedule.function),
             self.clips,

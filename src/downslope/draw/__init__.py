@@ -1,10 +1,24 @@
-"""Pictures of a trace: Matplotlib functions that take and return axes."""
+"""Pictures of traces, fits and ensembles: Matplotlib functions that take and return axes."""
 
 from downslope.draw._animate import animate
+from downslope.draw._basins import basins
 from downslope.draw._curve import curve
 from downslope.draw._fit import fit
 from downslope.draw._landscape import landscape
 from downslope.draw._progress import progress
+from downslope.draw._race import animate_race, race
 from downslope.draw._surface import surface
+from downslope.draw._sweep import sweep
 
-__all__ = ["animate", "curve", "fit", "landscape", "progress", "surface"]
+__all__ = [
+    "animate",
+    "animate_race",
+    "basins",
+    "curve",
+    "fit",
+    "landscape",
+    "progress",
+    "race",
+    "surface",
+    "sweep",
+]

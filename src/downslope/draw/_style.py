@@ -19,6 +19,7 @@ TANGENT = "#0072b2"
 RATE = "#56708a"
 NOTE = "#e69f00"
 PROBLEM = "#cc3311"
+LANES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3b4a57", "#8c6d31", "#7b3294")
 GRID = "#d9dee3"
 INK = "#23303b"
 CONTOURS = "bone"

@@ -1,0 +1,164 @@
+"""The picture of several descents down one objective: their values by step, and their ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._errors import SettingError
+from downslope.draw import _ground as ground
+from downslope.draw import _style as style
+from downslope.draw._curve import curve
+from downslope.draw._landscape import landscape
+from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from downslope.ensembles import Race, Sweep
+
+_MOST_FRAMES = 80
+_HELD = 12
+_BOTTOM = 1e-16  # of the value at the start: below it all is rounding
+_MOST_STEPS = 400  # of the slowest that are shown, where the others have long arrived
+_BEHIND = 3.0  # times the steps of the slowest that arrives
+
+
+def race(found: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
+    """Draw several descents together: the value by step of each, and for one or two variables their ways.
+
+    Args:
+        found: a race of methods, or a sweep of rates, of which three are drawn.
+        axes: where to draw the values alone; a new figure with both if None.
+
+    Returns:
+        The axes: values, and ways where they can be drawn.
+    """
+    lanes = found.lanes
+    variables = len(found.objective.names or ())
+    panels = [axes] if axes is not None else _new_axes(2 if variables in (1, 2) else 1)
+    _values(panels[0], found.objective.name, lanes)
+    if len(panels) > 1:
+        _ways(panels[1], found.objective, lanes)
+        style.title(panels[1], "the ways down")
+        legend = panels[1].get_legend()
+        if legend is not None:
+            legend.remove()
+    style.title(panels[0], found.objective.read_as)
+    return panels
+
+
+def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: int = 12) -> Path:
+    """Write several descents of one or two variables, racing each other, as a GIF.
+
+    Args:
+        found: a race of methods, or a sweep of rates, of which three are drawn.
+        file: where to, its name ending in .gif.
+        frames_per_second: how fast.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        SettingError: if the file's name does not end in .gif, or there are more variables.
+    """
+    from matplotlib.animation import FuncAnimation, PillowWriter
+
+    target = Path(file)
+    if target.suffix.lower() != ".gif":
+        raise SettingError(f"a moving picture is a GIF; {target.name!r} does not end in .gif")
+    if len(found.objective.names or ()) not in (1, 2):
+        raise SettingError("ways can be drawn for one or two variables")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (axes,) = _new_axes(1)
+    moving = _ways(axes, found.objective, found.lanes)
+    style.legend(axes)
+    last = _horizon(found.lanes)
+    # The first steps are the most telling: pictures lie the farther apart the later they come.
+    frames = [0, *np.unique(np.geomspace(1, last, min(last, _MOST_FRAMES)).round().astype(int))]
+
+    def show(step: int) -> list[Any]:
+        for (line, dot), way in moving:
+            line.set_data(*way[: step + 1].T)
+            dot.set_data(*way[min(step, len(way) - 1)][:, None])
+        axes.set_title(f"{found.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
+        return [part for pair, _ in moving for part in pair]
+
+    figure: Any = axes.figure
+    animation = FuncAnimation(figure, show, frames=[*frames, *[frames[-1]] * _HELD], blit=False)
+    animation.save(target, writer=PillowWriter(fps=frames_per_second))
+    return target
+
+
+def _new_axes(count: int) -> list[Axes]:
+    """Return axes side by side in a new figure."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6 * count + 0.6, 4.8), layout="constrained", dpi=140)
+    FigureCanvasAgg(figure)
+    return list(np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object)))
+
+
+def _horizon(lanes: Mapping[str, Trace]) -> int:
+    """Return the last step to show: somewhat beyond the slowest that arrives."""
+    longest = max(len(trace) - 1 for trace in lanes.values())
+    shortest = [len(trace) - 1 for trace in lanes.values() if len(trace) - 1 < longest]
+    wanted = int(max(_BEHIND * max(shortest, default=longest), 20))
+    return max(min(longest, wanted, max(_MOST_STEPS, *shortest) if shortest else _MOST_STEPS), 1)
+
+
+def _values(axes: Axes, name: str, lanes: Mapping[str, Trace]) -> None:
+    """Draw the values by step, above the lowest that any reached where that shows more."""
+    last = _horizon(lanes)
+    values = {lane: np.asarray(trace.columns["value"], float)[: last + 1] for lane, trace in lanes.items()}
+    everything = np.concatenate(list(values.values()))
+    finite = everything[np.isfinite(everything)]
+    floor = 0.0 if finite.min() >= 0 else finite.min()
+    start = max(max(value[0] for value in values.values()) - floor, np.finfo(float).tiny)
+    for (lane, value), colour in zip(values.items(), style.LANES, strict=False):
+        above = value - floor
+        seen = np.clip(np.where(above < 1e4 * start, above, np.nan), _BOTTOM * start, None)
+        axes.plot(seen, color=colour, linewidth=1.8, label=lane)
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, _BOTTOM * start), min(high, 1e3 * start))
+    axes.set_xlabel("step")
+    axes.set_ylabel(name if floor == 0 else f"{name} above its lowest")
+    style.calm(axes)
+    style.legend(axes)
+
+
+def _ways(axes: Axes, objective: Any, lanes: Mapping[str, Trace]) -> list[tuple[tuple[Any, Any], np.ndarray]]:
+    """Draw the ground with every way on it, and return each way's line, the dot at its end, and its points."""
+    last = _horizon(lanes)
+    names = tuple(objective.names)
+    flat = len(names) == 1
+    ways = {}
+    for lane, trace in lanes.items():
+        way = ground.path(trace, names)[: last + 1]
+        ways[lane] = np.column_stack([way[:, 0], trace.columns["value"][: last + 1]]) if flat else way
+    calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
+    ranges = ground.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)], None)
+    ranges = {name: ground.around(span, None) for name, span in ranges.items()}
+    (curve if flat else landscape)(objective, within=ranges, axes=axes)
+    shown = axes.get_xlim(), axes.get_ylim()
+    moving = []
+    for (lane, way), colour in zip(ways.items(), style.LANES, strict=False):
+        (line,) = axes.plot(*way.T, "-", color=colour, linewidth=1.6, alpha=0.9, zorder=4, label=lane)
+        (dot,) = axes.plot(*way[-1:].T, "o", color=colour, markersize=8, markeredgecolor="white", zorder=6)
+        moving.append(((line, dot), way))
+    start = next(iter(ways.values()))[0]
+    axes.plot(*start, "o", color=style.INK, markersize=6, zorder=5)
+    axes.set_xlim(shown[0])
+    axes.set_ylim(shown[1])
+    return moving
+
+
+def _is_calm(trace: Trace) -> bool:
+    """Tell whether a descent never went far above where it began."""
+    values = np.asarray(trace.columns["value"], float)
+    return bool(np.all(np.isfinite(values)) and values.max() <= values[0] + 3 * (values[0] - values.min()))

@@ -1,0 +1,101 @@
+"""The picture of a sweep: too small, just right, too large; and below, every rate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope.draw import _style as style
+from downslope.draw._curve import curve
+from downslope.draw._landscape import landscape
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from downslope.ensembles import Sweep
+
+_UNSTABLE = {"rate_too_large", "oscillating", "diverged", "not_finite", "edge_of_stability"}
+
+
+def sweep(found: Sweep, *, axes: Axes | None = None) -> list[Axes]:
+    """Draw a sweep of learning rates.
+
+    Above, for objectives of one or two variables, the ways down at a rate that is too small, at the best and at one
+    that is too large. Below, the steps that each rate needed (or, if none came to rest, the value each ended at), with
+    the stable range shaded and the best rate marked.
+
+    Args:
+        found: the sweep.
+        axes: where to draw the lower part alone; a new figure with both if None.
+
+    Returns:
+        The axes, the lower part last.
+    """
+    if axes is not None:
+        _chart(axes, found)
+        return [axes]
+    lanes = found.lanes if len(found.objective.names or ()) in (1, 2) else {}
+    upper, lower = _new_axes(len(lanes))
+    picture: Any = curve if len(found.objective.names or ()) == 1 else landscape
+    for panel, (name, trace) in zip(upper, lanes.items(), strict=True):
+        picture(found.objective, trace, axes=panel)
+        style.title(panel, name)
+        legend = panel.get_legend()
+        if legend is not None:
+            legend.remove()
+        panel.tick_params(labelsize=8)
+    _chart(lower, found)
+    lower.figure.suptitle(found.objective.read_as, x=0.01, ha="left", fontsize=11, color=style.INK)
+    return [*upper, lower]
+
+
+def _new_axes(count: int) -> tuple[list[Axes], Axes]:
+    """Return so many axes in a row, and one below them all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.4 * max(count, 2), 6.2 if count else 4.2), layout="constrained", dpi=140)
+    FigureCanvasAgg(figure)
+    if not count:
+        return [], figure.add_subplot()
+    grid = figure.add_gridspec(2, count, height_ratios=[1.0, 1.0])
+    return [figure.add_subplot(grid[0, place]) for place in range(count)], figure.add_subplot(grid[1, :])
+
+
+def _chart(axes: Axes, found: Sweep) -> None:
+    """Draw steps or end values by rate."""
+    rests = np.isfinite(found.steps)
+    heights = found.steps if rests.any() else found.values
+    unstable = np.array([verdict in _UNSTABLE for verdict in found.verdicts]) & ~rests
+    drawn = np.isfinite(heights)
+    if not drawn.any():
+        drawn[:] = True
+        heights = np.ones(len(drawn))
+    shown = heights[drawn]
+    top = float(shown.max())
+    axes.set_xscale("log")
+    if shown.min() > 0 and top / shown.min() > 5:
+        axes.set_yscale("log")
+    bound = found.largest_stable_rate
+    low, high = float(found.rates[0]), float(found.rates[-1])
+    if bound is not None:
+        axes.axvspan(low / 1.2, min(bound, high * 1.2), color=style.END, alpha=0.08, linewidth=0)
+        axes.axvline(bound, color=style.END, linewidth=1.4, linestyle="--", label=f"largest stable rate {bound:.4g}")
+    axes.plot(found.rates[drawn], shown, color=style.FUNCTION, linewidth=1.2, alpha=0.5, zorder=2)
+    kinds = {"came to rest": rests, "on its way": ~rests & ~unstable, "unstable": unstable}
+    colours = (style.END, style.START, style.PROBLEM)
+    for (name, chosen), colour in zip(kinds.items(), colours, strict=True):
+        if chosen.any():
+            # Rates without a height stand along the upper edge, where they would be.
+            at = np.where(drawn, heights, top * (1.4 if axes.get_yscale() == "log" else 1.08))
+            axes.plot(found.rates[chosen], at[chosen], "o", color=colour, markersize=5, label=name, zorder=3)
+    best = float(heights[found.best])
+    axes.plot([found.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
+    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {found.best_rate:.4g}")
+    axes.set_xlim(low / 1.2, high * 1.2)
+    axes.set_xlabel("learning rate α")
+    what = f"steps to ‖gradient‖ ≤ {found.tolerance:g}" if rests.any() else f"{found.objective.name} at the end"
+    axes.set_ylabel(what)
+    style.calm(axes)
+    style.legend(axes)

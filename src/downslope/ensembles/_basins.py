@@ -1,0 +1,210 @@
+"""Valleys: end points gathered by where they lie, each valley with its bottom, its kind and its share of the starts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax, precision
+from downslope._types import Columns, Point
+from downslope.ensembles._space import Rows, Space, slopes_at
+
+_SAME = 1e-4  # of the extent: end points nearer to each other lie in one valley
+_AWAY = 1e6  # extents from the origin: a descent that went so far has no end
+_LEVEL = 1e-9  # of the value's size: two valleys nearer in value than that are of one depth
+_NEWTON = 4  # steps to the very bottom
+_STEEP = 1e-7  # of the value's size: what Newton's step may still foretell at a bottom
+_FLAT = 1e-8  # of the largest curvature
+
+
+@dataclass(frozen=True)
+class Basin:
+    """A place where descents end.
+
+    Args:
+        point: its bottom.
+        value: the objective there.
+        kind: "minimum", "saddle", "maximum", "flat", "edge" (the value falls on beyond the bounds) or "not at rest".
+            All flat places of one value are one basin, and so are all descents that had not come to rest.
+        count: how many descents ended there.
+        share: of all descents.
+    """
+
+    point: Point
+    value: float
+    kind: str
+    count: int
+    share: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the basin as plain data."""
+        return {
+            "point": {name: np.asarray(leaf).tolist() for name, leaf in _named(self.point)},
+            "value": self.value,
+            "kind": self.kind,
+            "count": self.count,
+            "share": self.share,
+        }
+
+
+def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndarray]:
+    """Return the basins, the lowest first, and the basin of each end point, shape (ends,).
+
+    An end point that is not finite, or so far away that its descent has no end, lies in none: −1.
+
+    Args:
+        space: where the ends lie.
+        ends: shape (ends, size).
+    """
+    values = heights(space, ends)
+    index = np.full(len(ends), -1)
+    with np.errstate(all="ignore"):
+        units = (ends - space.origin) / space.extent
+        here = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
+        if not len(here):
+            return (), index
+        groups = _groups(units[here])
+        lowest = [here[members[np.argmin(values[here[members]])]] for members in groups]
+        bottoms, kinds, depths = _bottoms(space, ends[lowest])
+    of_key: dict[Any, list[int]] = {}
+    for group in np.argsort(depths, kind="stable"):
+        of_key.setdefault(_key(int(group), kinds[group], float(depths[group])), []).append(int(group))
+    basins = []
+    for place, together in enumerate(of_key.values()):
+        members = here[np.concatenate([groups[group] for group in together])]
+        index[members] = place
+        first = together[0]
+        point = _plain(space.rows, bottoms[first])
+        basins.append(Basin(point, float(depths[first]), kinds[first], len(members), len(members) / len(ends)))
+    return tuple(basins), index
+
+
+def level(one: float, other: float) -> bool:
+    """Tell whether two values are the same as far as descents can tell."""
+    return abs(one - other) <= _LEVEL * max(1.0, abs(one), abs(other))
+
+
+def _key(group: int, kind: str, depth: float) -> Any:
+    """Return what groups that are one basin have in common."""
+    if kind == "not at rest":
+        return kind
+    return (kind, round(depth / (_LEVEL * max(1.0, abs(depth))))) if kind == "flat" else group
+
+
+def heights(space: Space, points: np.ndarray) -> np.ndarray:
+    """Return the objective at some points, shape (points,)."""
+    made = space.rows.objective
+    with precision(made.precision):
+        return np.asarray(_heights(space.rows)(points, made.data), dtype=float)
+
+
+@functools.lru_cache(maxsize=64)
+def _heights(rows: Rows) -> Any:
+    """Return the compiled program `(points, data) → values`."""
+
+    def at(row: Any, data: Columns) -> Any:
+        return rows.value(row, data)
+
+    return jax().jit(jax().vmap(at, in_axes=(0, None)))
+
+
+def _groups(units: np.ndarray) -> list[np.ndarray]:
+    """Return the places of points that lie together, by cells and then by neighbouring cells."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    cells, member = np.unique(np.round(units / _SAME), axis=0, return_inverse=True)
+    near = cKDTree(cells).query_pairs(1.5, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(cells), len(cells)))
+    count, label = connected_components(graph, directed=False)
+    of_point = label[member.reshape(-1)]
+    order = np.argsort(of_point, kind="stable")
+    return np.split(order, np.searchsorted(of_point[order], np.arange(1, count)))
+
+
+def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Return the points moved to the very bottom by Newton's method where it goes down, their kinds and values."""
+    for _ in range(_NEWTON):
+        value, gradient, hessian = _slopes(space, points)
+        held = _held(space, points, gradient)
+        moved = np.clip(points + _newton_steps(space, gradient, hessian, held), space.low, space.high)
+        flatter = _steepness(space, *_slopes(space, moved)[1:], held) < _steepness(space, gradient, hessian, held)
+        level = heights(space, moved) <= value + 1e-12 * np.abs(value) + 1e-300
+        points = np.where((flatter & level)[:, None], moved, points)
+    value, gradient, hessian = _slopes(space, points)
+    return points, [_kind(space, *one) for one in zip(points, value, gradient, hessian, strict=True)], value
+
+
+def _slopes(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, gradients and Hessians, in a batch padded to a power of two so that few sizes are compiled."""
+    made = space.rows.objective
+    room = 1 << max(len(points) - 1, 0).bit_length()
+    padded = np.concatenate([points, np.repeat(points[-1:], room - len(points), axis=0)])
+    with precision(made.precision):
+        found = jax().device_get(slopes_at(space.rows)(padded, made.data))
+    return tuple(np.asarray(array, dtype=float)[: len(points)] for array in found)  # type: ignore[return-value]
+
+
+def _held(space: Space, points: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Tell of each coordinate whether it lies on a bound that the gradient pushes it against."""
+    near = 1e-12 * space.extent
+    return ((points <= space.low + near) & (gradient > 0)) | ((points >= space.high - near) & (gradient < 0))
+
+
+def _newton_steps(space: Space, gradient: np.ndarray, hessian: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Return Newton's step of each point along the coordinates that are not held, 0 where there is none."""
+    steps = np.zeros_like(gradient)
+    for place, free in enumerate(~held):
+        try:
+            steps[place, free] = -np.linalg.solve(hessian[place][np.ix_(free, free)], gradient[place, free])
+        except np.linalg.LinAlgError:
+            continue
+    return np.where(np.isfinite(steps), steps, 0.0)
+
+
+def _steepness(space: Space, gradient: np.ndarray, hessian: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Return the length of each gradient in units of the extent, without what is held."""
+    return np.linalg.norm(np.where(held, 0.0, gradient * space.extent), axis=1)
+
+
+def _kind(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> str:
+    """Return what kind of place a point is."""
+    held = _held(space, point[None], gradient[None])[0]
+    if held.all():
+        return "edge"
+    slope = (gradient * space.extent)[~held]
+    bend = (hessian * np.outer(space.extent, space.extent))[np.ix_(~held, ~held)]
+    if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(bend))):
+        return "not at rest"
+    curvatures, directions = np.linalg.eigh(bend)
+    size = max(np.abs(curvatures).max(), np.finfo(float).tiny)
+    floor = np.maximum(np.abs(curvatures), _FLAT * size)
+    foreseen = float(np.sum((directions.T @ slope) ** 2 / floor)) / 2
+    if foreseen > _STEEP * max(1.0, abs(value)):
+        return "not at rest"
+    if held.any():
+        return "edge"
+    if curvatures[0] > _FLAT * size:
+        return "minimum"
+    if curvatures[-1] < -_FLAT * size:
+        return "maximum"
+    return "saddle" if curvatures[0] < -_FLAT * size else "flat"
+
+
+def _plain(rows: Rows, row: np.ndarray) -> Point:
+    """Return the point that a row is, its numbers as floats where they have names."""
+    if rows.shape is None:
+        return {name: float(number) for name, number in zip(rows.names, row, strict=True)}
+    return rows.point(row)
+
+
+def _named(point: Point) -> Sequence[tuple[str, Any]]:
+    """Return the parts of a point with their names."""
+    from downslope import _tree
+
+    return list(zip(_tree.part_names(point), _tree.leaves(point), strict=True))

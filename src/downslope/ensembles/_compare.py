@@ -1,0 +1,169 @@
+"""Compare: the verb that races methods down one objective, each at its own best rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from downslope._errors import SettingError
+from downslope._types import Point
+from downslope.descent import Objective, descend, method, objective
+from downslope.diagnosis import Diagnosis, diagnose
+from downslope.ensembles._sweep import Sweep, end_value, standing, steps_to_rest, sweep
+from downslope.ensembles._sweep_report import aligned, as_html, race_rows
+from downslope.trace import Trace
+
+_METHODS = ("gradient descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "bfgs")
+_STEPS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A method in a race.
+
+    Args:
+        name: the method's name.
+        learning_rate: its rate, None for a method that takes none.
+        trace: its descent.
+        diagnosis: what that shows.
+        sweep: the sweep that found the rate, None where it was given or there is none.
+    """
+
+    name: str
+    learning_rate: float | None
+    trace: Trace
+    diagnosis: Diagnosis
+    sweep: Sweep | None
+
+    @property
+    def steps(self) -> float:
+        """The steps to the tolerance, ∞ if it did not come to it."""
+        return steps_to_rest(self.trace)
+
+    @property
+    def value(self) -> float:
+        """The value at the end, ∞ if it was not finite."""
+        return end_value(self.trace)
+
+
+@dataclass(frozen=True, eq=False)
+class Race:
+    """How methods did on one objective from one start.
+
+    Args:
+        entries: the methods, the best first: by steps to the tolerance, then by the value at the end.
+        objective: what was descended.
+        tolerance: the norm of the gradient at which a descent has come to rest.
+    """
+
+    entries: tuple[Entry, ...]
+    objective: Objective = field(repr=False)
+    tolerance: float
+
+    @property
+    def winner(self) -> Entry:
+        """The best."""
+        return self.entries[0]
+
+    @property
+    def lanes(self) -> Mapping[str, Trace]:
+        """The descents by the names of their methods, to draw them together."""
+        return {entry.name: entry.trace for entry in self.entries}
+
+    def __getitem__(self, name: str) -> Trace:
+        """Return the descent of a method."""
+        return self.lanes[method(name).name]
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a sentence."""
+        best = self.winner
+        rate = "" if best.learning_rate is None else f" at α = {best.learning_rate:.4g}"
+        if math.isfinite(best.steps):
+            counted = "1 step" if best.steps == 1 else f"{best.steps:.0f} steps"
+            return f"{best.name}{rate} came to a gradient below {self.tolerance:g} first, in {counted}."
+        return f"None came to a gradient below {self.tolerance:g}; {best.name}{rate} ended lowest."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was found as plain data, for JSON."""
+        return {
+            "read_as": self.objective.read_as,
+            "winner": self.winner.name,
+            "tolerance": self.tolerance,
+            "methods": [
+                {
+                    "name": entry.name,
+                    "learning_rate": entry.learning_rate,
+                    "steps": None if math.isinf(entry.steps) else int(entry.steps),
+                    "value": None if math.isinf(entry.value) else entry.value,
+                    "verdict": entry.diagnosis[0].symptom,
+                }
+                for entry in self.entries
+            ],
+            "sentence": self.sentence,
+        }
+
+    def __str__(self) -> str:
+        return aligned(f"Read as  {self.objective.read_as}", race_rows(self), self.sentence)
+
+    def __repr__(self) -> str:
+        return f"<Race of {len(self.entries)} methods, {self.winner.name} first>"
+
+    def _repr_html_(self) -> str:
+        return as_html(self.objective.read_as, race_rows(self), self.sentence)
+
+
+def compare(
+    thing: Any,
+    start: Point,
+    methods: Sequence[str] = _METHODS,
+    *,
+    learning_rates: Mapping[str, float] | None = None,
+    steps: int = _STEPS,
+    data: Any = None,
+    **choices: Any,
+) -> Race:
+    """Race methods from one start, each at its own best rate.
+
+    Args:
+        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        start: the point at step 0.
+        methods: names of methods.
+        learning_rates: rates by method, for those whose rate is not to be searched.
+        steps: the most steps of each.
+        data: the table of a formula's data columns.
+        choices: `tolerance`, `clip_norm`, … as for `descend`, the same for all.
+
+    Returns:
+        The methods, the best first, with their descents. A step of a method that searches along a line evaluates the
+        objective more than once.
+
+    Raises:
+        SettingError: for a method that there is not, or a rate for one that does not race.
+
+    >>> compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "bfgs"]).winner.name
+    'bfgs'
+    """
+    names = [method(name).name for name in ([methods] if isinstance(methods, str) else methods)]
+    if not names:
+        raise SettingError("a race needs at least one method")
+    given = {method(name).name: rate for name, rate in (learning_rates or {}).items()}
+    strangers = [name for name in given if name not in names]
+    if strangers:
+        raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
+    made = objective(thing, data)
+    entries = [_entry(made, start, name, given.get(name), steps, choices) for name in dict.fromkeys(names)]
+    entries.sort(key=lambda entry: standing(entry.trace))
+    return Race(tuple(entries), made, float(entries[0].trace.plan["tolerance"]))
+
+
+def _entry(made: Objective, start: Point, name: str, rate: float | None, steps: int, choices: Any) -> Entry:
+    """Return how a method did, at the rate that was given or at the best one."""
+    if rate is None and not method(name).searches_line:
+        found = sweep(made, start, steps=steps, method=name, **choices)
+        return Entry(name, found.best_rate, found.traces[found.best], found.diagnoses[found.best], found)
+    rates = {} if rate is None else {"learning_rate": rate}
+    trace = descend(made, start, method=name, steps=steps, progress=False, **rates, **choices)
+    return Entry(name, rate, trace, diagnose(trace), None)

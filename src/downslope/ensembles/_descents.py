@@ -1,0 +1,199 @@
+"""Many whole descents side by side: by a method of `descend` at one rate, or by a careful way to the nearest bottom.
+
+The coordinates lie in arrays of their own, one entry a start, in blocks that fit a core's cache; a block stops when
+none of its points moved over a hundred steps, so that no lane asks at each step whether it is done.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope._types import Columns
+from downslope.descent import Method, Step, rule_of
+from downslope.ensembles import _local as local
+from downslope.ensembles._space import Rows, Space
+from downslope.ensembles._workers import count, side_by_side
+
+_BLOCK = 1000  # starts whose state fits a core's cache
+_BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
+_CHUNK = 100  # steps between two looks
+_STILL = 1e-15  # a chunk that moves every coordinate by less than this share of its size has come to rest
+_FLOW = 200  # careful steps along −∇f, which decide the valley
+_FARTHEST = 0.02  # of the extent, the most that one of them goes
+_FINISH = 200  # and so many of BFGS at least, which go to its bottom
+
+
+class Ends(NamedTuple):
+    """Where the descents ended.
+
+    Args:
+        points: shape (starts, size).
+        evaluations: of value or gradient, in all.
+    """
+
+    points: np.ndarray
+    evaluations: int
+
+
+def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, steps: int) -> Ends:
+    """Return where a method of `descend` comes to from each start.
+
+    Args:
+        space: where to look; points of a box are kept inside it.
+        starts: shape (starts, size).
+        method: how to step.
+        rate: the learning rate α, NaN where the method knows none.
+        steps: the most steps.
+    """
+    made = space.rows.objective
+    settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
+    bounds = (space.low, space.high) if space.bounded else None
+    run = _fixed(space.rows, *method.compiled, space.bounded)
+    pieces, unpadded = _pieces(starts.astype(made.precision), _BLOCK)
+    shared = (np.asarray(rate, made.precision), settings, np.int64(steps), bounds, made.data)
+    ended = side_by_side(run, [(piece, *shared) for piece in pieces], made.precision)
+    points = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
+    return Ends(points.astype(float), sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
+
+
+def to_the_bottom(space: Space, starts: np.ndarray) -> Ends:
+    """Return the bottom of the valley that each start lies in: small steps along −∇f, then BFGS.
+
+    Args:
+        space: where to look.
+        starts: shape (starts, size).
+    """
+    made = space.rows.objective
+    block = int(np.clip(_BLOCK_BYTES // (8 * space.size**2), 1, _BLOCK))
+    pieces, unpadded = _pieces((starts - space.origin) / space.extent, block)
+    shared = (space.origin, space.extent, space.unit_bounds, made.data)
+    ended = side_by_side(_careful(space.rows), [(piece, *shared) for piece in pieces], made.precision)
+    units = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
+    points = space.origin + space.extent * units
+    if space.bounded:  # rounding must not carry a point on an edge over it
+        points = np.where(units <= 0, space.low, np.where(units >= 1, space.high, points))
+    return Ends(points, sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
+
+
+def _pieces(starts: np.ndarray, block: int) -> tuple[list[np.ndarray], int]:
+    """Return the starts in pieces of one shape, (blocks, block, size), the last start repeated; and how many there are.
+
+    Args:
+        starts: shape (starts, size).
+        block: most starts to a block.
+    """
+    size = min(block, -(-len(starts) // count()))
+    blocks = -(-len(starts) // (size * count()))
+    padded = np.concatenate([starts, np.repeat(starts[-1:], blocks * size * count() - len(starts), axis=0)])
+    return list(padded.reshape(count(), blocks, size, -1)), len(starts)
+
+
+def _rejoined(points: np.ndarray) -> np.ndarray:
+    """Return points of shape (blocks, block, size) as rows."""
+    return points.reshape(-1, points.shape[-1])
+
+
+def _block_of(pieces: list[np.ndarray]) -> int:
+    """Return how many starts a block holds."""
+    return pieces[0].shape[1]
+
+
+@functools.lru_cache(maxsize=64)
+def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, bounded: bool) -> Any:
+    """Return the compiled program of `by_method`: `piece → (points, steps of each block)`."""
+    rule = rule_of(Method(name, {} if memory is None else {"memory": memory}, transformation))
+
+    def step(carry: Any, rate: Any, settings: Any, bounds: Any, data: Columns) -> Any:
+        point, state = carry
+
+        def value(at: Any) -> Any:
+            return rows.objective.function(at, data)
+
+        height, gradient = jax().value_and_grad(value)(point)
+        change, state = rule.update(Step(point, height, gradient, rate, settings, value), state)
+        reached = jax().tree.map(lambda leaf, by: leaf + by.astype(leaf.dtype), point, change)
+        if bounded:
+            numpy = jax().numpy
+            reached = jax().tree.map(numpy.clip, reached, rows.point(bounds[0]), rows.point(bounds[1]))
+        return reached, state
+
+    def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
+        rate, settings, steps, bounds, data = given
+        lax, tree = jax().lax, jax().tree
+        point = jax().vmap(rows.point)(starts)
+        state = jax().vmap(lambda at: rule.init(at, settings))(point)
+        lanes = jax().vmap(lambda carry: step(carry, rate, settings, bounds, data))
+
+        def chunk(carry: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
+            point, state, taken, _ = carry
+            most = jax().numpy.minimum(taken + _CHUNK, steps)
+            reached, state = lax.fori_loop(taken, most, lambda _, carry: lanes(carry), (point, state))
+            pairs = zip(tree.leaves(reached), tree.leaves(point), strict=True)
+            return reached, state, most, functools.reduce(lambda a, b: a | b, [_moves(a, b) for a, b in pairs])
+
+        carry = (point, state, jax().numpy.zeros((), steps.dtype), jax().numpy.array(True))
+        point, _, taken, _ = lax.while_loop(lambda carry: carry[3] & (carry[2] < steps), chunk, carry)
+        return jax().vmap(lambda at: jax().flatten_util.ravel_pytree(rows.ordered(at))[0])(point), taken
+
+    return jax().jit(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+
+
+def _moves(after: Any, before: Any) -> Any:
+    """Tell whether any entry of a leaf has moved, or is no longer a number that could."""
+    numpy = jax().numpy
+    return numpy.any(numpy.abs(after - before) > _STILL * numpy.abs(after))
+
+
+@functools.lru_cache(maxsize=64)
+def _careful(rows: Rows) -> Any:
+    """Return the compiled program of `to_the_bottom`: `piece → (units, evaluations of each lane of a block)`."""
+
+    def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
+        origin, extent, bounds, data = given
+        lax, numpy = jax().lax, jax().numpy
+
+        def at(points: Any) -> tuple[Any, Any]:
+            return jax().vmap(jax().value_and_grad(lambda unit: rows.value(origin + extent * unit, data)))(points)
+
+        value, gradient = at(starts)
+        first = (starts, value, gradient, numpy.full(len(starts), _FARTHEST / 2))
+        flowed = lax.fori_loop(0, _FLOW, lambda _, flow: _flowed(at, flow, bounds), first)[0]
+        lanes = local.begin(flowed, numpy.full(len(starts), 1e-4))
+        most = _FINISH + 20 * starts.shape[1]
+
+        def go_on(carry: tuple[local.Lanes, Any, Any]) -> tuple[local.Lanes, Any, Any]:
+            lanes, done, taken = carry
+            after, progress = local.step(at, lanes, bounds)
+            kept = jax().tree.map(
+                lambda new, old: numpy.where(done.reshape(done.shape + (1,) * (new.ndim - 1)), old, new), after, lanes
+            )
+            return kept, done | progress.stuck, taken + 1
+
+        carry = (lanes, numpy.zeros(len(starts), bool), numpy.zeros((), int))
+        lanes, _, taken = lax.while_loop(lambda carry: ~numpy.all(carry[1]) & (carry[2] < most), go_on, carry)
+        return lanes.point, taken + _FLOW + 1
+
+    return jax().jit(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+
+
+def _flowed(at: Any, flow: Any, bounds: Any) -> Any:
+    """Return points a short way down the slope: longer ways while they go down, shorter ones where they do not."""
+    numpy = jax().numpy
+    point, value, gradient, reach = flow
+    held = ((point <= bounds[0]) & (gradient > 0)) | ((point >= bounds[1]) & (gradient < 0))
+    free = numpy.where(held, 0.0, gradient)
+    length = numpy.sqrt(numpy.sum(free * free, axis=1))
+    tried = point - free * (reach / numpy.where(length > 0, length, 1.0))[:, None]
+    tried = numpy.clip(tried, *bounds)
+    reached, slope = at(tried)
+    good = numpy.isfinite(reached) & numpy.all(numpy.isfinite(slope), axis=1) & (reached < value)
+    return (
+        numpy.where(good[:, None], tried, point),
+        numpy.where(good, reached, value),
+        numpy.where(good[:, None], slope, gradient),
+        numpy.where(good, numpy.minimum(1.5 * reach, _FARTHEST), reach / 3),
+    )

@@ -1,0 +1,285 @@
+"""Search: the verb from an objective and a box to its lowest valley, and how sure that it is the lowest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax, precision
+from downslope._errors import ObjectiveError, SettingError
+from downslope._types import Point
+from downslope.descent import Objective, objective
+from downslope.ensembles._basins import Basin, gathered, level
+from downslope.ensembles._hopping import CHAINS, programs
+from downslope.ensembles._report import place_in_words, shown_row
+from downslope.ensembles._space import Space, space_of
+from downslope.ensembles._workers import count, side_by_side
+
+_ISLANDS = 4
+_MOST_ROUNDS = 64
+_SECONDS = 10.0
+_FIRST_ITERATIONS = 64
+_CHUNK_SECONDS = 0.05
+_MOST_ITERATIONS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search found.
+
+    Args:
+        best: the lowest place, its `count` the rounds that ended there.
+        basins: where the rounds ended, the lowest first; each began at random places and knew nothing of the others.
+        rounds: how many rounds ended.
+        found: how many of them ended as low as the best.
+        evaluations: of value and gradient, in all.
+        evaluations_to_best: evaluations until the lowest value was first met, to the nearest iteration.
+        seconds: how long it took, compilation included.
+        stopped: "evidence", "time", "evaluations" or "interrupted".
+        objective: what was searched.
+        space: where.
+    """
+
+    best: Basin
+    basins: tuple[Basin, ...]
+    rounds: int
+    found: int
+    evaluations: int
+    evaluations_to_best: int
+    seconds: float
+    stopped: str
+    objective: Objective = field(repr=False)
+    space: Space = field(repr=False)
+
+    @property
+    def point(self) -> Point:
+        """The lowest point that was found."""
+        return self.best.point
+
+    @property
+    def value(self) -> float:
+        """The objective there."""
+        return self.best.value
+
+    @property
+    def sentence(self) -> str:
+        """What was found and how sure it is, in a sentence or two."""
+        where = place_in_words(self.space.rows.names, shown_row(self.space, self.best))
+        value = f"{self.value:.10g}".replace("-", "−")
+        kind = "" if self.best.kind == "minimum" else f" ({self.best.kind})"
+        return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
+
+    def _evidence(self) -> str:
+        """Return how often the best was found."""
+        if not self.rounds:
+            return "No round came to its end; give it more time or more evaluations."
+        if self.found == self.rounds:
+            times = {1: "The one round", 2: "Both rounds"}.get(self.rounds, f"All {self.rounds} rounds")
+            return f"{times} from independent starts ended there."
+        if not self.found:
+            return f"None of {self.rounds} rounds that ended found it again: it may not be the lowest."
+        return f"{self.found} of {self.rounds} rounds from independent starts ended there, and none lower."
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was found as plain data, for JSON."""
+        return {
+            "read_as": self.objective.read_as,
+            "best": self.best.as_dict(),
+            "basins": [basin.as_dict() for basin in self.basins],
+            "rounds": self.rounds,
+            "found": self.found,
+            "evaluations": self.evaluations,
+            "evaluations_to_best": self.evaluations_to_best,
+            "seconds": self.seconds,
+            "stopped": self.stopped,
+            "sentence": self.sentence,
+        }
+
+    def __str__(self) -> str:
+        effort = f"{self.evaluations:,} evaluations".replace(",", " ")
+        spent = f"{effort} in {self.seconds:.2f} s; {_REASONS[self.stopped]}"
+        return f"Read as  {self.objective.read_as}\n\n{self.sentence}\n{spent}"
+
+    def __repr__(self) -> str:
+        return f"<Search {self.value:.6g}, found by {self.found} of {self.rounds} rounds>"
+
+
+_REASONS = {
+    "evidence": "stopped because the best was found often enough.",
+    "time": "stopped because the time was up.",
+    "evaluations": "stopped because the evaluations were used up.",
+    "interrupted": "stopped by the user.",
+}
+
+
+def search(
+    thing: Any,
+    bounds: Any = None,
+    *,
+    spread: Any = None,
+    centre: Point | None = None,
+    found: int = 3,
+    seconds: float = _SECONDS,
+    evaluations: int | None = None,
+    islands: int | None = None,
+    seed: int = 0,
+    data: Any = None,
+) -> Search:
+    """Search for the lowest valley, and say how often it was found again.
+
+    Islands of 16 chains hop from valley to valley; each that finds nothing lower for long ends its round and begins
+    anew at random places. The search stops when so many rounds have ended at one lowest place, or when the time or the
+    evaluations are used up. No search of this kind proves that there is nothing lower.
+
+    Args:
+        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        bounds: (low, high) of every variable by name; for a function, a pair of points.
+        spread: instead of bounds, the standard deviation of starts about the centre.
+        centre: the middle of that cloud; 0 if None.
+        found: how many rounds must end at the lowest place; 0 to go on until time or evaluations are used up.
+        seconds: the most to take, beside the compilation.
+        evaluations: the most to make; None for no limit.
+        islands: how many; None for 4, or one for each device if those are more.
+        seed: seed of the random numbers.
+        data: the table of a formula's data columns.
+
+    Returns:
+        The lowest place, and what speaks for it.
+
+    Raises:
+        PointError: for bounds or a spread that make no sense.
+        SettingError: for limits that make none.
+        ObjectiveError: if no finite value was met.
+
+    >>> best = search("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
+    >>> round(best.point["x"], 6), round(best.value, 6), best.stopped
+    (-1.472998, -5.444193, 'evidence')
+    """
+    made = objective(thing, data)
+    _check(found, seconds, evaluations, islands)
+    space = space_of(made, bounds, spread, centre)
+    number = islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count()))
+    run = _Run(space, number, seed)
+    began = time.perf_counter()
+    stopped = run.until(found, seconds, evaluations)
+    return run.result(stopped, time.perf_counter() - began)
+
+
+def _check(found: int, seconds: float, evaluations: int | None, islands: int | None) -> None:
+    """Raise for limits that make no sense."""
+    for name, number, least in (("found", found, 0), ("evaluations", evaluations, 1), ("islands", islands, 1)):
+        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
+            raise SettingError(f"{name} must be a whole number from {least} up, not {number!r}")
+    if not seconds > 0:
+        raise SettingError(f"seconds must be above 0, not {seconds}")
+
+
+class _Run:
+    """A search under way.
+
+    Args:
+        space: where to look.
+        islands: how many.
+        seed: seed of the random numbers.
+    """
+
+    def __init__(self, space: Space, islands: int, seed: int) -> None:
+        self.space = space
+        self.evaluations = 0
+        self._islands = islands
+        self._begin, self._go_on = programs(space.rows, _MOST_ROUNDS)
+        pieces = min(count(), islands)
+        pieces = next(number for number in range(pieces, 0, -1) if islands % number == 0)
+        with precision("float64"):
+            keys = jax().device_get(jax().random.key_data(jax().random.split(jax().random.key(seed), islands)))
+        batches = np.split(keys, pieces)
+        self._states = side_by_side(self._begin, [(batch, space.unit_bounds) for batch in batches], "float64")
+
+    def until(self, found: int, seconds: float, evaluations: int | None) -> str:
+        """Go on until there is a reason to stop, and return it."""
+        self._advance(0)  # compiles
+        began = time.perf_counter()
+        most = None if evaluations is None else max(evaluations // (self._islands * CHAINS), 1)
+        done, iterations = 0, _FIRST_ITERATIONS
+        try:
+            while True:
+                iterations = iterations if most is None else min(iterations, most - done)
+                before = time.perf_counter()
+                self._advance(iterations)
+                done += iterations
+                now = time.perf_counter()
+                if found and self._witnesses() >= found:
+                    return "evidence"
+                if most is not None and done >= most:
+                    return "evaluations"
+                if now - began >= seconds:
+                    return "time"
+                left = min(_CHUNK_SECONDS, seconds - (now - began))
+                per_iteration = (now - before) / iterations
+                iterations = int(np.clip(left / max(per_iteration, 1e-9), 1, min(4 * iterations, _MOST_ITERATIONS)))
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    def _advance(self, iterations: int) -> None:
+        """Take every island so many iterations further."""
+        space = self.space
+        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.rows.objective.data)
+        self._states = side_by_side(self._go_on, [(state, *shared) for state in self._states], "float64")
+        self.evaluations += iterations * self._islands * CHAINS
+
+    def _gathered(self, name: str) -> np.ndarray:
+        """Return a quantity of every island."""
+        return np.concatenate([getattr(state, name) for state in self._states])
+
+    def _ended(self) -> np.ndarray:
+        """Return which entries of the islands' lists are rounds that have ended, shape (islands, most rounds)."""
+        return np.arange(_MOST_ROUNDS) < self._gathered("rounds")[:, None]
+
+    def _witnesses(self) -> int:
+        """Return how many rounds ended at the lowest value."""
+        best = float(self._gathered("lowest").min())
+        return sum(level(float(value), best) for value in self._gathered("values")[self._ended()])
+
+    def result(self, stopped: str, seconds: float) -> Search:
+        """Return what was found.
+
+        Raises:
+            ObjectiveError: if no finite value was met.
+        """
+        space, lowest = self.space, self._gathered("lowest")
+        if not np.isfinite(lowest.min()):
+            raise ObjectiveError(
+                f"{space.rows.objective.read_as} has no finite value where it was looked for",
+                hint="look somewhere else, or shift the formula",
+            )
+        ended = self._ended()
+        units = np.concatenate([self._gathered("place")[[np.argmin(lowest)]], self._gathered("points")[ended]])
+        points = np.clip(space.origin + space.extent * units, space.low, space.high)
+        basins, index = gathered(space, points)
+        if index[0] < 0:
+            raise ObjectiveError(
+                f"{space.rows.objective.read_as} goes down without end", hint="give bounds to look inside a box"
+            )
+        counts = [int(np.sum(index[1:] == place)) for place in range(len(basins))]
+        rounds = len(points) - 1
+        told = tuple(
+            Basin(basin.point, basin.value, basin.kind, times, times / max(rounds, 1))
+            for basin, times in zip(basins, counts, strict=True)
+        )
+        best = told[0]
+        reached = self._gathered("reached")[lowest <= lowest.min() + 1e-9 * max(1.0, abs(lowest.min()))].min()
+        return Search(
+            best=best,
+            basins=tuple(basin for basin in told if basin.count),
+            rounds=rounds,
+            found=sum(basin.count for basin in told if level(basin.value, best.value)),
+            evaluations=self.evaluations,
+            evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
+            seconds=seconds,
+            stopped=stopped,
+            objective=space.rows.objective,
+            space=space,
+        )

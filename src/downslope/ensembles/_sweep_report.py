@@ -1,0 +1,108 @@
+"""A sweep as a short report, in text and in HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from downslope.ensembles._compare import Race
+    from downslope.ensembles._sweep import Sweep
+
+_MOST_ROWS = 17
+
+
+def sweep_sentence(found: Sweep) -> str:
+    """Return what a sweep found, in a sentence or two."""
+    rate, steps, bound = found.best_rate, found.steps[found.best], found.largest_stable_rate
+    if math.isfinite(steps):
+        did = f"after {_counted(steps)} the gradient is below {found.tolerance:g}"
+    else:
+        did = f"the value is {number(found.values[found.best])} after {_counted(found.traces[found.best].last_step)}"
+    best = f"The best of {len(found.rates)} rates is α = {rate:.6g}: {did}."
+    if bound is None:
+        return best
+    return f"{best} The largest stable rate is {bound:.6g}, from the curvature where it ended."
+
+
+def sweep_as_text(found: Sweep) -> str:
+    """Return a sweep as aligned lines, a middle choice of its rates."""
+    rows = sweep_rows(found)
+    return aligned(
+        f"Read as  {found.objective.read_as}\nMethod   {found.traces[0].plan['method']}", rows, found.sentence
+    )
+
+
+def sweep_as_html(found: Sweep) -> str:
+    """Return a sweep as an HTML table."""
+    return as_html(found.objective.read_as, sweep_rows(found), found.sentence)
+
+
+def sweep_rows(found: Sweep) -> list[tuple[str, ...]]:
+    """Return rates, steps, end values and verdicts as rows of text, the headings first; best and bound are marked."""
+    count = len(found.rates)
+    shown = set(np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)))
+    bound = found.largest_stable_rate
+    at_bound = None
+    if bound is not None:
+        near = int(np.argmin(np.abs(found.rates - bound)))
+        at_bound = near if abs(found.rates[near] / bound - 1) < 1e-9 else None
+    shown |= {found.best} | ({at_bound} if at_bound is not None else set())
+    rows = [("learning rate", "steps", found.objective.name + " at the end", "verdict", "")]
+    for place in sorted(shown):
+        mark = "◀ best" if place == found.best else "◀ largest stable" if place == at_bound else ""
+        rows.append(
+            (
+                f"{found.rates[place]:.6g}",
+                number(float(found.steps[place])),
+                number(float(found.values[place])),
+                found.verdicts[place].replace("_", " "),
+                mark,
+            )
+        )
+    return rows
+
+
+def race_rows(found: Race) -> list[tuple[str, ...]]:
+    """Return methods, rates, steps, end values and verdicts as rows of text, the headings first, the best first."""
+    rows = [("method", "learning rate", "steps", found.objective.name + " at the end", "verdict")]
+    for lane in found.entries:
+        rate = "" if lane.learning_rate is None else f"{lane.learning_rate:.4g}"
+        verdict = lane.diagnosis[0].symptom.replace("_", " ")
+        rows.append((lane.name, rate, number(lane.steps), number(lane.value), verdict))
+    return rows
+
+
+def aligned(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Return a head, a table and a sentence as text; words to the left, numbers to the right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    words = {place for place, heading in enumerate(rows[0]) if heading in ("method", "verdict", "")}
+    lines = [
+        "   ".join(
+            cell.ljust(width) if place in words else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    rule = "─" * max(map(len, lines))
+    return "\n".join([head, "", lines[0], rule, *lines[1:], "", sentence])
+
+
+def as_html(caption: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Return a table and a sentence as HTML."""
+    head, *rest = rows
+    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rest)
+    return f"<table><caption>{html.escape(caption)}</caption><tr>{top}</tr>{body}</table><p>{html.escape(sentence)}</p>"
+
+
+def number(value: float) -> str:
+    """Return a number in six significant digits with a true minus sign; a dash for ∞."""
+    return f"{value:.6g}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def _counted(steps: float) -> str:
+    return "1 step" if steps == 1 else f"{int(steps)} steps"
