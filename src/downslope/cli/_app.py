@@ -184,6 +184,93 @@ def fit(
 
 
 @app.command()
+def sweep(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    learning_rates: Annotated[
+        str | None,
+        typer.Option("--learning-rates", metavar="RATES", help="0.1,0.5,1 or 0.001..2; found if not given."),
+    ] = None,
+    steps: options.Steps = 1000,
+    method: options.MethodName = "gradient descent",
+    setting: options.Setting = None,
+    tolerance: options.Tolerance = 1e-10,
+    data: options.Data = None,
+    unit: options.Unit = None,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Try many learning rates, and say which is best and which are stable."""
+    from downslope.cli import _ensembles
+
+    request = _ensembles.without_none(formula, data, unit, start=start, steps=steps, method=method, tolerance=tolerance)
+    _ensembles.sweep(_ensembles.with_settings(request, setting), learning_rates, plot, as_json=json, quiet=quiet)
+
+
+@app.command()
+def compare(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    method: Annotated[
+        list[str] | None, typer.Option("--method", "-m", help="A method to race. May be repeated.")
+    ] = None,
+    steps: options.Steps = 1000,
+    tolerance: options.Tolerance = 1e-10,
+    data: options.Data = None,
+    unit: options.Unit = None,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Race methods, each at its own best learning rate."""
+    from downslope.cli import _ensembles
+
+    request = _ensembles.without_none(formula, data, unit, start=start, steps=steps, tolerance=tolerance)
+    _ensembles.compare(request, method, plot, as_json=json, quiet=quiet)
+
+
+@app.command()
+def multistart(
+    formula: options.FormulaText,
+    bounds: options.Bounds = None,
+    starts: Annotated[int | None, typer.Option("--starts", metavar="N", help="How many; 1000 if not given.")] = None,
+    is_global: Annotated[
+        bool, typer.Option("--global", help="Search for the lowest valley, and say how often it was found.")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="With --global, the most to take; 10.")] = None,
+    evaluations: Annotated[int | None, typer.Option("--evaluations", help="With --global, the most to make.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", "-m", help="A method for every start; careful steps if not given.")
+    ] = None,
+    learning_rate: options.Rate = None,
+    steps: Annotated[int | None, typer.Option("--steps", "-n", metavar="N", help="Steps of that method.")] = None,
+    setting: options.Setting = None,
+    seed: options.Seed = 0,
+    data: options.Data = None,
+    unit: options.Unit = None,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Descend from many starts: which valleys there are, and which is the lowest."""
+    from downslope.cli import _ensembles
+
+    of_one = {"starts": starts, "method": method, "learning_rate": learning_rate, "steps": steps}
+    of_other = {"seconds": seconds, "evaluations": evaluations}
+    request = _ensembles.without_none(formula, data, unit, seed=seed, **of_one, **of_other)
+    _ensembles.check_global(request, is_global, set(of_one), set(of_other))
+    _ensembles.multistart(
+        _ensembles.with_settings(request, setting),
+        options.ranges(bounds, "--bounds"),
+        plot,
+        is_global=is_global,
+        as_json=json,
+        quiet=quiet,
+    )
+
+
+@app.command()
 def diagnose(
     run: Annotated[
         str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,13 @@ def write_progress(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) 
 
 def write_fit(found: ds.Fit, plot: Path) -> Path:
     """Write the picture of a fit, and return its file."""
+    return write_figure(lambda: ds.draw.fit(found), plot)
+
+
+def write_figure(picture: Callable[[], Sequence[Any]], plot: Path) -> Path:
+    """Write the figure that a picture's axes belong to, and return its file; the name is looked at first."""
     _check_suffix(plot)
-    return _save(ds.draw.fit(found)[0], plot)
+    return _save(picture()[0], plot)
 
 
 def write_point(objective: ds.Objective, place: dict[str, float], within: Ranges, plot: Path) -> Path:

@@ -67,9 +67,8 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         here = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
         if not len(here):
             return (), index
-        groups = _groups(units[here])
-        lowest = [here[members[np.argmin(values[here[members]])]] for members in groups]
-        bottoms, kinds, depths = _bottoms(space, ends[lowest])
+        groups = _groups(units[here], values[here])
+        bottoms, kinds, depths = _bottoms(space, ends[here[[members[0] for members in groups]]])
     of_key: dict[Any, list[int]] = {}
     for group in np.argsort(depths, kind="stable"):
         of_key.setdefault(_key(int(group), kinds[group], float(depths[group])), []).append(int(group))
@@ -112,19 +111,15 @@ def _heights(rows: Rows) -> Any:
     return jax().jit(jax().vmap(at, in_axes=(0, None)))
 
 
-def _groups(units: np.ndarray) -> list[np.ndarray]:
-    """Return the places of points that lie together, by cells and then by neighbouring cells."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-    from scipy.spatial import cKDTree
-
-    cells, member = np.unique(np.round(units / _SAME), axis=0, return_inverse=True)
-    near = cKDTree(cells).query_pairs(1.5, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(cells), len(cells)))
-    count, label = connected_components(graph, directed=False)
-    of_point = label[member.reshape(-1)]
-    order = np.argsort(of_point, kind="stable")
-    return np.split(order, np.searchsorted(of_point[order], np.arange(1, count)))
+def _groups(units: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
+    """Return the places of points that lie together, each group about its lowest, which comes first."""
+    left = np.argsort(values, kind="stable")
+    groups = []
+    while len(left):
+        near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
+        groups.append(left[near])
+        left = left[~near]
+    return groups
 
 
 def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:

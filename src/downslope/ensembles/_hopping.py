@@ -2,9 +2,9 @@
 
 A chain goes down to a local minimum (`_local`), keeps it as its base if it is lower than the last, and leaves from
 there for another place: a random change of some coordinates whose size is drawn from a wide range, a mixture with a
-lower chain's base, or a step along the difference of two bases. Only a chain that is about to beat its island's best goes
-down all the way; the others leave as soon as they cannot matter. An island whose best has not improved for long writes
-it down and begins anew, which makes one more independent witness.
+lower chain's base, or a step along the difference of two bases. Only a chain that is about to beat its island's best
+goes down all the way; the others leave as soon as they cannot matter. An island whose best has not improved for long
+writes it down and begins anew, which makes one more independent witness.
 
 References: Wales and Doye, "Global optimization by basin-hopping", 1997; Storn and Price, "Differential evolution",
 1997.
