@@ -8,15 +8,12 @@ once a step run fewer steps, and are given per step.
 from __future__ import annotations
 
 import ctypes
-import shutil
 import statistics
-import subprocess
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from native import library
 from timing import arguments, interleaved, machine, median_ratio, publish, table
 
 import downslope as ds
@@ -39,14 +36,10 @@ void descend(double x, double y, double rate, long steps, double *X, double *Y, 
 
 def native() -> Callable[[], np.ndarray] | None:
     """Return the native loop, or None where there is no C compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
+    loaded = library(NATIVE)
+    if loaded is None:
         return None
-    folder = Path(tempfile.mkdtemp())
-    (folder / "loop.c").write_text(NATIVE)
-    flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-    subprocess.run([compiler, *flags, str(folder / "loop.c"), "-o", str(folder / "loop.so")], check=True)
-    function = ctypes.CDLL(str(folder / "loop.so")).descend
+    function = loaded.descend
     pointer = ctypes.POINTER(ctypes.c_double)
     function.argtypes = [ctypes.c_double] * 3 + [ctypes.c_long] + [pointer] * 5
     function.restype = None

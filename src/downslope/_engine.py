@@ -1,8 +1,9 @@
 """The one door to JAX: loaded when first needed, with the settings a compiled descent wants.
 
 XLA's CPU backend turns a small loop into one machine-code function and pays up to 4 µs an iteration for a larger one.
-The bound that decides is raised before the first compilation (jax issues 26145 and 36799). What the user has put into
-`XLA_FLAGS` is kept; `DOWNSLOPE_XLA_FLAGS=off` leaves it alone altogether.
+The bound that decides is raised before the first compilation (jax issues 26145 and 36799). And a program on the CPU
+runs in the thread that calls it instead of one of JAX's own, so that pieces called from several threads spread over the
+cores. What the user has put into `XLA_FLAGS` is kept; `DOWNSLOPE_XLA_FLAGS=off` leaves both alone.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ def jax() -> ModuleType:
     import jax as module
     import jax.flatten_util
 
+    if wanted:
+        module.config.update("jax_cpu_enable_async_dispatch", False)
     return module
 
 

@@ -14,6 +14,7 @@ from downslope._types import Columns, Point
 from downslope.ensembles._space import Rows, Space, slopes_at
 
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one valley
+_MOST = 1000  # places that are told apart
 _AWAY = 1e6  # extents from the origin: a descent that went so far has no end
 _LEVEL = 1e-9  # of the value's size: two valleys nearer in value than that are of one depth
 _NEWTON = 4  # steps to the very bottom
@@ -29,7 +30,8 @@ class Basin:
         point: its bottom.
         value: the objective there.
         kind: "minimum", "saddle", "maximum", "flat", "edge" (the value falls on beyond the bounds) or "not at rest".
-            All flat places of one value are one basin, and so are all descents that had not come to rest.
+            All flat places of one value are one basin, and so are all descents that had not come to rest. After the
+            thousand lowest places, all others are one basin of kind "other".
         count: how many descents ended there.
         share: of all descents.
     """
@@ -67,7 +69,7 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         here = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
         if not len(here):
             return (), index
-        groups = _groups(units[here], values[here])
+        groups, rest = _groups(units[here], values[here])
         bottoms, kinds, depths = _bottoms(space, ends[here[[members[0] for members in groups]]])
     of_key: dict[Any, list[int]] = {}
     for group in np.argsort(depths, kind="stable"):
@@ -79,6 +81,10 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         first = together[0]
         point = _plain(space.rows, bottoms[first])
         basins.append(Basin(point, float(depths[first]), kinds[first], len(members), len(members) / len(ends)))
+    if len(rest):
+        index[here[rest]] = len(basins)
+        point = _plain(space.rows, ends[here[rest[0]]])
+        basins.append(Basin(point, float(values[here[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
     return tuple(basins), index
 
 
@@ -111,15 +117,15 @@ def _heights(rows: Rows) -> Any:
     return jax().jit(jax().vmap(at, in_axes=(0, None)))
 
 
-def _groups(units: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
-    """Return the places of points that lie together, each group about its lowest, which comes first."""
+def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the places of points that lie together, each group about its lowest, which comes first; and the rest."""
     left = np.argsort(values, kind="stable")
     groups = []
-    while len(left):
+    while len(left) and len(groups) < _MOST:
         near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
         groups.append(left[near])
         left = left[~near]
-    return groups
+    return groups, left
 
 
 def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:

@@ -66,11 +66,16 @@ def sentence_on_valleys(found: Multistart) -> str:
     lowest = found.lowest
     if lowest is None:
         return f"None of {starts} descents ended at a finite place.{lost}"
+    if found.basins[-1].kind == "other":
+        count -= 1
+        places = f"more than {count} places"
+    else:
+        places = _counted(count)
     where = place_in_words(found.names, shown_row(found.space, lowest))
     if lowest.kind != "minimum":
-        begin = f"{starts} descents ended at {_counted(count)}; the lowest, {_number(lowest.value)} at {where}, is "
+        begin = f"{starts} descents ended at {places}; the lowest, {_number(lowest.value)} at {where}, is "
         return begin + f"{_article(lowest.kind)}.{lost}"
-    begin = f"{starts} descents ended at {_counted(count)}; the lowest is {_number(lowest.value)} at {where}."
+    begin = f"{starts} descents ended at {places}; the lowest is {_number(lowest.value)} at {where}."
     return begin + _others(found.basins) + lost
 
 
