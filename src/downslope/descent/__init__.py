@@ -4,14 +4,13 @@ from downslope.descent._data import check_numbers, read_table
 from downslope.descent._descend import descend, versions
 from downslope.descent._method import Method, method, method_names
 from downslope.descent._objective import Objective, objective
-from downslope.descent._plan import SMALL, Plan, Record, plan
+from downslope.descent._plan import Plan, Record, plan
 from downslope.descent._rules import Step, rule_of
 from downslope.descent._schedule import Schedule, schedule
 from downslope.descent._slope import Slope, slope
 from downslope.descent._spectrum import spectrum_of_hessian
 
 __all__ = [
-    "SMALL",
     "Method",
     "Objective",
     "Plan",

@@ -16,7 +16,7 @@ from downslope.descent._method import Method, method
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._schedule import Schedule, schedule
 
-SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
+_SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
 _SCHEDULE_SETTINGS = ("factor", "every", "warm_up")
 
 
@@ -72,7 +72,7 @@ class Plan:
     @property
     def is_small(self) -> bool:
         """Whether the point is recorded whole."""
-        return _tree.size(self.start) <= SMALL
+        return _tree.size(self.start) <= _SMALL
 
     @functools.cached_property
     def description(self) -> Plain:

@@ -156,7 +156,7 @@ def search(
 
     >>> best = search("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
     >>> round(best.point["x"], 6), round(best.value, 6), best.stopped
-    (-1.472998, -5.444193, 'evidence')
+    (-1.472998, -5.444192, 'evidence')
     """
     made = objective(thing, data)
     _check(found, seconds, evaluations, islands)
