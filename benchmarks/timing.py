@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -12,23 +13,34 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+_LEAST = 0.05  # seconds to a reading
+
 
 def interleaved(runs: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Return the seconds of each run, taken in turn so that a drift of the machine meets all of them alike.
 
     Args:
-        runs: what to time, by name; each is run once before, uncounted.
+        runs: what to time, by name; each is run twice before, uncounted, and a short one several times in a row, so
+            that a clock's reading is of fifty milliseconds at least.
         rounds: how often each is timed.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
+    repeats = {}
+    for name, run in runs.items():
         run()
+        repeats[name] = max(1, math.ceil(_LEAST / _timed(run, 1)))
     for _ in range(rounds):
         for name, run in runs.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
+            seconds[name].append(_timed(run, repeats[name]))
     return seconds
+
+
+def _timed(run: Callable[[], Any], repeats: int) -> float:
+    """Return the mean seconds of some runs in a row."""
+    began = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - began) / repeats
 
 
 def median_ratio(one: list[float], other: list[float]) -> float:

@@ -16,9 +16,9 @@ from downslope._types import Columns
 from downslope.descent import Method, Step, rule_of
 from downslope.ensembles import _local as local
 from downslope.ensembles._space import Rows, Space
-from downslope.ensembles._workers import count, side_by_side
+from downslope.ensembles._workers import count, side_by_side, wide
 
-_BLOCK = 1000  # starts whose state fits a core's cache
+_BLOCK = 200  # starts whose state fits a core's nearest cache
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
 _CHUNK = 100  # steps between two looks
 _STILL = 1e-15  # a chunk that moves every coordinate by less than this share of its size has come to rest
@@ -139,7 +139,7 @@ def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, bou
         point, _, taken, _ = lax.while_loop(lambda carry: carry[3] & (carry[2] < steps), chunk, carry)
         return jax().vmap(lambda at: jax().flatten_util.ravel_pytree(rows.ordered(at))[0])(point), taken
 
-    return jax().jit(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+    return wide(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
 
 
 def _moves(after: Any, before: Any) -> Any:
@@ -177,7 +177,7 @@ def _careful(rows: Rows) -> Any:
         lanes, _, taken = lax.while_loop(lambda carry: ~numpy.all(carry[1]) & (carry[2] < most), go_on, carry)
         return lanes.point, taken + _FLOW + 1
 
-    return jax().jit(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+    return wide(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
 
 
 def _flowed(at: Any, flow: Any, bounds: Any) -> Any:
