@@ -340,3 +340,37 @@ def test_with_as_many_rows_as_parameters_nothing_is_known_of_errors():
     assert [found["w"], found["b"]] == pytest.approx([2, 1])
     assert math.isnan(found.standard_errors["w"])
     assert "not known" in str(found)
+
+
+WAVES = "y = b + a cos(2π t/T) + c sin(2π t/T) + d cos(2π t/S) + f sin(2π t/S)"
+BUMPS = "y = a e^(-k x) + b e^(-(x - m)²/w²) + c e^(-(x - n)²/v²)"
+
+
+def noisy(text: str, x: np.ndarray, truth: dict[str, float], noise: float, column: str = "x") -> dict[str, np.ndarray]:
+    model = ds.formula(text.split("= ", 1)[1], columns=[column])
+    y = model(**{column: x}, **truth) + np.random.default_rng(0).normal(0, noise, len(x))
+    return {column: x, "y": y}
+
+
+def test_of_waves_that_fit_alike_the_slow_one_is_meant_and_the_slowest_stands_first():
+    truth = {"b": 10.5, "a": -1.6, "c": 0.5, "T": 44.0, "d": 0.2, "f": -1.5, "S": 27.0}
+    columns = noisy(WAVES, np.arange(1.0, 169), truth, 0.5, "t")
+    found, wanted = ds.fit(WAVES, columns), ds.fit(WAVES, columns, start=truth)
+    assert found.values == pytest.approx(wanted.values, rel=1e-5)
+
+
+def test_amplitudes_are_positive_and_phases_small():
+    text = "y = a sin(w x + p) + c"
+    truth = {"a": 2.0, "w": 3.1, "p": -2.5, "c": 5.0}
+    columns = noisy(text, np.linspace(0, 20, 150), truth, 0.2)
+    for seed in range(4):
+        assert ds.fit(text, columns, seed=seed).values == pytest.approx(truth, abs=0.2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_two_bumps_on_a_decay_are_found_without_a_start(seed):
+    truth = {"a": 99, "k": 0.011, "b": 102, "m": 107, "w": 24, "c": 72, "n": 153, "v": 20}
+    columns = noisy(BUMPS, np.arange(1.0, 251), truth, 2.5)
+    found, wanted = ds.fit(BUMPS, columns, seed=seed), ds.fit(BUMPS, columns, start=truth)
+    assert found.values == pytest.approx(wanted.values, rel=1e-5)

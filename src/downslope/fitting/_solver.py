@@ -14,7 +14,7 @@ from downslope._errors import SettingError
 from downslope.descent import Objective, method
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
-from downslope.fitting._equivalent import alike, as_written
+from downslope.fitting._equivalent import as_written
 from downslope.fitting._least_squares import (
     LEVENBERG_MARQUARDT,
     TRUST_REGION,
@@ -179,13 +179,14 @@ class Solver:
         """Return the solution with its parameters' signs and order as a person would choose them."""
         if not task.limits.none or not solution.finite:
             return solution
-        found = dict(zip(task.problem.free, map(float, solution.end), strict=True))
-        columns = dict(task.given.columns)
-        written = as_written(task.model, found, columns)
-        if written == found:
+        start, found = (
+            dict(zip(task.problem.free, map(float, row), strict=True)) for row in (solution.points[0], solution.end)
+        )
+        rewriting = as_written(task.model, found, task.given.columns)
+        if rewriting(found) == found:
             return solution
-        start = alike(found, written, dict(zip(task.problem.free, map(float, solution.points[0]), strict=True)))
-        mirrored = np.array([start[name] for name in task.problem.free])
+        begin = rewriting(start)
+        mirrored = np.array([begin[name] for name in task.problem.free])
         return levenberg_marquardt(task.problem, task.given, task.limits.bounds, mirrored, self._most)
 
 

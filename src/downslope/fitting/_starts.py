@@ -3,7 +3,8 @@
 Dimensional analysis says what each parameter is measured in, and with that about how large it may be: k in e^(−k·x) is
 some power of ten around 1/x, a place on the axis of x lies where x does. Parameters that the model is linear in are
 not searched at all: for each guess of the others, least squares gives them (variable projection; Golub and Pereyra,
-1973). The best guesses are then fitted side by side.
+1973). The best guesses are then fitted side by side; while few of them come to the lowest squares, good guesses are
+crossed with each other and with fresh ones, and fitted again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from downslope._engine import jax
 from downslope.fitting._levenberg_marquardt import many
 from downslope.fitting._model import Model
 from downslope.fitting._problem import Given, Problem
-from downslope.formulas import linear_names
+from downslope.formulas import divisors, linear_names
 
 _GUESSES = 8192
 _FITTED = 48
@@ -25,6 +26,12 @@ _TRIES = 60
 _ROWS = 400  # as many rows, evenly spread, tell one guess from another
 _DECADES = 1.0  # the spread of guesses around the scale that the columns give, as a standard deviation
 _RIDGE = 1e-13
+_ROUNDS = 4
+_WITNESSES = 8  # so many fits that reach the lowest squares end the search
+_LEVEL = 1e-6  # of the squares
+_PARENTS = 200
+_OF_FIRST, _OF_SECOND = 0.5, 0.25  # shares of a crossed guess that come from its parents
+_ALIKE = 0.05  # of every parameter: guesses nearer to each other are one
 
 
 def found_start(
@@ -43,12 +50,52 @@ def found_start(
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
     few = given.rows(np.unique(np.linspace(0, len(given.measured) - 1, _ROWS).round().astype(int)))
-    guesses = _guesses(model, problem, few, bounds, np.random.default_rng(seed))
-    starts, squares = jax().device_get(_ranked(problem, linear)(guesses, few, bounds))
-    squares = np.where(np.isfinite(squares) & np.all(np.isfinite(starts), axis=1), squares, np.inf)
-    best = starts[_apart(starts, squares)]
-    _, reached = jax().device_get(many(problem, _TRIES, bool(np.isfinite(bounds).any()))(best, few, bounds))
-    return best[int(np.argmin(np.where(np.isfinite(reached), reached, np.inf)))]
+    random = np.random.default_rng(seed)
+    rank, climb = _ranked(problem, linear), many(problem, _TRIES, bool(np.isfinite(bounds).any()))
+    parents = starts = ends = np.empty((0, len(problem.free)))
+    squares = np.empty(0)
+    for _ in range(_ROUNDS):
+        guesses = _guesses(model, problem, few, bounds, random)
+        if len(ends):
+            guesses = _crossed(guesses, np.concatenate([parents, ends[_apart(ends, squares)]]), random)
+        found, foretold = jax().device_get(rank(guesses, few, bounds))
+        foretold = _or_infinite(found, foretold)
+        parents = found[np.argsort(foretold)[:_PARENTS]]
+        best = found[_chosen(found, foretold)]
+        reached, left = jax().device_get(climb(best, few, bounds))
+        starts, ends = np.concatenate([starts, best]), np.concatenate([ends, reached])
+        squares = np.concatenate([squares, _or_infinite(reached, left)])
+        level = np.flatnonzero(squares <= squares.min() * (1 + _LEVEL))
+        if len(level) >= _WITNESSES:
+            break
+    return starts[level[int(np.argmin(_rates(model, problem, few, ends[level])))]]
+
+
+def _or_infinite(points: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the squares, ∞ where they or their point are no finite numbers."""
+    return np.where(np.isfinite(squares) & np.all(np.isfinite(points), axis=1), squares, np.inf)
+
+
+def _crossed(guesses: np.ndarray, parents: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return guesses of which half have some parameters from each of two parents, good guesses of the last round."""
+    first, second = parents[random.integers(len(parents), size=(2, len(guesses)))]
+    toss = random.random(guesses.shape)
+    crossed = np.where(toss < _OF_FIRST, first, np.where(toss < _OF_FIRST + _OF_SECOND, second, guesses))
+    return np.where((random.random(len(guesses)) < 0.5)[:, None], crossed, guesses)
+
+
+def _rates(model: Model, problem: Problem, given: Given, ends: np.ndarray) -> np.ndarray:
+    """Return how fast the curves at some ends change along the columns, shape (ends,).
+
+    Between evenly spaced rows a fast wave can look like a slow one: of curves that fit alike, the slowest is meant.
+    """
+    divide = divisors(problem.right)
+    total = np.zeros(len(ends))
+    for place, name in enumerate(problem.free):
+        for column, power in (model.dimensions[name] or {}).items():
+            if column in given.columns and (power == -1 or (power == 1 and name in divide)):
+                total += np.std(given.columns[column]) * np.abs(ends[:, place]) ** -power
+    return total
 
 
 def _guesses(
@@ -115,24 +162,29 @@ def _least_squares(slopes: Any, wanted: Any) -> Any:
     return numpy.linalg.solve(normal, scaled @ wanted) / lengths
 
 
+def _chosen(guesses: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """Return the places of the guesses to fit: the best of each of many shares, and the best of all, kept apart.
+
+    The best of all may lie in one valley.
+    """
+    shares = np.array_split(np.arange(len(guesses)), _FITTED // 2)
+    winners = np.array([share[np.argmin(squares[share])] for share in shares])
+    best = _apart(guesses, squares)
+    return np.concatenate([winners, best[~np.isin(best, winners)]])[:_FITTED]
+
+
 def _apart(starts: np.ndarray, squares: np.ndarray) -> np.ndarray:
     """Return the places of the best guesses, those that are nearly as good and alike left out but once."""
-    order = np.argsort(squares)[: 6 * _FITTED]
-    order = order[np.isfinite(squares[order])]
-    if not len(order):
-        return np.argsort(squares)[:_FITTED]
+    order = np.argsort(squares)
+    left = [place for place in order[: 6 * _FITTED] if np.isfinite(squares[place])]
     chosen: list[int] = []
-    with np.errstate(all="ignore"):
-        for place in order:
-            near = [
-                other
-                for other in chosen
-                if np.all(np.abs(starts[other] - starts[place]) <= 0.05 * np.abs(starts[place]) + 1e-300)
-            ]
-            if not near:
-                chosen.append(int(place))
-            if len(chosen) == _FITTED:
-                break
+    while left and len(chosen) < _FITTED:
+        place, *others = left
+        chosen.append(place)
+        with np.errstate(all="ignore"):
+            away = np.abs(starts[others] - starts[place]) > _ALIKE * np.abs(starts[others]) + 1e-300
+            far = np.any(away, axis=1)
+        left = list(np.array(others, dtype=int)[far])
     # One shape for every fit: the rest is filled with the next best.
-    rest = [int(place) for place in np.argsort(squares) if place not in set(chosen)]
-    return np.array((chosen + rest)[:_FITTED])
+    rest = order[~np.isin(order, chosen)]
+    return np.concatenate([np.array(chosen, dtype=int), rest])[:_FITTED]

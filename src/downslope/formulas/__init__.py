@@ -17,7 +17,7 @@ from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._linearity import linear_names
 from downslope.formulas._reading import formula
-from downslope.formulas._symmetries import interchangeable
+from downslope.formulas._symmetries import divisors, interchangeable
 from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ __all__ = [
     "critical_points",
     "derive",
     "dimensions",
+    "divisors",
     "equation",
     "evaluate",
     "formula",

@@ -209,7 +209,11 @@ def _parser() -> Any:
 
         def lex(self, data: _Stream) -> Any:
             for token in data.pieces:
-                yield LarkToken(token.kind, (token, data.words))
+                piece = LarkToken(
+                    token.kind, token.text
+                )  # a str of its own: of a pair it would be the pair's whole repr
+                piece.value = (token, data.words)
+                yield piece
 
     @v_args(inline=True)
     class Build(Transformer):
