@@ -45,7 +45,7 @@ def basins(found: Multistart, *, axes: Axes | None = None) -> Axes:
     ranges = {name: (float(low), float(high)) for name, (low, high) in zip(names, ends, strict=True)}
     (curve if len(names) == 1 else landscape)(found.objective, within=ranges, axes=axes)
     shown = np.unique(np.linspace(0, len(found.starts) - 1, min(len(found.starts), _MOST_STARTS)).round().astype(int))
-    for place in range(min(len(found.basins), _NAMED), -2, -1):
+    for place in [*range(min(len(found.basins), _NAMED + 1)), -1]:
         chosen = shown[found.basin[shown] == place] if place < _NAMED else shown[found.basin[shown] >= _NAMED]
         if len(chosen):
             _starts(axes, found, chosen, place)
@@ -56,7 +56,7 @@ def basins(found: Multistart, *, axes: Axes | None = None) -> Axes:
             x, y, "*", color=_colour(place), markersize=19, markeredgecolor="white", markeredgewidth=1.4, zorder=7
         )
     axes.set_xlim(*ranges[names[0]])
-    style.legend(axes)
+    style.legend(axes, below=len(names) > 1)
     return axes
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from downslope.fitting import Fit
 
 _POINTS = 400
+_ROUNDING = 1e-9  # of the data's range
 _MARGIN = 0.03  # of the data's range, beyond which the curve does not go
 
 
@@ -106,3 +107,6 @@ def _residuals(axes: Axes, found: Fit, across: np.ndarray) -> None:
     axes.axhline(0, color=style.PATH, linewidth=1.4)
     axes.vlines(across, 0, found.residuals, color=style.START, linewidth=0.8, alpha=0.6)
     axes.plot(across, found.residuals, "o", color=style.START, markersize=3.5, alpha=0.75)
+    nothing = _ROUNDING * float(np.ptp(found.measured))
+    if np.max(np.abs(found.residuals)) <= nothing:
+        axes.set_ylim(-1, 1)  # what is but rounding lies on the line

@@ -121,7 +121,8 @@ def _values(axes: Axes, name: str, lanes: Mapping[str, Trace]) -> None:
     start = max(max(value[0] for value in values.values()) - floor, np.finfo(float).tiny)
     for (lane, value), colour in zip(values.items(), style.LANES, strict=False):
         above = value - floor
-        seen = np.clip(np.where(above < 1e4 * start, above, np.nan), _BOTTOM * start, None)
+        # What lies below the bottom leaves the picture instead of running along its edge.
+        seen = np.clip(np.where(above < 1e4 * start, above, np.nan), 1e-3 * _BOTTOM * start, None)
         axes.plot(seen, color=colour, linewidth=1.8, label=lane)
     axes.set_yscale("log")
     low, high = axes.get_ylim()

@@ -69,8 +69,12 @@ def label(name: str, units: Mapping[str, str]) -> str:
     return f"{name} ({units[name]})" if units.get(name) else name
 
 
-def legend(axes: Axes) -> None:
-    """Show what the marks mean, where there is room."""
-    handles, _ = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, loc="best")
+def legend(axes: Axes, *, below: bool = False) -> None:
+    """Show what the marks mean, where there is room, or below a picture that is full."""
+    handles, names = axes.get_legend_handles_labels()
+    if not handles:
+        return
+    place: dict[str, Any] = {"loc": "best"}
+    if below:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncol": min(len(handles), 3)}
+    axes.legend(handles, names, frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, **place)

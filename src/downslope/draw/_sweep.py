@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope.draw import _ground as ground
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from downslope.ensembles import Sweep
 
+_FIRST_STEPS = 7
 _UNSTABLE = {"rate_too_large", "oscillating", "diverged", "not_finite", "edge_of_stability"}
 
 
@@ -35,11 +37,15 @@ def sweep(found: Sweep, *, axes: Axes | None = None) -> list[Axes]:
     if axes is not None:
         _chart(axes, found)
         return [axes]
-    lanes = found.lanes if len(found.objective.names or ()) in (1, 2) else {}
+    names = tuple(found.objective.names or ())
+    lanes = found.lanes if len(names) in (1, 2) else {}
     upper, lower = _new_axes(len(lanes))
-    picture: Any = curve if len(found.objective.names or ()) == 1 else landscape
+    picture: Any = curve if len(names) == 1 else landscape
     for panel, (name, trace) in zip(upper, lanes.items(), strict=True):
-        picture(found.objective, trace, axes=panel)
+        seen = ground.path(trace, names)
+        if name.startswith("too large"):
+            seen = seen[:_FIRST_STEPS]  # the later ones would make the valley a dot
+        picture(found.objective, trace, within=ground.window(names, seen, None), axes=panel)
         style.title(panel, name)
         legend = panel.get_legend()
         if legend is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 12
 _MOST_COLUMNS = 6
+_NOTHING = 1e-15  # a value so near to 0 is 0 but for rounding
 
 
 def valleys_as_text(found: Multistart) -> str:
@@ -55,7 +56,8 @@ def valleys(found: Multistart) -> list[tuple[str, ...]]:
         kind = ("lowest " if deepest else "local ") + basin.kind if basin.kind == "minimum" else basin.kind
         numbers = shown_row(found.space, basin)[:_MOST_COLUMNS]
         share = f"{100 * basin.share:.3g} %"
-        rows.append((str(place + 1), kind, _number(basin.value), *map(_number, numbers), *dots, share))
+        value = basin.value if abs(basin.value) > _NOTHING else 0.0
+        rows.append((str(place + 1), kind, _number(value), *map(_number, numbers), *dots, share))
     return rows
 
 

@@ -80,7 +80,7 @@ class Sweep:
         if not len(small):
             small = np.flatnonzero(self.rates <= self.best_rate / 16)
         if len(small):
-            found[f"too small, α = {self.rates[small[-1]]:.3g}"] = self.traces[small[-1]]
+            found[f"too small, α = {self.rates[small[0]]:.3g}"] = self.traces[small[0]]
         found[f"just right, α = {self.best_rate:.3g}"] = self.traces[self.best]
         bound = self.largest_stable_rate or np.inf
         large = np.flatnonzero((self.rates > max(bound, self.best_rate)) & ~np.isfinite(self.steps))
