@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from downslope._engine import jax
 from downslope.ensembles import _local as local
 from downslope.ensembles._space import Rows
+from downslope.ensembles._workers import wide
 
 CHAINS = 16  # to an island
 _MIXED, _ALONG = 0.3, 0.25  # shares of the hops that mix two bases, and that step along a difference
@@ -44,8 +45,8 @@ class Island(NamedTuple):
         values: their best values, shape (most rounds,).
         points: where, shape (most rounds, size).
         evaluations: of the whole island.
-        reached: evaluations at which the lowest value of all rounds was reached.
-        lowest: that value.
+        reached: evaluations at which the lowest value of all was met.
+        lowest: that value, on the way down or at a minimum.
         place: where, shape (size,).
     """
 
@@ -92,7 +93,7 @@ def programs(rows: Rows, most_rounds: int) -> tuple[Any, Any]:
 
         return jax().lax.fori_loop(0, iterations, iterate, islands)
 
-    return jax().jit(begin), jax().jit(go_on)
+    return jax().jit(begin), wide(go_on)
 
 
 def _begin(key: Any, bounds: Any, most_rounds: int) -> Island:
@@ -134,7 +135,8 @@ def _iterate(at: Any, island: Island, bounds: Any) -> Island:
     place = numpy.argmin(height)
     better = height[place] < island.best - 1e-9 * numpy.abs(island.best)
     evaluations = island.evaluations + CHAINS
-    record = height[place] < island.lowest
+    seen = numpy.argmin(lanes.value)
+    record = lanes.value[seen] < island.lowest
     island = island._replace(
         base=base,
         height=height,
@@ -143,8 +145,8 @@ def _iterate(at: Any, island: Island, bounds: Any) -> Island:
         idle=numpy.where(better, 0, island.idle + numpy.sum(rests)),
         evaluations=evaluations,
         reached=numpy.where(record, evaluations, island.reached),
-        lowest=numpy.where(record, height[place], island.lowest),
-        place=numpy.where(record, base[place], island.place),
+        lowest=numpy.where(record, lanes.value[seen], island.lowest),
+        place=numpy.where(record, lanes.point[seen], island.place),
     )
     key, drawn = jax().random.split(jax().random.wrap_key_data(island.key))
     draws = jax().random.uniform(drawn, (CHAINS + 1, 3 * size + 4))

@@ -38,7 +38,7 @@ class Search:
         evaluations: of value and gradient, in all.
         evaluations_to_best: evaluations until the lowest value was first met, to the nearest iteration.
         seconds: how long it took, compilation included.
-        stopped: "evidence", "time", "evaluations" or "interrupted".
+        stopped: "evidence", "target", "time", "evaluations" or "interrupted".
         objective: what was searched.
         space: where.
     """
@@ -109,6 +109,7 @@ class Search:
 
 _REASONS = {
     "evidence": "stopped because the best was found often enough.",
+    "target": "stopped because the value is as low as was asked for.",
     "time": "stopped because the time was up.",
     "evaluations": "stopped because the evaluations were used up.",
     "interrupted": "stopped by the user.",
@@ -122,6 +123,7 @@ def search(
     spread: Any = None,
     centre: Point | None = None,
     found: int = 3,
+    target: float | None = None,
     seconds: float = _SECONDS,
     evaluations: int | None = None,
     islands: int | None = None,
@@ -131,8 +133,8 @@ def search(
     """Search for the lowest valley, and say how often it was found again.
 
     Islands of 16 chains hop from valley to valley; each that finds nothing lower for long ends its round and begins
-    anew at random places. The search stops when so many rounds have ended at one lowest place, or when the time or the
-    evaluations are used up. No search of this kind proves that there is nothing lower.
+    anew at random places. The search stops when so many rounds have ended at one lowest place, when the target is
+    reached, or when the time or the evaluations are used up. No search of this kind proves that there is nothing lower.
 
     Args:
         thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
@@ -140,6 +142,7 @@ def search(
         spread: instead of bounds, the standard deviation of starts about the centre.
         centre: the middle of that cloud; 0 if None.
         found: how many rounds must end at the lowest place; 0 to go on until time or evaluations are used up.
+        target: a value that is low enough to stop at; None for no such value.
         seconds: the most to take, beside the compilation.
         evaluations: the most to make; None for no limit.
         islands: how many; None for 4, or one for each device if those are more.
@@ -164,7 +167,7 @@ def search(
     number = islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count()))
     run = _Run(space, number, seed)
     began = time.perf_counter()
-    stopped = run.until(found, seconds, evaluations)
+    stopped = run.until(found, target, seconds, evaluations)
     return run.result(stopped, time.perf_counter() - began)
 
 
@@ -198,7 +201,7 @@ class _Run:
         batches = np.split(keys, pieces)
         self._states = side_by_side(self._begin, [(batch, space.unit_bounds) for batch in batches], "float64")
 
-    def until(self, found: int, seconds: float, evaluations: int | None) -> str:
+    def until(self, found: int, target: float | None, seconds: float, evaluations: int | None) -> str:
         """Go on until there is a reason to stop, and return it."""
         self._advance(0)  # compiles
         began = time.perf_counter()
@@ -211,6 +214,8 @@ class _Run:
                 self._advance(iterations)
                 done += iterations
                 now = time.perf_counter()
+                if target is not None and self._gathered("lowest").min() <= target:
+                    return "target"
                 if found and self._witnesses() >= found:
                     return "evidence"
                 if most is not None and done >= most:
