@@ -15,6 +15,7 @@ import json
 import math
 import signal
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -110,10 +111,9 @@ def differential_evolution(case: Case, meter: Meter, random: np.random.Generator
 
 
 def shgo(case: Case, meter: Meter, random: np.random.Generator) -> None:
-    for doubling in range(12):
-        options: dict[str, Any] = {"jac": case.gradient}
-        sampled = {} if not doubling else {"n": 64 << doubling, "sampling_method": "sobol"}
-        scipy.optimize.shgo(meter.value, case.box, options=options, **sampled)
+    for doubling in range(12):  # its sampling by triangulation fills the memory in ten dimensions
+        scipy.optimize.shgo(meter.value, case.box, n=100 << doubling, options={"jac": case.gradient})
+    raise Done
 
 
 def direct(case: Case, meter: Meter, random: np.random.Generator) -> None:
@@ -156,12 +156,14 @@ def stopped_after(seconds: float) -> Iterator[None]:
     def stop(_number: int, _frame: Any) -> None:
         raise Done
 
+    sys.unraisablehook = lambda _: None  # what a callback swallows is raised again
     signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = sys.__unraisablehook__
 
 
 def downslope(case: Case, seed: int, evaluations: int, seconds: float) -> list[dict[str, Any]]:

@@ -207,3 +207,89 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=os.environ)
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_a_sweep_marks_the_stable_range_and_the_best(capsys, tmp_path: Path) -> None:
+    code, out, _ = said(capsys, "sweep", "f(x) = x²", "--start", "x=10", "--plot", "sweep.png")
+    assert code == 0
+    assert next(one for one in out.splitlines() if "largest stable" in one).split()[0] == "1"
+    assert next(one for one in out.splitlines() if "◀ best" in one).split()[0] == "0.5"
+    assert (tmp_path / "sweep.png").stat().st_size > 10_000
+    found = as_json(capsys, "sweep", "f(x) = x²", "--start", "x=10", "--learning-rates", "0.1,0.2")
+    assert [one["learning_rate"] for one in found["rates"]] == [0.1, 0.2]
+    assert len(as_json(capsys, "sweep", "x²", "--start", "x=1", "--learning-rates", "0.01..1")["rates"]) == 41
+
+
+def test_a_race_on_the_command_line(capsys, tmp_path: Path) -> None:
+    words = ["compare", "x² + 10y²", "--start", "x=4,y=3", "-m", "adam", "-m", "bfgs"]
+    assert as_json(capsys, *words)["winner"] == "bfgs"
+    assert said(capsys, *words, "--plot", "race.gif", "--quiet")[0] == 0
+    assert (tmp_path / "race.gif").stat().st_size > 10_000
+
+
+def test_valleys_on_the_command_line(capsys, tmp_path: Path) -> None:
+    words = ["multistart", "x⁴ - 4x² + x", "--bounds", "x=-3..3"]
+    code, out, _ = said(capsys, *words, "--plot", "valleys.png")
+    assert code == 0
+    assert "The other minimum is local." in out
+    assert (tmp_path / "valleys.png").stat().st_size > 10_000
+    deepest = as_json(capsys, *words)["basins"][0]
+    assert deepest["point"]["x"] == pytest.approx(-1.473, abs=1e-3)
+    assert as_json(capsys, *words, "--global")["best"]["point"]["x"] == pytest.approx(-1.473, abs=1e-3)
+
+
+def test_a_fit_on_the_command_line(capsys, houses: str, tmp_path: Path) -> None:
+    words = ["fit", houses, "price = w × size", "--unit", "price=k$", "--unit", "size=m²"]
+    code, out, _ = said(capsys, *words, "--plot", "fit.png", "--save", "run")
+    assert code == 0
+    assert next(one for one in out.splitlines() if one.startswith("w ")).split()[1] == "2.0000"
+    assert "k$/m²" in out
+    assert (tmp_path / "fit.png").stat().st_size > 10_000
+    assert as_json(capsys, *words)["parameters"]["w"]["value"] == pytest.approx(2, abs=1e-12)
+    assert said(capsys, "diagnose", "run", "--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "equation", "told"),
+    [
+        ("size,price\n1,2\n2,4\n", "price = w × sise", "did you mean size"),
+        ("size,price\n1,2\n2,4\n3,cheap\n", "price = w × size", "row 3, column price"),
+        ("", "price = w × size", "is empty"),
+        ("size,price\n", "price = w × size", "no rows"),
+        ("size,price\n1,2\n", "price = w × size + b", "cannot determine 2 parameters"),
+        ("size,price\n1,2\n2,4\n", "price = w × size +", "^"),
+    ],
+)
+def test_tables_that_cannot_be_fitted(capsys, tmp_path: Path, rows: str, equation: str, told: str) -> None:
+    (tmp_path / "table.csv").write_text(rows, encoding="utf-8")
+    code, out, err = said(capsys, "fit", "table.csv", equation)
+    assert (code, out) == (2, "")
+    assert told in err
+
+
+def test_what_the_data_cannot_determine_is_a_finding(capsys, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("size,price\n50,100\n50,110\n50,120\n", encoding="utf-8")
+    found = as_json(capsys, "fit", "table.csv", "price = w × size + b")["findings"][0]
+    assert found["symptom"] == "undetermined"
+    assert found["evidence"]["constant_columns"] == ["size"]
+    assert said(capsys, "fit", "table.csv", "price = w × size + b", "--check")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["sweep", "x²"], "--start is missing"),
+        (["sweep", "x²", "--start", "x=1", "--learning-rates", "fast"], "neither a list nor a range"),
+        (["sweep", "x²", "--start", "x=1", "--method", "bfgs"], "compare"),
+        (["compare", "x²", "--start", "x=1", "-m", "adm"], "adam"),
+        (["multistart", "x²"], "--bounds is missing"),
+        (["multistart", "x²", "--bounds", "x=3..1"], "no range"),
+        (["multistart", "x²", "--bounds", "x=0..1", "--seconds", "3"], "--global"),
+        (["multistart", "x²", "--bounds", "x=0..1", "--global", "--starts", "3"], "--global"),
+    ],
+)
+def test_bad_requests_of_many_descents(capsys, words: list[str], told: str) -> None:
+    code, out, err = said(capsys, *words)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert "Traceback" not in err

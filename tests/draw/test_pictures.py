@@ -155,3 +155,67 @@ def test_the_whole_of_a_long_valley_is_shown() -> None:
 def test_errors(picture, told: str) -> None:
     with pytest.raises(ds.PointError, match=told):
         picture()
+
+
+def test_a_sweep_shows_three_ways_and_every_rate() -> None:
+    found = ds.sweep("f(x) = x²", {"x": 10})
+    *ways, chart = ds.draw.sweep(found)
+    assert [way.get_title(loc="left").split(",")[0] for way in ways] == ["too small", "just right", "too large"]
+    assert line(chart, "largest stable rate 1")[0, 0] == pytest.approx(1)
+    rests = line(chart, "came to rest")
+    np.testing.assert_allclose(rests[:, 0], found.rates[np.isfinite(found.steps)])
+    np.testing.assert_allclose(rests[:, 1], found.steps[np.isfinite(found.steps)])
+    assert ds.draw.sweep(found, axes=chart) == [chart]
+
+
+def test_a_race_shows_every_method_by_step_and_on_the_ground(tmp_path) -> None:
+    race = ds.compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "adam", "bfgs"])
+    values, ways = ds.draw.race(race)
+    for name, trace in race.lanes.items():
+        shown = line(ways, name)
+        np.testing.assert_allclose(shown, trace.coordinates[: len(shown)])
+        np.testing.assert_allclose(line(values, name)[:3, 1], trace.columns["value"][:3])
+    with Image.open(ds.draw.animate_race(race, tmp_path / "race.gif")) as picture:
+        assert picture.n_frames >= 11
+    with pytest.raises(ds.SettingError, match="GIF"):
+        ds.draw.animate_race(race, tmp_path / "race.mp4")
+
+
+@pytest.mark.parametrize(
+    ("text", "bounds"),
+    [("x⁴ - 4x² + x", {"x": (-3, 3)}), ("(x² + y - 11)² + (x + y² - 7)²", {"x": (-5, 5), "y": (-5, 5)})],
+)
+def test_basins_show_every_start_in_the_colour_of_its_valley(text: str, bounds) -> None:
+    found = ds.multistart(text, bounds, starts=300)
+    axes = ds.draw.basins(found)
+    stars = [one for one in axes.get_lines() if one.get_marker() == "*"]
+    assert len(stars) == len(found.basins)
+    shown = {one.get_color(): len(np.asarray(one.get_xdata())) for one in axes.get_lines() if one.get_alpha() == 0.55}
+    counts = {str(star.get_color()): basin.count for star, basin in zip(reversed(stars), found.basins, strict=True)}
+    assert shown == counts
+
+
+def test_basins_of_three_variables_cannot_be_drawn() -> None:
+    with pytest.raises(ds.PointError, match="one or two"):
+        ds.draw.basins(ds.multistart("x² + y² + z²", dict.fromkeys("xyz", (-1, 1)), starts=10))
+
+
+def test_a_fit_shows_data_curve_bands_and_residuals() -> None:
+    x = np.linspace(0, 10, 30)
+    found = ds.fit("y = a e^(-k x) + c", {"x": x, "y": 3 * np.exp(-0.5 * x) + 1 + 0.1 * np.cos(9 * x)})
+    upper, lower = ds.draw.fit(found)
+    np.testing.assert_allclose(line(upper, "data"), np.column_stack([x, found.measured]))
+    curve = line(upper, "fit")
+    np.testing.assert_allclose(curve[:, 1], found.predict({"x": curve[:, 0]}).value)
+    residuals = lower.get_lines()[-1]
+    np.testing.assert_allclose(np.asarray(residuals.get_ydata()), found.residuals)
+    with pytest.raises(ds.PointError, match="no column 'z'"):
+        ds.draw.fit(found, over="z")
+
+
+def test_the_loss_of_a_fit_is_a_landscape_with_the_way_on_it() -> None:
+    x = np.linspace(0, 10, 30)
+    columns = {"x": x, "y": 2 * np.exp(-0.3 * x) + 0.02 * np.sin(7 * x)}
+    found = ds.fit("y = a e^(-k x)", columns, start={"a": 1, "k": 1})
+    axes = ds.draw.landscape(found.objective, found.trace)
+    np.testing.assert_allclose(line(axes, "end")[0], [found["a"], found["k"]])

@@ -1,0 +1,117 @@
+"""The search for the lowest valley, against published minima."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import downslope as ds
+
+FUNCTIONS = json.loads((Path(__file__).parents[1] / "data" / "functions.json").read_text(encoding="utf-8"))["functions"]
+BOUNDED = [one for one in FUNCTIONS if "bounds" in one]
+QUARTIC = ("x⁴ - 4x² + x", {"x": (-3, 3)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", BOUNDED, ids=lambda problem: problem["name"])
+def test_published_minima_are_found(problem):
+    names = problem["variables"]
+    bounds = dict(zip(names, problem["bounds"], strict=True))
+    found = ds.search(f"f({', '.join(names)}) = {problem['formula_textbook']}", bounds, evaluations=10_000 * len(names))
+    assert found.value == pytest.approx(problem["minimum_value"], abs=1e-6 * max(1, abs(problem["minimum_value"])))
+    for name, (low, high) in bounds.items():
+        assert low <= found.point[name] <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_a_shifted_rastrigin_in_ten_dimensions(seed):
+    place = np.random.default_rng(seed).uniform(-4, 4, 10)
+
+    def rastrigin(point):
+        from jax import numpy
+
+        away = point["x"] - place
+        return numpy.sum(away**2 - 10 * numpy.cos(2 * np.pi * away) + 10)
+
+    box = ({"x": np.full(10, -5.12)}, {"x": np.full(10, 5.12)})
+    found = ds.search(rastrigin, box, target=1e-6, evaluations=200_000, seed=seed)
+    assert found.stopped == "target"
+    assert found.point["x"] == pytest.approx(place, abs=1e-3)
+
+
+def test_evidence_is_rounds_that_ended_at_the_lowest():
+    found = ds.search(*QUARTIC)
+    assert found.stopped == "evidence"
+    assert found.found >= 3
+    assert found.found == sum(basin.count for basin in found.basins if abs(basin.value - found.value) < 1e-8)
+    assert found.best.kind == "minimum"
+    assert "ended there" in found.sentence
+    assert found.evaluations_to_best <= found.evaluations
+
+
+def test_limits_hold():
+    counted = ds.search(*QUARTIC, found=0, evaluations=3000)
+    assert counted.stopped == "evaluations"
+    assert counted.evaluations <= 3000
+    timed = ds.search(*QUARTIC, found=0, seconds=0.05)
+    assert timed.stopped == "time"
+    aimed = ds.search(*QUARTIC, found=0, target=-5.0)
+    assert aimed.stopped == "target"
+    assert aimed.value <= -5.0
+
+
+def test_a_search_that_hardly_began_says_what_it_met():
+    found = ds.search(*QUARTIC, evaluations=64)
+    assert np.isfinite(found.value)
+    assert found.rounds == 0
+    assert "No round came to its end" in found.sentence
+
+
+def test_a_seed_gives_the_same_search_again():
+    text, box = "20 + x² - 10cos(2πx) + y² - 10cos(2πy)", {"x": (-5, 5), "y": (-5, 5)}
+    one, same, other = (ds.search(text, box, found=0, evaluations=128, seed=seed) for seed in (1, 1, 2))
+    assert one.as_dict() | {"seconds": 0} == same.as_dict() | {"seconds": 0}
+    assert one.point != other.point
+
+
+def test_a_minimum_on_the_edge_is_exactly_there():
+    found = ds.search("(x + 10)² + (y + 10)² + e^(-x² - y²)", {"x": (-10, 10), "y": (-10, 10)})
+    assert (found.point["x"], found.point["y"]) == (-10, -10)
+    assert found.value == pytest.approx(0, abs=1e-12)
+
+
+def test_without_bounds_it_looks_about_a_centre():
+    found = ds.search("(x - 3)² + (y + 1)² + sin(5x)", spread=2.0, centre={"x": 1.0, "y": 0.0})
+    grid = np.linspace(0, 6, 60_001)
+    assert found.value == pytest.approx(np.min((grid - 3) ** 2 + np.sin(5 * grid)), abs=1e-6)
+
+
+def test_what_has_no_lowest_value_is_told():
+    with pytest.raises(ds.ObjectiveError, match="without end"):
+        ds.search("x³ + y²", spread=1.0)
+    with pytest.raises(ds.ObjectiveError, match="no finite value"):
+        ds.search("ln(x)", {"x": (-3, -1)}, evaluations=2000)
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"found": -1}, "found"),
+        ({"evaluations": 0}, "evaluations"),
+        ({"islands": 0}, "islands"),
+        ({"seconds": 0}, "above 0"),
+    ],
+)
+def test_limits_that_make_no_sense(choices, told):
+    with pytest.raises(ds.SettingError, match=told):
+        ds.search(*QUARTIC, **choices)
+
+
+def test_the_report():
+    found = ds.search(*QUARTIC)
+    assert "The lowest value found is −5.444192067 at x = −1.473." in str(found)
+    assert json.loads(json.dumps(found.as_dict()))["stopped"] == "evidence"
