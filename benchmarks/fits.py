@@ -161,7 +161,8 @@ def summary(runs: list[dict[str, Any]], count: int) -> str:
             sure = [
                 one
                 for one in of_kind
-                if one["digits_standard_deviation"] is None or one["digits_standard_deviation"] >= _NEEDED_OF_DEVIATIONS
+                if (one["digits_standard_deviation"] or 0.0) >= _NEEDED_OF_DEVIATIONS
+                or (one["digits_standard_deviation"] is None and one["digits"] >= _NEEDED)
             ]
             rows.append(
                 (

@@ -170,7 +170,7 @@ def downslope(case: Case, seed: int, evaluations: int, seconds: float) -> list[d
     """Return our runs: one held to evaluations, one to seconds."""
     runs = []
     for budget, limits in (
-        ("evaluations", {"evaluations": evaluations, "seconds": 60.0}),
+        ("evaluations", {"evaluations": evaluations, "seconds": _HARD * seconds}),
         ("seconds", {"seconds": seconds}),
     ):
         began = time.perf_counter()

@@ -48,15 +48,14 @@ print(Model(model).fit(temperature, minutes=minutes, room=20, excess=60, k=0.1).
     "Optax": f"""{_RATES}
 import jax, optax
 slope = jax.grad(lambda x: x**2)
+@jax.jit
+def step(x, state, rate):
+    update, state = optax.sgd(rate).update(slope(x), state)
+    return optax.apply_updates(x, update), state
 for rate in rates:
-    rule = optax.sgd(rate)
-    @jax.jit
-    def step(x, state):
-        update, state = rule.update(slope(x), state)
-        return optax.apply_updates(x, update), state
-    x, state = 10.0, rule.init(10.0)
+    x, state = 10.0, optax.sgd(rate).init(10.0)
     for _ in range(1000):
-        x, state = step(x, state)
+        x, state = step(x, state, rate)
         if abs(2 * x) < 1e-10: break
     print(rate, x)
 """,
@@ -69,8 +68,8 @@ for rate in rates:
         rule.zero_grad()
         (x**2).backward()
         rule.step()
-        if abs(x.grad) < 1e-10: break
-    print(rate, float(x))
+        if abs(x.grad.item()) < 1e-10: break
+    print(rate, x.item())
 """,
     "SciPy dual_annealing": """
 from scipy.optimize import dual_annealing

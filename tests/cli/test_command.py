@@ -286,6 +286,7 @@ def test_what_the_data_cannot_determine_is_a_finding(capsys, tmp_path: Path) -> 
         (["multistart", "x²", "--bounds", "x=3..1"], "no range"),
         (["multistart", "x²", "--bounds", "x=0..1", "--seconds", "3"], "--global"),
         (["multistart", "x²", "--bounds", "x=0..1", "--global", "--starts", "3"], "--global"),
+        (["multistart", "x²", "--bounds", "x=0..1", "--global", "--set", "momentum=0.5"], "--global"),
     ],
 )
 def test_bad_requests_of_many_descents(capsys, words: list[str], told: str) -> None:

@@ -181,6 +181,20 @@ def test_a_race_shows_every_method_by_step_and_on_the_ground(tmp_path) -> None:
         ds.draw.animate_race(race, tmp_path / "race.mp4")
 
 
+def test_every_racer_is_seen_and_steps_are_steps() -> None:
+    race = ds.compare("f(x, y) = x² + 3y²", {"x": 1, "y": 2}, ds.method_names(), steps=200, record=10)
+    values, ways = ds.draw.race(race)
+    for panel in (values, ways):
+        assert set(race.lanes) <= set(labels(panel))
+    shown = line(values, "adam")
+    np.testing.assert_array_equal(shown[:, 0], race["adam"].columns["step"][: len(shown)])
+
+
+def test_a_race_that_nobody_begins_can_be_looked_at() -> None:
+    race = ds.compare("ln(x)", {"x": -1}, ["gradient descent", "adam"], steps=20)
+    ds.draw.race(race)[0].figure.canvas.draw()
+
+
 @pytest.mark.parametrize(
     ("text", "bounds"),
     [("x⁴ - 4x² + x", {"x": (-3, 3)}), ("(x² + y - 11)² + (x + y² - 7)²", {"x": (-5, 5), "y": (-5, 5)})],

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import downslope as ds
+from downslope.ensembles._basins import gathered
+from downslope.ensembles._space import space_of
 
 HIMMELBLAU = "(x² + y - 11)² + (x + y² - 7)²"
 MINIMA = [(3.0, 2.0), (3.584428, -1.848126), (-2.805118, 3.131312), (-3.779310, -3.283186)]
@@ -56,8 +58,9 @@ def test_kinds_of_places(text, bounds, kind, value):
 
 @pytest.mark.parametrize(("text", "kind"), [("x² - y²", "saddle"), ("-x² - y²", "maximum"), ("x² + y²", "minimum")])
 def test_descents_that_stay_where_they_begin_are_told_by_the_curvature_there(text, kind):
-    found = ds.multistart(text, spread=1e-9, starts=5, method="gradient descent", steps=0)
-    assert {basin.kind for basin in found.basins} == {kind}
+    space = space_of(ds.objective(text), {"x": (-1, 1), "y": (-1, 1)})
+    (basin,), _ = gathered(space, np.full((5, 2), 1e-9))
+    assert (basin.kind, basin.count) == (kind, 5)
 
 
 def test_descents_without_end_and_without_numbers_are_lost():
@@ -127,6 +130,9 @@ def test_a_function_of_arrays_takes_a_pair_of_points():
     assert np.abs(found.lowest.point["w"]) == pytest.approx(np.ones(2))
     assert found.names == ("b", "w[0]", "w[1]")
     json.dumps(found.as_dict())
+    for corner in ({"w": np.full(2, np.inf), "b": 1.0}, {"w": np.ones(3), "b": 1.0}):
+        with pytest.raises(ds.PointError):
+            ds.multistart(loss, (low, corner))
 
 
 @pytest.mark.parametrize(
@@ -139,6 +145,7 @@ def test_a_function_of_arrays_takes_a_pair_of_points():
         ({"bounds": {"x": (0, "far")}}, ds.PointError, "two finite numbers"),
         ({"bounds": {"x": (0, np.inf)}}, ds.PointError, "two finite numbers"),
         ({"spread": 0.0}, ds.PointError, "above 0"),
+        ({"spread": 1.0, "centre": {"y": 1}}, ds.PointError, "no variable 'y'"),
         ({"bounds": {"x": (0, 1)}, "starts": 0}, ds.SettingError, "from 1 to"),
         ({"bounds": {"x": (0, 1)}, "starts": 2.5}, ds.SettingError, "whole number"),
         ({"bounds": {"x": (0, 1)}, "learning_rate": 0.1}, ds.SettingError, "needs a method"),
@@ -149,6 +156,31 @@ def test_a_function_of_arrays_takes_a_pair_of_points():
 def test_requests_that_make_no_sense(choices, error, told):
     with pytest.raises(error, match=told):
         ds.multistart("x²", **choices)
+
+
+def test_ends_that_one_bottom_draws_together_are_one_place():
+    found = ds.multistart("x⁴ - 4x² + x", {"x": (-3, 3)}, method="gradient descent", learning_rate=0.001, steps=900)
+    assert sorted(basin.kind for basin in found.basins) == ["minimum", "minimum", "not at rest"]
+
+
+def test_a_kink_is_a_minimum_and_kinks_are_told_apart():
+    found = ds.multistart("f(x) = |x² - 1| + 0.3x", {"x": (-2, 2)}, starts=300)
+    assert [(basin.kind, round(basin.point["x"], 6)) for basin in found.basins] == [("minimum", -1), ("minimum", 1)]
+    slope = ds.multistart("|x| + |y|", {"x": (-1, 2), "y": (-2, 1)}, starts=100, method="adam", steps=3)
+    assert {basin.kind for basin in slope.basins} == {"not at rest"}
+
+
+@pytest.mark.parametrize("unit", ["1", "0.0000000001", "1000000000"])
+def test_the_unit_of_the_value_changes_nothing(unit):
+    found = ds.multistart(f"{unit} (x⁴ - 4x² + x)", {"x": (-3, 3)}, starts=300)
+    assert "The other minimum is local." in found.sentence
+    best = ds.search(f"{unit} (x⁴ - 4x² + x)", {"x": (-3, 3)})
+    assert (best.stopped, best.found) == ("evidence", best.rounds)
+
+
+def test_plateaus_of_two_heights_are_two_places():
+    found = ds.multistart("f(x) = 3 + tanh(20x)", {"x": (-5, 5)}, starts=300)
+    assert {round(basin.value, 6) for basin in found.basins if basin.kind == "flat"} == {2.0, 4.0}
 
 
 def test_the_report_is_short_and_plain():

@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -94,6 +95,7 @@ def test_what_is_said_of_it():
         ([0.1, math.inf], {}, "above 0"),
         (["fast"], {}, "numbers"),
         (None, {"method": "bfgs"}, "no fixed learning rate"),
+        (None, {"learning_rate": 0.1}, "many rates"),
     ],
 )
 def test_rates_that_make_no_sense(rates, choices, told):
@@ -123,11 +125,19 @@ def test_a_race_at_rates_that_are_told():
     assert (told.learning_rate, told.sweep) == (0.25, None)
 
 
+def test_methods_race_with_their_own_settings_and_optax_may_join():
+    light = ds.method("momentum", momentum=0.5)
+    race = ds.compare("x² + 3y²", {"x": 1, "y": 2}, [light, "momentum", optax.adabelief(0.1)], steps=200)
+    assert {one.name for one in race.entries} == {"momentum (momentum 0.5)", "momentum", "custom"}
+    assert race["momentum (momentum 0.5)"].plan["settings"] == {"momentum": 0.5}
+
+
 @pytest.mark.parametrize(
     ("methods", "choices", "told"),
     [
         ([], {}, "at least one"),
         (["adm"], {}, "adam"),
+        (["adam"], {"learning_rate": 0.1}, "a rate of its own"),
         (["adam"], {"learning_rates": {"momentum": 0.1}}, "does not race"),
     ],
 )

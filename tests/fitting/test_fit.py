@@ -374,3 +374,105 @@ def test_two_bumps_on_a_decay_are_found_without_a_start(seed):
     columns = noisy(BUMPS, np.arange(1.0, 251), truth, 2.5)
     found, wanted = ds.fit(BUMPS, columns, seed=seed), ds.fit(BUMPS, columns, start=truth)
     assert found.values == pytest.approx(wanted.values, rel=1e-5)
+
+
+@pytest.mark.parametrize("bounds", [{"k": (1, None)}, {"k": (None, -1)}, {"k": (0.1, None), "c": (0.5, 2)}])
+def test_a_start_is_searched_inside_any_kind_of_bounds(bounds):
+    found = ds.fit(DECAY, decay(), bounds=bounds)
+    for name, (low, high) in bounds.items():
+        assert (-math.inf if low is None else low) <= found[name] <= (math.inf if high is None else high)
+    if "c" in bounds:
+        assert found.values == pytest.approx(ds.fit(DECAY, decay()).values, rel=1e-6)
+
+
+def test_a_model_without_numbers_is_a_finding():
+    found = ds.fit("y = a ln(x) + b", {"x": [0, 1, 2, 3], "y": [1, 2, 3, 4]})
+    assert not found.findings.ok
+    assert all(math.isnan(error) for error in found.standard_errors.values())
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_the_unit_of_the_deviations_changes_no_band(scale):
+    plain, scaled = ds.fit(DECAY, decay()), ds.fit(DECAY, decay(), sigma=scale)
+    for band in ("confidence", "prediction"):
+        for wanted, part in zip(plain.predict(band=band), scaled.predict(band=band), strict=True):
+            assert part == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_prediction_band_holds_as_many_measurements_as_it_says():
+    sigma = np.linspace(0.02, 0.3, 40)
+    inside, count = 0, 0
+    for seed in range(30):
+        noise = np.random.default_rng(seed).normal(0, 1, (2, 40)) * sigma
+        x = np.linspace(0, 10, 40)
+        truth = 3 * np.exp(-0.5 * x) + 1
+        found = ds.fit(DECAY, {"x": x, "y": truth + noise[0]}, sigma=sigma, absolute_sigma=True)
+        band = found.predict(band="prediction", confidence=0.9)
+        inside += int(np.sum((truth + noise[1] >= band.low) & (truth + noise[1] <= band.high)))
+        count += 40
+    assert inside / count == pytest.approx(0.9, abs=0.03)
+    with pytest.raises(ds.SettingError, match="how exact"):
+        found.predict({"x": [3.0]}, band="prediction")
+    assert np.isfinite(found.predict({"x": [3.0]}, band="prediction", sigma=0.1).high[0])
+
+
+def test_known_deviations_give_normal_intervals():
+    found = ds.fit("y = a x", {"x": [1, 2, 3], "y": [2, 4.1, 5.9]}, sigma=0.1, absolute_sigma=True)
+    half = (found.parameters["a"].high - found.parameters["a"].low) / 2
+    assert found.standard_errors["a"] == pytest.approx(0.1 / math.sqrt(14))
+    assert half == pytest.approx(1.959964 * found.standard_errors["a"], rel=1e-6)
+
+
+def test_what_is_determined_has_a_band_though_the_parameters_are_not():
+    columns = {"x": [1, 2, 3], "y": [2, 4, 6.1]}
+    lost, plain = ds.fit("y = a b x", columns), ds.fit("y = c x", columns)
+    assert lost.predict().high == pytest.approx(plain.predict().high)
+    tied = ds.fit("y = a b c x", columns, ties={"c": "a/2"})
+    assert math.isinf(tied.standard_errors["c"])
+    unknown = ds.fit("y = a x + b", {"x": [1], "y": [2]}, ties={"b": "2a"})
+    assert math.isnan(unknown.standard_errors["b"])
+
+
+def test_robust_errors_are_those_of_repeated_measurements():
+    ends = []
+    for seed in range(60):
+        columns = decay(seed=seed)
+        columns["y"][[3, 20]] += 5
+        found = ds.fit(DECAY, columns, loss="cauchy", start={"a": 3, "k": 0.5, "c": 1})
+        ends.append((found["k"], found.standard_errors["k"]))
+    spread = np.std([end for end, _ in ends])
+    assert np.median([error for _, error in ends]) == pytest.approx(spread, rel=0.35)
+
+
+def test_a_robust_fit_begins_where_it_is_told():
+    start = {"a": 1.0, "k": 1.0, "c": 0.0}
+    found = ds.fit(DECAY, decay(), loss="huber", start=start)
+    assert dict(zip(found.trace.coordinate_names, found.trace.coordinates[0], strict=True)) == pytest.approx(start)
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"absolute_sigma": True}, "none is given"),
+        ({"absolute_sigma": True, "sigma": 0.1, "loss": "huber"}, "no part"),
+        ({"loss_scale": 2.0}, "no scale"),
+    ],
+)
+def test_settings_that_say_nothing_together(choices, told):
+    with pytest.raises(ds.SettingError, match=told):
+        ds.fit(DECAY, decay(), **choices)
+
+
+def test_small_services():
+    columns = {**decay(), "sigma_y": np.full(40, 0.1)}
+    text = "y = a e^(-(x - mu)²/(2 sigma²))"
+    assert "sigma" in ds.fit(text, columns, sigma="sigma_y", start={"a": 3, "mu": 0, "sigma": 2}).values
+    moved = ds.fit(DECAY, decay(), bounds={"k": (0, 1)}, start={"a": 3, "k": 3, "c": 1})
+    assert any("moved inside" in note for note in moved.notes)
+    with pytest.raises(ds.DataError, match="row 3, column x: the number is infinite"):
+        ds.fit("y = a x", {"x": [np.nan, 1, np.inf], "y": [1, 2, 3]})
+    line = ds.fit("y = a x + b", {"x": [1, 2, 3], "y": [1, 2, 4]})
+    for data, told in (({"x": ["5", "?"]}, "numbers are needed"), ("nowhere.csv", "no file"), ({"z": [1]}, "column x")):
+        with pytest.raises(ds.DataError, match=told):
+            line.predict(data)
+    assert math.isnan(ds.fit("y = a + 0 x", {"x": [1, 2, 3], "y": [0.1, 0.1, 0.1]}).r_squared)

@@ -123,14 +123,15 @@ def fit(
         str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')
     ],
     start: options.Start = None,
-    bounds: options.Bounds = None,
+    bounds: options.OpenBounds = None,
     fix: Annotated[str | None, typer.Option("--fix", metavar="POINT", help="Parameters to hold: b=0.")] = None,
     tie: Annotated[
         list[str] | None,
         typer.Option("--tie", metavar="NAME=FORMULA", help="A parameter that follows others: b=2a. May be repeated."),
     ] = None,
     sigma: Annotated[
-        str | None, typer.Option("--sigma", metavar="COLUMN", help="The standard deviation of each measurement.")
+        str | None,
+        typer.Option("--sigma", metavar="COLUMN", help="The standard deviation of each measurement; or one number."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option("--weights", metavar="COLUMN", help="What each squared residual is multiplied by.")
@@ -167,7 +168,7 @@ def fit(
             "bounds": options.open_ranges(bounds, "--bounds"),
             "fixed": None if fix is None else options.point(fix, "--fix", ()),
             "ties": options.pairs(tie, "--tie"),
-            "sigma": sigma,
+            "sigma": options.column_or_number(sigma),
             "weights": weights,
             "absolute_sigma": absolute_sigma,
             "loss": loss,
@@ -258,6 +259,8 @@ def multistart(
 
     of_one = {"starts": starts, "method": method, "learning_rate": learning_rate, "steps": steps}
     of_other = {"seconds": seconds, "evaluations": evaluations}
+    if setting and is_global:
+        raise ds.SettingError("--set does nothing with --global")
     request = _ensembles.without_none(formula, data, unit, seed=seed, **of_one, **of_other)
     _ensembles.check_global(request, is_global, set(of_one), set(of_other))
     _ensembles.multistart(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,9 @@ def _report(found: ds.Fit, *, quiet: bool) -> None:
     if quiet:
         for name, one in found.parameters.items():
             unit = f" {one.unit}" if one.unit else ""
-            print(f"{name} = {show.number(one.value)} ± {show.number(one.standard_error)}{unit}")
+            error = f"± {show.number(one.standard_error)}" if math.isfinite(one.standard_error) else ""
+            known = error or {"free": "(not determined)"}.get(one.role, f"({one.role})")
+            print(f"{name} = {show.number(one.value)} {known}{unit}")
     else:
         lines = str(found).splitlines()
         print(lines[0])

@@ -22,7 +22,8 @@ Unit = Annotated[
     list[str] | None, typer.Option("--unit", metavar="NAME=UNIT", help="The unit of a name: t=hour. May be repeated.")
 ]
 Rate = Annotated[
-    float | None, typer.Option("--learning-rate", "-a", metavar="α", help="The learning rate; 0.1 if none is given.")
+    float | None,
+    typer.Option("--learning-rate", "-a", metavar="α", help="The learning rate; the method's own if none is given."),
 ]
 Steps = Annotated[int, typer.Option("--steps", "-n", metavar="N", help="The most steps to take.")]
 MethodName = Annotated[
@@ -42,11 +43,13 @@ Tolerance = Annotated[float, typer.Option("--tolerance", help="Stop when the nor
 ClipNorm = Annotated[float | None, typer.Option("--clip-norm", help="Shorten gradients longer than this.")]
 ClipValue = Annotated[float | None, typer.Option("--clip-value", help="Cut the gradient's entries to ± this.")]
 Every = Annotated[int, typer.Option("--every", metavar="K", help="Record every K-th step.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of the noise.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of what is random.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf or .gif.")]
 Within = Annotated[str | None, typer.Option("--within", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
-Bounds = Annotated[
-    str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0.. with open ends.")
+Bounds = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")]
+OpenBounds = Annotated[
+    str | None,
+    typer.Option("--bounds", metavar="RANGES", help="How far parameters may go: k=0..,b=-1..1; ends may be open."),
 ]
 Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
@@ -131,6 +134,14 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
             raise ds.SettingError(f"{option}: {text!r} is not name=value")
         found[name] = rest
     return found
+
+
+def column_or_number(text: str | None) -> str | float | None:
+    """Return the number that a text is, or else the text, as a column's name."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def settings(texts: list[str] | None) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from downslope.descent._data import check_numbers, read_table
 from downslope.descent._descend import descend, versions
 from downslope.descent._method import Method, method, method_names
-from downslope.descent._objective import Objective, objective
+from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan import Plan, Record, plan
 from downslope.descent._rules import Step, rule_of
 from downslope.descent._schedule import Schedule, schedule
@@ -19,6 +19,7 @@ __all__ = [
     "Slope",
     "Step",
     "check_numbers",
+    "check_point",
     "descend",
     "method",
     "method_names",

@@ -258,7 +258,8 @@ def _predicted(recorded: dict[str, np.ndarray]) -> np.ndarray:
     """Return −gᵀu − uᵀHu/2 where the curvature along the update is known."""
     first_order = recorded.pop("first_order_decrease")
     if "update_curvature" in recorded:
-        return first_order - recorded["update_curvature"] / 2
+        with np.errstate(invalid="ignore"):  # ∞ − ∞ where a descent ran away
+            return first_order - recorded["update_curvature"] / 2
     curvature = recorded.get("curvature", np.full(len(first_order), np.nan))
     return first_order - curvature * recorded["update_norm"] ** 2 / 2
 

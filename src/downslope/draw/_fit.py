@@ -81,10 +81,11 @@ def _curve(axes: Axes, found: Fit, along: str) -> None:
     others = {name: float(np.median(values)) for name, values in found.data.items()}
     place = {**others, along: x}
     with np.errstate(all="ignore"):
-        bands = {kind: found.predict(place, band=kind) for kind in ("prediction", "confidence")}
+        kinds = ("prediction", "confidence") if np.ptp(found.given.weight) == 0 else ("confidence",)
+        bands = {kind: found.predict(place, band=kind) for kind in kinds}
     percent = f"{found.confidence * 100:.4g} %"
-    for (kind, band), shade in zip(bands.items(), (0.12, 0.3), strict=True):
-        what = "next measurement" if kind == "prediction" else "curve"
+    for kind, band in bands.items():
+        what, shade = ("next measurement", 0.12) if kind == "prediction" else ("curve", 0.3)
         if np.all(np.isfinite(band.low)):
             axes.fill_between(
                 x, band.low, band.high, color=style.PATH, alpha=shade, linewidth=0, label=f"{what}, {percent}", zorder=1
@@ -100,7 +101,7 @@ def _diagonal(axes: Axes, found: Fit) -> None:
 
 def _residuals(axes: Axes, found: Fit, across: np.ndarray) -> None:
     """Draw what the model leaves over, with one standard deviation either side."""
-    spread = found.residual_standard_deviation
+    spread = np.sqrt(found.uncertainty.measurement_variance) / found.given.weight[0]
     equal = np.ptp(found.given.weight) == 0
     if np.isfinite(spread) and equal:
         axes.axhspan(-spread, spread, color=style.PATH, alpha=0.12, linewidth=0)

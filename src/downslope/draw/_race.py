@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,11 +81,12 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
     frames = [0, *np.unique(np.geomspace(1, last, min(last, _MOST_FRAMES)).round().astype(int))]
 
     def show(step: int) -> list[Any]:
-        for (line, dot), way in moving:
-            line.set_data(*way[: step + 1].T)
-            dot.set_data(*way[min(step, len(way) - 1)][:, None])
+        for (line, dot), way, steps in moving:
+            seen = way[: max(int(np.searchsorted(steps, step, side="right")), 1)]
+            line.set_data(*seen.T)
+            dot.set_data(*seen[-1][:, None])
         axes.set_title(f"{found.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
-        return [part for pair, _ in moving for part in pair]
+        return [part for pair, *_ in moving for part in pair]
 
     figure: Any = axes.figure
     animation = FuncAnimation(figure, show, frames=[*frames, *[frames[-1]] * _HELD], blit=False)
@@ -105,53 +106,70 @@ def _new_axes(count: int) -> list[Axes]:
 
 def _horizon(lanes: Mapping[str, Trace]) -> int:
     """Return the last step to show: somewhat beyond the slowest that arrives."""
-    longest = max(len(trace) - 1 for trace in lanes.values())
-    shortest = [len(trace) - 1 for trace in lanes.values() if len(trace) - 1 < longest]
+    longest = max(trace.last_step for trace in lanes.values())
+    shortest = [trace.last_step for trace in lanes.values() if trace.last_step < longest]
     wanted = int(max(_BEHIND * max(shortest, default=longest), 20))
     return max(min(longest, wanted, max(_MOST_STEPS, *shortest) if shortest else _MOST_STEPS), 1)
+
+
+def _shown(trace: Trace, last: int) -> np.ndarray:
+    """Return which rows of a trace lie no later than a step."""
+    return np.asarray(trace.columns["step"]) <= last
 
 
 def _values(axes: Axes, name: str, lanes: Mapping[str, Trace]) -> None:
     """Draw the values by step, above the lowest that any reached where that shows more."""
     last = _horizon(lanes)
-    values = {lane: np.asarray(trace.columns["value"], float)[: last + 1] for lane, trace in lanes.items()}
+    rows = {lane: _shown(trace, last) for lane, trace in lanes.items()}
+    values = {lane: np.asarray(trace.columns["value"], float)[rows[lane]] for lane, trace in lanes.items()}
     everything = np.concatenate(list(values.values()))
     finite = everything[np.isfinite(everything)]
-    floor = 0.0 if finite.min() >= 0 else finite.min()
-    start = max(max(value[0] for value in values.values()) - floor, np.finfo(float).tiny)
-    for (lane, value), colour in zip(values.items(), style.LANES, strict=False):
+    floor = min(0.0, finite.min()) if len(finite) else 0.0
+    start = max(max((value[0] for value in values.values()), default=0.0) - floor, np.finfo(float).tiny)
+    for (lane, value), look in zip(values.items(), _looks(), strict=False):
         above = value - floor
         # What lies below the bottom leaves the picture instead of running along its edge.
         seen = np.clip(np.where(above < 1e4 * start, above, np.nan), 1e-3 * _BOTTOM * start, None)
-        axes.plot(seen, color=colour, linewidth=1.8, label=lane)
+        axes.plot(lanes[lane].columns["step"][rows[lane]], seen, linewidth=1.8, label=lane, **look)
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, _BOTTOM * start), min(high, 1e3 * start))
+    if np.isfinite(start):
+        axes.set_ylim(max(low, _BOTTOM * start), min(high, 1e3 * start))
     axes.set_xlabel("step")
     axes.set_ylabel(name if floor == 0 else f"{name} above its lowest")
     style.calm(axes)
     style.legend(axes)
 
 
-def _ways(axes: Axes, objective: Any, lanes: Mapping[str, Trace]) -> list[tuple[tuple[Any, Any], np.ndarray]]:
-    """Draw the ground with every way on it, and return each way's line, the dot at its end, and its points."""
+def _looks() -> Iterator[dict[str, Any]]:
+    """Yield a colour and a kind of line for each lane; dashes when the colours are used up."""
+    for dashes in ("-", "--", ":"):
+        for colour in style.LANES:
+            yield {"color": colour, "linestyle": dashes}
+
+
+def _ways(
+    axes: Axes, objective: Any, lanes: Mapping[str, Trace]
+) -> list[tuple[tuple[Any, Any], np.ndarray, np.ndarray]]:
+    """Draw the ground with every way on it; return each way's line with the dot at its end, its points and steps."""
     last = _horizon(lanes)
     names = tuple(objective.names)
     flat = len(names) == 1
     ways = {}
     for lane, trace in lanes.items():
-        way = ground.path(trace, names)[: last + 1]
-        ways[lane] = np.column_stack([way[:, 0], trace.columns["value"][: last + 1]]) if flat else way
+        rows = _shown(trace, last)
+        way = ground.path(trace, names)[rows]
+        ways[lane] = np.column_stack([way[:, 0], trace.columns["value"][rows]]) if flat else way
     calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
     ranges = ground.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)], None)
     ranges = {name: ground.around(span, None) for name, span in ranges.items()}
     (curve if flat else landscape)(objective, within=ranges, axes=axes)
     shown = axes.get_xlim(), axes.get_ylim()
     moving = []
-    for (lane, way), colour in zip(ways.items(), style.LANES, strict=False):
-        (line,) = axes.plot(*way.T, "-", color=colour, linewidth=1.6, alpha=0.9, zorder=4, label=lane)
-        (dot,) = axes.plot(*way[-1:].T, "o", color=colour, markersize=8, markeredgecolor="white", zorder=6)
-        moving.append(((line, dot), way))
+    for (lane, way), look in zip(ways.items(), _looks(), strict=False):
+        (line,) = axes.plot(*way.T, linewidth=1.6, alpha=0.9, zorder=4, label=lane, **look)
+        (dot,) = axes.plot(*way[-1:].T, "o", color=look["color"], markersize=8, markeredgecolor="white", zorder=6)
+        moving.append(((line, dot), way, np.asarray(lanes[lane].columns["step"])[_shown(lanes[lane], last)]))
     start = next(iter(ways.values()))[0]
     axes.plot(*start, "o", color=style.INK, markersize=6, zorder=5)
     axes.set_xlim(shown[0])

@@ -16,10 +16,14 @@ from downslope.ensembles._space import Rows, Space, slopes_at
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one valley
 _MOST = 1000  # places that are told apart
 _AWAY = 1e6  # extents from the origin: a descent that went so far has no end
-_LEVEL = 1e-9  # of the value's size: two valleys nearer in value than that are of one depth
 _NEWTON = 4  # steps to the very bottom
-_STEEP = 1e-7  # of the value's size: what Newton's step may still foretell at a bottom
-_FLAT = 1e-8  # of the largest curvature
+_REACH = 0.01  # of the extent, the farthest that one of them goes: no way into another valley
+_SAMPLED = 1024  # points that tell how rugged the ground is
+_LEVEL, _LEVEL_OF_VALUE = 1e-10, 1e-9  # of the relief and of the value: two valleys nearer in value are of one depth
+_STEEP, _STEEP_OF_VALUE = 1e-12, 1e-10  # likewise what Newton's step may still foretell at a bottom
+_FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the relief: less is none
+_BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if everything about it, so far away, is higher
+_ABOUT = 8  # directions beside those of the curvature
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class Basin:
     Args:
         point: its bottom.
         value: the objective there.
-        kind: "minimum", "saddle", "maximum", "flat", "edge" (the value falls on beyond the bounds) or "not at rest".
-            All flat places of one value are one basin, and so are all descents that had not come to rest. After the
-            thousand lowest places, all others are one basin of kind "other".
+        kind: "minimum" (smooth or at a kink), "saddle", "maximum", "flat", "edge" (the value falls on beyond the
+            bounds) or "not at rest". All flat places of one value are one basin, and so are all descents that had not
+            come to rest. After the thousand lowest places, all others are one basin of kind "other".
         count: how many descents ended there.
         share: of all descents.
     """
@@ -71,11 +75,8 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
             return (), index
         groups, rest = _groups(units[here], values[here])
         bottoms, kinds, depths = _bottoms(space, ends[here[[members[0] for members in groups]]])
-    of_key: dict[Any, list[int]] = {}
-    for group in np.argsort(depths, kind="stable"):
-        of_key.setdefault(_key(int(group), kinds[group], float(depths[group])), []).append(int(group))
     basins = []
-    for place, together in enumerate(of_key.values()):
+    for place, together in enumerate(_merged(space, bottoms, kinds, depths)):
         members = here[np.concatenate([groups[group] for group in together])]
         index[members] = place
         first = together[0]
@@ -88,16 +89,48 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
     return tuple(basins), index
 
 
-def level(one: float, other: float) -> bool:
-    """Tell whether two values are the same as far as descents can tell."""
-    return abs(one - other) <= _LEVEL * max(1.0, abs(one), abs(other))
+@functools.lru_cache(maxsize=8)
+def relief(space: Space) -> float:
+    """Return how far the ground rises above its lowest, over most of a sample of points: what is small beside it is 0.
+
+    The lower tenth is asked, as a steep function rises without measure towards the corners of its box.
+    """
+    found = heights(space, space.drawn(_SAMPLED, 0))
+    found = found[np.isfinite(found)]
+    return float(np.quantile(found, 0.1) - found.min()) if len(found) else 0.0
 
 
-def _key(group: int, kind: str, depth: float) -> Any:
-    """Return what groups that are one basin have in common."""
-    if kind == "not at rest":
-        return kind
-    return (kind, round(depth / (_LEVEL * max(1.0, abs(depth))))) if kind == "flat" else group
+def level(one: float, other: float, rise: float) -> bool:
+    """Tell whether two values are the same as far as descents can tell.
+
+    Args:
+        one: a value.
+        other: another.
+        rise: the relief of the ground.
+    """
+    return abs(one - other) <= _LEVEL * rise + _LEVEL_OF_VALUE * max(abs(one), abs(other))
+
+
+def _merged(space: Space, bottoms: np.ndarray, kinds: Sequence[str], depths: np.ndarray) -> list[list[int]]:
+    """Return the groups that are one basin: with one bottom, flat at one value, or not at rest; the lowest first."""
+    rise = relief(space)
+    units = (bottoms - space.origin) / space.extent
+    found: list[list[int]] = []
+    of_kind: dict[str, list[list[int]]] = {}
+    for group in map(int, np.argsort(depths, kind="stable")):
+        alike = of_kind.setdefault(kinds[group], [])
+        firsts = [one[0] for one in alike]
+        same = np.all(np.abs(units[firsts] - units[group]) <= _SAME, axis=1)
+        if kinds[group] == "flat":
+            same |= np.array([level(depths[first], depths[group], rise) for first in firsts], dtype=bool)
+        elif kinds[group] == "not at rest":
+            same[:] = True
+        if same.any():
+            alike[int(np.argmax(same))].append(group)
+        else:
+            alike.append([group])
+            found.append(alike[-1])
+    return found
 
 
 def heights(space: Space, points: np.ndarray) -> np.ndarray:
@@ -130,15 +163,51 @@ def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np
 
 def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return the points moved to the very bottom by Newton's method where it goes down, their kinds and values."""
+    value, gradient, hessian = _slopes(space, points)
     for _ in range(_NEWTON):
-        value, gradient, hessian = _slopes(space, points)
         held = _held(space, points, gradient)
         moved = np.clip(points + _newton_steps(space, gradient, hessian, held), space.low, space.high)
-        flatter = _steepness(space, *_slopes(space, moved)[1:], held) < _steepness(space, gradient, hessian, held)
-        level = heights(space, moved) <= value + 1e-12 * np.abs(value) + 1e-300
-        points = np.where((flatter & level)[:, None], moved, points)
-    value, gradient, hessian = _slopes(space, points)
-    return points, [_kind(space, *one) for one in zip(points, value, gradient, hessian, strict=True)], value
+        reached = _slopes(space, moved)
+        flatter = _steepness(space, reached[1], held) < _steepness(space, gradient, held)
+        near = np.all(np.abs(moved - points) <= _REACH * space.extent, axis=1)
+        good = flatter & near & (reached[0] <= value + 1e-12 * np.abs(value) + 1e-300)
+        points = np.where(good[:, None], moved, points)
+        value, gradient, hessian = (
+            np.where(good.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+            for new, old in zip(reached, (value, gradient, hessian), strict=True)
+        )
+    rise = relief(space)
+    kinds = [_kind(space, rise, *one) for one in zip(points, value, gradient, hessian, strict=True)]
+    for place in np.flatnonzero(np.array(kinds) == "not at rest"):
+        if _is_lowest_about(space, points[place], value[place], gradient[place], hessian[place]):
+            kinds[place] = "minimum"
+    return points, kinds, value
+
+
+def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> bool:
+    """Tell whether everything about a point is higher, as about a kink, where the gradient never vanishes.
+
+    On a smooth slope the way along the gradient, or along a direction in which the ground hardly curves, goes down.
+    """
+    bend = np.nan_to_num(hessian * np.outer(space.extent, space.extent))
+    downhill = np.nan_to_num(-gradient * space.extent)
+    length = np.linalg.norm(downhill)
+    directions = np.vstack(
+        [
+            np.linalg.eigh(bend)[1].T,
+            np.eye(space.size),
+            downhill / (length if length > 0 else 1.0),
+            np.random.default_rng(0).normal(size=(_ABOUT, space.size)) / np.sqrt(space.size),
+        ]
+    )
+    steps = np.concatenate([directions, -directions])
+    steps = steps[np.any(steps != 0, axis=1)]
+    for far in _BESIDE:
+        around = np.clip(point + far * steps * space.extent, space.low, space.high)
+        around = around[np.any(around != point, axis=1)]
+        if not np.all(heights(space, around) > value):
+            return False
+    return True
 
 
 def _slopes(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -168,13 +237,13 @@ def _newton_steps(space: Space, gradient: np.ndarray, hessian: np.ndarray, held:
     return np.where(np.isfinite(steps), steps, 0.0)
 
 
-def _steepness(space: Space, gradient: np.ndarray, hessian: np.ndarray, held: np.ndarray) -> np.ndarray:
+def _steepness(space: Space, gradient: np.ndarray, held: np.ndarray) -> np.ndarray:
     """Return the length of each gradient in units of the extent, without what is held."""
     return np.linalg.norm(np.where(held, 0.0, gradient * space.extent), axis=1)
 
 
-def _kind(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> str:
-    """Return what kind of place a point is."""
+def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> str:
+    """Return what kind of place a point is, on ground of some relief."""
     held = _held(space, point[None], gradient[None])[0]
     if held.all():
         return "edge"
@@ -183,18 +252,17 @@ def _kind(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, h
     if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(bend))):
         return "not at rest"
     curvatures, directions = np.linalg.eigh(bend)
-    size = max(np.abs(curvatures).max(), np.finfo(float).tiny)
-    floor = np.maximum(np.abs(curvatures), _FLAT * size)
-    foreseen = float(np.sum((directions.T @ slope) ** 2 / floor)) / 2
-    if foreseen > _STEEP * max(1.0, abs(value)):
+    none = max(_FLAT * float(np.abs(curvatures).max()), _FLAT_OF_RELIEF * rise, np.finfo(float).tiny)
+    foreseen = float(np.sum((directions.T @ slope) ** 2 / np.maximum(np.abs(curvatures), none))) / 2
+    if foreseen > _STEEP * rise + _STEEP_OF_VALUE * abs(value):
         return "not at rest"
     if held.any():
         return "edge"
-    if curvatures[0] > _FLAT * size:
+    if curvatures[0] > none:
         return "minimum"
-    if curvatures[-1] < -_FLAT * size:
+    if curvatures[-1] < -none:
         return "maximum"
-    return "saddle" if curvatures[0] < -_FLAT * size else "flat"
+    return "saddle" if curvatures[0] < -none else "flat"
 
 
 def _plain(rows: Rows, row: np.ndarray) -> Point:

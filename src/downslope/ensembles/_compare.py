@@ -9,7 +9,7 @@ from typing import Any
 
 from downslope._errors import SettingError
 from downslope._types import Point
-from downslope.descent import Objective, descend, method, objective
+from downslope.descent import Method, Objective, descend, method, objective
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._sweep import Sweep, end_value, standing, steps_to_rest, sweep
 from downslope.ensembles._sweep_report import aligned, as_html, race_rows
@@ -74,7 +74,7 @@ class Race:
 
     def __getitem__(self, name: str) -> Trace:
         """Return the descent of a method."""
-        return self.lanes[method(name).name]
+        return self.lanes[name if name in self.lanes else method(name).name]
 
     @property
     def sentence(self) -> str:
@@ -118,7 +118,7 @@ class Race:
 def compare(
     thing: Any,
     start: Point,
-    methods: Sequence[str] = _METHODS,
+    methods: Sequence[Any] = _METHODS,
     *,
     learning_rates: Mapping[str, float] | None = None,
     steps: int = _STEPS,
@@ -130,8 +130,8 @@ def compare(
     Args:
         thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
         start: the point at step 0.
-        methods: names of methods.
-        learning_rates: rates by method, for those whose rate is not to be searched.
+        methods: names of methods, methods with settings, Optax transformations.
+        learning_rates: rates by a method's name, for those whose rate is not to be searched.
         steps: the most steps of each.
         data: the table of a formula's data columns.
         choices: `tolerance`, `clip_norm`, … as for `descend`, the same for all.
@@ -146,24 +146,36 @@ def compare(
     >>> compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "bfgs"]).winner.name
     'bfgs'
     """
-    names = [method(name).name for name in ([methods] if isinstance(methods, str) else methods)]
-    if not names:
+    if "learning_rate" in choices:
+        raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} tells one")
+    racers = {_label(one): one for one in map(method, [methods] if isinstance(methods, str) else methods)}
+    if not racers:
         raise SettingError("a race needs at least one method")
-    given = {method(name).name: rate for name, rate in (learning_rates or {}).items()}
-    strangers = [name for name in given if name not in names]
+    given = {_label(method(name)): rate for name, rate in (learning_rates or {}).items()}
+    strangers = [name for name in given if name not in racers]
     if strangers:
         raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
     made = objective(thing, data)
-    entries = [_entry(made, start, name, given.get(name), steps, choices) for name in dict.fromkeys(names)]
+    entries = [_entry(made, start, name, one, given.get(name), steps, choices) for name, one in racers.items()]
     entries.sort(key=lambda entry: standing(entry.trace))
     return Race(tuple(entries), made, float(entries[0].trace.plan["tolerance"]))
 
 
-def _entry(made: Objective, start: Point, name: str, rate: float | None, steps: int, choices: Any) -> Entry:
+def _label(one: Method) -> str:
+    """Return what a method is called in a race: its name, with the settings that are not its own."""
+    usual = {} if one.name == "custom" else method(one.name).settings
+    told = [f"{name} {value:g}" for name, value in one.settings.items() if usual.get(name) != value]
+    return f"{one.name} ({', '.join(told)})" if told else one.name
+
+
+def _entry(
+    made: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
+) -> Entry:
     """Return how a method did, at the rate that was given or at the best one."""
-    if rate is None and not method(name).searches_line:
-        found = sweep(made, start, steps=steps, method=name, **choices)
+    has_rate = not (how.searches_line or how.name == "custom")
+    if rate is None and has_rate:
+        found = sweep(made, start, steps=steps, method=how, **choices)
         return Entry(name, found.best_rate, found.traces[found.best], found.diagnoses[found.best], found)
     rates = {} if rate is None else {"learning_rate": rate}
-    trace = descend(made, start, method=name, steps=steps, progress=False, **rates, **choices)
+    trace = descend(made, start, method=how, steps=steps, progress=False, **rates, **choices)
     return Entry(name, rate, trace, diagnose(trace), None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope.ensembles._basins import Basin, level
+from downslope.ensembles._basins import Basin, level, relief
 from downslope.ensembles._space import Space
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def valleys(found: Multistart) -> list[tuple[str, ...]]:
     dots = ("…",) if len(found.names) > _MOST_COLUMNS else ()
     rows = [("", "kind", found.objective.name, *names, *dots, "starts")]
     for place, basin in enumerate(found.basins[:_MOST_ROWS]):
-        deepest = level(basin.value, found.basins[0].value)
+        deepest = level(basin.value, found.basins[0].value, relief(found.space))
         kind = ("lowest " if deepest else "local ") + basin.kind if basin.kind == "minimum" else basin.kind
         numbers = shown_row(found.space, basin)[:_MOST_COLUMNS]
         share = f"{100 * basin.share:.3g} %"
@@ -78,7 +78,7 @@ def sentence_on_valleys(found: Multistart) -> str:
         begin = f"{starts} descents ended at {places}; the lowest, {_number(lowest.value)} at {where}, is "
         return begin + f"{_article(lowest.kind)}.{lost}"
     begin = f"{starts} descents ended at {places}; the lowest is {_number(lowest.value)} at {where}."
-    return begin + _others(found.basins) + lost
+    return begin + _others(found.basins, relief(found.space)) + lost
 
 
 def shown_row(space: Space, basin: Basin) -> np.ndarray:
@@ -93,10 +93,10 @@ def place_in_words(names: Sequence[str], row: np.ndarray) -> str:
     return ", ".join(shown[:_MOST_COLUMNS]) + (", …" if len(shown) > _MOST_COLUMNS else "")
 
 
-def _others(basins: Sequence[Basin]) -> str:
-    """Return what the basins are beside the lowest, which comes first."""
+def _others(basins: Sequence[Basin], rise: float) -> str:
+    """Return what the basins are beside the lowest, which comes first, on ground of some relief."""
     minima = [basin for basin in basins[1:] if basin.kind == "minimum"]
-    deep = sum(level(basin.value, basins[0].value) for basin in minima)
+    deep = sum(level(basin.value, basins[0].value, rise) for basin in minima)
     local = len(minima) - deep
     tied = f" {deep} other{'s are' if deep > 1 else ' is'} as deep." if deep else ""
     other = "The other minimum is" if local == 1 else f"The other {local} minima are"

@@ -12,7 +12,7 @@ from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError, SettingError
 from downslope._types import Point
 from downslope.descent import Objective, objective
-from downslope.ensembles._basins import Basin, gathered, level
+from downslope.ensembles._basins import Basin, gathered, level, relief
 from downslope.ensembles._hopping import CHAINS, programs
 from downslope.ensembles._report import place_in_words, shown_row
 from downslope.ensembles._space import Space, space_of
@@ -246,7 +246,8 @@ class _Run:
     def _witnesses(self) -> int:
         """Return how many rounds ended at the lowest value."""
         best = float(self._gathered("lowest").min())
-        return sum(level(float(value), best) for value in self._gathered("values")[self._ended()])
+        rise = relief(self.space)
+        return sum(level(float(value), best, rise) for value in self._gathered("values")[self._ended()])
 
     def result(self, stopped: str, seconds: float) -> Search:
         """Return what was found.
@@ -280,7 +281,7 @@ class _Run:
             best=best,
             basins=tuple(basin for basin in told if basin.count),
             rounds=rounds,
-            found=sum(basin.count for basin in told if level(basin.value, best.value)),
+            found=sum(basin.count for basin in told if level(basin.value, best.value, relief(space))),
             evaluations=self.evaluations,
             evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
             seconds=seconds,

@@ -14,7 +14,7 @@ from downslope import _tree
 from downslope._engine import jax
 from downslope._errors import PointError, nearest
 from downslope._types import Columns, Point
-from downslope.descent import Objective
+from downslope.descent import Objective, check_point
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,8 @@ def space_of(made: Objective, bounds: Any, spread: Any = None, centre: Point | N
             place = int(np.flatnonzero(~(low < high))[0])
             raise PointError(f"the bounds of {rows.names[place]} go from {low[place]} to {high[place]}: no range")
         return Space(rows, low, high - low, True)
+    if centre is not None:
+        centre = check_point(made, centre)
     rows = _rows(made, centre)
     middle = np.zeros(len(rows.names)) if centre is None else rows.row(centre)
     return Space(rows, middle, _deviations(rows, spread), False)
@@ -144,8 +146,11 @@ def _ends(made: Objective, bounds: Any) -> tuple[Rows, np.ndarray, np.ndarray]:
     if made.names is None:
         if not isinstance(bounds, tuple) or len(bounds) != 2:
             raise PointError(f"the bounds of {made.name} are a pair of points (low, high)")
-        rows = _rows(made, bounds[0])
-        return rows, rows.row(bounds[0]), rows.row(bounds[1])
+        corners = [check_point(made, corner) for corner in bounds]
+        rows = [_rows(made, corner) for corner in corners]
+        if rows[0].names != rows[1].names:
+            raise PointError(f"the corners of {made.name}'s bounds are points of different shapes")
+        return rows[0], rows[0].row(corners[0]), rows[0].row(corners[1])
     if not isinstance(bounds, Mapping):
         pairs = list(bounds) if hasattr(bounds, "__len__") else []
         if len(made.names) == 1 and len(pairs) == 2 and not hasattr(pairs[0], "__len__"):

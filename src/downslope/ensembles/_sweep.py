@@ -16,7 +16,7 @@ import numpy as np
 from downslope._errors import SettingError
 from downslope._types import Point
 from downslope.descent import Objective, Plan, Record, descend, plan
-from downslope.diagnosis import Diagnosis, best_rate, diagnose, stability_bound
+from downslope.diagnosis import BY_CURVATURE, Diagnosis, best_rate, diagnose, stability_bound
 from downslope.ensembles._sweep_report import sweep_as_html, sweep_as_text, sweep_sentence
 from downslope.trace import Outcome, Spectrum, Trace
 
@@ -153,8 +153,12 @@ def sweep(
     >>> found.largest_stable_rate, found.best_rate
     (1.0, 0.5)
     """
+    if "learning_rate" in choices:
+        raise SettingError("a sweep tries many rates", hint="learning_rates=[0.01, 0.1, 1] says which")
     made = plan(thing, start, steps=steps, **choices)
-    if math.isnan(made.learning_rate) or made.schedule.function is not None:
+    if made.schedule.function is not None:
+        raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
+    if math.isnan(made.learning_rate):
         raise SettingError(
             f"{made.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"
         )
@@ -216,7 +220,7 @@ def _checked(rates: Sequence[float]) -> np.ndarray:
 
 def _default_rates(made: Plan) -> np.ndarray:
     """Return rates around the largest stable one, that one among them."""
-    if stability_bound(made.method.name, made.method.settings) is None or made.method.name not in _BY_CURVATURE:
+    if stability_bound(made.method.name, made.method.settings) is None or made.method.name not in BY_CURVATURE:
         return _FREE_RATES
     at_start = _look_at_start(made)
     if at_start is None:
@@ -231,9 +235,6 @@ def _default_rates(made: Plan) -> np.ndarray:
         if theory is not None and np.min(np.abs(rates / theory - 1)) > 1e-9:
             rates = np.sort(np.append(rates, theory))
     return rates
-
-
-_BY_CURVATURE = {"gradient descent", "gradient descent with noise", "momentum", "nesterov"}
 
 
 def _look_at_start(made: Plan) -> float | None:
@@ -265,6 +266,6 @@ def _spectrum(made: Plan, trace: Trace, rate: float) -> Spectrum | None:
 def _stable(made: Plan, spectrum: Spectrum | None) -> float | None:
     """Return the largest stable rate on the ground of a spectrum, None where it is not known."""
     bound = stability_bound(made.method.name, made.method.settings)
-    if spectrum is None or bound is None or made.method.name not in _BY_CURVATURE or spectrum.highest <= 0:
+    if spectrum is None or bound is None or made.method.name not in BY_CURVATURE or spectrum.highest <= 0:
         return None
     return bound / spectrum.highest

@@ -62,6 +62,15 @@ class Constraints:
             )
         return np.clip(np.array([given[name] for name in self.free], dtype=float), self.low, self.high)
 
+    def moved(self, given: Mapping[str, float]) -> tuple[str, ...]:
+        """Return a sentence for each parameter whose start lies outside its bounds."""
+        ends = zip(self.free, self.low, self.high, strict=True)
+        return tuple(
+            f"the start of {name}, {given[name]:g}, lies outside its bounds and was moved inside"
+            for name, low, high in ends
+            if not low <= given[name] <= high
+        )
+
 
 def constraints(
     model: Model,
@@ -154,7 +163,7 @@ def _tie(model: Model, name: str, text: str, ties: Mapping[str, str]) -> Any:
 
 def _ends(name: str, pair: Sequence[float | None]) -> tuple[float, float]:
     """Return the lowest and the highest value of a parameter."""
-    if not isinstance(pair, Sequence) or len(pair) != 2:
+    if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
         raise SettingError(f"the bounds of {name} are a pair (low, high), not {pair!r}")
     low, high = (_end(name, value, sign) for value, sign in zip(pair, (-1, 1), strict=True))
     if not low < high:

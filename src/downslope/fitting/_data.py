@@ -41,7 +41,7 @@ def rows_of(model: Model, table: Columns, sigma: Any, weights: Any) -> Rows:
 
     Raises:
         DataError: for text where a number is needed, for infinite numbers, a left side that is not finite, weights
-            below zero, or no row that is complete.
+            that are not above zero, or no row that is complete.
     """
     if sigma is not None and weights is not None:
         raise DataError("sigma and weights are two ways to say one thing; give one of them")
@@ -61,6 +61,7 @@ def rows_of(model: Model, table: Columns, sigma: Any, weights: Any) -> Rows:
     if not complete.any():
         raise DataError("no row is complete: every one has a missing cell")
     numbers = np.flatnonzero(complete) + 1
+    _check_finite(used, numbers)
     columns = check_numbers({name: column[complete] for name, column in used.items()}, model.columns)
     measured = model.measured(columns)
     bad = np.flatnonzero(~np.isfinite(measured))
@@ -71,6 +72,14 @@ def rows_of(model: Model, table: Columns, sigma: Any, weights: Any) -> Rows:
             hint="leave these rows out, or fit another left side",
         )
     return Rows(columns, measured, weight[complete], tuple(int(row) + 1 for row in np.flatnonzero(~complete)))
+
+
+def _check_finite(used: Columns, numbers: np.ndarray) -> None:
+    """Raise for an infinite cell of the rows with these numbers, from 1."""
+    for name, column in used.items():
+        bad = numbers[np.isinf(np.asarray(column, float)[numbers - 1])]
+        if len(bad):
+            raise DataError(f"row {bad[0]}, column {name}: the number is infinite", hint="leave the row out")
 
 
 def _positive(what: str, given: Any, table: Columns, count: int) -> np.ndarray:

@@ -83,12 +83,14 @@ def fit(
     """
     if not 0 < confidence < 1:
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
+    lossy = checked_loss(loss)
+    _check_together(sigma if weights is None else weights, absolute_sigma, lossy, loss_scale)
     table = read_table(data)
     named = (*(start or ()), *(bounds or ()), *(fixed or ()), *(ties or ()))
-    model = model_of(text, table, units, named)
+    model = model_of(text, table, units, named, tuple(one for one in (sigma, weights) if isinstance(one, str)))
     limits = constraints(model, fixed, ties, bounds)
     rows = rows_of(model, table, sigma, weights)
-    task = _task(model, limits, rows, checked_loss(loss), loss_scale)
+    task = _task(model, limits, rows, lossy, loss_scale)
     begin = checked_start(model, start)
     solver = Solver(task, None if begin is None else limits.start(begin), steps, seed)
     if loss_scale is None:
@@ -96,8 +98,19 @@ def fit(
     way = checked_method(method)
     go_down = solver.least_squares if way in OWN_METHODS else solver.by_descent
     trace, verdict = go_down(way, choices)
-    notes = (*model.notes, *solver.notes)
+    moved = () if begin is None else limits.moved(begin)
+    notes = (*model.notes, *moved, *dict.fromkeys(solver.notes))
     return _fit_of(solver.task, trace, verdict, rows, notes, confidence, absolute_sigma)
+
+
+def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:
+    """Raise for settings that say nothing together."""
+    if absolute_sigma and sigma is None:
+        raise SettingError("absolute_sigma takes sigma for true, but none is given", hint="give sigma or weights")
+    if absolute_sigma and loss != "linear":
+        raise SettingError(f"the errors of a {loss} fit follow from its residuals; absolute_sigma has no part in them")
+    if loss_scale is not None and loss == "linear":
+        raise SettingError("the linear loss has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 
 
 def _task(model: Model, limits: Constraints, rows: Rows, loss: str, loss_scale: float | None) -> Task:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from downslope._engine import double_precision, jax
+from downslope.fitting._equivalent import Rewriting
 from downslope.fitting._levenberg_marquardt import recorded
 from downslope.fitting._problem import Given, Problem
 from downslope.fitting._uncertainty import uncertainty
@@ -56,6 +58,24 @@ class Solution:
             gradients=(self.gradients / lengths)[:, kept],
             jacobian=(self.jacobian / lengths)[:, kept],
             hessian=(self.hessian / np.outer(lengths, lengths))[np.ix_(kept, kept)],
+        )
+
+    def rewritten(self, free: Sequence[str], rewriting: Rewriting) -> Solution:
+        """Return the same way down with other places, signs and phases of its parameters.
+
+        Args:
+            free: the names of the parameters, in order.
+            rewriting: what each gets.
+        """
+        sources, signs, shifts = zip(*(rewriting.of[name] for name in free), strict=True)
+        order, sign = [free.index(source) for source in sources], np.array(signs)
+        return replace(
+            self,
+            points=self.points[:, order] * sign + np.array(shifts),
+            gradients=self.gradients[:, order] * sign,
+            jacobian=self.jacobian[:, order] * sign,
+            hessian=self.hessian[np.ix_(order, order)] * np.outer(sign, sign),
+            undetermined=tuple(sorted(order.index(place) for place in self.undetermined)),
         )
 
     @property

@@ -20,6 +20,8 @@ import numpy as np
 
 from downslope._errors import SettingError, nearest
 
+_MAD = 1.4826  # median |r| of a normal distribution times this is its standard deviation
+
 
 def _linear(u: Any, numpy: Any) -> Any:
     return u
@@ -65,6 +67,11 @@ def checked_loss(name: str) -> str:
             hint=f"did you mean {close}?" if close else None,
         )
     return found
+
+
+def typical_deviation(residuals: np.ndarray) -> float:
+    """Return the standard deviation of most residuals, from the median of their sizes."""
+    return _MAD * float(np.median(np.abs(residuals)))
 
 
 def scores(loss: str, residuals: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray] | None:

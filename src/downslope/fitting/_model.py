@@ -80,7 +80,13 @@ class Model:
         return value + 0.0 * columns[self.columns[0]]  # a constant model too is one number a row
 
 
-def model_of(text: str, table: Columns, units: Mapping[str, str] | None, named: tuple[str, ...]) -> Model:
+def model_of(
+    text: str,
+    table: Columns,
+    units: Mapping[str, str] | None,
+    named: tuple[str, ...],
+    taken: tuple[str, ...] = (),
+) -> Model:
     """Read an equation over a table.
 
     Args:
@@ -88,15 +94,17 @@ def model_of(text: str, table: Columns, units: Mapping[str, str] | None, named: 
         table: the table's columns.
         units: units of columns by name, or None.
         named: names that the user has called parameters.
+        taken: columns that have another part in the fit.
 
     Raises:
-        FormulaError: for text that cannot be read, without parameters or with a name like that of a column.
-        DataError: if the model's side names no column.
+        FormulaError: for text that cannot be read, without parameters or with a name like that of a column; if the left
+            side names no column.
+        DataError: for a unit of what is no column.
         UnitError: for units that are not known.
     """
     read = equation(text, table)
     used = {*read.left.columns, *read.right.columns}
-    unused = [name for name in table if name not in used]
+    unused = [name for name in table if name not in {*used, *taken}]
     for name in read.right.variables:
         close = nearest(name, unused)
         if close and len(name) >= _LONG and name not in named:
@@ -105,7 +113,7 @@ def model_of(text: str, table: Columns, units: Mapping[str, str] | None, named: 
                 text=text,
                 position=max(text.rfind(name), 0),
                 width=len(name),
-                hint=f"did you mean {close}? If {name} is a parameter, give it a start",
+                hint=f"did you mean {close}? If {name} is a parameter, give it bounds or a start",
             )
     if not read.right.variables:
         raise FormulaError(f"{read.read_as} has no parameter to find", hint="names that are no columns are parameters")

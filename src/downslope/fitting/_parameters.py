@@ -11,7 +11,7 @@ from downslope._engine import double_precision, jax
 from downslope.fitting._model import Model
 from downslope.fitting._problem import Given, Problem
 from downslope.fitting._result import Parameter
-from downslope.fitting._uncertainty import Uncertainty, quantile
+from downslope.fitting._uncertainty import Uncertainty
 
 
 def parameters_of(
@@ -36,11 +36,11 @@ def parameters_of(
         sure: how sure they are.
         confidence: of the intervals, between 0 and 1.
     """
-    width = quantile(confidence, sure.degrees_of_freedom)
+    width = sure.half_width(confidence)
     roles = dict.fromkeys(given.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
     roles |= {name: "at bound" for name, rests in zip(problem.free, held, strict=True) if rests}
     values, errors = _values(problem, given, free), dict(zip(problem.free, sure.standard_errors, strict=True))
-    errors |= dict.fromkeys(given.fixed, 0.0) | _tied_errors(problem, given, free, sure)
+    errors |= dict.fromkeys(given.fixed, 0.0) | _tied_errors(problem, given, free, held, sure)
     found = {}
     for name in model.parameters:
         half = errors[name] * width if errors[name] else 0.0
@@ -62,7 +62,9 @@ def _values(problem: Problem, given: Given, free: np.ndarray) -> Mapping[str, fl
         return {name: float(value) for name, value in problem.everything(free, given).items()}
 
 
-def _tied_errors(problem: Problem, given: Given, free: np.ndarray, sure: Uncertainty) -> dict[str, float]:
+def _tied_errors(
+    problem: Problem, given: Given, free: np.ndarray, held: np.ndarray, sure: Uncertainty
+) -> dict[str, float]:
     """Return the standard errors of the tied parameters."""
     if not problem.ties:
         return {}
@@ -73,10 +75,8 @@ def _tied_errors(problem: Problem, given: Given, free: np.ndarray, sure: Uncerta
 
     with double_precision():
         slopes = jax().device_get(jax().jacfwd(tied)(free))
-    covariance = np.nan_to_num(sure.covariance, nan=0.0)
     errors = {}
     for name, slope in slopes.items():
-        takes_part = slope != 0
-        inside = covariance[np.ix_(takes_part, takes_part)]
-        errors[name] = float(np.sqrt(slope[takes_part] @ inside @ slope[takes_part]))
+        rests = bool(np.any(held & (slope != 0)))  # on what has no error of its own
+        errors[name] = np.nan if rests else float(np.sqrt(sure.variance(slope[None])[0]))
     return errors

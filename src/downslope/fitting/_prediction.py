@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._engine import double_precision, jax
 from downslope._errors import DataError, SettingError
+from downslope.descent import read_table
 from downslope.fitting._problem import Given, Problem
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _BANDS = ("confidence", "prediction")
 
 
-def predicted_with_band(fit: Fit, data: Mapping[str, Any] | None, band: str, confidence: float) -> Prediction:
+def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
     """Return predictions and the ends of their band; see `Fit.predict`."""
     from downslope.fitting._result import Prediction
 
@@ -29,13 +30,32 @@ def predicted_with_band(fit: Fit, data: Mapping[str, Any] | None, band: str, con
     given = fit.given if data is None else _at(fit, data)
     free = np.array([fit[name] for name in fit.free])
     value, slopes = predicted_with_slopes(fit.problem, free, given)
-    covariance = np.nan_to_num(fit.covariance, nan=0.0)
-    with np.errstate(invalid="ignore"):
-        variance = np.einsum("ri,ij,rj->r", slopes, covariance, slopes)
-    if band == "prediction":
-        variance = variance + fit.uncertainty.residual_variance
-    half = fit.half_width(confidence) * np.sqrt(variance)
+    held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
+    with np.errstate(all="ignore"):
+        variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
+        if band == "prediction":
+            variance = variance + fit.uncertainty.measurement_variance / _weights(fit, data, sigma, len(value)) ** 2
+        half = fit.uncertainty.half_width(confidence) * np.sqrt(variance)
     return Prediction(value, value - half, value + half)
+
+
+def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
+    """Return the weight of each measurement that is predicted, shape (rows,)."""
+    if sigma is not None:
+        try:
+            deviations = np.broadcast_to(np.asarray(sigma, float), (rows,))
+        except (TypeError, ValueError):
+            raise DataError(f"sigma is a number, or one for each of the {rows} rows") from None
+        if not np.all(deviations > 0):
+            raise DataError("sigma must be above zero")
+        return 1 / deviations
+    if data is None:
+        return fit.given.weight
+    if np.ptp(fit.given.weight) > 0:
+        raise SettingError(
+            "how exact will the next measurements be? The rows of the fit differ in that", hint="give sigma"
+        )
+    return np.full(rows, fit.given.weight[0])
 
 
 def predicted_with_slopes(problem: Problem, free: np.ndarray, given: Given) -> tuple[np.ndarray, np.ndarray]:
@@ -44,16 +64,26 @@ def predicted_with_slopes(problem: Problem, free: np.ndarray, given: Given) -> t
         return jax().device_get(_program(problem)(free, given))
 
 
-def _at(fit: Fit, data: Mapping[str, Any]) -> Given:
+def _at(fit: Fit, data: Any) -> Given:
     """Return the data of a prediction."""
-    missing = [name for name in fit.given.columns if name not in data]
+    names = tuple(fit.given.columns)
+    table = data if isinstance(data, Mapping) else read_table(data)
+    missing = [name for name in names if name not in table]
     if missing:
-        raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(fit.given.columns)}")
-    columns = np.broadcast_arrays(*(np.atleast_1d(np.asarray(data[name], float)) for name in fit.given.columns))
+        raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
+    columns = []
+    for name in names:
+        try:
+            columns.append(np.atleast_1d(np.asarray(table[name], float)))
+        except (TypeError, ValueError):
+            raise DataError(f"column {name}: numbers are needed to predict from") from None
+    try:
+        columns = np.broadcast_arrays(*columns)
+    except ValueError:
+        sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
+        raise DataError(f"columns of a prediction are of one length, but {sizes}") from None
     rows = np.zeros(columns[0].shape if columns else 1)
-    return fit.given._replace(
-        columns=dict(zip(fit.given.columns, columns, strict=True)), measured=rows, weight=np.ones_like(rows)
-    )
+    return fit.given._replace(columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows))
 
 
 @functools.lru_cache(maxsize=64)

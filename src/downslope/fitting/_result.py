@@ -15,8 +15,10 @@ from downslope.diagnosis import Diagnosis
 from downslope.fitting._model import Model
 from downslope.fitting._problem import Given, Problem
 from downslope.fitting._report import as_html, as_text
-from downslope.fitting._uncertainty import Uncertainty, quantile
+from downslope.fitting._uncertainty import Uncertainty
 from downslope.trace import Trace
+
+_ROUNDING = 1e-28  # of the measured squares: a spread below it is none
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Fit:
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Rows less free parameters."""
+        """Rows less the parameters that rest on no bound and that the data determine."""
         return self.uncertainty.degrees_of_freedom
 
     @functools.cached_property
@@ -168,45 +170,53 @@ class Fit:
         weight = self.given.weight**2
         centre = np.sum(weight * self.measured) / np.sum(weight)
         total = float(np.sum(weight * (self.measured - centre) ** 2))
-        return 1 - self.residual_sum_of_squares / total if total > 0 else np.nan
+        nothing = _ROUNDING * float(np.sum(weight * self.measured**2))
+        return 1 - self.residual_sum_of_squares / total if total > nothing else np.nan
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower explains better."""
+        """Akaike's criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower explains better.
+
+        RSS + 2p where the deviations of the measurements are known; NaN for a robust loss.
+        """
         return self._criterion(2.0)
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion n·ln(RSS/n) + p·ln n."""
+        """Schwarz's criterion n·ln(RSS/n) + p·ln n, with the same exceptions."""
         return self._criterion(float(np.log(len(self.measured))))
 
     def _criterion(self, price: float) -> float:
         rows = len(self.measured)
+        cost = price * (rows - self.degrees_of_freedom)
+        if self.loss != "linear":
+            return np.nan
+        if self.uncertainty.absolute:
+            return self.residual_sum_of_squares + cost
         if self.residual_sum_of_squares <= 0:
             return -np.inf
-        return rows * float(np.log(self.residual_sum_of_squares / rows)) + price * len(self.free)
+        return rows * float(np.log(self.residual_sum_of_squares / rows)) + cost
 
     def predict(
-        self, data: Mapping[str, Any] | None = None, *, band: str = "confidence", confidence: float | None = None
+        self, data: Any = None, *, band: str = "confidence", confidence: float | None = None, sigma: Any = None
     ) -> Prediction:
         """Return what the fit predicts, with a band.
 
         Args:
-            data: the columns of the model's side, by name; the fitted rows if None.
+            data: the columns of the model's side, as a mapping or a table like that of the fit; the fitted rows if
+                None.
             band: "confidence" for where the curve lies, "prediction" for where the next measurement will.
             confidence: from 0 to 1; that of the fit if None.
+            sigma: standard deviations of the next measurements, as those of the fit were given; the same as there if
+                None.
 
         Raises:
-            DataError: if a column is missing.
-            SettingError: for another band.
+            DataError: if a column is missing or holds no numbers.
+            SettingError: for another band, or a prediction band without `sigma` where the fit's own differ.
         """
         from downslope.fitting._prediction import predicted_with_band
 
-        return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence)
-
-    def half_width(self, confidence: float) -> float:
-        """Return the half-width of an interval in standard errors."""
-        return quantile(confidence, self.degrees_of_freedom)
+        return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""

@@ -20,9 +20,11 @@ from downslope.fitting._least_squares import (
     TRUST_REGION,
     Solution,
     better,
+    is_bounded,
     levenberg_marquardt,
     trust_region,
 )
+from downslope.fitting._losses import typical_deviation
 from downslope.fitting._model import Model
 from downslope.fitting._prediction import predicted_with_slopes
 from downslope.fitting._problem import Given, Problem
@@ -42,7 +44,6 @@ _OWN_NAMES = {
 _STEPS = 2000
 # Residuals of a normal distribution beyond so many deviations count less: 95 % efficiency (Holland and Welsch, 1977).
 _TUNING = {"huber": 1.345, "soft_l1": 1.345, "cauchy": 2.385}
-_MAD = 1.4826  # median |r| of a normal distribution times this is its standard deviation
 _RESCALED = 5
 
 
@@ -94,23 +95,26 @@ class Solver:
         self._seed = seed
 
     def find_scale(self) -> None:
-        """Set the scale of a robust loss from the residuals' median, and start from the fit where it came to rest."""
+        """Set the scale of a robust loss from the residuals' median; without a start, begin where that search ended."""
         task = self.task
         loss = task.problem.loss
         if loss == "linear":
             return
-        plain = replace(task, problem=replace(task.problem, loss="linear"))
-        end = self._solved(plain).end
+        plain = Solver(replace(task, problem=replace(task.problem, loss="linear")), self._start, None, self._seed)
+        end = plain._solved(plain.task).end
+        scale = None
         for _ in range(_RESCALED):
-            deviation = _MAD * float(np.median(np.abs(task.linearised(end)[0])))
+            deviation = typical_deviation(task.linearised(end)[0])
             if not deviation > 0:
                 break
-            task = replace(task, given=task.given._replace(loss_scale=np.float64(_TUNING[loss] * deviation)))
+            scale = _TUNING[loss] * deviation
+            task = replace(task, given=task.given._replace(loss_scale=np.float64(scale)))
             end = levenberg_marquardt(task.problem, task.given, task.limits.bounds, end, _STEPS).end
-        self.task, self._start, self._is_given = task, end, True
-        self.notes.append(
-            f"the scale of the loss, {number(float(task.given.loss_scale))}, is from the residuals' median"
-        )
+        self.task = task
+        if self._start is None:
+            self._start = end
+        if scale is not None:
+            self.notes.append(f"the scale of the loss, {number(scale)}, is from the residuals' median")
 
     def least_squares(self, way: str, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
         """Return the trace of Levenberg and Marquardt's method or of the trust region, and what is to say of it.
@@ -133,7 +137,7 @@ class Solver:
             SettingError: if there are bounds, which these methods do not know.
         """
         task = self.task
-        if np.isfinite([task.limits.low, task.limits.high]).any():
+        if is_bounded(task.limits.bounds):
             raise SettingError(f"{way} knows no bounds", hint=f"use {LEVENBERG_MARQUARDT}, or tie parameters instead")
         start = self._searched(task) if self._start is None else self._start
         chosen = dict(choices)
@@ -166,7 +170,7 @@ class Solver:
                 self.notes.append("from the start that was given no minimum was found; another start was searched for")
             tried.append(again)
         chosen = better(tried)
-        if chosen.method != way:
+        if way == LEVENBERG_MARQUARDT and chosen.method == TRUST_REGION:
             self.notes.append("levenberg-marquardt came to no rest; the trust region went on")
         return chosen if self._is_given else self._as_written(task, chosen)
 
@@ -179,15 +183,9 @@ class Solver:
         """Return the solution with its parameters' signs and order as a person would choose them."""
         if not task.limits.none or not solution.finite:
             return solution
-        start, found = (
-            dict(zip(task.problem.free, map(float, row), strict=True)) for row in (solution.points[0], solution.end)
-        )
-        rewriting = as_written(task.model, found, task.given.columns)
-        if rewriting(found) == found:
-            return solution
-        begin = rewriting(start)
-        mirrored = np.array([begin[name] for name in task.problem.free])
-        return levenberg_marquardt(task.problem, task.given, task.limits.bounds, mirrored, self._most)
+        free = task.problem.free
+        found = dict(zip(free, map(float, solution.end), strict=True))
+        return solution.rewritten(free, as_written(task.model, found, task.given.columns))
 
 
 def checked_method(way: Any) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax
+from downslope.fitting._least_squares import is_bounded
 from downslope.fitting._levenberg_marquardt import many
 from downslope.fitting._model import Model
 from downslope.fitting._problem import Given, Problem
@@ -51,7 +52,7 @@ def found_start(
         return np.clip(np.zeros(len(linear)), *bounds)
     few = given.rows(np.unique(np.linspace(0, len(given.measured) - 1, _ROWS).round().astype(int)))
     random = np.random.default_rng(seed)
-    rank, climb = _ranked(problem, linear), many(problem, _TRIES, bool(np.isfinite(bounds).any()))
+    rank, climb = _ranked(problem, linear), many(problem, _TRIES, is_bounded(bounds))
     parents = starts = ends = np.empty((0, len(problem.free)))
     squares = np.empty(0)
     for _ in range(_ROUNDS):
@@ -108,11 +109,11 @@ def _guesses(
     drawn = [_drawn(model.dimensions[name] or {}, columns, random) for name in problem.free]
     guesses = np.column_stack(drawn)
     low, high = bounds
-    inside = random.uniform(np.where(np.isfinite(low), low, 0), np.where(np.isfinite(high), high, 0), guesses.shape)
     outside = (guesses < low) | (guesses > high)
     both = np.isfinite(low) & np.isfinite(high)
-    mirrored = np.clip(-guesses, low, high)
-    return np.where(outside, np.where(both, inside, mirrored), guesses)
+    inside = random.uniform(np.where(both, low, 0.0), np.where(both, high, 1.0), guesses.shape)
+    beyond = np.where(np.isfinite(low), low + np.abs(guesses), high - np.abs(guesses))  # of the one end there is
+    return np.where(outside, np.where(both, inside, beyond), guesses)
 
 
 def _drawn(powers: Any, columns: Any, random: np.random.Generator) -> np.ndarray:

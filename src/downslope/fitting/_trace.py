@@ -9,13 +9,12 @@ import numpy as np
 
 from downslope._types import Plain
 from downslope.descent import Objective, descend, method, plan, spectrum_of_hessian, versions
-from downslope.diagnosis import Diagnosis, diagnose
+from downslope.diagnosis import BY_CURVATURE, Diagnosis, diagnose
 from downslope.fitting._least_squares import Solution
 from downslope.fitting._problem import Problem
 from downslope.trace import Outcome, Trace
 
 _DESCENT_STEPS = 1000
-_OF_ONE_CURVATURE = frozenset({"gradient descent", "gradient descent with noise", "momentum", "nesterov"})
 
 
 def trace_of(problem: Problem, objective: Objective, solution: Solution, steps: int) -> Trace:
@@ -95,7 +94,7 @@ def _rows(objective: Objective) -> int:
 
 def has_one_rate(way: Any) -> bool:
     """Tell whether a method steps along the gradient by one learning rate for all parameters."""
-    return isinstance(way, str) and method(way).name in _OF_ONE_CURVATURE
+    return isinstance(way, str) and method(way).name in BY_CURVATURE
 
 
 def by_descent(

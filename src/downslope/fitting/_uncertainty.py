@@ -1,10 +1,11 @@
 """How sure the parameters are: covariance, intervals, and which of them the data cannot tell.
 
 At the end of a fit with residuals r, Jacobian J of the predictions and n − p degrees of freedom, the covariance is
-s²(JᵀJ)⁻¹ with s² = rᵀr/(n − p). It is computed from the singular values of J with its columns scaled to length 1, so
-that units change nothing. A direction whose singular value is nothing but rounding is one that the data do not
-determine; the parameters that take part in it have no finite error. For a robust loss it is the sandwich
-H⁻¹(Σ ψᵢ² JᵢᵀJᵢ)H⁻¹ with H = Σ ψ′ᵢ JᵢᵀJᵢ.
+s²(JᵀJ)⁻¹ with s² = rᵀr/(n − p), or (JᵀJ)⁻¹ where the deviations of the measurements are known. It is computed from the
+singular values of J with its columns scaled to length 1, so that units change nothing. A direction whose singular value
+is nothing but rounding is one that the data do not determine; whatever changes along it has no finite error. For a
+robust loss the covariance is the sandwich H⁻¹(Σ ψᵢ² JᵢᵀJᵢ)H⁻¹ with H = Σ ψ′ᵢ JᵢᵀJᵢ; where that H is not positive, ψ′
+below 0 counts as 0.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from downslope.fitting._losses import typical_deviation
+
 _ROUNDING = 1e-12  # a singular value below this, of columns of length 1, is none
 _TAKES_PART = 0.05  # of a direction of length 1
+_ALONG = 1e-6  # share of a quantity's change along a lost direction from which on it is not determined
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,20 +26,50 @@ class Uncertainty:
     """How sure the free parameters are, in their order.
 
     Args:
-        covariance: shape (free, free); infinite on the diagonal of what is not determined.
-        undetermined: places of the parameters that the data do not determine.
+        covariance: shape (free, free); infinite on the diagonal of what is not determined, NaN for what rests on a
+            bound.
+        determined: the same of what the data do determine, 0 elsewhere.
+        lost: directions of the parameters that the data do not determine, each of length 1 in units of the parameters'
+            effects, shape (directions, free).
+        effects: lengths of the Jacobian's columns, shape (free,).
+        undetermined: places of the parameters that take part in them.
         condition_number: largest over smallest singular value of the scaled Jacobian.
         weakest: shape (free,), the direction of the smallest singular value, its parameters in their own lengths.
-        degrees_of_freedom: rows less free parameters.
+        degrees_of_freedom: rows less the directions that the data determine.
         residual_variance: s², NaN without degrees of freedom.
+        measurement_variance: of a measurement of weight 1; that of most of them, for a robust loss.
+        absolute: whether the deviations of the measurements are known.
     """
 
     covariance: np.ndarray
+    determined: np.ndarray
+    lost: np.ndarray
+    effects: np.ndarray
     undetermined: tuple[int, ...]
     condition_number: float
     weakest: np.ndarray
     degrees_of_freedom: int
     residual_variance: float
+    measurement_variance: float
+    absolute: bool
+
+    def variance(self, slopes: np.ndarray) -> np.ndarray:
+        """Return the variances of quantities, from their derivatives by the free parameters.
+
+        Args:
+            slopes: shape (quantities, free).
+
+        Returns:
+            Shape (quantities,); ∞ for what the data do not determine.
+        """
+        found = np.einsum("qi,ij,qj->q", slopes, self.determined, slopes)
+        along = np.abs((slopes / self.effects) @ self.lost.T)
+        size = np.linalg.norm(slopes / self.effects, axis=1, keepdims=True)
+        return np.where(np.any(along > _ALONG * size, axis=1), np.inf, found)
+
+    def half_width(self, confidence: float) -> float:
+        """Return the half-width of an interval in standard errors."""
+        return quantile(confidence, np.inf if self.absolute else self.degrees_of_freedom)
 
     @property
     def standard_errors(self) -> np.ndarray:
@@ -72,30 +106,79 @@ def uncertainty(
         scores: ψ and ψ′ of a robust loss at each row, or None for least squares.
     """
     rows, free = jacobian.shape
-    freedom = rows - int(np.sum(~held))
+    if not (np.all(np.isfinite(jacobian)) and np.all(np.isfinite(residuals))):
+        return _unknown(free, rows - int(np.sum(~held)), absolute)
+    kept = np.flatnonzero(~held)
+    lengths = np.linalg.norm(jacobian[:, kept], axis=0)
+    effects = np.ones(free)
+    effects[kept] = np.where(lengths > 0, lengths, 1.0)
+    singular, inner = _singular(jacobian[:, kept] / effects[kept], None if scores is None else scores[1])
+    directions = np.zeros((len(singular), free))
+    directions[:, kept] = inner
+    told = singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
+    freedom = rows - int(np.sum(told))
     variance = float(residuals @ residuals) / freedom if freedom > 0 else np.nan
-    inside = np.where(held, 0.0, jacobian)
-    if scores is not None:
-        inside = inside * np.sqrt(np.maximum(scores[1], 0.0))[:, None]
-    lengths = np.linalg.norm(inside, axis=0)
-    safe = np.where(lengths > 0, lengths, 1.0)
-    _, singular, directions = np.linalg.svd(inside / safe, full_matrices=False)
-    none = singular <= _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
-    lost = directions[none]
-    undetermined = tuple(int(place) for place in np.flatnonzero(_share(lost, free) > _TAKES_PART) if not held[place])
-    inverse = (directions[~none].T / singular[~none] ** 2) @ directions[~none] / np.outer(safe, safe)
+    measured = 1.0 if absolute else variance
+    inverse = (directions[told].T / singular[told] ** 2) @ directions[told] / np.outer(effects, effects)
     if scores is None:
-        covariance = inverse * (1.0 if absolute else variance)
+        determined = inverse * measured
     else:
         slopes = jacobian * scores[0][:, None]
-        correction = rows / freedom if freedom > 0 else np.nan
-        covariance = inverse @ (slopes.T @ slopes) @ inverse * correction
+        determined = inverse @ (slopes.T @ slopes) @ inverse * (rows / freedom if freedom > 0 else np.nan)
+        measured = typical_deviation(residuals) ** 2
+    lost = directions[~told]
+    undetermined = tuple(map(int, np.flatnonzero(_share(lost, free) > _TAKES_PART)))
+    covariance = determined.copy()
     covariance[undetermined, undetermined] = np.inf
     covariance[held, :] = covariance[:, held] = np.nan
-    kept = singular[: int(np.sum(~held))]
-    condition = float(kept[0] / kept[-1]) if len(kept) and kept[-1] > 0 else np.inf
-    weakest = directions[len(kept) - 1] if len(kept) else np.zeros(free)
-    return Uncertainty(covariance, undetermined, condition, weakest, freedom, variance)
+    return Uncertainty(
+        covariance=covariance,
+        determined=determined,
+        lost=lost,
+        effects=effects,
+        undetermined=undetermined,
+        condition_number=float(singular[0] / singular[-1]) if len(singular) and singular[-1] > 0 else np.inf,
+        weakest=directions[-1] if len(singular) else np.zeros(free),
+        degrees_of_freedom=freedom,
+        residual_variance=variance,
+        measurement_variance=measured,
+        absolute=absolute,
+    )
+
+
+def _unknown(free: int, freedom: int, absolute: bool) -> Uncertainty:
+    """Return what is known of parameters at a place where the model is no number."""
+    matrix = np.full((free, free), np.nan)
+    return Uncertainty(
+        covariance=matrix,
+        determined=matrix,
+        lost=np.zeros((0, free)),
+        effects=np.ones(free),
+        undetermined=(),
+        condition_number=np.nan,
+        weakest=np.zeros(free),
+        degrees_of_freedom=freedom,
+        residual_variance=np.nan,
+        measurement_variance=np.nan,
+        absolute=absolute,
+    )
+
+
+def _singular(scaled: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the singular values of a Jacobian, descending, and their directions, shape (values, free).
+
+    Args:
+        scaled: shape (rows, free).
+        weights: ψ′ of each row of a robust loss, or None.
+    """
+    if weights is not None and np.any(weights < 0):
+        values, vectors = np.linalg.eigh(scaled.T @ (scaled * weights[:, None]))
+        if values[0] > _ROUNDING * values[-1]:
+            return np.sqrt(values[::-1]), vectors.T[::-1]
+    if weights is not None:
+        scaled = scaled * np.sqrt(np.maximum(weights, 0.0))[:, None]
+    _, singular, directions = np.linalg.svd(scaled, full_matrices=False)
+    return singular, directions
 
 
 def _share(directions: np.ndarray, free: int) -> np.ndarray:
@@ -103,7 +186,7 @@ def _share(directions: np.ndarray, free: int) -> np.ndarray:
     return np.sqrt(np.sum(directions**2, axis=0)) if len(directions) else np.zeros(free)
 
 
-def quantile(confidence: float, freedom: int) -> float:
+def quantile(confidence: float, freedom: float) -> float:
     """Return the half-width of an interval in standard errors, by Student's distribution.
 
     >>> round(quantile(0.95, 10), 3)
