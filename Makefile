@@ -20,9 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-demo: $(STAMP)  ## run the main job: a formula, a table, a picture
+demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a picture
 	$(BIN)/downslope descend "f(x) = x² - 4x + 5" --start x=0 --learning-rate 0.1 --steps 200
 	$(BIN)/downslope descend "Loss(w) = mean((price - w×size)²)" --data $(EXAMPLE) --start w=0 --learning-rate 0.00001 --steps 100
+	$(BIN)/downslope fit coffee.csv "temperature = room + excess × e^(-k×minutes)" --plot $(OUT)/coffee.png
 	$(BIN)/downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 --learning-rate 0.1 --steps 20 --plot $(OUT)/valley.png
 
 test: $(STAMP)  ## run every test

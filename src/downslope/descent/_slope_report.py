@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._text import html_pairs, number
 from downslope._types import Columns
 
 if TYPE_CHECKING:
@@ -30,21 +30,16 @@ def as_text(slope: Slope) -> str:
 
 def as_html(slope: Slope) -> str:
     """Return the report as an HTML table."""
-    left = "style='text-align:left'"
-    rows = "".join(
-        f"<tr><th {left}>{html.escape(label)}</th><td {left}>{html.escape(text)}</td></tr>"
-        for label, text in lines(slope)
-    )
-    return f"<table><caption>{html.escape(slope.read_as)}</caption>{rows}</table>"
+    return html_pairs(lines(slope), slope.read_as)
 
 
 def lines(slope: Slope) -> list[tuple[str, str]]:
     """Return the report as labels and texts."""
     found = [
         ("at", _parts(slope.point, slope.units)),
-        ("value", _with_unit(_number(slope.value), slope.units.get(slope.name))),
+        ("value", _with_unit(number(slope.value), slope.units.get(slope.name))),
         ("gradient", _gradient(slope)),
-        ("steepness", _number(slope.steepness)),
+        ("steepness", number(slope.steepness)),
     ]
     if slope.steepness > 0:
         found += [("uphill", _parts(slope.uphill)), ("downhill", _parts(slope.downhill))]
@@ -53,11 +48,11 @@ def lines(slope: Slope) -> list[tuple[str, str]]:
     found.append(("kind", _KINDS[slope.kind] + (f" ({slope.note})" if slope.note else "")))
     found.append(("curvature", _curvature(slope)))
     if slope.condition_number is not None and len(slope.eigenvalues) > 1:
-        found.append(("condition number", _number(slope.condition_number)))
+        found.append(("condition number", number(slope.condition_number)))
     if slope.largest_stable_rate is not None:
-        found.append(("largest stable α", _number(slope.largest_stable_rate)))
+        found.append(("largest stable α", number(slope.largest_stable_rate)))
     if slope.best_rate is not None:
-        found.append(("best fixed α", _number(slope.best_rate)))
+        found.append(("best fixed α", number(slope.best_rate)))
     found.append(("checked", _checked(slope)))
     return found
 
@@ -75,20 +70,20 @@ def _gradient(slope: Slope) -> str:
 
 def _tangent(slope: Slope) -> str:
     """Return the tangent line or plane as arithmetic."""
-    text = _number(slope.value)
+    text = number(slope.value)
     for name, part in slope.gradient.items():
         rate, place = float(part), float(slope.point[name])
         if rate == 0:
             continue
         sign = "−" if rate < 0 else "+"
-        inner = name if place == 0 else f"({name} {'+' if place < 0 else '−'} {_number(abs(place))})"
-        text += f" {sign} {_number(abs(rate))}·{inner}"
+        inner = name if place == 0 else f"({name} {'+' if place < 0 else '−'} {number(abs(place))})"
+        text += f" {sign} {number(abs(rate))}·{inner}"
     return f"{slope.name} ≈ {text}"
 
 
 def _curvature(slope: Slope) -> str:
     """Return the eigenvalues, or the two ends of many."""
-    values = [_number(float(value)) for value in slope.eigenvalues]
+    values = [number(float(value)) for value in slope.eigenvalues]
     if slope.hessian is not None and len(values) == 1:
         return values[0]
     if slope.hessian is not None and len(values) <= 6:
@@ -110,9 +105,9 @@ def _parts(parts: Columns, units: Mapping[str, str] | None = None) -> str:
     for name, leaf in list(parts.items())[:8]:
         array = np.asarray(leaf)
         if array.ndim == 0:
-            texts.append(_with_unit(f"{name} = {_number(float(array))}", (units or {}).get(name)))
+            texts.append(_with_unit(f"{name} = {number(float(array))}", (units or {}).get(name)))
         else:
-            texts.append(f"{name}: {array.shape}, norm {_number(float(np.linalg.norm(array)))}")
+            texts.append(f"{name}: {array.shape}, norm {number(float(np.linalg.norm(array)))}")
     return ", ".join(texts) + (", …" if len(parts) > 8 else "")
 
 
@@ -124,8 +119,3 @@ def _is_small(parts: Columns) -> bool:
 def _with_unit(text: str, unit: str | None) -> str:
     """Return a text with its unit behind it."""
     return f"{text} {unit}" if unit else text
-
-
-def _number(value: float) -> str:
-    """Return a number in six digits, with a true minus sign."""
-    return f"{value + 0.0:.6g}".replace("-", "−")

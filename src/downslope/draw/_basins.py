@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._errors import PointError
+from downslope._text import number
 from downslope.draw import _ground as ground
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
@@ -78,7 +79,7 @@ def _label(found: Multistart, place: int) -> str:
     if place >= _NAMED:
         return f"{len(found.basins) - _NAMED} others"
     basin = found.basins[place]
-    value = f"{basin.value if abs(basin.value) > _NOTHING else 0:.4g}".replace("-", "−")
+    value = number(basin.value if abs(basin.value) > _NOTHING else 0.0, 4)
     return f"{basin.kind}, {value} ({100 * basin.share:.3g} %)"
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._text import number
 from downslope.draw import _ground as ground
 from downslope.draw import _style as style
 from downslope.trace import Trace
@@ -113,7 +114,7 @@ def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: st
         linewidth=1.8,
         linestyle=(0, (6, 3)),
         zorder=3,
-        label=f"tangent, slope {slope:.4g}".replace("-", "−"),
+        label=f"tangent, slope {number(slope, 4)}",
     )
     axes.plot([at[name]], [value], "o", color=style.TANGENT, markersize=7, zorder=5)
 

@@ -96,11 +96,7 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
 
 def _new_axes(count: int) -> list[Axes]:
     """Return axes side by side in a new figure."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.6 * count + 0.6, 4.8), layout="constrained", dpi=140)
-    FigureCanvasAgg(figure)
+    figure = style.new_figure((5.6 * count + 0.6, 4.8))
     return list(np.atleast_1d(np.asarray(figure.subplots(1, count), dtype=object)))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FUNCTION = "#3b4a57"
 PATH = "#d55e00"
@@ -26,25 +27,25 @@ CONTOURS = "bone"
 SIZE = (7.2, 4.8)
 
 
-def new_axes(*, three_dimensional: bool = False, size: tuple[float, float] = SIZE) -> Axes:
-    """Return axes of a new figure that belongs to no window and no global state."""
+def new_figure(size: tuple[float, float]) -> Figure:
+    """Return a figure that belongs to no window and no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained", dpi=140)
     FigureCanvasAgg(figure)
-    axes: Any = figure.add_subplot(projection="3d" if three_dimensional else None)
+    return figure
+
+
+def new_axes(*, three_dimensional: bool = False, size: tuple[float, float] = SIZE) -> Axes:
+    """Return axes of a new figure."""
+    axes: Any = new_figure(size).add_subplot(projection="3d" if three_dimensional else None)
     return axes
 
 
 def new_panels(count: int, *, heights: Sequence[float], size: tuple[float, float] = SIZE) -> list[Axes]:
     """Return panels of a new figure, one below the other, that share what lies along."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, layout="constrained", dpi=140)
-    FigureCanvasAgg(figure)
-    return list(figure.subplots(count, 1, sharex=True, height_ratios=list(heights)))
+    return list(new_figure(size).subplots(count, 1, sharex=True, height_ratios=list(heights)))
 
 
 def calm(axes: Axes) -> None:

@@ -58,11 +58,7 @@ def sweep(found: Sweep, *, axes: Axes | None = None) -> list[Axes]:
 
 def _new_axes(count: int) -> tuple[list[Axes], Axes]:
     """Return so many axes in a row, and one below them all."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.4 * max(count, 2), 6.2 if count else 4.2), layout="constrained", dpi=140)
-    FigureCanvasAgg(figure)
+    figure = style.new_figure((3.4 * max(count, 2), 6.2 if count else 4.2))
     if not count:
         return [], figure.add_subplot()
     grid = figure.add_gridspec(2, count, height_ratios=[1.0, 1.0])

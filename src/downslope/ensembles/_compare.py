@@ -12,7 +12,7 @@ from downslope._types import Point
 from downslope.descent import Method, Objective, descend, method, objective
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._sweep import Sweep, end_value, standing, steps_to_rest, sweep
-from downslope.ensembles._sweep_report import aligned, as_html, race_rows
+from downslope.ensembles._sweep_report import as_html, as_text, race_rows
 from downslope.trace import Trace
 
 _METHODS = ("gradient descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "bfgs")
@@ -106,7 +106,7 @@ class Race:
         }
 
     def __str__(self) -> str:
-        return aligned(f"Read as  {self.objective.read_as}", race_rows(self), self.sentence)
+        return as_text(f"Read as  {self.objective.read_as}", race_rows(self), self.sentence)
 
     def __repr__(self) -> str:
         return f"<Race of {len(self.entries)} methods, {self.winner.name} first>"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._text import aligned, html_table, number
 from downslope.ensembles._basins import Basin, level, relief
 from downslope.ensembles._space import Space
 
@@ -21,29 +22,15 @@ _NOTHING = 1e-15  # a value so near to 0 is 0 but for rounding
 
 def valleys_as_text(found: Multistart) -> str:
     """Return the report as aligned lines."""
-    rows = valleys(found)
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    lines = [
-        "   ".join(
-            cell.ljust(width) if place == 1 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
     hidden = len(found.basins) - _MOST_ROWS
     more = [f"… and {hidden} more"] if hidden > 0 else []
-    return "\n".join([f"Read as  {found.objective.read_as}", "", lines[0], "─" * len(lines[0]), *lines[1:], *more]) + (
-        f"\n\n{found.sentence}"
-    )
+    table = aligned(valleys(found), words={1})
+    return "\n".join([f"Read as  {found.objective.read_as}", "", *table, *more, "", found.sentence])
 
 
 def valleys_as_html(found: Multistart) -> str:
     """Return the report as an HTML table."""
-    head, *rows = valleys(found)
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    caption = html.escape(found.objective.read_as)
-    return f"<table><caption>{caption}</caption><tr>{top}</tr>{body}</table><p>{html.escape(found.sentence)}</p>"
+    return f"{html_table(valleys(found), found.objective.read_as)}<p>{html.escape(found.sentence)}</p>"
 
 
 def valleys(found: Multistart) -> list[tuple[str, ...]]:
@@ -57,7 +44,7 @@ def valleys(found: Multistart) -> list[tuple[str, ...]]:
         numbers = shown_row(found.space, basin)[:_MOST_COLUMNS]
         share = f"{100 * basin.share:.3g} %"
         value = basin.value if abs(basin.value) > _NOTHING else 0.0
-        rows.append((str(place + 1), kind, _number(value), *map(_number, numbers), *dots, share))
+        rows.append((str(place + 1), kind, number(value), *map(number, numbers), *dots, share))
     return rows
 
 
@@ -75,9 +62,9 @@ def sentence_on_valleys(found: Multistart) -> str:
         places = _counted(count)
     where = place_in_words(found.names, shown_row(found.space, lowest))
     if lowest.kind != "minimum":
-        begin = f"{starts} descents ended at {places}; the lowest, {_number(lowest.value)} at {where}, is "
+        begin = f"{starts} descents ended at {places}; the lowest, {number(lowest.value)} at {where}, is "
         return begin + f"{_article(lowest.kind)}.{lost}"
-    begin = f"{starts} descents ended at {places}; the lowest is {_number(lowest.value)} at {where}."
+    begin = f"{starts} descents ended at {places}; the lowest is {number(lowest.value)} at {where}."
     return begin + _others(found.basins, relief(found.space)) + lost
 
 
@@ -89,7 +76,7 @@ def shown_row(space: Space, basin: Basin) -> np.ndarray:
 
 def place_in_words(names: Sequence[str], row: np.ndarray) -> str:
     """Return a point as text: x = −1.473, y = 2."""
-    shown = [f"{name} = {_number(number)}" for name, number in zip(names, row, strict=True)]
+    shown = [f"{name} = {number(part)}" for name, part in zip(names, row, strict=True)]
     return ", ".join(shown[:_MOST_COLUMNS]) + (", …" if len(shown) > _MOST_COLUMNS else "")
 
 
@@ -113,8 +100,3 @@ def _article(kind: str) -> str:
         "not at rest": "not at rest yet",
         "flat": "on flat ground",
     }.get(kind, f"a {kind}")
-
-
-def _number(value: float) -> str:
-    """Return a number in six significant digits with a true minus sign."""
-    return f"{value:.6g}".replace("-", "−")

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError, SettingError
+from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, objective
 from downslope.ensembles._basins import Basin, gathered, level, relief
@@ -68,7 +69,7 @@ class Search:
     def sentence(self) -> str:
         """What was found and how sure it is, in a sentence or two."""
         where = place_in_words(self.space.rows.names, shown_row(self.space, self.best))
-        value = f"{self.value:.10g}".replace("-", "−")
+        value = number(self.value, 10)
         kind = "" if self.best.kind == "minimum" else f" ({self.best.kind})"
         return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
 
@@ -164,8 +165,7 @@ def search(
     made = objective(thing, data)
     _check(found, seconds, evaluations, islands)
     space = space_of(made, bounds, spread, centre)
-    number = islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count()))
-    run = _Run(space, number, seed)
+    run = _Run(space, islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count())), seed)
     began = time.perf_counter()
     stopped = run.until(found, target, seconds, evaluations)
     return run.result(stopped, time.perf_counter() - began)
@@ -173,9 +173,9 @@ def search(
 
 def _check(found: int, seconds: float, evaluations: int | None, islands: int | None) -> None:
     """Raise for limits that make no sense."""
-    for name, number, least in (("found", found, 0), ("evaluations", evaluations, 1), ("islands", islands, 1)):
-        if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < least):
-            raise SettingError(f"{name} must be a whole number from {least} up, not {number!r}")
+    for name, limit, least in (("found", found, 0), ("evaluations", evaluations, 1), ("islands", islands, 1)):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < least):
+            raise SettingError(f"{name} must be a whole number from {least} up, not {limit!r}")
     if not seconds > 0:
         raise SettingError(f"seconds must be above 0, not {seconds}")
 
@@ -195,7 +195,7 @@ class _Run:
         self._islands = islands
         self._begin, self._go_on = programs(space.rows, _MOST_ROUNDS)
         pieces = min(count(), islands)
-        pieces = next(number for number in range(pieces, 0, -1) if islands % number == 0)
+        pieces = next(size for size in range(pieces, 0, -1) if islands % size == 0)
         with precision("float64"):
             keys = jax().device_get(jax().random.key_data(jax().random.split(jax().random.key(seed), islands)))
         batches = np.split(keys, pieces)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._text import aligned, html_table, number
+
 if TYPE_CHECKING:
     from downslope.ensembles._compare import Race
     from downslope.ensembles._sweep import Sweep
@@ -31,7 +33,7 @@ def sweep_sentence(found: Sweep) -> str:
 def sweep_as_text(found: Sweep) -> str:
     """Return a sweep as aligned lines, a middle choice of its rates."""
     rows = sweep_rows(found)
-    return aligned(
+    return as_text(
         f"Read as  {found.objective.read_as}\nMethod   {found.traces[0].plan['method']}", rows, found.sentence
     )
 
@@ -57,8 +59,8 @@ def sweep_rows(found: Sweep) -> list[tuple[str, ...]]:
         rows.append(
             (
                 f"{found.rates[place]:.6g}",
-                number(float(found.steps[place])),
-                number(float(found.values[place])),
+                _reached(float(found.steps[place])),
+                _reached(float(found.values[place])),
                 found.verdicts[place].replace("_", " "),
                 mark,
             )
@@ -72,36 +74,24 @@ def race_rows(found: Race) -> list[tuple[str, ...]]:
     for lane in found.entries:
         rate = "" if lane.learning_rate is None else f"{lane.learning_rate:.4g}"
         verdict = lane.diagnosis[0].symptom.replace("_", " ")
-        rows.append((lane.name, rate, number(lane.steps), number(lane.value), verdict))
+        rows.append((lane.name, rate, _reached(lane.steps), _reached(lane.value), verdict))
     return rows
 
 
-def aligned(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
-    """Return a head, a table and a sentence as text; words to the left, numbers to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+def as_text(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Return a head, a table and a sentence as text."""
     words = {place for place, heading in enumerate(rows[0]) if heading in ("method", "verdict", "")}
-    lines = [
-        "   ".join(
-            cell.ljust(width) if place in words else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    rule = "─" * max(map(len, lines))
-    return "\n".join([head, "", lines[0], rule, *lines[1:], "", sentence])
+    return "\n".join([head, "", *aligned(rows, words), "", sentence])
 
 
 def as_html(caption: str, rows: list[tuple[str, ...]], sentence: str) -> str:
     """Return a table and a sentence as HTML."""
-    head, *rest = rows
-    top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rest)
-    return f"<table><caption>{html.escape(caption)}</caption><tr>{top}</tr>{body}</table><p>{html.escape(sentence)}</p>"
+    return f"{html_table(rows, caption)}<p>{html.escape(sentence)}</p>"
 
 
-def number(value: float) -> str:
-    """Return a number in six significant digits with a true minus sign; a dash for ∞."""
-    return f"{value:.6g}".replace("-", "−") if math.isfinite(value) else "–"
+def _reached(value: float) -> str:
+    """Return what a descent came to, a dash for what it never did."""
+    return number(value) if math.isfinite(value) else "–"
 
 
 def _counted(steps: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from downslope._engine import double_precision
 from downslope._errors import SettingError
+from downslope._text import number
 from downslope.descent import Objective, method
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
@@ -28,7 +29,6 @@ from downslope.fitting._losses import typical_deviation
 from downslope.fitting._model import Model
 from downslope.fitting._prediction import predicted_with_slopes
 from downslope.fitting._problem import Given, Problem
-from downslope.fitting._report import number
 from downslope.fitting._squares import highest_curvature, mean_square
 from downslope.fitting._starts import found_start
 from downslope.fitting._trace import by_descent, has_one_rate, trace_of, verdict_on
@@ -114,7 +114,7 @@ class Solver:
         if self._start is None:
             self._start = end
         if scale is not None:
-            self.notes.append(f"the scale of the loss, {number(scale)}, is from the residuals' median")
+            self.notes.append(f"the scale of the loss, {number(scale, 4)}, is from the residuals' median")
 
     def least_squares(self, way: str, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
         """Return the trace of Levenberg and Marquardt's method or of the trust region, and what is to say of it.
@@ -147,7 +147,9 @@ class Solver:
             if not highest > 0:
                 raise SettingError("the squares curve nowhere upward at the start", hint="give a learning_rate")
             chosen["learning_rate"] = 1 / highest
-            self.notes.append(f"the learning rate {number(1 / highest)} is one over the highest curvature at both ends")
+            self.notes.append(
+                f"the learning rate {number(1 / highest, 4)} is one over the highest curvature at both ends"
+            )
         trace = by_descent(task.problem, task.objective, start, way, self._steps, chosen)
         return trace, diagnose(trace)
 
