@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 
+import ml_dtypes
 import numpy as np
 import polars
 import pytest
 
 import downslope as ds
-from downslope.trace import Trace
+from downslope.trace import Outcome, Spectrum, Trace
+
+NAN = float("nan")
 
 
 def runs() -> list[Trace]:
@@ -87,3 +90,159 @@ def test_exports_hold_the_steps(tmp_path, suffix: str, read) -> None:
     np.testing.assert_array_equal(frame["x"].to_numpy(), trace.coordinates[:, 0])
     with pytest.raises(ds.TraceError, match="csv"):
         ds.export(trace, tmp_path / "steps.xls")
+
+
+def network(width: int, dtype: type = np.float32) -> Trace:
+    """Return the trace of a training that never was, with a row in three for the layers."""
+    dice = np.random.default_rng(width)
+    names = ("layers/0/bias", "layers/0/weight", "layers/1/weight", "layers/10/weight")
+    start, end, lowest, highest = ({name: dice.normal(size=(width, 2)).astype(dtype) for name in names} for _ in "1234")
+    norms = ("parameter_norm", "gradient_norm", "update_norm")
+    return Trace(
+        outcome=Outcome.STOPPED_EARLY,
+        recorded={
+            "step": np.arange(9),
+            "value": dice.normal(size=9),
+            "gradient_norm": dice.random(9),
+            "cosine": np.asarray(NAN),
+        },
+        coordinate_names=(),
+        coordinates=None,
+        gradients=None,
+        part_names=names,
+        part_columns={name: dice.random((3, 4)) for name in norms},
+        start=start,
+        end=end,
+        spectra=(Spectrum(8, np.array([-1.0, 2.0]), False, lowest, highest),),
+        plan={"read_as": "a network", "method": "adam"},
+        layer_names=("layers/0", "layers/1", "layers/10"),
+        layer_steps=np.array([0, 3, 6]),
+        layer_columns={"dead_share": dice.random((3, 3)).astype(np.float32), "saturated_share": np.full((3, 3), NAN)},
+        metrics={
+            "step": np.array([0, 8]),
+            "training_loss": np.array([1.0, 0.5]),
+            "validation_loss": np.array([2, NAN]),
+        },
+        facts={"widths": [8, 8], "shares": np.array([0.5, NAN]), "type": {"float": "of 32 bits"}, "loss": NAN},
+    )
+
+
+@pytest.mark.parametrize("trace", [network(2), network(300), network(2, ml_dtypes.bfloat16)], ids=str)
+def test_a_network_comes_back_to_the_last_bit(tmp_path, trace: Trace) -> None:
+    folder = ds.save(trace, tmp_path / "run")
+    back = ds.load(folder)
+    assert back.layer_names == trace.layer_names
+    np.testing.assert_array_equal(back.layer_steps, trace.layer_steps)
+    for name in ("layer_columns", "metrics", "part_columns", "start", "end"):
+        held, kept = getattr(trace, name), getattr(back, name)
+        assert held.keys() == kept.keys()
+        for key, column in held.items():
+            assert (kept[key].dtype, kept[key].shape) == (column.dtype, column.shape)
+            assert kept[key].tobytes() == column.tobytes()
+    for name, leaf in trace.spectra[0].lowest_direction.items():
+        assert back.spectra[0].lowest_direction[name].tobytes() == leaf.tobytes()
+    for name in ("steps", "parts", "layers", "evaluations"):
+        assert getattr(back, name).equals(getattr(trace, name))
+    assert back.facts["type"] == {"float": "of 32 bits"}
+    assert np.isnan(back.facts["loss"])
+    np.testing.assert_array_equal(back.facts["shares"], trace.facts["shares"])
+
+
+def test_only_large_points_go_beside(tmp_path) -> None:
+    small = ds.save(network(2), tmp_path / "small")
+    large = ds.save(network(3000), tmp_path / "large")
+    assert not (small / "points.npz").exists()
+    assert (large / "trace.json").stat().st_size < 4000
+    (large / "points.npz").write_bytes(b"PK")
+    with pytest.raises(ds.TraceError, match="damaged"):
+        ds.load(large)
+    (large / "points.npz").unlink()
+    with pytest.raises(ds.TraceError, match="missing"):
+        ds.load(large)
+
+
+def test_layers_gather_the_norms_of_their_parts() -> None:
+    trace = network(2)
+    frame = trace.layers
+    columns = ["step", "layer", "parameter_norm", "gradient_norm", "update_norm", "dead_share", "saturated_share"]
+    assert frame.columns == columns
+    assert frame["step"].to_list() == [0, 0, 0, 3, 3, 3, 6, 6, 6]
+    assert frame["layer"].to_list() == list(trace.layer_names) * 3
+    norms = trace.part_columns["gradient_norm"]
+    gathered = np.column_stack([np.hypot(norms[:, 0], norms[:, 1]), norms[:, 2], norms[:, 3]])
+    np.testing.assert_allclose(frame["gradient_norm"].to_numpy().reshape(3, 3), gathered)
+    np.testing.assert_array_equal(frame["dead_share"].to_numpy().reshape(3, 3), trace.layer_columns["dead_share"])
+    assert frame["saturated_share"].null_count() == 9
+    assert trace.parts["step"].unique().sort().to_list() == [0, 3, 6]
+    assert trace.evaluations["validation_loss"].to_list() == [2, None]
+    assert trace.replace(part_columns={}).layers["update_norm"].null_count() == 9
+
+
+def test_traces_without_layers_have_empty_tables() -> None:
+    trace = runs()[0]
+    assert trace.layers.schema == {
+        "step": polars.Int64,
+        "layer": polars.String,
+        **dict.fromkeys(("parameter_norm", "gradient_norm", "update_norm"), polars.Float64),
+    }
+    assert len(trace.layers) == len(trace.evaluations) == 0
+    layered = runs()[3].replace(layer_names=("w",))
+    assert layered.layers["step"].to_list() == layered.steps["step"].to_list()
+
+
+def test_large_points_are_not_printed() -> None:
+    assert "a point of 2400 numbers in 4 parts" in str(network(300))
+    assert len(str(network(300))) < 300
+    ragged = network(2).replace(end={"w": np.array([[1.5]]), "v": np.zeros((4, 4))})
+    assert "at w = 1.5, v = array(4, 4)" in str(ragged)
+
+
+def test_columns_do_not_depend_on_how_the_point_lies_in_memory(tmp_path) -> None:
+    widths = np.linspace(0.5, 3, 12)
+    trace = ds.descend(lambda p: (widths * p["w"] ** 2).sum() + (p["w"] ** 4).sum(), {"w": np.linspace(-1, 1, 12)})
+    back = ds.load(ds.save(trace, tmp_path / "run"))
+    for name, column in trace.columns.items():
+        np.testing.assert_array_equal(back.columns[name], column)
+
+
+def test_format_1_is_read(tmp_path) -> None:
+    """A folder as the first versions wrote it: a column a coordinate, norms by part in one long column."""
+    steps = {"step": [0, 1], "value": [4.0, 1.0], "coordinate/0": [2.0, 1.0], "coordinate/1": [0.5, 0.25]}
+    steps |= {"gradient/0": [4.0, 2.0], "gradient/1": [1.0, 0.5], "learning_rate": [0.25, NAN]}
+    parts = {"parameter_norm": [1.0, 2.0, 3.0, 4.0]}
+    polars.DataFrame(steps).write_ipc_stream(tmp_path / "steps.arrow")
+    polars.DataFrame(parts).write_ipc_stream(tmp_path / "parts.arrow")
+    told = {
+        "format": 1,
+        "outcome": "steps_used",
+        "plan": {"method": "gradient descent", "tolerance": {"float": "inf"}},
+        "versions": {"python": "3.11"},
+        "coordinate_names": ["x", "y"],
+        "part_names": ["x", "y"],
+        "has_part_columns": True,
+        "start": {"x": {"array": [2.0], "shape": [], "type": "float64"}, "y": 0.5},
+        "end": {"x": {"array": [1.0], "shape": [], "type": "float64"}, "y": 0.25},
+        "spectra": [
+            {
+                "step": 1,
+                "eigenvalues": {"array": [1.0, 2.0], "shape": [2], "type": "float64"},
+                "complete": True,
+                "lowest_direction": {"x": {"array": [1.0], "shape": [], "type": "float64"}},
+                "highest_direction": {"y": {"array": [1.0], "shape": [], "type": "float64"}},
+                "preconditioned_highest": None,
+            }
+        ],
+        "not_finite_part": None,
+        "not_finite_step": None,
+    }
+    (tmp_path / "trace.json").write_text(json.dumps(told))
+    trace = ds.load(tmp_path)
+    assert trace.outcome is Outcome.STEPS_USED
+    assert trace.plan["tolerance"] == np.inf
+    assert trace.recorded.keys() == {"step", "value", "learning_rate"}
+    np.testing.assert_array_equal(trace.coordinates, [[2.0, 0.5], [1.0, 0.25]])
+    np.testing.assert_array_equal(trace.gradients, [[4.0, 1.0], [2.0, 0.5]])
+    np.testing.assert_array_equal(trace.part_columns["parameter_norm"], [[1.0, 2.0], [3.0, 4.0]])
+    np.testing.assert_array_equal(trace.end_spectrum.eigenvalues, [1.0, 2.0])
+    assert float(trace.start["x"]) == 2.0
+    assert (trace.layer_names, trace.facts, trace.metrics) == ((), {}, {})

@@ -72,6 +72,23 @@ def slope(
 
 
 @app.command()
+def backprop(
+    formula: options.FormulaText,
+    at: options.At = None,
+    data: options.Data = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write the computation graph: .svg or .dot.")
+    ] = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Go through a formula forward and backward: every value, local derivative and gradient."""
+    from downslope.cli import _backprop
+
+    _backprop.run(formula, at, plot, data=data, as_json=json, quiet=quiet)
+
+
+@app.command()
 def descend(
     formula: options.FormulaText,
     start: options.Start = None,

@@ -1,7 +1,10 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
+from downslope.descent._batch_descent import descend_batches, header_of
+from downslope.descent._batched import LAYER_COLUMNS, Batched, Batches
 from downslope.descent._data import check_numbers, read_table
-from downslope.descent._descend import descend, versions
+from downslope.descent._descend import descend
+from downslope.descent._given import versions
 from downslope.descent._method import Method, method, method_names
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan import Plan, Record, plan
@@ -11,6 +14,9 @@ from downslope.descent._slope import Slope, slope
 from downslope.descent._spectrum import spectrum_of_hessian
 
 __all__ = [
+    "Batched",
+    "Batches",
+    "LAYER_COLUMNS",
     "Method",
     "Objective",
     "Plan",
@@ -21,6 +27,8 @@ __all__ = [
     "check_numbers",
     "check_point",
     "descend",
+    "descend_batches",
+    "header_of",
     "method",
     "method_names",
     "objective",

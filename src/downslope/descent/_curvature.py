@@ -54,7 +54,7 @@ def hessian_ends(objective: Objective, point: Point, *, seed: int = 0, products:
     """
     with precision(objective.precision):
         multiply, start = _products(objective, point)
-        pairs = _lanczos(multiply, len(start), np.random.default_rng(seed), products)
+        pairs = lanczos(multiply, np.random.default_rng(seed).normal(size=len(start)), products)
     (lowest, low), (highest, high), residual = pairs
     return Ends(lowest, highest, split(low, point), split(high, point), residual)
 
@@ -99,9 +99,16 @@ def _products(objective: Objective, point: Point) -> tuple[Any, np.ndarray]:
     return lambda vector: np.asarray(program(arrays, vector, objective.data), dtype=float), np.asarray(flat)
 
 
-def _lanczos(multiply: Any, size: int, rng: np.random.Generator, most: int) -> tuple[Any, Any, float]:
-    """Return the two end pairs of a symmetric matrix that is known by its products, and the residual of the worse."""
-    basis = [_unit(rng.normal(size=size))]
+def lanczos(multiply: Any, direction: np.ndarray, most: int) -> tuple[Any, Any, float]:
+    """Return the two end pairs of a symmetric matrix that is known by its products, and the residual of the worse.
+
+    Args:
+        multiply: the product of the matrix with a vector, shape (size,).
+        direction: where to begin, shape (size,).
+        most: the most products to take.
+    """
+    size = len(direction)
+    basis = [_unit(direction)]
     diagonal: list[float] = []
     beside: list[float] = []
     while True:

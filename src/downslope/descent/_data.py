@@ -14,6 +14,7 @@ from downslope._errors import DataError, nearest
 from downslope._types import Columns
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
+_NOTHING = {"NAType", "NaTType"}  # by name, since pandas is not installed with the package
 
 
 def read_table(source: Any) -> Columns:
@@ -125,7 +126,7 @@ def _column(name: Any, values: Any) -> np.ndarray:
     numbers = np.empty(len(plain))
     for place, cell in enumerate(plain):
         try:
-            numbers[place] = math.nan if _is_missing(cell) else float(cell)
+            numbers[place] = math.nan if is_missing(cell) else float(cell)
         except (TypeError, ValueError):
             return np.asarray(plain, dtype=object)
     return numbers
@@ -168,7 +169,7 @@ def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
 def _refuse_text(name: str, column: np.ndarray) -> None:
     """Raise at the first cell that is not a number."""
     for place, cell in enumerate(column, start=1):
-        if not _is_missing(cell) and not _is_number(cell):
+        if not is_missing(cell) and not _is_number(cell):
             comma = isinstance(cell, str) and _is_number(cell.replace(",", "."))
             raise DataError(
                 f"row {place}, column {name}: {str(cell)!r} is not a number",
@@ -176,9 +177,11 @@ def _refuse_text(name: str, column: np.ndarray) -> None:
             )
 
 
-def _is_missing(cell: Any) -> bool:
-    """Tell whether a cell holds nothing."""
-    return cell is None or (isinstance(cell, str) and cell.strip().lower() in _MISSING)
+def is_missing(cell: Any) -> bool:
+    """Tell whether a cell holds nothing: none, not a number, pandas' NA and NaT, or a text such as "" and "?"."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in _MISSING
+    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in _NOTHING
 
 
 def _is_number(cell: Any) -> bool:

@@ -7,7 +7,6 @@ the progress, and stops if the user asked to.
 from __future__ import annotations
 
 import functools
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from downslope import __version__, _tree
+from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
+from downslope.descent._batch_descent import descend_batches
+from downslope.descent._given import given_of, rates_of, versions
 from downslope.descent._loop import program
 from downslope.descent._piece import Piece, joined, piece_of
 from downslope.descent._plan import Plan, plan
@@ -65,6 +66,8 @@ def descend(
     1.976942
     """
     made = _plan(thing, start, choices)
+    if made.objective.batched is not None:
+        return descend_batches(made, progress=progress)
     with precision(made.objective.precision):
         ready = _prepared(made)
         takes_long = made.steps > ready.first_size
@@ -132,7 +135,7 @@ def _prepared(made: Plan) -> _Prepared:
     if made.objective.formula is None or made.objective.data:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
     first_steps = np.int64(min(first_size, made.steps))
-    start, given, zero, first_steps = jax().device_put((_as_arrays(made), _given(made), np.int64(0), first_steps))
+    start, given, zero, first_steps = jax().device_put((_as_arrays(made), given_of(made), np.int64(0), first_steps))
     names = _tree.part_names(made.start)
     coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
     return _Prepared(
@@ -180,21 +183,6 @@ def _capacity(rows: int) -> int:
     return min(max(-(-rows // quarter) * quarter, _SMALLEST_RECORD), _LARGEST_RECORD)
 
 
-def _given(made: Plan) -> Given:
-    """Return the traced arguments."""
-    settings = {name: np.float64(number) for name, number in made.method.settings.items() if name != "memory"}
-    return Given(
-        data=made.objective.data,
-        rate=np.float64(made.learning_rate),
-        settings=settings | {"seed": np.uint32(made.seed)},
-        course={name: np.float64(number) for name, number in made.schedule.settings.items()},
-        budget=np.float64(max(made.steps, 1)),
-        tolerance=np.float64(made.tolerance),
-        clip_norm=np.float64(made.clip_norm or 0),
-        clip_value=np.float64(made.clip_value or 0),
-    )
-
-
 def _as_arrays(made: Plan) -> Point:
     """Return the start as arrays of the objective's precision."""
     dtype = np.dtype(made.objective.precision)
@@ -213,7 +201,7 @@ def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) 
     recorded = joined(pieces, made.record.every)
     end = pieces[-1]
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)
-    recorded["learning_rate"] = _rates(made, recorded["step"])
+    recorded["learning_rate"] = rates_of(made, recorded["step"])
     if "first_order_decrease" in recorded:
         recorded["predicted_decrease"] = _predicted(recorded)
     part_columns = {
@@ -241,17 +229,6 @@ def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) 
 def _numbered(ready: _Prepared) -> tuple[str, ...]:
     """Return the names that `bad_part` counts: the coordinates where each is recorded at every step, else the parts."""
     return ready.coordinate_names if ready.recipe.whole and ready.recipe.every == 1 else ready.part_names
-
-
-def _rates(made: Plan, step: np.ndarray) -> np.ndarray:
-    """Return the learning rate of the step that leaves each row; a single number where it never changes."""
-    if made.schedule.name == "constant":
-        return np.asarray(made.learning_rate)
-    if made.schedule.function is not None:
-        rates = jax().vmap(made.schedule.function)(step)
-    else:
-        rates = made.schedule.rate(step, made.learning_rate, max(made.steps, 1), made.schedule.settings, np)
-    return np.append(np.asarray(rates, dtype=float)[:-1], np.nan)
 
 
 def _predicted(recorded: dict[str, np.ndarray]) -> np.ndarray:
@@ -288,10 +265,3 @@ def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
         scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(last.preconditioner)])
     end = spectrum_of_hessian(last.hessians[1], last.step, made.start, scale)
     return (end,) if last.step == 0 else (spectrum_of_hessian(first.hessians[0], 0, made.start), end)
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Return the versions of what computed the trace; asked of the modules, as package metadata is slow to import."""
-    python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, "downslope": __version__, "jax": jax().__version__, "numpy": np.__version__}

@@ -74,7 +74,7 @@ class _Loop:
         numpy = jax().numpy
         last = state.step + steps
         first = state.point
-        steep = _sum_of_squares(state.gradient) > given.tolerance**2
+        steep = sum_of_squares(state.gradient) > given.tolerance**2
         carry = _Carry(
             state=state,
             row=numpy.zeros((), int),
@@ -129,7 +129,7 @@ class _Loop:
         step = Step(
             state.point,
             state.value,
-            self._clipped(state.gradient, given),
+            clipped(state.gradient, self.recipe.clips, given),
             rate,
             given.settings,
             lambda point: self._value(point, given),
@@ -143,7 +143,7 @@ class _Loop:
         point = tree.map(lambda leaf, change: leaf + change, old.point, update)
         value, gradient = self._value_and_gradient(point, given)
         new = State(old.step + 1, point, value, gradient, rule, update if self.exact else None)
-        steep = carry.flags.steep & (_sum_of_squares(gradient) > given.tolerance**2)
+        steep = carry.flags.steep & (sum_of_squares(gradient) > given.tolerance**2)
         carry = carry._replace(state=new, flags=carry.flags._replace(steep=steep))
         if not self.exact:
             return carry
@@ -170,11 +170,11 @@ class _Loop:
         if self.recipe.whole:
             entries |= {"coordinates": tree.leaves(state.point), "gradients": tree.leaves(state.gradient)}
         if self.recipe.curvature:
-            along = _sum_of_products(state.gradient, self._bend(state.point, state.gradient, given))
-            entries["curvature"] = along / _sum_of_squares(state.gradient)
+            along = sum_of_products(state.gradient, self._bend(state.point, state.gradient, given))
+            entries["curvature"] = along / sum_of_squares(state.gradient)
             if not self.rule.parallel:
                 entries["update_curvature"] = (
-                    numpy.nan if update is None else _sum_of_products(update, self._bend(state.point, update, given))
+                    numpy.nan if update is None else sum_of_products(update, self._bend(state.point, update, given))
                 )
         if self.exact:
             entries |= self._summary(state, update)
@@ -184,20 +184,20 @@ class _Loop:
         """Return the norms and angles of a row, which cannot be derived where rows or coordinates are missing."""
         numpy, tree = jax().numpy, jax().tree
         leaving = tree.map(lambda leaf: numpy.full_like(leaf, numpy.nan), state.point) if update is None else update
-        length = numpy.sqrt(_sum_of_squares(leaving))
-        cosine = _sum_of_products(leaving, state.update) / (length * numpy.sqrt(_sum_of_squares(state.update)))
+        length = numpy.sqrt(sum_of_squares(leaving))
+        cosine = sum_of_products(leaving, state.update) / (length * numpy.sqrt(sum_of_squares(state.update)))
         summary = {
-            "gradient_norm": numpy.sqrt(_sum_of_squares(state.gradient)),
+            "gradient_norm": numpy.sqrt(sum_of_squares(state.gradient)),
             "update_norm": length,
             "cosine": cosine,
             "actual_decrease": numpy.nan,
-            "first_order_decrease": -_sum_of_products(state.gradient, leaving),
+            "first_order_decrease": -sum_of_products(state.gradient, leaving),
         }
         if not self.recipe.whole:
             summary |= {
-                "parts/parameter_norm": _norms_by_part(state.point),
-                "parts/gradient_norm": _norms_by_part(state.gradient),
-                "parts/update_norm": _norms_by_part(leaving),
+                "parts/parameter_norm": norms_by_part(state.point),
+                "parts/gradient_norm": norms_by_part(state.gradient),
+                "parts/update_norm": norms_by_part(leaving),
             }
         return summary
 
@@ -260,17 +260,18 @@ class _Loop:
             bad = jax().lax.select(_every(jax().lax.is_finite(leaf)), bad, numpy.full((), place))
         return bad
 
-    def _clipped(self, gradient: Point, given: Given) -> Point:
-        """Return the gradient, its entries cut and then its norm, as the plan says."""
-        numpy, tree = jax().numpy, jax().tree
-        by_norm, by_value = self.recipe.clips
-        if by_value:
-            gradient = tree.map(lambda g: numpy.clip(g, -given.clip_value, given.clip_value), gradient)
-        if by_norm:
-            norm = numpy.sqrt(_sum_of_squares(gradient))
-            shrink = numpy.where(norm > given.clip_norm, given.clip_norm / norm, 1.0)
-            gradient = tree.map(lambda g: g * shrink, gradient)
-        return gradient
+
+def clipped(gradient: Point, clips: tuple[bool, bool], given: Given) -> Point:
+    """Return the gradient, its entries cut and then its norm, where a recipe clips (by norm, by value)."""
+    numpy, tree = jax().numpy, jax().tree
+    by_norm, by_value = clips
+    if by_value:
+        gradient = tree.map(lambda g: numpy.clip(g, -given.clip_value, given.clip_value), gradient)
+    if by_norm:
+        norm = numpy.sqrt(sum_of_squares(gradient))
+        shrink = numpy.where(norm > given.clip_norm, given.clip_norm / norm, 1.0)
+        gradient = tree.map(lambda g: g * shrink, gradient)
+    return gradient
 
 
 def _all(flags: Flags) -> Any:
@@ -284,7 +285,7 @@ def _finite(value: Any, gradient: Point) -> Any:
     return functools.reduce(operator.and_, finite)
 
 
-def _sum_of_products(one: Point, other: Point) -> Any:
+def sum_of_products(one: Point, other: Point) -> Any:
     """Return the inner product of two trees of one shape."""
     leaves = jax().tree.leaves
     return sum(_total(a * b) for a, b in zip(leaves(one), leaves(other), strict=True))
@@ -300,12 +301,12 @@ def _every(leaf: Any) -> Any:
     return leaf if leaf.ndim == 0 else jax().numpy.all(leaf)
 
 
-def _sum_of_squares(point: Point) -> Any:
+def sum_of_squares(point: Point) -> Any:
     """Return the squared norm of a tree."""
-    return _sum_of_products(point, point)
+    return sum_of_products(point, point)
 
 
-def _norms_by_part(point: Point) -> Any:
+def norms_by_part(point: Point) -> Any:
     """Return the norm of each leaf, shape (parts,)."""
     numpy = jax().numpy
     return numpy.stack([numpy.sqrt(numpy.sum(leaf * leaf)) for leaf in jax().tree.leaves(point)])

@@ -32,9 +32,19 @@ class Method:
         return self.name in _LINE_SEARCH
 
     @property
-    def compiled(self) -> tuple[str, float | None, Any]:
-        """What of it is compiled: name, memory and transformation; other settings are arguments of the program."""
-        return self.name, self.settings.get("memory"), self.transformation
+    def compiled(self) -> tuple[str, float | None, Any, bool]:
+        """What of it is compiled: name, memory, transformation, decay; other settings are arguments of the program."""
+        return self.name, self.settings.get("memory"), self.transformation, self.decays
+
+    @property
+    def decays(self) -> bool:
+        """Whether the weights shrink by a share of the rate at each step."""
+        return "weight_decay" in self.settings
+
+    @property
+    def takes_rate(self) -> bool:
+        """Whether it takes a learning rate: line searches find their own, and an Optax transformation holds one."""
+        return not (self.searches_line or self.name == "custom")
 
     @property
     def default_rate(self) -> float:
@@ -100,7 +110,7 @@ def method(thing: str | Method | Any = "gradient descent", **settings: float) ->
     name = _canonical(thing)
     defaults = _SETTINGS[name]
     for key, number in settings.items():
-        if key not in defaults:
+        if key not in defaults and not (key == "weight_decay" and name not in _LINE_SEARCH):
             raise SettingError(f"{name} has no setting {key!r}", hint=_known("it has", key, defaults))
         _check_range(name, key, number)
     return Method(name, {**defaults, **settings})

@@ -14,6 +14,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, nearest
 from downslope._types import Columns, Plain, Point
+from downslope.descent._batched import Batched
 from downslope.descent._data import check_numbers, read_table
 from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
 
@@ -31,6 +32,7 @@ class Objective:
         formula: the formula it came from, or None.
         units: units by name, the objective's own under `name`.
         precision: "float64" or "float32".
+        batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
     """
 
     function: Callable[[Point, Columns], Any]
@@ -41,6 +43,7 @@ class Objective:
     formula: Formula | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     precision: str = "float64"
+    batched: Batched | None = None
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""

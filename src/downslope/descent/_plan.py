@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import numbers
@@ -12,6 +13,7 @@ from typing import Any
 from downslope import _tree
 from downslope._errors import SettingError
 from downslope._types import Plain, Point
+from downslope.descent._batched import Batches
 from downslope.descent._method import Method, method
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._schedule import Schedule, schedule
@@ -29,14 +31,17 @@ class Record:
         curvature: whether to record gᵀHg / gᵀg at every recorded step, which costs about one more gradient there; None
             for points of up to 16 numbers only.
         spectrum: whether to measure the Hessian's eigenvalues at the start and the end.
+        layers_every: for an objective over batches, steps from one look inside the layers to the next.
     """
 
     every: int = 1
     curvature: bool | None = None
     spectrum: bool = True
+    layers_every: int = 10
 
     def __post_init__(self) -> None:
         _whole("every", self.every, 1)
+        _whole("layers_every", self.layers_every, 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,8 @@ class Plan:
         clip_norm: longest gradient that is stepped along, or None; longer ones are shortened to it.
         clip_value: largest entry of the gradient that is stepped along, or None.
         record: what to write down.
-        seed: seed of the noise, for methods that have any.
+        seed: seed of the noise, for methods that have any, and of the order of examples.
+        batches: how examples are taken, for an objective over batches; else None.
     """
 
     objective: Objective
@@ -68,6 +74,7 @@ class Plan:
     clip_value: float | None = None
     record: Record = field(default_factory=Record)
     seed: int = 0
+    batches: Batches | None = None
 
     @property
     def is_small(self) -> bool:
@@ -93,6 +100,7 @@ class Plan:
             "clip_value": self.clip_value,
             "every": self.record.every,
             "seed": self.seed,
+            **({} if self.batches is None else {"batches": dataclasses.asdict(self.batches)}),
         }
 
 
@@ -110,6 +118,7 @@ def plan(
     clip_value: float | None = None,
     record: Record | int | None = None,
     seed: int = 0,
+    batches: Batches | None = None,
     **settings: float,
 ) -> Plan:
     """Return a plan, every part of it checked.
@@ -127,7 +136,8 @@ def plan(
         clip_norm: shorten longer gradients to this norm, above 0.
         clip_value: cut the gradient's entries to ± this, above 0.
         record: what to write down; a whole number k for every k-th step.
-        seed: seed of the noise.
+        seed: seed of the noise and of the order of examples.
+        batches: how examples are taken, for an objective over batches.
         settings: settings of the method (`momentum`, `beta1`, …) and of the schedule (`factor`, `every`, `warm_up`).
 
     Raises:
@@ -153,6 +163,7 @@ def plan(
         clip_value=None if clip_value is None else _number("clip_value", clip_value),
         record=Record(record) if isinstance(record, int) else record or Record(),
         seed=_whole("seed", seed, 0),
+        batches=(batches or Batches()) if goal.batched is not None else None,
     )
 
 
@@ -169,7 +180,7 @@ def _rate(
         if course is not None:
             raise SettingError("the learning rate is a schedule already; give one of the two")
         learning_rate, course = None, learning_rate
-    if how.searches_line or how.name == "custom":
+    if not how.takes_rate:
         if learning_rate is not None or course is not None:
             why = "searches for the length of each step" if how.searches_line else "holds its own learning rate"
             raise SettingError(f"{how.name} {why}: give no learning rate or schedule")

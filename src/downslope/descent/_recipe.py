@@ -50,6 +50,7 @@ class Recipe:
             id(self.objective),
             self.method.compiled[:2],
             id(self.method.transformation),
+            self.method.decays,
             self.schedule.name,
             id(self.schedule.function),
             self.clips,

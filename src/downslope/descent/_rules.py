@@ -59,7 +59,7 @@ class Rule:
 
 def rule_of(method: Method) -> Rule:
     """Return the rule that a method names."""
-    if method.name == "gradient descent":
+    if method.name == "gradient descent" and not method.decays:
         return Rule(lambda point, settings: (), _downhill, stateless=True, parallel=True)
     if method.name == "gradient descent with noise":
         return Rule(_start_noise, _noisy)
@@ -167,7 +167,14 @@ def _lion(settings: Mapping[str, Any]) -> Any:
     return optax.scale_by_lion(settings["beta1"], settings["beta2"])
 
 
+def _straight(settings: Mapping[str, Any]) -> Any:
+    import optax
+
+    return optax.identity()
+
+
 _DIRECTIONS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "gradient descent": _straight,
     "momentum": _momentum,
     "nesterov": _nesterov,
     "adagrad": _adagrad,

@@ -172,7 +172,7 @@ def _entry(
     made: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
 ) -> Entry:
     """Return how a method did, at the rate that was given or at the best one."""
-    has_rate = not (how.searches_line or how.name == "custom")
+    has_rate = how.takes_rate
     if rate is None and has_rate:
         found = sweep(made, start, steps=steps, method=how, **choices)
         return Entry(name, found.best_rate, found.traces[found.best], found.diagnoses[found.best], found)

@@ -159,7 +159,7 @@ def multistart(
 def _chosen(way: Any, learning_rate: float | None, steps: int | None, settings: Any) -> tuple[Any, float, int]:
     """Return the method, its rate and its steps, checked."""
     chosen = method(way, **settings)
-    known = not (chosen.searches_line or chosen.name == "custom")
+    known = chosen.takes_rate
     if learning_rate is not None and not known:
         raise SettingError(f"{chosen.name} takes no learning rate")
     rate = chosen.default_rate if learning_rate is None else float(learning_rate)

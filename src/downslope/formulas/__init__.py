@@ -16,6 +16,7 @@ from downslope.formulas._expression import names_in
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._linearity import linear_names
+from downslope.formulas._printing import book, book_name
 from downslope.formulas._reading import formula
 from downslope.formulas._symmetries import divisors, interchangeable
 from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
@@ -23,6 +24,7 @@ from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
 if TYPE_CHECKING:
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
     from downslope.formulas._derivation import Chain, Derivation, chain, derive
+    from downslope.formulas._operations import Operation, operations
 
 __all__ = [
     "Chain",
@@ -31,6 +33,9 @@ __all__ = [
     "Derivation",
     "Equation",
     "Formula",
+    "Operation",
+    "book",
+    "book_name",
     "chain",
     "checked_units",
     "critical_points",
@@ -45,6 +50,7 @@ __all__ = [
     "linear_names",
     "names_in",
     "numpy_functions",
+    "operations",
     "unit_of_powers",
     "unit_ratio",
 ]
@@ -52,6 +58,7 @@ __all__ = [
 _LATER = {
     **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
     **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "_derivation"),
+    **dict.fromkeys(("Operation", "operations"), "_operations"),
 }
 
 

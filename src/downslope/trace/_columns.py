@@ -23,7 +23,10 @@ def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradient
     step = np.asarray(recorded["step"])
     value = np.asarray(recorded["value"], dtype=float)
     columns = {"step": step, "value": value}
-    every_step = len(step) < 2 or bool(np.all(np.diff(step) == 1))
+    every_step = len(step) > 0 and bool(np.all(np.diff(step) == 1))
+    # One order in memory, since it decides the order of a sum: a trace that was read must give the last bit again.
+    coordinates = None if coordinates is None else np.asfortranarray(coordinates)
+    gradients = None if gradients is None else np.asfortranarray(gradients)
     with np.errstate(all="ignore"):
         if gradients is not None:
             columns["gradient_norm"] = np.sqrt(np.sum(gradients * gradients, axis=1))

@@ -16,6 +16,8 @@ class Outcome(enum.Enum):
     STEPS_USED = "All the steps that were allowed were taken."
     NOT_FINITE = "A value or a gradient was no longer a finite number; the trace ends at the last finite point."
     INTERRUPTED = "Stopped by the user; the trace holds every step until then."
+    STOPPED_EARLY = "The validation loss had stopped falling, so the run was ended early."
+    RUNNING = "Not finished: it is still running or was cut off; the trace holds every step that was written down."
 
     @property
     def identifier(self) -> str:

@@ -1,36 +1,35 @@
 """A trace on disk: a folder that survives being killed while it is written.
 
-    trace.json     what is small: plan, outcome, versions, start, end, spectra, names; written last, in one piece
-    steps.arrow    the columns as an Arrow IPC stream, coordinates and gradients with them
-    parts.arrow    norms by part, where they are no columns of their own
+    trace.json      what is small: plan, outcome, versions, names, facts, which files there are; written last
+    steps.arrow     what was recorded of the steps as an Arrow IPC stream, coordinates and gradients as lists with it
+    layers.arrow    what was measured of the layers of a network, the layers along a list
+    parts.arrow     norms by part, the parts along a list
+    metrics.arrow   what was measured over whole sets of data
+    points.npz      start, end and the directions of the spectra, where they hold more than 64 numbers
 
-A folder is written beside its place and then put there, so that what stood there before is kept until the new one is
-whole. Nothing is pickled. Export to CSV, Parquet or JSON with `export`.
+Streams with nothing in them are left out. A folder is written beside its place and then put there, so that what stood
+there before is kept until the new one is whole. Nothing is pickled. While training runs, a `Journal` writes the same
+folder row by row, and `load` reads it at any moment. Export to CSV, Parquet or JSON with `export`.
 """
 
 from __future__ import annotations
 
 import json
-import math
-import os
-import shutil
-import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from downslope._errors import TraceError
 from downslope._types import Columns
-from downslope.trace._outcome import Outcome
-from downslope.trace._trace import Spectrum, Trace
+from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
+from downslope.trace._disk import read_arrays, refuse_other, replace_file, replace_folder, write_arrays, write_json
+from downslope.trace._format_1 import load_format_1
+from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
+from downslope.trace._streams import read_stream, stream_bytes
+from downslope.trace._trace import Trace
 
-if TYPE_CHECKING:
-    import polars
-
-_FORMAT = 1
-_COORDINATE, _GRADIENT = "coordinate/", "gradient/"
+_WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read what is being written
 
 
 def save(trace: Trace, folder: str | Path) -> Path:
@@ -47,17 +46,9 @@ def save(trace: Trace, folder: str | Path) -> Path:
         TraceError: if something else than a trace is there, or it cannot be written.
     """
     target = Path(folder)
-    if target.exists() and not (target / "trace.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise TraceError(f"{target} is there and is no trace", hint="choose a folder that does not exist yet")
+    refuse_other(target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            _write(trace, beside)
-            _put_in_place(beside, target)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+        replace_folder(target, lambda beside: _write(trace, beside))
     except OSError as error:
         raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
@@ -66,6 +57,9 @@ def save(trace: Trace, folder: str | Path) -> Path:
 def load(folder: str | Path) -> Trace:
     """Read a trace that `save` wrote; what comes back is equal to what was saved, to the last bit.
 
+    A trace that a `Journal` is writing can be read as well, or one that was cut off. It holds what was written down so
+    far, its outcome is `Outcome.RUNNING`, and its `end` is its start, as the point of the last row is not written down.
+
     Raises:
         TraceError: if there is no trace, or it is damaged or of another version.
     """
@@ -73,19 +67,12 @@ def load(folder: str | Path) -> Trace:
     if not (source / "trace.json").is_file():
         hint = "a trace is a folder made by save, or by descend --save"
         raise TraceError(f"there is no trace in {source}", hint=hint)
-    try:
-        told = json.loads((source / "trace.json").read_text(encoding="utf-8"))
-        version = told["format"]
-    except (ValueError, KeyError, TypeError, OSError):
-        raise TraceError(f"{source / 'trace.json'} is damaged") from None
-    if version != _FORMAT:
-        raise TraceError(f"{source} is of format {version}, and this version reads format {_FORMAT}")
-    try:
-        return _assembled(told, _read(source / "steps.arrow"), _read_parts(source, told))
-    except TraceError:
-        raise
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
+    for wait in _WAITS if is_journal(source) else ():
+        try:
+            return _load(source)
+        except TraceError:  # a writer may have been replacing the files between two looks
+            time.sleep(wait)
+    return _load(source)
 
 
 def export(trace: Trace, file: str | Path) -> Path:
@@ -106,139 +93,51 @@ def export(trace: Trace, file: str | Path) -> Path:
     return target
 
 
+def write_stream(file: Path, columns: Columns) -> dict[str, Any]:
+    """Write a whole stream, and return how trace.json tells of it."""
+    whole = stream_bytes(columns)
+    replace_file(file, lambda opened: opened.write(whole))
+    return {"file": file.name, "length": len(whole)}
+
+
+def write_points(trace: Trace, file: Path) -> str | None:
+    """Write the arrays by part into a file and return its name, or None where they are small and need none."""
+    arrays = arrays_of(trace)
+    if not arrays:
+        return None
+    write_arrays(file, arrays)
+    return file.name
+
+
 def _write(trace: Trace, folder: Path) -> None:
     """Write the files of a trace into an empty folder, the small one last."""
-    columns = {name: np.broadcast_to(column, (len(trace),)) for name, column in trace.recorded.items()}
-    for prefix, matrix in ((_COORDINATE, trace.coordinates), (_GRADIENT, trace.gradients)):
-        if matrix is not None:
-            columns |= {f"{prefix}{place}": matrix[:, place] for place in range(matrix.shape[1])}
-    _frame(columns).write_ipc_stream(folder / "steps.arrow")
-    if trace.part_columns:
-        flat = {name: np.ravel(norms) for name, norms in trace.part_columns.items()}
-        _frame(flat).write_ipc_stream(folder / "parts.arrow")
-    text = json.dumps(_told(trace), ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / "trace.json").write_text(text, encoding="utf-8")
-    for file in folder.iterdir():
-        with file.open("rb") as written:
-            os.fsync(written.fileno())
+    streams = {name: write_stream(folder / stream_file(name), columns) for name, columns in streams_of(trace).items()}
+    write_json(folder / "trace.json", told_of(trace, streams, write_points(trace, folder / "points.npz")))
 
 
-def _put_in_place(beside: Path, target: Path) -> None:
-    """Move a finished folder to its place; what was there is removed only afterwards."""
-    if not target.exists():
-        beside.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / target.name)
-    beside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _frame(columns: Mapping[str, np.ndarray]) -> polars.DataFrame:
-    """Return columns as a frame."""
-    import polars
-
-    return polars.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
-
-
-def _read(file: Path) -> Columns:
-    """Return the columns of an Arrow stream."""
-    import polars
-
-    if not file.is_file():
-        raise TraceError(f"{file} is missing")
+def _load(source: Path) -> Trace:
+    """Read a trace, as `load` does, from the files as they are at this moment."""
     try:
-        frame = polars.read_ipc_stream(file)
-    except Exception as error:  # Polars raises kinds of its own for a torn stream
-        raise TraceError(f"{file} is torn or no Arrow stream: {error}") from None
-    return {name: frame[name].to_numpy() for name in frame.columns}
+        told = json.loads((source / "trace.json").read_text(encoding="utf-8"))
+        version = told["format"]
+    except (ValueError, KeyError, TypeError, OSError):
+        raise TraceError(f"{source / 'trace.json'} is damaged") from None
+    if version not in (1, FORMAT):
+        raise TraceError(f"{source} is of format {version}, and this version reads formats 1 and {FORMAT}")
+    try:
+        return load_format_1(source, told) if version == 1 else _load_format_2(source, told)
+    except TraceError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+        raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
 
 
-def _read_parts(folder: Path, told: Mapping[str, Any]) -> Columns:
-    """Return the norms by part, shape (rows, parts), where they were written."""
-    if not told["has_part_columns"]:
-        return {}
-    return {name: column.reshape(-1, len(told["part_names"])) for name, column in _read(folder / "parts.arrow").items()}
-
-
-def _told(trace: Trace) -> dict[str, Any]:
-    """Return what is small of a trace, as JSON knows it."""
-    return {
-        "format": _FORMAT,
-        "outcome": trace.outcome.identifier,
-        "plan": _encoded(trace.plan),
-        "versions": dict(trace.versions),
-        "coordinate_names": list(trace.coordinate_names),
-        "part_names": list(trace.part_names),
-        "has_part_columns": bool(trace.part_columns),
-        "start": _encoded(trace.start),
-        "end": _encoded(trace.end),
-        "spectra": [
-            {
-                "step": spectrum.step,
-                "eigenvalues": _encoded(spectrum.eigenvalues),
-                "complete": spectrum.complete,
-                "lowest_direction": _encoded(spectrum.lowest_direction),
-                "highest_direction": _encoded(spectrum.highest_direction),
-                "preconditioned_highest": _encoded(spectrum.preconditioned_highest),
-            }
-            for spectrum in trace.spectra
-        ],
-        "not_finite_part": trace.not_finite_part,
-        "not_finite_step": trace.not_finite_step,
-    }
-
-
-def _assembled(told: Mapping[str, Any], columns: Columns, part_columns: Columns) -> Trace:
-    """Return the trace that was read."""
-    recorded = {name: column for name, column in columns.items() if not name.startswith((_COORDINATE, _GRADIENT))}
-    return Trace(
-        outcome=Outcome.from_identifier(told["outcome"]),
-        recorded=recorded,
-        coordinate_names=tuple(told["coordinate_names"]),
-        coordinates=_matrix(columns, _COORDINATE),
-        gradients=_matrix(columns, _GRADIENT),
-        part_names=tuple(told["part_names"]),
-        part_columns=part_columns,
-        start=_decoded(told["start"]),
-        end=_decoded(told["end"]),
-        spectra=tuple(Spectrum(**{name: _decoded(entry) for name, entry in one.items()}) for one in told["spectra"]),
-        plan=_decoded(told["plan"]),
-        versions=told["versions"],
-        not_finite_part=told["not_finite_part"],
-        not_finite_step=told["not_finite_step"],
-    )
-
-
-def _matrix(columns: Columns, prefix: str) -> np.ndarray | None:
-    """Return the columns of a prefix side by side, or None if there are none."""
-    count = sum(name.startswith(prefix) for name in columns)
-    return np.column_stack([columns[f"{prefix}{place}"] for place in range(count)]) if count else None
-
-
-def _encoded(thing: Any) -> Any:
-    """Return a thing as JSON knows it: arrays and numbers that are not finite by what they are."""
-    if isinstance(thing, Mapping):
-        return {name: _encoded(entry) for name, entry in thing.items()}
-    if isinstance(thing, np.ndarray):
-        return {"array": _encoded(thing.ravel().tolist()), "shape": list(thing.shape), "type": str(thing.dtype)}
-    if isinstance(thing, np.generic):
-        return _encoded(thing.item())
-    if isinstance(thing, list | tuple):
-        return [_encoded(entry) for entry in thing]
-    if isinstance(thing, float) and not math.isfinite(thing):
-        return {"float": str(thing)}
-    return thing
-
-
-def _decoded(thing: Any) -> Any:
-    """Return what `_encoded` was given."""
-    if isinstance(thing, list):
-        return [_decoded(entry) for entry in thing]
-    if not isinstance(thing, dict):
-        return thing
-    if thing.keys() == {"array", "shape", "type"}:
-        return np.array(_decoded(thing["array"]), dtype=np.dtype(thing["type"])).reshape(thing["shape"])
-    if thing.keys() == {"float"}:
-        return float(thing["float"])
-    return {name: _decoded(entry) for name, entry in thing.items()}
+def _load_format_2(source: Path, told: Mapping[str, Any]) -> Trace:
+    """Return the trace whose trace.json was read: a finished one, or one in the making."""
+    arrays = read_arrays(source / told["arrays"]) if told["arrays"] else {}
+    if told["streams"] is None:
+        rows = read_rows(source, read_progress(source).lengths)
+        begun = trace_of(told, rows.streams, arrays)
+        return begun.replace(end=begun.start, spectra=rows.spectra)
+    streams = {name: read_stream(source / one["file"], one["length"]) for name, one in told["streams"].items()}
+    return trace_of(told, streams, arrays)

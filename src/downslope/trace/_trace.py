@@ -1,11 +1,14 @@
 """The trace: what every step of a descent left behind. The waist of the library.
 
 Everything that descends makes one, and everything that judges or draws reads only this. A trace of a formula and a
-trace of
-a network differ in nothing but their parts. It is plain data: NumPy arrays, names, and a description of the plan.
+trace of a network differ in nothing but their parts. It is plain data: NumPy arrays, names, and a description of the
+plan.
 
 A row is a moment: row k holds the state *at* its step (value, gradient) and the step that *leaves* it (update,
 learning rate, decrease). The last row has no step leaving it, so those entries are NaN there.
+
+The training of a network leaves three more records, each with steps of its own, since they cost more or come from other
+data: what its layers did, what was measured over whole sets of data, and what was measured once.
 """
 
 from __future__ import annotations
@@ -20,11 +23,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._types import Columns, Plain
-from downslope.trace._columns import complete_columns, part_norms
+from downslope.trace._columns import complete_columns
+from downslope.trace._frames import evaluations_frame, layers_frame, parts_frame, steps_frame
 from downslope.trace._outcome import Outcome
 
 if TYPE_CHECKING:
     import polars
+
+_SPELLED_OUT = 64  # a point of more numbers is not told part by part
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +87,15 @@ class Trace:
         not_finite_part: if the outcome is NOT_FINITE, the first part whose value was not finite ("value" for the
             objective's own value); else None.
         not_finite_step: the step that would have been reached by it; else None.
+        layer_names: the layers of a network in forward order; a layer owns the parts whose names begin with its name
+            and a slash (`layers/0` owns `layers/0/weight`). Empty where there are none.
+        layer_steps: shape (layer rows,), the steps of the rows of `layer_columns`, and of `part_columns`; None where
+            those have the rows of `recorded`.
+        layer_columns: what was measured of the layers, each of shape (layer rows, layers): `activation_mean`,
+            `activation_deviation`, `saturated_share`, `dead_share`, `activation_gradient_norm`.
+        metrics: `step` and what was measured there, an array a name: `training_loss`, `validation_accuracy`, …; NaN
+            where it was not measured.
+        facts: what was measured once, plain data: of the data, the network, the loss, the cost of the record.
     """
 
     outcome: Outcome
@@ -97,6 +112,11 @@ class Trace:
     versions: Mapping[str, str] = field(default_factory=dict)
     not_finite_part: str | None = None
     not_finite_step: int | None = None
+    layer_names: tuple[str, ...] = ()
+    layer_steps: np.ndarray | None = None
+    layer_columns: Columns = field(default_factory=dict)
+    metrics: Columns = field(default_factory=dict)
+    facts: Plain = field(default_factory=dict)
 
     @functools.cached_property
     def columns(self) -> Columns:
@@ -110,38 +130,32 @@ class Trace:
     @functools.cached_property
     def steps(self) -> polars.DataFrame:
         """The columns as a Polars frame, with the coordinates by name and their gradients as `gradient(x)`."""
-        import polars
-
-        table: dict[str, np.ndarray] = dict(self.columns)
-        if self.coordinates is not None:
-            table |= {name: self.coordinates[:, i] for i, name in enumerate(self.coordinate_names)}
-        if self.gradients is not None:
-            table |= {f"gradient({name})": self.gradients[:, i] for i, name in enumerate(self.coordinate_names)}
-        return polars.DataFrame(table).with_columns(polars.selectors.float().fill_nan(None))
+        return steps_frame(self)
 
     @functools.cached_property
     def parts(self) -> polars.DataFrame:
         """A long Polars frame: `step`, `part`, `parameter_norm`, `gradient_norm`, `update_norm`."""
-        import polars
+        return parts_frame(self)
 
-        norms = self.part_columns or part_norms(self)
-        rows, parts = len(self), len(self.part_names)
-        table: dict[str, Any] = {
-            "step": np.repeat(self.columns["step"], parts),
-            "part": list(self.part_names) * rows,
-        }
-        table |= {name: np.asarray(norm).reshape(-1) for name, norm in norms.items()}
-        return polars.DataFrame(table).with_columns(polars.selectors.float().fill_nan(None))
+    @functools.cached_property
+    def layers(self) -> polars.DataFrame:
+        """A long Polars frame: `step`, `layer`, the three norms over the layer's parts, and the layer columns."""
+        return layers_frame(self)
+
+    @functools.cached_property
+    def evaluations(self) -> polars.DataFrame:
+        """The metrics as a Polars frame: `step` and what was measured there."""
+        return evaluations_frame(self)
 
     @property
     def value(self) -> float:
-        """The objective's value at the end point."""
-        return float(self.recorded["value"][-1])
+        """The objective's value at the end point; NaN where no row was written yet."""
+        return float(self.recorded["value"][-1]) if len(self) else float("nan")
 
     @property
     def last_step(self) -> int:
         """The number of steps that were taken and ended at a finite point."""
-        return int(self.recorded["step"][-1])
+        return int(self.recorded["step"][-1]) if len(self) else 0
 
     @property
     def end_spectrum(self) -> Spectrum | None:
@@ -154,11 +168,9 @@ class Trace:
         return len(self.recorded["step"])
 
     def __str__(self) -> str:
-        end = ", ".join(f"{name} = {_short(leaf)}" for name, leaf in list(self.end.items())[:6])
-        more = ", …" if len(self.end) > 6 else ""
         return (
             f"{self.plan.get('read_as', 'descent')}\n"
-            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {end}{more}\n"
+            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_place(self.end)}\n"
             f"{self.outcome.value}"
         )
 
@@ -173,7 +185,16 @@ class Trace:
         return dataclasses.replace(self, **changes)
 
 
+def _place(point: Columns) -> str:
+    """Return a point in a few words: its first parts, or how large it is."""
+    size = sum(np.size(leaf) for leaf in point.values())
+    if size > _SPELLED_OUT:
+        return f"a point of {size} numbers in {len(point)} part{'s' if len(point) > 1 else ''}"
+    parts = ", ".join(f"{name} = {_short(leaf)}" for name, leaf in list(point.items())[:6])
+    return parts + (", …" if len(point) > 6 else "")
+
+
 def _short(leaf: np.ndarray) -> str:
     """Return a number, or the shape of an array."""
     array = np.asarray(leaf)
-    return f"{float(array):.6g}" if array.size == 1 else f"array{array.shape}"
+    return f"{float(array.item()):.6g}" if array.size == 1 else f"array{array.shape}"

@@ -1,0 +1,181 @@
+"""The graph as a picture: an SVG document that needs nothing but itself.
+
+Boxes are as wide as their texts in a monospaced font, whose letters are about 0.6 of their size wide; 0.62 is taken,
+and more for letters that are wider, so that no text leaves its box.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from typing import TYPE_CHECKING
+
+from downslope._text import number
+from downslope.backpropagation._labels import partial, printable, shortened
+from downslope.backpropagation._layout import BETWEEN, Layout, Rectangle, Wire, layered
+from downslope.backpropagation._report import magnitude, shown
+from downslope.backpropagation._result import is_number
+
+if TYPE_CHECKING:
+    from downslope.backpropagation._result import Backpropagation, Edge, Node
+
+_EM = 0.62
+_FONT = "ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+_SIZE, _SMALL = 13.0, 11.0
+_LINE, _PADDING = 18.0, 10.0
+_TITLE = 34.0
+_LEGEND = 26.0
+_INK, _QUIET, _FORWARD, _BACKWARD, _WIRE = "#23303b", "#5d6b78", "#0060a0", "#a84300", "#9aa7b3"
+FILLS = {"given": "#eaf3fa", "data": "#eef1f4", "operation": "#ffffff", "result": "#fdf3e7"}
+_LONGEST = 32  # characters of a line in a box, or of a symbol on an edge
+
+
+def as_svg(found: Backpropagation) -> str:
+    """Return the graph as an SVG document."""
+    places = {node.label: place for place, node in enumerate(found.nodes)}
+    edges = found.edges[::-1]
+    wires = [Wire(places[one.source], places[one.target], _wide([(edge_text(one), _SMALL)], 6), 20.0) for one in edges]
+    texts = [node_lines(node, found.name) for node in found.nodes]
+    made = layered([(_wide([(line, _SIZE) for line, _ in lines], _PADDING), _tall(lines)) for lines in texts], wires)
+    title = shortened(printable(found.read_as), 100)
+    legend = "value: computed downwards · gradient: passed back upwards, times the derivative on each edge"
+    width = max(made.width, _wide([(title, _SIZE), (legend, _SMALL)], 20))
+    left, height = (width - made.width) / 2, made.height + _TITLE + _LEGEND
+    body = [
+        f'<g fill="none" stroke="{_WIRE}" stroke-width="1.3">',
+        *_wires(made),
+        "</g>",
+        *(_pill(where, edge_text(edge)) for where, edge in zip(made.labels, edges, strict=True)),
+        *(_box(where, lines, node) for where, lines, node in zip(made.boxes, texts, found.nodes, strict=True)),
+    ]
+    return (
+        "\n".join(
+            [
+                *_head(width, height, title),
+                f'<g transform="translate({left:.1f} {_TITLE:.1f})">',
+                *body,
+                "</g>",
+                _text(width / 2, height - 12, legend, _SMALL, _QUIET),
+                "</svg>",
+            ]
+        )
+        + "\n"
+    )
+
+
+def node_lines(node: Node, result: str) -> list[tuple[str, str]]:
+    """Return the lines of a node's box, each with its colour."""
+    head = node.label if node.role in ("given", "data") else f"{node.label} = {node.computed_as}"
+    lines = [(shortened(printable(head), _LONGEST), _INK)]
+    if node.name not in (node.label, node.computed_as):
+        lines.append((shortened(printable(node.name), _LONGEST), _QUIET))
+    lines.append((f"value {shown(node.value)}", _FORWARD))
+    gradient = f"{partial(result, node.label)} =" if len(result) + len(node.label) <= 8 else "gradient"
+    return [*lines, (f"{gradient} {shown(node.gradient)}", _BACKWARD)]
+
+
+def edge_text(edge: Edge) -> str:
+    """Return an edge's label: the local derivative in symbols and as a number; of arrays the norm that goes back."""
+    symbol = shortened(printable(edge.symbol), _LONGEST)
+    if edge.local is None:
+        passed = f"{'passes ' if is_number(edge.passed) else ''}{magnitude(edge.passed)}"
+        return f"{shortened(printable(edge.operation), _LONGEST)}: {passed}"
+    value = number(edge.local, 4)
+    return value if symbol.replace("-", "−") == value or symbol == edge.operation else f"{symbol} = {value}"
+
+
+def _wide(lines: list[tuple[str, float]], padding: float) -> float:
+    """Return the width of texts of a size each, the widest of them, with room at both sides."""
+    return max(sum(map(_letter_width, text)) * size for text, size in lines) + 2 * padding
+
+
+def _letter_width(letter: str) -> float:
+    """Return a letter's width as a share of its size; marks that stand above another letter count as well."""
+    return 1.1 if unicodedata.east_asian_width(letter) in "WF" or letter > "\u2fff" else _EM
+
+
+def _tall(lines: list[tuple[str, str]]) -> float:
+    """Return the height of a box with lines."""
+    return len(lines) * _LINE + _PADDING
+
+
+def _head(width: float, height: float, title: str) -> list[str]:
+    """Return the beginning of the document: its size, its styles, its title."""
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width:.0f}" height="{height:.0f}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" font-family="{_FONT}" font-size="{_SIZE:g}" text-anchor="middle">',
+        f"<title>{html.escape(title)}</title>",
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        f'<path d="M0 0L8 4L0 8z" fill="{_WIRE}"/></marker>'
+        "</defs>",
+        f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
+        _text(width / 2, 24, title, _SIZE, _INK, weight="bold"),
+    ]
+
+
+def _box(where: Rectangle, lines: list[tuple[str, str]], node: Node) -> str:
+    """Return a node: a rounded box with its lines."""
+    drawn = _rectangle(where, 8, FILLS[node.role], "#b4bfc9", "node")
+    for place, (text, colour) in enumerate(lines):
+        y = where.top + _PADDING / 2 + _LINE * place + 0.72 * _LINE
+        drawn += _text(where.centre, y, text, _SIZE, colour, weight="bold" if place == 0 else "")
+    return drawn
+
+
+def _pill(where: Rectangle, text: str) -> str:
+    """Return an edge's label on a white pill."""
+    y = where.top + where.height / 2 + 0.36 * _SMALL
+    return _rectangle(where, where.height / 2, "#ffffff", "#dde3e8", "label") + _text(
+        where.centre, y, text, _SMALL, _INK
+    )
+
+
+def _rectangle(where: Rectangle, radius: float, fill: str, line: str, kind: str) -> str:
+    return (
+        f'<rect class="{kind}" x="{where.left:.1f}" y="{where.top:.1f}" width="{where.width:.1f}" '
+        f'height="{where.height:.1f}" rx="{radius:g}" fill="{fill}" stroke="{line}"/>'
+    )
+
+
+def _text(x: float, y: float, text: str, size: float, colour: str, *, weight: str = "") -> str:
+    """Return a line of text around x, escaped."""
+    bold = f' font-weight="{weight}"' if weight else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{colour}"{bold}>{html.escape(text)}</text>'
+
+
+def _wires(made: Layout) -> list[str]:
+    """Return the edges as curves, each from a place of its own on its source to one on its target."""
+    ways = made.ways
+    leaves = _ports([way[0] for way in ways], [way[1] for way in ways])
+    enters = _ports([way[-1] for way in ways], [way[-2] for way in ways])
+    drawn = []
+    for way, start, end in zip(ways, leaves, enters, strict=True):
+        stations = [(start, way[0]), *((one.centre, one) for one in way[1:-1]), (end, way[-1])]
+        drawn.append(_curve(stations[: len(way) - 1], ""))
+        drawn.append(_curve(stations[-2:], ' marker-end="url(#tip)"'))
+    return drawn
+
+
+def _ports(boxes: list[Rectangle], others: list[Rectangle]) -> list[float]:
+    """Return where on its box each edge begins or ends: side by side, in the order of where it goes."""
+    at: dict[tuple[float, float], list[int]] = {}
+    for place, box in enumerate(boxes):
+        at.setdefault((box.left, box.top), []).append(place)
+    found = [0.0] * len(boxes)
+    for places in at.values():
+        for order, place in enumerate(sorted(places, key=lambda one: others[one].centre), start=1):
+            box = boxes[place]
+            found[place] = box.left + box.width * order / (len(places) + 1)
+    return found
+
+
+def _curve(stations: list[tuple[float, Rectangle]], end: str) -> str:
+    """Return a curve from the lower side of a station, down through those between, to the upper side of the last."""
+    x, first = stations[0]
+    path = f"M{x:.1f} {first.bottom:.1f}"
+    for order, (to, one) in enumerate(stations[1:], start=2):
+        begin, middle = one.top - BETWEEN, one.top - BETWEEN / 2
+        path += f"V{begin:.1f}C{x:.1f} {middle:.1f} {to:.1f} {middle:.1f} {to:.1f} {one.top:.1f}"
+        path += f"V{one.bottom:.1f}" if order < len(stations) else ""
+        x = to
+    return f'<path d="{path}"{end}/>'

@@ -1,0 +1,337 @@
+"""Go down over batches of examples: chunks of compiled steps, and what the host does between them.
+
+Between two chunks, and only there, the host evaluates, measures curvature and noise, writes the rows and the state to
+disk, shows the progress, and stops if it was asked to or if the validation loss stopped falling. What is measured when
+depends on the number of the step alone, never on the clock, so that a run that was cut off and resumed goes through the
+same numbers as one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._types import Columns, Plain
+from downslope.descent._batch_log import BatchLog
+from downslope.descent._batch_loop import BatchRecipe, BatchState, batch_program
+from downslope.descent._batch_source import InMemory, Streamed
+from downslope.descent._batched import Batched, Batches
+from downslope.descent._given import given_of, rates_of, versions
+from downslope.descent._plan import Plan
+from downslope.descent._probe import Probe
+from downslope.descent._progress import Interruption, progress_bar
+from downslope.trace import Journal, Outcome, Trace
+
+_CHUNK_SECONDS = 0.4
+_SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
+
+
+def descend_batches(
+    made: Plan, *, progress: bool | Callable[[int, int, float], None] | None = None, journal: Journal | None = None
+) -> Trace:
+    """Go down a plan whose objective is averaged over batches of examples.
+
+    Args:
+        made: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
+        progress: as for `descend`.
+        journal: where rows and state are written while it runs; one that holds a state is gone on with from there, to
+            the same numbers.
+
+    Returns:
+        The trace; a journal is finished with it.
+    """
+    with precision(made.objective.precision):
+        run = BatchDescent(made, given_of(made), journal)
+        with Interruption() as interruption, progress_bar(progress, made.steps) as show:
+            outcome = run.run(interruption, show)
+        trace = trace_of(run, outcome)
+    if journal is not None:
+        journal.finish(trace)
+    return trace
+
+
+class BatchDescent:
+    """A training under way.
+
+    Args:
+        plan: the plan; its objective is averaged over batches.
+        given: the traced arguments of the compiled programs.
+        journal: where rows and state are written, or None; one that holds a state is gone on with.
+        log: what gathers the rows.
+    """
+
+    def __init__(self, plan: Plan, given: Any, journal: Journal | None) -> None:
+        assert plan.objective.batched is not None
+        assert plan.batches is not None
+        self.plan, self.given = plan, given
+        self.batched: Batched = plan.objective.batched
+        self.batches: Batches = plan.batches
+        self.every = plan.record.layers_every
+        self.source = self._source()
+        self.recipe = self._recipe()
+        self.program = batch_program(self.recipe)
+        self.probe = self._probe()
+        self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
+        self.state: BatchState = self._first_state(journal)
+        self.step = int(self.state.step)
+        self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
+        self.taken_now = 0
+        self._last_written = time.perf_counter()
+
+    def run(self, interruption: Interruption, show: Callable[[int, int, float], None]) -> Outcome:
+        """Train until an outcome is reached; the log holds the rows, `state` the end."""
+        size = self.every
+        try:
+            while True:
+                self._look_around()
+                outcome = self._outcome(interruption)
+                if outcome is not None:
+                    self._last_row()
+                    return outcome
+                count = min(size, self._until_event(), self.plan.steps - self.step)
+                began = time.perf_counter()
+                if not self._chunk(count):
+                    return Outcome.NOT_FINITE
+                seconds = time.perf_counter() - began
+                show(self.step, self.plan.steps, self.log.value)
+                size = self._next_size(size, count, seconds)
+        finally:
+            self.source.close()
+
+    def _source(self) -> InMemory | Streamed:
+        """Return where batches come from."""
+        if self.batched.examples is None:
+            return Streamed(self.batched, self.every)
+        return InMemory(self.batched, self.batches, self.every, self.plan.seed)
+
+    def _probe(self) -> Probe | None:
+        """Return what looks at curvature and noise, if it is wanted and there are examples to look at."""
+        rows = self.batched.rows
+        if not self.batches.probe_every or not rows:
+            return None
+        return Probe(self.batched, self.batches.per_step or rows, self.plan.seed)
+
+    def _recipe(self) -> BatchRecipe:
+        """Return what the program is compiled for."""
+        plan = self.plan
+        return BatchRecipe(
+            batched=self.batched,
+            method=plan.method,
+            schedule=plan.schedule,
+            clips=(plan.clip_norm is not None, plan.clip_value is not None),
+            capacity=self.source.capacity,
+            every=self.every,
+            accumulate=1 if self.source.whole else self.batches.accumulate,
+            whole=self.source.whole,
+            parts=len(_tree.part_names(plan.start)),
+        )
+
+    def _first_state(self, journal: Journal | None) -> BatchState:
+        """Return the state before the first step, or the one that was written last."""
+        begun = self.program.begin(self.plan.start, self.batched.memory, self.given.settings)
+        kept = journal.state if journal is not None else {}
+        if not kept:
+            return begun
+        leaves, shape = jax().tree.flatten(begun)
+        return jax().tree.unflatten(shape, [np.asarray(kept[str(place)]) for place in range(len(leaves))])
+
+    def _until_event(self) -> int:
+        """Return the steps until something is to be measured."""
+        nearest = self.plan.steps
+        for cadence in (self.batches.evaluate_every, self.batches.probe_every):
+            if cadence:
+                nearest = min(nearest, cadence - self.step % cadence)
+        return nearest
+
+    def _look_around(self) -> None:
+        """Measure what is due at this step."""
+        ends = self.step in (0, self.plan.steps)
+        if ends or self.step % self.batches.evaluate_every == 0:
+            self._timed("evaluations", self._evaluate)
+        if self.probe is not None and (ends or self.step % self.batches.probe_every == 0):
+            self._timed("probes", self._look_at_curvature)
+
+    def _timed(self, what: str, work: Callable[[], None]) -> None:
+        """Do something and note how long it took."""
+        began = time.perf_counter()
+        work()
+        self.seconds[what] += time.perf_counter() - began
+
+    def _evaluate(self) -> None:
+        """Measure the point on examples."""
+        assess, state = self.batched.assess, self.state
+        found: dict[str, float] = {}
+        for prefix, examples in (("training", self.batched.examples), ("validation", self.batched.held_out)):
+            if examples is not None:
+                told = assess(state.point, state.memory, examples)
+                found |= {f"{prefix}_{name}": number for name, number in told.items()}
+        self.log.add_metrics(self.step, found)
+
+    def _look_at_curvature(self) -> None:
+        """Measure the Hessian's ends and the noise of the gradient."""
+        assert self.probe is not None
+        state, last = self.state, self.log.last_spectrum
+        scale = None if self.program.scale is None else self.program.scale(state.rule, self.given.settings)
+        if scale is not None and self.step == 0:
+            scale = None  # before the first step a rule that scales knows no scale yet
+        spectrum, found = self.probe.look(state.point, state.memory, self.step, last, scale)
+        self.log.add_spectrum(spectrum)
+        self.log.add_metrics(self.step, found)
+
+    def _outcome(self, interruption: Interruption) -> Outcome | None:
+        """Return how the training ends at this step, or None if it goes on."""
+        if self.step >= self.plan.steps:
+            return Outcome.STEPS_USED
+        if interruption.asked:
+            return Outcome.INTERRUPTED
+        if self.batches.patience is not None and self.log.since_best("validation_loss") >= self.batches.patience:
+            return Outcome.STOPPED_EARLY
+        return None
+
+    def _chunk(self, count: int) -> bool:
+        """Take `count` steps and keep their rows; tell whether all of them were finite."""
+        began = time.perf_counter()
+        examples, order = self.source.chunk(self.step, count)
+        chunk = self.program.run(self.state, np.int32(count), examples, order, self.given)
+        taken = int(chunk.taken)
+        self.seconds["steps"] += time.perf_counter() - began
+        if not bool(chunk.finite):
+            self._end_before(taken, chunk, examples, order)
+            return False
+        self.log.add_steps(self.step, taken, chunk)
+        self.state, self.step = chunk.state, self.step + taken
+        self.taken_now += taken
+        self._timed("writing", self._write)
+        return True
+
+    def _write(self) -> None:
+        """Write the rows, and the state unless that would take too much of the time."""
+        spent = sum(self.seconds.values())
+        if not self.log.writes:
+            return
+        cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * spent
+        self.log.write(jax().tree.leaves(self.state) if cheap or self.step >= self.plan.steps else None)
+
+    def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
+        """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
+        begun = self.state
+        bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.given).state
+        self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
+        good = max(taken - 1, 0)
+        if good:
+            self.state = self.program.run(begun, np.int32(good), examples, order, self.given).state
+        self.log.add_steps(self.step, good + 1, chunk, last=True)
+        self.step += good
+
+    def _bad_part(self, state: BatchState) -> str:
+        """Return the first part that is not finite at a state: of the point, else the loss, else of the gradient."""
+        names = _tree.part_names(self.plan.start)
+        value, gradient = self.program.slope(state, self.source.batch(int(state.step)), self.given.settings)
+        for leaves in (_tree.leaves(state.point), [value], _tree.leaves(gradient)):
+            called = names if len(leaves) == len(names) and leaves[0] is not value else ("value",)
+            for name, leaf in zip(called, leaves, strict=True):
+                if not np.all(np.isfinite(np.asarray(leaf, np.float32))):
+                    return name
+        return "value"
+
+    def _described(self, state: BatchState) -> Plain:
+        """Return where in the computation of the loss the first number that is not finite arose."""
+        explain = self.batched.explain
+        if explain is None:
+            return {}
+        return explain(state.point, state.memory, self.source.batch(int(state.step)))
+
+    def _last_row(self) -> None:
+        """Write the row of the point reached: one more step, whose result is thrown away."""
+        examples, order = self.source.chunk(self.step, 1)
+        chunk = self.program.run(self.state, np.int32(1), examples, order, self.given)
+        self.log.add_steps(self.step, 1, chunk, last=True)
+
+    def _next_size(self, size: int, count: int, seconds: float) -> int:
+        """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
+        wanted = min(int(count * _CHUNK_SECONDS / max(seconds, 1e-6)), 8 * size)
+        return min(max(wanted // self.every, 1) * self.every, self.recipe.capacity)
+
+    def record_cost(self) -> Plain:
+        """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing."""
+        spent = max(self.seconds["steps"], 1e-9)
+        shares = {name: self.seconds[name] / spent for name in ("evaluations", "probes", "writing")}
+        return {"layers": self._layer_cost(), **shares}
+
+    def _layer_cost(self) -> float:
+        """Return the time that recording steps take beyond plain ones, as a share of that of the steps."""
+        if self.taken_now < 10 * self.every or self.every == 1:
+            return float("nan")
+        examples, order = self.source.chunk(self.step, 1)
+        times = {count: self._seconds(count, examples, order) for count in (1, self.every)}
+        plain = (times[self.every] - times[1]) / (self.every - 1)
+        dispatch = self._seconds(0, examples, order)
+        return max((times[1] - dispatch - plain) / (plain * self.every), 0.0) if plain > 0 else float("nan")
+
+    def _seconds(self, count: int, examples: Any, order: Any) -> float:
+        """Return how long so many steps take: the shortest of five runs, whose results are thrown away."""
+        shortest = np.inf
+        for _ in range(5):
+            began = time.perf_counter()
+            jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.given))
+            shortest = min(shortest, time.perf_counter() - began)
+        return float(shortest)
+
+
+def header_of(plan: Plan) -> Trace:
+    """Return the trace of a training that has not begun, which a journal begins with."""
+    batched = plan.objective.batched
+    assert batched is not None
+    names = _tree.part_names(plan.start)
+    start = _by_part(names, plan.start)
+    return Trace(
+        outcome=Outcome.RUNNING,
+        recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0), "gradient_norm": np.zeros(0)},
+        coordinate_names=(),
+        coordinates=None,
+        gradients=None,
+        part_names=names,
+        part_columns={},
+        start=start,
+        end=start,
+        spectra=(),
+        plan=plan.description,
+        versions=versions(),
+        layer_names=batched.layers,
+        facts=batched.facts,
+    )
+
+
+def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
+    """Return the trace of a training that ended."""
+    plan, log = run.plan, run.log
+    recorded, layers, parts, metrics, spectra = log.gathered()
+    recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
+    bad_step, bad_part, described = log.not_finite or (None, None, {})
+    memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
+    facts = {**run.batched.facts, "record_cost": run.record_cost(), "memory": memory}
+    return dataclasses.replace(
+        header_of(plan),
+        outcome=outcome,
+        recorded=recorded,
+        part_columns=parts,
+        end=_by_part(_tree.part_names(plan.start), run.state.point),
+        spectra=spectra,
+        layer_steps=layers.pop("step"),
+        layer_columns=layers,
+        metrics=metrics,
+        facts=facts | ({"not_finite": described} if described else {}),
+        not_finite_part=bad_part,
+        not_finite_step=bad_step,
+    )
+
+
+def _by_part(names: tuple[str, ...], point: Any) -> Columns:
+    """Return the leaves of a point by name."""
+    return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}

@@ -1,0 +1,153 @@
+"""What a training gathers between its chunks: the rows, until they are a trace, and on disk meanwhile."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from downslope._types import Columns, Plain
+from downslope.descent._batch_loop import BatchChunk, BatchRecipe
+from downslope.descent._batched import LAYER_COLUMNS
+from downslope.trace import Journal, Spectrum
+
+_PARTS = ("parameter_norm", "gradient_norm", "update_norm")
+_LAYERS = (*LAYER_COLUMNS, "activation_gradient_norm")
+
+
+class BatchLog:
+    """The rows of a training so far.
+
+    Args:
+        recipe: what the compiled program records.
+        part_names: the names of the parts.
+        journal: where they are written as well, or None; rows that stand there already are taken up.
+    """
+
+    def __init__(self, recipe: BatchRecipe, part_names: tuple[str, ...], journal: Journal | None) -> None:
+        self._recipe, self._journal = recipe, journal
+        self._steps: list[Columns] = []
+        self._layers: list[Columns] = []
+        self._parts: list[Columns] = []
+        self._metrics: list[tuple[int, dict[str, float]]] = []
+        self._spectra: list[Spectrum] = []
+        self._written = [0, 0, 0, 0]
+        self._written_spectra = 0
+        self._metric_names: tuple[str, ...] = ()
+        self.not_finite: tuple[int, str, Plain] | None = None
+        if journal is not None and journal.state:
+            self._take_up(journal)
+
+    @property
+    def writes(self) -> bool:
+        """Whether rows are written to disk."""
+        return self._journal is not None
+
+    @property
+    def value(self) -> float:
+        """The loss of the last step."""
+        return float(self._steps[-1]["value"][-1])
+
+    @property
+    def last_spectrum(self) -> Spectrum | None:
+        """The last spectrum that is finite."""
+        finite = [spectrum for spectrum in self._spectra if np.all(np.isfinite(spectrum.eigenvalues))]
+        return finite[-1] if finite else None
+
+    def since_best(self, name: str) -> int:
+        """Return how many evaluations came after the lowest finite measurement of a name."""
+        found = [row[name] for _, row in self._metrics if np.isfinite(row.get(name, np.nan))]
+        return len(found) - 1 - int(np.argmin(found)) if found else 0
+
+    def add_metrics(self, step: int, found: Mapping[str, float]) -> None:
+        """Add what was measured at a step."""
+        if self._metrics and self._metrics[-1][0] == step:
+            self._metrics[-1][1].update(found)
+        else:
+            self._metrics.append((step, dict(found)))
+
+    def add_spectrum(self, spectrum: Spectrum) -> None:
+        """Add the curvature at a step."""
+        self._spectra.append(spectrum)
+
+    def add_steps(self, first: int, count: int, chunk: BatchChunk, *, last: bool = False) -> None:
+        """Add the rows of a chunk that began at step `first`; `last` if no step leaves the last of them."""
+        every = self._recipe.every
+        numbers = np.asarray(chunk.every_step)[:, :count].astype(np.float64)
+        recorded = np.asarray(chunk.recorded)[: -(-count // every)].astype(np.float64)
+        at = np.arange(0, count, every)
+        found = self._named(recorded)
+        sparse = {name: np.full(count, np.nan) for name in ("update_norm", "first_order_decrease")}
+        sparse["update_norm"][at] = np.sqrt(np.sum(found["update_norm"] ** 2, axis=1))
+        sparse["first_order_decrease"][at] = found["first_order_decrease"][:, 0]
+        if last:
+            for column in sparse.values():
+                column[-1] = np.nan
+            if at[-1] == count - 1:
+                found["update_norm"][-1] = np.nan
+        steps = first + np.arange(count)
+        self._steps.append({"step": steps, "value": numbers[0], "gradient_norm": numbers[1], **sparse})
+        self._parts.append({"step": first + at, **{name: found[name] for name in _PARTS}})
+        layers = {name: found[f"layer/{name}"] for name in _LAYERS if found[f"layer/{name}"].shape[1]}
+        self._layers.append({"step": first + at, **layers})
+
+    def _named(self, recorded: np.ndarray) -> Columns:
+        """Return the recorded steps' numbers by name, each of shape (rows, width)."""
+        widths = self._recipe.widths
+        ends = itertools.accumulate(widths.values())
+        return {name: recorded[:, end - width : end] for (name, width), end in zip(widths.items(), ends, strict=True)}
+
+    def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Columns, Columns, tuple[Spectrum, ...]]:
+        """Return all rows: steps, layers with their `step`, norms by part, metrics, spectra."""
+        parts = _joined(self._parts)
+        parts.pop("step")
+        return _joined(self._steps), _joined(self._layers), parts, self._metric_columns(0), tuple(self._spectra)
+
+    def write(self, state: Sequence[Any] | None) -> None:
+        """Write the rows that are not on disk yet, with the state behind them."""
+        assert self._journal is not None
+        pieces = (self._steps, self._layers, self._parts)
+        new = [_joined(rows[done:]) for rows, done in zip(pieces, self._written[:3], strict=True)]
+        leaves = None if state is None else {str(place): np.asarray(leaf) for place, leaf in enumerate(state)}
+        with_layers = len(new[1]) > 1
+        self._journal.append(
+            steps=new[0],
+            layers=new[1] if with_layers else None,
+            parts=new[2],
+            metrics=self._metric_columns(self._written[3]),
+            spectra=self._spectra[self._written_spectra :],
+            state=leaves,
+        )
+        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._metrics)]
+        self._written_spectra = len(self._spectra)
+
+    def _metric_columns(self, first: int) -> Columns:
+        """Return the metrics from the `first` row on as columns, NaN where one was not measured."""
+        rows = self._metrics[first:]
+        names = self._metric_names = self._metric_names or tuple(
+            dict.fromkeys(n for _, row in self._metrics for n in row)
+        )
+        columns = {"step": np.array([step for step, _ in rows], dtype=np.int64)}
+        return columns | {name: np.array([row.get(name, np.nan) for _, row in rows], dtype=float) for name in names}
+
+    def _take_up(self, journal: Journal) -> None:
+        """Take up the rows that stand on disk."""
+        rows = journal.rows()
+        self._steps.append(dict(rows.steps))
+        self._parts.append(dict(rows.parts))
+        self._layers.append(dict(rows.layers) if rows.layers else {"step": rows.parts["step"]})
+        names = [name for name in rows.metrics if name != "step"]
+        self._metric_names = tuple(names)
+        for place, step in enumerate(rows.metrics["step"]):
+            row = {name: float(rows.metrics[name][place]) for name in names}
+            self._metrics.append((int(step), {name: number for name, number in row.items() if not np.isnan(number)}))
+        self._spectra = list(rows.spectra)
+        self._written = [1, 1, 1, len(self._metrics)]
+        self._written_spectra = len(self._spectra)
+
+
+def _joined(pieces: list[Columns]) -> dict[str, np.ndarray]:
+    """Return pieces of the same columns as one."""
+    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}

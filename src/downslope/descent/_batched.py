@@ -1,0 +1,116 @@
+"""An objective that is averaged over examples, a batch of them at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope._types import Plain, Point
+
+# What is recorded of each layer's activations, in the order in which `seen` returns them; the gradient's norm is the
+# loop's own.
+LAYER_COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
+
+
+@dataclass(frozen=True, eq=False)
+class Batched:
+    """How an objective is averaged over batches of examples.
+
+    A batch is any tree of arrays with one entry an example along their first axes; for a network, (inputs, targets).
+
+    Args:
+        loss: the mean loss of a batch, `loss(point, memory, batch, key)`, with the memory after it; key None leaves out
+            everything random.
+        memory: what is carried from batch to batch besides the point (running means), a tree of arrays.
+        examples: all the examples as one batch; None where they come as a stream.
+        stream: where they come from, batch by batch; begun anew when it ends, if it can be.
+        held_out: examples for validation as one batch, or None.
+        layers: the names of the layers that are looked into, in forward order; a layer's name begins those of its
+            parts.
+        seen: like `loss` with a last argument of numbers added to each layer's pre-activations; returns the loss, the
+            memory and the layers' statistics, shape (len(LAYER_COLUMNS), layers). None without layers.
+        nudges: the zeros that `seen` takes, from a batch.
+        assess: what to measure of a point, by name, from `assess(point, memory, examples)`.
+        goal: the measurement by which runs are compared, and whether larger is better.
+        facts: what is known of the examples and the model beforehand, plain data.
+        explain: where the first number that is not finite arises, from (point, memory, batch), as plain data; or None.
+    """
+
+    loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]
+    memory: Any
+    examples: Any
+    stream: Iterable[Any] | None
+    held_out: Any
+    layers: tuple[str, ...]
+    seen: Callable[..., tuple[Any, tuple[Any, Any]]] | None
+    nudges: Callable[[Any], tuple[Any, ...]] | None
+    assess: Callable[[Point, Any, Any], Mapping[str, float]]
+    goal: tuple[str, bool]
+    facts: Plain
+    explain: Callable[[Point, Any, Any], Plain] | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """How many examples there are; None for a stream."""
+        return None if self.examples is None else rows_of(self.examples)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """How examples are taken, and what is looked at between batches.
+
+    Args:
+        size: examples a step; None for all of them.
+        accumulate: the number of batches whose gradients are averaged for one step.
+        evaluate_every: steps from one evaluation to the next.
+        patience: evaluations without a better validation loss after which the run ends; None to go on.
+        probe_every: steps from one look at the Hessian's ends and the gradient's noise to the next; 0 for none.
+    """
+
+    size: int | None = None
+    accumulate: int = 1
+    evaluate_every: int = 100
+    patience: int | None = None
+    probe_every: int = 0
+
+    @property
+    def per_step(self) -> int | None:
+        """Examples that one step sees; None for all."""
+        return None if self.size is None else self.size * self.accumulate
+
+
+def rows_of(batch: Any) -> int:
+    """Return how many examples a batch holds."""
+    return int(np.shape(jax().tree.leaves(batch)[0])[0])
+
+
+class Order:
+    """The order in which examples are taken: a fresh shuffle each time all were seen, the same for the same seed.
+
+    Args:
+        rows: how many examples there are.
+        size: how many a step takes.
+        seed: seed of the shuffles.
+    """
+
+    def __init__(self, rows: int, size: int, seed: int) -> None:
+        self._rows, self._size, self._seed = rows, size, seed
+        self._shuffles: dict[int, np.ndarray] = {}
+
+    def of_steps(self, first: int, count: int) -> np.ndarray:
+        """Return the examples of `count` steps from step `first` on, shape (count, size)."""
+        begin, end = first * self._size, (first + count) * self._size
+        rounds = range(begin // self._rows, -(-end // self._rows))
+        known = self._shuffles
+        self._shuffles = {number: known[number] if number in known else self._shuffle(number) for number in rounds}
+        joined = np.concatenate([self._shuffles[number] for number in rounds] or [np.zeros(0, np.int32)])
+        offset = begin - rounds.start * self._rows
+        return joined[offset : offset + count * self._size].reshape(count, self._size)
+
+    def _shuffle(self, number: int) -> np.ndarray:
+        """Return the examples in the order of one round."""
+        return np.random.default_rng([self._seed, number]).permutation(self._rows).astype(np.int32)

@@ -1,0 +1,29 @@
+"""Networks: an objective averaged over batches of examples, the same descent, more columns."""
+
+from downslope.networks._activations import activation_names
+from downslope.networks._examples import Examples, examples
+from downslope.networks._layers import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
+from downslope.networks._losses import loss_names
+from downslope.networks._network import Network, network
+from downslope.networks._prediction import predict
+from downslope.networks._samples import sample_names
+from downslope.networks._training import Training, train
+
+__all__ = [
+    "Activate",
+    "Convolution",
+    "Dense",
+    "Dropout",
+    "Examples",
+    "Flatten",
+    "MaxPool",
+    "Network",
+    "Training",
+    "activation_names",
+    "examples",
+    "loss_names",
+    "network",
+    "predict",
+    "sample_names",
+    "train",
+]

@@ -1,0 +1,200 @@
+"""How columns become numbers that a network sees, remembered for new data, and how its outputs become predictions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import DataError
+from downslope._text import aligned, html_table, number
+from downslope._types import Columns, Plain
+from downslope.networks._columns import Column, listed
+from downslope.networks._given import array_of, is_table, table_of
+from downslope.networks._missing import missing_cells, place_of, refuse_infinite, refuse_missing
+from downslope.networks._target import Target
+
+_MOST_ROWS = 12
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How rows become inputs, and outputs predictions.
+
+    Inputs are (feature − mean) / deviation. Means and deviations are those of the rows trained on.
+
+    Args:
+        columns: of a table; none for an array.
+        shape: of the inputs of one row: (features,), (height, width) or (channels, height, width).
+        mean: what is subtracted from each feature; one number for all pixels of images.
+        deviation: what each is divided by then; likewise.
+        fill: what a missing number becomes before that; none if missing numbers are refused.
+        target: what is predicted.
+    """
+
+    columns: tuple[Column, ...]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    fill: tuple[float, ...]
+    target: Target
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs."""
+        return self.target.outputs
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs of a table; none for an array."""
+        return tuple(feature for column in self.columns for feature in column.features)
+
+    @property
+    def _column_of_each(self) -> tuple[Column, ...]:
+        """The column that each feature comes from."""
+        return tuple(column for column in self.columns for _ in column.features)
+
+    def encode(self, data: Any) -> np.ndarray:
+        """Return inputs for new rows, float32 (rows, *shape).
+
+        Args:
+            data: for a table the path of a file, a frame or a mapping of names to columns, or to values for one row;
+                in any order, other columns are ignored. For an array an array of rows, or a single row.
+
+        Raises:
+            DataError: for a column that is not there, and for a cell that is missing, infinite or a category that is
+                not known, naming its row and column.
+        """
+        return self.scaled(self.raw(self._table(data) if self.columns else self._array(data)))
+
+    def decode(self, outputs: Any, *, from_logits: bool = True) -> np.ndarray:
+        """Return what outputs predict, in the user's own labels or scale; see `Target.decode`."""
+        return self.target.decode(outputs, from_logits=from_logits)
+
+    def raw(self, inputs: Columns | np.ndarray) -> np.ndarray:
+        """Return inputs before they are standardised, shape (rows, *shape); missing numbers filled or refused.
+
+        Raises:
+            DataError: naming row and column.
+        """
+        found = unfilled(self.columns, inputs)
+        named = [(column.name, place) for place, column in enumerate(self._column_of_each)]
+        for name, numbers in [(name, found[:, place]) for name, place in named] or [("", found)]:
+            refuse_infinite(name, numbers)
+            if not self.fill:
+                refuse_missing(name, missing_cells(numbers), hint="fill these cells in, or leave their rows out")
+        return np.where(np.isnan(found), np.array(self.fill, found.dtype), found) if self.fill else found
+
+    def scaled(self, raw: np.ndarray) -> np.ndarray:
+        """Return inputs less their mean over their deviation, as float32.
+
+        Raises:
+            DataError: for a number that float32 does not hold.
+        """
+        mean, deviation = (np.array(numbers, dtype=raw.dtype) for numbers in (self.mean, self.deviation))
+        with np.errstate(over="ignore"):
+            found = ((raw - mean) / deviation).astype(np.float32)
+        if not (held := np.isfinite(found)).all():
+            raise DataError(f"{place_of('', ~held)} is too large for float32", hint="give it in a larger unit")
+        return found
+
+    def _table(self, data: Any) -> Columns:
+        """Return the columns that are wanted."""
+        names = [column.name for column in self.columns]
+        if not is_table(data) and names == [str(place + 1) for place in range(len(names))]:
+            # an array of numbers and text, as it was when the encoding was made
+            array = array_of(data).astype(object)
+            self._check_shape(array, (len(names),))
+            data = dict(zip(names, array.T, strict=True))
+        table, _ = table_of(data, names)
+        for name in names:
+            if name not in table:
+                raise DataError(f"there is no column {name!r}", hint=f"the columns needed are {listed(names, 40)}")
+        return table
+
+    def _array(self, data: Any) -> np.ndarray:
+        """Return an array of rows."""
+        if isinstance(data, Mapping):
+            raise DataError(f"an array of shape (rows, {', '.join(map(str, self.shape))}) is needed, not a mapping")
+        plain = data.to_numpy() if hasattr(data, "to_numpy") else np.asarray(data)
+        array = array_of(plain[None] if plain.shape == self.shape != (1,) else plain)
+        self._check_shape(array, self.shape)
+        if array.dtype != object:
+            return array
+        cells, _ = table_of({str(place + 1): column for place, column in enumerate(array.T)})
+        return np.concatenate([Column(name, "number").encode(column) for name, column in cells.items()], axis=1)
+
+    @staticmethod
+    def _check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
+        """Raise if the rows of an array are not of a shape."""
+        if array.shape[1:] != shape:
+            sides = (" × ".join(map(str, part)) for part in (shape, array.shape[1:]))
+            raise DataError("a row has {} numbers, but here it has {}".format(*sides))
+
+    def as_dict(self) -> Plain:
+        """Return plain data: text, numbers, lists and mappings, as JSON holds them."""
+        return {
+            "columns": [
+                {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
+                for column in self.columns
+            ],
+            "shape": list(self.shape),
+            "mean": list(self.mean),
+            "deviation": list(self.deviation),
+            "fill": list(self.fill),
+            "target": {
+                name: value if isinstance(value, str) else list(value)
+                for name, value in dataclasses.asdict(self.target).items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Plain) -> Encoding:
+        """Return an encoding from plain data.
+
+        Raises:
+            DataError: for data that are not those of an encoding.
+        """
+        try:
+            columns = tuple(Column(**{**one, "categories": tuple(one["categories"])}) for one in plain["columns"])
+            numbers = {name: tuple(plain[name]) for name in ("shape", "mean", "deviation", "fill")}
+            target = {name: tuple(value) for name, value in plain["target"].items() if name != "kind"}
+            return cls(columns=columns, **numbers, target=Target(kind=plain["target"]["kind"], **target))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"these are not the data of an encoding: {error}") from None
+
+    def __str__(self) -> str:
+        hidden = len(self.features) - _MOST_ROWS
+        more = [f"… and {hidden} more"] if hidden > 0 else []
+        return "\n".join([*aligned(self._rows(), words={0}), *more, self._sentence])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), self._sentence)
+
+    @property
+    def _sentence(self) -> str:
+        labels = f" ({listed(self.target.categories)})" if self.target.categories else ""
+        return f"predicts {', '.join(self.target.names)}: {self.target.kind}{labels}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the inputs as rows of text, the headings first."""
+        names = self.features or (" × ".join(map(str, self.shape)) + " numbers",)
+        found = zip(names[:_MOST_ROWS], self.mean, self.deviation, strict=False)
+        body = [(name, number(mean, 4), number(deviation, 4)) for name, mean, deviation in found]
+        many = not self.features and len(self.mean) > 1
+        return [("input", "mean", "deviation"), *([(names[0], "each its own", "each its own")] if many else body)]
+
+
+def unfilled(columns: tuple[Column, ...], inputs: Columns | np.ndarray) -> np.ndarray:
+    """Return inputs as numbers, shape (rows, *shape); NaN where they are missing.
+
+    Args:
+        columns: how those of a table become numbers; none for an array.
+        inputs: the columns of a table, or an array.
+    """
+    if isinstance(inputs, np.ndarray):
+        return inputs
+    return np.concatenate([column.encode(inputs[column.name]) for column in columns], axis=1)

@@ -1,0 +1,233 @@
+"""Examples: the verb from data to what a network is trained on, and the noun it gives."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from downslope._errors import DataError, SettingError
+from downslope.networks._encoding import Encoding
+from downslope.networks._losses import NUMBERS
+from downslope.networks._reading import Reading, encoding_of, reading_of
+
+Missing = Literal["refuse", "drop", "mean"]
+Task = Literal["classes", "numbers"]
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What a network is trained on.
+
+    Args:
+        inputs: float32 (rows, *shape), encoded and standardised.
+        targets: float32 (rows, outputs) for numbers; int32 (rows,), the place of each class, for classes.
+        encoding: how they were made, for new rows; and how outputs become predictions.
+        notes: what was read and decided, as sentences.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    encoding: Encoding
+    notes: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """What is predicted: "numbers", "two classes" or "classes"."""
+        return self.encoding.target.kind
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: np.ndarray) -> Examples:
+        """Return some of the rows, by place or by mask."""
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+
+    def split(self, validation: float, seed: int) -> tuple[Examples, Examples]:
+        """Return rows to train on and rows to validate, shuffled.
+
+        Means and deviations stay those of all rows; `prepare` measures them on the rows to train on alone.
+
+        Args:
+            validation: the share of the rows to validate, between 0 and 1.
+            seed: of the shuffle. Each class gets its share where all have two rows or more.
+
+        Raises:
+            SettingError: for a share that is not between 0 and 1.
+            DataError: for a single row.
+        """
+        classes = None if self.kind == NUMBERS else self.targets
+        training, held = split_rows(len(self), classes, validation, seed)
+        return self.take(training), self.take(held)
+
+    def __str__(self) -> str:
+        return "\n".join(self.notes)
+
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.inputs.shape[1:]))
+        return f"<Examples: {len(self)} of {shape} inputs and {self.kind}>"
+
+    def _repr_html_(self) -> str:
+        return "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+
+
+def examples(
+    data: Any,
+    target: Any = None,
+    *,
+    standardise: bool = True,
+    scale_targets: bool = True,
+    missing: Missing = "refuse",
+    task: Task | None = None,
+    drop: str | Sequence[str] = (),
+) -> Examples:
+    """Return data as examples that a network is trained on.
+
+    A number becomes one input; a category of n values n inputs of 0 and 1, or one if there are two values. Inputs x
+    then become (x − mean) / deviation, each feature by its own mean and deviation, images by those of all their pixels.
+
+    Args:
+        data: the path of a CSV or Parquet file, a frame or a mapping of columns, with `target`; a pair
+            (inputs, targets) of arrays, lists or frames; or the name of a sample, such as "iris" or "digits". An array
+            of inputs is (rows,), (rows, features), (rows, height, width) or (rows, channels, height, width).
+        target: the column to predict, or several of numbers, separated by commas or in a list; or the targets
+            themselves.
+        standardise: whether inputs get mean 0 and deviation 1.
+        scale_targets: whether targets that are numbers do; predictions are turned back.
+        missing: "refuse" raises where a cell is missing, "drop" leaves its row out, "mean" fills in the mean of its
+            column, or a category of its own.
+        task: "classes" or "numbers"; None reads text, truth values and few whole numbers as classes.
+        drop: columns to leave out.
+
+    Raises:
+        DataError: for data that cannot be used, naming the row and the column.
+        SettingError: for a task, or a way to treat missing cells, that is not known.
+
+    >>> print(examples("iris"))
+    iris: 150 irises of three species, measured in cm (Fisher, 1936).
+    150 rows of 4 columns: sepal length, sepal width, petal length, petal width.
+    species: 3 classes (setosa 50, versicolor 50, virginica 50) → softmax cross-entropy.
+    Inputs are scaled to mean 0 and deviation 1, measured on 150 rows.
+    """
+    reading = reading_of(data, target, missing, task, drop)
+    return _made(reading, np.arange(reading.rows), standardise, scale_targets)
+
+
+def prepare(
+    data: Any,
+    target: Any = None,
+    *,
+    validation: float = 0.2,
+    seed: int = 0,
+    standardise: bool = True,
+    scale_targets: bool = True,
+    missing: Missing = "refuse",
+    task: Task | None = None,
+    drop: str | Sequence[str] = (),
+) -> tuple[Examples, Examples | None]:
+    """Return examples to train on and examples to validate, the latter by means and deviations of the former.
+
+    Args:
+        data: see `examples`, as for all that is not told here.
+        target: the column to predict.
+        validation: the share of the rows to validate; 0 for none.
+        seed: of the shuffle. Each class gets its share where all have two rows or more.
+        standardise: whether inputs get mean 0 and deviation 1.
+        scale_targets: whether targets that are numbers do.
+        missing: what becomes of missing cells; means to fill in are those of the rows to train on.
+        task: "classes" or "numbers".
+        drop: columns to leave out.
+
+    Returns:
+        The examples to train on; and those to validate, or None.
+
+    Raises:
+        DataError: for data that cannot be used, naming the row and the column.
+        SettingError: for a choice that makes no sense.
+
+    >>> training, validation = prepare("iris", validation=0.2)
+    >>> len(training), len(validation)
+    (120, 30)
+    """
+    reading = reading_of(data, target, missing, task, drop)
+    if validation == 0:
+        return _made(reading, np.arange(reading.rows), standardise, scale_targets), None
+    training, held = split_rows(reading.rows, reading.classes, validation, seed)
+    made = _made(reading, training, standardise, scale_targets)
+    note = f"{len(training)} rows to train on and {len(held)} to validate, drawn by the seed {seed}."
+    made = replace(made, notes=(*made.notes, note))
+    return made.take(training), made.take(held)
+
+
+def examples_like(made: Examples, data: Any, target: Any = None, *, missing: Missing = "refuse") -> Examples:
+    """Return other data as examples, encoded and scaled as those that were made before.
+
+    Args:
+        made: examples of the same columns.
+        data: see `examples`.
+        target: the column to predict.
+        missing: what becomes of missing cells.
+
+    Raises:
+        DataError: for data that cannot be used, or a class that the others do not have.
+    """
+    wanted = made.encoding.target
+    reading = reading_of(data, target, missing, "numbers" if made.kind == NUMBERS else "classes", ())
+    inputs = made.encoding.scaled(made.encoding.raw(reading.inputs))
+    if made.kind == NUMBERS:
+        return Examples(inputs, wanted.scaled(reading.targets.values), made.encoding, reading.notes)
+    places = {label: place for place, label in enumerate(wanted.categories)}
+    labels = [reading.targets.categories[place] for place in reading.targets.values]
+    unknown = next((label for label in labels if label not in places), None)
+    if unknown is not None:
+        raise DataError(f"the class {unknown!r} is not among those to train on: {', '.join(map(str, places))}")
+    return Examples(inputs, np.array([places[label] for label in labels], np.int32), made.encoding, reading.notes)
+
+
+def _made(reading: Reading, rows: np.ndarray, standardise: bool, scale_targets: bool) -> Examples:
+    """Return all examples, by the means and deviations of some of their rows."""
+    encoding, notes = encoding_of(reading, rows, standardise, scale_targets)
+    inputs = encoding.scaled(encoding.raw(reading.inputs))
+    targets = encoding.target.scaled(reading.targets.values)
+    return Examples(inputs, targets, encoding, (*reading.notes, *notes))
+
+
+def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return places of the rows to train on and of those to validate, both shuffled and neither empty.
+
+    Args:
+        rows: how many there are.
+        classes: the class of each, shape (rows,); None for numbers.
+        validation: the share to validate, between 0 and 1.
+        seed: of the shuffle.
+
+    Raises:
+        SettingError: for a share that is not between 0 and 1.
+        DataError: for a single row.
+    """
+    if not 0 < validation < 1:
+        raise SettingError(f"the share of rows to validate lies between 0 and 1, not at {validation}")
+    if rows < 2:
+        raise DataError("a single row cannot be split", hint="validation=0 trains on it alone")
+    random = np.random.default_rng(seed)
+    order = random.permutation(rows)
+    wanted = min(max(round(validation * rows), 1), rows - 1)
+    held = np.zeros(rows, dtype=bool)
+    if classes is None or np.min(counts := np.unique(classes, return_counts=True)[1]) < 2:
+        held[order[:wanted]] = True
+    else:
+        for label, share in zip(np.unique(classes), _shares(counts, wanted), strict=True):
+            held[order[classes[order] == label][:share]] = True
+    return order[~held[order]], order[held[order]]
+
+
+def _shares(counts: np.ndarray, wanted: int) -> np.ndarray:
+    """Return how many rows of each class to validate: in proportion, the largest remainders rounded up."""
+    exact = counts * wanted / counts.sum()
+    shares = np.floor(exact).astype(int)
+    for place in np.argsort(shares - exact, kind="stable")[: wanted - shares.sum()]:
+        shares[place] += 1
+    return np.minimum(shares, counts - 1)

@@ -1,0 +1,189 @@
+"""The losses that a network is trained on, and the metrics that people read.
+
+A loss is a mean over the examples of a batch of one number for each. Cross-entropies take either logits, which is
+exact for
+any size of logit, or probabilities, which are cut to [1e-7, 1 − 1e-7] first and, for several classes, divided by
+their sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope._errors import SettingError, nearest
+from downslope._types import Plain
+
+NUMBERS, TWO_CLASSES, CLASSES = "numbers", "two classes", "classes"
+_SMALLEST = 1e-7
+_HUBER = 1.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss.
+
+    Args:
+        name: its name, or "custom".
+        from_logits: whether the outputs are logits; None for losses of numbers.
+        each: the loss of each example from outputs (batch, …) and targets (batch, …), shape (batch,).
+        whole: for "custom", the loss of a batch from outputs and targets, a number; else None.
+    """
+
+    name: str
+    from_logits: bool | None
+    each: Callable[[Any, Any], Any] | None
+    whole: Callable[[Any, Any], Any] | None = None
+
+    def of_batch(self, outputs: Any, targets: Any) -> Any:
+        """Return the mean over the examples."""
+        if self.whole is not None:
+            return self.whole(outputs, targets)
+        assert self.each is not None
+        return jax().numpy.mean(self.each(outputs, targets))
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether its targets are classes."""
+        return "entropy" in self.name
+
+    def describe(self) -> Plain:
+        """Return the loss as plain data."""
+        return {"name": self.name, "from_logits": self.from_logits}
+
+
+def loss(thing: str | Callable[[Any, Any], Any], *, from_logits: bool = True) -> Loss:
+    """Return a loss by its name, or a function of (outputs, targets) that returns one number.
+
+    Raises:
+        SettingError: for a name that is not known.
+    """
+    if not isinstance(thing, str):
+        if callable(thing):
+            return Loss("custom", None, None, thing)
+        raise SettingError(f"a loss is a name or a function, not {type(thing).__name__}")
+    plain = (
+        thing.strip().lower().replace("_", " ").replace("crossentropy", "cross-entropy").replace("cross e", "cross-e")
+    )
+    plain = _OTHER_NAMES.get(plain, plain)
+    if plain not in _EACH:
+        close = nearest(plain, (*_EACH, *_OTHER_NAMES))
+        raise SettingError(
+            f"there is no loss {thing!r}; known are {', '.join(_EACH)}",
+            hint=f"did you mean {close!r}?" if close else None,
+        )
+    entropy = "entropy" in plain
+    each = _EACH[plain]
+    return Loss(
+        plain, from_logits if entropy else None, lambda o, t: each(o, t, from_logits) if entropy else each(o, t)
+    )
+
+
+def loss_names() -> tuple[str, ...]:
+    """Return the names of the losses."""
+    return tuple(_EACH)
+
+
+def suited_loss(kind: str) -> str:
+    """Return the loss that suits a kind of targets."""
+    return {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}[kind]
+
+
+def metric_of(kind: str) -> str:
+    """Return the metric that people read for a kind of targets."""
+    return "r2" if kind == NUMBERS else "accuracy"
+
+
+def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits: bool | None) -> dict[str, float]:
+    """Return the metrics of outputs: accuracy for classes, R² and mean absolute error for numbers.
+
+    Args:
+        kind: the kind of the targets.
+        outputs: shape (rows, outputs).
+        targets: class indices of shape (rows,), or numbers of shape (rows, outputs).
+        from_logits: whether a single output is a logit; False for a probability.
+    """
+    if kind != NUMBERS:
+        return {"accuracy": float(np.mean(chosen(outputs, from_logits=from_logits) == targets))}
+    with np.errstate(all="ignore"):
+        wrong = targets.reshape(outputs.shape) - outputs if targets.size == outputs.size else targets - outputs
+        around = targets - targets.mean(axis=0)
+        total = float(np.sum(around.astype(float) ** 2))
+        left = float(np.sum(wrong.astype(float) ** 2))
+    r2 = 1 - left / total if total > 0 else float("nan")
+    return {"r2": r2, "mean_absolute_error": float(np.mean(np.abs(wrong)))}
+
+
+def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:
+    """Return the class that outputs speak for, shape (rows,): the largest, or for one output its side of a half."""
+    rows = outputs.reshape(len(outputs), -1)
+    if rows.shape[1] > 1:
+        return rows.argmax(axis=1)
+    return (rows[:, 0] > (0.0 if from_logits else 0.5)).astype(int)
+
+
+def _as_numbers(outputs: Any, targets: Any) -> Any:
+    """Return targets in the shape and type of the outputs: classes become 1 at their place and 0 elsewhere."""
+    numpy = jax().numpy
+    if numpy.issubdtype(targets.dtype, numpy.integer) and targets.ndim < outputs.ndim and outputs.shape[-1] > 1:
+        return jax().nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+    return numpy.reshape(targets, (targets.shape[0], -1)).astype(outputs.dtype)
+
+
+def _mean_of_rows(values: Any) -> Any:
+    """Return the mean of each example's numbers."""
+    return jax().numpy.mean(values.reshape(values.shape[0], -1), axis=1)
+
+
+def _squared(outputs: Any, targets: Any) -> Any:
+    return _mean_of_rows((outputs - _as_numbers(outputs, targets)) ** 2)
+
+
+def _absolute(outputs: Any, targets: Any) -> Any:
+    return _mean_of_rows(jax().numpy.abs(outputs - _as_numbers(outputs, targets)))
+
+
+def _huber(outputs: Any, targets: Any) -> Any:
+    numpy = jax().numpy
+    away = numpy.abs(outputs - _as_numbers(outputs, targets))
+    return _mean_of_rows(numpy.where(away <= _HUBER, away**2 / 2, _HUBER * (away - _HUBER / 2)))
+
+
+def _binary(outputs: Any, targets: Any, from_logits: bool) -> Any:
+    numpy, labels = jax().numpy, _as_numbers(outputs, targets)
+    if from_logits:
+        return _mean_of_rows(jax().nn.softplus(outputs) - labels * outputs)
+    sure = numpy.clip(outputs, _SMALLEST, 1 - _SMALLEST)
+    return _mean_of_rows(-labels * numpy.log(sure) - (1 - labels) * numpy.log1p(-sure))
+
+
+def _softmax(outputs: Any, targets: Any, from_logits: bool) -> Any:
+    numpy, labels = jax().numpy, _as_numbers(outputs, targets)
+    if from_logits:
+        return -numpy.sum(labels * jax().nn.log_softmax(outputs), axis=-1)
+    shares = outputs / numpy.sum(outputs, axis=-1, keepdims=True)
+    return -numpy.sum(labels * numpy.log(numpy.clip(shares, _SMALLEST, 1 - _SMALLEST)), axis=-1)
+
+
+_EACH: Mapping[str, Any] = {
+    "mean squared error": _squared,
+    "mean absolute error": _absolute,
+    "huber": _huber,
+    "binary cross-entropy": _binary,
+    "softmax cross-entropy": _softmax,
+}
+_OTHER_NAMES = {
+    "mse": "mean squared error",
+    "squared error": "mean squared error",
+    "l2": "mean squared error",
+    "mae": "mean absolute error",
+    "l1": "mean absolute error",
+    "bce": "binary cross-entropy",
+    "cross-entropy": "softmax cross-entropy",
+    "categorical cross-entropy": "softmax cross-entropy",
+    "sparse categorical cross-entropy": "softmax cross-entropy",
+}

@@ -1,0 +1,239 @@
+"""The objective of a network: its loss averaged over batches of examples, with a look inside."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._types import Plain
+from downslope.descent import Batched, Objective
+from downslope.networks._activations import FLAT, activation
+from downslope.networks._inferred import Walk, walk
+from downslope.networks._losses import Loss, measured, metric_of
+from downslope.networks._model import Model
+
+_BLOCK = 500  # examples that are mapped at once where no gradient is needed
+_MOST_ASSESSED = 5000
+
+
+def network_objective(
+    model: Model,
+    training: tuple[Any, Any],
+    held_out: tuple[Any, Any] | None,
+    loss: Loss,
+    kind: str,
+    *,
+    batch: int,
+    l2: float = 0.0,
+    mixed_precision: bool = False,
+    facts: Plain | None = None,
+) -> Objective:
+    """Return the objective of a network over examples.
+
+    Args:
+        model: the network.
+        training: inputs and targets to train on.
+        held_out: inputs and targets for validation, or None.
+        loss: the loss.
+        kind: the kind of the targets, which decides what is measured.
+        batch: examples of one batch, for which layers of foreign models are looked for.
+        l2: λ of the penalty λ Σ w² over all kernels.
+        mixed_precision: whether the network is computed in bfloat16, the weights being kept in float32.
+        facts: what is known beforehand of the examples.
+    """
+    compute = _Computation(model, loss, l2, mixed_precision)
+    found = None if model.layers else _walked(compute, training, batch)
+    layers = model.layers if found is None else found.layers
+    activations = model.activations if found is None else found.activations
+    assess = functools.partial(_assessed, jax().jit(compute.at_rest), loss, kind)
+    batched = Batched(
+        loss=compute.loss,
+        memory=model.memory,
+        examples=training,
+        stream=None,
+        held_out=held_out,
+        layers=tuple(layers),
+        **_look_inside(compute, model, found),
+        assess=assess,
+        goal=(f"validation_{metric_of(kind)}", True),
+        facts={**(facts or {}), "network": _network_facts(model, loss, kind, l2, layers, activations, found)},
+    )
+    return Objective(
+        function=lambda point, data: compute.loss(point, model.memory, (data["inputs"], data["targets"]), None)[0],
+        name="loss",
+        read_as=_sentence(model, loss),
+        data={"inputs": training[0], "targets": training[1]},
+        precision="float32",
+        batched=batched,
+    )
+
+
+class _Computation:
+    """The functions of point, memory and batch that are traced."""
+
+    def __init__(self, model: Model, loss: Loss, l2: float, mixed: bool) -> None:
+        self._model, self._loss, self._l2, self._mixed = model, loss, l2, mixed
+        self._kernels = [np.ndim(leaf) > 1 for leaf in _tree.leaves(model.point)]
+
+    def forward(self, point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Any:
+        """Map a batch, in bfloat16 if asked to."""
+        if self._mixed:
+            point, inputs = jax().tree.map(_shortened, (point, inputs))
+        passed = self._model.forward(point, memory, inputs, key, training, nudges)
+        return passed._replace(outputs=passed.outputs.astype("float32"))
+
+    def loss(self, point: Any, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
+        """Return the loss of a batch in training, and the memory after it."""
+        inputs, targets = batch
+        passed = self.forward(point, memory, inputs, key, True)
+        return self._loss.of_batch(passed.outputs, targets) + self._penalty(point), passed.memory
+
+    def seen(self, point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
+        """Return the loss, the memory and the layers' statistics."""
+        inputs, targets = batch
+        passed = self.forward(point, memory, inputs, key, True, nudges)
+        value = self._loss.of_batch(passed.outputs, targets) + self._penalty(point)
+        return value, (passed.memory, statistics(self._model.activations, passed.before, passed.after))
+
+    def at_rest(self, point: Any, memory: Any, inputs: Any) -> Any:
+        """Return the outputs of inputs as the network stands, shape (rows, …)."""
+        rows = inputs.shape[0]
+        whole = rows // _BLOCK * _BLOCK
+        outputs = []
+        if whole:
+            blocks = inputs[:whole].reshape(-1, _BLOCK, *inputs.shape[1:])
+            mapped = jax().lax.map(lambda block: self.forward(point, memory, block, None, False).outputs, blocks)
+            outputs.append(mapped.reshape(whole, *mapped.shape[2:]))
+        if rows > whole:
+            outputs.append(self.forward(point, memory, inputs[whole:], None, False).outputs)
+        return jax().numpy.concatenate(outputs)
+
+    def _penalty(self, point: Any) -> Any:
+        """Return λ Σ w² over the kernels."""
+        if not self._l2:
+            return 0.0
+        kernels = [leaf for leaf, counts in zip(_tree.leaves(point), self._kernels, strict=True) if counts]
+        return self._l2 * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
+
+
+def _shortened(leaf: Any) -> Any:
+    """Return a float array in bfloat16."""
+    return leaf.astype("bfloat16") if jax().numpy.issubdtype(leaf.dtype, np.floating) else leaf
+
+
+def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
+    """Return what is recorded of each layer, shape (len(LAYER_COLUMNS), layers); NaN where it is not known.
+
+    A unit is saturated on an example where its activation passes less than `FLAT` of the most it can pass, and dead
+    if it
+    is so on every example of the batch. The variation is the deviation of a unit from example to example, root mean
+    square over the units.
+    """
+    numpy = jax().numpy
+    columns = [_of_layer(name, z, a) for name, z, a in zip(activations, before, after, strict=True)]
+    return numpy.stack([numpy.stack([numpy.asarray(n, "float32") for n in column]) for column in columns], axis=1)
+
+
+def _of_layer(name: str | None, before: Any, after: Any) -> tuple[Any, ...]:
+    """Return mean, deviation, variation, saturated share and dead share of a layer."""
+    numpy = jax().numpy
+    if name is None or after is None:
+        return (numpy.nan,) * 5
+    outward = after.astype("float32")
+    variation = numpy.sqrt(numpy.mean(numpy.var(outward, axis=0)))
+    slope = activation(name).slope
+    if slope is None:
+        return numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan
+    flat = slope(before.astype("float32")) < FLAT
+    dead = numpy.all(flat, axis=tuple(range(flat.ndim - 1)))
+    return numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)
+
+
+def _look_inside(compute: _Computation, model: Model, found: Walk | None) -> dict[str, Any]:
+    """Return `seen` and `nudges` of an objective: ours, those inferred from a foreign model, or none."""
+    if found is not None:
+        return {"seen": _inferred_seen(found), "nudges": _inferred_nudges(found)}
+    if model.layers:
+        return {"seen": compute.seen, "nudges": _own_nudges(compute, model)}
+    return {"seen": None, "nudges": None}
+
+
+def _own_nudges(compute: _Computation, model: Model) -> Any:
+    """Return the function that makes zeros of the shapes of a batch's pre-activations."""
+
+    def nudges(batch: Any) -> tuple[Any, ...]:
+        shapes = jax().eval_shape(
+            lambda inputs: compute.forward(model.point, model.memory, inputs, None, True).before, batch[0]
+        )
+        return tuple(jax().numpy.zeros(shape.shape, shape.dtype) for shape in shapes)
+
+    return nudges
+
+
+def _walked(compute: _Computation, training: tuple[Any, Any], batch: int) -> Walk | None:
+    """Return the layers found in a foreign model, or None if none was."""
+    some = jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), training)
+    with precision("float32"):
+        found = walk(compute.loss, compute._model.point, compute._model.memory, some, jax().random.key(0))
+    return found if found.layers else None
+
+
+def _inferred_seen(found: Walk) -> Any:
+    """Return the look inside a foreign model."""
+
+    def seen(point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
+        value, memory, before, after = found.tapped(point, nudges, memory, batch, key)
+        return value, (memory, statistics(found.activations, before, after))
+
+    return seen
+
+
+def _inferred_nudges(found: Walk) -> Any:
+    """Return the function that makes zeros of the shapes of the pre-activations."""
+    return lambda batch: tuple(jax().numpy.zeros(shape, "float32") for shape in found.shapes)
+
+
+def _assessed(at_rest: Any, loss: Loss, kind: str, point: Any, memory: Any, examples: Any) -> Mapping[str, float]:
+    """Return the loss and the metrics of the network at rest, on at most 5000 examples."""
+    inputs, targets = (leaf[:_MOST_ASSESSED] for leaf in examples)
+    outputs = at_rest(point, memory, inputs)
+    value = float(loss.of_batch(outputs, jax().numpy.asarray(targets)))
+    told = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
+    return {"loss": value, **told}
+
+
+def _network_facts(
+    model: Model, loss: Loss, kind: str, l2: float, layers: Any, activations: Any, found: Walk | None
+) -> Plain:
+    """Return what is known of the network before training."""
+    return {
+        "description": model.description,
+        "layers": list(layers),
+        "activations": list(activations),
+        "inferred": found is not None,
+        "skipped": list(found.skipped) if found is not None else [],
+        "parameters": _tree.size(model.point),
+        "loss": loss.describe(),
+        "kind": kind,
+        "metric": metric_of(kind),
+        "l2": l2,
+        "normalised": any(
+            layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])
+        ),
+    }
+
+
+def _sentence(model: Model, loss: Loss) -> str:
+    """Return how the objective reads."""
+    told = model.description
+    if told["kind"] != "network":
+        return f"{loss.name} of {told['class']} ({told['kind']})"
+    weighty = [layer for layer in told["layers"] if layer["kind"] in ("dense", "convolution")]
+    sizes = [str(layer.get("units") or f"conv {layer['channels']}") for layer in weighty]
+    shape = "×".join(map(str, told["inputs"]))
+    return f"{loss.name} of a network {shape} → {' → '.join(sizes)}"

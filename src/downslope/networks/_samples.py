@@ -1,0 +1,205 @@
+"""Data that ship: small tables and images to train on without a network, from scikit-learn's package.
+
+The files are read where they lie, since importing scikit-learn takes longer than training on them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import importlib.util
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import DataError, nearest
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Data that ship.
+
+    Args:
+        name: what it is called.
+        data: a mapping of columns, or a pair of images and a mapping to their classes.
+        target: the column that is to be predicted; None for a pair.
+        sentence: what it holds, for the user.
+    """
+
+    name: str
+    data: Any
+    target: str | None
+    sentence: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a sample lies, and what its columns are called.
+
+    Args:
+        file: in the folder of scikit-learn's data: columns of numbers, the target last.
+        loader: the function of `sklearn.datasets` that reads the same.
+        columns: names of the inputs; none for images.
+        target: name of the target.
+        classes: names of the classes; none for numbers.
+        sentence: what it holds.
+    """
+
+    file: str
+    loader: str
+    columns: tuple[str, ...]
+    target: str
+    classes: tuple[str, ...]
+    sentence: str
+
+
+def sample(name: str) -> Sample:
+    """Return data that ship.
+
+    Args:
+        name: "iris", "wine", "breast cancer", "diabetes" (tables) or "digits" (images).
+
+    Raises:
+        DataError: for a name that is not known.
+
+    >>> print(sample("iris"))
+    iris: 150 irises of three species, measured in cm (Fisher, 1936)
+    """
+    plain = name.strip().lower().replace("_", " ").replace("-", " ")
+    if plain not in _SOURCES:
+        close = nearest(plain, _SOURCES)
+        raise DataError(
+            f"there is no sample {name!r}; there are {', '.join(sample_names())}",
+            hint=f"did you mean {close!r}?" if close else "or give the path of a CSV or Parquet file",
+        )
+    source = _SOURCES[plain]
+    table = _numbers(source)
+    inputs, target = table[:, :-1], table[:, -1]
+    if not source.columns:
+        side = round(inputs.shape[1] ** 0.5)
+        pair = inputs.reshape(-1, side, side).astype(np.float32), {source.target: target}
+        return Sample(plain, pair, None, source.sentence)
+    columns = dict(zip(source.columns, inputs.T, strict=True))
+    classes = np.array(source.classes, dtype=object)
+    columns[source.target] = classes[target.astype(int)] if source.classes else target
+    return Sample(plain, columns, source.target, source.sentence)
+
+
+def sample_names() -> tuple[str, ...]:
+    """Return the names of the samples.
+
+    >>> sample_names()
+    ('breast cancer', 'diabetes', 'digits', 'iris', 'wine')
+    """
+    return tuple(sorted(_SOURCES))
+
+
+def _numbers(source: _Source) -> np.ndarray:
+    """Return the inputs and, in the last column, the target; shape (rows, columns)."""
+    found = importlib.util.find_spec("sklearn")
+    folders = (found.submodule_search_locations or ()) if found else ()
+    for folder in folders:
+        data = Path(folder) / "datasets" / "data"
+        if source.loader == "load_diabetes" and (data / source.file).is_file():
+            # the only one whose target lies in a file of its own
+            return np.column_stack([_read(data / source.file, " "), _read(data / "diabetes_target.csv.gz", " ")])
+        if (data / source.file).is_file():
+            return _read(data / source.file, ",", skip=0 if source.file.endswith(".gz") else 1)
+    loaded = getattr(importlib.import_module("sklearn.datasets"), source.loader)
+    bunch = loaded(scaled=False) if source.loader == "load_diabetes" else loaded()
+    return np.column_stack([bunch.data, bunch.target])
+
+
+def _read(path: Path, delimiter: str, skip: int = 0) -> np.ndarray:
+    """Return the numbers of a file; `skip` lines stand above them."""
+    packed = path.read_bytes()
+    text = gzip.decompress(packed) if path.suffix == ".gz" else packed
+    return np.loadtxt(io.BytesIO(text), delimiter=None if delimiter == " " else delimiter, skiprows=skip)
+
+
+_NUCLEUS = (
+    "radius",
+    "texture",
+    "perimeter",
+    "area",
+    "smoothness",
+    "compactness",
+    "concavity",
+    "concave points",
+    "symmetry",
+    "fractal dimension",
+)
+
+_SOURCES = {
+    "iris": _Source(
+        "iris.csv",
+        "load_iris",
+        ("sepal length", "sepal width", "petal length", "petal width"),
+        "species",
+        ("setosa", "versicolor", "virginica"),
+        "150 irises of three species, measured in cm (Fisher, 1936)",
+    ),
+    "wine": _Source(
+        "wine_data.csv",
+        "load_wine",
+        (
+            "alcohol",
+            "malic acid",
+            "ash",
+            "alcalinity of ash",
+            "magnesium",
+            "total phenols",
+            "flavanoids",
+            "nonflavanoid phenols",
+            "proanthocyanins",
+            "colour intensity",
+            "hue",
+            "OD280/OD315",
+            "proline",
+        ),
+        "cultivar",
+        ("first", "second", "third"),
+        "178 wines of three cultivars, by thirteen chemical measurements (Forina, 1988)",
+    ),
+    "breast cancer": _Source(
+        "breast_cancer.csv",
+        "load_breast_cancer",
+        tuple(f"{which} {what}" for which in ("mean", "standard error of", "worst") for what in _NUCLEUS),
+        "diagnosis",
+        ("malignant", "benign"),
+        "569 tumours, benign or malignant, by thirty measurements of their cells (Wolberg and Street, 1995)",
+    ),
+    "diabetes": _Source(
+        "diabetes_data_raw.csv.gz",
+        "load_diabetes",
+        (
+            "age",
+            "sex",
+            "body mass index",
+            "blood pressure",
+            "cholesterol",
+            "LDL",
+            "HDL",
+            "cholesterol ratio",
+            "log triglycerides",
+            "glucose",
+        ),
+        "progression",
+        (),
+        "442 patients and the progression of their diabetes a year later (Efron, Hastie and others, 2004)",
+    ),
+    "digits": _Source(
+        "digits.csv.gz",
+        "load_digits",
+        (),
+        "digit",
+        (),
+        "1797 handwritten digits of 8 × 8 pixels, each from 0 to 16 (Alpaydin and Kaynak, 1998)",
+    ),
+}

@@ -1,0 +1,200 @@
+"""What is predicted: numbers in their own scale or classes by their labels, as a network sees them and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope._errors import DataError, SettingError, nearest
+from downslope._text import number
+from downslope._types import Columns
+from downslope.descent import check_numbers
+from downslope.descent._data import is_missing
+from downslope.networks._columns import counted, names_its_rows, refuse_typing_slip, text_of
+from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES
+
+TASKS = ("classes", "numbers")
+_MOST_WHOLE = 20  # so many different whole numbers may be classes
+_ROWS_A_CLASS = 10  # and each of them then has so many rows on average
+_LOSS_OF = {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted, remembered to turn outputs back.
+
+    Args:
+        names: of the columns.
+        kind: "numbers", "two classes" or "classes".
+        categories: labels of the classes as they were given (text, whole numbers, true and false), ascending; none for
+            numbers.
+        mean: what is subtracted from the numbers of each column; none for classes.
+        deviation: what they are divided by then; none for classes.
+    """
+
+    names: tuple[str, ...]
+    kind: str
+    categories: tuple[Any, ...] = ()
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network needs: one for two classes, one for each of more, one for each number."""
+        return {NUMBERS: len(self.names), TWO_CLASSES: 1}.get(self.kind, len(self.categories))
+
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Return targets as a network sees them: float32 (rows, outputs) for numbers, int32 (rows,) for classes."""
+        if self.kind != NUMBERS:
+            return values.astype(np.int32)
+        return ((values - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
+
+    def decode(self, outputs: Any, *, from_logits: bool = True) -> np.ndarray:
+        """Return what outputs predict: labels, shape (rows,), or numbers, shape (rows,) or (rows, names).
+
+        Args:
+            outputs: shape (rows, outputs); (rows,) does for one output, and (rows, 2) for two classes.
+            from_logits: whether the one output for two classes is a logit, above 0 for the second class, or its
+                probability, above one half.
+
+        Raises:
+            DataError: for another number of outputs.
+        """
+        array = np.asarray(outputs)
+        array = array[:, None] if array.ndim == 1 else array.reshape(len(array), -1)
+        if array.shape[1] != self.outputs and not (self.kind == TWO_CLASSES and array.shape[1] == 2):
+            raise DataError(f"there are {array.shape[1]} outputs, but {self.outputs} for {', '.join(self.names)}")
+        if self.kind == NUMBERS:
+            values = array.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
+            return values[:, 0] if len(self.names) == 1 else values
+        one = array.shape[1] == 1 and self.kind == TWO_CLASSES
+        index = (array[:, 0] > (0 if from_logits else 0.5)).astype(int) if one else array.argmax(axis=1)
+        return np.array(self.categories)[index]
+
+
+class Read(NamedTuple):
+    """Targets that were read: their kind, the labels of classes, and float64 (rows, names) or int (rows,) in order."""
+
+    kind: str
+    categories: tuple[Any, ...]
+    values: np.ndarray
+    notes: tuple[str, ...]
+
+
+def read_targets(columns: Columns, task: str | None) -> Read:
+    """Return targets as numbers or as classes.
+
+    Text and truth values are classes. So are whole numbers if there are at most 20 different ones with ten rows each on
+    average, or just two with two rows each; it is their values that count, since a CSV file has no types. Columns of
+    0s with a single 1 in each row are classes as well.
+
+    Args:
+        columns: one column, or several of numbers, without missing cells.
+        task: "classes" or "numbers" decides instead.
+
+    Raises:
+        SettingError: for another task.
+        DataError: for text as numbers, and for classes that nearly every row has one of its own.
+    """
+    if task is not None and task not in TASKS:
+        close = nearest(str(task), TASKS)
+        raise SettingError(
+            f"a task is 'classes' or 'numbers', not {task!r}", hint=f"did you mean {close!r}?" if close else None
+        )
+    if len(columns) > 1:
+        return _several(columns, task)
+    (name, cells), *_ = columns.items()
+    if task == "numbers":
+        return _numbers(columns)
+    if task is None and cells.dtype == object:
+        refuse_typing_slip(name, cells)
+    if task is None and cells.dtype != object and not _sorts(cells):
+        return _numbers(columns)
+    return _classes(name, cells, asked=task is not None)
+
+
+def _sorts(cells: np.ndarray) -> bool:
+    """Tell whether numbers are classes."""
+    if not np.all(cells == np.round(cells)):
+        return False
+    different = len(np.unique(cells))
+    if different == 2:
+        return len(cells) >= 4
+    return different <= _MOST_WHOLE and different * _ROWS_A_CLASS <= len(cells)
+
+
+def _several(columns: Columns, task: str | None) -> Read:
+    """Return several columns as numbers, or as classes if each row has a single 1."""
+    if task != "numbers" and all(cells.dtype != object for cells in columns.values()):
+        values = np.stack(list(columns.values()), axis=1)
+        if np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
+            plain = list(columns) == [f"target {place + 1}" for place in range(len(columns))]
+            labels = list(range(len(columns))) if plain else list(columns)
+            return _told("target" if plain else ", ".join(columns), labels, values.argmax(axis=1), "A single 1 a row.")
+    if task == "classes":
+        raise DataError(
+            f"classes are one column, or columns with a single 1 in each row, not {', '.join(columns)}",
+            hint="predict one of them, or task='numbers'",
+        )
+    return _numbers(columns)
+
+
+def _numbers(columns: Columns) -> Read:
+    """Return columns as numbers."""
+    plain = {name: _untruthed(cells) for name, cells in columns.items()}
+    values = np.stack(list(check_numbers(plain, list(plain)).values()), axis=1)
+    notes = []
+    for name, cells in plain.items():
+        low, high = cells.min(), cells.max()
+        same = " Every one is the same: there is nothing to learn." if low == high else ""
+        few = 2 * len(np.unique(cells)) <= min(len(cells), 2 * _MOST_WHOLE) and np.all(cells == np.round(cells))
+        other = ' (task="classes" reads classes)' if few and not same and len(columns) == 1 else ""
+        notes.append(f"{name}: numbers from {number(low)} to {number(high)} → {_LOSS_OF[NUMBERS]}{other}.{same}")
+    return Read(NUMBERS, (), values, tuple(notes))
+
+
+def _untruthed(cells: np.ndarray) -> np.ndarray:
+    """Return a column of true and false as 1 and 0; others stay as they are."""
+    truths = cells.dtype == object and all(isinstance(cell, bool) for cell in cells)
+    return cells.astype(np.float64) if truths else cells
+
+
+def _classes(name: str, cells: np.ndarray, *, asked: bool) -> Read:
+    """Return a column as classes."""
+    told = [_label(cell) for cell in cells]
+    types = {type(label) for label in told}
+    if len(types) > 1:
+        told = [float(label) if types == {int, float} else text_of(label) for label in told]
+    labels = sorted(set(told))
+    if names_its_rows(len(labels), len(told)):
+        raise DataError(
+            f"column {name}: {len(labels)} different labels in {len(told)} rows are no classes",
+            hint='task="numbers" predicts numbers' if cells.dtype != object else "predict another column",
+        )
+    places = {label: place for place, label in enumerate(labels)}
+    whole = not asked and cells.dtype != object
+    why = 'Whole numbers of few values are read as classes; task="numbers" predicts numbers.' if whole else ""
+    return _told(name, labels, np.array([places[label] for label in told]), why)
+
+
+def _label(cell: Any) -> Any:
+    """Return a label as it was given: whole numbers without a point, text without blanks about it."""
+    if isinstance(cell, bool) or is_missing(cell):
+        return cell
+    if isinstance(cell, float):
+        return int(cell) if cell.is_integer() else float(cell)
+    return text_of(cell)
+
+
+def _told(name: str, labels: Sequence[Any], index: np.ndarray, why: str) -> Read:
+    """Return classes, with a sentence on them."""
+    counts = np.bincount(index, minlength=len(labels)).tolist()
+    kind = TWO_CLASSES if len(labels) == 2 else CLASSES
+    many = "1 class" if len(labels) == 1 else f"{len(labels)} classes"
+    notes = [f"{name}: {many} ({counted(labels, counts)}) → {_LOSS_OF[kind]}."]
+    if len(labels) == 1:
+        notes.append("Only one class: there is nothing to tell apart.")
+    return Read(kind, tuple(labels), index, (*notes, *([why] if why else [])))

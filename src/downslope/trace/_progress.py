@@ -1,0 +1,171 @@
+"""How far a trace in the making has come: what of its files counts, and what training needs to go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from downslope._errors import TraceError
+from downslope._types import Columns, Plain
+from downslope.trace._contents import FORMAT, STREAMS
+from downslope.trace._disk import read_arrays, write_arrays, write_json
+from downslope.trace._plain import decoded, encoded
+from downslope.trace._streams import read_stream
+from downslope.trace._trace import Spectrum
+
+_FILE = "progress.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What was acknowledged, and what was when the last state was.
+
+    Args:
+        lengths: by stream, how many of its bytes count; under `spectra`, how many files of spectra do.
+        lengths_at_state: the same at the time of the last state, where training goes on from.
+        states: how many states were acknowledged; the last is in `state-<states>.npz`.
+        note: what the writer wanted to be known.
+        note_at_state: the same at the time of the last state.
+    """
+
+    lengths: Mapping[str, int] = field(default_factory=dict)
+    lengths_at_state: Mapping[str, int] = field(default_factory=dict)
+    states: int = 0
+    note: Plain = field(default_factory=dict)
+    note_at_state: Plain = field(default_factory=dict)
+
+    @property
+    def state_file(self) -> str | None:
+        """The file of the last state, or None where there is none."""
+        return state_file(self.states) if self.states else None
+
+    def at_state(self) -> Progress:
+        """Return the progress as it was at the last state."""
+        return replace(self, lengths=self.lengths_at_state, note=self.note_at_state)
+
+    def with_state(self) -> Progress:
+        """Return the progress with one more state, which goes with all that is acknowledged."""
+        return replace(self, states=self.states + 1, lengths_at_state=self.lengths, note_at_state=self.note)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What was acknowledged so far; see `Trace` for what the columns are.
+
+    Args:
+        steps: the columns of the steps.
+        layers: the `step` of each layer row, and what was measured of the layers, shape (layer rows, layers).
+        parts: the norms by part, shape (layer rows, parts).
+        metrics: the `step` of each evaluation, and what was measured.
+        spectra: the curvature where it was measured.
+    """
+
+    steps: Columns
+    layers: Columns
+    parts: Columns
+    metrics: Columns
+    spectra: tuple[Spectrum, ...]
+
+    @property
+    def streams(self) -> dict[str, Columns]:
+        """The columns by stream, without the empty ones."""
+        return {name: getattr(self, name) for name in STREAMS if getattr(self, name)}
+
+
+def state_file(number: int) -> str:
+    """Return the name of the file of a state."""
+    return f"state-{number}.npz"
+
+
+def stream_file(name: str) -> str:
+    """Return the name of the file of a stream."""
+    return f"{name}.arrow"
+
+
+def spectrum_file(place: int) -> str:
+    """Return the name of the file of a spectrum."""
+    return f"spectrum-{place}.npz"
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Acknowledge what the files hold, in one move."""
+    told = {
+        "format": FORMAT,
+        "lengths": dict(progress.lengths),
+        "lengths_at_state": dict(progress.lengths_at_state),
+        "states": progress.states,
+        "note": encoded(progress.note),
+        "note_at_state": encoded(progress.note_at_state),
+    }
+    write_json(folder / _FILE, told)
+
+
+def read_progress(folder: Path) -> Progress:
+    """Return what was acknowledged.
+
+    Raises:
+        TraceError: if the folder has no such file, or a damaged one.
+    """
+    try:
+        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        return Progress(
+            lengths=told["lengths"],
+            lengths_at_state=told["lengths_at_state"],
+            states=told["states"],
+            note=decoded(told["note"]),
+            note_at_state=decoded(told["note_at_state"]),
+        )
+    except FileNotFoundError:
+        raise TraceError(f"there is no {_FILE} in {folder}") from None
+    except (ValueError, KeyError, TypeError, OSError):
+        raise TraceError(f"{folder / _FILE} is damaged") from None
+
+
+def is_journal(folder: Path) -> bool:
+    """Tell whether a folder was written by a `Journal`."""
+    return (folder / _FILE).is_file()
+
+
+def read_rows(folder: Path, lengths: Mapping[str, int]) -> Rows:
+    """Return the rows and spectra that so many bytes and files hold."""
+    streams = {
+        name: read_stream(folder / stream_file(name), lengths[name]) if lengths.get(name) else {} for name in STREAMS
+    }
+    spectra = tuple(_read_spectrum(folder / spectrum_file(place)) for place in range(lengths.get("spectra", 0)))
+    return Rows(**streams, spectra=spectra)
+
+
+def write_spectrum(file: Path, spectrum: Spectrum) -> None:
+    """Write a spectrum into a file of its own."""
+    arrays = {
+        "step": np.asarray(spectrum.step),
+        "complete": np.asarray(spectrum.complete),
+        "eigenvalues": spectrum.eigenvalues,
+    }
+    if spectrum.preconditioned_highest is not None:
+        arrays["preconditioned_highest"] = np.asarray(float(spectrum.preconditioned_highest))
+    arrays |= {f"lowest_direction/{part}": leaf for part, leaf in spectrum.lowest_direction.items()}
+    arrays |= {f"highest_direction/{part}": leaf for part, leaf in spectrum.highest_direction.items()}
+    write_arrays(file, arrays)
+
+
+def _read_spectrum(file: Path) -> Spectrum:
+    """Return the spectrum in a file."""
+    arrays = read_arrays(file)
+    directions: dict[str, dict[str, np.ndarray]] = {"lowest_direction": {}, "highest_direction": {}}
+    for name, array in arrays.items():
+        kind, _, part = name.partition("/")
+        if part:
+            directions[kind][part] = array
+    highest = arrays.get("preconditioned_highest")
+    return Spectrum(
+        step=int(arrays["step"]),
+        eigenvalues=arrays["eigenvalues"],
+        complete=bool(arrays["complete"]),
+        preconditioned_highest=None if highest is None else float(highest),
+        **directions,
+    )
