@@ -1,7 +1,7 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
 from downslope.descent._batch_descent import descend_batches, header_of
-from downslope.descent._batched import LAYER_COLUMNS, Batched, Batches
+from downslope.descent._batched import Batched, Batches
 from downslope.descent._data import check_numbers, read_table
 from downslope.descent._descend import descend
 from downslope.descent._given import versions
@@ -16,7 +16,6 @@ from downslope.descent._spectrum import spectrum_of_hessian
 __all__ = [
     "Batched",
     "Batches",
-    "LAYER_COLUMNS",
     "Method",
     "Objective",
     "Plan",

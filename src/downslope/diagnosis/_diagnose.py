@@ -12,8 +12,9 @@ import numpy as np
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._state import state_of
+from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._words import shown
-from downslope.diagnosis.checks import CHECKS
+from downslope.diagnosis.checks import CHECKS, TRAINING_CHECKS, healthy, unexplained
 from downslope.trace import Trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -88,14 +89,28 @@ def diagnose(trace: Trace) -> Diagnosis:
     """
     # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
     with np.errstate(all="ignore"):
-        evidence = Evidence(trace)
-        state = state_of(evidence)
-        results = [check(evidence, state) for check in CHECKS]
+        results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
     findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=tuple(result for result in results if isinstance(result, NotRun)),
     )
+
+
+def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:
+    """Return what the checks of a descent to the bottom of a function say."""
+    evidence = Evidence(trace)
+    state = state_of(evidence)
+    return [check(evidence, state) for check in CHECKS]
+
+
+def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
+    """Return what the checks of a training say; if none sees a problem, that it is well or that no cause shows."""
+    evidence = TrainingEvidence(trace)
+    results = [check(evidence) for check in TRAINING_CHECKS]
+    if any(isinstance(result, Finding) and result.severity is Severity.PROBLEM for result in results):
+        return results
+    return [*results, unexplained(evidence) if evidence.falls_short else healthy(evidence)]
 
 
 def _lines(finding: Finding) -> list[str]:

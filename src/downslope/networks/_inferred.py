@@ -29,7 +29,8 @@ class Walk:
             kernel's own name. A kernel that is used again gets " (2)", " (3)" after it.
         activations: "relu", "tanh", "sigmoid" or "softplus" where one of them alone reads the pre-activation; "linear"
             for other layers from which no further layer is reached (what follows is taken to be the loss); else None.
-        shapes: the shapes of the pre-activations, in the layout in which the activation reads them.
+        shapes: the shapes of the pre-activations, as the activation reads them but with the units of a matrix product
+            last; a convolution's channels stay where they are.
         skipped: a sentence on each kernel whose layer has no tap, with the reason.
         tapped: `tapped(params, perturbations, *rest) -> (value, aux, pre, post)`: the same operations as `function`,
             with each pre-activation z replaced by z + perturbation. `perturbations` is a tuple of arrays of `shapes`;
@@ -93,7 +94,7 @@ def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) ->
     return Walk(
         layers=layer_names(layers, paths),
         activations=tuple(layer.activation for layer in layers),
-        shapes=tuple(layer.pre.shape for layer in layers),
+        shapes=tuple(layer.shape for layer in layers),
         skipped=tuple(skipped_leaves(program, layers, paths)),
         tapped=_tapped(program, layers, arguments, tree_structure(returned)),
     )
@@ -108,8 +109,8 @@ def _tapped(program: Program, layers: tuple[Layer, ...], walked: _Arguments, ret
         known = _run(program, inputs, added)
         leaves = [_read(atom, known) for atom in program.outputs]
         value, aux = jax().tree_util.tree_unflatten(returned, leaves)
-        pre = tuple(known[layer.pre] for layer in layers)
-        post = tuple(None if layer.post is None else known[layer.post] for layer in layers)
+        pre = tuple(known[layer.pre].transpose(layer.layout) for layer in layers)
+        post = tuple(None if layer.post is None else known[layer.post].transpose(layer.layout) for layer in layers)
         return value, aux, pre, post
 
     return tapped
@@ -162,13 +163,16 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
 def _fitting(perturbations: tuple[Any, ...], layers: tuple[Layer, ...]) -> list[Any]:
     """Return the perturbations in the types of the pre-activations, or raise if one has another shape."""
     arrays = [jax().numpy.asarray(array) for array in perturbations]
-    shapes, needed = [array.shape for array in arrays], [layer.pre.shape for layer in layers]
+    shapes, needed = [array.shape for array in arrays], [layer.shape for layer in layers]
     if shapes != needed:
         raise DataError(
             f"The perturbations have the shapes {shapes}, but the pre-activations have {needed}.",
             hint="Give `tuple(jnp.zeros(shape) for shape in walk.shapes)`.",
         )
-    return [array.astype(layer.pre.dtype) for array, layer in zip(arrays, layers, strict=True)]
+    return [
+        array.astype(layer.pre.dtype).transpose(*map(layer.layout.index, range(array.ndim)))
+        for array, layer in zip(arrays, layers, strict=True)
+    ]
 
 
 def _names_of_rest(rest: tuple[Any, ...]) -> Iterator[str]:

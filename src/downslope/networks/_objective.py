@@ -14,6 +14,7 @@ from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._activations import FLAT, activation
 from downslope.networks._inferred import Walk, walk
+from downslope.networks._loss_probe import loss_probe
 from downslope.networks._losses import Loss, measured, metric_of
 from downslope.networks._model import Model
 
@@ -61,7 +62,11 @@ def network_objective(
         **_look_inside(compute, model, found),
         assess=assess,
         goal=(f"validation_{metric_of(kind)}", True),
-        facts={**(facts or {}), "network": _network_facts(model, loss, kind, l2, layers, activations, found)},
+        facts={
+            **(facts or {}),
+            "network": _network_facts(model, loss, kind, l2, layers, activations, found),
+            "loss": _tried(compute, loss, training),
+        },
     )
     return Objective(
         function=lambda point, data: compute.loss(point, model.memory, (data["inputs"], data["targets"]), None)[0],
@@ -77,14 +82,14 @@ class _Computation:
     """The functions of point, memory and batch that are traced."""
 
     def __init__(self, model: Model, loss: Loss, l2: float, mixed: bool) -> None:
-        self._model, self._loss, self._l2, self._mixed = model, loss, l2, mixed
+        self.model, self._loss, self._l2, self._mixed = model, loss, l2, mixed
         self._kernels = [np.ndim(leaf) > 1 for leaf in _tree.leaves(model.point)]
 
     def forward(self, point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Any:
         """Map a batch, in bfloat16 if asked to."""
         if self._mixed:
             point, inputs = jax().tree.map(_shortened, (point, inputs))
-        passed = self._model.forward(point, memory, inputs, key, training, nudges)
+        passed = self.model.forward(point, memory, inputs, key, training, nudges)
         return passed._replace(outputs=passed.outputs.astype("float32"))
 
     def loss(self, point: Any, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
@@ -98,7 +103,7 @@ class _Computation:
         inputs, targets = batch
         passed = self.forward(point, memory, inputs, key, True, nudges)
         value = self._loss.of_batch(passed.outputs, targets) + self._penalty(point)
-        return value, (passed.memory, statistics(self._model.activations, passed.before, passed.after))
+        return value, (passed.memory, statistics(self.model.activations, passed.before, passed.after))
 
     def at_rest(self, point: Any, memory: Any, inputs: Any) -> Any:
         """Return the outputs of inputs as the network stands, shape (rows, …)."""
@@ -179,7 +184,7 @@ def _walked(compute: _Computation, training: tuple[Any, Any], batch: int) -> Wal
     """Return the layers found in a foreign model, or None if none was."""
     some = jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), training)
     with precision("float32"):
-        found = walk(compute.loss, compute._model.point, compute._model.memory, some, jax().random.key(0))
+        found = walk(compute.loss, compute.model.point, compute.model.memory, some, jax().random.key(0))
     return found if found.layers else None
 
 
@@ -226,6 +231,13 @@ def _network_facts(
             layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])
         ),
     }
+
+
+def _tried(compute: _Computation, loss: Loss, training: tuple[Any, Any]) -> Plain:
+    """Return how the loss behaves on outputs that are made up."""
+    with precision("float32"):
+        shape = jax().eval_shape(compute.at_rest, compute.model.point, compute.model.memory, training[0][:1]).shape
+        return loss_probe(loss, np.asarray(training[1]), int(np.prod(shape[1:])))
 
 
 def _sentence(model: Model, loss: Loss) -> str:

@@ -36,13 +36,28 @@ _SIGNAL = 0  # stands for the pre-activation where an activation's own program i
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One layer: its leaves by their index, the values around its activation, and the activation's name if known."""
+    """One layer of a program.
+
+    Args:
+        kernel: the leaf that the data is multiplied by, by its index.
+        bias: the leaf that is added, by its index, or None.
+        pre: the pre-activation.
+        post: what the activation makes of it, or None where that is not known.
+        activation: the name of the activation, if known.
+        layout: the order of the axes of `pre` in which the units stand last.
+    """
 
     kernel: int
     bias: int | None
     pre: Value
     post: Value | None
     activation: str | None
+    layout: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the pre-activation in its layout."""
+        return tuple(self.pre.shape[axis] for axis in self.layout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +110,7 @@ def skipped_leaves(program: Program, layers: tuple[Layer, ...], paths: tuple[str
     for step in program.steps:
         inside = [kernel for kernel in step.kernels if isinstance(kernel, int)]
         if inside and step.primitive not in PRODUCTS:
-            seen.update(inside)
+            seen.update(operand.origin for operand in step.operands if isinstance(operand.origin, int))
             yield f"{', '.join(paths[leaf] for leaf in inside)}: {_reason(step.primitive)}."
     for leaf, path in enumerate(paths):
         value = program.inputs[leaf]
@@ -148,10 +163,11 @@ def _layer(product: Step, kernel: int, network: _Network) -> Layer:
     reader = network.only_reader(outcome)
     activation = None if reader is None else _activation_after(outcome, reader)
     if reader is not None and activation is not None:
-        return Layer(kernel, bias, outcome, reader.results[0], activation)
+        return Layer(kernel, bias, outcome, reader.results[0], activation, _layout(product, outcome, network))
+    layout = _layout(product, pre, network)
     if outcome in network.leading:
-        return Layer(kernel, bias, pre, None, None)
-    return Layer(kernel, bias, pre, pre, "linear")
+        return Layer(kernel, bias, pre, None, None, layout)
+    return Layer(kernel, bias, pre, pre, "linear", layout)
 
 
 def _settled(value: Value, network: _Network, passing: frozenset[str]) -> Value:
@@ -181,6 +197,35 @@ def _addition(product: Value, kernel: int, network: _Network) -> tuple[Step | No
             if here[:-1] == there[:-1] or here[-1] == there[-1]:
                 return step, other.origin
     return None, None
+
+
+def _layout(product: Step, pre: Value, network: _Network) -> tuple[int, ...]:
+    """Return the order of a pre-activation's axes in which the units stand last, as written if that cannot be told.
+
+    `weight @ x` puts them first, and under `vmap` the batch then comes behind them.
+    """
+    units, value = _unit_axes(product), product.results[0]
+    while value is not pre:
+        (step,) = network.consumers[value]
+        if step.primitive == "transpose":
+            units = [step.equation.params["permutation"].index(axis) for axis in units]
+        elif step.results[0].shape != value.shape:
+            units = []
+            break
+        value = step.results[0]
+    return (*(axis for axis in range(len(pre.shape)) if axis not in units), *units)
+
+
+def _unit_axes(product: Step) -> list[int]:
+    """Return the axes of a matrix product that come from its kernel; none for a convolution, whose channels stay."""
+    if product.primitive != "dot_general":
+        return []
+    (contracted, _), (batched, _) = product.equation.params["dimension_numbers"]
+    left = product.operands[0]
+    end = len(left.shape) - len(contracted)
+    first = range(len(batched), end)
+    rest = range(end, len(product.results[0].shape))
+    return list(first if left.origin in product.kernels else rest)
 
 
 def _activation_after(value: Value, reader: Step) -> str | None:

@@ -72,6 +72,11 @@ class Constant:
     value: Any
     origin: Origin
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return np.shape(self.value)
+
 
 Atom: TypeAlias = Value | Constant
 

@@ -1,0 +1,312 @@
+"""The quantities that the checks of a training share, each computed once for a trace.
+
+Nothing here judges but `falls_short`, the question that decides whether a symptom is a problem at all: does the network
+do what the data allow? It is held against what nearest neighbours or ridge regression make of the same rows, which
+needs no network, and against guessing. Many networks are odd inside and learn all the same; published tools raise
+alarms on them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from downslope._types import Columns, Plain
+from downslope.trace import Outcome, Trace
+
+# A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
+_SHORT = 0.1
+_SCORE_NOISE = 2.0  # standard errors of the score over the validation rows
+# The last quarter of the looks stands for the end, the first tenth for the beginning.
+_LATE, _EARLY = 4, 10
+
+
+class TrainingEvidence:
+    """What the checks know of a training.
+
+    Args:
+        trace: the trace to be judged; its facts tell of data and network.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.step = np.asarray(trace.columns["step"])
+        self.loss = np.asarray(trace.columns["value"], dtype=float)
+        self.gradient_norm = np.asarray(trace.columns["gradient_norm"], dtype=float)
+        self.network: Plain = trace.facts.get("network") or {}
+        self.data: Plain = trace.facts.get("data") or {}
+        self.method = str(trace.plan.get("method", ""))
+        self.settings: Plain = trace.plan.get("settings") or {}
+        self.layers = trace.layer_names
+
+    # --- how well it does ----------------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> bool:
+        """Whether it met something that is not a finite number."""
+        return self.trace.outcome is Outcome.NOT_FINITE
+
+    @property
+    def last_step(self) -> int:
+        """The number of steps taken."""
+        return self.trace.last_step if len(self.trace) else 0
+
+    @property
+    def metric(self) -> str:
+        """What people read: "accuracy" or "r2"; "loss" where there is neither."""
+        return str(self.network.get("metric", "loss"))
+
+    @property
+    def is_classes(self) -> bool:
+        """Whether the targets are classes."""
+        return self.network.get("kind") in ("classes", "two classes")
+
+    def measured(self, name: str) -> np.ndarray:
+        """Return a measurement at each evaluation where it is finite or was taken at all; empty without any."""
+        column = np.asarray(self.trace.metrics.get(name, ()), dtype=float)
+        return column[np.isfinite(column)]
+
+    def last(self, name: str) -> float | None:
+        """Return the last measurement of a name, or None."""
+        found = self.measured(name)
+        return float(found[-1]) if len(found) else None
+
+    @functools.cached_property
+    def score(self) -> float | None:
+        """The metric at the end on rows that were held back, or on those trained on where none were."""
+        held = self.last(f"validation_{self.metric}")
+        return self.training_score if held is None else held
+
+    @functools.cached_property
+    def training_score(self) -> float | None:
+        """The metric at the end on rows trained on."""
+        return self.last(f"training_{self.metric}")
+
+    @functools.cached_property
+    def reference(self) -> float | None:
+        """What the better of nearest neighbours and ridge regression scores on the same rows."""
+        held = self.data.get("validation_reference_score")
+        own = self.data.get("reference_score")
+        known = [float(score) for score in (held, own) if score is not None and math.isfinite(score)]
+        return min(known) if known else None
+
+    @functools.cached_property
+    def chance(self) -> float | None:
+        """What guessing scores."""
+        chance = self.data.get("chance_score")
+        return None if chance is None else float(chance)
+
+    @functools.cached_property
+    def is_learnable(self) -> bool:
+        """Whether a simple learner does clearly better on the targets than on shuffled ones."""
+        score, shuffled = self.data.get("reference_score"), self.data.get("shuffled_score")
+        spread = self.data.get("shuffled_deviation")
+        if score is None or shuffled is None or spread is None:
+            return True
+        return float(score) > float(shuffled) + 3 * max(float(spread), 1e-3)
+
+    @functools.cached_property
+    def margin(self) -> float:
+        """How far the score may lie below the reference before the network counts as falling short."""
+        rows = self.data.get("validation_rows") or self.data.get("rows") or 100
+        reference = min(max(self.reference or 0.5, 0.05), 0.95)
+        gain = max((self.reference or 0) - (self.chance or 0), 0.0)
+        noise = _SCORE_NOISE * math.sqrt(reference * (1 - reference) / rows)
+        return max(_SHORT * gain, noise, 0.02)
+
+    @functools.cached_property
+    def learned(self) -> float | None:
+        """The share of what there is to gain over guessing that was gained: 1 for as much as the reference."""
+        if self.score is None or self.reference is None or self.chance is None or self.reference <= self.chance:
+            return None
+        return (self.score - self.chance) / (self.reference - self.chance)
+
+    @functools.cached_property
+    def falls_short(self) -> bool:
+        """Whether the network does worse than the data allow."""
+        if self.failed or self.loss_rose:
+            return True
+        if self.score is None or self.reference is None:
+            return self.fell_by is not None and self.fell_by < 0.01
+        return self.score < self.reference - self.margin
+
+    @functools.cached_property
+    def loss_rose(self) -> bool:
+        """Whether the loss on the rows trained on ended above where it began."""
+        told = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)
+        if len(told) > 1:
+            return bool(not told[-1] <= told[0])
+        return len(self.loss) > 1 and bool(not self.end_of(self.loss) <= self.loss[0])
+
+    @functools.cached_property
+    def fell_by(self) -> float | None:
+        """The share of the loss that is gone."""
+        told = self.measured("training_loss")
+        first, last = (told[0], told[-1]) if len(told) > 1 else (self.start_of(self.loss), self.end_of(self.loss))
+        return None if not first > 0 else float((first - last) / first)
+
+    # --- how it moved --------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def learning_rate(self) -> float | None:
+        """The rate of the last step."""
+        rates = np.asarray(self.trace.columns["learning_rate"], dtype=float)
+        rates = rates[np.isfinite(rates)]
+        planned = self.trace.plan.get("learning_rate")
+        return float(rates[-1]) if len(rates) else planned
+
+    @functools.cached_property
+    def smoothed(self) -> np.ndarray:
+        """The loss averaged over windows of a fiftieth of the run, one number a window."""
+        size = max(1, len(self.loss) // 50)
+        whole = len(self.loss) // size * size
+        return self.loss[:whole].reshape(-1, size).mean(1)
+
+    @functools.cached_property
+    def epochs(self) -> float | None:
+        """How often each row was seen."""
+        batches, rows = self.trace.plan.get("batches") or {}, self.data.get("rows")
+        if not rows:
+            return None
+        size = batches.get("size") or rows
+        return self.last_step * size * batches.get("accumulate", 1) / rows
+
+    @functools.cached_property
+    def batch(self) -> int | None:
+        """Examples of one step."""
+        batches = self.trace.plan.get("batches") or {}
+        return batches.get("size") or self.data.get("rows")
+
+    @functools.cached_property
+    def still_falling(self) -> float:
+        """The share by which the loss fell over the last fifth of the run, beyond its scatter; 0 if it did not."""
+        told = self.measured("training_loss")
+        course = told if len(told) >= 10 else self.smoothed
+        if len(course) < 5 or not np.all(np.isfinite(course)):
+            return 0.0
+        late = course[-max(len(course) // 5, 3) :]
+        line = np.polyfit(np.arange(len(late)), late, 1)
+        scatter = float(np.std(late - np.polyval(line, np.arange(len(late)))))
+        fall = -line[0] * (len(late) - 1)
+        return float(fall / late.mean()) if fall > 2 * scatter and late.mean() > 0 else 0.0
+
+    # --- the layers ----------------------------------------------------------------------------------------------
+
+    def of_layers(self, name: str) -> np.ndarray:
+        """Return a quantity of the layers, shape (looks, layers); norms are those of all their parts together."""
+        if name in self.trace.layer_columns:
+            return np.asarray(self.trace.layer_columns[name], dtype=float)
+        norms = self.trace.part_columns.get(name)
+        if norms is None or not self.layers:
+            return np.zeros((0, len(self.layers)))
+        owned = [
+            [part.startswith(f"{layer}/") or part == layer for part in self.trace.part_names] for layer in self.layers
+        ]
+        with np.errstate(all="ignore"):
+            squares = np.asarray(norms, dtype=float) ** 2
+            return np.sqrt(np.stack([squares[:, own].sum(axis=1) for own in owned], axis=1))
+
+    def early(self, name: str) -> np.ndarray:
+        """Return a quantity of the layers at the first looks, shape (layers,): the median."""
+        return _median(self.of_layers(name)[: max(1, len(self.of_layers(name)) // _EARLY)])
+
+    def late(self, name: str) -> np.ndarray:
+        """Return a quantity of the layers at the last looks, shape (layers,): the median."""
+        return _median(self.of_layers(name)[-max(1, len(self.of_layers(name)) // _LATE) :])
+
+    @functools.cached_property
+    def activations(self) -> tuple[str, ...]:
+        """The activation of each layer; "" where it is not known."""
+        told = self.network.get("activations") or []
+        return tuple(str(name or "") for name in told) if len(told) == len(self.layers) else ("",) * len(self.layers)
+
+    @functools.cached_property
+    def hidden(self) -> np.ndarray:
+        """The places of the hidden layers: all but the last."""
+        return np.arange(max(len(self.layers) - 1, 0))
+
+    def weight(self, place: int, when: Columns) -> np.ndarray | None:
+        """Return the weights of a layer, shape (inputs, units), at the start or the end."""
+        kernel = when.get(f"{self.layers[place]}/weight")
+        if kernel is None or np.ndim(kernel) < 2:
+            return None
+        return np.asarray(kernel, dtype=float).reshape(-1, np.shape(kernel)[-1])
+
+    @functools.cached_property
+    def widths(self) -> np.ndarray:
+        """The units of each layer; NaN where they are not known."""
+        kernels = [self.weight(place, self.trace.start) for place in range(len(self.layers))]
+        return np.array([math.nan if kernel is None else kernel.shape[1] for kernel in kernels])
+
+    @functools.cached_property
+    def gradient_rate(self) -> tuple[float, float] | None:
+        """The factor by which a unit's gradient changes per layer towards the input, and in all, at the first look.
+
+        From the norm of the gradient by each layer's pre-activations over the root of its units, whose logarithm is
+        fitted by a line over depth. Glorot and Bengio (2010): with weights that suit the activation it is 1.
+        """
+        looks = self.of_layers("activation_gradient_norm")
+        if not len(looks) or looks.shape[1] < 3 or not np.any(np.isfinite(looks[0])):
+            return None
+        norms = looks[0]
+        with np.errstate(all="ignore"):
+            logs = np.log(np.maximum(norms, 1e-37) / np.sqrt(self.widths))
+        known = np.isfinite(logs)
+        if known.sum() < 3:
+            return None
+        depth = np.arange(len(logs))[known]
+        slope = float(np.polyfit(depth, logs[known], 1)[0])
+        return math.exp(-slope), math.exp(-slope * (depth[-1] - depth[0]))
+
+    @functools.cached_property
+    def signal_rate(self) -> tuple[float, float] | None:
+        """The factor by which what tells examples apart changes per layer, and in all, at the first look."""
+        found = self.of_layers("activation_variation")
+        if not len(found) or found.shape[1] < 3:
+            return None
+        with np.errstate(all="ignore"):
+            logs = np.log(np.maximum(found[0], 1e-37))
+        known = np.isfinite(logs)
+        if known.sum() < 3:
+            return None
+        depth = np.arange(len(logs))[known]
+        slope = float(np.polyfit(depth, logs[known], 1)[0])
+        return math.exp(slope), math.exp(slope * (depth[-1] - depth[0]))
+
+    def numbers(self, **found: Any) -> dict[str, Any]:
+        """Return how well it does with the numbers given, those that are known, as evidence."""
+        told = {self.metric: self.score, "reference": self.reference, "guessing": self.chance, **found}
+        return {name: entry for name, entry in told.items() if _is_known(entry)}
+
+    @property
+    def all_steps(self) -> tuple[int, int]:
+        """The first and the last step."""
+        return (int(self.step[0]), int(self.step[-1])) if len(self.step) else (0, 0)
+
+    @staticmethod
+    def start_of(course: np.ndarray) -> float:
+        """Return the mean over the first twentieth."""
+        return float(np.mean(course[: max(1, len(course) // 20)])) if len(course) else math.nan
+
+    @staticmethod
+    def end_of(course: np.ndarray) -> float:
+        """Return the mean over the last twentieth."""
+        return float(np.mean(course[-max(1, len(course) // 20) :])) if len(course) else math.nan
+
+
+def _median(rows: np.ndarray) -> np.ndarray:
+    """Return the median over looks of what is known, NaN where nothing is."""
+    if not len(rows):
+        return np.full(rows.shape[1:], np.nan)
+    known = np.isfinite(rows).any(axis=0)
+    found = np.full(rows.shape[1], np.nan)
+    found[known] = np.nanmedian(np.where(np.isfinite(rows), rows, np.nan)[:, known], axis=0)
+    return found
+
+
+def _is_known(entry: Any) -> bool:
+    """Tell whether a piece of evidence is there and finite."""
+    return entry is not None and (not isinstance(entry, float) or math.isfinite(entry))

@@ -1,0 +1,48 @@
+"""Units whose gradient is zero on every example: `dead_units`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from downslope.diagnosis._finding import Finding, NotRun
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._verdict import found
+from downslope.diagnosis._words import listed, number
+
+_RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
+# Up to half of a wide layer's units idle in many networks that learn well.
+_MANY = 0.5
+
+
+def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
+    """Find layers most of whose units stand on the flat side of their activation for every example.
+
+    Quantity: the share of units whose activation passes less than a hundredth of a gradient on each example of a batch.
+    Theory: no gradient reaches such a unit's weights, so it stays as it is (Lu et al. 2019, "Dying ReLU"). Threshold:
+    half of a layer's units.
+    """
+    shares = evidence.late("dead_share")
+    if not np.any(np.isfinite(shares)):
+        return NotRun("dead_units", "the layers were not looked into, or their activations are not known")
+    places = [
+        place
+        for place, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
+        if name in _RECTIFYING and share > _MANY
+    ]
+    if not places:
+        return None
+    worst = max(float(shares[place]) for place in places)
+    names = tuple(evidence.layers[place] for place in places)
+    start = evidence.early("dead_share")
+    since = "from the start" if start[places[0]] > _MANY else "since they were pushed there"
+    return found(
+        evidence,
+        "dead_units",
+        f"In {listed(names)} up to {number(100 * worst)} % of the units give the same for every example, {since}: no "
+        "gradient reaches their weights.",
+        "half of a layer's units flat on every example of a batch",
+        numbers={"dead_share": worst},
+        parts=names,
+        causes=("a step that was too long", "biases that begin far below zero", "a deep, narrow network"),
+        remedies=("a smaller learning rate", "leaky_relu", "he_normal with biases at zero"),
+    )

@@ -1,0 +1,70 @@
+"""Gradients, or the signals that make them, that grow from layer to layer: `exploding_gradients`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from downslope.diagnosis._finding import Finding, NotRun
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._verdict import found
+from downslope.diagnosis._words import number
+
+_GROWN = 1e3
+# Outputs of layers at such a size, for inputs of size 1, overflow in the next few.
+_HUGE = 1e4
+
+
+def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
+    """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
+
+    Quantity: the factor per layer of the gradient of a unit, fitted over depth; and the spread of each layer's outputs.
+    Theory: products of one factor a layer, above 1 (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold:
+    a thousandfold in all, or outputs ten thousand times the inputs' size.
+    """
+    rate = evidence.gradient_rate
+    spread = _largest_spread(evidence)
+    if rate is None and spread is None:
+        return NotRun("exploding_gradients", "the layers were not looked into, or are fewer than three")
+    grows = rate is not None and rate[1] > _GROWN and rate[0] > 1
+    if not grows and not (spread is not None and spread > _HUGE) and not _runs_away(evidence):
+        return None
+    if grows and rate is not None:
+        sentence = (
+            f"A unit's gradient grows {number(rate[0])} times per layer towards the input, {number(rate[1])} in all."
+        )
+    elif spread is not None and spread > _HUGE:
+        sentence = f"Signals grow from layer to layer: outputs reach a spread of {number(spread)}."
+    else:
+        sentence = f"The gradient grew from {number(evidence.gradient_norm[0])} to {number(_peak(evidence))}."
+    return found(
+        evidence,
+        "exploding_gradients",
+        sentence,
+        f"a factor of {number(_GROWN)} over all layers, or outputs {number(_HUGE)} times the inputs' size",
+        numbers={"per_layer": rate[0] if rate else None, "in_all": rate[1] if rate else None, "largest_spread": spread},
+        parts=evidence.layers,
+        causes=("weights that begin too large", "an activation without a bound in a deep network"),
+        remedies=("an initialisation that suits the activation", "normalisation", "clip the gradient's norm"),
+    )
+
+
+def _largest_spread(evidence: TrainingEvidence) -> float | None:
+    """Return the largest deviation of a hidden layer's outputs, over the inputs' size where that is above 1."""
+    spreads = evidence.of_layers("activation_deviation")
+    if not len(spreads) or not np.any(np.isfinite(spreads)):
+        return None
+    size = float(evidence.data.get("input_deviation") or 1.0)
+    hidden = spreads[:, :-1] if spreads.shape[1] > 1 else spreads
+    return float(np.nanmax(hidden)) / max(size, 1.0) if np.any(np.isfinite(hidden)) else None
+
+
+def _peak(evidence: TrainingEvidence) -> float:
+    """Return the largest norm of the gradient."""
+    finite = evidence.gradient_norm[np.isfinite(evidence.gradient_norm)]
+    return float(finite.max()) if len(finite) else float("nan")
+
+
+def _runs_away(evidence: TrainingEvidence) -> bool:
+    """Tell whether the gradient's norm grew a thousandfold on the way, or began huge."""
+    finite = evidence.gradient_norm[np.isfinite(evidence.gradient_norm)]
+    return len(finite) > 0 and bool(finite.max() > _GROWN * max(np.median(finite), 1e-30) and finite.max() > _GROWN)

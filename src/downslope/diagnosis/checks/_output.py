@@ -1,0 +1,89 @@
+"""An output that cannot say what is wanted: `wrong_output_activation`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._finding import Finding
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._verdict import found
+from downslope.diagnosis._words import number
+
+_BOUNDS = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, None),
+    "softplus": (0.0, None),
+}
+_BOUNDS |= {"exponential": (0.0, None), "elu": (-1.0, None)}
+# Targets that lie outside what the output can reach by more than this share of their range are out of reach.
+_SLACK = 0.02
+
+
+def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
+    """Find an output activation that cannot take the targets' values, or that the loss does not expect.
+
+    Quantity: the range of the activation beside that of the targets, and the pairing of activation and loss. Theory: an
+    output that is bounded away from the targets leaves an error that no weights remove; a cross-entropy of
+    probabilities needs probabilities, one of logits needs unbounded numbers (Bishop 2006, section 4.3.6). Threshold:
+    any.
+    """
+    if not evidence.layers:
+        return None
+    reason = _of_classes(evidence) if evidence.is_classes else _of_numbers(evidence)
+    if reason is None:
+        return None
+    sentence, remedy = reason
+    return found(
+        evidence,
+        "wrong_output_activation",
+        sentence,
+        "an output whose range is that of the targets and that the loss expects",
+        numbers={"output": evidence.activations[-1]},
+        parts=evidence.layers[-1:],
+        causes=("an activation taken over from another kind of task",),
+        remedies=(remedy,),
+    )
+
+
+def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
+    """Return what is wrong with the output of a classifier, and what to do."""
+    output, outputs = evidence.activations[-1], evidence.widths[-1]
+    told = evidence.network.get("loss") or {}
+    entropy, logits = "entropy" in str(told.get("name")), told.get("from_logits")
+    classes = len(evidence.data.get("class_counts") or [])
+    if output == "softmax" and outputs == 1:
+        return "A softmax over one output is always 1: the network cannot say anything.", "a sigmoid output"
+    if entropy and logits is False and output not in ("sigmoid", "softmax"):
+        return (
+            f"The loss takes probabilities, and the output is {output}: numbers outside [0, 1] are cut "
+            "off, and with them the gradient.",
+            "softmax output" if outputs > 1 else "sigmoid output",
+        )
+    if entropy and logits and output in ("sigmoid", "softmax"):
+        return f"The loss takes logits, and the output is {output}: it is squeezed twice.", "linear output"
+    if output == "sigmoid" and outputs > 1 and classes > 2 and told.get("name") == "softmax cross-entropy":
+        return "Each class has a sigmoid of its own, though exactly one is right.", "softmax output"
+    if output in ("relu", "linear", "tanh") and outputs > 1 and not entropy:
+        return f"{classes} classes are predicted by {output} outputs.", "softmax output with cross-entropy"
+    if outputs == 1 and classes > 2:
+        return f"{classes} classes are predicted by one output.", f"softmax over {classes} outputs"
+    return None
+
+
+def _of_numbers(evidence: TrainingEvidence) -> tuple[str, str] | None:
+    """Return what is wrong with the output for numbers, and what to do."""
+    output = evidence.activations[-1]
+    low, high = evidence.data.get("target_low"), evidence.data.get("target_high")
+    if output not in _BOUNDS or low is None or high is None:
+        return None
+    least, most = _BOUNDS[output]
+    slack = _SLACK * (high - low)
+    if (least is not None and low < least - slack) or (most is not None and high > most + slack):
+        return (
+            f"The output is {output} and cannot leave [{number(least)}, {number(most) if most is not None else '∞'}], "
+            f"but the targets go from {number(low)} to {number(high)}.",
+            "linear output",
+        )
+    if output == "softmax":
+        return "The outputs of a softmax add up to 1, which numbers need not.", "linear output"
+    return None

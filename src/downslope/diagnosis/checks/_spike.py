@@ -1,0 +1,44 @@
+"""A sudden leap of the loss: `loss_spike`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from downslope.diagnosis._finding import Finding
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._verdict import found
+from downslope.diagnosis._words import number
+
+_LEAP = 10.0  # times the median around it
+_DEVIATIONS = 20.0  # median absolute deviations around it
+_AROUND = 50
+
+
+def loss_spike(evidence: TrainingEvidence) -> Finding | None:
+    """Find a step at which the loss leapt far out of the range of those around it.
+
+    Quantity: the loss of a step over the median of the fifty before, and its distance in median absolute deviations.
+    Threshold: ten times, and twenty deviations.
+    """
+    loss = evidence.loss
+    if len(loss) < 2 * _AROUND:
+        return None
+    windows = np.lib.stride_tricks.sliding_window_view(loss, _AROUND)[:-1]
+    with np.errstate(all="ignore"):
+        middle = np.median(windows, axis=1)
+        spread = np.median(np.abs(windows - middle[:, None]), axis=1)
+        later = loss[_AROUND:]
+        leaps = (later > _LEAP * middle) & (later > middle + _DEVIATIONS * spread) & (later > loss[0] / 10)
+    if not np.any(leaps):
+        return None
+    place = int(np.argmax(np.where(leaps, later, -np.inf)))
+    step = int(evidence.step[place + _AROUND])
+    return found(
+        evidence,
+        "loss_spike",
+        f"At step {step} the loss leapt to {number(later[place])} from about {number(middle[place])}.",
+        f"{number(_LEAP)} times the median of the fifty steps before",
+        numbers={"step": step, "loss": float(later[place]), "before": float(middle[place])},
+        causes=("a rate at the edge of what the curvature bears", "a batch with broken rows", "a tiny epsilon in Adam"),
+        remedies=("clip the gradient's norm", "a smaller learning rate"),
+    )

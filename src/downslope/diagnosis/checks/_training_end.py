@@ -1,0 +1,96 @@
+"""How a training ended: `not_finite`, `diverged`, `plateau`, and `healthy`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._finding import Finding, Severity
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._verdict import found
+from downslope.diagnosis._words import count, number
+
+
+def training_not_finite(evidence: TrainingEvidence) -> Finding | None:
+    """Find the step, the layer and the operation at which a number was no longer finite."""
+    if not evidence.failed:
+        return None
+    trace = evidence.trace
+    told = trace.facts.get("not_finite") or {}
+    part = trace.not_finite_part or "value"
+    what = "the loss" if part == "value" else f"the gradient of {part}"
+    return found(
+        evidence,
+        "not_finite",
+        f"At step {trace.not_finite_step} {what} was no longer a finite number. {told.get('sentence', '')}".strip(),
+        "every loss and every gradient must be a finite number",
+        numbers={
+            "step": trace.not_finite_step,
+            "part": part,
+            **{name: told.get(name) for name in ("operation", "layer")},
+        },
+        parts=() if part == "value" else (part,),
+        causes=("steps that were too long", "a logarithm or a division at zero"),
+        remedies=("a smaller learning rate", "clip the gradient's norm", "a loss from logits"),
+        problem=True,
+    )
+
+
+def training_diverged(evidence: TrainingEvidence) -> Finding | None:
+    """Find a loss that ended above where it began."""
+    if evidence.failed or not evidence.loss_rose:
+        return None
+    told = evidence.measured("training_loss")
+    first, last = (told[0], told[-1]) if len(told) > 1 else (evidence.loss[0], evidence.end_of(evidence.loss))
+    return found(
+        evidence,
+        "diverged",
+        f"The loss rose from {number(first)} to {number(last)}.",
+        "a loss at the end below that at the start",
+        numbers={"first_loss": float(first), "loss": float(last)},
+        causes=("a rate that is too large", "a gradient of the wrong sign"),
+        remedies=("a tenth of the learning rate",),
+        problem=True,
+    )
+
+
+def unexplained(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for a network that falls short without a cause that shows: a `plateau`."""
+    fell = "" if evidence.fell_by is None else f" The loss fell by {number(100 * evidence.fell_by)} % and then no more."
+    return found(
+        evidence,
+        "plateau",
+        f"The network does worse than the data allow: {_scores(evidence)}.{fell} No cause shows.",
+        f"a score within {number(evidence.margin)} of the reference",
+        causes=("flat ground", "a network of the wrong kind for these data"),
+        remedies=("another start", "another width or depth", "another learning rate"),
+        confidence=0.5,
+        problem=True,
+    )
+
+
+def healthy(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for a network that does what the data allow."""
+    return Finding(
+        "healthy",
+        Severity.GOOD,
+        f"The network does what the data allow: {_scores(evidence)} after {count(evidence.last_step)}.",
+        evidence.numbers(learned=evidence.learned, epochs=evidence.epochs),
+        f"a score within {number(evidence.margin)} of what {evidence.data.get('reference_by') or 'a simple learner'} "
+        "makes of the same rows",
+        evidence.all_steps,
+        remedies=("more steps",) if evidence.still_falling > 0.05 else (),
+    )
+
+
+def _scores(evidence: TrainingEvidence) -> str:
+    """Return the score beside the reference and guessing."""
+    if evidence.score is None:
+        return "the loss fell" if not evidence.loss_rose else "the loss rose"
+    shown = f"{_called(evidence)} {number(evidence.score)}"
+    if evidence.reference is None:
+        return shown
+    by = evidence.data.get("reference_by")
+    return f"{shown}, where {by} score {number(evidence.reference)} and guessing {number(evidence.chance or 0)}"
+
+
+def _called(evidence: TrainingEvidence) -> str:
+    """Return the metric as people write it."""
+    return {"r2": "R²"}.get(evidence.metric, evidence.metric)
