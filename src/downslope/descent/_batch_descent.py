@@ -138,8 +138,15 @@ class BatchDescent:
         kept = journal.state if journal is not None else {}
         if not kept:
             return begun
-        leaves, shape = jax().tree.flatten(begun)
-        return jax().tree.unflatten(shape, [np.asarray(kept[str(place)]) for place in range(len(leaves))])
+        shape = jax().tree.structure(begun)
+        return jax().tree.unflatten(shape, [np.asarray(kept[name]) for name in self._names_of(begun)])
+
+    @staticmethod
+    def _names_of(state: BatchState) -> list[str]:
+        """Return a name for every leaf of a state; those of the point are known to readers of a run that goes on."""
+        names = [f"point/{part}" for part in _tree.part_names(state.point)]
+        others = [f"{field}/{place}" for field in ("memory", "rule") for place in range(len(_leaves_of(state, field)))]
+        return ["step", *names, *others]
 
     def _until_event(self) -> int:
         """Return the steps until something is to be measured."""
@@ -216,7 +223,9 @@ class BatchDescent:
         if not self.log.writes:
             return
         cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * spent
-        self.log.write(jax().tree.leaves(self.state) if cheap or self.step >= self.plan.steps else None)
+        wanted = cheap or self.step >= self.plan.steps
+        leaves = jax().tree.leaves(self.state)
+        self.log.write(dict(zip(self._names_of(self.state), leaves, strict=True)) if wanted else None)
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
         """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
@@ -330,6 +339,11 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
         not_finite_part=bad_part,
         not_finite_step=bad_step,
     )
+
+
+def _leaves_of(state: BatchState, field: str) -> list[Any]:
+    """Return the leaves of a field of the state."""
+    return jax().tree.leaves(getattr(state, field))
 
 
 def _by_part(names: tuple[str, ...], point: Any) -> Columns:

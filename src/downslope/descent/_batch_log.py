@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -105,12 +105,12 @@ class BatchLog:
         parts.pop("step")
         return _joined(self._steps), _joined(self._layers), parts, self._metric_columns(0), tuple(self._spectra)
 
-    def write(self, state: Sequence[Any] | None) -> None:
+    def write(self, state: Mapping[str, Any] | None) -> None:
         """Write the rows that are not on disk yet, with the state behind them."""
         assert self._journal is not None
         pieces = (self._steps, self._layers, self._parts)
         new = [_joined(rows[done:]) for rows, done in zip(pieces, self._written[:3], strict=True)]
-        leaves = None if state is None else {str(place): np.asarray(leaf) for place, leaf in enumerate(state)}
+        leaves = None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()}
         with_layers = len(new[1]) > 1
         self._journal.append(
             steps=new[0],

@@ -14,6 +14,7 @@ from downslope.descent._batched import Batched, Batches, Order
 
 _MOST_NUMBERS = 4_000_000  # of an order that is handed over at once
 _LONGEST = 2000
+_LONGEST_STREAMED, _MOST_BYTES = 32, 2**26  # batches of a stream that are handed over at once
 
 
 class InMemory:
@@ -56,72 +57,130 @@ class Streamed:
 
     Args:
         batched: the objective, with a stream of batches of one shape.
+        accumulate: batches of the stream that make one step, put one behind the other.
         every: steps from one recording step to the next.
     """
 
     whole = False
 
-    def __init__(self, batched: Batched, every: int) -> None:
-        self._batched = batched
+    def __init__(self, batched: Batched, accumulate: int, every: int) -> None:
+        self._batched, self._accumulate = batched, accumulate
         self._iterator: Iterator[Any] = iter(batched.stream or ())
+        self._read_of: int = 0  # batches of the stream that were read
+        self._form: Any = None
+        self._ended = False
         self._held: list[Any] = []
-        self._at = 0
-        self.capacity = max(32 // every, 1) * every
-        self._ahead = ThreadPoolExecutor(1)
+        self._at = 0  # the step of the first batch that is held
+        self._ahead: ThreadPoolExecutor | None = ThreadPoolExecutor(1)
         self._coming: Future[list[Any]] | None = None
+        self._held += self._read(1)
+        self.capacity = self._fitting(every)
 
     def chunk(self, first: int, count: int) -> tuple[Any, Any]:
         """Return the batches of `count` steps from step `first` on, along a new first axis."""
-        self._reach(first + count)
-        held = self._held[first - self._at : first - self._at + count]
+        held = self._steps(first, count)
         self._forget(first)
-        self._coming = self._ahead.submit(self._read, self.capacity)
+        self._read_on()
         filled = held + [held[-1]] * (self.capacity - len(held))
         return jax().tree.map(lambda *leaves: np.stack(leaves), *filled), None
 
     def batch(self, step: int) -> Any:
-        """Return the batch of one step."""
-        self._reach(step + 1)
-        return self._held[step - self._at]
+        """Return the batch of one step; the last one where the stream ended right before it."""
+        return self._steps(step, 1)[0]
 
     def close(self) -> None:
         """Stop reading ahead."""
-        self._ahead.shutdown(wait=True, cancel_futures=True)
+        if self._ahead is not None:
+            self._ahead.shutdown(wait=True, cancel_futures=True)
+        self._ahead = None
 
-    def _reach(self, end: int) -> None:
-        """Hold all batches up to step `end`."""
-        while self._at + len(self._held) < end:
-            if self._coming is not None:
-                self._held += self._coming.result()
-                self._coming = None
-            else:
-                self._held += self._read(end - self._at - len(self._held))
+    def _fitting(self, every: int) -> int:
+        """Return how many batches fit into a chunk."""
+        size = sum(leaf.nbytes for leaf in jax().tree.leaves(self._held)) or 1
+        return max(min(_LONGEST_STREAMED, _MOST_BYTES // size) // every, 1) * every
+
+    def _steps(self, first: int, count: int) -> list[Any]:
+        """Return the batches of some steps.
+
+        Raises:
+            DataError: if the stream ended before them.
+        """
+        while self._at + len(self._held) < first + count and not self._ended:
+            self._held += self._arrived(first + count - self._at - len(self._held))
+            if self._at + len(self._held) <= first:
+                self._forget(self._at + len(self._held) - 1)  # on the way to where a run goes on
+        held = self._held[first - self._at : first - self._at + count]
+        if len(held) == count:
+            return held
+        if count == 1 and self._held and first == self._at + len(self._held):
+            return self._held[-1:]  # the row of the end point, where the stream held no batch more than there are steps
+        raise DataError(
+            f"the stream of batches ended after {self._read_of}, before the steps did",
+            hint="give something that can be read again from the start, such as a list; or fewer steps",
+        )
+
+    def _arrived(self, count: int) -> list[Any]:
+        """Return what was read ahead, or else the batches of `count` steps or fewer."""
+        if self._coming is None:
+            return self._read(min(count, _LONGEST_STREAMED))
+        coming, self._coming = self._coming, None
+        return coming.result()
+
+    def _read_on(self) -> None:
+        """Begin to read the next chunk, unless it is here already."""
+        if self._coming is None and self._ahead is not None and len(self._held) < 2 * self.capacity and not self._ended:
+            self._coming = self._ahead.submit(self._read, self.capacity)
 
     def _forget(self, first: int) -> None:
-        """Drop the batches before step `first`."""
-        del self._held[: first - self._at]
-        self._at = first
+        """Drop the batches before step `first`, but for the very last."""
+        gone = min(first - self._at, len(self._held) - 1)
+        if gone > 0:
+            del self._held[:gone]
+            self._at += gone
 
     def _read(self, count: int) -> list[Any]:
-        """Return the next batches, the stream begun anew where it ends."""
-        found: list[Any] = []
-        while len(found) < count:
-            before = len(found)
-            for batch in self._iterator:
-                found.append(jax().tree.map(np.asarray, batch))
-                if len(found) == count:
-                    return found
-            self._iterator = iter(self._batched.stream or ())
-            if len(found) == before and not self._refills(found):
-                raise DataError(
-                    "the stream of batches ended before the steps did",
-                    hint="give something that can be read again from the start, such as a list",
-                )
+        """Return the batches of the next steps: `count`, or fewer where the stream ends for good."""
+        found = []
+        for _ in range(count):
+            pieces = [piece for _ in range(self._accumulate) if (piece := self._next()) is not None]
+            if len(pieces) < self._accumulate:
+                self._ended = True
+                break
+            found.append(pieces[0] if len(pieces) == 1 else jax().tree.map(lambda *of: np.concatenate(of), *pieces))
         return found
 
-    def _refills(self, found: list[Any]) -> bool:
-        """Tell whether the stream gives anything when it is begun anew; what it gives is kept."""
-        for batch in self._iterator:
-            found.append(jax().tree.map(np.asarray, batch))
-            return True
-        return False
+    def _next(self) -> Any:
+        """Return the next batch, the stream begun anew where it ends; None where it cannot be."""
+        batch = next(self._iterator, None)
+        if batch is None and self._read_of:
+            self._iterator = iter(self._batched.stream or ())
+            batch = next(self._iterator, None)
+        if batch is None:
+            return None
+        self._read_of += 1
+        arrays = jax().tree.map(_narrow, batch)
+        self._check_form(jax().tree.map(lambda leaf: (leaf.shape, leaf.dtype), arrays))
+        return arrays
+
+    def _check_form(self, form: Any) -> None:
+        """Raise if a batch is not of the shape and type of the first one."""
+        if self._form is None:
+            self._form = form
+        if form != self._form:
+            raise DataError(
+                f"batch {self._read_of} of the stream holds {_told(form)}, and the first one {_told(self._form)}",
+                hint="all batches have one shape: leave out a smaller one at the end of each round",
+            )
+
+
+def _narrow(leaf: Any) -> np.ndarray:
+    """Return an array of a batch in the types that are computed in."""
+    array = np.asarray(leaf)
+    narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+    return array.astype(narrow.get(array.dtype.name, array.dtype), copy=False)
+
+
+def _told(form: Any) -> str:
+    """Return the shapes and types of a batch in words."""
+    leaves = jax().tree.leaves(form, is_leaf=lambda entry: isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], np.dtype))
+    return ", ".join(f"{kind}[{', '.join(map(str, shape))}]" for shape, kind in leaves)

@@ -14,7 +14,7 @@ from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._state import state_of
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._words import shown
-from downslope.diagnosis.checks import CHECKS, TRAINING_CHECKS, healthy, unexplained
+from downslope.diagnosis.checks import CHECKS, TRAINING_CHECKS, healthy, local_minimum, unexplained
 from downslope.trace import Trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -78,11 +78,13 @@ class Diagnosis(Sequence[Finding]):
         )
 
 
-def diagnose(trace: Trace) -> Diagnosis:
+def diagnose(trace: Trace, others: Sequence[Trace] = ()) -> Diagnosis:
     """Judge a trace: what went well, what went wrong, the numbers behind it, and what to try.
 
     Args:
         trace: what a descent left behind. Only this is read: neither the objective nor the method is run again.
+        others: what descents of the same objective from other starts left behind; one that ended lower makes this end
+            a `local_minimum`.
 
     Returns:
         The findings, the most important first. There is always one: a healthy run is a finding too.
@@ -90,7 +92,7 @@ def diagnose(trace: Trace) -> Diagnosis:
     # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
     with np.errstate(all="ignore"):
         results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
-    findings = [result for result in results if isinstance(result, Finding)]
+    findings = [result for result in (local_minimum(trace, others), *results) if isinstance(result, Finding)]
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=tuple(result for result in results if isinstance(result, NotRun)),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from downslope._engine import jax
+import numpy as np
+
 from downslope._errors import SettingError, nearest
 
 # With these the spread of signals and of gradients is the same from layer to layer: He et al. 2015 for activations that
@@ -22,6 +22,7 @@ _SUITED = {
 _NAMES = tuple(f"{who}_{shape}" for who in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
 _SCALED = ("uniform", "normal", "constant")
 _PLAIN = {"zeros": 0.0, "ones": 1.0}
+_CUT_DEVIATION = 0.87962566103423978  # of a normal number that is cut at ±2
 
 
 def suited(activation: str) -> str:
@@ -55,22 +56,37 @@ def checked(name: str, activation: str) -> str:
     )
 
 
-def drawn(name: str, key: Any, shape: tuple[int, ...]) -> Any:
-    """Return an array drawn by a name that `checked` returned.
+def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return weights drawn by a name that `checked` returned, float32; by NumPy, which compiles nothing.
 
     Args:
-        name: the initialisation.
-        key: JAX random key.
+        name: the initialisation. Normal ones named after people are cut at two deviations and keep their variance.
+        random: where the numbers come from.
         shape: (…, inputs, outputs); leading axes are those of a convolution's window.
     """
-    numpy, random = jax().numpy, jax().random
-    if name in _PLAIN:
-        return numpy.full(shape, _PLAIN[name], numpy.float32)
     kind, _, number = name.partition("_")
-    if kind == "constant":
-        return numpy.full(shape, float(number), numpy.float32)
-    if kind == "uniform":
-        return random.uniform(key, shape, numpy.float32, -float(number), float(number))
-    if kind == "normal":
-        return float(number) * random.normal(key, shape, numpy.float32)
-    return getattr(jax().nn.initializers, name)()(key, shape, numpy.float32)
+    if name in _PLAIN or kind == "constant":
+        return np.full(shape, _PLAIN.get(name) if name in _PLAIN else float(number), np.float32)
+    if kind in _SCALED:
+        spread = float(number)
+        made = random.uniform(-spread, spread, shape) if kind == "uniform" else random.normal(0, spread, shape)
+        return made.astype(np.float32)
+    deviation = math.sqrt(_variance(kind, shape))
+    if number == "uniform":
+        return random.uniform(-math.sqrt(3) * deviation, math.sqrt(3) * deviation, shape).astype(np.float32)
+    return (deviation / _CUT_DEVIATION * _cut_normal(random, shape)).astype(np.float32)
+
+
+def _variance(kind: str, shape: tuple[int, ...]) -> float:
+    """Return the variance that keeps the spread of signals, of gradients, or of both in the mean."""
+    window = math.prod(shape[:-2])
+    inward, outward = window * shape[-2], window * shape[-1]
+    return {"he": 2 / inward, "lecun": 1 / inward, "glorot": 2 / (inward + outward)}[kind]
+
+
+def _cut_normal(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Return normal numbers, those beyond two deviations drawn again."""
+    made = random.normal(size=shape)
+    while np.any(beyond := np.abs(made) > 2):
+        made[beyond] = random.normal(size=int(beyond.sum()))
+    return made

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from downslope._types import Plain
@@ -32,27 +30,22 @@ def loss_probe(loss: Loss, targets: np.ndarray, outputs: int) -> Plain:
     if rows < 4 or np.all(some == some[0]):
         return {"unpaired": None, "not_additive": None, "descent": None}
     guess = random.uniform(0.1, 0.9, (rows, outputs)).astype(np.float32)
-    whole = _value(loss, guess, some)
-    dealt = [_value(loss, guess, np.roll(some, shift, axis=0)) for shift in range(1, rows)]
+    toward = guess + _STEP * (some.reshape(guess.shape) - guess) if some.size == guess.size else guess
+    dealt = [np.roll(some, shift, axis=0) for shift in range(1, rows)]
     half = rows // 2
-    halves = (_value(loss, guess[:half], some[:half]) + _value(loss, guess[half:], some[half:])) / 2
+    whole, moved, *others = _values(loss, [guess, toward, *[guess] * len(dealt)], [some, some, *dealt])
+    first, second = _values(loss, [guess[:half], guess[half:]], [some[:half], some[half:]])
     size = max(abs(whole), 1e-12)
     return {
-        "unpaired": max(abs(value - whole) for value in dealt) / size,
-        "not_additive": abs(halves - whole) / size,
-        "descent": _descent(loss, guess, some, whole) / size if some.size == guess.size else None,
+        "unpaired": max(abs(value - whole) for value in others) / size,
+        "not_additive": abs((first + second) / 2 - whole) / size,
+        "descent": (moved - whole) / size if some.size == guess.size else None,
     }
 
 
-def _descent(loss: Loss, guess: np.ndarray, targets: np.ndarray, whole: float) -> float:
-    """Return what a small move of the outputs towards targets of the same shape changes."""
-    toward = guess + _STEP * (targets.reshape(guess.shape) - guess)
-    return _value(loss, toward.astype(np.float32), targets) - whole
-
-
-def _value(loss: Loss, outputs: np.ndarray, targets: Any) -> float:
-    """Return the loss of a batch."""
+def _values(loss: Loss, outputs: list[np.ndarray], targets: list[np.ndarray]) -> list[float]:
+    """Return the loss of several batches of one size."""
     from downslope._engine import jax
 
-    numpy = jax().numpy
-    return float(loss.of_batch(numpy.asarray(outputs), numpy.asarray(targets)))
+    each = jax().jit(lambda pairs: jax().lax.map(lambda pair: loss.of_batch(*pair), pairs))
+    return np.asarray(each((np.stack(outputs).astype(np.float32), np.stack(targets)))).tolist()

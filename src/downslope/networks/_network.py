@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import equinox
 import numpy as np
 
-from downslope._engine import jax, precision
+from downslope._engine import jax
 from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.networks import _layers as layers_of
@@ -150,11 +150,9 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
     if not any(layers_of.has_weights(layer) for layer in plan):
         raise SettingError("a network needs a layer with weights", hint="for example Dense(1)")
     first, drawn_layers = shape, []
-    with precision("float32"):
-        key = jax().random.key(seed)
-        for place, layer in enumerate(plan):
-            weights, shape = _begun(layer, shape, jax().random.fold_in(key, place), place)
-            drawn_layers.append(weights)
+    for place, layer in enumerate(plan):
+        weights, shape = _begun(layer, shape, np.random.default_rng([seed, place]), place)
+        drawn_layers.append(weights)
     return Network(tuple(drawn_layers), plan, first, shape)
 
 
@@ -163,7 +161,9 @@ def network_from(told: Plain, *, seed: int = 0) -> Network:
     return network(told["inputs"], [layers_of.from_dict(layer) for layer in told["layers"]], seed=seed)
 
 
-def _begun(layer: Layer, shape: tuple[int, ...], key: Any, place: int) -> tuple[Weights | None, tuple[int, ...]]:
+def _begun(
+    layer: Layer, shape: tuple[int, ...], random: np.random.Generator, place: int
+) -> tuple[Weights | None, tuple[int, ...]]:
     """Return the weights of a layer, and the shape of what it makes of an example of a shape."""
     if isinstance(layer, Flatten):
         return None, (math.prod(shape),)
@@ -185,19 +185,18 @@ def _begun(layer: Layer, shape: tuple[int, ...], key: Any, place: int) -> tuple[
         window, made = _convolved(layer, _image(shape, place), place)
     if layer.skip and made != (_image(shape, place) if isinstance(layer, Convolution) else shape):
         raise SettingError(f"layer {place + 1} cannot skip: it makes {made} of {shape}", hint="a skip keeps the shape")
-    return _weights(layer, key, window), made
+    return _weights(layer, random, window), made
 
 
-def _weights(layer: Dense | Convolution, key: Any, window: tuple[int, ...]) -> Weights:
+def _weights(layer: Dense | Convolution, random: np.random.Generator, window: tuple[int, ...]) -> Weights:
     """Return the weights of a layer as they begin."""
-    numpy = jax().numpy
     row = (window[-1],)
     normalises = layer.normalisation != "none"
     return Weights(
-        weight=drawn(layer.initialisation, key, window),
-        bias=numpy.full(row, layer.bias, numpy.float32),
-        scale=numpy.ones(row, numpy.float32) if normalises else None,
-        offset=numpy.zeros(row, numpy.float32) if normalises else None,
+        weight=drawn(layer.initialisation, random, window),
+        bias=np.full(row, layer.bias, np.float32),
+        scale=np.ones(row, np.float32) if normalises else None,
+        offset=np.zeros(row, np.float32) if normalises else None,
     )
 
 

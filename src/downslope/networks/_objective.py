@@ -51,7 +51,7 @@ def network_objective(
     found = None if model.layers else _walked(compute, training, batch)
     layers = model.layers if found is None else found.layers
     activations = model.activations if found is None else found.activations
-    assess = functools.partial(_assessed, jax().jit(compute.at_rest), loss, kind)
+    assess = functools.partial(_assessed, jax().jit(compute.judged), loss, kind)
     batched = Batched(
         loss=compute.loss,
         memory=model.memory,
@@ -117,6 +117,11 @@ class _Computation:
         if rows > whole:
             outputs.append(self.forward(point, memory, inputs[whole:], None, False).outputs)
         return jax().numpy.concatenate(outputs)
+
+    def judged(self, point: Any, memory: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
+        """Return the outputs as the network stands, and their loss."""
+        outputs = self.at_rest(point, memory, inputs)
+        return outputs, self._loss.of_batch(outputs, targets)
 
     def _penalty(self, point: Any) -> Any:
         """Return λ Σ w² over the kernels."""
@@ -203,13 +208,12 @@ def _inferred_nudges(found: Walk) -> Any:
     return lambda batch: tuple(jax().numpy.zeros(shape, "float32") for shape in found.shapes)
 
 
-def _assessed(at_rest: Any, loss: Loss, kind: str, point: Any, memory: Any, examples: Any) -> Mapping[str, float]:
+def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, examples: Any) -> Mapping[str, float]:
     """Return the loss and the metrics of the network at rest, on at most 5000 examples."""
     inputs, targets = (leaf[:_MOST_ASSESSED] for leaf in examples)
-    outputs = at_rest(point, memory, inputs)
-    value = float(loss.of_batch(outputs, jax().numpy.asarray(targets)))
+    outputs, value = judged(point, memory, inputs, targets)
     told = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
-    return {"loss": value, **told}
+    return {"loss": float(value), **told}
 
 
 def _network_facts(

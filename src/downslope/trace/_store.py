@@ -20,15 +20,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from downslope._errors import TraceError
 from downslope._types import Columns
 from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
 from downslope.trace._disk import read_arrays, refuse_other, replace_file, replace_folder, write_arrays, write_json
 from downslope.trace._format_1 import load_format_1
-from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
+from downslope.trace._progress import Progress, is_journal, read_progress, read_rows, stream_file
 from downslope.trace._streams import read_stream, stream_bytes
 from downslope.trace._trace import Trace
 
+_POINT = "point/"  # begins the names of those entries of a state that are the point, by part
 _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read what is being written
 
 
@@ -58,7 +61,7 @@ def load(folder: str | Path) -> Trace:
     """Read a trace that `save` wrote; what comes back is equal to what was saved, to the last bit.
 
     A trace that a `Journal` is writing can be read as well, or one that was cut off. It holds what was written down so
-    far, its outcome is `Outcome.RUNNING`, and its `end` is its start, as the point of the last row is not written down.
+    far, its outcome is `Outcome.RUNNING`, and its `end` is the point of the last state that was written, or its start.
 
     Raises:
         TraceError: if there is no trace, or it is damaged or of another version.
@@ -136,8 +139,17 @@ def _load_format_2(source: Path, told: Mapping[str, Any]) -> Trace:
     """Return the trace whose trace.json was read: a finished one, or one in the making."""
     arrays = read_arrays(source / told["arrays"]) if told["arrays"] else {}
     if told["streams"] is None:
-        rows = read_rows(source, read_progress(source).lengths)
+        progress = read_progress(source)
+        rows = read_rows(source, progress.lengths)
         begun = trace_of(told, rows.streams, arrays)
-        return begun.replace(end=begun.start, spectra=rows.spectra)
+        return begun.replace(end=_point_so_far(source, progress) or begun.start, spectra=rows.spectra)
     streams = {name: read_stream(source / one["file"], one["length"]) for name, one in told["streams"].items()}
     return trace_of(told, streams, arrays)
+
+
+def _point_so_far(source: Path, progress: Progress) -> dict[str, np.ndarray]:
+    """Return the point of the last state of a trace in the making, an array by part; nothing if it names none."""
+    if progress.state_file is None:
+        return {}
+    state = read_arrays(source / progress.state_file)
+    return {name.removeprefix(_POINT): array for name, array in state.items() if name.startswith(_POINT)}

@@ -20,6 +20,7 @@ from downslope.diagnosis.checks._exploding import exploding_gradients
 from downslope.diagnosis.checks._initialisation import poor_initialisation
 from downslope.diagnosis.checks._inputs import unscaled_inputs
 from downslope.diagnosis.checks._labels import label_problem
+from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
 from downslope.diagnosis.checks._noise import noise_dominated
 from downslope.diagnosis.checks._nonlinearity import missing_nonlinearity
@@ -86,4 +87,4 @@ TRAINING_CHECKS: tuple[TrainingCheck, ...] = (
     loss_spike,
 )
 
-__all__ = ["CHECKS", "TRAINING_CHECKS", "Check", "TrainingCheck", "healthy", "unexplained"]
+__all__ = ["CHECKS", "TRAINING_CHECKS", "Check", "TrainingCheck", "healthy", "local_minimum", "unexplained"]
