@@ -451,7 +451,7 @@ def test_a_split_is_decided_by_its_seed():
     with pytest.raises(SettingError, match="between 0 and 1"):
         found.split(1.0, seed=0)
     with pytest.raises(DataError, match="a single row"):
-        prepare(([[1.0]], [1.0]))
+        prepare(([[1.0]], [1.0]), validation=0.5)
 
 
 def test_means_are_those_of_the_rows_trained_on():

@@ -535,6 +535,7 @@ def test_units_stand_last_also_where_the_kernel_does_first():
     assert found.shapes == ((5, 4),)
     nudge = normal(5, 4, seed=7)
     _, hidden, (pre,), (post,) = found.tapped(params, (nudge,), normal(3, 5))
+    np.testing.assert_array_equal(post, jnp.tanh(pre))
     np.testing.assert_allclose(hidden, params["w"] @ normal(3, 5) + params["b"] + nudge.T, rtol=1e-6)
     np.testing.assert_array_equal(pre, hidden.T)
     gradient = jax.grad(lambda nudge: found.tapped(params, (nudge,), normal(3, 5))[0])(nudge)

@@ -134,6 +134,13 @@ class TrainingEvidence:
         return self.score < self.reference - self.margin
 
     @functools.cached_property
+    def underfits(self) -> bool:
+        """Whether it falls short on the very rows that it is trained on."""
+        if self.failed or self.loss_rose or self.training_score is None or self.reference is None:
+            return self.falls_short
+        return self.falls_short and self.training_score < self.reference - self.margin
+
+    @functools.cached_property
     def loss_rose(self) -> bool:
         """Whether the loss on the rows trained on ended above where it began."""
         told = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)

@@ -17,6 +17,8 @@ from downslope.networks._reading import Reading, encoding_of, reading_of
 Missing = Literal["refuse", "drop", "mean"]
 Task = Literal["classes", "numbers"]
 
+_SHARE, _FEW_ROWS = 0.2, 10
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
@@ -120,7 +122,7 @@ def prepare(
     data: Any,
     target: Any = None,
     *,
-    validation: float = 0.2,
+    validation: float | None = None,
     seed: int = 0,
     standardise: bool = True,
     scale_targets: bool = True,
@@ -133,7 +135,7 @@ def prepare(
     Args:
         data: see `examples`, as for all that is not told here.
         target: the column to predict.
-        validation: the share of the rows to validate; 0 for none.
+        validation: the share of the rows to validate, 0 for none; None for a fifth where there are ten rows or more.
         seed: of the shuffle. Each class gets its share where all have two rows or more.
         standardise: whether inputs get mean 0 and deviation 1.
         scale_targets: whether targets that are numbers do.
@@ -153,9 +155,12 @@ def prepare(
     (120, 30)
     """
     reading = reading_of(data, target, missing, task, drop)
-    if validation == 0:
-        return _made(reading, np.arange(reading.rows), standardise, scale_targets), None
-    training, held = split_rows(reading.rows, reading.classes, validation, seed)
+    share = (_SHARE if reading.rows >= _FEW_ROWS else 0) if validation is None else validation
+    if share == 0:
+        made = _made(reading, np.arange(reading.rows), standardise, scale_targets)
+        few = () if validation is not None else (f"{reading.rows} rows are too few to hold any back for validation.",)
+        return replace(made, notes=(*made.notes, *few)), None
+    training, held = split_rows(reading.rows, reading.classes, share, seed)
     made = _made(reading, training, standardise, scale_targets)
     note = f"{len(training)} rows to train on and {len(held)} to validate, drawn by the seed {seed}."
     made = replace(made, notes=(*made.notes, note))

@@ -99,7 +99,7 @@ def metric_of(kind: str) -> str:
 
 
 def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits: bool | None) -> dict[str, float]:
-    """Return the metrics of outputs: accuracy for classes, R² and mean absolute error for numbers.
+    """Return the metrics of outputs: accuracy for classes, R² for numbers.
 
     Args:
         kind: the kind of the targets.
@@ -114,8 +114,7 @@ def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits
         around = targets - targets.mean(axis=0)
         total = float(np.sum(around.astype(float) ** 2))
         left = float(np.sum(wrong.astype(float) ** 2))
-    r2 = 1 - left / total if total > 0 else float("nan")
-    return {"r2": r2, "mean_absolute_error": float(np.mean(np.abs(wrong)))}
+    return {"r2": 1 - left / total if total > 0 else float("nan")}
 
 
 def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:

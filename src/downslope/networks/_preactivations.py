@@ -213,7 +213,11 @@ def _layout(product: Step, pre: Value, network: _Network) -> tuple[int, ...]:
             units = []
             break
         value = step.results[0]
-    return (*(axis for axis in range(len(pre.shape)) if axis not in units), *units)
+    axes = range(len(pre.shape))
+    # One unit axis at the end is enough: the others may be the members of an ensemble, which stand in front.
+    if not units or axes[-1] in units:
+        return tuple(axes)
+    return (*(axis for axis in axes if axis not in units), *units)
 
 
 def _unit_axes(product: Step) -> list[int]:

@@ -93,7 +93,7 @@ def train(
     method: str | Method | Any = "adam",
     learning_rate: float | Callable[[Any], Any] | None = None,
     schedule: Any = None,
-    validation: float | Any = 0.2,
+    validation: float | Any = None,
     patience: int | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
@@ -128,7 +128,7 @@ def train(
         method: how to step, as for `plan`.
         learning_rate: the rate α; None for 0.001 with Adam and its like, 0.1 with gradient descent, 0.01 with others.
         schedule: how the rate changes, as for `plan`.
-        validation: the share of the rows held back, 0 for none; or data of its own.
+        validation: the share of the rows held back, 0 for none; None for a fifth of ten rows or more; or other data.
         patience: evaluations without a better validation loss after which the run ends.
         weight_decay: share of the weights, times the rate, that each step takes away (decoupled, as in AdamW).
         l2: λ of a penalty λ Σ w² on all kernels, part of the loss.
@@ -221,11 +221,11 @@ def _examples(
         raise DataError(
             "train on what? no data is given", hint='for example data="digits", or a file with a target column'
         )
-    share = validation if isinstance(validation, int | float) else 0
+    is_share = validation is None or isinstance(validation, int | float)
     made, held = prepare(
         data,
         target,
-        validation=share,
+        validation=validation if is_share else 0,
         seed=seed,
         standardise=standardise,
         scale_targets=scale,
@@ -233,7 +233,7 @@ def _examples(
         task=task,
         drop=drop,
     )
-    if isinstance(validation, int | float):
+    if is_share:
         return made, held
     return made, examples_like(made, validation, target, missing=missing)
 

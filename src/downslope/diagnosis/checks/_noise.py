@@ -25,7 +25,7 @@ def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
         return NotRun("noise_dominated", "the gradient's noise was not measured")
     ratio = float(np.median(scale)) / evidence.batch
     learns = (evidence.fell_by or 0) > 0.1
-    if ratio <= _MUCH or not evidence.falls_short or evidence.still_falling or not learns:
+    if ratio <= _MUCH or not evidence.underfits or evidence.still_falling or not learns:
         return None
     return found(
         evidence,

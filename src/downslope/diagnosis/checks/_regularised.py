@@ -20,7 +20,7 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | None:
     Theory: at a minimum of data loss and penalty the two gradients balance (Tikhonov). Threshold: a third of the loss.
     """
     share, kept = _penalty_share(evidence), _kept(evidence)
-    if not evidence.falls_short or not ((share or 0) > _HEAVY or kept < 1 / 3):
+    if not evidence.underfits or not ((share or 0) > _HEAVY or kept < 1 / 3):
         return None
     what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"
     if not (share or 0) > _HEAVY:

@@ -19,7 +19,7 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | None:
     Quantity: the fall of the loss over the last fifth of the run, where it is above its scatter. Threshold: one part in
     a hundred; or so few steps that the weights moved by less than half their size.
     """
-    if not evidence.falls_short or evidence.failed or evidence.loss_rose:
+    if not evidence.underfits or evidence.failed or evidence.loss_rose:
         return None
     reach = reach_of(evidence)
     hardly = evidence.last_step < _FEW and (reach is None or reach < 0.5)

@@ -86,7 +86,7 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | None:
     Quantity: the length of the way, Σ‖update‖, over the norm of the weights at the start. Theory: to change what a
     layer computes its weights must move by about their own size. Threshold: half of it.
     """
-    if not evidence.falls_short or evidence.failed or evidence.loss_rose:
+    if not evidence.underfits or evidence.failed or evidence.loss_rose:
         return None
     reach = reach_of(evidence)
     few = evidence.last_step < 200
