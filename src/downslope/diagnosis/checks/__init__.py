@@ -26,7 +26,7 @@ from downslope.diagnosis.checks._noise import noise_dominated
 from downslope.diagnosis.checks._nonlinearity import missing_nonlinearity
 from downslope.diagnosis.checks._not_finite import not_finite
 from downslope.diagnosis.checks._oscillating import oscillating
-from downslope.diagnosis.checks._output import wrong_output_activation
+from downslope.diagnosis.checks._output import unshared_output, wrong_output_activation
 from downslope.diagnosis.checks._overfitting import overfitting
 from downslope.diagnosis.checks._plateau import plateau
 from downslope.diagnosis.checks._rate import rate_too_large, rate_too_small
@@ -77,6 +77,7 @@ TRAINING_CHECKS: tuple[TrainingCheck, ...] = (
     training_rate_too_large,
     dead_units,
     saturated_units,
+    unshared_output,
     bottleneck,
     training_not_finite,
     training_diverged,

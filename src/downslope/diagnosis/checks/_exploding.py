@@ -26,9 +26,12 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if rate is None and spread is None:
         return NotRun("exploding_gradients", "the layers were not looked into, or are fewer than three")
     grows = rate is not None and rate[1] > _GROWN and rate[0] > 1
-    if not grows and not (spread is not None and spread > _HUGE) and not _runs_away(evidence):
+    overflowing = _overflowing(evidence)
+    if overflowing is None and not grows and not (spread is not None and spread > _HUGE) and not _runs_away(evidence):
         return None
-    if grows and rate is not None:
+    if overflowing is not None:
+        sentence = f"Signals grow from layer to layer until they overflow in {overflowing}."
+    elif grows and rate is not None:
         sentence = (
             f"A unit's gradient grows {number(rate[0])} times per layer towards the input, {number(rate[1])} in all."
         )
@@ -56,6 +59,17 @@ def _largest_spread(evidence: TrainingEvidence) -> float | None:
     size = float(evidence.data.get("input_deviation") or 1.0)
     hidden = spreads[:, :-1] if spreads.shape[1] > 1 else spreads
     return float(np.nanmax(hidden)) / max(size, 1.0) if np.any(np.isfinite(hidden)) else None
+
+
+def _overflowing(evidence: TrainingEvidence) -> str | None:
+    """Return the first layer whose outputs were not finite at some look while those before it were."""
+    means = evidence.of_layers("activation_mean")
+    known = [place for place, name in enumerate(evidence.activations) if name]
+    for look in means:
+        bad = [place for place in known if not np.isfinite(look[place])]
+        if bad and bad[0] > 0:
+            return evidence.layers[bad[0]]
+    return None
 
 
 def _peak(evidence: TrainingEvidence) -> float:

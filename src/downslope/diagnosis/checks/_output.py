@@ -45,6 +45,32 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     )
 
 
+def unshared_output(evidence: TrainingEvidence) -> Finding | None:
+    """Find an output for each class that does not know of the others.
+
+    Quantity: the pairing of output and loss. Theory: exactly one class is right, so the probabilities should add up to
+    1; where the loss divides by their sum, as some do, it works all the same and only slower. So it comes late among
+    the causes. Threshold: any.
+    """
+    told = evidence.network.get("loss") or {}
+    classes = len(evidence.data.get("class_counts") or [])
+    if not evidence.layers or not evidence.is_classes or told.get("name") != "softmax cross-entropy":
+        return None
+    if evidence.activations[-1] != "sigmoid" or classes < 3 or not evidence.widths[-1] > 1:
+        return None
+    return found(
+        evidence,
+        "wrong_output_activation",
+        "Each class has a sigmoid of its own, though exactly one is right.",
+        "an output whose numbers add up to 1",
+        numbers={"output": "sigmoid"},
+        parts=evidence.layers[-1:],
+        causes=("an activation taken over from another kind of task",),
+        remedies=("softmax output",),
+        confidence=0.6,
+    )
+
+
 def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
     """Return what is wrong with the output of a classifier, and what to do."""
     output, outputs = evidence.activations[-1], evidence.widths[-1]
@@ -61,8 +87,6 @@ def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
         )
     if entropy and logits and output in ("sigmoid", "softmax"):
         return f"The loss takes logits, and the output is {output}: it is squeezed twice.", "linear output"
-    if output == "sigmoid" and outputs > 1 and classes > 2 and told.get("name") == "softmax cross-entropy":
-        return "Each class has a sigmoid of its own, though exactly one is right.", "softmax output"
     if output in ("relu", "linear", "tanh") and outputs > 1 and not entropy:
         return f"{classes} classes are predicted by {output} outputs.", "softmax output with cross-entropy"
     if outputs == 1 and classes > 2:
