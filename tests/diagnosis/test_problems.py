@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+import downslope as ds
 from downslope.diagnosis import Severity, diagnose
 from tests.numpy_descent import numpy_descent
 from tests.problems import PROBLEMS, SICK_GROUNDS, Problem, Run
@@ -57,3 +58,11 @@ def test_every_verdict_reads_and_serialises(problem: Problem, run: Run) -> None:
 
 def test_there_are_enough_named_problems() -> None:
     assert len({problem.name for problem in PROBLEMS}) >= 20
+
+
+def test_another_start_that_ends_lower_makes_an_end_local():
+    formula = "x⁴ - 2x² + 0.3x"
+    right, left = (ds.descend(formula, start, learning_rate=0.02, steps=300) for start in (1.5, -1.5))
+    assert ds.diagnose(right).symptoms == ("converged",) or ds.diagnose(right).ok
+    assert ds.diagnose(right, [left]).symptoms[0] == "local_minimum"
+    assert ds.diagnose(left, [right]).ok

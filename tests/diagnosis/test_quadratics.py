@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import downslope as ds
 from downslope.diagnosis import diagnose
 from tests.numpy_descent import numpy_descent
 
@@ -152,8 +153,21 @@ def test_predicted_contraction_is_observed() -> None:
 
 
 def test_ill_conditioned_is_worth_a_note_and_no_alarm() -> None:
-    diagnosis = diagnose(Bowl(5, [0.001, 1.0]).run(1.8, 300))
+    diagnosis = diagnose(Bowl(5, [0.001, 1.0]).run(1.8, 3000))
     assert diagnosis.symptoms == ("still_descending", "ill_conditioned")
     assert diagnosis.ok
     assert diagnosis[1].evidence["condition_number"] == pytest.approx(1000)
-    assert diagnosis[0].evidence["steps_to_go"] > math.log(1e6) / 0.0018 / 2
+
+
+def test_ill_conditioned_is_an_alarm_where_the_steps_ran_out_far_from_the_bottom() -> None:
+    diagnosis = diagnose(Bowl(5, [0.001, 1.0]).run(1.8, 300))
+    assert diagnosis.symptoms == ("ill_conditioned", "still_descending")
+    assert not diagnosis.ok
+    assert diagnosis[1].evidence["steps_to_go"] > math.log(1e6) / 0.0018 / 2
+
+
+def test_lingering_at_a_saddle_is_told_from_passing_it() -> None:
+    """At rate α the way out of −y² grows by 1 + 2α a step: from 1e-6, it takes about 700 steps at 0.01."""
+    formula = "x² - y² + 0.25y⁴"
+    assert "saddle_point" in diagnose(ds.descend(formula, {"x": 1, "y": 1e-6}, learning_rate=0.01, steps=300))
+    assert diagnose(ds.descend(formula, {"x": 1, "y": 1e-6}, learning_rate=0.01, steps=2000)).ok

@@ -83,8 +83,8 @@ def diagnose(trace: Trace, others: Sequence[Trace] = ()) -> Diagnosis:
 
     Args:
         trace: what a descent left behind. Only this is read: neither the objective nor the method is run again.
-        others: what descents of the same objective from other starts left behind; one that ended lower makes this end
-            a `local_minimum`.
+        others: what descents of the same objective from other starts left behind; if one ended lower, and nothing else
+            is wrong, this end is a `local_minimum`.
 
     Returns:
         The findings, the most important first. There is always one: a healthy run is a finding too.
@@ -92,7 +92,9 @@ def diagnose(trace: Trace, others: Sequence[Trace] = ()) -> Diagnosis:
     # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
     with np.errstate(all="ignore"):
         results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
-    findings = [result for result in (local_minimum(trace, others), *results) if isinstance(result, Finding)]
+    if not _any_problem(results):
+        results.append(local_minimum(trace, others))
+    findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=tuple(result for result in results if isinstance(result, NotRun)),
@@ -110,9 +112,14 @@ def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     """Return what the checks of a training say; if none sees a problem, that it is well or that no cause shows."""
     evidence = TrainingEvidence(trace)
     results = [check(evidence) for check in TRAINING_CHECKS]
-    if any(isinstance(result, Finding) and result.severity is Severity.PROBLEM for result in results):
+    if _any_problem(results):
         return results
     return [*results, unexplained(evidence) if evidence.falls_short else healthy(evidence)]
+
+
+def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
+    """Tell whether any of the results is a problem."""
+    return any(isinstance(result, Finding) and result.severity is Severity.PROBLEM for result in results)
 
 
 def _lines(finding: Finding) -> list[str]:

@@ -183,7 +183,25 @@ def _heads_into_saddle(evidence: Evidence) -> bool:
     if not (ground.curves_down and ground.curves_up) or not ground.modes or evidence.trace.gradients is None:
         return False
     along_way_out = ground.modes[0][0]
+    if _lingers(evidence, along_way_out):
+        return True
     return along_way_out <= NO_WAY_OUT * ground.gradient_norm and evidence.share_left <= SADDLE_SHARE_LEFT
+
+
+def _lingers(evidence: Evidence, along_way_out: float) -> bool:
+    """Tell whether the flat point lies close by and it takes as many steps as were taken to get away from it.
+
+    Along a curvature λ < 0 the distance d from the flat point grows by 1 + α|λ| a step: ln(L / d) / ln(1 + α|λ|) steps
+    to the path's own length L.
+    """
+    ground, rate = evidence.ground, evidence.learning_rate
+    way, lowest = ground.newton_length, ground.lowest
+    if evidence.bound is None or evidence.method in SCALED or rate is None or way is None or lowest is None:
+        return False
+    if not way < FLOOR * ground.scale or not along_way_out > 0:
+        return False
+    distance = along_way_out / abs(lowest)
+    return math.log(ground.scale / distance) / math.log1p(rate * abs(lowest)) > evidence.last_step
 
 
 def _is_slow(evidence: Evidence) -> bool:

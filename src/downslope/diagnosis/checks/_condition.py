@@ -6,11 +6,16 @@ from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._ground import main_parts
 from downslope.diagnosis._stability import LINE_SEARCH, SCALED
-from downslope.diagnosis._state import SLOW_CONTRACTION, State
+from downslope.diagnosis._state import OVERLONG, SLOW_CONTRACTION, State
 from downslope.diagnosis._words import number
+from downslope.trace import Outcome
 
 # The best fixed rate shrinks the error by (κ − 1)/(κ + 1) a step; from this κ on, that is over fifty steps a digit.
 NARROW = (1 + SLOW_CONTRACTION) / (1 - SLOW_CONTRACTION)
+# Over five hundred steps a digit: no one who saw that coming would go on this way.
+_HOPELESS = 500.0
+# The bottom is as far away as a tenth of the point's own size, to second order.
+_FAR = 0.1
 
 
 def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
@@ -30,7 +35,7 @@ def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
     parts = () if spectrum is None or not spectrum.complete else main_parts(spectrum.lowest_direction)
     return Finding(
         "ill_conditioned",
-        Severity.NOTE,
+        Severity.PROBLEM if _stuck(evidence, state, condition) else Severity.NOTE,
         f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at "
         f"its best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
         evidence.numbers(
@@ -56,3 +61,13 @@ def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
             "a second-order method: newton, bfgs",
         ),
     )
+
+
+def _stuck(evidence: Evidence, state: State, condition: float) -> bool:
+    """Tell whether the steps ran out far from the bottom, with over ten times as many still to go."""
+    if state is not State.FALLING or condition < _HOPELESS or evidence.trace.outcome is not Outcome.STEPS_USED:
+        return False
+    to_go = evidence.steps_to_go
+    way = evidence.ground.newton_length
+    far = way is not None and way > _FAR * evidence.ground.scale
+    return far and (to_go is None or to_go > OVERLONG * evidence.last_step)

@@ -10,7 +10,7 @@ import numpy as np
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._ground import main_parts
-from downslope.diagnosis._state import ARRIVED, State
+from downslope.diagnosis._state import ARRIVED, NO_WAY_OUT, State
 from downslope.diagnosis._words import listed, number
 from downslope.trace import Outcome
 
@@ -33,11 +33,14 @@ def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
         where = "The descent is running straight into a saddle"
     else:
         where = "The gradient vanishes, but this is a saddle"
+    out = "The gradient has nothing along the way out, so no rate leaves it."
+    if evidence.ground.modes and evidence.ground.modes[0][0] > NO_WAY_OUT * evidence.ground.gradient_norm:
+        out = "The gradient has next to nothing along the way out: leaving it takes as many steps as were taken."
     return Finding(
         "saddle_point",
         Severity.PROBLEM,
         f"{where}: the ground curves down along {listed(parts)} (curvature {number(spectrum.lowest)}) and up elsewhere "
-        f"({number(spectrum.highest)}). The gradient has nothing along the way out, so no rate leaves it.",
+        f"({number(spectrum.highest)}). {out}",
         {
             "escaping_direction": _written(spectrum.lowest_direction),
             **evidence.numbers(*_NUMBERS),
