@@ -37,7 +37,8 @@ _POINTS = 20
 def key_of(recipe: Mapping[str, Any]) -> str:
     """Return what makes data the same, however they are scaled or damaged: their name and how they are made."""
     dataset = recipe["dataset"]
-    return f"{dataset['name']} {dataset.get('make', '')}".strip()
+    divided = "rows divided" if _divides_rows(recipe) else ""
+    return " ".join(f"{dataset['name']} {dataset.get('make', '')} {divided}".split())
 
 
 def data_of(recipe: Mapping[str, Any], *, damaged: bool = True) -> Data:
@@ -54,6 +55,9 @@ def data_of(recipe: Mapping[str, Any], *, damaged: bool = True) -> Data:
     random = np.random.default_rng(0)
     inputs, targets, task = _made(dataset)
     inputs, targets = _scaled(inputs, targets, dataset, recipe if damaged else {})
+    if _divides_rows(recipe):
+        rows = targets.reshape(len(targets), -1)
+        targets = (rows / np.abs(rows).sum(axis=1, keepdims=True)).reshape(targets.shape)
     if damaged:
         inputs, targets = corrupted(inputs, targets, recipe, random)
     inputs = _shaped(inputs, dataset["name"], recipe.get("layers") or [])
@@ -172,7 +176,7 @@ def _grid(name: str, make: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _uniform(make: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows drawn from U(a, b)^d, and targets drawn from U(a, b) or {0, 1}, which have nothing to do with them."""
+    """Return rows drawn from U(a, b)^d, and targets from U(a, b) or {0, 1} that have nothing to do with them."""
     random = np.random.default_rng(0)
     interval = r"U\(\s*([-.\d]+)\s*,\s*([-.\d]+)\s*\)(?:\^(\d+))?(?:\s*n\s*=\s*(\d+))?"
     of_inputs, of_targets = (re.search(letter + r"\s*~\s*" + interval, make) for letter in "xy")
@@ -246,10 +250,12 @@ def _scaled(
         scaled = _moved(scaled, factor)
     if targets.dtype.kind == "f" and of_targets and "target_not_scaled" not in labels:
         targets = _moved(targets, _scale_of(targets, of_targets, whole=False))
-    if re.search(r"rows? (are )?divided by (their|its) sum", note):
-        rows = targets.reshape(len(targets), -1)
-        targets = (rows / np.abs(rows).sum(axis=1, keepdims=True)).reshape(targets.shape)
     return scaled, targets
+
+
+def _divides_rows(recipe: Mapping[str, Any]) -> bool:
+    """Tell whether each row of targets is divided by its sum: a way to prepare them and no fault."""
+    return bool(re.search(r"rows? (are )?divided by (their|its) sum", str(recipe.get("note", "")).lower()))
 
 
 def _scale_of(array: np.ndarray, text: str, *, whole: bool) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""The faults of a recipe that lie in its data: found by key words in `corrupt`, `note` and `label`, never by its name."""
+"""The faults of a recipe that lie in its data: found by key words in `corrupt`, `note` and `label`, never by name."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ def test_every_public_name_is_there_and_sorted() -> None:
     assert set(ds.__all__) <= set(dir(ds))
 
 
-@pytest.mark.parametrize("folder", ["descent", "diagnosis", "draw", "backpropagation", "ensembles", "fitting", "formulas", "networks", "trace"])
+@pytest.mark.parametrize(
+    "folder",
+    ["descent", "diagnosis", "draw", "backpropagation", "ensembles", "fitting", "formulas", "networks", "trace"],
+)
 def test_folders_give_what_they_say(folder: str) -> None:
     module = importlib.import_module(f"downslope.{folder}")
     assert list(module.__all__) == sorted(module.__all__)

@@ -85,7 +85,9 @@ def test_two_classes_are_told_apart_by_one_output():
     assert made.model.outputs == (1,)
     assert made.metrics["validation_accuracy"] > 0.9
     assert np.mean(made.predict(X) == labels) > 0.9
-    probability = ds.train(data=(X, labels), output_activation="sigmoid", hidden=(8,), steps=300, learning_rate=0.01, **QUIET)
+    probability = ds.train(
+        data=(X, labels), output_activation="sigmoid", hidden=(8,), steps=300, learning_rate=0.01, **QUIET
+    )
     assert probability.trace.facts["network"]["loss"]["from_logits"] is False
     assert np.mean(probability.predict(X) == labels) > 0.9
 
@@ -153,7 +155,15 @@ def test_a_network_that_was_trained_trains_on():
 
 
 def test_bfloat16_trains_and_keeps_float32_weights():
-    made = ds.train(data=(X, NUMBERS), hidden=(8,), normalisation="batch", mixed_precision=True, steps=200, learning_rate=0.01, **QUIET)
+    made = ds.train(
+        data=(X, NUMBERS),
+        hidden=(8,),
+        normalisation="batch",
+        mixed_precision=True,
+        steps=200,
+        learning_rate=0.01,
+        **QUIET,
+    )
     assert {leaf.dtype for leaf in made.trace.end.values()} == {np.dtype("float32")}
     assert made.metrics["validation_r2"] > 0.5
     exact = ds.train(data=(X, NUMBERS), hidden=(8,), normalisation="batch", steps=200, learning_rate=0.01, **QUIET)
@@ -166,7 +176,13 @@ def test_bfloat16_trains_and_keeps_float32_weights():
 
 def test_running_means_are_used_at_rest_and_saved(tmp_path: Path):
     made = ds.train(
-        data=(X, NUMBERS), hidden=(4,), normalisation="batch", steps=40, standardise=False, save=tmp_path / "run", **QUIET
+        data=(X, NUMBERS),
+        hidden=(4,),
+        normalisation="batch",
+        steps=40,
+        standardise=False,
+        save=tmp_path / "run",
+        **QUIET,
     )
     mean, variance = made.trace.facts["memory"]
     assert not np.allclose(mean, 0)
@@ -175,7 +191,9 @@ def test_running_means_are_used_at_rest_and_saved(tmp_path: Path):
     inward = (inward - mean) / np.sqrt(variance + 1e-5) * weights["layers/0/scale"] + weights["layers/0/offset"]
     outward = np.maximum(inward, 0) @ weights["layers/1/weight"] + weights["layers/1/bias"]
     target = made.encoding.target
-    np.testing.assert_allclose(made.predict(X), outward[:, 0] * target.deviation[0] + target.mean[0], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        made.predict(X), outward[:, 0] * target.deviation[0] + target.mean[0], rtol=1e-4, atol=1e-4
+    )
     same(ds.predict(tmp_path / "run", X), made.predict(X))
     same(ds.predict(made.trace, X), made.predict(X))
     ds.save(made.trace, tmp_path / "again")
@@ -238,7 +256,11 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+def _some_slow(names, slow: set[str]):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in names]
+
+
+@pytest.mark.parametrize("name", _some_slow(METHODS, {"gradient descent", "nesterov", "adamw"}))
 def test_the_steps_are_those_of_a_plain_optax_loop(name):
     transformation, settings = METHODS[name]
     made = ds.train(
@@ -282,7 +304,7 @@ CHOICES = {
 }
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", _some_slow(CHOICES, {"clipped entries", "warm-up", "an Optax transformation"}))
 def test_what_is_chosen_of_a_step_is_what_optax_makes_of_it(name):
     settings, transformation, l2 = CHOICES[name]
     made = ds.train(data=(X, NUMBERS), hidden=(5,), activation="tanh", **QUIET, steps=20, batch=25, **settings)
@@ -358,7 +380,7 @@ def test_a_run_is_stopped_by_the_user_and_tells_where_it_stands():
     assert made.trace.outcome is ds.Outcome.INTERRUPTED
     assert 40 <= made.trace.last_step < 5000
     assert made.trace.metrics["step"][-1] == made.trace.last_step
-    assert np.isnan(made.trace.columns["learning_rate"][-1])
+    assert np.isnan(made.trace.recorded["first_order_decrease"][-1])
 
 
 def test_a_run_of_no_steps_tells_of_its_start():
@@ -394,7 +416,7 @@ def test_value_gradient_and_update_are_those_of_the_step(recorded, step):
     value, gradient = jax.value_and_grad(plain_loss)(weights, inputs, targets)
     columns = recorded.trace.columns
     np.testing.assert_allclose(columns["value"][step], value, rtol=1e-4)
-    np.testing.assert_allclose(columns["gradient_norm"][step], optax.global_norm(gradient), rtol=1e-4)
+    np.testing.assert_allclose(columns["gradient_norm"][step], optax.tree.norm(gradient), rtol=1e-4)
     for place, part in enumerate(recorded.trace.part_names):
         norms = {name: column[step, place] for name, column in recorded.trace.part_columns.items()}
         np.testing.assert_allclose(norms["parameter_norm"], np.linalg.norm(weights[part]), rtol=1e-4)
@@ -405,7 +427,7 @@ def test_value_gradient_and_update_are_those_of_the_step(recorded, step):
         return
     after, _, _ = _at(recorded, step + 1)
     update = {name: np.asarray(after[name] - leaf) for name, leaf in weights.items()}
-    np.testing.assert_allclose(columns["update_norm"][step], optax.global_norm(update), rtol=1e-3)
+    np.testing.assert_allclose(columns["update_norm"][step], optax.tree.norm(update), rtol=1e-3)
     falls = -sum(float(np.sum(update[name] * gradient[name])) for name in update)
     np.testing.assert_allclose(recorded.trace.recorded["first_order_decrease"][step], falls, rtol=1e-3)
 
@@ -455,7 +477,9 @@ def test_the_ends_of_the_hessian_are_those_of_the_dense_one(recorded):
         values, vectors = np.linalg.eigh(hessian)
         np.testing.assert_allclose(spectrum.highest, values[-1], rtol=2e-3)
         np.testing.assert_allclose(spectrum.lowest, values[0], rtol=2e-2, atol=2e-3)
-        direction = np.concatenate([spectrum.highest_direction[part].ravel() for part in recorded.trace.part_names])
+        direction = np.concatenate(
+            [spectrum.highest_direction[part].ravel() for part in sorted(recorded.trace.part_names)]
+        )
         assert abs(direction @ vectors[:, -1]) > 0.98
         gradient = np.asarray(jax.grad(value)(flat, unravel), float)
         curvature = gradient @ hessian @ gradient / (gradient @ gradient)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import downslope as ds
+from downslope.cli import _network_commands as network
 from downslope.cli import _options as options
 
 app = typer.Typer(
@@ -201,6 +202,10 @@ def fit(
     return _fit.run(request, plot, save, as_json=json, quiet=quiet, check=check)
 
 
+app.command()(network.train)
+app.command()(network.predict)
+
+
 @app.command()
 def sweep(
     formula: options.FormulaText,
@@ -294,7 +299,10 @@ def multistart(
 def diagnose(
     run: Annotated[
         str,
-        typer.Argument(metavar="DIR|FORMULA", help="A folder that `descend --save` made, or a formula to descend on."),
+        typer.Argument(
+            metavar="DIR|FORMULA",
+            help="A folder that `--save` made, of a training under way as well; or a formula to descend on.",
+        ),
     ],
     start: options.Start = None,
     learning_rate: options.Rate = None,
@@ -304,16 +312,17 @@ def diagnose(
     schedule: options.ScheduleName = None,
     data: options.Data = None,
     plot: options.Plot = None,
+    report: options.Report = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     check: options.Check = False,
 ) -> int:
-    """Say what a descent shows, saved or taken now, with the numbers behind it."""
+    """Say what a descent or a training shows, saved or taken now, with the numbers behind it."""
     from downslope.cli import _descend, _diagnose
 
     how = {"learning_rate": learning_rate, "steps": steps, "method": method, "schedule": schedule}
     request = _descend.request(run, start, data, None, setting, **how)
-    return _diagnose.run(request, plot, as_json=json, quiet=quiet, check=check)
+    return _diagnose.run(request, plot, report, as_json=json, quiet=quiet, check=check)
 
 
 @app.command()

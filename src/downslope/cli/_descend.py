@@ -90,7 +90,7 @@ def report(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagnosis, *,
         print(f"Read as  {objective.read_as}")
         for note in objective.formula.notes if objective.formula is not None else ():
             print(f"         {note}")
-        print(f"Method   {_method(trace)}\n")
+        print(f"Method   {method_of(trace)}\n")
         show.table(_columns(objective, trace))
         print()
         show.chart(trace.columns["value"], objective.name)
@@ -98,7 +98,7 @@ def report(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagnosis, *,
     show.findings(diagnosis, details=not quiet)
 
 
-def _method(trace: ds.Trace) -> str:
+def method_of(trace: ds.Trace) -> str:
     """Return the method and its numbers in words."""
     plan = trace.plan
     parts = [plan["method"]]

@@ -18,7 +18,7 @@ def run(request: Request, kind: str, at: str | None, within: Ranges, plot: Path)
     """Draw the formula, and the way down if a start was given."""
     if kind not in _KINDS:
         raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_KINDS)}")
-    _check_suffix(plot)
+    check_suffix(plot)
     objective = request.objective()
     if at is not None:
         written = write_point(objective, options.point(at, "--at", objective.names or ()), within, plot)
@@ -41,7 +41,7 @@ def write(
     plot: Path,
 ) -> Path:
     """Write a picture of an objective with the way down, and return its file."""
-    _check_suffix(plot)
+    check_suffix(plot)
     variables = len(objective.names or ())
     if kind == "auto":
         kind = "animation" if plot.suffix == ".gif" else "curve" if variables == 1 else "landscape"
@@ -55,9 +55,16 @@ def write(
 
 def write_progress(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) -> Path:
     """Write the picture of value, gradient norm and rate by step, and return its file."""
-    _check_suffix(plot)
+    check_suffix(plot)
     panels = ds.draw.progress(trace, tuple(diagnosis) if diagnosis is not None else None)
     return _save(panels[0], plot)
+
+
+def write_training(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) -> Path:
+    """Write the picture of loss and score by step, and return its file."""
+    if not len(trace):
+        raise ds.TraceError("nothing of this run is written down yet", hint="draw it again in a moment")
+    return write_figure(lambda: ds.draw.training(trace, tuple(diagnosis) if diagnosis is not None else None), plot)
 
 
 def write_fit(found: ds.Fit, plot: Path) -> Path:
@@ -67,13 +74,13 @@ def write_fit(found: ds.Fit, plot: Path) -> Path:
 
 def write_figure(picture: Callable[[], Sequence[Any]], plot: Path) -> Path:
     """Write the figure that a picture's axes belong to, and return its file; the name is looked at first."""
-    _check_suffix(plot)
+    check_suffix(plot)
     return _save(picture()[0], plot)
 
 
 def write_point(objective: ds.Objective, place: dict[str, float], within: Ranges, plot: Path) -> Path:
     """Write the picture of an objective with its slope at one point, and return its file."""
-    _check_suffix(plot)
+    check_suffix(plot)
     picture = ds.draw.curve if len(objective.names or ()) == 1 else ds.draw.landscape
     return _save(picture(objective, at=place, within=within), plot)
 
@@ -85,7 +92,7 @@ def _save(axes: Any, plot: Path) -> Path:
     return plot
 
 
-def _check_suffix(plot: Path) -> None:
+def check_suffix(plot: Path) -> None:
     """Raise if the file's name does not end in a kind of picture."""
     if plot.suffix.lower() not in _SUFFIXES:
         raise ds.SettingError(

@@ -52,6 +52,7 @@ OpenBounds = Annotated[
     typer.Option("--bounds", metavar="RANGES", help="How far parameters may go: k=0..,b=-1..1; ends may be open."),
 ]
 Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]
+Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write everything into one HTML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 if the descent has a problem.")]

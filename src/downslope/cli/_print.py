@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,57 @@ def number(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
-def table(columns: Mapping[str, Sequence[Any]]) -> None:
-    """Print columns under their headings, the middle of a long table left out.
+def percent(share: float) -> str:
+    """Return a share as a percentage of two digits; the blank in it is one at which no line is broken."""
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f}\u00a0%"
+
+
+def decimals(numbers: Sequence[float] | np.ndarray, places: int | None = None) -> list[str]:
+    """Return a column of numbers whose points are below each other.
+
+    Args:
+        numbers: the column.
+        places: decimals; None for as many as the smallest needs for three digits, or powers of ten where that is many.
+    """
+    column = np.asarray(numbers, dtype=float) + 0.0  # no zero has a minus sign
+    sizes = np.abs(column[np.isfinite(column) & (column != 0)])
+    if len(sizes) and (sizes.max() >= 1e5 or (places is None and sizes.min() < 1e-4)):
+        return [f"{one:.3e}".replace("-", "−") if math.isfinite(one) else _unusual(one) for one in column]
+    if places is None:
+        places = 3 if not len(sizes) else min(max(2 - math.floor(math.log10(sizes.min())), 3), 5)
+    rounded = np.round(column, places) + 0.0
+    return [f"{one:.{places}f}".replace("-", "−") if math.isfinite(one) else _unusual(one) for one in rounded]
+
+
+def _unusual(value: float) -> str:
+    """Return what is no finite number as text."""
+    return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
+
+
+def labelled(label: str, *texts: str) -> None:
+    """Print texts behind a label, one below the other, each wrapped where the line ends."""
+    before = f"{label:<9}"
+    for text in texts:
+        print(textwrap.fill(text, _width(), initial_indent=before, subsequent_indent=" " * 9))
+        before = " " * 9
+
+
+def sentence(text: str) -> None:
+    """Print a sentence, wrapped where the line ends."""
+    print(textwrap.fill(text, _width()))
+
+
+def _width() -> int:
+    """Return the width of a line of words."""
+    return min(100, shutil.get_terminal_size().columns)
+
+
+def table(columns: Mapping[str, Sequence[Any]], words: Collection[str] = ()) -> bool:
+    """Print columns under their headings, the middle of a long table left out; tell whether it was.
 
     Args:
         columns: by heading, one entry a row; texts are shown as they are and numbers in six digits.
+        words: the headings of columns that hold words, which begin at one edge.
     """
     rows = len(next(iter(columns.values())))
     shown = list(range(rows)) if rows <= _HEAD + _TAIL + 2 else [*range(_HEAD), -1, *range(rows - _TAIL, rows)]
@@ -41,11 +87,13 @@ def table(columns: Mapping[str, Sequence[Any]]) -> None:
         [heading, *("⋮" if row < 0 else _cell(column[row]) for row in shown)] for heading, column in columns.items()
     ]
     widths = [max(map(len, column)) for column in texts]
+    edges = [str.ljust if heading in words else str.rjust for heading in columns]
     lines = [
-        "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        "   ".join(edge(cell, width) for edge, cell, width in zip(edges, row, widths, strict=True)).rstrip()
         for row in zip(*texts, strict=True)
     ]
-    print("\n".join([lines[0], "─" * len(lines[0]), *lines[1:]]))
+    print("\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]]))
+    return len(shown) < rows
 
 
 def chart(values: np.ndarray, heading: str, height: int = 6) -> None:
@@ -76,7 +124,7 @@ def chart(values: np.ndarray, heading: str, height: int = 6) -> None:
 
 def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
     """Print what was found, the most important first, with the evidence behind it and what to try."""
-    width = min(100, shutil.get_terminal_size().columns)
+    width = _width()
     for finding in diagnosis:
         lead = f"{_MARKS[finding.severity]} {finding.symptom}: "
         print(textwrap.fill(lead + finding.sentence, width, subsequent_indent="  "))

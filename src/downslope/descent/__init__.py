@@ -1,6 +1,7 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
-from downslope.descent._batch_descent import descend_batches, header_of
+from downslope.descent._batch_descent import descend_batches
+from downslope.descent._batch_trace import header_of
 from downslope.descent._batched import Batched, Batches
 from downslope.descent._data import check_numbers, read_table
 from downslope.descent._descend import descend

@@ -8,7 +8,7 @@ same numbers as one that was not.
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,18 +17,21 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._types import Columns, Plain
+from downslope._types import Plain
 from downslope.descent._batch_log import BatchLog
-from downslope.descent._batch_loop import BatchRecipe, BatchState, batch_program
+from downslope.descent._batch_loop import BatchChunk, BatchRecipe, BatchState, batch_program
 from downslope.descent._batch_source import InMemory, Streamed
-from downslope.descent._batched import Batched, Batches
-from downslope.descent._given import given_of, rates_of, versions
+from downslope.descent._batch_state import read, written
+from downslope.descent._batch_trace import trace_of
+from downslope.descent._batched import Batched, Batches, rows_of
+from downslope.descent._given import given_of
 from downslope.descent._plan import Plan
 from downslope.descent._probe import Probe
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.trace import Journal, Outcome, Trace
 
 _CHUNK_SECONDS = 0.4
+_WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
 _SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
 
 
@@ -82,7 +85,8 @@ class BatchDescent:
         self.step = int(self.state.step)
         self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
         self.taken_now = 0
-        self._last_written = time.perf_counter()
+        self._wrote = -math.inf
+        self._before: tuple[BatchState, int, Any, Any] | None = None
 
     def run(self, interruption: Interruption, show: Callable[[int, int, float], None]) -> Outcome:
         """Train until an outcome is reached; the log holds the rows, `state` the end."""
@@ -92,11 +96,10 @@ class BatchDescent:
                 self._look_around()
                 outcome = self._outcome(interruption)
                 if outcome is not None:
-                    self._last_row()
-                    return outcome
+                    return self._ended(outcome)
                 count = min(size, self._until_event(), self.plan.steps - self.step)
                 began = time.perf_counter()
-                if not self._chunk(count):
+                if not self._chunk(count, interruption):
                     return Outcome.NOT_FINITE
                 seconds = time.perf_counter() - began
                 show(self.step, self.plan.steps, self.log.value)
@@ -107,15 +110,14 @@ class BatchDescent:
     def _source(self) -> InMemory | Streamed:
         """Return where batches come from."""
         if self.batched.examples is None:
-            return Streamed(self.batched, self.every)
+            return Streamed(self.batched, self.batches.accumulate, self.every)
         return InMemory(self.batched, self.batches, self.every, self.plan.seed)
 
     def _probe(self) -> Probe | None:
         """Return what looks at curvature and noise, if it is wanted and there are examples to look at."""
-        rows = self.batched.rows
-        if not self.batches.probe_every or not rows:
+        if not self.batches.probe_every or self.batched.measured is None:
             return None
-        return Probe(self.batched, self.batches.per_step or rows, self.plan.seed)
+        return Probe(self.batched, self.batches.per_step or rows_of(self.batched.measured), self.plan.seed)
 
     def _recipe(self) -> BatchRecipe:
         """Return what the program is compiled for."""
@@ -136,17 +138,7 @@ class BatchDescent:
         """Return the state before the first step, or the one that was written last."""
         begun = self.program.begin(self.plan.start, self.batched.memory, self.given.settings)
         kept = journal.state if journal is not None else {}
-        if not kept:
-            return begun
-        shape = jax().tree.structure(begun)
-        return jax().tree.unflatten(shape, [np.asarray(kept[name]) for name in self._names_of(begun)])
-
-    @staticmethod
-    def _names_of(state: BatchState) -> list[str]:
-        """Return a name for every leaf of a state; those of the point are known to readers of a run that goes on."""
-        names = [f"point/{part}" for part in _tree.part_names(state.point)]
-        others = [f"{field}/{place}" for field in ("memory", "rule") for place in range(len(_leaves_of(state, field)))]
-        return ["step", *names, *others]
+        return read(begun, kept) if kept else begun
 
     def _until_event(self) -> int:
         """Return the steps until something is to be measured."""
@@ -174,7 +166,7 @@ class BatchDescent:
         """Measure the point on examples."""
         assess, state = self.batched.assess, self.state
         found: dict[str, float] = {}
-        for prefix, examples in (("training", self.batched.examples), ("validation", self.batched.held_out)):
+        for prefix, examples in (("training", self.batched.measured), ("validation", self.batched.held_out)):
             if examples is not None:
                 told = assess(state.point, state.memory, examples)
                 found |= {f"{prefix}_{name}": number for name, number in told.items()}
@@ -201,7 +193,7 @@ class BatchDescent:
             return Outcome.STOPPED_EARLY
         return None
 
-    def _chunk(self, count: int) -> bool:
+    def _chunk(self, count: int, interruption: Interruption) -> bool:
         """Take `count` steps and keep their rows; tell whether all of them were finite."""
         began = time.perf_counter()
         examples, order = self.source.chunk(self.step, count)
@@ -212,31 +204,40 @@ class BatchDescent:
             self._end_before(taken, chunk, examples, order)
             return False
         self.log.add_steps(self.step, taken, chunk)
+        self._before = (self.state, taken, examples, order)
         self.state, self.step = chunk.state, self.step + taken
         self.taken_now += taken
-        self._timed("writing", self._write)
+        if self.log.writes:
+            self._timed("writing", lambda: self._write(interruption.asked))
         return True
 
-    def _write(self) -> None:
-        """Write the rows, and the state unless that would take too much of the time."""
-        spent = sum(self.seconds.values())
-        if not self.log.writes:
+    def _write(self, asked: bool) -> None:
+        """Write the rows once a second, and the state unless that would take too much of the time."""
+        last = asked or self.step >= self.plan.steps
+        if not last and time.perf_counter() - self._wrote < _WRITE_SECONDS:
             return
-        cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * spent
-        wanted = cheap or self.step >= self.plan.steps
-        leaves = jax().tree.leaves(self.state)
-        self.log.write(dict(zip(self._names_of(self.state), leaves, strict=True)) if wanted else None)
+        self._wrote = time.perf_counter()
+        cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
+        wanted = cheap or last
+        # From a state whose own loss is not finite no way leads back to the last one that was.
+        kept = wanted and bool(self._next_step().finite)
+        self.log.write(written(self.state) if kept else None)
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
         """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
         begun = self.state
         bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.given).state
         self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
+        if taken == 0 and self._before is not None:
+            begun, taken, examples, order = self._before
+            self.step -= taken
+        else:
+            self.log.add_steps(self.step, max(taken, 1), chunk)
+        self.log.end_with_last_row()
         good = max(taken - 1, 0)
         if good:
-            self.state = self.program.run(begun, np.int32(good), examples, order, self.given).state
-        self.log.add_steps(self.step, good + 1, chunk, last=True)
-        self.step += good
+            begun = self.program.run(begun, np.int32(good), examples, order, self.given).state
+        self.state, self.step = begun, self.step + good
 
     def _bad_part(self, state: BatchState) -> str:
         """Return the first part that is not finite at a state: of the point, else the loss, else of the gradient."""
@@ -256,11 +257,22 @@ class BatchDescent:
             return {}
         return explain(state.point, state.memory, self.source.batch(int(state.step)))
 
-    def _last_row(self) -> None:
-        """Write the row of the point reached: one more step, whose result is thrown away."""
+    def _ended(self, outcome: Outcome) -> Outcome:
+        """Measure the point reached and write its row; return how the training ended, now that its loss is known."""
+        if self.log.last_measured != self.step:
+            self._timed("evaluations", self._evaluate)
+        chunk = self._next_step()
+        if not bool(chunk.finite):
+            self._end_before(0, chunk, None, None)
+            return Outcome.NOT_FINITE
+        self.log.add_steps(self.step, 1, chunk)
+        self.log.end_with_last_row()
+        return outcome
+
+    def _next_step(self) -> BatchChunk:
+        """Return what one more step gives; it is not taken."""
         examples, order = self.source.chunk(self.step, 1)
-        chunk = self.program.run(self.state, np.int32(1), examples, order, self.given)
-        self.log.add_steps(self.step, 1, chunk, last=True)
+        return self.program.run(self.state, np.int32(1), examples, order, self.given)
 
     def _next_size(self, size: int, count: int, seconds: float) -> int:
         """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
@@ -275,9 +287,9 @@ class BatchDescent:
 
     def _layer_cost(self) -> float:
         """Return the time that recording steps take beyond plain ones, as a share of that of the steps."""
-        if self.taken_now < 10 * self.every or self.every == 1:
+        if self.taken_now < 10 * self.every or self.every == 1 or self._before is None:
             return float("nan")
-        examples, order = self.source.chunk(self.step, 1)
+        _, _, examples, order = self._before
         times = {count: self._seconds(count, examples, order) for count in (1, self.every)}
         plain = (times[self.every] - times[1]) / (self.every - 1)
         dispatch = self._seconds(0, examples, order)
@@ -291,61 +303,3 @@ class BatchDescent:
             jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.given))
             shortest = min(shortest, time.perf_counter() - began)
         return float(shortest)
-
-
-def header_of(plan: Plan) -> Trace:
-    """Return the trace of a training that has not begun, which a journal begins with."""
-    batched = plan.objective.batched
-    assert batched is not None
-    names = _tree.part_names(plan.start)
-    start = _by_part(names, plan.start)
-    return Trace(
-        outcome=Outcome.RUNNING,
-        recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0), "gradient_norm": np.zeros(0)},
-        coordinate_names=(),
-        coordinates=None,
-        gradients=None,
-        part_names=names,
-        part_columns={},
-        start=start,
-        end=start,
-        spectra=(),
-        plan=plan.description,
-        versions=versions(),
-        layer_names=batched.layers,
-        facts=batched.facts,
-    )
-
-
-def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
-    """Return the trace of a training that ended."""
-    plan, log = run.plan, run.log
-    recorded, layers, parts, metrics, spectra = log.gathered()
-    recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
-    bad_step, bad_part, described = log.not_finite or (None, None, {})
-    memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
-    facts = {**run.batched.facts, "record_cost": run.record_cost(), "memory": memory}
-    return dataclasses.replace(
-        header_of(plan),
-        outcome=outcome,
-        recorded=recorded,
-        part_columns=parts,
-        end=_by_part(_tree.part_names(plan.start), run.state.point),
-        spectra=spectra,
-        layer_steps=layers.pop("step"),
-        layer_columns=layers,
-        metrics=metrics,
-        facts=facts | ({"not_finite": described} if described else {}),
-        not_finite_part=bad_part,
-        not_finite_step=bad_step,
-    )
-
-
-def _leaves_of(state: BatchState, field: str) -> list[Any]:
-    """Return the leaves of a field of the state."""
-    return jax().tree.leaves(getattr(state, field))
-
-
-def _by_part(names: tuple[str, ...], point: Any) -> Columns:
-    """Return the leaves of a point by name."""
-    return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}

@@ -56,6 +56,11 @@ class BatchLog:
         finite = [spectrum for spectrum in self._spectra if np.all(np.isfinite(spectrum.eigenvalues))]
         return finite[-1] if finite else None
 
+    @property
+    def last_measured(self) -> int | None:
+        """The step at which anything was measured last."""
+        return self._metrics[-1][0] if self._metrics else None
+
     def since_best(self, name: str) -> int:
         """Return how many evaluations came after the lowest finite measurement of a name."""
         found = [row[name] for _, row in self._metrics if np.isfinite(row.get(name, np.nan))]
@@ -72,8 +77,8 @@ class BatchLog:
         """Add the curvature at a step."""
         self._spectra.append(spectrum)
 
-    def add_steps(self, first: int, count: int, chunk: BatchChunk, *, last: bool = False) -> None:
-        """Add the rows of a chunk that began at step `first`; `last` if no step leaves the last of them."""
+    def add_steps(self, first: int, count: int, chunk: BatchChunk) -> None:
+        """Add the rows of a chunk that began at step `first`."""
         every = self._recipe.every
         numbers = np.asarray(chunk.every_step)[:, :count].astype(np.float64)
         recorded = np.asarray(chunk.recorded)[: -(-count // every)].astype(np.float64)
@@ -82,16 +87,22 @@ class BatchLog:
         sparse = {name: np.full(count, np.nan) for name in ("update_norm", "first_order_decrease")}
         sparse["update_norm"][at] = np.sqrt(np.sum(found["update_norm"] ** 2, axis=1))
         sparse["first_order_decrease"][at] = found["first_order_decrease"][:, 0]
-        if last:
-            for column in sparse.values():
-                column[-1] = np.nan
-            if at[-1] == count - 1:
-                found["update_norm"][-1] = np.nan
         steps = first + np.arange(count)
         self._steps.append({"step": steps, "value": numbers[0], "gradient_norm": numbers[1], **sparse})
         self._parts.append({"step": first + at, **{name: found[name] for name in _PARTS}})
         layers = {name: found[f"layer/{name}"] for name in _LAYERS if found[f"layer/{name}"].shape[1]}
         self._layers.append({"step": first + at, **layers})
+
+    def end_with_last_row(self) -> None:
+        """Take the step that leaves the last row back, and what was measured behind it."""
+        steps, parts = self._steps[-1], self._parts[-1]
+        end = steps["step"][-1]
+        for name in ("update_norm", "first_order_decrease"):
+            steps[name][-1] = np.nan
+        if parts["step"][-1] == end:
+            parts["update_norm"][-1] = np.nan
+        self._metrics = [(step, row) for step, row in self._metrics if step <= end]
+        self._spectra = [spectrum for spectrum in self._spectra if spectrum.step <= end]
 
     def _named(self, recorded: np.ndarray) -> Columns:
         """Return the recorded steps' numbers by name, each of shape (rows, width)."""
@@ -136,8 +147,8 @@ class BatchLog:
         """Take up the rows that stand on disk."""
         rows = journal.rows()
         self._steps.append(dict(rows.steps))
-        self._parts.append(dict(rows.parts))
-        self._layers.append(dict(rows.layers) if rows.layers else {"step": rows.parts["step"]})
+        self._parts.append({"step": rows.layers["step"], **rows.parts})
+        self._layers.append(dict(rows.layers))
         names = [name for name in rows.metrics if name != "step"]
         self._metric_names = tuple(names)
         for place, step in enumerate(rows.metrics["step"]):

@@ -105,7 +105,7 @@ class Streamed:
         Raises:
             DataError: if the stream ended before them.
         """
-        while self._at + len(self._held) < first + count and not self._ended:
+        while self._at + len(self._held) < first + count and not (self._ended and self._coming is None):
             self._held += self._arrived(first + count - self._at - len(self._held))
             if self._at + len(self._held) <= first:
                 self._forget(self._at + len(self._held) - 1)  # on the way to where a run goes on
@@ -159,7 +159,7 @@ class Streamed:
             return None
         self._read_of += 1
         arrays = jax().tree.map(_narrow, batch)
-        self._check_form(jax().tree.map(lambda leaf: (leaf.shape, leaf.dtype), arrays))
+        self._check_form(jax().tree.map(lambda leaf: f"{leaf.dtype}[{', '.join(map(str, leaf.shape))}]", arrays))
         return arrays
 
     def _check_form(self, form: Any) -> None:
@@ -182,5 +182,4 @@ def _narrow(leaf: Any) -> np.ndarray:
 
 def _told(form: Any) -> str:
     """Return the shapes and types of a batch in words."""
-    leaves = jax().tree.leaves(form, is_leaf=lambda entry: isinstance(entry, tuple) and len(entry) == 2 and isinstance(entry[1], np.dtype))
-    return ", ".join(f"{kind}[{', '.join(map(str, shape))}]" for shape, kind in leaves)
+    return ", ".join(str(leaf) for leaf in jax().tree.leaves(form))

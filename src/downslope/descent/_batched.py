@@ -37,6 +37,7 @@ class Batched:
         assess: what to measure of a point, by name, from `assess(point, memory, examples)`.
         goal: the measurement by which runs are compared, and whether larger is better.
         facts: what is known of the examples and the model beforehand, plain data.
+        sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
         explain: where the first number that is not finite arises, from (point, memory, batch), as plain data; or None.
     """
 
@@ -51,7 +52,13 @@ class Batched:
     assess: Callable[[Point, Any, Any], Mapping[str, float]]
     goal: tuple[str, bool]
     facts: Plain
+    sample: Any = None
     explain: Callable[[Point, Any, Any], Plain] | None = None
+
+    @property
+    def measured(self) -> Any:
+        """The examples on which training is measured: all of them, or of a stream some; None where there are none."""
+        return self.sample if self.examples is None else self.examples
 
     @property
     def rows(self) -> int | None:

@@ -38,9 +38,9 @@ class Probe:
     def __init__(self, batched: Batched, batch: int, seed: int) -> None:
         self._batched = batched
         rng = np.random.default_rng([seed, 1])
-        rows = min(max(4 * batch, _FEWEST_ROWS), _MOST_ROWS, batched.rows or 0)
-        chosen = np.sort(rng.permutation(batched.rows or 0)[:rows])
-        self._sample = jax().tree.map(lambda leaf: np.asarray(leaf)[chosen], batched.examples)
+        known = rows_of(batched.measured)
+        chosen = np.sort(rng.permutation(known)[: min(max(4 * batch, _FEWEST_ROWS), _MOST_ROWS, known)])
+        self._sample = jax().tree.map(lambda leaf: np.asarray(leaf)[chosen], batched.measured)
         self._rng = rng
 
     def look(

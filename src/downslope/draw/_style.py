@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -59,10 +61,21 @@ def calm(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def title(axes: Axes, text: str) -> None:
-    """Write a title, cut where it would not fit."""
+def scale_height(axes: Axes, values: np.ndarray) -> None:
+    """Make the height logarithmic where nothing lies below 0 and what lies above spans more than a hundredfold."""
+    finite = values[np.isfinite(values)]
+    positive = finite[finite > 0]
+    if len(positive) and finite.min() >= 0 and 100 * positive.min() < positive.max():
+        axes.set_yscale("log")
+
+
+def title(axes: Axes, text: str, *, below: str = "") -> None:
+    """Write a title, cut where it would not fit, and a smaller line below it."""
     shown = text if len(text) <= 80 else text[:77] + "…"
-    axes.set_title(shown, fontsize=11, color=INK, loc="left", pad=10)
+    axes.set_title(shown, fontsize=11, color=INK, loc="left", pad=22 if below else 10)
+    if below:
+        place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8)}
+        axes.annotate(below, **place, textcoords="offset points", fontsize=8.5, color=RATE)
 
 
 def label(name: str, units: Mapping[str, str]) -> str:
@@ -70,12 +83,14 @@ def label(name: str, units: Mapping[str, str]) -> str:
     return f"{name} ({units[name]})" if units.get(name) else name
 
 
-def legend(axes: Axes, *, below: bool = False) -> None:
-    """Show what the marks mean, where there is room, or below a picture that is full."""
+def legend(axes: Axes, *, below: bool = False, beside: bool = False) -> None:
+    """Show what the marks mean, where there is room, or below or beside a picture that is full."""
     handles, names = axes.get_legend_handles_labels()
     if not handles:
         return
     place: dict[str, Any] = {"loc": "best"}
     if below:
         place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncol": min(len(handles), 3)}
+    if beside:
+        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
     axes.legend(handles, names, frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, **place)

@@ -7,7 +7,8 @@ from downslope.networks._losses import loss_names
 from downslope.networks._network import Network, network
 from downslope.networks._prediction import predict
 from downslope.networks._samples import sample_names
-from downslope.networks._training import Training, train
+from downslope.networks._trained import Training
+from downslope.networks._training import train
 
 __all__ = [
     "Activate",

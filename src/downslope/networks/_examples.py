@@ -155,7 +155,7 @@ def prepare(
     (120, 30)
     """
     reading = reading_of(data, target, missing, task, drop)
-    share = (_SHARE if reading.rows >= _FEW_ROWS else 0) if validation is None else validation
+    share = share_of(validation, reading.rows)
     if share == 0:
         made = _made(reading, np.arange(reading.rows), standardise, scale_targets)
         few = () if validation is not None else (f"{reading.rows} rows are too few to hold any back for validation.",)
@@ -165,6 +165,11 @@ def prepare(
     note = f"{len(training)} rows to train on and {len(held)} to validate, drawn by the seed {seed}."
     made = replace(made, notes=(*made.notes, note))
     return made.take(training), made.take(held)
+
+
+def share_of(validation: float | None, rows: int) -> float:
+    """Return the share of so many rows to validate: what is asked for, or a fifth where there are ten or more."""
+    return (_SHARE if rows >= _FEW_ROWS else 0) if validation is None else validation
 
 
 def examples_like(made: Examples, data: Any, target: Any = None, *, missing: Missing = "refuse") -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
-from downslope.networks._activations import FLAT, activation
-from downslope.networks._inferred import Walk, walk
+from downslope.networks._inferred import Walk
+from downslope.networks._layer_record import look_through, statistics, walked
 from downslope.networks._loss_probe import loss_probe
 from downslope.networks._losses import Loss, measured, metric_of
 from downslope.networks._model import Model
@@ -33,12 +33,13 @@ def network_objective(
     l2: float = 0.0,
     mixed_precision: bool = False,
     facts: Plain | None = None,
+    stream: Iterable[Any] | None = None,
 ) -> Objective:
     """Return the objective of a network over examples.
 
     Args:
         model: the network.
-        training: inputs and targets to train on.
+        training: inputs and targets to train on; some of them, where they come as a stream.
         held_out: inputs and targets for validation, or None.
         loss: the loss.
         kind: the kind of the targets, which decides what is measured.
@@ -46,17 +47,19 @@ def network_objective(
         l2: λ of the penalty λ Σ w² over all kernels.
         mixed_precision: whether the network is computed in bfloat16, the weights being kept in float32.
         facts: what is known beforehand of the examples.
+        stream: where batches of inputs and targets come from, or None.
     """
     compute = _Computation(model, loss, l2, mixed_precision)
-    found = None if model.layers else _walked(compute, training, batch)
+    found = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if found is None else found.layers
     activations = model.activations if found is None else found.activations
     assess = functools.partial(_assessed, jax().jit(compute.judged), loss, kind)
     batched = Batched(
         loss=compute.loss,
         memory=model.memory,
-        examples=training,
-        stream=None,
+        examples=training if stream is None else None,
+        stream=stream,
+        sample=training,
         held_out=held_out,
         layers=tuple(layers),
         **_look_inside(compute, model, found),
@@ -64,7 +67,10 @@ def network_objective(
         goal=(f"validation_{metric_of(kind)}", True),
         facts={
             **(facts or {}),
-            "network": _network_facts(model, loss, kind, l2, layers, activations, found),
+            "network": {
+                **_network_facts(model, loss, kind, l2, layers, activations, found),
+                "mixed_precision": mixed_precision,
+            },
             "loss": _tried(compute, loss, training),
         },
     )
@@ -90,7 +96,10 @@ class _Computation:
         if self._mixed:
             point, inputs = jax().tree.map(_shortened, (point, inputs))
         passed = self.model.forward(point, memory, inputs, key, training, nudges)
-        return passed._replace(outputs=passed.outputs.astype("float32"))
+        outputs = passed.outputs.astype("float32")
+        kept = jax().tree.map(lambda new, old: new.astype(old.dtype), passed.memory, memory)
+        # One row of outputs an example, as the targets have; a module that returns a bare number gives none.
+        return passed._replace(outputs=outputs[:, None] if outputs.ndim == 1 else outputs, memory=kept)
 
     def loss(self, point: Any, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
         """Return the loss of a batch in training, and the memory after it."""
@@ -136,38 +145,10 @@ def _shortened(leaf: Any) -> Any:
     return leaf.astype("bfloat16") if jax().numpy.issubdtype(leaf.dtype, np.floating) else leaf
 
 
-def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
-    """Return what is recorded of each layer, shape (len(LAYER_COLUMNS), layers); NaN where it is not known.
-
-    A unit is saturated on an example where its activation passes less than `FLAT` of the most it can pass, and dead
-    if it
-    is so on every example of the batch. The variation is the deviation of a unit from example to example, root mean
-    square over the units.
-    """
-    numpy = jax().numpy
-    columns = [_of_layer(name, z, a) for name, z, a in zip(activations, before, after, strict=True)]
-    return numpy.stack([numpy.stack([numpy.asarray(n, "float32") for n in column]) for column in columns], axis=1)
-
-
-def _of_layer(name: str | None, before: Any, after: Any) -> tuple[Any, ...]:
-    """Return mean, deviation, variation, saturated share and dead share of a layer."""
-    numpy = jax().numpy
-    if name is None or after is None:
-        return (numpy.nan,) * 5
-    outward = after.astype("float32")
-    variation = numpy.sqrt(numpy.mean(numpy.var(outward, axis=0)))
-    slope = activation(name).slope
-    if slope is None:
-        return numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan
-    flat = slope(before.astype("float32")) < FLAT
-    dead = numpy.all(flat, axis=tuple(range(flat.ndim - 1)))
-    return numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)
-
-
 def _look_inside(compute: _Computation, model: Model, found: Walk | None) -> dict[str, Any]:
     """Return `seen` and `nudges` of an objective: ours, those inferred from a foreign model, or none."""
     if found is not None:
-        return {"seen": _inferred_seen(found), "nudges": _inferred_nudges(found)}
+        return look_through(found)
     if model.layers:
         return {"seen": compute.seen, "nudges": _own_nudges(compute, model)}
     return {"seen": None, "nudges": None}
@@ -183,29 +164,6 @@ def _own_nudges(compute: _Computation, model: Model) -> Any:
         return tuple(jax().numpy.zeros(shape.shape, shape.dtype) for shape in shapes)
 
     return nudges
-
-
-def _walked(compute: _Computation, training: tuple[Any, Any], batch: int) -> Walk | None:
-    """Return the layers found in a foreign model, or None if none was."""
-    some = jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), training)
-    with precision("float32"):
-        found = walk(compute.loss, compute.model.point, compute.model.memory, some, jax().random.key(0))
-    return found if found.layers else None
-
-
-def _inferred_seen(found: Walk) -> Any:
-    """Return the look inside a foreign model."""
-
-    def seen(point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
-        value, memory, before, after = found.tapped(point, nudges, memory, batch, key)
-        return value, (memory, statistics(found.activations, before, after))
-
-    return seen
-
-
-def _inferred_nudges(found: Walk) -> Any:
-    """Return the function that makes zeros of the shapes of the pre-activations."""
-    return lambda batch: tuple(jax().numpy.zeros(shape, "float32") for shape in found.shapes)
 
 
 def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, examples: Any) -> Mapping[str, float]:
@@ -231,9 +189,8 @@ def _network_facts(
         "kind": kind,
         "metric": metric_of(kind),
         "l2": l2,
-        "normalised": any(
-            layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])
-        ),
+        "normalised": model.description.get("normalised", False)
+        or any(layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])),
     }
 
 

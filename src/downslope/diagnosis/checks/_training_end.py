@@ -76,7 +76,7 @@ def healthy(evidence: TrainingEvidence) -> Finding:
         f"a score within {number(evidence.margin)} of what {evidence.data.get('reference_by') or 'a simple learner'} "
         "makes of the same rows",
         evidence.all_steps,
-        remedies=("more steps",) if evidence.still_falling > 0.05 else (),
+        remedies=("more steps",) if evidence.still_falling > 0.05 and (evidence.learned or 0) < 1 else (),
     )
 
 

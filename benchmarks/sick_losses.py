@@ -1,0 +1,176 @@
+"""The losses of recipes: those that the library has, by its names; the others, and the wrong ones, as functions.
+
+Cross-entropies take probabilities, as Keras does unless it is told `from_logits`, and cut them to [1e-7, 1 − 1e-7]. A
+function takes outputs (rows, outputs) and targets, classes (rows,) or numbers (rows, columns), and returns one number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sick_faults import UnbuildableError
+
+_SMALLEST = 1e-7
+_NAMES = {
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "huber": "huber",
+    "binary crossentropy": "binary cross-entropy",
+    "categorical crossentropy": "softmax cross-entropy",
+}
+_OTHER_NAMES = {
+    "mean squared error": "mse",
+    "l2": "mse",
+    "mean absolute error": "mae",
+    "l1": "mae",
+    "huber loss": "huber",
+    "bce": "binary crossentropy",
+    "binary cross entropy": "binary crossentropy",
+    "sparse categorical crossentropy": "categorical crossentropy",
+    "categorical cross entropy": "categorical crossentropy",
+    "softmax crossentropy": "categorical crossentropy",
+    "cross entropy": "categorical crossentropy",
+    "crossentropy": "categorical crossentropy",
+    "cce": "categorical crossentropy",
+    "ce": "categorical crossentropy",
+    "kld": "kullback leibler divergence",
+    "msle": "mean squared logarithmic error",
+    "mape": "mean absolute percentage error",
+    "logcosh": "log cosh",
+}
+
+
+def loss_of(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return the choices of a training that say what its loss is: `loss`, and `from_logits` where that matters.
+
+    Args:
+        recipe: an entry of the file; its `note` tells of losses that are reduced or subtracted wrongly.
+        task: "classes" or "numbers".
+
+    Raises:
+        UnbuildableError: for a loss that is not known.
+    """
+    told, note = str(recipe.get("loss") or "mse").lower(), str(recipe.get("note", "")).lower()
+    logits = "logits" in told or "from_logits" in note or "redundant_softmax" in (recipe.get("label") or ())
+    name = _canonical(told)
+    if "broadcast" in told or "broadcasting" in note:
+        return {"loss": _broadcast(name)}
+    if "wrong axis" in note:
+        return {"loss": _along_the_batch}
+    if re.search(r"0\.5\s*sum", told):
+        return {"loss": _half_squares}
+    if name in _FUNCTIONS:
+        return {"loss": _FUNCTIONS[name]}
+    if name not in _NAMES:
+        known = ", ".join(sorted((*_NAMES, *_FUNCTIONS)))
+        raise UnbuildableError(f"there is no loss {recipe.get('loss')!r} here; known are {known}")
+    if "crossentropy" in name and task == "numbers":
+        return {"loss": _binary if name.startswith("binary") else _categorical}
+    return {"loss": _NAMES[name], "from_logits": logits}
+
+
+def _canonical(told: str) -> str:
+    """Return a loss as the tables spell it: without what is said of it in brackets or behind its name."""
+    plain = re.sub(r"\(.*\)", "", told).replace("_", " ").replace("-", " ")
+    plain = re.sub(r"\b(with|from) logits\b|\b(broadcast )?bug\b|\bbroadcast\b|\bloss\b$", "", plain)
+    plain = " ".join(plain.split())
+    return _OTHER_NAMES.get(plain, plain)
+
+
+def _numpy() -> Any:
+    import jax.numpy
+
+    return jax.numpy
+
+
+def _as_numbers(outputs: Any, targets: Any) -> Any:
+    """Return targets in the shape of the outputs: a class becomes 1 at its place and 0 elsewhere."""
+    import jax
+
+    if targets.ndim < outputs.ndim and outputs.shape[-1] > 1:
+        return jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+    return targets.reshape(targets.shape[0], -1).astype(outputs.dtype)
+
+
+def _cut(probabilities: Any) -> Any:
+    return _numpy().clip(probabilities, _SMALLEST, 1 - _SMALLEST)
+
+
+def _mean_of(each: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the mean over rows and outputs of a loss of each number, from outputs and targets of one shape."""
+    return lambda outputs, targets: _numpy().mean(each(outputs, _as_numbers(outputs, targets)))
+
+
+def _binary(outputs: Any, targets: Any) -> Any:
+    """Return the binary cross-entropy, which Keras takes of numbers as well."""
+    numbers, sure = _as_numbers(outputs, targets), _cut(outputs)
+    return _numpy().mean(-numbers * _numpy().log(sure) - (1 - numbers) * _numpy().log1p(-sure))
+
+
+def _categorical(outputs: Any, targets: Any) -> Any:
+    """Return the cross-entropy of outputs over their sum with targets, which Keras takes of numbers as well."""
+    numbers, numpy = _as_numbers(outputs, targets), _numpy()
+    shares = outputs / numpy.sum(outputs, axis=-1, keepdims=True)
+    return numpy.mean(-numpy.sum(numbers * numpy.log(_cut(shares)), axis=-1))
+
+
+def _along_the_batch(outputs: Any, targets: Any) -> Any:
+    """Return the cross-entropy summed over the rows of the batch and averaged over the classes, the wrong way round."""
+    numbers, numpy = _as_numbers(outputs, targets), _numpy()
+    shares = outputs / numpy.sum(outputs, axis=-1, keepdims=True)
+    return numpy.mean(-numpy.sum(numbers * numpy.log(_cut(shares)), axis=0))
+
+
+def _broadcast(name: str) -> Callable[[Any, Any], Any]:
+    """Return an error of (n, 1) − (n,): every output is compared with every target of the batch."""
+    measure = _numpy().abs if name == "mae" else _numpy().square
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        flat = outputs.reshape(outputs.shape[0], -1)[:, :1]
+        return _numpy().mean(measure(flat - targets.reshape(1, -1)))
+
+    return loss
+
+
+def _half_squares(outputs: Any, targets: Any) -> Any:
+    """Return ½ Σ (output − target)² / n."""
+    away = outputs - _as_numbers(outputs, targets)
+    return _numpy().sum(away**2) / (2 * outputs.shape[0])
+
+
+def _cosine(outputs: Any, targets: Any) -> Any:
+    numbers, numpy = _as_numbers(outputs, targets), _numpy()
+    lengths = numpy.linalg.norm(outputs, axis=-1) * numpy.linalg.norm(numbers, axis=-1)
+    return -numpy.mean(numpy.sum(outputs * numbers, axis=-1) / numpy.maximum(lengths, _SMALLEST))
+
+
+def _divergence(outputs: Any, targets: Any) -> Any:
+    numbers, numpy = _cut(_as_numbers(outputs, targets)), _numpy()
+    return numpy.mean(numpy.sum(numbers * numpy.log(numbers / _cut(outputs)), axis=-1))
+
+
+def _margin(outputs: Any, numbers: Any) -> Any:
+    """Return 1 − ty, not below 0, with t = ±1 for targets of 0 and 1."""
+    return _numpy().maximum(1 - (2 * numbers - 1) * outputs, 0)
+
+
+def _logarithms(outputs: Any, numbers: Any) -> Any:
+    numpy = _numpy()
+    return (numpy.log1p(numpy.maximum(outputs, _SMALLEST)) - numpy.log1p(numpy.maximum(numbers, _SMALLEST))) ** 2
+
+
+_FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "hinge": _mean_of(_margin),
+    "squared hinge": _mean_of(lambda o, t: _margin(o, t) ** 2),
+    "log cosh": _mean_of(lambda o, t: _numpy().logaddexp(o - t, t - o) - _numpy().log(2.0)),
+    "poisson": _mean_of(lambda o, t: o - t * _numpy().log(o + _SMALLEST)),
+    "mean squared logarithmic error": _mean_of(_logarithms),
+    "mean absolute percentage error": _mean_of(
+        lambda o, t: 100 * _numpy().abs(o - t) / _numpy().maximum(_numpy().abs(t), _SMALLEST)
+    ),
+    "cosine similarity": _cosine,
+    "cosine proximity": _cosine,
+    "kullback leibler divergence": _divergence,
+}

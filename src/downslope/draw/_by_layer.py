@@ -1,0 +1,98 @@
+"""What a trace holds of a network's layers, as arrays to draw, and how layers are told apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._errors import SettingError
+from downslope.draw import _style as style
+from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DEPTH = "viridis"
+_LIGHTEST = 0.88  # of the colours of depth; beyond it they are too pale on white
+_MOST_LINES = 8  # that a legend names; more get a colour bar
+_LONGEST = 26
+
+
+def steps_of(trace: Trace) -> np.ndarray:
+    """Return the steps at which the layers were looked into, shape (looks,).
+
+    Raises:
+        SettingError: if the trace holds no layers.
+    """
+    if not trace.layer_names:
+        raise SettingError("this trace holds no layers to draw", hint="a network leaves them: train(…).trace")
+    return np.asarray(trace.columns["step"] if trace.layer_steps is None else trace.layer_steps)
+
+
+def quantity(trace: Trace, name: str) -> np.ndarray:
+    """Return a column of `trace.layers` as an array, shape (looks, layers), NaN where there is no number."""
+    looks = len(steps_of(trace))
+    return trace.layers[name].to_numpy().astype(float).reshape(looks, len(trace.layer_names))
+
+
+def in_blocks(steps: np.ndarray, rows: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return medians over blocks of neighbouring looks, at most so many, with the step in the middle of each.
+
+    Args:
+        steps: shape (looks,).
+        rows: shape (looks, …).
+        most: blocks; fewer looks than this come back as they are.
+    """
+    if len(steps) <= most:
+        return steps, rows
+    size = -(-len(steps) // most)
+    cuts = range(0, len(steps), size)
+    middles = np.array([np.mean(steps[cut : cut + size]) for cut in cuts])
+    return middles, np.array([_median(rows[cut : cut + size]) for cut in cuts])
+
+
+def some(count: int, most: int) -> np.ndarray:
+    """Return places from first to last, evenly chosen where there are more than so many."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def short(name: str) -> str:
+    """Return a layer's name, its beginning left out where it is long."""
+    return name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
+
+
+def colours(count: int) -> list[Any]:
+    """Return a colour for each layer, from the dark first to the light last."""
+    from matplotlib import colormaps
+
+    return [colormaps[_DEPTH](share) for share in np.linspace(0, _LIGHTEST, count)]
+
+
+def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
+    """Tell which colour is which layer: by a legend beside the picture, or by a bar where there are many."""
+    if len(names) <= _MOST_LINES:
+        handles, told = axes.get_legend_handles_labels()
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+        axes.legend(handles[::-1], told[::-1], frameon=False, fontsize=9, **place)
+        return
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import ListedColormap, Normalize
+
+    shades = ScalarMappable(Normalize(-0.5, len(names) - 0.5), ListedColormap(colours(len(names))))
+    marked = some(len(names), 6)
+    bar = axes.figure.colorbar(shades, ax=axes, ticks=marked, pad=0.02)
+    bar.ax.set_yticklabels([short(names[place]) for place in marked], fontsize=8)
+    bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a dictionary
+
+
+def mark_nothing(axes: Axes, text: str) -> None:
+    """Say in an empty panel why it is empty."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=style.RATE)
+
+
+def _median(rows: np.ndarray) -> np.ndarray:
+    """Return the median of what is known of each column, NaN where nothing is."""
+    known = np.isfinite(rows)
+    filled = np.where(known.any(axis=0), np.where(known, rows, np.nan), 0.0)
+    return np.where(known.any(axis=0), np.nanmedian(filled, axis=0), np.nan)

@@ -1,0 +1,96 @@
+"""The picture of the gradient in each layer by step: whether it reaches the first one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._text import number
+from downslope.draw import _by_layer as by_layer
+from downslope.draw import _style as style
+from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_COLUMNS = 150
+_MOST_NAMES = 16
+_DEEPEST = 1e-20  # of the largest norm: what lies lower has the lowest colour
+_COLOURS, _NOTHING, _UNKNOWN = "cividis", "#e3b7ad", "#eef1f4"
+_NONE_TOLD = "pale red: no gradient, or less than the numbers hold"
+_LATE = 4  # the last quarter of the looks stands for the end
+
+
+def layers(trace: Trace, *, axes: Axes | None = None) -> Axes:
+    """Draw the norm of the gradient in each layer by step, the first layer lowest.
+
+    Colours are logarithmic. A gradient that vanishes on its way back darkens towards the bottom, one that explodes
+    lightens.
+
+    Args:
+        trace: the training of a network.
+        axes: where to draw; new ones if None.
+
+    Returns:
+        The axes, whose `figure` can be saved.
+
+    Raises:
+        SettingError: if the trace holds no layers.
+    """
+    steps, norms = by_layer.steps_of(trace), by_layer.quantity(trace, "gradient_norm")
+    axes = style.new_axes(size=(7.6, 4.6)) if axes is None else axes
+    shown, rows = by_layer.in_blocks(steps, norms, _MOST_COLUMNS)
+    _heat(axes, shown, rows.T)
+    _name_rows(axes, trace.layer_names)
+    axes.set_xlabel("step")
+    axes.set_ylabel("layer, from input (below) to output")
+    style.calm(axes)
+    axes.grid(visible=False)
+    style.title(axes, _told(norms), below=_NONE_TOLD if np.any(rows == 0) else "")
+    return axes
+
+
+def _heat(axes: Axes, steps: np.ndarray, norms: np.ndarray) -> None:
+    """Draw norms, shape (layers, looks), as colours, with the bar that tells them."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm
+
+    positive = norms[np.isfinite(norms) & (norms > 0)]
+    highest = float(positive.max()) if len(positive) else 1.0
+    lowest = max(float(positive.min()), _DEEPEST * highest) if len(positive) else 0.1
+    lowest = min(lowest, highest / 10)  # nearly equal norms get nearly equal colours
+    colours = colormaps[_COLOURS].with_extremes(bad=_UNKNOWN, under=_NOTHING)
+    seen = np.where(norms > 0, np.maximum(norms, lowest), np.where(norms == 0, lowest / 10, np.nan))
+    edges = np.arange(len(norms) + 1) - 0.5
+    scale: Any = LogNorm(lowest, highest)
+    mesh = axes.pcolormesh(_edges(steps), edges, np.ma.masked_invalid(seen), norm=scale, cmap=colours, rasterized=True)
+    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02, extend="neither")
+    bar.set_label("‖gradient‖ by the layer's weights and biases", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a dictionary
+
+
+def _edges(steps: np.ndarray) -> np.ndarray:
+    """Return where one look's column ends and the next begins: half-way between their steps."""
+    if len(steps) == 1:
+        return np.array([steps[0] - 0.5, steps[0] + 0.5])
+    between = (steps[1:] + steps[:-1]) / 2
+    return np.concatenate([[2 * steps[0] - between[0]], between, [2 * steps[-1] - between[-1]]])
+
+
+def _name_rows(axes: Axes, names: tuple[str, ...]) -> None:
+    """Write the names of the layers, some of them where there are many."""
+    shown = range(0, len(names), -(-len(names) // _MOST_NAMES))
+    axes.set_yticks(shown, [by_layer.short(names[place]) for place in shown])
+
+
+def _told(norms: np.ndarray) -> str:
+    """Return what is seen, as a title."""
+    late = norms[-max(1, len(norms) // _LATE) :]
+    first, last = (np.median(column[np.isfinite(column)]) for column in (late[:, 0], late[:, -1]))
+    if norms.shape[1] == 1 or not np.isfinite(first) or not np.isfinite(last) or last == 0:
+        return "Gradient in each layer"
+    if first == 0:
+        return "Gradient in each layer: none reaches the first one"
+    return f"Gradient in each layer: in the end the first one's is {number(first / last, 2)} times the last one's"

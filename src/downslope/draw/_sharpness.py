@@ -1,0 +1,139 @@
+"""The picture of the curvature along a training, beside the most that its learning rate bears."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._errors import SettingError
+from downslope._text import number
+from downslope.draw import _style as style
+from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FAR = 8.0  # times: a bound farther above what was measured asks for a logarithmic axis
+
+
+def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+    """Draw the ends of the Hessian's spectrum by step, beside the curvature at which steps of this rate overshoot.
+
+    Gradient descent overshoots where λ > 2/α, with momentum β where λ > (2 + 2β)/α. Adam and its like divide each
+    coordinate by a scale P, and what counts is the highest eigenvalue of P⁻¹H: for Adam beside
+    (2 + 2β₁)/((1 − β₁)α), 38/α as usual. The two stand in a panel of their own, above the plain ends.
+
+    Args:
+        trace: a descent of which more than one spectrum was taken, such as the training of a network.
+        axes: one, or for a method that scales coordinates two, from above; new ones if None.
+
+    Returns:
+        The axes.
+
+    Raises:
+        SettingError: if no spectrum was taken.
+
+    References:
+        Cohen et al., "Gradient descent on neural networks typically occurs at the edge of stability", 2021, and
+        "Adaptive gradient methods at the edge of stability", 2022.
+    """
+    if not trace.spectra:
+        raise SettingError("this trace holds no curvature to draw", hint="train(…, probe_every=…) looks at it")
+    scaled = np.array([_or_nan(one.preconditioned_highest) for one in trace.spectra])
+    two = bool(np.isfinite(scaled).any())
+    panels = _new_panels(two) if axes is None else list(axes)
+    steps = np.array([one.step for one in trace.spectra])
+    highest = np.array([one.highest for one in trace.spectra])
+    if two:
+        _line(panels[0], steps, scaled, style.PATH, "highest, as the\nmethod scales it")
+    _line(panels[-1], steps, highest, style.PATH if not two else style.START, "highest")
+    _line(panels[-1], steps, np.array([one.lowest for one in trace.spectra]), style.RATE, "lowest")
+    bound = _draw_bound(panels[0], trace)
+    for panel in panels:
+        panel.set_ylabel("curvature λ of P⁻¹H" if two and panel is panels[0] else "curvature λ of H")
+        _scale(panel)
+        style.calm(panel)
+        style.legend(panel, beside=True)
+    panels[-1].set_xlabel("step")
+    style.title(panels[0], _told(scaled if two else highest, steps, bound))
+    return panels
+
+
+def bound_of(trace: Trace) -> tuple[float, str] | None:
+    """Return the largest αλ that the method of a trace bears, and how λ reads then; None where there is no such bound.
+
+    It is `stability_bound` of the diagnosis, which a picture does not see.
+    """
+    method, settings = str(trace.plan.get("method", "")), trace.plan.get("settings") or {}
+    beta = float(settings.get("momentum", 0.9))
+    if method in {"gradient descent", "gradient descent with noise", "rmsprop", "adagrad"}:
+        return 2.0, "2/α"
+    if method == "momentum":
+        return 2 + 2 * beta, "(2 + 2β)/α"
+    if method == "nesterov":
+        return (2 + 2 * beta) / (1 + 2 * beta), "(2 + 2β)/((1 + 2β)α)"
+    if method in {"adam", "adamw"}:
+        beta = float(settings.get("beta1", 0.9))
+        most = (2 + 2 * beta) / (1 - beta)
+        return most, f"{number(most, 3)}/α"
+    return None
+
+
+def _new_panels(two: bool) -> list[Axes]:
+    if not two:
+        return [style.new_axes(size=(8.6, 4.4))]
+    return style.new_panels(2, heights=(3, 2), size=(8.6, 6.0))
+
+
+def _or_nan(number: float | None) -> float:
+    return float("nan") if number is None else float(number)
+
+
+def _line(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str) -> None:
+    """Draw what was measured, a dot a look."""
+    known = np.isfinite(values)
+    size = 4 if len(steps) <= 40 else 2
+    axes.plot(steps[known], values[known], "o-", color=colour, linewidth=1.4, markersize=size, label=name)
+
+
+def _draw_bound(axes: Axes, trace: Trace) -> tuple[np.ndarray, np.ndarray] | None:
+    """Draw the curvature at which steps overshoot; return its steps and heights, None where there is no such bound."""
+    found = bound_of(trace)
+    steps, rates = np.asarray(trace.columns["step"]), np.asarray(trace.columns["learning_rate"], dtype=float)
+    known = np.isfinite(rates) & (rates > 0)
+    if found is None or not known.any():
+        return None
+    most, name = found
+    height = most / rates[known]
+    look: dict[str, Any] = {"color": style.PROBLEM, "linewidth": 1.4, "linestyle": (0, (5, 3))}
+    look["label"] = f"{name}: steeper\nthan this overshoots"
+    if np.ptp(height) == 0:
+        axes.axhline(height[0], **look)
+    else:
+        axes.plot(steps[known], height, **look)
+    return steps[known], height
+
+
+def _scale(axes: Axes) -> None:
+    """Make heights logarithmic to both sides of 0 where a line would lie flat beside the highest."""
+    axes.margins(y=0.1)
+    lines = [np.abs(np.asarray(line.get_ydata(), dtype=float)) for line in axes.get_lines()]
+    tops = [line[line > 0].max() for line in lines if np.any(line > 0)]
+    if len(tops) > 1 and max(tops) > _FAR * min(tops):
+        heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])
+        if np.all(heights > 0):
+            axes.set_yscale("log")
+        else:
+            axes.set_yscale("symlog", linthresh=float(min(tops)))
+
+
+def _told(values: np.ndarray, steps: np.ndarray, bound: tuple[np.ndarray, np.ndarray] | None) -> str:
+    """Return what is seen, as a title."""
+    known = np.flatnonzero(np.isfinite(values))
+    if bound is None or len(known) == 0:
+        return "Sharpness of the loss along the training"
+    last = known[-1]
+    share = float(values[last] / np.interp(steps[last], *bound))
+    return f"Sharpness: in the end {number(share, 2)} times the most that the learning rate bears"

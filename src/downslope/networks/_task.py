@@ -1,0 +1,47 @@
+"""What is to be trained, whatever it is made of: an objective, where it begins, and what becomes of its trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from downslope._types import Point
+from downslope.descent import Objective
+from downslope.networks._trained import Training
+from downslope.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be trained.
+
+    Args:
+        objective: what to go down, averaged over batches.
+        start: where it begins.
+        rows: how many examples there are; None for a stream.
+        batch: examples of one batch; None for all of them.
+        training: the training that a trace of it makes.
+    """
+
+    objective: Objective
+    start: Point
+    rows: int | None
+    batch: int | None
+    training: Callable[[Trace], Training]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How many examples a step is to see.
+
+    Args:
+        batch: examples of one batch; None for all of them.
+        accumulate: batches of one step.
+    """
+
+    batch: int | None
+    accumulate: int
+
+    def of(self, rows: int) -> int | None:
+        """Return the examples of one batch of so many rows; None where a step sees all of them."""
+        return None if self.batch is None or self.batch * self.accumulate >= rows else self.batch

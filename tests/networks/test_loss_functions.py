@@ -1,0 +1,238 @@
+"""A loss function of parameters and a batch is trained on examples that are drawn, or on batches as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import downslope as ds
+
+RNG = np.random.default_rng(2)
+X = RNG.normal(size=(100, 3)).astype(np.float32)
+Y = (X @ np.array([1.0, 2.0, -1.0]) + 0.1 * RNG.normal(size=100)).astype(np.float32)
+START = {"w1": 0.5 * RNG.normal(size=(3, 4)), "b1": np.zeros(4), "w2": 0.5 * RNG.normal(size=(4, 1)), "b2": np.zeros(1)}
+QUIET = {"progress": False, "probe_every": 0}
+TINY = {**QUIET, "layers_every": 1, "steps": 6, "batch": 16}
+
+
+def loss(params, batch):
+    x, y = batch
+    hidden = jnp.tanh(x @ params["w1"] + params["b1"])
+    return jnp.mean(((hidden @ params["w2"] + params["b2"])[:, 0] - y) ** 2)
+
+
+def order(rows: int, size: int, steps: int) -> np.ndarray:
+    rounds = [np.random.default_rng([0, number]).permutation(rows) for number in range(steps * size // rows + 1)]
+    return np.concatenate(rounds)[: steps * size].reshape(steps, size)
+
+
+def by_hand(batches, rate: float) -> dict:
+    """Return the parameters after plain gradient descent over batches."""
+    params = {name: np.float32(leaf) for name, leaf in START.items()}
+    for batch in batches:
+        gradient = jax.grad(loss)(params, batch)
+        params = {name: leaf - rate * gradient[name] for name, leaf in params.items()}
+    return params
+
+
+def test_examples_are_drawn_and_the_parameters_come_back():
+    made = ds.train(
+        loss, (X, Y), start=START, method="gradient descent", learning_rate=0.1, validation=0, **{**QUIET, "steps": 30}
+    )
+    expected = by_hand([(X[chosen], Y[chosen]) for chosen in order(100, 32, 30)], 0.1)
+    assert isinstance(made.model["w1"], jax.Array)
+    for name, leaf in expected.items():
+        np.testing.assert_allclose(made.model[name], leaf, rtol=1e-4, atol=1e-6)
+    assert made.metrics["training_loss"] == pytest.approx(float(loss(expected, (X[:96], Y[:96]))), rel=1e-3)
+    assert "loss" in repr(made)
+
+
+def test_examples_are_held_back_and_looked_at():
+    made = ds.train(
+        lambda params, batch: loss(params, (batch["x"], batch["y"])), {"x": X, "y": Y}, start=START,
+        learning_rate=0.05, steps=300, patience=10, progress=False,
+    )  # fmt: skip
+    assert made.metrics["validation_loss"] < 0.1
+    assert made.trace.facts["data"] == {"rows": 80, "validation_rows": 20}
+    assert len(made.trace.spectra) >= 2
+    assert np.isfinite(made.metrics["noise_scale"])
+    with pytest.raises(ds.DataError, match="no predictions"):
+        made.predict(X)
+
+
+def test_layers_of_a_loss_function_are_found():
+    made = ds.train(loss, (X, Y), start=START, **TINY)
+    assert made.trace.layer_names == ("w1", "w2")
+    assert made.trace.facts["network"]["activations"] == ["tanh", "linear"]
+    told = {name: column[0] for name, column in made.trace.layer_columns.items()}
+    assert np.isfinite(told["activation_gradient_norm"]).all()
+    frame = made.trace.layers
+    assert frame.height == 7 * 2
+
+
+def test_a_function_without_layers_is_trained_all_the_same():
+    made = ds.train(lambda w, batch: jnp.mean((batch - w) ** 2), Y, start=0.0, steps=200, learning_rate=0.1, **QUIET)
+    assert float(made.model) == pytest.approx(float(Y.mean()), abs=0.3)
+    assert made.trace.layer_names == ()
+    assert made.trace.layers.height == 0
+    assert made.trace.part_names == ("value",)
+
+
+def test_a_list_of_numbers_is_one_array():
+    made = ds.train(lambda w, batch: jnp.mean((batch @ w["w"] - 1) ** 2), X, start={"w": [0.0, 0.0, 0.0]}, **TINY)
+    assert made.model["w"].shape == (3,)
+
+
+def test_randomness_comes_from_the_key():
+    def noisy(params, batch, key):
+        return loss(params, batch) + 0.1 * jax.random.normal(key)
+
+    one, other = (ds.train(noisy, (X, Y), start=START, seed=1, **TINY) for _ in range(2))
+    third = ds.train(noisy, (X, Y), start=START, seed=2, validation=0, **TINY)
+    np.testing.assert_array_equal(one.trace.columns["value"], other.trace.columns["value"])
+    assert not np.allclose(one.trace.columns["value"], third.trace.columns["value"])
+
+
+def test_an_equinox_module_may_be_the_parameters():
+    model = eqx.nn.MLP(3, "scalar", 8, 1, key=jax.random.key(0))
+
+    def of_model(model, batch):
+        return jnp.mean((jax.vmap(model)(batch[0]) - batch[1]) ** 2)
+
+    made = ds.train(of_model, (X, Y), start=model, learning_rate=0.02, steps=300, **QUIET)
+    assert type(made.model) is eqx.nn.MLP
+    assert float(of_model(made.model, (X, Y))) < 0.2
+    assert made.trace.layer_names == ("layers/0", "layers/1")
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def batches(count: int, size: int = 20) -> list:
+    return [(X[chosen], Y[chosen]) for chosen in order(100, size, count)]
+
+
+class Loader:
+    """Something that can be read again and again, as the loaders of other libraries."""
+
+    def __iter__(self) -> Iterator:
+        return iter([[x, y] for x, y in batches(5)])
+
+
+def same_as_by_hand(made: ds.Training, stream, steps: int) -> None:
+    for name, leaf in by_hand(stream[:steps], 0.1).items():
+        np.testing.assert_allclose(made.model[name], leaf, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [4, 37, 75])
+def test_a_stream_is_taken_batch_by_batch_in_its_order(steps):
+    stream = batches(90)
+    for given in (stream, iter(stream), (batch for batch in stream)):
+        made = ds.train(loss, given, start=START, method="gradient descent", learning_rate=0.1, steps=steps, **QUIET)
+        same_as_by_hand(made, stream, steps)
+
+
+def test_a_stream_may_end_with_the_steps():
+    stream = batches(50)
+    made = ds.train(loss, iter(stream), start=START, method="gradient descent", learning_rate=0.1, steps=50, **QUIET)
+    same_as_by_hand(made, stream, 50)
+    assert len(made.trace) == 51
+
+
+def test_a_stream_that_ends_before_the_steps_is_refused():
+    with pytest.raises(ds.DataError, match="ended after 20"):
+        ds.train(loss, iter(batches(20)), start=START, steps=21 + 1, **QUIET)
+
+
+def test_what_can_be_read_again_is_read_again():
+    made = ds.train(loss, batches(5), start=START, method="gradient descent", learning_rate=0.1, steps=17, **QUIET)
+    same_as_by_hand(made, batches(5) * 4, 17)
+
+
+def test_a_loader_is_read_again_and_again():
+    made = ds.train(lambda params, batch: loss(params, tuple(batch)), Loader(), start=START, steps=12, **QUIET)
+    other = ds.train(loss, batches(5), start=START, steps=12, **QUIET)
+    np.testing.assert_array_equal(made.model["w1"], other.model["w1"])
+
+
+def test_batches_of_a_stream_are_accumulated():
+    stream = [{"x": x, "y": y} for x, y in batches(40)]
+    one = ds.train(
+        lambda params, batch: loss(params, (batch["x"], batch["y"])),
+        stream,
+        start=START,
+        accumulate=2,
+        steps=12,
+        **QUIET,
+    )
+    large = [
+        (np.concatenate([a["x"], b["x"]]), np.concatenate([a["y"], b["y"]]))
+        for a, b in zip(stream[::2], stream[1::2], strict=True)
+    ]
+    other = ds.train(loss, large, start=START, steps=12, **QUIET)
+    np.testing.assert_allclose(one.trace.columns["value"], other.trace.columns["value"], rtol=1e-4)
+
+
+def test_a_stream_is_measured_on_its_first_batches_and_on_what_is_given():
+    made = ds.train(
+        loss, batches(200), start=START, validation=(X[:50], Y[:50]), learning_rate=0.05, steps=200, progress=False
+    )
+    assert made.trace.facts["data"] == {"rows": None, "validation_rows": 50}
+    assert made.metrics["validation_loss"] < made.trace.metrics["validation_loss"][0] / 2
+    assert made.metrics["training_loss"] < made.trace.metrics["training_loss"][0] / 2
+    assert np.isfinite(made.trace.spectra[-1].highest)
+
+
+def test_batches_without_a_common_axis_are_trained_on():
+    stream = [{"x": X[:10], "weight": np.float32(0.5), "y": Y[:10]} for _ in range(12)]
+
+    def weighed(params, batch):
+        return batch["weight"] * loss(params, (batch["x"], batch["y"]))
+
+    made = ds.train(weighed, stream, start=START, steps=12, progress=False)
+    assert made.trace.layer_names == ("w1", "w2")
+    assert "training_loss" not in made.trace.metrics
+    assert made.trace.spectra == ()
+    assert str(made)
+    with pytest.raises(ds.DataError, match="accumulate"):
+        ds.train(weighed, stream, start=START, steps=12, accumulate=2, **QUIET)
+
+
+def test_a_run_on_a_stream_is_written_and_read(tmp_path: Path):
+    made = ds.train(loss, batches(60), start=START, steps=60, save=tmp_path / "run", **QUIET)
+    np.testing.assert_array_equal(ds.load(tmp_path / "run").end["w1"], made.trace.end["w1"])
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "settings, match",
+    [
+        ({"start": None}, "start=params"),
+        ({"data": None}, "no data"),
+        ({"data": "digits"}, "read the file first"),
+        ({"data": (X, Y[:50])}, "first axes"),
+        ({"data": (X, 3.0)}, "first axes"),
+        ({"data": []}, "empty"),
+        ({"data": [(X[:10], Y[:10])] * 5 + [(X[:9], Y[:9])]}, r"batch 6 of the stream holds float32\[9, 3\]"),
+        ({"data": batches(10), "validation": 0.2}, "share"),
+        ({"target": "y"}, "target says nothing"),
+        ({"l2": 0.1}, "l2 says nothing"),
+        ({"hidden": (3,)}, "hidden says nothing"),
+        ({"model": ds.network(3, [ds.Dense(1)])}, "loss function"),
+        ({"model": lambda params, batch: batch[0] @ params["w1"]}, "array of shape"),
+        ({"model": lambda params: 1.0}, "fails on a batch"),
+        ({"model": lambda params, batch: "text"}, "fails on a batch"),
+        ({"start": {"w": "text"}}, "fails"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(settings, match):
+    with pytest.raises(ds.DownslopeError, match=match):
+        ds.train(**{"model": loss, "data": (X, Y), "start": START, **TINY, **settings})
