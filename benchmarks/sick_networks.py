@@ -48,6 +48,9 @@ def choices_of(recipe: Mapping[str, Any], data: Data) -> dict[str, Any]:
     """
     batch = batch_of(recipe, len(data.inputs))
     decay = {name: float(recipe[name]) for name in ("l2", "weight_decay") if recipe.get(name)}
+    noted = re.search(r"\bl2\s*=?\s*(\d[\d.]*(?:e-?\d+)?)", str(recipe.get("note", "")).lower())
+    if noted and "l2" not in recipe:
+        decay["l2"] = float(noted.group(1))
     return {**method_of(recipe), **loss_of(recipe, data.task), **decay, "batch": batch, "task": data.task}
 
 

@@ -281,19 +281,18 @@ class BatchDescent:
 
     def record_cost(self) -> Plain:
         """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing."""
-        spent = max(self.seconds["steps"], 1e-9)
+        spent = self.seconds["steps"] if self.taken_now else math.nan
         shares = {name: self.seconds[name] / spent for name in ("evaluations", "probes", "writing")}
         return {"layers": self._layer_cost(), **shares}
 
     def _layer_cost(self) -> float:
         """Return the time that recording steps take beyond plain ones, as a share of that of the steps."""
         if self.taken_now < 10 * self.every or self.every == 1 or self._before is None:
-            return float("nan")
+            return math.nan
         _, _, examples, order = self._before
-        times = {count: self._seconds(count, examples, order) for count in (1, self.every)}
-        plain = (times[self.every] - times[1]) / (self.every - 1)
-        dispatch = self._seconds(0, examples, order)
-        return max((times[1] - dispatch - plain) / (plain * self.every), 0.0) if plain > 0 else float("nan")
+        one, block, next_one = (self._seconds(n, examples, order) for n in (1, self.every, self.every + 1))
+        plain, recording = (block - one) / (self.every - 1), next_one - block
+        return max((recording - plain) / (plain * self.every), 0.0) if plain > 0 else math.nan
 
     def _seconds(self, count: int, examples: Any, order: Any) -> float:
         """Return how long so many steps take: the shortest of five runs, whose results are thrown away."""

@@ -129,6 +129,8 @@ class TrainingEvidence:
         """Whether the network does worse than the data allow."""
         if self.failed or self.loss_rose:
             return True
+        if not len(self.loss):
+            return False
         if self.score is None or self.reference is None:
             return self.fell_by is not None and self.fell_by < 0.01
         return self.score < self.reference - self.margin

@@ -112,8 +112,8 @@ def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits
     with np.errstate(all="ignore"):
         wrong = targets.reshape(outputs.shape) - outputs if targets.size == outputs.size else targets - outputs
         around = targets - targets.mean(axis=0)
-        total = float(np.sum(around.astype(float) ** 2))
-        left = float(np.sum(wrong.astype(float) ** 2))
+        total = float(np.mean(around.astype(float) ** 2))
+        left = float(np.mean(wrong.astype(float) ** 2))
     return {"r2": 1 - left / total if total > 0 else float("nan")}
 
 

@@ -67,7 +67,10 @@ def unexplained(evidence: TrainingEvidence) -> Finding:
 
 
 def healthy(evidence: TrainingEvidence) -> Finding:
-    """Return the finding for a network that does what the data allow."""
+    """Return the finding for a network that does what the data allow, or for one that was not trained yet."""
+    if evidence.last_step == 0:
+        sentence = "No step was taken yet."
+        return Finding("still_descending", Severity.GOOD, sentence, {}, "at least one step", evidence.all_steps)
     return Finding(
         "healthy",
         Severity.GOOD,

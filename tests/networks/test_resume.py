@@ -1,0 +1,62 @@
+"""A run that is killed loses nothing that was acknowledged and goes on to the same bits."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from tests.networks.train_until_killed import trained
+
+SCRIPT = Path(__file__).with_name("train_until_killed.py")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the trace of the run that nothing stops."""
+
+    def run(steps):
+        folder = tmp_path_factory.mktemp("whole") / str(steps)
+        return trained(folder, steps).trace
+
+    return run
+
+
+def killed(folder, steps, seconds):
+    """Run the script and kill it so long after its first chunk."""
+    with subprocess.Popen([sys.executable, SCRIPT, str(folder), str(steps)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+
+
+def check(folder, steps, kills, chance, expected):
+    """Kill a run again and again, let it end, and hold it against the one that nothing stopped."""
+    running = 0
+    for _ in range(kills):
+        killed(folder, steps, chance.uniform(0, 1.5))
+        left = ds.load(folder)
+        running += left.outcome is ds.Outcome.RUNNING
+        np.testing.assert_array_equal(left.recorded["value"], expected.recorded["value"][: len(left)])
+    assert running
+    made = trained(folder, steps).trace
+    for name, leaf in expected.end.items():
+        np.testing.assert_array_equal(made.end[name], leaf)
+    np.testing.assert_array_equal(made.recorded["value"], expected.recorded["value"])
+    for name, column in expected.metrics.items():
+        np.testing.assert_array_equal(made.metrics[name], column)
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, whole):
+    check(tmp_path / "run", 30_000, 2, random.Random(0), whole(30_000))
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_no_bit(tmp_path, whole):
+    check(tmp_path / "run", 60_000, 20, random.Random(1), whole(60_000))
