@@ -42,12 +42,14 @@ docs: $(STAMP)  ## build the site into site/
 	$(BIN)/mkdocs build --strict
 
 bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, and said so
-	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit
+	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit keras
 	$(BIN)/python benchmarks/loops.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/start_up.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/fits.py tests/data/nist_nonlinear_regression.json --page docs/benchmarks.md
 	$(BIN)/python benchmarks/ensembles.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/global_search.py tests/data/functions.json --page docs/benchmarks.md
+	$(BIN)/python benchmarks/training.py --page docs/benchmarks.md
+	$(BIN)/python benchmarks/watching.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -347,8 +347,8 @@ def test_a_module_that_does_not_take_the_examples_says_so():
 
 
 def test_outputs_that_do_not_fit_the_targets_are_refused():
-    with pytest.raises(ds.SettingError, match="2 outputs, and 1 are needed"):
-        ds.train(Wrong(jnp.ones((2, 3))), (X, NUMBERS), **TINY)
+    with pytest.raises(ds.SettingError, match="3 outputs, and 2 are needed"):
+        ds.train(Wrong(jnp.ones((3, 3))), (X, np.stack([NUMBERS, NUMBERS], axis=1)), **TINY)
     with pytest.raises(ds.SettingError, match="1 outputs, and 3 are needed"):
         ds.train(Plain(), (X, CLASSES), **TINY)
 

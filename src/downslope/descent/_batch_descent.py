@@ -19,11 +19,12 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent._batch_log import BatchLog
-from downslope.descent._batch_loop import BatchChunk, BatchRecipe, BatchState, batch_program
+from downslope.descent._batch_loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
 from downslope.descent._batch_source import InMemory, Streamed
 from downslope.descent._batch_state import read, written
 from downslope.descent._batch_trace import trace_of
 from downslope.descent._batched import Batched, Batches, rows_of
+from downslope.descent._first_not_finite import first_not_finite
 from downslope.descent._given import given_of
 from downslope.descent._plan import Plan
 from downslope.descent._probe import Probe
@@ -252,10 +253,8 @@ class BatchDescent:
 
     def _described(self, state: BatchState) -> Plain:
         """Return where in the computation of the loss the first number that is not finite arose."""
-        explain = self.batched.explain
-        if explain is None:
-            return {}
-        return explain(state.point, state.memory, self.source.batch(int(state.step)))
+        batch, key = self.source.batch(int(state.step)), step_key(self.given.settings, state.step)
+        return first_not_finite(lambda point: self.batched.loss(point, state.memory, batch, key)[0], state.point)
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """Measure the point reached and write its row; return how the training ended, now that its loss is known."""

@@ -184,7 +184,7 @@ class _BatchLoop:
 
     def slope(self, state: BatchState, batch: Any, settings: Any) -> tuple[Any, Any]:
         """Return loss and gradient of a batch at the state's step."""
-        value, _, gradient, _ = self._slope(state, batch, _key(settings, state.step), recording=False)
+        value, _, gradient, _ = self._slope(state, batch, step_key(settings, state.step), recording=False)
         return value, gradient
 
     def _batch(self, place: Any, examples: Any, order: Any) -> Any:
@@ -197,7 +197,7 @@ class _BatchLoop:
     def _step(self, carry: _Carry, batch: Any, given: Given, *, recording: bool) -> _Carry:
         """Take one step, writing what is recorded of it."""
         lax, tree, state = jax().lax, jax().tree, carry.state
-        key = _key(given.settings, state.step)
+        key = step_key(given.settings, state.step)
         value, memory, gradient, layers = self._slope(state, batch, key, recording and self.batched.seen is not None)
         square = sum_of_squares(gradient)
         finite = lax.is_finite(value) & lax.is_finite(square)
@@ -277,6 +277,6 @@ class _BatchLoop:
         return numpy.concatenate([numbers.astype("float32") for numbers in found])
 
 
-def _key(settings: Any, step: Any) -> Any:
+def step_key(settings: Any, step: Any) -> Any:
     """Return the random key of a step."""
     return jax().random.fold_in(jax().random.key(settings["seed"]), step)

@@ -38,7 +38,6 @@ class Batched:
         goal: the measurement by which runs are compared, and whether larger is better.
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
-        explain: where the first number that is not finite arises, from (point, memory, batch), as plain data; or None.
     """
 
     loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]
@@ -53,7 +52,6 @@ class Batched:
     goal: tuple[str, bool]
     facts: Plain
     sample: Any = None
-    explain: Callable[[Point, Any, Any], Plain] | None = None
 
     @property
     def measured(self) -> Any:

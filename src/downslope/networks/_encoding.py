@@ -28,7 +28,7 @@ class Encoding:
 
     Args:
         columns: of a table; none for an array.
-        shape: of the inputs of one row: (features,), (height, width) or (channels, height, width).
+        shape: of the inputs of one row: (features,), (height, width) or (height, width, channels).
         mean: what is subtracted from each feature; one number for all pixels of images.
         deviation: what each is divided by then; likewise.
         fill: what a missing number becomes before that; none if missing numbers are refused.

@@ -15,7 +15,7 @@ from downslope.networks._building import Choices, built, loss_of, outputs_of
 from downslope.networks._examples import Examples, examples_like, prepare
 from downslope.networks._facts import facts
 from downslope.networks._layers import Layer
-from downslope.networks._losses import NUMBERS, TWO_CLASSES, Loss
+from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES, Loss
 from downslope.networks._model import Model, model_of
 from downslope.networks._network import Network, network
 from downslope.networks._objective import network_objective
@@ -152,11 +152,17 @@ def _check_outputs(outputs: int, loss: Loss, target: Target) -> None:
 
 
 def _wanted_outputs(loss: Loss, target: Target) -> tuple[int, ...]:
-    """Return how many outputs a network may have; none where it cannot be told."""
-    if loss.whole is not None:
+    """Return how many outputs a network may have; none where it cannot be told.
+
+    What can be computed, if to no good, is left to the diagnosis: one number against several outputs, and the places of
+    several classes against one.
+    """
+    if loss.whole is not None or (target.kind == NUMBERS and target.outputs == 1):
         return ()
     if target.kind == NUMBERS:
         return (target.outputs,)
+    if target.kind == CLASSES and loss.name != "softmax cross-entropy":
+        return 1, len(target.categories)
     if target.kind == TWO_CLASSES and loss.name != "softmax cross-entropy":
         return 1, 2
     return (len(target.categories),)

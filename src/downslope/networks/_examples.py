@@ -94,7 +94,7 @@ def examples(
     Args:
         data: the path of a CSV or Parquet file, a frame or a mapping of columns, with `target`; a pair
             (inputs, targets) of arrays, lists or frames; or the name of a sample, such as "iris" or "digits". An array
-            of inputs is (rows,), (rows, features), (rows, height, width) or (rows, channels, height, width).
+            of inputs is (rows,), (rows, features), (rows, height, width) or (rows, height, width, channels).
         target: the column to predict, or several of numbers, separated by commas or in a list; or the targets
             themselves.
         standardise: whether inputs get mean 0 and deviation 1.

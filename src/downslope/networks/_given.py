@@ -24,7 +24,7 @@ class Given:
 
     Args:
         inputs: columns by name, numbers as float64 and text as objects, shape (rows,) each; or an array of numbers,
-            shape (rows, features), (rows, height, width) or (rows, channels, height, width).
+            shape (rows, features), (rows, height, width) or (rows, height, width, channels).
         targets: columns by name, shape (rows,) each: numbers as float64, text and truth values as objects.
         notes: what was read, as sentences.
     """
@@ -190,7 +190,7 @@ def array_of(inputs: Any) -> np.ndarray:
         array = array[:, None]
     if array.ndim not in {2, 3, 4} or 0 in array.shape:
         raise DataError(
-            f"inputs are (rows, features), (rows, height, width) or (rows, channels, height, width), not {array.shape}"
+            f"inputs are (rows, features), (rows, height, width) or (rows, height, width, channels), not {array.shape}"
         )
     if array.dtype.kind in "biuf":
         small = array.dtype.itemsize <= 2 or array.dtype == np.float32

@@ -96,7 +96,9 @@ def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
 
 def _of_numbers(evidence: TrainingEvidence) -> tuple[str, str] | None:
     """Return what is wrong with the output for numbers, and what to do."""
-    output = evidence.activations[-1]
+    output, outputs, wanted = evidence.activations[-1], evidence.widths[-1], evidence.data.get("outputs")
+    if wanted and outputs > wanted:
+        return f"{int(outputs)} outputs are each compared with {wanted} target.", f"{wanted} output"
     low, high = evidence.data.get("target_low"), evidence.data.get("target_high")
     if output not in _BOUNDS or low is None or high is None:
         return None
