@@ -87,11 +87,13 @@ class TrainingEvidence:
 
     @functools.cached_property
     def reference(self) -> float | None:
-        """What the better of nearest neighbours and ridge regression scores on the same rows."""
-        held = self.data.get("validation_reference_score")
-        own = self.data.get("reference_score")
-        known = [float(score) for score in (held, own) if score is not None and math.isfinite(score)]
-        return min(known) if known else None
+        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together.
+
+        The rows held back are few, and those trained on are scored with each left out: pooled, the score is surer.
+        """
+        pairs = [(self.data.get(f"{kind}reference_score"), self.data.get(f"{kind}rows")) for kind in ("validation_", "")]
+        known = [(float(score), rows or 1) for score, rows in pairs if score is not None and math.isfinite(score)]
+        return sum(score * rows for score, rows in known) / sum(rows for _, rows in known) if known else None
 
     @functools.cached_property
     def chance(self) -> float | None:
