@@ -238,7 +238,9 @@ class Served:
     """
 
     def __init__(self, name: str, work: Path) -> None:
-        kept = {"KERAS_BACKEND": "jax", "JAX_ENABLE_COMPILATION_CACHE": "false", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        # No cache of compiled programs: what a tool compiles shall be seen.
+        kept = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "2"}
+        kept |= {"JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FORCE_DISABLE_CACHES": "1"}
         call = [sys.executable, __file__, "--serve", name, "--work", str(work)]
         self._process = subprocess.Popen(
             call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **kept}

@@ -71,7 +71,7 @@ def test_layers_are_rows_of_their_gradients_the_first_at_the_bottom(digits) -> N
     assert bottom < top
     left, right = axes.get_xlim()
     assert left <= 0 < 300 <= right
-    assert "the first one's is" in axes.get_title(loc="left")
+    assert axes.texts[0].get_text().startswith("in the end the first layer's is")
 
 
 def test_a_layer_without_gradient_has_the_colour_of_none(digits) -> None:
@@ -83,7 +83,7 @@ def test_a_layer_without_gradient_has_the_colour_of_none(digits) -> None:
     colours = mesh.to_rgba(mesh.get_array())
     assert np.all(colours[0] == mesh.cmap.get_under())
     assert not np.any(np.all(colours[1] == mesh.cmap.get_under(), axis=-1))
-    assert axes.get_title(loc="left").endswith("none reaches the first one")
+    assert axes.texts[0].get_text().startswith("none reaches the first layer; pale red")
 
 
 def test_activations_have_a_column_of_panels_a_layer(digits) -> None:
@@ -103,6 +103,16 @@ def test_activations_have_a_column_of_panels_a_layer(digits) -> None:
             np.testing.assert_allclose(line(lower, name)[:, 1], trace.layer_columns[f"{name}_share"][:, layer])
     assert panels[8].texts[0].get_text() == "never flat"
     assert panels[0].get_title() == f"{trace.layer_names[0]}\nrelu"
+
+
+def test_layers_of_unknown_activation_leave_their_place_to_others(digits) -> None:
+    trace = digits.trace
+    unknown = {name: column.copy() for name, column in trace.layer_columns.items()}
+    for column in unknown.values():
+        column[:, 1] = np.nan
+    panels = ds.draw.activations(trace.replace(layer_columns=unknown))
+    assert [panel.get_title().split("\n")[0] for panel in panels[:2]] == [trace.layer_names[0], trace.layer_names[2]]
+    assert "2 of 3 layers" in panels[0].figure.get_suptitle()
 
 
 def test_updates_are_lengths_over_those_of_the_weights(digits) -> None:

@@ -21,7 +21,9 @@ _ROWS = ("activation", "variation over examples", "share of units")
 
 
 def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
-    """Draw the activations of each layer by step, a column a layer; of more than six layers, six from first to last.
+    """Draw the activations of each layer by step, a column a layer.
+
+    Layers whose activation is not known are left out; of more than six, six from first to last are shown.
 
     Above, their mean with one standard deviation to either side. In the middle, how much a unit's activation varies
     from example to example, which is all that later layers can learn from. Below, the share that is saturated (where
@@ -38,7 +40,7 @@ def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axe
         SettingError: if the trace holds no layers.
     """
     steps = by_layer.steps_of(trace)
-    shown = by_layer.some(len(trace.layer_names), _MOST_LAYERS)
+    shown = _shown(trace)
     panels = _new_panels(len(shown)) if axes is None else list(axes)
     upper, middle, lower = (panels[row * len(shown) : (row + 1) * len(shown)] for row in range(3))
     _spread(upper, trace, steps, shown)
@@ -61,6 +63,13 @@ def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axe
             f"What the units of each layer give out, from input to output{whole}", x=0.01, ha="left", fontsize=11
         )
     return panels
+
+
+def _shown(trace: Trace) -> np.ndarray:
+    """Return the places of the layers to show: of those whose activations are known, if any are."""
+    known = np.flatnonzero(np.any(np.isfinite(by_layer.quantity(trace, "activation_mean")), axis=0))
+    places = known if len(known) else np.arange(len(trace.layer_names))
+    return places[by_layer.some(len(places), _MOST_LAYERS)]
 
 
 def _new_panels(count: int) -> list[Axes]:

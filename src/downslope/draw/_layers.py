@@ -18,7 +18,7 @@ _MOST_COLUMNS = 150
 _MOST_NAMES = 16
 _DEEPEST = 1e-20  # of the largest norm: what lies lower has the lowest colour
 _COLOURS, _NOTHING, _UNKNOWN = "cividis", "#e3b7ad", "#eef1f4"
-_NONE_TOLD = "pale red: no gradient, or less than the numbers hold"
+_NONE_TOLD = "pale red: none, or less than the numbers hold"
 _LATE = 4  # the last quarter of the looks stands for the end
 
 
@@ -47,7 +47,7 @@ def layers(trace: Trace, *, axes: Axes | None = None) -> Axes:
     axes.set_ylabel("layer, from input (below) to output")
     style.calm(axes)
     axes.grid(visible=False)
-    style.title(axes, _told(norms), below=_NONE_TOLD if np.any(rows == 0) else "")
+    style.title(axes, "Gradient in each layer", below=_told(norms, with_none=bool(np.any(rows == 0))))
     return axes
 
 
@@ -85,12 +85,13 @@ def _name_rows(axes: Axes, names: tuple[str, ...]) -> None:
     axes.set_yticks(shown, [by_layer.short(names[place]) for place in shown])
 
 
-def _told(norms: np.ndarray) -> str:
-    """Return what is seen, as a title."""
+def _told(norms: np.ndarray, *, with_none: bool) -> str:
+    """Return what is seen, in words."""
     late = norms[-max(1, len(norms) // _LATE) :]
-    first, last = (np.median(column[np.isfinite(column)]) for column in (late[:, 0], late[:, -1]))
-    if norms.shape[1] == 1 or not np.isfinite(first) or not np.isfinite(last) or last == 0:
-        return "Gradient in each layer"
-    if first == 0:
-        return "Gradient in each layer: none reaches the first one"
-    return f"Gradient in each layer: in the end the first one's is {number(first / last, 2)} times the last one's"
+    first, last = (float(np.median(column[np.isfinite(column)])) for column in (late[:, 0], late[:, -1]))
+    told = []
+    if first == 0 and norms.shape[1] > 1:
+        told.append("none reaches the first layer")
+    elif norms.shape[1] > 1 and np.isfinite(first) and last > 0:
+        told.append(f"in the end the first layer's is {number(first / last, 2)} times the last one's")
+    return "; ".join([*told, *([_NONE_TOLD] if with_none else [])])

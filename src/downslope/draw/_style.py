@@ -75,7 +75,8 @@ def title(axes: Axes, text: str, *, below: str = "") -> None:
     axes.set_title(shown, fontsize=11, color=INK, loc="left", pad=22 if below else 10)
     if below:
         place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8)}
-        axes.annotate(below, **place, textcoords="offset points", fontsize=8.5, color=RATE)
+        line = axes.annotate(below, **place, textcoords="offset points", fontsize=8.5, color=RATE)
+        line.set_in_layout(False)  # it may reach over what stands beside the axes
 
 
 def label(name: str, units: Mapping[str, str]) -> str:

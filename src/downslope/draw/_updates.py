@@ -17,7 +17,7 @@ USUAL = 1e-3
 _MOST_POINTS = 80
 _MOST_FAINT = 2000
 _LATE = 5
-_MEANT = "dashed: a thousandth, about usual; far above it learning comes undone, far below it hardly goes on"
+_MEANT = "dashed: a thousandth, about usual; far more undoes learning, far less is hardly any"
 
 
 def updates(trace: Trace, *, axes: Axes | None = None) -> Axes:

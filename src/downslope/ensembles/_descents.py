@@ -103,9 +103,10 @@ def _block_of(pieces: list[np.ndarray]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, bounded: bool) -> Any:
+def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, decays: bool, bounded: bool) -> Any:
     """Return the compiled program of `by_method`: `piece → (points, steps of each block)`."""
-    rule = rule_of(Method(name, {} if memory is None else {"memory": memory}, transformation))
+    kept = {} if memory is None else {"memory": memory}
+    rule = rule_of(Method(name, kept | ({"weight_decay": 0.0} if decays else {}), transformation))
 
     def step(carry: Any, rate: Any, settings: Any, bounds: Any, data: Columns) -> Any:
         point, state = carry
