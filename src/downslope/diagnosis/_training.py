@@ -91,7 +91,9 @@ class TrainingEvidence:
 
         The rows held back are few, and those trained on are scored with each left out: pooled, the score is surer.
         """
-        pairs = [(self.data.get(f"{kind}reference_score"), self.data.get(f"{kind}rows")) for kind in ("validation_", "")]
+        pairs = [
+            (self.data.get(f"{kind}reference_score"), self.data.get(f"{kind}rows")) for kind in ("validation_", "")
+        ]
         known = [(float(score), rows or 1) for score, rows in pairs if score is not None and math.isfinite(score)]
         return sum(score * rows for score, rows in known) / sum(rows for _, rows in known) if known else None
 

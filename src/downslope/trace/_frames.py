@@ -65,7 +65,9 @@ def _norms_by_part(trace: Trace) -> tuple[np.ndarray, Columns]:
 def _over_layers(by_part: np.ndarray, trace: Trace) -> np.ndarray:
     """Return norms by layer, shape (rows, layers), from those by part."""
     norms = np.asarray(by_part, dtype=float)
-    owned = [[part.startswith(f"{layer}/") for part in trace.part_names] for layer in trace.layer_names]
+    owned = [
+        [part == layer or part.startswith(f"{layer}/") for part in trace.part_names] for layer in trace.layer_names
+    ]
     with np.errstate(over="ignore"):
         squares = norms * norms
         return np.column_stack([np.sqrt(np.sum(squares[:, parts], axis=1)) for parts in owned])
