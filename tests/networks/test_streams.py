@@ -122,7 +122,6 @@ def test_images_go_through_a_stream():
         ({"data": batches(NUMBERS), "target": "y"}, "target says nothing"),
         ({"data": batches(NUMBERS), "task": "colours"}, "task"),
         ({"data": batches(CLASSES), "model": [ds.Dense(2)]}, "class 2"),
-        ({"data": batches(NUMBERS), "model": [ds.Dense(2)]}, "outputs"),
         ({"data": batches(NUMBERS), "patience": 2}, "held back"),
         ({"data": [(X, CLASSES)] * 40 + [(X, CLASSES + 5)], "steps": 60}, "batch 41 holds the class"),
     ],

@@ -595,7 +595,6 @@ def test_a_run_that_is_written_while_it_goes_on_is_read_bit_for_bit(tmp_path: Pa
         ({"hidden": (0,)}, "units"),
         ({"activation": "reluu"}, "relu"),
         ({"loss": "softmax cross-entropy"}, "classes"),
-        ({"model": [Dense(3)]}, "outputs"),
         ({"model": "network"}, "model"),
         ({"model": ds.network(2, [Dense(1)])}, "shape"),
     ],
