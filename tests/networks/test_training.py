@@ -13,6 +13,7 @@ import pytest
 import downslope as ds
 from downslope import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
 from downslope.networks._examples import prepare
+from tests.equality import same
 
 RNG = np.random.default_rng(3)
 X = RNG.normal(size=(120, 3)).astype(np.float32)
@@ -22,27 +23,6 @@ CLASSES = np.argmax(X @ RNG.normal(size=(3, 3)), axis=1)
 IMAGES = RNG.normal(size=(40, 6, 6)).astype(np.float32)
 QUIET = {"progress": False, "probe_every": 0}
 TINY = {**QUIET, "layers_every": 1, "steps": 6, "batch": 16}
-
-
-def same(ours, theirs) -> None:
-    """Hold that two things are equal to the last bit, types and shapes included."""
-    assert type(ours) is type(theirs), (ours, theirs)
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            same(ours[name], theirs[name])
-    elif isinstance(ours, tuple | list):
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            same(one, other)
-    elif isinstance(ours, np.ndarray):
-        assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
-        assert ours.tobytes() == theirs.tobytes()
-    elif hasattr(ours, "__dataclass_fields__"):
-        for name in ours.__dataclass_fields__:
-            same(getattr(ours, name), getattr(theirs, name))
-    else:
-        assert ours == theirs or (ours != ours and theirs != theirs)
 
 
 def finite(training: ds.Training) -> None:

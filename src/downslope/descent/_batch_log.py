@@ -10,11 +10,10 @@ import numpy as np
 
 from downslope._types import Columns, Plain
 from downslope.descent._batch_loop import BatchChunk, BatchRecipe
-from downslope.descent._batched import LAYER_COLUMNS
+from downslope.descent._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS
 from downslope.trace import Journal, Spectrum
 
-_PARTS = ("parameter_norm", "gradient_norm", "update_norm")
-_LAYERS = (*LAYER_COLUMNS, "activation_gradient_norm")
+_LAYERS = (*LAYER_COLUMNS, GRADIENT_COLUMN)
 
 
 class BatchLog:
@@ -89,7 +88,7 @@ class BatchLog:
         sparse["first_order_decrease"][at] = found["first_order_decrease"][:, 0]
         steps = first + np.arange(count)
         self._steps.append({"step": steps, "value": numbers[0], "gradient_norm": numbers[1], **sparse})
-        self._parts.append({"step": first + at, **{name: found[name] for name in _PARTS}})
+        self._parts.append({"step": first + at, **{name: found[name] for name in PART_COLUMNS}})
         layers = {name: found[f"layer/{name}"] for name in _LAYERS if found[f"layer/{name}"].shape[1]}
         self._layers.append({"step": first + at, **layers})
 

@@ -1,9 +1,8 @@
 """The loop over batches: a chunk of steps as one compiled program that writes its own record.
 
-Every step writes the batch's loss and the gradient's norm. Every k-th step is a recording one and writes norms by
-part and
-what was seen inside the layers as well; the k − 1 steps between run in a loop of their own, since a condition inside
-one loop would copy all that is carried. The number of steps, the rate and the settings are arguments.
+Every step writes the batch's loss and the gradient's norm. Every k-th step is a recording one and writes norms by part
+and what was seen inside the layers as well; the k − 1 steps between run in a loop of their own, since a condition
+inside one loop would copy all that is carried. The number of steps, the rate and the settings are arguments.
 
 A step whose loss or gradient is not finite ends the chunk. The state that comes back is then of no use, and the host
 runs the same steps again up to the one before.
@@ -18,10 +17,10 @@ from typing import Any, NamedTuple
 
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.descent._batched import LAYER_COLUMNS, Batched
+from downslope.descent._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, Batched
 from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
 from downslope.descent._method import Method
-from downslope.descent._recipe import Given
+from downslope.descent._recipe import Given, way_of
 from downslope.descent._rules import Rule, Step, rule_of
 from downslope.descent._schedule import Schedule
 
@@ -54,10 +53,8 @@ class BatchRecipe:
     @property
     def key(self) -> tuple[Any, ...]:
         """What two recipes must share to share a program."""
-        name, memory, transformation, decays = self.method.compiled
-        course = (self.schedule.name, id(self.schedule.function))
         numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
-        return (id(self.batched), name, memory, id(transformation), decays, course, numbers)
+        return (id(self.batched), way_of(self.method, self.schedule), numbers)
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -69,8 +66,8 @@ class BatchRecipe:
     def widths(self) -> dict[str, int]:
         """The numbers of a recorded step, by name."""
         layers = len(self.batched.layers) if self.batched.seen is not None else 0
-        by_part = dict.fromkeys(("parameter_norm", "gradient_norm", "update_norm"), self.parts)
-        by_layer = dict.fromkeys((*LAYER_COLUMNS, "activation_gradient_norm"), layers)
+        by_part = dict.fromkeys(PART_COLUMNS, self.parts)
+        by_layer = dict.fromkeys((*LAYER_COLUMNS, GRADIENT_COLUMN), layers)
         return {"first_order_decrease": 1} | by_part | {f"layer/{name}": width for name, width in by_layer.items()}
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from downslope._engine import jax
 from downslope._types import Plain, Point
 
-# What is recorded of each layer's activations, in the order in which `seen` returns them; the gradient's norm is the
-# loop's own.
+# What is recorded of each part; and of each layer's activations, in the order in which `seen` returns them; the norm of
+# the gradient there is the loop's own.
+PART_COLUMNS = ("parameter_norm", "gradient_norm", "update_norm")
 LAYER_COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
+GRADIENT_COLUMN = "activation_gradient_norm"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +37,6 @@ class Batched:
             memory and the layers' statistics, shape (len(LAYER_COLUMNS), layers). None without layers.
         nudges: the zeros that `seen` takes, from a batch.
         assess: what to measure of a point, by name, from `assess(point, memory, examples)`.
-        goal: the measurement by which runs are compared, and whether larger is better.
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
     """
@@ -49,7 +50,6 @@ class Batched:
     seen: Callable[..., tuple[Any, tuple[Any, Any]]] | None
     nudges: Callable[[Any], tuple[Any, ...]] | None
     assess: Callable[[Point, Any, Any], Mapping[str, float]]
-    goal: tuple[str, bool]
     facts: Plain
     sample: Any = None
 

@@ -48,11 +48,7 @@ class Recipe:
         """What two recipes must share to share a program."""
         return (
             id(self.objective),
-            self.method.compiled[:2],
-            id(self.method.transformation),
-            self.method.decays,
-            self.schedule.name,
-            id(self.schedule.function),
+            way_of(self.method, self.schedule),
             self.clips,
             self.capacity,
             self.every,
@@ -68,6 +64,12 @@ class Recipe:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and self.key == other.key
+
+
+def way_of(method: Method, schedule: Schedule) -> tuple[Any, ...]:
+    """Return what of a method and its schedule is compiled; the numbers of both are arguments of the program."""
+    name, memory, transformation, decays = method.compiled
+    return (name, memory, id(transformation), decays, schedule.name, id(schedule.function))
 
 
 class Given(NamedTuple):

@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from downslope.diagnosis._ground import Ground
-from downslope.diagnosis._stability import (
+from downslope._stability import (
     LINE_SEARCH,
     SCALED,
     best_rate,
     contraction,
     stability_bound,
 )
+from downslope.diagnosis._ground import Ground
 from downslope.diagnosis._steps_to_go import steps_to_go
 from downslope.trace import Outcome, Trace
 
@@ -78,12 +78,7 @@ class Evidence:
     @functools.cached_property
     def learning_rate(self) -> float | None:
         """The rate of the last step, or None where the method knows none."""
-        rates = np.asarray(self.trace.columns["learning_rate"], dtype=float)
-        rates = rates[np.isfinite(rates)]
-        if len(rates):
-            return float(rates[-1])
-        planned = self.trace.plan.get("learning_rate")
-        return float(planned) if planned is not None and math.isfinite(planned) else None
+        return last_rate(self.trace)
 
     @functools.cached_property
     def bound(self) -> float | None:
@@ -339,3 +334,13 @@ _PLAIN_NUMBERS: Mapping[str, Any] = {
     "remaining_decrease": lambda e: e.ground.remaining_decrease,
     "cosine": lambda e: e.cosine_late,
 }
+
+
+def last_rate(trace: Trace) -> float | None:
+    """Return the learning rate of a trace's last step, else the planned one; None where the method knows none."""
+    rates = np.asarray(trace.columns["learning_rate"], dtype=float)
+    rates = rates[np.isfinite(rates)]
+    if len(rates):
+        return float(rates[-1])
+    planned = trace.plan.get("learning_rate")
+    return float(planned) if planned is not None and math.isfinite(planned) else None

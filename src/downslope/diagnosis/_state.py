@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
+from downslope._stability import SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._ground import Ground
-from downslope.diagnosis._stability import SCALED
 from downslope.diagnosis._steps_to_go import steps_at_speed
 from downslope.trace import Outcome
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from downslope._types import Columns, Plain
+from downslope.diagnosis._evidence import last_rate
 from downslope.trace import Outcome, Trace
 
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
@@ -166,10 +167,7 @@ class TrainingEvidence:
     @functools.cached_property
     def learning_rate(self) -> float | None:
         """The rate of the last step."""
-        rates = np.asarray(self.trace.columns["learning_rate"], dtype=float)
-        rates = rates[np.isfinite(rates)]
-        planned = self.trace.plan.get("learning_rate")
-        return float(rates[-1]) if len(rates) else planned
+        return last_rate(self.trace)
 
     @functools.cached_property
     def smoothed(self) -> np.ndarray:
@@ -209,26 +207,18 @@ class TrainingEvidence:
     # --- the layers ----------------------------------------------------------------------------------------------
 
     def of_layers(self, name: str) -> np.ndarray:
-        """Return a quantity of the layers, shape (looks, layers); norms are those of all their parts together."""
-        if name in self.trace.layer_columns:
-            return np.asarray(self.trace.layer_columns[name], dtype=float)
-        norms = self.trace.part_columns.get(name)
-        if norms is None or not self.layers:
-            return np.zeros((0, len(self.layers)))
-        owned = [
-            [part.startswith(f"{layer}/") or part == layer for part in self.trace.part_names] for layer in self.layers
-        ]
-        with np.errstate(all="ignore"):
-            squares = np.asarray(norms, dtype=float) ** 2
-            return np.sqrt(np.stack([squares[:, own].sum(axis=1) for own in owned], axis=1))
+        """Return a quantity of the layers, shape (looks, layers); no looks where it was not recorded."""
+        return np.asarray(self.trace.layer_columns.get(name, np.zeros((0, len(self.layers)))), dtype=float)
 
     def early(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the first looks, shape (layers,): the median."""
-        return _median(self.of_layers(name)[: max(1, len(self.of_layers(name)) // _EARLY)])
+        found = self.of_layers(name)
+        return _median(found[: max(1, len(found) // _EARLY)])
 
     def late(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the last looks, shape (layers,): the median."""
-        return _median(self.of_layers(name)[-max(1, len(self.of_layers(name)) // _LATE) :])
+        found = self.of_layers(name)
+        return _median(found[-max(1, len(found) // _LATE) :])
 
     @functools.cached_property
     def activations(self) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ MOST_UNITS = 40
 _WIDEST = 4.5
 _MOST_LABELLED = 20  # edges that can carry their gradient as text
 _POSITIVE, _NEGATIVE = style.START, style.PATH
-_RADIUS = 0.14
 
 
 def network(trace: Trace, *, axes: Axes | None = None) -> Axes:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
+from downslope._stability import stability_bound
 from downslope._text import number
 from downslope.draw import _style as style
 from downslope.trace import Trace
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FAR = 8.0  # times: a bound farther above what was measured asks for a logarithmic axis
+
+# Where the bound is not the plain number that it comes to.
+_READS = {"momentum": "(2 + 2β)/α", "nesterov": "(2 + 2β)/((1 + 2β)α)"}
 
 
 def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
@@ -62,23 +66,10 @@ def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]
 
 
 def bound_of(trace: Trace) -> tuple[float, str] | None:
-    """Return the largest αλ that the method of a trace bears, and how λ reads then; None where there is no such bound.
-
-    It is `stability_bound` of the diagnosis, which a picture does not see.
-    """
-    method, settings = str(trace.plan.get("method", "")), trace.plan.get("settings") or {}
-    beta = float(settings.get("momentum", 0.9))
-    if method in {"gradient descent", "gradient descent with noise", "rmsprop", "adagrad"}:
-        return 2.0, "2/α"
-    if method == "momentum":
-        return 2 + 2 * beta, "(2 + 2β)/α"
-    if method == "nesterov":
-        return (2 + 2 * beta) / (1 + 2 * beta), "(2 + 2β)/((1 + 2β)α)"
-    if method in {"adam", "adamw"}:
-        beta = float(settings.get("beta1", 0.9))
-        most = (2 + 2 * beta) / (1 - beta)
-        return most, f"{number(most, 3)}/α"
-    return None
+    """Return the largest αλ that a trace's method bears, and how λ reads then; None where there is no such bound."""
+    method = str(trace.plan.get("method", ""))
+    most = stability_bound(method, trace.plan.get("settings") or {})
+    return None if most is None else (most, _READS.get(method) or f"{number(most, 3)}/α")
 
 
 def _new_panels(two: bool) -> list[Axes]:

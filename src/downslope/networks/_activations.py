@@ -27,15 +27,11 @@ class Activation:
         name: as it is typed.
         function: from an array of pre-activations to an array of the same shape.
         slope: |φ′| over its largest, from pre-activations; None where it is the same everywhere.
-        bounds: lowest and highest value that it approaches; None where it has none.
-        rectifies: whether it is flat on one side only, so that a unit can die there.
     """
 
     name: str
     function: Callable[[Any], Any]
     slope: Callable[[Any], Any] | None
-    bounds: tuple[float | None, float | None] = (None, None)
-    rectifies: bool = False
 
 
 def activation(name: str) -> Activation:
@@ -70,20 +66,18 @@ def activation_names() -> tuple[str, ...]:
 def _table() -> dict[str, Activation]:
     """Return the activations by name."""
     known = (
-        Activation("sigmoid", _of("nn.sigmoid"), lambda z: 4 * _sigmoid_slope(z), (0.0, 1.0)),
-        Activation("tanh", _of("numpy.tanh"), lambda z: 1 - jax().numpy.tanh(z) ** 2, (-1.0, 1.0)),
-        Activation("relu", _of("nn.relu"), lambda z: (z > 0).astype(z.dtype), (0.0, None), rectifies=True),
+        Activation("sigmoid", _of("nn.sigmoid"), lambda z: 4 * _sigmoid_slope(z)),
+        Activation("tanh", _of("numpy.tanh"), lambda z: 1 - jax().numpy.tanh(z) ** 2),
+        Activation("relu", _of("nn.relu"), lambda z: (z > 0).astype(z.dtype)),
         Activation("leaky_relu", _of("nn.leaky_relu"), lambda z: jax().numpy.where(z > 0, 1.0, FLAT)),
-        Activation(
-            "elu", _of("nn.elu"), lambda z: jax().numpy.exp(jax().numpy.minimum(z, 0)), (-1.0, None), rectifies=True
-        ),
-        Activation("selu", _of("nn.selu"), lambda z: jax().numpy.exp(jax().numpy.minimum(z, 0)), rectifies=True),
-        Activation("gelu", _of("nn.gelu"), lambda z: _numeric_slope(jax().nn.gelu, z), rectifies=True),
-        Activation("silu", _of("nn.silu"), lambda z: _numeric_slope(jax().nn.silu, z), rectifies=True),
-        Activation("softplus", _of("nn.softplus"), lambda z: jax().nn.sigmoid(z), (0.0, None), rectifies=True),
+        Activation("elu", _of("nn.elu"), lambda z: jax().numpy.exp(jax().numpy.minimum(z, 0))),
+        Activation("selu", _of("nn.selu"), lambda z: jax().numpy.exp(jax().numpy.minimum(z, 0))),
+        Activation("gelu", _of("nn.gelu"), lambda z: _numeric_slope(jax().nn.gelu, z)),
+        Activation("silu", _of("nn.silu"), lambda z: _numeric_slope(jax().nn.silu, z)),
+        Activation("softplus", _of("nn.softplus"), lambda z: jax().nn.sigmoid(z)),
         Activation("linear", lambda z: z, None),
-        Activation("exponential", _of("numpy.exp"), lambda z: jax().numpy.exp(z), (0.0, None)),
-        Activation("softmax", _of("nn.softmax"), lambda z: _softmax_slope(z), (0.0, 1.0)),
+        Activation("exponential", _of("numpy.exp"), lambda z: jax().numpy.exp(z)),
+        Activation("softmax", _of("nn.softmax"), lambda z: _softmax_slope(z)),
     )
     return {one.name: one for one in known}
 

@@ -9,10 +9,8 @@ from typing import Any
 from downslope._errors import SettingError
 from downslope.networks._activations import activation as activation_of
 from downslope.networks._layers import Convolution, Dense, Flatten, Layer, MaxPool
-from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES, Loss, loss, suited_loss
+from downslope.networks._losses import NUMBERS, Loss, loss, suited_loss
 from downslope.networks._network import Network, network
-
-_MATCHED = {NUMBERS: "linear", TWO_CLASSES: "sigmoid", CLASSES: "softmax"}
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def example_task(
         **computing,
     )
     encoding, notes = training.encoding, training.notes
-    return Task(made, seen.point, len(training), batch, lambda trace: trained(seen, trace, encoding, notes))
+    return Task(made, seen.point, batch, lambda trace: trained(seen, trace, encoding, notes))
 
 
 def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> tuple[Examples, Examples | None]:

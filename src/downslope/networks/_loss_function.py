@@ -71,7 +71,7 @@ def _drawn(function: Any, start: Any, examples: Any, validation: Any, batching: 
     batch = batching.of(rows)
     made = _LossFunction(function, start)
     objective = made.objective(examples, examples, held, batch or rows, None)
-    return Task(objective, made.point, rows, batch, made.training)
+    return Task(objective, made.point, batch, made.training)
 
 
 def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumulate: int) -> Task:
@@ -85,7 +85,7 @@ def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumu
     size = stream.common_rows
     made = _LossFunction(function, start)
     objective = made.objective(stream.first, stream.sample(), held, size, stream)
-    return Task(objective, made.point, None, size, made.training)
+    return Task(objective, made.point, size, made.training)
 
 
 class _LossFunction:
@@ -133,7 +133,6 @@ class _LossFunction:
             layers=found.layers if found is not None else (),
             **(look_through(found) if found is not None else {"seen": None, "nudges": None}),
             assess=_assessment(self.loss, size),
-            goal=("validation_loss", False),
             facts={"data": _data_facts(sample, held, stream), "network": self._facts(found)},
             sample=sample,
         )

@@ -64,7 +64,6 @@ def network_objective(
         layers=tuple(layers),
         **_look_inside(compute, model, found),
         assess=assess,
-        goal=(f"validation_{metric_of(kind)}", True),
         facts={
             **(facts or {}),
             "network": {

@@ -77,7 +77,7 @@ def stream_task(
         seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, **computing
     )
     note = f"A stream of batches of {rows}: {_told(inputs, target)}, as they come."
-    return Task(made, seen.point, None, rows, lambda trace: trained(seen, trace, encoding, (note,)))
+    return Task(made, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 
 
 def _are_classes(batch: Any) -> bool:

@@ -18,14 +18,12 @@ class Task:
     Args:
         objective: what to go down, averaged over batches.
         start: where it begins.
-        rows: how many examples there are; None for a stream.
         batch: examples of one batch; None for all of them.
         training: the training that a trace of it makes.
     """
 
     objective: Objective
     start: Point
-    rows: int | None
     batch: int | None
     training: Callable[[Trace], Training]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from downslope._stability import SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
-from downslope.diagnosis._stability import SCALED
 from downslope.diagnosis._state import FLOOR, SLOW_PACE, State
 from downslope.diagnosis._words import count, number
 

@@ -45,11 +45,12 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _copies(evidence: TrainingEvidence, place: int) -> float | None:
-    """Return the share of a layer's units that begin as copies, if they still are at the end or never left zero."""
+    """Return the share of a layer's units that begin as copies; of a network that does well, only if they stay so."""
     start, end = (evidence.weight(place, when) for when in (evidence.trace.start, evidence.trace.end))
     if start is None or end is None or start.shape[1] < 2:
         return None
-    return min(_equal_columns(start), max(_equal_columns(end), 1.0 if evidence.falls_short else 0.0))
+    begun = _equal_columns(start)
+    return begun if evidence.falls_short else min(begun, _equal_columns(end))
 
 
 def _equal_columns(weight: np.ndarray) -> float:

@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
+from downslope._stability import SCALED, stability_bound
 from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._stability import SCALED, stability_bound
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._verdict import found
 from downslope.diagnosis._words import number
