@@ -14,6 +14,7 @@ from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.networks import _layers as layers_of
 from downslope.networks._activations import activation
+from downslope.networks._convolution import convolved
 from downslope.networks._initialisations import drawn
 from downslope.networks._layers import Activate, Convolution, Dense, Dropout, Flatten, Layer, MaxPool
 
@@ -227,9 +228,7 @@ def _linear(layer: Dense | Convolution, weights: Weights, values: Any) -> Any:
     if isinstance(layer, Dense):
         return values @ weight + weights.bias.astype(values.dtype)
     image = values[..., None] if values.ndim == 3 else values
-    moved = jax().lax.conv_general_dilated(
-        image, weight, (layer.stride,) * 2, layer.padding.upper(), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    moved = convolved(image, weight, layer.stride, layer.padding)
     return moved + weights.bias.astype(values.dtype)
 
 
