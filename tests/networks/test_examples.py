@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from downslope._errors import DataError, SettingError
-from downslope.networks import _samples
-from downslope.networks._encoding import Encoding
-from downslope.networks._examples import examples, prepare, split_rows
-from downslope.networks._facts import facts
-from downslope.networks._reference import by_neighbours, by_ridge, leaving_one_out, nearest_rows
-from downslope.networks._samples import sample, sample_names
+from downslope.networks.data import _samples
+from downslope.networks.data._encoding import Encoding
+from downslope.networks.data._examples import examples, prepare, split_rows
+from downslope.networks.data._facts import facts
+from downslope.networks.data._reference import by_neighbours, by_ridge, leaving_one_out, nearest_rows
+from downslope.networks.data._samples import sample, sample_names
 
 CARS = """mpg,cylinders,horsepower,origin,name
 18,8,130,usa,chevrolet chevelle

@@ -13,7 +13,7 @@ import pytest
 from flax import nnx
 
 import downslope as ds
-from downslope.networks._examples import prepare
+from downslope.networks.data._examples import prepare
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(90, 3)).astype(np.float32)

@@ -12,7 +12,7 @@ import pytest
 
 import downslope as ds
 from downslope import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
-from downslope.networks._examples import prepare
+from downslope.networks.data._examples import prepare
 from tests.equality import same
 
 RNG = np.random.default_rng(3)
@@ -39,7 +39,7 @@ def finite(training: ds.Training) -> None:
 def test_digits_are_told_apart_after_few_steps():
     made = ds.train(data="digits", steps=200, **QUIET)
     assert made.metrics["validation_accuracy"] > 0.9
-    images, labels = ds.networks._samples.sample("digits").data
+    images, labels = ds.networks.data._samples.sample("digits").data
     assert np.mean(made.predict(images) == labels["digit"]) > 0.9
 
 

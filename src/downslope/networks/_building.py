@@ -9,8 +9,9 @@ from typing import Any
 from downslope._errors import SettingError
 from downslope.networks._activations import activation as activation_of
 from downslope.networks._layers import Convolution, Dense, Flatten, Layer, MaxPool
-from downslope.networks._losses import NUMBERS, Loss, loss, suited_loss
+from downslope.networks._losses import Loss, loss, suited_loss
 from downslope.networks._network import Network, network
+from downslope.networks.data._target import NUMBERS
 
 
 @dataclass(frozen=True)

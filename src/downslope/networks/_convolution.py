@@ -11,7 +11,7 @@ def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
     """Return a batch of images convolved with a window.
 
     On a CPU it is one matrix product of all windows: inside a compiled loop XLA runs the gradients of its own
-    convolution there without its fast kernels, 3 to 80 times as slowly (benchmarks in docs/architecture.md).
+    convolution there without its fast kernels, 3 to 80 times as slowly (measured in docs/architecture.md).
 
     Args:
         image: shape (batch, height, width, channels in).

@@ -12,16 +12,16 @@ from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
 from downslope._types import Plain
 from downslope.networks._building import Choices, built, loss_of, outputs_of
-from downslope.networks._examples import Examples, examples_like, prepare
-from downslope.networks._facts import facts
 from downslope.networks._layers import Layer
-from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES, Loss
+from downslope.networks._losses import Loss
 from downslope.networks._model import Model, model_of
 from downslope.networks._network import Network, network
 from downslope.networks._objective import network_objective
-from downslope.networks._target import Target
 from downslope.networks._task import Batching, Task
 from downslope.networks._trained import trained
+from downslope.networks.data._examples import Examples, examples_like, prepare
+from downslope.networks.data._facts import facts
+from downslope.networks.data._target import CLASSES, NUMBERS, TWO_CLASSES, Target
 
 
 def example_task(

@@ -14,12 +14,12 @@ from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._types import Plain, Point
 from downslope.descent import Batched, Objective
-from downslope.networks._examples import share_of, split_rows
 from downslope.networks._inferred import Walk
 from downslope.networks._layer_record import look_through, walked
 from downslope.networks._stream import Stream, is_stream
 from downslope.networks._task import Batching, Task
 from downslope.networks._trained import Training, end_point
+from downslope.networks.data._examples import share_of, split_rows
 from downslope.trace import Trace
 
 _MOST_ASSESSED = 5000

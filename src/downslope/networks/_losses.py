@@ -17,8 +17,8 @@ import numpy as np
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
+from downslope.networks.data._target import NUMBERS, SUITED_LOSS
 
-NUMBERS, TWO_CLASSES, CLASSES = "numbers", "two classes", "classes"
 _SMALLEST = 1e-7
 _HUBER = 1.0
 
@@ -90,7 +90,7 @@ def loss_names() -> tuple[str, ...]:
 
 def suited_loss(kind: str) -> str:
     """Return the loss that suits a kind of targets."""
-    return {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}[kind]
+    return SUITED_LOSS[kind]
 
 
 def metric_of(kind: str) -> str:

@@ -13,16 +13,15 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope._types import Plain
 from downslope.networks._building import Choices
-from downslope.networks._encoding import Encoding
 from downslope.networks._example_task import fitted, given_model
-from downslope.networks._examples import Examples
-from downslope.networks._facts import facts
-from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES
 from downslope.networks._objective import network_objective
 from downslope.networks._stream import Stream
-from downslope.networks._target import TASKS, Target
 from downslope.networks._task import Task
 from downslope.networks._trained import trained
+from downslope.networks.data._encoding import Encoding
+from downslope.networks.data._examples import Examples
+from downslope.networks.data._facts import facts
+from downslope.networks.data._target import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Target
 
 
 def stream_task(

@@ -15,8 +15,8 @@ from downslope._engine import jax, precision
 from downslope._errors import DataError
 from downslope._text import number
 from downslope._types import Point
-from downslope.networks._encoding import Encoding
 from downslope.networks._model import Model
+from downslope.networks.data._encoding import Encoding
 from downslope.trace import Trace
 
 

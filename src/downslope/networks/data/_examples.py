@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from downslope._errors import DataError, SettingError
-from downslope.networks._encoding import Encoding
-from downslope.networks._losses import NUMBERS
-from downslope.networks._reading import Reading, encoding_of, reading_of
+from downslope.networks.data._encoding import Encoding
+from downslope.networks.data._reading import Reading, encoding_of, reading_of
+from downslope.networks.data._target import NUMBERS
 
 Missing = Literal["refuse", "drop", "mean"]
 Task = Literal["classes", "numbers"]

@@ -10,12 +10,11 @@ import numpy as np
 
 from downslope._errors import DataError
 from downslope._types import Columns
-from downslope.networks._columns import Column, columns_of, listed
-from downslope.networks._encoding import Encoding, unfilled
-from downslope.networks._given import given_of
-from downslope.networks._losses import NUMBERS
-from downslope.networks._missing import check_way, treated
-from downslope.networks._target import Read, Target, read_targets
+from downslope.networks.data._columns import Column, columns_of, listed
+from downslope.networks.data._encoding import Encoding, unfilled
+from downslope.networks.data._given import given_of
+from downslope.networks.data._missing import check_way, treated
+from downslope.networks.data._target import NUMBERS, Read, Target, read_targets
 
 
 @dataclass(frozen=True, eq=False)

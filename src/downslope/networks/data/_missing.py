@@ -9,7 +9,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError, nearest
 from downslope._types import Columns
 from downslope.descent._data import is_missing
-from downslope.networks._given import Given
+from downslope.networks.data._given import Given
 
 WAYS = ("refuse", "drop", "mean")
 

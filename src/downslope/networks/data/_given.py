@@ -13,7 +13,7 @@ from downslope._errors import DataError, nearest
 from downslope._types import Columns
 from downslope.descent import read_table
 from downslope.descent._data import is_missing
-from downslope.networks._samples import sample, sample_names
+from downslope.networks.data._samples import sample, sample_names
 
 _FILES = {".csv", ".tsv", ".txt", ".parquet", ".pq"}
 

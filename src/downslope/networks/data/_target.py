@@ -13,13 +13,13 @@ from downslope._text import number
 from downslope._types import Columns
 from downslope.descent import check_numbers
 from downslope.descent._data import is_missing
-from downslope.networks._columns import counted, names_its_rows, refuse_typing_slip, text_of
-from downslope.networks._losses import CLASSES, NUMBERS, TWO_CLASSES
+from downslope.networks.data._columns import counted, names_its_rows, refuse_typing_slip, text_of
 
+NUMBERS, TWO_CLASSES, CLASSES = "numbers", "two classes", "classes"
 TASKS = ("classes", "numbers")
 _MOST_WHOLE = 20  # so many different whole numbers may be classes
 _ROWS_A_CLASS = 10  # and each of them then has so many rows on average
-_LOSS_OF = {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}
+SUITED_LOSS = {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy", CLASSES: "softmax cross-entropy"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _numbers(columns: Columns) -> Read:
         same = " Every one is the same: there is nothing to learn." if low == high else ""
         few = 2 * len(np.unique(cells)) <= min(len(cells), 2 * _MOST_WHOLE) and np.all(cells == np.round(cells))
         other = ' (task="classes" reads classes)' if few and not same and len(columns) == 1 else ""
-        notes.append(f"{name}: numbers from {number(low)} to {number(high)} → {_LOSS_OF[NUMBERS]}{other}.{same}")
+        notes.append(f"{name}: numbers from {number(low)} to {number(high)} → {SUITED_LOSS[NUMBERS]}{other}.{same}")
     return Read(NUMBERS, (), values, tuple(notes))
 
 
@@ -194,7 +194,7 @@ def _told(name: str, labels: Sequence[Any], index: np.ndarray, why: str) -> Read
     counts = np.bincount(index, minlength=len(labels)).tolist()
     kind = TWO_CLASSES if len(labels) == 2 else CLASSES
     many = "1 class" if len(labels) == 1 else f"{len(labels)} classes"
-    notes = [f"{name}: {many} ({counted(labels, counts)}) → {_LOSS_OF[kind]}."]
+    notes = [f"{name}: {many} ({counted(labels, counts)}) → {SUITED_LOSS[kind]}."]
     if len(labels) == 1:
         notes.append("Only one class: there is nothing to tell apart.")
     return Read(kind, tuple(labels), index, (*notes, *([why] if why else [])))

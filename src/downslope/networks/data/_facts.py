@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from downslope._types import Plain
-from downslope.networks._examples import Examples
-from downslope.networks._losses import NUMBERS
-from downslope.networks._reading import scale_of
-from downslope.networks._reference import Scores, score_on, scores_of
+from downslope.networks.data._examples import Examples
+from downslope.networks.data._reading import scale_of
+from downslope.networks.data._reference import Scores, score_on, scores_of
+from downslope.networks.data._target import NUMBERS
 
 _MOST_ROWS = 2000
 _MOST_OUTPUTS = 8
@@ -41,7 +41,7 @@ def facts(examples: Examples, validation: Examples | None = None, seed: int = 0)
         shuffled_score, shuffled_deviation: mean and deviation of the reference's score over shuffled targets.
         validation_rows, validation_reference_score: how many there are, and the same reference's score on them.
 
-    >>> from downslope.networks._examples import examples
+    >>> from downslope.networks.data._examples import examples
     >>> found = facts(examples("iris"))
     >>> found["reference_by"], round(found["reference_score"], 3)
     ('nearest neighbours', 0.967)
