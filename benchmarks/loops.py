@@ -62,10 +62,10 @@ def program_alone() -> Callable[[], Any]:
     """Return the compiled program alone, without what makes a plan of it before and a trace of it after."""
     import jax
 
-    from downslope.descent._descend import _prepared
+    from downslope.descent._descend import prepared
 
     record = ds.Record(curvature=False, spectrum=False)
-    ready = _prepared(ds.plan(FORMULA, START, learning_rate=RATE, steps=STEPS, tolerance=0.0, record=record))
+    ready = prepared(ds.plan(FORMULA, START, learning_rate=RATE, steps=STEPS, tolerance=0.0, record=record))
 
     def run() -> Any:
         with jax.enable_x64(True):

@@ -71,9 +71,9 @@ def main() -> None:
     """Train every recipe, judge every run, and print the tables."""
     given = arguments()
     told = json.loads(given.file.read_text(encoding="utf-8"))
-    recipes = list(_chosen(told["recipes"], given))
+    recipes = list(chosen_recipes(told["recipes"], given))
     began = time.perf_counter()
-    made = _kept(recipes, given) if given.again else _new(recipes, given)
+    made = _kept(recipes, given) if given.again else trained_runs(recipes, given)
     runs = [one for one in made if "failed" not in one and not one.get("reference")]
     failed = [one for one in made if "failed" in one]
     label_outcomes(runs, {one["key"]: one for one in made if one.get("reference") and "failed" not in one})
@@ -86,7 +86,7 @@ def main() -> None:
     publish(given, "sick_runs", text, {"runs": runs, "failed": failed, "summary": found})
 
 
-def _chosen(recipes: Sequence[Any], given: argparse.Namespace) -> Iterator[Any]:
+def chosen_recipes(recipes: Sequence[Any], given: argparse.Namespace) -> Iterator[Any]:
     """Return the recipes that are asked for."""
     for recipe in recipes:
         wanted = not given.only or re.search(given.only, recipe["id"])
@@ -98,13 +98,13 @@ def _chosen(recipes: Sequence[Any], given: argparse.Namespace) -> Iterator[Any]:
 # --- new runs --------------------------------------------------------------------------------------------------------
 
 
-def _new(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
+def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     """Train all recipes and the references, and judge them."""
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
     jobs = [*_jobs(recipes, given), *_references(recipes, given)]
     made: list[Run] = []
-    with tempfile.TemporaryDirectory() as cache, _pool(given.workers, cache) as pool:
+    with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
         waiting = {pool.submit(trained, job): job for job in jobs}
         for place, done in enumerate(as_completed(waiting), 1):
             runs = done.result()
@@ -135,7 +135,7 @@ def _references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
     return [Job(recipe, (), None, given.keep) for key, recipe in by_key.items() if key not in healthy]
 
 
-def _pool(workers: int, cache: str) -> ProcessPoolExecutor:
+def pool_of(workers: int, cache: str) -> ProcessPoolExecutor:
     """Return processes that start afresh, each with one thread, and that share what they compile."""
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
@@ -155,7 +155,7 @@ def _kept(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     if not there:
         raise SystemExit(f"{given.again} holds no trace of these recipes: make them with --keep {given.again}")
     pieces = [there[at : at + _BATCH_AGAIN] for at in range(0, len(there), _BATCH_AGAIN)]
-    with tempfile.TemporaryDirectory() as cache, _pool(given.workers, cache) as pool:
+    with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
         made = [one for runs in pool.map(judged_again, [given.again] * len(pieces), pieces) for one in runs]
     references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
     return made + references

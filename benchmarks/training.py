@@ -20,8 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, NoReturn
-from unittest import mock
+from typing import Any, NamedTuple
 
 import numpy as np
 from timing import arguments, interleaved, machine, median_ratio, publish, table
@@ -49,24 +48,11 @@ class Ready(NamedTuple):
     target: Callable[[], int]
 
 
-class Caught(Exception):  # noqa: N818 (no error: it carries what was made)
-    """A plan, caught on its way down."""
-
-
-def plan_of(*given: Any, **choices: Any) -> Any:
+def plan_of(model: Any = None, data: Any = None, target: Any = None, **choices: Any) -> Any:
     """Return the plan that `train` makes, so that it can be gone down again without compiling anew."""
-    import downslope as ds
-    from downslope.networks import _training
+    from downslope.networks import Setup
 
-    def catch(plan: Any, **_: Any) -> NoReturn:
-        raise Caught(plan)
-
-    with mock.patch.object(_training, "descend_batches", catch):
-        try:
-            ds.train(*given, **choices)
-        except Caught as caught:
-            return caught.args[0]
-    raise AssertionError("training went down no plan")
+    return Setup.of(model, data, target, **choices).plan()
 
 
 def our_plan(steps: int, **choices: Any) -> Any:

@@ -31,7 +31,18 @@ def test_every_public_name_is_there_and_sorted() -> None:
 
 @pytest.mark.parametrize(
     "folder",
-    ["descent", "diagnosis", "draw", "backpropagation", "ensembles", "fitting", "formulas", "networks", "trace"],
+    [
+        "descent",
+        "diagnosis",
+        "draw",
+        "backpropagation",
+        "ensembles",
+        "fitting",
+        "formulas",
+        "networks",
+        "remedies",
+        "trace",
+    ],
 )
 def test_folders_give_what_they_say(folder: str) -> None:
     module = importlib.import_module(f"downslope.{folder}")

@@ -20,6 +20,15 @@ def number(value: float, digits: int = 6) -> str:
     return f"{value + 0.0:.{digits}g}".replace("-", "−")
 
 
+def in_words(name: str) -> str:
+    """Return the name of a number as people write it.
+
+    >>> in_words("validation_r2"), in_words("update_norm")
+    ('validation R²', 'update norm')
+    """
+    return " ".join({"r2": "R²"}.get(word, word) for word in name.split("_"))
+
+
 def aligned(rows: Sequence[Row], words: Collection[int] = ()) -> list[str]:
     """Return a table as lines, its headings underlined; columns of words to the left, those of numbers to the right.
 

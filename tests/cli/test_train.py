@@ -82,6 +82,7 @@ def test_a_table_of_cars(capsys, cars: Path) -> None:
     assert "horsepower: missing cells, 2 of them, are filled with the mean of the others." in out
     assert "origin: text with 3 categories" in out
     assert "validation R²" in out
+    assert not re.search(r"\br2\b", out)
     assert Path("loss.png").stat().st_size > 10_000
 
 
@@ -110,6 +111,9 @@ def test_a_table_of_cars(capsys, cars: Path) -> None:
         (["iris", "--set", "momentum=0.9"], "adam has no setting 'momentum'"),
         (["iris", "--set", "steps=9"], "it has an option: --steps"),
         (["iris", "--set", "weight_decay=9"], "it has an option: --weight-decay"),
+        (["iris", "--overwrite"], "name the folder of the run with --save"),
+        (["iris", "--save", "new", "--resume", "--overwrite"], "choose one of the two"),
+        (["iris", "--layers-every", "0"], "--layers-every must be a whole number from 1 up"),
         (["iris", "--resume"], "name the folder of the run with --save"),
         (["iris", "--plot", "loss.bmp"], "cannot draw into 'loss.bmp'"),
         (["iris", "--optimiser", "adam"], "No such option"),
@@ -128,12 +132,19 @@ def test_a_run_from_its_saving_to_its_resuming(capsys) -> None:
     _predictions_of_iris(capsys)
     _diagnosis_of_iris(capsys)
     before = ds.load("run")
+    code, out, err = said(capsys, *words)
+    assert (code, out) == (2, "")
+    assert "there is a run in run already" in err
+    assert "--resume goes on with it; --overwrite replaces it" in err
+    assert ds.load("run").columns["value"].tolist() == before.columns["value"].tolist()
     assert said(capsys, *words, "--resume", "--quiet")[0] == 0
     after = ds.load("run")
     assert all(np.array_equal(before.end[name], after.end[name]) for name in before.end)
     code, _, err = said(capsys, *words, "--resume", "--activation", "tanh")
     assert code == 2
     assert "the run in run was" in err
+    assert said(capsys, *words, "--overwrite", "--steps", "20", "--quiet")[0] == 0
+    assert ds.load("run").last_step == 20
 
 
 def _predictions_of_iris(capsys) -> None:
@@ -158,6 +169,13 @@ def _predictions_of_iris(capsys) -> None:
     table = polars.read_parquet("told.parquet")
     assert table["predicted_species"].to_list() == found["predicted"]["species"]
     assert table["sepal width"].to_list() == [3.5, 3.3]
+    code, out, _ = said(capsys, "predict", "run", "new.csv", "--probabilities")
+    assert out.splitlines()[0].split() == ["row", "setosa", "versicolor", "virginica"]
+    told = json.loads(said(capsys, "predict", "run", "new.csv", "--probabilities", "--json")[1])["probabilities"]
+    assert [told["setosa"][0] > 0.5, told["virginica"][1] > 0.5] == [True, True]
+    np.testing.assert_allclose(np.sum(list(told.values()), axis=0), 1)
+    assert said(capsys, "predict", "run", "new.csv", "--probabilities", "--out", "sure.parquet")[0] == 0
+    assert polars.read_parquet("sure.parquet")["probability_setosa"].to_list() == told["setosa"]
     code, out, _ = said(capsys, "predict", "run", "iris")
     assert "150 rows; --quiet prints every prediction" in out
 
@@ -166,6 +184,8 @@ def _diagnosis_of_iris(capsys) -> None:
     code, out, _ = said(capsys, "diagnose", "run", "--report", "report.html", "--plot", "loss.png")
     assert code == 0
     assert "Network  4 → 8 relu → 3" in out
+    assert "Read as  iris: 150" in out
+    assert "drawn by the seed 0" in " ".join(out.split())
     assert out.splitlines()[-1] == "Report: report.html"
     found = json.loads(said(capsys, "diagnose", "run", "--json")[1])
     assert found["steps"] == 60
@@ -174,6 +194,7 @@ def _diagnosis_of_iris(capsys) -> None:
     assert found["findings"][0]["symptom"]
     page = Path("report.html").read_text(encoding="utf-8")
     assert "A network that predicts species" in page
+    assert "drawn by the seed 0" in page
     assert page.count("<article class='card") == len(found["findings"])
     assert page.count("<figure><svg") >= 4
     assert ">loss</text>" in page
@@ -202,9 +223,9 @@ def test_a_run_that_is_being_written(capsys) -> None:
     page = Path("report.html").read_text(encoding="utf-8")
     assert "of 4000 steps" in page
     _refers_to_nothing_outside(page)
-    code, _, err = said(capsys, "predict", "run", "iris")
-    assert code == 2
-    assert "--resume" in err
+    code, out, err = said(capsys, "predict", "run", "iris", "--quiet")
+    assert (code, len(out.splitlines())) == (0, 150)
+    assert err == "The run in run has not ended: predicted by the network as it was last written.\n"
 
 
 def test_a_run_of_which_nothing_is_written_yet(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,6 +241,9 @@ def test_a_run_of_which_nothing_is_written_yet(capsys, monkeypatch: pytest.Monke
     code, _, err = said(capsys, "diagnose", "run", "--plot", "loss.png")
     assert code == 2
     assert "nothing of this run is written down yet" in err
+    code, _, err = said(capsys, "predict", "run", "iris")
+    assert code == 2
+    assert "nothing of this run is written down yet to predict with" in err
 
 
 def test_one_json_object(capsys) -> None:

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.descent._descend import _prepared
+from downslope.descent._descend import prepared
 from downslope.trace import Outcome
 
 ROSENBROCK = "100(y - x²)² + (1 - x)²"
@@ -130,12 +130,12 @@ def test_newton_goes_down_from_beside_a_maximum() -> None:
 def test_another_rate_start_or_number_of_steps_compiles_nothing() -> None:
     plan = ds.plan("f(x) = x² - 4x + 5.25", {"x": 0}, learning_rate=0.1, steps=20)
     ds.descend(plan)
-    begin = _prepared(plan).program.begin
+    begin = prepared(plan).program.begin
     before = begin._cache_size()
     for rate, start, steps in [(0.2, 1.0, 20), (0.05, -3.0, 40), (0.01, 2.5, 99)]:
         ds.descend("f(x) = x² - 4x + 5.25", start, learning_rate=rate, steps=steps)
     other = ds.plan("f(x) = x² - 4x + 5.25", 4.0, learning_rate=0.3, steps=77)
-    assert _prepared(other).program.begin is begin
+    assert prepared(other).program.begin is begin
     assert begin._cache_size() == before == 1
 
 
@@ -145,8 +145,8 @@ def test_another_setting_of_a_method_compiles_nothing() -> None:
     ]
     for plan in plans:
         ds.descend(plan)
-    begin = _prepared(plans[0]).program.begin
-    assert _prepared(plans[1]).program.begin is begin
+    begin = prepared(plans[0]).program.begin
+    assert prepared(plans[1]).program.begin is begin
     assert begin._cache_size() == 1
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from tests.equality import same
 from tests.networks.train_until_killed import trained
 
 SCRIPT = Path(__file__).with_name("train_until_killed.py")
@@ -55,6 +56,38 @@ def check(folder, steps, kills, chance, expected):
 
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, whole):
     check(tmp_path / "run", 30_000, 2, random.Random(0), whole(30_000))
+
+
+@pytest.mark.parametrize("stop", [40, 110, 170])
+def test_a_look_goes_on_from_the_directions_of_the_last_one(tmp_path, monkeypatch, stop):
+    monkeypatch.setattr("downslope.descent._batch_descent._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("downslope.descent._batch_descent._SNAPSHOT_SHARE", 1.0)
+
+    def run(name, progress, **choices):
+        return ds.train(
+            data="iris", hidden=(16,), steps=200, layers_every=5, probe_every=20, evaluate_every=10, seed=2,
+            save=tmp_path / name, progress=progress, **choices,
+        )  # fmt: skip
+
+    def stopping(done, steps, value):
+        if done >= stop:
+            raise RuntimeError("stopped")
+
+    straight = run("straight", False).trace
+    with pytest.raises(RuntimeError, match="stopped"):
+        run("stopped", stopping)
+    left = ds.load(tmp_path / "stopped")
+    kept = [spectrum.has_directions for spectrum in left.spectra]
+    assert kept == [True, *[False] * (len(kept) - 2), True]
+    gone_on = run("stopped", False, resume=True).trace
+    same(gone_on.spectra, straight.spectra)
+    same(dict(gone_on.metrics), dict(straight.metrics))
+    same(dict(gone_on.end), dict(straight.end))
+    same(ds.load(tmp_path / "stopped").spectra, straight.spectra)
+    files = sorted(file.name for file in (tmp_path / "stopped").glob("directions-*"))
+    assert files == sorted(file.name for file in (tmp_path / "straight").glob("directions-*"))
+    assert files[0] == "directions-0.npz"
+    assert len(files) <= 3  # those behind the last state are kept as well
 
 
 @pytest.mark.slow

@@ -457,10 +457,10 @@ def test_the_ends_of_the_hessian_are_those_of_the_dense_one(recorded):
         values, vectors = np.linalg.eigh(hessian)
         np.testing.assert_allclose(spectrum.highest, values[-1], rtol=2e-3)
         np.testing.assert_allclose(spectrum.lowest, values[0], rtol=2e-2, atol=2e-3)
-        direction = np.concatenate(
-            [spectrum.highest_direction[part].ravel() for part in sorted(recorded.trace.part_names)]
-        )
-        assert abs(direction @ vectors[:, -1]) > 0.98
+        assert spectrum.has_directions == (spectrum.step != 12)  # the first and the last keep them
+        if spectrum.has_directions:
+            parts = [spectrum.highest_direction[part].ravel() for part in sorted(recorded.trace.part_names)]
+            assert abs(np.concatenate(parts) @ vectors[:, -1]) > 0.98
         gradient = np.asarray(jax.grad(value)(flat, unravel), float)
         curvature = gradient @ hessian @ gradient / (gradient @ gradient)
         told = recorded.trace.metrics["curvature"][list(recorded.trace.metrics["step"]).index(spectrum.step)]
@@ -569,6 +569,9 @@ def test_a_run_that_is_written_while_it_goes_on_is_read_bit_for_bit(tmp_path: Pa
         ({"patience": 0}, "patience"),
         ({"l2": -1}, "l2"),
         ({"resume": True}, "resume what"),
+        ({"overwrite": True}, "overwrite what"),
+        ({"layers_every": 0}, "layers_every must be a whole number from 1 up, not 0"),
+        ({"steps": "10"}, "steps must be a whole number from 0 up"),
         ({"validation": 1.5}, "between 0 and 1"),
         ({"momentum": 0.9}, "momentum"),
         ({"hiden": (3,)}, "hiden"),

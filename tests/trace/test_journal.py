@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.trace import Journal, Outcome, Trace, load, save
+from downslope.trace import Journal, Outcome, Spectrum, Trace, load, save
+from downslope.trace._disk import write_arrays
 from tests.equality import same
 
 _WRITER = Path(__file__).with_name("journal_writer.py")
@@ -270,6 +271,49 @@ def test_state_of_any_type_comes_back(tmp_path) -> None:
     same(journal.state, state)
     with pytest.raises(TypeError, match="objects"):
         journal.append(state={"function": np.array([print])})
+
+
+def test_directions_are_dropped_once_a_state_goes_with_later_ones(tmp_path) -> None:
+    journal = Journal.begin(tmp_path / "run", writer.header())
+    for place in range(5):
+        state = {"place": np.asarray(place)} if place in (1, 3) else None
+        journal.append(steps=writer.rows(5 * place)["steps"], spectra=[writer.spectrum(place)], state=state)
+
+    def kept() -> list[bool]:
+        return [spectrum.has_directions for spectrum in load(tmp_path / "run").spectra]
+
+    assert kept() == [True, False, False, True, True]
+    again = Journal.reopen(tmp_path / "run")
+    assert kept() == [True, False, False, True]
+    same(again.rows().spectra[3], writer.spectrum(3))
+    not_finite = Spectrum(5, np.full(2, np.nan), False, None, None)
+    again.append(steps=writer.rows(20)["steps"], spectra=[not_finite], state={"place": np.asarray(4)})
+    assert kept() == [True, False, False, True, False]  # the last one that a look can go on from
+    again.append(steps=writer.rows(25)["steps"], spectra=[writer.spectrum(6)], state={"place": np.asarray(5)})
+    assert kept() == [True, False, False, False, False, True]
+    trace = finished_steps(again)
+    again.finish(trace)
+    same(load(tmp_path / "run").spectra, trace.spectra)
+
+
+def test_directions_that_stand_with_their_spectrum_are_read(tmp_path) -> None:
+    """Journals of the first versions had both in one file."""
+    spectrum = writer.spectrum(50)
+    journal = Journal.begin(tmp_path / "run", writer.header())
+    journal.append(steps=writer.rows(0)["steps"], spectra=[spectrum.without_directions()], state={"x": np.ones(1)})
+    arrays = {"step": np.asarray(50), "complete": np.asarray(False), "eigenvalues": spectrum.eigenvalues}
+    arrays["preconditioned_highest"] = np.asarray(25.0)
+    for name in ("lowest_direction", "highest_direction"):
+        arrays |= {f"{name}/{part}": leaf for part, leaf in getattr(spectrum, name).items()}
+    write_arrays(tmp_path / "run" / "spectrum-0.npz", arrays)
+    same(load(tmp_path / "run").spectra, (spectrum,))
+    same(Journal.reopen(tmp_path / "run").rows().spectra, (spectrum,))
+
+
+def finished_steps(journal: Journal) -> Trace:
+    """Return the finished trace of a journal of steps and spectra alone."""
+    rows = journal.rows()
+    return writer.header().replace(outcome=Outcome.STEPS_USED, recorded=rows.steps, spectra=rows.spectra)
 
 
 def test_notes_are_plain_data(tmp_path) -> None:

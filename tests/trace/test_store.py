@@ -10,7 +10,8 @@ import polars
 import pytest
 
 import downslope as ds
-from downslope.trace import Outcome, Spectrum, Trace
+from downslope.trace import Outcome, Spectrum, Trace, with_few_directions
+from tests.equality import same
 
 NAN = float("nan")
 
@@ -146,6 +147,24 @@ def test_a_network_comes_back_to_the_last_bit(tmp_path, trace: Trace) -> None:
     assert back.facts["type"] == {"float": "of 32 bits"}
     assert np.isnan(back.facts["loss"])
     np.testing.assert_array_equal(back.facts["shares"], trace.facts["shares"])
+
+
+@pytest.mark.parametrize("width", [2, 300])
+def test_directions_that_were_not_kept_are_none(tmp_path, width: int) -> None:
+    trace = network(width)
+    last = trace.spectra[0]
+    trace = trace.replace(spectra=(last, last.without_directions(), last))
+    back = ds.load(ds.save(trace, tmp_path / "run"))
+    same(back.spectra, trace.spectra)
+    assert [one.has_directions for one in back.spectra] == [True, False, True]
+
+
+def test_only_the_first_and_the_last_of_many_keep_their_directions() -> None:
+    whole = network(2).spectra[0]
+    none = whole.without_directions()
+    kept = [one.has_directions for one in with_few_directions([whole, whole, whole, none])]
+    assert kept == [True, False, True, False]
+    assert [one.has_directions for one in with_few_directions([none, whole, whole, whole], last=2)][1:] == [0, 1, 1]
 
 
 def test_only_large_points_go_beside(tmp_path) -> None:

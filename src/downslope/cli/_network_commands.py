@@ -42,6 +42,7 @@ def train(
     seed: options.Seed = 0,
     save: network.Save = None,
     resume: network.Resume = False,
+    overwrite: network.Overwrite = False,
     plot: options.Plot = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -78,6 +79,7 @@ def train(
         probe_every=probe_every,
         save=save,
         resume=resume,
+        overwrite=overwrite,
     )
     always = {"steps": steps, "batch": network.batch(batch), "method": method, "seed": seed}
     request = _train.Request(
@@ -90,10 +92,11 @@ def predict(
     run: network.Run,
     data: network.NewData,
     out: network.Out = None,
+    probabilities: network.Probabilities = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Predict new rows with a network that was trained."""
     from downslope.cli import _predict
 
-    _predict.run(run, data, out, as_json=json, quiet=quiet)
+    _predict.run(run, data, out, probabilities=probabilities, as_json=json, quiet=quiet)

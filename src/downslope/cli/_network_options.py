@@ -77,11 +77,15 @@ Save = Annotated[
     Path | None, typer.Option("--save", metavar="DIR", help="Write the run into this folder while it goes on.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --save.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --save.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` made.")]
 NewData = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or .npy file of new rows; or a sample.")]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Write the rows with their predictions: .csv, .tsv or .parquet."),
+]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="Tell how sure the network is of each class, a column each.")
 ]
 
 _ASSIGNED = re.compile(r"\b([a-z_]+)=(?:\"([^\"]*)\"|'([^']*)'|([\w.]+))?")
@@ -151,12 +155,14 @@ def as_typed(text: str) -> str:
 
     >>> as_typed('missing="mean" fills them in')
     '--missing mean fills them in'
+    >>> as_typed('resume=True goes on with it')
+    '--resume goes on with it'
     """
 
     def typed(found: re.Match[str]) -> str:
         name, *values = found.groups()
         value = next((value for value in values if value is not None), None)
-        return as_option(name) if value is None else f"{as_option(name)} {shlex.quote(value)}"
+        return as_option(name) if value in (None, "True") else f"{as_option(name)} {shlex.quote(value)}"
 
     return _ASSIGNED.sub(typed, text)
 

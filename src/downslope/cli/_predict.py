@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,40 +20,42 @@ _SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 _PARQUET = (".parquet", ".pq")
 
 
-def run(folder: str, data: str, out: Path | None, *, as_json: bool, quiet: bool) -> None:
+def run(folder: str, data: str, out: Path | None, *, probabilities: bool, as_json: bool, quiet: bool) -> None:
     """Predict the rows of a file or a sample, and print the predictions or write them beside the rows."""
     if out is not None:
         _check_out(out, data)
     trace = ds.load(folder)
-    _refuse_running(trace, folder)
-    found = _predicted(trace, data)
-    names = [str(name) for name in trace.facts["encoding"]["target"]["names"]]
-    columns = dict(zip(names, [found] if found.ndim == 1 else found.T, strict=True))
+    found = _predicted(trace, data, probabilities=probabilities)
+    target = trace.facts["encoding"]["target"]
+    names = [str(name) for name in target["names"]]
+    headings = [str(label) for label in target["categories"]] if probabilities else names
+    columns = dict(zip(headings, [found] if found.ndim == 1 else found.T, strict=True))
+    what = "probability" if probabilities else "predicted"
     written = {}
     if out is not None:
-        written["predictions"] = str(_write(_frame(data, len(found)), columns, out))
+        beside = {f"{what}_{heading}": column for heading, column in columns.items()}
+        written["predictions"] = str(_write(_frame(data, len(found)), beside, out))
+    _tell_running(trace, folder)
     if as_json:
-        show.as_json({"targets": names, "rows": len(found), "predicted": columns, **written})
+        told = {"probabilities" if probabilities else "predicted": columns}
+        show.as_json({"targets": names, "rows": len(found), **told, **written})
     elif out is None:
         _print(columns, quiet=quiet)
     else:
         print(f"Predicted {len(found)} rows: {out}")
 
 
-def _refuse_running(trace: ds.Trace, folder: str) -> None:
-    """Raise for a run that was cut off, or is under way: the network it has come to stands nowhere but in its state."""
+def _tell_running(trace: ds.Trace, folder: str) -> None:
+    """Say, beside the predictions, that a run was cut off or is under way."""
     if trace.outcome is ds.Outcome.RUNNING:
-        raise ds.TraceError(
-            f"the run in {folder} has not ended: it is still running, or was cut off",
-            hint="finish it: type the command that began it again, with --resume",
-        )
+        print(f"The run in {folder} has not ended: predicted by the network as it was last written.", file=sys.stderr)
 
 
-def _predicted(trace: ds.Trace, data: str) -> np.ndarray:
+def _predicted(trace: ds.Trace, data: str, *, probabilities: bool) -> np.ndarray:
     """Return the predictions for the rows of a file or a sample."""
     shape = (trace.facts.get("encoding") or {}).get("shape", ())
     columns = (trace.facts.get("encoding") or {}).get("columns", ())
-    return ds.predict(trace, _rows(data, tuple(shape), named=bool(columns)))
+    return ds.predict(trace, _rows(data, tuple(shape), named=bool(columns)), probabilities=probabilities)
 
 
 def _rows(data: str, shape: tuple[int, ...], *, named: bool) -> Any:
@@ -123,10 +126,10 @@ def _check_out(out: Path, data: str) -> None:
 
 
 def _write(frame: polars.DataFrame, columns: dict[str, np.ndarray], out: Path) -> Path:
-    """Write a table with a column `predicted_<target>` for each target, and return its file."""
+    """Write a table with a column for each of the predictions, and return its file."""
     import polars
 
-    added = [polars.Series(f"predicted_{name}", column.tolist()) for name, column in columns.items()]
+    added = [polars.Series(name, column.tolist()) for name, column in columns.items()]
     whole = frame.with_columns(added)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

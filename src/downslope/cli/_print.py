@@ -56,6 +56,11 @@ def _unusual(value: float) -> str:
     return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
 
 
+def in_words(name: str) -> str:
+    """Return the name of a number in words: `validation_r2` is "validation R²"."""
+    return " ".join({"r2": "R²"}.get(word, word) for word in name.split("_"))
+
+
 def labelled(label: str, *texts: str) -> None:
     """Print texts behind a label, one below the other, each wrapped where the line ends."""
     before = f"{label:<9}"
@@ -137,7 +142,7 @@ def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
 
 def _evidence(evidence: Mapping[str, Any]) -> str:
     """Return numbers by name on one line."""
-    return " · ".join(f"{name.replace('_', ' ')} {_evident(value)}" for name, value in evidence.items())
+    return " · ".join(f"{in_words(name)} {_evident(value)}" for name, value in evidence.items())
 
 
 def _evident(value: Any) -> str:

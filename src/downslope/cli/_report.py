@@ -145,7 +145,7 @@ def _what(trace: ds.Trace) -> str:
     """Return what was trained and how, as labels and texts."""
     if not course.is_training(trace):
         return _told({"Method": method_of(trace), "Steps": str(trace.last_step)})
-    notes = [html.escape(str(note)) for note in trace.facts.get("notes", ())]
+    notes = [html.escape(note) for note in course.notes_of(trace)]
     table = _told(
         {
             "Data": _data(trace),

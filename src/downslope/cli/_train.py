@@ -70,26 +70,14 @@ def run(request: Request, plot: Path | None, *, as_json: bool, quiet: bool, chec
     if plot is not None:
         written["plot"] = str(_draw.write_training(trace, diagnosis, plot))
     if as_json:
-        show.as_json({"notes": _notes(made), **course.as_dict(trace, diagnosis), **written})
+        show.as_json({**course.as_dict(trace, diagnosis), **written})
     else:
-        _report(made, diagnosis, quiet=quiet)
+        course.report(trace, diagnosis, quiet=quiet)
         for what, where in written.items():
             print(f"{what.capitalize()}: {where}")
         if "saved" in written and not quiet:
             _next(request, trace.outcome, shlex.quote(written["saved"]))
     return 0 if diagnosis.ok or not check else 1
-
-
-def _report(made: ds.Training, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
-    """Print a training for a person."""
-    if not quiet:
-        show.labelled("Read as", *_notes(made))
-    course.report(made.trace, diagnosis, quiet=quiet)
-
-
-def _notes(made: ds.Training) -> list[str]:
-    """Return what was read and decided, with options where Python has arguments."""
-    return [network.as_typed(note) for note in made.notes]
 
 
 def _next(request: Request, outcome: ds.Outcome, folder: str) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 import downslope as ds
 from downslope.cli import _print as show
 from downslope.cli._descend import method_of
+from downslope.cli._network_options import as_typed
 
 _SHOWN = 11  # evaluations of the table
-_WORDS = {"r2": "R²"}
 _SETS = ("training", "validation")
 _UNBELIEVABLE = 100.0  # shares of a time in which hardly a step was taken say nothing
 
@@ -28,12 +28,13 @@ def is_training(trace: ds.Trace) -> bool:
 
 
 def report(trace: ds.Trace, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
-    """Print a training: what was trained, how, the evaluations, the end, what was found, and what looking cost."""
+    """Print a training: what was read and trained, how, the evaluations, the end, what was found, what looking cost."""
     if quiet:
         print(trace.outcome.value)
         if scores := end_scores(trace):
             print(_sentence(scores))
     else:
+        show.labelled("Read as", *notes_of(trace))
         show.labelled("Network", network_of(trace))
         show.labelled("Method", way_of(trace))
         print()
@@ -49,6 +50,11 @@ def report(trace: ds.Trace, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
     if not quiet and (cost := cost_of(trace)):
         print()
         show.sentence(cost)
+
+
+def notes_of(trace: ds.Trace) -> list[str]:
+    """Return what was read of the data and decided, with options where Python has arguments; nothing of old runs."""
+    return [as_typed(str(note)) for note in trace.facts.get("notes") or ()]
 
 
 def network_of(trace: ds.Trace) -> str:
@@ -112,7 +118,7 @@ def evaluations(trace: ds.Trace) -> dict[str, list[str]]:
     stride = -(-(len(rows) - 1) // (_SHOWN - 1)) or 1
     shown = np.union1d(rows[::stride], rows[-1:] if best is None else [best, rows[-1]])
     columns = {"step": [str(step) for step in np.asarray(trace.metrics["step"])[shown]]}
-    columns |= {in_words(name): _column(name, np.asarray(trace.metrics[name])[shown]) for name in names}
+    columns |= {show.in_words(name): _column(name, np.asarray(trace.metrics[name])[shown]) for name in names}
     if best is not None and best != rows[-1]:
         columns[""] = ["◀ lowest" if row == best else "" for row in shown]
     return columns
@@ -149,7 +155,7 @@ def scores_table(scores: Mapping[str, Mapping[str, float]]) -> dict[str, list[st
     sets = [name for name in _SETS if any(name in one for one in scores.values())]
     texts = [_column(what, [one.get(name, math.nan) for name in sets]) for what, one in scores.items()]
     columns = {name: [row[place] for row in texts] for place, name in enumerate(sets)}
-    return {"at the end": [in_words(what) for what in scores], **columns}
+    return {"at the end": [show.in_words(what) for what in scores], **columns}
 
 
 def _column(name: str, numbers: Sequence[float] | np.ndarray) -> list[str]:
@@ -159,7 +165,9 @@ def _column(name: str, numbers: Sequence[float] | np.ndarray) -> list[str]:
 
 def _sentence(scores: Mapping[str, Mapping[str, float]]) -> str:
     """Return the measurements at the end on one line."""
-    told = [f"{rows} {in_words(what)} {show.number(one[rows] + 0.0)}" for rows in _SETS for what, one in scores.items()]
+    told = [
+        f"{rows} {show.in_words(what)} {show.number(one[rows] + 0.0)}" for rows in _SETS for what, one in scores.items()
+    ]
     return ", ".join(told)
 
 
@@ -172,11 +180,6 @@ def cost_of(trace: ds.Trace) -> str | None:
     told = ", ".join(f"{name} {show.percent(share)}" for name, share in shares.items() if share >= 0.0005)
     whole = show.percent(sum(shares.values()))
     return f"The record added {whole} to the time of the steps" + (f": {told}." if told else ".")
-
-
-def in_words(name: str) -> str:
-    """Return the name of a measurement in words: `validation_r2` is "validation R²"."""
-    return " ".join(_WORDS.get(word, word) for word in name.split("_"))
 
 
 def _metric(trace: ds.Trace) -> str:
@@ -195,6 +198,7 @@ def as_dict(trace: ds.Trace, diagnosis: ds.Diagnosis) -> dict[str, Any]:
     names = [name for name in trace.metrics if name == "step" or name.partition("_")[0] in _SETS]
     return {
         "read_as": trace.plan["read_as"],
+        "notes": notes_of(trace),
         "outcome": trace.outcome.identifier,
         "outcome_sentence": trace.outcome.value,
         "steps": trace.last_step,

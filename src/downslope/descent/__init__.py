@@ -5,6 +5,7 @@ from downslope.descent._batch_trace import header_of
 from downslope.descent._batched import Batched, Batches
 from downslope.descent._data import check_numbers, read_table
 from downslope.descent._descend import descend
+from downslope.descent._fork import Fork, fork, range_test, sharpness
 from downslope.descent._given import versions
 from downslope.descent._method import Method, method, method_names
 from downslope.descent._objective import Objective, check_point, objective
@@ -17,6 +18,7 @@ from downslope.descent._spectrum import spectrum_of_hessian
 __all__ = [
     "Batched",
     "Batches",
+    "Fork",
     "Method",
     "Objective",
     "Plan",
@@ -28,14 +30,17 @@ __all__ = [
     "check_point",
     "descend",
     "descend_batches",
+    "fork",
     "header_of",
     "method",
     "method_names",
     "objective",
     "plan",
+    "range_test",
     "read_table",
     "rule_of",
     "schedule",
+    "sharpness",
     "slope",
     "spectrum_of_hessian",
     "versions",

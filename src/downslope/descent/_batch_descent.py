@@ -34,6 +34,7 @@ from downslope.trace import Journal, Outcome, Trace
 _CHUNK_SECONDS = 0.4
 _WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
 _SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
+_MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repeated to tell what recording costs
 
 
 def descend_batches(
@@ -81,6 +82,7 @@ class BatchDescent:
         self.recipe = self._recipe()
         self.program = batch_program(self.recipe)
         self.probe = self._probe()
+        self._sets = self._measured_sets()
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
         self.state: BatchState = self._first_state(journal)
         self.step = int(self.state.step)
@@ -119,6 +121,16 @@ class BatchDescent:
         if not self.batches.probe_every or self.batched.measured is None:
             return None
         return Probe(self.batched, self.batches.per_step or rows_of(self.batched.measured), self.plan.seed)
+
+    def _measured_sets(self) -> dict[str, Any]:
+        """Return the examples that are evaluated, by the name of their set, where the programs have them."""
+        given = self.source.examples if self.batched.examples is not None else self.batched.measured
+        sets = {"training": given, "validation": self.batched.held_out}
+        return {
+            name: jax().tree.map(jax().numpy.asarray, examples)
+            for name, examples in sets.items()
+            if examples is not None
+        }
 
     def _recipe(self) -> BatchRecipe:
         """Return what the program is compiled for."""
@@ -165,13 +177,7 @@ class BatchDescent:
 
     def _evaluate(self) -> None:
         """Measure the point on examples."""
-        assess, state = self.batched.assess, self.state
-        found: dict[str, float] = {}
-        for prefix, examples in (("training", self.batched.measured), ("validation", self.batched.held_out)):
-            if examples is not None:
-                told = assess(state.point, state.memory, examples)
-                found |= {f"{prefix}_{name}": number for name, number in told.items()}
-        self.log.add_metrics(self.step, found)
+        self.log.add_metrics(self.step, self.batched.assess(self.state.point, self.state.memory, self._sets))
 
     def _look_at_curvature(self) -> None:
         """Measure the Hessian's ends and the noise of the gradient."""
@@ -285,18 +291,22 @@ class BatchDescent:
         return {"layers": self._layer_cost(), **shares}
 
     def _layer_cost(self) -> float:
-        """Return the time that recording steps take beyond plain ones, as a share of that of the steps."""
-        if self.taken_now < 10 * self.every or self.every == 1 or self._before is None:
+        """Return the time that recording steps take beyond plain ones, as a share of that of the steps.
+
+        Each round of this repeats 2 (every + 1) steps; runs too short for three of them are not told.
+        """
+        rounds = min(int(_MEASURED_SHARE * self.taken_now / (2 * (self.every + 1))), _MOST_ROUNDS)
+        if rounds < _FEWEST_ROUNDS or self.every == 1 or self._before is None:
             return math.nan
         _, _, examples, order = self._before
-        one, block, next_one = (self._seconds(n, examples, order) for n in (1, self.every, self.every + 1))
+        one, block, next_one = (self._seconds(n, rounds, examples, order) for n in (1, self.every, self.every + 1))
         plain, recording = (block - one) / (self.every - 1), next_one - block
         return max((recording - plain) / (plain * self.every), 0.0) if plain > 0 else math.nan
 
-    def _seconds(self, count: int, examples: Any, order: Any) -> float:
-        """Return how long so many steps take: the shortest of five runs, whose results are thrown away."""
+    def _seconds(self, count: int, rounds: int, examples: Any, order: Any) -> float:
+        """Return how long so many steps take: the shortest of some runs, whose results are thrown away."""
         shortest = np.inf
-        for _ in range(5):
+        for _ in range(rounds):
             began = time.perf_counter()
             jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.given))
             shortest = min(shortest, time.perf_counter() - began)

@@ -11,7 +11,7 @@ import numpy as np
 from downslope._types import Columns, Plain
 from downslope.descent._batch_loop import BatchChunk, BatchRecipe
 from downslope.descent._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS
-from downslope.trace import Journal, Spectrum
+from downslope.trace import Journal, Spectrum, with_few_directions
 
 _LAYERS = (*LAYER_COLUMNS, GRADIENT_COLUMN)
 
@@ -51,9 +51,9 @@ class BatchLog:
 
     @property
     def last_spectrum(self) -> Spectrum | None:
-        """The last spectrum that is finite."""
-        finite = [spectrum for spectrum in self._spectra if np.all(np.isfinite(spectrum.eigenvalues))]
-        return finite[-1] if finite else None
+        """The last spectrum that is finite, which is the last that has directions."""
+        known = [spectrum for spectrum in self._spectra if spectrum.has_directions]
+        return known[-1] if known else None
 
     @property
     def last_measured(self) -> int | None:
@@ -74,7 +74,8 @@ class BatchLog:
 
     def add_spectrum(self, spectrum: Spectrum) -> None:
         """Add the curvature at a step."""
-        self._spectra.append(spectrum)
+        # The last but one keeps its directions: where the run ends before the last, it is the last.
+        self._spectra = with_few_directions([*self._spectra, spectrum], last=2)
 
     def add_steps(self, first: int, count: int, chunk: BatchChunk) -> None:
         """Add the rows of a chunk that began at step `first`."""
@@ -111,9 +112,9 @@ class BatchLog:
 
     def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Columns, Columns, tuple[Spectrum, ...]]:
         """Return all rows: steps, layers with their `step`, norms by part, metrics, spectra."""
-        parts = _joined(self._parts)
+        parts, spectra = _joined(self._parts), with_few_directions(self._spectra)
         parts.pop("step")
-        return _joined(self._steps), _joined(self._layers), parts, self._metric_columns(0), tuple(self._spectra)
+        return _joined(self._steps), _joined(self._layers), parts, self._metric_columns(0), tuple(spectra)
 
     def write(self, state: Mapping[str, Any] | None) -> None:
         """Write the rows that are not on disk yet, with the state behind them."""

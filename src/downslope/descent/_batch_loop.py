@@ -243,7 +243,7 @@ class _BatchLoop:
         assert batched.nudges is not None
         slope = jax().value_and_grad(batched.seen, argnums=(0, 4), has_aux=True)
         (value, (memory, seen)), (gradient, inward) = slope(point, memory, batch, key, batched.nudges(batch))
-        lengths = numpy.stack([numpy.sqrt(numpy.sum(leaf.astype("float32") ** 2)) for leaf in inward])
+        lengths = norms_by_part(jax().tree.map(lambda leaf: leaf.astype("float32"), inward))
         return value, memory, gradient, numpy.concatenate([seen, lengths[None]])
 
     def _update(self, state: BatchState, batch: Any, key: Any, value: Any, gradient: Point, given: Given) -> Any:

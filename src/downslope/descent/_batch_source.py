@@ -25,10 +25,11 @@ class InMemory:
         batches: how examples are taken.
         every: steps from one recording step to the next, of which a chunk holds a whole number.
         seed: seed of the order.
+        examples: all of them, where the programs have them.
     """
 
     def __init__(self, batched: Batched, batches: Batches, every: int, seed: int) -> None:
-        self._examples = jax().tree.map(jax().numpy.asarray, batched.examples)
+        self.examples = jax().tree.map(jax().numpy.asarray, batched.examples)
         rows, size = batched.rows or 0, batches.per_step
         self.whole = size is None or size >= rows
         self._order = None if self.whole or size is None else Order(rows, size, seed)
@@ -38,15 +39,17 @@ class InMemory:
     def chunk(self, first: int, count: int) -> tuple[Any, Any]:
         """Return the examples and the order of `count` steps from step `first` on."""
         if self._order is None:
-            return self._examples, None
+            return self.examples, None
         chosen = self._order.of_steps(first, count)
-        return self._examples, np.pad(chosen, ((0, self.capacity - count), (0, 0)))
+        filled = np.zeros((self.capacity, chosen.shape[1]), chosen.dtype)
+        filled[:count] = chosen
+        return self.examples, filled
 
     def batch(self, step: int) -> Any:
         """Return the batch of one step."""
         if self._order is None:
-            return self._examples
-        return jax().tree.map(lambda leaf: leaf[self._order.of_steps(step, 1)[0]], self._examples)  # type: ignore[union-attr]
+            return self.examples
+        return jax().tree.map(lambda leaf: leaf[self._order.of_steps(step, 1)[0]], self.examples)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """Do nothing: nothing is read ahead."""
@@ -62,6 +65,7 @@ class Streamed:
     """
 
     whole = False
+    examples = None
 
     def __init__(self, batched: Batched, accumulate: int, every: int) -> None:
         self._batched, self._accumulate = batched, accumulate

@@ -38,7 +38,7 @@ def header_of(plan: Plan) -> Trace:
         plan=plan.description,
         versions=versions(),
         layer_names=batched.layers,
-        facts=batched.facts,
+        facts={**batched.facts, **plan.facts},
     )
 
 
@@ -49,7 +49,7 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
     memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
-    facts = {**run.batched.facts, "record_cost": run.record_cost(), "memory": memory}
+    facts = {**run.batched.facts, **plan.facts, "record_cost": run.record_cost(), "memory": memory}
     return dataclasses.replace(
         header_of(plan),
         outcome=outcome,

@@ -36,7 +36,8 @@ class Batched:
         seen: like `loss` with a last argument of numbers added to each layer's pre-activations; returns the loss, the
             memory and the layers' statistics, shape (len(LAYER_COLUMNS), layers). None without layers.
         nudges: the zeros that `seen` takes, from a batch.
-        assess: what to measure of a point, by name, from `assess(point, memory, examples)`.
+        assess: what to measure of a point, as `assess(point, memory, sets)` from examples by the name of their set:
+            `training_loss`, `validation_accuracy`, …
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
     """
@@ -49,7 +50,7 @@ class Batched:
     layers: tuple[str, ...]
     seen: Callable[..., tuple[Any, tuple[Any, Any]]] | None
     nudges: Callable[[Any], tuple[Any, ...]] | None
-    assess: Callable[[Point, Any, Any], Mapping[str, float]]
+    assess: Callable[[Point, Any, Mapping[str, Any]], Mapping[str, float]]
     facts: Plain
     sample: Any = None
 

@@ -19,6 +19,7 @@ from downslope.descent._objective import Objective
 
 _MOST_PRODUCTS = 80
 _CLOSE_ENOUGH = 1e-4  # residual of an end, as a share of the largest eigenvalue, at which the iteration stops
+_NO_LENGTH = 1e-12  # of the largest eigenvalue: what is left is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,23 @@ def hessian_ends(objective: Objective, point: Point, *, seed: int = 0, products:
         pairs = lanczos(multiply, np.random.default_rng(seed).normal(size=len(start)), products)
     (lowest, low), (highest, high), residual = pairs
     return Ends(lowest, highest, split(low, point), split(high, point), residual)
+
+
+def scaled_highest(objective: Objective, point: Point, scale: Point, *, seed: int = 0) -> float:
+    """Return the highest eigenvalue of P⁻¹H, for a method that divides each coordinate by a scale P.
+
+    Args:
+        objective: the objective.
+        point: where; a pytree of arrays.
+        scale: P, above 0, in the form of the point.
+        seed: seed of the first direction.
+    """
+    with precision(objective.precision):
+        multiply, start = _products(objective, point)
+        root = np.sqrt(np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in _tree.leaves(scale)]))
+        direction = np.random.default_rng(seed).normal(size=len(start))
+        _, (highest, _), _ = lanczos(lambda v: multiply(v / root) / root, direction, _MOST_PRODUCTS)
+    return highest
 
 
 def split(flat: np.ndarray, like: Point) -> dict[str, np.ndarray]:
@@ -124,12 +142,28 @@ def lanczos(multiply: Any, direction: np.ndarray, most: int) -> tuple[Any, Any, 
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
         scale = max(abs(values[0]), abs(values[-1]), np.finfo(float).tiny)
         residual = length * max(abs(vectors[-1, 0]), abs(vectors[-1, -1]))
-        done = len(basis) >= min(size, most) or length <= 1e-12 * scale
+        done = len(basis) >= min(size, most) or length <= _NO_LENGTH * scale
         if done or (residual <= _CLOSE_ENOUGH * scale and len(basis) >= 8):
             low, high = rows.T @ vectors[:, 0], rows.T @ vectors[:, -1]
             return (float(values[0]), signed(_unit(low))), (float(values[-1]), signed(_unit(high))), residual
         beside.append(length)
         basis.append(image / length)
+
+
+def tridiagonal_ends(diagonal: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two end eigenvalues of a Lanczos matrix, and their eigenvectors as columns.
+
+    Args:
+        diagonal: shape (products,).
+        beside: the lengths beside it, the last one that of what follows, shape (products,). The matrix ends where a
+            length is zero: what is behind it belongs to no direction.
+    """
+    scale = max(float(np.max(np.abs(diagonal))), float(np.max(beside)), np.finfo(float).tiny)
+    ends = np.flatnonzero(beside <= _NO_LENGTH * scale)
+    count = int(ends[0]) + 1 if len(ends) else len(diagonal)
+    off = beside[: count - 1]
+    values, vectors = np.linalg.eigh(np.diag(diagonal[:count]) + np.diag(off, 1) + np.diag(off, -1))
+    return values[[0, -1]], vectors[:, [0, -1]]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

@@ -69,7 +69,7 @@ def descend(
     if made.objective.batched is not None:
         return descend_batches(made, progress=progress)
     with precision(made.objective.precision):
-        ready = _prepared(made)
+        ready = prepared(made)
         takes_long = made.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, made.steps) as show:
             return _run(made, ready, interruption, show)
@@ -87,7 +87,7 @@ def _plan(thing: Any, start: Point | None, choices: Mapping[str, Any]) -> Plan:
     return thing
 
 
-def _run(made: Plan, ready: _Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
+def _run(made: Plan, ready: Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
     """Run the chunks one after another and gather their pieces."""
     most = ready.first_size
     steps = min(most, made.steps)
@@ -112,7 +112,7 @@ def _run(made: Plan, ready: _Prepared, interruption: Interruption, show: Callabl
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """A plan as the compiled programs take it, its arrays on the device."""
 
     recipe: Recipe
@@ -128,7 +128,7 @@ class _Prepared:
 
 
 @functools.lru_cache(maxsize=32)
-def _prepared(made: Plan) -> _Prepared:
+def prepared(made: Plan) -> Prepared:
     """Return what a plan needs to run, made once for each plan."""
     recipe = _recipe(made)
     first_size = recipe.capacity * recipe.every
@@ -138,7 +138,7 @@ def _prepared(made: Plan) -> _Prepared:
     start, given, zero, first_steps = jax().device_put((_as_arrays(made), given_of(made), np.int64(0), first_steps))
     names = _tree.part_names(made.start)
     coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
-    return _Prepared(
+    return Prepared(
         recipe=recipe,
         program=program(recipe),
         start=start,
@@ -196,7 +196,7 @@ def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
     return max(rows, UNROLLED) * recipe.every
 
 
-def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) -> Trace:
+def _trace(made: Plan, ready: Prepared, pieces: list[Piece], outcome: Outcome) -> Trace:
     """Return the trace of the pieces that were gathered."""
     recorded = joined(pieces, made.record.every)
     end = pieces[-1]
@@ -226,7 +226,7 @@ def _trace(made: Plan, ready: _Prepared, pieces: list[Piece], outcome: Outcome) 
     )
 
 
-def _numbered(ready: _Prepared) -> tuple[str, ...]:
+def _numbered(ready: Prepared) -> tuple[str, ...]:
     """Return the names that `bad_part` counts: the coordinates where each is recorded at every step, else the parts."""
     return ready.coordinate_names if ready.recipe.whole and ready.recipe.every == 1 else ready.part_names
 

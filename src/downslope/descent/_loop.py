@@ -21,6 +21,7 @@ import itertools
 import operator
 from typing import Any, NamedTuple
 
+from downslope._alike import alike, in_order
 from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._recipe import UNROLLED, Chunk, Flags, Given, Program, Recipe, State
@@ -287,8 +288,23 @@ def _finite(value: Any, gradient: Point) -> Any:
 
 def sum_of_products(one: Point, other: Point) -> Any:
     """Return the inner product of two trees of one shape."""
-    leaves = jax().tree.leaves
-    return sum(_total(a * b) for a, b in zip(leaves(one), leaves(other), strict=True))
+    return sum(_total(product) for product in _products(one, other)[1])
+
+
+def _products(one: Point, other: Point) -> tuple[list[list[int]], list[Any]]:
+    """Return groups of leaves, and for each group their inner products: an array, or a number for a leaf alone."""
+    numpy, leaves = jax().numpy, jax().tree.leaves
+    pairs = list(zip(leaves(one), leaves(other), strict=True))
+    groups = alike([a.size for a, _ in pairs], [(a.size, a.dtype, b.dtype) for a, b in pairs])
+    found = []
+    for group in groups:
+        if len(group) == 1:
+            a, b = pairs[group[0]]
+            found.append(_total(a * b))
+        else:
+            a, b = (numpy.stack([pairs[place][side].reshape(-1) for place in group]) for side in (0, 1))
+            found.append(numpy.sum(a * b, axis=1))
+    return groups, found
 
 
 def _total(leaf: Any) -> Any:
@@ -309,4 +325,5 @@ def sum_of_squares(point: Point) -> Any:
 def norms_by_part(point: Point) -> Any:
     """Return the norm of each leaf, shape (parts,)."""
     numpy = jax().numpy
-    return numpy.stack([numpy.sqrt(numpy.sum(leaf * leaf)) for leaf in jax().tree.leaves(point)])
+    groups, squares = _products(point, point)
+    return numpy.sqrt(in_order(groups, [numpy.atleast_1d(square) for square in squares]))

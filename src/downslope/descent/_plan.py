@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from downslope import _tree
+from downslope._checks import whole
 from downslope._errors import SettingError
 from downslope._types import Plain, Point
 from downslope.descent._batched import Batches
 from downslope.descent._method import Method, method
 from downslope.descent._objective import Objective, check_point, objective
+from downslope.descent._plan_text import as_python, choices_of
 from downslope.descent._schedule import Schedule, schedule
 
 _SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
@@ -40,8 +41,8 @@ class Record:
     layers_every: int = 10
 
     def __post_init__(self) -> None:
-        _whole("every", self.every, 1)
-        _whole("layers_every", self.layers_every, 1)
+        whole("every", self.every)
+        whole("layers_every", self.layers_every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class Plan:
         record: what to write down.
         seed: seed of the noise, for methods that have any, and of the order of examples.
         batches: how examples are taken, for an objective over batches; else None.
+        facts: what the trace is to tell besides, plain data by name.
     """
 
     objective: Objective
@@ -75,6 +77,7 @@ class Plan:
     record: Record = field(default_factory=Record)
     seed: int = 0
     batches: Batches | None = None
+    facts: Plain = field(default_factory=dict)
 
     @property
     def is_small(self) -> bool:
@@ -103,6 +106,38 @@ class Plan:
             **({} if self.batches is None else {"batches": dataclasses.asdict(self.batches)}),
         }
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The arguments of `plan` that make this plan of its objective."""
+        return choices_of(self)
+
+    def changed(self, **changes: Any) -> Plan:
+        """Return a plan with other choices, checked like the first.
+
+        Args:
+            changes: arguments of `plan`; None takes one away. A new method or schedule takes the settings of the old
+                one along, and a method that searches for its steps takes rate and schedule along.
+
+        >>> plan("x²", 1.0, method="momentum", momentum=0.5).changed(method="newton").method.settings
+        {}
+        """
+        gone = set(_SCHEDULE_SETTINGS) if "schedule" in changes else set()
+        if "method" in changes:
+            gone |= set(self.method.settings)
+            if not method(changes["method"]).takes_rate:
+                gone |= {"learning_rate", "schedule", *_SCHEDULE_SETTINGS}
+        kept = {name: told for name, told in self.choices.items() if name not in gone}
+        asked = {**kept, **changes}
+        return plan(self.objective, **{name: told for name, told in asked.items() if told is not None})
+
+    def as_python(self) -> str:
+        """Return the call of `descend` that takes the same steps.
+
+        >>> plan("f(x) = x²", 1.0, learning_rate=0.3).as_python()
+        'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.3, steps=100)'
+        """
+        return as_python(self)
+
 
 def plan(
     thing: Any,
@@ -119,6 +154,7 @@ def plan(
     record: Record | int | None = None,
     seed: int = 0,
     batches: Batches | None = None,
+    facts: Plain | None = None,
     **settings: float,
 ) -> Plan:
     """Return a plan, every part of it checked.
@@ -138,6 +174,7 @@ def plan(
         record: what to write down; a whole number k for every k-th step.
         seed: seed of the noise and of the order of examples.
         batches: how examples are taken, for an objective over batches.
+        facts: what the trace of a training is to tell besides, plain data by name.
         settings: settings of the method (`momentum`, `beta1`, …) and of the schedule (`factor`, `every`, `warm_up`).
 
     Raises:
@@ -147,7 +184,7 @@ def plan(
         FormulaError: for text that cannot be read.
     """
     goal = objective(thing, data)
-    _whole("steps", steps, 0)
+    steps = whole("steps", steps, least=0)
     of_schedule = {key: settings.pop(key) for key in _SCHEDULE_SETTINGS if key in settings}
     how = _method(method, settings)
     rate, course = _rate(how, learning_rate, schedule, steps, of_schedule)
@@ -162,8 +199,9 @@ def plan(
         clip_norm=None if clip_norm is None else _number("clip_norm", clip_norm),
         clip_value=None if clip_value is None else _number("clip_value", clip_value),
         record=Record(record) if isinstance(record, int) else record or Record(),
-        seed=_whole("seed", seed, 0),
+        seed=whole("seed", seed, least=0),
         batches=(batches or Batches()) if goal.batched is not None else None,
+        facts=facts or {},
     )
 
 
@@ -207,12 +245,5 @@ def _number(name: str, number: Any, *, zero: bool = False) -> float:
 def _hint(name: str, number: float) -> str | None:
     """Return what to do instead of a learning rate below zero."""
     if name == "learning rate" and number < 0:
-        return "the step already goes against the gradient; to climb, descend the negative of the formula"
+        return "the step already goes against the gradient; to climb, descend the negative of it"
     return None
-
-
-def _whole(name: str, number: Any, least: int) -> int:
-    """Return a whole number from `least` up, or raise."""
-    if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < least:
-        raise SettingError(f"{name} must be a whole number from {least} up, not {number!r}")
-    return int(number)

@@ -10,7 +10,7 @@ References: McCandlish et al., "An empirical model of large-batch training", 201
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ import numpy as np
 from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._batched import Batched, rows_of
-from downslope.descent._curvature import lanczos, signed, split
+from downslope.descent._curvature import split
+from downslope.descent._krylov import MOST_PRODUCTS, end_pairs, krylov_program
 from downslope.trace import Spectrum
 
 _FEWEST_ROWS, _MOST_ROWS = 128, 512
 _PIECES = 8
-_FIRST_PRODUCTS, _WARM_PRODUCTS = 24, 8  # 8 from where the last look ended hold 0.1 % at the top
+_WARM_PRODUCTS = 8  # from where the last look ended they hold 0.1 % at the top
 
 
 class Probe:
@@ -36,12 +37,13 @@ class Probe:
     """
 
     def __init__(self, batched: Batched, batch: int, seed: int) -> None:
-        self._batched = batched
-        rng = np.random.default_rng([seed, 1])
+        self._batched, self._seed = batched, seed
         known = rows_of(batched.measured)
-        chosen = np.sort(rng.permutation(known)[: min(max(4 * batch, _FEWEST_ROWS), _MOST_ROWS, known)])
-        self._sample = jax().tree.map(lambda leaf: np.asarray(leaf)[chosen], batched.measured)
-        self._rng = rng
+        chosen = np.random.default_rng([seed, 1]).permutation(known)
+        chosen = np.sort(chosen[: min(max(4 * batch, _FEWEST_ROWS), _MOST_ROWS, known)])
+        self._rows, self._piece = len(chosen), len(chosen) // _PIECES
+        tree, numpy = jax().tree, jax().numpy
+        self._sample = tree.map(lambda leaf: numpy.asarray(np.asarray(leaf)[chosen]), batched.measured)
 
     def look(
         self, point: Point, memory: Any, step: int, last: Spectrum | None, scale: Point | None
@@ -52,55 +54,49 @@ class Probe:
             point: where the training stands.
             memory: what it carries besides.
             step: its step.
-            last: the ends at the look before, which save most of the work; None at the first.
+            last: the last ends whose directions are known, which save most of the work; None at the first look.
             scale: what the method divides each coordinate by, or None.
         """
-        ravel = jax().flatten_util.ravel_pytree
-        multiply = functools.partial(_program(self._batched).product, point, memory, self._sample)
-        size = int(ravel(point)[0].size)
-        start = self._rng.normal(size=size) if last is None else _both(last)
-        products = _FIRST_PRODUCTS if last is None else _WARM_PRODUCTS
-        (low, lowest), (high, highest), _ = lanczos(lambda v: np.asarray(multiply(v), float), start, products)
+        start = self._first_direction(point, step) if last is None else _both(last)
+        products = MOST_PRODUCTS if last is None else _WARM_PRODUCTS
+        ends = functools.partial(end_pairs, _program(self._batched).krylov, (point, memory, self._sample))
+        found = ends(None, start, products, slope=True)
         scaled = None
         if scale is not None:
-            root = np.sqrt(np.asarray(ravel(scale)[0], float))
-            (_, _), (scaled, _), _ = lanczos(
-                lambda v: np.asarray(multiply(v / root), float) / root, start * root, products
-            )
-        ends = np.array([low, high])
-        like = jax().tree.map(np.asarray, point)
-        spectrum = Spectrum(step, ends, False, split(signed(lowest), like), split(signed(highest), like), scaled)
-        return spectrum, self._noise(point, memory) | {"curvature": self._along_gradient(point, memory, multiply)}
+            root = np.sqrt(_flat(jax().tree.leaves(scale)))
+            scaled = ends(root, start * root, products, slope=False).highest
+        low, high = (None, None) if found.directions is None else (split(row, point) for row in found.directions)
+        spectrum = Spectrum(step, np.array([found.lowest, found.highest]), False, low, high, scaled)
+        return spectrum, self._noise(point, memory) | {"curvature": found.along_gradient}
 
-    def _along_gradient(self, point: Point, memory: Any, multiply: Any) -> float:
-        """Return gᵀHg / gᵀg on the sample."""
-        gradient = np.asarray(_program(self._batched).gradient(point, memory, self._sample), float)
-        square = float(gradient @ gradient)
-        return float(gradient @ np.asarray(multiply(gradient), float)) / square if square > 0 else float("nan")
+    def _first_direction(self, point: Point, step: int) -> np.ndarray:
+        """Return where to begin where no look before tells."""
+        size = sum(int(np.size(leaf)) for leaf in jax().tree.leaves(point))
+        return np.random.default_rng([self._seed, 2, step]).normal(size=size)
 
     def _noise(self, point: Point, memory: Any) -> dict[str, float]:
         """Return the gradient's norm on the sample, and the noise scale in examples."""
-        rows = rows_of(self._sample)
-        piece = rows // _PIECES
-        if piece == 0:
+        if self._piece == 0:
             return {}
-        shaped = jax().tree.map(
-            lambda leaf: leaf[: piece * _PIECES].reshape(_PIECES, piece, *leaf.shape[1:]), self._sample
-        )
-        small, large = (float(square) for square in _program(self._batched).squares(point, memory, shaped))
-        many = piece * _PIECES
+        piece, many = self._piece, self._piece * _PIECES
+        small, large = np.asarray(_program(self._batched).squares(point, memory, self._sample), float)
         signal = (many * large - piece * small) / (many - piece)
         noise = (small - large) / (1 / piece - 1 / many)
         ratio = noise / signal if signal > 0 else float("inf")
-        return {"sample_gradient_norm": float(np.sqrt(large)), "noise_scale": ratio}
+        return {"sample_gradient_norm": float(np.sqrt(large)), "noise_scale": float(ratio)}
 
 
 def _both(last: Spectrum) -> np.ndarray:
     """Return the sum of the two end directions of a spectrum, as one row."""
-    flat = [
-        np.concatenate([np.ravel(leaf) for leaf in d.values()]) for d in (last.lowest_direction, last.highest_direction)
-    ]
-    return flat[0] + flat[1]
+    lowest, highest = last.lowest_direction, last.highest_direction
+    assert lowest is not None
+    assert highest is not None
+    return _flat(lowest.values()) + _flat(highest.values())
+
+
+def _flat(leaves: Iterable[Any]) -> np.ndarray:
+    """Return arrays as one row of numbers."""
+    return np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in leaves])
 
 
 class _Programs:
@@ -110,20 +106,18 @@ class _Programs:
         def value(point: Point, memory: Any, batch: Any) -> Any:
             return batched.loss(point, memory, batch, None)[0]
 
-        def product(point: Point, memory: Any, batch: Any, vector: Any) -> Any:
-            flat, unravel = jax().flatten_util.ravel_pytree(point)
-            slope = jax().grad(lambda coordinates: value(unravel(coordinates), memory, batch))
-            return jax().jvp(slope, (flat,), (vector.astype(flat.dtype),))[1]
-
         def gradient(point: Point, memory: Any, batch: Any) -> Any:
             return jax().flatten_util.ravel_pytree(jax().grad(value)(point, memory, batch))[0]
 
-        def squares(point: Point, memory: Any, pieces: Any) -> tuple[Any, Any]:
-            slopes = jax().lax.map(lambda piece: gradient(point, memory, piece), pieces)
-            return (slopes**2).sum(1).mean(), (slopes.mean(0) ** 2).sum()
+        def squares(point: Point, memory: Any, sample: Any) -> Any:
+            piece = rows_of(sample) // _PIECES
+            pieces = jax().tree.map(
+                lambda leaf: leaf[: piece * _PIECES].reshape(_PIECES, piece, *leaf.shape[1:]), sample
+            )
+            slopes = jax().lax.map(lambda one: gradient(point, memory, one), pieces)
+            return jax().numpy.stack([(slopes**2).sum(1).mean(), (slopes.mean(0) ** 2).sum()])
 
-        self.product = jax().jit(product)
-        self.gradient = jax().jit(gradient)
+        self.krylov = jax().jit(krylov_program(value))
         self.squares = jax().jit(squares)
 
 

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from downslope._text import in_words
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._state import state_of
@@ -126,7 +127,7 @@ def _lines(finding: Finding) -> list[str]:
     """Return a finding as a person reads it: verdict, sentence, evidence, what to try."""
     lines = [f"{_MARKS[finding.severity]} {_title(finding)}: {finding.sentence}"]
     if finding.evidence:
-        lines.append("    " + ", ".join(f"{_plain(name)} {shown(value)}" for name, value in finding.evidence.items()))
+        lines.append("    " + ", ".join(f"{in_words(name)} {shown(value)}" for name, value in finding.evidence.items()))
     if finding.remedies:
         lines.append("    try: " + "; ".join(finding.remedies))
     return lines
@@ -135,7 +136,7 @@ def _lines(finding: Finding) -> list[str]:
 def _card(finding: Finding) -> str:
     """Return a finding as HTML."""
     rows = "".join(
-        f"<tr><td>{html.escape(_plain(name))}</td><td>{html.escape(shown(value))}</td></tr>"
+        f"<tr><td>{html.escape(in_words(name))}</td><td>{html.escape(shown(value))}</td></tr>"
         for name, value in finding.evidence.items()
     )
     tries = "".join(f"<li>{html.escape(remedy)}</li>" for remedy in finding.remedies)
@@ -147,9 +148,4 @@ def _card(finding: Finding) -> str:
 
 def _title(finding: Finding) -> str:
     """Return the symptom as words."""
-    return _plain(finding.symptom).capitalize()
-
-
-def _plain(name: str) -> str:
-    """Return an identifier as words."""
-    return name.replace("_", " ")
+    return in_words(finding.symptom).capitalize()

@@ -119,7 +119,7 @@ class Ground:
         spectrum, gradients = self.spectrum, self._trace.gradients
         if spectrum is None:
             return []
-        if gradients is None:
+        if gradients is None or spectrum.lowest_direction is None or spectrum.highest_direction is None:
             along = float(self._trace.columns["curvature"][-1])
             ends = [λ for λ in (spectrum.lowest, spectrum.highest) if abs(λ) > self.rounding]
             return [(self.gradient_norm, min(ends, key=abs, default=along))]
@@ -246,7 +246,9 @@ class Ground:
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return slope and place along the flattest direction, for slopes of 100, 10 and 1 times that of the end."""
         trace, spectrum = self._trace, self.spectrum
-        if spectrum is None or trace.gradients is None or trace.coordinates is None:
+        if spectrum is None or spectrum.lowest_direction is None:
+            return None
+        if trace.gradients is None or trace.coordinates is None:
             return None
         path = max([abs(s.highest) for s in trace.spectra if math.isfinite(s.highest)], default=0.0)
         if not self.rounding < spectrum.lowest < _FADED * path:
@@ -267,8 +269,13 @@ class Ground:
         return (slopes[rows], trace.coordinates[rows] @ direction) if np.all(along) else None
 
 
-def main_parts(direction: Columns) -> tuple[str, ...]:
-    """Return the parts that a unit direction mainly points along: those with a tenth of its square, largest first."""
+def main_parts(direction: Columns | None) -> tuple[str, ...]:
+    """Return the parts that a unit direction mainly points along: those with a tenth of its square, largest first.
+
+    None for a direction that was not kept gives no parts.
+    """
+    if direction is None:
+        return ()
     shares = {name: float(np.sum(np.square(leaf))) for name, leaf in direction.items()}
     return tuple(
         sorted(

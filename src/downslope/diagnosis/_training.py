@@ -16,7 +16,7 @@ import numpy as np
 
 from downslope._types import Columns, Plain
 from downslope.diagnosis._evidence import last_rate
-from downslope.trace import Outcome, Trace
+from downslope.trace import Outcome, Trace, median_over_looks
 
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
 _SHORT = 0.1
@@ -213,12 +213,12 @@ class TrainingEvidence:
     def early(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the first looks, shape (layers,): the median."""
         found = self.of_layers(name)
-        return _median(found[: max(1, len(found) // _EARLY)])
+        return median_over_looks(found[: max(1, len(found) // _EARLY)])
 
     def late(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the last looks, shape (layers,): the median."""
         found = self.of_layers(name)
-        return _median(found[-max(1, len(found) // _LATE) :])
+        return median_over_looks(found[-max(1, len(found) // _LATE) :])
 
     @functools.cached_property
     def activations(self) -> tuple[str, ...]:
@@ -298,16 +298,6 @@ class TrainingEvidence:
     def end_of(course: np.ndarray) -> float:
         """Return the mean over the last twentieth."""
         return float(np.mean(course[-max(1, len(course) // 20) :])) if len(course) else math.nan
-
-
-def _median(rows: np.ndarray) -> np.ndarray:
-    """Return the median over looks of what is known, NaN where nothing is."""
-    if not len(rows):
-        return np.full(rows.shape[1:], np.nan)
-    known = np.isfinite(rows).any(axis=0)
-    found = np.full(rows.shape[1], np.nan)
-    found[known] = np.nanmedian(np.where(np.isfinite(rows), rows, np.nan)[:, known], axis=0)
-    return found
 
 
 def _is_known(entry: Any) -> bool:

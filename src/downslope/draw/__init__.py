@@ -7,6 +7,7 @@ from downslope.draw._curve import curve
 from downslope.draw._fit import fit
 from downslope.draw._landscape import landscape
 from downslope.draw._layers import layers
+from downslope.draw._learning_rate import learning_rate
 from downslope.draw._network import network
 from downslope.draw._progress import progress
 from downslope.draw._race import animate_race, race
@@ -26,6 +27,7 @@ __all__ = [
     "fit",
     "landscape",
     "layers",
+    "learning_rate",
     "network",
     "progress",
     "race",

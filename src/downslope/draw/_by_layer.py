@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._errors import SettingError
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import Trace, median_over_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +49,7 @@ def in_blocks(steps: np.ndarray, rows: np.ndarray, most: int) -> tuple[np.ndarra
     size = -(-len(steps) // most)
     cuts = range(0, len(steps), size)
     middles = np.array([np.mean(steps[cut : cut + size]) for cut in cuts])
-    return middles, np.array([_median(rows[cut : cut + size]) for cut in cuts])
+    return middles, np.array([median_over_looks(rows[cut : cut + size]) for cut in cuts])
 
 
 def some(count: int, most: int) -> np.ndarray:
@@ -89,10 +89,3 @@ def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
 def mark_nothing(axes: Axes, text: str) -> None:
     """Say in an empty panel why it is empty."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8, color=style.RATE)
-
-
-def _median(rows: np.ndarray) -> np.ndarray:
-    """Return the median of what is known of each column, NaN where nothing is."""
-    known = np.isfinite(rows)
-    filled = np.where(known.any(axis=0), np.where(known, rows, np.nan), 0.0)
-    return np.where(known.any(axis=0), np.nanmedian(filled, axis=0), np.nan)

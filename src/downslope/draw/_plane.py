@@ -30,11 +30,11 @@ class Plane:
         self.end = _flat(trace, trace.end)
         spectrum = _spectrum(trace)
         self.curvature = spectrum.highest
-        steepest = _flat(trace, spectrum.highest_direction)
+        steepest = _flat(trace, spectrum.highest_direction or {})
         self._slope = self._gradient()
         beside, self.second = self._slope - (self._slope @ steepest) * steepest, "the rest of the gradient"
         if not np.linalg.norm(beside) > _PARALLEL * np.linalg.norm(self._slope):
-            beside, self.second = _flat(trace, spectrum.lowest_direction), "the lowest curvature"
+            beside, self.second = _flat(trace, spectrum.lowest_direction or {}), "the lowest curvature"
             beside = beside - (beside @ steepest) * steepest
         if not np.linalg.norm(beside) > 0:
             raise PointError("a slice has two directions, and this point has but one", hint="draw.curve shows it")
@@ -63,11 +63,11 @@ class Plane:
         return float(np.linalg.norm(offset - self.directions.T @ (self.directions @ offset)))
 
     def steepest(self, most: int) -> list[tuple[int, np.ndarray]]:
-        """Return steps at which curvature was measured, so many at most, and the steepest direction on the plane."""
-        finite = [one for one in self._trace.spectra if np.all(np.isfinite(one.eigenvalues))]
-        chosen = np.unique(np.linspace(0, len(finite) - 1, most).round().astype(int))
-        shown = [finite[place] for place in chosen]
-        return [(one.step, self.directions @ _flat(self._trace, one.highest_direction)) for one in shown]
+        """Return steps whose directions were kept, so many at most, and the steepest direction on the plane."""
+        known = _with_directions(self._trace)
+        chosen = np.unique(np.linspace(0, len(known) - 1, most).round().astype(int))
+        shown = [known[place] for place in chosen]
+        return [(one.step, self.directions @ _flat(self._trace, one.highest_direction or {})) for one in shown]
 
     def heights(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return the loss at places on the plane; NaN where it is not finite."""
@@ -130,10 +130,15 @@ def _some(objective: Objective) -> Columns:
 
 def _spectrum(trace: Trace) -> Spectrum:
     """Return the curvature at the end, or the last one that was measured."""
-    finite = [one for one in trace.spectra if np.all(np.isfinite(one.eigenvalues))]
-    if not finite:
+    known = _with_directions(trace)
+    if not known:
         raise PointError("this trace holds no curvature to slice along", hint="train(…, probe_every=…) looks at it")
-    return finite[-1]
+    return known[-1]
+
+
+def _with_directions(trace: Trace) -> list[Spectrum]:
+    """Return the finite spectra whose directions were kept."""
+    return [one for one in trace.spectra if one.has_directions and np.all(np.isfinite(one.eigenvalues))]
 
 
 def _flat(trace: Trace, point: Columns) -> np.ndarray:

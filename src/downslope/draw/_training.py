@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope._text import number
+from downslope._text import in_words, number
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -127,7 +127,7 @@ def _scores(axes: Axes, trace: Trace, score: str) -> None:
     low, high = axes.get_ylim()
     if low < _LOWEST_SCORE:
         axes.set_ylim(_LOWEST_SCORE, max(high, 1.05))
-    axes.set_ylabel({"r2": "R²"}.get(score, score))
+    axes.set_ylabel(in_words(score))
     style.legend(axes, beside=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._checks import whole
 from downslope._errors import SettingError
 from downslope._types import Point
 from downslope.descent import Objective, method, objective
@@ -131,8 +132,7 @@ def multistart(
     [-1.473, 1.347]
     """
     made = objective(thing, data)
-    if isinstance(starts, bool) or not isinstance(starts, int) or not 1 <= starts <= _MOST_STARTS:
-        raise SettingError(f"starts must be a whole number from 1 to {_MOST_STARTS}, not {starts!r}")
+    starts = whole("starts", starts, most=_MOST_STARTS)
     space = space_of(made, bounds, spread, centre)
     begun = space.drawn(starts, seed)
     if method is None:
@@ -165,7 +165,5 @@ def _chosen(way: Any, learning_rate: float | None, steps: int | None, settings: 
     rate = chosen.default_rate if learning_rate is None else float(learning_rate)
     if not (math.isfinite(rate) and rate > 0):
         raise SettingError(f"the learning rate must be above 0, not {rate}")
-    count = _STEPS if steps is None else steps
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise SettingError(f"steps must be a whole number from 0 up, not {steps!r}")
+    count = _STEPS if steps is None else whole("steps", steps, least=0)
     return chosen, rate if known else math.nan, count

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._checks import whole
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError, SettingError
 from downslope._text import number
@@ -174,8 +175,8 @@ def search(
 def _check(found: int, seconds: float, evaluations: int | None, islands: int | None) -> None:
     """Raise for limits that make no sense."""
     for name, limit, least in (("found", found, 0), ("evaluations", evaluations, 1), ("islands", islands, 1)):
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < least):
-            raise SettingError(f"{name} must be a whole number from {least} up, not {limit!r}")
+        if limit is not None:
+            whole(name, limit, least)
     if not seconds > 0:
         raise SettingError(f"seconds must be above 0, not {seconds}")
 

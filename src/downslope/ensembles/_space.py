@@ -96,19 +96,23 @@ class Space:
         return np.full(self.size, end), np.full(self.size, 1.0 - end)
 
     def drawn(self, count: int, seed: int) -> np.ndarray:
-        """Return starts, shape (count, size): evenly scattered in a box, normal in a cloud.
+        """Return starts, shape (count, size): evenly scattered in a box, normal in a cloud."""
+        if self.bounded:
+            return self.origin + self.extent * even(count, self.size, seed)
+        return self.origin + self.extent * np.random.default_rng(seed).normal(size=(count, self.size))
 
-        In a box they are multiples of powers of 1/φ, φ^(size + 1) = φ + 1, from a random place on, without their whole
-        parts: no two lie close together (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
-        """
-        random = np.random.default_rng(seed)
-        if not self.bounded:
-            return self.origin + self.extent * random.normal(size=(count, self.size))
-        ratio = 2.0
-        for _ in range(64):
-            ratio = (1 + ratio) ** (1 / (self.size + 1))
-        multiples = np.outer(np.arange(1, count + 1), ratio ** -np.arange(1.0, self.size + 1))
-        return self.origin + self.extent * ((random.random(self.size) + multiples) % 1.0)
+
+def even(count: int, size: int, seed: int) -> np.ndarray:
+    """Return points evenly scattered in the unit cube, shape (count, size).
+
+    They are multiples of powers of 1/φ, φ^(size + 1) = φ + 1, from a random place on, without their whole parts: no two
+    lie close together (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
+    """
+    ratio = 2.0
+    for _ in range(64):
+        ratio = (1 + ratio) ** (1 / (size + 1))
+    multiples = np.outer(np.arange(1, count + 1), ratio ** -np.arange(1.0, size + 1))
+    return (np.random.default_rng(seed).random(size) + multiples) % 1.0
 
 
 def space_of(made: Objective, bounds: Any, spread: Any = None, centre: Point | None = None) -> Space:

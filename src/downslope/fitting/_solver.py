@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._checks import whole
 from downslope._engine import double_precision
 from downslope._errors import SettingError
 from downslope._text import number
@@ -85,13 +86,11 @@ class Solver:
     """
 
     def __init__(self, task: Task, start: np.ndarray | None, steps: int | None, seed: int) -> None:
-        if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 0):
-            raise SettingError(f"steps must be a whole number from 0 up, not {steps!r}")
         self.task = task
         self.notes: list[str] = []
         self._start = start
         self._is_given = start is not None
-        self._steps = steps
+        self._steps = None if steps is None else whole("steps", steps, least=0)
         self._seed = seed
 
     def find_scale(self) -> None:

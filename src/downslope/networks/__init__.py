@@ -5,6 +5,7 @@ from downslope.networks._layers import Activate, Convolution, Dense, Dropout, Fl
 from downslope.networks._losses import loss_names
 from downslope.networks._network import Network, network
 from downslope.networks._prediction import predict
+from downslope.networks._setup import Setup
 from downslope.networks._trained import Training
 from downslope.networks._training import train
 from downslope.networks.data._examples import Examples, examples
@@ -19,6 +20,7 @@ __all__ = [
     "Flatten",
     "MaxPool",
     "Network",
+    "Setup",
     "Training",
     "activation_names",
     "examples",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from downslope._engine import jax
@@ -25,20 +26,43 @@ def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
     if jax().default_backend() != "cpu":
         form = ("NHWC", "HWIO", "NHWC")
         return jax().lax.conv_general_dilated(image, weight, (stride,) * 2, padding.upper(), dimension_numbers=form)
-    side, channels = weight.shape[0], weight.shape[-1]
-    return _windows(image, side, stride, padding) @ weight.reshape(-1, channels)
+    side = weight.shape[0]
+    margins = [_margins(length, side, stride) if padding == "same" else (0, 0) for length in image.shape[1:3]]
+    return product_of_windows(image, weight, (stride, stride), margins)
 
 
-def _windows(image: Any, side: int, stride: int, padding: str) -> Any:
-    """Return the pixels under every window, shape (batch, height, width, side × side × channels)."""
+def product_of_windows(
+    image: Any, weight: Any, strides: Sequence[int], margins: Sequence[tuple[int, int]], **computing: Any
+) -> Any:
+    """Return a batch of images convolved with a window, as one matrix product.
+
+    Args:
+        image: shape (batch, height, width, channels in).
+        weight: shape (rows, columns, channels in, channels out).
+        strides: pixels from one window to the next, along height and width.
+        margins: zeros before and after the image, along height and width.
+        computing: further choices of `jax.numpy.matmul`, by name.
+
+    Returns:
+        shape (batch, height, width, channels out).
+    """
+    windows = _windows(image, weight.shape[:2], strides, margins)
+    return jax().numpy.matmul(windows, weight.reshape(-1, weight.shape[-1]), **computing)
+
+
+def _windows(image: Any, sides: Sequence[int], strides: Sequence[int], margins: Sequence[tuple[int, int]]) -> Any:
+    """Return the pixels under every window, shape (batch, height, width, rows × columns × channels)."""
     numpy = jax().numpy
-    if padding == "same":
-        image = numpy.pad(image, ((0, 0), *(_margins(length, side, stride) for length in image.shape[1:3]), (0, 0)))
-    last = [(length - side) // stride * stride + 1 for length in image.shape[1:3]]
+    if any(before or after for before, after in margins):
+        image = numpy.pad(image, ((0, 0), *margins, (0, 0)))
+    (down, across), lengths = strides, image.shape[1:3]
+    last = [
+        (length - side) // stride * stride + 1 for length, side, stride in zip(lengths, sides, strides, strict=True)
+    ]
     shifted = [
-        image[:, row : row + last[0] : stride, column : column + last[1] : stride]
-        for row in range(side)
-        for column in range(side)
+        image[:, row : row + last[0] : down, column : column + last[1] : across]
+        for row in range(sides[0])
+        for column in range(sides[1])
     ]
     return numpy.concatenate(shifted, axis=-1)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
-from downslope._types import Plain
+from downslope._types import Plain, Point
 from downslope.networks._building import Choices, built, loss_of, outputs_of
 from downslope.networks._layers import Layer
 from downslope.networks._losses import Loss
@@ -59,11 +59,19 @@ def example_task(
         loss,
         training.kind,
         batch=batch or len(training),
-        facts={"data": facts(training, held, seed), "encoding": training.encoding.as_dict()},
+        facts={
+            "data": facts(training, held, seed),
+            "encoding": training.encoding.as_dict(),
+            "notes": list(training.notes),
+        },
         **computing,
     )
     encoding, notes = training.encoding, training.notes
-    return Task(made, seen.point, batch, lambda trace: trained(seen, trace, encoding, notes))
+
+    def drawn(other: int) -> Point:
+        return fitted(model, choices, training.inputs, encoding.target, other)[0].point
+
+    return Task(made, seen.point, batch, lambda trace: trained(seen, trace, encoding, notes), drawn)
 
 
 def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> tuple[Examples, Examples | None]:

@@ -17,8 +17,32 @@ _CLOSE = 1e-5  # what is measured of data may differ in the last digits from mac
 _TOLD = ("data", "network", "encoding")  # of the facts, what a run must share with the one it goes on with
 
 
+def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> None:
+    """Raise where a run would be lost, before anything is read or built.
+
+    Args:
+        save: the folder; None for none.
+        resume: whether to go on with the run that is there.
+        overwrite: whether it may be replaced.
+
+    Raises:
+        SettingError: if a run is there and neither was asked for; or both were, or either without a folder.
+    """
+    if save is None:
+        for asked, what in ((resume, "resume"), (overwrite, "overwrite")):
+            if asked:
+                raise SettingError(f"{what} what?", hint="name the folder of the run with save=")
+    elif resume and overwrite:
+        raise SettingError("to resume a run is to keep it, to overwrite it is not", hint="choose one of the two")
+    elif not resume and not overwrite and (Path(save) / "trace.json").is_file():
+        raise SettingError(
+            f"there is a run in {save} already",
+            hint="resume=True goes on with it; overwrite=True replaces it; or save into another folder",
+        )
+
+
 def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal | None:
-    """Return the journal of a run: begun, or gone on with.
+    """Return the journal of a run: begun, in place of one that is there, or gone on with; see `check_folder`.
 
     Args:
         planned: the plan of the run.
@@ -30,8 +54,6 @@ def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal 
         TraceError: if something else is there.
     """
     if save is None:
-        if resume:
-            raise SettingError("resume what?", hint="name the folder of the run with save=")
         return None
     if not resume or not Path(save).exists():
         return Journal.begin(save, header_of(planned))

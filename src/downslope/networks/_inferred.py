@@ -17,7 +17,7 @@ from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._tree import part_names
 from downslope._types import Point
 from downslope.networks._preactivations import Layer, find_layers, layer_names, skipped_leaves
-from downslope.networks._provenance import Atom, Constant, Program, Step, Value, straighten
+from downslope.networks._provenance import Atom, Constant, Program, Value, evaluate, straighten
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,18 +120,10 @@ def _run(program: Program, inputs: list[Any], added: dict[Value, Any]) -> dict[V
     """Run the steps and return every value; to those in `added` the array there is added as soon as they are known."""
     known = dict(zip(program.inputs, inputs, strict=True))
     for step in program.steps:
-        for value, array in zip(step.results, _outcomes(step, known), strict=True):
+        results = evaluate(step.equation, [_read(atom, known) for atom in step.operands])
+        for value, array in zip(step.results, results, strict=True):
             known[value] = array + added[value] if value in added else array
     return known
-
-
-def _outcomes(step: Step, known: dict[Value, Any]) -> list[Any]:
-    """Evaluate one equation as `jax.core.eval_jaxpr` does, which leaves its derivative rule as it is."""
-    primitive = step.equation.primitive
-    settings = primitive.get_bind_params(step.equation.params)
-    with step.equation.ctx.manager:
-        outcome = primitive.bind(*(_read(atom, known) for atom in step.operands), **settings)
-    return outcome if primitive.multiple_results else [outcome]
 
 
 def _read(atom: Atom, known: dict[Value, Any]) -> Any:

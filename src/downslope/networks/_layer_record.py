@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._alike import alike, in_order
 from downslope._engine import jax, precision
 from downslope._types import Point
 from downslope.networks._activations import FLAT, activation
@@ -21,24 +22,38 @@ def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], aft
     is so on every example of the batch. The variation is the deviation of a unit from example to example, root mean
     square over the units.
     """
-    numpy = jax().numpy
-    columns = [_of_layer(name, z, a) for name, z, a in zip(activations, before, after, strict=True)]
-    return numpy.stack([numpy.stack([numpy.asarray(n, "float32") for n in column]) for column in columns], axis=1)
+    layers = list(zip(activations, before, after, strict=True))
+    groups = alike([0 if a is None else a.size for a in after], [_kind(*layer) for layer in layers])
+    return in_order(groups, [_of_group([layers[place] for place in group]) for group in groups]).T
 
 
-def _of_layer(name: str | None, before: Any, after: Any) -> tuple[Any, ...]:
-    """Return mean, deviation, variation, saturated share and dead share of a layer."""
+def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
+    """Return what is recorded of layers of one kind, shape (layers, len(LAYER_COLUMNS))."""
+    name, before, after = layers[0]
+    if len(layers) == 1:
+        return _of_layer(name, before, after)[None]
+    stacked = [jax().numpy.stack([layer[side] for layer in layers]) for side in (1, 2)]
+    return jax().vmap(lambda z, a: _of_layer(name, z, a))(*stacked)
+
+
+def _kind(name: str | None, before: Any, after: Any) -> Any:
+    """Return what layers must share to be looked at together."""
+    return name, before.shape, before.dtype, None if after is None else (after.shape, after.dtype)
+
+
+def _of_layer(name: str | None, before: Any, after: Any) -> Any:
+    """Return mean, deviation, variation, saturated share and dead share of a layer, shape (len(LAYER_COLUMNS),)."""
     numpy = jax().numpy
     if name is None or after is None:
-        return (numpy.nan,) * 5
+        return numpy.full(5, numpy.nan, "float32")
     outward = after.astype("float32")
     variation = numpy.sqrt(numpy.mean(numpy.var(outward, axis=0)))
     slope = activation(name).slope
     if slope is None:
-        return numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan
+        return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan])
     flat = slope(before.astype("float32")) < FLAT
     dead = numpy.all(flat, axis=tuple(range(flat.ndim - 1)))
-    return numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)
+    return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)])
 
 
 def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, batch: int | None) -> Walk | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from downslope._checks import whole
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
 from downslope.networks._activations import activation
@@ -132,20 +133,17 @@ def check(layer: Any, place: int) -> Layer:
     if isinstance(layer, Activate):
         return Activate(activation(layer.activation).name)
     if isinstance(layer, MaxPool):
-        _whole("size", layer.size, place)
+        return MaxPool(_size("size", layer.size, place))
     return _with_weights(layer, place) if isinstance(layer, Dense | Convolution) else layer
 
 
 def _with_weights(layer: Dense | Convolution, place: int) -> Layer:
     """Return a layer with weights, checked."""
     _share(layer.dropout, place)
-    if isinstance(layer, Dense):
-        _whole("units", layer.units, place)
-    else:
-        for name in ("channels", "kernel", "stride"):
-            _whole(name, getattr(layer, name), place)
-        if layer.padding not in ("valid", "same"):
-            raise SettingError(f"the padding of layer {place + 1} is valid or same, not {layer.padding!r}")
+    wanted = ("units",) if isinstance(layer, Dense) else ("channels", "kernel", "stride")
+    sizes = {name: _size(name, getattr(layer, name), place) for name in wanted}
+    if isinstance(layer, Convolution) and layer.padding not in ("valid", "same"):
+        raise SettingError(f"the padding of layer {place + 1} is valid or same, not {layer.padding!r}")
     if layer.normalisation not in NORMALISATIONS:
         close = nearest(str(layer.normalisation), NORMALISATIONS)
         raise SettingError(
@@ -153,13 +151,12 @@ def _with_weights(layer: Dense | Convolution, place: int) -> Layer:
             hint=f"did you mean {close!r}?" if close else None,
         )
     name = activation(layer.activation).name
-    return dataclasses.replace(layer, activation=name, initialisation=checked(layer.initialisation, name))
+    return dataclasses.replace(layer, **sizes, activation=name, initialisation=checked(layer.initialisation, name))
 
 
-def _whole(name: str, number: Any, place: int) -> None:
-    """Raise unless a size is a whole number from 1 up."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise SettingError(f"{name} of layer {place + 1} must be a whole number from 1 up, not {number!r}")
+def _size(name: str, number: Any, place: int) -> int:
+    """Return a size, or raise unless it is a whole number from 1 up."""
+    return whole(f"{name} of layer {place + 1}", number)
 
 
 def _share(number: Any, place: int) -> None:

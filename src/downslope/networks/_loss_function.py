@@ -14,6 +14,7 @@ from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._types import Plain, Point
 from downslope.descent import Batched, Objective
+from downslope.networks._fast_convolutions import rewritten, with_fast_convolutions
 from downslope.networks._inferred import Walk
 from downslope.networks._layer_record import look_through, walked
 from downslope.networks._stream import Stream, is_stream
@@ -132,7 +133,7 @@ class _LossFunction:
             held_out=held,
             layers=found.layers if found is not None else (),
             **(look_through(found) if found is not None else {"seen": None, "nudges": None}),
-            assess=_assessment(self.loss, size),
+            assess=_assessment(rewritten(self.loss), size),
             facts={"data": _data_facts(sample, held, stream), "network": self._facts(found)},
             sample=sample,
         )
@@ -142,7 +143,7 @@ class _LossFunction:
             read_as=self.name,
             data={"batch": tried},
             precision="float32",
-            batched=batched,
+            batched=with_fast_convolutions(batched),
         )
 
     def training(self, trace: Trace) -> Training:
@@ -203,8 +204,10 @@ def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Pla
         shaped = jax().tree.map(lambda leaf: leaf[:whole].reshape(-1, each, *leaf.shape[1:]), examples)
         return jax().lax.map(lambda batch: loss(point, memory, batch, None)[0], shaped).mean()
 
-    compiled = jax().jit(mean)
-    return lambda point, memory, examples: {"loss": float(compiled(point, memory, examples))}
+    compiled = jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
+    return lambda point, memory, sets: {
+        f"{of}_loss": float(value) for of, value in compiled(point, memory, sets).items()
+    }
 
 
 def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:

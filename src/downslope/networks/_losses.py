@@ -125,6 +125,41 @@ def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:
     return (rows[:, 0] > (0.0 if from_logits else 0.5)).astype(int)
 
 
+def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
+    """Return how sure outputs are of each class, shape (rows, classes); each row adds up to 1.
+
+    Logits z become softmax(z), or σ(z) behind a binary cross-entropy: that of the second class where there is one
+    output, and of each class by itself, over their sum, where there are several.
+
+    Args:
+        loss: as `Loss.describe` tells of it.
+        outputs: shape (rows, classes), or (rows, 1) for two.
+        classes: how many there are.
+
+    Raises:
+        SettingError: if there are no classes, or the loss makes no probabilities of outputs.
+    """
+    if not classes:
+        raise SettingError("numbers have no probabilities", hint="they are for classes: leave probabilities out")
+    if loss["from_logits"] is None:
+        raise SettingError(
+            f"what is trained on {loss['name']} tells no probabilities",
+            hint='train with loss="cross-entropy" for them',
+        )
+    rows = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
+    if rows.shape[1] != classes and (rows.shape[1], classes) != (1, 2):
+        raise SettingError(f"the network has {rows.shape[1]} outputs, and there are {classes} classes to tell apart")
+    if loss["from_logits"] and loss["name"] == "binary cross-entropy":
+        rows = np.exp(-np.logaddexp(0, -rows))
+    elif loss["from_logits"]:
+        rows = np.exp(rows - rows.max(axis=1, keepdims=True))
+    else:
+        rows = np.clip(rows, _SMALLEST, 1.0 if loss["name"] == "binary cross-entropy" else None)
+    if rows.shape[1] == 1 and classes == 2:
+        return np.concatenate([1 - rows, rows], axis=1)
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
 def _as_numbers(outputs: Any, targets: Any) -> Any:
     """Return targets in the shape and type of the outputs: classes become 1 at their place and 0 elsewhere."""
     numpy = jax().numpy

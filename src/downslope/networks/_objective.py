@@ -12,6 +12,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
+from downslope.networks._fast_convolutions import rewritten, with_fast_convolutions
 from downslope.networks._inferred import Walk
 from downslope.networks._layer_record import look_through, statistics, walked
 from downslope.networks._loss_probe import loss_probe
@@ -79,7 +80,7 @@ def network_objective(
         read_as=_sentence(model, loss),
         data={"inputs": training[0], "targets": training[1]},
         precision="float32",
-        batched=batched,
+        batched=batched if model.layers else with_fast_convolutions(batched),
     )
 
 
@@ -115,21 +116,29 @@ class _Computation:
 
     def at_rest(self, point: Any, memory: Any, inputs: Any) -> Any:
         """Return the outputs of inputs as the network stands, shape (rows, …)."""
+
+        def block_mapped(point: Any, memory: Any, block: Any) -> Any:
+            return self.forward(point, memory, block, None, False).outputs
+
+        mapping = block_mapped if self.model.layers else rewritten(block_mapped)
         rows = inputs.shape[0]
         whole = rows // _BLOCK * _BLOCK
         outputs = []
         if whole:
             blocks = inputs[:whole].reshape(-1, _BLOCK, *inputs.shape[1:])
-            mapped = jax().lax.map(lambda block: self.forward(point, memory, block, None, False).outputs, blocks)
+            mapped = jax().lax.map(lambda block: mapping(point, memory, block), blocks)
             outputs.append(mapped.reshape(whole, *mapped.shape[2:]))
         if rows > whole:
-            outputs.append(self.forward(point, memory, inputs[whole:], None, False).outputs)
+            outputs.append(mapping(point, memory, inputs[whole:]))
         return jax().numpy.concatenate(outputs)
 
-    def judged(self, point: Any, memory: Any, inputs: Any, targets: Any) -> tuple[Any, Any]:
-        """Return the outputs as the network stands, and their loss."""
-        outputs = self.at_rest(point, memory, inputs)
-        return outputs, self._loss.of_batch(outputs, targets)
+    def judged(self, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, tuple[Any, Any, Any]]:
+        """Return, by set, the outputs as the network stands, their loss, and the targets, of at most 5000 examples."""
+        found = {}
+        for name, (inputs, targets) in sets.items():
+            outputs, wanted = self.at_rest(point, memory, inputs[:_MOST_ASSESSED]), targets[:_MOST_ASSESSED]
+            found[name] = (outputs, self._loss.of_batch(outputs, wanted), wanted)
+        return found
 
     def _penalty(self, point: Any) -> Any:
         """Return λ Σ w² over the kernels."""
@@ -165,12 +174,13 @@ def _own_nudges(compute: _Computation, model: Model) -> Any:
     return nudges
 
 
-def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, examples: Any) -> Mapping[str, float]:
-    """Return the loss and the metrics of the network at rest, on at most 5000 examples."""
-    inputs, targets = (leaf[:_MOST_ASSESSED] for leaf in examples)
-    outputs, value = judged(point, memory, inputs, targets)
-    told = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
-    return {"loss": float(value), **told}
+def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, float]:
+    """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set."""
+    told: dict[str, float] = {}
+    for of, (outputs, value, targets) in judged(point, memory, sets).items():
+        found = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
+        told |= {f"{of}_loss": float(value), **{f"{of}_{name}": number for name, number in found.items()}}
+    return told
 
 
 def _network_facts(

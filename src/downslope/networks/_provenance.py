@@ -207,6 +207,14 @@ def bodies(equation: Any) -> Iterator[Any]:
                 yield inner
 
 
+def evaluate(equation: Any, operands: Sequence[Any]) -> list[Any]:
+    """Evaluate one equation as `jax.core.eval_jaxpr` does, which leaves its derivative rule as it is."""
+    settings = equation.primitive.get_bind_params(equation.params)
+    with equation.ctx.manager:
+        outcome = equation.primitive.bind(*operands, **settings)
+    return outcome if equation.primitive.multiple_results else [outcome]
+
+
 def origin_of(atom: Any, known: dict[Any, Origin]) -> Origin:
     """Return the origin of a literal or a variable of a jaxpr; variables that are not `known` are constant arrays."""
     if not hasattr(atom, "val"):

@@ -75,6 +75,11 @@ class Stream:
             yield self._prepared(number, batch)
 
     @property
+    def reads_again(self) -> bool:
+        """Whether it can be read again from the start."""
+        return iter(self._source) is not self._source
+
+    @property
     def first(self) -> Any:
         """The first batch."""
         return self._read[0]

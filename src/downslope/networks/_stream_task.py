@@ -67,15 +67,16 @@ def stream_task(
         _checked("validation", held, target)
     seen, loss = fitted(model, choices, inputs, target, seed)
     encoding = _encoding(inputs, target)
+    rows = len(stream.first[0])
+    note = f"A stream of batches of {rows}: {_told(inputs, target)}, as they come."
     known = {
         "data": _facts(inputs, targets, held, target, seed),
         **({"encoding": encoding.as_dict()} if encoding else {}),
+        "notes": [note],
     }
-    rows = len(stream.first[0])
     made = network_objective(
         seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, **computing
     )
-    note = f"A stream of batches of {rows}: {_told(inputs, target)}, as they come."
     return Task(made, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 
 

@@ -20,12 +20,18 @@ class Task:
         start: where it begins.
         batch: examples of one batch; None for all of them.
         training: the training that a trace of it makes.
+        drawn: where it begins with weights drawn by another seed; None where it always begins at one place.
     """
 
     objective: Objective
     start: Point
     batch: int | None
     training: Callable[[Trace], Training]
+    drawn: Callable[[int], Point] | None = None
+
+    def start_of(self, seed: int) -> Point:
+        """Return where it begins with a seed of its own."""
+        return self.start if self.drawn is None else self.drawn(seed)
 
 
 @dataclass(frozen=True)

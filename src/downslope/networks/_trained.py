@@ -6,18 +6,23 @@ import functools
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DataError
-from downslope._text import number
+from downslope._errors import DataError, SettingError
+from downslope._text import in_words, number
 from downslope._types import Point
+from downslope.networks._losses import probabilities as probabilities_of
 from downslope.networks._model import Model
 from downslope.networks.data._encoding import Encoding
 from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from downslope.descent import Objective
+    from downslope.networks._setup import Setup
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +36,8 @@ class Training:
             that are no numbers with a point.
         notes: what was read of the data and decided, as sentences.
         outputs: from inputs, encoded, to outputs; None for a loss function.
+        objective: what was descended, the loss over the examples; None for a run that was read from disk.
+        setup: what it was asked for.
     """
 
     model: Any
@@ -38,6 +45,8 @@ class Training:
     encoding: Encoding | None
     notes: tuple[str, ...]
     outputs: Callable[[Any], np.ndarray] | None
+    objective: Objective | None = None
+    setup: Setup | None = None
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
@@ -45,17 +54,33 @@ class Training:
         columns = self.trace.metrics
         return {name: float(column[-1]) for name, column in columns.items() if name != "step" and len(column)}
 
-    def predict(self, data: Any) -> np.ndarray:
+    def predict(self, data: Any, *, probabilities: bool = False) -> np.ndarray:
         """Return predictions for new rows, in the targets' own labels or scale; see `predict`.
 
+        Args:
+            data: the rows.
+            probabilities: whether to return how sure the network is of each class, shape (rows, classes), in place of
+                labels.
+
         Without an encoding the outputs are returned as they are.
+
+        Raises:
+            DataError: for rows that cannot be read, or a loss function, which predicts nothing.
+            SettingError: for probabilities where there are none.
         """
         if self.outputs is None:
             raise DataError("a loss function makes no predictions", hint="use the trained parameters, `model`")
+        loss = self.trace.facts["network"]["loss"]
         if self.encoding is None:
+            if probabilities:
+                raise SettingError(
+                    "without an encoding outputs are returned as they are", hint="leave probabilities out"
+                )
             return self.outputs(data)
-        logits = self.trace.facts["network"]["loss"]["from_logits"]
-        return self.encoding.decode(self.outputs(self.encoding.encode(data)), from_logits=logits is not False)
+        outputs = self.outputs(self.encoding.encode(data))
+        if probabilities:
+            return probabilities_of(loss, outputs, len(self.encoding.target.categories))
+        return self.encoding.decode(outputs, from_logits=loss["from_logits"] is not False)
 
     def __str__(self) -> str:
         return "\n".join(line for line in [*self.notes, str(self.trace), self.verdict] if line)
@@ -63,7 +88,7 @@ class Training:
     @property
     def verdict(self) -> str:
         """The metrics at the end as a sentence."""
-        shown = [f"{name.replace('_', ' ')} {number(value)}" for name, value in self.metrics.items() if _is_score(name)]
+        shown = [f"{in_words(name)} {number(value)}" for name, value in self.metrics.items() if _is_score(name)]
         return ", ".join(shown)
 
     def __repr__(self) -> str:

@@ -12,6 +12,22 @@ if TYPE_CHECKING:
     from downslope.trace._trace import Trace
 
 
+def median_over_looks(rows: np.ndarray) -> np.ndarray:
+    """Return the median over looks of what is finite, NaN where nothing is.
+
+    Args:
+        rows: shape (looks, …).
+
+    Returns:
+        Shape (…).
+    """
+    known = np.isfinite(rows)
+    some = known.any(axis=0)
+    found = np.full(rows.shape[1:], np.nan)
+    found[some] = np.nanmedian(np.where(known, rows, np.nan)[:, some], axis=0)
+    return found
+
+
 def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradients: np.ndarray | None) -> Columns:
     """Return every column of a trace: those that were recorded, and those that follow from the coordinates.
 

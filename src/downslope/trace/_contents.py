@@ -40,7 +40,8 @@ def arrays_of(trace: Trace) -> dict[str, np.ndarray]:
     if max(sizes) <= _SMALL and all(leaf.dtype.kind != "V" for leaf in leaves):
         return {}
     for place, spectrum in enumerate(trace.spectra):
-        points |= {f"spectra/{place}/{name}": getattr(spectrum, name) for name in _DIRECTIONS}
+        if spectrum.has_directions:
+            points |= {f"spectra/{place}/{name}": getattr(spectrum, name) for name in _DIRECTIONS}
     return {f"{name}/{part}": np.asarray(leaf) for name, point in points.items() for part, leaf in point.items()}
 
 
@@ -54,7 +55,7 @@ def told_of(trace: Trace, streams: Mapping[str, Plain] | None, arrays: str | Non
     """
 
     def beside(part: Any) -> Any:
-        return None if arrays else encoded(part)
+        return None if arrays or part is None else encoded(part)
 
     return {
         "format": FORMAT,
@@ -116,7 +117,8 @@ def trace_of(told: Mapping[str, Any], streams: Mapping[str, Columns], arrays: Co
 
 def _spectrum(told: Mapping[str, Any], arrays: Columns, name: str) -> Spectrum:
     """Return the spectrum that was told, its directions from beside where they are not in it."""
-    lowest, highest = (_point(told[one], arrays, f"{name}/{one}") for one in _DIRECTIONS)
+    # What is neither told nor beside was not kept.
+    lowest, highest = (_point(told[one], arrays, f"{name}/{one}") or None for one in _DIRECTIONS)
     return Spectrum(
         step=told["step"],
         eigenvalues=decoded(told["eigenvalues"]),

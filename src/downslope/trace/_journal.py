@@ -5,6 +5,8 @@ The folder is that of `save`, with these beside:
     progress.json      how many bytes of each stream count, and the writer's note; replaced in one move
     state-<n>.npz      what training needs to go on, as it was last acknowledged
     spectrum-<n>.npz   the curvature where it was measured
+    directions-<n>.npz the directions of its two ends: of the first, of the last one that the state goes with, and of
+                       those behind it
 
 Rows are *acknowledged* once progress.json tells of them: the state is written first, then the rows, both down to the
 disk, then progress.json, and only then the state before is removed. Whatever stands in a file past what progress.json
@@ -29,6 +31,7 @@ from downslope.trace._outcome import Outcome
 from downslope.trace._progress import (
     Progress,
     Rows,
+    directions_kept,
     is_journal,
     read_progress,
     read_rows,
@@ -145,7 +148,8 @@ class Journal:
             layers: `step` of the layer rows, shape (layer rows,), and the columns by layer, shape (layer rows, layers).
             parts: the norms by part, shape (layer rows, parts); with `step` where `layers` has none.
             metrics: `step` of the evaluations, and what was measured, shape (evaluations,).
-            spectra: the curvature where it was measured.
+            spectra: the curvature where it was measured; its directions are dropped once a state goes with later ones,
+                but for those of the first.
             state: what training needs to go on behind these rows, arrays by name; None to add rows only. Those are
                 shown to readers, and are cut off where training goes on from the state before.
             note: plain data that goes with the rows; None to leave the one before.
@@ -171,6 +175,7 @@ class Journal:
         self._progress = after
         if state is not None:
             (self.folder / state_file(before.states)).unlink(missing_ok=True)
+            _remove_directions(self.folder, after)
 
     def finish(self, trace: Trace) -> None:
         """Write the finished trace, so that `load` gives it to the last bit; the last state stays beside it.
@@ -265,10 +270,19 @@ def _same(ours: Columns, theirs: Columns) -> bool:
     )
 
 
+def _remove_directions(folder: Path, progress: Progress) -> None:
+    """Remove the directions that nothing will ask for: a state was acknowledged with all the spectra that there are."""
+    kept = directions_kept(folder, progress.lengths.get("spectra", 0))
+    for file in folder.glob("directions-*.npz"):
+        if file.name not in kept:
+            file.unlink()
+
+
 def _remove_left_over(folder: Path, progress: Progress) -> None:
     """Remove what a cut-off or a finished run left and nothing tells of any more."""
     kept = {spectrum_file(place) for place in range(progress.lengths.get("spectra", 0))} | {progress.state_file}
-    for pattern in ("state-*.npz", "spectrum-*.npz", "*-finished.*", ".*.new"):
+    kept |= directions_kept(folder, progress.lengths.get("spectra", 0))
+    for pattern in ("state-*.npz", "spectrum-*.npz", "directions-*.npz", "*-finished.*", ".*.new"):
         for file in folder.glob(pattern):
             if file.name not in kept:
                 file.unlink()

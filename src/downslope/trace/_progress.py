@@ -18,6 +18,7 @@ from downslope.trace._streams import read_stream
 from downslope.trace._trace import Spectrum
 
 _FILE = "progress.json"
+_DIRECTIONS = ("lowest_direction", "highest_direction")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,18 @@ def spectrum_file(place: int) -> str:
     return f"spectrum-{place}.npz"
 
 
+def directions_of(file: Path) -> Path:
+    """Return the file of the directions of a spectrum in a file."""
+    return file.with_name(file.name.replace("spectrum-", "directions-"))
+
+
+def directions_kept(folder: Path, count: int) -> set[str]:
+    """Return the files of directions that are kept of so many spectra: the first and the last that is there."""
+    there = [directions_of(folder / spectrum_file(place)) for place in range(count)]
+    there = [file.name for file in there if file.is_file()]
+    return {directions_of(folder / spectrum_file(0)).name, *there[-1:]}
+
+
 def write_progress(folder: Path, progress: Progress) -> None:
     """Acknowledge what the files hold, in one move."""
     told = {
@@ -140,7 +153,7 @@ def read_rows(folder: Path, lengths: Mapping[str, int]) -> Rows:
 
 
 def write_spectrum(file: Path, spectrum: Spectrum) -> None:
-    """Write a spectrum into a file of its own."""
+    """Write a spectrum into a file of its own, and its directions, if it has any, into one beside it."""
     arrays = {
         "step": np.asarray(spectrum.step),
         "complete": np.asarray(spectrum.complete),
@@ -148,16 +161,20 @@ def write_spectrum(file: Path, spectrum: Spectrum) -> None:
     }
     if spectrum.preconditioned_highest is not None:
         arrays["preconditioned_highest"] = np.asarray(float(spectrum.preconditioned_highest))
-    arrays |= {f"lowest_direction/{part}": leaf for part, leaf in spectrum.lowest_direction.items()}
-    arrays |= {f"highest_direction/{part}": leaf for part, leaf in spectrum.highest_direction.items()}
+    ends = {name: getattr(spectrum, name) or {} for name in _DIRECTIONS}
+    directions = {f"{name}/{part}": leaf for name, end in ends.items() for part, leaf in end.items()}
+    if directions:
+        write_arrays(directions_of(file), directions)
+    else:
+        directions_of(file).unlink(missing_ok=True)  # of a write that was cut off
     write_arrays(file, arrays)
 
 
 def _read_spectrum(file: Path) -> Spectrum:
-    """Return the spectrum in a file."""
-    arrays = read_arrays(file)
-    directions: dict[str, dict[str, np.ndarray]] = {"lowest_direction": {}, "highest_direction": {}}
-    for name, array in arrays.items():
+    """Return the spectrum in a file, with the directions beside it, or in it, as the first versions had them."""
+    arrays, beside = read_arrays(file), directions_of(file)
+    directions: dict[str, dict[str, np.ndarray]] = {name: {} for name in _DIRECTIONS}
+    for name, array in {**arrays, **(read_arrays(beside) if beside.is_file() else {})}.items():
         kind, _, part = name.partition("/")
         if part:
             directions[kind][part] = array
@@ -167,5 +184,5 @@ def _read_spectrum(file: Path) -> Spectrum:
         eigenvalues=arrays["eigenvalues"],
         complete=bool(arrays["complete"]),
         preconditioned_highest=None if highest is None else float(highest),
-        **directions,
+        **{kind: parts or None for kind, parts in directions.items()},
     )

@@ -5,7 +5,7 @@
     layers.arrow    what was measured of the layers of a network, the layers along a list
     parts.arrow     norms by part, the parts along a list
     metrics.arrow   what was measured over whole sets of data
-    points.npz      start, end and the directions of the spectra, where they hold more than 64 numbers
+    points.npz      start, end and those directions of spectra that are kept, where they hold more than 64 numbers
 
 Streams with nothing in them are left out. A folder is written beside its place and then put there, so that what stood
 there before is kept until the new one is whole. Nothing is pickled. While training runs, a `Journal` writes the same
@@ -27,11 +27,12 @@ from downslope._types import Columns
 from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
 from downslope.trace._disk import read_arrays, refuse_other, replace_file, replace_folder, write_arrays, write_json
 from downslope.trace._format_1 import load_format_1
-from downslope.trace._progress import Progress, is_journal, read_progress, read_rows, stream_file
+from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
 from downslope.trace._streams import read_stream, stream_bytes
 from downslope.trace._trace import Trace
 
-_POINT = "point/"  # begins the names of those entries of a state that are the point, by part
+# Begin the names of those entries of a state that are the point, by part, and what a network carries besides, counted.
+_POINT, _MEMORY = "point/", "memory/"
 _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read what is being written
 
 
@@ -61,7 +62,8 @@ def load(folder: str | Path) -> Trace:
     """Read a trace that `save` wrote; what comes back is equal to what was saved, to the last bit.
 
     A trace that a `Journal` is writing can be read as well, or one that was cut off. It holds what was written down so
-    far, its outcome is `Outcome.RUNNING`, and its `end` is the point of the last state that was written, or its start.
+    far, its outcome is `Outcome.RUNNING`, and its `end` is the point of the last state that was written, or its start;
+    `facts["memory"]` is what its network carried then, and is not there before the first state is.
 
     Raises:
         TraceError: if there is no trace, or it is damaged or of another version.
@@ -142,14 +144,16 @@ def _load_format_2(source: Path, told: Mapping[str, Any]) -> Trace:
         progress = read_progress(source)
         rows = read_rows(source, progress.lengths)
         begun = trace_of(told, rows.streams, arrays)
-        return begun.replace(end=_point_so_far(source, progress) or begun.start, spectra=rows.spectra)
+        state = read_arrays(source / progress.state_file) if progress.state_file else {}
+        return begun.replace(
+            end=_entries(state, _POINT) or begun.start,
+            spectra=rows.spectra,
+            facts={**begun.facts, **({"memory": list(_entries(state, _MEMORY).values())} if state else {})},
+        )
     streams = {name: read_stream(source / one["file"], one["length"]) for name, one in told["streams"].items()}
     return trace_of(told, streams, arrays)
 
 
-def _point_so_far(source: Path, progress: Progress) -> dict[str, np.ndarray]:
-    """Return the point of the last state of a trace in the making, an array by part; nothing if it names none."""
-    if progress.state_file is None:
-        return {}
-    state = read_arrays(source / progress.state_file)
-    return {name.removeprefix(_POINT): array for name, array in state.items() if name.startswith(_POINT)}
+def _entries(state: Columns, beginning: str) -> dict[str, np.ndarray]:
+    """Return those entries of a state whose names begin so, in their order, by the rest of the name."""
+    return {name.removeprefix(beginning): array for name, array in state.items() if name.startswith(beginning)}

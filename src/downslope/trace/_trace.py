@@ -16,7 +16,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,14 @@ _SPELLED_OUT = 64  # a point of more numbers is not told part by part
 class Spectrum:
     """The curvature at one recorded step: eigenvalues of the Hessian, and the directions of its two ends.
 
+    The directions are each as large as the point. Of a training, only its first and its last finite look keep them.
+
     Args:
         step: the step at which it was measured.
         eigenvalues: ascending; all of them if `complete`, else the lowest and the highest.
         complete: whether `eigenvalues` holds every one.
-        lowest_direction: unit eigenvector of the lowest eigenvalue, an array by part.
-        highest_direction: unit eigenvector of the highest eigenvalue, an array by part.
+        lowest_direction: unit eigenvector of the lowest eigenvalue, an array by part; None where it was not kept.
+        highest_direction: unit eigenvector of the highest eigenvalue, an array by part; None where it was not kept.
         preconditioned_highest: highest eigenvalue of P⁻¹H for a method that scales each coordinate by P (Adam,
             RMSprop, Adagrad); None for the others.
     """
@@ -50,8 +52,8 @@ class Spectrum:
     step: int
     eigenvalues: np.ndarray
     complete: bool
-    lowest_direction: Columns
-    highest_direction: Columns
+    lowest_direction: Columns | None
+    highest_direction: Columns | None
     preconditioned_highest: float | None = None
 
     @property
@@ -63,6 +65,22 @@ class Spectrum:
     def highest(self) -> float:
         """The highest eigenvalue λ_max."""
         return float(self.eigenvalues[-1])
+
+    @property
+    def has_directions(self) -> bool:
+        """Whether the directions of the two ends were kept."""
+        return self.lowest_direction is not None and self.highest_direction is not None
+
+    def without_directions(self) -> Spectrum:
+        """Return the eigenvalues alone."""
+        return dataclasses.replace(self, lowest_direction=None, highest_direction=None)
+
+
+def with_few_directions(spectra: Sequence[Spectrum], last: int = 1) -> list[Spectrum]:
+    """Return spectra of which only the first, and so many of the last ones that have directions, keep them."""
+    known = [place for place, spectrum in enumerate(spectra) if spectrum.has_directions]
+    keep = {0, *known[-last:]}
+    return [one if place in keep else one.without_directions() for place, one in enumerate(spectra)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     with that product at 1 (at 2) the spread of signals is kept (Glorot and Bengio 2010; He et al. 2015). Threshold: a
     factor of ten in most layers, or weights that are all zero.
     """
-    gains = [_gain(evidence, place) for place in range(len(evidence.layers))]
+    gains = [variance_ratio(evidence, place) for place in range(len(evidence.layers))]
     known = {name: gain for name, gain in zip(evidence.layers, gains, strict=True) if gain is not None}
     if not known or evidence.network.get("normalised"):
         return None if known else NotRun("poor_initialisation", "the weights of the layers are not known by name")
@@ -44,7 +44,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def _gain(evidence: TrainingEvidence, place: int) -> float | None:
+def variance_ratio(evidence: TrainingEvidence, place: int) -> float | None:
     """Return the variance of a layer's first weights over what suits it."""
     weight = evidence.weight(place, evidence.trace.start)
     if weight is None:

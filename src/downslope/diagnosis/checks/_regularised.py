@@ -19,7 +19,7 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | None:
     Quantity: λ Σ w² over the whole loss at the end; or the weights' norm over that of the start under weight decay.
     Theory: at a minimum of data loss and penalty the two gradients balance (Tikhonov). Threshold: a third of the loss.
     """
-    share, kept = _penalty_share(evidence), _kept(evidence)
+    share, kept = penalty_share(evidence), _kept(evidence)
     if not evidence.underfits or not ((share or 0) > _HEAVY or kept < 1 / 3):
         return None
     what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"
@@ -37,7 +37,7 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | None:
     )
 
 
-def _penalty_share(evidence: TrainingEvidence) -> float | None:
+def penalty_share(evidence: TrainingEvidence) -> float | None:
     """Return the share of the loss at the end that is penalty."""
     strength = float(evidence.network.get("l2") or 0.0)
     kernels = [leaf for leaf in evidence.trace.end.values() if np.ndim(leaf) > 1]

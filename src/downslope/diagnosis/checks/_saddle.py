@@ -71,10 +71,10 @@ def maximum(evidence: Evidence, state: State) -> Finding | None:
     )
 
 
-def _written(direction: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _written(direction: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
     """Return a direction by part: numbers for small parts, the norm for large ones; without negative zeros."""
     written: dict[str, Any] = {}
-    for name, leaf in direction.items():
+    for name, leaf in (direction or {}).items():
         array = np.asarray(leaf, dtype=float) + 0.0
         if array.size == 1:
             written[name] = float(array.reshape(()))

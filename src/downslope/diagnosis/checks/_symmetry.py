@@ -24,7 +24,7 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if not evidence.hidden.size:
         return None
-    shares = {evidence.layers[place]: _copies(evidence, int(place)) for place in evidence.hidden}
+    shares = {evidence.layers[place]: copies(evidence, int(place)) for place in evidence.hidden}
     if all(share is None for share in shares.values()):
         return NotRun("symmetric_units", "the weights of the layers are not known by name")
     equal = tuple(name for name, share in shares.items() if share is not None and share > _MANY)
@@ -44,7 +44,7 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def _copies(evidence: TrainingEvidence, place: int) -> float | None:
+def copies(evidence: TrainingEvidence, place: int) -> float | None:
     """Return the share of a layer's units that begin as copies; of a network that does well, only if they stay so."""
     start, end = (evidence.weight(place, when) for when in (evidence.trace.start, evidence.trace.end))
     if start is None or end is None or start.shape[1] < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from downslope._text import in_words
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._verdict import found
@@ -87,13 +88,8 @@ def _scores(evidence: TrainingEvidence) -> str:
     """Return the score beside the reference and guessing."""
     if evidence.score is None:
         return "the loss fell" if not evidence.loss_rose else "the loss rose"
-    shown = f"{_called(evidence)} {number(evidence.score)}"
+    shown = f"{in_words(evidence.metric)} {number(evidence.score)}"
     if evidence.reference is None:
         return shown
     by = evidence.data.get("reference_by")
     return f"{shown}, where {by} score {number(evidence.reference)} and guessing {number(evidence.chance or 0)}"
-
-
-def _called(evidence: TrainingEvidence) -> str:
-    """Return the metric as people write it."""
-    return {"r2": "R²"}.get(evidence.metric, evidence.metric)

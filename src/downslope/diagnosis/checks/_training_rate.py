@@ -42,7 +42,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     above = (
         len(ratios) and float(np.median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
     )
-    jump = _first_jump(evidence)
+    jump = first_jump(evidence)
     if not above and jump <= _JUMP and not _swings(evidence):
         return None if len(ratios) else NotRun("rate_too_large", "the curvature was not measured")
     sentence = f"In the first steps the loss jumped to {number(jump)} times its start."
@@ -66,7 +66,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     )
 
 
-def _first_jump(evidence: TrainingEvidence) -> float:
+def first_jump(evidence: TrainingEvidence) -> float:
     """Return the highest loss of the first hundred steps over that of the first."""
     first = evidence.loss[:100]
     finite = first[np.isfinite(first)]

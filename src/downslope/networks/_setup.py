@@ -1,0 +1,366 @@
+"""What a training is asked for, before it begins: checked, read and built once, trained as often as one likes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from downslope._checks import whole
+from downslope._errors import DataError, SettingError
+from downslope._types import Plain
+from downslope.descent import Batches, Method, Plan, Record, descend_batches, method, plan
+from downslope.networks import _layers as layers_of
+from downslope.networks._building import Choices
+from downslope.networks._example_task import example_task
+from downslope.networks._folder import check_folder, journal_of
+from downslope.networks._layer_choices import layers_in, with_layers, written
+from downslope.networks._layers import Layer
+from downslope.networks._loss_function import function_task
+from downslope.networks._stream import is_stream
+from downslope.networks._stream_task import stream_task
+from downslope.networks._task import Batching, Task
+from downslope.networks._trained import Training
+from downslope.networks.data._columns import listed
+
+_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4, "gradient descent": 0.1}
+_OTHER_RATE = 0.01
+_EVALUATIONS, _PROBES = 40, 20
+_LONGEST = 1000  # entries of a choice that is kept in the trace
+# A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
+# the work at most.
+_CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
+_NETWORK = frozenset(field.name for field in dataclasses.fields(Choices))
+# Choices that are made in layers where these were given.
+_OF_LAYERS = ("activation", "initialisation", "normalisation", "skip", "dropout", "output_activation")
+_ONLY_OF_LAYERS = ("bias", "outputs", "least_units")
+_READING = ("standardise", "scale_targets", "missing", "task", "drop")
+_OF_SCHEDULE = ("factor", "every", "warm_up")
+# The arguments of `train` that decide what it does, with their defaults.
+ARGUMENTS: Mapping[str, Any] = {
+    "start": None,
+    "steps": 2000,
+    "batch": 32,
+    "method": "adam",
+    "learning_rate": None,
+    "schedule": None,
+    "validation": None,
+    "patience": None,
+    "weight_decay": 0.0,
+    "l2": 0.0,
+    "clip_norm": None,
+    "clip_value": None,
+    "accumulate": 1,
+    "mixed_precision": False,
+    "evaluate_every": None,
+    "probe_every": None,
+    "layers_every": 10,
+    "seed": 0,
+    "standardise": True,
+    "scale_targets": True,
+    "missing": "refuse",
+    "task": None,
+    "drop": (),
+}
+# What decides rows, network and loss, and so what is compiled; the rest is told to the compiled program.
+_BUILDING = frozenset({"start", "batch", "accumulate", "validation", "mixed_precision", "l2", *_READING, *_NETWORK})
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a training is asked for.
+
+    Args:
+        model, data, target: as for `train`.
+        choices: what `train` takes besides, all of its arguments by name but those on showing and saving; choices of a
+            network and settings of the method that were left out are not there.
+    """
+
+    model: Any
+    data: Any
+    target: Any
+    choices: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, model: Any, data: Any, target: Any = None, **choices: Any) -> Setup:
+        """Return a setup of the arguments of `train`; what is left out has its default."""
+        return cls(model, data, target, {**ARGUMENTS, **choices})
+
+    def changed(self, **changes: Any) -> Setup:
+        """Return a setup with other choices.
+
+        Args:
+            changes: arguments of `train`. Choices of hidden layers (`activation`, `initialisation`, `normalisation`,
+                `skip`, `dropout`) and `output_activation` are also made in a model that is a list of layers or a
+                `Network`, whose weights are then drawn anew; so are `bias`, `least_units` of a hidden layer, and
+                `outputs`. None takes a choice of a network or a setting away.
+
+        Raises:
+            SettingError: for a choice of layers in a model that is not ours.
+        """
+        model, data, target = (changes.pop(name, getattr(self, name)) for name in ("model", "data", "target"))
+        of_layers = {name: changes[name] for name in (*_OF_LAYERS, *_ONLY_OF_LAYERS) if name in changes}
+        if model is not None and of_layers:
+            model = with_layers(model, of_layers)
+            changes = {name: choice for name, choice in changes.items() if name not in of_layers}
+            if "output_activation" in of_layers:
+                changes["output_activation"] = of_layers["output_activation"]
+        elif "least_units" in of_layers:
+            sizes = self.choices.get("hidden", Choices.hidden)
+            changes["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
+        said = {name: choice for name, choice in changes.items() if name not in _ONLY_OF_LAYERS}
+        kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, said)}
+        made = Setup(model, data, target, {**kept, **_said(said)})
+        if "task" in self.__dict__ and made.structure == self.structure:
+            made.__dict__["task"] = self.task
+        return made
+
+    @property
+    def layers(self) -> tuple[Layer, ...] | None:
+        """The layers of a model that is ours and was given; None for one by its sizes and for foreign ones."""
+        return layers_in(self.model)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the model is not ours, so that nothing can be changed in it."""
+        return self.model is not None and self.layers is None
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The choices that are not the defaults, by name."""
+        usual = {**dataclasses.asdict(Choices()), **ARGUMENTS}
+        return {n: c for n, c in self.choices.items() if not (n in usual and _same(c, usual[n]))}
+
+    def as_python(self) -> str:
+        """Return the call of `train` that does the same; what cannot be written down stands there by its name."""
+        model = [] if self.model is None else [_written(self.model, "model")]
+        data = [("" if model else "data=") + _written(self.data, "data")]
+        target = [] if self.target is None else [f"target={_written(self.target, 'target')}"]
+        choices = [f"{name}={_written(choice, name)}" for name, choice in self.said.items()]
+        return f"ds.train({', '.join([*model, *data, *target, *choices])})"
+
+    def as_plain(self) -> Plain:
+        """Return what a saved run tells of its setup; what is no plain data is left out, and named in `untold`."""
+        told = {"model": self.model, "data": self.data, "target": self.target, **self.said}
+        if self.layers is not None and isinstance(self.model, list | tuple):
+            told["model"] = [layers_of.as_dict(layer) for layer in self.layers]
+        untold = [name for name, thing in told.items() if not _is_plain(thing)]
+        return {**{name: _plain(thing) for name, thing in told.items() if name not in untold}, "untold": untold}
+
+    @classmethod
+    def from_plain(cls, told: Plain, **given: Any) -> Setup:
+        """Return the setup that `as_plain` told of.
+
+        Args:
+            told: what it told.
+            given: what it could not tell, by name: `data`, `model`, `validation`, …
+
+        Raises:
+            DataError: for what is not given and was not told.
+        """
+        lacking = [name for name in told["untold"] if given.get(name) is None]
+        if lacking:
+            raise DataError(
+                f"the run does not hold its {listed(lacking)}", hint=f"give what it was trained with: {lacking[0]}=…"
+            )
+        asked = {name: thing for name, thing in told.items() if name != "untold"} | {
+            name: thing for name, thing in given.items() if thing is not None
+        }
+        if isinstance(asked["model"], list) and all(isinstance(layer, dict) for layer in asked["model"]):
+            asked["model"] = [layers_of.from_dict(layer) for layer in asked["model"]]
+        return cls.of(asked.pop("model"), asked.pop("data"), asked.pop("target"), **asked)
+
+    @functools.cached_property
+    def structure(self) -> tuple[Any, ...]:
+        """What two setups must share to share rows, network and loss, and with them the compiled program."""
+        asked = {name: _identity(choice) for name, choice in self.choices.items() if name in _BUILDING}
+        return (*map(_identity, (self.model, self.data, self.target)), self.choices["seed"], frozenset(asked.items()))
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """What is to be trained: the data read, the network built.
+
+        Raises:
+            DataError, SettingError, ObjectiveError: for what makes no sense.
+        """
+        asked, choices = self.choices, Choices(**{n: c for n, c in self.choices.items() if n in _NETWORK})
+        batching = Batching(_whole_or_none("batch", asked["batch"]), whole("accumulate", asked["accumulate"]))
+        reading = {name: asked[name] for name in _READING}
+        computing = {"l2": _share("l2", asked["l2"]), "mixed_precision": asked["mixed_precision"]}
+        model, data, seed, validation = self.model, self.data, asked["seed"], asked["validation"]
+        if asked["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
+            _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
+            return function_task(model, asked["start"], data, validation, batching, seed)
+        if is_stream(data, pairs=True):
+            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"]})
+            return stream_task(model, choices, data, validation, seed=seed, task=reading["task"], computing=computing)
+        return example_task(
+            model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
+        )
+
+    def plan(self, seed: int | None = None) -> Plan:
+        """Return the plan of the training.
+
+        Args:
+            seed: of the weights and of the order of examples; None for that of the setup, which also decides which rows
+                are held back.
+        """
+        asked, task = self.choices, self.task
+        settings = {n: c for n, c in asked.items() if n not in _NETWORK and n not in ARGUMENTS}
+        if decay := _share("weight_decay", asked["weight_decay"]):
+            settings["weight_decay"] = decay
+        chosen = _method(asked["method"], settings)
+        every = whole("layers_every", asked["layers_every"])
+        return plan(
+            task.objective,
+            task.start if seed is None else task.start_of(seed),
+            method=chosen,
+            learning_rate=_rate(chosen, asked["learning_rate"], asked["schedule"]),
+            record=Record(every, layers_every=every, spectrum=False),
+            seed=asked["seed"] if seed is None else seed,
+            batches=_batches(task, asked, every),
+            facts={"asked": self.as_plain()},
+            **{name: asked[name] for name in ("schedule", "steps", "clip_norm", "clip_value")},
+            **settings,
+        )
+
+    def train(
+        self,
+        seed: int | None = None,
+        *,
+        progress: bool | Callable[[int, int, float], None] | None = None,
+        save: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> Training:
+        """Return the training, with a seed of its own or that of the setup; the rest as for `train`."""
+        check_folder(save, resume=resume, overwrite=overwrite)
+        planned = self.plan(seed)
+        trace = descend_batches(planned, progress=progress, journal=journal_of(planned, save, resume))
+        return dataclasses.replace(self.task.training(trace), objective=self.task.objective, setup=self)
+
+
+def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
+    """Tell whether a choice gives way to others: a new method or schedule takes the settings of the old one along."""
+    if name in changes:
+        return True
+    if name in _OF_SCHEDULE:
+        return "schedule" in changes
+    return "method" in changes and name not in ARGUMENTS and name not in _NETWORK
+
+
+def _said(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices without those that were taken away."""
+    return {name: choice for name, choice in changes.items() if choice is not None or name in ARGUMENTS}
+
+
+def _identity(thing: Any) -> Any:
+    """Return what two plain things share if they are equal, and others only if they are one."""
+    if isinstance(thing, str | int | float | bool | Path | None):
+        return thing
+    if isinstance(thing, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in thing):
+        return tuple(thing)
+    return id(thing)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether a choice is another; arrays never are."""
+    return type(one) is type(other) and isinstance(one, str | int | float | bool | tuple | None) and one == other
+
+
+def _is_plain(thing: Any) -> bool:
+    """Tell whether a thing is kept in a file as it is."""
+    if isinstance(thing, list | tuple):
+        return len(thing) <= _LONGEST and all(_is_plain(part) for part in thing)
+    if isinstance(thing, Mapping):
+        return all(isinstance(name, str) and _is_plain(part) for name, part in thing.items())
+    return isinstance(thing, str | int | float | bool | Path | None)
+
+
+def _plain(thing: Any) -> Any:
+    """Return a plain thing as a file gives it back."""
+    if isinstance(thing, list | tuple):
+        return [_plain(part) for part in thing]
+    return str(thing) if isinstance(thing, Path) else thing
+
+
+def _written(thing: Any, name: str) -> str:
+    """Return a thing as it is written in Python, or a name for one that is too long to be."""
+    layers = layers_in(thing)
+    if layers is not None:
+        return f"[{', '.join(f'ds.{written(layer)}' for layer in layers)}]"
+    if isinstance(thing, Path):
+        return repr(str(thing))
+    plain = isinstance(thing, str | int | float | bool | None) or (
+        isinstance(thing, tuple | list) and len(thing) < 30 and all(isinstance(e, str | int | float) for e in thing)
+    )
+    return repr(thing) if plain else name
+
+
+def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
+    """Raise for a choice that says nothing of what is trained."""
+    plain = (str, tuple, list, int, float)
+    asked = {
+        name for name, value in others.items() if value is not None and (not isinstance(value, plain) or bool(value))
+    }
+    if choices is not None:
+        asked |= {field.name for field in dataclasses.fields(Choices) if getattr(choices, field.name) != field.default}
+    if asked:
+        raise SettingError(f"{sorted(asked)[0]} says nothing of {what}", hint="leave it out")
+
+
+def _method(thing: Any, settings: dict[str, Any]) -> Method:
+    """Return the method with those of the settings that are its own; they are taken out."""
+    course = ("factor", "every", "warm_up")
+    return method(thing, **{name: settings.pop(name) for name in list(settings) if name not in course})
+
+
+def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
+    """Return the learning rate that was given, or the usual one for networks."""
+    if learning_rate is not None or not chosen.takes_rate or callable(schedule):
+        return learning_rate
+    return _RATES.get(chosen.name, _OTHER_RATE)
+
+
+def _batches(task: Task, asked: Mapping[str, Any], every: int) -> Batches:
+    """Return how examples are taken; what is looked at falls on steps that look inside the layers as well."""
+    steps, patience = whole("steps", asked["steps"], least=0), _whole_or_none("patience", asked["patience"])
+    evaluate_every = _whole_or_none("evaluate_every", asked["evaluate_every"])
+    probe_every = _whole_or_none("probe_every", asked["probe_every"], least=0)
+    batched = task.objective.batched
+    assert batched is not None
+    if patience and batched.held_out is None:
+        raise SettingError(
+            "patience waits for a better validation loss, and nothing is held back", hint="for example validation=0.2"
+        )
+
+    def rounded(cadence: int) -> int:
+        return max(math.ceil(cadence / every), 1) * every
+
+    evaluations = evaluate_every or -(-steps // _EVALUATIONS)
+    closest = _CLOSEST_PROBES_OF_ALL if task.batch is None else _CLOSEST_PROBES
+    probes = max(-(-steps // _PROBES), closest) if probe_every is None else probe_every
+    return Batches(
+        size=task.batch,
+        accumulate=int(asked["accumulate"]),
+        evaluate_every=rounded(evaluations),
+        patience=patience,
+        probe_every=rounded(probes) if probes else 0,
+    )
+
+
+def _whole_or_none(name: str, number: Any, least: int = 1) -> int | None:
+    """Return a whole number from `least` up, or None."""
+    return None if number is None else whole(name, number, least)
+
+
+def _share(name: str, number: Any) -> float:
+    """Return a finite number from 0 up."""
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
+        raise SettingError(f"{name} must be a number from 0 up, not {number!r}")
+    return number

@@ -1,0 +1,19 @@
+"""Remedies: changes of a run that were tried beside a control, and what they did."""
+
+from downslope.remedies._prescribe import prescribe
+from downslope.remedies._prescription import Prescription
+from downslope.remedies._rate_finder import find_learning_rate
+from downslope.remedies._rate_finding import RateCheck, RateFinding
+from downslope.remedies._remedy import Remedy
+from downslope.remedies._trial import Effect, Trial
+
+__all__ = [
+    "Effect",
+    "Prescription",
+    "RateCheck",
+    "RateFinding",
+    "Remedy",
+    "Trial",
+    "find_learning_rate",
+    "prescribe",
+]

@@ -1,0 +1,248 @@
+"""The search for what helps: every remedy tried once, those that did best proved beside two controls."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from downslope.diagnosis import Diagnosis
+from downslope.remedies._prescription import Prescription
+from downslope.remedies._remedy import Remedy
+from downslope.remedies._runs import Run
+from downslope.remedies._trial import Effect, Trial
+from downslope.remedies._yardstick import Yardstick
+
+_PROVED = 3  # of the remedies that did best once are proved
+
+
+class Asked(NamedTuple):
+    """A run to make.
+
+    Args:
+        thing: the setup or plan.
+        seed: of weights and order, or of the jitter of the start; the subject's own for the run as it was asked for.
+        quantities: what to measure of its trace.
+    """
+
+    thing: Any
+    seed: int
+    quantities: tuple[str, ...]
+
+
+class Cost(Protocol):
+    """What the runs of a search cost so far."""
+
+    spent: int
+    seconds: float
+    interrupted: bool
+
+
+class Subject(Protocol):
+    """What is to be mended: what a search must know of a training or of a descent."""
+
+    @property
+    def thing(self) -> Any:
+        """The setup or plan as it is."""
+        ...
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What its runs are judged by."""
+        ...
+
+    @property
+    def own(self) -> float:
+        """Its score."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """What was spent."""
+        ...
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """The quantities that `falls_short` asks for."""
+        ...
+
+    def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
+        """Yield the remedies to try; each further group only where those before fall short."""
+        ...
+
+    def changed(self, changes: Any) -> Any | None:
+        """Return the thing with changes; None where it cannot be built."""
+        ...
+
+    def affords(self, things: Sequence[Any]) -> bool:
+        """Tell whether the budget bears a run of each thing."""
+        ...
+
+    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+        """Return what came of each run; None for those that were not made."""
+        ...
+
+    def matters(self, scores: Sequence[float]) -> float:
+        """Return the smallest gain that counts, given the scores that were seen."""
+        ...
+
+    def falls_short(self, best: Run) -> bool:
+        """Tell whether the best run so far leaves something to mend."""
+        ...
+
+
+def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
+    """Return what helps: remedies are tried once as the run was, then proved with seeds that had no part in the choice.
+
+    Args:
+        subject: what is to be mended.
+        diagnosis: what is wrong with it.
+        seeds: pairs of runs to prove a remedy with.
+    """
+    search = _Search(subject, seeds)
+    offered: list[Remedy] = []
+    for wave in subject.waves(diagnosis):
+        offered += wave
+        search.attempt(wave)
+        if not search.falls_short:
+            break
+    if search.falls_short:
+        search.attempt(_pairs(search.best(_PROVED) or offered[:2]))
+    chosen = search.best(_PROVED)
+    control, reseeded, trials = search.proved(chosen) if chosen else ((), (), ())
+    return Prescription(
+        thing=subject.thing,
+        yardstick=subject.yardstick,
+        diagnosis=diagnosis,
+        score=subject.own,
+        trials=trials,
+        tried=tuple((remedy, run.score) for remedy, run in search.tried.values()),
+        control=control,
+        reseeded=reseeded,
+        steps=subject.cost.spent,
+        seconds=subject.cost.seconds,
+        interrupted=subject.cost.interrupted,
+    )
+
+
+class _Search:
+    """What was tried so far.
+
+    Args:
+        subject: what is to be mended.
+        seeds: pairs of runs to prove a remedy with.
+    """
+
+    def __init__(self, subject: Subject, seeds: int) -> None:
+        self._subject, self._seeds = subject, seeds
+        self.tried: dict[str, tuple[Remedy, Run]] = {}
+
+    @property
+    def falls_short(self) -> bool:
+        """Whether none of what was tried mends all of it."""
+        runs = [run for _, run in self.tried.values()]
+        return not runs or self._subject.falls_short(max(runs, key=lambda run: run.score))
+
+    @property
+    def matters(self) -> float:
+        """The smallest gain that counts."""
+        return max(self._subject.matters([run.score for _, run in self.tried.values()]), np.finfo(float).tiny)
+
+    def attempt(self, remedies: Sequence[Remedy]) -> None:
+        """Try remedies once each as the run was, as many as the budget bears if one of them is to be proved."""
+        subject, asked, kept = self._subject, [], []
+        for remedy in remedies:
+            thing = subject.changed(remedy.changes)
+            if thing is None or not self._affords([*(one.thing for one in asked), thing], [thing]):
+                continue
+            asked.append(Asked(thing, subject.seed, subject.looked_at))
+            kept.append(remedy)
+        for remedy, run in zip(kept, subject.run(asked), strict=True):
+            if run is not None:
+                self.tried[remedy.name] = (remedy, run)
+
+    def _affords(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
+        """Tell whether the budget bears runs of some things, and proofs of others beside both controls."""
+        twice = [self._subject.thing, self._subject.thing, *proved]
+        return self._subject.affords([*once, *(thing for thing in twice for _ in range(self._seeds))])
+
+    def best(self, most: int) -> list[Remedy]:
+        """Return the remedies that gained most, the earlier cause first among equals."""
+        matters = self.matters
+        gained = [(remedy, run.score) for remedy, run in self.tried.values() if run.score > self._subject.own + matters]
+        return [remedy for remedy, _ in sorted(gained, key=lambda pair: -_grained(pair[1], matters))[:most]]
+
+    def proved(self, chosen: Sequence[Remedy]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
+        """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
+        subject, seeds = self._subject, self._seeds
+        fresh = range(subject.seed + 1, subject.seed + 1 + seeds)
+        others = range(subject.seed + 1 + seeds, subject.seed + 1 + 2 * seeds)
+        quantities = tuple(dict.fromkeys(remedy.moves for remedy in chosen))
+        things = [thing for remedy in chosen if (thing := subject.changed(remedy.changes)) is not None]
+        while things and not self._affords([], things):
+            things.pop()
+        if not things:
+            return (), (), ()
+        asked = [Asked(subject.thing, seed, quantities) for seed in fresh]
+        asked += [Asked(subject.thing, seed, ()) for seed in others]
+        for remedy, thing in zip(chosen, things, strict=False):
+            asked += [Asked(thing, seed, (remedy.moves,)) for seed in fresh]
+        made = subject.run(asked)
+        groups = [made[first : first + seeds] for first in range(0, len(made), seeds)]
+        control, reseeded = (_scores(group) for group in groups[:2])
+        if len(control) < seeds or len(reseeded) < seeds:
+            return control, reseeded, ()
+        trials = [
+            _trial(remedy, groups[0], reseeded, group)
+            for remedy, group in zip(chosen, groups[2:], strict=False)
+            if None not in group
+        ]
+        return control, reseeded, tuple(sorted(trials, key=lambda trial: _rank(trial, self.matters)))
+
+
+def _pairs(remedies: Sequence[Remedy]) -> list[Remedy]:
+    """Return every two remedies that can be made at once."""
+    pairs = (one.with_other(other) for one, other in itertools.combinations(remedies, 2))
+    return [both for both in pairs if both is not None]
+
+
+def _scores(runs: Sequence[Run | None]) -> tuple[float, ...]:
+    """Return the scores of the runs that were made."""
+    return tuple(run.score for run in runs if run is not None)
+
+
+def _trial(remedy: Remedy, control: Sequence[Any], reseeded: Sequence[float], treated: Sequence[Any]) -> Trial:
+    """Return a trial from its runs and those it is held against."""
+    scores = _scores(treated)
+    return Trial(
+        remedy=remedy,
+        scores=scores,
+        effect=Effect.of(scores, _scores(control)),
+        net=Effect.of(scores, reseeded),
+        before=_median_of(remedy.moves, control),
+        after=_median_of(remedy.moves, treated),
+        steps=sum(run.steps for run in treated),
+    )
+
+
+def _rank(trial: Trial, matters: float) -> tuple[Any, ...]:
+    """Return what trials are sorted by: those that helped, by how surely; of equals the smaller and cheaper change."""
+    return not trial.helped, -_grained(trial.effect.low, matters), len(trial.remedy.changes), trial.steps
+
+
+def _grained(score: float, matters: float) -> float:
+    """Return a score in whole numbers of what matters."""
+    return float(np.rint(score / matters))
+
+
+def _median_of(name: str, runs: Sequence[Any]) -> float | None:
+    """Return the median of a quantity over runs; None where it is not known of all."""
+    found = [run.moved[name] for run in runs]
+    return None if None in found else float(np.median(found))

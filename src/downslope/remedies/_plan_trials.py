@@ -1,0 +1,303 @@
+"""Trials of what may mend a descent: the same steps from starts close by, with a remedy and without.
+
+A descent knows no chance, so pairs are made by moving the start: every coordinate by a normal share of itself, of
+standard deviation 1 %, the same for the changed run and the control. At a saddle the moves leave out the way that leads
+out of it, and on a maximum there are none: a descent that stays only because it began on the line that leads there
+would be mended by the move itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import ObjectiveError, PointError, SettingError
+from downslope.descent import Plan, descend
+from downslope.descent._progress import Show, progress_bar
+from downslope.diagnosis import Diagnosis, diagnose, measure
+from downslope.ensembles import search
+from downslope.ensembles._space import even
+from downslope.remedies._inquiry import Asked, inquire
+from downslope.remedies._plan_remedies import (
+    NEED_A_SEARCH,
+    NEED_OTHER_STARTS,
+    Case,
+    Found,
+    at_start,
+    is_quick,
+    is_unfinished,
+    proposals,
+)
+from downslope.remedies._points import along, at, coordinates
+from downslope.remedies._prescription import Prescription
+from downslope.remedies._remedy import Remedy
+from downslope.remedies._runs import Run
+from downslope.remedies._yardstick import VALUE
+from downslope.trace import Outcome, Trace
+
+_BUDGET = 400  # times the steps of the descent
+_FEWEST = 100  # steps that a descent counts as in this
+_JITTER = 0.01
+_MATTERS = 1e-4  # of all there was to gain; a hundredth of the way in a bowl
+_STARTS = 16  # other starts that tell whether there is a lower valley
+_MORE_STARTS = 48  # further ones where that is what is wrong
+_SHARE = 0.125  # of the budget, at most, for each of the two and for a search
+_SECONDS = 5.0  # for a search
+_FAR = 3.0  # times the size of the start: where a search looks
+_NOTE = "A run that ended above its start, or at no number, counts as if it had stayed there."
+
+
+def of_plan(
+    plan: Plan,
+    trace: Trace | None,
+    seeds: int,
+    budget: int | None,
+    progress: bool | Show | None,
+) -> Prescription:
+    """Return what helps a descent.
+
+    Args:
+        plan: what was asked for.
+        trace: what came of it; None to descend here.
+        seeds: pairs of runs to prove a remedy with.
+        budget: the most steps to spend in all; 400 times those of the descent if None.
+        progress: as for `descend`.
+
+    Raises:
+        SettingError: for a plan over batches, which a training makes.
+    """
+    if plan.objective.batched is not None:
+        raise SettingError(
+            "this is the plan of a training, which is judged on rows held back",
+            hint="prescribe for what `train` returned",
+        )
+    most = _BUDGET * max(plan.steps, _FEWEST) if budget is None else budget
+    with progress_bar(progress, most) as show:
+        runner = Descents(most, show)
+        made = trace or descend(plan, progress=False)
+        if made.outcome is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt
+        diagnosis = diagnose(made)
+        others = _from_other_starts(plan, runner, _STARTS)
+        if "still_descending" not in diagnosis:  # which may yet go as low as they did
+            diagnosis = diagnose(made, [other for _, other in others])
+        case = Case(plan, made, _found(others))
+        subject = _Descended(case, diagnosis, runner)
+        if (diagnosis.ok and not is_unfinished(case, diagnosis)) or not math.isfinite(subject.worst):
+            spent = {"steps": runner.spent, "seconds": runner.seconds, "interrupted": runner.interrupted}
+            return Prescription(plan, VALUE, diagnosis, subject.own, **spent)
+        found = inquire(subject, diagnosis, seeds)
+        return dataclasses.replace(found, note=_NOTE if subject.levelled else "")
+
+
+class Descents:
+    """Makes descents one after another, and counts what they cost: a formula's take microseconds a step.
+
+    Args:
+        budget: the most steps to spend.
+        show: called with (steps spent, budget, lowest value) after each.
+    """
+
+    def __init__(self, budget: float, show: Callable[[int, int, float], None]) -> None:
+        self.budget, self._show = budget, show
+        self.spent, self.seconds, self.lowest = 0, 0.0, math.inf
+        self.interrupted = False
+
+    def affords(self, plans: Iterable[Plan]) -> bool:
+        """Tell whether the budget still bears a descent of each plan."""
+        return self.spent + sum(plan.steps for plan in plans) <= self.budget
+
+    def trace(self, plan: Plan) -> Trace | None:
+        """Return what a descent left behind; None where Ctrl-C kept it from its end."""
+        if self.interrupted:
+            return None
+        try:
+            made = descend(plan, progress=False)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            return None
+        self.spent += made.last_step
+        self.interrupted = made.outcome is Outcome.INTERRUPTED
+        if math.isfinite(made.value):
+            self.lowest = min(self.lowest, made.value)
+        self._show(self.spent, int(min(self.budget, 2**62)), self.lowest)
+        return None if self.interrupted else made
+
+
+class _Descended:
+    """A descent that is to be mended.
+
+    Args:
+        case: what was asked for and what came of it.
+        diagnosis: what is wrong with it.
+        runner: makes the descents.
+    """
+
+    yardstick = VALUE
+    looked_at = ("arrived",)
+
+    def __init__(self, case: Case, diagnosis: Diagnosis, runner: Descents) -> None:
+        self.thing, self.seed, self.cost = case.plan, case.plan.seed, runner
+        self.levelled = False
+        self._case, self._kept = case, _kept_in_trap(case, diagnosis)
+        self._wants_lowest = bool(NEED_OTHER_STARTS & set(diagnosis.symptoms))
+
+    @functools.cached_property
+    def worst(self) -> float:
+        """The value that a run is taken to have ended at which ended higher, or at none: that of the start."""
+        first = float(self._case.trace.columns["value"][0])
+        known = [first] if math.isfinite(first) else [found.value for found in self._case.others]
+        return max(known, default=math.nan)
+
+    @property
+    def own(self) -> float:
+        """Its score."""
+        return self._score(self._case.trace)
+
+    def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
+        """Yield first what the compiled program can do, then one by one what needs a program of its own."""
+        if self._wants_lowest:
+            self._case = dataclasses.replace(self._case, others=(*self._case.others, *self._more()))
+        offered = proposals(self._case, diagnosis)
+        quick = [remedy for remedy in offered if is_quick(self._case, remedy)]
+        yield quick
+        yield from ([remedy] for remedy in offered if not any(remedy is other for other in quick))
+        for symptom in NEED_A_SEARCH & set(diagnosis.symptoms):
+            yield self._searched(symptom)
+
+    def _searched(self, symptom: str) -> list[Remedy]:
+        """Return a start in the lowest valley that a search finds about the plan's own, if any."""
+        plan, row = self.thing, coordinates(self.thing.start)
+        if not plan.is_small:
+            return []
+        spread = _FAR * max(1.0, float(np.max(np.abs(row))))
+        most = max(int(_SHARE * self.cost.budget), 1)
+        try:
+            found = search(
+                plan.objective,
+                spread=spread,
+                centre=plan.start,
+                evaluations=most,
+                seconds=_SECONDS,
+                seed=plan.seed,
+            )
+        except ObjectiveError:
+            return []
+        self.cost.spent += found.evaluations
+        start = at(plan.start, np.array([float(f"{value:.6g}") for value in coordinates(found.point)]))
+        why = "The lowest place that a search found which hops from valley to valley (Wales and Doye 1997)."
+        return [dataclasses.replace(at_start(self._case, start, why), symptom=symptom)]
+
+    def _more(self) -> tuple[Found, ...]:
+        """Return where further starts lead."""
+        return _found(_from_other_starts(self.thing, self.cost, _MORE_STARTS, seed=1))
+
+    def changed(self, changes: Any) -> Plan | None:
+        """Return the plan with changes; None where it cannot be made."""
+        try:
+            return self.thing.changed(**changes)
+        except (SettingError, PointError):
+            return None
+
+    def affords(self, things: Sequence[Plan]) -> bool:
+        """Tell whether the budget bears a descent of each plan."""
+        return self.cost.affords(things)
+
+    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+        """Return what came of each descent."""
+        return [self._run(one) for one in asked]
+
+    def matters(self, scores: Sequence[float]) -> float:
+        """Return a share of all there was to gain."""
+        return _MATTERS * (max([self.own, *scores]) + self.worst)
+
+    def falls_short(self, best: Run) -> bool:
+        """Tell whether the best run does not rest at a minimum, or one that is not the lowest where that was wrong."""
+        if best.moved["arrived"] != 1 or not self._wants_lowest:
+            return best.moved["arrived"] != 1
+        lowest = min([found.value for found in self._case.others], default=math.inf)
+        return -best.score > lowest + self.matters([best.score, -lowest])
+
+    def _run(self, asked: Asked) -> Run | None:
+        began = time.perf_counter()
+        trace = self.cost.trace(asked.thing if asked.seed == self.seed else self._beside(asked.thing, asked.seed))
+        if trace is None:
+            return None
+        moved = {name: measure(name, trace) for name in asked.quantities}
+        seconds = time.perf_counter() - began
+        self.cost.seconds += seconds
+        return Run(self._score(trace), moved, trace.last_step, seconds)
+
+    def _score(self, trace: Trace) -> float:
+        """Return the negative of the value at the end, as bad as that of the start at worst."""
+        first = float(trace.columns["value"][0])
+        level = max(self.worst, first) if math.isfinite(first) else self.worst
+        if trace.outcome is Outcome.NOT_FINITE or not trace.value <= level:
+            self.levelled = True
+            return -level
+        return -trace.value
+
+    def _beside(self, plan: Plan, seed: int) -> Plan:
+        """Return a plan that begins close by, with a seed of its own for noise in the gradient."""
+        row = coordinates(plan.start)
+        shift = self._kept(row * np.random.default_rng(seed).normal(scale=_JITTER, size=len(row)))
+        return dataclasses.replace(plan, start=at(plan.start, row + shift), seed=seed)
+
+
+def _kept_in_trap(case: Case, diagnosis: Diagnosis) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what takes out of a shift of the start all that would lead away from a saddle or a maximum.
+
+    Only the two end directions of the curvature are known: where several lead out, the shift keeps to the one that
+    leads up if there is but one, and is nothing otherwise.
+    """
+    spectrum = case.evidence.ground.spectrum
+    if not {"saddle_point", "maximum"} & set(diagnosis.symptoms) or spectrum is None:
+        return lambda shift: shift
+    if spectrum.lowest_direction is None or spectrum.highest_direction is None:
+        return np.zeros_like
+    low, high = along(spectrum.lowest_direction), along(spectrum.highest_direction)
+    down = int(np.sum(spectrum.eigenvalues < 0))
+    if spectrum.complete and down == 1 < len(low):
+        return lambda shift: shift - (shift @ low) * low
+    if spectrum.complete and down == len(low) - 1:
+        return lambda shift: (shift @ high) * high
+    return np.zeros_like
+
+
+def _from_other_starts(plan: Plan, runner: Descents, most: int, seed: int = 0) -> list[tuple[Plan, Trace]]:
+    """Return descents that went well from starts about as far from the plan's own as that is from 0."""
+    if not plan.is_small:
+        return []
+    most = min(most, int(_SHARE * runner.budget / max(plan.steps, 1)))
+    row = coordinates(plan.start)
+    spread = max(1.0, float(np.max(np.abs(row))))
+    made = []
+    for shift in spread * _scattered(most, len(row), seed):
+        other = dataclasses.replace(plan, start=at(plan.start, _short(row + shift)))
+        trace = runner.trace(other)
+        if trace is not None and trace.outcome is not Outcome.NOT_FINITE and diagnose(trace).ok:
+            made.append((other, trace))
+    return made
+
+
+def _scattered(most: int, size: int, seed: int) -> np.ndarray:
+    """Return rows of normal numbers that are evenly spread, shape (most, size), by the sequence of `Space.drawn`."""
+    from scipy import special
+
+    return special.ndtri(np.clip(even(most, size, seed), 1e-6, 1 - 1e-6))
+
+
+def _short(row: np.ndarray) -> np.ndarray:
+    """Return numbers with three digits, as a person would type a start."""
+    return np.array([float(f"{value:.3g}") for value in row])
+
+
+def _found(made: Sequence[tuple[Plan, Trace]]) -> tuple[Found, ...]:
+    """Return where descents came to."""
+    return tuple(Found(plan.start, trace.value) for plan, trace in made)

@@ -1,0 +1,174 @@
+"""Prescribe: the verb from a run that falls short to remedies that were tried and shown to help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from downslope._errors import SettingError
+from downslope.descent import Plan
+from downslope.descent._progress import Show, progress_bar
+from downslope.diagnosis import Diagnosis, diagnose
+from downslope.ensembles._workers import count
+from downslope.networks import Setup, Training
+from downslope.remedies._inquiry import Asked, inquire
+from downslope.remedies._plan_trials import of_plan
+from downslope.remedies._prescription import Prescription
+from downslope.remedies._remedy import Remedy
+from downslope.remedies._runs import Job, Run, Runner, score_of
+from downslope.remedies._training_remedies import Case, proposals
+from downslope.remedies._yardstick import HELD_BACK
+from downslope.trace import Trace
+
+_BUDGET = 60  # times the steps of the run
+_MATTERS = 0.01  # less of a gain is none
+_SHORT = 0.03  # below what simple learners reach, so that two remedies at once are tried
+
+
+def prescribe(
+    thing: Plan | Training | Setup,
+    *,
+    seeds: int = 5,
+    budget: int | None = None,
+    progress: bool | Show | None = None,
+    data: Any = None,
+) -> Prescription:
+    """Find what mends a run: try remedies for what is wrong with it, and prove the best beside a control.
+
+    Each remedy that theory knows for the findings is tried once. Those that do best, alone or two at once, are run
+    again in pairs with the unchanged run: a training with the same seeds, on the rows held back; a descent from the
+    same starts close by. A remedy helped if the 95 % interval of the mean difference lies above 0, also against runs
+    that only luck sets apart, and the quantity it was to move has moved.
+
+    Args:
+        thing: the plan of a descent, a training, or the setup of one, which is then trained first.
+        seeds: pairs to prove a remedy with, from 2 up.
+        budget: the most steps to spend in all; 60 times those of a training, 400 times those of a descent if None.
+        progress: as for `descend`.
+        data: the rows of a saved run; a plan, a training and a setup hold theirs.
+
+    Returns:
+        The remedies that were tried, ranked, what they cost, and the changed plan or setup as `mended`. That nothing is
+        wrong, or that nothing helped, are answers as well.
+
+    Raises:
+        SettingError: for something that cannot be run again, or a number that makes no sense.
+
+    References: Student, "The probable error of a mean", 1908.
+
+    >>> import downslope as ds
+    >>> found = prescribe(ds.plan("f(x) = x²", {"x": 1.0}, learning_rate=1.1, steps=20))
+    >>> found.best.remedy.name, found.mended.as_python()
+    ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
+    """
+    pairs = _whole("seeds", seeds, 2)
+    most = None if budget is None else _whole("budget", budget, 1)
+    if data is not None:
+        raise SettingError("data are the rows of a saved run", hint="a plan, a training and a setup hold theirs")
+    if isinstance(thing, Plan):
+        return of_plan(thing, None, pairs, most, progress)
+    setup, trace = _trained(thing)
+    return of_training(setup, trace, pairs, most, progress)
+
+
+def _trained(thing: Any) -> tuple[Setup, Trace]:
+    """Return what a training was asked for and what came of it."""
+    if isinstance(thing, Setup):
+        training = thing.train(progress=False)
+        return thing, training.trace
+    if isinstance(thing, Training):
+        if thing.setup is None:
+            raise SettingError("this training does not know what it was asked for", hint="train it with ds.train")
+        return thing.setup, thing.trace
+    if isinstance(thing, Trace):
+        raise SettingError(
+            "a trace tells what happened, and cannot be run again",
+            hint="prescribe for its plan: ds.prescribe(ds.plan(formula, start, …)), or for the training",
+        )
+    raise SettingError(
+        f"what is to be mended is a plan or a training, not {type(thing).__name__}",
+        hint="for example ds.prescribe(ds.plan('x² - y² + y⁴', {'x': 1, 'y': 0}))",
+    )
+
+
+def _whole(name: str, number: Any, least: int) -> int:
+    """Return a whole number from `least` up, or raise."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise SettingError(f"{name} must be a whole number from {least} up, not {number!r}")
+    return number
+
+
+def of_training(
+    setup: Setup,
+    trace: Trace,
+    seeds: int,
+    budget: int | None,
+    progress: bool | Show | None,
+) -> Prescription:
+    """Return what helps a training.
+
+    Args:
+        setup: what was asked for.
+        trace: what came of it.
+        seeds: pairs of runs to prove a remedy with.
+        budget: the most steps to spend in all; 60 times those of the run if None.
+        progress: as for `descend`.
+    """
+    diagnosis = diagnose(trace)
+    if diagnosis.ok:
+        return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
+    if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
+        raise SettingError(
+            "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
+        )
+    most = _BUDGET * int(setup.choices["steps"]) if budget is None else budget
+    with progress_bar(progress, most) as show:
+        return inquire(_Trained(setup, trace, Runner(count(), most, show)), diagnosis, seeds)
+
+
+class _Trained:
+    """A training that is to be mended.
+
+    Args:
+        setup: what was asked for.
+        trace: what came of it.
+        runner: makes the runs.
+    """
+
+    yardstick = HELD_BACK
+    looked_at = ()
+
+    def __init__(self, setup: Setup, trace: Trace, runner: Runner) -> None:
+        self.thing, self.cost = setup, runner
+        self.own, self.seed = score_of(trace), int(setup.choices["seed"])
+        self._case = Case(setup, trace)
+
+    def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
+        """Yield all remedies at once, to be run side by side."""
+        yield proposals(self._case, diagnosis)
+
+    def changed(self, changes: Any) -> Setup | None:
+        """Return the setup with changes; None where it cannot be built."""
+        try:
+            changed = self.thing.changed(**changes)
+            _ = changed.plan()
+        except SettingError:
+            return None
+        return changed
+
+    def affords(self, things: Sequence[Setup]) -> bool:
+        """Tell whether the budget bears a run of each setup."""
+        return self.cost.affords(things)
+
+    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+        """Return what came of each run."""
+        return self.cost.run([Job(*one) for one in asked])
+
+    def matters(self, scores: Sequence[float]) -> float:
+        """Return the smallest gain that counts."""
+        return _MATTERS
+
+    def falls_short(self, best: Run) -> bool:
+        """Tell whether the best run stays below what simple learners reach."""
+        reference = self._case.trace.facts["data"].get("validation_reference_score") or 1.0
+        return best.score < reference - _SHORT

@@ -1,0 +1,188 @@
+"""What was prescribed: the trials, ranked, what they cost, and what to keep."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._text import aligned, number
+from downslope.descent import Plan
+from downslope.diagnosis import Diagnosis, quantity
+from downslope.networks import Setup
+from downslope.remedies._remedy import Remedy
+from downslope.remedies._trial import Trial
+from downslope.remedies._yardstick import Yardstick
+
+_MARK = {True: "✓", False: "✗", None: "–"}
+
+
+@dataclass(frozen=True, eq=False)
+class Prescription:
+    """What was found to help a run.
+
+    Args:
+        thing: what the run was asked for.
+        yardstick: what it is judged by.
+        diagnosis: what is wrong with it.
+        score: its own.
+        trials: the remedies that were proved, those that helped first.
+        tried: every remedy that was tried once, with the score that it then had.
+        control: scores of the unchanged thing with the seeds of the trials.
+        reseeded: its scores with further seeds.
+        steps: what all of it cost.
+        seconds: the same in seconds of one core.
+        interrupted: whether Ctrl-C cut it short.
+        note: what must be known to read the scores, as a sentence; "" if nothing.
+    """
+
+    thing: Setup | Plan
+    yardstick: Yardstick
+    diagnosis: Diagnosis
+    score: float
+    trials: tuple[Trial, ...] = ()
+    tried: tuple[tuple[Remedy, float], ...] = ()
+    control: tuple[float, ...] = ()
+    reseeded: tuple[float, ...] = ()
+    steps: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    note: str = ""
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial that helped most; None where nothing did."""
+        return next((trial for trial in self.trials if trial.helped), None)
+
+    @property
+    def mended(self) -> Setup | Plan | None:
+        """The setup or plan with the best remedy, ready to `train` or `descend`; None where nothing helped."""
+        return None if self.best is None else self.thing.changed(**self.best.remedy.changes)
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in a sentence."""
+        if self.diagnosis.ok and not self.tried:
+            return "Nothing is wrong, so nothing was changed."
+        if self.interrupted:
+            return f"Cut short after {self.steps} steps" + (f": {self._of_best()}" if self.best else ".")
+        if self.best is None:
+            return f"Nothing helped: {self._failed()}"
+        return self._of_best()
+
+    def _failed(self) -> str:
+        """Return how much was tried in vain."""
+        if not self.tried:
+            return "no remedy is known for this, or the budget bears none."
+        tried = "1 remedy was tried" if len(self.tried) == 1 else f"{len(self.tried)} remedies were tried"
+        if any(trial.effect.low > 0 and trial.net.low > 0 for trial in self.trials):
+            return f"{tried}, and where the {self.yardstick.words} got better, what was wrong did not."
+        return f"{tried}."
+
+    def _of_best(self) -> str:
+        """Return what the best remedy did, in a sentence."""
+        assert self.best is not None
+        told, effect, name = self.yardstick, self.best.effect, self.best.remedy.name
+        before, after = told.shown(self.control), told.shown(self.best.scores)
+        return (
+            f"With {name}{',' if ',' in name else ''} the {told.words} goes from {before} to {after}, "
+            f"{told.lead}{told.told(effect)} over {effect.pairs} paired {told.pairs}."
+        )
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the trials as rows of text, the headings first."""
+        told = self.yardstick
+        return [
+            ("", "remedy", told.heading, told.effect_heading, f"against {told.luck}", "what was to move", "steps"),
+            *(
+                (
+                    _MARK[trial.helped],
+                    trial.remedy.name,
+                    told.shown(trial.scores),
+                    told.told(trial.effect),
+                    told.told(trial.net),
+                    _moved(trial),
+                    str(trial.steps),
+                )
+                for trial in self.trials
+            ),
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as plain data, for JSON."""
+        sign = self.yardstick.sign
+        told = {
+            "verdict": self.verdict,
+            "judged_by": self.yardstick.words,
+            "findings": list(self.diagnosis.symptoms),
+            "score": sign * self.score,
+            "control": [sign * score for score in self.control],
+            "reseeded": [sign * score for score in self.reseeded],
+            "trials": [_as_dict(trial, sign) for trial in self.trials],
+            "tried": {remedy.name: sign * score for remedy, score in self.tried},
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "keep": None if self.mended is None else self.mended.as_python(),
+            "note": self.note,
+        }
+        return _plain(told)
+
+    def __str__(self) -> str:
+        lines = [self.verdict]
+        if self.trials:
+            unchanged, reseeded = self.yardstick.shown(self.control), self.yardstick.shown(self.reseeded)
+            lines += ["", f"Unchanged: {unchanged}; {self.yardstick.luck}: {reseeded}. {self.note}".rstrip()]
+            lines += aligned(self.rows(), words=(0, 1, 5))
+        if self.mended is not None:
+            lines += ["", f"Keep: {self.mended.as_python()}"]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Prescription: {self.verdict}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _as_dict(trial: Trial, sign: int) -> dict[str, Any]:
+    """Return a trial as plain data."""
+    return {
+        "remedy": trial.remedy.name,
+        "why": trial.remedy.why,
+        "symptom": trial.remedy.symptom,
+        "changes": dict(trial.remedy.changes),
+        "scores": [sign * score for score in trial.scores],
+        "effect": vars(trial.effect),
+        "net_of_reseeding": vars(trial.net),
+        "moves": trial.remedy.moves,
+        "before": trial.before,
+        "after": trial.after,
+        "moved": trial.moved,
+        "helped": trial.helped,
+        "steps": trial.steps,
+    }
+
+
+def _plain(thing: Any) -> Any:
+    """Return a thing as JSON knows it; None for a number that is not finite."""
+    if isinstance(thing, Mapping):
+        return {name: _plain(told) for name, told in thing.items()}
+    if isinstance(thing, np.ndarray | np.generic):
+        return _plain(thing.tolist())
+    if isinstance(thing, list | tuple):
+        return [_plain(told) for told in thing]
+    if isinstance(thing, float) and not math.isfinite(thing):
+        return None
+    return thing if isinstance(thing, str | int | float | bool | None) else str(thing)
+
+
+def _moved(trial: Trial) -> str:
+    """Return the quantity that was to move, before and after."""
+    if trial.before is None or trial.after is None:
+        return f"{quantity(trial.remedy.moves).words}: not known"
+    before, after = (number(value, 3) for value in (trial.before, trial.after))
+    return f"{quantity(trial.remedy.moves).words}: {before} → {after} {_MARK[trial.moved]}"

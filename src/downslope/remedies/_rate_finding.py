@@ -1,0 +1,194 @@
+"""What was found of the learning rate: two estimates, the runs that checked them, and the rate to take, if any."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from downslope._text import aligned, html_table, number
+from downslope.descent import Plan
+from downslope.networks import Setup
+
+
+@dataclass(frozen=True)
+class RateCheck:
+    """The first steps of a run at one rate.
+
+    Args:
+        rate: the learning rate.
+        before: the loss at the start; over batches the mean on the very batches of `after`.
+        after: the loss at the end; over batches the mean over the last fifth of the steps; ∞ for a run that was not
+            finite.
+        error: the standard error of `before` − `after` from batch to batch; 0 without batches.
+        steps: steps taken.
+        pace: the steps by which most of what the best rate gained was gained, to stay; ∞ if never.
+    """
+
+    rate: float
+    before: float
+    after: float
+    error: float
+    steps: int
+    pace: float = np.inf
+
+    @property
+    def descends(self) -> bool:
+        """Whether the loss fell, beyond what differs from batch to batch."""
+        return bool(np.isfinite(self.after)) and self.before - self.after > 2 * self.error
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in two words."""
+        if not np.isfinite(self.after):
+            return "runs away"
+        return "descends" if self.descends else "climbs" if self.after > self.before else "stands still"
+
+
+@dataclass(frozen=True, eq=False)
+class RateFinding:
+    """What was found of the learning rate of a plan or a training.
+
+    Args:
+        asked: the plan or the setup, as it was given.
+        read_as: what is descended, in words.
+        method: the name of its method.
+        test_rates: the rate of each step of the range test, shape (steps,).
+        test_losses: the loss after each of them, shape (steps,); over batches the mean loss of the start, times the
+            share of the start's loss on the same batch that is left.
+        steepest: the rate at which the range test fell fastest; None where it never fell.
+        stable_bound: the largest stable rate by the curvature of the start and of the first steps; None if unknown.
+        bound_missing: why it is unknown.
+        checks: the runs at the candidates, by rate.
+        picked: the place of the rate to take among them; None where none descends.
+        budget: the most steps of each check.
+        steps: what all of it cost.
+    """
+
+    asked: Plan | Setup = field(repr=False)
+    read_as: str
+    method: str
+    test_rates: np.ndarray
+    test_losses: np.ndarray
+    steepest: float | None
+    stable_bound: float | None
+    bound_missing: str
+    checks: tuple[RateCheck, ...]
+    picked: int | None
+    budget: int
+    steps: int
+
+    @property
+    def pick(self) -> RateCheck | None:
+        """The run at the rate to take; None where none descends."""
+        return None if self.picked is None else self.checks[self.picked]
+
+    @property
+    def learning_rate(self) -> float | None:
+        """The rate to take; None where none descends."""
+        return None if self.pick is None else self.pick.rate
+
+    @property
+    def chosen(self) -> Plan | Setup | None:
+        """The plan or the setup with that rate, to `descend` or to `train`; None where none descends."""
+        if self.learning_rate is None:
+            return None
+        if isinstance(self.asked, Plan):
+            return dataclasses.replace(self.asked, learning_rate=self.learning_rate)
+        return self.asked.changed(learning_rate=self.learning_rate)
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a few sentences."""
+        return f"{self._pick_told()} {self._estimates_told()}"
+
+    def _pick_told(self) -> str:
+        """Return what the checks came to."""
+        pick = self.pick
+        if pick is not None:
+            return (
+                f"Take α = {number(pick.rate)}: checked over {_counted(pick.steps)}, it brings the loss from "
+                f"{number(pick.before, 4)} to {number(pick.after, 4)}."
+            )
+        if all(check.steps == 0 and np.isfinite(check.after) for check in self.checks):
+            return "No rate descends: the start is at rest already."
+        ways = {check.verdict for check in self.checks}
+        low, high = (number(self.checks[place].rate, 2) for place in (0, -1))
+        why = {
+            frozenset(
+                {"runs away"}
+            ): "each runs away: the loss or its gradient is not finite at the start or soon after",
+            frozenset({"stands still"}): "at each the loss stands still: the gradient is zero, or lost in noise",
+        }.get(frozenset(ways), f"each of them {' or '.join(sorted(ways))}")
+        return f"No rate descends: of {len(self.checks)} checked from {low} to {high}, {why}."
+
+    def _estimates_told(self) -> str:
+        """Return what the two estimates say."""
+        fell = "never falls" if self.steepest is None else f"falls fastest at {number(self.steepest, 2)}"
+        if self.stable_bound is None:
+            return f"The range test {fell}. No bound by curvature: {self.bound_missing}."
+        above = self.learning_rate is not None and self.learning_rate > self.stable_bound
+        beyond = ", which this one is above: watch a longer run" if above else ""
+        return f"The range test {fell}; by curvature rates are stable below {number(self.stable_bound, 3)}{beyond}."
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the checks as rows of text, the headings first; the pick is marked."""
+        return [
+            ("learning rate", "loss at the end", "verdict", ""),
+            *(
+                (
+                    number(check.rate),
+                    number(check.after, 5),
+                    check.verdict,
+                    "◀ take this" if place == self.picked else "",
+                )
+                for place, check in enumerate(self.checks)
+            ),
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was found as plain data, for JSON."""
+        pick = self.pick
+        return {
+            "read_as": self.read_as,
+            "method": self.method,
+            "learning_rate": self.learning_rate,
+            "loss_before": None if pick is None else pick.before,
+            "loss_after": None if pick is None else pick.after,
+            "stable_bound": self.stable_bound,
+            "bound_missing": self.bound_missing or None,
+            "steepest": self.steepest,
+            "range_test": {"rates": self.test_rates.tolist(), "losses": self.test_losses.tolist()},
+            "checks": [
+                {
+                    "learning_rate": check.rate,
+                    "loss_before": check.before,
+                    "loss_after": check.after if np.isfinite(check.after) else None,
+                    "verdict": check.verdict,
+                }
+                for check in self.checks
+            ],
+            "budget": self.budget,
+            "steps": self.steps,
+            "sentence": self.sentence,
+        }
+
+    def __str__(self) -> str:
+        head = f"Read as  {self.read_as}\nMethod   {self.method}"
+        cost = f"All of it took {_counted(self.steps)}; nothing of what was given has changed."
+        return "\n".join([head, "", *aligned(self.rows(), words=(2, 3)), "", self.sentence, cost])
+
+    def __repr__(self) -> str:
+        told = "no rate descends" if self.learning_rate is None else f"α = {number(self.learning_rate)}"
+        return f"<RateFinding: {told}, {len(self.checks)} checked>"
+
+    def _repr_html_(self) -> str:
+        return f"{html_table(self.rows(), self.read_as)}<p>{html.escape(self.sentence)}</p>"
+
+
+def _counted(steps: int) -> str:
+    """Return a number of steps in words."""
+    return "1 step" if steps == 1 else f"{steps} steps"

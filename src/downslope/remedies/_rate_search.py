@@ -1,0 +1,276 @@
+"""Find a learning rate: two estimates of it side by side, and short runs that check them before one is offered.
+
+The range test lets the rate grow from step to step, from far too small to far too large, and takes the one at which the
+loss falls fastest. The curvature bounds stable rates: 2 / λ_max for gradient descent, by as much more or less as
+`_stability` says for other methods, with λ_max that of P⁻¹H where a method divides by a scale P. Half of the bound is
+the other estimate, for head-room. Both can mislead, the one since each of its rates goes on from where the others led,
+the other since it looks at one place; so neither is offered unchecked. Candidates around both run from the start, as
+the plan itself would, and the rate is taken from those that descend.
+
+References: Smith, "Cyclical learning rates for training neural networks", 2017.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from downslope._stability import SCALED, stability_bound
+from downslope._tree import leaves
+from downslope.descent import Fork, Plan, fork, range_test, sharpness
+from downslope.networks import Setup
+from downslope.remedies._rate_finding import RateCheck, RateFinding
+from downslope.trace import Spectrum
+
+_TESTED = 100  # steps of the range test
+_BELOW, _ABOVE = 1e-4, 1e2  # its ends, in units of the bound at the start
+_FREE = (1e-6, 10.0)  # its ends for methods whose steps are about as long as the rate, in units of the point's size
+_QUIET = 10  # steps of the range test at rates that change nothing, which show how batches differ
+_EXPLODED = 10.0  # times as far above the start as it ever was below
+_FIRST_STEPS, _STEPS_TO_SCALE = 10, 100  # before the second look at the curvature; P is a mean that takes its time
+_HEADROOM = 0.5
+_SPREAD = 4.0  # from one candidate to the next, before the best is closed in on
+_MOST_APART = 7  # candidates to begin with
+_LONGEST_WAY = 6  # further ones to either side, as long as the outermost does best
+_EQUAL, _EQUAL_OF_BATCHES = 1e-4, 2e-3  # of the best decrease; less of a difference is none
+_NEARLY_AS_FAST = 1.5
+_WINDOW = 5  # the last fifth of the steps is averaged over batches
+_CHECKED = 12  # candidates, as a rule
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The largest stable rate by curvature, or why it is not known."""
+
+    rate: float | None
+    missing: str = ""
+
+
+class RateSearch:
+    """Looks for the learning rate of one plan.
+
+    Args:
+        made: the plan.
+        budget: steps of each check.
+        show: called with the steps taken, those expected, and the lowest loss, after each run.
+    """
+
+    def __init__(self, made: Plan, budget: int, show: Callable[[int, int, float], None]) -> None:
+        self.made, self.budget, self.show = made, budget, show
+        self.batched = made.objective.batched is not None
+        self.forks: dict[float, Fork] = {}
+        self.steps = 0
+        self.control: np.ndarray | None = None
+
+    @staticmethod
+    def expected(budget: int) -> int:
+        """Return the steps that a search takes, as a rule."""
+        return 2 * _TESTED + _CHECKED * budget
+
+    def finding(self, asked: Plan | Setup) -> RateFinding:
+        """Return what was found."""
+        at_start = sharpness(self.made, 1.0, 0)
+        rates = self._tested_rates(at_start)
+        losses = self._paired(range_test(self.made, rates.tolist(), _has_exploded))
+        rates = rates[: max(len(losses) - 1, 0)]
+        self._spent(len(rates))
+        steepest = _steepest(rates, losses, smooth=self.batched)
+        bound = self._bound(at_start, steepest)
+        half = None if bound.rate is None else _HEADROOM * bound.rate
+        estimates = [rate for rate in (steepest, half) if rate is not None]
+        self._try_around(estimates or [self.made.method.default_rate])
+        checks = self._checks()
+        place = _picked(checks, self._equal)
+        return RateFinding(
+            asked=asked,
+            read_as=self.made.objective.read_as,
+            method=self.made.method.name,
+            test_rates=rates,
+            test_losses=losses[1:],
+            steepest=steepest,
+            stable_bound=bound.rate,
+            bound_missing=bound.missing,
+            checks=checks,
+            picked=place,
+            budget=self.budget,
+            steps=self.steps,
+        )
+
+    @property
+    def _equal(self) -> float:
+        return _EQUAL_OF_BATCHES if self.batched else _EQUAL
+
+    def _spent(self, steps: int) -> None:
+        """Count steps, and show how far it is."""
+        self.steps += steps
+        lowest = min((float(one.values[-1]) for one in self.forks.values() if one.finite), default=math.nan)
+        self.show(self.steps, max(self.steps, self.expected(self.budget)), lowest)
+
+    # --- the two estimates --------------------------------------------------------------------------------------------
+
+    def _tested_rates(self, at_start: tuple[Spectrum, ...]) -> np.ndarray:
+        """Return the rates of the range test, around the bound at the start where there is one."""
+        name, settings = self.made.method.name, self.made.method.settings
+        bound = stability_bound(name, settings)
+        curved = max((float(np.abs(look.eigenvalues).max()) for look in at_start), default=math.nan)
+        if bound is not None and name not in SCALED and math.isfinite(curved) and curved > 0:
+            return bound / curved * np.geomspace(_BELOW, _ABOVE, _TESTED)
+        sizes = [float(np.abs(leaf).max()) for leaf in map(np.asarray, leaves(self.made.start)) if leaf.size]
+        unit = 1.0 if self.batched else max(1.0, *sizes)
+        return unit * np.geomspace(*_FREE, _TESTED)
+
+    def _bound(self, at_start: tuple[Spectrum, ...], steepest: float | None) -> _Bound:
+        """Return the largest rate that is stable both at the start and after a few steps."""
+        name = self.made.method.name
+        bound = stability_bound(name, self.made.method.settings)
+        if bound is None:
+            return _Bound(None, f"no theory bounds the rate of {name}")
+        if not at_start:
+            return _Bound(None, "the examples cannot be sampled")
+        own = bound / at_start[0].highest if name not in SCALED and at_start[0].highest > 0 else math.inf
+        careful = min(steepest or math.inf, _HEADROOM * own)
+        steps = min(_STEPS_TO_SCALE if name in SCALED else _FIRST_STEPS, self.budget)
+        if not math.isfinite(careful):
+            careful = self.made.method.default_rate / 100
+        looks = sharpness(self.made, careful, steps)
+        self._spent(steps)
+        found = [look.preconditioned_highest for look in looks[1:]] if name in SCALED else [s.highest for s in looks]
+        known = [float(highest) for highest in found if highest is not None and math.isfinite(highest)]
+        if not known:
+            return _Bound(None, "the curvature is not finite or cannot be measured")
+        if max(known) <= 0:
+            return _Bound(None, "the ground curves upwards in no direction")
+        return _Bound(bound / max(known))
+
+    # --- the checks ---------------------------------------------------------------------------------------------------
+
+    def _try_around(self, estimates: list[float]) -> None:
+        """Run candidates around the estimates, further out while the outermost does best, then close in on the best."""
+        low, high = min(estimates) / _SPREAD, max(estimates) * _SPREAD
+        count = math.ceil(math.log(high / low, _SPREAD) - 1e-9) + 1
+        self._try([*estimates, *np.geomspace(low, high, min(count, _MOST_APART))])
+        for _ in range(_LONGEST_WAY):
+            best, tried = self._best(), sorted(self.forks)
+            if best is None:
+                self._try([tried[0] / _SPREAD**2])
+            elif best == tried[-1]:
+                self._try([best * _SPREAD])
+            elif best == tried[0]:
+                self._try([best / _SPREAD])
+            else:
+                break
+        for factor in (2.0, math.sqrt(2.0)):
+            best = self._best()
+            if best is not None:
+                self._try([best * factor, best / factor])
+
+    def _try(self, rates: Iterable[float]) -> None:
+        """Run rates that were not run yet, rounded so that they can be typed; near ones count as one."""
+        for rate in map(_rounded, rates):
+            if all(abs(math.log(rate / other)) > 0.15 for other in self.forks):
+                self.forks[rate] = fork(self.made, rate, self.budget)
+                self._spent(self.forks[rate].steps)
+
+    def _best(self) -> float | None:
+        """Return the rate that is best so far; None where none descends."""
+        checks = self._checks()
+        place = _picked(checks, self._equal)
+        return None if place is None else checks[place].rate
+
+    def _checks(self) -> tuple[RateCheck, ...]:
+        """Return what the runs came to, by rate."""
+        checks = [self._check(rate, self.forks[rate]) for rate in sorted(self.forks)]
+        ends = [check for check in checks if check.descends]
+        if self.batched or not ends:
+            return tuple(checks)
+        best = min(ends, key=lambda check: check.after)
+        target = best.after + self._equal * (best.before - best.after)
+        return tuple(replace(check, pace=_pace(self.forks[check.rate], target)) for check in checks)
+
+    def _check(self, rate: float, one: Fork) -> RateCheck:
+        """Return what one run came to."""
+        if not self.batched:
+            before, after = float(one.values[0]), float(one.values[-1])
+            return RateCheck(rate, before, after if one.finite else math.inf, 0.0, one.steps)
+        window = max(self.budget // _WINDOW, 1)
+        still = self._at_start()[: self.budget + 1][-window:]
+        before = float(still.mean())
+        if not one.finite:
+            return RateCheck(rate, before, math.inf, 0.0, one.steps)
+        gained = still - one.values[-window:]
+        return RateCheck(
+            rate, before, before - float(gained.mean()), float(gained.std() / math.sqrt(window)), one.steps
+        )
+
+    def _at_start(self) -> np.ndarray:
+        """Return the losses of the start on the batches of each step: those of a run at rate 0."""
+        if self.control is None:
+            self.control = fork(self.made, 0.0, max(self.budget, _TESTED)).values
+            self._spent(len(self.control) - 1)
+        return self.control
+
+    def _paired(self, losses: np.ndarray) -> np.ndarray:
+        """Return the losses of a range test without what differs from batch to batch, as the start shows it."""
+        if not self.batched:
+            return losses
+        still = self._at_start()[: len(losses)]
+        losses = losses[: len(still)]
+        if np.all(still > 0) and np.all(losses >= 0):
+            return losses / still * (still.mean() if len(still) else 1.0)
+        return losses - still + still.mean()
+
+
+def _has_exploded(losses: list[float]) -> bool:
+    """Tell whether a range test is over: the loss stands far higher above the start than it ever stood below."""
+    if len(losses) <= _QUIET:
+        return False
+    fell = max(losses[0] - min(losses), float(np.ptp(losses[:_QUIET])))
+    return fell > 0 and losses[-1] - losses[0] > _EXPLODED * fell
+
+
+def _steepest(rates: np.ndarray, losses: np.ndarray, *, smooth: bool) -> float | None:
+    """Return the rate at which the loss fell fastest on the way to its lowest; None where it never fell."""
+    if len(losses) < 3:
+        return None
+    course = _smoothed(losses) if smooth else losses
+    lowest = int(np.argmin(course))
+    if lowest == 0:
+        return None
+    place = int(np.argmax(course[:lowest] - course[1 : lowest + 1]))
+    return float(rates[place])
+
+
+def _smoothed(losses: np.ndarray, width: int = 7) -> np.ndarray:
+    """Return running means, of fewer entries towards both ends."""
+    ends = np.arange(len(losses))
+    reach = np.minimum(np.minimum(ends, ends[::-1]), width // 2)
+    total = np.concatenate([[0.0], np.cumsum(losses)])
+    return (total[ends + reach + 1] - total[ends - reach]) / (2 * reach + 1)
+
+
+def _pace(one: Fork, target: float) -> float:
+    """Return the row from which a run stays at a target or below, ∞ if it does not end there."""
+    above = np.flatnonzero(~(one.values <= target))
+    if not one.finite or (len(above) and above[-1] == len(one.values) - 1):
+        return math.inf
+    return float(above[-1] + 1) if len(above) else 0.0
+
+
+def _picked(checks: tuple[RateCheck, ...], equal: float) -> int | None:
+    """Return the place of the rate to take: the lowest loss; of equal ones the fast, and of these the smallest."""
+    descending = [place for place, check in enumerate(checks) if check.descends]
+    if not descending:
+        return None
+    best = min((checks[place] for place in descending), key=lambda check: check.after)
+    target = best.after + equal * (best.before - best.after)
+    good = [place for place in descending if checks[place].after <= target]
+    fastest = min(checks[place].pace for place in good)
+    return next(place for place in good if checks[place].pace <= _NEARLY_AS_FAST * fastest)
+
+
+def _rounded(rate: float) -> float:
+    """Return a rate in two digits."""
+    return float(f"{rate:.1e}")

@@ -1,0 +1,119 @@
+"""Many runs over every core: each a setup with a seed, and of each what a judge needs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope.diagnosis import measure
+from downslope.networks import Setup
+from downslope.trace import Outcome, Trace
+
+_LOOKS = 10  # evaluations of a run that is tried
+_NEED_CURVATURE = ("stability", "noise_ratio")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What came of one run.
+
+    Args:
+        score: accuracy or R² at the end on the rows held back; 0 for one that was not finite or predicts worse than
+            the mean does.
+        moved: the quantities that were asked for, by name; None where one is not known.
+        steps: steps taken.
+        seconds: how long it took.
+    """
+
+    score: float
+    moved: dict[str, float | None]
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One run to make.
+
+    Args:
+        setup: what to train.
+        seed: of weights and order.
+        quantities: what to measure of its trace.
+    """
+
+    setup: Setup
+    seed: int
+    quantities: tuple[str, ...]
+
+
+class Runner:
+    """Makes runs side by side, and counts what they cost.
+
+    Args:
+        workers: how many at a time.
+        budget: the most steps to spend.
+        show: called with (steps spent, budget, best score) after each run.
+    """
+
+    def __init__(self, workers: int, budget: float, show: Callable[[int, int, float], None]) -> None:
+        self._workers, self._show = workers, show
+        self.budget = budget
+        self.spent, self.seconds, self.best = 0, 0.0, math.nan
+        self.interrupted = False
+
+    def affords(self, setups: Iterable[Setup], times: int = 1) -> bool:
+        """Tell whether the budget still bears so many runs of each setup."""
+        return self.spent + times * sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
+
+    def run(self, jobs: Sequence[Job]) -> list[Run | None]:
+        """Return what came of each job; None for those that Ctrl-C kept from being made."""
+        if self.interrupted:
+            return [None] * len(jobs)
+        for job in jobs:
+            _ = job.setup.task  # read and built here, once, and not by two threads at a time
+        made: list[Run | None] = [None] * len(jobs)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="downslope-trial") as pool:
+            waiting = [pool.submit(_made, job) for job in jobs]
+            try:
+                for place, one in enumerate(waiting):
+                    made[place] = self._counted(one)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                for one in waiting:
+                    one.cancel()
+        return made
+
+    def _counted(self, waiting: Future[Run]) -> Run:
+        """Return a run when it is done, its cost added."""
+        one = waiting.result()
+        self.spent += one.steps
+        self.seconds += one.seconds
+        self.best = one.score if math.isnan(self.best) else max(self.best, one.score)
+        self._show(self.spent, int(min(self.budget, 2**62)), self.best)
+        return one
+
+
+def _made(job: Job) -> Run:
+    """Make a run."""
+    began = time.perf_counter()
+    looked = {} if any(name in _NEED_CURVATURE for name in job.quantities) else {"probe_every": 0}
+    steps = int(job.setup.choices["steps"])
+    setup = job.setup.changed(evaluate_every=-(-steps // _LOOKS), **looked)
+    trace = setup.train(job.seed, progress=False).trace
+    moved = {name: measure(name, trace) for name in job.quantities}
+    return Run(score_of(trace), moved, trace.last_step, time.perf_counter() - began)
+
+
+def score_of(trace: Trace) -> float:
+    """Return accuracy or R² at the end on the rows held back, from 0 up; 0 for a run that was not finite."""
+    metric = trace.facts["network"]["metric"]
+    told: Any = trace.metrics.get(f"validation_{metric}", ())
+    if trace.outcome is Outcome.NOT_FINITE or not len(told) or not np.isfinite(told[-1]):
+        return 0.0
+    return max(float(told[-1]), 0.0)
