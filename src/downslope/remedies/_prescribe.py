@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from downslope._checks import whole
 from downslope._errors import SettingError
 from downslope.descent import Plan
 from downslope.descent._progress import Show, progress_bar
@@ -18,7 +20,7 @@ from downslope.remedies._remedy import Remedy
 from downslope.remedies._runs import Job, Run, Runner, score_of
 from downslope.remedies._training_remedies import Case, proposals
 from downslope.remedies._yardstick import HELD_BACK
-from downslope.trace import Trace
+from downslope.trace import Trace, load
 
 _BUDGET = 60  # times the steps of the run
 _MATTERS = 0.01  # less of a gain is none
@@ -26,7 +28,7 @@ _SHORT = 0.03  # below what simple learners reach, so that two remedies at once 
 
 
 def prescribe(
-    thing: Plan | Training | Setup,
+    thing: Plan | Training | Setup | str | Path,
     *,
     seeds: int = 5,
     budget: int | None = None,
@@ -41,11 +43,12 @@ def prescribe(
     that only luck sets apart, and the quantity it was to move has moved.
 
     Args:
-        thing: the plan of a descent, a training, or the setup of one, which is then trained first.
+        thing: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
+            first.
         seeds: pairs to prove a remedy with, from 2 up.
         budget: the most steps to spend in all; 60 times those of a training, 400 times those of a descent if None.
         progress: as for `descend`.
-        data: the rows of a saved run; a plan, a training and a setup hold theirs.
+        data: what a saved run was trained on, where that was no file and no sample.
 
     Returns:
         The remedies that were tried, ranked, what they cost, and the changed plan or setup as `mended`. That nothing is
@@ -61,14 +64,28 @@ def prescribe(
     >>> found.best.remedy.name, found.mended.as_python()
     ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
     """
-    pairs = _whole("seeds", seeds, 2)
-    most = None if budget is None else _whole("budget", budget, 1)
+    pairs = whole("seeds", seeds, least=2)
+    most = None if budget is None else whole("budget", budget)
+    if isinstance(thing, str | Path):
+        setup, trace = _saved(thing, data)
+        return of_training(setup, trace, pairs, most, progress)
     if data is not None:
         raise SettingError("data are the rows of a saved run", hint="a plan, a training and a setup hold theirs")
     if isinstance(thing, Plan):
         return of_plan(thing, None, pairs, most, progress)
     setup, trace = _trained(thing)
     return of_training(setup, trace, pairs, most, progress)
+
+
+def _saved(folder: str | Path, data: Any) -> tuple[Setup, Trace]:
+    """Return what a saved training was asked for and what came of it."""
+    trace = load(folder)
+    if "asked" not in trace.facts:
+        raise SettingError(
+            f"{folder} does not tell what its run was asked for",
+            hint="a formula is prescribed for as a plan: ds.prescribe(ds.plan(formula, start, …))",
+        )
+    return Setup.from_plain(trace.facts["asked"], data=data), trace
 
 
 def _trained(thing: Any) -> tuple[Setup, Trace]:
@@ -89,13 +106,6 @@ def _trained(thing: Any) -> tuple[Setup, Trace]:
         f"what is to be mended is a plan or a training, not {type(thing).__name__}",
         hint="for example ds.prescribe(ds.plan('x² - y² + y⁴', {'x': 1, 'y': 0}))",
     )
-
-
-def _whole(name: str, number: Any, least: int) -> int:
-    """Return a whole number from `least` up, or raise."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise SettingError(f"{name} must be a whole number from {least} up, not {number!r}")
-    return number
 
 
 def of_training(
