@@ -66,7 +66,7 @@ def prescribe(
     """
     pairs = whole("seeds", seeds, least=2)
     most = None if budget is None else whole("budget", budget)
-    if isinstance(thing, str | Path):
+    if isinstance(thing, str | Path) and Path(thing).is_dir():
         setup, trace = _saved(thing, data)
         return of_training(setup, trace, pairs, most, progress)
     if data is not None:
@@ -103,7 +103,8 @@ def _trained(thing: Any) -> tuple[Setup, Trace]:
             hint="prescribe for its plan: ds.prescribe(ds.plan(formula, start, …)), or for the training",
         )
     raise SettingError(
-        f"what is to be mended is a plan or a training, not {type(thing).__name__}",
+        f"what is to be mended is a plan or a training, not {type(thing).__name__}"
+        + (f"; and {str(thing)!r} is no folder of a saved one" if isinstance(thing, str | Path) else ""),
         hint="for example ds.prescribe(ds.plan('x² - y² + y⁴', {'x': 1, 'y': 0}))",
     )
 
