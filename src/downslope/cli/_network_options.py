@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any
 
 import typer
 
@@ -136,18 +136,6 @@ def share_or_file(text: str) -> float | str:
 def given(**choices: Any) -> dict[str, Any]:
     """Return the choices that were made: those left at None or False are the library's to make."""
     return {name: value for name, value in choices.items() if value is not None and value is not False}
-
-
-def option_names() -> frozenset[str]:
-    """Return the options of this file, as they are typed."""
-    told = (thing for thing in globals().values() if get_origin(thing) is Annotated)
-    return frozenset(
-        name
-        for thing in told
-        for info in get_args(thing)[1:]
-        for name in getattr(info, "param_decls", None) or ()
-        if name.startswith("--")
-    ) | {"--learning-rate", "--clip-norm", "--clip-value", "--seed"}
 
 
 def refuse_options(settings: Mapping[str, float], options: set[str]) -> None:

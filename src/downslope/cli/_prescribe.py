@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import downslope as ds
+from downslope.cli import _network_commands
 from downslope.cli import _network_options as network
 from downslope.cli import _options as options
 from downslope.cli import _print as show
@@ -120,7 +122,7 @@ def _option(name: str, choice: Any) -> list[str]:
         return [option] if choice else []
     if name == "batch" and choice is None:
         return [option, "all"]
-    if option not in network.option_names():
+    if name not in inspect.signature(_network_commands.train).parameters:
         return ["--set", f"{name}={choice}"]
     return [option, shlex.quote(_text(choice))]
 

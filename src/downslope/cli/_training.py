@@ -166,7 +166,10 @@ def _column(name: str, numbers: Sequence[float] | np.ndarray) -> list[str]:
 def _sentence(scores: Mapping[str, Mapping[str, float]]) -> str:
     """Return the measurements at the end on one line."""
     told = [
-        f"{rows} {show.in_words(what)} {show.number(one[rows] + 0.0)}" for rows in _SETS for what, one in scores.items()
+        f"{rows} {show.in_words(what)} {show.number(one[rows] + 0.0)}"
+        for rows in _SETS
+        for what, one in scores.items()
+        if rows in one
     ]
     return ", ".join(told)
 
