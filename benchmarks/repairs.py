@@ -37,10 +37,9 @@ from sick_runs import chosen_recipes, pool_of, trained_runs
 from timing import machine, publish, table
 
 import downslope as ds
-from downslope.networks import Setup
-from downslope.remedies._prescribe import of_training
+from downslope.remedies._case import Case
 from downslope.remedies._runs import score_of
-from downslope.remedies._training_remedies import Case, makers
+from downslope.remedies._training_remedies import makers
 
 _FRESH = 1000  # seeds from here on have no part in any choice
 _HALF = 0.5
@@ -125,7 +124,7 @@ def _repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int) ->
     base = _setup(recipe, data_of(recipe), first["seed"], first["steps"])
     inner = base.changed(validation=0.2)
     training = inner.train(progress=False)
-    prescription = of_training(training.setup, training.trace, 5, None, False)
+    prescription = ds.prescribe(training, progress=False)
     best = prescription.best
     made = {
         "id": recipe["id"],
@@ -158,7 +157,7 @@ def _setup(recipe: Mapping[str, Any], data: Data, seed: int, steps: int) -> Any:
     network = network_of(recipe, data.inputs.shape[1:], seed)
     # A network whose biases were drawn begins with these; the weights of layers are drawn anew with every seed.
     biased = any(layer.get("bias_init") not in (None, "zeros") for layer in recipe["layers"])
-    return Setup.of(
+    return ds.Setup.of(
         network if biased else list(network.plan),
         (data.inputs, data.targets),
         validation=(data.held_inputs, data.held_targets),

@@ -43,6 +43,7 @@ def train(
     save: network.Save = None,
     resume: network.Resume = False,
     overwrite: network.Overwrite = False,
+    prescribe: network.Prescribe = False,
     plot: options.Plot = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -85,7 +86,7 @@ def train(
     request = _train.Request(
         data, target, {**choices, **always, "standardise": not no_standardise}, options.settings(setting)
     )
-    return _train.run(request, plot, as_json=json, quiet=quiet, check=check)
+    return _train.run(request, plot, prescribe=prescribe, as_json=json, quiet=quiet, check=check)
 
 
 def predict(

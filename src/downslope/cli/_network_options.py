@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
@@ -78,6 +79,7 @@ Save = Annotated[
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --save.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --save.")]
+Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try what may mend it, and say what helped.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` made.")]
 NewData = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or .npy file of new rows; or a sample.")]
 Out = Annotated[
@@ -148,6 +150,13 @@ def refuse_options(settings: Mapping[str, float], options: set[str]) -> None:
 def as_option(name: str) -> str:
     """Return a name of Python as the option it is at the terminal."""
     return "--" + name.replace("_", "-")
+
+
+def option_names() -> frozenset[str]:
+    """Return the options of `train`."""
+    from downslope.cli import _network_commands
+
+    return frozenset(map(as_option, inspect.signature(_network_commands.train).parameters))
 
 
 def as_typed(text: str) -> str:

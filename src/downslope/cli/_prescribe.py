@@ -44,10 +44,15 @@ def prescribe(
     setting: options.Setting = None,
     schedule: options.ScheduleName = None,
     data: Rows = None,
+    plot: options.Plot = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Try what may mend a run, beside the unchanged run, and say what helped."""
+    if plot is not None:
+        from downslope.cli import _draw
+
+        _draw.check_suffix(plot)  # here, since it may take a while
     if Path(thing).is_dir():
         found = ds.prescribe(thing, seeds=seeds, budget=budget, data=None if data is None else str(data))
     else:
@@ -56,14 +61,26 @@ def prescribe(
         objective = asked.objective()
         at = options.point(start, "--start", objective.names or ())
         found = ds.prescribe(ds.plan(objective, at, **asked.choices), seeds=seeds, budget=budget)
-    report(found, as_json=json, quiet=quiet)
+    written = {}
+    if plot is not None:
+        from downslope.cli import _draw
 
-
-def report(found: ds.Prescription, *, as_json: bool, quiet: bool) -> None:
-    """Print what was found to help."""
-    if as_json:
-        show.as_json({**found.as_dict(), "command": _command(found)})
+        written["plot"] = str(_draw.write_figure(lambda: [ds.draw.prescription(found)], plot))
+    if json:
+        show.as_json(as_dict(found) | written)
         return
+    report(found, quiet=quiet)
+    for what, where in written.items():
+        print(f"{what.capitalize()}: {where}")
+
+
+def as_dict(found: ds.Prescription) -> dict[str, Any]:
+    """Return what `--json` prints of a prescription."""
+    return {**found.as_dict(), "command": _command(found)}
+
+
+def report(found: ds.Prescription, *, quiet: bool) -> None:
+    """Print what was found to help."""
     if quiet:
         print(found.verdict)
         return

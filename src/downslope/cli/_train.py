@@ -58,9 +58,11 @@ _NETWORK = {
 }
 
 
-def run(request: Request, plot: Path | None, *, as_json: bool, quiet: bool, check: bool) -> int:
+def run(
+    request: Request, plot: Path | None, *, prescribe: bool = False, as_json: bool, quiet: bool, check: bool
+) -> int:
     """Carry the request out, print what was asked for, and return the exit code."""
-    from downslope.cli import _draw
+    from downslope.cli import _draw, _prescribe
 
     if plot is not None:
         _draw.check_suffix(plot)  # here, since training may take long
@@ -70,13 +72,17 @@ def run(request: Request, plot: Path | None, *, as_json: bool, quiet: bool, chec
     if plot is not None:
         written["plot"] = str(_draw.write_training(trace, diagnosis, plot))
     if as_json:
-        show.as_json({**course.as_dict(trace, diagnosis), **written})
+        found = {"prescription": _prescribe.as_dict(ds.prescribe(made))} if prescribe else {}
+        show.as_json({**course.as_dict(trace, diagnosis), **found, **written})
     else:
         course.report(trace, diagnosis, quiet=quiet)
         for what, where in written.items():
             print(f"{what.capitalize()}: {where}")
         if "saved" in written and not quiet:
             _next(request, trace.outcome, shlex.quote(written["saved"]))
+        if prescribe:
+            print()
+            _prescribe.report(ds.prescribe(made), quiet=quiet)
     return 0 if diagnosis.ok or not check else 1
 
 

@@ -9,6 +9,7 @@ from downslope.draw._landscape import landscape
 from downslope.draw._layers import layers
 from downslope.draw._learning_rate import learning_rate
 from downslope.draw._network import network
+from downslope.draw._prescription import prescription
 from downslope.draw._progress import progress
 from downslope.draw._race import animate_race, race
 from downslope.draw._sharpness import sharpness
@@ -29,6 +30,7 @@ __all__ = [
     "layers",
     "learning_rate",
     "network",
+    "prescription",
     "progress",
     "race",
     "sharpness",

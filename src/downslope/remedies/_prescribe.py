@@ -13,12 +13,13 @@ from downslope.descent._progress import Show, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._workers import count
 from downslope.networks import Setup, Training
+from downslope.remedies._case import Case
 from downslope.remedies._inquiry import Asked, inquire
 from downslope.remedies._plan_trials import of_plan
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._runs import Job, Run, Runner, score_of
-from downslope.remedies._training_remedies import Case, proposals
+from downslope.remedies._training_remedies import proposals
 from downslope.remedies._yardstick import HELD_BACK
 from downslope.trace import Trace, load
 

@@ -1,0 +1,83 @@
+"""What remedies of a training are fitted to: what was asked for, and what came of it."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._stability import SCALED
+from downslope.networks import Setup
+from downslope.remedies._remedy import Remedy
+from downslope.trace import Trace
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What a maker looks at.
+
+    Args:
+        setup: what was asked for.
+        trace: what came of it.
+    """
+
+    setup: Setup
+    trace: Trace
+
+    def asked(self, name: str) -> Any:
+        """Return a choice that was made; None where it was left out."""
+        return self.setup.choices.get(name)
+
+    @functools.cached_property
+    def method(self) -> str:
+        """The name of the method."""
+        return str(self.trace.plan["method"])
+
+    @functools.cached_property
+    def rate(self) -> float:
+        """The learning rate; NaN where the method takes none."""
+        told = self.trace.plan.get("learning_rate")
+        return math.nan if told is None else float(told)
+
+    @functools.cached_property
+    def steps(self) -> int:
+        """The steps that were allowed."""
+        return int(self.trace.plan["steps"])
+
+    @functools.cached_property
+    def layers(self) -> tuple[Mapping[str, Any], ...]:
+        """The layers with weights of a network of ours, as plain data; none of others."""
+        told = (self.trace.facts["network"].get("description") or {}).get("layers") or ()
+        return tuple(layer for layer in told if layer["kind"] in ("dense", "convolution"))
+
+    @functools.cached_property
+    def hidden(self) -> tuple[Mapping[str, Any], ...]:
+        """All of these but the last."""
+        return self.layers[:-1]
+
+    @functools.cached_property
+    def activations(self) -> frozenset[str]:
+        """The activations of the hidden layers."""
+        return frozenset(str(layer["activation"]) for layer in self.hidden)
+
+    @functools.cached_property
+    def sharpness(self) -> float | None:
+        """The highest curvature that was seen after the first look, scaled as the method scales; None if unknown."""
+        looks = self.trace.spectra[1:] or self.trace.spectra
+        scaled = self.method in SCALED
+        found = [look.preconditioned_highest if scaled else look.highest for look in looks]
+        known = [float(λ) for λ in found if λ is not None and np.isfinite(λ) and λ > 0]
+        return float(np.median(known)) if known else None
+
+    @functools.cached_property
+    def norms(self) -> np.ndarray:
+        """The gradient's norms that were finite."""
+        found = np.asarray(self.trace.columns["gradient_norm"], float)
+        return found[np.isfinite(found) & (found > 0)]
+
+
+Maker = Callable[[Case], Remedy | None]

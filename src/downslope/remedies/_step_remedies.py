@@ -1,0 +1,103 @@
+"""Remedies of a training in how it steps: its rate, its method, its schedule, its clipping."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from downslope._stability import stability_bound
+from downslope._text import number
+from downslope.remedies._case import Case
+from downslope.remedies._remedy import Remedy
+
+_HEADROOM = 0.5  # of the largest stable rate
+USUAL_RATE = 1e-3  # of Adam and its like
+
+
+def rate_from_curvature(case: Case) -> Remedy | None:
+    """Half of the largest stable rate."""
+    bound = stability_bound(case.method, case.trace.plan.get("settings") or {})
+    if bound is None or case.sharpness is None or not math.isfinite(case.rate):
+        return None
+    rate = rounded(_HEADROOM * bound / case.sharpness)
+    if not rate / case.rate < 0.5 and not rate / case.rate > 2:
+        return None
+    why = f"Half of {number(bound)} / λ_max, the largest rate at which errors along the steepest direction shrink."
+    return Remedy(f"rate {number(rate)}, from the curvature", why, {"learning_rate": rate}, _rate_quantity(case, rate))
+
+
+def smaller_rate(case: Case) -> Remedy | None:
+    """A tenth of the rate."""
+    return _other_rate(case, 0.1)
+
+
+def larger_rate(case: Case) -> Remedy | None:
+    """Ten times the rate."""
+    return _other_rate(case, 10.0)
+
+
+def far_larger_rate(case: Case) -> Remedy | None:
+    """A hundred times the rate."""
+    return _other_rate(case, 100.0)
+
+
+def _other_rate(case: Case, factor: float) -> Remedy | None:
+    if not math.isfinite(case.rate):
+        return None
+    rate = rounded(case.rate * factor)
+    why = "Steps overshoot while αλ exceeds the method's bound." if factor < 1 else "Short steps take as many more."
+    return Remedy(f"rate {number(rate)}", why, {"learning_rate": rate}, _rate_quantity(case, rate))
+
+
+def _rate_quantity(case: Case, rate: float) -> str:
+    """Return what a new rate moves."""
+    return "way" if rate > case.rate else "highest_loss"
+
+
+def rounded(rate: float) -> float:
+    """Return a rate with two digits."""
+    return float(f"{rate:.2g}")
+
+
+def adam(case: Case) -> Remedy | None:
+    """Adam at its usual rate."""
+    if case.method in ("adam", "adamw") and 0.3 < case.rate / USUAL_RATE < 3:
+        return None
+    changes = {"method": "adam", "learning_rate": USUAL_RATE, "schedule": None}
+    why = "Each coordinate steps by about the rate, whatever the size of its gradient (Kingma and Ba 2015)."
+    return Remedy(f"Adam at {number(USUAL_RATE)}", why, changes, "training_score")
+
+
+def momentum(case: Case) -> Remedy | None:
+    """Heavy-ball momentum at the same rate."""
+    if case.method != "gradient descent":
+        return None
+    why = "Velocity adds up along directions that keep their sign and cancels in the others (Polyak 1964)."
+    return Remedy("momentum", why, {"method": "momentum", "learning_rate": case.rate}, "training_score")
+
+
+def warm_up(case: Case) -> Remedy | None:
+    """A rate that begins at 0 and decays."""
+    if case.asked("schedule") is not None or not math.isfinite(case.rate):
+        return None
+    changes = {"schedule": "warm-up", "warm_up": max(case.steps // 10, 1), "learning_rate": case.rate}
+    why = "Early curvature is the highest; short first steps lower it (Gilmer et al. 2021)."
+    return Remedy("warm-up over a tenth of the steps", why, changes, "highest_loss")
+
+
+def cosine(case: Case) -> Remedy | None:
+    """A rate that decays to 0."""
+    if case.asked("schedule") is not None or not math.isfinite(case.rate):
+        return None
+    why = "The noise of batches is averaged away as the rate goes to 0 (Robbins and Monro 1951)."
+    return Remedy("a rate that decays as a cosine", why, {"schedule": "cosine"}, "training_score")
+
+
+def clipping(case: Case) -> Remedy | None:
+    """Gradients cut to the median of the norms that were recorded."""
+    if case.asked("clip_norm") is not None or len(case.norms) < 10:
+        return None
+    norm = float(f"{np.quantile(case.norms, 0.5):.2g}")
+    why = "A cliff's gradient is cut to the usual length (Pascanu, Mikolov and Bengio 2013)."
+    return Remedy(f"gradients cut to {number(norm)}", why, {"clip_norm": norm}, "highest_loss")

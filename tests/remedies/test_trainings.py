@@ -1,0 +1,169 @@
+"""Sick trainings: what is prescribed helps with fresh seeds, what is well is left alone, and setups are kept."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from downslope.networks._setup import ARGUMENTS
+from downslope.remedies._case import Case
+from downslope.remedies._training_remedies import _SURGERY, proposals
+
+DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}
+QUICK: dict[str, Any] = {"hidden": (4,), "steps": 30, "probe_every": 0}
+
+
+@pytest.fixture(scope="module")
+def deep() -> ds.Setup:
+    return ds.Setup.of(None, "iris", **DEEP)
+
+
+@pytest.fixture(scope="module")
+def mended(deep: ds.Setup) -> ds.Prescription:
+    return ds.prescribe(deep, seeds=3, budget=10 * 200, progress=False)
+
+
+def called(text: str, **known: Any) -> Any:
+    """Return what a printed call makes."""
+    return eval(text, {"ds": ds, "np": np, **known})  # noqa: S307 - what our own code printed
+
+
+def test_a_deep_sigmoid_network_is_mended(mended: ds.Prescription) -> None:
+    assert "vanishing_gradients" in mended.diagnosis
+    assert mended.best is not None, str(mended)
+    assert mended.best.helped
+    assert isinstance(mended.mended, ds.Setup)
+    made = mended.mended.train(seed=99, progress=False)
+    assert made.trace.facts["data"]["validation_reference_score"] - made.metrics["validation_accuracy"] < 0.15
+    assert mended.steps <= 10 * 200
+
+
+def test_all_of_a_prescription_for_a_training_can_be_drawn(mended: ds.Prescription) -> None:
+    axes = ds.draw.prescription(mended)
+    names = ["unchanged", "other seeds", *(trial.remedy.name for trial in mended.trials)]
+    assert [str(text.get_text()).replace("\n", " ") for text in axes.get_yticklabels()] == names
+    assert axes.get_xlabel() == "score on rows held back"
+
+
+def test_a_healthy_run_is_left_alone() -> None:
+    made = ds.train(data="iris", hidden=(16,), steps=300, learning_rate=0.01, probe_every=0, progress=False)
+    found = ds.prescribe(made, progress=False)
+    assert found.verdict == "Nothing is wrong, so nothing was changed."
+    assert found.steps == 0
+    assert found.mended is None
+
+
+def test_without_rows_held_back_nothing_can_be_judged(deep: ds.Setup) -> None:
+    with pytest.raises(ds.SettingError, match="there are none"):
+        ds.prescribe(deep.changed(validation=0, steps=100), progress=False)
+
+
+def test_targets_without_sense_cannot_be_mended() -> None:
+    random = np.random.default_rng(0)
+    data = random.normal(size=(120, 3)), random.normal(size=120)
+    setup = ds.Setup.of(None, data, hidden=(8,), steps=100, probe_every=0, seed=1)
+    found = ds.prescribe(setup, seeds=2, budget=900, progress=False)
+    assert not found.diagnosis.ok
+    assert found.verdict.startswith("Nothing helped")
+    assert found.mended is None
+
+
+def test_nothing_is_changed_inside_a_model_of_others() -> None:
+    import equinox
+    import jax
+
+    mine = equinox.nn.MLP(4, 3, width_size=8, depth=4, activation=jax.nn.sigmoid, key=jax.random.key(0))
+    setup = ds.Setup.of(mine, "iris", steps=60, probe_every=0)
+    made = setup.train(progress=False)
+    diagnosis = ds.diagnose(made.trace)
+    assert not diagnosis.ok
+    offered = proposals(Case(setup, made.trace), diagnosis)
+    assert offered
+    assert not any(_SURGERY & remedy.changes.keys() for remedy in offered)
+    with pytest.raises(ds.SettingError, match="nothing can be changed inside a MLP"):
+        setup.changed(activation="relu")
+
+
+def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:
+    def stop(done: int, of: int, best: float) -> None:
+        if done >= 200:
+            raise KeyboardInterrupt
+
+    found = ds.prescribe(deep, seeds=2, budget=1600, progress=stop)
+    assert found.interrupted
+    assert found.verdict.startswith("Cut short after")
+    assert found.steps >= 200
+    assert found.trials == ()
+
+
+# --- saved runs ------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_run_tells_what_it_was_asked_for(tmp_path: Path, deep: ds.Setup) -> None:
+    deep.changed(steps=100).train(progress=False, save=tmp_path / "run")
+    found = ds.prescribe(tmp_path / "run", seeds=2, budget=1, progress=False)
+    assert found.thing.choices | {"hidden": DEEP["hidden"]} == deep.changed(steps=100).choices
+    assert found.thing.plan().description == deep.changed(steps=100).plan().description
+    assert not found.diagnosis.ok
+
+
+def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    data = random.normal(size=(40, 2)), random.normal(size=40)
+    ds.train(data=data, **QUICK, progress=False, save=tmp_path / "run")
+    with pytest.raises(ds.DataError, match="does not hold its data"):
+        ds.prescribe(tmp_path / "run", progress=False)
+    found = ds.prescribe(tmp_path / "run", data=data, budget=1, progress=False)
+    assert found.thing.data is data
+
+
+# --- setups ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_defaults_are_those_of_train() -> None:
+    told = inspect.signature(ds.train).parameters
+    others = {"model", "data", "target", "save", "resume", "overwrite", "progress", "others"}
+    assert {name: told[name].default for name in told if name not in others} == dict(ARGUMENTS)
+
+
+def test_choices_of_layers_are_made_in_layers() -> None:
+    layers = [ds.Dense(8, "sigmoid"), ds.Dense(8, "sigmoid", bias=0.5), ds.Dense(3)]
+    setup = ds.Setup.of(layers, "iris", **{name: told for name, told in QUICK.items() if name != "hidden"})
+    other = setup.changed(activation="relu", bias=0.0, least_units=16, output_activation="auto")
+    assert other.layers is not None
+    assert [layer.activation for layer in other.layers] == ["relu", "relu", "linear"]
+    assert [layer.units for layer in other.layers] == [16, 16, 3]
+    assert [layer.bias for layer in other.layers] == [0.0, 0.0, 0.0]
+    assert setup.changed(outputs=5).layers[-1].units == 5
+    assert setup.changed(skip=True).layers[1].skip
+    assert [layer.activation for layer in layers] == ["sigmoid", "sigmoid", "linear"]
+
+
+def test_choices_of_layers_are_made_in_sizes() -> None:
+    setup = ds.Setup.of(None, "iris", **QUICK)
+    other = setup.changed(least_units=64, activation="tanh")
+    assert (other.choices["hidden"], other.choices["activation"]) == ((64,), "tanh")
+    assert "activation" not in other.changed(activation=None).choices
+
+
+@pytest.mark.parametrize(
+    ("model", "choices"),
+    [
+        (None, {**QUICK, "activation": "tanh", "method": "momentum", "momentum": 0.5, "learning_rate": 0.01}),
+        ([ds.Dense(6, "tanh", initialisation="normal_1"), ds.Dense(3)], {"steps": 30, "probe_every": 0, "batch": None}),
+    ],
+    ids=["sizes", "layers"],
+)
+def test_a_setup_is_written_and_told(model: Any, choices: dict[str, Any]) -> None:
+    setup = ds.Setup.of(model, "iris", **choices)
+    made = setup.train(progress=False)
+    again = called(setup.as_python().removesuffix(")") + ", progress=False)")
+    np.testing.assert_array_equal(again.trace.columns["value"], made.trace.columns["value"])
+    told = ds.Setup.from_plain(setup.as_plain())
+    assert called(told.as_python().removesuffix(")") + ", progress=False)").trace.value == made.trace.value
+    assert told.plan().description == setup.plan().description
