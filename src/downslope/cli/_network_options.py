@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
@@ -150,13 +149,6 @@ def refuse_options(settings: Mapping[str, float], options: set[str]) -> None:
 def as_option(name: str) -> str:
     """Return a name of Python as the option it is at the terminal."""
     return "--" + name.replace("_", "-")
-
-
-def option_names() -> frozenset[str]:
-    """Return the options of `train`."""
-    from downslope.cli import _network_commands
-
-    return frozenset(map(as_option, inspect.signature(_network_commands.train).parameters))
 
 
 def as_typed(text: str) -> str:
