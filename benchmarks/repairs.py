@@ -33,7 +33,7 @@ from sick_data import data_of
 from sick_faults import Data
 from sick_networks import choices_of, network_of
 from sick_outcomes import Run, label_outcomes, part_of, wilson
-from sick_runs import chosen_recipes, pool_of, trained_runs
+from sick_runs import chosen_recipes, pool_of, recipe_arguments, trained_runs
 from timing import machine, publish, table
 
 import downslope as ds
@@ -54,18 +54,9 @@ _BLIND: Mapping[str, Any] = {
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", type=Path, metavar="FILE", help="the recipes, as JSON")
-    parser.add_argument("--seeds", type=int, default=5, help="fresh seeds that everything is judged with")
-    parser.add_argument("--out", type=Path, help="write runs and summary to this file as JSON")
-    parser.add_argument("--page", type=Path, help="put the tables into this page, between the marks with its name")
-    parser.add_argument("--only", metavar="REGEX", help="only recipes whose name matches")
-    parser.add_argument("--part", choices=("tuned", "seen-once", "all"), default="all", help="which recipes")
-    parser.add_argument("--heavy", choices=("yes", "no"), default="yes", help="whether those marked as heavy as well")
-    parser.add_argument("--seconds-per-run", type=float, default=60, help="how long the steps of a heavy one may take")
-    parser.add_argument("--workers", type=int, default=2, help="processes that work side by side")
+    parser = recipe_arguments(__doc__.splitlines()[0])
     parser.add_argument("--runs", type=Path, help="outcomes that `sick_runs.py --out` wrote; trained anew without")
-    parser.set_defaults(keep=None, again=None)
+    parser.set_defaults(keep=None)
     return parser.parse_args()
 
 

@@ -52,7 +52,15 @@ _PARTS = {"tuned": "tuned", "seen-once": "seen_once"}
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = recipe_arguments(__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every trace in this folder")
+    parser.add_argument("--again", type=Path, metavar="DIR", help="train nothing, diagnose the traces kept there")
+    return parser.parse_args()
+
+
+def recipe_arguments(description: str) -> argparse.ArgumentParser:
+    """Return a parser of what benchmarks on a file of recipes have in common."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("file", type=Path, metavar="FILE", help="the recipes, as JSON")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each recipe")
     parser.add_argument("--out", type=Path, help="write runs and summary to this file as JSON")
@@ -62,9 +70,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heavy", choices=("yes", "no"), default="yes", help="whether those marked as heavy as well")
     parser.add_argument("--seconds-per-run", type=float, default=60, help="how long the steps of a heavy one may take")
     parser.add_argument("--workers", type=int, default=2, help="processes that train side by side, a thread each")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every trace in this folder")
-    parser.add_argument("--again", type=Path, metavar="DIR", help="train nothing, diagnose the traces kept there")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def sweep(request: Request, rates: str | None, plot: Path | None, *, as_json: bo
     start = options.point(request.start, "--start", objective.names or ())
     found = ds.sweep(objective, start, _rates(rates), **request.choices)
     written = _drawn(plot, lambda: ds.draw.sweep(found), lambda file: ds.draw.animate_race(found, file))
-    _print(found, written, as_json=as_json, quiet=quiet)
+    show.found(found, written, for_program=as_json, quiet=quiet)
 
 
 def compare(request: Request, methods: Sequence[str] | None, plot: Path | None, *, as_json: bool, quiet: bool) -> None:
@@ -33,7 +33,7 @@ def compare(request: Request, methods: Sequence[str] | None, plot: Path | None, 
     chosen = {"methods": methods} if methods else {}
     found = ds.compare(objective, start, **chosen, **request.choices)
     written = _drawn(plot, lambda: ds.draw.race(found), lambda file: ds.draw.animate_race(found, file))
-    _print(found, written, as_json=as_json, quiet=quiet)
+    show.found(found, written, for_program=as_json, quiet=quiet)
 
 
 def multistart(
@@ -51,7 +51,7 @@ def multistart(
     else:
         found = ds.multistart(objective, bounds, **request.choices)
         written = _drawn(plot, lambda: [ds.draw.basins(found)], None)
-    _print(found, written, as_json=as_json, quiet=quiet)
+    show.found(found, written, for_program=as_json, quiet=quiet)
 
 
 def without_none(objective: str, data: Path | None, unit: list[str] | None, **choices: Any) -> Request:
@@ -102,13 +102,3 @@ def _drawn(plot: Path | None, picture: Any, animation: Any) -> dict[str, str]:
             raise ds.SettingError("there is no moving picture of this", hint="the file's name may end in .png")
         return {"plot": str(animation(plot))}
     return {"plot": str(_draw.write_figure(picture, plot))}
-
-
-def _print(found: Any, written: dict[str, str], *, as_json: bool, quiet: bool) -> None:
-    """Print what was found for a program, in a sentence, or as a table."""
-    if as_json:
-        show.as_json(found.as_dict() | written)
-        return
-    print(found.sentence if quiet else found)
-    for what, where in written.items():
-        print(f"{what.capitalize()}: {where}")

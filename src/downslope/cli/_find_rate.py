@@ -77,10 +77,10 @@ def find_rate(
         steps=steps, method=method, schedule=schedule, clip_norm=clip_norm, clip_value=clip_value, seed=seed
     )
     of_formula = network.given(start=start, tolerance=tolerance, data=data, unit=unit)
-    of_network = network.given(
+    of_network = network.choices(
         target=target,
-        hidden=network.sizes(hidden, "--hidden"),
-        convolutions=network.sizes(convolutions, "--convolutions"),
+        hidden=hidden,
+        convolutions=convolutions,
         activation=activation,
         initialisation=initialisation,
         normalisation=normalisation,
@@ -88,7 +88,7 @@ def find_rate(
         dropout=dropout,
         output_activation=output_activation,
         loss=loss,
-        validation=None if validation is None else network.share_or_file(validation),
+        validation=validation,
         weight_decay=weight_decay,
         l2=l2,
         accumulate=accumulate,
@@ -98,9 +98,9 @@ def find_rate(
         drop=drop,
         no_standardise=no_standardise,
     ) | ({} if batch is None else {"batch": network.batch(batch)})
-    if plot is not None:
-        from downslope.cli import _draw
+    from downslope.cli import _draw
 
+    if plot is not None:
         _draw.check_suffix(plot)  # here, since it may take a while
     if _is_data(thing):
         _refuse(of_formula, "a network")
@@ -108,7 +108,10 @@ def find_rate(
     else:
         _refuse(of_network, "a formula")
         found = _of_formula(thing, of_formula, {**both, **options.settings(setting)}, budget)
-    _print(found, plot, as_json=json, quiet=quiet)
+    written = {}
+    if plot is not None:
+        written["plot"] = str(_draw.write_figure(lambda: [ds.draw.learning_rate(found)], plot))
+    show.found(found, written, for_program=json, quiet=quiet)
 
 
 def _is_data(text: str) -> bool:
@@ -147,18 +150,3 @@ def _of_network(
     with network.told_as_typed(known):
         setup = ds.Setup.of(None, data, target, **choices, **settings, standardise=not plain)
         return ds.find_learning_rate(setup, budget=budget)
-
-
-def _print(found: ds.RateFinding, plot: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Print what was found for a program, in a sentence, or as a table."""
-    written = {}
-    if plot is not None:
-        from downslope.cli import _draw
-
-        written["plot"] = str(_draw.write_figure(lambda: [ds.draw.learning_rate(found)], plot))
-    if as_json:
-        show.as_json(found.as_dict() | written)
-        return
-    print(found.sentence if quiet else found)
-    for what, where in written.items():
-        print(f"{what.capitalize()}: {where}")

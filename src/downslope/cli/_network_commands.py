@@ -52,9 +52,9 @@ def train(
     """Train a network on a table or on images, and say how it went and why."""
     from downslope.cli import _train
 
-    choices = network.given(
-        hidden=network.sizes(hidden, "--hidden"),
-        convolutions=network.sizes(convolutions, "--convolutions"),
+    choices = network.choices(
+        hidden=hidden,
+        convolutions=convolutions,
         activation=activation,
         initialisation=initialisation,
         normalisation=normalisation,
@@ -64,7 +64,7 @@ def train(
         loss=loss,
         learning_rate=learning_rate,
         schedule=schedule,
-        validation=None if validation is None else network.share_or_file(validation),
+        validation=validation,
         patience=patience,
         weight_decay=weight_decay,
         l2=l2,

@@ -139,6 +139,16 @@ def given(**choices: Any) -> dict[str, Any]:
     return {name: value for name, value in choices.items() if value is not None and value is not False}
 
 
+def choices(*, hidden: str | None, convolutions: str | None, validation: str | None, **others: Any) -> dict[str, Any]:
+    """Return the choices of a training that were made, those that are typed as text as what they mean."""
+    return given(
+        hidden=sizes(hidden, "--hidden"),
+        convolutions=sizes(convolutions, "--convolutions"),
+        validation=None if validation is None else share_or_file(validation),
+        **others,
+    )
+
+
 def refuse_options(settings: Mapping[str, float], options: set[str]) -> None:
     """Raise for a setting that has an option of its own."""
     for name in settings:

@@ -178,3 +178,13 @@ def plain(thing: Any) -> Any:
     if isinstance(thing, Sequence):
         return [plain(entry) for entry in thing]
     return str(thing)
+
+
+def found(thing: Any, written: Mapping[str, str], *, for_program: bool, quiet: bool) -> None:
+    """Print what was found for a program, in a sentence, or as a table; then what was written where."""
+    if for_program:
+        as_json(thing.as_dict() | written)
+        return
+    print(thing.sentence if quiet else thing)
+    for what, where in written.items():
+        print(f"{what.capitalize()}: {where}")

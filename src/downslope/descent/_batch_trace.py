@@ -49,9 +49,10 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
     memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
-    facts = {**run.batched.facts, **plan.facts, "record_cost": run.record_cost(), "memory": memory}
+    header = header_of(plan)
+    facts = {**header.facts, "record_cost": run.record_cost(), "memory": memory}
     return dataclasses.replace(
-        header_of(plan),
+        header,
         outcome=outcome,
         recorded=recorded,
         part_columns=parts,

@@ -17,10 +17,9 @@ from downslope.descent._batched import Batches
 from downslope.descent._method import Method, method
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan_text import as_python, choices_of
-from downslope.descent._schedule import Schedule, schedule
+from downslope.descent._schedule import SCHEDULE_SETTINGS, Schedule, schedule
 
 _SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
-_SCHEDULE_SETTINGS = ("factor", "every", "warm_up")
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,11 @@ class Plan:
         >>> plan("x²", 1.0, method="momentum", momentum=0.5).changed(method="newton").method.settings
         {}
         """
-        gone = set(_SCHEDULE_SETTINGS) if "schedule" in changes else set()
+        gone = set(SCHEDULE_SETTINGS) if "schedule" in changes else set()
         if "method" in changes:
             gone |= set(self.method.settings)
             if not method(changes["method"]).takes_rate:
-                gone |= {"learning_rate", "schedule", *_SCHEDULE_SETTINGS}
+                gone |= {"learning_rate", "schedule", *SCHEDULE_SETTINGS}
         kept = {name: told for name, told in self.choices.items() if name not in gone}
         asked = {**kept, **changes}
         return plan(self.objective, **{name: told for name, told in asked.items() if told is not None})
@@ -185,7 +184,7 @@ def plan(
     """
     goal = objective(thing, data)
     steps = whole("steps", steps, least=0)
-    of_schedule = {key: settings.pop(key) for key in _SCHEDULE_SETTINGS if key in settings}
+    of_schedule = {key: settings.pop(key) for key in SCHEDULE_SETTINGS if key in settings}
     how = _method(method, settings)
     rate, course = _rate(how, learning_rate, schedule, steps, of_schedule)
     return Plan(

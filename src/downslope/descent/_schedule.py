@@ -21,6 +21,7 @@ from typing import Any
 from downslope._errors import SettingError, nearest
 
 Factor = Callable[[Any, Any, Mapping[str, Any], ModuleType], Any]
+SCHEDULE_SETTINGS = ("factor", "every", "warm_up")
 
 
 @dataclass(frozen=True)

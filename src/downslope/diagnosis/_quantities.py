@@ -57,18 +57,6 @@ def _worst(evidence: TrainingEvidence, name: str) -> float | None:
     return float(np.nanmax(shares)) if np.isfinite(shares).any() else None
 
 
-def _input_size(evidence: TrainingEvidence) -> float | None:
-    """Return the root mean square of the inputs."""
-    mean, deviation = evidence.data.get("input_mean"), evidence.data.get("input_deviation")
-    return None if mean is None or deviation is None else math.hypot(mean, deviation)
-
-
-def _target_size(evidence: TrainingEvidence) -> float | None:
-    """Return the root mean square of the targets."""
-    mean, deviation = evidence.data.get("target_mean"), evidence.data.get("target_deviation")
-    return None if mean is None or deviation is None else math.hypot(mean, deviation)
-
-
 def _copies(evidence: TrainingEvidence) -> float | None:
     """Return the largest share of a hidden layer's units that begin as copies of another."""
     shares = [share for place in evidence.hidden if (share := copies(evidence, int(place))) is not None]
@@ -124,8 +112,8 @@ _OF_TRAININGS: Mapping[str, Quantity] = {
     "saturated_share": Quantity("saturated share of the worst layer", "lower", lambda e: _worst(e, "saturated_share")),
     "unit_copies": Quantity("share of units that are copies", "lower", _copies),
     "variance_ratio": Quantity("variance of the first weights over what suits", "nearer to 1", _variance_ratio),
-    "input_size": Quantity("root mean square of the inputs", "nearer to 1", _input_size),
-    "target_size": Quantity("root mean square of the targets", "nearer to 1", _target_size),
+    "input_size": Quantity("root mean square of the inputs", "nearer to 1", lambda e: e.root_mean_square("input")),
+    "target_size": Quantity("root mean square of the targets", "nearer to 1", lambda e: e.root_mean_square("target")),
     "stability": Quantity("rate over the largest stable rate", "lower", _stability),
     "first_jump": Quantity("highest early loss over the first", "lower", first_jump),
     "highest_loss": Quantity("highest loss over the first", "lower", _highest_loss),

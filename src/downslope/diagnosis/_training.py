@@ -204,6 +204,11 @@ class TrainingEvidence:
         fall = -line[0] * (len(late) - 1)
         return float(fall / late.mean()) if fall > 2 * scatter and late.mean() > 0 else 0.0
 
+    def root_mean_square(self, what: str) -> float | None:
+        """Return the root mean square of the "input" or "target" as the network sees it; None if not known."""
+        mean, deviation = self.data.get(f"{what}_mean"), self.data.get(f"{what}_deviation")
+        return None if mean is None or deviation is None else math.hypot(mean, deviation)
+
     # --- the layers ----------------------------------------------------------------------------------------------
 
     def of_layers(self, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from downslope._checks import whole
 from downslope._errors import DataError, SettingError
 from downslope._types import Plain
 from downslope.descent import Batches, Method, Plan, Record, descend_batches, method, plan
+from downslope.descent._schedule import SCHEDULE_SETTINGS
 from downslope.networks import _layers as layers_of
 from downslope.networks._building import Choices
 from downslope.networks._example_task import example_task
@@ -40,7 +41,6 @@ _NETWORK = frozenset(field.name for field in dataclasses.fields(Choices))
 _OF_LAYERS = ("activation", "initialisation", "normalisation", "skip", "dropout", "output_activation")
 _ONLY_OF_LAYERS = ("bias", "outputs", "least_units")
 _READING = ("standardise", "scale_targets", "missing", "task", "drop")
-_OF_SCHEDULE = ("factor", "every", "warm_up")
 # The arguments of `train` that decide what it does, with their defaults.
 ARGUMENTS: Mapping[str, Any] = {
     "start": None,
@@ -249,7 +249,7 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
     """Tell whether a choice gives way to others: a new method or schedule takes the settings of the old one along."""
     if name in changes:
         return True
-    if name in _OF_SCHEDULE:
+    if name in SCHEDULE_SETTINGS:
         return "schedule" in changes
     return "method" in changes and name not in ARGUMENTS and name not in _NETWORK
 
@@ -316,8 +316,7 @@ def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
 
 def _method(thing: Any, settings: dict[str, Any]) -> Method:
     """Return the method with those of the settings that are its own; they are taken out."""
-    course = ("factor", "every", "warm_up")
-    return method(thing, **{name: settings.pop(name) for name in list(settings) if name not in course})
+    return method(thing, **{name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS})
 
 
 def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:

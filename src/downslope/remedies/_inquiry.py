@@ -4,32 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._runs import Run
+from downslope.remedies._runs import Job, Run
 from downslope.remedies._trial import Effect, Trial
 from downslope.remedies._yardstick import Yardstick
 
 _PROVED = 3  # of the remedies that did best once are proved
-
-
-class Asked(NamedTuple):
-    """A run to make.
-
-    Args:
-        thing: the setup or plan.
-        seed: of weights and order, or of the jitter of the start; the subject's own for the run as it was asked for.
-        quantities: what to measure of its trace.
-    """
-
-    thing: Any
-    seed: int
-    quantities: tuple[str, ...]
 
 
 class Cost(Protocol):
@@ -85,7 +71,7 @@ class Subject(Protocol):
         """Tell whether the budget bears a run of each thing."""
         ...
 
-    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+    def run(self, asked: Sequence[Job]) -> list[Run | None]:
         """Return what came of each run; None for those that were not made."""
         ...
 
@@ -162,7 +148,7 @@ class _Search:
             thing = subject.changed(remedy.changes)
             if thing is None or not self._affords([*(one.thing for one in asked), thing], [thing]):
                 continue
-            asked.append(Asked(thing, subject.seed, subject.looked_at))
+            asked.append(Job(thing, subject.seed, subject.looked_at))
             kept.append(remedy)
         for remedy, run in zip(kept, subject.run(asked), strict=True):
             if run is not None:
@@ -190,10 +176,10 @@ class _Search:
             things.pop()
         if not things:
             return (), (), ()
-        asked = [Asked(subject.thing, seed, quantities) for seed in fresh]
-        asked += [Asked(subject.thing, seed, ()) for seed in others]
+        asked = [Job(subject.thing, seed, quantities) for seed in fresh]
+        asked += [Job(subject.thing, seed, ()) for seed in others]
         for remedy, thing in zip(chosen, things, strict=False):
-            asked += [Asked(thing, seed, (remedy.moves,)) for seed in fresh]
+            asked += [Job(thing, seed, (remedy.moves,)) for seed in fresh]
         made = subject.run(asked)
         groups = [made[first : first + seeds] for first in range(0, len(made), seeds)]
         control, reseeded = (_scores(group) for group in groups[:2])

@@ -23,7 +23,7 @@ from downslope.descent._progress import Show, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose, measure
 from downslope.ensembles import search
 from downslope.ensembles._space import even
-from downslope.remedies._inquiry import Asked, inquire
+from downslope.remedies._inquiry import inquire
 from downslope.remedies._plan_remedies import (
     NEED_A_SEARCH,
     NEED_OTHER_STARTS,
@@ -37,7 +37,7 @@ from downslope.remedies._plan_remedies import (
 from downslope.remedies._points import along, at, coordinates
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._runs import Run
+from downslope.remedies._runs import Job, Run
 from downslope.remedies._yardstick import VALUE
 from downslope.trace import Outcome, Trace
 
@@ -209,7 +209,7 @@ class _Descended:
         """Tell whether the budget bears a descent of each plan."""
         return self.cost.affords(things)
 
-    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+    def run(self, asked: Sequence[Job]) -> list[Run | None]:
         """Return what came of each descent."""
         return [self._run(one) for one in asked]
 
@@ -224,7 +224,7 @@ class _Descended:
         lowest = min([found.value for found in self._case.others], default=math.inf)
         return -best.score > lowest + self.matters([best.score, -lowest])
 
-    def _run(self, asked: Asked) -> Run | None:
+    def _run(self, asked: Job) -> Run | None:
         began = time.perf_counter()
         trace = self.cost.trace(asked.thing if asked.seed == self.seed else self._beside(asked.thing, asked.seed))
         if trace is None:

@@ -14,7 +14,7 @@ from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._workers import count
 from downslope.networks import Setup, Training
 from downslope.remedies._case import Case
-from downslope.remedies._inquiry import Asked, inquire
+from downslope.remedies._inquiry import inquire
 from downslope.remedies._plan_trials import of_plan
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
@@ -172,9 +172,9 @@ class _Trained:
         """Tell whether the budget bears a run of each setup."""
         return self.cost.affords(things)
 
-    def run(self, asked: Sequence[Asked]) -> list[Run | None]:
+    def run(self, asked: Sequence[Job]) -> list[Run | None]:
         """Return what came of each run."""
-        return self.cost.run([Job(*one) for one in asked])
+        return self.cost.run(asked)
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return the smallest gain that counts."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,17 +37,16 @@ class Run:
     seconds: float
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """One run to make.
+class Job(NamedTuple):
+    """A run to make.
 
     Args:
-        setup: what to train.
-        seed: of weights and order.
+        thing: the setup or plan.
+        seed: of weights and order, or of the jitter of the start; the subject's own for the run as it was asked for.
         quantities: what to measure of its trace.
     """
 
-    setup: Setup
+    thing: Any
     seed: int
     quantities: tuple[str, ...]
 
@@ -67,16 +66,16 @@ class Runner:
         self.spent, self.seconds, self.best = 0, 0.0, math.nan
         self.interrupted = False
 
-    def affords(self, setups: Iterable[Setup], times: int = 1) -> bool:
-        """Tell whether the budget still bears so many runs of each setup."""
-        return self.spent + times * sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
+    def affords(self, setups: Iterable[Setup]) -> bool:
+        """Tell whether the budget still bears a run of each setup."""
+        return self.spent + sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
 
     def run(self, jobs: Sequence[Job]) -> list[Run | None]:
         """Return what came of each job; None for those that Ctrl-C kept from being made."""
         if self.interrupted:
             return [None] * len(jobs)
         for job in jobs:
-            _ = job.setup.task  # read and built here, once, and not by two threads at a time
+            _ = job.thing.task  # read and built here, once, and not by two threads at a time
         made: list[Run | None] = [None] * len(jobs)
         with ThreadPoolExecutor(self._workers, thread_name_prefix="downslope-trial") as pool:
             waiting = [pool.submit(_made, job) for job in jobs]
@@ -103,8 +102,8 @@ def _made(job: Job) -> Run:
     """Make a run."""
     began = time.perf_counter()
     looked = {} if any(name in _NEED_CURVATURE for name in job.quantities) else {"probe_every": 0}
-    steps = int(job.setup.choices["steps"])
-    setup = job.setup.changed(evaluate_every=-(-steps // _LOOKS), **looked)
+    steps = int(job.thing.choices["steps"])
+    setup = job.thing.changed(evaluate_every=-(-steps // _LOOKS), **looked)
     trace = setup.train(job.seed, progress=False).trace
     moved = {name: measure(name, trace) for name in job.quantities}
     return Run(score_of(trace), moved, trace.last_step, time.perf_counter() - began)

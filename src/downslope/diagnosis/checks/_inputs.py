@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from downslope.diagnosis._finding import Finding, NotRun
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._verdict import found
@@ -25,10 +23,9 @@ def unscaled_inputs(evidence: TrainingEvidence) -> Finding | NotRun | None:
     deviation among features. Theory: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998. Threshold: as above.
     """
     data = evidence.data
-    mean, deviation = data.get("input_mean"), data.get("input_deviation")
-    if mean is None or deviation is None:
+    size = evidence.root_mean_square("input")
+    if size is None:
         return NotRun("unscaled_inputs", "the inputs were not at hand to be measured")
-    size = math.hypot(mean, deviation)
     wide, narrow = data.get("largest_feature_deviation") or 0.0, data.get("smallest_feature_deviation") or 0.0
     spread = wide / narrow if narrow > 0 else 1.0
     uneven = spread > _APART and wide > _LARGE

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from downslope.diagnosis._finding import Finding
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._verdict import found
@@ -21,11 +19,8 @@ def unscaled_targets(evidence: TrainingEvidence) -> Finding | None:
     with the targets, its curvature does not; methods whose steps are as long as the rate need as many steps as the
     targets are large. Threshold: 30.
     """
-    mean, deviation = evidence.data.get("target_mean"), evidence.data.get("target_deviation")
-    if mean is None or deviation is None:
-        return None
-    size = math.hypot(mean, deviation)
-    if size <= _LARGE:
+    size = evidence.root_mean_square("target")
+    if size is None or size <= _LARGE:
         return None
     return found(
         evidence,
