@@ -100,15 +100,20 @@ def _run(made: Plan, ready: Prepared, interruption: Interruption, show: Callable
             return _trace(made, ready, pieces, Outcome.INTERRUPTED)
         began = time.perf_counter()
         steps = min(most, made.steps - piece.step)
-        if piece.state is None:
-            chunk = ready.program.begin(piece.point, np.int64(piece.step), np.int64(steps), ready.given)
-        else:
-            chunk = ready.program.go_on(piece.state, np.int64(steps), ready.given)
-        piece = piece_of(ready.program, chunk, piece.step + steps, ready.given, ready.start)
+        piece = next_piece(ready, piece, steps, ready.given)
         pieces.append(piece)
         most = _next_size(ready.recipe, steps, time.perf_counter() - began)
     show(piece.step, made.steps, piece.value)
     return _trace(made, ready, pieces, piece.outcome)
+
+
+def next_piece(ready: Prepared, piece: Piece, steps: int, given: Given) -> Piece:
+    """Return the piece of the steps that follow another."""
+    if piece.state is None:
+        chunk = ready.program.begin(piece.point, np.int64(piece.step), np.int64(steps), given)
+    else:
+        chunk = ready.program.go_on(piece.state, np.int64(steps), given)
+    return piece_of(ready.program, chunk, piece.step + steps, given, ready.start)
 
 
 @dataclass(frozen=True)

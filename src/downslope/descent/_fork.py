@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from downslope._engine import precision
 from downslope.descent._batch_descent import BatchDescent
 from downslope.descent._curvature import scaled_highest
-from downslope.descent._descend import descend, prepared
+from downslope.descent._descend import Prepared, descend, next_piece, prepared
 from downslope.descent._given import given_of
 from downslope.descent._piece import Piece, piece_of
 from downslope.descent._plan import Plan, Record
@@ -149,17 +148,12 @@ def _walk_whole(made: Plan, rates: Sequence[float]) -> Iterator[float]:
         yield piece.value
 
 
-def _next(ready: Any, piece: Piece | None, count: int, given: Given) -> Piece:
-    """Return the piece of the next steps."""
-    if piece is None:
-        chunk, at = ready.program.begin(ready.start, ready.zero, np.int64(count), given), 0
-    elif piece.state is None:
-        at = piece.step
-        chunk = ready.program.begin(piece.point, np.int64(at), np.int64(count), given)
-    else:
-        at = piece.step
-        chunk = ready.program.go_on(piece.state, np.int64(count), given)
-    return piece_of(ready.program, chunk, at + count, given, ready.start)
+def _next(ready: Prepared, piece: Piece | None, count: int, given: Given) -> Piece:
+    """Return the piece of the next steps, or of the first ones."""
+    if piece is not None:
+        return next_piece(ready, piece, count, given)
+    chunk = ready.program.begin(ready.start, ready.zero, np.int64(count), given)
+    return piece_of(ready.program, chunk, count, given, ready.start)
 
 
 # --- objectives over batches ------------------------------------------------------------------------------------------
