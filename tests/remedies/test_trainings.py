@@ -12,6 +12,8 @@ import pytest
 import downslope as ds
 from downslope.networks._setup import ARGUMENTS
 from downslope.remedies._case import Case
+from downslope.remedies._runs import score_of
+from downslope.remedies._step_remedies import clipping_later
 from downslope.remedies._training_remedies import _SURGERY, proposals
 
 DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}
@@ -87,6 +89,28 @@ def test_nothing_is_changed_inside_a_model_of_others() -> None:
     assert not any(_SURGERY & remedy.changes.keys() for remedy in offered)
     with pytest.raises(ds.SettingError, match="nothing can be changed inside a MLP"):
         setup.changed(activation="relu")
+
+
+def test_a_run_that_went_well_for_a_while_is_gone_on_with_from_there() -> None:
+    random = np.random.default_rng(1)
+    inputs = random.normal(size=(3000, 3)).astype(np.float32)
+    targets = inputs.sum(1)
+    inputs[1712] = 300  # one row that throws plain gradient descent out, wherever it stands in the order
+    held = random.normal(size=(200, 3)).astype(np.float32)
+    setup = ds.Setup.of(
+        None, (inputs, targets), hidden=(), method="gradient descent", learning_rate=0.01, standardise=False, batch=8,
+        scale_targets=False, validation=(held, held.sum(1)), steps=350, probe_every=0, layers_every=0,
+    )  # fmt: skip
+    trace = setup.train(progress=False).trace
+    case = Case(setup, trace)
+    loss = trace.columns["value"]
+    thrown = int(np.argmax(loss > 100))
+    assert 35 < case.healthy_steps < thrown
+    assert loss[case.healthy_steps] < 0.01 * loss[0]
+    later = clipping_later(case)
+    assert later is not None
+    assert later.changes["begin"] == {"steps": case.healthy_steps, "clip_norm": None}
+    assert score_of(setup.changed(**later.changes).train(progress=False).trace) > 0.99 > score_of(trace)
 
 
 def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:

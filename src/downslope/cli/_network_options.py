@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import downslope as ds
+from downslope.cli import _options as options
 
 TrainingData = Annotated[
     str, typer.Argument(metavar="DATA", help='A CSV or Parquet file; or a sample: "digits", "iris", "wine", …')
@@ -35,6 +36,14 @@ OutputActivation = Annotated[
 ]
 Loss = Annotated[
     str | None, typer.Option("--loss", help="mse, mae, huber, cross-entropy, …; what suits the target if not given.")
+]
+Begin = Annotated[
+    str | None,
+    typer.Option(
+        "--begin",
+        metavar="NAME=VALUE,…",
+        help="First steps that are taken otherwise, and how many: steps=100,learning_rate=1.",
+    ),
 ]
 Steps = Annotated[int, typer.Option("--steps", "-n", metavar="N", help="The most steps to take.")]
 Batch = Annotated[str, typer.Option("--batch", metavar="N|all", help="Examples of a step.")]
@@ -68,7 +77,8 @@ EvaluateEvery = Annotated[
     int | None, typer.Option("--evaluate-every", metavar="N", help="Steps between evaluations; 40 in all if not given.")
 ]
 LayersEvery = Annotated[
-    int | None, typer.Option("--layers-every", metavar="N", help="Steps between looks inside the layers; 10.")
+    int | None,
+    typer.Option("--layers-every", metavar="N", help="Steps between looks inside the layers: 10; 0 for none."),
 ]
 ProbeEvery = Annotated[
     int | None, typer.Option("--probe-every", metavar="N", help="Steps between looks at the curvature; 0 for none.")
@@ -126,6 +136,27 @@ def batch(text: str) -> int | None:
     return int(text)
 
 
+def beginning(text: str | None) -> dict[str, Any] | None:
+    """Return the choices that a text such as `steps=100,learning_rate=1` tells of; "none" is None.
+
+    Raises:
+        SettingError: if a piece is not `name=value`.
+    """
+    if text is None:
+        return None
+    told = options.pairs(text.replace(";", ",").split(","), "--begin")
+    return {name: None if word.lower() == "none" else _number_or_word(word) for name, word in told.items()}
+
+
+def _number_or_word(text: str) -> int | float | str:
+    """Return the number that a text is, a whole one if it is, or else the text."""
+    if text.isdecimal():
+        return int(text)
+    word = options.column_or_number(text)
+    assert word is not None
+    return word
+
+
 def share_or_file(text: str) -> float | str:
     """Return the share that a text is, or else the text, as a file's name."""
     try:
@@ -139,12 +170,15 @@ def given(**choices: Any) -> dict[str, Any]:
     return {name: value for name, value in choices.items() if value is not None and value is not False}
 
 
-def choices(*, hidden: str | None, convolutions: str | None, validation: str | None, **others: Any) -> dict[str, Any]:
+def choices(
+    *, hidden: str | None, convolutions: str | None, validation: str | None, begin: str | None = None, **others: Any
+) -> dict[str, Any]:
     """Return the choices of a training that were made, those that are typed as text as what they mean."""
     return given(
         hidden=sizes(hidden, "--hidden"),
         convolutions=sizes(convolutions, "--convolutions"),
         validation=None if validation is None else share_or_file(validation),
+        begin=beginning(begin),
         **others,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,6 +147,8 @@ def _option(name: str, choice: Any) -> list[str]:
 
 def _text(choice: Any) -> str:
     """Return a choice as text; several with commas between them."""
+    if isinstance(choice, Mapping):
+        return ",".join(f"{name}={str(told).lower() if told is None else told}" for name, told in choice.items())
     return ",".join(map(str, choice)) if isinstance(choice, list | tuple) else str(choice)
 
 

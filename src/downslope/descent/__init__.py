@@ -9,7 +9,7 @@ from downslope.descent._fork import Fork, fork, range_test, sharpness
 from downslope.descent._given import versions
 from downslope.descent._method import Method, method, method_names
 from downslope.descent._objective import Objective, check_point, objective
-from downslope.descent._plan import Plan, Record, plan
+from downslope.descent._plan import Beginning, Plan, Record, plan
 from downslope.descent._rules import Step, rule_of
 from downslope.descent._schedule import Schedule, schedule
 from downslope.descent._slope import Slope, slope
@@ -18,6 +18,7 @@ from downslope.descent._spectrum import spectrum_of_hessian
 __all__ = [
     "Batched",
     "Batches",
+    "Beginning",
     "Fork",
     "Method",
     "Objective",

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
+from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.descent._batch_log import BatchLog
 from downslope.descent._batch_loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
@@ -26,12 +28,13 @@ from downslope.descent._batch_trace import trace_of
 from downslope.descent._batched import Batched, Batches, rows_of
 from downslope.descent._first_not_finite import first_not_finite
 from downslope.descent._given import given_of
-from downslope.descent._plan import Plan
+from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._probe import Probe
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.trace import Journal, Outcome, Trace
 
 _CHUNK_SECONDS = 0.4
+_ROUND = 10  # a chunk is a whole number of so many steps where no layers are looked into
 _WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
 _SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
 _MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repeated to tell what recording costs
@@ -77,7 +80,7 @@ class BatchDescent:
         self.plan, self.given = plan, given
         self.batched: Batched = plan.objective.batched
         self.batches: Batches = plan.batches
-        self.every = plan.record.layers_every
+        self.every = plan.record.layers_every or _ROUND
         self.source = self._source()
         self.recipe = self._recipe()
         self.program = batch_program(self.recipe)
@@ -141,7 +144,7 @@ class BatchDescent:
             schedule=plan.schedule,
             clips=(plan.clip_norm is not None, plan.clip_value is not None),
             capacity=self.source.capacity,
-            every=self.every,
+            every=plan.record.layers_every,
             accumulate=1 if self.source.whole else self.batches.accumulate,
             whole=self.source.whole,
             parts=len(_tree.part_names(plan.start)),
@@ -151,7 +154,38 @@ class BatchDescent:
         """Return the state before the first step, or the one that was written last."""
         begun = self.program.begin(self.plan.start, self.batched.memory, self.given.settings)
         kept = journal.state if journal is not None else {}
-        return read(begun, kept) if kept else begun
+        if kept:
+            return read(begun, kept)
+        return begun if self.plan.beginning is None else self._begun_otherwise(self.plan.beginning, begun)
+
+    def _begun_otherwise(self, beginning: Beginning, begun: BatchState) -> BatchState:
+        """Return the state after first steps by another plan; another method gathers anew from there."""
+        unseen = Record(beginning.plan.record.every, layers_every=0)
+        run = BatchDescent(replace(beginning.plan, record=unseen), given_of(beginning.plan), None)
+        state = run.after(beginning.steps)
+        if beginning.change is not None:
+            state = state._replace(point=beginning.change(state.point, state.memory))
+        alike = run.recipe.method.name == self.recipe.method.name
+        return state if alike else state._replace(rule=begun.rule)
+
+    def after(self, steps: int) -> BatchState:
+        """Return the state after so many steps, with nothing looked at.
+
+        Raises:
+            SettingError: if the loss is not finite until then.
+        """
+        state, taken = self.state, 0
+        while taken < steps:
+            count = min(self.recipe.capacity, steps - taken)
+            examples, order = self.source.chunk(taken, count)
+            chunk = self.program.run(state, np.int32(count), examples, order, self.given)
+            if not bool(chunk.finite):
+                raise SettingError(
+                    f"of the {steps} steps to begin with, step {taken + int(chunk.taken)} is not finite",
+                    hint="begin with fewer",
+                )
+            state, taken = chunk.state, taken + count
+        return state
 
     def _until_event(self) -> int:
         """Return the steps until something is to be measured."""
@@ -163,7 +197,7 @@ class BatchDescent:
 
     def _look_around(self) -> None:
         """Measure what is due at this step."""
-        ends = self.step in (0, self.plan.steps)
+        ends = self.step in (self.plan.first_step, self.plan.steps)
         if ends or self.step % self.batches.evaluate_every == 0:
             self._timed("evaluations", self._evaluate)
         if self.probe is not None and (ends or self.step % self.batches.probe_every == 0):
@@ -184,7 +218,7 @@ class BatchDescent:
         assert self.probe is not None
         state, last = self.state, self.log.last_spectrum
         scale = None if self.program.scale is None else self.program.scale(state.rule, self.given.settings)
-        if scale is not None and self.step == 0:
+        if scale is not None and self.step == self.plan.first_step:
             scale = None  # before the first step a rule that scales knows no scale yet
         spectrum, found = self.probe.look(state.point, state.memory, self.step, last, scale)
         self.log.add_spectrum(spectrum)
@@ -296,7 +330,7 @@ class BatchDescent:
         Each round of this repeats 2 (every + 1) steps; runs too short for three of them are not told.
         """
         rounds = min(int(_MEASURED_SHARE * self.taken_now / (2 * (self.every + 1))), _MOST_ROUNDS)
-        if rounds < _FEWEST_ROUNDS or self.every == 1 or self._before is None:
+        if rounds < _FEWEST_ROUNDS or self.recipe.every < 2 or self._before is None:
             return math.nan
         _, _, examples, order = self._before
         one, block, next_one = (self._seconds(n, rounds, examples, order) for n in (1, self.every, self.every + 1))

@@ -81,8 +81,8 @@ class BatchLog:
         """Add the rows of a chunk that began at step `first`."""
         every = self._recipe.every
         numbers = np.asarray(chunk.every_step)[:, :count].astype(np.float64)
-        recorded = np.asarray(chunk.recorded)[: -(-count // every)].astype(np.float64)
-        at = np.arange(0, count, every)
+        at = np.arange(0, count, every) if every else np.zeros(0, int)
+        recorded = np.asarray(chunk.recorded)[: len(at)].astype(np.float64)
         found = self._named(recorded)
         sparse = {name: np.full(count, np.nan) for name in ("update_norm", "first_order_decrease")}
         sparse["update_norm"][at] = np.sqrt(np.sum(found["update_norm"] ** 2, axis=1))
@@ -99,7 +99,7 @@ class BatchLog:
         end = steps["step"][-1]
         for name in ("update_norm", "first_order_decrease"):
             steps[name][-1] = np.nan
-        if parts["step"][-1] == end:
+        if len(parts["step"]) and parts["step"][-1] == end:
             parts["update_norm"][-1] = np.nan
         self._metrics = [(step, row) for step, row in self._metrics if step <= end]
         self._spectra = [spectrum for spectrum in self._spectra if spectrum.step <= end]

@@ -34,7 +34,7 @@ class BatchRecipe:
         method, schedule: how to step, and how the rate changes; their numbers are arguments.
         clips: whether gradients are clipped (by norm, by value).
         capacity: the most steps of a chunk.
-        every: steps from one recording step to the next.
+        every: steps from one recording step to the next; 0 for none at all, which halves the program.
         accumulate: batches averaged for one step.
         whole: whether every step sees all the examples.
         parts: how many leaves a point has.
@@ -155,7 +155,7 @@ class _BatchLoop:
         """
         numpy, lax, recipe = jax().numpy, jax().lax, self.recipe
         count = numpy.asarray(count, "int32")
-        rows = -(-recipe.capacity // recipe.every)
+        rows = -(-recipe.capacity // recipe.every) if recipe.every else 0
         carry = _Carry(
             state=state,
             place=numpy.zeros((), "int32"),
@@ -164,18 +164,22 @@ class _BatchLoop:
             recorded=numpy.zeros((rows, sum(recipe.widths.values())), "float32"),
         )
 
-        def block(carry: _Carry) -> _Carry:
-            carry = self._step(carry, self._batch(carry.place, examples, order), given, recording=True)
-            stop = numpy.minimum(count, carry.place - 1 + recipe.every)
-            if recipe.every == 1:
-                return carry
+        def plain(carry: _Carry, stop: Any) -> _Carry:
             return lax.while_loop(
                 lambda inner: inner.finite & (inner.place < stop),
                 lambda inner: self._step(inner, self._batch(inner.place, examples, order), given, recording=False),
                 carry,
             )
 
-        carry = lax.while_loop(lambda outer: outer.finite & (outer.place < count), block, carry)
+        def block(carry: _Carry) -> _Carry:
+            carry = self._step(carry, self._batch(carry.place, examples, order), given, recording=True)
+            stop = numpy.minimum(count, carry.place - 1 + recipe.every)
+            return carry if recipe.every == 1 else plain(carry, stop)
+
+        if recipe.every:
+            carry = lax.while_loop(lambda outer: outer.finite & (outer.place < count), block, carry)
+        else:
+            carry = plain(carry, count)
         taken = carry.place - (~carry.finite).astype("int32")
         return BatchChunk(carry.state, taken, carry.finite, carry.every_step, carry.recorded)
 

@@ -31,7 +31,7 @@ class Record:
         curvature: whether to record gᵀHg / gᵀg at every recorded step, which costs about one more gradient there; None
             for points of up to 16 numbers only.
         spectrum: whether to measure the Hessian's eigenvalues at the start and the end.
-        layers_every: for an objective over batches, steps from one look inside the layers to the next.
+        layers_every: for an objective over batches, steps from one look inside the layers to the next; 0 for none.
     """
 
     every: int = 1
@@ -41,7 +41,26 @@ class Record:
 
     def __post_init__(self) -> None:
         whole("every", self.every)
-        whole("layers_every", self.layers_every)
+        whole("layers_every", self.layers_every, least=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """First steps that are taken otherwise than the rest.
+
+    Args:
+        plan: what they are taken by: the same objective from the same start in the same order of examples.
+        steps: how many.
+        change: what is made of the point after them, `change(point, memory)`; None for nothing.
+    """
+
+    plan: Plan
+    steps: int
+    change: Callable[[Point, Any], Point] | None = None
+
+    def as_plain(self) -> Plain:
+        """Return it as plain data."""
+        return {"plan": self.plan.description, "steps": self.steps, "changes_point": self.change is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +81,7 @@ class Plan:
         seed: seed of the noise, for methods that have any, and of the order of examples.
         batches: how examples are taken, for an objective over batches; else None.
         facts: what the trace is to tell besides, plain data by name.
+        beginning: for an objective over batches, first steps that another plan takes; None for none.
     """
 
     objective: Objective
@@ -77,6 +97,12 @@ class Plan:
     seed: int = 0
     batches: Batches | None = None
     facts: Plain = field(default_factory=dict)
+    beginning: Beginning | None = None
+
+    @property
+    def first_step(self) -> int:
+        """The step that it begins with."""
+        return 0 if self.beginning is None else self.beginning.steps
 
     @property
     def is_small(self) -> bool:
@@ -103,6 +129,7 @@ class Plan:
             "every": self.record.every,
             "seed": self.seed,
             **({} if self.batches is None else {"batches": dataclasses.asdict(self.batches)}),
+            **({} if self.beginning is None else {"beginning": self.beginning.as_plain()}),
         }
 
     @property

@@ -103,24 +103,29 @@ def _training_loss(evidence: TrainingEvidence) -> float:
 
 _OF_TRAININGS: Mapping[str, Quantity] = {
     "gradient_per_layer": Quantity(
-        "factor of a unit's gradient per layer", "nearer to 1", lambda e: e.gradient_rate and e.gradient_rate[0]
+        "factor of a unit's gradient per layer",
+        "nearer to 1",
+        lambda e: e.gradient_rate and e.gradient_rate[0],
+        "layers",
     ),
     "signal_per_layer": Quantity(
-        "factor of the signal per layer", "nearer to 1", lambda e: e.signal_rate and e.signal_rate[0]
+        "factor of the signal per layer", "nearer to 1", lambda e: e.signal_rate and e.signal_rate[0], "layers"
     ),
-    "dead_share": Quantity("dead share of the worst layer", "lower", lambda e: _worst(e, "dead_share")),
-    "saturated_share": Quantity("saturated share of the worst layer", "lower", lambda e: _worst(e, "saturated_share")),
+    "dead_share": Quantity("dead share of the worst layer", "lower", lambda e: _worst(e, "dead_share"), "layers"),
+    "saturated_share": Quantity(
+        "saturated share of the worst layer", "lower", lambda e: _worst(e, "saturated_share"), "layers"
+    ),
     "unit_copies": Quantity("share of units that are copies", "lower", _copies),
     "variance_ratio": Quantity("variance of the first weights over what suits", "nearer to 1", _variance_ratio),
     "input_size": Quantity("root mean square of the inputs", "nearer to 1", lambda e: e.root_mean_square("input")),
     "target_size": Quantity("root mean square of the targets", "nearer to 1", lambda e: e.root_mean_square("target")),
-    "stability": Quantity("rate over the largest stable rate", "lower", _stability),
+    "stability": Quantity("rate over the largest stable rate", "lower", _stability, "curvature"),
     "first_jump": Quantity("highest early loss over the first", "lower", first_jump),
     "highest_loss": Quantity("highest loss over the first", "lower", _highest_loss),
-    "way": Quantity("way over the weights' norm", "higher", reach_of),
+    "way": Quantity("way over the weights' norm", "higher", reach_of, "layers"),
     "penalty_share": Quantity("share of the loss that is penalty", "lower", penalty_share),
     "score_gap": Quantity("score on rows trained on beyond that on rows held back", "lower", _gap),
-    "noise_ratio": Quantity("noise scale over the examples of a step", "lower", _noise),
+    "noise_ratio": Quantity("noise scale over the examples of a step", "lower", _noise, "curvature"),
     "still_falling": Quantity("share by which the loss still fell at the end", "lower", lambda e: e.still_falling),
     "training_score": Quantity("score on the rows trained on", "higher", lambda e: e.training_score),
     "training_loss": Quantity("loss on the rows trained on", "lower", _training_loss),

@@ -15,8 +15,10 @@ class Quantity:
         words: what it is.
         wanted: "lower", "higher", or "nearer to 1" (by its logarithm).
         of: what computes it from the evidence; None or NaN where it is not known.
+        needs: what a training must look at for it: "layers", "curvature", or "" for neither.
     """
 
     words: str
     wanted: str
     of: Callable[[Any], float | None]
+    needs: str = ""

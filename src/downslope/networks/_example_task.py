@@ -17,6 +17,7 @@ from downslope.networks._losses import Loss
 from downslope.networks._model import Model, model_of
 from downslope.networks._network import Network, network
 from downslope.networks._objective import network_objective
+from downslope.networks._revival import revived
 from downslope.networks._task import Batching, Task
 from downslope.networks._trained import trained
 from downslope.networks.data._examples import Examples, examples_like, prepare
@@ -71,7 +72,17 @@ def example_task(
     def drawn(other: int) -> Point:
         return fitted(model, choices, training.inputs, encoding.target, other)[0].point
 
-    return Task(made, seen.point, batch, lambda trace: trained(seen, trace, encoding, notes), drawn)
+    def revive(point: Point, memory: Any, fresh: Point) -> Point:
+        return revived(seen, point, memory, training.inputs, fresh)
+
+    return Task(
+        objective=made,
+        start=seen.point,
+        batch=batch,
+        training=lambda trace: trained(seen, trace, encoding, notes),
+        drawn=drawn,
+        revived=revive if seen.layers else None,
+    )
 
 
 def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> tuple[Examples, Examples | None]:

@@ -7,22 +7,23 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from downslope._checks import whole
 from downslope._errors import DataError, SettingError
 from downslope._types import Plain
-from downslope.descent import Batches, Method, Plan, Record, descend_batches, method, plan
+from downslope.descent import Batches, Beginning, Method, Plan, Record, descend_batches, method, plan
 from downslope.descent._schedule import SCHEDULE_SETTINGS
 from downslope.networks import _layers as layers_of
 from downslope.networks._building import Choices
 from downslope.networks._example_task import example_task
 from downslope.networks._folder import check_folder, journal_of
-from downslope.networks._layer_choices import layers_in, with_layers, written
+from downslope.networks._layer_choices import layers_in, with_layers
 from downslope.networks._layers import Layer
 from downslope.networks._loss_function import function_task
+from downslope.networks._setup_text import as_written, is_plain, plain, same_choice
 from downslope.networks._stream import is_stream
 from downslope.networks._stream_task import stream_task
 from downslope.networks._task import Batching, Task
@@ -32,7 +33,6 @@ from downslope.networks.data._columns import listed
 _RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4, "gradient descent": 0.1}
 _OTHER_RATE = 0.01
 _EVALUATIONS, _PROBES = 40, 20
-_LONGEST = 1000  # entries of a choice that is kept in the trace
 # A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
 # the work at most.
 _CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
@@ -44,6 +44,7 @@ _READING = ("standardise", "scale_targets", "missing", "task", "drop")
 # The arguments of `train` that decide what it does, with their defaults.
 ARGUMENTS: Mapping[str, Any] = {
     "start": None,
+    "begin": None,
     "steps": 2000,
     "batch": 32,
     "method": "adam",
@@ -67,6 +68,8 @@ ARGUMENTS: Mapping[str, Any] = {
     "task": None,
     "drop": (),
 }
+# What the first steps of a training can have of their own.
+_STEPPING = frozenset({"method", "learning_rate", "schedule", "clip_norm", "clip_value", "weight_decay"})
 # What decides rows, network and loss, and so what is compiled; the rest is told to the compiled program.
 _BUILDING = frozenset({"start", "batch", "accumulate", "validation", "mixed_precision", "l2", *_READING, *_NETWORK})
 
@@ -134,14 +137,14 @@ class Setup:
     def said(self) -> dict[str, Any]:
         """The choices that are not the defaults, by name."""
         usual = {**dataclasses.asdict(Choices()), **ARGUMENTS}
-        return {n: c for n, c in self.choices.items() if not (n in usual and _same(c, usual[n]))}
+        return {n: c for n, c in self.choices.items() if not (n in usual and same_choice(c, usual[n]))}
 
     def as_python(self) -> str:
         """Return the call of `train` that does the same; what cannot be written down stands there by its name."""
-        model = [] if self.model is None else [_written(self.model, "model")]
-        data = [("" if model else "data=") + _written(self.data, "data")]
-        target = [] if self.target is None else [f"target={_written(self.target, 'target')}"]
-        choices = [f"{name}={_written(choice, name)}" for name, choice in self.said.items()]
+        model = [] if self.model is None else [as_written(self.model, "model")]
+        data = [("" if model else "data=") + as_written(self.data, "data")]
+        target = [] if self.target is None else [f"target={as_written(self.target, 'target')}"]
+        choices = [f"{name}={as_written(choice, name)}" for name, choice in self.said.items()]
         return f"ds.train({', '.join([*model, *data, *target, *choices])})"
 
     def as_plain(self) -> Plain:
@@ -149,8 +152,8 @@ class Setup:
         told = {"model": self.model, "data": self.data, "target": self.target, **self.said}
         if self.layers is not None and isinstance(self.model, list | tuple):
             told["model"] = [layers_of.as_dict(layer) for layer in self.layers]
-        untold = [name for name, thing in told.items() if not _is_plain(thing)]
-        return {**{name: _plain(thing) for name, thing in told.items() if name not in untold}, "untold": untold}
+        untold = [name for name, thing in told.items() if not is_plain(thing)]
+        return {**{name: plain(thing) for name, thing in told.items() if name not in untold}, "untold": untold}
 
     @classmethod
     def from_plain(cls, told: Plain, **given: Any) -> Setup:
@@ -197,7 +200,7 @@ class Setup:
             _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
             return function_task(model, asked["start"], data, validation, batching, seed)
         if is_stream(data, pairs=True):
-            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"]})
+            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"], "begin": asked["begin"]})
             return stream_task(model, choices, data, validation, seed=seed, task=reading["task"], computing=computing)
         return example_task(
             model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
@@ -210,18 +213,59 @@ class Setup:
             seed: of the weights and of the order of examples; None for that of the setup, which also decides which rows
                 are held back.
         """
+        made = self._plan_of_rest(seed)
+        asked = self.choices["begin"]
+        return made if asked is None else replace(made, beginning=self._beginning(asked, seed))
+
+    def _beginning(self, asked: Any, seed: int | None) -> Beginning:
+        """Return the first steps of a training that begins otherwise.
+
+        Raises:
+            SettingError: for choices that decide more than how to step, and without a number of steps.
+        """
+        if not isinstance(asked, Mapping) or "steps" not in asked:
+            raise SettingError(
+                f"begin tells of first steps, and how many; not {asked!r}",
+                hint='for example begin={"steps": 100, "learning_rate": 0.1}',
+            )
+        most = whole("steps", self.choices["steps"], least=0)
+        steps = whole("steps of the beginning", asked["steps"])
+        if steps >= most:
+            raise SettingError(f"of {most} steps, {steps} cannot be the beginning", hint="begin with fewer")
+        others = {name: choice for name, choice in asked.items() if name not in ("steps", "revive")}
+        wrong = [name for name in others if name in _NETWORK or (name in ARGUMENTS and name not in _STEPPING)]
+        if wrong:
+            raise SettingError(
+                f"the first steps cannot have a {wrong[0]} of their own",
+                hint=f"what they can have is {listed(sorted(_STEPPING))}, and settings of these",
+            )
+        change = self._revival(seed) if asked.get("revive") else None
+        return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
+
+    def _revival(self, seed: int | None) -> Callable[[Any, Any], Any]:
+        """Return what gives dead units newly drawn weights."""
+        task, number = self.task, self.choices["seed"] if seed is None else seed
+        if task.revived is None:
+            raise SettingError(
+                "the units of this model are not known, and none can be revived", hint="leave revive out"
+            )
+        revived, fresh = task.revived, task.start_of(number + 1)
+        return lambda point, memory: revived(point, memory, fresh)
+
+    def _plan_of_rest(self, seed: int | None) -> Plan:
+        """Return the plan of the training without what it begins with."""
         asked, task = self.choices, self.task
         settings = {n: c for n, c in asked.items() if n not in _NETWORK and n not in ARGUMENTS}
         if decay := _share("weight_decay", asked["weight_decay"]):
             settings["weight_decay"] = decay
         chosen = _method(asked["method"], settings)
-        every = whole("layers_every", asked["layers_every"])
+        every = whole("layers_every", asked["layers_every"], least=0)
         return plan(
             task.objective,
             task.start if seed is None else task.start_of(seed),
             method=chosen,
             learning_rate=_rate(chosen, asked["learning_rate"], asked["schedule"]),
-            record=Record(every, layers_every=every, spectrum=False),
+            record=Record(every or 1, layers_every=every, spectrum=False),
             seed=asked["seed"] if seed is None else seed,
             batches=_batches(task, asked, every),
             facts={"asked": self.as_plain()},
@@ -242,7 +286,7 @@ class Setup:
         check_folder(save, resume=resume, overwrite=overwrite)
         planned = self.plan(seed)
         trace = descend_batches(planned, progress=progress, journal=journal_of(planned, save, resume))
-        return dataclasses.replace(self.task.training(trace), objective=self.task.objective, setup=self)
+        return replace(self.task.training(trace), objective=self.task.objective, setup=self)
 
 
 def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
@@ -266,40 +310,6 @@ def _identity(thing: Any) -> Any:
     if isinstance(thing, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in thing):
         return tuple(thing)
     return id(thing)
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Tell whether a choice is another; arrays never are."""
-    return type(one) is type(other) and isinstance(one, str | int | float | bool | tuple | None) and one == other
-
-
-def _is_plain(thing: Any) -> bool:
-    """Tell whether a thing is kept in a file as it is."""
-    if isinstance(thing, list | tuple):
-        return len(thing) <= _LONGEST and all(_is_plain(part) for part in thing)
-    if isinstance(thing, Mapping):
-        return all(isinstance(name, str) and _is_plain(part) for name, part in thing.items())
-    return isinstance(thing, str | int | float | bool | Path | None)
-
-
-def _plain(thing: Any) -> Any:
-    """Return a plain thing as a file gives it back."""
-    if isinstance(thing, list | tuple):
-        return [_plain(part) for part in thing]
-    return str(thing) if isinstance(thing, Path) else thing
-
-
-def _written(thing: Any, name: str) -> str:
-    """Return a thing as it is written in Python, or a name for one that is too long to be."""
-    layers = layers_in(thing)
-    if layers is not None:
-        return f"[{', '.join(f'ds.{written(layer)}' for layer in layers)}]"
-    if isinstance(thing, Path):
-        return repr(str(thing))
-    plain = isinstance(thing, str | int | float | bool | None) or (
-        isinstance(thing, tuple | list) and len(thing) < 30 and all(isinstance(e, str | int | float) for e in thing)
-    )
-    return repr(thing) if plain else name
 
 
 def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
@@ -339,7 +349,7 @@ def _batches(task: Task, asked: Mapping[str, Any], every: int) -> Batches:
         )
 
     def rounded(cadence: int) -> int:
-        return max(math.ceil(cadence / every), 1) * every
+        return max(math.ceil(cadence / every), 1) * every if every else cadence
 
     evaluations = evaluate_every or -(-steps // _EVALUATIONS)
     closest = _CLOSEST_PROBES_OF_ALL if task.batch is None else _CLOSEST_PROBES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from downslope._types import Point
 from downslope.descent import Objective
@@ -21,6 +22,8 @@ class Task:
         batch: examples of one batch; None for all of them.
         training: the training that a trace of it makes.
         drawn: where it begins with weights drawn by another seed; None where it always begins at one place.
+        revived: `revived(point, memory, fresh)` returns a point whose dead units have the weights of a fresh one; None
+            where units are not known.
     """
 
     objective: Objective
@@ -28,6 +31,7 @@ class Task:
     batch: int | None
     training: Callable[[Trace], Training]
     drawn: Callable[[int], Point] | None = None
+    revived: Callable[[Point, Any, Point], Point] | None = None
 
     def start_of(self, seed: int) -> Point:
         """Return where it begins with a seed of its own."""

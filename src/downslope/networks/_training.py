@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ def train(
     target: Any = None,
     *,
     start: Any = None,
+    begin: Mapping[str, Any] | None = None,
     steps: int = 2000,
     batch: int | None = 32,
     method: str | Method | Any = "adam",
@@ -57,7 +58,10 @@ def train(
             example along their first axes, or a stream of any batches; a list is a stream.
         target: the column to predict, for a table.
         start: the parameters that a loss function begins with, a tree of arrays or an Equinox module.
-        steps: the steps to take.
+        begin: choices that the first `steps` of it are taken with and the rest are not: method, learning_rate,
+            schedule, clip_norm, clip_value, weight_decay, and settings of these. With `revive` units that are dead
+            after them begin anew, with newly drawn weights.
+        steps: the steps to take in all.
         batch: examples of a step; None for all of them. A stream has its own.
         method: how to step, as for `plan`.
         learning_rate: the rate α; None for 0.001 with Adam and its like, 0.1 with gradient descent, 0.01 with others.
@@ -74,7 +78,7 @@ def train(
         evaluate_every: steps from one evaluation to the next; about 40 in all if None.
         probe_every: steps from one look at the Hessian's ends and the gradient's noise to the next; about 20 in all if
             None, 1000 steps apart at least (250 if each sees all examples); 0 for none.
-        layers_every: steps from one look inside the layers to the next.
+        layers_every: steps from one look inside the layers to the next; 0 for none.
         save: a folder to write the run into while it goes on; killed at any moment, it can be gone on with. One that
             holds a run is refused, so that none is lost.
         resume: whether to go on with the run in `save`, to the same numbers; begun if nothing is there.

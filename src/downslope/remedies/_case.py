@@ -15,6 +15,9 @@ from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace
 
+_BEFORE = 0.9  # of the steps to the lowest loss are kept: what goes wrong begins before it shows
+_WORTH_KEEPING = 0.1  # of all steps
+
 
 @dataclass(frozen=True, eq=False)
 class Case:
@@ -31,6 +34,11 @@ class Case:
     def asked(self, name: str) -> Any:
         """Return a choice that was made; None where it was left out."""
         return self.setup.choices.get(name)
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the method that were given."""
+        return {name: told for name, told in self.setup.choices.items() if name in self.trace.plan["settings"]}
 
     @functools.cached_property
     def method(self) -> str:
@@ -72,6 +80,22 @@ class Case:
         found = [look.preconditioned_highest if scaled else look.highest for look in looks]
         known = [float(λ) for λ in found if λ is not None and np.isfinite(λ) and λ > 0]
         return float(np.median(known)) if known else None
+
+    @functools.cached_property
+    def noise_scale(self) -> float | None:
+        """The gradient's noise scale in examples, the median over the looks; None where it is not known."""
+        scales = np.asarray(self.trace.metrics.get("noise_scale", ()), float)
+        known = scales[np.isfinite(scales)]
+        return float(np.median(known)) if len(known) else None
+
+    @functools.cached_property
+    def healthy_steps(self) -> int:
+        """The steps up to a little before the lowest loss that came before the highest; 0 for less than a tenth."""
+        loss = np.asarray(self.trace.columns["value"], float)
+        high = np.append(np.where(np.isfinite(loss), loss, np.inf), np.inf if self.trace.not_finite_step else -np.inf)
+        lowest = int(np.argmin(high[: int(np.argmax(high)) + 1]))
+        steps = int(_BEFORE * lowest)
+        return steps if _WORTH_KEEPING * self.steps < steps < self.steps else 0
 
     @functools.cached_property
     def norms(self) -> np.ndarray:

@@ -9,6 +9,8 @@ from downslope.remedies._case import Case
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._step_remedies import rounded
 
+_SMALLEST, _SMALL = 8, 32  # batches
+
 
 def standardised(case: Case) -> Remedy | None:
     """Inputs of mean 0 and deviation 1."""
@@ -31,21 +33,21 @@ def larger_batch(case: Case) -> Remedy | None:
     batch, rows = case.asked("batch"), case.trace.facts["data"].get("rows")
     if batch is None or not rows or batch * 2 > rows:
         return None
-    scales = np.asarray(case.trace.metrics.get("noise_scale", ()), float)
-    known = scales[np.isfinite(scales)]
-    wanted = float(np.median(known)) if len(known) else 4.0 * batch
+    wanted = 4.0 * batch if case.noise_scale is None else case.noise_scale
     size = int(min(max(2 * batch, wanted), 8 * batch, rows))
     why = "Noise falls with the root of the batch, up to the noise scale (McCandlish et al. 2018)."
     return Remedy(f"batches of {size}", why, {"batch": size}, "noise_ratio")
 
 
 def smaller_batch(case: Case) -> Remedy | None:
-    """Batches of 32."""
+    """Batches near the noise scale, from 8 to 32."""
     batch = case.asked("batch")
-    if batch is not None and batch <= 32:
+    size = int(min(max(case.noise_scale or _SMALL, _SMALLEST), _SMALL))
+    if batch is not None and batch <= size:
         return None
-    why = "The noise of small batches leads to flatter valleys (Keskar et al. 2017)."
-    return Remedy("batches of 32", why, {"batch": 32}, "training_score")
+    why = "What a larger batch than the noise scale adds is lost, and the noise of small ones leads to flatter valleys"
+    references = "(McCandlish et al. 2018; Keskar et al. 2017)."
+    return Remedy(f"batches of {size}", f"{why} {references}", {"batch": size}, "training_score")
 
 
 def no_penalty(case: Case) -> Remedy | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,8 @@ from downslope.remedies._runs import Job, Run
 from downslope.remedies._trial import Effect, Trial
 from downslope.remedies._yardstick import Yardstick
 
-_PROVED = 3  # of the remedies that did best once are proved
+_PAIRED = 3  # of the remedies that did best are tried two at once
+_ROUNDS = 2  # of looking at what the best one still lacks
 
 
 class Cost(Protocol):
@@ -55,6 +57,16 @@ class Subject(Protocol):
         ...
 
     @property
+    def proves(self) -> int:
+        """How many of the remedies that did best are proved."""
+        ...
+
+    @property
+    def doubts(self) -> int:
+        """How many of them are tried with a second seed first, as one run may have been luck; 0 where it is not."""
+        ...
+
+    @property
     def looked_at(self) -> tuple[str, ...]:
         """The quantities that `falls_short` asks for."""
         ...
@@ -63,8 +75,16 @@ class Subject(Protocol):
         """Yield the remedies to try; each further group only where those before fall short."""
         ...
 
+    def lacks(self, remedy: Remedy, mended: Any) -> Sequence[Remedy]:
+        """Return what a thing that was mended by a remedy still lacks, each together with that; it is run once more."""
+        ...
+
     def changed(self, changes: Any) -> Any | None:
         """Return the thing with changes; None where it cannot be built."""
+        ...
+
+    def alike(self, one: Any, other: Any) -> bool:
+        """Tell whether two things are the same in all but how they came about."""
         ...
 
     def affords(self, things: Sequence[Any]) -> bool:
@@ -100,8 +120,10 @@ def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
         if not search.falls_short:
             break
     if search.falls_short:
-        search.attempt(_pairs(search.best(_PROVED) or offered[:2]))
-    chosen = search.best(_PROVED)
+        search.attempt(_pairs(search.best(_PAIRED) or offered[:2]))
+    search.go_on()
+    search.doubt()
+    chosen = search.best(subject.proves)
     control, reseeded, trials = search.proved(chosen) if chosen else ((), (), ())
     return Prescription(
         thing=subject.thing,
@@ -109,13 +131,33 @@ def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
         diagnosis=diagnosis,
         score=subject.own,
         trials=trials,
-        tried=tuple((remedy, run.score) for remedy, run in search.tried.values()),
+        tried=tuple((one.remedy, one.score) for one in search.tried),
         control=control,
         reseeded=reseeded,
         steps=subject.cost.spent,
         seconds=subject.cost.seconds,
         interrupted=subject.cost.interrupted,
     )
+
+
+@dataclass
+class _Tried:
+    """A remedy that was tried.
+
+    Args:
+        remedy: the remedy.
+        thing: what it makes of the subject.
+        runs: with the subject's own seed, and perhaps with another.
+    """
+
+    remedy: Remedy
+    thing: Any
+    runs: list[Run]
+
+    @property
+    def score(self) -> float:
+        """The mean of what it came to."""
+        return float(np.mean([run.score for run in self.runs]))
 
 
 class _Search:
@@ -128,31 +170,62 @@ class _Search:
 
     def __init__(self, subject: Subject, seeds: int) -> None:
         self._subject, self._seeds = subject, seeds
-        self.tried: dict[str, tuple[Remedy, Run]] = {}
+        self.tried: list[_Tried] = []
 
     @property
     def falls_short(self) -> bool:
         """Whether none of what was tried mends all of it."""
-        runs = [run for _, run in self.tried.values()]
+        runs = [one.runs[0] for one in self.tried]
         return not runs or self._subject.falls_short(max(runs, key=lambda run: run.score))
 
     @property
     def matters(self) -> float:
         """The smallest gain that counts."""
-        return max(self._subject.matters([run.score for _, run in self.tried.values()]), np.finfo(float).tiny)
+        return max(self._subject.matters([one.score for one in self.tried]), np.finfo(float).tiny)
 
     def attempt(self, remedies: Sequence[Remedy]) -> None:
         """Try remedies once each as the run was, as many as the budget bears if one of them is to be proved."""
-        subject, asked, kept = self._subject, [], []
+        subject, asked = self._subject, list[_Tried]()
         for remedy in remedies:
             thing = subject.changed(remedy.changes)
-            if thing is None or not self._affords([*(one.thing for one in asked), thing], [thing]):
+            if thing is None or any(subject.alike(thing, one.thing) for one in (*self.tried, *asked)):
                 continue
-            asked.append(Job(thing, subject.seed, subject.looked_at))
-            kept.append(remedy)
-        for remedy, run in zip(kept, subject.run(asked), strict=True):
+            if self._affords([*(one.thing for one in asked), thing], [thing]):
+                asked.append(_Tried(remedy, thing, []))
+        jobs = [Job(one.thing, subject.seed, subject.looked_at) for one in asked]
+        for one, run in zip(asked, subject.run(jobs), strict=True):
             if run is not None:
-                self.tried[remedy.name] = (remedy, run)
+                one.runs.append(run)
+                self.tried.append(one)
+
+    def go_on(self) -> None:
+        """Add to the best remedy what it still lacks, as long as that gains."""
+        for _ in range(_ROUNDS):
+            best = self._leading(1)
+            if not best or not self.falls_short or not self._affords([best[0].thing], [best[0].thing]):
+                return
+            before = self._highest
+            self.attempt(self._subject.lacks(best[0].remedy, best[0].thing))
+            if self._highest < before + self.matters:
+                return
+
+    @property
+    def _highest(self) -> float:
+        return max(one.score for one in self.tried)
+
+    def doubt(self) -> None:
+        """Try the best remedies with a second seed, which has no part in the proof either."""
+        subject = self._subject
+        doubted = self._leading(subject.doubts)
+        if len(doubted) <= subject.proves:
+            return
+        other = subject.seed + 1 + 2 * self._seeds
+        jobs = [Job(one.thing, other, subject.looked_at) for one in doubted]
+        if not self._affords([job.thing for job in jobs], [jobs[0].thing]):
+            return
+        for one, run in zip(doubted, subject.run(jobs), strict=True):
+            if run is not None:
+                one.runs.append(run)
 
     def _affords(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
         """Tell whether the budget bears runs of some things, and proofs of others beside both controls."""
@@ -161,9 +234,12 @@ class _Search:
 
     def best(self, most: int) -> list[Remedy]:
         """Return the remedies that gained most, the earlier cause first among equals."""
+        return [one.remedy for one in self._leading(most)]
+
+    def _leading(self, most: int) -> list[_Tried]:
         matters = self.matters
-        gained = [(remedy, run.score) for remedy, run in self.tried.values() if run.score > self._subject.own + matters]
-        return [remedy for remedy, _ in sorted(gained, key=lambda pair: -_grained(pair[1], matters))[:most]]
+        gained = [one for one in self.tried if one.score > self._subject.own + matters]
+        return sorted(gained, key=lambda one: -_grained(one.score, matters))[:most]
 
     def proved(self, chosen: Sequence[Remedy]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
         """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
@@ -177,7 +253,7 @@ class _Search:
         if not things:
             return (), (), ()
         asked = [Job(subject.thing, seed, quantities) for seed in fresh]
-        asked += [Job(subject.thing, seed, ()) for seed in others]
+        asked += [Job(subject.thing, seed, quantities) for seed in others]  # by the same program
         for remedy, thing in zip(chosen, things, strict=False):
             asked += [Job(thing, seed, (remedy.moves,)) for seed in fresh]
         made = subject.run(asked)

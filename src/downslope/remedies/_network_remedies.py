@@ -42,6 +42,17 @@ def leaky_relu(case: Case) -> Remedy | None:
     return Remedy("leaky_relu", why, {"activation": "leaky_relu", "initialisation": "auto"}, "dead_share")
 
 
+def revived_units(case: Case) -> Remedy | None:
+    """Dead units drawn anew after a tenth of the steps."""
+    steps = case.steps // 10
+    if not steps or case.asked("begin") is not None or case.setup.is_foreign or not case.layers:
+        return None
+    why = "What leads into units that are dead is drawn anew; the others keep what they learnt (Sokar et al. 2023)."
+    return Remedy(
+        f"dead units drawn anew at step {steps}", why, {"begin": {"steps": steps, "revive": True}}, "dead_share"
+    )
+
+
 def layer_normalisation(case: Case) -> Remedy | None:
     """Layers normalised over their units."""
     return _normalised(case, "layer", "Signals keep mean 0 and deviation 1 over the units (Ba, Kiros and Hinton 2016).")

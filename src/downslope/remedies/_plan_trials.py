@@ -36,7 +36,7 @@ from downslope.remedies._plan_remedies import (
 )
 from downslope.remedies._points import along, at, coordinates
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._remedy import Remedy
+from downslope.remedies._remedy import Remedy, same
 from downslope.remedies._runs import Job, Run
 from downslope.remedies._yardstick import VALUE
 from downslope.trace import Outcome, Trace
@@ -84,7 +84,7 @@ def of_plan(
         if made.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
         diagnosis = diagnose(made)
-        others = _from_other_starts(plan, runner, _STARTS)
+        others = from_other_starts(plan, runner, _STARTS)
         if "still_descending" not in diagnosis:  # which may yet go as low as they did
             diagnosis = diagnose(made, [other for _, other in others])
         case = Case(plan, made, _found(others))
@@ -141,6 +141,7 @@ class _Descended:
 
     yardstick = VALUE
     looked_at = ("arrived",)
+    proves, doubts = 3, 0
 
     def __init__(self, case: Case, diagnosis: Diagnosis, runner: Descents) -> None:
         self.thing, self.seed, self.cost = case.plan, case.plan.seed, runner
@@ -196,7 +197,11 @@ class _Descended:
 
     def _more(self) -> tuple[Found, ...]:
         """Return where further starts lead."""
-        return _found(_from_other_starts(self.thing, self.cost, _MORE_STARTS, seed=1))
+        return _found(from_other_starts(self.thing, self.cost, _MORE_STARTS, seed=1))
+
+    def lacks(self, remedy: Remedy, mended: Plan) -> Sequence[Remedy]:
+        """Return nothing: what a descent needs is among the remedies, alone or two at once."""
+        return ()
 
     def changed(self, changes: Any) -> Plan | None:
         """Return the plan with changes; None where it cannot be made."""
@@ -204,6 +209,10 @@ class _Descended:
             return self.thing.changed(**changes)
         except (SettingError, PointError):
             return None
+
+    def alike(self, one: Plan, other: Plan) -> bool:
+        """Tell whether two plans take the same steps."""
+        return same(one.choices, other.choices)
 
     def affords(self, things: Sequence[Plan]) -> bool:
         """Tell whether the budget bears a descent of each plan."""
@@ -270,7 +279,7 @@ def _kept_in_trap(case: Case, diagnosis: Diagnosis) -> Callable[[np.ndarray], np
     return np.zeros_like
 
 
-def _from_other_starts(plan: Plan, runner: Descents, most: int, seed: int = 0) -> list[tuple[Plan, Trace]]:
+def from_other_starts(plan: Plan, runner: Descents, most: int, seed: int = 0) -> list[tuple[Plan, Trace]]:
     """Return descents that went well from starts about as far from the plan's own as that is from 0."""
     if not plan.is_small:
         return []

@@ -25,7 +25,7 @@ from downslope.trace import Trace, load
 
 _BUDGET = 60  # times the steps of the run
 _MATTERS = 0.01  # less of a gain is none
-_SHORT = 0.03  # below what simple learners reach, so that two remedies at once are tried
+_ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for
 
 
 def prescribe(
@@ -149,6 +149,7 @@ class _Trained:
 
     yardstick = HELD_BACK
     looked_at = ()
+    proves, doubts = 2, 4
 
     def __init__(self, setup: Setup, trace: Trace, runner: Runner) -> None:
         self.thing, self.cost = setup, runner
@@ -159,6 +160,14 @@ class _Trained:
         """Yield all remedies at once, to be run side by side."""
         yield proposals(self._case, diagnosis)
 
+    def lacks(self, remedy: Remedy, mended: Setup) -> Sequence[Remedy]:
+        """Return what is prescribed for the run with a remedy, each together with that."""
+        (run,) = self.run([Job(mended, self.seed, traced=True)])
+        if run is None or run.trace is None:
+            return ()
+        further = proposals(Case(mended, run.trace), diagnose(run.trace))
+        return [remedy.then(other) for other in further]
+
     def changed(self, changes: Any) -> Setup | None:
         """Return the setup with changes; None where it cannot be built."""
         try:
@@ -167,6 +176,11 @@ class _Trained:
         except SettingError:
             return None
         return changed
+
+    def alike(self, one: Setup, other: Setup) -> bool:
+        """Tell whether two setups train the same."""
+        same_model = one.model is other.model or (one.layers is not None and one.layers == other.layers)
+        return same_model and one.as_python() == other.as_python()
 
     def affords(self, things: Sequence[Setup]) -> bool:
         """Tell whether the budget bears a run of each setup."""
@@ -181,6 +195,5 @@ class _Trained:
         return _MATTERS
 
     def falls_short(self, best: Run) -> bool:
-        """Tell whether the best run stays below what simple learners reach."""
-        reference = self._case.trace.facts["data"].get("validation_reference_score") or 1.0
-        return best.score < reference - _SHORT
+        """Tell whether the best run leaves something to gain."""
+        return best.score < _ENOUGH

@@ -19,6 +19,7 @@ class Remedy:
         changes: arguments of `train`, or of `plan`, that become others.
         moves: the name of the quantity that it is to move, one of `quantity_names`.
         symptom: the finding that it is for.
+        parts: the remedies that it is made of; none of a single one.
     """
 
     name: str
@@ -26,18 +27,30 @@ class Remedy:
     changes: Mapping[str, Any]
     moves: str
     symptom: str = ""
+    parts: tuple[Remedy, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}: {self.why}"
 
     def with_other(self, other: Remedy) -> Remedy | None:
-        """Return both at once; None where they change the same thing to different ends."""
+        """Return both at once; None where they change the same thing to different ends, or one is part of the other."""
         if any(name in self.changes and not same(self.changes[name], told) for name, told in other.changes.items()):
             return None
-        both = {**self.changes, **other.changes}
-        if len(both) in (len(self.changes), len(other.changes)):
-            return None
-        return Remedy(f"{self.name} + {other.name}", f"{self.why} {other.why}", both, self.moves, self.symptom)
+        both = self.then(other)
+        return None if len(both.changes) in (len(self.changes), len(other.changes)) else both
+
+    def then(self, other: Remedy) -> Remedy:
+        """Return both at once, the other's changes where they differ; what it replaces whole is named no more."""
+        kept = [part for part in self.parts or (self,) if not part.changes.keys() <= other.changes.keys()]
+        parts = (*kept, *(other.parts or (other,)))
+        return Remedy(
+            name=" + ".join(part.name for part in parts),
+            why=" ".join(part.why for part in parts),
+            changes={**self.changes, **other.changes},
+            moves=self.moves if kept else other.moves,
+            symptom=self.symptom,
+            parts=parts,
+        )
 
 
 def same(one: Any, other: Any) -> bool:

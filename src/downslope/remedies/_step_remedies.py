@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from downslope._stability import stability_bound
 from downslope._text import number
-from downslope.remedies._case import Case
+from downslope.remedies._case import Case, Maker
 from downslope.remedies._remedy import Remedy
 
 _HEADROOM = 0.5  # of the largest stable rate
+_SMALL_STEP = 0.01  # of the weights' root mean square
 USUAL_RATE = 1e-3  # of Adam and its like
 
 
@@ -77,6 +79,36 @@ def momentum(case: Case) -> Remedy | None:
     return Remedy("momentum", why, {"method": "momentum", "learning_rate": case.rate}, "training_score")
 
 
+def nesterov(case: Case) -> Remedy | None:
+    """Nesterov's momentum at the same rate."""
+    if case.method != "gradient descent":
+        return None
+    why = "A look ahead along the velocity keeps it from swinging (Nesterov 1983)."
+    return Remedy("Nesterov's momentum", why, {"method": "nesterov", "learning_rate": case.rate}, "training_score")
+
+
+def rmsprop(case: Case) -> Remedy | None:
+    """RMSprop at its usual rate."""
+    if case.method in ("adam", "adamw", "rmsprop"):
+        return None
+    why = "Each coordinate is divided by the usual size of its gradient (Tieleman and Hinton 2012)."
+    changes = {"method": "rmsprop", "learning_rate": USUAL_RATE, "schedule": None}
+    return Remedy(f"RMSprop at {number(USUAL_RATE)}", why, changes, "training_score")
+
+
+def noise(case: Case) -> Remedy | None:
+    """Noise in the gradient whose steps are a hundredth of the size of the weights."""
+    if case.method != "gradient descent" or not case.rate > 0:
+        return None
+    size = math.sqrt(np.mean(np.concatenate([np.ravel(leaf) for leaf in case.trace.start.values()]) ** 2))
+    if not size > 0:
+        return None
+    deviation = rounded(_SMALL_STEP * size / case.rate)
+    why = "Noise makes equal units unequal, and has a part along every way out (Neelakantan et al. 2015)."
+    changes = {"method": "gradient descent with noise", "noise": deviation, "learning_rate": case.rate}
+    return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "training_score")
+
+
 def warm_up(case: Case) -> Remedy | None:
     """A rate that begins at 0 and decays."""
     if case.asked("schedule") is not None or not math.isfinite(case.rate):
@@ -101,3 +133,26 @@ def clipping(case: Case) -> Remedy | None:
     norm = float(f"{np.quantile(case.norms, 0.5):.2g}")
     why = "A cliff's gradient is cut to the usual length (Pascanu, Mikolov and Bengio 2013)."
     return Remedy(f"gradients cut to {number(norm)}", why, {"clip_norm": norm}, "highest_loss")
+
+
+def from_healthy(maker: Maker) -> Maker:
+    """Return the maker of the same remedy from the last healthy step on, with the steps up to it as they were."""
+
+    def made(case: Case) -> Remedy | None:
+        remedy = maker(case)
+        if remedy is None or not case.healthy_steps or case.asked("begin") is not None:
+            return None
+        before = {name: case.asked(name) for name in remedy.changes}
+        if "learning_rate" in before:
+            before["learning_rate"] = case.rate
+        if "method" in before:
+            before = {"method": case.asked("method"), **case.settings, **before}
+        changes = {**remedy.changes, "begin": {"steps": case.healthy_steps, **before}}
+        return replace(remedy, name=f"{remedy.name} from step {case.healthy_steps} on", changes=changes)
+
+    return made
+
+
+smaller_rate_later = from_healthy(smaller_rate)
+clipping_later = from_healthy(clipping)
+adam_later = from_healthy(adam)

@@ -30,6 +30,7 @@ from downslope.remedies._network_remedies import (
     layer_normalisation,
     leaky_relu,
     relu,
+    revived_units,
     roomy,
     skips,
     suited_output,
@@ -39,13 +40,19 @@ from downslope.remedies._remedy import Remedy
 from downslope.remedies._step_remedies import (
     USUAL_RATE,
     adam,
+    adam_later,
     clipping,
+    clipping_later,
     cosine,
     far_larger_rate,
     larger_rate,
     momentum,
+    nesterov,
+    noise,
     rate_from_curvature,
+    rmsprop,
     smaller_rate,
+    smaller_rate_later,
     warm_up,
 )
 
@@ -89,6 +96,7 @@ def _usual(case: Case, rate: float, normalisation: str) -> Remedy | None:
 _ALWAYS = (usual, usual_fast, usual_normalised)
 _WEIGHTS = (suited_weights, relu, layer_normalisation, batch_normalisation, skips)
 _STEPS = (rate_from_curvature, smaller_rate, adam, clipping, warm_up)
+_LATER = (smaller_rate_later, clipping_later, adam_later)
 
 FOR_TRAININGS: Mapping[str, tuple[Maker, ...]] = {
     "label_problem": (early_stopping, weight_decay, dropout),
@@ -96,23 +104,23 @@ FOR_TRAININGS: Mapping[str, tuple[Maker, ...]] = {
     "wrong_output_activation": (suited_output,),
     "unscaled_inputs": (standardised, adam, smaller_rate),
     "unscaled_targets": (scaled_targets, adam, larger_rate),
-    "symmetric_units": (suited_weights,),
+    "symmetric_units": (suited_weights, noise),
     "poor_initialisation": (suited_weights, layer_normalisation, batch_normalisation),
     "missing_nonlinearity": (relu,),
     "over_regularised": (no_penalty, less_penalty, no_dropout),
     "exploding_gradients": (suited_weights, layer_normalisation, clipping, smaller_rate, rate_from_curvature),
     "vanishing_gradients": (*_WEIGHTS, adam),
     "rate_too_large": _STEPS,
-    "dead_units": (smaller_rate, leaky_relu, suited_weights, layer_normalisation, adam),
+    "dead_units": (smaller_rate, leaky_relu, revived_units, suited_weights, layer_normalisation, adam),
     "saturated_units": (standardised, suited_weights, relu, layer_normalisation, smaller_rate),
     "bottleneck": (roomy,),
-    "not_finite": (*_STEPS, suited_output),
-    "diverged": (*_STEPS, suited_output),
-    "rate_too_small": (larger_rate, far_larger_rate, adam, rate_from_curvature, momentum),
+    "not_finite": (*_STEPS, *_LATER, suited_output),
+    "diverged": (*_STEPS, *_LATER, suited_output),
+    "rate_too_small": (larger_rate, far_larger_rate, adam, rmsprop, rate_from_curvature, momentum, nesterov),
     "too_few_steps": (larger_rate, adam, more_steps, momentum),
     "overfitting": (early_stopping, weight_decay, dropout),
     "noise_dominated": (larger_batch, cosine, smaller_rate),
-    "loss_spike": (clipping, smaller_rate, warm_up),
+    "loss_spike": (clipping, smaller_rate, warm_up, clipping_later, smaller_rate_later),
     "unexplained": (adam, larger_rate, smaller_rate, relu, layer_normalisation, roomy, smaller_batch, more_steps),
 }
 
