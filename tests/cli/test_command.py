@@ -221,7 +221,7 @@ def test_a_sweep_marks_the_stable_range_and_the_best(capsys, tmp_path: Path) -> 
 
 
 def test_a_race_on_the_command_line(capsys, tmp_path: Path) -> None:
-    words = ["compare", "x² + 10y²", "--start", "x=4,y=3", "-m", "adam", "-m", "bfgs"]
+    words = ["compare", "x² + 10y²", "--start", "x=4,y=3", "-m", "adam", "-m", "bfgs", "--steps", "40"]
     assert as_json(capsys, *words)["winner"] == "bfgs"
     assert said(capsys, *words, "--plot", "race.gif", "--quiet")[0] == 0
     assert (tmp_path / "race.gif").stat().st_size > 10_000

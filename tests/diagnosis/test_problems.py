@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
 
 import downslope as ds
-from downslope.diagnosis import Severity, diagnose
+from downslope.diagnosis import Diagnosis, Severity, diagnose
 from tests.numpy_descent import numpy_descent
 from tests.problems import PROBLEMS, SICK_GROUNDS, Problem, Run
 
@@ -20,30 +21,8 @@ def descended(problem: Problem, run: Run):
     return numpy_descent(*problem.functions, start, learning_rate=run.learning_rate, steps=run.steps, method=run.method)
 
 
-@pytest.mark.parametrize(("problem", "run"), HEALTHY, ids=str)
-def test_no_alarm_on_a_healthy_run(problem: Problem, run: Run) -> None:
-    trace = descended(problem, run)
-    diagnosis = diagnose(trace)
-    assert diagnosis.ok, diagnosis
-    if run.symptom:
-        assert diagnosis[0].symptom == run.symptom
-    if run.symptom == "converged" and problem.name not in {"Himmelblau", "Styblinski-Tang"}:
-        assert trace.value >= problem.minimum - 1e-9
-
-
-@pytest.mark.parametrize(("problem", "run"), SICK, ids=str)
-def test_the_symptom_of_a_sick_run(problem: Problem, run: Run) -> None:
-    diagnosis = diagnose(descended(problem, run))
-    assert diagnosis[0].symptom == run.symptom, diagnosis
-    assert diagnosis[0].severity is Severity.PROBLEM
-    assert not diagnosis.ok
-
-
-@pytest.mark.parametrize(("problem", "run"), HEALTHY + SICK, ids=str)
-def test_every_verdict_reads_and_serialises(problem: Problem, run: Run) -> None:
-    import json
-
-    diagnosis = diagnose(descended(problem, run))
+def reads_and_serialises(diagnosis: Diagnosis) -> None:
+    """Hold that what is said can be read, printed and kept."""
     assert len(diagnosis) >= 1
     json.dumps(diagnosis.as_list(), allow_nan=False)
     text = str(diagnosis)
@@ -54,6 +33,27 @@ def test_every_verdict_reads_and_serialises(problem: Problem, run: Run) -> None:
         assert finding.sentence.endswith(".")
         assert finding.steps[0] <= finding.steps[1]
         assert all(not isinstance(number, float) or math.isfinite(number) for number in finding.evidence.values())
+
+
+@pytest.mark.parametrize(("problem", "run"), HEALTHY, ids=str)
+def test_no_alarm_on_a_healthy_run(problem: Problem, run: Run) -> None:
+    trace = descended(problem, run)
+    diagnosis = diagnose(trace)
+    reads_and_serialises(diagnosis)
+    assert diagnosis.ok, diagnosis
+    if run.symptom:
+        assert diagnosis[0].symptom == run.symptom
+    if run.symptom == "converged" and problem.name not in {"Himmelblau", "Styblinski-Tang"}:
+        assert trace.value >= problem.minimum - 1e-9
+
+
+@pytest.mark.parametrize(("problem", "run"), SICK, ids=str)
+def test_the_symptom_of_a_sick_run(problem: Problem, run: Run) -> None:
+    diagnosis = diagnose(descended(problem, run))
+    reads_and_serialises(diagnosis)
+    assert diagnosis[0].symptom == run.symptom, diagnosis
+    assert diagnosis[0].severity is Severity.PROBLEM
+    assert not diagnosis.ok
 
 
 def test_there_are_enough_named_problems() -> None:

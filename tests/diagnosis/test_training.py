@@ -1,28 +1,28 @@
 """Trainings made sick on purpose are named, and healthy ones are left alone."""
 
-import functools
-
 import numpy as np
-import pytest
 
 import downslope as ds
 
+BLIND = {"probe_every": 0}  # where curvature has no say, no look at it is compiled
 
-@functools.cache
+
 def trained(**choices):
     """Return the trace and the diagnosis of a training on the digits."""
     made = ds.train(data="digits", steps=600, progress=False, **choices)
     return made.trace, ds.diagnose(made.trace)
 
 
-def test_a_healthy_training_is_called_healthy():
-    _, diagnosis = trained()
+def test_a_healthy_training_is_called_healthy_and_so_it_is_when_it_was_saved(tmp_path):
+    trace, diagnosis = trained()
     assert diagnosis.symptoms[0] == "healthy"
     assert diagnosis.ok
+    again = ds.diagnose(ds.load(ds.save(trace, tmp_path / "run")))
+    assert str(again) == str(diagnosis)
 
 
 def test_a_deep_sigmoid_network_has_vanishing_gradients_with_their_rate():
-    trace, diagnosis = trained(hidden=(64,) * 11, activation="sigmoid")
+    trace, diagnosis = trained(hidden=(64,) * 11, activation="sigmoid", **BLIND)
     assert diagnosis.symptoms[0] == "vanishing_gradients"
     # A sigmoid's slope is at most 1/4, and Glorot's weights keep the rest: the rate per layer is about that.
     assert 0.1 < diagnosis[0].evidence["per_layer"] < 0.3
@@ -30,26 +30,25 @@ def test_a_deep_sigmoid_network_has_vanishing_gradients_with_their_rate():
 
 
 def test_the_same_depth_with_relu_he_and_skips_has_none():
-    _, diagnosis = trained(hidden=(64,) * 11, activation="relu", initialisation="he_normal", skip=True)
+    _, diagnosis = trained(hidden=(64,) * 11, activation="relu", initialisation="he_normal", skip=True, **BLIND)
     assert "vanishing_gradients" not in diagnosis
     assert "exploding_gradients" not in diagnosis
 
 
 def test_huge_first_weights_explode():
-    _, diagnosis = trained(hidden=(64,) * 8, initialisation="normal_2")
+    _, diagnosis = trained(hidden=(64,) * 8, initialisation="normal_2", **BLIND)
     assert "exploding_gradients" in diagnosis.symptoms
     assert not diagnosis.ok
 
 
 def test_a_bias_far_below_zero_kills_relu_units():
-    made = ds.train([ds.Flatten(), ds.Dense(64, "relu", bias=-10.0), ds.Dense(10)], "digits", steps=300, progress=False)
-    diagnosis = ds.diagnose(made.trace)
+    _, diagnosis = trained(model=[ds.Flatten(), ds.Dense(64, "relu", bias=-10.0), ds.Dense(10)], **BLIND)
     assert diagnosis.symptoms[0] == "dead_units"
     assert diagnosis[0].evidence["dead_share"] == 1
 
 
 def test_equal_weights_are_symmetric():
-    _, diagnosis = trained(initialisation="constant_0.05")
+    _, diagnosis = trained(initialisation="constant_0.05", **BLIND)
     assert diagnosis.symptoms[0] == "symmetric_units"
 
 
@@ -79,7 +78,7 @@ def test_inputs_in_the_thousands_are_unscaled():
 
 def test_shuffled_labels_are_a_label_problem():
     rng = np.random.default_rng(1)
-    made = ds.train(data=(rng.normal(size=(400, 5)), rng.integers(0, 2, 400)), steps=400, progress=False)
+    made = ds.train(data=(rng.normal(size=(400, 5)), rng.integers(0, 2, 400)), steps=400, progress=False, **BLIND)
     assert ds.diagnose(made.trace).symptoms[0] == "label_problem"
 
 
@@ -87,7 +86,9 @@ def test_targets_out_of_reach_of_the_output():
     rng = np.random.default_rng(2)
     inputs = rng.normal(size=(400, 3))
     targets = 3 + inputs @ [1.0, -2.0, 0.5]
-    made = ds.train(data=(inputs, targets), output_activation="sigmoid", scale_targets=False, steps=400, progress=False)
+    made = ds.train(
+        data=(inputs, targets), output_activation="sigmoid", scale_targets=False, steps=400, progress=False, **BLIND
+    )
     assert ds.diagnose(made.trace).symptoms[0] == "wrong_output_activation"
 
 
@@ -99,33 +100,18 @@ def test_a_loss_that_broadcasts_is_wrong():
     def broadcasts(outputs, targets):
         return ((outputs - targets.reshape(-1)) ** 2).mean()
 
-    made = ds.train(data=(inputs, targets), loss=broadcasts, steps=400, progress=False)
+    made = ds.train(data=(inputs, targets), loss=broadcasts, steps=400, progress=False, **BLIND)
     assert ds.diagnose(made.trace).symptoms[0] == "wrong_loss"
-
-
-@pytest.mark.parametrize("name", ["mean squared error", "mean absolute error", "huber"])
-def test_the_losses_of_numbers_pass_the_test_of_losses(name):
-    rng = np.random.default_rng(4)
-    inputs = rng.normal(size=(200, 3))
-    made = ds.train(data=(inputs, inputs @ [1.0, -2.0, 0.5]), loss=name, steps=50, progress=False)
-    assert "wrong_loss" not in ds.diagnose(made.trace)
 
 
 def test_linear_layers_are_one_layer():
     rng = np.random.default_rng(5)
     inputs = rng.uniform(-1, 1, size=(400, 2))
-    made = ds.train(
-        data=(inputs, (inputs.prod(axis=1) > 0).astype(int)), activation="linear", steps=400, progress=False
-    )
+    classes = (inputs.prod(axis=1) > 0).astype(int)
+    made = ds.train(data=(inputs, classes), activation="linear", steps=400, progress=False, **BLIND)
     assert ds.diagnose(made.trace).symptoms[0] == "missing_nonlinearity"
 
 
 def test_a_heavy_penalty_is_over_regularised():
-    _, diagnosis = trained(l2=1.0)
+    _, diagnosis = trained(l2=1.0, **BLIND)
     assert diagnosis.symptoms[0] == "over_regularised"
-
-
-def test_a_saved_training_gets_the_same_diagnosis(tmp_path):
-    trace, diagnosis = trained()
-    again = ds.diagnose(ds.load(ds.save(trace, tmp_path / "run")))
-    assert str(again) == str(diagnosis)

@@ -169,7 +169,9 @@ def test_a_sweep_shows_three_ways_and_every_rate() -> None:
 
 
 def test_a_race_shows_every_method_by_step_and_on_the_ground(tmp_path) -> None:
-    race = ds.compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "adam", "bfgs"])
+    rates = {"gradient descent": 0.09, "adam": 0.3}  # told, not swept for
+    methods = ["gradient descent", "adam", "bfgs"]
+    race = ds.compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, methods, learning_rates=rates, steps=40)
     values, ways = ds.draw.race(race)
     for name, trace in race.lanes.items():
         shown = line(ways, name)
@@ -182,7 +184,9 @@ def test_a_race_shows_every_method_by_step_and_on_the_ground(tmp_path) -> None:
 
 
 def test_every_racer_is_seen_and_steps_are_steps() -> None:
-    race = ds.compare("f(x, y) = x² + 3y²", {"x": 1, "y": 2}, ds.method_names(), steps=200, record=10)
+    methods = ds.method_names()
+    rates = {name: 0.1 for name in methods if ds.method(name).takes_rate}  # told, not swept for
+    race = ds.compare("f(x, y) = x² + 3y²", {"x": 1, "y": 2}, methods, learning_rates=rates, steps=200, record=10)
     values, ways = ds.draw.race(race)
     for panel in (values, ways):
         assert set(race.lanes) <= set(labels(panel))

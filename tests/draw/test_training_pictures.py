@@ -186,7 +186,7 @@ def test_sharpness_of_adam_is_that_of_the_scaled_hessian(digits) -> None:
 
 def test_the_bound_follows_the_rate() -> None:
     settings = {"steps": 60, "method": "gradient descent", "schedule": "cosine", "learning_rate": 0.1}
-    trace = ds.train(data="iris", hidden=(4,), progress=False, **settings).trace
+    trace = ds.train(data="iris", hidden=(4,), layers_every=0, progress=False, **settings).trace
     bound = line(ds.draw.sharpness(trace)[0], "2/α")
     rates = trace.columns["learning_rate"]
     np.testing.assert_allclose(bound[:, 1], 2 / rates[rates > 0])
@@ -303,32 +303,22 @@ def test_a_descent_without_measurements_is_its_loss_alone() -> None:
     assert labels(loss) == ["each step"]
 
 
-@pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize(
     "choices",
     [
-        {"hidden": (8,) * 10, "activation": "sigmoid", "initialisation": "uniform_0.05"},
+        {"hidden": (8,) * 7, "activation": "sigmoid", "initialisation": "uniform_0.05"},
         {"learning_rate": 1e4, "method": "gradient descent", "activation": "linear", "loss": "mean squared error"},
         {"learning_rate": 30.0, "method": "gradient descent"},
-        {"learning_rate": 1e-30},
+        {"learning_rate": 1e-30, "method": "gradient descent"},
     ],
     ids=["vanishing", "not finite", "too large", "standing still"],
 )
-def test_sick_trainings_can_be_looked_at(tmp_path, choices, name: str) -> None:
-    trace = _sick(tuple(choices.items()))
-    axes = first(PICTURES[name](trace))
-    axes.figure.savefig(tmp_path / "picture.png")
-    assert np.all(np.isfinite([*axes.get_xlim(), *axes.get_ylim()]))
-
-
-_KEPT: dict = {}
-
-
-def _sick(choices) -> ds.Trace:
-    """Return a sick training, made once for all its pictures."""
-    if choices not in _KEPT:
-        _KEPT[choices] = ds.train(data="iris", steps=40, progress=False, **dict(choices)).trace
-    return _KEPT[choices]
+def test_sick_trainings_can_be_looked_at(tmp_path, choices) -> None:
+    trace = ds.train(data="iris", steps=40, progress=False, **choices).trace
+    for name, picture in PICTURES.items():
+        axes = first(picture(trace))
+        axes.figure.savefig(tmp_path / f"{name}.png")
+        assert np.all(np.isfinite([*axes.get_xlim(), *axes.get_ylim()])), name
 
 
 @pytest.mark.parametrize(

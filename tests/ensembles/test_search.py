@@ -11,13 +11,29 @@ import pytest
 import downslope as ds
 
 FUNCTIONS = json.loads((Path(__file__).parents[1] / "data" / "functions.json").read_text(encoding="utf-8"))["functions"]
-BOUNDED = [one for one in FUNCTIONS if "bounds" in one]
+# One of each kind of ground; benchmarks/global_search.py searches them all.
+PUBLISHED = {
+    "Univariate P07": "waves and a logarithm in one dimension",
+    "Branin": "three minima of one depth",
+    "Chichinadze": "waves of two lengths along a narrow ridge",
+    "El-Attar-Vidyasagar-Dutta": "far bounds, and a lowest value above zero",
+    "Hansen": "hundreds of minima, nine of one depth",
+    "Jennrich-Sampson": "a steep and narrow place among exponentials",
+    "Michalewicz 2-D": "flat ground with steep valleys",
+    "Powell singular": "four dimensions, no curvature at the bottom in two of them",
+    "Rosenbrock": "a long curved valley",
+    "Shekel 5": "five narrow pits in four dimensions",
+    "Wayburn-Seader 1": "sixth powers, two minima in a curved valley",
+    "Zettl": "a lowest value just below zero",
+}
 QUARTIC = ("x⁴ - 4x² + x", {"x": (-3, 3)})
+RASTRIGIN = "20 + x² - 10cos(2πx) + y² - 10cos(2πy)"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("problem", BOUNDED, ids=lambda problem: problem["name"])
-def test_published_minima_are_found(problem):
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_minima_are_found(name):
+    problem = next(one for one in FUNCTIONS if one["name"] == name)
     names = problem["variables"]
     bounds = dict(zip(names, problem["bounds"], strict=True))
     found = ds.search(f"f({', '.join(names)}) = {problem['formula_textbook']}", bounds, evaluations=10_000 * len(names))
@@ -27,9 +43,8 @@ def test_published_minima_are_found(problem):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_a_shifted_rastrigin_in_ten_dimensions(seed):
-    place = np.random.default_rng(seed).uniform(-4, 4, 10)
+def test_a_rastrigin_in_ten_dimensions_wherever_it_lies_in_its_box():
+    place = np.linspace(-1, 2, 10)
 
     def rastrigin(point):
         from jax import numpy
@@ -37,10 +52,13 @@ def test_a_shifted_rastrigin_in_ten_dimensions(seed):
         away = point["x"] - place
         return numpy.sum(away**2 - 10 * numpy.cos(2 * np.pi * away) + 10)
 
-    box = ({"x": np.full(10, -5.12)}, {"x": np.full(10, 5.12)})
-    found = ds.search(rastrigin, box, target=1e-6, evaluations=200_000, seed=seed)
-    assert found.stopped == "target"
-    assert found.point["x"] == pytest.approx(place, abs=1e-3)
+    made = ds.objective(rastrigin)  # compiled once: the box is data
+    for seed in range(3):
+        middle = place - np.random.default_rng(seed).uniform(-4, 4, 10)
+        box = ({"x": middle - 5.12}, {"x": middle + 5.12})
+        found = ds.search(made, box, target=1e-6, evaluations=200_000, seed=seed)
+        assert found.stopped == "target"
+        assert found.point["x"] == pytest.approx(place, abs=1e-3)
 
 
 def test_evidence_is_rounds_that_ended_at_the_lowest():
@@ -72,8 +90,8 @@ def test_a_search_that_hardly_began_says_what_it_met():
 
 
 def test_a_seed_gives_the_same_search_again():
-    text, box = "20 + x² - 10cos(2πx) + y² - 10cos(2πy)", {"x": (-5, 5), "y": (-5, 5)}
-    one, same, other = (ds.search(text, box, found=0, evaluations=128, seed=seed) for seed in (1, 1, 2))
+    box = {"x": (-5, 5), "y": (-5, 5)}
+    one, same, other = (ds.search(RASTRIGIN, box, found=0, evaluations=128, seed=seed) for seed in (1, 1, 2))
     assert one.as_dict() | {"seconds": 0} == same.as_dict() | {"seconds": 0}
     assert one.point != other.point
 
@@ -85,14 +103,14 @@ def test_a_minimum_on_the_edge_is_exactly_there():
 
 
 def test_without_bounds_it_looks_about_a_centre():
-    found = ds.search("(x - 3)² + (y + 1)² + sin(5x)", spread=2.0, centre={"x": 1.0, "y": 0.0})
-    grid = np.linspace(0, 6, 60_001)
-    assert found.value == pytest.approx(np.min((grid - 3) ** 2 + np.sin(5 * grid)), abs=1e-6)
+    found = ds.search(RASTRIGIN, spread=2.0, centre={"x": 3.0, "y": -2.0})
+    assert found.value == pytest.approx(0, abs=1e-6)
+    assert [found.point["x"], found.point["y"]] == pytest.approx([0, 0], abs=1e-6)
 
 
 def test_what_has_no_lowest_value_is_told():
     with pytest.raises(ds.ObjectiveError, match="without end"):
-        ds.search("x³ + y²", spread=1.0)
+        ds.search("x³", spread=1.0)
     with pytest.raises(ds.ObjectiveError, match="no finite value"):
         ds.search("ln(x)", {"x": (-3, -1)}, evaluations=2000)
 

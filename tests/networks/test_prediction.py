@@ -18,7 +18,7 @@ RNG = np.random.default_rng(3)
 X = RNG.normal(size=(120, 3)).astype(np.float32)
 NUMBERS = X @ np.array([1.0, 2.0, -1.0], np.float32)
 CLASSES = np.argmax(X @ RNG.normal(size=(3, 3)), axis=1)
-QUIET: dict[str, Any] = {"progress": False, "probe_every": 0}
+QUIET: dict[str, Any] = {"progress": False, "probe_every": 0, "layers_every": 0}
 TINY: dict[str, Any] = {**QUIET, "steps": 6, "batch": 16}
 
 
@@ -31,7 +31,13 @@ def test_a_run_that_goes_on_predicts_with_the_memory_that_was_written_last(tmp_p
             raise RuntimeError("killed")
 
     far = 5 + 3 * X  # so that running means at their start, 0, lead astray
-    settings: Any = {"hidden": (8,), "normalisation": "batch", "probe_every": 0, "standardise": False}
+    settings: Any = {
+        "hidden": (8,),
+        "normalisation": "batch",
+        "probe_every": 0,
+        "layers_every": 0,
+        "standardise": False,
+    }
     with pytest.raises(RuntimeError, match="killed"):
         ds.train(data=(far, CLASSES), steps=100_000, save=tmp_path / "run", progress=stop, **settings)
     trace = ds.load(tmp_path / "run")
@@ -107,7 +113,7 @@ def test_where_there_are_no_probabilities():
 
 
 def test_a_training_has_what_the_slice_is_drawn_of():
-    settings: Any = {"steps": 20, "probe_every": 10, "progress": False}
+    settings: Any = {"steps": 20, "probe_every": 10, "layers_every": 0, "progress": False}
     foreign = eqx.nn.MLP(X.shape[1], 1, 4, 1, key=jax.random.key(0))
     for model in (None, foreign):
         made = ds.train(model, (X, NUMBERS), **({"hidden": (4,)} if model is None else {}), **settings)

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(8)
 X = RNG.normal(size=(160, 3)).astype(np.float32)
 NUMBERS = X @ np.array([1.0, 2.0, -1.0])
 CLASSES = np.argmax(X @ RNG.normal(size=(3, 3)), axis=1)
-QUIET = {"progress": False, "probe_every": 0}
+QUIET = {"progress": False, "probe_every": 0, "layers_every": 0}
 TINY = {**QUIET, "layers_every": 1, "steps": 6}
 
 

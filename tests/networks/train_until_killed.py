@@ -3,6 +3,7 @@
 import sys
 
 import downslope as ds
+from downslope.descent import _batch_descent
 
 
 def trained(folder, steps, progress=False):
@@ -23,4 +24,5 @@ def trained(folder, steps, progress=False):
 
 
 if __name__ == "__main__":
+    _batch_descent._WRITE_SECONDS = 0.1  # so that a short life is written down many times
     trained(sys.argv[1], int(sys.argv[2]), lambda done, steps, value: print(done, flush=True))

@@ -31,7 +31,7 @@ def assert_same(function, params, *rest) -> Walk:
     got = jax.jit(jax.value_and_grad(tapped, has_aux=True))(params, at_rest(found), *rest)
     assert jax.tree.structure(got) == jax.tree.structure(wanted)
     jax.tree.map(np.testing.assert_array_equal, got, wanted)
-    _, _, pre, post = found.tapped(params, at_rest(found), *rest)
+    _, _, pre, post = jax.eval_shape(found.tapped, params, at_rest(found), *rest)
     assert tuple(array.shape for array in pre) == found.shapes
     assert tuple(array is None for array in post) == tuple(name is None for name in found.activations)
     return found

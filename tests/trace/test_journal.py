@@ -96,12 +96,12 @@ def survive(folder: Path, other: Path, times: int) -> None:
 
 
 def test_nothing_is_lost_where_the_writer_is_killed(tmp_path) -> None:
-    survive(tmp_path / "killed", tmp_path / "straight", 10)
+    survive(tmp_path / "killed", tmp_path / "straight", 6)
 
 
 @pytest.mark.slow
 def test_nothing_is_lost_where_the_writer_is_killed_again_and_again(tmp_path) -> None:
-    survive(tmp_path / "killed", tmp_path / "straight", 40)
+    survive(tmp_path / "killed", tmp_path / "straight", 16)
 
 
 class Stopped(BaseException):
