@@ -1,7 +1,8 @@
 """Go down over batches of examples: chunks of compiled steps, and what the host does between them.
 
-Between two chunks, and only there, the host evaluates, measures curvature and noise, writes the rows and the state to
-disk, shows the progress, and stops if it was asked to or if the validation loss stopped falling. What is measured when
+Between two chunks, and only there, the host evaluates, writes the rows and the state to disk, shows the progress, and
+stops if it was asked to or if the validation loss stopped falling. Looks at curvature and noise begin there, and go on
+beside the steps on a thread of their own, on another core if there is one. What is measured when
 depends on the number of the step alone, never on the clock, so that a run that was cut off and resumed goes through the
 same numbers as one that was not.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,12 +27,13 @@ from downslope.descent._batch_source import InMemory, Streamed
 from downslope.descent._batch_state import read, written
 from downslope.descent._batch_trace import trace_of
 from downslope.descent._batched import Batched, Batches, rows_of
+from downslope.descent._beside import Beside
 from downslope.descent._first_not_finite import first_not_finite
 from downslope.descent._given import given_of
 from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._probe import Probe
 from downslope.descent._progress import Interruption, progress_bar
-from downslope.trace import Journal, Outcome, Trace
+from downslope.trace import Journal, Outcome, Spectrum, Trace
 
 _CHUNK_SECONDS = 0.4
 _ROUND = 10  # a chunk is a whole number of so many steps where no layers are looked into
@@ -91,6 +93,7 @@ class BatchDescent:
         self.step = int(self.state.step)
         self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
         self.taken_now = 0
+        self._beside = Beside()
         self._wrote = -math.inf
         self._before: tuple[BatchState, int, Any, Any] | None = None
 
@@ -102,6 +105,7 @@ class BatchDescent:
                 self._look_around()
                 outcome = self._outcome(interruption)
                 if outcome is not None:
+                    self._beside.settle()
                     return self._ended(outcome)
                 count = min(size, self._until_event(), self.plan.steps - self.step)
                 began = time.perf_counter()
@@ -111,6 +115,7 @@ class BatchDescent:
                 show(self.step, self.plan.steps, self.log.value)
                 size = self._next_size(size, count, seconds)
         finally:
+            self._beside.close()
             self.source.close()
 
     def _source(self) -> InMemory | Streamed:
@@ -201,7 +206,7 @@ class BatchDescent:
         if ends or self.step % self.batches.evaluate_every == 0:
             self._timed("evaluations", self._evaluate)
         if self.probe is not None and (ends or self.step % self.batches.probe_every == 0):
-            self._timed("probes", self._look_at_curvature)
+            self._look_at_curvature()
 
     def _timed(self, what: str, work: Callable[[], None]) -> None:
         """Do something and note how long it took."""
@@ -214,15 +219,28 @@ class BatchDescent:
         self.log.add_metrics(self.step, self.batched.assess(self.state.point, self.state.memory, self._sets))
 
     def _look_at_curvature(self) -> None:
-        """Measure the Hessian's ends and the noise of the gradient."""
-        assert self.probe is not None
-        state, last = self.state, self.log.last_spectrum
-        scale = None if self.program.scale is None else self.program.scale(state.rule, self.given.settings)
-        if scale is not None and self.step == self.plan.first_step:
-            scale = None  # before the first step a rule that scales knows no scale yet
-        spectrum, found = self.probe.look(state.point, state.memory, self.step, last, scale)
+        """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
+        self._beside.settle()  # the next look begins where the last one ended
+        state, step, last, probe = self.state, self.step, self.log.last_spectrum, self.probe
+        assert probe is not None
+        # Before the first step a rule that scales knows no scale yet.
+        scales = self.program.scale if step != self.plan.first_step else None
+
+        def look() -> tuple[Spectrum, Mapping[str, float], float]:
+            began = time.perf_counter()
+            with precision(self.plan.objective.precision):
+                scale = None if scales is None else scales(state.rule, self.given.settings)
+                spectrum, found = probe.look(state.point, state.memory, step, last, scale)
+            return spectrum, found, time.perf_counter() - began
+
+        self._beside.begin(look, self._take_look)
+
+    def _take_look(self, look: tuple[Spectrum, Mapping[str, float], float]) -> None:
+        """Take up what a look at the curvature found."""
+        spectrum, found, seconds = look
         self.log.add_spectrum(spectrum)
-        self.log.add_metrics(self.step, found)
+        self.log.add_metrics(spectrum.step, found)
+        self.seconds["probes"] += seconds
 
     def _outcome(self, interruption: Interruption) -> Outcome | None:
         """Return how the training ends at this step, or None if it goes on."""
@@ -242,6 +260,7 @@ class BatchDescent:
         taken = int(chunk.taken)
         self.seconds["steps"] += time.perf_counter() - began
         if not bool(chunk.finite):
+            self._beside.settle()
             self._end_before(taken, chunk, examples, order)
             return False
         self.log.add_steps(self.step, taken, chunk)
@@ -258,6 +277,7 @@ class BatchDescent:
         if not last and time.perf_counter() - self._wrote < _WRITE_SECONDS:
             return
         self._wrote = time.perf_counter()
+        self._beside.settle()
         cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
         wanted = cheap or last
         # From a state whose own loss is not finite no way leads back to the last one that was.
@@ -319,7 +339,10 @@ class BatchDescent:
         return min(max(wanted // self.every, 1) * self.every, self.recipe.capacity)
 
     def record_cost(self) -> Plain:
-        """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing."""
+        """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing.
+
+        Probes go on beside the steps, and the others between them.
+        """
         spent = self.seconds["steps"] if self.taken_now else math.nan
         shares = {name: self.seconds[name] / spent for name in ("evaluations", "probes", "writing")}
         return {"layers": self._layer_cost(), **shares}

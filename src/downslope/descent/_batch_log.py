@@ -67,10 +67,13 @@ class BatchLog:
 
     def add_metrics(self, step: int, found: Mapping[str, float]) -> None:
         """Add what was measured at a step."""
-        if self._metrics and self._metrics[-1][0] == step:
-            self._metrics[-1][1].update(found)
+        place = len(self._metrics)
+        while place and self._metrics[place - 1][0] > step:  # a look that went on beside later steps
+            place -= 1
+        if place and self._metrics[place - 1][0] == step:
+            self._metrics[place - 1][1].update(found)
         else:
-            self._metrics.append((step, dict(found)))
+            self._metrics.insert(place, (step, dict(found)))
 
     def add_spectrum(self, spectrum: Spectrum) -> None:
         """Add the curvature at a step."""
