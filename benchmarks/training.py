@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -60,21 +61,35 @@ def our_plan(steps: int, **choices: Any) -> Any:
 
 
 def ours(work: Work, **choices: Any) -> Ready:
-    """Return our training; it stops at a step, not at a score, and so is told the step at which it gets there."""
+    """Return our training; as it stops at a step and not at a score, the evaluation that is good enough cuts it off."""
     from downslope.descent import descend_batches
 
-    whole, searched = our_plan(STEPS, **choices), our_plan(MOST, evaluate_every=EVALUATE_EVERY)
-    metrics = descend_batches(searched, progress=False).metrics
-    good = metrics["validation_accuracy"] >= TARGET
-    found = int(metrics["step"][np.argmax(good)])
-    stopped = our_plan(found, evaluate_every=EVALUATE_EVERY)
+    whole, evaluated = our_plan(STEPS, **choices), our_plan(MOST, evaluate_every=EVALUATE_EVERY, **choices)
+    batched = evaluated.objective.batched
+    looks = []
 
-    def target() -> int:
-        reached = descend_batches(stopped, progress=False).metrics["validation_accuracy"][-1]
-        assert reached >= TARGET, reached
+    def assess(*given: Any) -> Any:
+        found = batched.assess(*given)
+        looks.append(found["validation_accuracy"])
+        if looks[-1] >= TARGET:
+            raise _Reached
         return found
 
+    cut = replace(evaluated, objective=replace(evaluated.objective, batched=replace(batched, assess=assess)))
+
+    def target() -> int:
+        looks.clear()
+        try:
+            descend_batches(cut, progress=False)
+        except _Reached:
+            return EVALUATE_EVERY * (len(looks) - 1)
+        return MOST
+
     return Ready(lambda: descend_batches(whole, progress=False), target)
+
+
+class _Reached(Exception):  # noqa: N818 (it is the good end)
+    """An evaluation was as good as was asked for."""
 
 
 def optax(work: Work) -> Ready:
