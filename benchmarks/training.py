@@ -64,7 +64,7 @@ def ours(work: Work, **choices: Any) -> Ready:
     """Return our training; as it stops at a step and not at a score, the evaluation that is good enough cuts it off."""
     from downslope.descent import descend_batches
 
-    whole, evaluated = our_plan(STEPS, **choices), our_plan(MOST, evaluate_every=EVALUATE_EVERY, **choices)
+    whole, evaluated = our_plan(STEPS, **choices), our_plan(MOST, **{**choices, "evaluate_every": EVALUATE_EVERY})
     batched = evaluated.objective.batched
     looks = []
 
