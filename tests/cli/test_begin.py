@@ -16,6 +16,8 @@ from downslope.cli._prescribe import _option
     [
         ("steps=100,learning_rate=1", {"steps": 100, "learning_rate": 1}),
         ("steps=5; clip_norm=none", {"steps": 5, "clip_norm": None}),
+        ("steps=5,revive=True", {"steps": 5, "revive": True}),
+        ("steps=5,revive=false", {"steps": 5, "revive": False}),
         ("method=gradient descent,learning_rate=1e-3", {"method": "gradient descent", "learning_rate": 0.001}),
     ],
 )  # fmt: skip
@@ -24,7 +26,7 @@ def test_it_is_read(text: str, told: dict[str, Any]) -> None:
 
 
 def test_what_is_printed_is_read_to_the_same() -> None:
-    told = {"steps": 100, "method": "adam", "learning_rate": 0.05, "clip_norm": None}
+    told = {"steps": 100, "method": "adam", "learning_rate": 0.05, "clip_norm": None, "revive": True}
     option, text = _option("begin", told)
     assert (option, beginning(text.strip("'"))) == ("--begin", told)
 

@@ -38,18 +38,20 @@ class Made:
         worth: what each change adds to the score.
         offered: what is prescribed at first.
         later: what is prescribed once a change was made, by its name.
+        known: what else may help, whatever is wrong.
         lucky: changes that only help with the subject's own seed.
     """
 
     worth: Mapping[str, float]
     offered: Sequence[Remedy]
     later: Mapping[str, Sequence[Remedy]] = field(default_factory=dict)
+    known: Sequence[Remedy] = ()
     lucky: frozenset[str] = frozenset()
     budget: int = 60
     jobs: list[Job] = field(default_factory=list)
 
     thing, own, seed, looked_at = frozenset(), 0.1, 0, ()
-    proves, doubts = 2, 4
+    proves, doubts = 2, 6
     yardstick = HELD_BACK
 
     def __post_init__(self) -> None:
@@ -58,9 +60,13 @@ class Made:
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         yield self.offered
 
-    def lacks(self, remedy: Remedy, mended: Any) -> Sequence[Remedy]:
+    def lacks(self, remedy: Remedy | None, mended: Any) -> Iterable[Sequence[Remedy]]:
+        if remedy is None:
+            yield self.known
+            return
         self.run([Job(mended, self.seed)])
-        return [remedy.then(other) for name in mended for other in self.later.get(name, ())]
+        yield [remedy.then(other) for name in mended for other in self.later.get(name, ())]
+        yield [remedy.then(other) for other in self.known]
 
     def changed(self, changes: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(changes)
@@ -110,6 +116,17 @@ def test_what_the_mended_run_lacks_is_found_by_looking_again() -> None:
     found = inquire(subject, NOTHING, 2)
     assert names_of(found)[0] == "one + then"
     assert {"one", "one + then", "one + in vain"} == {tried.name for tried, _ in found.tried}
+
+
+def test_what_no_finding_asks_for_is_tried_where_that_is_not_enough() -> None:
+    known = [remedy("else", c=1), remedy("in vain", d=1)]
+    subject = Made({"a": 0.4, "c": 0.45}, [remedy("one", a=1), remedy("none", b=1)], known=known)
+    assert names_of(inquire(subject, NOTHING, 2))[0] == "one + else"
+
+
+def test_what_no_finding_asks_for_is_tried_where_nothing_else_helps() -> None:
+    subject = Made({"c": 0.85}, [remedy("none", b=1)], known=[remedy("else", c=1)])
+    assert names_of(inquire(subject, NOTHING, 2)) == ["else"]
 
 
 def test_nothing_further_is_tried_where_nothing_is_lacking() -> None:

@@ -24,6 +24,22 @@ def test_the_interval_is_that_of_the_paired_t_test(pairs: int, seed: int) -> Non
     assert effect.pairs == pairs
 
 
+@pytest.mark.parametrize(("one", "other"), [(2, 2), (5, 10), (20, 3)])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_interval_of_runs_that_are_no_pairs_is_that_of_welch(one: int, other: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    control, treated = random.normal(size=other), random.normal(0.5, 3.0, size=one)
+    effect = Effect.apart(treated, control)
+    interval = stats.ttest_ind(treated, control, equal_var=False).confidence_interval(0.95)
+    assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_runs_that_all_end_alike_leave_no_doubt() -> None:
+    effect = Effect.apart([0.5, 0.5], [0.25] * 4)
+    assert (effect.mean, effect.low, effect.high) == (0.25, 0.25, 0.25)
+    assert Effect.apart([0.5], [0.25, 0.0]).low == -math.inf
+
+
 def test_one_pair_tells_nothing() -> None:
     effect = Effect.of([1.0], [0.0])
     assert (effect.mean, effect.low, effect.high) == (1.0, -math.inf, math.inf)

@@ -137,7 +137,7 @@ def batch(text: str) -> int | None:
 
 
 def beginning(text: str | None) -> dict[str, Any] | None:
-    """Return the choices that a text such as `steps=100,learning_rate=1` tells of; "none" is None.
+    """Return the choices that a text such as `steps=100,learning_rate=1` tells of; "none" is None, "true" is True.
 
     Raises:
         SettingError: if a piece is not `name=value`.
@@ -145,11 +145,16 @@ def beginning(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
     told = options.pairs(text.replace(";", ",").split(","), "--begin")
-    return {name: None if word.lower() == "none" else _number_or_word(word) for name, word in told.items()}
+    return {name: _read(word) for name, word in told.items()}
 
 
-def _number_or_word(text: str) -> int | float | str:
-    """Return the number that a text is, a whole one if it is, or else the text."""
+_CONSTANTS: dict[str, bool | None] = {"none": None, "true": True, "false": False}
+
+
+def _read(text: str) -> bool | int | float | str | None:
+    """Return the constant or number that a text is, a whole one if it is, or else the text."""
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
     if text.isdecimal():
         return int(text)
     word = options.column_or_number(text)

@@ -22,7 +22,8 @@ Thing = Annotated[
 ]
 Seeds = Annotated[int, typer.Option("--seeds", metavar="N", help="Pairs of runs that a remedy is proved with.")]
 Budget = Annotated[
-    int | None, typer.Option("--budget", metavar="N", help="The most steps to spend in all; 60 times the run's.")
+    int | None,
+    typer.Option("--budget", metavar="N", help="The most steps to spend in all; 60 times the run's."),
 ]
 Rows = Annotated[
     Path | None,

@@ -180,9 +180,12 @@ def cost_of(trace: ds.Trace) -> str | None:
     shares = {name: float(share) for name, share in cost.items() if share is not None and math.isfinite(share)}
     if not shares or sum(shares.values()) > _UNBELIEVABLE:
         return None
-    told = ", ".join(f"{name} {show.percent(share)}" for name, share in shares.items() if share >= 0.0005)
-    whole = show.percent(sum(shares.values()))
-    return f"The record added {whole} to the time of the steps" + (f": {told}." if told else ".")
+    shares = {name: share for name, share in shares.items() if share >= 0.0005}
+    beside = shares.pop("probes", 0.0)
+    told = ", ".join(f"{name} {show.percent(share)}" for name, share in shares.items())
+    added = f"The record added {show.percent(sum(shares.values()))} to the time of the steps"
+    looks = f" Looks at the curvature went on beside them for {show.percent(beside)} of it." if beside else ""
+    return added + (f": {told}." if told else ".") + looks
 
 
 def _metric(trace: ds.Trace) -> str:

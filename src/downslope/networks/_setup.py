@@ -239,7 +239,10 @@ class Setup:
                 f"the first steps cannot have a {wrong[0]} of their own",
                 hint=f"what they can have is {listed(sorted(_STEPPING))}, and settings of these",
             )
-        change = self._revival(seed) if asked.get("revive") else None
+        revive = asked.get("revive", False)
+        if not isinstance(revive, bool):
+            raise SettingError(f"revive is true or false, not {revive!r}")
+        change = self._revival(seed) if revive else None
         return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
 
     def _revival(self, seed: int | None) -> Callable[[Any, Any], Any]:

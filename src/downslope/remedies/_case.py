@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from downslope._stability import SCALED
+from downslope.diagnosis._training import TrainingEvidence
 from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace
@@ -80,6 +81,12 @@ class Case:
         found = [look.preconditioned_highest if scaled else look.highest for look in looks]
         known = [float(λ) for λ in found if λ is not None and np.isfinite(λ) and λ > 0]
         return float(np.median(known)) if known else None
+
+    @functools.cached_property
+    def reference(self) -> float:
+        """What a simple learner scores on the same rows; 1 where that is not known."""
+        found = TrainingEvidence(self.trace).reference
+        return 1.0 if found is None else found
 
     @functools.cached_property
     def noise_scale(self) -> float | None:

@@ -17,7 +17,9 @@ from downslope.remedies._trial import Effect, Trial
 from downslope.remedies._yardstick import Yardstick
 
 _PAIRED = 3  # of the remedies that did best are tried two at once
-_ROUNDS = 2  # of looking at what the best one still lacks
+_ROUNDS = 3  # of looking at what the best one still lacks
+_DOUBTED = 3  # of the best ones, before each of these
+_RUNS = 3  # of a remedy that is to be proved
 
 
 class Cost(Protocol):
@@ -63,7 +65,7 @@ class Subject(Protocol):
 
     @property
     def doubts(self) -> int:
-        """How many of them are tried with a second seed first, as one run may have been luck; 0 where it is not."""
+        """How many of them are tried with two more seeds first, as one run may have been luck; 0 where it is not."""
         ...
 
     @property
@@ -75,8 +77,11 @@ class Subject(Protocol):
         """Yield the remedies to try; each further group only where those before fall short."""
         ...
 
-    def lacks(self, remedy: Remedy, mended: Any) -> Sequence[Remedy]:
-        """Return what a thing that was mended by a remedy still lacks, each together with that; it is run once more."""
+    def lacks(self, remedy: Remedy | None, mended: Any) -> Iterable[Sequence[Remedy]]:
+        """Yield what a thing may still lack that was mended by a remedy, or by none yet, each together with that.
+
+        First what its diagnosis asks for, then whatever else is known.
+        """
         ...
 
     def changed(self, changes: Any) -> Any | None:
@@ -122,7 +127,8 @@ def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
     if search.falls_short:
         search.attempt(_pairs(search.best(_PAIRED) or offered[:2]))
     search.go_on()
-    search.doubt()
+    search.doubt(subject.doubts, _RUNS)
+    search.doubt(min(subject.doubts, subject.proves), _RUNS)  # others may lead now
     chosen = search.best(subject.proves)
     control, reseeded, trials = search.proved(chosen) if chosen else ((), (), ())
     return Prescription(
@@ -147,7 +153,7 @@ class _Tried:
     Args:
         remedy: the remedy.
         thing: what it makes of the subject.
-        runs: with the subject's own seed, and perhaps with another.
+        runs: with the subject's own seed, and perhaps with others.
     """
 
     remedy: Remedy
@@ -175,8 +181,10 @@ class _Search:
     @property
     def falls_short(self) -> bool:
         """Whether none of what was tried mends all of it."""
-        runs = [one.runs[0] for one in self.tried]
-        return not runs or self._subject.falls_short(max(runs, key=lambda run: run.score))
+        if not self.tried:
+            return True
+        best = max(self.tried, key=lambda one: one.score)
+        return self._subject.falls_short(min(best.runs, key=lambda run: run.score))
 
     @property
     def matters(self) -> float:
@@ -199,31 +207,33 @@ class _Search:
                 self.tried.append(one)
 
     def go_on(self) -> None:
-        """Add to the best remedy what it still lacks, as long as that gains."""
+        """Add to the best remedy, or to none, what is still lacking, as long as that gains."""
         for _ in range(_ROUNDS):
+            self.doubt(min(_DOUBTED, self._subject.doubts), 2)
             best = self._leading(1)
-            if not best or not self.falls_short or not self._affords([best[0].thing], [best[0].thing]):
+            remedy, thing = (best[0].remedy, best[0].thing) if best else (None, self._subject.thing)
+            if not self.falls_short or not self._affords([thing], [thing]):
                 return
             before = self._highest
-            self.attempt(self._subject.lacks(best[0].remedy, best[0].thing))
-            if self._highest < before + self.matters:
+            for wave in self._subject.lacks(remedy, thing):
+                self.attempt(wave)
+                if self._highest >= before + self.matters:
+                    break
+            else:
                 return
 
     @property
     def _highest(self) -> float:
-        return max(one.score for one in self.tried)
+        return max([self._subject.own, *(one.score for one in self.tried)])
 
-    def doubt(self) -> None:
-        """Try the best remedies with a second seed, which has no part in the proof either."""
-        subject = self._subject
-        doubted = self._leading(subject.doubts)
-        if len(doubted) <= subject.proves:
+    def doubt(self, most: int, runs: int) -> None:
+        """Give the best remedies so many runs each, with seeds that have no part in the proof either."""
+        subject, first = self._subject, self._subject.seed + 2 * self._seeds
+        asked = [(one, first + number) for one in self._leading(most) for number in range(len(one.runs), runs)]
+        jobs = [Job(one.thing, seed, subject.looked_at) for one, seed in asked]
+        if not jobs or not self._affords([job.thing for job in jobs], [jobs[0].thing]):
             return
-        other = subject.seed + 1 + 2 * self._seeds
-        jobs = [Job(one.thing, other, subject.looked_at) for one in doubted]
-        if not self._affords([job.thing for job in jobs], [jobs[0].thing]):
-            return
-        for one, run in zip(doubted, subject.run(jobs), strict=True):
+        for (one, _), run in zip(asked, subject.run(jobs), strict=True):
             if run is not None:
                 one.runs.append(run)
 
@@ -287,7 +297,7 @@ def _trial(remedy: Remedy, control: Sequence[Any], reseeded: Sequence[float], tr
         remedy=remedy,
         scores=scores,
         effect=Effect.of(scores, _scores(control)),
-        net=Effect.of(scores, reseeded),
+        net=Effect.apart(scores, [*_scores(control), *reseeded]),
         before=_median_of(remedy.moves, control),
         after=_median_of(remedy.moves, treated),
         steps=sum(run.steps for run in treated),

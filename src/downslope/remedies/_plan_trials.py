@@ -44,7 +44,8 @@ from downslope.trace import Outcome, Trace
 _BUDGET = 400  # times the steps of the descent
 _FEWEST = 100  # steps that a descent counts as in this
 _JITTER = 0.01
-_MATTERS = 1e-4  # of all there was to gain; a hundredth of the way in a bowl
+_MATTERS = 1e-4  # of the most that was gained; a hundredth of the way in a bowl
+_LEAST = 1e-8  # of all there was to gain, below which nothing matters
 _STARTS = 16  # other starts that tell whether there is a lower valley
 _MORE_STARTS = 48  # further ones where that is what is wrong
 _SHARE = 0.125  # of the budget, at most, for each of the two and for a search
@@ -199,7 +200,7 @@ class _Descended:
         """Return where further starts lead."""
         return _found(from_other_starts(self.thing, self.cost, _MORE_STARTS, seed=1))
 
-    def lacks(self, remedy: Remedy, mended: Plan) -> Sequence[Remedy]:
+    def lacks(self, remedy: Remedy | None, mended: Plan) -> Iterable[Sequence[Remedy]]:
         """Return nothing: what a descent needs is among the remedies, alone or two at once."""
         return ()
 
@@ -223,8 +224,9 @@ class _Descended:
         return [self._run(one) for one in asked]
 
     def matters(self, scores: Sequence[float]) -> float:
-        """Return a share of all there was to gain."""
-        return _MATTERS * (max([self.own, *scores]) + self.worst)
+        """Return a share of the most that was gained."""
+        best = max([self.own, *scores])
+        return max(_MATTERS * (best - self.own), _LEAST * (best + self.worst))
 
     def falls_short(self, best: Run) -> bool:
         """Tell whether the best run does not rest at a minimum, or one that is not the lowest where that was wrong."""

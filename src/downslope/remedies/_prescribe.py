@@ -19,13 +19,14 @@ from downslope.remedies._plan_trials import of_plan
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._runs import Job, Run, Runner, score_of
-from downslope.remedies._training_remedies import proposals
+from downslope.remedies._training_remedies import everything, proposals
 from downslope.remedies._yardstick import HELD_BACK
 from downslope.trace import Trace, load
 
 _BUDGET = 60  # times the steps of the run
+_FEWEST = 100  # steps that a run counts as in this
 _MATTERS = 0.01  # less of a gain is none
-_ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for
+_ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for, if a simple learner has no more
 
 
 def prescribe(
@@ -47,7 +48,8 @@ def prescribe(
         thing: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
             first.
         seeds: pairs to prove a remedy with, from 2 up.
-        budget: the most steps to spend in all; 60 times those of a training, 400 times those of a descent if None.
+        budget: the most steps to spend in all; 60 times those of a training, 400 times those of a descent if None,
+            where a run of less than 100 counts as that.
         progress: as for `descend`.
         data: what a saved run was trained on, where that was no file and no sample.
 
@@ -123,19 +125,19 @@ def of_training(
         setup: what was asked for.
         trace: what came of it.
         seeds: pairs of runs to prove a remedy with.
-        budget: the most steps to spend in all; 60 times those of the run if None.
+        budget: the most steps to spend in all; 60 times those of the run, or of 100, if None.
         progress: as for `descend`.
     """
     diagnosis = diagnose(trace)
-    if diagnosis.ok:
+    if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(Case(setup, trace), diagnosis)):
         return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
     if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
         raise SettingError(
             "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
         )
-    most = _BUDGET * int(setup.choices["steps"]) if budget is None else budget
+    most = _BUDGET * max(int(setup.choices["steps"]), _FEWEST) if budget is None else budget
     with progress_bar(progress, most) as show:
-        return inquire(_Trained(setup, trace, Runner(count(), most, show)), diagnosis, seeds)
+        return inquire(_Trained(setup, trace, diagnosis, Runner(count(), most, show)), diagnosis, seeds)
 
 
 class _Trained:
@@ -144,29 +146,35 @@ class _Trained:
     Args:
         setup: what was asked for.
         trace: what came of it.
+        diagnosis: what is wrong with it; where nothing is, only what was noted is looked after.
         runner: makes the runs.
     """
 
     yardstick = HELD_BACK
     looked_at = ()
-    proves, doubts = 2, 4
+    proves, doubts = 2, 6
 
-    def __init__(self, setup: Setup, trace: Trace, runner: Runner) -> None:
+    def __init__(self, setup: Setup, trace: Trace, diagnosis: Diagnosis, runner: Runner) -> None:
         self.thing, self.cost = setup, runner
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case = Case(setup, trace)
+        self._enough = min(_ENOUGH, self._case.reference) if not diagnosis.ok else 0.0
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         """Yield all remedies at once, to be run side by side."""
         yield proposals(self._case, diagnosis)
 
-    def lacks(self, remedy: Remedy, mended: Setup) -> Sequence[Remedy]:
-        """Return what is prescribed for the run with a remedy, each together with that."""
+    def lacks(self, remedy: Remedy | None, mended: Setup) -> Iterable[Sequence[Remedy]]:
+        """Yield what is prescribed for the run with a remedy, then all that applies, each together with that."""
+        if remedy is None:
+            yield everything(self._case)
+            return
         (run,) = self.run([Job(mended, self.seed, traced=True)])
         if run is None or run.trace is None:
-            return ()
-        further = proposals(Case(mended, run.trace), diagnose(run.trace))
-        return [remedy.then(other) for other in further]
+            return
+        case = Case(mended, run.trace)
+        for further in (proposals(case, diagnose(run.trace)), everything(case)):
+            yield [remedy.then(other) for other in further]
 
     def changed(self, changes: Any) -> Setup | None:
         """Return the setup with changes; None where it cannot be built."""
@@ -196,4 +204,4 @@ class _Trained:
 
     def falls_short(self, best: Run) -> bool:
         """Tell whether the best run leaves something to gain."""
-        return best.score < _ENOUGH
+        return best.score < self._enough

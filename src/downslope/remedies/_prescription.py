@@ -68,6 +68,8 @@ class Prescription:
         """What came of it, in a sentence."""
         if self.diagnosis.ok and not self.tried:
             return "Nothing is wrong, so nothing was changed."
+        if self.diagnosis.ok and not self.interrupted and self.best is None:
+            return f"Nothing is wrong, and nothing helped with what was noted: {self._failed()}"
         if self.interrupted:
             return f"Cut short after {self.steps} steps" + (f": {self._of_best()}" if self.best else ".")
         if self.best is None:

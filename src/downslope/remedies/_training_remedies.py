@@ -5,7 +5,7 @@ Each maker looks at the case and returns a remedy as data, or None where it does
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -72,6 +72,17 @@ def usual_normalised(case: Case) -> Remedy | None:
     return _usual(case, USUAL_RATE, "batch")
 
 
+def usual_deep(case: Case) -> Remedy | None:
+    """The same with all that carries signals through many layers."""
+    made, wide = _usual(case, USUAL_RATE, "layer"), roomy(case)
+    if made is None or len(case.hidden) < 2 or case.setup.is_foreign:
+        return None
+    changes = {**made.changes, "skip": True, **(wide.changes if wide else {})}
+    room = f", {wide.name}" if wide else ""
+    why = f"{made.why} Normalised layers with a way around each are trained at any depth (He et al. 2016)."
+    return replace(made, name=f"{made.name}, skip connections{room}", why=why, changes=changes)
+
+
 def _usual(case: Case, rate: float, normalisation: str) -> Remedy | None:
     normalised = normalisation != "none"
     if normalised and not case.hidden:
@@ -93,7 +104,7 @@ def _usual(case: Case, rate: float, normalisation: str) -> Remedy | None:
     return Remedy(f"the usual choices at a rate of {number(rate)}{more}", why, changes, "training_score")
 
 
-_ALWAYS = (usual, usual_fast, usual_normalised)
+_ALWAYS = (usual, usual_fast, usual_normalised, usual_deep)
 _WEIGHTS = (suited_weights, relu, layer_normalisation, batch_normalisation, skips)
 _STEPS = (rate_from_curvature, smaller_rate, adam, clipping, warm_up)
 _LATER = (smaller_rate_later, clipping_later, adam_later)
@@ -132,25 +143,42 @@ def makers() -> tuple[Maker, ...]:
 
 def proposals(case: Case, diagnosis: Diagnosis) -> list[Remedy]:
     """Return the remedies to try, in the order of causes; last the usual choices, all at once."""
+    return _distinct(case, _each(case, diagnosis))
+
+
+def _distinct(case: Case, remedies: Iterable[Remedy]) -> list[Remedy]:
+    """Return the remedies that change something, each once."""
     found: list[Remedy] = []
-    for remedy in _each(case, diagnosis):
+    for remedy in remedies:
         if _changes_something(case, remedy) and all(remedy.changes != other.changes for other in found):
             found.append(remedy)
     return found
 
 
+def everything(case: Case) -> list[Remedy]:
+    """Return every remedy that applies, whatever is wrong."""
+    return _distinct(case, _made(case, dict.fromkeys((*_ALWAYS, *makers())), ""))
+
+
 def _each(case: Case, diagnosis: Diagnosis) -> Iterator[Remedy]:
-    """Yield remedies by symptom, with what applies to every one at the end."""
+    """Yield remedies by symptom, with what applies to every problem at the end; where there is none, for the notes."""
     problems = [finding.symptom for finding in diagnosis if finding.severity is Severity.PROBLEM]
     for symptom in problems:
-        for maker in FOR_TRAININGS.get(symptom, FOR_TRAININGS["unexplained"]):
-            remedy = maker(case)
-            if remedy is not None and not (case.setup.is_foreign and _needs_surgery(remedy)):
-                yield replace(remedy, symptom=symptom)
-    for maker in (*_ALWAYS, adam):
+        yield from _made(case, FOR_TRAININGS.get(symptom, FOR_TRAININGS["unexplained"]), symptom)
+    if problems:
+        yield from _made(case, (*_ALWAYS, adam), problems[0])
+        return
+    for finding in diagnosis:
+        if finding.severity is Severity.NOTE:
+            yield from _made(case, FOR_TRAININGS.get(finding.symptom, ()), finding.symptom)
+
+
+def _made(case: Case, known: Iterable[Maker], symptom: str) -> Iterator[Remedy]:
+    """Yield the remedies for a symptom that can be made of a case."""
+    for maker in known:
         remedy = maker(case)
-        if remedy is not None and problems:
-            yield replace(remedy, symptom=problems[0])
+        if remedy is not None and not (case.setup.is_foreign and _needs_surgery(remedy)):
+            yield replace(remedy, symptom=symptom)
 
 
 _SURGERY = frozenset(
