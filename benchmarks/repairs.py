@@ -15,6 +15,8 @@ Harm: of recipes without a sick run, how many are made significantly worse by wh
 A formula is prescribed for once: its score is the negative of the value that descents from starts close by end at, no
 worse than that of the start, and its reference the lowest value that a search finds. The blind recipe is Adam there.
 
+Recipes that are finished are written beside `--out` as they come, and a benchmark that was cut off goes on from there.
+
 Rates are over recipes, with Wilson's 95 % interval; differences of rates have the interval of paired proportions.
 """
 
@@ -74,18 +76,39 @@ def main() -> None:
     recipes = {recipe["id"]: recipe for recipe in chosen_recipes(told["recipes"], given)}
     began = time.perf_counter()
     outcomes = _outcomes(recipes, given)
-    made: list[Run] = []
+    made = _finished(given.out, recipes)
+    left = [name for name in outcomes if all(one["id"] != name for one in made)]
     with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
-        waiting = [pool.submit(repaired, recipes[name], runs, given.seeds) for name, runs in outcomes.items()]
-        for place, done in enumerate(as_completed(waiting), 1):
+        waiting = [pool.submit(repaired, recipes[name], outcomes[name], given.seeds) for name in left]
+        for done in as_completed(waiting):
             made.append(done.result())
-            print(f"{place:>3} of {len(waiting)}  {_line(made[-1])}", file=sys.stderr, flush=True)
+            _keep(given.out, made[-1])
+            print(f"{len(made):>3} of {len(outcomes)}  {_line(made[-1])}", file=sys.stderr, flush=True)
     made.sort(key=lambda one: list(recipes).index(one["id"]))
     failed = [one for one in made if "failed" in one]
     runs = [one for one in made if "failed" not in one]
     found = summary(runs)
     print(f"\n{time.perf_counter() - began:.0f} s\n")
     publish(given, "repairs", _text(found, runs, failed), {"runs": runs, "failed": failed, "summary": found})
+
+
+def _finished(out: Path | None, recipes: Mapping[str, Any]) -> list[Run]:
+    """Return the recipes that an earlier run which was cut off had finished."""
+    if out is None or not (kept := _beside(out)).exists():
+        return []
+    made = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    return [one for one in made if one["id"] in recipes]
+
+
+def _keep(out: Path | None, made: Run) -> None:
+    """Write a recipe that is finished beside the file for all of them."""
+    if out is not None:
+        with _beside(out).open("a", encoding="utf-8") as file:
+            print(json.dumps(made), file=file)
+
+
+def _beside(out: Path) -> Path:
+    return out.with_suffix(".jsonl")
 
 
 def _outcomes(recipes: Mapping[str, Any], given: argparse.Namespace) -> dict[str, list[Run]]:
