@@ -42,7 +42,7 @@ docs: $(STAMP)  ## build the site into site/
 	$(BIN)/mkdocs build --strict
 
 bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, and said so
-	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit keras
+	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit keras wandb
 	$(BIN)/python benchmarks/loops.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/start_up.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/fits.py tests/data/nist_nonlinear_regression.json --page docs/benchmarks.md

@@ -13,7 +13,8 @@ from sick_networks import formula_of, method_of
 from sick_outcomes import Run
 
 import downslope as ds
-from downslope.remedies._plan_remedies import FOR_DESCENTS, Case, Found
+from downslope.remedies._plan_case import Case, Found
+from downslope.remedies._plan_remedies import FOR_DESCENTS
 from downslope.remedies._plan_trials import Descents, from_other_starts
 
 _FRESH, _CLOSE_BY = 1000, 0.01  # seeds that have no part in any choice; how far off starts are, as a share

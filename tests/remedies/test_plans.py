@@ -15,7 +15,9 @@ import pytest
 import downslope as ds
 from downslope.diagnosis import diagnose, quantity_names
 from downslope.diagnosis.checks import CHECKS, local_minimum
-from downslope.remedies._plan_remedies import FOR_DESCENTS, Case, Found, clipping
+from downslope.remedies._plan_case import Case, Found
+from downslope.remedies._plan_rates import clipping
+from downslope.remedies._plan_remedies import FOR_DESCENTS
 
 SADDLE = "f(x, y) = x² - y² + y⁴"
 ROSENBROCK = "f(x, y) = (1 - x)² + 100(y - x²)²"

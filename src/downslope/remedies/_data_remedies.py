@@ -6,8 +6,7 @@ import numpy as np
 
 from downslope._text import number
 from downslope.remedies._case import Case
-from downslope.remedies._remedy import Remedy
-from downslope.remedies._step_remedies import rounded
+from downslope.remedies._remedy import Remedy, two_digits
 
 _SMALLEST, _SMALL = 8, 32  # batches
 
@@ -68,7 +67,7 @@ def weight_decay(case: Case) -> Remedy | None:
     """Weights that decay."""
     if case.asked("weight_decay") or case.asked("l2"):
         return None
-    decay = rounded(min(0.1 / case.rate / max(case.steps, 1) * 20, 0.1 / case.rate)) if case.rate > 0 else 0.01
+    decay = two_digits(min(0.1 / case.rate / max(case.steps, 1) * 20, 0.1 / case.rate)) if case.rate > 0 else 0.01
     why = "Smaller weights make a smoother function (Krogh and Hertz 1991)."
     return Remedy(f"weight decay {number(decay)}", why, {"weight_decay": decay}, "score_gap")
 

@@ -24,16 +24,15 @@ from downslope.diagnosis import Diagnosis, diagnose, measure
 from downslope.ensembles import search
 from downslope.ensembles._space import even
 from downslope.remedies._inquiry import inquire
+from downslope.remedies._plan_case import Case, Found
 from downslope.remedies._plan_remedies import (
     NEED_A_SEARCH,
     NEED_OTHER_STARTS,
-    Case,
-    Found,
-    at_start,
     is_quick,
     is_unfinished,
     proposals,
 )
+from downslope.remedies._plan_starts import at_start
 from downslope.remedies._points import along, at, coordinates
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy, same

@@ -53,6 +53,11 @@ class Remedy:
         )
 
 
+def two_digits(value: float) -> float:
+    """Return a number with two digits, as a person would type it."""
+    return float(f"{value:.2g}")
+
+
 def same(one: Any, other: Any) -> bool:
     """Tell whether two changes are equal; starts may hold arrays."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):

@@ -10,7 +10,7 @@ import numpy as np
 from downslope._stability import stability_bound
 from downslope._text import number
 from downslope.remedies._case import Case, Maker
-from downslope.remedies._remedy import Remedy
+from downslope.remedies._remedy import Remedy, two_digits
 
 _HEADROOM = 0.5  # of the largest stable rate
 _SMALL_STEP = 0.01  # of the weights' root mean square
@@ -22,7 +22,7 @@ def rate_from_curvature(case: Case) -> Remedy | None:
     bound = stability_bound(case.method, case.trace.plan.get("settings") or {})
     if bound is None or case.sharpness is None or not math.isfinite(case.rate):
         return None
-    rate = rounded(_HEADROOM * bound / case.sharpness)
+    rate = two_digits(_HEADROOM * bound / case.sharpness)
     if not rate / case.rate < 0.5 and not rate / case.rate > 2:
         return None
     why = f"Half of {number(bound)} / λ_max, the largest rate at which errors along the steepest direction shrink."
@@ -47,7 +47,7 @@ def far_larger_rate(case: Case) -> Remedy | None:
 def _other_rate(case: Case, factor: float) -> Remedy | None:
     if not math.isfinite(case.rate):
         return None
-    rate = rounded(case.rate * factor)
+    rate = two_digits(case.rate * factor)
     why = "Steps overshoot while αλ exceeds the method's bound." if factor < 1 else "Short steps take as many more."
     return Remedy(f"rate {number(rate)}", why, {"learning_rate": rate}, _rate_quantity(case, rate))
 
@@ -55,11 +55,6 @@ def _other_rate(case: Case, factor: float) -> Remedy | None:
 def _rate_quantity(case: Case, rate: float) -> str:
     """Return what a new rate moves."""
     return "way" if rate > case.rate else "highest_loss"
-
-
-def rounded(rate: float) -> float:
-    """Return a rate with two digits."""
-    return float(f"{rate:.2g}")
 
 
 def adam(case: Case) -> Remedy | None:
@@ -103,7 +98,7 @@ def noise(case: Case) -> Remedy | None:
     size = math.sqrt(np.mean(np.concatenate([np.ravel(leaf) for leaf in case.trace.start.values()]) ** 2))
     if not size > 0:
         return None
-    deviation = rounded(_SMALL_STEP * size / case.rate)
+    deviation = two_digits(_SMALL_STEP * size / case.rate)
     why = "Noise makes equal units unequal, and has a part along every way out (Neelakantan et al. 2015)."
     changes = {"method": "gradient descent with noise", "noise": deviation, "learning_rate": case.rate}
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "training_score")
@@ -130,7 +125,7 @@ def clipping(case: Case) -> Remedy | None:
     """Gradients cut to the median of the norms that were recorded."""
     if case.asked("clip_norm") is not None or len(case.norms) < 10:
         return None
-    norm = float(f"{np.quantile(case.norms, 0.5):.2g}")
+    norm = two_digits(float(np.quantile(case.norms, 0.5)))
     why = "A cliff's gradient is cut to the usual length (Pascanu, Mikolov and Bengio 2013)."
     return Remedy(f"gradients cut to {number(norm)}", why, {"clip_norm": norm}, "highest_loss")
 
