@@ -60,6 +60,15 @@ def test_a_healthy_run_is_left_alone() -> None:
     assert found.mended is None
 
 
+def test_of_a_healthy_run_what_was_noted_is_looked_after_and_no_more() -> None:
+    choices: dict[str, Any] = {"hidden": (16,), "output_activation": "sigmoid", "steps": 300, "learning_rate": 0.01}
+    made = ds.train(data="iris", probe_every=0, progress=False, **choices)
+    found = ds.prescribe(made, seeds=2, progress=False)
+    assert found.diagnosis.ok
+    assert [remedy.symptom for remedy, _ in found.tried] == ["wrong_output_activation"]
+    assert found.verdict.startswith("Nothing is wrong, and nothing helped with what was noted")
+
+
 def test_without_rows_held_back_nothing_can_be_judged(deep: ds.Setup) -> None:
     with pytest.raises(ds.SettingError, match="there are none"):
         ds.prescribe(deep.changed(validation=0, steps=100), progress=False)
