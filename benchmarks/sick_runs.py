@@ -141,6 +141,9 @@ def _references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
     return [Job(recipe, (), None, given.keep) for key, recipe in by_key.items() if key not in healthy]
 
 
+_TASKS = 10  # of a process, which keeps all that it compiled
+
+
 def pool_of(workers: int, cache: str) -> ProcessPoolExecutor:
     """Return processes that start afresh, each with one thread, and that share what they compile."""
     flags = os.environ.get("XLA_FLAGS", "")
@@ -148,7 +151,8 @@ def pool_of(workers: int, cache: str) -> ProcessPoolExecutor:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=_TASKS)
 
 
 # --- kept runs -------------------------------------------------------------------------------------------------------

@@ -39,6 +39,8 @@ class Made:
         offered: what is prescribed at first.
         later: what is prescribed once a change was made, by its name.
         known: what else may help, whatever is wrong.
+        each: what a run costs.
+        costs: what a run with a change costs, where that is less.
         lucky: changes that only help with the subject's own seed.
     """
 
@@ -46,6 +48,8 @@ class Made:
     offered: Sequence[Remedy]
     later: Mapping[str, Sequence[Remedy]] = field(default_factory=dict)
     known: Sequence[Remedy] = ()
+    each: int = 1
+    costs: Mapping[str, int] = field(default_factory=dict)
     lucky: frozenset[str] = frozenset()
     budget: int = 60
     jobs: list[Job] = field(default_factory=list)
@@ -75,12 +79,15 @@ class Made:
         return one == other
 
     def affords(self, things: Sequence[Any]) -> bool:
-        return self.cost.spent + len(things) <= self.cost.budget
+        return self.cost.spent + self._steps(things) <= self.cost.budget
 
     def run(self, asked: Sequence[Job]) -> list[Run | None]:
         self.jobs += asked
-        self.cost.spent += len(asked)
+        self.cost.spent += self._steps([job.thing for job in asked])
         return [Run(self._score(job), dict.fromkeys(job.quantities), 1, 0.0) for job in asked]
+
+    def _steps(self, things: Iterable[Any]) -> int:
+        return sum(min([self.costs.get(name, self.each) for name in thing], default=self.each) for thing in things)
 
     def _score(self, job: Job) -> float:
         counted = [name for name in job.thing if name not in self.lucky or job.seed == self.seed]
@@ -157,6 +164,14 @@ def test_the_budget_is_never_overrun() -> None:
         subject = Made(dict.fromkeys("abcdef", 0.05), offered, {"a": offered}, budget=budget)
         inquire(subject, NOTHING, 3)
         assert subject.cost.spent <= budget
+
+
+def test_what_was_found_can_be_paid_for_to_be_proved() -> None:
+    shorter = [remedy(name, **{name: 1}) for name in "bcdefghij"]
+    costs = dict.fromkeys("bcdefghij", 1)
+    for budget in range(40, 80):
+        subject = Made({"a": 0.5}, [remedy("a", a=1)], known=shorter, each=3, costs=costs, budget=budget)
+        assert names_of(inquire(subject, NOTHING, 3))
 
 
 def test_what_comes_to_the_same_is_tried_once() -> None:

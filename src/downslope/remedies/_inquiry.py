@@ -198,7 +198,7 @@ class _Search:
             thing = subject.changed(remedy.changes)
             if thing is None or any(subject.alike(thing, one.thing) for one in (*self.tried, *asked)):
                 continue
-            if self._affords([*(one.thing for one in asked), thing], [thing]):
+            if self._affords([*(one.thing for one in asked), thing], [thing, self._at_stake]):
                 asked.append(_Tried(remedy, thing, []))
         jobs = [Job(one.thing, subject.seed, subject.looked_at) for one in asked]
         for one, run in zip(asked, subject.run(jobs), strict=True):
@@ -212,7 +212,7 @@ class _Search:
             self.doubt(min(_DOUBTED, self._subject.doubts), 2)
             best = self._leading(1)
             remedy, thing = (best[0].remedy, best[0].thing) if best else (None, self._subject.thing)
-            if not self.falls_short or not self._affords([thing], [thing]):
+            if not self.falls_short or not self._affords([thing], [self._at_stake]):
                 return
             before = self._highest
             for wave in self._subject.lacks(remedy, thing):
@@ -231,11 +231,17 @@ class _Search:
         subject, first = self._subject, self._subject.seed + 2 * self._seeds
         asked = [(one, first + number) for one in self._leading(most) for number in range(len(one.runs), runs)]
         jobs = [Job(one.thing, seed, subject.looked_at) for one, seed in asked]
-        if not jobs or not self._affords([job.thing for job in jobs], [jobs[0].thing]):
+        if not jobs or not self._affords([job.thing for job in jobs], [self._at_stake]):
             return
         for (one, _), run in zip(asked, subject.run(jobs), strict=True):
             if run is not None:
                 one.runs.append(run)
+
+    @property
+    def _at_stake(self) -> Any:
+        """What would be proved if the search ended here; the subject itself stands for what is not found yet."""
+        best = self._leading(1)
+        return best[0].thing if best else self._subject.thing
 
     def _affords(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
         """Tell whether the budget bears runs of some things, and proofs of others beside both controls."""
