@@ -198,7 +198,8 @@ class _Search:
             thing = subject.changed(remedy.changes)
             if thing is None or any(subject.alike(thing, one.thing) for one in (*self.tried, *asked)):
                 continue
-            if self._affords([*(one.thing for one in asked), thing], [thing, self._at_stake]):
+            once = [*(one.thing for one in asked), thing]
+            if self._affords(once, [thing]) and self._affords(once, [self._at_stake]):
                 asked.append(_Tried(remedy, thing, []))
         jobs = [Job(one.thing, subject.seed, subject.looked_at) for one in asked]
         for one, run in zip(asked, subject.run(jobs), strict=True):
