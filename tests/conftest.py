@@ -7,6 +7,7 @@ import importlib.resources
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+
+# Most of the time goes into compiling: programs are optimised less than what people run. `optimised` takes that back.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 settings.register_profile(
     "project",
@@ -33,6 +37,16 @@ settings.load_profile("project")
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     np.random.seed(0)
+
+
+@pytest.fixture
+def optimised() -> Iterator[None]:
+    """Compile as people do, where last digits are held against something."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @pytest.fixture

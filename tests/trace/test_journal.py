@@ -83,10 +83,11 @@ def survive(folder: Path, other: Path, times: int) -> None:
         np.testing.assert_array_equal(trace.recorded["value"], np.cos(np.arange(len(trace))))
         assert len(trace.layer_steps) == len(trace.part_columns["update_norm"]) == len(trace) // writer.CHUNK
         journal = Journal.reopen(folder)
-        at_state = journal.note["rows"]
+        at_state = int(journal.note.get("rows", 0))  # none is written yet where the first chunks were cut off
         assert safe - at_state < writer.CHUNK * writer.STATES
         assert len(journal.rows().steps["step"]) == at_state == len(load(folder))
-        assert sorted(folder.glob("state-*")) == [folder / journal._progress.state_file]
+        kept = [folder / journal._progress.state_file] if at_state else []
+        assert sorted(folder.glob("state-*")) == kept
     last = at_state + 40
     straight = uninterrupted(other, last)
     mended = writer.go_on(journal, last)
