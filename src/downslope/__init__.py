@@ -12,7 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from downslope import draw
+    from downslope import draw, lab
     from downslope._errors import (
         DataError,
         DownslopeError,
@@ -163,6 +163,7 @@ __all__ = [
     "find_learning_rate",
     "fit",
     "formula",
+    "lab",
     "load",
     "loss_names",
     "method",
@@ -259,8 +260,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 def __getattr__(name: str) -> Any:
     """Fetch a public name from its folder when it is first used."""
-    if name == "draw":
-        found: Any = importlib.import_module("downslope.draw")
+    if name in ("draw", "lab"):
+        found: Any = importlib.import_module(f"downslope.{name}")
     elif name in _HOME_OF:
         found = getattr(importlib.import_module(_HOME_OF[name]), name)
     elif name in __all__:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import downslope as ds
-from downslope.cli import _find_rate, _prescribe
+from downslope.cli import _find_rate, _lab, _prescribe
 from downslope.cli import _network_commands as network
 from downslope.cli import _options as options
 
@@ -207,6 +207,7 @@ app.command()(network.train)
 app.command()(network.predict)
 app.command()(_find_rate.find_rate)
 app.command()(_prescribe.prescribe)
+app.command()(_lab.lab)
 
 
 @app.command()

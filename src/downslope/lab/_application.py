@@ -1,0 +1,239 @@
+"""The routes: the page, its files, and the verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import math
+import re
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from downslope.lab._guard import Guard, RefusedError, json_response
+from downslope.lab._limits import LIMITS, Limits
+from downslope.lab._reply import Reply
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from downslope.lab._address import Address
+    from downslope.lab._workers import Workers
+
+STATIC = Path(__file__).parent / "static"
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".woff2": "font/woff2",
+}
+_VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_log = logging.getLogger("downslope.lab")
+
+
+def application(
+    address: Address,
+    workers: Workers,
+    *,
+    token: str | None = None,
+    limits: Limits = LIMITS,
+    static: Path = STATIC,
+) -> ASGIApp:
+    """Return the lab as an ASGI application.
+
+    Args:
+        address: where it listens.
+        workers: what answers the verbs; opened and closed with the application.
+        token: what one must know to use it; None if nothing.
+        limits: what a request may take.
+        static: the folder of the page; read once, here.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        workers.open()
+        yield
+        workers.close()
+
+    files = _read(static)
+    app = Starlette(
+        routes=[
+            Route("/", _Files({"": files["index.html"]} if "index.html" in files else {}), methods=["GET"]),
+            Route("/static/{name:path}", _Files(files), methods=["GET"]),
+            Route("/api/{verb}", _Verbs(workers, limits), methods=["POST"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers={RefusedError: _on_refusal, HTTPException: _on_http_error},
+    )
+    app.router.redirect_slashes = False
+    return Guard(app, address, token=token, limits=limits)
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the page, as it is sent."""
+
+    body: bytes
+    media_type: str
+    tag: str
+
+
+def _read(folder: Path) -> dict[str, _File]:
+    """Return all files of a folder by their place in it; so nothing outside can ever be asked for."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): _file(path) for path in found}
+
+
+def _file(path: Path) -> _File:
+    body = path.read_bytes()
+    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    return _File(body, _MEDIA_TYPES.get(path.suffix, "application/octet-stream"), tag)
+
+
+class _Files:
+    """The files of the page.
+
+    Args:
+        files: by name.
+    """
+
+    def __init__(self, files: Mapping[str, _File]) -> None:
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file, or say that the browser has it already."""
+        file = self._files.get(scope["path_params"].get("name", ""))
+        if file is None:
+            raise HTTPException(404)
+        headers = {"etag": file.tag, "cache-control": "no-cache"}
+        if file.tag in Headers(scope=scope).get("if-none-match", ""):
+            response = Response(None, 304, headers)
+        else:
+            response = Response(file.body, 200, headers, media_type=file.media_type)
+        await response(scope, receive, send)
+
+
+class _Verbs:
+    """`POST /api/<verb>`: checks what came, lets a worker answer, and stops it when the visitor has gone.
+
+    Args:
+        workers: what answers.
+        limits: in what time a body must have come.
+    """
+
+    def __init__(self, workers: Workers, limits: Limits) -> None:
+        self._workers = workers
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        verb = scope["path_params"]["verb"]
+        if verb not in self._workers.verbs:
+            raise HTTPException(404)
+        visitor = Headers(scope=scope).get("x-visitor", "")
+        if _VISITOR.fullmatch(visitor) is None:
+            raise _bad("The header X-Visitor is missing.", "It is 1 to 64 letters and digits that the page chose.")
+        body = await self._body(receive)
+        if body is None:
+            return
+        _check(body)
+        reply = await self._unless_gone(self._workers.ask(visitor, verb, body), receive)
+        if reply is not None:
+            await json_response(reply)(scope, receive, send)
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """Return the whole body, or None if the visitor left before it had come."""
+        pieces = []
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                while (message := await receive())["type"] == "http.request":
+                    pieces.append(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return b"".join(pieces)
+        except TimeoutError:
+            raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
+        return None
+
+    @staticmethod
+    async def _unless_gone(asking: Coroutine[Any, Any, Reply], receive: Receive) -> Reply | None:
+        """Return the reply, or None if the visitor left; then nobody asks any more."""
+        asked, left = asyncio.ensure_future(asking), asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else None
+        finally:
+            for task in (asked, left):
+                task.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    """Wait until the visitor has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _check(body: bytes) -> None:
+    """Refuse what is not a JSON object of finite numbers.
+
+    Raises:
+        RefusedError: saying what it is instead.
+    """
+    try:
+        request = json.loads(
+            body.decode("utf-8"), parse_constant=_not_a_number, parse_float=_finite, parse_int=_finite_integer
+        )
+    except RecursionError:
+        raise _bad("The request is nested too deeply.") from None
+    except (ValueError, OverflowError) as wrong:
+        raise _bad(f"The request is not JSON as it is needed here: {wrong}"[:200]) from None
+    if not isinstance(request, dict):
+        raise _bad("The request is JSON, but no object.", 'Send something like {"formula": "x²"}.')
+
+
+def _not_a_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _not_a_number(text[:20])
+
+
+def _finite_integer(text: str) -> int:
+    value = int(text)
+    float(value)  # beyond what a computation can take it raises
+    return value
+
+
+def _bad(message: str, hint: str | None = None) -> RefusedError:
+    return RefusedError(400, "RequestError", message, hint=hint)
+
+
+async def _on_refusal(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, RefusedError)
+    return refusal.response(request.scope["path"])
+
+
+async def _on_http_error(request: Request, wrong: Exception) -> Response:
+    """Answer what the routes do not know: another path, another method."""
+    assert isinstance(wrong, HTTPException)
+    message = "There is nothing here." if wrong.status_code == 404 else f"{wrong.detail}."
+    response = RefusedError(wrong.status_code, "RequestError", message).response(request.scope["path"])
+    response.headers.update(wrong.headers or {})
+    return response

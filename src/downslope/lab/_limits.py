@@ -1,0 +1,54 @@
+"""Every limit of the lab in one place, with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request, one visitor and the whole server may take.
+
+    Args:
+        formula: characters of a formula.
+        variables: variables of a formula.
+        steps: steps of one descent.
+        methods: methods in one race.
+        rows: rows of a path that are sent to the page; more are thinned.
+        body: bytes of a request. The page sends a formula and a few numbers.
+        drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
+            still sending gets to see it; of a longer one nothing more is read.
+        seconds: how long one job may compute; then its process is ended. Also how long a body may take to arrive.
+        wait: seconds that a job may wait for a worker.
+        waiting: jobs that may wait at the same time, of all visitors together.
+        workers: processes that compute. More than cores, so that an endless job leaves room for others.
+        warm: processes that are kept ready even when nothing is asked.
+        jobs_per_visitor: workers that one visitor may hold; less than `workers`.
+        patience: seconds that a job waits for a worker before another one is started for it, and for the worker
+            which has compiled its programs before it goes to one which has not.
+        grace: seconds that a job goes on after nobody waits for it any more; a process ended is two seconds of imports
+            later, so a job that is about to end is let go.
+        start: seconds that a process may take to be ready.
+        memory: bytes of data that one process may hold (`RLIMIT_DATA`, where the system knows it).
+    """
+
+    formula: int = 2_000
+    variables: int = 8
+    steps: int = 100_000
+    methods: int = 8
+    rows: int = 600
+    body: int = 64 * 1024
+    drained: int = 2 * 1024 * 1024
+    seconds: float = 10.0
+    wait: float = 30.0
+    waiting: int = 64
+    workers: int = 4
+    warm: int = 1
+    jobs_per_visitor: int = 2
+    patience: float = 0.25
+    grace: float = 1.0
+    start: float = 60.0
+    memory: int = 4 * 1024**3
+
+
+LIMITS = Limits()

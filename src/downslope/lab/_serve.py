@@ -1,0 +1,157 @@
+"""`serve`: the lab from the command to Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import threading
+import webbrowser
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from downslope._errors import MissingExtraError, SettingError
+from downslope.lab._address import Address, bind
+from downslope.lab._limits import LIMITS, Limits
+
+_WARM = "downslope.lab._work:warm"
+
+
+def serve(
+    *, host: str = "127.0.0.1", port: int | None = None, open_browser: bool = True, token: str | None = None
+) -> None:
+    """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
+
+    Args:
+        host: whom it listens to: "127.0.0.1" for this machine alone, "0.0.0.0" for everybody who can reach it.
+        port: where it listens; 8765 or the next that is free if None, any that is free if 0.
+        open_browser: open the page.
+        token: what others must know to use it, letters, digits, `-` and `_`. Beyond this machine there always is one;
+            None makes one up.
+
+    Raises:
+        MissingExtraError: if the extra `lab` is not installed.
+        SettingError: if the port is taken, the host is not this machine, or the token has other characters.
+    """
+    with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token) as lab:
+        print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
+        if open_browser:
+            threading.Thread(target=webbrowser.open, args=(lab.url,), daemon=True).start()
+        lab.wait()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A lab that is open.
+
+    Args:
+        address: where it listens.
+        token: what one must know to use it, if anything.
+        thread: the thread that serves.
+    """
+
+    address: Address
+    token: str | None
+    thread: threading.Thread
+
+    @property
+    def url(self) -> str:
+        """What to type into a browser, with the token."""
+        return self.address.url + ("" if self.token is None else f"?token={self.token}")
+
+    def wait(self) -> None:
+        """Wait until it has ended."""
+        while self.thread.is_alive():
+            self.thread.join(0.5)  # without a limit, Ctrl-C would not get through on every system
+
+
+@contextlib.contextmanager
+def running(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    token: str | None = None,
+    limits: Limits = LIMITS,
+    verbs: Mapping[str, str] | None = None,
+    warm: str | None = _WARM,
+    static: Path | None = None,
+) -> Iterator[Running]:
+    """Keep a lab open while the block runs.
+
+    Args:
+        host: whom it listens to.
+        port: where it listens; None for 8765 or another that is free.
+        token: what others must know; None for one that is made up where it is needed.
+        limits: what a request may take.
+        verbs: name → "module:function"; None for those of the page.
+        warm: "module:function" that each process calls before its first job.
+        static: the folder of the page; None for the one of the package.
+
+    Raises:
+        MissingExtraError: if the extra `lab` is not installed.
+        SettingError: if the port, host or token cannot be used.
+    """
+    _require_extra()
+    listening, address = bind(host, port)
+    with contextlib.closing(listening):
+        token = _token(token, address)
+        from downslope.lab._workers import Workers
+
+        if verbs is None:
+            from downslope.lab import replies
+
+            verbs = replies.VERBS
+        # Before anything else is imported: they take longest.
+        with contextlib.closing(Workers(verbs, limits, warm=warm)) as workers:
+            import uvicorn
+
+            from downslope.lab._application import STATIC, application
+
+            app = application(address, workers, token=token, limits=limits, static=static or STATIC)
+            # It says nothing of its own: what goes wrong is told by the logger `downslope.lab`.
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    loop="asyncio",
+                    http="h11",
+                    ws="none",
+                    lifespan="on",
+                    log_config=None,
+                    log_level="critical",
+                    access_log=False,
+                    proxy_headers=False,
+                    server_header=False,
+                    timeout_graceful_shutdown=1,
+                )
+            )
+            thread = threading.Thread(target=server.run, args=([listening],), daemon=True, name="downslope-lab")
+            thread.start()
+            try:
+                yield Running(address, token, thread)
+            finally:
+                server.should_exit = True
+                thread.join(10)
+
+
+def _token(asked: str | None, address: Address) -> str | None:
+    """Return the token that a lab at an address is to have."""
+    if asked is not None and re.fullmatch(r"[A-Za-z0-9_-]+", asked) is None:
+        raise SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
+    if asked is None and not address.loopback:
+        return secrets.token_urlsafe(24)
+    return asked
+
+
+def _require_extra() -> None:
+    """Say what to install if something is missing."""
+    try:
+        import starlette  # noqa: F401 - whether it is there is the question
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as missing:
+        if missing.name not in ("starlette", "uvicorn"):
+            raise
+        message = f"The lab needs {missing.name}, which is not installed."
+        raise MissingExtraError(
+            message, hint="Install it with the extra `lab`: pip install 'downslope[lab]'."
+        ) from None

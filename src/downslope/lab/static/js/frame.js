@@ -1,0 +1,144 @@
+/** The frame of a picture: its size, its scales, its axes, and a clipped plot within. */
+
+import { draw, setMaths, written } from "./elements.js";
+
+const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const FAR = 1e5; // pixels beyond which a coordinate is not handed to the browser
+
+let frames = 0;
+
+/** An SVG with axes. `resized` is called whenever its size changes, after which its scales must be set anew. */
+export class Frame {
+  constructor(container, { margin, title, resized }) {
+    const id = `frame-${++frames}`;
+    this.margin = margin;
+    this.title = draw("title", { id: `${id}-title`, text: title });
+    this.desc = draw("desc", { id: `${id}-desc` });
+    this.svg = draw("svg", { class: "frame", role: "group", "aria-labelledby": `${id}-title`, "aria-describedby": `${id}-desc` });
+    this.area = draw("rect", { class: "area" });
+    this.clip = draw("rect");
+    this.axes = draw("g", { class: "axes", "aria-hidden": "true" });
+    this.plot = draw("g", { "clip-path": `url(#${id}-clip)` });
+    this.above = draw("g", {});
+    this.svg.append(
+      this.title, this.desc, draw("defs", {}, draw("clipPath", { id: `${id}-clip` }, this.clip)),
+      this.area, this.plot, this.axes, this.above,
+    );
+    container.append(this.svg);
+    new ResizeObserver(() => this.#measure(resized)).observe(this.svg);
+    this.#measure(null);
+  }
+
+  /** Return a new layer of the plot. */
+  layer(name, tag = "g") {
+    const layer = draw(tag, { class: name });
+    this.plot.append(layer);
+    return layer;
+  }
+
+  /** The pixels along the horizontal axis, from left to right. */
+  get along() {
+    return [this.margin.left, Math.max(this.margin.left + 10, this.width - this.margin.right)];
+  }
+
+  /** The pixels along the vertical axis, from below upwards. */
+  get up() {
+    return [Math.max(this.margin.top + 10, this.height - this.margin.bottom), this.margin.top];
+  }
+
+  /** Draw the axes of these scales, whose ranges are `along` and `up`. */
+  setAxes(x, y, { xName = "", yName = "", names = [] } = {}) {
+    const [left, right] = this.along;
+    const [bottom, top] = this.up;
+    const marks = [];
+    for (const tick of ticks(x, (right - left) / 78)) {
+      const at = x(tick.value);
+      marks.push(draw("line", { x1: at, x2: at, y1: bottom, y2: bottom + 4 }));
+      marks.push(draw("text", { x: at, y: bottom + 17, "text-anchor": "middle", text: tick.text }));
+    }
+    for (const tick of ticks(y, (bottom - top) / 56)) {
+      const at = y(tick.value);
+      marks.push(draw("line", { x1: left - 4, x2: left, y1: at, y2: at }));
+      marks.push(draw("text", { x: left - 8, y: at, dy: "0.35em", "text-anchor": "end", text: tick.text }));
+    }
+    marks.push(axisName(xName, names, { x: right, y: bottom + 31, "text-anchor": "end" }));
+    marks.push(axisName(yName, names, { x: left, y: top - 8, "text-anchor": "middle" }));
+    this.axes.replaceChildren(...marks);
+  }
+
+  #measure(resized) {
+    const { width, height } = this.svg.getBoundingClientRect();
+    if (width === 0 || (width === this.width && height === this.height)) return;
+    Object.assign(this, { width, height });
+    this.svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
+    const [left, right] = this.along;
+    const [bottom, top] = this.up;
+    for (const box of [this.area, this.clip]) {
+      for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) {
+        box.setAttribute(name, round(value));
+      }
+    }
+    resized?.();
+  }
+}
+
+/** Return a path through points in pixels; it ends where a coordinate is missing, and far outside. */
+export function through(points) {
+  let path = "";
+  let last = null;
+  for (const point of points) {
+    if (!Number.isFinite(point[0]) || !Number.isFinite(point[1])) break;
+    const shown = within(point, last);
+    path += `${last ? "L" : "M"}${round(shown[0])},${round(shown[1])}`;
+    if (shown !== point) break;
+    last = point;
+  }
+  return path;
+}
+
+/** Return a path that draws a dot at each point, for a stroke with round ends. */
+export function dots(points) {
+  return points.filter(isNear).map(([x, y]) => `M${round(x)},${round(y)}h0`).join("");
+}
+
+/** Whether a point in pixels can be drawn. */
+export function isNear([x, y]) {
+  return Math.abs(x) < FAR && Math.abs(y) < FAR;
+}
+
+/** Round pixels to what can be seen. */
+export function round(pixels) {
+  return Math.round(pixels * 100) / 100;
+}
+
+/** Return the point, or one in its direction that can still be drawn. */
+function within(point, from) {
+  const reach = Math.max(Math.abs(point[0]), Math.abs(point[1]));
+  if (reach < FAR) return point;
+  if (!from) return point.map((value) => Math.sign(value) * Math.min(Math.abs(value), FAR));
+  const share = FAR / Math.max(Math.abs(point[0] - from[0]), Math.abs(point[1] - from[1]));
+  return [from[0] + (point[0] - from[0]) * share, from[1] + (point[1] - from[1]) * share];
+}
+
+function ticks(scale, count) {
+  const wanted = Math.max(2, Math.floor(count));
+  const format = scale.base ? power : scale.tickFormat(wanted);
+  return scale.ticks(wanted).map((value) => ({ value, text: format(value) })).filter((tick) => tick.text);
+}
+
+/** Return a power of ten as text, and nothing for what lies between two. */
+function power(value) {
+  const exponent = Math.round(Math.log10(value));
+  if (Math.abs(value / 10 ** exponent - 1) > 1e-6) return "";
+  if (Math.abs(exponent) <= 3) return written(Number(value.toPrecision(1)));
+  return `10${[...String(exponent)].map((digit) => SUPERSCRIPTS[digit]).join("")}`;
+}
+
+function axisName(name, names, attributes) {
+  const text = draw("text", { class: "axis-name", ...attributes });
+  const html = setMaths(document.createElement("span"), name, names);
+  for (const part of html.childNodes) {
+    text.append(draw("tspan", { class: part.nodeName === "I" ? "italic" : null, text: part.textContent }));
+  }
+  return text;
+}

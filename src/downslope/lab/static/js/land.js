@@ -1,0 +1,83 @@
+/** The ground: bands and lines of equal height over two variables, or the curve over one. */
+
+import { draw } from "./elements.js";
+import { through } from "./frame.js";
+
+const LABEL_GAP = 46; // pixels between two labels of heights
+const LABEL_EDGE = 22; // and from them to the frame
+const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
+
+/** Draw the ground into a layer. */
+export function drawLand(layer, ground, x, y, { labels = true } = {}) {
+  if (ground.over.length === 1) {
+    drawCurve(layer, ground, x, y);
+    return;
+  }
+  const path = d3.geoPath(d3.geoTransform({ point(across, up) { this.stream.point(x(across), y(up)); } })).digits(1);
+  const bands = ground.bands.map((band) => {
+    const shape = draw("path", { class: "band", d: path({ type: "MultiPolygon", coordinates: band.polygons }) ?? "" });
+    shape.style.setProperty("--shade", `${(100 * band.shade).toFixed(1)}%`);
+    return shape;
+  });
+  const lines = ground.lines.map((line) =>
+    draw("path", { class: "level", d: path({ type: "MultiLineString", coordinates: line.lines }) ?? "" }));
+  layer.replaceChildren(...bands, ...lines, ...(labels ? heights(ground.lines, x, y) : []));
+}
+
+/** Return the pixel height of the drawn curve above a pixel of the axis. */
+export function heightOn(ground, x, y, across) {
+  const along = ground.curve[ground.over[0]];
+  const place = d3.bisectLeft(along, x.invert(across));
+  const [before, after] = [Math.max(0, place - 1), Math.min(along.length - 1, place)];
+  const [low, high] = [ground.curve.f[before], ground.curve.f[after]];
+  if (low === null || high === null) return y.range()[0];
+  const share = before === after ? 0 : (across - x(along[before])) / (x(along[after]) - x(along[before]));
+  return y(low) + (y(high) - y(low)) * Math.min(1, Math.max(0, share));
+}
+
+function drawCurve(layer, ground, x, y) {
+  const along = ground.curve[ground.over[0]];
+  const pieces = [[]];
+  ground.curve.f.forEach((value, place) => {
+    if (value === null) pieces.push([]);
+    else pieces.at(-1).push([x(along[place]), y(value)]);
+  });
+  const zero = y(0);
+  const [bottom, top] = y.range();
+  const axis = zero < bottom && zero > top ? [draw("line", { class: "zero", x1: x.range()[0], x2: x.range()[1], y1: zero, y2: zero })] : [];
+  layer.replaceChildren(...axis, draw("path", { class: "curve", d: pieces.map(unbroken).join("") }));
+}
+
+/** Return the path of one piece of the curve; what is far outside bends it, but cannot be seen. */
+function unbroken(points) {
+  return through(points.map(([across, up]) => [across, Math.max(-9e4, Math.min(9e4, up))]));
+}
+
+/** Return labels for the lines, where there is room for them. */
+function heights(lines, x, y) {
+  const [left, right] = x.range();
+  const [bottom, top] = y.range();
+  const taken = [];
+  const labels = [];
+  for (const { level, lines: pieces } of lines) {
+    let best = null;
+    for (const [across, up] of pieces.flat()) {
+      const at = [x(across), y(up)];
+      if (at[0] < left + LABEL_EDGE || at[0] > right - LABEL_EDGE || at[1] < top + LABEL_EDGE || at[1] > bottom - LABEL_EDGE) continue;
+      if (taken.some((other) => Math.hypot(other[0] - at[0], other[1] - at[1]) < LABEL_GAP)) continue;
+      // Along the right lower diagonal they read as one scale.
+      const merit = at[0] / (right - left) + at[1] / (bottom - top) - 2 * Math.abs(at[0] / (right - left) - at[1] / (bottom - top));
+      if (!best || merit > best.merit) best = { at, merit };
+    }
+    if (!best) continue;
+    taken.push(best.at);
+    labels.push(draw("text", { class: "height", x: best.at[0].toFixed(1), y: best.at[1].toFixed(1), dy: "0.32em", "text-anchor": "middle", text: inFigures(level) }));
+  }
+  return labels;
+}
+
+function inFigures(level) {
+  const size = Math.abs(level);
+  const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? level.toExponential(1).replace("e+", "e") : height.format(level);
+  return text.replace(/-/g, "−");
+}

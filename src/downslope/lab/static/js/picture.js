@@ -1,0 +1,141 @@
+/** The large picture: the ground, the way down on it, and the ring that is dragged to start elsewhere. */
+
+import { byId, draw, showTrouble, written } from "./elements.js";
+import { Frame, round } from "./frame.js";
+import { drawLand, heightOn } from "./land.js";
+import { letMove } from "./moving.js";
+import { Way } from "./way.js";
+
+const MARGIN = { top: 24, right: 10, bottom: 38, left: 52 };
+const ZOOM = 1.5;
+
+/** Put the picture on the page, and keep it in step. */
+export function mountPicture(page) {
+  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The way down", resized: () => redraw() });
+  const land = frame.layer("land");
+  const way = new Way(frame);
+  const ring = draw("g", { class: "ring", tabindex: "0", role: "application", "aria-roledescription": "movable point" },
+    draw("circle", { class: "ring-reach", r: 22 }), draw("circle", { class: "ring-focus", r: 15 }), draw("circle", { class: "ring-line", r: 8.5 }));
+  frame.above.append(ring);
+  let x = null;
+  let y = null;
+
+  const view = {
+    frame, ring, land,
+    get over() { return page.ground.over; },
+    get scales() { return x && { x, y }; },
+    get box() { return page.ground?.box; },
+  };
+  letMove(page, view);
+  connectTools(page, view);
+
+  page.on("ground", () => redraw());
+  page.on("descent", () => showWay());
+  page.on("row", () => mark());
+  page.on("start", () => placeRing());
+  page.on("wrong", () => byId("picture").classList.add("stale"));
+  page.on("trouble", (verb, error) => {
+    if (verb !== "ground" && (verb !== "descend" || ownPlace(error))) return;
+    showTrouble(byId("picture-note"), error);
+    byId("picture").classList.toggle("stale", Boolean(error));
+  });
+
+  function redraw() {
+    const { ground } = page;
+    if (!ground || !frame.width) return;
+    const [across, up] = ground.over;
+    x = d3.scaleLinear(ground.box[across], frame.along);
+    y = d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], frame.up);
+    const { variables, name } = page.reading;
+    frame.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
+    drawLand(land, ground, x, y);
+    byId("picture").classList.remove("stale");
+    showWay();
+    mark();
+  }
+
+  function showWay() {
+    const { descent, ground } = page;
+    placeRing();
+    if (!descent || !ground || !x || !agree(descent, ground)) return;
+    way.show(descent, ground.over, x, y);
+    byId("fit").classList.toggle("wanted", way.points.some((point) => leaves(point)));
+    byId("picture").classList.remove("stale");
+    describe();
+  }
+
+  function mark() {
+    const { descent, ground } = page;
+    if (!descent || !ground || !x || !way.points || !agree(descent, ground)) return;
+    way.select(descent, ground.over, x, y, page.row);
+  }
+
+  function placeRing() {
+    const { ground, start } = page;
+    if (!ground || !x || !ground.over.every((name) => name in start)) return;
+    const [across, up] = ground.over;
+    const left = x(start[across]);
+    const height = up === undefined ? heightOn(ground, x, y, left) : y(start[up]);
+    const outside = leaves([left, height]);
+    const clamped = [clamp(left, frame.along), clamp(height, frame.up)].map(round);
+    ring.setAttribute("transform", `translate(${clamped})`);
+    ring.classList.toggle("outside", outside);
+    const where = ground.over.map((name) => `${name} = ${written(start[name])}`).join(", ");
+    ring.setAttribute("aria-label", `Start at ${where}. The arrow keys move it, with Shift farther.`);
+  }
+
+  function leaves([across, up]) {
+    const slack = 0.5;
+    const [left, right] = frame.along;
+    const [bottom, top] = frame.up;
+    return across < left - slack || across > right + slack || up > bottom + slack || up < top - slack;
+  }
+
+  function describe() {
+    const { descent } = page;
+    const end = Object.entries(descent.end).map(([name, value]) => `${name} = ${written(value ?? "not finite")}`).join(", ");
+    frame.title.textContent = `The way down on ${descent.read_as}`;
+    frame.desc.textContent = `${descent.steps_taken} steps, to ${end}, where the value is ${descent.value_text}. ${descent.verdict.sentence}`;
+  }
+
+  return view;
+}
+
+/** Connect the buttons and the wheel that change the box. */
+function connectTools(page, { frame, ...view }) {
+  const zoom = (factor, around) => {
+    const { ground } = page;
+    if (!ground) return;
+    const box = ground.over.flatMap((name, axis) => {
+      const [low, high] = ground.box[name];
+      const fixed = low + (high - low) * (around?.[axis] ?? 0.5);
+      return [low, high].map((edge) => Number((fixed + (edge - fixed) * factor).toPrecision(5)));
+    });
+    page.set({ view: box });
+  };
+  byId("zoom-in").addEventListener("click", () => zoom(1 / ZOOM));
+  byId("zoom-out").addEventListener("click", () => zoom(ZOOM));
+  byId("fit").addEventListener("click", () => page.set({ view: null }, { fit: true }));
+  frame.svg.addEventListener("wheel", (event) => {
+    if (!event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    const [across, up] = d3.pointer(event, frame.svg);
+    const [left, right] = frame.along;
+    const [bottom, top] = frame.up;
+    zoom(event.deltaY > 0 ? 1.15 : 1 / 1.15, [(across - left) / (right - left), (bottom - up) / (bottom - top)]);
+  }, { passive: false });
+}
+
+/** Whether a way and a ground are of the same variables. */
+function agree(descent, ground) {
+  return ground.over.every((name) => descent.path[name]);
+}
+
+/** Whether an error of a descent is shown beside its cause instead. */
+function ownPlace(error) {
+  return error?.kind === "PointError" || error?.kind === "SettingError";
+}
+
+function clamp(value, range) {
+  return Math.min(Math.max(value, Math.min(...range)), Math.max(...range));
+}

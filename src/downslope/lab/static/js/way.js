@@ -1,0 +1,118 @@
+/** The way down: its line, its dots, and what marks the step that is selected. */
+
+import { draw } from "./elements.js";
+import { dots, isNear, round, through } from "./frame.js";
+
+const ARROW = [20, 64]; // pixels of the shortest and the longest arrow
+const TANGENT = 110; // pixels of half a tangent
+const HEAD = 8;
+
+/** Return the points of a way in pixels; with one variable shown its height is the value. */
+export function places(way, over, x, y) {
+  const [across, up] = over;
+  const heights = up === undefined ? way.values : way.path[up];
+  return way.path[across].map((value, row) => [value === null ? NaN : x(value), heights[row] === null ? NaN : y(heights[row])]);
+}
+
+/** The layers of a way in a plot. */
+export class Way {
+  constructor(frame) {
+    this.layer = frame.layer("way");
+    this.line = draw("path", { class: "way-line", id: "way" });
+    this.walked = draw("path", { class: "way-walked" });
+    this.dots = draw("path", { class: "way-dots" });
+    this.end = draw("circle", { class: "way-end", r: 4.5 });
+    this.layer.append(this.line, this.walked, this.dots, this.end);
+    this.mark = frame.layer("mark");
+  }
+
+  /** Draw a way. */
+  show(descent, over, x, y) {
+    this.points = places(descent, over, x, y);
+    this.steepest = steepest(descent, over, x, y);
+    this.line.setAttribute("d", through(this.points));
+    this.dots.setAttribute("d", dots(this.points));
+    this.dots.setAttribute("stroke-width", this.points.length <= 60 ? 6 : this.points.length <= 200 ? 4.5 : 3.2);
+    const end = this.points.findLast((point) => point.every(Number.isFinite));
+    this.end.toggleAttribute("hidden", !end || !isNear(end));
+    if (end && isNear(end)) place(this.end, end);
+  }
+
+  /** Mark a row: what has been walked, the dot, and the tangent or the arrow. */
+  select(descent, over, x, y, row) {
+    this.walked.setAttribute("d", through(this.points.slice(0, row + 1)));
+    const at = this.points[row];
+    if (!at || !isNear(at) || !at.every(Number.isFinite)) {
+      this.mark.replaceChildren();
+      return;
+    }
+    const sign = over.length === 1 ? tangent(descent, row, at, x, y) : this.#arrow(descent, over, row, at, x, y);
+    const drop = over.length === 1 ? drops(this.points, row, y) : [];
+    const dot = draw("circle", { class: "mark-dot", r: 6 });
+    place(dot, at);
+    this.mark.replaceChildren(...drop, ...sign, dot);
+  }
+
+  #arrow(descent, over, row, at, x, y) {
+    const [right, down] = downhill(descent, over, row, x, y);
+    const size = Math.hypot(right, down);
+    if (!(size > 0) || !Number.isFinite(size)) return [];
+    const length = ARROW[0] + (ARROW[1] - ARROW[0]) * Math.sqrt(Math.min(1, size / this.steepest));
+    const [cos, sin] = [right / size, down / size];
+    const tip = [at[0] + cos * length, at[1] + sin * length];
+    const label = draw("text", {
+      class: "mark-name", x: round(tip[0] + cos * 15), y: round(tip[1] + sin * 13), dy: "0.35em", "text-anchor": "middle", text: "−∇",
+    });
+    label.append(draw("tspan", { class: "italic", text: descent.name ?? "f" }));
+    return [
+      draw("path", { class: "mark-arrow", d: `M${round(at[0])},${round(at[1])}L${round(tip[0] - cos * 4)},${round(tip[1] - sin * 4)}` }),
+      draw("path", { class: "mark-head", d: head(tip, cos, sin) }),
+      label,
+    ];
+  }
+}
+
+/** Return the direction against the gradient, in pixels to the right and downwards per unit of the gradient. */
+function downhill(descent, over, row, x, y) {
+  const [across, up] = over.map((name) => descent.gradients[name]?.[row] ?? NaN);
+  return [-across * (x(1) - x(0)), -up * (y(1) - y(0))];
+}
+
+function steepest(descent, over, x, y) {
+  if (over.length === 1) return 1;
+  return d3.max(descent.values, (_, row) => Math.hypot(...downhill(descent, over, row, x, y))) || 1;
+}
+
+function tangent(descent, row, at, x, y) {
+  const slope = descent.tangents?.slope[row];
+  if (slope === null || slope === undefined) return [];
+  const [right, down] = [x(1) - x(0), slope * (y(1) - y(0))];
+  const share = TANGENT / Math.hypot(right, down);
+  const [dx, dy] = [right * share, down * share];
+  return [draw("line", { class: "mark-tangent", x1: round(at[0] - dx), y1: round(at[1] - dy), x2: round(at[0] + dx), y2: round(at[1] + dy) })];
+}
+
+/** Return the plumb lines under a step and the next one, and the move between them along the axis. */
+function drops(points, row, y) {
+  const bottom = y.range()[0];
+  const plumb = (point) => draw("line", { class: "mark-drop", x1: round(point[0]), x2: round(point[0]), y1: round(point[1]), y2: bottom });
+  const [from, to] = [points[row], points[row + 1]];
+  if (!to || !isNear(to)) return [plumb(from)];
+  const way = Math.sign(to[0] - from[0]);
+  const move = Math.abs(to[0] - from[0]) > 2 * HEAD
+    ? [draw("path", { class: "mark-arrow", d: `M${round(from[0])},${bottom - 5}H${round(to[0] - way * 4)}` }),
+       draw("path", { class: "mark-head", d: head([to[0], bottom - 5], way, 0) })]
+    : [];
+  return [plumb(from), plumb(to), ...move];
+}
+
+function head([x, y], cos, sin) {
+  const back = [x - cos * HEAD, y - sin * HEAD];
+  const half = HEAD * 0.46;
+  return `M${round(x)},${round(y)}L${round(back[0] - sin * half)},${round(back[1] + cos * half)}L${round(back[0] + sin * half)},${round(back[1] - cos * half)}Z`;
+}
+
+function place(circle, [x, y]) {
+  circle.setAttribute("cx", round(x));
+  circle.setAttribute("cy", round(y));
+}

@@ -1,0 +1,40 @@
+"""A lab with stand-in verbs, really listening."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from lab.stand_ins import VERBS
+
+from downslope.lab._limits import Limits
+from downslope.lab._serve import Running, running
+
+SHORT = Limits(seconds=1.5, grace=0.3, wait=20)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page, and a secret beside it."""
+    folder = tmp_path_factory.mktemp("lab") / "static"
+    (folder / "js").mkdir(parents=True)
+    (folder / "index.html").write_text("<!doctype html><title>A page</title>")
+    (folder / "style.css").write_text("body { margin: 0 }")
+    (folder / "js" / "page.js").write_text("export const one = 1;")
+    (folder.parent / "secret.txt").write_text("a secret")
+    (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(page: Path) -> Iterator[Running]:
+    with running(port=0, limits=SHORT, verbs=VERBS, warm=None, static=page) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(lab: Running) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=lab.url, headers={"X-Visitor": "somebody"}, timeout=60) as opened:
+        yield opened

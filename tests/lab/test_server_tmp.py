@@ -1,0 +1,285 @@
+"""The server: what it serves, to whom, under which headers, and how it begins and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from lab.stand_ins import VERBS
+
+import downslope as ds
+from downslope.lab._address import Address, bind
+from downslope.lab._serve import Running, running
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def test_the_page_and_its_files(client: httpx.Client) -> None:
+    page = client.get("/?f=x²&at=x=4")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "A page" in page.text
+    script = client.get("/static/js/page.js")
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert client.head("/static/style.css").headers["content-length"] == "18"
+
+
+def test_a_browser_asks_again_and_is_told_that_nothing_changed(client: httpx.Client) -> None:
+    first = client.get("/static/style.css")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/style.css", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert client.get("/static/style.css", headers={"If-None-Match": '"another"'}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/static/style.css", "/nowhere", "/api/echo", "/api/nowhere"])
+def test_every_answer_has_the_headers(client: httpx.Client, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] in ("no-cache", "no-store")
+    assert "server" not in headers
+
+
+def test_a_verb_answers(client: httpx.Client) -> None:
+    answer = client.post("/api/echo", json={"formula": "x² + π", "start": {"x": 1.5}})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json() == {"got": {"formula": "x² + π", "start": {"x": 1.5}}}
+
+
+def test_an_error_is_told_with_its_place(client: httpx.Client) -> None:
+    answer = client.post("/api/misspelt", json={})
+    assert answer.status_code == 400
+    assert answer.json()["error"] == {
+        "kind": "FormulaError",
+        "message": "Here is a letter too many.",
+        "hint": "Take it out.",
+        "position": 1,
+        "width": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/api/nowhere", 404), ("GET", "/nowhere", 404), ("GET", "/api/echo", 405), ("DELETE", "/api/echo", 405)],
+)
+def test_what_is_not_there(client: httpx.Client, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    if path.startswith("/api/"):
+        assert answer.json()["error"]["kind"] == "RequestError"
+
+
+def test_a_request_without_a_visitor_is_refused(lab: Running) -> None:
+    for headers in ({}, {"X-Visitor": ""}, {"X-Visitor": "a b"}, {"X-Visitor": "a" * 65}):
+        answer = httpx.post(lab.url + "api/echo", json={}, headers=headers)
+        assert answer.status_code == 400, headers
+        assert "X-Visitor" in answer.json()["error"]["message"]
+
+
+# Whom it listens to
+
+
+def test_a_taken_port_is_told_when_it_was_asked_for() -> None:
+    taken, address = bind("127.0.0.1", 0)
+    with taken, pytest.raises(ds.SettingError, match=r"Port \d+ is taken"):
+        bind("127.0.0.1", address.port)
+    with pytest.raises(ds.SettingError, match="no address of this machine"):
+        bind("192.0.2.7", 0)
+    with pytest.raises(ds.SettingError, match="no address of this machine"):
+        bind("no such name", 0)
+    with pytest.raises(ds.SettingError, match="empty"):
+        bind("", 0)
+
+
+def test_another_port_is_taken_when_none_was_asked_for() -> None:
+    first, one = bind("127.0.0.1", None)
+    second, other = bind("127.0.0.1", None)
+    with first, second:
+        assert one.port != other.port
+
+
+@pytest.mark.parametrize(
+    ("host", "called", "allowed"),
+    [
+        ("127.0.0.1", "127.0.0.1:8765", True),
+        ("127.0.0.1", "LocalHost:8765", True),
+        ("127.0.0.1", "[::1]:8765", True),
+        ("127.0.0.1", "127.0.0.1:8766", False),
+        ("127.0.0.1", "127.0.0.1", False),
+        ("127.0.0.1", "192.168.1.2:8765", False),
+        ("127.0.0.1", "evil.example:8765", False),
+        ("127.0.0.1", "localhost.evil.example:8765", False),
+        ("127.0.0.1", "127.0.0.1:8765:8765", False),
+        ("127.0.0.1", "", False),
+        ("127.0.0.1", ":8765", False),
+        ("127.0.0.1", "localhost:٨٧٦٥", False),
+        ("board.school", "board.school:8765", True),
+        ("board.school", "other.school:8765", False),
+        ("0.0.0.0", "192.168.1.2:8765", True),
+        ("0.0.0.0", f"{socket.gethostname()}:8765", True),
+        ("0.0.0.0", "evil.example:8765", False),
+        ("::", "[2001:db8::7]:8765", True),
+    ],
+)
+def test_names_it_may_be_called_by(host: str, called: str, allowed: bool) -> None:
+    assert Address(host, 8765).allows(called) is allowed
+
+
+def test_which_addresses_are_beyond_this_machine() -> None:
+    assert all(Address(host, 1).loopback for host in ("127.0.0.1", "127.0.0.2", "::1", "localhost"))
+    assert not any(Address(host, 1).loopback for host in ("0.0.0.0", "::", "192.168.1.2", "board.school"))
+    assert Address("::1", 8765).url == "http://[::1]:8765/"
+    assert "0.0.0.0" not in Address("0.0.0.0", 8765).url
+
+
+@pytest.fixture(scope="module")
+def shared(page: Path) -> Iterator[Running]:
+    with running(host="0.0.0.0", port=0, verbs=VERBS, warm=None, static=page) as opened:
+        yield opened
+
+
+def test_beyond_this_machine_a_token_is_required(shared: Running) -> None:
+    assert shared.token is not None
+    assert len(shared.token) >= 32
+    assert shared.url.endswith(f"?token={shared.token}")
+    with httpx.Client(base_url=f"http://127.0.0.1:{shared.address.port}", headers={"X-Visitor": "a"}) as client:
+        for path in ("/", "/static/style.css", "/?token=guessed", "/?token=", f"/?tokens={shared.token}"):
+            answer = client.get(path)
+            assert (answer.status_code, "set-cookie" in answer.headers) == (403, False), path
+            assert shared.token not in answer.text
+        assert client.post("/api/echo", json={}).status_code == 403
+        assert client.post(f"/api/echo?token={shared.token}", json={}).status_code == 403
+
+        welcome = client.get(f"/?f=x%C2%B2&token={shared.token}&rate=0.1")
+        assert (welcome.status_code, welcome.headers["location"]) == (303, "/?f=x%C2%B2&rate=0.1")
+        cookie = welcome.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/").status_code == 200
+        assert client.post("/api/echo", json={}).status_code == 200
+        client.cookies.clear()
+        assert client.get("/", headers={"Cookie": f"downslope-{shared.address.port}=guessed"}).status_code == 403
+
+
+def test_a_link_with_a_token_leads_nowhere_else(shared: Running) -> None:
+    base = f"http://127.0.0.1:{shared.address.port}"
+    for path in ("//evil.example/", "/%5Cevil.example/", "/%2F/evil.example"):
+        answer = httpx.get(f"{base}{path}?token={shared.token}")
+        assert re.fullmatch(r"/[^/\\].*", answer.headers["location"]), path
+
+
+def test_a_link_from_another_site_gets_past_its_strict_cookie(shared: Running) -> None:
+    followed = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    address = f'http://127.0.0.1:{shared.address.port}/?f="><script>&token={shared.token}'
+    answer = httpx.get(address, headers=followed)
+    assert answer.status_code == 200
+    assert "samesite=strict" in answer.headers["set-cookie"].lower()
+    assert answer.text.startswith('<meta http-equiv="refresh" content="0;url=/?f=')
+    assert "<script>" not in answer.text
+
+
+def test_a_token_that_cannot_be_typed_is_refused(page: Path) -> None:
+    with pytest.raises(ds.SettingError, match="token"), running(port=0, verbs=VERBS, token="a b", static=page):
+        pass
+
+
+def test_a_token_asked_for_holds_on_this_machine_too(page: Path) -> None:
+    with running(port=0, verbs=VERBS, warm=None, token="class-7b", static=page) as opened:
+        assert httpx.get(opened.address.url).status_code == 403
+        assert httpx.get(opened.url).status_code == 303
+
+
+# How it begins and ends
+
+
+@contextmanager
+def served(script: str, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run a script that serves, and yield it with the address that it prints."""
+    command = [sys.executable, "-c", script, *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as child:
+        try:
+            assert child.stdout is not None
+            line = child.stdout.readline()
+            address = re.search(r"http://\S+", line)
+            assert address is not None, (line, child.stderr.read() if child.stderr else "")
+            yield child, address.group()
+        finally:
+            child.kill()
+
+
+SERVE = "import sys, types; sys.modules['downslope.lab.replies'] = types.SimpleNamespace(VERBS={}); import downslope as ds; ds.lab.serve(port=0, open_browser=False)"
+
+
+def test_the_line_the_page_and_a_calm_end() -> None:
+    with served(SERVE) as (child, address):
+        assert httpx.get(address, timeout=60).status_code == 200
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to everything that was started
+        rest, told = child.communicate(timeout=30)
+        assert (child.returncode, rest, told) == (0, "", "")
+
+
+def test_ctrl_c_ends_it_before_anything_was_asked() -> None:
+    with served(SERVE) as (child, _):
+        os.killpg(child.pid, signal.SIGINT)
+        _, told = child.communicate(timeout=30)
+        assert (child.returncode, told) == (0, "")
+
+
+def test_the_browser_is_opened(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part\nmv {tmp_path}/opened.part {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    script = (
+        f"import os; os.environ['BROWSER'] = {str(browser)!r}\nimport sys, types; sys.modules['downslope.lab.replies'] = types.SimpleNamespace(VERBS={{}})\nimport downslope as ds\n"
+        f"import threading, time, pathlib, signal\n"
+        "def end():\n"
+        f"    while not pathlib.Path({str(tmp_path / 'opened')!r}).exists(): time.sleep(0.05)\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "threading.Thread(target=end, daemon=True).start()\n"
+        "ds.lab.serve(port=0)"
+    )
+    with served(script) as (child, address):
+        assert child.wait(timeout=60) == 0
+    assert (tmp_path / "opened").read_text().strip() == address
+
+
+def test_serving_computes_nothing_in_the_server(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("")
+    script = (
+        "import sys, httpx\nfrom pathlib import Path\nimport downslope.lab\n"
+        "early = [name for name in ('starlette', 'uvicorn', 'jax', 'sympy') if name in sys.modules]\n"
+        "from downslope.lab._serve import running\n"
+        f"with running(port=0, verbs={{'echo': 'lab.stand_ins:echo'}}, static=Path({str(tmp_path)!r})) as lab:\n"
+        "    answer = httpx.post(lab.url + 'api/echo', json={}, headers={'X-Visitor': 'a'}, timeout=60)\n"
+        "    late = [name for name in ('jax', 'sympy', 'numpy', 'downslope.descent') if name in sys.modules]\n"
+        "import json; print(json.dumps([early, answer.status_code, late]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert json.loads(done.stdout) == [[], 200, []], done.stderr
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra_it_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ds.MissingExtraError, match=rf"{missing}(.|\n)*downslope\[lab\]"):
+        ds.lab.serve(port=0, open_browser=False)
