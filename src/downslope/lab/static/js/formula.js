@@ -1,0 +1,79 @@
+/** The formula: its field, how it was read, what is wrong with it, and the examples. */
+
+import { ask } from "./api.js";
+import { byId, make, setMaths } from "./elements.js";
+
+/** Connect the field and what stands below it. */
+export function mountFormula(page) {
+  const field = byId("formula");
+  let edited = false;
+
+  field.addEventListener("input", () => {
+    page.set({ f: field.value }, { typing: true, push: !edited });
+    edited = true;
+  });
+  field.addEventListener("focus", () => (edited = false));
+  field.addEventListener("keydown", (event) => event.key === "Enter" && (edited = false));
+
+  page.on("reading", (reading) => {
+    const names = [...reading.variables, reading.name];
+    field.removeAttribute("aria-invalid");
+    byId("wrong-place").hidden = true;
+    byId("reading").classList.remove("wrong");
+    setMaths(byId("read-as"), reading.read_as, names);
+    byId("read-notes").replaceChildren(...reading.notes.map((note) => make("span", { text: note })));
+    document.title = `${reading.read_as} · downslope`;
+  });
+  page.on("wrong", (error) => showWrong(field, page.state.f, error));
+  page.on("state", (changed) => {
+    if (changed.has("f") && field.value !== page.state.f) field.value = page.state.f;
+  });
+  field.value = page.state.f;
+}
+
+/** Show an error, and the place of it in a copy of the text. */
+function showWrong(field, formula, error) {
+  const { position, width } = error;
+  const place = byId("wrong-place");
+  field.setAttribute("aria-invalid", "true");
+  byId("reading").classList.add("wrong");
+  place.hidden = position === null;
+  if (position !== null) {
+    const letters = [...formula];
+    const wrong = letters.slice(position, position + Math.max(1, width)).join("");
+    place.replaceChildren(
+      letters.slice(0, position).join(""), make("mark", { text: wrong || "\u00a0" }), letters.slice(position + Math.max(1, width)).join(""),
+    );
+  }
+  byId("read-as").replaceChildren(error.message);
+  byId("read-notes").replaceChildren(...(error.hint ? [error.hint] : []));
+}
+
+/** Fill the menu of examples. */
+export async function mountExamples(page) {
+  const menu = byId("examples");
+  const close = () => {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  };
+  menu.addEventListener("keydown", (event) => event.key === "Escape" && menu.open && close());
+  document.addEventListener("pointerdown", (event) => menu.contains(event.target) || (menu.open = false));
+  menu.addEventListener("focusout", (event) => event.relatedTarget && !menu.contains(event.relatedTarget) && (menu.open = false));
+
+  const { examples } = (await ask("examples", {})) ?? { examples: [] };
+  byId("examples-list").replaceChildren(...examples.map((example) => {
+    const button = make("button", { type: "button" },
+      make("span", { class: "example-title", text: example.title }),
+      setMaths(make("span", { class: "maths" }), example.formula, Object.keys(example.start)),
+      make("span", { class: "small", text: example.what }));
+    button.addEventListener("click", () => {
+      close();
+      page.set(stateOf(example), { push: true, fit: true });
+    });
+    return make("li", {}, button);
+  }));
+}
+
+function stateOf({ formula, start, rate, method, steps }) {
+  return { f: formula, at: start, rate, method, steps, over: null, step: 0, view: null, hint: null, race: null };
+}

@@ -1,0 +1,66 @@
+/** The value by step, small; it is also a slider. */
+
+import { byId, draw } from "./elements.js";
+import { Frame, dots, round, through } from "./frame.js";
+
+const MARGIN = { top: 26, right: 14, bottom: 36, left: 54 };
+const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
+
+/** Return the scale that shows values best. */
+export function scaleFor(values, range) {
+  const finite = values.filter((value) => value !== null);
+  const [low, high] = finite.length ? d3.extent(finite) : [0, 1];
+  if (low > 0 && high / low > WIDE) return d3.scaleLog([low, high], range).nice();
+  const slack = high > low ? 0.04 * (high - low) : Math.abs(high) || 1;
+  return d3.scaleLinear([low - slack, high + slack], range);
+}
+
+/** Connect the curve of the values. */
+export function mountLoss(page) {
+  const frame = new Frame(byId("loss"), { margin: MARGIN, title: "The value by step", resized: () => show() });
+  const line = frame.layer("loss-line", "path");
+  const spots = frame.layer("loss-dots", "path");
+  const mark = frame.layer("loss-mark");
+  let [x, y] = [null, null];
+
+  page.on("descent", () => show());
+  page.on("row", () => select());
+  const scrub = (event) => {
+    if (!x || !page.descent) return;
+    const step = x.invert(d3.pointer(event, frame.svg)[0]);
+    page.set({ step: page.descent.steps[d3.bisectCenter(page.descent.steps, step)] });
+  };
+  frame.svg.addEventListener("pointerdown", (event) => {
+    frame.svg.setPointerCapture(event.pointerId);
+    scrub(event);
+  });
+  frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
+
+  function show() {
+    const { descent } = page;
+    if (!descent || !frame.width) return;
+    x = d3.scaleLinear([0, Math.max(1, descent.steps.at(-1))], frame.along);
+    y = scaleFor(descent.values, frame.up);
+    const { name } = page.reading;
+    frame.setAxes(x, y, { xName: "step", yName: y.base ? `${name}, log scale` : name, names: [name] });
+    const points = descent.steps.map((step, row) => [x(step), place(descent.values[row])]);
+    line.setAttribute("d", through(points));
+    spots.setAttribute("d", points.length <= 60 ? dots(points) : "");
+    frame.desc.textContent = `From ${descent.rows.cells[0].at(-3)} to ${descent.value_text} in ${descent.steps_taken} steps.`;
+    select();
+  }
+
+  function select() {
+    const { descent, row } = page;
+    if (!descent || !x) return;
+    const [bottom, top] = frame.up;
+    const across = round(x(descent.steps[row]));
+    const up = place(descent.values[row]);
+    mark.replaceChildren(draw("line", { x1: across, x2: across, y1: bottom, y2: top }),
+      ...(Number.isFinite(up) ? [draw("circle", { cx: across, cy: round(up), r: 4.5 })] : []));
+  }
+
+  function place(value) {
+    return value === null || (y.base && value <= 0) ? NaN : y(value);
+  }
+}

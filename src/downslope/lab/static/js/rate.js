@@ -1,0 +1,112 @@
+/** The learning rate: a slider on a logarithmic scale, with what is stable and what is best marked on it. */
+
+import { byId, draw, setMaths, showTrouble, typed, written } from "./elements.js";
+import { round } from "./frame.js";
+
+const NOTCHES = 400; // positions of the slider
+const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree
+const USUAL = [1e-4, 10]; // the range while none is known
+const FIGURES = 3;
+
+/** Connect the slider, the field and the scale. */
+export function mountRate(page) {
+  const slider = byId("rate-slider");
+  const field = byId("rate-field");
+  const drawing = byId("rate-scale");
+  let scale = d3.scaleLog(USUAL, [0, NOTCHES]);
+
+  /** The rate that is used: the one chosen, or the method's own. */
+  const current = () => page.state.rate ?? page.descent?.rate ?? null;
+
+  slider.addEventListener("input", () => {
+    const rate = Number(scale.invert(Number(slider.value)).toPrecision(FIGURES));
+    page.set({ rate });
+    show();
+  });
+  field.addEventListener("input", () => {
+    const rate = typed(field.value);
+    const fine = field.value.trim() === "" || (rate !== null && rate > 0);
+    if (!fine) field.setAttribute("aria-invalid", "true");
+    else {
+      field.removeAttribute("aria-invalid");
+      page.set({ rate });
+      show();
+    }
+  });
+  field.addEventListener("blur", () => show());
+
+  page.on("rates", () => {
+    byId("rate-note").hidden = true;
+    show();
+  });
+  page.on("descent", () => show());
+  page.on("trouble", (verb, error) => {
+    if (verb === "rates" && error) showTrouble(byId("rate-note"), error);
+    if (verb === "descend") showTrouble(byId("rate-note"), error?.kind === "SettingError" ? error : null);
+  });
+  new ResizeObserver(() => drawScale(drawing, page, scale, current())).observe(drawing);
+
+  function show() {
+    const rate = current();
+    const range = page.rates?.slider ?? USUAL;
+    scale = d3.scaleLog(rate === null || rate <= 0 ? range : [Math.min(range[0], rate), Math.max(range[1], rate)], [0, NOTCHES]);
+    const takesNone = page.rates !== null && !page.rates.slider && rate === null;
+    byId("rate").classList.toggle("none", takesNone);
+    slider.disabled = field.disabled = takesNone;
+    if (rate !== null && rate > 0) {
+      if (document.activeElement !== slider || Math.abs(slider.value - scale(rate)) > 1) slider.value = scale(rate);
+      slider.setAttribute("aria-valuetext", `${written(rate)}, ${standing(page.rates, rate)}`);
+    }
+    if (document.activeElement !== field) field.value = rate === null ? "" : written(Number(rate.toPrecision(6)));
+    field.classList.toggle("own", page.state.rate === null);
+    setMaths(byId("rate-text"), page.rates?.text ?? "");
+    drawScale(drawing, page, scale, rate);
+  }
+}
+
+function standing(rates, rate) {
+  if (!rates?.stable) return "";
+  return rate > rates.stable[1] ? "beyond what is stable" : "stable";
+}
+
+/** Draw the stable range, the best rate, and the value at the end by rate. */
+function drawScale(svg, { rates }, scale, rate) {
+  const { width, height } = svg.getBoundingClientRect();
+  if (!width) return;
+  svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
+  const x = d3.scaleLog(scale.domain(), [THUMB, width - THUMB]);
+  const base = height - 15;
+  const inside = (value) => Math.min(Math.max(x(value), x.range()[0]), x.range()[1]);
+  const parts = [];
+  if (rates?.stable) {
+    const [low, high] = rates.stable.map(inside);
+    parts.push(draw("rect", { class: "stable", x: round(low), y: 0, width: round(Math.max(0, high - low)), height: base, rx: 2 }));
+    if (x(rates.stable[1]) < x.range()[1] - 1) parts.push(draw("line", { class: "bound", x1: round(high), x2: round(high), y1: 0, y2: base }));
+  }
+  if (rates?.curve) parts.push(...curve(rates.curve, x, base));
+  parts.push(...powers(x, base, height));
+  if (rates?.best) {
+    const at = round(inside(rates.best));
+    parts.push(draw("path", { class: "best", d: `M${at},${base}l-4.5,-8h9Z` }), draw("line", { class: "best-line", x1: at, x2: at, y1: 12, y2: base - 8 }),
+      draw("text", { class: "best-name", x: at, y: 10, "text-anchor": at > width - 24 ? "end" : at < 24 ? "start" : "middle", text: "best" }));
+  }
+  if (rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: height }));
+  svg.replaceChildren(...parts);
+}
+
+function curve({ rates, values }, x, base) {
+  const finite = values.filter((value) => value !== null);
+  if (finite.length < 2) return [];
+  const [low, high] = d3.extent(finite);
+  const y = (low > 0 && high / low > 100 ? d3.scaleLog : d3.scaleSymlog)([low, high], [base - 4, 14]);
+  const line = d3.line((rate) => x(rate), (_, place) => y(values[place])).defined((_, place) => values[place] !== null);
+  return [draw("path", { class: "by-rate", d: line(rates) ?? "" })];
+}
+
+/** Return marks at the powers of ten. */
+function powers(x, base, height) {
+  return x.ticks(4).filter((value) => Math.abs(Math.log10(value) % 1) < 1e-6).flatMap((value) => [
+    draw("line", { class: "power", x1: round(x(value)), x2: round(x(value)), y1: base, y2: base + 3 }),
+    draw("text", { class: "power-name", x: round(x(value)), y: height - 1, "text-anchor": "middle", text: written(value) }),
+  ]);
+}

@@ -1,0 +1,84 @@
+/** The table of steps. Only the rows in sight are in the document, so that sliding stays quick. */
+
+import { byId, make, setMaths } from "./elements.js";
+
+const ROW = 28; // pixels, as in the style sheet
+const MORE = 6; // rows above and below what is in sight
+
+/** Connect the table. */
+export function mountTable(page) {
+  const box = byId("table-box");
+  const table = byId("table");
+  const [head, body] = [table.tHead, table.tBodies[0]];
+  let headings = "";
+  let shown = "";
+
+  page.on("descent", () => {
+    shown = "";
+    showHead();
+    showRows();
+  });
+  page.on("row", () => reveal());
+  box.addEventListener("scroll", () => showRows(), { passive: true });
+  new ResizeObserver(() => showRows()).observe(box);
+  body.addEventListener("click", (event) => {
+    const row = event.target.closest("tr[data-row]");
+    if (row) choose(Number(row.dataset.row));
+  });
+  box.addEventListener("keydown", (event) => {
+    if (!page.descent) return;
+    const rows = page.descent.steps.length;
+    const page_ = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows, End: rows }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    choose(Math.min(Math.max(page.row + by, 0), rows - 1));
+  });
+
+  function choose(row) {
+    page.set({ step: page.descent.steps[row] });
+  }
+
+  function showHead() {
+    const { rows } = page.descent;
+    table.setAttribute("aria-rowcount", rows.cells.length + 1);
+    if (rows.headings.join("\n") === headings) return;
+    headings = rows.headings.join("\n");
+    const names = [...page.reading.variables, page.reading.name];
+    head.replaceChildren(make("tr", {}, ...rows.headings.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
+    table.style.setProperty("--columns", rows.headings.length);
+  }
+
+  function showRows() {
+    if (!page.descent) return;
+    const { cells } = page.descent.rows;
+    const first = Math.max(0, Math.floor(box.scrollTop / ROW) - MORE);
+    const last = Math.min(cells.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + MORE);
+    const now = `${first}-${last}-${page.row}`;
+    if (now === shown) return;
+    shown = now;
+    body.replaceChildren(space(first), ...d3.range(first, last).map((row) => rowOf(cells[row], row)), space(cells.length - last));
+  }
+
+  function rowOf(cells, row) {
+    const [step, ...others] = cells;
+    const line = make("tr", { "data-row": row, "aria-rowindex": row + 2, "aria-current": row === page.row ? "step" : null },
+      make("th", { scope: "row", text: step }), ...others.map((text) => make("td", { text })));
+    return line;
+  }
+
+  /** Keep the row that is selected in sight. */
+  function reveal() {
+    const top = page.row * ROW;
+    const room = box.clientHeight - 2 * ROW;
+    if (top < box.scrollTop) box.scrollTop = top;
+    else if (top > box.scrollTop + room) box.scrollTop = top - room;
+    showRows();
+  }
+}
+
+function space(rows) {
+  const row = make("tr", { class: "space", "aria-hidden": "true" });
+  row.style.height = `${rows * ROW}px`;
+  return row;
+}

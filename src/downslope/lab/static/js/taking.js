@@ -1,0 +1,118 @@
+/** What can be taken away: code, the command, the link, the picture, the steps. */
+
+import { ask } from "./api.js";
+import { byId, draw, say, showTrouble } from "./elements.js";
+
+const DONE = 1600; // milliseconds that a button says what it did
+const SHARP = 2; // pixels of a saved picture for one on the page
+const PRESENTATION = [
+  "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-dasharray",
+  "opacity", "font-family", "font-size", "font-style", "font-weight", "paint-order", "text-anchor",
+];
+
+/** Connect the buttons that copy and save. */
+export function mountTaking(page, frame) {
+  page.on("descent", ({ python, command }) => {
+    byId("python").textContent = python;
+    byId("command").textContent = command;
+  });
+  copies(byId("copy-python"), () => page.descent?.python);
+  copies(byId("copy-command"), () => page.descent?.command);
+  copies(byId("copy-link"), () => {
+    page.store.flush();
+    return location.href;
+  });
+  saves(byId("export-svg"), async () => save("descent.svg", svgBlob(frame)));
+  saves(byId("export-png"), async () => save("descent.png", await pngBlob(frame)));
+  saves(byId("export-csv"), async () => {
+    const told = await ask("export", page.request({ format: "csv" }));
+    if (told) save(told.name, new Blob([told.text], { type: "text/csv" }));
+  });
+}
+
+/** Let a button copy a text, and say so. */
+export function copies(button, text) {
+  const name = button.textContent;
+  button.addEventListener("click", async () => {
+    const what = text();
+    if (!what) return;
+    const done = await copy(what);
+    button.textContent = done ? "Copied" : "Could not copy";
+    say(button.textContent, 0);
+    setTimeout(() => (button.textContent = name), DONE);
+  });
+}
+
+function saves(button, saving) {
+  button.addEventListener("click", async () => {
+    try {
+      await saving();
+      showTrouble(byId("take-note"), null);
+    } catch (error) {
+      showTrouble(byId("take-note"), error);
+    }
+  });
+}
+
+/** Copy a text; an address without encryption has no clipboard, so there the old way is gone. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const area = document.createElement("textarea");
+    area.value = text;
+    area.className = "unseen";
+    const focused = document.activeElement;
+    document.body.append(area);
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    focused?.focus();
+    return done;
+  }
+}
+
+function save(name, blob) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** Return the picture as a file that needs no style sheet. */
+function svgBlob({ svg, width, height }) {
+  const copied = svg.cloneNode(true);
+  const [from, to] = [svg, copied].map((root) => [root, ...root.querySelectorAll("*")]);
+  from.forEach((element, place) => {
+    const style = getComputedStyle(element);
+    const target = to[place];
+    for (const name of ["class", "tabindex", "role", "aria-roledescription", "style", "aria-hidden"]) target.removeAttribute(name);
+    if (["title", "desc", "defs", "clipPath"].includes(element.tagName) || element.closest("defs")) return;
+    if (style.display === "none" || style.visibility === "hidden") target.setAttribute("display", "none");
+    for (const name of PRESENTATION) target.setAttribute(name, style.getPropertyValue(name));
+  });
+  const paper = getComputedStyle(document.body).backgroundColor;
+  copied.insertBefore(draw("rect", { width, height, fill: paper }), copied.querySelector("defs"));
+  copied.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copied.setAttribute("width", width);
+  copied.setAttribute("height", height);
+  return new Blob([new XMLSerializer().serializeToString(copied)], { type: "image/svg+xml" });
+}
+
+async function pngBlob(frame) {
+  const address = URL.createObjectURL(svgBlob(frame));
+  try {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.round(frame.width * SHARP);
+    canvas.height = Math.round(frame.height * SHARP);
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}

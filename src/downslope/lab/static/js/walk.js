@@ -1,0 +1,96 @@
+/** Walking step by step: play, one step, the slider, and the arithmetic of the step. */
+
+import { byId, draw, make, setMaths } from "./elements.js";
+
+const PICTURES = {
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M7 5h3.6v14H7zM13.4 5H17v14h-3.6z",
+  back: "M17 5v14L8 12zM6 5h2v14H6z",
+  forward: "M7 5v14l9-7zM16 5h2v14h-2z",
+};
+const WALK = 9000; // milliseconds that a walk takes at most
+const PACE = [28, 420]; // milliseconds of one step, at least and at most
+
+/** Connect what walks along the steps. */
+export function mountWalk(page) {
+  const scrub = byId("scrub");
+  const play = byId("play");
+  let playing = 0;
+  for (const name of ["back", "forward"]) byId(name).append(icon(PICTURES[name]));
+  play.append(icon(PICTURES.play));
+
+  const rows = () => page.descent?.steps.length ?? 0;
+  const go = (row) => page.set({ step: page.descent.steps[Math.min(Math.max(row, 0), rows() - 1)] });
+
+  byId("back").addEventListener("click", () => rows() && (stop(), go(page.row - 1)));
+  byId("forward").addEventListener("click", () => rows() && (stop(), go(page.row + 1)));
+  scrub.addEventListener("input", () => rows() && (stop(), go(Number(scrub.value))));
+  play.addEventListener("click", () => (playing ? stop() : start()));
+  page.on("descent", () => show());
+  page.on("row", () => show());
+  page.on("wrong", () => stop());
+
+  function start() {
+    if (!rows()) return;
+    if (page.row >= rows() - 1) go(0);
+    const pace = Math.min(PACE[1], Math.max(PACE[0], WALK / rows()));
+    let due = performance.now() + pace;
+    const tick = (now) => {
+      if (now >= due) {
+        const steps = 1 + Math.floor((now - due) / pace);
+        due += steps * pace;
+        go(page.row + steps);
+      }
+      playing = page.row >= rows() - 1 ? 0 : requestAnimationFrame(tick);
+      if (!playing) stop();
+    };
+    playing = requestAnimationFrame(tick);
+    turn(true);
+  }
+
+  function stop() {
+    cancelAnimationFrame(playing);
+    playing = 0;
+    turn(false);
+  }
+
+  function turn(on) {
+    document.body.classList.toggle("playing", on);
+    play.querySelector("path").setAttribute("d", on ? PICTURES.pause : PICTURES.play);
+    play.setAttribute("aria-label", on ? "Pause" : "Play");
+    play.title = on ? "Pause" : "Play";
+  }
+
+  function show() {
+    const { descent, row } = page;
+    if (!descent) return;
+    const last = descent.steps.length - 1;
+    scrub.max = last;
+    scrub.value = row;
+    scrub.style.setProperty("--done", `${last ? (100 * row) / last : 0}%`);
+    scrub.setAttribute("aria-valuetext", `step ${descent.steps[row]} of ${descent.steps_taken}`);
+    byId("count").replaceChildren("step ", make("b", { text: descent.steps[row] }), ` of ${descent.steps_taken}`);
+    byId("back").disabled = row === 0;
+    byId("forward").disabled = row === last;
+    showArithmetic(page, row);
+  }
+}
+
+/** Write how one step leads to the next. */
+function showArithmetic({ descent, reading }, row) {
+  const lines = descent.lines[row] ?? [];
+  const step = descent.steps[row];
+  const lead = byId("arithmetic-step");
+  const place = byId("arithmetic-lines");
+  place.style.setProperty("--lines", Math.max(1, descent.lines[0]?.length ?? 1));
+  lead.textContent = lines.length ? `Step ${step} → ${step + 1}` : `Step ${step}`;
+  if (!lines.length) {
+    place.replaceChildren(make("p", { class: "ends", text: descent.outcome }));
+    return;
+  }
+  place.replaceChildren(...lines.map((line) => setMaths(make("p"), line, reading?.variables ?? [])));
+}
+
+function icon(path) {
+  return draw("svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, draw("path", { d: path }));
+}
