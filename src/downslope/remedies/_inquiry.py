@@ -125,11 +125,11 @@ def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
         if not search.falls_short:
             break
     if search.falls_short:
-        search.attempt(_pairs(search.best(_PAIRED) or offered[:2]))
+        search.attempt(_pairs([one.remedy for one in search.leading(_PAIRED)] or offered[:2]))
     search.go_on()
     search.doubt(subject.doubts, _RUNS)
     search.doubt(min(subject.doubts, subject.proves), _RUNS)  # others may lead now
-    chosen = search.best(subject.proves)
+    chosen = search.leading(subject.proves)
     control, reseeded, trials = search.proved(chosen) if chosen else ((), (), ())
     return Prescription(
         thing=subject.thing,
@@ -199,7 +199,7 @@ class _Search:
             if thing is None or any(subject.alike(thing, one.thing) for one in (*self.tried, *asked)):
                 continue
             once = [*(one.thing for one in asked), thing]
-            if self._affords(once, [thing]) and self._affords(once, [self._at_stake]):
+            if self._affords_one_of(once, [*once, *self._at_stake]):
                 asked.append(_Tried(remedy, thing, []))
         jobs = [Job(one.thing, subject.seed, subject.looked_at) for one in asked]
         for one, run in zip(asked, subject.run(jobs), strict=True):
@@ -211,9 +211,9 @@ class _Search:
         """Add to the best remedy, or to none, what is still lacking, as long as that gains."""
         for _ in range(_ROUNDS):
             self.doubt(min(_DOUBTED, self._subject.doubts), 2)
-            best = self._leading(1)
+            best = self.leading(1)
             remedy, thing = (best[0].remedy, best[0].thing) if best else (None, self._subject.thing)
-            if not self.falls_short or not self._affords([thing], [self._at_stake]):
+            if not self.falls_short or not self._affords_one_of([thing], self._at_stake):
                 return
             before = self._highest
             for wave in self._subject.lacks(remedy, thing):
@@ -230,57 +230,58 @@ class _Search:
     def doubt(self, most: int, runs: int) -> None:
         """Give the best remedies so many runs each, with seeds that have no part in the proof either."""
         subject, first = self._subject, self._subject.seed + 2 * self._seeds
-        asked = [(one, first + number) for one in self._leading(most) for number in range(len(one.runs), runs)]
+        asked = [(one, first + number) for one in self.leading(most) for number in range(len(one.runs), runs)]
         jobs = [Job(one.thing, seed, subject.looked_at) for one, seed in asked]
-        if not jobs or not self._affords([job.thing for job in jobs], [self._at_stake]):
+        if not jobs or not self._affords_one_of([job.thing for job in jobs], self._at_stake):
             return
         for (one, _), run in zip(asked, subject.run(jobs), strict=True):
             if run is not None:
                 one.runs.append(run)
 
     @property
-    def _at_stake(self) -> Any:
-        """What would be proved if the search ended here; the subject itself stands for what is not found yet."""
-        best = self._leading(1)
-        return best[0].thing if best else self._subject.thing
+    def _at_stake(self) -> list[Any]:
+        """What may come to be proved: the best ones so far, and the subject itself for what is not found yet."""
+        return [self._subject.thing, *(one.thing for one in self.leading(_DOUBTED))]
+
+    def _affords_one_of(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
+        """Tell whether the budget bears runs of some things, and then a proof of any one of others."""
+        return all(self._affords(once, [one]) for one in proved)
 
     def _affords(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
         """Tell whether the budget bears runs of some things, and proofs of others beside both controls."""
         twice = [self._subject.thing, self._subject.thing, *proved]
         return self._subject.affords([*once, *(thing for thing in twice for _ in range(self._seeds))])
 
-    def best(self, most: int) -> list[Remedy]:
+    def leading(self, most: int) -> list[_Tried]:
         """Return the remedies that gained most, the earlier cause first among equals."""
-        return [one.remedy for one in self._leading(most)]
-
-    def _leading(self, most: int) -> list[_Tried]:
         matters = self.matters
         gained = [one for one in self.tried if one.score > self._subject.own + matters]
         return sorted(gained, key=lambda one: -_grained(one.score, matters))[:most]
 
-    def proved(self, chosen: Sequence[Remedy]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
+    def proved(self, chosen: Sequence[_Tried]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
         """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
         subject, seeds = self._subject, self._seeds
         fresh = range(subject.seed + 1, subject.seed + 1 + seeds)
         others = range(subject.seed + 1 + seeds, subject.seed + 1 + 2 * seeds)
-        quantities = tuple(dict.fromkeys(remedy.moves for remedy in chosen))
-        things = [thing for remedy in chosen if (thing := subject.changed(remedy.changes)) is not None]
-        while things and not self._affords([], things):
-            things.pop()
-        if not things:
+        quantities = tuple(dict.fromkeys(one.remedy.moves for one in chosen))
+        taken = list[_Tried]()
+        for one in chosen:
+            if self._affords([], [other.thing for other in (*taken, one)]):
+                taken.append(one)
+        if not taken:
             return (), (), ()
         asked = [Job(subject.thing, seed, quantities) for seed in fresh]
         asked += [Job(subject.thing, seed, quantities) for seed in others]  # by the same program
-        for remedy, thing in zip(chosen, things, strict=False):
-            asked += [Job(thing, seed, (remedy.moves,)) for seed in fresh]
+        for one in taken:
+            asked += [Job(one.thing, seed, (one.remedy.moves,)) for seed in fresh]
         made = subject.run(asked)
         groups = [made[first : first + seeds] for first in range(0, len(made), seeds)]
         control, reseeded = (_scores(group) for group in groups[:2])
         if len(control) < seeds or len(reseeded) < seeds:
             return control, reseeded, ()
         trials = [
-            _trial(remedy, groups[0], reseeded, group)
-            for remedy, group in zip(chosen, groups[2:], strict=False)
+            _trial(one.remedy, groups[0], reseeded, group)
+            for one, group in zip(taken, groups[2:], strict=True)
             if None not in group
         ]
         return control, reseeded, tuple(sorted(trials, key=lambda trial: _rank(trial, self.matters)))
