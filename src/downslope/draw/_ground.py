@@ -106,6 +106,22 @@ def around(low_high: tuple[float, float], centre: float | None) -> tuple[float, 
     return (min(low, centre - 0.45 * reach), max(high, centre + 0.45 * reach))
 
 
+def roomy(
+    ranges: Mapping[str, tuple[float, float]], within: Within, centre: list[float | None]
+) -> dict[str, tuple[float, float]]:
+    """Return the ranges widened around the end of the way, and none much narrower than the other."""
+    roomy = {
+        name: span if within is not None and name in within else around(span, place)
+        for (name, span), place in zip(ranges.items(), centre, strict=True)
+    }
+    widest = max(high - low for low, high in roomy.values())
+    for name, (low, high) in roomy.items():
+        lacking = 0.25 * widest - (high - low)
+        if lacking > 0 and not (within is not None and name in within):
+            roomy[name] = (low - lacking / 2, high + lacking / 2)
+    return roomy
+
+
 def along(objective: Objective, name: str, values: np.ndarray, rest: Mapping[str, float]) -> np.ndarray:
     """Return the objective at values of one name, the others staying where they are."""
     return _on(objective, {name: values}, rest)

@@ -55,7 +55,7 @@ def landscape(
     axes = style.new_axes(size=(6.6, 5.2)) if axes is None else axes
     steps = ground.path(trace, names)
     seen = np.vstack([steps, *([[at[name] for name in names]] if at is not None else [])])
-    ranges = _roomy(ground.window(names, seen, within), within, _end(trace, at, names))
+    ranges = ground.roomy(ground.window(names, seen, within), within, _end(trace, at, names))
     x, y, height = ground.over_grid(objective, names, ranges, _rest(objective, trace, at), _GRID)
     _contours(axes, x, y, height)
     if trace is not None:
@@ -94,22 +94,6 @@ def _end(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, 
     if at is not None:
         return [float(at[name]) for name in names]
     return [None if trace is None else float(trace.end[name]) for name in names]
-
-
-def _roomy(
-    ranges: Mapping[str, tuple[float, float]], within: ground.Within, centre: list[float | None]
-) -> dict[str, tuple[float, float]]:
-    """Return the ranges widened around the end of the way, and none much narrower than the other."""
-    roomy = {
-        name: span if within is not None and name in within else ground.around(span, place)
-        for (name, span), place in zip(ranges.items(), centre, strict=True)
-    }
-    widest = max(high - low for low, high in roomy.values())
-    for name, (low, high) in roomy.items():
-        lacking = 0.25 * widest - (high - low)
-        if lacking > 0 and not (within is not None and name in within):
-            roomy[name] = (low - lacking / 2, high + lacking / 2)
-    return roomy
 
 
 def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from downslope.draw import _ground as ground
 from downslope.draw import _style as style
 from downslope.draw._curve import _rest
-from downslope.draw._landscape import _end, _roomy
+from downslope.draw._landscape import _end
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def surface(
     names = ground.variables(objective, 2, over)
     drawn: Any = style.new_axes(three_dimensional=True, size=(7.0, 5.6)) if axes is None else axes
     steps = ground.path(trace, names)
-    ranges = _roomy(ground.window(names, steps, within), within, _end(trace, None, names))
+    ranges = ground.roomy(ground.window(names, steps, within), within, _end(trace, None, names))
     x, y, height = ground.over_grid(objective, names, ranges, _rest(objective, trace, None), _GRID)
     ceiling = _ceiling(height, trace)
     shown = np.minimum(height, ceiling)

@@ -1,0 +1,20 @@
+"""What the page asks for: one verb a function, from a request as JSON to a reply as JSON.
+
+Numbers that are not finite go out as null. Every text is ready to be shown, and is shown as text.
+"""
+
+VERBS = {
+    name: f"downslope.lab.replies.{place}"
+    for name, place in {
+        "read": "_reading:read",
+        "derive": "_reading:derive",
+        "methods": "_reading:methods",
+        "examples": "_examples:examples",
+        "descend": "_descent:descend",
+        "export": "_descent:export",
+        "rates": "_rates:rates",
+        "ground": "_ground:ground",
+        "race": "_race:race",
+        "surface": "_surface:surface",
+    }.items()
+}

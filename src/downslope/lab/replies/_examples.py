@@ -1,0 +1,144 @@
+"""The article's worked examples and pitfalls, each as a state of the page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Example:
+    """A formula to look at, and where and how to go down.
+
+    Args:
+        title: what it is called in the list.
+        what: what there is to see, in a sentence.
+        formula: the text.
+        start: where it starts.
+        rate: the learning rate, or None for one that suits.
+        method: how it steps.
+        steps: how often.
+    """
+
+    title: str
+    what: str
+    formula: str
+    start: dict[str, float]
+    rate: float | None = 0.1
+    method: str = "gradient descent"
+    steps: int = field(default=100)
+
+
+EXAMPLES = (
+    Example(
+        "Finding the lowest point",
+        "From 0 with α = 0.1 the steps shrink as the slope does.",
+        "f(x) = x² - 4x + 5",
+        {"x": 0.0},
+        steps=20,
+    ),
+    Example(
+        "A phone battery",
+        "A straight line: its slope is −10 everywhere, and there is no lowest point.",
+        "Battery(time) = 100 - 10×time",
+        {"time": 0.0},
+        steps=10,
+    ),
+    Example(
+        "A coffee shop's profit",
+        "The profit upside down: the slope is 0 at the best price, p = 5.",
+        "Loss(p) = -(-20p² + 200p - 300)",
+        {"p": 2.0},
+        0.01,
+    ),
+    Example(
+        "The perfect cookie",
+        "Temperature and time at once; the valley is narrow, so that one rate suits both badly.",
+        "Loss(T, t) = -(-0.01T² - 0.5t² + 3T + 10t)",
+        {"T": 100.0, "t": 2.0},
+        1.0,
+    ),
+    Example(
+        "A hill in the fog",
+        "The height upside down; the arrow −∇f stands at right angles on the lines of equal height.",
+        "f(x, y) = -(100 - x² - 2y²)",
+        {"x": 3.0, "y": 1.0},
+    ),
+    Example(
+        "House prices",
+        "The loss of a line through three houses; far too small a rate is what such numbers need.",
+        "Loss(w) = ((100 - 50w)² + (200 - 100w)² + (300 - 150w)²)/3",
+        {"w": 0.0},
+        0.00001,
+    ),
+    Example(
+        "A rate too large",
+        "With α = 1 it jumps from 10 to −10 and back, for ever.",
+        "f(x) = x²",
+        {"x": 10.0},
+        1.0,
+        steps=20,
+    ),
+    Example(
+        "A rate too small",
+        "With α = 0.001 it is still at 1.4 after a thousand steps.",
+        "f(x) = x²",
+        {"x": 10.0},
+        0.001,
+        steps=1000,
+    ),
+    Example(
+        "A rate just right",
+        "With α = 0.1 a fifth of the way is left off at each step.",
+        "f(x) = x²",
+        {"x": 10.0},
+        0.1,
+        steps=20,
+    ),
+    Example(
+        "A local minimum",
+        "From the right it ends in the higher valley; start at −1 to find the lower one.",
+        "f(x) = x⁴ - 4x² + x",
+        {"x": 2.0},
+        0.02,
+    ),
+    Example(
+        "A saddle point",
+        "It runs straight onto the saddle; move the start a little off the line.",
+        "f(x, y) = x² - y²",
+        {"x": 3.0, "y": 0.0},
+    ),
+    Example(
+        "A vanishing gradient",
+        "Far out the sigmoid is so flat that nothing moves.",
+        "f(x) = 1/(1 + exp(-x))",
+        {"x": 12.0},
+    ),
+    Example(
+        "An exploding gradient",
+        "The slope grows with the cube of the distance, and one step too far is enough.",
+        "f(x) = x⁴",
+        {"x": 4.0},
+        0.1,
+    ),
+    Example(
+        "A narrow valley",
+        "Rosenbrock's valley is quickly found and slowly followed; let other methods race.",
+        "f(x, y) = (1 - x)² + 100(y - x²)²",
+        {"x": -1.2, "y": 1.0},
+        0.001,
+        steps=1000,
+    ),
+    Example(
+        "Several valleys",
+        "Where it ends depends on where it starts: drag the ring.",
+        "f(x, y) = (x² + y - 11)² + (x + y² - 7)²",
+        {"x": 0.0, "y": 0.0},
+        0.01,
+    ),
+)
+
+
+def examples(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the examples."""
+    return {"examples": [asdict(example) for example in EXAMPLES]}

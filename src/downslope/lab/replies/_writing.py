@@ -1,0 +1,45 @@
+"""What can be taken away: the same descent as Python and as a command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+import downslope as ds
+
+
+def python(made: ds.Plan) -> str:
+    """Return the program that takes the same steps."""
+    return (
+        f"import downslope as ds\n\ntrace = {made.as_python()}\n"
+        "print(trace.end, trace.value)\nprint(ds.diagnose(trace))\n"
+    )
+
+
+def command(made: ds.Plan) -> str:
+    """Return the command line that takes the same steps."""
+    words = ["downslope", "descend", made.objective.read_as, "--start", point(made.start)]
+    if made.method.takes_rate:
+        words += ["--learning-rate", repr(made.learning_rate)]
+    if made.method.name != "gradient descent":
+        words += ["--method", made.method.name]
+    return shlex.join([*words, "--steps", str(made.steps)])
+
+
+def race_python(formula: str, start: Mapping[str, float], methods: Sequence[str], steps: int) -> str:
+    """Return the program that runs the same race."""
+    return (
+        f"import downslope as ds\n\nrace = ds.compare({formula!r}, {dict(start)!r}, {list(methods)!r}, steps={steps})\n"
+        "print(race)\n"
+    )
+
+
+def race_command(formula: str, start: Mapping[str, float], methods: Sequence[str], steps: int) -> str:
+    """Return the command line that runs the same race."""
+    words = ["downslope", "compare", formula, "--start", point(start), "--steps", str(steps)]
+    return shlex.join([*words, *(word for name in methods for word in ("--method", name))])
+
+
+def point(start: Mapping[str, float]) -> str:
+    """Return a point as `--start` reads it."""
+    return ",".join(f"{name}={float(number)!r}" for name, number in start.items())

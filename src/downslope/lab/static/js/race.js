@@ -1,0 +1,228 @@
+/** The race: several methods from the same start, each at its own best rate. */
+
+import { ask } from "./api.js";
+import { byId, draw, make, setMaths, showTrouble } from "./elements.js";
+import { Frame, isNear, round, through } from "./frame.js";
+import { drawLand } from "./land.js";
+import { scaleFor } from "./loss.js";
+import { copies } from "./taking.js";
+import { places } from "./way.js";
+
+const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];
+const MOST = 8; // methods in one race
+const GROUND = { top: 24, right: 10, bottom: 38, left: 52 };
+const VALUES = { top: 26, right: 134, bottom: 36, left: 54 };
+const LONGEST = 18; // letters of a name beside its line; the table has all of it
+const NAME_GAP = 15; // pixels between two names beside their lines
+const STALE = "The start or the formula has changed: run the race again.";
+
+/** Connect the race; `methods` are those there are. */
+export function mountRace(page, methods) {
+  const result = byId("race-result");
+  const state = byId("race-state");
+  const ground = new Frame(byId("race-picture"), { margin: GROUND, title: "The ways of the race", resized: () => showWays() });
+  const values = new Frame(byId("race-chart"), { margin: VALUES, title: "The value by step of each method", resized: () => showValues() });
+  const [land, ways, lines] = [ground.layer("land"), ground.layer("ways"), values.layer("lines")];
+  const runners = mountRunners(page, methods.length ? methods.map(({ name }) => name) : USUAL);
+  let race = null; // what was answered, and the question
+  let runs = 0;
+  let begun = false;
+
+  byId("race-run").addEventListener("click", () => {
+    const names = runners.chosen();
+    if (names.length) page.set({ race: names }, { push: true });
+    run(names);
+  });
+  copies(byId("race-python"), () => race?.python);
+  copies(byId("race-command"), () => race?.command);
+  page.on("state", (changed, how) => {
+    const has = (...keys) => keys.some((key) => changed.has(key));
+    if (has("race") && !page.state.race) forget();
+    else if (how.back && page.state.race && has("race", "f", "at", "steps")) {
+      forget();
+      runners.choose(page.state.race);
+      begun = false;
+      if (!has("f", "at", "steps")) begin();
+    }
+    compare();
+  });
+  page.on("start", () => compare());
+  page.on("ground", () => showWays());
+  page.on("descent", () => begin());
+  if (page.descent) begin();
+
+  /** Run the race of the address, once. */
+  function begin() {
+    if (begun) return;
+    begun = true;
+    if (page.state.race && !race) run(page.state.race);
+  }
+
+  async function run(names) {
+    begun = true;
+    if (!names.length) {
+      state.textContent = "Choose at least one method.";
+      return;
+    }
+    const mine = ++runs;
+    const request = page.request({ methods: names, rate: undefined, method: undefined });
+    state.textContent = names.length === 1 ? "One method is on its way…" : `${names.length} methods are on their way…`;
+    showTrouble(byId("race-note"), null);
+    try {
+      const told = await ask("race", request);
+      if (mine !== runs) return;
+      state.textContent = "";
+      if (told) show({ ...told, request });
+    } catch (error) {
+      if (mine !== runs) return;
+      state.textContent = "";
+      if (request.formula === page.state.f) showTrouble(byId("race-note"), error);
+    }
+  }
+
+  function show(told) {
+    race = told;
+    result.hidden = false;
+    showTable(byId("race-table"), race, page.reading);
+    showWays();
+    showValues();
+    compare();
+  }
+
+  function forget() {
+    runs += 1;
+    race = null;
+    state.textContent = "";
+    result.hidden = true;
+    showTrouble(byId("race-note"), null);
+  }
+
+  /** Say whether the result is still that of what the page shows. */
+  function compare() {
+    if (!race) return;
+    const { formula, start, steps } = race.request;
+    const otherFormula = formula !== page.state.f;
+    const stale = otherFormula || steps !== page.state.steps || JSON.stringify(start) !== JSON.stringify(page.start);
+    const text = stale ? STALE : race.sentence;
+    result.hidden = otherFormula;
+    result.classList.toggle("stale", stale);
+    if (state.textContent !== text) state.textContent = text;
+  }
+
+  /** Draw the ground that the page shows, and the ways on it. */
+  function showWays() {
+    const { over, box, f_range: range } = page.ground ?? {};
+    if (!race || result.hidden || !over || !ground.width || !race.lanes.every(({ path }) => over.every((name) => path[name]))) return;
+    const [across, up] = over;
+    const x = d3.scaleLinear(box[across], ground.along);
+    const y = d3.scaleLinear(up === undefined ? range : box[up], ground.up);
+    const { variables, name } = page.reading;
+    ground.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
+    drawLand(land, page.ground, x, y, { labels: false });
+    const points = race.lanes.map((lane) => places(lane, over, x, y));
+    ways.replaceChildren(...race.lanes.map((_, place) => wayOf(points[place], place)).reverse(), ...startOf(points[0]));
+    ground.desc.textContent = race.lanes.map(({ method, verdict_sentence: sentence }) => `${method}: ${sentence}`).join(" ");
+  }
+
+  /** Draw the values by step, each line with its name. */
+  function showValues() {
+    if (!race || result.hidden || !values.width) return;
+    const last = Math.max(1, ...race.lanes.map(({ steps }) => steps.at(-1)));
+    const x = d3.scaleLinear([0, last], values.along);
+    const y = scaleFor(race.lanes.flatMap((lane) => lane.values).filter((value) => value !== 0), values.up);
+    const { name } = page.reading;
+    values.setAxes(x, y, { xName: "step", yName: y.base ? `${name}, log scale` : name, names: [name] });
+    const points = race.lanes.map((lane) => lane.steps.map((step, row) => [x(step), heightOf(lane.values[row], y)]));
+    lines.replaceChildren(...points.map((each, place) => wayOf(each, place)).reverse());
+    values.above.replaceChildren(...namesOf(race.lanes, points, values));
+    values.desc.textContent = race.lanes.map((lane) => `${lane.method}: ${lane.value_text}`).join(", ");
+  }
+}
+
+/** Fill in a box to tick for each method. */
+function mountRunners(page, names) {
+  const boxes = new Map(names.map((name) => [name, make("input", { type: "checkbox", value: name })]));
+  const place = byId("runners");
+  const chosen = () => names.filter((name) => boxes.get(name).checked);
+  const limit = () => {
+    const full = chosen().length >= MOST;
+    for (const box of boxes.values()) box.disabled = full && !box.checked;
+  };
+  const choose = (wanted) => {
+    for (const [name, box] of boxes) box.checked = wanted.includes(name);
+    limit();
+  };
+  place.replaceChildren(...names.map((name) => make("label", {}, boxes.get(name), make("span", { text: name }))));
+  place.addEventListener("change", limit);
+  choose(page.state.race ?? USUAL);
+  return { chosen, choose };
+}
+
+/** Return the way of one lane through points in pixels. */
+function wayOf(points, place) {
+  const path = through(points);
+  const end = points.findLast((point) => point.every(Number.isFinite));
+  const spot = end && isNear(end) ? [draw("circle", { cx: round(end[0]), cy: round(end[1]), r: 4 })] : [];
+  return draw("g", { class: `lane lane-${place}` },
+    draw("path", { class: "lane-case", d: path }), draw("path", { class: "lane-line", d: path }), ...spot);
+}
+
+/** Return the ring where all of them start. */
+function startOf(points) {
+  const at = points?.[0];
+  if (!at || !at.every(Number.isFinite) || !isNear(at)) return [];
+  return [draw("circle", { class: "race-start", cx: round(at[0]), cy: round(at[1]), r: 5.5 })];
+}
+
+/** Return the names of the lanes to the right of their lines, none over another. */
+function namesOf(lanes, points, frame) {
+  const [left, right] = [frame.along[1], frame.along[1] + 14];
+  const ends = lanes.map((lane, place) => ({ lane, place, at: endOf(points[place], frame) }));
+  ends.sort((one, other) => one.at[1] - other.at[1] || one.place - other.place);
+  const heights = apart(ends.map(({ at }) => at[1]), frame.up);
+  return ends.map(({ lane, place, at }, row) => draw("g", { class: `lane lane-${place}` },
+    draw("path", { class: "lane-leader", d: `M${round(at[0])},${round(at[1])}H${left}L${right - 3},${round(heights[row])}` }),
+    draw("text", { class: "lane-name", x: right, y: round(heights[row]), dy: "0.35em", text: brief(lane.method) })));
+}
+
+function brief(name) {
+  return name.length > LONGEST ? `${name.slice(0, LONGEST - 1).trim()}…` : name;
+}
+
+/** Return where a line ends within the frame. */
+function endOf(points, frame) {
+  const [bottom, top] = frame.up;
+  const [across, up] = points.findLast((point) => point.every(Number.isFinite)) ?? [frame.along[0], bottom];
+  return [across, Math.min(bottom, Math.max(top, up))];
+}
+
+/** Move heights, from above downwards, apart from each other, and keep them within the frame. */
+function apart(heights, [bottom, top]) {
+  const gap = Math.min(NAME_GAP, (bottom - top) / Math.max(1, heights.length - 1));
+  const placed = [];
+  for (const height of heights) placed.push(Math.max(height, (placed.at(-1) ?? -Infinity) + gap));
+  let limit = bottom;
+  for (let row = placed.length - 1; row >= 0; row -= 1) {
+    placed[row] = Math.min(placed[row], limit);
+    limit = placed[row] - gap;
+  }
+  return placed;
+}
+
+/** Fill in the table of the result. */
+function showTable(table, { rows, lanes, winner }, { variables, name }) {
+  const names = [...variables, name];
+  table.tHead.replaceChildren(make("tr", {}, ...rows.headings.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
+  table.tBodies[0].replaceChildren(...rows.cells.map(([method, ...others], row) => {
+    const found = lanes.findIndex((lane) => lane.method === method);
+    const swatch = make("span", { class: `swatch lane-${found < 0 ? row : found}`, "aria-hidden": "true" });
+    return make("tr", { class: method === winner ? "winner" : null },
+      make("th", { scope: "row" }, swatch, method), ...others.map((text) => make("td", { text })));
+  }));
+}
+
+/** Return the height of a value in pixels; zero, which a log scale lacks, stands at its lower edge. */
+function heightOf(value, y) {
+  if (value === null) return NaN;
+  return y.base && value <= 0 ? y.range()[0] : y(value);
+}
