@@ -131,8 +131,8 @@ def _cells(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
     return [
         [
             str(int(columns["step"][row])),
-            *(number(one) for one in points[row]),
-            *(number(column[row]) for column in (columns["value"], slopes, *rates)),
+            *(number(float(one)) for one in points[row]),
+            *(number(float(column[row])) for column in (columns["value"], slopes, *rates)),
         ]
         for row in rows
     ]

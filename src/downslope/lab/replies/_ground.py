@@ -76,7 +76,8 @@ def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, start: M
     if len(found) < 2:
         return {"levels": [], "bands": [], "lines": []}
     masked = np.ma.masked_invalid(height)
-    made = contour_generator(x, y, masked, name="serial", fill_type=FillType.OuterOffset, line_type=LineType.Separate)
+    kinds = {"fill_type": FillType.OuterOffset, "line_type": LineType.Separate}
+    made: Any = contour_generator(x, y, masked, name="serial", **kinds)
     rounded = _rounding(box, over)
     low, high = float(masked.min()), float(masked.max())
     edges = [low - (found[1] - found[0]), *found, high + (found[-1] - found[-2])]

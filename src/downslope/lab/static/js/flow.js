@@ -146,9 +146,9 @@ async function descend(page, { fit }) {
 async function lay(page) {
   const { view, over, f } = page.state;
   const shown = over ?? page.reading.variables.slice(0, 2);
-  const box = view && view.length === 2 * shown.length ? toBox(view, shown) : null;
+  const box = view?.length === 2 * shown.length ? toBox(view, shown) : boxOf(page.descent, shown);
   try {
-    const request = { formula: f, start: page.start, box, path_box: box ? null : around(page.descent, shown), over: shown };
+    const request = { formula: f, start: page.start, box, over: shown };
     const ground = await ask("ground", request);
     if (!ground || f !== page.state.f) return;
     page.ground = ground;
@@ -183,8 +183,7 @@ function toBox(view, shown) {
   return Object.fromEntries(shown.map((name, place) => [name, view.slice(2 * place, 2 * place + 2)]));
 }
 
-/** Return how far the way reaches along each variable shown, or null without one. */
-function around(descent, shown) {
-  if (!descent || !shown.every((name) => descent.path[name])) return null;
-  return Object.fromEntries(shown.map((name) => [name, d3.extent(descent.path[name])]));
+/** Return the box that suits the way, or null without one. */
+function boxOf(descent, shown) {
+  return descent && shown.every((name) => name in descent.box) ? descent.box : null;
 }

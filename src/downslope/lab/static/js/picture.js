@@ -27,7 +27,7 @@ export function mountPicture(page) {
     get box() { return page.ground?.box; },
   };
   letMove(page, view);
-  connectTools(page, view);
+  connectTools(page, frame);
 
   page.on("ground", () => redraw());
   page.on("descent", () => showWay());
@@ -102,7 +102,7 @@ export function mountPicture(page) {
 }
 
 /** Connect the buttons and the wheel that change the box. */
-function connectTools(page, { frame, ...view }) {
+function connectTools(page, frame) {
   const zoom = (factor, around) => {
     const { ground } = page;
     if (!ground) return;
