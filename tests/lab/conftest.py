@@ -20,7 +20,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a page, and a secret beside it."""
     folder = tmp_path_factory.mktemp("lab") / "static"
     (folder / "js").mkdir(parents=True)
-    (folder / "index.html").write_text("<!doctype html><title>A page</title>")
+    (folder / "shell.html").write_text("<!doctype html><title>A page</title><!-- main -->")
+    (folder / "pages").mkdir()
+    (folder / "pages" / "descend.html").write_text("<p>A part</p>")
     (folder / "style.css").write_text("body { margin: 0 }")
     (folder / "js" / "page.js").write_text("export const one = 1;")
     (folder.parent / "secret.txt").write_text("a secret")

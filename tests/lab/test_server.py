@@ -263,7 +263,6 @@ def test_the_browser_is_opened(tmp_path: Path) -> None:
 
 
 def test_serving_computes_nothing_in_the_server(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("")
     script = (
         "import sys, httpx\nfrom pathlib import Path\nimport downslope.lab\n"
         "early = [name for name in ('starlette', 'uvicorn', 'jax', 'sympy') if name in sys.modules]\n"

@@ -10,7 +10,6 @@ import logging
 import math
 import re
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +21,7 @@ from starlette.routing import Route
 
 from downslope.lab._guard import Guard, RefusedError, json_response
 from downslope.lab._limits import LIMITS, Limits
+from downslope.lab._pages import assembled
 from downslope.lab._reply import Reply
 
 if TYPE_CHECKING:
@@ -72,9 +72,10 @@ def application(
         workers.close()
 
     files = _read(static)
+    pages = {path: _File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
         routes=[
-            Route("/", _Files({"": files["index.html"]} if "index.html" in files else {}), methods=["GET"]),
+            *(Route(path, _Files({"": page}), methods=["GET"]) for path, page in pages.items()),
             Route("/static/{name:path}", _Files(files), methods=["GET"]),
             Route("/api/{verb}", _Verbs(workers, limits), methods=["POST"]),
         ],
@@ -85,25 +86,24 @@ def application(
     return Guard(app, address, token=token, limits=limits)
 
 
-@dataclass(frozen=True)
 class _File:
-    """A file of the page, as it is sent."""
+    """A file of the page, as it is sent.
 
-    body: bytes
-    media_type: str
-    tag: str
+    Args:
+        body: what it holds.
+        suffix: of its name, with the dot.
+    """
+
+    def __init__(self, body: bytes, suffix: str) -> None:
+        self.body = body
+        self.media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
+        self.tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
 
 
 def _read(folder: Path) -> dict[str, _File]:
     """Return all files of a folder by their place in it; so nothing outside can ever be asked for."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(folder).as_posix(): _file(path) for path in found}
-
-
-def _file(path: Path) -> _File:
-    body = path.read_bytes()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return _File(body, _MEDIA_TYPES.get(path.suffix, "application/octet-stream"), tag)
+    return {path.relative_to(folder).as_posix(): _File(path.read_bytes(), path.suffix) for path in found}
 
 
 class _Files:

@@ -3,6 +3,7 @@
 import { draw, setMaths, written } from "./elements.js";
 
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
 const FAR = 1e5; // pixels beyond which a coordinate is not handed to the browser
 
 let frames = 0;
@@ -80,6 +81,15 @@ export class Frame {
     }
     resized?.();
   }
+}
+
+/** Return the scale that shows values best. */
+export function scaleFor(values, range) {
+  const finite = values.filter((value) => value !== null);
+  const [low, high] = finite.length ? d3.extent(finite) : [0, 1];
+  if (low > 0 && high / low > WIDE) return d3.scaleLog([low, high], range).nice();
+  const slack = high > low ? 0.04 * (high - low) : Math.abs(high) || 1;
+  return d3.scaleLinear([low - slack, high + slack], range);
 }
 
 /** Return a path through points in pixels; it ends where a coordinate is missing, and far outside. */

@@ -1,7 +1,6 @@
-/** What can be taken away: code, the command, the link, the picture, the steps. */
+/** What can be taken away: copied texts, and files. */
 
-import { ask } from "./api.js";
-import { byId, draw, say, showTrouble } from "./elements.js";
+import { draw, say, showTrouble } from "./elements.js";
 
 const DONE = 1600; // milliseconds that a button says what it did
 const SHARP = 2; // pixels of a saved picture for one on the page
@@ -9,26 +8,6 @@ const PRESENTATION = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-dasharray",
   "opacity", "font-family", "font-size", "font-style", "font-weight", "paint-order", "text-anchor",
 ];
-
-/** Connect the buttons that copy and save. */
-export function mountTaking(page, frame) {
-  page.on("descent", ({ python, command }) => {
-    byId("python").textContent = python;
-    byId("command").textContent = command;
-  });
-  copies(byId("copy-python"), () => page.descent?.python);
-  copies(byId("copy-command"), () => page.descent?.command);
-  copies(byId("copy-link"), () => {
-    page.store.flush();
-    return location.href;
-  });
-  saves(byId("export-svg"), async () => save("descent.svg", svgBlob(frame)));
-  saves(byId("export-png"), async () => save("descent.png", await pngBlob(frame)));
-  saves(byId("export-csv"), async () => {
-    const told = await ask("export", page.request({ format: "csv" }));
-    if (told) save(told.name, new Blob([told.text], { type: "text/csv" }));
-  });
-}
 
 /** Let a button copy a text, and say so. */
 export function copies(button, text) {
@@ -43,15 +22,22 @@ export function copies(button, text) {
   });
 }
 
-function saves(button, saving) {
+/** Let a button save something; what goes wrong is said in `note`. */
+export function saves(button, note, saving) {
   button.addEventListener("click", async () => {
     try {
       await saving();
-      showTrouble(byId("take-note"), null);
+      showTrouble(note, null);
     } catch (error) {
-      showTrouble(byId("take-note"), error);
+      showTrouble(note, error);
     }
   });
+}
+
+/** Let two buttons save the picture of a frame. */
+export function savesPicture(frame, name, { svg, png, note }) {
+  saves(svg, note, async () => save(`${name}.svg`, svgBlob(frame)));
+  saves(png, note, async () => save(`${name}.png`, await pngBlob(frame)));
 }
 
 /** Copy a text; an address without encryption has no clipboard, so there the old way is gone. */
@@ -73,7 +59,8 @@ async function copy(text) {
   }
 }
 
-function save(name, blob) {
+/** Hand a file to the browser to be kept. */
+export function save(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

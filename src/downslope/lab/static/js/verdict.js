@@ -4,18 +4,16 @@ import { byId, make, say } from "./elements.js";
 
 const MARKS = { good: "✓", note: "•", problem: "!" };
 
-/** Connect the verdict. */
-export function mountVerdict(page) {
-  page.on("descent", ({ verdict, outcome }) => {
-    const [first] = verdict.findings;
-    const severity = first?.severity ?? (verdict.ok ? "good" : "problem");
-    byId("verdict").dataset.severity = severity;
-    byId("verdict").dataset.symptom = verdict.symptom ?? "";
-    byId("verdict-mark").textContent = MARKS[severity] ?? MARKS.note;
-    byId("verdict-sentence").textContent = verdict.sentence || outcome;
-    byId("evidence-list").replaceChildren(...verdict.findings.map(finding), make("p", { class: "small", text: outcome }));
-    say(verdict.sentence || outcome);
-  });
+/** Show what was found, and how it ended. */
+export function showVerdict({ verdict, outcome }) {
+  const [first] = verdict.findings;
+  const severity = first?.severity ?? (verdict.ok ? "good" : "problem");
+  byId("verdict").dataset.severity = severity;
+  byId("verdict").dataset.symptom = verdict.symptom ?? "";
+  byId("verdict-mark").textContent = MARKS[severity] ?? MARKS.note;
+  byId("verdict-sentence").textContent = verdict.sentence || outcome;
+  byId("evidence-list").replaceChildren(...verdict.findings.map(finding), make("p", { class: "small", text: outcome }));
+  say(verdict.sentence || outcome);
 }
 
 function finding({ severity, sentence, evidence }, place) {

@@ -1,7 +1,7 @@
 /** The learning rate: a slider on a logarithmic scale, with what is stable and what is best marked on it. */
 
-import { byId, draw, setMaths, showTrouble, typed, written } from "./elements.js";
-import { round } from "./frame.js";
+import { byId, draw, setMaths, showTrouble, typed, written } from "../elements.js";
+import { round } from "../frame.js";
 
 const NOTCHES = 400; // positions of the slider
 const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree

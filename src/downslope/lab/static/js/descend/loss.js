@@ -1,19 +1,9 @@
 /** The value by step, small; it is also a slider. */
 
-import { byId, draw } from "./elements.js";
-import { Frame, dots, round, through } from "./frame.js";
+import { byId, draw } from "../elements.js";
+import { Frame, dots, round, scaleFor, through } from "../frame.js";
 
 const MARGIN = { top: 26, right: 14, bottom: 36, left: 54 };
-const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
-
-/** Return the scale that shows values best. */
-export function scaleFor(values, range) {
-  const finite = values.filter((value) => value !== null);
-  const [low, high] = finite.length ? d3.extent(finite) : [0, 1];
-  if (low > 0 && high / low > WIDE) return d3.scaleLog([low, high], range).nice();
-  const slack = high > low ? 0.04 * (high - low) : Math.abs(high) || 1;
-  return d3.scaleLinear([low - slack, high + slack], range);
-}
 
 /** Connect the curve of the values. */
 export function mountLoss(page) {

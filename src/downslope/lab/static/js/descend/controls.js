@@ -1,7 +1,7 @@
 /** The start, the variables shown, the method and the number of steps. */
 
-import { ask } from "./api.js";
-import { byId, make, showTrouble, typed, written } from "./elements.js";
+import { ask } from "../api.js";
+import { byId, make, showTrouble, typed, written } from "../elements.js";
 
 const NUDGE = 1 / 50; // of the box, for an arrow key in a field
 

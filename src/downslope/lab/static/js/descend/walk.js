@@ -1,6 +1,6 @@
 /** Walking step by step: play, one step, the slider, and the arithmetic of the step. */
 
-import { byId, draw, make, setMaths } from "./elements.js";
+import { byId, draw, make, setMaths } from "../elements.js";
 
 const PICTURES = {
   play: "M7 4.5v15l12-7.5z",

@@ -1,7 +1,7 @@
 /** How the slope is found, rule by rule; with hints, one step at each click. */
 
-import { ask } from "./api.js";
-import { byId, make, setMaths, showTrouble } from "./elements.js";
+import { ask } from "../api.js";
+import { byId, make, setMaths, showTrouble } from "../elements.js";
 
 /** Connect the derivation; it is asked for once it comes into sight. */
 export function mountDerivation(page) {

@@ -1,7 +1,7 @@
 /** The formula: its field, how it was read, what is wrong with it, and the examples. */
 
-import { ask } from "./api.js";
-import { byId, make, setMaths } from "./elements.js";
+import { ask } from "../api.js";
+import { byId, make, setMaths } from "../elements.js";
 
 /** Connect the field and what stands below it. */
 export function mountFormula(page) {

@@ -1,8 +1,8 @@
 /** The large picture: the ground, the way down on it, and the ring that is dragged to start elsewhere. */
 
-import { byId, draw, showTrouble, written } from "./elements.js";
-import { Frame, round } from "./frame.js";
-import { drawLand, heightOn } from "./land.js";
+import { byId, draw, showTrouble, written } from "../elements.js";
+import { Frame, round } from "../frame.js";
+import { drawLand, heightOn } from "../land.js";
 import { letMove } from "./moving.js";
 import { Way } from "./way.js";
 

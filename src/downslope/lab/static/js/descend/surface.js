@@ -1,8 +1,8 @@
 /** The ground in three dimensions, drawn by the lab on request, and turned by dragging. */
 
-import { ask } from "./api.js";
-import { byId, showTrouble } from "./elements.js";
-import { isDark } from "./theme.js";
+import { ask } from "../api.js";
+import { byId, showTrouble } from "../elements.js";
+import { isDark } from "../shell.js";
 
 const FIRST_VIEW = [-60, 30];
 const TURN = 0.4; // degrees for a pixel

@@ -7,27 +7,18 @@
  *     the box, the variables shown ─▶ ground
  */
 
-import { ask } from "./api.js";
+import { ask } from "../api.js";
+import { Page } from "../page.js";
 
 const TYPING = 90; // milliseconds after the last key
 const SETTLED = 300; // milliseconds after the last move
 
-/** What the page knows by now, and who wants to hear of it. */
-export class Page {
-  #listeners = new Map();
+/** What the page knows by now. It tells reading, wrong, descent, ground, rates, row, start, trouble and state. */
+export class Descent extends Page {
   reading = null;
   descent = null;
   ground = null;
   rates = null;
-
-  constructor(store) {
-    this.store = store;
-  }
-
-  /** The state, to be read. */
-  get state() {
-    return this.store.state;
-  }
 
   /** Where the descent starts. */
   get start() {
@@ -38,22 +29,6 @@ export class Page {
   get row() {
     if (!this.descent) return 0;
     return Math.max(0, d3.bisectRight(this.descent.steps, this.state.step) - 1);
-  }
-
-  /** Call `listener` with what is told under a name: reading, wrong, descent, ground, rates, row, start, trouble, state. */
-  on(name, listener) {
-    if (!this.#listeners.has(name)) this.#listeners.set(name, []);
-    this.#listeners.get(name).push(listener);
-  }
-
-  /** Tell everybody who listens to a name. */
-  tell(name, ...told) {
-    for (const listener of this.#listeners.get(name) ?? []) listener(...told);
-  }
-
-  /** Change the state. */
-  set(patch, how) {
-    this.store.set(patch, how);
   }
 
   /** What every question about this descent holds. */

@@ -1,55 +1,27 @@
 /**
- * The page's state. All of it is in the address and nowhere else, so that a link or a reload gives the same picture.
+ * The state of a page. All of it is in the address and nowhere else, so that a link or a reload gives the same picture.
  *
- * @typedef {object} State
- * @property {string} f the formula as it was typed
- * @property {Object<string, number>|null} at the start; null for the one that the formula suggests
- * @property {number|null} rate null for the method's own
- * @property {string} method
- * @property {number} steps
- * @property {string[]|null} race the methods of the race that was run
- * @property {string[]|null} over the variables shown; null for the first ones
- * @property {number} step the step that is selected
- * @property {number[]|null} view the box that is shown, low and high of each axis; null for one around the way
- * @property {number|null} hint how many steps of the derivation are revealed; null for all
- * @property {number[]|null} surface azimuth and elevation in degrees; null while no surface is shown
- * @property {"light"|"dark"|null} theme null for the system's
+ * A schema is an object: for each key its value as usual, and the function that reads it from text, which gives null for
+ * what makes no sense.
  */
 
-const DEFAULTS = {
-  f: "", at: null, rate: null, method: "gradient descent", steps: 100, race: null, over: null, step: 0, view: null,
-  hint: null, surface: null, theme: null,
-};
-const FIRST = { f: "f(x, y) = x² + 2y²", at: { x: 4, y: 3 }, rate: 0.1 };
 const WRITE_AFTER = 120; // milliseconds; browsers refuse to change the address too often
 
 /** Return the state that the query of an address describes; what makes no sense is left out. */
-export function fromAddress(query) {
+export function fromAddress(query, schema, first = {}) {
   const given = new URLSearchParams(query);
-  const read = (key, reader) => (given.has(key) ? reader(given.get(key)) ?? DEFAULTS[key] : DEFAULTS[key]);
-  const state = {
-    f: read("f", (text) => text),
-    at: read("at", point),
-    rate: read("rate", number),
-    method: read("method", (text) => text || null),
-    steps: read("steps", natural),
-    race: read("race", names),
-    over: read("over", names),
-    step: read("step", natural),
-    view: read("view", (text) => numbers(text, [2, 4])),
-    hint: read("hint", natural),
-    surface: read("surface", (text) => numbers(text, [2])),
-    theme: read("theme", (text) => (text === "light" || text === "dark" ? text : null)),
-  };
-  return given.has("f") ? state : { ...state, ...FIRST };
+  const read = ([key, { usual, reader }]) => [key, given.has(key) ? reader(given.get(key)) ?? usual : usual];
+  const state = Object.fromEntries(Object.entries(schema).map(read));
+  const isFresh = Object.keys(schema).every((key) => key === "theme" || !given.has(key));
+  return isFresh ? { ...state, ...first } : state;
 }
 
 /** Return the query that describes a state; what is as usual is left out. */
-export function toAddress(state) {
+export function toAddress(state, schema) {
   const parts = [];
-  for (const key of Object.keys(DEFAULTS)) {
+  for (const [key, { usual, always }] of Object.entries(schema)) {
     const value = state[key];
-    if (key !== "f" && (value === DEFAULTS[key] || value === null)) continue;
+    if (!always && (same(value, usual) || value === null)) continue;
     parts.push(`${key}=${readable(written(value))}`);
   }
   return `?${parts.join("&")}`;
@@ -60,9 +32,11 @@ export class Store {
   #listeners = [];
   #writing = 0;
 
-  constructor() {
-    this.state = fromAddress(location.search);
-    addEventListener("popstate", () => this.#replaceAll(fromAddress(location.search)));
+  /** `first` is the state of an address that says nothing. */
+  constructor(schema, first = {}) {
+    this.schema = schema;
+    this.state = fromAddress(location.search, schema, first);
+    addEventListener("popstate", () => this.#replaceAll(fromAddress(location.search, schema, first)));
     addEventListener("pagehide", () => this.flush());
   }
 
@@ -77,7 +51,7 @@ export class Store {
     if (changed.size === 0 && !how.fit) return;
     if (how.push) this.flush();
     this.state = { ...this.state, ...patch };
-    if (how.push) history.pushState(null, "", toAddress(this.state));
+    if (how.push) history.pushState(null, "", toAddress(this.state, this.schema));
     else this.#writeSoon();
     if (!how.quiet) this.#tell(changed, how);
   }
@@ -86,7 +60,7 @@ export class Store {
   flush() {
     clearTimeout(this.#writing);
     this.#writing = 0;
-    const query = toAddress(this.state);
+    const query = toAddress(this.state, this.schema);
     if (query !== location.search) history.replaceState(null, "", query);
   }
 
@@ -122,28 +96,42 @@ function readable(text) {
   return encodeURIComponent(text).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%3D/g, "=").replace(/%2F/g, "/");
 }
 
-function number(text) {
-  const value = text.trim() === "" ? NaN : Number(text);
+/** Return text that says something. */
+export const text = (given) => given;
+
+/** Return text, or null if it is empty. */
+export const word = (given) => given || null;
+
+/** Return a reader of one of these words. */
+export const oneOf = (...words) => (given) => (words.includes(given) ? given : null);
+
+/** Return a finite number. */
+export function number(given) {
+  const value = given.trim() === "" ? NaN : Number(given);
   return Number.isFinite(value) ? value : null;
 }
 
-function natural(text) {
-  return /^\d{1,9}$/.test(text) ? Number(text) : null;
+/** Return a whole number from 0 up. */
+export function natural(given) {
+  return /^\d{1,9}$/.test(given) ? Number(given) : null;
 }
 
-function names(text) {
-  const found = text.split(",").map((name) => name.trim()).filter(Boolean);
+/** Return names between commas. */
+export function names(given) {
+  const found = given.split(",").map((name) => name.trim()).filter(Boolean);
   return found.length ? found.slice(0, 8) : null;
 }
 
-function numbers(text, counts) {
-  const found = text.split(",").map(number);
+/** Return so many numbers between commas. */
+export function numbers(given, counts) {
+  const found = given.split(",").map(number);
   return counts.includes(found.length) && !found.includes(null) ? found : null;
 }
 
-function point(text) {
+/** Return numbers by name: x=1,y=2. */
+export function point(given) {
   const found = {};
-  for (const part of text.split(",")) {
+  for (const part of given.split(",")) {
     const [name, value] = part.split("=");
     if (value === undefined || number(value) === null) return null;
     found[name.trim()] = number(value);

@@ -1,11 +1,10 @@
 /** The race: several methods from the same start, each at its own best rate. */
 
-import { ask } from "./api.js";
-import { byId, draw, make, setMaths, showTrouble } from "./elements.js";
-import { Frame, isNear, round, through } from "./frame.js";
-import { drawLand } from "./land.js";
-import { scaleFor } from "./loss.js";
-import { copies } from "./taking.js";
+import { ask } from "../api.js";
+import { byId, draw, make, setMaths, showTrouble } from "../elements.js";
+import { Frame, isNear, round, scaleFor, through } from "../frame.js";
+import { drawLand } from "../land.js";
+import { copies } from "../taking.js";
 import { places } from "./way.js";
 
 const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];

@@ -1,0 +1,52 @@
+"""The pages: which there are, and each put together from its own part and what all have around it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_PLACE = re.compile(r"<!-- (name|title|about|pages|main) -->")
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the lab.
+
+    Args:
+        path: its address.
+        name: of its part, `pages/<name>.html`, and of the folder of its scripts.
+        title: what people call it.
+        about: what one does there, in a sentence.
+    """
+
+    path: str
+    name: str
+    title: str
+    about: str
+
+
+PAGES = (Page("/", "descend", "Descend", "See a descent, drag it, understand it."),)
+
+
+def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the pages by address.
+
+    Args:
+        files: the files of the page by their place; a folder without `shell.html` has no pages.
+    """
+    if "shell.html" not in files:
+        return {}
+    shell = files["shell.html"].decode()
+    there = [page for page in PAGES if f"pages/{page.name}.html" in files]
+    return {page.path: _filled(shell, page, files[f"pages/{page.name}.html"].decode()).encode() for page in there}
+
+
+def _filled(shell: str, page: Page, main: str) -> str:
+    parts = {"name": page.name, "title": page.title, "about": page.about, "main": main, "pages": _links(page)}
+    return _PLACE.sub(lambda found: parts[found[1]], shell)
+
+
+def _links(here: Page) -> str:
+    current = ' aria-current="page"'
+    return "".join(f'<a href="{page.path}"{current if page is here else ""}>{page.title}</a>' for page in PAGES)

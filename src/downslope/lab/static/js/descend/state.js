@@ -1,0 +1,38 @@
+/**
+ * The state of this page.
+ *
+ * @typedef {object} State
+ * @property {string} f the formula as it was typed
+ * @property {Object<string, number>|null} at the start; null for the one that the formula suggests
+ * @property {number|null} rate null for the method's own
+ * @property {string} method
+ * @property {number} steps
+ * @property {string[]|null} race the methods of the race that was run
+ * @property {string[]|null} over the variables shown; null for the first ones
+ * @property {number} step the step that is selected
+ * @property {number[]|null} view the box that is shown, low and high of each axis; null for one around the way
+ * @property {number|null} hint how many steps of the derivation are revealed; null for all
+ * @property {number[]|null} surface azimuth and elevation in degrees; null while no surface is shown
+ * @property {"light"|"dark"|null} theme null for the system's
+ */
+
+import { Store, names, natural, number, numbers, oneOf, point, text, word } from "../address.js";
+
+const SCHEMA = {
+  f: { usual: "", reader: text, always: true },
+  at: { usual: null, reader: point },
+  rate: { usual: null, reader: number },
+  method: { usual: "gradient descent", reader: word },
+  steps: { usual: 100, reader: natural },
+  race: { usual: null, reader: names },
+  over: { usual: null, reader: names },
+  step: { usual: 0, reader: natural },
+  view: { usual: null, reader: (given) => numbers(given, [2, 4]) },
+  hint: { usual: null, reader: natural },
+  surface: { usual: null, reader: (given) => numbers(given, [2]) },
+  theme: { usual: null, reader: oneOf("light", "dark") },
+};
+const FIRST = { f: "f(x, y) = x² + 2y²", at: { x: 4, y: 3 }, rate: 0.1 };
+
+/** Return the state, kept in the address. */
+export const newStore = () => new Store(SCHEMA, FIRST);
