@@ -7,12 +7,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from lab.stand_ins import VERBS
+from lab.stand_ins import STREAMS, VERBS
 
 from downslope.lab._limits import Limits
 from downslope.lab._serve import Running, running
 
-SHORT = Limits(seconds=1.5, grace=0.3, wait=20)
+SHORT = Limits(seconds=1.5, stream_seconds=3, table=100_000, tables=150_000, grace=0.3, wait=20)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab(page: Path) -> Iterator[Running]:
-    with running(port=0, limits=SHORT, verbs=VERBS, warm=None, static=page) as opened:
+    with running(port=0, limits=SHORT, verbs=VERBS, streams=STREAMS, warm=None, static=page) as opened:
         yield opened
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ VERBS = {
         "noisy",
         "process",
         "stuck",
+        "table_of",
         "warmed",
     )
 }
+STREAMS = {name: f"lab.stand_ins:{name}" for name in ("counting", "failing")}
 _warm = 0
 
 
@@ -98,3 +102,22 @@ def noisy(request: dict[str, Any]) -> dict[str, Any]:
     print("a computation prints")
     os.write(1, b"and so does what it calls\n")
     return {"said": True}
+
+
+def counting(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Count, a piece each; without an end if none is told."""
+    if "began" in request:
+        Path(request["began"]).write_text(str(os.getpid()))
+    for number in itertools.count() if request.get("to") is None else range(request["to"]):
+        yield {"number": number}
+        time.sleep(request.get("pause", 0.0))
+
+
+def failing(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Fail, after so many pieces."""
+    yield from counting({"to": request["after"]})
+    raise ds.DownslopeError("it failed", hint="try again")
+
+
+def table_of(request: dict[str, Any]) -> dict[str, Any]:
+    return {"name": request["table"].name, "bytes": len(request["table"].data)}

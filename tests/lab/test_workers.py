@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -40,7 +41,8 @@ async def crew(limits: Limits = LIMITS, warm: str | None = None) -> AsyncIterato
 
 
 async def ask(workers: Workers, verb: str, visitor: str = "a", **request: Any) -> Reply:
-    return await workers.ask(visitor, verb, json.dumps(request).encode())
+    async with contextlib.aclosing(workers.ask(visitor, verb, json.dumps(request).encode())) as replies:
+        return await anext(replies)
 
 
 def told(reply: Reply) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import json
 import logging
 import math
 import re
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -19,10 +20,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from downslope.lab._guard import Guard, RefusedError, json_response
+from downslope.lab._guard import TABLES, Guard, RefusedError, json_response
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._pages import assembled
-from downslope.lab._reply import Reply
+from downslope.lab._reply import Reply, told
+from downslope.lab._tables import Table, Tables
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,6 +44,7 @@ _MEDIA_TYPES = {
     ".txt": "text/plain; charset=utf-8",
     ".woff2": "font/woff2",
 }
+_LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 _log = logging.getLogger("downslope.lab")
@@ -71,13 +74,14 @@ def application(
         yield
         workers.close()
 
-    files = _read(static)
+    files, tables = _read(static), Tables(limits.tables)
     pages = {path: _File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
         routes=[
             *(Route(path, _Files({"": page}), methods=["GET"]) for path, page in pages.items()),
             Route("/static/{name:path}", _Files(files), methods=["GET"]),
-            Route("/api/{verb}", _Verbs(workers, limits), methods=["POST"]),
+            Route(TABLES, _Uploads(tables, limits), methods=["POST"]),
+            Route("/api/{verb}", _Verbs(workers, tables, limits), methods=["POST"]),
         ],
         lifespan=lifespan,
         exception_handlers={RefusedError: _on_refusal, HTTPException: _on_http_error},
@@ -134,52 +138,119 @@ class _Verbs:
 
     Args:
         workers: what answers.
+        tables: the files that a request may name.
         limits: in what time a body must have come.
     """
 
-    def __init__(self, workers: Workers, limits: Limits) -> None:
+    def __init__(self, workers: Workers, tables: Tables, limits: Limits) -> None:
         self._workers = workers
+        self._tables = tables
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         verb = scope["path_params"]["verb"]
-        if verb not in self._workers.verbs:
+        if verb not in self._workers.verbs and verb not in self._workers.streams:
             raise HTTPException(404)
         visitor = Headers(scope=scope).get("x-visitor", "")
         if _VISITOR.fullmatch(visitor) is None:
             raise _bad("The header X-Visitor is missing.", "It is 1 to 64 letters and digits that the page chose.")
-        body = await self._body(receive)
+        body = await _body(receive, self._limits)
         if body is None:
             return
-        _check(body)
-        reply = await self._unless_gone(self._workers.ask(visitor, verb, body), receive)
-        if reply is not None:
-            await json_response(reply)(scope, receive, send)
+        table = self._table(_checked(body))
+        async with contextlib.aclosing(_until_gone(self._workers.ask(visitor, verb, body, table), receive)) as replies:
+            if verb in self._workers.streams:
+                await _stream(replies, scope, receive, send)
+                return
+            async for reply in replies:
+                await json_response(reply)(scope, receive, send)
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """Return the whole body, or None if the visitor left before it had come."""
-        pieces = []
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                while (message := await receive())["type"] == "http.request":
-                    pieces.append(message.get("body", b""))
-                    if not message.get("more_body", False):
-                        return b"".join(pieces)
-        except TimeoutError:
-            raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
-        return None
+    def _table(self, request: dict[str, Any]) -> Table | None:
+        """Return the file that a request names, if it names one."""
+        key = request.get("table")
+        if key is None:
+            return None
+        table = self._tables.get(str(key))
+        if table is None:
+            message = "The lab does not have this file, or no more."
+            raise RefusedError(410, "TableGoneError", message, hint="Give it the file again.")
+        return table
 
-    @staticmethod
-    async def _unless_gone(asking: Coroutine[Any, Any, Reply], receive: Receive) -> Reply | None:
-        """Return the reply, or None if the visitor left; then nobody asks any more."""
-        asked, left = asyncio.ensure_future(asking), asyncio.ensure_future(_disconnected(receive))
-        try:
-            await asyncio.wait((asked, left), return_when=asyncio.FIRST_COMPLETED)
-            return asked.result() if asked.done() else None
-        finally:
-            for task in (asked, left):
-                task.cancel()
+
+class _Uploads:
+    """`POST /api/table?name=houses.csv`: keeps a file in memory, and says by what key a request can name it.
+
+    Args:
+        tables: where it is kept.
+        limits: in what time it must have come.
+    """
+
+    def __init__(self, tables: Tables, limits: Limits) -> None:
+        self._tables = tables
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        name = "".join(letter for letter in query.get("name", ["table.csv"])[0] if letter.isprintable())
+        body = await _body(receive, self._limits)
+        if body is None:
+            return
+        table = Table(name[-_LONGEST_NAME:], body)
+        reply = told({"table": self._tables.keep(table), "name": table.name})
+        await json_response(reply)(scope, receive, send)
+
+
+async def _body(receive: Receive, limits: Limits) -> bytes | None:
+    """Return the whole body, or None if the visitor left before it had come."""
+    pieces = []
+    try:
+        async with asyncio.timeout(limits.seconds):
+            while (message := await receive())["type"] == "http.request":
+                pieces.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
+    return None
+
+
+async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive, send: Send) -> None:
+    """Send a line of JSON for each piece; what is refused before the first is a response of its own."""
+    first = await anext(replies, None)
+    if first is None:
+        return
+    if not first.is_piece:
+        await json_response(first)(scope, receive, send)
+        return
+    headers = [(b"content-type", b"application/x-ndjson")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    reply: Reply | None = first
+    while reply is not None:
+        await send({"type": "http.response.body", "body": reply.body + b"\n", "more_body": True})
+        reply = await anext(replies, None)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> AsyncGenerator[Reply]:
+    """Yield the replies for as long as the visitor is there; then nobody asks any more."""
+    left = asyncio.ensure_future(_disconnected(receive))
+    try:
+        async with contextlib.aclosing(replies):
+            while True:
+                following = asyncio.ensure_future(anext(replies, None))
+                await asyncio.wait((following, left), return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await following
+                    return
+                if (reply := following.result()) is None:
+                    return
+                yield reply
+    finally:
+        left.cancel()
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -188,8 +259,8 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-def _check(body: bytes) -> None:
-    """Refuse what is not a JSON object of finite numbers.
+def _checked(body: bytes) -> dict[str, Any]:
+    """Return a request, or refuse what is not a JSON object of finite numbers.
 
     Raises:
         RefusedError: saying what it is instead.
@@ -204,6 +275,7 @@ def _check(body: bytes) -> None:
         raise _bad(f"The request is not JSON as it is needed here: {wrong}"[:200]) from None
     if not isinstance(request, dict):
         raise _bad("The request is JSON, but no object.", 'Send something like {"formula": "x²"}.')
+    return request
 
 
 def _not_a_number(text: str) -> NoReturn:

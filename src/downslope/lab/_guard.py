@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("downslope.lab")
 
+TABLES = "/api/table"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -125,9 +126,10 @@ class Guard:
         if self._token is not None and not self._known(headers):
             await self._welcome(scope, headers, self._token)(scope, receive, send)
             return
-        if _declared(headers) > self._limits.body:
-            await self._refuse_body(receive, _declared(headers))
-        await self._app(scope, _Counted(receive, self._limits), send)
+        most = self._limits.table if scope["path"] == TABLES else self._limits.body
+        if _declared(headers) > most:
+            await self._refuse_body(receive, _declared(headers), most)
+        await self._app(scope, _Counted(receive, self._limits, most), send)
 
     def _check_host(self, headers: Headers) -> None:
         if not self._address.allows(headers.get("host", "")):
@@ -169,11 +171,11 @@ class Guard:
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
 
-    async def _refuse_body(self, receive: Receive, declared: int) -> None:
+    async def _refuse_body(self, receive: Receive, declared: int, most: int) -> None:
         """Refuse a body that says itself that it is too long."""
         if declared <= self._limits.drained:
             await _drain(receive, self._limits)
-        raise _too_large(self._limits)
+        raise _too_large(most)
 
 
 class _Counted:
@@ -181,12 +183,14 @@ class _Counted:
 
     Args:
         receive: gives the next piece.
-        limits: how much may come, and in what time.
+        limits: in what time it must come.
+        most: how many bytes may come.
     """
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
+    def __init__(self, receive: Receive, limits: Limits, most: int) -> None:
         self._receive = receive
         self._limits = limits
+        self._most = most
         self._count = 0
 
     async def __call__(self) -> Message:
@@ -197,10 +201,10 @@ class _Counted:
         """
         message = await self._receive()
         self._count += len(message.get("body", b""))
-        if self._count > self._limits.body:
+        if self._count > self._most:
             if message.get("more_body", False):
                 await _drain(self._receive, self._limits)
-            raise _too_large(self._limits)
+            raise _too_large(self._most)
         return message
 
 
@@ -218,12 +222,9 @@ async def _drain(receive: Receive, limits: Limits) -> None:
         return
 
 
-def _too_large(limits: Limits) -> RefusedError:
+def _too_large(most: int) -> RefusedError:
     return RefusedError(
-        413,
-        "LimitError",
-        f"This request is longer than {limits.body // 1024} kB.",
-        hint=f"A formula may have {limits.formula} characters.",
+        413, "LimitError", f"This is longer than {most // 1024} kB.", hint="In Python there is no such limit."
     )
 
 

@@ -19,6 +19,9 @@ class Limits:
         drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
             still sending gets to see it; of a longer one nothing more is read.
         seconds: how long one job may compute; then its process is ended. Also how long a body may take to arrive.
+        stream_seconds: how long a job may compute that tells as it goes on, such as a training; its visitor can end it.
+        table: bytes of a file with a table.
+        tables: bytes of all such files together, which stay in memory.
         wait: seconds that a job may wait for a worker.
         waiting: jobs that may wait at the same time, of all visitors together.
         workers: processes that compute. More than cores, so that an endless job leaves room for others.
@@ -40,6 +43,9 @@ class Limits:
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024
     seconds: float = 10.0
+    stream_seconds: float = 600.0
+    table: int = 8 * 1024**2
+    tables: int = 64 * 1024**2
     wait: float = 30.0
     waiting: int = 64
     workers: int = 4

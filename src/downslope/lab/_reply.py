@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
+
+_PIECE = 206
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a request.
+    """The answer to a request, or a piece of it.
 
     Args:
-        status: the HTTP status.
+        status: the HTTP status; 206 for a piece that others follow.
         body: JSON, as bytes.
     """
 
     status: int
     body: bytes
+
+    @property
+    def is_piece(self) -> bool:
+        """Whether more follows."""
+        return self.status == _PIECE
 
     def packed(self) -> bytes:
         """Return the reply as one piece, to be sent through a pipe."""
@@ -26,6 +34,11 @@ class Reply:
     def unpacked(cls, packed: bytes) -> Reply:
         """Return the reply that `packed` gave."""
         return cls(int(packed[:3]), packed[3:])
+
+
+def told(thing: Any, *, is_piece: bool = False) -> Reply:
+    """Return a reply that tells plain data, or a piece of one."""
+    return Reply(_PIECE if is_piece else 200, json.dumps(thing, allow_nan=False, separators=(",", ":")).encode())
 
 
 def error(
@@ -47,8 +60,8 @@ def error(
         position: index of the offending character in the formula, from 0.
         width: number of characters to underline.
     """
-    told = {"kind": kind, "message": message, "hint": hint, "position": position, "width": width}
-    return Reply(status, json.dumps({"error": told}).encode())
+    what = {"kind": kind, "message": message, "hint": hint, "position": position, "width": width}
+    return Reply(status, json.dumps({"error": what}).encode())
 
 
 SUPERSEDED = error(409, "superseded")

@@ -74,6 +74,7 @@ def running(
     token: str | None = None,
     limits: Limits = LIMITS,
     verbs: Mapping[str, str] | None = None,
+    streams: Mapping[str, str] | None = None,
     warm: str | None = _WARM,
     static: Path | None = None,
 ) -> Iterator[Running]:
@@ -84,7 +85,8 @@ def running(
         port: where it listens; None for 8765 or another that is free.
         token: what others must know; None for one that is made up where it is needed.
         limits: what a request may take.
-        verbs: name → "module:function"; None for those of the page.
+        verbs: name → "module:function"; None for those of the page, with its streams.
+        streams: the same for verbs that tell as they go on.
         warm: "module:function" that each process calls before its first job.
         static: the folder of the page; None for the one of the package.
 
@@ -101,9 +103,9 @@ def running(
         if verbs is None:
             from downslope.lab import replies
 
-            verbs = replies.VERBS
+            verbs, streams = replies.VERBS, replies.STREAMS
         # Before anything else is imported: they take longest.
-        with contextlib.closing(Workers(verbs, limits, warm=warm)) as workers:
+        with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm)) as workers:
             import uvicorn
 
             from downslope.lab._application import STATIC, application

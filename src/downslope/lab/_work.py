@@ -21,7 +21,8 @@ from typing import Any, BinaryIO
 
 from downslope._errors import DownslopeError
 from downslope.lab import _frames
-from downslope.lab._reply import Reply, error
+from downslope.lab._reply import Reply, error, told
+from downslope.lab._tables import Table
 
 # The server ends a job first and tells the visitor; the alarm is for jobs whose server is gone.
 _ALARM_AFTER = 2.0
@@ -35,8 +36,8 @@ _log = logging.getLogger("downslope.lab")
 def main() -> None:
     """Answer jobs from the standard input until it closes.
 
-    The first frame says how: {"verbs": {name: "module:function"}, "warm": "module:function" or null, "seconds": …,
-    "memory": …}. An empty frame goes back when the worker is ready.
+    The first frame says how: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
+    null, "seconds": …, "stream_seconds": …, "memory": …}. An empty frame goes back when the worker is ready.
     """
     source, sink = _pipes()
     if hasattr(os, "nice"):
@@ -45,51 +46,92 @@ def main() -> None:
     _bound_memory(setup["memory"])
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(source, jobs), daemon=True).start()
-    _prepare(setup["verbs"], setup["warm"])
+    _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
     _frames.write(sink, b"")
     while True:
-        name, _, body = jobs.get().partition(b"\n")
-        with _alarm(setup["seconds"] + _ALARM_AFTER):
-            reply = answer(setup["verbs"], name.decode(), body)
-        _frames.write(sink, reply.packed())
+        name, request = job_of(jobs.get())
+        is_stream = name in setup["streams"]
+        with _alarm(setup["stream_seconds" if is_stream else "seconds"] + _ALARM_AFTER):
+            for reply in (
+                stream(setup["streams"][name], request) if is_stream else [answer(setup["verbs"][name], request)]
+            ):
+                _frames.write(sink, reply.packed())
 
 
-def answer(verbs: Mapping[str, str], name: str, body: bytes) -> Reply:
+def packed_job(verb: str, body: bytes, table: Table | None) -> bytes:
+    """Return a job as one piece, to be sent through a pipe.
+
+    Args:
+        verb: its name.
+        body: the request, a JSON object.
+        table: the file that goes with it.
+    """
+    head = {"verb": verb, "length": len(body), "table": None if table is None else table.name}
+    return json.dumps(head).encode() + b"\n" + body + (b"" if table is None else table.data)
+
+
+def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the verb and the request of a job that `packed_job` gave; a file stands in the request as `table`."""
+    line, _, rest = packed.partition(b"\n")
+    head = json.loads(line)
+    request = json.loads(rest[: head["length"]])
+    if head["table"] is not None:
+        request["table"] = Table(head["table"], rest[head["length"] :])
+    return head["verb"], request
+
+
+def answer(place: str, request: dict[str, Any]) -> Reply:
     """Return what a verb makes of a request, or what went wrong, in words.
 
     Args:
-        verbs: name → "module:function", a function from a dict to a dict.
-        name: the verb.
-        body: the request, a JSON object.
+        place: "module:function", a function from a dict to a dict.
+        request: what came from the page.
     """
     try:
-        told = _function(verbs[name])(json.loads(body))
-        return Reply(200, json.dumps(told, allow_nan=False, separators=(",", ":")).encode())
-    except DownslopeError as refused:
+        return told(_function(place)(request))
+    except Exception as wrong:
+        return _refusal(wrong, place)
+
+
+def stream(place: str, request: dict[str, Any]) -> Iterator[Reply]:
+    """Yield what a verb makes of a request, piece by piece; the last reply ends it, and may say what went wrong.
+
+    Args:
+        place: "module:function", a function from a dict to an iterator of dicts.
+        request: what came from the page.
+    """
+    try:
+        for piece in _function(place)(request):
+            yield told(piece, is_piece=True)
+        yield told({})
+    except Exception as wrong:
+        yield _refusal(wrong, place)
+
+
+def _refusal(wrong: Exception, place: str) -> Reply:
+    """Return what went wrong, in words."""
+    if isinstance(wrong, DownslopeError):
         return error(
             400,
-            type(refused).__name__,
-            refused.message,
-            hint=refused.hint,
-            position=getattr(refused, "position", None),
-            width=getattr(refused, "width", 1),
+            type(wrong).__name__,
+            wrong.message,
+            hint=wrong.hint,
+            position=getattr(wrong, "position", None),
+            width=getattr(wrong, "width", 1),
         )
-    except RecursionError:
+    if isinstance(wrong, RecursionError):
         return error(
             400, "LimitError", "This is nested too deeply to be read.", hint="Write it with fewer brackets or powers."
         )
-    except MemoryError:
+    if isinstance(wrong, MemoryError) or "RESOURCE_EXHAUSTED" in str(wrong):  # what XLA says for MemoryError
         return _out_of_memory()
-    except Exception as unexpected:
-        if "RESOURCE_EXHAUSTED" in str(unexpected):  # what XLA says for MemoryError
-            return _out_of_memory()
-        _log.exception("the verb %s could not answer", name)
-        return error(
-            500,
-            "InternalError",
-            "Something went wrong here that is not your fault.",
-            hint="The window in which the lab was started shows what; please report it.",
-        )
+    _log.error("%s could not answer", place, exc_info=wrong)
+    return error(
+        500,
+        "InternalError",
+        "Something went wrong here that is not your fault.",
+        hint="The window in which the lab was started shows what; please report it.",
+    )
 
 
 def warm() -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from downslope.lab import _frames
+from downslope.lab._reply import Reply
 
 _COMMAND = "from downslope.lab._work import main; main()"
 
@@ -59,8 +60,8 @@ class Worker:
         """Begin to listen.
 
         Args:
-            report: called on another thread with the empty frame when the worker is ready, with each reply, and with
-                None when the process has ended.
+            report: called on another thread with the empty frame when the worker is ready, with each reply or piece of
+                one, and with None when the process has ended.
         """
         self._thread = threading.Thread(target=self._talk, args=(report,), daemon=True, name="downslope-worker")
         self._thread.start()
@@ -88,6 +89,8 @@ class Worker:
         with contextlib.suppress(OSError):  # it ended while something was sent
             while (answer := _frames.read(source)) is not None:
                 report(self, answer)
+                if answer and Reply.unpacked(answer).is_piece:
+                    continue
                 if (frame := self._frames.get()) is None:
                     break
                 _frames.write(sink, frame)

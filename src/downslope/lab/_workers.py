@@ -13,11 +13,13 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._reply import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, error
+from downslope.lab._tables import Table
+from downslope.lab._work import packed_job
 from downslope.lab._worker import Worker
 
 _log = logging.getLogger("downslope.lab")
@@ -29,11 +31,12 @@ class _Job:
 
     visitor: str
     verb: str
-    body: bytes
+    packed: bytes
     asked: float
-    answer: asyncio.Future[Reply]
+    replies: asyncio.Queue[Reply]
     timer: asyncio.TimerHandle
     worker: Worker | None = None
+    settled: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -46,18 +49,30 @@ class Workers:
 
     Args:
         verbs: name → "module:function", each a function from a dict to a dict.
+        streams: the same for verbs that tell as they go on, from a dict to an iterator of dicts.
         limits: how many processes, how long, how much.
         warm: "module:function" that is called in each process before its first job.
     """
 
     def __init__(
-        self, verbs: Mapping[str, str], limits: Limits = LIMITS, *, warm: str | None = "downslope.lab._work:warm"
+        self,
+        verbs: Mapping[str, str],
+        limits: Limits = LIMITS,
+        *,
+        streams: Mapping[str, str] | None = None,
+        warm: str | None = "downslope.lab._work:warm",
     ) -> None:
-        self.verbs = dict(verbs)
+        self.verbs, self.streams = dict(verbs), dict(streams or {})
         self._limits = limits
-        self._setup = json.dumps(
-            {"verbs": self.verbs, "warm": warm, "seconds": limits.seconds, "memory": limits.memory}
-        ).encode()
+        setup = {
+            "verbs": self.verbs,
+            "streams": self.streams,
+            "warm": warm,
+            "seconds": limits.seconds,
+            "stream_seconds": limits.stream_seconds,
+            "memory": limits.memory,
+        }
+        self._setup = json.dumps(setup).encode()
         self._waiting: list[_Job] = []
         self._ended: list[Worker] = []
         self._look: asyncio.TimerHandle | None = None
@@ -84,35 +99,41 @@ class Workers:
         for worker in gone:
             worker.join()
 
-    async def ask(self, visitor: str, verb: str, body: bytes) -> Reply:
-        """Return what a worker answers, or why none did.
+    async def ask(self, visitor: str, verb: str, body: bytes, table: Table | None = None) -> AsyncGenerator[Reply]:
+        """Yield what a worker answers, or why none did: one reply, and for a stream its pieces before it.
 
-        An older request of the same visitor for the same verb is answered at once with 409. If the task that asks is
-        cancelled, so is the job.
+        An older request of the same visitor for the same verb is answered at once with 409. If the generator is closed
+        before the last reply, the job is ended.
 
         Args:
             visitor: who asks, as the page calls itself.
-            verb: a name in `verbs`.
+            verb: a name in `verbs` or `streams`.
             body: the request, a JSON object.
+            table: the file that goes with it.
         """
         if self._loop is None:
-            return CLOSING
+            yield CLOSING
+            return
         self._supersede((visitor, verb))
         if len(self._waiting) >= self._limits.waiting:
-            return BUSY
-        job = self._admit(visitor, verb, body)
+            yield BUSY
+            return
+        job = self._admit(visitor, verb, packed_job(verb, body, table))
         self._dispatch()
         try:
-            return await job.answer
+            reply = await job.replies.get()
+            while reply.is_piece:
+                yield reply
+                reply = await job.replies.get()
+            yield reply
         finally:
             self._let_go(job)
 
-    def _admit(self, visitor: str, verb: str, body: bytes) -> _Job:
+    def _admit(self, visitor: str, verb: str, packed: bytes) -> _Job:
         """Put a job into the queue, for as long as it may wait."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Reply] = loop.create_future()
         timer = loop.call_later(self._limits.wait, lambda: self._settle(job, BUSY))
-        job = _Job(visitor, verb, body, loop.time(), answer, timer)
+        job = _Job(visitor, verb, packed, loop.time(), asyncio.Queue(), timer)
         self._waiting.append(job)
         return job
 
@@ -127,8 +148,9 @@ class Workers:
         job.timer.cancel()
         if job in self._waiting:
             self._waiting.remove(job)
-        if not job.answer.done():
-            job.answer.set_result(reply)
+        if not job.settled:
+            job.settled = True
+            job.replies.put_nowait(reply)
 
     def _let_go(self, job: _Job) -> None:
         """Forget a job that nobody waits for; what still computes gets a short grace, then its process is ended."""
@@ -173,15 +195,16 @@ class Workers:
         assert self._loop is not None
         self._waiting.remove(job)
         job.timer.cancel()
-        job.timer = self._loop.call_later(self._limits.seconds, self._overrun, job)
+        seconds = self._limits.stream_seconds if job.verb in self.streams else self._limits.seconds
+        job.timer = self._loop.call_later(seconds, self._overrun, job, seconds)
         job.worker, worker.job = worker, job
         if job.key not in worker.served:
             worker.served.append(job.key)
-        worker.send(job.verb.encode() + b"\n" + job.body)
+        worker.send(job.packed)
 
-    def _overrun(self, job: _Job) -> None:
+    def _overrun(self, job: _Job, seconds: float) -> None:
         """End a job that took too long."""
-        message = f"This takes longer than {self._limits.seconds:g} seconds, and was stopped."
+        message = f"This takes longer than {seconds:g} seconds, and was stopped."
         hint = "Ask for fewer steps or a simpler formula; in Python there is no such limit."
         self._settle(job, error(503, "LimitError", message, hint=hint))
         self._stop(job)
@@ -247,10 +270,14 @@ class Workers:
             worker.ready = True
             self._dispatch()
         else:
-            self._answered(worker, Reply.unpacked(frame))
+            self._answered(worker, worker.job, Reply.unpacked(frame))
 
-    def _answered(self, worker: Worker, reply: Reply) -> None:
-        job, worker.job = worker.job, None
+    def _answered(self, worker: Worker, job: _Job, reply: Reply) -> None:
+        if reply.is_piece:
+            if not job.settled:
+                job.replies.put_nowait(reply)
+            return
+        worker.job = None
         job.worker = None
         self._settle(job, reply)
         if reply.status == 503:  # out of memory: it may not have given back what it took

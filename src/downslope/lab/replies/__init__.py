@@ -1,4 +1,4 @@
-"""What the page asks for: one verb a function, from a request as JSON to a reply as JSON.
+"""What the page asks for: one verb a function, from a request as JSON to a reply as JSON, or to a stream of them.
 
 Numbers that are not finite go out as null. Every text is ready to be shown, and is shown as text.
 """
@@ -18,3 +18,5 @@ VERBS = {
         "surface": "_surface:surface",
     }.items()
 }
+
+STREAMS: dict[str, str] = {}

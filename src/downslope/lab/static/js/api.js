@@ -61,26 +61,73 @@ async function next(verb, channel) {
 }
 
 async function post(verb, request, signal) {
-  let response;
-  let told;
-  try {
-    response = await fetch(`/api/${verb}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", "X-Visitor": VISITOR },
-      body: JSON.stringify(request),
-      signal,
-    });
-    told = await response.json();
-  } catch (error) {
-    if (signal.aborted) throw error;
-    if (error instanceof SyntaxError) throw new LabError({ kind: "InternalError", message: "The lab gave an answer that makes no sense." });
-    tell(true);
-    throw new LabError({ kind: "lost", message: "The lab does not answer." });
-  }
-  tell(false);
+  const response = await send(verb, JSON.stringify(request), signal);
+  const told = await parsed(response, signal);
   if (response.ok) return told;
   if (told.error?.kind === "superseded") return undefined;
   throw new LabError(told.error ?? {});
+}
+
+/** Give the lab a file, to be kept in its memory; gives the key by which a request names it, as `table`. */
+export async function upload(file) {
+  const { signal } = new AbortController();
+  const response = await send(`table?name=${encodeURIComponent(file.name)}`, file, signal);
+  const told = await parsed(response, signal);
+  if (!response.ok) throw new LabError(told.error ?? {});
+  return told;
+}
+
+/**
+ * Ask for a verb that tells as it goes on, and call `onPiece` with each piece. Ends when it has ended, when `signal` is
+ * aborted, or when a newer question took its place; says by true whether all of it came. Throws LabError.
+ */
+export async function follow(verb, request, onPiece, signal) {
+  try {
+    const response = await send(verb, JSON.stringify(request), signal);
+    if (!response.ok) throw new LabError((await parsed(response, signal)).error ?? {});
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const lines = (rest + read.value).split("\n");
+      rest = lines.pop();
+      for (const piece of lines.map((line) => JSON.parse(line))) {
+        if (piece.error) throw new LabError(piece.error);
+        if (Object.keys(piece).length) onPiece(piece);
+      }
+    }
+    return true;
+  } catch (error) {
+    if (signal.aborted || error.kind === "superseded") return false;
+    if (error instanceof LabError) throw error;
+    throw lostNow();
+  }
+}
+
+async function send(place, body, signal) {
+  try {
+    const headers = { "Content-Type": typeof body === "string" ? "application/json" : "application/octet-stream", "X-Visitor": VISITOR };
+    const response = await fetch(`/api/${place}`, { method: "POST", headers, body, signal });
+    tell(false);
+    return response;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw lostNow();
+  }
+}
+
+async function parsed(response, signal) {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (signal.aborted) throw error;
+    if (error instanceof SyntaxError) throw new LabError({ kind: "InternalError", message: "The lab gave an answer that makes no sense." });
+    throw lostNow();
+  }
+}
+
+function lostNow() {
+  tell(true);
+  return new LabError({ kind: "lost", message: "The lab does not answer." });
 }
 
 let lost = false;

@@ -1,0 +1,123 @@
+"""Verbs that tell as they go on, and files that are given once and named after."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+
+def lines(response: httpx.Response) -> list[dict]:
+    return [json.loads(line) for line in response.text.splitlines()]
+
+
+def is_gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def until(true: Callable[[], bool], within: float = 20) -> bool:
+    end = time.monotonic() + within
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_stream_is_a_line_of_json_for_each_piece(client: httpx.Client) -> None:
+    answer = client.post("/api/counting", json={"to": 3})
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert lines(answer) == [{"number": 0}, {"number": 1}, {"number": 2}, {}]
+
+
+def test_pieces_come_while_it_goes_on(client: httpx.Client) -> None:
+    with client.stream("POST", "/api/counting", json={"pause": 0.05}) as answer:
+        came = answer.iter_lines()
+        assert [json.loads(next(came))["number"] for _ in range(3)] == [0, 1, 2]
+        assert client.post("/api/echo", json={"a": 1}).json() == {"got": {"a": 1}}
+
+
+def test_who_leaves_ends_the_work(client: httpx.Client, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    with client.stream("POST", "/api/counting", json={"pause": 0.05, "began": str(began)}) as answer:
+        next(answer.iter_lines())
+    assert until(lambda: is_gone(int(began.read_text())))
+    assert client.post("/api/counting", json={"to": 1}).status_code == 200
+
+
+def test_a_stream_that_takes_too_long_is_ended_with_a_reason(client: httpx.Client) -> None:
+    *pieces, last = lines(client.post("/api/counting", json={"pause": 0.1}))
+    assert len(pieces) > 3
+    assert "longer than 3 seconds" in last["error"]["message"]
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_what_goes_wrong_midway_is_the_last_line(client: httpx.Client, after: int) -> None:
+    *pieces, last = lines(client.post("/api/failing", json={"after": after}))
+    assert len(pieces) == after
+    assert last["error"]["message"] == "it failed"
+    assert last["error"]["hint"] == "try again"
+
+
+def test_what_goes_wrong_at_once_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/api/failing", json={"after": 0})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "it failed"
+
+
+def test_a_newer_request_ends_an_older_stream(client: httpx.Client) -> None:
+    with client.stream("POST", "/api/counting", json={"pause": 0.05}) as older:
+        came = older.iter_lines()
+        next(came)
+        assert lines(client.post("/api/counting", json={"to": 1})) == [{"number": 0}, {}]
+        *_, last = came
+    assert json.loads(last)["error"]["kind"] == "superseded"
+
+
+def test_a_file_is_given_once_and_named_after(client: httpx.Client) -> None:
+    kept = client.post("/api/table", params={"name": "houses.csv"}, content=b"size,price\n1,2\n").json()
+    assert kept["name"] == "houses.csv"
+    again = client.post("/api/table", params={"name": "houses.csv"}, content=b"size,price\n1,2\n").json()
+    assert again == kept
+    told = client.post("/api/table_of", json={"table": kept["table"]}).json()
+    assert told == {"name": "houses.csv", "bytes": 15}
+
+
+def test_a_file_with_any_bytes_arrives_as_it_is(client: httpx.Client) -> None:
+    data = bytes(range(256)) * 10
+    key = client.post("/api/table", params={"name": "a\nb</script>é" * 100}, content=data).json()["table"]
+    told = client.post("/api/table_of", json={"table": key}).json()
+    assert told["bytes"] == len(data)
+    assert len(told["name"]) == 100
+    assert "\n" not in told["name"]
+
+
+@pytest.mark.parametrize("key", ["", "no such", "../../etc/passwd", "0" * 24, 3])
+def test_a_file_that_is_not_there_is_said_to_be_gone(client: httpx.Client, key: object) -> None:
+    answer = client.post("/api/table_of", json={"table": key})
+    assert answer.status_code == 410
+    assert answer.json()["error"]["kind"] == "TableGoneError"
+
+
+def test_the_oldest_file_makes_room(client: httpx.Client) -> None:
+    keys = [
+        client.post("/api/table", params={"name": f"{number}.csv"}, content=bytes(60_000)).json()["table"]
+        for number in range(3)
+    ]
+    codes = [client.post("/api/table_of", json={"table": key}).status_code for key in keys]
+    assert codes == [410, 200, 200]
+
+
+def test_a_file_too_large_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/api/table", content=bytes(100_001))
+    assert answer.status_code == 413
+    assert "97 kB" in answer.json()["error"]["message"]
