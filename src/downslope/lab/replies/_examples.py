@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -18,6 +18,7 @@ class Example:
         rate: the learning rate, or None for one that suits.
         method: how it steps.
         steps: how often.
+        view: low and high of each axis, or None for what suits the way.
     """
 
     title: str
@@ -26,7 +27,8 @@ class Example:
     start: dict[str, float]
     rate: float | None = 0.1
     method: str = "gradient descent"
-    steps: int = field(default=100)
+    steps: int = 100
+    view: tuple[float, ...] | None = None
 
 
 EXAMPLES = (
@@ -101,6 +103,7 @@ EXAMPLES = (
         "f(x) = x⁴ - 4x² + x",
         {"x": 2.0},
         0.02,
+        view=(-2.5, 2.5),
     ),
     Example(
         "A saddle point",
@@ -113,6 +116,7 @@ EXAMPLES = (
         "Far out the sigmoid is so flat that nothing moves.",
         "f(x) = 1/(1 + exp(-x))",
         {"x": 12.0},
+        view=(-14.0, 14.0),
     ),
     Example(
         "An exploding gradient",
@@ -128,6 +132,7 @@ EXAMPLES = (
         {"x": -1.2, "y": 1.0},
         0.001,
         steps=1000,
+        view=(-1.8, 1.8, -0.6, 1.8),
     ),
     Example(
         "Several valleys",
@@ -135,6 +140,7 @@ EXAMPLES = (
         "f(x, y) = (x² + y - 11)² + (x + y² - 7)²",
         {"x": 0.0, "y": 0.0},
         0.01,
+        view=(-6.0, 6.0, -6.0, 6.0),
     ),
 )
 

@@ -29,6 +29,18 @@ def ground(told: dict[str, Any]) -> dict[str, Any]:
     objective = request.objective
     over, start = request.over(objective), request.start(objective)
     box = request.box("box", over) or drawn.window(over, np.array([[start[name] for name in over]]), None)
+    return ground_in(objective, over, box, start)
+
+
+def ground_in(objective: ds.Objective, over: tuple[str, ...], box: Box, start: Mapping[str, float]) -> dict[str, Any]:
+    """Return the ground in a box.
+
+    Args:
+        objective: what is high and low there.
+        over: the one or two variables along the axes.
+        box: the range of each of them.
+        start: where all other variables are.
+    """
     box = {name: _opened(*box[name]) for name in over}
     found = _curve(objective, over[0], box, start) if len(over) == 1 else _contours(objective, over, box, start)
     return {"over": list(over), "box": {name: list(span) for name, span in box.items()}, **found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import downslope as ds
@@ -10,9 +11,11 @@ from downslope._text import number
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import coordinates_of
+from downslope.lab.replies._ground import box_of, ground_in
 from downslope.lab.replies._numbers import kept, plain, shown
-from downslope.lab.replies._request import Request, RequestError
+from downslope.lab.replies._request import Box, Request, RequestError
 
+_MARGIN = 0.08
 _ROWS = 300  # of each way; there are several
 
 
@@ -25,8 +28,12 @@ def race(told: dict[str, Any]) -> dict[str, Any]:
     if not 1 <= len(methods) <= LIMITS.methods:
         raise RequestError(f"A race is of 1 to {LIMITS.methods} methods.")
     found = ds.compare(objective, start, methods, steps=steps)
+    lower = [entry for entry in found.entries if _came_lower(entry)] or list(found.entries)
+    ground = ground_in(objective, over, _box(lower, over), start)
+    if len(over) == 1:
+        ground["f_range"] = _heights(lower, ground["curve"]["f"])
     return {
-        "over": list(over),
+        "ground": ground,
         "lanes": [_lane(entry, over) for entry in found.entries],
         "winner": found.winner.name,
         "sentence": found.sentence,
@@ -37,6 +44,24 @@ def race(told: dict[str, Any]) -> dict[str, Any]:
         "python": _writing.race_python(objective.read_as, start, methods, steps),
         "command": _writing.race_command(objective.read_as, start, methods, steps),
     }
+
+
+def _box(entries: Sequence[ds.Entry], over: tuple[str, ...]) -> Box:
+    """Return the range that shows the ways of all of these."""
+    boxes = [box_of(entry.trace, over) for entry in entries]
+    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
+
+
+def _came_lower(entry: ds.Entry) -> bool:
+    return entry.trace.value < entry.trace.columns["value"][0]
+
+
+def _heights(entries: Sequence[ds.Entry], curve: Sequence[float | None]) -> list[float]:
+    """Return the heights that show the ways of all of these, on a curve whose walls may be far higher."""
+    seen = [value for entry in entries for value in entry.trace.columns["value"] if math.isfinite(value)]
+    low = min([value for value in curve if value is not None], default=min(seen))
+    margin = _MARGIN * (max(seen) - low)
+    return [low - margin, max(seen) + margin]
 
 
 def _lane(entry: ds.Entry, over: tuple[str, ...]) -> dict[str, Any]:

@@ -89,11 +89,11 @@ def _derivation(formula: ds.Formula, by: str) -> dict[str, Any]:
 
 def _step(step: dict[str, Any]) -> dict[str, str]:
     bindings = ", ".join(f"{name} = {told}" for name, told in step["bindings"].items())
-    law = f"{step['law']} with {bindings}" if bindings else step["law"]
     return {
         "number": step["number"],
         "rule": step["rule"].replace("_", " "),
         "from": step["before"],
         "to": step["after"],
-        "text": f"{step['sentence']} {law}",
+        "text": step["sentence"],
+        "law": f"{step['law']} with {bindings}" if bindings else step["law"],
     }

@@ -24,12 +24,13 @@ function fill(element, attributes, children) {
   return element;
 }
 
-/** Set a text as it would be in a book: names of one letter, and those given, in italics. */
+/** Set a text as it would be in a book: names of one letter, those given and products of them in italics, and real minus signs. */
 export function setMaths(element, text, names = []) {
   const pieces = [];
-  for (const [piece] of text.matchAll(/[\p{Ll}\p{Lu}]+|[^\p{Ll}\p{Lu}]+/gu)) {
-    const isName = /^\p{L}/u.test(piece) && ([...piece].length === 1 || names.includes(piece));
-    pieces.push(isName ? make("i", { text: piece }) : piece);
+  for (const [piece] of written(text).matchAll(/[\p{Ll}\p{Lu}]+|[^\p{Ll}\p{Lu}]+/gu)) {
+    const letters = [...piece];
+    const isName = letters.length === 1 || names.includes(piece) || letters.every((letter) => names.includes(letter));
+    pieces.push(isName && /^\p{L}/u.test(piece) ? make("i", { text: piece }) : piece);
   }
   element.replaceChildren(...pieces);
   return element;

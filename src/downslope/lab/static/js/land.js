@@ -3,7 +3,7 @@
 import { draw } from "./elements.js";
 import { through } from "./frame.js";
 
-const LABEL_GAP = 46; // pixels between two labels of heights
+const LABEL_GAP = 64; // pixels between two labels of heights
 const LABEL_EDGE = 22; // and from them to the frame
 const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
 

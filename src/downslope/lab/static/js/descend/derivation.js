@@ -68,6 +68,7 @@ function derivationOf({ by, derivative, steps }, revealed, name, variables) {
   const list = make("ol", { class: "rules" }, ...steps.slice(0, revealed).map((step) => make("li", {},
     make("span", { class: "rule", text: step.rule }),
     setMaths(make("span", { class: "maths" }), `${step.from} → ${step.to}`, names),
-    ...(step.text ? [setMaths(make("span", { class: "small" }), step.text, names)] : []))));
+    make("span", { class: "small", text: step.text }),
+    setMaths(make("span", { class: "small maths law" }), step.law, names))));
   return make("div", { class: "derivation-of" }, make("h3", { text: several ? `Along ${by}` : "Its derivative" }), list, result);
 }

@@ -74,6 +74,6 @@ export async function mountExamples(page) {
   }));
 }
 
-function stateOf({ formula, start, rate, method, steps }) {
-  return { f: formula, at: start, rate, method, steps, over: null, step: 0, view: null, hint: null, race: null };
+function stateOf({ formula, start, rate, method, steps, view }) {
+  return { f: formula, at: start, rate, method, steps, over: null, step: 0, view, hint: null, race: null };
 }

@@ -46,7 +46,6 @@ export function mountRace(page, methods) {
     compare();
   });
   page.on("start", () => compare());
-  page.on("ground", () => showWays());
   page.on("descent", () => begin());
   if (page.descent) begin();
 
@@ -108,16 +107,16 @@ export function mountRace(page, methods) {
     if (state.textContent !== text) state.textContent = text;
   }
 
-  /** Draw the ground that the page shows, and the ways on it. */
+  /** Draw the ground, and the ways on it. */
   function showWays() {
-    const { over, box, f_range: range } = page.ground ?? {};
-    if (!race || result.hidden || !over || !ground.width || !race.lanes.every(({ path }) => over.every((name) => path[name]))) return;
+    if (!race || result.hidden || !ground.width) return;
+    const { over, box, f_range: range } = race.ground;
     const [across, up] = over;
     const x = d3.scaleLinear(box[across], ground.along);
     const y = d3.scaleLinear(up === undefined ? range : box[up], ground.up);
     const { variables, name } = page.reading;
     ground.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
-    drawLand(land, page.ground, x, y, { labels: false });
+    drawLand(land, race.ground, x, y, { labels: false });
     const points = race.lanes.map((lane) => places(lane, over, x, y));
     ways.replaceChildren(...race.lanes.map((_, place) => wayOf(points[place], place)).reverse(), ...startOf(points[0]));
     ground.desc.textContent = race.lanes.map(({ method, verdict_sentence: sentence }) => `${method}: ${sentence}`).join(" ");
