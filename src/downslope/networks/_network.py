@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -270,11 +272,16 @@ def _without_weights(layer: Layer, values: Any, chance: Any) -> Any:
 
 
 def _pooled(image: Any, size: int) -> Any:
-    """Return the largest of each square; by reshaping, whose gradient is ten times as fast on the CPU as a window's."""
+    """Return the largest of each square; by slices, whose gradient is ten times as fast on the CPU as a window's.
+
+    The gradient of a `max` along axes divides by how many values equal the largest: none do where XLA computes them a
+    second time and rounds otherwise.
+    """
     batch, height, width, channels = image.shape
     cut = image[:, : height // size * size, : width // size * size]
     squares = cut.reshape(batch, height // size, size, width // size, size, channels)
-    return squares.max(axis=(2, 4))
+    places = itertools.product(range(size), repeat=2)
+    return functools.reduce(jax().numpy.maximum, (squares[:, :, row, :, column] for row, column in places))
 
 
 def _dropped(values: Any, share: float, chance: Any) -> Any:
