@@ -38,6 +38,7 @@ def test_the_ten_formulas(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "read_as"),
     [
+        ("2x y0", "2x·y0"),
         ("f(x) = x^2 - 4*x + 5", "f(x) = x² - 4x + 5"),
         ("P(p) = -20p² + 200p - 300", "P(p) = -20p² + 200p - 300"),
         ("Predicted_Price = w × size", "Predicted_Price = w·size"),

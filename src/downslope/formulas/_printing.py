@@ -26,6 +26,7 @@ SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _LETTERS = ("x", "y", "z", "π")  # which stand side by side with no header to declare them
 _WORD = re.compile(r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉]+")
+_INDEX = re.compile("[0-9_₀-₉]")
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
 
 
@@ -176,7 +177,7 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
         return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√" or len(word) == 1 or is_call)
     if isinstance(before, Name | Constant):
         both = (last in _LETTERS and word in _LETTERS) or ("π" in (last, word) and len(last) == len(word) == 1)
-        return both and last != word
+        return both and last != word and not _INDEX.match(piece, len(word))  # xy0 would be one name
     return piece[0] == "(" or len(word) == 1 or is_call
 
 
