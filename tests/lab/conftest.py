@@ -1,4 +1,4 @@
-"""A lab with stand-in verbs, really listening."""
+"""A lab with stand-in verbs, and the real one in a real browser; both really listening."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from lab.browser import chromium, opened
 from lab.stand_ins import STREAMS, VERBS
+from playwright.sync_api import Browser, Page
 
 from downslope.lab._limits import Limits
 from downslope.lab._serve import Running, running
@@ -40,3 +42,23 @@ def lab(page: Path) -> Iterator[Running]:
 def client(lab: Running) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=lab.url, headers={"X-Visitor": "somebody"}, timeout=60) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def real_lab() -> Iterator[Running]:
+    """The lab as people open it."""
+    with running(port=0) as opened_lab:
+        yield opened_lab
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def tab(browser: Browser, real_lab: Running) -> Iterator[Page]:
+    """A tab of somebody who has been here before."""
+    with opened(browser, real_lab.url) as page:
+        yield page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ def _steepness(formula: ds.Formula, point: list[float]) -> float:
             return np.nan
 
     moves = _NUDGE * np.eye(len(there))
-    return float(np.linalg.norm([(value(there + move) - value(there - move)) / (2 * _NUDGE) for move in moves]))
+    return math.hypot(*((value(there + move) - value(there - move)) / (2 * _NUDGE) for move in moves))
 
 
 def _derivation(formula: ds.Formula, by: str) -> dict[str, Any]:

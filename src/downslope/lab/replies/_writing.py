@@ -10,10 +10,7 @@ import downslope as ds
 
 def python(made: ds.Plan) -> str:
     """Return the program that takes the same steps."""
-    return (
-        f"import downslope as ds\n\ntrace = {made.as_python()}\n"
-        "print(trace.end, trace.value)\nprint(ds.diagnose(trace))\n"
-    )
+    return f"import downslope as ds\n\ntrace = {made.as_python()}\nprint(trace)\nprint(ds.diagnose(trace))\n"
 
 
 def command(made: ds.Plan) -> str:

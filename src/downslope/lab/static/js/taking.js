@@ -78,7 +78,7 @@ function svgBlob({ svg, width, height }) {
     for (const name of ["class", "tabindex", "role", "aria-roledescription", "style", "aria-hidden"]) target.removeAttribute(name);
     if (["title", "desc", "defs", "clipPath"].includes(element.tagName) || element.closest("defs")) return;
     if (style.display === "none" || style.visibility === "hidden") target.setAttribute("display", "none");
-    for (const name of PRESENTATION) target.setAttribute(name, style.getPropertyValue(name));
+    for (const name of PRESENTATION) target.setAttribute(name, everywhereRead(style.getPropertyValue(name)));
   });
   const paper = getComputedStyle(document.body).backgroundColor;
   copied.insertBefore(draw("rect", { width, height, fill: paper }), copied.querySelector("defs"));
@@ -86,6 +86,17 @@ function svgBlob({ svg, width, height }) {
   copied.setAttribute("width", width);
   copied.setAttribute("height", height);
   return new Blob([new XMLSerializer().serializeToString(copied)], { type: "image/svg+xml" });
+}
+
+/** Return a value of a style so that other programs read it: mixed colours as plain ones. */
+function everywhereRead(value) {
+  if (!value.startsWith("color(")) return value;
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = value;
+  pen.fillRect(0, 0, 1, 1);
+  return `rgb(${[...pen.getImageData(0, 0, 1, 1).data.slice(0, 3)].join(", ")})`;
 }
 
 async function pngBlob(frame) {

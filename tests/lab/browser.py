@@ -1,0 +1,88 @@
+"""A real browser on a real lab: what the tests of every page share."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# What says so in its message was asked for: the test typed something wrong.
+_REFUSED = re.compile(r"status of (400|409|410|413)")
+
+expect.set_options(timeout=20_000)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Keep a browser open; where there is none, CI fails and a developer's machine skips."""
+    place = next(filter(None, map(shutil.which, _NAMES)), None)
+    if place is None:
+        reason = "these tests need Chromium: apt-get install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+
+
+@contextmanager
+def opened(browser: Browser, url: str, **choices: object) -> Iterator[Page]:
+    """Open a page as somebody who has been here before, and fail on whatever the browser complains of.
+
+    Args:
+        browser: the browser.
+        url: where the lab is.
+        choices: `fresh=True` for a first visit; the rest goes to the browser, such as `color_scheme`.
+    """
+    fresh = choices.pop("fresh", False)
+    context = browser.new_context(base_url=url, **{"viewport": WIDE, "reduced_motion": "reduce", **choices})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if not fresh:
+        names = [f"downslope.greeted.{name}" for name in ("descend", "fit", "network", "runs")]
+        context.add_init_script(f"for (const name of {names}) localStorage.setItem(name, 'yes')")
+    page, complaints = context.new_page(), []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    try:
+        yield page
+    finally:
+        context.close()
+    assert [said for said in complaints if not _REFUSED.search(said)] == []
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe finds wrong with a page, as it is now."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {[node['target'] for node in one['nodes']][:4]}" for one in found]
+
+
+def overflow(page: Page) -> int:
+    """Return how many pixels a page is wider than its window."""
+    return page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def copied(page: Page, button: str) -> str:
+    """Press a button that copies, and return what it copied."""
+    page.get_by_role("button", name=button, exact=True).click()
+    expect(page.get_by_role("button", name="Copied").first).to_be_visible()
+    return page.evaluate("() => navigator.clipboard.readText()")
+
+
+def saved(page: Page, button: str) -> str:
+    """Press a button that saves a file, and return where it is."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button, exact=True).click()
+    return str(download.value.path())
+
+
+def attribute(place: Locator, name: str) -> str:
+    """Return an attribute that is there."""
+    value = place.get_attribute(name)
+    assert value is not None
+    return value

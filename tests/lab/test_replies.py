@@ -1,0 +1,199 @@
+"""What the verbs of the page "Descend" reply, asked as functions."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import downslope as ds
+from downslope.lab import _work, replies
+from downslope.lab._limits import LIMITS
+from downslope.lab.replies._examples import EXAMPLES
+
+VALLEY = {
+    "formula": "f(x, y) = x² + 2y²",
+    "start": {"x": 4, "y": 3},
+    "rate": 0.1,
+    "method": "gradient descent",
+    "steps": 20,
+}
+
+
+def ask(verb: str, **request: Any) -> dict[str, Any]:
+    """Return the reply, as it is after a way through JSON; what is not finite would not get through."""
+    reply = _work.answer(replies.VERBS[verb], request)
+    told = json.loads(reply.body)
+    if reply.status != 200:
+        raise AssertionError(told["error"])
+    return told
+
+
+def refusal(verb: str, **request: Any) -> dict[str, Any]:
+    reply = _work.answer(replies.VERBS[verb], request)
+    assert reply.status == 400, reply
+    return json.loads(reply.body)["error"]
+
+
+def test_a_descent_is_the_one_of_the_library():
+    told = ask("descend", **VALLEY)
+    trace = ds.descend(VALLEY["formula"], start=VALLEY["start"], learning_rate=0.1, steps=20)
+    assert told["path"]["x"] == pytest.approx(trace.coordinates[:, 0], rel=1e-6)
+    assert told["values"] == pytest.approx(trace.columns["value"], rel=1e-6)
+    assert told["end"] == {name: float(at) for name, at in trace.end.items()}
+    assert told["verdict"]["sentence"] == ds.diagnose(trace)[0].sentence
+    assert told["lines"][0] == ["x = 4 − 0.1 × 8 = 3.2", "y = 3 − 0.1 × 12 = 1.8"]
+    assert told["lines"][-1] == []
+    assert (told["steps_taken"], told["steps"]) == (20, list(range(21)))
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from(["x² + y²", "x⁴ - 3x²y + 2y⁴", "sin(x)·cos(y)", "e^(x - y²)", "√(1 + x²) + |y|", "-x² - y"]),
+    st.floats(-5, 5),
+    st.sampled_from(["gradient descent", "momentum", "adam", "bfgs"]),
+    st.sampled_from([1e-3, 0.1, 3.0]),
+)
+def test_every_list_is_as_long_as_the_others(formula: str, x: float, method: str, rate: float):
+    told = ask("descend", **{**VALLEY, "formula": formula, "start": {"x": x, "y": 1}, "method": method, "rate": rate})
+    rows = len(told["steps"])
+    lists = [told["values"], told["rows"]["cells"], told["lines"], *told["path"].values(), *told["gradients"].values()]
+    assert {len(one) for one in lists} == {rows}
+    assert {len(cells) for cells in told["rows"]["cells"]} == {len(told["rows"]["headings"])}
+    assert told["steps"] == sorted(set(told["steps"]))
+    assert all(low < high for low, high in told["box"].values())
+    assert told["verdict"]["findings"][0]["sentence"] == told["verdict"]["sentence"] != ""
+
+
+def test_what_is_not_finite_is_null():
+    told = ask("descend", **{**VALLEY, "formula": "f(x, y) = x⁴ + y⁴", "rate": 1e3, "start": {"x": 1e3, "y": 1}})
+    assert told["outcome"] == ds.Outcome.NOT_FINITE.value or told["value"] is None or math.isfinite(told["value"])
+    told = ask("ground", formula="f(x) = 1/x", start={"x": 1}, box={"x": [-1, 1]}, over=["x"])
+    assert len(told["curve"]["x"]) == len(told["curve"]["f"])
+    told = ask(
+        "ground",
+        formula="f(x, y) = ln(x) + y",
+        start={"x": 1, "y": 1},
+        box={"x": [-1, 1], "y": [0, 1]},
+        over=["x", "y"],
+    )
+    assert told["lines"]
+
+
+def test_many_steps_are_thinned_and_keep_both_ends():
+    told = ask("descend", **{**VALLEY, "steps": 5000, "rate": 1e-4})
+    assert len(told["steps"]) <= LIMITS.rows
+    assert (told["steps"][0], told["steps"][-1]) == (0, 5000)
+
+
+def test_the_ground_is_as_high_as_the_objective():
+    told = ask("ground", **VALLEY, box={"x": [-2, 2], "y": [-1, 1]}, over=["x", "y"])
+    for line in told["lines"]:
+        for piece in line["lines"]:
+            x, y = np.array(piece).T
+            assert x**2 + 2 * y**2 == pytest.approx(np.full(len(x), line["level"]), abs=0.02)
+    curve = ask("ground", formula="f(x) = x² - 4x + 5", start={"x": 0}, box={"x": [0, 4]}, over=["x"])["curve"]
+    x, height = (np.array(curve[name]) for name in ("x", "f"))
+    assert height == pytest.approx(x**2 - 4 * x + 5, rel=1e-4)
+
+
+def test_rates_are_those_of_a_sweep():
+    told = ask("rates", formula="f(x) = x²", start={"x": 10}, method="gradient descent", steps=100)
+    assert told["bound"] == pytest.approx(1)
+    assert told["best"] == pytest.approx(0.5)
+    assert told["text"] == "Stable up to α = 1, best α = 0.5."
+    assert ask("rates", formula="f(x) = x²", start={"x": 10}, method="bfgs", steps=100)["best"] is None
+
+
+def test_a_race_names_its_winner_and_shows_all_ways():
+    told = ask("race", **VALLEY, methods=["gradient descent", "bfgs", "adam", "bfgs"])
+    assert told["lanes"][0]["method"] == told["winner"]
+    assert len(told["lanes"]) == 3
+    for name, (low, high) in told["ground"]["box"].items():
+        assert all(low <= at <= high for lane in told["lanes"] if lane["method"] != "adam" for at in lane["path"][name])
+    curve = ask("race", formula="f(x) = x⁴ - 4x² + x", start={"x": 2}, steps=50, methods=["momentum", "newton"])
+    assert curve["ground"]["f_range"][1] >= max(value for lane in curve["lanes"] for value in lane["values"])
+
+
+def test_a_surface_is_a_picture():
+    told = ask("surface", **VALLEY, theme="dark", azimuth=10, elevation=30)
+    assert told["png"].startswith("iVBOR")
+    assert refusal("surface", **{**VALLEY, "formula": "x²", "start": {"x": 1}}, theme="dark")["kind"] == "RequestError"
+
+
+def test_a_formula_is_read_and_gets_a_start_that_has_a_slope():
+    told = ask("read", formula="h(x, y) = 100 - x² - 2y²")
+    assert (told["name"], told["variables"]) == ("h", ["x", "y"])
+    for text in ("√(x²+1)", "ln(-x)", "1/(x-4)", "e^x", "e^(e^x)", "sin(1000x)", "3"):
+        start = ask("read", formula=text)["start"]
+        slope = ds.slope(ds.objective(text), start) if start else None
+        assert slope is None or math.isfinite(slope.value)
+
+
+def test_a_derivation_ends_in_the_derivative():
+    first, second = ask("derive", formula="f(x, y) = x² + 2y²")["derivations"]
+    assert (first["by"], first["derivative"], second["derivative"]) == ("x", "2x", "4y")
+    assert all(step["text"] and step["law"] for step in first["steps"])
+
+
+def test_every_step_is_exported():
+    told = ask("export", **{**VALLEY, "steps": 2000, "rate": 1e-3})
+    lines = told["text"].splitlines()
+    assert lines[0] == "step,x,y,value,gradient_norm"
+    assert len(lines) == 2002
+    assert float(lines[1].split(",")[1]) == 4
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda one: one.title)
+def test_examples_descend_without_an_error(example: Any):
+    told = ask(
+        "descend",
+        formula=example.formula,
+        start=example.start,
+        rate=example.rate,
+        method=example.method,
+        steps=example.steps,
+    )
+    assert told["verdict"]["sentence"]
+    assert example.view is None or len(example.view) == 2 * len(example.start)
+
+
+def test_a_steep_start_gets_a_gentle_rate():
+    told = ask("descend", **{**VALLEY, "formula": "f(x, y) = 500x² + 300y²", "rate": None})
+    assert told["rate"] == 0.001
+    assert told["value"] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("verb", "request_", "kind", "said"),
+    [
+        ("read", {"formula": "x" * 3000}, "FormulaError", "reads up to 2000"),
+        ("read", {"formula": "a+b+c+d+e_1+g+h+i+j+k"}, "FormulaError", "up to 8"),
+        ("read", {"formula": "9^9^9^9"}, None, None),
+        ("read", {}, "RequestError", "no formula"),
+        ("descend", {**VALLEY, "steps": 10**9}, "SettingError", "up to 100000"),
+        ("descend", {**VALLEY, "steps": 1.5}, "RequestError", "whole number"),
+        ("descend", {**VALLEY, "start": {"x": "4", "y": 3}}, "RequestError", "not a number"),
+        ("descend", {**VALLEY, "start": {"x": 4}}, "RequestError", "start of y"),
+        ("descend", {**VALLEY, "method": "no such"}, "SettingError", "no such"),
+        ("descend", {**VALLEY, "rate": -1}, "SettingError", ""),
+        ("descend", {**VALLEY, "over": ["x", "x"]}, "RequestError", "two different"),
+        ("ground", {**VALLEY, "box": {"x": [2, 1], "y": [0, 1]}}, "RequestError", "after its end"),
+        ("race", {**VALLEY, "methods": []}, "RequestError", "1 to 8"),
+        ("race", {**VALLEY, "methods": "adam"}, "RequestError", "list of names"),
+        ("descend", {**VALLEY, "formula": "<script>alert(1)</script>"}, "FormulaError", ""),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(verb: str, request_: dict, kind: str | None, said: str | None):
+    if kind is None:
+        reply = _work.answer(replies.VERBS[verb], request_)
+        assert reply.status in (200, 400)
+        return
+    error = refusal(verb, **request_)
+    assert error["kind"] == kind
+    assert said in error["message"]
