@@ -50,6 +50,7 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	$(BIN)/python benchmarks/global_search.py tests/data/functions.json --page docs/benchmarks.md
 	$(BIN)/python benchmarks/training.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/watching.py --page docs/benchmarks.md
+	$(BIN)/python benchmarks/lab.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
 	rm -rf $(VENV) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -39,7 +39,7 @@ class Limits:
     variables: int = 8
     steps: int = 100_000
     methods: int = 8
-    rows: int = 600
+    rows: int = 400
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024
     seconds: float = 10.0

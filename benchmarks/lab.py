@@ -1,0 +1,209 @@
+"""The lab in a browser: from the slider to the picture, from the command to the first, bytes, hostile guests.
+
+A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new way is in the
+document. Everything is compiled before; nothing is compiled again while one slides or drags.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+from playwright.sync_api import Browser, Page, sync_playwright
+from timing import arguments, machine, publish, table
+
+from downslope.lab._pages import PAGES
+
+PICTURES = {
+    "x² - 4x + 5": {"f": "f(x) = x² - 4x + 5", "at": "x=0", "rate": "0.1"},
+    "x² + 2y²": {"f": "f(x, y) = x² + 2y²", "at": "x=4,y=3", "rate": "0.1"},
+    "Rosenbrock, 1000 steps": {
+        "f": "f(x, y) = (1 - x)² + 100(y - x²)²", "at": "x=-1.2,y=1", "rate": "0.001", "steps": "1000",
+    },
+}  # fmt: skip
+MOVES = 100
+PAUSE = 0.12  # seconds between two moves, so that each is drawn
+AIM_MEDIAN, AIM_TENTH, AIM_FIRST, AIM_BYTES, AIM_ANSWER = 50, 100, 3.0, 500_000, 100
+
+# Notes when the last event came, and how long after it the frame with the new way was shown.
+WATCH = """() => {
+    let came = 0;
+    window.took = [];
+    for (const name of ["input", "pointermove"]) addEventListener(name, (event) => { came = event.timeStamp; }, true);
+    new MutationObserver(() => {
+        const began = came;
+        requestAnimationFrame(() => setTimeout(() => window.took.push(performance.now() - began)));
+    }).observe(document.getElementById("way"), { attributeFilter: ["d"] });
+}"""
+
+
+@contextmanager
+def command(cache: str) -> Iterator[tuple[str, float]]:
+    """Keep `downslope lab` open; yields its address and when it was started."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [str(Path(sys.executable).with_name("downslope")), "lab", "--no-browser", "--port", str(port)]
+    began = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "XDG_CACHE_HOME": cache})
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield f"http://127.0.0.1:{port}/", began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def drawn(page: Page, address: str) -> None:
+    """Open an address, and wait for the way."""
+    page.goto(address)
+    page.locator("#way[d^=M]").wait_for(state="attached")
+
+
+def first_pictures(browser: Browser, cache: str, rounds: int) -> list[float]:
+    """Return the seconds from the command to the way in the document."""
+    seconds = []
+    for _ in range(rounds + 1):
+        page = browser.new_page()
+        with command(cache) as (address, began):
+            drawn(page, address)
+            seconds.append(time.perf_counter() - began)
+        page.close()
+    return seconds[1:]  # the first one fills the cache
+
+
+def moves(browser: Browser, address: str, state: dict[str, str]) -> dict[str, list[float]]:
+    """Return the milliseconds of each move of the slider and of the start."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    drawn(page, f"{address}?{urlencode(state)}")
+    page.wait_for_timeout(2500)  # rates and ground are asked for, and compiled
+    slider = page.locator("#rate-slider")
+    slider.focus()
+    for key in ("ArrowRight", "ArrowLeft"):
+        page.keyboard.press(key)
+        page.wait_for_timeout(700)
+    page.evaluate(WATCH)
+    for number in range(MOVES):
+        page.keyboard.press("ArrowLeft" if number % 50 < 25 else "ArrowRight")
+        time.sleep(PAUSE)
+    page.wait_for_timeout(500)
+    slid = page.evaluate("() => window.took.splice(0)")
+    at = page.locator(".ring").bounding_box()
+    assert at is not None
+    x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    for number in range(MOVES):
+        page.mouse.move(x + 2 * (number % 40 - 20), y + number % 30)
+        time.sleep(PAUSE)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    dragged = page.evaluate("() => window.took.splice(0)")
+    page.close()
+    return {"slide the rate": slid, "drag the start": dragged}
+
+
+def weights(browser: Browser, address: str) -> dict[str, int]:
+    """Return the bytes of all that each page loads, as they are sent: nothing is compressed."""
+    found = {}
+    for one in PAGES:
+        page, bodies = browser.new_page(), []
+        page.on("response", lambda response, bodies=bodies: bodies.append(response))
+        page.goto(address.rstrip("/") + one.path)
+        page.wait_for_load_state("networkidle")
+        found[one.title] = sum(len(body.body()) for body in bodies if "/api/" not in body.url)
+        page.close()
+    return found
+
+
+def guests(address: str) -> dict[str, list[float]]:
+    """Return the milliseconds of light requests after each hostile one."""
+    deeds: dict[str, Callable[[httpx.Client], object]] = {
+        "nothing": lambda _: None,
+        "a formula of 1 MB": lambda web: web.post("api/read", json={"formula": "x+" * 500_000}),
+        "9^9^9^9": lambda web: web.post("api/read", json={"formula": "f(x) = x + 9^9^9^9"}),
+        "(x+y) eighty times": lambda web: web.post("api/derive", json={"formula": "(x+y)" * 80}),
+        "200 requests at once": at_once,
+        "an upload of 500 MB": lambda web: web.post("api/table", content=(bytes(1 << 20) for _ in range(500))),
+        "a path outside": lambda web: web.get("static/..%2f..%2f..%2fetc%2fpasswd"),
+    }
+    took = {}
+    with httpx.Client(base_url=address, headers={"X-Visitor": "guest"}, timeout=60) as web:
+        for name, deed in deeds.items():
+            with contextlib.suppress(httpx.HTTPError):  # cut off, as it should be
+                deed(web)
+            took[name] = [answered(web) for _ in range(30)]
+    return took
+
+
+def at_once(web: httpx.Client) -> None:
+    """Ask two hundred times at the same time."""
+    with ThreadPoolExecutor(50) as crowd:
+        list(crowd.map(lambda number: web.post("api/read", json={"formula": f"x + {number}"}), range(200)))
+
+
+def answered(web: httpx.Client) -> float:
+    """Return the milliseconds until a formula is read for another visitor."""
+    began = time.perf_counter()
+    web.post("api/read", json={"formula": "f(x) = x²"}, headers={"X-Visitor": "another"}).raise_for_status()
+    return 1000 * (time.perf_counter() - began)
+
+
+def tenth(row: list[float]) -> float:
+    """Return the 90th percentile."""
+    return statistics.quantiles(row, n=10)[-1]
+
+
+def main() -> None:
+    """Measure everything and print it beside what was aimed at."""
+    given = arguments(__doc__.splitlines()[0], rounds=5).parse_args()
+    place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if place is None:
+        raise SystemExit("this needs Chromium: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as cache, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        first = first_pictures(browser, cache, given.rounds)
+        with command(cache) as (address, _):
+            took = {name: moves(browser, address, state) for name, state in PICTURES.items()}
+            bytes_of = weights(browser, address)
+            after = guests(address)
+        browser.close()
+    rows = [
+        (f"{what}, {name}", f"{len(row)}", f"{statistics.median(row):.0f}", f"{tenth(row):.0f}")
+        for name, rows in took.items()
+        for what, row in rows.items()
+    ]
+    sizes = ", ".join(f"{name} {size / 1000:.0f}" for name, size in bytes_of.items())
+    text = "\n\n".join(
+        [
+            f"{machine()}; Chromium on the same cores. Aims: median {AIM_MEDIAN} ms, 90th percentile {AIM_TENTH} ms.",
+            table(("move", "drawn", "median, ms", "90th percentile, ms"), rows),
+            f"From the command to the first picture, with a warm cache: {statistics.median(first):.2f} s, median of "
+            f"{len(first)} ({min(first):.2f} to {max(first):.2f}; aim {AIM_FIRST:g} s). What a page loads, in kB, not "
+            f"compressed: {sizes} (aim {AIM_BYTES / 1000:.0f}).",
+            f"How long a light request of another visitor takes right after a hostile guest (aim {AIM_ANSWER} ms):",
+            table(
+                ("after", "median, ms", "longest of 30, ms"),
+                [(name, f"{statistics.median(row):.0f}", f"{max(row):.0f}") for name, row in after.items()],
+            ),
+        ]
+    )
+    publish(given, "lab", text, {"first": first, "moves": took, "bytes": bytes_of, "guests": after})
+
+
+if __name__ == "__main__":
+    main()
