@@ -1,4 +1,4 @@
-"""The lab in a browser: from the slider to the picture, from the command to the first, bytes, hostile guests.
+"""The lab in a browser: from slider to picture, from command to first picture, hostile guests.
 
 A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new way is in the
 document. Everything is compiled before; nothing is compiled again while one slides or drags.

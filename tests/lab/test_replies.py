@@ -47,9 +47,11 @@ def test_a_descent_is_the_one_of_the_library():
     assert told["values"] == pytest.approx(trace.columns["value"], rel=1e-6)
     assert told["end"] == {name: float(at) for name, at in trace.end.items()}
     assert told["verdict"]["sentence"] == ds.diagnose(trace)[0].sentence
-    assert told["lines"][0] == ["x = 4 − 0.1 × 8 = 3.2", "y = 3 − 0.1 × 12 = 1.8"]
-    assert told["lines"][-1] == []
     assert (told["steps_taken"], told["steps"]) == (20, list(range(21)))
+    read = ask("steps", **VALLEY)
+    assert read["lines"][0] == ["x = 4 − 0.1 × 8 = 3.2", "y = 3 − 0.1 × 12 = 1.8"]
+    assert read["lines"][-1] == []
+    assert read["cells"][1][:3] == ["1", "3.2", "1.8"]
 
 
 @settings(max_examples=15)
@@ -60,11 +62,19 @@ def test_a_descent_is_the_one_of_the_library():
     st.sampled_from([1e-3, 0.1, 3.0]),
 )
 def test_every_list_is_as_long_as_the_others(formula: str, x: float, method: str, rate: float):
-    told = ask("descend", **{**VALLEY, "formula": formula, "start": {"x": x, "y": 1}, "method": method, "rate": rate})
+    request = {**VALLEY, "formula": formula, "start": {"x": x, "y": 1}, "method": method, "rate": rate}
+    told, read = ask("descend", **request), ask("steps", **request)
     rows = len(told["steps"])
-    lists = [told["values"], told["rows"]["cells"], told["lines"], *told["path"].values(), *told["gradients"].values()]
+    lists = [
+        told["values"],
+        read["cells"],
+        read["lines"],
+        read["steps"],
+        *told["path"].values(),
+        *told["gradients"].values(),
+    ]
     assert {len(one) for one in lists} == {rows}
-    assert {len(cells) for cells in told["rows"]["cells"]} == {len(told["rows"]["headings"])}
+    assert {len(cells) for cells in read["cells"]} == {len(read["headings"])}
     assert told["steps"] == sorted(set(told["steps"]))
     assert all(low < high for low, high in told["box"].values())
     assert told["verdict"]["findings"][0]["sentence"] == told["verdict"]["sentence"] != ""

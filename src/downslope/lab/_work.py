@@ -47,15 +47,20 @@ def main() -> None:
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(source, jobs), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
-    _frames.write(sink, b"")
-    while True:
-        name, request = job_of(jobs.get())
-        is_stream = name in setup["streams"]
-        with _alarm(setup["stream_seconds" if is_stream else "seconds"] + _ALARM_AFTER):
-            for reply in (
-                stream(setup["streams"][name], request) if is_stream else [answer(setup["verbs"][name], request)]
-            ):
-                _frames.write(sink, reply.packed())
+    with contextlib.suppress(BrokenPipeError):  # the server has gone
+        _frames.write(sink, b"")
+        while True:
+            name, request = job_of(jobs.get())
+            with _alarm(setup["stream_seconds" if name in setup["streams"] else "seconds"] + _ALARM_AFTER):
+                for reply in _replies(setup, name, request):
+                    _frames.write(sink, reply.packed())
+
+
+def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> Iterator[Reply]:
+    if name in setup["streams"]:
+        yield from stream(setup["streams"][name], request)
+    else:
+        yield answer(setup["verbs"][name], request)
 
 
 def packed_job(verb: str, body: bytes, table: Table | None) -> bytes:

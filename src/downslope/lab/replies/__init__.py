@@ -11,6 +11,7 @@ VERBS = {
         "methods": "_reading:methods",
         "examples": "_examples:examples",
         "descend": "_descent:descend",
+        "steps": "_descent:steps",
         "export": "_descent:export",
         "rates": "_rates:rates",
         "ground": "_ground:ground",

@@ -22,12 +22,14 @@ _NICE = (1.0, 2.0, 5.0)
 
 
 def descend(told: dict[str, Any]) -> dict[str, Any]:
-    """Return a descent: path, table, arithmetic, verdict, and how to do the same without the page."""
+    """Return a descent: its path, the verdict, and how to do the same without the page.
+
+    What is read and not seen at once is in `steps`: numbers as text take longer than all the rest.
+    """
     request = Request(told)
     made = plan_of(request)
     over = request.over(made.objective)
-    trace = ds.descend(made, progress=False)
-    rows = kept(len(trace.columns["step"]), LIMITS.rows)
+    trace, rows = _descent(made)
     columns = {name: column[rows] for name, column in trace.columns.items()}
     points, gradients = coordinates_of(trace)[rows], np.asarray(trace.gradients)[rows]
     place = {name: number for number, name in enumerate(trace.coordinate_names)}
@@ -41,17 +43,28 @@ def descend(told: dict[str, Any]) -> dict[str, Any]:
         "tangents": {"slope": shown(gradients[:, 0])} if len(place) == 1 else None,
         "values": shown(columns["value"]),
         "steps": [int(step) for step in columns["step"]],
-        "rows": {"headings": _headings(trace, made), "cells": _cells(trace, rows)},
-        "lines": _arithmetic.lines(trace, rows),
         "outcome": trace.outcome.value,
         "steps_taken": trace.last_step,
         "rate": plain(made.learning_rate),
         "verdict": verdict(ds.diagnose(trace)),
         "end": {name: plain(float(at)) for name, at in trace.end.items()},
+        "first_text": number(float(columns["value"][0])),
         "value": plain(trace.value),
         "value_text": number(trace.value),
         "python": _writing.python(made),
         "command": _writing.command(made),
+    }
+
+
+def steps(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the same descent to be read: a table of the steps, and the arithmetic of each."""
+    made = plan_of(Request(told))
+    trace, rows = _descent(made)
+    return {
+        "steps": [int(step) for step in trace.columns["step"][rows]],
+        "headings": _headings(trace, made),
+        "cells": _cells(trace, rows),
+        "lines": _arithmetic.lines(trace, rows),
     }
 
 
@@ -65,6 +78,12 @@ def export(told: dict[str, Any]) -> dict[str, Any]:
     for step, point, *others in zip(trace.columns["step"], coordinates_of(trace), *columns, strict=True):
         writer.writerow([int(step), *(repr(float(one)) for one in (*point, *others))])
     return {"name": "descent.csv", "text": file.getvalue()}
+
+
+def _descent(made: ds.Plan) -> tuple[ds.Trace, np.ndarray]:
+    """Return a descent and the places of the rows that are shown."""
+    trace = ds.descend(made, progress=False)
+    return trace, kept(len(trace.columns["step"]), LIMITS.rows)
 
 
 def plan_of(request: Request) -> ds.Plan:

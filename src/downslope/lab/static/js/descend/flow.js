@@ -2,6 +2,7 @@
  * From a change to what has to be asked for.
  *
  *     formula ─▶ read ─▶ descend ─▶ ground (fitted around the way)
+ *                            ├────▶ steps, which are read and not seen at once
  *                            └────▶ rates, once nothing has moved for a moment
  *     start, rate, method, steps ─▶ descend; the ground and its box stay
  *     the box, the variables shown ─▶ ground
@@ -13,10 +14,11 @@ import { Page } from "../page.js";
 const TYPING = 90; // milliseconds after the last key
 const SETTLED = 300; // milliseconds after the last move
 
-/** What the page knows by now. It tells reading, wrong, descent, ground, rates, row, start, trouble and state. */
+/** What the page knows by now. It tells reading, wrong, descent, steps, ground, rates, row, start, trouble and state. */
 export class Descent extends Page {
   reading = null;
   descent = null;
+  steps = null;
   ground = null;
   rates = null;
 
@@ -109,12 +111,22 @@ async function descend(page, { fit }) {
     page.tell("trouble", "descend", null);
     page.tell("descent", descent);
     page.tell("row");
+    askSteps(page, request);
   } catch (error) {
     if (request.formula !== page.state.f) return;
     page.tell("trouble", "descend", error);
   }
   // With more variables than the picture has, the ground depends on where the others are.
   if (fit || !page.ground || (page.reading.variables.length > 2 && descent)) await lay(page);
+}
+
+/** Ask for the table of the steps and their arithmetic. */
+async function askSteps(page, request) {
+  const steps = await ask("steps", request).catch(() => null); // what is wrong with it, the descent says
+  if (!steps || request.formula !== page.state.f) return;
+  page.steps = steps;
+  page.tell("steps", steps);
+  page.tell("row");
 }
 
 /** Ask for the ground in the box of the state, or in one that fits the way. */

@@ -36,7 +36,7 @@ export function mountLoss(page) {
     const points = descent.steps.map((step, row) => [x(step), place(descent.values[row])]);
     line.setAttribute("d", through(points));
     spots.setAttribute("d", points.length <= 60 ? dots(points) : "");
-    frame.desc.textContent = `From ${descent.rows.cells[0].at(-3)} to ${descent.value_text} in ${descent.steps_taken} steps.`;
+    frame.desc.textContent = `From ${descent.first_text} to ${descent.value_text} in ${descent.steps_taken} steps.`;
     select();
   }
 

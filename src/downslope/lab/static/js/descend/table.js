@@ -13,7 +13,7 @@ export function mountTable(page) {
   let headings = "";
   let shown = "";
 
-  page.on("descent", () => {
+  page.on("steps", () => {
     shown = "";
     showHead();
     showRows();
@@ -26,8 +26,8 @@ export function mountTable(page) {
     if (row) choose(Number(row.dataset.row));
   });
   box.addEventListener("keydown", (event) => {
-    if (!page.descent) return;
-    const rows = page.descent.steps.length;
+    if (!page.steps) return;
+    const rows = page.steps.steps.length;
     const page_ = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows, End: rows }[event.key];
     if (by === undefined) return;
@@ -36,22 +36,22 @@ export function mountTable(page) {
   });
 
   function choose(row) {
-    page.set({ step: page.descent.steps[row] });
+    page.set({ step: page.steps.steps[row] });
   }
 
   function showHead() {
-    const { rows } = page.descent;
-    table.setAttribute("aria-rowcount", rows.cells.length + 1);
-    if (rows.headings.join("\n") === headings) return;
-    headings = rows.headings.join("\n");
+    const { headings: heads, cells } = page.steps;
+    table.setAttribute("aria-rowcount", cells.length + 1);
+    if (heads.join("\n") === headings) return;
+    headings = heads.join("\n");
     const names = [...page.reading.variables, page.reading.name];
-    head.replaceChildren(make("tr", {}, ...rows.headings.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
-    table.style.setProperty("--columns", rows.headings.length);
+    head.replaceChildren(make("tr", {}, ...heads.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
+    table.style.setProperty("--columns", heads.length);
   }
 
   function showRows() {
-    if (!page.descent) return;
-    const { cells } = page.descent.rows;
+    if (!page.steps) return;
+    const { cells } = page.steps;
     const first = Math.max(0, Math.floor(box.scrollTop / ROW) - MORE);
     const last = Math.min(cells.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + MORE);
     const now = `${first}-${last}-${page.row}`;

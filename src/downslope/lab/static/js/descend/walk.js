@@ -77,12 +77,13 @@ export function mountWalk(page) {
 }
 
 /** Write how one step leads to the next. */
-function showArithmetic({ descent, reading }, row) {
-  const lines = descent.lines[row] ?? [];
+function showArithmetic({ descent, steps, reading }, row) {
+  if (!steps) return;
+  const lines = steps.lines[row] ?? [];
   const step = descent.steps[row];
   const lead = byId("arithmetic-step");
   const place = byId("arithmetic-lines");
-  place.style.setProperty("--lines", Math.max(1, descent.lines[0]?.length ?? 1));
+  place.style.setProperty("--lines", Math.max(1, steps.lines[0]?.length ?? 1));
   lead.textContent = lines.length ? `Step ${step} → ${step + 1}` : `Step ${step}`;
   if (!lines.length) {
     place.replaceChildren(make("p", { class: "ends", text: descent.outcome }));
