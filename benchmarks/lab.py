@@ -1,7 +1,7 @@
 """The lab in a browser: from slider to picture, from command to first picture, hostile guests.
 
-A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new way is in the
-document. Everything is compiled before; nothing is compiled again while one slides or drags.
+A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new way is in
+the document. Everything is compiled before; nothing is compiled again while one slides or drags.
 """
 
 from __future__ import annotations
