@@ -28,7 +28,9 @@ def chromium() -> Iterator[Browser]:
         reason = "these tests need Chromium: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @contextmanager

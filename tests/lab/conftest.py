@@ -51,8 +51,9 @@ def real_lab() -> Iterator[Running]:
         yield opened_lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser; of one module, since it keeps an event loop running beside which no other can."""
     with chromium() as launched:
         yield launched
 
