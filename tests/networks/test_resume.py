@@ -30,7 +30,7 @@ def killed(folder, steps, chunks, seconds):
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits(tmp_path):
     folder, steps, chance = tmp_path / "run", 15_000, random.Random(0)
     expected = trained(tmp_path / "whole", steps).trace
-    for _ in range(3):
+    for _ in range(2):
         killed(folder, steps, chance.randint(2, 6), chance.uniform(0, 0.1))
         left = ds.load(folder)
         assert left.outcome is ds.Outcome.RUNNING

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope._errors import SettingError
 from downslope.draw import _ground as ground
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._moving import target_of, write
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
     from downslope.descent._objective import Objective
 
 _MOST_FRAMES = 90
-_HELD = 12  # frames for which the last picture stays
 
 
 def animate(
@@ -43,28 +42,21 @@ def animate(
     Raises:
         SettingError: if the file's name does not end in .gif.
     """
-    from matplotlib.animation import FuncAnimation, PillowWriter
-
-    target = Path(file)
-    if target.suffix.lower() != ".gif":
-        raise SettingError(f"a moving picture is a GIF; {target.name!r} does not end in .gif")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    target = target_of(file)
     flat = len(objective.names or ()) == 1
     axes = (curve if flat else landscape)(objective, trace, within=within)
     moving, end, whole = _moving_parts(axes)
     rows = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _MOST_FRAMES)).round().astype(int))
-    frames = [*rows, *[rows[-1]] * _HELD]
     title = axes.get_title(loc="left")
 
     def show(row: int) -> list[Any]:
         for line in moving:
             line.set_data(*whole[: row + 1].T)
         end.set_data(*whole[row : row + 1].T)
-        axes.set_title(f"{title}    step {int(trace.columns['step'][row])}", fontsize=11, loc="left", pad=10)
-        return [*moving, end]
+        step = int(trace.columns["step"][row])
+        return [*moving, end, axes.set_title(f"{title}    step {step}", fontsize=11, loc="left", pad=10)]
 
-    figure: Any = axes.figure
-    FuncAnimation(figure, show, frames=frames, blit=False).save(target, writer=PillowWriter(fps=frames_per_second))
+    write(axes, target, rows.tolist(), show, frames_per_second)
     return target
 
 

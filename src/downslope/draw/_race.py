@@ -13,6 +13,7 @@ from downslope.draw import _ground as ground
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._moving import target_of, write
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from downslope.ensembles import Race, Sweep
 
 _MOST_FRAMES = 80
-_HELD = 12
 _BOTTOM = 1e-16  # of the value at the start: below it all is rounding
 _MOST_STEPS = 400  # of the slowest that are shown, where the others have long arrived
 _BEHIND = 3.0  # times the steps of the slowest that arrives
@@ -65,14 +65,9 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
     Raises:
         SettingError: if the file's name does not end in .gif, or there are more variables.
     """
-    from matplotlib.animation import FuncAnimation, PillowWriter
-
-    target = Path(file)
-    if target.suffix.lower() != ".gif":
-        raise SettingError(f"a moving picture is a GIF; {target.name!r} does not end in .gif")
+    target = target_of(file)
     if len(found.objective.names or ()) not in (1, 2):
         raise SettingError("ways can be drawn for one or two variables")
-    target.parent.mkdir(parents=True, exist_ok=True)
     (axes,) = _new_axes(1)
     moving = _ways(axes, found.objective, found.lanes)
     style.legend(axes)
@@ -85,12 +80,10 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
             seen = way[: max(int(np.searchsorted(steps, step, side="right")), 1)]
             line.set_data(*seen.T)
             dot.set_data(*seen[-1][:, None])
-        axes.set_title(f"{found.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
-        return [part for pair, *_ in moving for part in pair]
+        title = axes.set_title(f"{found.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
+        return [*(part for pair, *_ in moving for part in pair), title]
 
-    figure: Any = axes.figure
-    animation = FuncAnimation(figure, show, frames=[*frames, *[frames[-1]] * _HELD], blit=False)
-    animation.save(target, writer=PillowWriter(fps=frames_per_second))
+    write(axes, target, frames, show, frames_per_second)
     return target
 
 
