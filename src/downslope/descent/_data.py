@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ def read_table(source: Any) -> Columns:
     """Return a table as float64 columns of one length.
 
     Args:
-        source: the path of a CSV or Parquet file, a mapping of names to sequences, or a Polars or pandas frame. The
-            example `houses.csv` ships with the package and is found by its bare name.
+        source: the path of a CSV or Parquet file, a mapping of names to sequences, a Polars or pandas frame, or CSV
+            that is open for reading. The example `houses.csv` ships with the package and is found by its bare name.
 
     Raises:
         DataError: for a table that cannot be used, naming the row and the column.
@@ -32,6 +33,8 @@ def read_table(source: Any) -> Columns:
     """
     if isinstance(source, str | Path):
         return _read_file(Path(source))
+    if hasattr(source, "read") and not hasattr(source, "columns"):
+        return _read_open(source)
     if isinstance(source, Mapping):
         return _checked({str(name): _column(name, values) for name, values in source.items()})
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
@@ -54,7 +57,7 @@ def _read_file(path: Path) -> Columns:
     if path.suffix.lower() in {".parquet", ".pq"}:
         return _read_parquet(path)
     if path.suffix.lower() in {".csv", ".tsv", ".txt"}:
-        return _read_csv(path)
+        return _read_csv(path.name, path.read_bytes())
     raise DataError(
         f"cannot read {path.name!r} as a table", hint="CSV (.csv, .tsv, .txt) and Parquet files can be read"
     )
@@ -71,44 +74,52 @@ def _read_parquet(path: Path) -> Columns:
     return _checked({name: _column(name, frame[name]) for name in frame.columns})
 
 
-def _read_csv(path: Path) -> Columns:
-    """Return the columns of a CSV file: a line of names, then numbers; separated by commas, semicolons or tabs."""
+def _read_open(source: Any) -> Columns:
+    """Return the columns of CSV that is open, as text or as bytes."""
+    name, told = Path(str(getattr(source, "name", "the table"))).name, source.read()
+    return _read_csv(name, told.encode() if isinstance(told, str) else told)
+
+
+def _read_csv(name: str, data: bytes) -> Columns:
+    """Return the columns of CSV: a line of names, then numbers; separated by commas, semicolons or tabs."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path.name} is not text in UTF-8", hint="save it as CSV in UTF-8") from None
+        raise DataError(f"{name} is not text in UTF-8", hint="save it as CSV in UTF-8") from None
     lines = text.splitlines()
     if not lines or not text.strip():
-        raise DataError(f"{path.name} is empty", hint="a table has a line of column names, then a line for each row")
+        raise DataError(f"{name} is empty", hint="a table has a line of column names, then a line for each row")
     delimiter = max("\t;,", key=lines[0].count)
-    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
-    names = [name.strip() for name in rows[0]]
-    _check_names(path, names)
+    try:
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise DataError(f"{name} cannot be read as CSV: {error}") from None
+    names = [cell.strip() for cell in rows[0]]
+    _check_names(name, names)
     if len(rows) == 1:
-        raise DataError(f"{path.name} has column names but no rows")
+        raise DataError(f"{name} has column names but no rows")
     for place, row in enumerate(rows[1:], start=1):
         if len(row) != len(names):
             raise DataError(
-                f"{path.name}, row {place}: {len(row)} cells where the first line has {len(names)} names",
+                f"{name}, row {place}: {len(row)} cells where the first line has {len(names)} names",
                 hint="a decimal comma needs semicolons between the columns; write a point instead"
                 if len(row) > len(names)
                 else None,
             )
     cells = zip(*rows[1:], strict=True)
-    return _checked({name: _column(name, column) for name, column in zip(names, cells, strict=True)})
+    return _checked({title: _column(title, column) for title, column in zip(names, cells, strict=True)})
 
 
-def _check_names(path: Path, names: list[str]) -> None:
+def _check_names(table: str, names: list[str]) -> None:
     """Raise if the first line does not name the columns."""
     if all(_is_number(name) for name in names):
-        raise DataError(
-            f"{path.name} has no line of column names", hint=f"begin it with names, such as {_example(names)}"
-        )
+        raise DataError(f"{table} has no line of column names", hint=f"begin it with names, such as {_example(names)}")
+    counts = Counter(names)
     for place, name in enumerate(names, start=1):
         if not name:
-            raise DataError(f"{path.name}: column {place} has no name")
-        if names.count(name) > 1:
-            raise DataError(f"{path.name}: there are {names.count(name)} columns named {name!r}")
+            raise DataError(f"{table}: column {place} has no name")
+        if counts[name] > 1:
+            raise DataError(f"{table}: there are {counts[name]} columns named {name!r}")
 
 
 def _example(names: list[str]) -> str:

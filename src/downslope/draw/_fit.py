@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def fit(found: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None =
             hint=f"did you mean {close}?" if close else None,
         )
     upper, lower = _new_axes() if axes is None else axes
-    along = over or (columns[0] if len(columns) == 1 else None)
+    along = over or along_of(found)
     across = found.predicted if along is None else found.data[along]
     if along is None:
         _diagonal(upper, found)
@@ -70,27 +71,44 @@ def _new_axes() -> tuple[Axes, Axes]:
     return upper, lower
 
 
-def _curve(axes: Axes, found: Fit, along: str) -> None:
-    """Draw the model along a column, with its two bands."""
+def along_of(found: Fit) -> str | None:
+    """Return the column that a model is drawn over, or None where there are several."""
+    columns = found.model.equation.right.columns
+    return columns[0] if len(columns) == 1 else None
+
+
+def room_of(found: Fit, along: str, points: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return where along a column the curve is drawn, and all columns there, the others at their medians."""
     column = found.data[along]
     low, high = float(column.min()), float(column.max())
     margin = _MARGIN * (high - low or abs(high) or 1.0)
-    x = np.linspace(low - margin, high + margin, _POINTS)
-    if low >= 0 > x[0]:
-        x = np.linspace(low, high + margin, _POINTS)  # a logarithm or a root would end there
-    others = {name: float(np.median(values)) for name, values in found.data.items()}
-    place = {**others, along: x}
-    with np.errstate(all="ignore"):
-        kinds = ("prediction", "confidence") if np.ptp(found.given.weight) == 0 else ("confidence",)
-        bands = {kind: found.predict(place, band=kind) for kind in kinds}
+    begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
+    x = np.linspace(begin, high + margin, points)
+    return x, {**{name: float(np.median(values)) for name, values in found.data.items()}, along: x}
+
+
+def band_of(found: Fit, place: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return the bands at these columns, the widest first: what lies in it, its low and its high end."""
+    kinds = {"prediction": "next measurement", "confidence": "curve"}
+    if np.ptp(found.given.weight) != 0:
+        del kinds["prediction"]  # the next measurement has no deviation of its own
     percent = f"{found.confidence * 100:.4g} %"
-    for kind, band in bands.items():
-        what, shade = ("next measurement", 0.12) if kind == "prediction" else ("curve", 0.3)
-        if np.all(np.isfinite(band.low)):
-            axes.fill_between(
-                x, band.low, band.high, color=style.PATH, alpha=shade, linewidth=0, label=f"{what}, {percent}", zorder=1
-            )
-    axes.plot(x, bands["confidence"].value, color=style.PATH, linewidth=2.0, label="fit", zorder=3)
+    with np.errstate(all="ignore"):
+        bands = {what: found.predict(place, band=kind) for kind, what in kinds.items()}
+    return [
+        (f"{what}, {percent}", band.low, band.high) for what, band in bands.items() if np.all(np.isfinite(band.low))
+    ]
+
+
+def _curve(axes: Axes, found: Fit, along: str) -> None:
+    """Draw the model along a column, with its two bands."""
+    x, place = room_of(found, along, _POINTS)
+    for what, low, high in band_of(found, place):
+        shade = 0.3 if what.startswith("curve") else 0.12
+        axes.fill_between(x, low, high, color=style.PATH, alpha=shade, linewidth=0, label=what, zorder=1)
+    with np.errstate(all="ignore"):
+        curve = found.model.predicted(found.values, place)
+    axes.plot(x, curve, color=style.PATH, linewidth=2.0, label="fit", zorder=3)
 
 
 def _diagonal(axes: Axes, found: Fit) -> None:

@@ -14,6 +14,8 @@ class Limits:
         variables: variables of a formula.
         steps: steps of one descent.
         methods: methods in one race.
+        table_rows: rows of a table.
+        table_columns: columns of a table.
         rows: rows of a path that are sent to the page; more are thinned.
         body: bytes of a request. The page sends a formula and a few numbers.
         drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
@@ -39,6 +41,8 @@ class Limits:
     variables: int = 8
     steps: int = 100_000
     methods: int = 8
+    table_rows: int = 50_000
+    table_columns: int = 100
     rows: int = 400
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024

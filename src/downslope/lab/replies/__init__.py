@@ -17,6 +17,13 @@ VERBS = {
         "ground": "_ground:ground",
         "race": "_race:race",
         "surface": "_surface:surface",
+        "samples": "_tables:samples",
+        "columns": "_tables:columns",
+        "equation": "_fit:equation",
+        "fit_choices": "_fit:choices",
+        "fit": "_fit:fit",
+        "fit_ground": "_fit:fit_ground",
+        "fit_export": "_fit:fit_export",
     }.items()
 }
 

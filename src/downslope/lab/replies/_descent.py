@@ -13,7 +13,7 @@ import downslope as ds
 from downslope._text import in_words, number
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _arithmetic, _writing
-from downslope.lab.replies._ground import box_of
+from downslope.lab.replies._ground import box_around
 from downslope.lab.replies._numbers import evidence, kept, plain, shown
 from downslope.lab.replies._request import Request
 
@@ -37,7 +37,7 @@ def descend(told: dict[str, Any]) -> dict[str, Any]:
         "name": made.objective.name,
         "read_as": made.objective.read_as,
         "over": list(over),
-        "box": {name: list(span) for name, span in box_of(trace, over).items()},
+        "box": {name: list(span) for name, span in box_around(trace, over).items()},
         "path": {name: shown(points[:, place[name]]) for name in over},
         "gradients": {name: shown(gradients[:, place[name]]) for name in over},
         "tangents": {"slope": shown(gradients[:, 0])} if len(place) == 1 else None,

@@ -46,7 +46,7 @@ def ground_in(objective: ds.Objective, over: tuple[str, ...], box: Box, start: M
     return {"over": list(over), "box": {name: list(span) for name, span in box.items()}, **found}
 
 
-def box_of(trace: ds.Trace, over: tuple[str, ...]) -> Box:
+def box_around(trace: ds.Trace, over: tuple[str, ...]) -> Box:
     """Return the range to show along each variable, so that the way is seen and its end lies well inside."""
     centre = [float(trace.end[name]) for name in over]
     return drawn.roomy(drawn.window(over, drawn.path(trace, over), None), None, list(centre))

@@ -11,7 +11,7 @@ from downslope._text import number
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import coordinates_of
-from downslope.lab.replies._ground import box_of, ground_in
+from downslope.lab.replies._ground import box_around, ground_in
 from downslope.lab.replies._numbers import kept, plain, shown
 from downslope.lab.replies._request import Box, Request, RequestError
 
@@ -48,7 +48,7 @@ def race(told: dict[str, Any]) -> dict[str, Any]:
 
 def _box(entries: Sequence[ds.Entry], over: tuple[str, ...]) -> Box:
     """Return the range that shows the ways of all of these."""
-    boxes = [box_of(entry.trace, over) for entry in entries]
+    boxes = [box_around(entry.trace, over) for entry in entries]
     return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import downslope as ds
@@ -65,6 +65,13 @@ class Request:
         if not isinstance(told, Mapping):
             raise RequestError("The request has no start.", hint='Send something like {"x": 4}.')
         return {name: self._number(f"start of {name}", told.get(name)) for name in objective.names or ()}
+
+    def point(self, field: str, names: Sequence[str]) -> dict[str, float]:
+        """Return numbers for some of these names; nothing where they are not given."""
+        told = self._told.get(field) or {}
+        if not isinstance(told, Mapping):
+            raise RequestError(f"{field} is a number for each name.")
+        return {name: self._number(f"{field} of {name}", told[name]) for name in names if name in told}
 
     @property
     def steps(self) -> int:

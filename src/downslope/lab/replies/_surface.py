@@ -9,7 +9,7 @@ from typing import Any
 import downslope as ds
 from downslope.draw import _style as style
 from downslope.lab.replies._descent import plan_of
-from downslope.lab.replies._ground import box_of
+from downslope.lab.replies._ground import box_around
 from downslope.lab.replies._request import Request, RequestError
 
 _SIZE, _DOTS = (7.0, 5.2), 150
@@ -26,7 +26,7 @@ def surface(told: dict[str, Any]) -> dict[str, Any]:
         raise RequestError("A surface is over two variables, light or dark.")
     trace = ds.descend(made, progress=False)
     axes: Any = style.new_axes(three_dimensional=True, size=_SIZE)
-    ds.draw.surface(made.objective, trace, over=(over[0], over[1]), within=box_of(trace, over), axes=axes)
+    ds.draw.surface(made.objective, trace, over=(over[0], over[1]), within=box_around(trace, over), axes=axes)
     azimuth, elevation = request.number_or_none("azimuth"), request.number_or_none("elevation")
     axes.view_init(elev=30.0 if elevation is None else elevation, azim=-60.0 if azimuth is None else azimuth)
     _recolour(axes, _INK[theme])

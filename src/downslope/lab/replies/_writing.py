@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import downslope as ds
 
@@ -40,3 +41,19 @@ def race_command(formula: str, start: Mapping[str, float], methods: Sequence[str
 def point(start: Mapping[str, float]) -> str:
     """Return a point as `--start` reads it."""
     return ",".join(f"{name}={float(number)!r}" for name, number in start.items())
+
+
+def fit_python(formula: str, table: str, asked: Mapping[str, Any]) -> str:
+    """Return the program that makes the same fit."""
+    more = "".join(f", {name}={choice!r}" for name, choice in asked.items())
+    return (
+        f"import downslope as ds\n\nfound = ds.fit({formula!r}, {table!r}{more})\nprint(found)\nprint(found.findings)\n"
+    )
+
+
+def fit_command(formula: str, table: str, asked: Mapping[str, Any]) -> str:
+    """Return the command line that makes the same fit."""
+    words = ["downslope", "fit", table, formula]
+    for name, choice in asked.items():
+        words += [f"--{name.replace('_', '-')}", point(choice) if isinstance(choice, Mapping) else str(choice)]
+    return shlex.join(words)

@@ -1,0 +1,84 @@
+"""Tables: the files that visitors gave, and those that ship."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import numpy as np
+
+import downslope as ds
+from downslope._text import number
+from downslope._types import Columns
+from downslope.descent import read_table
+from downslope.lab._limits import LIMITS
+from downslope.lab._tables import Table
+from downslope.lab.replies._proposals import proposals
+from downslope.lab.replies._request import RequestError
+
+SAMPLES = ("coffee.csv", "houses.csv")
+_PREVIEW = 5  # rows
+
+
+def columns(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what is in a table, and equations that may suit two of its columns."""
+    name, there = table_of(told)
+    numbers = [title for title, column in there.items() if column.dtype != object]
+    if len(numbers) < 2:
+        raise ds.DataError(f"{name} has {len(numbers)} columns of numbers; a fit needs two")
+    y = _chosen(told.get("y"), numbers, numbers[-1])
+    x = _chosen(told.get("x"), [one for one in numbers if one != y], next(one for one in numbers if one != y))
+    return {
+        "name": name,
+        "rows": len(there[y]),
+        "headings": list(there),
+        "cells": [[_cell(column[row]) for column in there.values()] for row in range(min(_PREVIEW, len(there[y])))],
+        "numbers": numbers,
+        "x": x,
+        "y": y,
+        "proposals": [{"title": one.title, "formula": one.formula} for one in proposals(x, y)],
+    }
+
+
+def samples(told: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables that ship."""
+    return {"samples": list(SAMPLES)}
+
+
+def table_of(told: dict[str, Any]) -> tuple[str, Columns]:
+    """Return the name and the columns of the table that a request goes with.
+
+    Raises:
+        DataError: for a table that cannot be used.
+        RequestError: for a request without one.
+    """
+    given = told.get("table")
+    if isinstance(given, Table):
+        return given.name, _read(given)
+    if told.get("sample") in SAMPLES:
+        return told["sample"], read_table(told["sample"])
+    raise RequestError("The request has no table.")
+
+
+@functools.lru_cache(maxsize=4)
+def _read(given: Table) -> Columns:
+    file = io.BytesIO(given.data)
+    file.name = given.name
+    columns = read_table(file)
+    rows = len(next(iter(columns.values())))
+    if rows > LIMITS.table_rows or len(columns) > LIMITS.table_columns:
+        raise ds.DataError(
+            f"this table has {rows} rows and {len(columns)} columns; the lab takes up to {LIMITS.table_rows} and "
+            f"{LIMITS.table_columns}",
+            hint="in Python there is no such limit",
+        )
+    return columns
+
+
+def _chosen(asked: Any, among: list[str], usual: str) -> str:
+    return asked if asked in among else usual
+
+
+def _cell(cell: Any) -> str:
+    return str(cell) if isinstance(cell, str) or cell is None else number(float(cell)) if np.isfinite(cell) else "–"
