@@ -182,7 +182,7 @@ class Solver:
 
     def _as_written(self, task: Task, solution: Solution) -> Solution:
         """Return the solution with its parameters' signs and order as a person would choose them."""
-        if not task.limits.none or not solution.finite:
+        if not (task.limits.none and solution.finite and task.given.columns):
             return solution
         free = task.problem.free
         found = dict(zip(free, map(float, solution.end), strict=True))
