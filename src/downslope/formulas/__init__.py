@@ -18,6 +18,7 @@ from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._linearity import linear_names
 from downslope.formulas._printing import book, book_name
 from downslope.formulas._reading import formula
+from downslope.formulas._substitution import with_numbers
 from downslope.formulas._symmetries import divisors, interchangeable
 from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
 
@@ -53,6 +54,7 @@ __all__ = [
     "operations",
     "unit_of_powers",
     "unit_ratio",
+    "with_numbers",
 ]
 
 _LATER = {

@@ -12,7 +12,8 @@ import downslope as ds
 from downslope._text import number
 from downslope.draw._fit import along_of, band_of, room_of
 from downslope.fitting._model import Model, model_of
-from downslope.fitting._report import rounded, summary, table
+from downslope.fitting._report import summary, table
+from downslope.formulas import book, with_numbers
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import verdict
@@ -59,12 +60,13 @@ def fit(told: dict[str, Any]) -> dict[str, Any]:
     trace = found.trace
     frames = kept(len(trace.columns["step"]), _FRAMES)
     along = along_of(found)
-    across = found.predicted if along is None else found.data[along]
-    points = kept(len(across), _POINTS)
+    points = kept(len(found.measured), _POINTS)
     ways = _ways(found, frames)
+    predicted = _predicted(found, ways, points)
+    across = predicted if along is None else [found.data[along][points]]
     return {
         "read_as": found.read_as,
-        "with_numbers": _with_numbers(found),
+        "equations": _equations(found, ways),
         "notes": list(found.notes),
         "steps": [int(step) for step in trace.columns["step"][frames]],
         "steps_taken": trace.last_step,
@@ -81,12 +83,12 @@ def fit(told: dict[str, Any]) -> dict[str, Any]:
         "data": {
             "along": along or f"{found.model.equation.left.read_as}, predicted",
             "up": found.model.equation.left.read_as,
-            "x": shown(across[points]),
+            "x": [shown(moment, _MOVED) for moment in across],
             "y": shown(found.measured[points]),
-            "rows": len(across),
+            "rows": len(found.measured),
         },
         "curve": _curve(found, along, ways),
-        "residuals": _residuals(found, ways, points),
+        "residuals": [shown(found.measured[points] - moment, _MOVED) for moment in predicted],
         "python": _writing.fit_python(request.text("formula"), name, asked),
         "command": _writing.fit_command(request.text("formula"), name, asked),
     }
@@ -164,19 +166,20 @@ def _ways(found: ds.Fit, frames: np.ndarray) -> dict[str, np.ndarray]:
     return {name: (moving | held)[name] for name in found.parameters}
 
 
-def _with_numbers(found: ds.Fit) -> str:
-    """Return the equation with what was found in the place of the parameters, as a list."""
-    return ", ".join(f"{name} = {rounded(one.value, one.standard_error)}" for name, one in found.parameters.items())
+def _equations(found: ds.Fit, ways: dict[str, np.ndarray]) -> list[str]:
+    """Return the equation at each moment, numbers in the place of its parameters."""
+    left, right = found.model.equation.left.read_as, found.model.equation.right.body
+    return [f"{left} = {book(with_numbers(right, values))}" for values in _moments(ways)]
 
 
 def _table(found: ds.Fit, frames: np.ndarray, ways: dict[str, np.ndarray]) -> dict[str, Any]:
     columns = found.trace.columns
-    cells = [
-        [str(int(columns["step"][row])), *(number(float(way[place])) for way in ways.values()), number(float(value))]
-        for place, (row, value) in enumerate(zip(frames, columns["value"][frames], strict=True))
-    ]
     steps = [int(step) for step in columns["step"][frames]]
-    return {"steps": steps, "headings": ["step", *ways, "mean square"], "cells": cells, "lines": [[] for _ in cells]}
+    cells = [
+        [str(step), *map(number, values.values()), number(float(value))]
+        for step, values, value in zip(steps, _moments(ways), columns["value"][frames], strict=True)
+    ]
+    return {"steps": steps, "headings": ["step", *ways, "mean square"], "cells": cells}
 
 
 def _curve(found: ds.Fit, along: str | None, ways: dict[str, np.ndarray]) -> dict[str, Any] | None:
@@ -184,11 +187,8 @@ def _curve(found: ds.Fit, along: str | None, ways: dict[str, np.ndarray]) -> dic
     if along is None:
         return None
     x, place = room_of(found, along, _CURVE)
-    moments = len(next(iter(ways.values())))
     with np.errstate(all="ignore"):
-        lines = [
-            found.model.predicted({name: way[moment] for name, way in ways.items()}, place) for moment in range(moments)
-        ]
+        lines = [found.model.predicted(values, place) for values in _moments(ways)]
         bands = band_of(found, place)
     return {
         "x": shown(x),
@@ -197,12 +197,13 @@ def _curve(found: ds.Fit, along: str | None, ways: dict[str, np.ndarray]) -> dic
     }
 
 
-def _residuals(found: ds.Fit, ways: dict[str, np.ndarray], points: np.ndarray) -> list[list[float | None]]:
-    """Return what is left over at each moment, for the rows that are drawn."""
+def _predicted(found: ds.Fit, ways: dict[str, np.ndarray], points: np.ndarray) -> list[np.ndarray]:
+    """Return what is predicted at each moment for the rows that are drawn."""
     data = {name: column[points] for name, column in found.data.items()}
-    measured = found.measured[points]
     with np.errstate(all="ignore"):
-        return [
-            shown(measured - found.model.predicted({name: way[moment] for name, way in ways.items()}, data), _MOVED)
-            for moment in range(len(next(iter(ways.values()))))
-        ]
+        return [found.model.predicted(values, data) for values in _moments(ways)]
+
+
+def _moments(ways: dict[str, np.ndarray]) -> list[dict[str, float]]:
+    """Return the parameters of each moment."""
+    return [dict(zip(ways, map(float, values), strict=True)) for values in zip(*ways.values(), strict=True)]
