@@ -16,21 +16,12 @@ const SETTLED = 300; // milliseconds after the last move
 
 /** What the page knows by now. It tells reading, wrong, descent, steps, ground, rates, row, start, trouble and state. */
 export class Descent extends Page {
-  reading = null;
-  descent = null;
-  steps = null;
   ground = null;
   rates = null;
 
   /** Where the descent starts. */
   get start() {
     return this.state.at ?? this.reading?.start ?? {};
-  }
-
-  /** The index of the row that is selected. */
-  get row() {
-    if (!this.descent) return 0;
-    return Math.max(0, d3.bisectRight(this.descent.steps, this.state.step) - 1);
   }
 
   /** What every question about this descent holds. */

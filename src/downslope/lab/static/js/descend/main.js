@@ -1,20 +1,22 @@
 /** The page "Descend": everything put together. */
 
+import { mountFormula } from "../formula.js";
+import { mountLoss } from "../loss.js";
+import { mountShell } from "../shell.js";
+import { mountTable } from "../table.js";
+import { showVerdict } from "../verdict.js";
+import { mountWalk } from "../walk.js";
+import { mountArithmetic } from "./arithmetic.js";
 import { mountControls, mountMethods } from "./controls.js";
 import { mountDerivation } from "./derivation.js";
-import { mountShell } from "../shell.js";
-import { showVerdict } from "../verdict.js";
+import { mountExamples } from "./examples.js";
 import { Descent, connect, read } from "./flow.js";
-import { mountExamples, mountFormula } from "./formula.js";
-import { mountLoss } from "./loss.js";
 import { mountPicture } from "./picture.js";
 import { mountRace } from "./race.js";
 import { mountRate } from "./rate.js";
 import { newStore } from "./state.js";
 import { mountSurface } from "./surface.js";
-import { mountTable } from "./table.js";
 import { mountTaking } from "./take.js";
-import { mountWalk } from "./walk.js";
 
 const page = new Descent(newStore());
 connect(page);
@@ -25,8 +27,9 @@ const { frame } = mountPicture(page);
 mountRate(page);
 page.on("descent", showVerdict);
 mountWalk(page);
+mountArithmetic(page);
 mountTable(page);
-mountLoss(page);
+mountLoss(page, () => page.reading.name);
 mountDerivation(page);
 mountSurface(page);
 mountTaking(page, frame);

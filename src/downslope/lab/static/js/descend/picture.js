@@ -4,7 +4,7 @@ import { byId, draw, showTrouble, written } from "../elements.js";
 import { Frame, round } from "../frame.js";
 import { drawLand, heightOn } from "../land.js";
 import { letMove } from "./moving.js";
-import { Way } from "./way.js";
+import { Way } from "../way.js";
 
 const MARGIN = { top: 24, right: 10, bottom: 38, left: 52 };
 const ZOOM = 1.5;

@@ -5,7 +5,7 @@ import { byId, draw, make, setMaths, showTrouble } from "../elements.js";
 import { Frame, isNear, round, scaleFor, through } from "../frame.js";
 import { drawLand } from "../land.js";
 import { copies } from "../taking.js";
-import { places } from "./way.js";
+import { places } from "../way.js";
 
 const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];
 const MOST = 8; // methods in one race

@@ -1,6 +1,6 @@
 /** The table of steps. Only the rows in sight are in the document, so that sliding stays quick. */
 
-import { byId, make, setMaths } from "../elements.js";
+import { byId, make, setMaths } from "./elements.js";
 
 const ROW = 28; // pixels, as in the style sheet
 const MORE = 6; // rows above and below what is in sight

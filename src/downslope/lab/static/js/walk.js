@@ -1,6 +1,6 @@
-/** Walking step by step: play, one step, the slider, and the arithmetic of the step. */
+/** Walking step by step: play, one step, and the slider. */
 
-import { byId, draw, make, setMaths } from "../elements.js";
+import { byId, draw, make } from "./elements.js";
 
 const PICTURES = {
   play: "M7 4.5v15l12-7.5z",
@@ -11,7 +11,7 @@ const PICTURES = {
 const WALK = 9000; // milliseconds that a walk takes at most
 const PACE = [28, 420]; // milliseconds of one step, at least and at most
 
-/** Connect what walks along the steps. */
+/** Connect what walks along the steps of `page.descent`, from one row to the next. */
 export function mountWalk(page) {
   const scrub = byId("scrub");
   const play = byId("play");
@@ -72,24 +72,7 @@ export function mountWalk(page) {
     byId("count").replaceChildren("step ", make("b", { text: descent.steps[row] }), ` of ${descent.steps_taken}`);
     byId("back").disabled = row === 0;
     byId("forward").disabled = row === last;
-    showArithmetic(page, row);
   }
-}
-
-/** Write how one step leads to the next. */
-function showArithmetic({ descent, steps, reading }, row) {
-  if (!steps) return;
-  const lines = steps.lines[row] ?? [];
-  const step = descent.steps[row];
-  const lead = byId("arithmetic-step");
-  const place = byId("arithmetic-lines");
-  place.style.setProperty("--lines", Math.max(1, steps.lines[0]?.length ?? 1));
-  lead.textContent = lines.length ? `Step ${step} → ${step + 1}` : `Step ${step}`;
-  if (!lines.length) {
-    place.replaceChildren(make("p", { class: "ends", text: descent.outcome }));
-    return;
-  }
-  place.replaceChildren(...lines.map((line) => setMaths(make("p"), line, reading?.variables ?? [])));
 }
 
 function icon(path) {

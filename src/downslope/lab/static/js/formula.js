@@ -1,7 +1,6 @@
-/** The formula: its field, how it was read, what is wrong with it, and the examples. */
+/** The formula: its field, how it was read, and what is wrong with it. */
 
-import { ask } from "../api.js";
-import { byId, make, setMaths } from "../elements.js";
+import { byId, make, setMaths } from "./elements.js";
 
 /** Connect the field and what stands below it. */
 export function mountFormula(page) {
@@ -47,33 +46,4 @@ function showWrong(field, formula, error) {
   }
   byId("read-as").replaceChildren(error.message);
   byId("read-notes").replaceChildren(...(error.hint ? [error.hint] : []));
-}
-
-/** Fill the menu of examples. */
-export async function mountExamples(page) {
-  const menu = byId("examples");
-  const close = () => {
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  };
-  menu.addEventListener("keydown", (event) => event.key === "Escape" && menu.open && close());
-  document.addEventListener("pointerdown", (event) => menu.contains(event.target) || (menu.open = false));
-  menu.addEventListener("focusout", (event) => event.relatedTarget && !menu.contains(event.relatedTarget) && (menu.open = false));
-
-  const { examples } = (await ask("examples", {})) ?? { examples: [] };
-  byId("examples-list").replaceChildren(...examples.map((example) => {
-    const button = make("button", { type: "button" },
-      make("span", { class: "example-title", text: example.title }),
-      setMaths(make("span", { class: "maths" }), example.formula, Object.keys(example.start)),
-      make("span", { class: "small", text: example.what }));
-    button.addEventListener("click", () => {
-      close();
-      page.set(stateOf(example), { push: true, fit: true });
-    });
-    return make("li", {}, button);
-  }));
-}
-
-function stateOf({ formula, start, rate, method, steps, view }) {
-  return { f: formula, at: start, rate, method, steps, over: null, step: 0, view, hint: null, race: null };
 }

@@ -1,12 +1,12 @@
 /** The value by step, small; it is also a slider. */
 
-import { byId, draw } from "../elements.js";
-import { Frame, dots, round, scaleFor, through } from "../frame.js";
+import { byId, draw } from "./elements.js";
+import { Frame, dots, round, scaleFor, through } from "./frame.js";
 
 const MARGIN = { top: 26, right: 14, bottom: 36, left: 54 };
 
-/** Connect the curve of the values. */
-export function mountLoss(page) {
+/** Connect the curve of the values; `nameOf` says what they are called. */
+export function mountLoss(page, nameOf) {
   const frame = new Frame(byId("loss"), { margin: MARGIN, title: "The value by step", resized: () => show() });
   const line = frame.layer("loss-line", "path");
   const spots = frame.layer("loss-dots", "path");
@@ -31,7 +31,7 @@ export function mountLoss(page) {
     if (!descent || !frame.width) return;
     x = d3.scaleLinear([0, Math.max(1, descent.steps.at(-1))], frame.along);
     y = scaleFor(descent.values, frame.up);
-    const { name } = page.reading;
+    const name = nameOf();
     frame.setAxes(x, y, { xName: "step", yName: y.base ? `${name}, log scale` : name, names: [name] });
     const points = descent.steps.map((step, row) => [x(step), place(descent.values[row])]);
     line.setAttribute("d", through(points));

@@ -1,7 +1,7 @@
 /** The way down: its line, its dots, and what marks the step that is selected. */
 
-import { draw } from "../elements.js";
-import { dots, isNear, round, through } from "../frame.js";
+import { draw } from "./elements.js";
+import { dots, isNear, round, through } from "./frame.js";
 
 const ARROW = [20, 64]; // pixels of the shortest and the longest arrow
 const TANGENT = 110; // pixels of half a tangent
