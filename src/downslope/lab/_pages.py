@@ -26,7 +26,10 @@ class Page:
     about: str
 
 
-PAGES = (Page("/", "descend", "Descend", "See a descent, drag it, understand it."),)
+PAGES = (
+    Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
+    Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
+)
 
 
 def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -77,6 +77,7 @@ def fit(told: dict[str, Any]) -> dict[str, Any]:
         "verdict": verdict(found.findings),
         "parameters": {"headings": list(table(found)[0]), "cells": [list(row) for row in table(found)[1:]]},
         "summary": [list(pair) for pair in summary(found)],
+        "ends": {one: float(f"{value:.6g}") for one, value in found.values.items()},
         "free": [one for one in found.free if one in trace.coordinate_names],
         "path": {one: shown(way) for one, way in ways.items()},
         "table": _table(found, frames, ways),

@@ -4,6 +4,7 @@ import { draw, setMaths, written } from "./elements.js";
 
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
+const LETTER = 7; // pixels of a letter, about
 const FAR = 1e5; // pixels beyond which a coordinate is not handed to the browser
 
 let frames = 0;
@@ -63,7 +64,8 @@ export class Frame {
       marks.push(draw("text", { x: left - 8, y: at, dy: "0.35em", "text-anchor": "end", text: tick.text }));
     }
     marks.push(axisName(xName, names, { x: right, y: bottom + 31, "text-anchor": "end" }));
-    marks.push(axisName(yName, names, { x: left, y: top - 8, "text-anchor": "middle" }));
+    const isLong = yName.length * LETTER > 2 * left; // and would begin outside of the picture
+    marks.push(axisName(yName, names, { x: isLong ? 2 : left, y: top - 8, "text-anchor": isLong ? "start" : "middle" }));
     this.axes.replaceChildren(...marks);
   }
 

@@ -74,7 +74,7 @@ export class Way {
 
 /** Return the direction against the gradient, in pixels to the right and downwards per unit of the gradient. */
 function downhill(descent, over, row, x, y) {
-  const [across, up] = over.map((name) => descent.gradients[name]?.[row] ?? NaN);
+  const [across, up] = over.map((name) => descent.gradients?.[name]?.[row] ?? NaN);
   return [-across * (x(1) - x(0)), -up * (y(1) - y(0))];
 }
 
