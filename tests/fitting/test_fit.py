@@ -257,6 +257,12 @@ def test_a_left_side_may_be_an_expression():
     assert ds.fit("y(x) = a x", {"x": x, "y": 3 * x})["a"] == pytest.approx(3)
 
 
+def test_without_a_column_on_the_right_the_mean_is_found():
+    found = ds.fit("y = a", {"x": [0, 1, 2, 3], "y": [1, 2, 3, 4.5]})
+    assert found["a"] == pytest.approx(2.625)
+    assert found.parameters["a"].standard_error == pytest.approx(np.std([1, 2, 3, 4.5], ddof=1) / 2)
+
+
 def test_of_like_terms_the_slower_stands_first():
     x = np.linspace(0, 5, 60)
     y = 2 * np.exp(-0.5 * x) + 3 * np.exp(-3 * x) + np.random.default_rng(0).normal(0, 0.001, 60)

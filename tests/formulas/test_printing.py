@@ -24,6 +24,7 @@ from downslope.formulas._expression import (
     Sum,
 )
 from downslope.formulas._printing import book, latex
+from downslope.formulas._substitution import with_numbers
 
 X, Y, W, SIZE = Name("x"), Name("y"), Name("w"), Name("size")
 E = Constant("e")
@@ -124,6 +125,30 @@ def test_latex_reads_back(tree: Expression) -> None:
     named = {**_POINT, "x_1": _POINT["x1"]}
     read = _read(f"f({', '.join(named)}) = {latex(tree)}")
     assert _same(read(named), _value(tree))
+
+
+@given(st.recursive(_LEAVES, _larger, max_leaves=12))
+@settings(max_examples=300)
+def test_numbers_in_the_place_of_names_change_no_value(tree: Expression) -> None:
+    values = {name: -value if place % 2 else value for place, (name, value) in enumerate(_POINT.items())}
+    written = with_numbers(tree, values, digits=17)
+    expected = Formula(None, tuple(values), tree)(values)
+    if not math.isfinite(expected):  # an exact exponent can give more than one that is bound later
+        reject()
+    assert _same(Formula(None, (), written)(), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "printed"),
+    [
+        ("a + b·e^(-k·x)", {"a": -17.6, "b": 67.8, "k": -0.044183219}, "-17.6 + 67.8e^(0.044183x)"),
+        ("a·x² + b·x + c", {"a": 1, "b": -2, "c": float("nan")}, "1x² - 2x + c"),
+        ("a/x - b·c·x", {"a": -3, "b": -2, "c": -1.5}, "-3/x - 2·1.5x"),
+        ("a^b", {"a": -2, "b": -0.5}, "(-2)^(-0.5)"),
+    ],
+)
+def test_numbers_have_their_signs_where_a_book_has_them(text: str, values: dict[str, float], printed: str) -> None:
+    assert book(with_numbers(formula(text).body, values)) == printed
 
 
 def test_a_notebook_shows_the_latex() -> None:

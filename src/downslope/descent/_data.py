@@ -101,7 +101,7 @@ def _read_csv(name: str, data: bytes) -> Columns:
     for place, row in enumerate(rows[1:], start=1):
         if len(row) != len(names):
             raise DataError(
-                f"{name}, row {place}: {len(row)} cells where the first line has {len(names)} names",
+                f"{name}, row {place}: {len(row)} cell{'s' * (len(row) != 1)} for {len(names)} names in the first line",
                 hint="a decimal comma needs semicolons between the columns; write a point instead"
                 if len(row) > len(names)
                 else None,

@@ -1,0 +1,139 @@
+"""What the verbs of the page "Fit" reply, asked as functions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from downslope.lab import _work, replies
+from downslope.lab._limits import LIMITS
+from downslope.lab._tables import Table
+
+COFFEE = {
+    "sample": "coffee.csv",
+    "formula": "temperature = a + b·e^(-k·minutes)",
+    "start": {"a": 60, "b": 20, "k": 0.2},
+    "loss": "linear",
+    "method": "levenberg-marquardt",
+    "steps": 500,
+}
+POINTS = b"u,v,w\n0,0,1\n1,0,3.1\n0,1,4\n1,1,5.9\n2,1,8.2\n"
+
+
+def ask(verb: str, **request: Any) -> dict[str, Any]:
+    """Return the reply, as it is after a way through JSON; what is not finite would not get through."""
+    reply = _work.answer(replies.VERBS[verb], request)
+    told = json.loads(reply.body)
+    if reply.status != 200:
+        raise AssertionError(told["error"])
+    return told
+
+
+def refusal(verb: str, **request: Any) -> dict[str, Any]:
+    reply = _work.answer(replies.VERBS[verb], request)
+    assert reply.status == 400, reply
+    return json.loads(reply.body)["error"]
+
+
+def test_a_fit_is_the_one_of_the_library():
+    told = ask("fit", **COFFEE)
+    found = ds.fit(COFFEE["formula"], "coffee.csv", start=COFFEE["start"])
+    assert told["ends"] == {name: float(f"{value:.6g}") for name, value in found.values.items()}
+    assert told["verdict"]["sentence"] == found.findings[0].sentence
+    assert told["path"]["k"] == pytest.approx(found.trace.coordinates[:, 2], rel=1e-6)
+    assert told["equations"][0] == "temperature = 60 + 20e^(-0.2·minutes)"
+    assert told["residuals"][-1] == pytest.approx(found.residuals, abs=1e-4)
+    assert told["table"]["headings"] == ["step", "a", "b", "k", "mean square"]
+    assert [band["what"] for band in told["curve"]["bands"]] == ["next measurement, 95 %", "curve, 95 %"]
+    exact = found.predict({"minutes": np.array(told["curve"]["x"])}, band="confidence")
+    assert told["curve"]["bands"][1]["low"] == pytest.approx(exact.low, rel=1e-4)
+
+
+def test_what_is_asked_for_is_what_the_code_says():
+    told = ask("fit", **COFFEE | {"fixed": {"a": 20}, "start": {"b": 60, "k": 0.1}, "loss": "huber"})
+    assert "'coffee.csv', start={'b': 60.0, 'k': 0.1}, fixed={'a': 20.0}, loss='huber')" in told["python"]
+    assert told["command"].endswith("--start b=60.0,k=0.1 --fixed a=20.0 --loss huber")
+    assert told["free"] == ["b", "k"]
+    partial = ask("fit", **COFFEE | {"start": {"b": 60}})
+    assert "start" not in partial["python"]
+
+
+def test_the_ground_is_the_loss_with_the_others_where_they_ended():
+    found = ds.fit(COFFEE["formula"], "coffee.csv")
+    along = ask("fit_ground", **COFFEE | {"over": ["k"]})
+    place = int(np.argmin(np.array(along["curve"]["f"], float)))
+    assert along["curve"]["k"][place] == pytest.approx(found["k"], abs=1e-3)
+    two = ask("fit_ground", **COFFEE | {"over": ["a", "k"]})
+    assert two["over"] == ["a", "k"]
+    assert len(two["lines"]) > 3
+    assert "free parameters" in refusal("fit_ground", **COFFEE | {"over": ["a", "minutes"]})["message"]
+
+
+def test_a_table_of_several_columns_is_told_as_measured_against_predicted():
+    plane = COFFEE | {"formula": "w = a + b·u + c·v", "start": None, "table": Table("points.csv", POINTS)}
+    told = ask("fit", **plane)
+    assert (told["curve"], told["data"]["along"]) == (None, "w, predicted")
+    assert told["data"]["x"][-1] == pytest.approx([1.02, 3.14, 3.94, 6.06, 8.18], abs=0.1)
+    rows = list(csv.DictReader(ask("fit_export", **plane)["text"].splitlines()))
+    assert float(rows[0]["predicted"]) + float(rows[0]["residual"]) == pytest.approx(1)
+
+
+def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
+    told = ask("columns", sample="coffee.csv")
+    assert (told["rows"], told["headings"], told["x"], told["y"]) == (
+        19,
+        ["minutes", "temperature"],
+        "minutes",
+        "temperature",
+    )
+    for shape in told["proposals"]:
+        read = ask("equation", **COFFEE | {"formula": shape["formula"]})
+        assert read["parameters"], shape
+    assert ask("columns", sample="coffee.csv", x="temperature", y="minutes")["y"] == "minutes"
+    hostile = b'"<script>alert(1)</script>",y\n1,2\n2,3\n'
+    assert ask("columns", table=Table("<b>.csv", hostile))["proposals"] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40, ""),
+        (b"a,b\n1,2\n3\n", "row 2"),
+        (b"a,b\n" + b"1" * 2_000_000 + b",2\n", ""),
+        (",".join(f"c{place}" for place in range(100_000)).encode() + b"\n" + b"1," * 99_999 + b"1\n", "columns"),
+        (b"a,b\n" + b"1,2\n" * (LIMITS.table_rows + 1), "rows"),
+        (b"a\n1\n2\n", "a fit needs two"),
+        (b"a,b\nx,y\nz,w\n", "a fit needs two"),
+    ],
+)
+def test_a_hostile_table_gets_a_clear_answer_soon(data: bytes, words: str):
+    begun = time.process_time()
+    told = refusal("columns", table=Table("hostile.csv", data))
+    assert told["kind"] == "DataError"
+    assert words in told["message"]
+    assert time.process_time() - begun < LIMITS.seconds
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"formula": "temperature = " + "a + " * 600 + "b"}, "FormulaError"),
+        ({"formula": "temperature = a*b*c*d + g*h*k*m*n*minutes"}, "FormulaError"),
+        ({"formula": "temperature = "}, "FormulaError"),
+        ({"loss": "no loss"}, "SettingError"),
+        ({"method": "no method"}, "SettingError"),
+        ({"method": "adam", "steps": LIMITS.steps + 1}, "SettingError"),
+        ({"start": {"a": "1"}}, "RequestError"),
+        ({"start": [1]}, "RequestError"),
+        ({"sample": "../secret.csv"}, "RequestError"),
+    ],
+)
+def test_what_cannot_be_fitted_is_told(change: dict[str, Any], kind: str):
+    assert refusal("fit", **COFFEE | change)["kind"] == kind
