@@ -43,7 +43,11 @@ _MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repe
 
 
 def descend_batches(
-    made: Plan, *, progress: bool | Callable[[int, int, float], None] | None = None, journal: Journal | None = None
+    made: Plan,
+    *,
+    progress: bool | Callable[[int, int, float], None] | None = None,
+    journal: Journal | None = None,
+    watch: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Go down a plan whose objective is averaged over batches of examples.
 
@@ -52,12 +56,13 @@ def descend_batches(
         progress: as for `descend`.
         journal: where rows and state are written while it runs; one that holds a state is gone on with from there, to
             the same numbers.
+        watch: called at each evaluation but the last with the trace as it is then; what it gives back is not looked at.
 
     Returns:
         The trace; a journal is finished with it.
     """
     with precision(made.objective.precision):
-        run = BatchDescent(made, given_of(made), journal)
+        run = BatchDescent(made, given_of(made), journal, watch)
         with Interruption() as interruption, progress_bar(progress, made.steps) as show:
             outcome = run.run(interruption, show)
         trace = trace_of(run, outcome)
@@ -73,13 +78,16 @@ class BatchDescent:
         plan: the plan; its objective is averaged over batches.
         given: the traced arguments of the compiled programs.
         journal: where rows and state are written, or None; one that holds a state is gone on with.
+        watch: called with the trace so far at each evaluation, or None.
         log: what gathers the rows.
     """
 
-    def __init__(self, plan: Plan, given: Any, journal: Journal | None) -> None:
+    def __init__(
+        self, plan: Plan, given: Any, journal: Journal | None, watch: Callable[[Trace], None] | None = None
+    ) -> None:
         assert plan.objective.batched is not None
         assert plan.batches is not None
-        self.plan, self.given = plan, given
+        self.plan, self.given, self._watch = plan, given, watch
         self.batched: Batched = plan.objective.batched
         self.batches: Batches = plan.batches
         self.every = plan.record.layers_every or _ROUND
@@ -205,6 +213,8 @@ class BatchDescent:
         ends = self.step in (self.plan.first_step, self.plan.steps)
         if ends or self.step % self.batches.evaluate_every == 0:
             self._timed("evaluations", self._evaluate)
+            if self._watch is not None and self.step < self.plan.steps:
+                self._watch(trace_of(self, Outcome.RUNNING))
         if self.probe is not None and (ends or self.step % self.batches.probe_every == 0):
             self._look_at_curvature()
 

@@ -45,6 +45,16 @@ class BatchLog:
         return self._journal is not None
 
     @property
+    def has_steps(self) -> bool:
+        """Whether any step was taken."""
+        return bool(self._steps)
+
+    @property
+    def metrics(self) -> Columns:
+        """What was measured so far, as columns; NaN where one was not."""
+        return self._metric_columns(0, self._names_so_far())
+
+    @property
     def value(self) -> float:
         """The loss of the last step."""
         return float(self._steps[-1]["value"][-1])
@@ -117,11 +127,12 @@ class BatchLog:
         """Return all rows: steps, layers with their `step`, norms by part, metrics, spectra."""
         parts, spectra = _joined(self._parts), with_few_directions(self._spectra)
         parts.pop("step")
-        return _joined(self._steps), _joined(self._layers), parts, self._metric_columns(0), tuple(spectra)
+        return _joined(self._steps), _joined(self._layers), parts, self.metrics, tuple(spectra)
 
     def write(self, state: Mapping[str, Any] | None) -> None:
         """Write the rows that are not on disk yet, with the state behind them."""
         assert self._journal is not None
+        self._metric_names = self._metric_names or self._names_so_far()  # the columns on disk stay as they began
         pieces = (self._steps, self._layers, self._parts)
         new = [_joined(rows[done:]) for rows, done in zip(pieces, self._written[:3], strict=True)]
         leaves = None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()}
@@ -130,19 +141,20 @@ class BatchLog:
             steps=new[0],
             layers=new[1] if with_layers else None,
             parts=new[2],
-            metrics=self._metric_columns(self._written[3]),
+            metrics=self._metric_columns(self._written[3], self._metric_names),
             spectra=self._spectra[self._written_spectra :],
             state=leaves,
         )
         self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._metrics)]
         self._written_spectra = len(self._spectra)
 
-    def _metric_columns(self, first: int) -> Columns:
-        """Return the metrics from the `first` row on as columns, NaN where one was not measured."""
+    def _names_so_far(self) -> tuple[str, ...]:
+        """Return the names of all that was measured."""
+        return tuple(dict.fromkeys(name for _, row in self._metrics for name in row))
+
+    def _metric_columns(self, first: int, names: tuple[str, ...]) -> Columns:
+        """Return the metrics of these names from the `first` row on as columns, NaN where one was not measured."""
         rows = self._metrics[first:]
-        names = self._metric_names = self._metric_names or tuple(
-            dict.fromkeys(n for _, row in self._metrics for n in row)
-        )
         columns = {"step": np.array([step for step, _ in rows], dtype=np.int64)}
         return columns | {name: np.array([row.get(name, np.nan) for _, row in rows], dtype=float) for name in names}
 

@@ -43,14 +43,18 @@ def header_of(plan: Plan) -> Trace:
 
 
 def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
-    """Return the trace of a training that ended."""
+    """Return the trace of a training that ended, or as it is so far."""
     plan, log = run.plan, run.log
+    header = header_of(plan)
+    if not log.has_steps:
+        return dataclasses.replace(header, metrics=log.metrics)
     recorded, layers, parts, metrics, spectra = log.gathered()
     recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
     memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
-    header = header_of(plan)
-    facts = {**header.facts, "record_cost": run.record_cost(), "memory": memory}
+    facts = {**header.facts, "memory": memory}
+    if outcome is not Outcome.RUNNING:
+        facts["record_cost"] = run.record_cost()
     return dataclasses.replace(
         header,
         outcome=outcome,

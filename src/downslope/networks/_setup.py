@@ -29,6 +29,7 @@ from downslope.networks._stream_task import stream_task
 from downslope.networks._task import Batching, Task
 from downslope.networks._trained import Training
 from downslope.networks.data._columns import listed
+from downslope.trace import Trace
 
 _RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4, "gradient descent": 0.1}
 _OTHER_RATE = 0.01
@@ -284,11 +285,17 @@ class Setup:
         save: str | Path | None = None,
         resume: bool = False,
         overwrite: bool = False,
+        watch: Callable[[Training], None] | None = None,
     ) -> Training:
         """Return the training, with a seed of its own or that of the setup; the rest as for `train`."""
         check_folder(save, resume=resume, overwrite=overwrite)
         planned = self.plan(seed)
-        trace = descend_batches(planned, progress=progress, journal=journal_of(planned, save, resume))
+        looks = None if watch is None else lambda so_far: watch(self._training(so_far))
+        trace = descend_batches(planned, progress=progress, journal=journal_of(planned, save, resume), watch=looks)
+        return self._training(trace)
+
+    def _training(self, trace: Trace) -> Training:
+        """Return what a trace of this setup makes."""
         return replace(self.task.training(trace), objective=self.task.objective, setup=self)
 
 

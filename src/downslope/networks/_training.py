@@ -38,6 +38,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool | Callable[[int, int, float], None] | None = None,
+    watch: Callable[[Training], None] | None = None,
     seed: int = 0,
     standardise: bool = True,
     scale_targets: bool = True,
@@ -84,6 +85,8 @@ def train(
         resume: whether to go on with the run in `save`, to the same numbers; begun if nothing is there.
         overwrite: whether to replace the run in `save`.
         progress: as for `descend`.
+        watch: called at each evaluation but the last with the training as it is then, for example to draw it; the
+            numbers are the same with it and without.
         seed: of weights, order of examples, dropout and the choice of rows to validate.
         standardise: whether inputs get mean 0 and deviation 1.
         scale_targets: whether targets that are numbers do.
@@ -105,5 +108,5 @@ def train(
     """
     asked: dict[str, Any] = {name: told for name, told in locals().items() if name in ARGUMENTS} | others
     return Setup.of(model, data, target, **asked).train(
-        progress=progress, save=save, resume=resume, overwrite=overwrite
+        progress=progress, save=save, resume=resume, overwrite=overwrite, watch=watch
     )

@@ -1,4 +1,4 @@
-"""Data that ship: small tables and images to train on without a network, from scikit-learn's package.
+"""Data that ship: small tables and images from scikit-learn's package, and points in the plane that are drawn.
 
 The files are read where they lie, since importing scikit-learn takes longer than training on them.
 """
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import DataError, nearest
+from downslope.networks.data._planar_samples import PLANAR
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,8 @@ def sample(name: str) -> Sample:
     """Return data that ship.
 
     Args:
-        name: "iris", "wine", "breast cancer", "diabetes" (tables) or "digits" (images).
+        name: "iris", "wine", "breast cancer", "diabetes" (tables), "digits" (images), or "blobs", "circles", "moons",
+            "spirals", "xor" (points in the plane).
 
     Raises:
         DataError: for a name that is not known.
@@ -72,8 +74,11 @@ def sample(name: str) -> Sample:
     iris: 150 irises of three species, measured in cm (Fisher, 1936)
     """
     plain = name.strip().lower().replace("_", " ").replace("-", " ")
+    if plain in PLANAR:
+        points = PLANAR[plain]
+        return Sample(plain, points.columns(), "class", points.sentence)
     if plain not in _SOURCES:
-        close = nearest(plain, _SOURCES)
+        close = nearest(plain, sample_names())
         raise DataError(
             f"there is no sample {name!r}; there are {', '.join(sample_names())}",
             hint=f"did you mean {close!r}?" if close else "or give the path of a CSV or Parquet file",
@@ -95,9 +100,9 @@ def sample_names() -> tuple[str, ...]:
     """Return the names of the samples.
 
     >>> sample_names()
-    ('breast cancer', 'diabetes', 'digits', 'iris', 'wine')
+    ('blobs', 'breast cancer', 'circles', 'diabetes', 'digits', 'iris', 'moons', 'spirals', 'wine', 'xor')
     """
-    return tuple(sorted(_SOURCES))
+    return tuple(sorted([*_SOURCES, *PLANAR]))
 
 
 def _numbers(source: _Source) -> np.ndarray:
