@@ -16,6 +16,10 @@ class Limits:
         methods: methods in one race.
         table_rows: rows of a table.
         table_columns: columns of a table.
+        network_layers: hidden layers of a network.
+        network_units: units of one of them.
+        network_steps: steps of a training; its visitor waits for them.
+        network_rows: rows of a table to train on.
         rows: rows of a path that are sent to the page; more are thinned.
         body: bytes of a request. The page sends a formula and a few numbers.
         drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
@@ -43,6 +47,10 @@ class Limits:
     methods: int = 8
     table_rows: int = 50_000
     table_columns: int = 100
+    network_layers: int = 16
+    network_units: int = 256
+    network_steps: int = 20_000
+    network_rows: int = 20_000
     rows: int = 400
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024

@@ -24,7 +24,14 @@ VERBS = {
         "fit": "_fit:fit",
         "fit_ground": "_fit:fit_ground",
         "fit_export": "_fit:fit_export",
+        "network_choices": "_network_choices:choices",
+        "network_table": "_network_choices:table",
+        "network_presets": "_presets:presets",
+        "network_graph": "_unit_graph:graph",
     }.items()
 }
 
-STREAMS: dict[str, str] = {}
+STREAMS = {
+    "train": "downslope.lab.replies._train:train",
+    "prescribe": "downslope.lab.replies._prescribing:prescribe",
+}

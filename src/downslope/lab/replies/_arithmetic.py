@@ -6,6 +6,7 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
+from downslope.lab.replies._writing import enclosed
 
 _DIGITS = 5
 
@@ -41,15 +42,10 @@ def lines(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
 
 
 def _with_rate(name: str, at: float, rate: float, slope: float, then: float) -> str:
-    return f"{name} = {number(at, _DIGITS)} − {number(rate, _DIGITS)} × {_enclosed(slope)} = {number(then, _DIGITS)}"
+    start, by, end = (number(value, _DIGITS) for value in (at, rate, then))
+    return f"{name} = {start} − {by} × {enclosed(slope, _DIGITS)} = {end}"
 
 
 def _moved(name: str, at: float, then: float) -> str:
     sign = "+" if then >= at else "−"
     return f"{name} = {number(at, _DIGITS)} {sign} {number(abs(then - at), _DIGITS)} = {number(then, _DIGITS)}"
-
-
-def _enclosed(value: float) -> str:
-    """Return a factor, in brackets if it is negative."""
-    text = number(value, _DIGITS)
-    return f"({text})" if text.startswith("−") else text

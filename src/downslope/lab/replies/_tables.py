@@ -31,9 +31,7 @@ def columns(told: dict[str, Any]) -> dict[str, Any]:
     x = _chosen(told.get("x"), [one for one in numbers if one != y], next(one for one in numbers if one != y))
     return {
         "name": name,
-        "rows": len(there[y]),
-        "headings": list(there),
-        "cells": [[_cell(column[row]) for column in there.values()] for row in range(min(_PREVIEW, len(there[y])))],
+        **preview_of(there),
         "numbers": numbers,
         "x": x,
         "y": y,
@@ -44,6 +42,13 @@ def columns(told: dict[str, Any]) -> dict[str, Any]:
 def samples(told: dict[str, Any]) -> dict[str, Any]:
     """Return the tables that ship."""
     return {"samples": list(SAMPLES)}
+
+
+def preview_of(columns: Columns) -> dict[str, Any]:
+    """Return how many rows there are, the names of the columns, and the first rows as text."""
+    rows = len(next(iter(columns.values())))
+    cells = [[_cell(column[row]) for column in columns.values()] for row in range(min(_PREVIEW, rows))]
+    return {"rows": rows, "headings": list(columns), "cells": cells}
 
 
 def table_of(told: dict[str, Any]) -> tuple[str, Columns]:

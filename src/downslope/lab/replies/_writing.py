@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import downslope as ds
+from downslope._text import number
 
 
 def python(made: ds.Plan) -> str:
@@ -43,6 +44,12 @@ def point(start: Mapping[str, float]) -> str:
     return ",".join(f"{name}={float(number)!r}" for name, number in start.items())
 
 
+def enclosed(value: float, digits: int) -> str:
+    """Return a number as a factor: in brackets if it is negative."""
+    text = number(value, digits)
+    return f"({text})" if text.startswith("−") else text
+
+
 def fit_python(formula: str, table: str, asked: Mapping[str, Any]) -> str:
     """Return the program that makes the same fit."""
     more = "".join(f", {name}={choice!r}" for name, choice in asked.items())
@@ -57,3 +64,65 @@ def fit_command(formula: str, table: str, asked: Mapping[str, Any]) -> str:
     for name, choice in asked.items():
         words += [f"--{name.replace('_', '-')}", point(choice) if isinstance(choice, Mapping) else str(choice)]
     return shlex.join(words)
+
+
+def train_python(setup: ds.Setup) -> str:
+    """Return the program that trains the same network."""
+    return (
+        f"import downslope as ds\n\ntraining = {setup.as_python()}\nprint(training)\n"
+        "print(ds.diagnose(training.trace))\n"
+    )
+
+
+def train_command(setup: ds.Setup) -> str | None:
+    """Return the command line that trains the same network; None for choices that it has no words for."""
+    words = ["downslope", "train", str(setup.data)]
+    if setup.target is not None:
+        words += ["--target", str(setup.target)]
+    for name, choice in setup.said.items():
+        option = _option(name, choice)
+        if option is None:
+            return None
+        words += option
+    return shlex.join(words)
+
+
+_TRAIN_OPTIONS = frozenset(
+    {
+        "accumulate",
+        "activation",
+        "clip_norm",
+        "clip_value",
+        "dropout",
+        "initialisation",
+        "l2",
+        "learning_rate",
+        "loss",
+        "method",
+        "normalisation",
+        "output_activation",
+        "patience",
+        "schedule",
+        "seed",
+        "steps",
+        "validation",
+        "weight_decay",
+    }
+)
+_SETTINGS = frozenset({"momentum", "noise", "warm_up"})
+
+
+def _option(name: str, choice: Any) -> list[str] | None:
+    """Return a choice of a training as the command line has it."""
+    flag = f"--{name.replace('_', '-')}"
+    if name in _TRAIN_OPTIONS:
+        return [flag, str(choice)]
+    if name in _SETTINGS:
+        return ["--set", f"{name}={choice}"]
+    if name == "hidden":
+        return [flag, ",".join(map(str, choice))]
+    if name == "batch":
+        return [flag, "all" if choice is None else str(choice)]
+    if name == "begin" and isinstance(choice, Mapping):
+        return [flag, ",".join(f"{part}={told}" for part, told in choice.items())]
+    return {("skip", True): ["--skip"], ("standardise", False): ["--no-standardise"]}.get((name, choice))

@@ -1,4 +1,4 @@
-"""The classic sets of points in the plane, drawn with a fixed seed: small enough to see what a network makes of them."""
+"""The classic sets of points in the plane, drawn with a fixed seed."""
 
 from __future__ import annotations
 
