@@ -29,6 +29,7 @@ class Page:
 PAGES = (
     Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
     Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
+    Page("/network", "network", "Network", "Train a network, see what it makes of its data, and mend it."),
 )
 
 

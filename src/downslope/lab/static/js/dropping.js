@@ -1,6 +1,6 @@
 /** Giving the lab a table: a file dropped anywhere on the page or chosen, or one of those that ship. */
 
-import { ask, upload } from "./api.js";
+import { upload } from "./api.js";
 import { byId, make, showTrouble } from "./elements.js";
 
 /** Connect the place for files; the table goes into the state as `table` with its `name`, or as `sample`. */
@@ -29,9 +29,8 @@ export function mountDropping(page) {
   page.on("state", () => showChosen(page));
 }
 
-/** List the tables that ship; the verb says which. */
-export async function mountSamples(page, verb) {
-  const { samples } = (await ask(verb, {})) ?? { samples: [] };
+/** List the tables that ship. */
+export function showSamples(page, samples) {
   byId("samples").replaceChildren(...samples.map((sample) => {
     const button = make("button", { type: "button", text: sample, "data-sample": sample });
     button.addEventListener("click", () => page.set({ sample, table: null, name: null }, { push: true }));

@@ -48,20 +48,18 @@ export class Frame {
     return [Math.max(this.margin.top + 10, this.height - this.margin.bottom), this.margin.top];
   }
 
-  /** Draw the axes of these scales, whose ranges are `along` and `up`. */
-  setAxes(x, y, { xName = "", yName = "", names = [] } = {}) {
+  /** Draw the axes of these scales, whose ranges are `along` and `up`; `xTexts` and `yTexts` name the bands of band scales. */
+  setAxes(x, y, { xName = "", yName = "", names = [], xTexts = [], yTexts = [] } = {}) {
     const [left, right] = this.along;
     const [bottom, top] = this.up;
     const marks = [];
-    for (const tick of ticks(x, (right - left) / 78)) {
-      const at = x(tick.value);
+    for (const { at, text } of ticks(x, (right - left) / 78, xTexts)) {
       marks.push(draw("line", { x1: at, x2: at, y1: bottom, y2: bottom + 4 }));
-      marks.push(draw("text", { x: at, y: bottom + 17, "text-anchor": "middle", text: tick.text }));
+      marks.push(draw("text", { x: at, y: bottom + 17, "text-anchor": "middle", text }));
     }
-    for (const tick of ticks(y, (bottom - top) / 56)) {
-      const at = y(tick.value);
+    for (const { at, text } of ticks(y, (bottom - top) / 56, yTexts)) {
       marks.push(draw("line", { x1: left - 4, x2: left, y1: at, y2: at }));
-      marks.push(draw("text", { x: left - 8, y: at, dy: "0.35em", "text-anchor": "end", text: tick.text }));
+      marks.push(draw("text", { x: left - 8, y: at, dy: "0.35em", "text-anchor": "end", text }));
     }
     marks.push(axisName(xName, names, { x: right, y: bottom + 31, "text-anchor": "end" }));
     const isLong = yName.length * LETTER > 2 * left; // and would begin outside of the picture
@@ -132,10 +130,11 @@ function within(point, from) {
   return [from[0] + (point[0] - from[0]) * share, from[1] + (point[1] - from[1]) * share];
 }
 
-function ticks(scale, count) {
+function ticks(scale, count, texts) {
+  if (scale.bandwidth) return scale.domain().map((one) => ({ at: scale(one) + scale.bandwidth() / 2, text: texts[one] }));
   const wanted = Math.max(2, Math.floor(count));
   const format = scale.base ? power : scale.tickFormat(wanted);
-  return scale.ticks(wanted).map((value) => ({ value, text: format(value) })).filter((tick) => tick.text);
+  return scale.ticks(wanted).map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
 }
 
 /** Return a power of ten as text, and nothing for what lies between two. */

@@ -1,6 +1,7 @@
 /** The page "Fit": everything put together. */
 
-import { mountDropping, mountSamples } from "../dropping.js";
+import { ask } from "../api.js";
+import { mountDropping, showSamples } from "../dropping.js";
 import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
 import { mountShell } from "../shell.js";
@@ -36,6 +37,6 @@ begin();
 /** Ask for the first picture, and only then for what can wait. */
 async function begin() {
   await look(page);
-  mountSamples(page, "samples").catch(() => {});
+  ask("samples", {}).then((told) => told && showSamples(page, told.samples)).catch(() => {});
   mountChoices(page).catch(() => {});
 }

@@ -1,0 +1,69 @@
+/**
+ * The state of this page.
+ *
+ * @typedef {object} State
+ * @property {string|null} table the key of a file in the lab's memory
+ * @property {string|null} name what that file is called
+ * @property {string|null} sample data that ship, where there is no file
+ * @property {string|null} target the column to predict; null for the last
+ * @property {string} hidden units of the hidden layers, between commas
+ * @property {string} activation
+ * @property {string} initialisation
+ * @property {string} normalisation
+ * @property {number} skip 1 where hidden layers of one size are skipped
+ * @property {number} dropout
+ * @property {string} method
+ * @property {number|null} rate null for the method's own
+ * @property {number} batch 0 for all examples
+ * @property {number} steps
+ * @property {number} seed
+ * @property {string|null} more further choices, as a JSON object
+ * @property {string[]|null} over the features of the picture; null for the first ones
+ * @property {number} trained 1 where the network is trained as the page opens
+ * @property {number|null} step the step that is selected; null for the last
+ * @property {number} example whose way through the units is shown
+ * @property {number} stage of that way
+ * @property {"light"|"dark"|null} theme null for the system's
+ */
+
+import { Store, names, natural, number, oneOf, text, word } from "../address.js";
+
+const SCHEMA = {
+  table: { usual: null, reader: word },
+  name: { usual: null, reader: word },
+  sample: { usual: "circles", reader: word },
+  target: { usual: null, reader: word },
+  hidden: { usual: "8,8", reader: text, always: true },
+  activation: { usual: "tanh", reader: word },
+  initialisation: { usual: "auto", reader: word },
+  normalisation: { usual: "none", reader: word },
+  skip: { usual: 0, reader: natural },
+  dropout: { usual: 0, reader: number },
+  method: { usual: "adam", reader: word },
+  rate: { usual: null, reader: number },
+  batch: { usual: 32, reader: natural },
+  steps: { usual: 800, reader: natural },
+  seed: { usual: 0, reader: natural },
+  more: { usual: null, reader: word },
+  over: { usual: null, reader: names },
+  trained: { usual: 0, reader: natural },
+  step: { usual: null, reader: natural },
+  example: { usual: 0, reader: natural },
+  stage: { usual: 0, reader: natural },
+  theme: { usual: null, reader: oneOf("light", "dark") },
+};
+const FIRST = { rate: 0.01, trained: 1 };
+
+/** What decides the numbers of a training. */
+export const SETTINGS = [
+  "table", "sample", "target", "hidden", "activation", "initialisation", "normalisation", "skip", "dropout",
+  "method", "rate", "batch", "steps", "seed", "more",
+];
+
+/** Return the state, kept in the address. */
+export const newStore = () => new Store(SCHEMA, FIRST);
+
+/** Return settings as the lab tells them, as a part of the state. */
+export function stateOf({ hidden, skip, batch, ...others }) {
+  return { ...others, hidden: hidden.join(","), skip: skip ? 1 : 0, batch: batch ?? 0, step: null, stage: 0, trained: 1 };
+}
