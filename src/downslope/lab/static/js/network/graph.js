@@ -6,8 +6,9 @@ import { byId, draw, setMaths, showTrouble, typed, written } from "../elements.j
 const WIDE = [900, 360]; // units of the picture, from the width in which it is drawn large
 const TALL = 46; // of a unit and the room around it
 const ROUND = 17; // radius of a unit
-const EDGE = [0.4, 4.5]; // width of the thinnest and of the thickest edge
+const EDGE = [0.4, 3.4]; // width of the thinnest and of the thickest edge
 const SIDES = 74; // left free for the names of the inputs
+const FEW = 18; // edges of a layer up to which each has its number on it
 
 /** Connect it; it is asked for once it comes into sight. */
 export function mountGraph(page) {
@@ -27,7 +28,7 @@ export function mountGraph(page) {
     byId("graph-section").classList.toggle("none", Boolean(why));
     byId("graph-why").textContent = why ?? "";
     byId("graph-why").hidden = !why;
-    byId("graph-body").hidden = Boolean(why);
+    byId("graph-body").hidden = byId("graph-example").hidden = Boolean(why);
     byId("example").setAttribute("aria-describedby", "example-note");
     byId("example-note").textContent = `of ${examples}; or click a point in the picture`;
   });
@@ -92,16 +93,18 @@ function paint(scene, { inputs, layers, loss }, stage, room) {
   const y = (column, row) => height / 2 + TALL * (row - (columns[column] - 1) / 2) - 6;
   const isLit = (layer) => (back ? layer >= stage.layer : stage.way === "loss" || layer <= stage.layer);
   scene.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const numbers = [];
   const edges = layers.flatMap(({ weights, weight_gradients: slopes }, layer) => {
     const values = back ? slopes : weights;
     const most = d3.max(values.flat(), Math.abs) || 1;
     const lit = isLit(layer);
     return values.flatMap((row, from) => row.map((value, to) => {
       const line = draw("line", {
-        class: `edge ${lit ? sign(value) : "unlit"} ${back ? "back" : ""}`, x1: x(layer) + ROUND, y1: y(layer, from), x2: x(layer + 1) - ROUND, y2: y(layer + 1, to),
+        class: `edge ${lit ? sign(value) : "unlit"}`, x1: x(layer) + ROUND, y1: y(layer, from), x2: x(layer + 1) - ROUND, y2: y(layer + 1, to),
         "stroke-width": EDGE[0] + (EDGE[1] - EDGE[0]) * (Math.abs(value) / most),
       });
       line.append(draw("title", { text: `${back ? "∂L/∂w" : "w"} = ${figures(value)}` }));
+      if (lit && row.length * values.length <= FEW) numbers.push(onEdge(line, figures(value), 0.24 + (0.52 * (from + to)) / (values.length + row.length - 1)));
       return line;
     }));
   });
@@ -114,13 +117,19 @@ function paint(scene, { inputs, layers, loss }, stage, room) {
   ];
   const names = ["inputs", ...layers.map(({ name, activation }) => (activation === "linear" ? name : `${name}, ${activation}`))];
   const heads = width === WIDE[0] ? names.map((name, column) => draw("text", { class: "unit-head", x: x(column), y: height - 6, "text-anchor": "middle", text: name })) : [];
-  const end = stage.way === "forward" ? [] : [draw("text", { class: "unit-loss", x: x(columns.length - 1) + ROUND + 8, y: y(columns.length - 1, 0), dy: "0.35em", text: `L = ${loss}` })];
-  scene.replaceChildren(...edges, ...units, ...heads, ...end);
+  const end = stage.way === "forward" ? [] : [draw("text", { class: "unit-loss", x: x(columns.length - 1), y: y(columns.length - 1, 0) - ROUND - 10, "text-anchor": "middle", text: `L = ${loss}` })];
+  scene.replaceChildren(...edges, ...numbers, ...units, ...heads, ...end);
+}
+
+/** Return a number that stands on an edge, at a share of its way. */
+function onEdge(line, text, share) {
+  const [x1, x2, y1, y2] = ["x1", "x2", "y1", "y2"].map((name) => Number(line.getAttribute(name)));
+  return draw("text", { class: "edge-value", x: x1 + (x2 - x1) * share, y: y1 + (y2 - y1) * share, dy: "0.35em", "text-anchor": "middle", text });
 }
 
 function unit(x, y, isLit, value, back, label, most = 0) {
   const share = most ? Math.abs(value) / most : 0;
-  const circle = draw("circle", { class: `unit ${isLit ? sign(value) : "unlit"} ${back ? "back" : ""}`, cx: x, cy: y, r: ROUND, "fill-opacity": isLit ? 0.12 + 0.5 * share : 0 });
+  const circle = draw("circle", { class: `unit ${isLit ? sign(value) : "unlit"}`, cx: x, cy: y, r: ROUND, "fill-opacity": isLit ? 0.12 + 0.5 * share : 0 });
   const text = draw("text", { class: "unit-value", x, y, dy: "0.35em", "text-anchor": "middle", text: isLit ? figures(value) : "" });
   const name = label ? [draw("text", { class: "unit-name", x: x - ROUND - 6, y, dy: "0.35em", "text-anchor": "end", text: label[0].length > 9 ? `${label[0].slice(0, 8)}…` : label[0] })] : [];
   return draw("g", {}, draw("circle", { class: "unit-paper", cx: x, cy: y, r: ROUND }), circle, text, ...name);

@@ -1,7 +1,7 @@
 /** The page "Network": everything put together. */
 
 import { mountDropping, showSamples } from "../dropping.js";
-import { byId, make, setMaths } from "../elements.js";
+import { byId, make } from "../elements.js";
 import { mountShell } from "../shell.js";
 import { copies, save, saves, savesPicture } from "../taking.js";
 import { showVerdict } from "../verdict.js";
@@ -14,6 +14,8 @@ import { mountLayers } from "./layers.js";
 import { mountPicture } from "./picture.js";
 import { mountRemedies } from "./remedies.js";
 import { newStore } from "./state.js";
+
+const WAITING = { ok: true, symptom: null, sentence: "Training: its steps are compiled first, which takes some seconds.", findings: [{ symptom: null, severity: "note", sentence: "", evidence: [] }] };
 
 const page = new Learning(newStore());
 connect(page);
@@ -28,10 +30,13 @@ mountGraph(page);
 mountRemedies(page);
 page.on("row", () => showFindings());
 page.on("head", ({ notes, read_as: readAs, parameters }) => {
-  setMaths(byId("read-as"), `${readAs}, ${parameters} parameters`);
+  byId("read-as").textContent = `${readAs}, ${parameters} parameters`;
   byId("data-notes").replaceChildren(...notes.map((text) => make("p", { class: "small", text })));
 });
-page.on("training", (now) => byId("stage").setAttribute("aria-busy", String(now)));
+page.on("training", (now) => {
+  byId("stage").setAttribute("aria-busy", String(now));
+  if (now) showVerdict({ verdict: WAITING, outcome: "The steps of each kind of network are compiled before the first one is taken." });
+});
 mountTaking();
 begin();
 
