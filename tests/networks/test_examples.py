@@ -581,3 +581,15 @@ def test_a_sample_is_a_table_of_which_any_column_can_be_predicted():
     assert examples("iris", "petal width").kind == "numbers"
     assert examples("digits").inputs.shape == (1797, 8, 8)
     assert examples("digits").encoding.target.names == ("digit",)
+
+
+@pytest.mark.parametrize("name", ["blobs", "circles", "moons", "spirals", "xor"])
+def test_points_in_the_plane_are_the_same_each_time_and_told_apart_by_their_neighbours(name):
+    points = sample(name).data
+    again = sample(name).data
+    assert all(np.array_equal(points[column], again[column]) for column in ("x", "y", "class"))
+    _, counts = np.unique(points["class"], return_counts=True)
+    assert set(counts) == {150}
+    places = np.stack([points["x"], points["y"]], axis=1)
+    away = np.linalg.norm(places[:, None] - places, axis=2) + np.diag(np.full(len(places), np.inf))
+    assert np.mean(points["class"][away.argmin(axis=1)] == points["class"]) > 0.9

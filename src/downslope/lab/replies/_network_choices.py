@@ -13,6 +13,7 @@ from downslope.lab._tables import Table
 from downslope.lab.replies._request import Request, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
 from downslope.networks import activation_names, sample_names
+from downslope.networks._building import Choices
 from downslope.networks._layers import NORMALISATIONS
 
 INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
@@ -119,8 +120,8 @@ def written(setup: ds.Setup, told: Mapping[str, Any]) -> ds.Setup:
 
 def fields_of(setup: ds.Setup) -> dict[str, Any]:
     """Return a setup as the fields of a request, the data aside."""
-    known = setup.choices
-    told = {name: known[name] for name in _FIELDS if name in known}
+    known = {**dataclasses.asdict(Choices()), **setup.choices}
+    told = {name: known[name] for name in _FIELDS}
     more = {name: known[name] for name in setup.said if name in _MORE}
     return {
         **{name: value for name, value in told.items() if name != "learning_rate"},

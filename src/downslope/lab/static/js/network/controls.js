@@ -21,13 +21,10 @@ export function mountControls(page) {
   byId("skip").addEventListener("change", (event) => page.set({ skip: event.target.checked ? 1 : 0 }, { push: true }));
   byId("target").addEventListener("change", (event) => page.set({ target: event.target.value, trained: 1, step: null }, { push: true, train: true }));
   byId("more-clear").addEventListener("click", () => page.set({ more: null }, { push: true }));
-  byId("train").addEventListener("click", () => {
-    if (page.isTraining) page.stop();
-    else page.set({ trained: 1, step: null }, { train: true, fit: true });
-  });
   byId("setup").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!page.isTraining) page.set({ trained: 1, step: null }, { train: true, fit: true });
+    if (page.isTraining) page.stop();
+    else page.set({ trained: 1, step: null }, { train: true, fit: true });
   });
   page.on("training", (now) => {
     byId("train").textContent = now ? "Stop" : page.state.trained ? "Train again" : "Train";

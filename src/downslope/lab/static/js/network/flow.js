@@ -84,10 +84,12 @@ export function connect(page) {
   let typing = 0;
   page.store.listen((changed, how) => {
     const has = (...keys) => keys.some((key) => changed.has(key));
-    if (has(...SETTINGS) && !how.train && page.state.trained && !how.back) page.set({ trained: 0 }, { quiet: true });
+    const isNewData = has("table", "sample") && !how.train && !how.back;
+    if (isNewData) page.set({ target: null, over: null, example: 0, step: null, trained: 1 }, { quiet: true });
+    else if (has(...SETTINGS) && !how.train && !how.back) page.set({ trained: 0 }, { quiet: true });
     if (has("table", "sample", "target")) look(page);
     if (has("over")) redraw();
-    if (how.train || (how.back && page.state.trained && has("trained", ...SETTINGS))) page.train();
+    if (isNewData || how.train || (how.back && page.state.trained && has("trained", ...SETTINGS))) page.train();
     if (has("step")) page.tell("row");
     page.tell("state", changed, how);
   });

@@ -74,6 +74,5 @@ async function begin() {
   look(page);
   const samples = await mountChoices(page).catch(() => []);
   showSamples(page, samples);
-  for (const button of byId("samples").children) button.addEventListener("click", () => page.set({ trained: 1, step: null, over: null }, { train: true, fit: true }));
   mountPresets(page).catch(() => {});
 }

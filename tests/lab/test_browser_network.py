@@ -1,0 +1,158 @@
+"""The page "Network" in a real browser: trained live, scrubbed, taken apart, mended, taken away."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lab.browser import PHONE, attribute, copied, opened, overflow, saved, violations
+from playwright.sync_api import Browser, Page, expect
+
+from downslope.lab._serve import Running
+
+SMALL = "/network?hidden=4&rate=0.01&steps=120&trained=1"
+
+
+def arrive(tab: Page, address: str) -> None:
+    """Open an address that trains, and wait until it has ended."""
+    tab.goto(address)
+    ended(tab)
+
+
+def ended(tab: Page) -> None:
+    expect(tab.locator("#metrics tr").first).to_be_attached()
+    expect(tab.locator("#train")).to_have_text("Train again")
+
+
+def regions(tab: Page) -> str:
+    return attribute(tab.locator("#picture .regions image"), "href")
+
+
+def test_a_network_is_trained_live_and_walked_through(tab: Page) -> None:
+    tab.goto(SMALL)
+    expect(tab.locator("#train")).to_have_text("Stop")
+    expect(tab.locator("#picture .data-dots")).to_have_count(2)
+    ended(tab)
+    expect(tab.locator("#count")).to_have_text("step 120 of 120")
+    places = ("#losses .of-training", "#scores .of-validation")
+    assert all(attribute(tab.locator(place).first, "d").count("L") > 5 for place in places)
+    assert tab.locator("#gradients .bar").count() == 2
+    sentence = tab.locator("#verdict-sentence").inner_text()
+
+    last = regions(tab), tab.locator("#gradients .bar").first.get_attribute("height")
+    tab.locator("#scrub").fill("1")
+    expect(tab.locator("#count")).to_have_text("step 10 of 120")
+    assert regions(tab) != last[0]
+    assert tab.locator("#gradients .bar").first.get_attribute("height") != last[1]
+    tab.locator("#forward").click()
+    expect(tab.locator("#count")).to_have_text("step 20 of 120")
+
+    expect(tab).to_have_url(re.compile("step=20"))
+    tab.reload()
+    ended(tab)
+    expect(tab.locator("#count")).to_have_text("step 20 of 120")
+    tab.locator("#scrub").fill(tab.locator("#scrub").get_attribute("max") or "")
+    assert regions(tab) == last[0]
+    expect(tab.locator("#verdict-sentence")).to_have_text(sentence)
+
+
+def test_what_is_taken_away_trains_to_the_same_numbers(tab: Page, tmp_path: Path) -> None:
+    arrive(tab, SMALL)
+    shown = dict(row.split("\t") for row in tab.locator("#metrics tr").all_inner_texts())
+    python = copied(tab, "Copy as Python")
+    program = f"{python}\nimport json\nprint(json.dumps(training.metrics))"
+    told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    metrics = json.loads(told.stdout.splitlines()[-1])
+    assert float(shown["Validation loss"]) == pytest.approx(metrics["validation_loss"], rel=1e-5)
+    assert copied(tab, "Copy as command").startswith("downslope train circles --steps 120")
+    assert Path(saved(tab, "Save CSV")).read_text().startswith("step,training_loss")
+    svg = Path(saved(tab, "Save SVG")).read_text()
+    assert "data:image/png" in svg
+    assert "held back" in svg
+
+
+def test_a_training_is_stopped_and_settings_that_changed_are_told(tab: Page) -> None:
+    tab.goto("/network?hidden=8,8&rate=0.01&steps=20000&trained=1")
+    expect(tab.locator("#count")).to_contain_text("of 20000")
+    tab.locator("#train").click()
+    expect(tab.locator("#train")).to_have_text("Train again")
+    tab.get_by_label("Units of the hidden layers").fill("3")
+    expect(tab.locator("#changed")).to_be_visible()
+    tab.get_by_label("Steps", exact=True).fill("40")
+    tab.keyboard.press("Enter")
+    ended(tab)
+    expect(tab.locator("#read-as")).to_contain_text("2 → 3 → 1")
+    expect(tab.locator("#changed")).to_be_hidden()
+    tab.get_by_label("Activation", exact=True).select_option("sigmoid")
+    tab.get_by_label("Units of the hidden layers").fill("300")
+    tab.locator("#train").click()
+    expect(tab.locator("#train-note")).to_contain_text("up to 256 units")
+
+
+def test_a_small_network_is_taken_apart_forward_and_back(tab: Page) -> None:
+    arrive(tab, SMALL + "&sample=xor")
+    tab.locator("#graph-section").scroll_into_view_if_needed()
+    expect(tab.locator("#graph-stage")).to_have_text("The example, scaled")
+    expect(tab.locator("#stage-count")).to_have_text("1 of 6")
+    assert tab.locator(".units .unit:not(.unlit)").count() == 2
+    tab.locator("#stage-forward").click()
+    expect(tab.locator("#graph-text")).to_contain_text("tanh(z₁) =")
+    weight = tab.locator(".units .edge-value").first.text_content()
+    for _ in range(4):
+        tab.locator("#stage-forward").click()
+    expect(tab.locator("#graph-stage")).to_have_text("Back through layer 1")
+    expect(tab.locator("#graph-text")).to_contain_text("∂L/∂w")
+    assert tab.locator(".units .edge-value").first.text_content() != weight
+    before = tab.locator("#graph-text").inner_text()
+    tab.locator("#example").fill("7")
+    expect(tab.locator("#graph-text")).not_to_have_text(before)
+
+
+def test_a_failure_is_diagnosed_and_the_remedy_that_helped_is_taken_over(tab: Page) -> None:
+    arrive(tab, "/network?hidden=16&method=gradient+descent&rate=0.0001&steps=400&trained=1")
+    expect(tab.locator("#verdict")).to_have_attribute("data-symptom", "rate_too_small")
+    tab.locator("#prescribe").click()
+    expect(tab.locator("#prescribe-state")).to_contain_text("of at most")
+    expect(tab.locator("#trials .winner").first).to_be_visible(timeout=60_000)
+    expect(tab.locator("#trials .winner .effect").first).to_have_attribute("aria-label", re.compile(r"effect \+0\.\d+"))
+    tab.get_by_role("button", name="Use the best").click()
+    ended(tab)
+    expect(tab.locator("#verdict")).to_have_attribute("data-severity", "good")
+
+
+def test_a_file_is_given_its_target_chosen_and_its_names_are_text(tab: Page) -> None:
+    arrive(tab, SMALL)
+    script = "<b onmouseover=alert(1)>"
+    rows = "".join(f"{place},{(place * 7) % 11},{script if place > 20 else 'low'}\n" for place in range(40))
+    tab.locator("#file").set_input_files(
+        {"name": f"{script}.csv", "mimeType": "text/csv", "buffer": f"u,v,kind\n{rows}".encode()}
+    )
+    expect(tab.locator("#data-name")).to_have_text(f"{script}.csv")
+    expect(tab.locator("#target")).to_have_value("kind")
+    expect(tab.locator("#picture .key")).to_contain_text("<b onmouseove")
+    assert tab.locator("main b[onmouseover]").count() == 0
+    ended(tab)
+    tab.locator("#target").select_option("v")
+    expect(tab.locator("#picture .axis-name").first).to_have_text("v, predicted")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everyone_can_use_it_on_a_desk_and_on_a_phone(browser: Browser, real_lab: Running, scheme: str) -> None:
+    with opened(browser, real_lab.url, color_scheme=scheme, fresh=True) as tab:
+        arrive(tab, SMALL)
+        expect(tab.locator("#welcome")).to_be_visible()
+        assert tab.locator("#welcome p").inner_text().count(".") == 3
+        tab.locator("#graph-section").scroll_into_view_if_needed()
+        expect(tab.locator(".units .unit").first).to_be_visible()
+        tab.locator("#presets summary").focus()
+        tab.keyboard.press("Enter")
+        expect(tab.get_by_role("button", name="Vanishing gradients")).to_be_visible()
+        assert violations(tab) == []
+        tab.keyboard.press("Escape")
+        tab.set_viewport_size(PHONE)
+        assert overflow(tab) == 0
+        assert violations(tab) == []
