@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,12 @@ Port = Annotated[
 Host = Annotated[
     str, typer.Option("--host", metavar="NAME", help="Whom it listens to; beyond this machine a token is asked for.")
 ]
+Runs = Annotated[
+    Path, typer.Option("--runs", metavar="DIR", help="Where saved runs are looked for, and three folders deep within.")
+]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")]
 
 
-def lab(port: Port = None, host: Host = "127.0.0.1", browser: Browser = True) -> None:
+def lab(port: Port = None, host: Host = "127.0.0.1", browser: Browser = True, runs: Runs = Path()) -> None:
     """Open a local page to see, drag and understand a descent."""
-    ds.lab.serve(host=host, port=port, open_browser=browser)
+    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs)

@@ -20,10 +20,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from downslope.lab._following import Following
 from downslope.lab._guard import TABLES, Guard, RefusedError, json_response
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._pages import assembled
 from downslope.lab._reply import Reply, told
+from downslope.lab._runs import Runs
 from downslope.lab._tables import Table, Tables
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def application(
     token: str | None = None,
     limits: Limits = LIMITS,
     static: Path = STATIC,
+    runs: Path | None = None,
 ) -> ASGIApp:
     """Return the lab as an ASGI application.
 
@@ -66,6 +69,7 @@ def application(
         token: what one must know to use it; None if nothing.
         limits: what a request may take.
         static: the folder of the page; read once, here.
+        runs: the folder in which runs are looked for; None for that of the process.
     """
 
     @contextlib.asynccontextmanager
@@ -81,6 +85,7 @@ def application(
             *(Route(path, _Files({"": page}), methods=["GET"]) for path, page in pages.items()),
             Route("/static/{name:path}", _Files(files), methods=["GET"]),
             Route(TABLES, _Uploads(tables, limits), methods=["POST"]),
+            Route("/api/follow", Following(Runs(runs or Path(), limits.runs), limits), methods=["GET"]),
             Route("/api/{verb}", _Verbs(workers, tables, limits), methods=["POST"]),
         ],
         lifespan=lifespan,

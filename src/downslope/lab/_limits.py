@@ -20,6 +20,10 @@ class Limits:
         network_units: units of one of them.
         network_steps: steps of a training; its visitor waits for them.
         network_rows: rows of a table to train on.
+        runs: runs that are found in the folder.
+        compared: runs beside each other; more lines are not told apart.
+        followers: runs that are followed at once, of all visitors together; each keeps a connection open.
+        followers_per_visitor: the same of one visitor.
         rows: rows of a path that are sent to the page; more are thinned.
         body: bytes of a request. The page sends a formula and a few numbers.
         drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
@@ -51,6 +55,10 @@ class Limits:
     network_units: int = 256
     network_steps: int = 20_000
     network_rows: int = 20_000
+    runs: int = 200
+    compared: int = 6
+    followers: int = 32
+    followers_per_visitor: int = 4
     rows: int = 400
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024

@@ -19,7 +19,12 @@ _WARM = "downslope.lab._work:warm"
 
 
 def serve(
-    *, host: str = "127.0.0.1", port: int | None = None, open_browser: bool = True, token: str | None = None
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    open_browser: bool = True,
+    token: str | None = None,
+    runs: str | Path = ".",
 ) -> None:
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
 
@@ -29,12 +34,17 @@ def serve(
         open_browser: open the page.
         token: what others must know to use it, letters, digits, `-` and `_`. Beyond this machine there always is one;
             None makes one up.
+        runs: the folder whose saved runs the page shows, and those three folders deep within it.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
-        SettingError: if the port is taken, the host is not this machine, or the token has other characters.
+        SettingError: if the port is taken, the host is not this machine, the token has other characters, or there is no
+            such folder.
     """
-    with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token) as lab:
+    folder = Path(runs)
+    if not folder.is_dir():
+        raise SettingError(f"there is no folder {str(runs)!r} to look for runs in")
+    with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token, runs=folder) as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(lab.url,), daemon=True).start()
@@ -77,6 +87,7 @@ def running(
     streams: Mapping[str, str] | None = None,
     warm: str | None = _WARM,
     static: Path | None = None,
+    runs: Path | None = None,
 ) -> Iterator[Running]:
     """Keep a lab open while the block runs.
 
@@ -89,6 +100,7 @@ def running(
         streams: the same for verbs that tell as they go on.
         warm: "module:function" that each process calls before its first job.
         static: the folder of the page; None for the one of the package.
+        runs: the folder in which runs are looked for; None for that of the process.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -103,14 +115,14 @@ def running(
         if verbs is None:
             from downslope.lab import replies
 
-            verbs, streams = replies.VERBS, replies.STREAMS
+            verbs, streams, runs = replies.VERBS, replies.STREAMS, runs or Path()
         # Before anything else is imported: they take longest.
-        with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm)) as workers:
+        with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm, runs=runs)) as workers:
             import uvicorn
 
             from downslope.lab._application import STATIC, application
 
-            app = application(address, workers, token=token, limits=limits, static=static or STATIC)
+            app = application(address, workers, token=token, limits=limits, static=static or STATIC, runs=runs)
             # It says nothing of its own: what goes wrong is told by the logger `downslope.lab`.
             server = uvicorn.Server(
                 uvicorn.Config(

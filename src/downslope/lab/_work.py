@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from downslope._errors import DownslopeError
@@ -63,23 +64,35 @@ def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> It
         yield answer(setup["verbs"][name], request)
 
 
-def packed_job(verb: str, body: bytes, table: Table | None) -> bytes:
+def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = None) -> bytes:
     """Return a job as one piece, to be sent through a pipe.
 
     Args:
         verb: its name.
         body: the request, a JSON object.
         table: the file that goes with it.
+        runs: the folder in which runs are looked for.
     """
-    head = {"verb": verb, "length": len(body), "table": None if table is None else table.name}
+    head = {
+        "verb": verb,
+        "length": len(body),
+        "table": None if table is None else table.name,
+        "runs": None if runs is None else str(runs.resolve()),
+    }
     return json.dumps(head).encode() + b"\n" + body + (b"" if table is None else table.data)
 
 
 def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the verb and the request of a job that `packed_job` gave; a file stands in the request as `table`."""
+    """Return the verb and the request of a job that `packed_job` gave.
+
+    A file stands in the request as `table`, and the folder of the runs as `runs`, whatever came under that name.
+    """
     line, _, rest = packed.partition(b"\n")
     head = json.loads(line)
     request = json.loads(rest[: head["length"]])
+    request.pop("runs", None)
+    if head["runs"] is not None:
+        request["runs"] = Path(head["runs"])
     if head["table"] is not None:
         request["table"] = Table(head["table"], rest[head["length"] :])
     return head["verb"], request

@@ -15,6 +15,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._reply import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, error
@@ -52,6 +53,7 @@ class Workers:
         streams: the same for verbs that tell as they go on, from a dict to an iterator of dicts.
         limits: how many processes, how long, how much.
         warm: "module:function" that is called in each process before its first job.
+        runs: the folder in which runs are looked for; None where no verb asks for them.
     """
 
     def __init__(
@@ -61,9 +63,11 @@ class Workers:
         *,
         streams: Mapping[str, str] | None = None,
         warm: str | None = "downslope.lab._work:warm",
+        runs: Path | None = None,
     ) -> None:
         self.verbs, self.streams = dict(verbs), dict(streams or {})
         self._limits = limits
+        self._runs = runs
         setup = {
             "verbs": self.verbs,
             "streams": self.streams,
@@ -118,7 +122,7 @@ class Workers:
         if len(self._waiting) >= self._limits.waiting:
             yield BUSY
             return
-        job = self._admit(visitor, verb, packed_job(verb, body, table))
+        job = self._admit(visitor, verb, packed_job(verb, body, table, self._runs))
         self._dispatch()
         try:
             reply = await job.replies.get()

@@ -27,6 +27,9 @@ VERBS = {
         "network_choices": "_network_choices:choices",
         "network_table": "_network_choices:table",
         "network_presets": "_presets:presets",
+        "runs": "_saved_runs:runs",
+        "run": "_saved_runs:run",
+        "compare": "_saved_runs:compare",
         "network_graph": "_unit_graph:graph",
     }.items()
 }

@@ -41,7 +41,7 @@ def _head(setup: ds.Setup, view: View) -> Piece:
             "notes": facts["notes"],
             "read_as": setup.task.objective.read_as,
             "parameters": facts["network"]["parameters"],
-            "layers": [_short(name, place) for place, name in enumerate(facts["network"]["layers"])],
+            "layers": [layer_name(name, place) for place, name in enumerate(facts["network"]["layers"])],
             "metric": facts["network"]["metric"],
             "of": int(setup.choices["steps"]),
             "no_graph": why_no_graph(setup),
@@ -68,13 +68,13 @@ def _moment(training: ds.Training, view: View, has_graph: bool) -> Piece:
         "step": int(trace.metrics["step"][-1]),
         "metrics": {name: value for name, value in found.items() if name.startswith(_SCORES)},
         "picture": view.picture(training),
-        "layers": _layers(trace) if has_steps else None,
+        "layers": layers_of(trace) if has_steps else None,
         "verdict": verdict(ds.diagnose(trace)) if has_steps else None,
         "weights": _weights(trace) if has_graph else None,
     }
 
 
-def _layers(trace: ds.Trace) -> dict[str, list[float | None]]:
+def layers_of(trace: ds.Trace) -> dict[str, list[float | None]]:
     """Return what the last look inside found, by layer."""
     count = len(trace.layer_names)
     frame = trace.layers.tail(count)
@@ -110,5 +110,6 @@ def _csv(trace: ds.Trace) -> str:
     return "".join(",".join(row) + "\n" for row in itertools.chain([names], rows))
 
 
-def _short(name: str, place: int) -> str:
+def layer_name(name: str, place: int) -> str:
+    """Return what a layer is called: by its place, where it has no name of its own."""
     return f"layer {place + 1}" if name.startswith("layers/") else name

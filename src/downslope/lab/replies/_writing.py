@@ -126,3 +126,21 @@ def _option(name: str, choice: Any) -> list[str] | None:
     if name == "begin" and isinstance(choice, Mapping):
         return [flag, ",".join(f"{part}={told}" for part, told in choice.items())]
     return {("skip", True): ["--skip"], ("standardise", False): ["--no-standardise"]}.get((name, choice))
+
+
+def run_python(folder: str) -> str:
+    """Return the program that shows a saved run."""
+    return f"import downslope as ds\n\ntrace = ds.load({folder!r})\nprint(trace)\nprint(ds.diagnose(trace))\n"
+
+
+def run_command(folder: str) -> str:
+    """Return the command line that shows a saved run."""
+    return shlex.join(["downslope", "diagnose", folder])
+
+
+def runs_python(folders: Sequence[str]) -> str:
+    """Return the program that shows saved runs one after the other."""
+    return (
+        f"import downslope as ds\n\nfor folder in {list(folders)!r}:\n    trace = ds.load(folder)\n"
+        "    print(folder, trace.value, ds.diagnose(trace).symptoms)\n"
+    )
