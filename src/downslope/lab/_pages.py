@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _PLACE = re.compile(r"<!-- (name|title|about|pages|main) -->")
+_PART = re.compile(r"<!-- part (\w+) -->")
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,14 @@ PAGES = (
     Page("/", "descend", "Descend", "See a descent, drag it, understand it."),
     Page("/fit", "fit", "Fit", "Fit an equation to a table, and see it descend."),
     Page("/network", "network", "Network", "Train a network, see what it makes of its data, and mend it."),
+    Page("/runs", "runs", "Runs", "Look at saved runs, follow one that goes on, compare them."),
 )
 
 
 def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the pages by address.
+
+    What several pages share lies in `parts`, and stands in a page as `<!-- part name -->`.
 
     Args:
         files: the files of the page by their place; a folder without `shell.html` has no pages.
@@ -42,8 +46,12 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     if "shell.html" not in files:
         return {}
     shell = files["shell.html"].decode()
-    there = [page for page in PAGES if f"pages/{page.name}.html" in files]
-    return {page.path: _filled(shell, page, files[f"pages/{page.name}.html"].decode()).encode() for page in there}
+    texts = {page: files[f"pages/{page.name}.html"] for page in PAGES if f"pages/{page.name}.html" in files}
+    whole = {
+        page: _PART.sub(lambda found: files[f"parts/{found[1]}.html"].decode().rstrip(), text.decode())
+        for page, text in texts.items()
+    }
+    return {page.path: _filled(shell, page, main).encode() for page, main in whole.items()}
 
 
 def _filled(shell: str, page: Page, main: str) -> str:

@@ -4,7 +4,7 @@
  */
 
 const PATIENCE = 1200; // milliseconds after which a question about another formula ends the one that is on its way
-const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const channels = new Map();
 const watchers = [];

@@ -55,7 +55,8 @@ export class Frame {
     const marks = [];
     for (const { at, text } of ticks(x, (right - left) / 78, xTexts)) {
       marks.push(draw("line", { x1: at, x2: at, y1: bottom, y2: bottom + 4 }));
-      marks.push(draw("text", { x: at, y: bottom + 17, "text-anchor": "middle", text }));
+      const inside = Math.min(at, this.width - (String(text).length * LETTER) / 2); // of the picture
+      marks.push(draw("text", { x: inside, y: bottom + 17, "text-anchor": "middle", text }));
     }
     for (const { at, text } of ticks(y, (bottom - top) / 56, yTexts)) {
       marks.push(draw("line", { x1: left - 4, x2: left, y1: at, y2: at }));

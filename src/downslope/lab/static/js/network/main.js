@@ -2,6 +2,7 @@
 
 import { mountDropping, showSamples } from "../dropping.js";
 import { byId, make } from "../elements.js";
+import { mountLayers } from "../layers.js";
 import { mountShell } from "../shell.js";
 import { copies, save, saves, savesPicture } from "../taking.js";
 import { showVerdict } from "../verdict.js";
@@ -10,7 +11,6 @@ import { mountChoices, mountControls, mountPresets } from "./controls.js";
 import { mountCurves } from "./curves.js";
 import { Learning, connect, look } from "./flow.js";
 import { mountGraph } from "./graph.js";
-import { mountLayers } from "./layers.js";
 import { mountPicture } from "./picture.js";
 import { mountRemedies } from "./remedies.js";
 import { newStore } from "./state.js";

@@ -1,14 +1,14 @@
 /** What happens in the layers: how much gradient reaches each, and what their units put out. */
 
-import { byId, draw, written } from "../elements.js";
-import { Frame, round } from "../frame.js";
+import { byId, draw, written } from "./elements.js";
+import { Frame, round } from "./frame.js";
 
 const MARGIN = { top: 24, right: 14, bottom: 40, left: 54 };
 const BAR = 0.62; // of a layer's room
 const MANY = 8; // layers from which on they are named by number alone
 const NAME = 46; // pixels that a name takes
 
-/** Connect both charts. */
+/** Connect both charts; they show `page.moment`, on scales that suit all moments of `page.run`. */
 export function mountLayers(page) {
   const gradients = new Frame(byId("gradients"), { margin: MARGIN, title: "Gradient by layer", resized: () => show() });
   const activations = new Frame(byId("activations"), { margin: MARGIN, title: "Activation by layer", resized: () => show() });
@@ -19,7 +19,7 @@ export function mountLayers(page) {
 
   function show() {
     const layers = page.moment?.layers ?? page.run?.moments.find((moment) => moment.layers)?.layers;
-    byId("layers-section").hidden = Boolean(page.run && !page.run.head.layers.length);
+    byId("layers-section").hidden = !page.run?.head.layers.length;
     if (!layers || !gradients.width || !activations.width) return;
     showGradients(layers.gradient_norm);
     showActivations(layers);
