@@ -69,7 +69,7 @@ export function mountRemedies(page) {
     byId("use").hidden = byId("prescribe-python").hidden = !found.keep;
     const table = byId("trials");
     table.parentElement.hidden = found.trials.length === 0;
-    const heads = ["", "remedy", found.heading, found.effect_heading, "", "what was to move"];
+    const heads = ["helped", "remedy", found.heading, found.effect_heading, "beside none", "what was to move"];
     table.tHead.replaceChildren(make("tr", {}, ...heads.map((text) => make("th", { scope: "col", text }))));
     const scale = scaleOf(found.trials);
     table.tBodies[0].replaceChildren(...found.trials.map((trial) => make("tr", { class: trial.helped ? "winner" : null },

@@ -17,7 +17,7 @@ export function mountBeside(page) {
     if (!compared) return;
     charts.show(compared.charts);
     const table = byId("beside-table");
-    const heads = ["", ...compared.names];
+    const heads = ["what differs", ...compared.names];
     table.tHead.replaceChildren(make("tr", {}, ...heads.map((text, place) => make("th", { scope: "col" },
       ...(place ? [make("span", { class: `swatch lane-${place - 1}`, "aria-hidden": "true" })] : []), text))));
     table.tBodies[0].replaceChildren(...compared.rows.map(([label, ...cells]) =>
