@@ -54,7 +54,7 @@ def test_parquet(tmp_path) -> None:
     [
         ("size,price\n50,100\n100,200\nabout 3,300\n", "row 3, column size: 'about 3'"),
         ("size,price\n50,100\n,200\n", "row 2, column size: the number is missing"),
-        ("size,price\n50,100\n100\n", "row 2: 1 cells"),
+        ("size,price\n50,100\n100\n", "row 2: 1 cell for 2 names"),
         ("size,price\n50,100\ninf,200\n", "infinite"),
         ("size,size\n1,2\n", "2 columns named 'size'"),
         ("size,\n1,2\n", "column 2 has no name"),

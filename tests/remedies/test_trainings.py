@@ -160,7 +160,7 @@ def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
 
 def test_the_defaults_are_those_of_train() -> None:
     told = inspect.signature(ds.train).parameters
-    others = {"model", "data", "target", "save", "resume", "overwrite", "progress", "others"}
+    others = {"model", "data", "target", "save", "resume", "overwrite", "progress", "watch", "others"}
     assert {name: told[name].default for name in told if name not in others} == dict(ARGUMENTS)
 
 
