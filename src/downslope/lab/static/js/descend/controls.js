@@ -2,13 +2,14 @@
 
 import { ask } from "../api.js";
 import { byId, make, showTrouble, typed, written } from "../elements.js";
+import { mountSlice } from "../slice.js";
 
 const NUDGE = 1 / 50; // of the box, for an arrow key in a field
 
 /** Connect the controls. */
 export function mountControls(page) {
   mountStart(page);
-  mountSlice(page);
+  mountOver(page);
   mountSteps(page);
   page.on("trouble", (verb, error) => {
     if (verb === "descend") showTrouble(byId("start-note"), error?.kind === "PointError" ? error : null);
@@ -60,26 +61,14 @@ function fieldFor(page, name) {
 }
 
 /** With more than two variables: which two the picture shows. */
-function mountSlice(page) {
-  const selects = [byId("over-x"), byId("over-y")];
-  const show = () => {
-    const { variables } = page.reading;
-    byId("slice").hidden = variables.length < 3;
-    if (variables.length < 3) return;
-    const over = page.state.over ?? variables.slice(0, 2);
-    selects.forEach((select, axis) => {
-      select.replaceChildren(...variables.map((name) => make("option", { value: name, text: name })));
-      select.value = over[axis];
-    });
-  };
+function mountOver(page) {
+  const show = mountSlice({
+    names: () => page.reading?.variables ?? [],
+    over: () => page.state.over ?? page.reading.variables.slice(0, 2),
+    choose: (over) => page.set({ over, view: null }),
+  });
   page.on("reading", show);
   page.on("state", (changed) => changed.has("over") && page.reading && show());
-  selects.forEach((select, axis) => select.addEventListener("change", () => {
-    const before = page.state.over ?? page.reading.variables.slice(0, 2);
-    const over = selects.map((each) => each.value);
-    if (over[0] === over[1]) over[1 - axis] = before[axis];
-    page.set({ over, view: null });
-  }));
 }
 
 function mountSteps(page) {

@@ -1,8 +1,9 @@
 /** The loss over one or two parameters, with the way down on it. */
 
-import { byId, make, showTrouble } from "../elements.js";
+import { byId, showTrouble } from "../elements.js";
 import { Frame } from "../frame.js";
 import { drawLand } from "../land.js";
+import { mountSlice } from "../slice.js";
 import { Way } from "../way.js";
 
 const MARGIN = { top: 24, right: 12, bottom: 38, left: 62 };
@@ -12,27 +13,16 @@ export function mountLandscape(page) {
   const frame = new Frame(byId("landscape"), { margin: MARGIN, title: "The loss over the parameters", resized: () => redraw() });
   const land = frame.layer("land");
   const way = new Way(frame);
-  const selects = [byId("over-x"), byId("over-y")];
+  const showSlice = mountSlice({ names: () => page.descent?.free ?? [], over: () => page.over, choose: (over) => page.set({ over }) });
   let scales = null;
 
   page.on("descent", ({ free }) => {
     byId("landscape-section").hidden = free.length === 0;
-    byId("slice").hidden = free.length < 3;
-    selects.forEach((select, axis) => {
-      select.replaceChildren(...free.map((name) => make("option", { value: name, text: name })));
-      select.value = page.over[axis] ?? "";
-    });
+    showSlice();
   });
   page.on("ground", () => redraw());
   page.on("row", () => select());
   page.on("trouble", (verb, error) => verb === "ground" && showTrouble(byId("landscape-note"), error));
-  selects.forEach((choice, axis) => choice.addEventListener("change", () => {
-    const before = page.over;
-    const over = selects.map((each) => each.value);
-    if (over[0] === over[1]) over[1 - axis] = before[axis];
-    selects.forEach((each, place) => (each.value = over[place]));
-    page.set({ over });
-  }));
 
   function redraw() {
     const { ground, descent } = page;

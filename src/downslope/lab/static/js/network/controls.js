@@ -1,8 +1,9 @@
 /** The data, the network, how it steps; and the button that trains. */
 
+import { ask } from "../api.js";
 import { byId, make, showTrouble, typed, written } from "../elements.js";
 import { mountMenu } from "../menu.js";
-import { ask } from "../api.js";
+import { mountSlice } from "../slice.js";
 import { stateOf } from "./state.js";
 
 const LISTS = { activation: "activations", initialisation: "initialisations", normalisation: "normalisations", method: "methods" };
@@ -20,6 +21,12 @@ export function mountControls(page) {
   }
   byId("skip").addEventListener("change", (event) => page.set({ skip: event.target.checked ? 1 : 0 }, { push: true }));
   byId("target").addEventListener("change", (event) => page.set({ target: event.target.value, trained: 1, step: null }, { push: true, train: true }));
+  const showSlice = mountSlice({
+    names: () => (page.run?.head.kind === "plane" ? page.run.head.features : []),
+    over: () => page.run?.head.over ?? [],
+    choose: (over) => page.set({ over, trained: 1 }, { train: true }),
+  });
+  page.on("head", () => showSlice());
   byId("more-clear").addEventListener("click", () => page.set({ more: null }, { push: true }));
   byId("setup").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -11,8 +11,6 @@ import { tableOf } from "../dropping.js";
 import { Page } from "../page.js";
 import { SETTINGS } from "./state.js";
 
-const TYPING = 150; // milliseconds
-
 /** What the page knows by now. It tells head, moment, end, row, descent, training, trouble, table and state. */
 export class Learning extends Page {
   /** The training: its head, its moments, its end; null before the first. */
@@ -81,23 +79,16 @@ export class Learning extends Page {
 
 /** Act on changes from now on. */
 export function connect(page) {
-  let typing = 0;
   page.store.listen((changed, how) => {
     const has = (...keys) => keys.some((key) => changed.has(key));
     const isNewData = has("table", "sample") && !how.train && !how.back;
     if (isNewData) page.set({ target: null, over: null, example: 0, step: null, trained: 1 }, { quiet: true });
     else if (has(...SETTINGS) && !how.train && !how.back) page.set({ trained: 0 }, { quiet: true });
     if (has("table", "sample", "target")) look(page);
-    if (has("over")) redraw();
-    if (isNewData || how.train || (how.back && page.state.trained && has("trained", ...SETTINGS))) page.train();
+    if (isNewData || how.train || (how.back && page.state.trained && has("trained", "over", ...SETTINGS))) page.train();
     if (has("step")) page.tell("row");
     page.tell("state", changed, how);
   });
-
-  function redraw() {
-    clearTimeout(typing);
-    typing = setTimeout(() => page.train(), TYPING);
-  }
 }
 
 /** Ask what is in a table that was given. */
