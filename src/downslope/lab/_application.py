@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from downslope.lab._following import Following
-from downslope.lab._guard import TABLES, Guard, RefusedError, json_response
+from downslope.lab._guard import TABLES, Guard, RefusedError, disconnected, json_response
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._pages import assembled
 from downslope.lab._reply import Reply, told
@@ -240,7 +240,7 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
 
 async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> AsyncGenerator[Reply]:
     """Yield the replies for as long as the visitor is there; then nobody asks any more."""
-    left = asyncio.ensure_future(_disconnected(receive))
+    left = asyncio.ensure_future(disconnected(receive))
     try:
         async with contextlib.aclosing(replies):
             while True:
@@ -256,12 +256,6 @@ async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> Async
                 yield reply
     finally:
         left.cancel()
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the visitor has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _checked(body: bytes) -> dict[str, Any]:

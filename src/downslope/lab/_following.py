@@ -12,9 +12,9 @@ from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 
-from downslope.lab._guard import RefusedError
+from downslope.lab._guard import RefusedError, disconnected
 from downslope.lab._limits import Limits
-from downslope.lab._runs import RUNNING, Found, Runs, found_in, header_of, state_of
+from downslope.lab._runs import RUNNING, Found, Runs, found_in, state_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -63,7 +63,7 @@ class Following:
     async def _follow(self, run: Found, receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        left = asyncio.ensure_future(_left(receive))
+        left = asyncio.ensure_future(disconnected(receive))
         mark, still = object(), 0
         try:
             while not left.done():
@@ -84,7 +84,7 @@ class Following:
     def _look(self, run: Found) -> tuple[object, str]:
         """Return what is another one after each change of a run, and how it stands."""
         now = found_in(run.folder, self._runs.folder)
-        return (None, _GONE) if now is None else (now.mark, state_of(now, header_of(now)))
+        return (None, _GONE) if now is None else (now.mark, state_of(now))
 
 
 def _event(name: str, told: dict[str, str]) -> dict[str, object]:
@@ -93,9 +93,3 @@ def _event(name: str, told: dict[str, str]) -> dict[str, object]:
 
 def _piece(body: bytes) -> dict[str, object]:
     return {"type": "http.response.body", "body": body, "more_body": True}
-
-
-async def _left(receive: Receive) -> None:
-    """Wait until the visitor has left."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

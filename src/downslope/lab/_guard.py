@@ -208,6 +208,12 @@ class _Counted:
         return message
 
 
+async def disconnected(receive: Receive) -> None:
+    """Wait until the visitor has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def _drain(receive: Receive, limits: Limits) -> None:
     """Throw away what still comes, within bounds: who is still sending does not see an answer."""
     count = 0

@@ -5,6 +5,7 @@ A name that comes from a page is only ever looked up among those that were found
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -35,6 +36,21 @@ class Found:
     folder: Path
     changed: float
     mark: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the trace.json of a run tells of it.
+
+    Args:
+        outcome: how it ended, as an identifier.
+        what: what was gone down, as it was read.
+        method: how.
+    """
+
+    outcome: str
+    what: str
+    method: str
 
 
 class Runs:
@@ -76,27 +92,25 @@ def found_in(place: Path, root: Path) -> Found | None:
     return Found(root.resolve().name if name == "." else name, place, max(one.st_mtime for one in there), mark)
 
 
-def state_of(run: Found, told: dict[str, object] | None) -> str:
-    """Return how a run stands.
-
-    Args:
-        run: the run.
-        told: what its trace.json holds; None if it cannot be read.
-    """
-    if told is None:
+def state_of(run: Found) -> str:
+    """Return how a run stands."""
+    header = header_of(run)
+    if header is None:
         return DAMAGED
-    if told.get("outcome") != RUNNING:
+    if header.outcome != RUNNING:
         return FINISHED
     return RUNNING if time.time() - run.changed < _FRESH else CUT_OFF
 
 
-def header_of(run: Found) -> dict[str, object] | None:
-    """Return what the trace.json of a run holds, or None if it cannot be read."""
+@functools.lru_cache(maxsize=512)
+def header_of(run: Found) -> Header | None:
+    """Return what the trace.json of a run tells of it, or None if it cannot be read; read once after each change."""
     try:
         told = json.loads((run.folder / "trace.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        plan = told["plan"]
+        return Header(str(told["outcome"]), str(plan.get("read_as", "")), str(plan.get("method", "")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return told if isinstance(told, dict) else None
 
 
 def _folders(root: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 
 import downslope as ds
 from downslope.lab.replies._numbers import kept, shown
-from downslope.networks._losses import chosen
+from downslope.networks._losses import chosen, probabilities
 from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._target import NUMBERS
 
@@ -67,14 +67,14 @@ class View:
     @property
     def head(self) -> dict[str, Any]:
         """What stays: the kind, the classes, and the examples."""
-        rows = kept(len(self._seen.inputs), _POINTS)
+        rows = kept(self.examples, _POINTS)
         told = {
             "kind": self.kind,
             "classes": [str(label) for label in self.target.categories],
             "target": ", ".join(self.target.names),
             "features": list(self.features),
             "over": list(self.over[: 1 if self.kind == "line" else 2]),
-            "examples": len(self._seen.inputs),
+            "examples": self.examples,
             "held": [bool(held) for held in self._seen.is_held[rows]],
             "rows": [int(row) for row in rows],
         }
@@ -94,10 +94,15 @@ class View:
             x = np.linspace(low, high, _ALONG)
             return {"curve": {"x": shown(x, _DIGITS), "y": shown(training.predict({self.over[0]: x}), _DIGITS)}}
         if self.kind == "agreement":
-            rows = kept(len(self._seen.inputs), _POINTS)
+            rows = kept(self.examples, _POINTS)
             predicted = self.encoding.decode(self._outputs(training, rows))
             return {"true": shown(self._true()[rows], _DIGITS), "predicted": shown(_first(predicted), _DIGITS)}
         return {"confusion": self._confusion(training).tolist()}
+
+    @property
+    def examples(self) -> int:
+        """How many there are, those held back among them."""
+        return len(self._seen.inputs)
 
     def example(self, row: int) -> tuple[np.ndarray, Any]:
         """Return an example as the network sees it, and its target."""
@@ -160,8 +165,6 @@ def _seen(batched: Any) -> Seen:
 
 def _probabilities(training: ds.Training, outputs: np.ndarray, classes: int) -> np.ndarray:
     """Return how sure the network is of each class; certainty for a loss that makes no probabilities."""
-    from downslope.networks._losses import probabilities
-
     loss = training.trace.facts["network"]["loss"]
     if loss["from_logits"] is None:
         return np.eye(classes)[chosen(outputs, from_logits=True)]

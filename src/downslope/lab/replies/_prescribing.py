@@ -34,10 +34,6 @@ def _prescribe(setup: ds.Setup, told: dict[str, Any], send: Callable[[Piece], No
             "verdict": found.verdict,
             "heading": found.yardstick.heading,
             "effect_heading": found.yardstick.effect_heading,
-            "controls": [
-                {"name": "unchanged", "scores": list(map(plain, found.control))},
-                {"name": found.yardstick.luck, "scores": list(map(plain, found.reseeded))},
-            ],
             "trials": [_trial(trial, row) for trial, row in zip(found.trials, found.rows()[1:], strict=True)],
             "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in found.tried],
             "cost": f"{found.steps} steps in all, {found.seconds:.0f} seconds of one core.",
@@ -48,19 +44,16 @@ def _prescribe(setup: ds.Setup, told: dict[str, Any], send: Callable[[Piece], No
 
 
 def _trial(trial: Any, row: tuple[str, ...]) -> dict[str, Any]:
-    mark, name, score, effect, net, moved, steps = row
+    mark, name, score, effect, _, moved, _ = row
     return {
         "mark": mark,
         "helped": trial.helped,
         "name": name,
         "why": trial.remedy.why,
         "score": score,
-        "scores": list(map(plain, trial.scores)),
         "effect": effect,
         "mean": plain(trial.effect.mean),
         "low": plain(trial.effect.low),
         "high": plain(trial.effect.high),
-        "net": net,
         "moved": moved,
-        "steps": steps,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def runs(told: dict[str, Any]) -> dict[str, Any]:
 
 def run(told: dict[str, Any]) -> dict[str, Any]:
     """Return a run: its curves, what was found, and its plan."""
-    found = _named(told, Request(told).text("run"))
+    (found,) = _named(told, [Request(told).text("run")])
     trace = ds.load(found.folder)
     has_steps = len(trace.columns["step"]) > 0
     place = os.path.relpath(found.folder)
@@ -66,7 +66,7 @@ def compare(told: dict[str, Any]) -> dict[str, Any]:
     names = list(dict.fromkeys(Request(told).names("runs_beside")))
     if not 2 <= len(names) <= LIMITS.compared:
         raise RequestError(f"From 2 to {LIMITS.compared} runs are shown beside each other.")
-    found = [_named(told, name) for name in names]
+    found = _named(told, names)
     traces = [ds.load(one.folder) for one in found]
     if any(len(trace.columns["step"]) == 0 for trace in traces):
         raise ds.TraceError("one of these runs has not taken a step yet", hint="look again in a moment")
@@ -89,23 +89,23 @@ def _runs(told: Mapping[str, Any]) -> Runs:
     return Runs(folder, LIMITS.runs)
 
 
-def _named(told: Mapping[str, Any], name: str) -> Found:
-    found = _runs(told).named(name)
-    if found is None:
-        raise ds.TraceError(f"there is no run {name[:100]!r} here", hint="it may have been moved or removed")
-    return found
+def _named(told: Mapping[str, Any], names: Sequence[str]) -> list[Found]:
+    """Return the runs of these names."""
+    there = {run.name: run for run in _runs(told).found()}
+    for name in names:
+        if name not in there:
+            raise ds.TraceError(f"there is no run {name[:100]!r} here", hint="it may have been moved or removed")
+    return [there[name] for name in names]
 
 
 def _told(run: Found) -> dict[str, Any]:
     """Return what the list tells of a run."""
     header = header_of(run)
-    plan = header.get("plan") if header else None
-    plan = plan if isinstance(plan, Mapping) else {}
     return {
         "name": run.name,
-        "state": state_of(run, header),
-        "what": str(plan.get("read_as", "")),
-        "method": str(plan.get("method", "")),
+        "state": state_of(run),
+        "what": header.what if header else "",
+        "method": header.method if header else "",
         "changed": _ago(time.time() - run.changed),
     }
 
@@ -131,7 +131,7 @@ def _charts(trace: ds.Trace) -> list[dict[str, Any]]:
     made.append({"title": name, "lines": [_line(name, step, columns["value"])]})
     made.append({"title": "gradient norm", "lines": [_line("gradient norm", step, columns["gradient_norm"])]})
     rates = columns["learning_rate"]
-    if np.ptp(rates[np.isfinite(rates)]) > 0 if np.isfinite(rates).any() else False:
+    if len(np.unique(rates[np.isfinite(rates)])) > 1:
         made.append({"title": "learning rate", "lines": [_line("learning rate", step, rates)]})
     return made
 
@@ -143,23 +143,15 @@ def _line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
 
 def _beside(names: list[str], every: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Return the charts that all runs have, a line for each run: of scores that of the rows held back."""
-    common = [chart["title"] for chart in every[0] if all(_titled(charts, chart["title"]) for charts in every[1:])]
-    if not common:  # a descent beside a training: both have a value
-        common = ["gradient norm"]
-    made = []
-    for title in common:
-        lines = [(_titled(charts, title) or {"lines": []})["lines"][-1:] for charts in every]
-        made.append(
-            {
-                "title": title,
-                "lines": [line[0] | {"name": name} for name, line in zip(names, lines, strict=True) if line],
-            }
-        )
-    return made
-
-
-def _titled(charts: list[dict[str, Any]], title: str) -> dict[str, Any] | None:
-    return next((chart for chart in charts if chart["title"] == title), None)
+    last_lines = [{chart["title"]: chart["lines"][-1] for chart in charts} for charts in every]
+    return [
+        {
+            "title": title,
+            "lines": [lines[title] | {"name": name} for name, lines in zip(names, last_lines, strict=True)],
+        }
+        for title in last_lines[0]
+        if all(title in lines for lines in last_lines)
+    ]
 
 
 def _layers(trace: ds.Trace) -> dict[str, Any] | None:

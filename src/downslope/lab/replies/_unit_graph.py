@@ -45,7 +45,7 @@ def graph(told: dict[str, Any]) -> dict[str, Any]:
     if why:
         raise RequestError(why)
     view = View(setup, told.get("over"))
-    inputs, target = view.example(_row(told, view.head["examples"]))
+    inputs, target = view.example(_row(told, view.examples))
     network = _with_weights(setup.task.start, told.get("weights"))
     found = _forward_and_back(setup, network, inputs, target)
     names = view.encoding.features or tuple(f"input {place + 1}" for place in range(len(inputs)))
