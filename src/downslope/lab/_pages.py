@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 _PLACE = re.compile(r"<!-- (name|title|about|pages|main) -->")
-_PART = re.compile(r"<!-- part (\w+) -->")
+_PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
+_WORD = re.compile(r"<!-- word (\d) -->")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ PAGES = (
 def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the pages by address.
 
-    What several pages share lies in `parts`, and stands in a page as `<!-- part name -->`.
+    What several pages share lies in `parts`, and stands in a page as `<!-- part name -->`, or with words of its
+    own as `<!-- part name: first, second -->`, which go to where the part has `<!-- word 1 -->` and so on.
 
     Args:
         files: the files of the page by their place; a folder without `shell.html` has no pages.
@@ -47,11 +49,14 @@ def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
         return {}
     shell = files["shell.html"].decode()
     texts = {page: files[f"pages/{page.name}.html"] for page in PAGES if f"pages/{page.name}.html" in files}
-    whole = {
-        page: _PART.sub(lambda found: files[f"parts/{found[1]}.html"].decode().rstrip(), text.decode())
-        for page, text in texts.items()
-    }
+    whole = {page: _PART.sub(lambda found: _part(files, found), text.decode()) for page, text in texts.items()}
     return {page.path: _filled(shell, page, main).encode() for page, main in whole.items()}
+
+
+def _part(files: Mapping[str, bytes], found: re.Match[str]) -> str:
+    """Return the part that a page asks for."""
+    words = (found[2] or "").split(", ")
+    return _WORD.sub(lambda word: words[int(word[1]) - 1], files[f"parts/{found[1]}.html"].decode().rstrip())
 
 
 def _filled(shell: str, page: Page, main: str) -> str:

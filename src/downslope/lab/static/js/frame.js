@@ -93,6 +93,13 @@ export function scaleFor(values, range) {
   return d3.scaleLinear([low - slack, high + slack], range);
 }
 
+/** Return the range of values, with a share of it left free on either side. */
+export function roomy(values, share) {
+  const [low, high] = d3.extent(values.filter((value) => value !== null));
+  const slack = share * (high - low || Math.abs(high) || 1);
+  return [low - slack, high + slack];
+}
+
 /** Return a path through points in pixels; it ends where a coordinate is missing, and far outside. */
 export function through(points) {
   let path = "";

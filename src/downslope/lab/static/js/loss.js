@@ -2,6 +2,7 @@
 
 import { byId, draw } from "./elements.js";
 import { Frame, dots, round, scaleFor, through } from "./frame.js";
+import { scrubsAlong } from "./walk.js";
 
 const MARGIN = { top: 26, right: 14, bottom: 36, left: 54 };
 
@@ -15,16 +16,7 @@ export function mountLoss(page, nameOf) {
 
   page.on("descent", () => show());
   page.on("row", () => select());
-  const scrub = (event) => {
-    if (!x || !page.descent) return;
-    const step = x.invert(d3.pointer(event, frame.svg)[0]);
-    page.set({ step: page.descent.steps[d3.bisectCenter(page.descent.steps, step)] });
-  };
-  frame.svg.addEventListener("pointerdown", (event) => {
-    frame.svg.setPointerCapture(event.pointerId);
-    scrub(event);
-  });
-  frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
+  scrubsAlong(page, frame, () => x);
 
   function show() {
     const { descent } = page;

@@ -1,6 +1,6 @@
 /** What can be taken away: copied texts, and files. */
 
-import { draw, say, showTrouble } from "./elements.js";
+import { byId, draw, say, showTrouble } from "./elements.js";
 
 const DONE = 1600; // milliseconds that a button says what it did
 const SHARP = 2; // pixels of a saved picture for one on the page
@@ -8,6 +8,33 @@ const PRESENTATION = [
   "fill", "fill-opacity", "stroke", "stroke-width", "stroke-opacity", "stroke-linecap", "stroke-linejoin", "stroke-dasharray",
   "opacity", "font-family", "font-size", "font-style", "font-weight", "paint-order", "text-anchor",
 ];
+
+/**
+ * Connect what every page lets one take away: code, command and link, the picture, and a file of numbers.
+ *
+ * `told()` holds `python` and `command` once `event` is told; `frame` is the picture, saved as `name`; `csv()` gives the
+ * file as a name and its text, or nothing; `settle()` makes the address say all, where it does not by itself.
+ */
+export function mountTaking(page, { event, told, frame, name, csv, settle = () => {} }) {
+  const note = byId("take-note");
+  page.on(event, () => {
+    byId("python").textContent = told().python;
+    byId("command").textContent = told().command ?? "The command line has no words for these choices; Python has.";
+  });
+  copies(byId("copy-python"), () => told()?.python);
+  copies(byId("copy-command"), () => told()?.command);
+  copies(byId("copy-link"), () => {
+    settle();
+    page.store.flush();
+    return location.href;
+  });
+  saves(byId("export-svg"), note, async () => save(`${name}.svg`, svgBlob(frame)));
+  saves(byId("export-png"), note, async () => save(`${name}.png`, await pngBlob(frame)));
+  saves(byId("export-csv"), note, async () => {
+    const file = await csv();
+    if (file) save(file.name, new Blob([file.text], { type: "text/csv" }));
+  });
+}
 
 /** Let a button copy a text, and say so. */
 export function copies(button, text) {
@@ -23,7 +50,7 @@ export function copies(button, text) {
 }
 
 /** Let a button save something; what goes wrong is said in `note`. */
-export function saves(button, note, saving) {
+function saves(button, note, saving) {
   button.addEventListener("click", async () => {
     try {
       await saving();
@@ -32,12 +59,6 @@ export function saves(button, note, saving) {
       showTrouble(note, error);
     }
   });
-}
-
-/** Let two buttons save the picture of a frame. */
-export function savesPicture(frame, name, { svg, png, note }) {
-  saves(svg, note, async () => save(`${name}.svg`, svgBlob(frame)));
-  saves(png, note, async () => save(`${name}.png`, await pngBlob(frame)));
 }
 
 /** Copy a text; an address without encryption has no clipboard, so there the old way is gone. */
@@ -60,7 +81,7 @@ async function copy(text) {
 }
 
 /** Hand a file to the browser to be kept. */
-export function save(name, blob) {
+function save(name, blob) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

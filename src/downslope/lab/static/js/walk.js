@@ -75,6 +75,19 @@ export function mountWalk(page) {
   }
 }
 
+/** Let a chart be dragged along its steps; `scaleOf()` is its scale from steps to pixels, or null. */
+export function scrubsAlong(page, frame, scaleOf) {
+  const scrub = (event) => {
+    const [x, steps] = [scaleOf(), page.descent?.steps];
+    if (x && steps) page.set({ step: steps[d3.bisectCenter(steps, x.invert(d3.pointer(event, frame.svg)[0]))] });
+  };
+  frame.svg.addEventListener("pointerdown", (event) => {
+    frame.svg.setPointerCapture(event.pointerId);
+    scrub(event);
+  });
+  frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
+}
+
 function icon(path) {
   return draw("svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, draw("path", { d: path }));
 }

@@ -1,9 +1,11 @@
 /** The page "Descend": everything put together. */
 
+import { ask } from "../api.js";
 import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
 import { mountShell } from "../shell.js";
 import { mountTable } from "../table.js";
+import { mountTaking } from "../taking.js";
 import { showVerdict } from "../verdict.js";
 import { mountWalk } from "../walk.js";
 import { mountArithmetic } from "./arithmetic.js";
@@ -16,7 +18,6 @@ import { mountRace } from "./race.js";
 import { mountRate } from "./rate.js";
 import { newStore } from "./state.js";
 import { mountSurface } from "./surface.js";
-import { mountTaking } from "./take.js";
 
 const page = new Descent(newStore());
 connect(page);
@@ -32,7 +33,7 @@ mountTable(page);
 mountLoss(page, () => page.reading.name);
 mountDerivation(page);
 mountSurface(page);
-mountTaking(page, frame);
+mountTaking(page, { event: "descent", told: () => page.descent, frame, name: "descent", csv: () => ask("export", page.request({ format: "csv" })) });
 begin();
 
 /** Ask for the first picture, and only then for what can wait. */

@@ -1,20 +1,14 @@
 /** The loss over one or two parameters, with the way down on it. */
 
 import { byId, showTrouble } from "../elements.js";
-import { Frame } from "../frame.js";
-import { drawLand } from "../land.js";
+import { Landscape } from "../landscape.js";
 import { mountSlice } from "../slice.js";
-import { Way } from "../way.js";
-
-const MARGIN = { top: 24, right: 12, bottom: 38, left: 62 };
 
 /** Put it on the page. */
 export function mountLandscape(page) {
-  const frame = new Frame(byId("landscape"), { margin: MARGIN, title: "The loss over the parameters", resized: () => redraw() });
-  const land = frame.layer("land");
-  const way = new Way(frame);
+  const landscape = new Landscape(byId("landscape"), "The loss over the parameters", () => redraw());
   const showSlice = mountSlice({ names: () => page.descent?.free ?? [], over: () => page.over, choose: (over) => page.set({ over }) });
-  let scales = null;
+  let shown = null; // the way that is drawn
 
   page.on("descent", ({ free }) => {
     byId("landscape-section").hidden = free.length === 0;
@@ -26,21 +20,14 @@ export function mountLandscape(page) {
 
   function redraw() {
     const { ground, descent } = page;
-    if (!ground || !descent || !frame.width || !ground.over.every((name) => name in descent.path)) return;
-    const [across, up] = ground.over;
-    scales = [d3.scaleLinear(ground.box[across], frame.along), d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], frame.up)];
-    frame.setAxes(...scales, { xName: across, yName: up ?? "mean square", names: ground.over });
-    drawLand(land, ground, ...scales);
-    way.show(descent, ground.over, ...scales);
-    frame.desc.textContent = `The loss over ${ground.over.join(" and ")}, from ${descent.first_text} to ${descent.value_text}.`;
+    if (!ground || !descent || !ground.over.every((name) => name in descent.path)) return;
+    landscape.show(ground, descent, "mean square");
+    landscape.frame.desc.textContent = `The loss over ${ground.over.join(" and ")}, from ${descent.first_text} to ${descent.value_text}.`;
+    shown = descent;
     select();
   }
 
   function select() {
-    const { ground, descent, row } = page;
-    if (!scales || !ground.over.every((name) => name in descent.path) || way.points.length !== descent.steps.length) return;
-    way.select(descent, ground.over, ...scales, row);
+    if (shown && shown === page.descent) landscape.select(shown, page.row);
   }
-
-  return frame;
 }

@@ -6,6 +6,7 @@ import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
 import { mountShell } from "../shell.js";
 import { mountTable } from "../table.js";
+import { mountTaking } from "../taking.js";
 import { showVerdict } from "../verdict.js";
 import { mountWalk } from "../walk.js";
 import { mountChoices, mountControls } from "./controls.js";
@@ -15,7 +16,6 @@ import { mountLandscape } from "./landscape.js";
 import { mountParameters } from "./parameters.js";
 import { mountPicture } from "./picture.js";
 import { newStore } from "./state.js";
-import { mountTaking } from "./take.js";
 
 const page = new Fitting(newStore());
 connect(page);
@@ -31,7 +31,7 @@ mountTable(page);
 mountLoss(page, () => "mean square");
 mountParameters(page);
 mountLandscape(page);
-mountTaking(page, frame);
+mountTaking(page, { event: "descent", told: () => page.descent, frame, name: "fit", csv: () => ask("fit_export", page.request()) });
 begin();
 
 /** Ask for the first picture, and only then for what can wait. */

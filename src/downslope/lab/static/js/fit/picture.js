@@ -1,7 +1,7 @@
 /** Data, curve and bands, with what is left over beneath; both move with the step that is selected. */
 
 import { byId, draw, setMaths } from "../elements.js";
-import { Frame, dots, round, through } from "../frame.js";
+import { Frame, dots, roomy, round, through } from "../frame.js";
 
 const MARGIN = { top: 44, right: 12, bottom: 38, left: 62 };
 const LOW_MARGIN = { top: 22, right: 12, bottom: 22, left: 62 };
@@ -43,8 +43,8 @@ export function mountPicture(page) {
     const { data: given, curve: lines } = descent;
     const across = lines ? lines.x : given.x.flat();
     const up = [...given.y, ...(lines ? [...lines.moments.at(-1), ...lines.bands.flatMap(({ low: one, high }) => [...one, ...high])] : [])];
-    x = d3.scaleLinear(lines ? d3.extent(across) : wide([...given.x.at(-1), ...given.y]), inset(frame.along));
-    y = d3.scaleLinear(wide(up), frame.up);
+    x = d3.scaleLinear(lines ? d3.extent(across) : roomy([...given.x.at(-1), ...given.y], SLACK), inset(frame.along));
+    y = d3.scaleLinear(roomy(up, SLACK), frame.up);
     frame.setAxes(x, y, { xName: given.along, yName: given.up, names: [given.along, given.up] });
     const size = given.y.length > MANY ? 5 : 8;
     for (const layer of [data, left]) layer.setAttribute("stroke-width", size);
@@ -109,12 +109,6 @@ function at(scale, value) {
 
 function inset([left, right]) {
   return [left + EDGE, right - EDGE];
-}
-
-function wide(values) {
-  const [least, most] = d3.extent(values.filter((value) => value !== null));
-  const slack = SLACK * (most - least || Math.abs(most) || 1);
-  return [least - slack, most + slack];
 }
 
 /** Return the round number above what is left over, so that the axis moves in few jumps. */

@@ -2,6 +2,7 @@
 
 import { byId, draw } from "../elements.js";
 import { Frame, round, scaleFor, through } from "../frame.js";
+import { scrubsAlong } from "../walk.js";
 
 const MARGIN = { top: 42, right: 14, bottom: 36, left: 54 };
 const SETS = ["training", "validation"];
@@ -25,15 +26,7 @@ function mountCurve(page, place, metricOf) {
 
   page.on("head", () => show());
   page.on("row", () => show());
-  const scrub = (event) => {
-    const steps = page.descent?.steps;
-    if (x && steps) page.set({ step: steps[d3.bisectCenter(steps, x.invert(d3.pointer(event, frame.svg)[0]))] });
-  };
-  frame.svg.addEventListener("pointerdown", (event) => {
-    frame.svg.setPointerCapture(event.pointerId);
-    scrub(event);
-  });
-  frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
+  scrubsAlong(page, frame, () => x);
 
   function show() {
     const { run, moment } = page;

@@ -4,7 +4,7 @@ import { mountDropping, showSamples } from "../dropping.js";
 import { byId, make } from "../elements.js";
 import { mountLayers } from "../layers.js";
 import { mountShell } from "../shell.js";
-import { copies, save, saves, savesPicture } from "../taking.js";
+import { mountTaking } from "../taking.js";
 import { showVerdict } from "../verdict.js";
 import { mountWalk } from "../walk.js";
 import { mountChoices, mountControls, mountPresets } from "./controls.js";
@@ -37,7 +37,14 @@ page.on("training", (now) => {
   byId("stage").setAttribute("aria-busy", String(now));
   if (now) showVerdict({ verdict: WAITING, outcome: "The steps of each kind of network are compiled before the first one is taken." });
 });
-mountTaking();
+page.on("end", ({ metrics }) => {
+  byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value }))));
+  showFindings();
+});
+mountTaking(page, {
+  event: "end", told: () => page.run?.end, frame, name: "network",
+  csv: () => page.run?.end && { name: "training.csv", text: page.run.end.csv },
+});
 begin();
 
 /** Show what is found at the moment that is selected; at the last one what came of it all. */
@@ -46,26 +53,6 @@ function showFindings() {
   const isLast = moment === run?.moments.at(-1);
   if (isLast && run.end) showVerdict(run.end);
   else if (moment?.verdict) showVerdict({ verdict: moment.verdict, outcome: `After ${moment.step} of ${run.head.of} steps.` });
-}
-
-function mountTaking() {
-  const note = byId("take-note");
-  page.on("end", ({ python, command, metrics }) => {
-    byId("python").textContent = python;
-    byId("command").textContent = command ?? "The command line has no words for these choices; Python has.";
-    byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value }))));
-    showFindings();
-  });
-  copies(byId("copy-python"), () => page.run?.end?.python);
-  copies(byId("copy-command"), () => page.run?.end?.command);
-  copies(byId("copy-link"), () => {
-    page.store.flush();
-    return location.href;
-  });
-  savesPicture(frame, "network", { svg: byId("export-svg"), png: byId("export-png"), note });
-  saves(byId("export-csv"), note, async () => {
-    if (page.run?.end) save("training.csv", new Blob([page.run.end.csv], { type: "text/csv" }));
-  });
 }
 
 /** Train if the address says so, and ask for what can wait. */

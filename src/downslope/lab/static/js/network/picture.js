@@ -1,12 +1,13 @@
 /** What the network makes of the data: regions of a plane, a curve, or what it predicts against what is true. */
 
 import { byId, draw } from "../elements.js";
-import { Frame, dots, round, through } from "../frame.js";
+import { Frame, dots, roomy, round, through } from "../frame.js";
 
 const MARGIN = { top: 44, right: 12, bottom: 38, left: 56 };
 const SHADE = [0.1, 0.5]; // of a class's colour, where it is guessed and where it is certain
 const NEAR = 14; // pixels from a point within which a click selects it
 const LANES = 8;
+const ROOM = 0.06; // of the range of the numbers, around them
 
 /** Put the picture on the page, and keep it in step. */
 export function mountPicture(page) {
@@ -43,7 +44,7 @@ export function mountPicture(page) {
   function redrawPlane(head) {
     scales = head.kind === "plane"
       ? [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(head.box[1], frame.up)]
-      : [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(wide(head.y), frame.up)];
+      : [d3.scaleLinear(head.box[0], frame.along), d3.scaleLinear(roomy(head.y, ROOM), frame.up)];
     frame.setAxes(...scales, { xName: head.over[0], yName: head.over[1] ?? head.target, names: head.over });
     const places = head.x.map((x, row) => [scales[0](x), scales[1](head.y[row])]);
     const classes = head.kind === "plane" ? d3.range(head.classes.length) : [0];
@@ -68,7 +69,7 @@ export function mountPicture(page) {
   }
 
   function showAgreement({ true: measured, predicted }) {
-    const box = wide([...measured, ...predicted]);
+    const box = roomy([...measured, ...predicted], ROOM);
     scales = [d3.scaleLinear(box, frame.along), d3.scaleLinear(box, frame.up)];
     const { target } = page.run.head;
     frame.setAxes(...scales, { xName: `${target}, predicted`, yName: target, names: [target] });
@@ -153,10 +154,4 @@ function describe({ moment, run }) {
 
 function short(name) {
   return name.length > 14 ? `${name.slice(0, 13)}…` : name;
-}
-
-function wide(values) {
-  const [low, high] = d3.extent(values.filter((value) => value !== null));
-  const slack = 0.06 * (high - low || Math.abs(high) || 1);
-  return [low - slack, high + slack];
 }
