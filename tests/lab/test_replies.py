@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lab.asking import ask, refusal
 
 import downslope as ds
 from downslope.lab import _work, replies
@@ -23,21 +23,6 @@ VALLEY = {
     "method": "gradient descent",
     "steps": 20,
 }
-
-
-def ask(verb: str, **request: Any) -> dict[str, Any]:
-    """Return the reply, as it is after a way through JSON; what is not finite would not get through."""
-    reply = _work.answer(replies.VERBS[verb], request)
-    told = json.loads(reply.body)
-    if reply.status != 200:
-        raise AssertionError(told["error"])
-    return told
-
-
-def refusal(verb: str, **request: Any) -> dict[str, Any]:
-    reply = _work.answer(replies.VERBS[verb], request)
-    assert reply.status == 400, reply
-    return json.loads(reply.body)["error"]
 
 
 def test_a_descent_is_the_one_of_the_library():

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import csv
-import json
 import time
 from typing import Any
 
 import numpy as np
 import pytest
+from lab.asking import ask, refusal
 
 import downslope as ds
-from downslope.lab import _work, replies
 from downslope.lab._limits import LIMITS
 from downslope.lab._tables import Table
 
@@ -24,21 +23,6 @@ COFFEE = {
     "steps": 500,
 }
 POINTS = b"u,v,w\n0,0,1\n1,0,3.1\n0,1,4\n1,1,5.9\n2,1,8.2\n"
-
-
-def ask(verb: str, **request: Any) -> dict[str, Any]:
-    """Return the reply, as it is after a way through JSON; what is not finite would not get through."""
-    reply = _work.answer(replies.VERBS[verb], request)
-    told = json.loads(reply.body)
-    if reply.status != 200:
-        raise AssertionError(told["error"])
-    return told
-
-
-def refusal(verb: str, **request: Any) -> dict[str, Any]:
-    reply = _work.answer(replies.VERBS[verb], request)
-    assert reply.status == 400, reply
-    return json.loads(reply.body)["error"]
 
 
 def test_a_fit_is_the_one_of_the_library():

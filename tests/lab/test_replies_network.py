@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab.asking import ask
 
 import downslope as ds
 from downslope.lab import _work, replies
@@ -28,12 +29,6 @@ def told(verb: str, **request: Any) -> list[dict[str, Any]]:
     if last.status != 200:
         raise AssertionError(last.body)
     return [json.loads(piece.body) for piece in found]
-
-
-def ask(verb: str, **request: Any) -> dict[str, Any]:
-    reply = _work.answer(replies.VERBS[verb], request)
-    assert reply.status == 200, reply.body
-    return json.loads(reply.body)
 
 
 def refusal(verb: str, **request: Any) -> dict[str, Any]:

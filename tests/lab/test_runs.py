@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from lab import asking
 
 import downslope as ds
 from downslope.lab import _work, replies
@@ -42,11 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(verb: str, folder: Path, **request: Any) -> dict[str, Any]:
-    reply = _work.answer(replies.VERBS[verb], {**request, "runs": folder})
-    told = json.loads(reply.body)
-    if reply.status != 200:
-        raise AssertionError(told["error"])
-    return told
+    return asking.ask(verb, **request, runs=folder)
 
 
 def test_runs_are_found_and_nothing_else(folder):

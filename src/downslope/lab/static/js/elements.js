@@ -48,6 +48,18 @@ export function typed(text) {
   return Number.isFinite(value) ? value : null;
 }
 
+/** Return the whole number from `least` up that a person typed, or undefined. */
+export function typedWhole(text, least) {
+  const value = typed(text);
+  return Number.isInteger(value) && value >= least ? value : undefined;
+}
+
+/** Show whether what a field holds makes sense. */
+export function showValid(field, isValid) {
+  if (isValid) field.removeAttribute("aria-invalid");
+  else field.setAttribute("aria-invalid", "true");
+}
+
 /** Show or clear what went wrong, beside what caused it. */
 export function showTrouble(element, error) {
   element.hidden = !error;

@@ -1,6 +1,6 @@
 /** The formula: its field, how it was read, and what is wrong with it. */
 
-import { byId, make, setMaths } from "./elements.js";
+import { byId, make, setMaths, showValid } from "./elements.js";
 
 /** Connect the field and what stands below it. */
 export function mountFormula(page) {
@@ -16,7 +16,7 @@ export function mountFormula(page) {
 
   page.on("reading", (reading) => {
     const names = [...reading.variables, reading.name];
-    field.removeAttribute("aria-invalid");
+    showValid(field, true);
     byId("wrong-place").hidden = true;
     byId("reading").classList.remove("wrong");
     setMaths(byId("read-as"), reading.read_as, names);
@@ -34,7 +34,7 @@ export function mountFormula(page) {
 function showWrong(field, formula, error) {
   const { position, width } = error;
   const place = byId("wrong-place");
-  field.setAttribute("aria-invalid", "true");
+  showValid(field, false);
   byId("reading").classList.add("wrong");
   place.hidden = position === null;
   if (position !== null) {

@@ -1,7 +1,7 @@
 /** The start, the variables shown, the method and the number of steps. */
 
 import { ask } from "../api.js";
-import { byId, make, showTrouble, typed, written } from "../elements.js";
+import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountSlice } from "../slice.js";
 
 const NUDGE = 1 / 50; // of the box, for an arrow key in a field
@@ -31,7 +31,7 @@ function mountStart(page) {
     for (const [name, field] of fields) {
       if (document.activeElement !== field || field.dataset.nudged) field.value = written(page.start[name] ?? "");
       delete field.dataset.nudged;
-      field.removeAttribute("aria-invalid");
+      showValid(field, true);
     }
   });
 }
@@ -40,13 +40,12 @@ function fieldFor(page, name) {
   const field = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", id: `start-${name}` });
   field.addEventListener("input", () => {
     const value = typed(field.value);
-    field.toggleAttribute("aria-invalid", value === null);
-    if (value === null) field.setAttribute("aria-invalid", "true");
-    else page.set({ at: { ...page.start, [name]: value } });
+    showValid(field, value !== null);
+    if (value !== null) page.set({ at: { ...page.start, [name]: value } });
   });
   field.addEventListener("blur", () => {
     field.value = written(page.start[name] ?? "");
-    field.removeAttribute("aria-invalid");
+    showValid(field, true);
   });
   field.addEventListener("keydown", (event) => {
     const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
@@ -75,11 +74,9 @@ function mountSteps(page) {
   const field = byId("steps");
   const show = () => document.activeElement !== field && (field.value = page.state.steps);
   field.addEventListener("input", () => {
-    const steps = typed(field.value);
-    const fine = Number.isInteger(steps) && steps >= 1;
-    if (fine) field.removeAttribute("aria-invalid");
-    else field.setAttribute("aria-invalid", "true");
-    if (fine) page.set({ steps });
+    const steps = typedWhole(field.value, 1);
+    showValid(field, steps !== undefined);
+    if (steps !== undefined) page.set({ steps });
   });
   field.addEventListener("keydown", (event) => {
     const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
@@ -91,7 +88,7 @@ function mountSteps(page) {
   });
   field.addEventListener("blur", () => {
     field.value = page.state.steps;
-    field.removeAttribute("aria-invalid");
+    showValid(field, true);
   });
   page.on("state", show);
   show();

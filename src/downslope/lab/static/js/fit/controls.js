@@ -1,12 +1,15 @@
 /** How to fit: where the parameters begin, which are held, the loss, the method. */
 
 import { ask } from "../api.js";
-import { byId, make, showTrouble, typed, written } from "../elements.js";
+import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
+import { mountField } from "../field.js";
 
 /** Connect the controls. */
 export function mountControls(page) {
   mountStart(page);
-  for (const name of ["rate", "steps"]) mountNumber(page, name);
+  const also = { step: null };
+  mountField(page, "rate", { read: (text) => (text.trim() === "" ? null : typed(text) ?? undefined), also });
+  mountField(page, "steps", { read: (text) => typedWhole(text, 1), also });
   byId("search").addEventListener("click", () => page.set({ start: null, hold: null, step: null }, { push: true }));
 }
 
@@ -48,8 +51,7 @@ function lineFor(page, name) {
   field.addEventListener("input", () => {
     const value = typed(field.value);
     const fine = value !== null || field.value.trim() === "";
-    if (fine) field.removeAttribute("aria-invalid");
-    else field.setAttribute("aria-invalid", "true");
+    showValid(field, fine);
     if (!fine) return;
     const { [name]: _, ...others } = page.state.start ?? {};
     const start = value === null ? others : { ...page.state.start, [name]: value };
@@ -68,24 +70,6 @@ function lineFor(page, name) {
 function without(names, name) {
   const left = (names ?? []).filter((other) => other !== name);
   return left.length ? left : null;
-}
-
-function mountNumber(page, name) {
-  const field = byId(name);
-  const show = () => document.activeElement !== field && (field.value = page.state[name] === null ? "" : written(page.state[name]));
-  field.addEventListener("input", () => {
-    const value = typed(field.value);
-    const fine = name === "rate" ? value !== null || field.value.trim() === "" : Number.isInteger(value) && value >= 1;
-    if (fine) field.removeAttribute("aria-invalid");
-    else field.setAttribute("aria-invalid", "true");
-    if (fine) page.set({ [name]: value, step: null }, { typing: true });
-  });
-  field.addEventListener("blur", () => {
-    field.removeAttribute("aria-invalid");
-    show();
-  });
-  page.on("state", show);
-  show();
 }
 
 /** Fill the lists of losses and methods. */

@@ -1,7 +1,8 @@
 /** The data, the network, how it steps; and the button that trains. */
 
 import { ask } from "../api.js";
-import { byId, make, showTrouble, typed, written } from "../elements.js";
+import { byId, make, showTrouble, typed, typedWhole, written } from "../elements.js";
+import { mountField } from "../field.js";
 import { mountMenu } from "../menu.js";
 import { mountSlice } from "../slice.js";
 import { stateOf } from "./state.js";
@@ -11,11 +12,11 @@ const WHOLE = { steps: 1, seed: 0 };
 
 /** Connect the controls. */
 export function mountControls(page) {
-  mountField(page, "hidden", (text) => (/^\s*\d+([\s,;]+\d+)*\s*$/.test(text) ? text.trim().split(/[\s,;]+/).join(",") : undefined));
-  mountField(page, "rate", (text) => (text.trim() === "" ? null : typed(text) ?? undefined));
-  mountField(page, "dropout", (text) => typed(text) ?? undefined);
-  mountField(page, "batch", (text) => (["", "all"].includes(text.trim()) ? 0 : natural(text, 1)), (value) => (value ? written(value) : "all"));
-  for (const [name, least] of Object.entries(WHOLE)) mountField(page, name, (text) => natural(text, least));
+  mountField(page, "hidden", { read: (text) => (/^\s*\d+([\s,;]+\d+)*\s*$/.test(text) ? text.trim().split(/[\s,;]+/).join(",") : undefined) });
+  mountField(page, "rate", { read: (text) => (text.trim() === "" ? null : typed(text) ?? undefined) });
+  mountField(page, "dropout", { read: (text) => typed(text) ?? undefined });
+  mountField(page, "batch", { read: (text) => (["", "all"].includes(text.trim()) ? 0 : typedWhole(text, 1)), write: (value) => (value ? written(value) : "all") });
+  for (const [name, least] of Object.entries(WHOLE)) mountField(page, name, { read: (text) => typedWhole(text, least) });
   for (const name of Object.keys(LISTS)) {
     byId(name).addEventListener("change", (event) => page.set({ [name]: event.target.value }, { push: true }));
   }
@@ -67,27 +68,6 @@ export async function mountPresets(page) {
     });
     return make("li", {}, button);
   }));
-}
-
-function mountField(page, name, read, write = (value) => (value === null ? "" : written(value))) {
-  const field = byId(name);
-  field.addEventListener("input", () => {
-    const value = read(field.value);
-    if (value === undefined) field.setAttribute("aria-invalid", "true");
-    else field.removeAttribute("aria-invalid");
-    if (value !== undefined) page.set({ [name]: value }, { typing: true });
-  });
-  field.addEventListener("blur", () => {
-    field.removeAttribute("aria-invalid");
-    field.value = write(page.state[name]);
-  });
-  page.on("state", (changed) => changed.has(name) && document.activeElement !== field && (field.value = write(page.state[name])));
-  field.value = write(page.state[name]);
-}
-
-function natural(text, least) {
-  const value = typed(text);
-  return Number.isInteger(value) && value >= least ? value : undefined;
 }
 
 function show(page) {

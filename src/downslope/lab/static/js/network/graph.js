@@ -1,7 +1,7 @@
 /** The network unit by unit, for one example: values go forward, gradients come back, stage by stage. */
 
 import { ask } from "../api.js";
-import { byId, draw, setMaths, showTrouble, typed, written } from "../elements.js";
+import { byId, draw, setMaths, showTrouble, showValid, typedWhole, written } from "../elements.js";
 
 const WIDE = [900, 360]; // units of the picture, from the width in which it is drawn large
 const TALL = 46; // of a unit and the room around it
@@ -39,10 +39,9 @@ export function mountGraph(page) {
   });
   const field = byId("example");
   field.addEventListener("input", () => {
-    const value = typed(field.value);
-    const fine = Number.isInteger(value) && value >= 1 && value <= (page.run?.head.examples ?? 1);
-    if (fine) field.removeAttribute("aria-invalid");
-    else field.setAttribute("aria-invalid", "true");
+    const value = typedWhole(field.value, 1);
+    const fine = value !== undefined && value <= (page.run?.head.examples ?? 1);
+    showValid(field, fine);
     if (fine) page.set({ example: value - 1 });
   });
   byId("stage-back").addEventListener("click", () => go(-1));
