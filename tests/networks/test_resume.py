@@ -17,25 +17,31 @@ from tests.networks.train_until_killed import trained
 SCRIPT = Path(__file__).with_name("train_until_killed.py")
 
 
-def killed(folder, steps, chunks, seconds):
-    """Run the script and kill it so long after so many of its chunks."""
+def killed(folder, steps, after, seconds):
+    """Run the script and kill it so long after that step was shown; return the first and the last step shown."""
     with subprocess.Popen([sys.executable, SCRIPT, str(folder), str(steps)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        for _ in range(chunks):
-            process.stdout.readline()
+        shown = [int(process.stdout.readline())]
+        while shown[-1] < after:
+            shown.append(int(process.stdout.readline()))
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
+        shown += [int(line) for line in process.stdout if line.endswith(b"\n")]
+    return shown[0], shown[-1]
 
 
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits(tmp_path):
-    folder, steps, chance = tmp_path / "run", 15_000, random.Random(0)
+    folder, steps, chance = tmp_path / "run", 10_000, random.Random(0)
     expected = trained(tmp_path / "whole", steps).trace
-    for _ in range(2):
-        killed(folder, steps, chance.randint(2, 6), chance.uniform(0, 0.1))
+    before = 0
+    for after in (1000, 4000):
+        first, last = killed(folder, steps, after, chance.uniform(0, 0.1))
         left = ds.load(folder)
         assert left.outcome is ds.Outcome.RUNNING
+        assert first > before  # it went on from what was left
+        assert len(left) >= last  # a row for each step, written before it was shown
         np.testing.assert_array_equal(left.recorded["value"], expected.recorded["value"][: len(left)])
-    assert len(left) > 500  # it went on from what was left
+        before = last
     made = trained(folder, steps).trace
     for name, leaf in expected.end.items():
         np.testing.assert_array_equal(made.end[name], leaf)
