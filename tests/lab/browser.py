@@ -17,7 +17,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 # What says so in its message was asked for: the test typed something wrong.
 _REFUSED = re.compile(r"status of (400|409|410|413)")
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @contextmanager

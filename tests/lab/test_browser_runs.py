@@ -86,7 +86,7 @@ def test_a_run_is_followed_while_it_is_written(shelf: Page, folder: Path) -> Non
     training = subprocess.Popen([sys.executable, "-c", ENDLESS], cwd=folder)
     try:
         shelf.goto("/runs?run=live")
-        expect(shelf.locator("#run-state")).to_have_text("running", timeout=40_000)
+        expect(shelf.locator("#run-state")).to_have_text("running")
         expect(shelf.locator("#charts .lane-line").first).to_have_attribute("d", re.compile("L"))
         steps = shelf.locator("#run-step").inner_text()
         curve = attribute(shelf.locator("#charts .lane-line").first, "d")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import resource
 import socket
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +19,9 @@ MEGABYTE = 1024 * 1024
 
 @pytest.fixture(autouse=True)
 def _still_answering(lab: Running) -> Iterator[None]:
-    """After each of these tests the page is there at once."""
+    """After each of these tests the page is there; how soon is measured by `benchmarks/lab.py`."""
     yield
-    began = time.perf_counter()
-    answer = httpx.get(lab.url)
-    taken = time.perf_counter() - began
-    print(f"page afterwards: {taken * 1000:.0f} ms")
-    assert answer.status_code == 200
-    assert taken < 1
+    assert httpx.get(lab.url).status_code == 200
 
 
 @pytest.mark.parametrize(
