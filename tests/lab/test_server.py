@@ -244,6 +244,27 @@ def test_ctrl_c_ends_it_before_anything_was_asked() -> None:
         assert (child.returncode, told) == (0, "")
 
 
+def test_ctrl_c_ends_the_server_before_what_it_needs() -> None:
+    script = """
+import threading
+import downslope as ds
+from downslope.lab._workers import Workers
+
+class Told(Workers):
+    def close(self):
+        print(threading.current_thread().name, flush=True)
+        super().close()
+
+ds.lab._workers.Workers = Told
+ds.lab.serve(port=0, open_browser=False)
+"""
+    with served(script) as (child, address):
+        assert httpx.get(address, timeout=60).status_code == 200
+        child.send_signal(signal.SIGINT)
+        closed, _ = child.communicate(timeout=60)
+        assert closed.split() == ["downslope-lab", "MainThread"]
+
+
 def test_the_browser_is_opened(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part\nmv {tmp_path}/opened.part {tmp_path}/opened\n')

@@ -58,12 +58,12 @@ class Running:
     Args:
         address: where it listens.
         token: what one must know to use it, if anything.
-        thread: the thread that serves.
+        ended: set once nothing is served any more.
     """
 
     address: Address
     token: str | None
-    thread: threading.Thread
+    ended: threading.Event
 
     @property
     def url(self) -> str:
@@ -72,8 +72,8 @@ class Running:
 
     def wait(self) -> None:
         """Wait until it has ended."""
-        while self.thread.is_alive():
-            self.thread.join(0.5)  # without a limit, Ctrl-C would not get through on every system
+        while not self.ended.wait(0.5):  # without a limit, Ctrl-C would not get through on every system
+            pass
 
 
 @contextlib.contextmanager
@@ -139,13 +139,21 @@ def running(
                     timeout_graceful_shutdown=1,
                 )
             )
-            thread = threading.Thread(target=server.run, args=([listening],), daemon=True, name="downslope-lab")
-            thread.start()
+            # An event and not a join: Ctrl-C in a join makes CPython 3.11 take a thread that runs for one that ended.
+            ended = threading.Event()
+
+            def serving() -> None:
+                try:
+                    server.run([listening])
+                finally:
+                    ended.set()
+
+            threading.Thread(target=serving, daemon=True, name="downslope-lab").start()
             try:
-                yield Running(address, token, thread)
+                yield Running(address, token, ended)
             finally:
                 server.should_exit = True
-                thread.join(10)
+                ended.wait(10)
 
 
 def _token(asked: str | None, address: Address) -> str | None:
