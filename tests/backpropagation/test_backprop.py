@@ -491,7 +491,6 @@ WORDS = ["backprop", NEURON, "--at", "w=0.5,x=2,b=0.1,y=1"]
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -22,11 +22,6 @@ QUARTIC = "f(x) = x^4 - 3x"
 RATES = np.geomspace(1e-5, 10, 30)
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
-
-
 def of_formula(text: str, start: dict[str, float], method: str, steps: int = 100) -> Callable[[], Any]:
     return lambda: ds.plan(text, start, method=method, steps=steps)
 

@@ -72,9 +72,9 @@ def kill_somewhere(folder: Path, last: int, dice: random.Random) -> int:
     return int([line for line in told if line.strip()][-1])
 
 
-def survive(folder: Path, other: Path, times: int) -> None:
-    dice = random.Random(times)
-    for _ in range(times):
+def test_nothing_is_lost_where_the_writer_is_killed_again_and_again(tmp_path) -> None:
+    folder, dice = tmp_path / "killed", random.Random(0)
+    for _ in range(12):
         safe = kill_somewhere(folder, 10**6, dice)
         trace = load(folder)
         assert trace.outcome is Outcome.RUNNING
@@ -89,20 +89,11 @@ def survive(folder: Path, other: Path, times: int) -> None:
         kept = [folder / journal._progress.state_file] if at_state else []
         assert sorted(folder.glob("state-*")) == kept
     last = at_state + 40
-    straight = uninterrupted(other, last)
+    straight = uninterrupted(tmp_path / "straight", last)
     mended = writer.go_on(journal, last)
     same(mended.rows(), straight.rows())
     same(mended.state, straight.state)
-    same(load(folder), load(other))
-
-
-def test_nothing_is_lost_where_the_writer_is_killed(tmp_path) -> None:
-    survive(tmp_path / "killed", tmp_path / "straight", 6)
-
-
-@pytest.mark.slow
-def test_nothing_is_lost_where_the_writer_is_killed_again_and_again(tmp_path) -> None:
-    survive(tmp_path / "killed", tmp_path / "straight", 16)
+    same(load(folder), load(tmp_path / "straight"))
 
 
 class Stopped(BaseException):
