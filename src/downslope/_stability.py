@@ -24,7 +24,8 @@ PLAIN = frozenset({"gradient descent", "gradient descent with noise"})
 SCALED = frozenset({"adam", "adamw", "rmsprop", "adagrad"})
 LINE_SEARCH = frozenset({"newton", "bfgs", "l-bfgs", "levenberg-marquardt", "trust region"})
 
-BY_CURVATURE = frozenset({*PLAIN, "momentum", "nesterov"})  # whose one rate the ground's curvature bounds
+WITH_MOMENTUM = frozenset({"momentum", "nesterov"})
+BY_CURVATURE = PLAIN | WITH_MOMENTUM  # whose one rate the ground's curvature bounds
 
 
 def stability_bound(method: str, settings: Mapping[str, float]) -> float | None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import downslope as ds
@@ -51,6 +51,7 @@ def eigenvalues(least: float = 0.05) -> st.SearchStrategy[list[float]]:
 
 @settings(max_examples=80, deadline=None)
 @given(SEEDS, eigenvalues(), st.floats(0.06, 0.97), st.integers(1, 300), METHODS)
+@example(0, [1.0, 1.0], 0.6875, 144, "momentum")  # a swing that passes through zero where it was looked at before
 def test_a_stable_rate_raises_no_alarm(seed: int, values: list[float], share: float, steps: int, method: str) -> None:
     diagnosis = diagnose(Bowl(seed, values).run(share * BOUNDS[method], steps, method))
     assert diagnosis.ok, diagnosis

@@ -16,6 +16,7 @@ import numpy as np
 from downslope._stability import (
     LINE_SEARCH,
     SCALED,
+    WITH_MOMENTUM,
     best_rate,
     contraction,
     stability_bound,
@@ -163,8 +164,19 @@ class Evidence:
 
     @functools.cached_property
     def observed_contraction(self) -> float | None:
-        """The factor by which the gradient's norm shrank in each step of the last quarter, as a geometric mean."""
-        return self.contraction_between(len(self.step) - 1 - max(1, len(self.step) // 4), len(self.step) - 1)
+        """The factor by which the gradient's norm shrank in each step of the last quarter, as a geometric mean.
+
+        With momentum the norm swings as it shrinks: its maximum over that quarter is held against the one before.
+        """
+        quarter = max(1, len(self.step) // 4)
+        first, last = self.gradient_norm[-1 - quarter : -quarter], self.gradient_norm[-1:]
+        if self.method in WITH_MOMENTUM:
+            first, last = self.gradient_norm[-2 * quarter : -quarter], self.gradient_norm[-quarter:]
+        if not len(first) or not np.max(first) > 0:
+            return None
+        steps = self.step[-1] - self.step[-1 - quarter]
+        with np.errstate(all="ignore"):
+            return float((np.max(last) / np.max(first)) ** (1 / steps))
 
     @functools.cached_property
     def predicted_contraction(self) -> float | None:
@@ -174,14 +186,6 @@ class Evidence:
             return None
         factors = contraction(self.method, self.settings, self.learning_rate * eigenvalues)
         return None if factors is None else float(np.max(factors))
-
-    def contraction_between(self, first: int, last: int) -> float | None:
-        """Return the mean factor by which the gradient's norm changed in a step between two rows."""
-        if first < 0 or last <= first or not self.gradient_norm[first] > 0:
-            return None
-        steps = self.step[last] - self.step[first]
-        with np.errstate(all="ignore"):
-            return float((self.gradient_norm[last] / self.gradient_norm[first]) ** (1 / steps))
 
     @functools.cached_property
     def cosine_late(self) -> float | None:
@@ -248,7 +252,7 @@ class Evidence:
     @property
     def may_still_swell(self) -> bool:
         """Whether a swelling from the first steps of momentum β may not have died away yet, by √β a step."""
-        if self.method not in {"momentum", "nesterov"}:
+        if self.method not in WITH_MOMENTUM:
             return False
         return float(self.settings.get("momentum", 0.9)) ** (self.last_step / 2) > _DIED_AWAY
 
