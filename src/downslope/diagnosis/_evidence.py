@@ -141,11 +141,9 @@ class Evidence:
     @functools.cached_property
     def path_curvature(self) -> float:
         """The largest |λ| met anywhere on the way; 0 if none was measured."""
-        measured = [*self.curvature[np.isfinite(self.curvature)]]
-        for spectrum in self.trace.spectra:
-            measured += [spectrum.lowest, spectrum.highest]
-        finite = [abs(λ) for λ in measured if math.isfinite(λ)]
-        return float(max(finite, default=0.0))
+        looks = [λ for spectrum in self.trace.spectra for λ in (spectrum.lowest, spectrum.highest)]
+        met = np.abs(np.concatenate([self.curvature, looks]))
+        return float(np.max(met[np.isfinite(met)], initial=0.0))
 
     # --- how the descent moved -----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ def plain(number: float | None) -> float | None:
     return None if number is None or not math.isfinite(number) else float(number)
 
 
-def shown(numbers: Iterable[float], digits: int = _SEEN) -> list[float | None]:
+def shown(numbers: Sequence[float] | np.ndarray, digits: int = _SEEN) -> list[float | None]:
     """Return numbers for JSON, so many digits of each."""
-    return [float(f"{number:.{digits}g}") if math.isfinite(number) else None for number in numbers]
+    plain_floats = np.asarray(numbers, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written
+    return [float(f"{number:.{digits}g}") if math.isfinite(number) else None for number in plain_floats]
 
 
 def kept(count: int, most: int) -> np.ndarray:
