@@ -74,7 +74,7 @@ def kill_somewhere(folder: Path, last: int, dice: random.Random) -> int:
 
 def test_nothing_is_lost_where_the_writer_is_killed_again_and_again(tmp_path) -> None:
     folder, dice = tmp_path / "killed", random.Random(0)
-    for _ in range(12):
+    for _ in range(16):
         safe = kill_somewhere(folder, 10**6, dice)
         trace = load(folder)
         assert trace.outcome is Outcome.RUNNING

@@ -167,14 +167,13 @@ class Evidence:
         With momentum the norm swings as it shrinks: its maximum over that quarter is held against the one before.
         """
         quarter = max(1, len(self.step) // 4)
-        first, last = self.gradient_norm[-1 - quarter : -quarter], self.gradient_norm[-1:]
-        if self.method in WITH_MOMENTUM:
-            first, last = self.gradient_norm[-2 * quarter : -quarter], self.gradient_norm[-quarter:]
-        if not len(first) or not np.max(first) > 0:
+        rows = quarter if self.method in WITH_MOMENTUM else 1
+        before = np.max(self.gradient_norm[-quarter - rows : -quarter], initial=0.0)
+        if not before > 0:
             return None
         steps = self.step[-1] - self.step[-1 - quarter]
         with np.errstate(all="ignore"):
-            return float((np.max(last) / np.max(first)) ** (1 / steps))
+            return float((np.max(self.gradient_norm[-rows:]) / before) ** (1 / steps))
 
     @functools.cached_property
     def predicted_contraction(self) -> float | None:
