@@ -25,7 +25,7 @@ import httpx
 from playwright.sync_api import Browser, Page, sync_playwright
 from timing import arguments, machine, publish, table
 
-from downslope.lab._pages import PAGES
+from downslope.lab.server._pages import PAGES
 
 PICTURES = {
     "x² - 4x + 5": {"f": "f(x) = x² - 4x + 5", "at": "x=0", "rate": "0.1"},

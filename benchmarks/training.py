@@ -216,7 +216,7 @@ TOOLS: dict[str, Callable[[Work], Ready]] = {
 def work_of() -> Work:
     """Return the work, as our own plan has it."""
     from downslope._tree import leaves, part_names
-    from downslope.descent._batched import Order
+    from downslope.descent.batches._batched import Order
 
     plan = our_plan(STEPS)
     inputs, targets = plan.objective.batched.examples

@@ -186,9 +186,9 @@ def program(plan: Any, batched: Any, case: Case, every: int) -> Callable[[], Any
     """Return a run of the compiled loop that records at so many steps."""
     from downslope import _tree
     from downslope._engine import jax, precision
-    from downslope.descent._batch_loop import BatchRecipe, batch_program
-    from downslope.descent._batched import Order
-    from downslope.descent._given import given_of
+    from downslope.descent._recipe import given_of
+    from downslope.descent.batches._batched import Order
+    from downslope.descent.batches._loop import BatchRecipe, batch_program
 
     parts = len(_tree.part_names(plan.start))
     recipe = BatchRecipe(batched, plan.method, plan.schedule, (False, False), case.count, every, 1, False, parts)

@@ -25,21 +25,7 @@ if TYPE_CHECKING:
         UnitError,
     )
     from downslope.backpropagation import Backpropagation, backprop
-    from downslope.descent import (
-        Method,
-        Objective,
-        Plan,
-        Record,
-        Schedule,
-        Slope,
-        descend,
-        method,
-        method_names,
-        objective,
-        plan,
-        schedule,
-        slope,
-    )
+    from downslope.descent import Objective, Plan, Record, Slope, descend, objective, plan, slope
     from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
     from downslope.ensembles import (
         Basin,
@@ -64,6 +50,7 @@ if TYPE_CHECKING:
         derive,
         formula,
     )
+    from downslope.methods import Method, Schedule, method, method_names, schedule
     from downslope.networks import (
         Activate,
         Convolution,
@@ -185,21 +172,7 @@ __all__ = [
 
 _HOMES = {
     "downslope.backpropagation": ("Backpropagation", "backprop"),
-    "downslope.descent": (
-        "Method",
-        "Objective",
-        "Plan",
-        "Record",
-        "Schedule",
-        "Slope",
-        "descend",
-        "method",
-        "method_names",
-        "objective",
-        "plan",
-        "schedule",
-        "slope",
-    ),
+    "downslope.descent": ("Objective", "Plan", "Record", "Slope", "descend", "objective", "plan", "slope"),
     "downslope.diagnosis": ("Diagnosis", "Finding", "Severity", "diagnose"),
     "downslope.ensembles": (
         "Basin",
@@ -243,6 +216,7 @@ _HOMES = {
         "sample_names",
         "train",
     ),
+    "downslope.methods": ("Method", "Schedule", "method", "method_names", "schedule"),
     "downslope.remedies": (
         "Effect",
         "Prescription",

@@ -232,7 +232,7 @@ def test_a_run_of_which_nothing_is_written_yet(capsys, monkeypatch: pytest.Monke
     def killed(*_: object, **__: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("downslope.descent._batch_descent.BatchDescent.run", killed)
+    monkeypatch.setattr("downslope.descent.batches._descent.BatchDescent.run", killed)
     with pytest.raises(RuntimeError):
         ds.train(data="iris", hidden=(8,), save="run", progress=False)
     code, out, _ = said(capsys, "diagnose", "run", "--report", "report.html")

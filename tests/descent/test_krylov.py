@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from jax import numpy as jnp
 
-from downslope.descent._krylov import end_pairs, krylov_program
-from downslope.descent._probe import Probe
+from downslope.descent._curvature import end_pairs, krylov_program
+from downslope.descent.batches._probe import Probe
 
 
 def dense(eigenvalues, seed=0):

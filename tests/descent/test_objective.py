@@ -9,7 +9,7 @@ import polars
 import pytest
 
 import downslope as ds
-from downslope.descent._data import read_table
+from downslope.tables._reading import read_table
 
 LOSS = "Loss(w) = mean((price - w×size)²)"
 HOUSES = {"size": [50, 100, 150], "price": [100, 200, 300]}

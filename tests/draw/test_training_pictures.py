@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 
 import downslope as ds
-from downslope._stability import stability_bound
 from downslope.descent import Record
 from downslope.diagnosis import Finding, Severity
 from downslope.draw._by_layer import in_blocks, short, some
 from downslope.draw._sharpness import bound_of
 from downslope.draw._updates import USUAL
+from downslope.methods._stability import stability_bound
 
 PICTURES = {
     "layers": ds.draw.layers,

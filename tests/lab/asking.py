@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from downslope.lab import _work, replies
+from downslope.lab import replies
+from downslope.lab.processes import _main as _work
 
 
 def ask(verb: str, **request: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lab.stand_ins import STREAMS, VERBS
 from playwright.sync_api import Browser, Page
 
 from downslope.lab._limits import Limits
-from downslope.lab._serve import Running, running
+from downslope.lab.server._serve import Running, running
 
 SHORT = Limits(seconds=1.5, stream_seconds=3, table=100_000, tables=150_000, grace=0.3, wait=20)
 

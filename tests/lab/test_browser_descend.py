@@ -13,8 +13,8 @@ import pytest
 from lab.browser import PHONE, attribute, copied, opened, overflow, saved, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from downslope.lab._serve import Running
 from downslope.lab.replies._examples import EXAMPLES
+from downslope.lab.server._serve import Running
 
 # What people type, from the list that formulas must be read from.
 TYPED = (

@@ -12,7 +12,7 @@ import pytest
 from lab.browser import PHONE, attribute, copied, opened, overflow, saved, violations
 from playwright.sync_api import Browser, Page, expect
 
-from downslope.lab._serve import Running
+from downslope.lab.server._serve import Running
 
 COFFEE = "/fit?sample=coffee.csv&f=temperature+%3D+a+%2B+b·e^(-k·minutes)&start=a=60,b=20,k=0.2"
 MEASURED = "length,time\n0.2,0.897\n0.4,1.268\n0.6,1.554\n0.8,1.794\n1.0,2.006\n"

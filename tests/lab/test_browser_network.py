@@ -12,7 +12,7 @@ import pytest
 from lab.browser import PHONE, attribute, copied, opened, overflow, saved, violations
 from playwright.sync_api import Browser, Page, expect
 
-from downslope.lab._serve import Running
+from downslope.lab.server._serve import Running
 
 SMALL = "/network?hidden=4&rate=0.01&steps=120&trained=1"
 

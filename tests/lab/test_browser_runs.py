@@ -15,7 +15,7 @@ from lab.browser import PHONE, attribute, copied, opened, overflow, saved, viola
 from playwright.sync_api import Browser, Page, expect
 
 import downslope as ds
-from downslope.lab._serve import Running, running
+from downslope.lab.server._serve import Running, running
 
 SCRIPT = "<img src=x onerror=alert(1)>"
 ENDLESS = (

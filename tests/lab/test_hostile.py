@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from downslope.lab._serve import Running
+from downslope.lab.server._serve import Running
 
 MEGABYTE = 1024 * 1024
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from downslope.lab._serve import Running
+from downslope.lab.server._serve import Running
 
 MEGABYTE = 1024**2
 REQUEST = {"start": {"x": 1, "y": 1}, "rate": 0.1, "method": "gradient descent", "steps": 50}

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from lab.asking import ask, refusal
 
 import downslope as ds
-from downslope.lab import _work, replies
+from downslope.lab import replies
 from downslope.lab._limits import LIMITS
+from downslope.lab.processes import _main as _work
 from downslope.lab.replies._examples import EXAMPLES
 
 VALLEY = {

@@ -11,9 +11,10 @@ import pytest
 from lab.asking import ask
 
 import downslope as ds
-from downslope.lab import _work, replies
+from downslope.lab import replies
 from downslope.lab._limits import LIMITS
 from downslope.lab._tables import Table
+from downslope.lab.processes import _main as _work
 from downslope.lab.replies._bridge import pieces
 from downslope.lab.replies._network_choices import fields_of, setup_of
 from downslope.lab.replies._presets import _USUAL, PRESETS

@@ -14,10 +14,11 @@ import pytest
 from lab import asking
 
 import downslope as ds
-from downslope.lab import _work, replies
+from downslope.lab import replies
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._runs import Runs
-from downslope.lab._serve import Running, running
+from downslope.lab.processes import _main as _work
+from downslope.lab.server._serve import Running, running
 from downslope.trace import Journal, Outcome
 
 VALLEY = "f(x, y) = x² + 10y²"

@@ -18,8 +18,8 @@ import pytest
 from lab.stand_ins import VERBS
 
 import downslope as ds
-from downslope.lab._address import Address, bind
-from downslope.lab._serve import Running, running
+from downslope.lab.server._address import Address, bind
+from downslope.lab.server._serve import Running, running
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -248,7 +248,7 @@ def test_ctrl_c_ends_the_server_before_what_it_needs() -> None:
     script = """
 import threading
 import downslope as ds
-from downslope.lab._workers import Workers
+from downslope.lab.processes._pool import Workers
 
 class Told(Workers):
     def close(self):
@@ -287,7 +287,7 @@ def test_serving_computes_nothing_in_the_server(tmp_path: Path) -> None:
     script = (
         "import sys, httpx\nfrom pathlib import Path\nimport downslope.lab\n"
         "early = [name for name in ('starlette', 'uvicorn', 'jax', 'sympy') if name in sys.modules]\n"
-        "from downslope.lab._serve import running\n"
+        "from downslope.lab.server._serve import running\n"
         f"with running(port=0, verbs={{'echo': 'lab.stand_ins:echo'}}, static=Path({str(tmp_path)!r})) as lab:\n"
         "    answer = httpx.post(lab.url + 'api/echo', json={}, headers={'X-Visitor': 'a'}, timeout=60)\n"
         "    late = [name for name in ('jax', 'sympy', 'numpy', 'downslope.descent') if name in sys.modules]\n"

@@ -22,8 +22,8 @@ from lab.stand_ins import VERBS
 
 from downslope.lab._limits import Limits
 from downslope.lab._reply import Reply
-from downslope.lab._serve import Running, running
-from downslope.lab._workers import Workers
+from downslope.lab.processes._pool import Workers
+from downslope.lab.server._serve import Running, running
 
 LIMITS = Limits(seconds=20, grace=0.3, wait=30)
 
@@ -151,7 +151,7 @@ def test_what_is_needed_is_loaded_before_the_first_job() -> None:
 
 
 def test_a_process_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("downslope.lab._worker._COMMAND", "raise SystemExit(1)")
+    monkeypatch.setattr("downslope.lab.processes._process._COMMAND", "raise SystemExit(1)")
 
     async def test() -> None:
         async with crew() as workers:
@@ -310,7 +310,7 @@ import sys, threading, time, httpx
 from pathlib import Path
 from lab.stand_ins import VERBS
 from downslope.lab._limits import Limits
-from downslope.lab._serve import running
+from downslope.lab.server._serve import running
 static, *places = map(Path, sys.argv[1:])
 with running(port=0, limits=Limits(seconds=2), verbs=VERBS, warm=None, static=static) as lab:
     def ask(verb, place):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from downslope.networks._convolution import convolved
+from downslope.networks.layers._convolution import convolved
 
 RNG = np.random.default_rng(4)
 

@@ -10,8 +10,8 @@ import pytest
 from flax import nnx
 
 import downslope as ds
-from downslope.networks import _fast_convolutions
-from downslope.networks._fast_convolutions import rewritten
+from downslope.networks.models import _fast_convolutions
+from downslope.networks.models._fast_convolutions import rewritten
 
 RNG = np.random.default_rng(6)
 IMAGES = RNG.normal(size=(4, 9, 10, 2)).astype(np.float32)  # batch, height, width, channels

@@ -12,7 +12,7 @@ import pytest
 
 from downslope._engine import precision
 from downslope._errors import DataError, ObjectiveError, PointError
-from downslope.networks._inferred import walk
+from downslope.networks.models._inferred import walk
 from tests.networks.walks import assert_same, at_rest, mean_square, normal, of_equinox, plain
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from downslope._engine import precision
-from downslope.networks._inferred import walk
+from downslope.networks.models._inferred import walk
 from tests.networks.walks import assert_same, at_rest, mean_square, normal
 
 

@@ -51,8 +51,8 @@ def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits(tmp_path)
 
 
 def test_a_look_goes_on_from_the_directions_of_the_last_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("downslope.descent._batch_descent._WRITE_SECONDS", 0.0)
-    monkeypatch.setattr("downslope.descent._batch_descent._SNAPSHOT_SHARE", 1.0)
+    monkeypatch.setattr("downslope.descent.batches._descent._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("downslope.descent.batches._descent._SNAPSHOT_SHARE", 1.0)
 
     def run(name, progress, **choices):
         return ds.train(

@@ -3,7 +3,7 @@
 import sys
 
 import downslope as ds
-from downslope.descent import _batch_descent
+from downslope.descent.batches import _descent as _batch_descent
 
 
 def trained(folder, steps, progress=False):

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from downslope.networks._inferred import Walk, walk
+from downslope.networks.models._inferred import Walk, walk
 
 
 def normal(*shape: int, seed: int = 0) -> jax.Array:

@@ -18,14 +18,13 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
-from downslope.descent._batch_descent import descend_batches
-from downslope.descent._given import given_of, rates_of, versions
 from downslope.descent._loop import program
 from downslope.descent._piece import Piece, joined, piece_of
 from downslope.descent._plan import Plan, plan
 from downslope.descent._progress import Interruption, progress_bar
-from downslope.descent._recipe import UNROLLED, Given, Program, Recipe
+from downslope.descent._recipe import UNROLLED, Given, Program, Recipe, given_of, rates_of, versions
 from downslope.descent._spectrum import ends_of_large, spectrum_of_hessian
+from downslope.descent.batches._descent import descend_batches
 from downslope.trace import Outcome, Spectrum, Trace
 
 _SMALLEST_RECORD = 256

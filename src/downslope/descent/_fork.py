@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from downslope._engine import precision
-from downslope.descent._batch_descent import BatchDescent
 from downslope.descent._curvature import scaled_highest
 from downslope.descent._descend import Prepared, descend, next_piece, prepared
-from downslope.descent._given import given_of
 from downslope.descent._piece import Piece, piece_of
 from downslope.descent._plan import Plan, Record
-from downslope.descent._recipe import Given
+from downslope.descent._recipe import Given, given_of
+from downslope.descent.batches._descent import BatchDescent
 from downslope.trace import Outcome, Spectrum
 
 _FOREVER = 1e30  # a budget at which every schedule stands at its beginning

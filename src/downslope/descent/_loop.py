@@ -21,11 +21,11 @@ import itertools
 import operator
 from typing import Any, NamedTuple
 
-from downslope._alike import alike, in_order
 from downslope._engine import jax
+from downslope._tree import alike, in_order
 from downslope._types import Point
 from downslope.descent._recipe import UNROLLED, Chunk, Flags, Given, Program, Recipe, State
-from downslope.descent._rules import Rule, Step, rule_of
+from downslope.methods import Rule, Step, rule_of
 
 _LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
 

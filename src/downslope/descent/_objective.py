@@ -14,9 +14,9 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, nearest
 from downslope._types import Columns, Plain, Point
-from downslope.descent._batched import Batched
-from downslope.descent._data import check_numbers, read_table
+from downslope.descent.batches._batched import Batched
 from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
+from downslope.tables import check_numbers, read_table
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from downslope import _tree
-from downslope._checks import whole
-from downslope._errors import SettingError
+from downslope._errors import SettingError, whole
 from downslope._types import Plain, Point
-from downslope.descent._batched import Batches
-from downslope.descent._method import Method, method
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan_text import as_python, choices_of
-from downslope.descent._schedule import SCHEDULE_SETTINGS, Schedule, schedule
+from downslope.descent.batches._batched import Batches
+from downslope.methods import SCHEDULE_SETTINGS, Method, Schedule, method, schedule
 
 _SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
 

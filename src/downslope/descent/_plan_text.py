@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._types import Point
-from downslope.descent._method import method
-from downslope.descent._schedule import schedule
+from downslope.methods import method, schedule
 
 if TYPE_CHECKING:
     from downslope.descent._plan import Plan

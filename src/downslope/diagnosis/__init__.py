@@ -1,20 +1,27 @@
 """Diagnosis: what a trace says of the descent that left it. Reads traces, and nothing that makes them."""
 
-from downslope._stability import BY_CURVATURE, best_rate, stability_bound
 from downslope.diagnosis._diagnose import Diagnosis, diagnose
+from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._quantities import has_moved, measure, quantity, quantity_names
+from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE, plunges
+from downslope.diagnosis._training import TrainingEvidence
+from downslope.methods import BY_CURVATURE, best_rate, stability_bound
 
 __all__ = [
+    "ARRIVED_BY_TOLERANCE",
     "BY_CURVATURE",
     "Diagnosis",
+    "Evidence",
     "Finding",
     "NotRun",
     "Severity",
+    "TrainingEvidence",
     "best_rate",
     "diagnose",
     "has_moved",
     "measure",
+    "plunges",
     "quantity",
     "quantity_names",
     "stability_bound",

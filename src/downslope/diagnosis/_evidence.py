@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from downslope._stability import (
+from downslope.diagnosis._ground import Ground
+from downslope.diagnosis._steps_to_go import steps_to_go
+from downslope.methods import (
     LINE_SEARCH,
     SCALED,
     WITH_MOMENTUM,
@@ -21,8 +23,6 @@ from downslope._stability import (
     contraction,
     stability_bound,
 )
-from downslope.diagnosis._ground import Ground
-from downslope.diagnosis._steps_to_go import steps_to_go
 from downslope.trace import Outcome, Trace
 
 # What a swing has to shrink to before it counts as gone.

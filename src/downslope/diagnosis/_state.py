@@ -11,10 +11,10 @@ import math
 
 import numpy as np
 
-from downslope._stability import SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._ground import Ground
 from downslope.diagnosis._steps_to_go import steps_at_speed
+from downslope.methods import SCALED
 from downslope.trace import Outcome
 
 # A millionth of the way is left when a millionth squared of the decrease is: in values, 1e-12.

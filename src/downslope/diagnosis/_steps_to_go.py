@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._stability import SCALED, contraction
+from downslope.methods import SCALED, contraction
 
 if TYPE_CHECKING:
     from downslope.diagnosis._evidence import Evidence

@@ -14,7 +14,7 @@ from downslope.draw._moving import target_of, write
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
-    from downslope.descent._objective import Objective
+    from downslope.descent import Objective
 
 _MOST_FRAMES = 90
 

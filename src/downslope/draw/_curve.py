@@ -15,7 +15,7 @@ from downslope.trace import Trace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from downslope.descent._objective import Objective
+    from downslope.descent import Objective
 
 _MOST_DOTS = 60
 

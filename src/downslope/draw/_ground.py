@@ -14,7 +14,7 @@ from downslope._types import Columns
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
-    from downslope.descent._objective import Objective
+    from downslope.descent import Objective
 
 Within = Mapping[str, tuple[float, float]] | None
 _MARGIN = 0.18

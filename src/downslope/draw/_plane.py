@@ -13,7 +13,7 @@ from downslope._types import Columns
 from downslope.trace import Spectrum, Trace
 
 if TYPE_CHECKING:
-    from downslope.descent._objective import Objective
+    from downslope.descent import Objective
 
 _MOST_ROWS = 1000  # of the examples of a network
 _RISE = 0.25  # of what the descent gained, or of the loss at the end, is how high the slice reaches

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
-from downslope._stability import stability_bound
 from downslope._text import number
 from downslope.draw import _style as style
+from downslope.methods import stability_bound
 from downslope.trace import Trace
 
 if TYPE_CHECKING:

@@ -9,10 +9,11 @@ from typing import Any
 
 from downslope._errors import SettingError
 from downslope._types import Point
-from downslope.descent import Method, Objective, descend, method, objective
+from downslope.descent import Objective, descend, objective
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._sweep import Sweep, end_value, standing, steps_to_rest, sweep
 from downslope.ensembles._sweep_report import as_html, as_text, race_rows
+from downslope.methods import Method, method
 from downslope.trace import Trace
 
 _METHODS = ("gradient descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "bfgs")

@@ -13,10 +13,10 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._types import Columns
-from downslope.descent import Method, Step, rule_of
 from downslope.ensembles import _local as local
 from downslope.ensembles._space import Rows, Space
 from downslope.ensembles._workers import count, side_by_side, wide
+from downslope.methods import Method, Step, rule_of
 
 _BLOCK = 200  # starts whose state fits a core's nearest cache
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block

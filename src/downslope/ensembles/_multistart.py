@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from downslope._checks import whole
-from downslope._errors import SettingError
+from downslope._errors import SettingError, whole
 from downslope._types import Point
-from downslope.descent import Objective, method, objective
+from downslope.descent import Objective, objective
 from downslope.ensembles._basins import Basin, gathered, heights
 from downslope.ensembles._descents import by_method, to_the_bottom
 from downslope.ensembles._report import valleys_as_html, valleys_as_text
 from downslope.ensembles._space import Space, space_of
+from downslope.methods import method
 
 _STEPS = 1000
 _MOST_STARTS = 10_000_000

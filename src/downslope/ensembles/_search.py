@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from downslope._checks import whole
 from downslope._engine import jax, precision
-from downslope._errors import ObjectiveError, SettingError
+from downslope._errors import ObjectiveError, SettingError, whole
 from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, objective

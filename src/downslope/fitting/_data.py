@@ -9,8 +9,8 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
-from downslope.descent import check_numbers
 from downslope.fitting._model import Model
+from downslope.tables import check_numbers
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import DataError, SettingError
-from downslope.descent import read_table
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._constraints import Bounds, Constraints, checked_start, constraints
 from downslope.fitting._data import Rows, rows_of
@@ -21,6 +20,7 @@ from downslope.fitting._problem import Given, Problem
 from downslope.fitting._result import Fit
 from downslope.fitting._solver import OWN_METHODS, Solver, Task, checked_method
 from downslope.fitting._uncertainty import uncertainty
+from downslope.tables import read_table
 from downslope.trace import Trace
 
 

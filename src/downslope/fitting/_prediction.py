@@ -10,8 +10,8 @@ import numpy as np
 
 from downslope._engine import double_precision, jax
 from downslope._errors import DataError, SettingError
-from downslope.descent import read_table
 from downslope.fitting._problem import Given, Problem
+from downslope.tables import read_table
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit, Prediction

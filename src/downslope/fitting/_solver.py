@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from downslope._checks import whole
 from downslope._engine import double_precision
-from downslope._errors import SettingError
+from downslope._errors import SettingError, whole
 from downslope._text import number
-from downslope.descent import Objective, method
+from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
@@ -33,6 +32,7 @@ from downslope.fitting._problem import Given, Problem
 from downslope.fitting._squares import highest_curvature, mean_square
 from downslope.fitting._starts import found_start
 from downslope.fitting._trace import by_descent, has_one_rate, trace_of, verdict_on
+from downslope.methods import method
 from downslope.trace import Trace
 
 OWN_METHODS = (LEVENBERG_MARQUARDT, TRUST_REGION)

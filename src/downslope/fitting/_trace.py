@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from downslope._types import Plain
-from downslope.descent import Objective, descend, method, plan, spectrum_of_hessian, versions
+from downslope.descent import Objective, descend, plan, spectrum_of_hessian, versions
 from downslope.diagnosis import BY_CURVATURE, Diagnosis, diagnose
 from downslope.fitting._least_squares import Solution
 from downslope.fitting._problem import Problem
+from downslope.methods import method
 from downslope.trace import Outcome, Trace
 
 _DESCENT_STEPS = 1000

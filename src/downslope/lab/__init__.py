@@ -1,5 +1,5 @@
 """The lab: a local page to see, drag and understand a descent."""
 
-from downslope.lab._serve import serve
+from downslope.lab.server._serve import serve
 
 __all__ = ["serve"]

@@ -1,15 +1,15 @@
 """Networks: an objective averaged over batches of examples, the same descent, more columns."""
 
-from downslope.networks._activations import activation_names
-from downslope.networks._layers import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
 from downslope.networks._losses import loss_names
-from downslope.networks._network import Network, network
 from downslope.networks._prediction import predict
 from downslope.networks._setup import Setup
 from downslope.networks._trained import Training
 from downslope.networks._training import train
 from downslope.networks.data._examples import Examples, examples
 from downslope.networks.data._samples import sample_names
+from downslope.networks.layers._activations import activation_names
+from downslope.networks.layers._layers import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
+from downslope.networks.layers._network import Network, network
 
 __all__ = [
     "Activate",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import TraceError
-from downslope.networks._model import model_of
-from downslope.networks._network import network_from
 from downslope.networks._trained import Training, trained
 from downslope.networks.data._encoding import Encoding
+from downslope.networks.layers._network import network_from
+from downslope.networks.models._model import model_of
 from downslope.trace import Outcome, Trace, load
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.networks._activations import FLAT, activation
-from downslope.networks._model import Model
+from downslope.networks.layers._activations import FLAT, activation
+from downslope.networks.models._model import Model
 
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis

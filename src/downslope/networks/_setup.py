@@ -11,25 +11,65 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from downslope._checks import whole
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, whole
 from downslope._types import Plain
-from downslope.descent import Batches, Beginning, Method, Plan, Record, descend_batches, method, plan
-from downslope.descent._schedule import SCHEDULE_SETTINGS
-from downslope.networks import _layers as layers_of
-from downslope.networks._building import Choices
-from downslope.networks._example_task import example_task
+from downslope.descent import Batches, Beginning, Plan, Record, descend_batches, plan
+from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._folder import check_folder, journal_of
-from downslope.networks._layer_choices import layers_in, with_layers
-from downslope.networks._layers import Layer
-from downslope.networks._loss_function import function_task
-from downslope.networks._setup_text import as_written, is_plain, plain, same_choice
-from downslope.networks._stream import is_stream
-from downslope.networks._stream_task import stream_task
-from downslope.networks._task import Batching, Task
 from downslope.networks._trained import Training
-from downslope.networks.data._columns import listed
+from downslope.networks.layers import _layers as layers_of
+from downslope.networks.layers._building import Choices
+from downslope.networks.layers._choices import layers_in, with_layers, written
+from downslope.networks.layers._layers import Layer
+from downslope.networks.tasks._examples import example_task
+from downslope.networks.tasks._loss_function import function_task
+from downslope.networks.tasks._stream import is_stream
+from downslope.networks.tasks._stream_task import stream_task
+from downslope.networks.tasks._task import Batching, Task
+from downslope.tables import listed
 from downslope.trace import Trace
+
+# How choices of a training are written: as Python, and as plain data in a file.
+
+
+_LONGEST = 1000  # entries of a choice that is kept in the trace
+
+
+def same_choice(one: Any, other: Any) -> bool:
+    """Tell whether a choice is another; arrays never are."""
+    return type(one) is type(other) and isinstance(one, str | int | float | bool | tuple | None) and one == other
+
+
+def is_plain(thing: Any) -> bool:
+    """Tell whether a thing is kept in a file as it is."""
+    if isinstance(thing, list | tuple):
+        return len(thing) <= _LONGEST and all(is_plain(part) for part in thing)
+    if isinstance(thing, Mapping):
+        return all(isinstance(name, str) and is_plain(part) for name, part in thing.items())
+    return isinstance(thing, str | int | float | bool | Path | None)
+
+
+def plain(thing: Any) -> Any:
+    """Return a plain thing as a file gives it back."""
+    if isinstance(thing, list | tuple):
+        return [plain(part) for part in thing]
+    return str(thing) if isinstance(thing, Path) else thing
+
+
+def as_written(thing: Any, name: str) -> str:
+    """Return a thing as it is written in Python, or a name for one that is too long to be."""
+    layers = layers_in(thing)
+    if layers is not None:
+        return f"[{', '.join(f'ds.{written(layer)}' for layer in layers)}]"
+    if isinstance(thing, Path):
+        return repr(str(thing))
+    if isinstance(thing, Mapping) and all(isinstance(part, str | int | float | None) for part in thing.values()):
+        return repr(dict(thing))
+    short = isinstance(thing, str | int | float | bool | None) or (
+        isinstance(thing, tuple | list) and len(thing) < 30 and all(isinstance(e, str | int | float) for e in thing)
+    )
+    return repr(thing) if short else name
+
 
 _RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4, "gradient descent": 0.1}
 _OTHER_RATE = 0.01

@@ -16,8 +16,8 @@ from downslope._errors import DataError, SettingError
 from downslope._text import in_words, number
 from downslope._types import Point
 from downslope.networks._losses import probabilities as probabilities_of
-from downslope.networks._model import Model
 from downslope.networks.data._encoding import Encoding
+from downslope.networks.models._model import Model
 from downslope.trace import Trace
 
 if TYPE_CHECKING:

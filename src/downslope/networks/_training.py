@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from downslope.descent import Method
+from downslope.methods import Method
 from downslope.networks._setup import ARGUMENTS, Setup
 from downslope.networks._trained import Training
 

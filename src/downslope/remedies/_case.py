@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from downslope._stability import SCALED
-from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis import TrainingEvidence
+from downslope.methods import SCALED
 from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace

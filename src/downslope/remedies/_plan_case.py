@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from downslope._types import Point
 from downslope.descent import Plan
-from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis import Evidence
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace
 

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from downslope._stability import BY_CURVATURE
 from downslope._text import number
+from downslope.methods import BY_CURVATURE
 from downslope.remedies._plan_case import Case
 from downslope.remedies._remedy import Remedy, two_digits
 

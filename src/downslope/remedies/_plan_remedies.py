@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from downslope.descent._method import method
-from downslope.diagnosis import Diagnosis, Severity
-from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE, plunges
+from downslope.diagnosis import ARRIVED_BY_TOLERANCE, Diagnosis, Severity, plunges
+from downslope.methods import method
 from downslope.remedies._plan_case import Case, Maker
 from downslope.remedies._plan_methods import adam, bfgs, momentum, nesterov, newton, rmsprop, tuned_momentum
 from downslope.remedies._plan_rates import (

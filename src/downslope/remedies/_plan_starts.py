@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._text import number
 from downslope._types import Point
-from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE
+from downslope.diagnosis import ARRIVED_BY_TOLERANCE
 from downslope.remedies._plan_case import Case
 from downslope.remedies._points import along, coordinates, moved, rounded, written
 from downslope.remedies._remedy import Remedy, two_digits

@@ -18,11 +18,9 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import ObjectiveError, PointError, SettingError
-from downslope.descent import Plan, descend
-from downslope.descent._progress import Show, progress_bar
+from downslope.descent import Plan, Show, descend, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose, measure
-from downslope.ensembles import search
-from downslope.ensembles._space import even
+from downslope.ensembles import even, search
 from downslope.remedies._inquiry import inquire
 from downslope.remedies._plan_case import Case, Found
 from downslope.remedies._plan_remedies import (

@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from downslope._checks import whole
-from downslope._errors import SettingError
-from downslope.descent import Plan
-from downslope.descent._progress import Show, progress_bar
+from downslope._errors import SettingError, whole
+from downslope.descent import Plan, Show, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose
-from downslope.ensembles._workers import count
+from downslope.ensembles import count
 from downslope.networks import Setup, Training
 from downslope.remedies._case import Case
 from downslope.remedies._inquiry import inquire

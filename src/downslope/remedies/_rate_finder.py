@@ -6,8 +6,7 @@ from typing import Any
 
 from downslope._errors import SettingError
 from downslope._types import Point
-from downslope.descent import Plan, plan
-from downslope.descent._progress import Show, progress_bar
+from downslope.descent import Plan, Show, plan, progress_bar
 from downslope.networks import Setup, Training
 from downslope.remedies._rate_finding import RateFinding
 from downslope.remedies._rate_search import RateSearch

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from downslope._stability import SCALED, stability_bound
 from downslope._tree import leaves
 from downslope.descent import Fork, Plan, fork, range_test, sharpness
+from downslope.methods import SCALED, stability_bound
 from downslope.networks import Setup
 from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.trace import Spectrum

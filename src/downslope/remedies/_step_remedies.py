@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from downslope._stability import stability_bound
 from downslope._text import number
+from downslope.methods import stability_bound
 from downslope.remedies._case import Case, Maker
 from downslope.remedies._remedy import Remedy, two_digits
 

@@ -26,7 +26,6 @@ from downslope._errors import TraceError
 from downslope._types import Columns
 from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
 from downslope.trace._disk import read_arrays, refuse_other, replace_file, replace_folder, write_arrays, write_json
-from downslope.trace._format_1 import load_format_1
 from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
 from downslope.trace._streams import read_stream, stream_bytes
 from downslope.trace._trace import Trace
@@ -127,17 +126,17 @@ def _load(source: Path) -> Trace:
         version = told["format"]
     except (ValueError, KeyError, TypeError, OSError):
         raise TraceError(f"{source / 'trace.json'} is damaged") from None
-    if version not in (1, FORMAT):
-        raise TraceError(f"{source} is of format {version}, and this version reads formats 1 and {FORMAT}")
+    if version != FORMAT:
+        raise TraceError(f"{source} is of format {version}, and this version reads format {FORMAT}")
     try:
-        return load_format_1(source, told) if version == 1 else _load_format_2(source, told)
+        return _trace_in(source, told)
     except TraceError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
         raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
 
 
-def _load_format_2(source: Path, told: Mapping[str, Any]) -> Trace:
+def _trace_in(source: Path, told: Mapping[str, Any]) -> Trace:
     """Return the trace whose trace.json was read: a finished one, or one in the making."""
     arrays = read_arrays(source / told["arrays"]) if told["arrays"] else {}
     if told["streams"] is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from downslope._stability import LINE_SEARCH, SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._ground import main_parts
 from downslope.diagnosis._state import OVERLONG, SLOW_CONTRACTION, State
 from downslope.diagnosis._words import number
+from downslope.methods import LINE_SEARCH, SCALED
 from downslope.trace import Outcome
 
 # The best fixed rate shrinks the error by (κ − 1)/(κ + 1) a step; from this κ on, that is over fifty steps a digit.

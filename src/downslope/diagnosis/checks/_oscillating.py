@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from downslope._stability import SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity
 from downslope.diagnosis._state import BOUNCING_COSINE, FLOOR, State
 from downslope.diagnosis._words import number
+from downslope.methods import SCALED
 
 _NUMBERS = (
     "learning_rate",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from downslope._stability import SCALED
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._state import FLOOR, SLOW_PACE, State
 from downslope.diagnosis._words import count, number
+from downslope.methods import SCALED
 
 # A rate that is past the stable one by less than this is at it: x² at α = 1.
 _AT_BOUND = 1e-9

@@ -6,11 +6,11 @@ import functools
 
 import numpy as np
 
-from downslope._stability import SCALED, stability_bound
 from downslope.diagnosis._finding import Finding, NotRun
 from downslope.diagnosis._training import TrainingEvidence
 from downslope.diagnosis._verdict import found
 from downslope.diagnosis._words import number
+from downslope.methods import SCALED, stability_bound
 
 # At the edge of stability the ratio hovers at 1 and the loss falls all the same (Cohen et al. 2021).
 _ABOVE = 1.5

@@ -11,11 +11,11 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope._types import Columns
-from downslope.descent import read_table
 from downslope.lab._limits import LIMITS
 from downslope.lab._tables import Table
 from downslope.lab.replies._proposals import proposals
 from downslope.lab.replies._request import RequestError
+from downslope.tables import read_table
 
 SAMPLES = ("coffee.csv", "houses.csv")
 _PREVIEW = 5  # rows

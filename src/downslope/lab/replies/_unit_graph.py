@@ -16,9 +16,9 @@ from downslope.lab.replies._numbers import shown
 from downslope.lab.replies._request import RequestError
 from downslope.lab.replies._writing import enclosed
 from downslope.networks import Dense
-from downslope.networks._activations import activation
 from downslope.networks._losses import loss
 from downslope.networks.data._target import NUMBERS
+from downslope.networks.layers._activations import activation
 
 _MOST_UNITS = 40  # of all layers; more would not be told apart
 _MOST_TERMS = 3  # of a sum that is written out

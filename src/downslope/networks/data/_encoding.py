@@ -12,10 +12,10 @@ import numpy as np
 from downslope._errors import DataError
 from downslope._text import aligned, html_table, number
 from downslope._types import Columns, Plain
-from downslope.networks.data._columns import Column, listed
 from downslope.networks.data._given import array_of, is_table, table_of
 from downslope.networks.data._missing import missing_cells, place_of, refuse_infinite, refuse_missing
 from downslope.networks.data._target import Target
+from downslope.tables import Column, listed
 
 _MOST_ROWS = 12
 

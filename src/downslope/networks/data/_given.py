@@ -11,9 +11,8 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
-from downslope.descent import read_table
-from downslope.descent._data import is_missing
 from downslope.networks.data._samples import sample, sample_names
+from downslope.tables import is_missing, read_table
 
 _FILES = {".csv", ".tsv", ".txt", ".parquet", ".pq"}
 

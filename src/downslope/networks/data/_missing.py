@@ -8,8 +8,8 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, nearest
 from downslope._types import Columns
-from downslope.descent._data import is_missing
 from downslope.networks.data._given import Given
+from downslope.tables import is_missing
 
 WAYS = ("refuse", "drop", "mean")
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from downslope._errors import DataError
 from downslope._types import Columns
-from downslope.networks.data._columns import Column, columns_of, listed
 from downslope.networks.data._encoding import Encoding, unfilled
 from downslope.networks.data._given import given_of
 from downslope.networks.data._missing import check_way, treated
 from downslope.networks.data._target import NUMBERS, Read, Target, read_targets
+from downslope.tables import Column, columns_of, listed
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError, nearest
 from downslope._text import number
 from downslope._types import Columns
-from downslope.descent import check_numbers
-from downslope.descent._data import is_missing
-from downslope.networks.data._columns import counted, names_its_rows, refuse_typing_slip, text_of
+from downslope.tables import check_numbers, counted, is_missing, names_its_rows, refuse_typing_slip, text_of
 
 NUMBERS, TWO_CLASSES, CLASSES = "numbers", "two classes", "classes"
 TASKS = ("classes", "numbers")

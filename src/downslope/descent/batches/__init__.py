@@ -1,0 +1,1 @@
+"""Batches: the same descent over batches of examples, chunk by chunk."""

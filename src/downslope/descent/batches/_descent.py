@@ -1,0 +1,380 @@
+"""Go down over batches of examples: chunks of compiled steps, and what the host does between them.
+
+Between two chunks, and only there, the host evaluates, writes the rows and the state to disk, shows the progress, and
+stops if it was asked to or if the validation loss stopped falling. Looks at curvature and noise begin there, and go on
+beside the steps on a thread of their own, on another core if there is one. What is measured when
+depends on the number of the step alone, never on the clock, so that a run that was cut off and resumed goes through the
+same numbers as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._errors import SettingError
+from downslope._types import Plain
+from downslope.descent._plan import Beginning, Plan, Record
+from downslope.descent._progress import Interruption, progress_bar
+from downslope.descent._recipe import given_of
+from downslope.descent.batches._background import Beside
+from downslope.descent.batches._batched import Batched, Batches, rows_of
+from downslope.descent.batches._log import BatchLog
+from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
+from downslope.descent.batches._probe import Probe
+from downslope.descent.batches._source import InMemory, Streamed
+from downslope.descent.batches._state import read, written
+from downslope.descent.batches._trace import trace_of
+from downslope.programs import first_not_finite
+from downslope.trace import Journal, Outcome, Spectrum, Trace
+
+_CHUNK_SECONDS = 0.4
+_ROUND = 10  # a chunk is a whole number of so many steps where no layers are looked into
+_WRITE_SECONDS = 1.0  # from one writing to disk to the next, at the least
+_SNAPSHOT_SHARE = 0.05  # of the time that may go into writing the state to disk
+_MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repeated to tell what recording costs
+
+
+def descend_batches(
+    made: Plan,
+    *,
+    progress: bool | Callable[[int, int, float], None] | None = None,
+    journal: Journal | None = None,
+    watch: Callable[[Trace], None] | None = None,
+) -> Trace:
+    """Go down a plan whose objective is averaged over batches of examples.
+
+    Args:
+        made: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
+        progress: as for `descend`.
+        journal: where rows and state are written while it runs; one that holds a state is gone on with from there, to
+            the same numbers.
+        watch: called at each evaluation but the last with the trace as it is then; what it gives back is not looked at.
+
+    Returns:
+        The trace; a journal is finished with it.
+    """
+    with precision(made.objective.precision):
+        run = BatchDescent(made, given_of(made), journal, watch)
+        with Interruption() as interruption, progress_bar(progress, made.steps) as show:
+            outcome = run.run(interruption, show)
+        trace = trace_of(run, outcome)
+    if journal is not None:
+        journal.finish(trace)
+    return trace
+
+
+class BatchDescent:
+    """A training under way.
+
+    Args:
+        plan: the plan; its objective is averaged over batches.
+        given: the traced arguments of the compiled programs.
+        journal: where rows and state are written, or None; one that holds a state is gone on with.
+        watch: called with the trace so far at each evaluation, or None.
+        log: what gathers the rows.
+    """
+
+    def __init__(
+        self, plan: Plan, given: Any, journal: Journal | None, watch: Callable[[Trace], None] | None = None
+    ) -> None:
+        assert plan.objective.batched is not None
+        assert plan.batches is not None
+        self.plan, self.given, self._watch = plan, given, watch
+        self.batched: Batched = plan.objective.batched
+        self.batches: Batches = plan.batches
+        self.every = plan.record.layers_every or _ROUND
+        self.source = self._source()
+        self.recipe = self._recipe()
+        self.program = batch_program(self.recipe)
+        self.probe = self._probe()
+        self._sets = self._measured_sets()
+        self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
+        self.state: BatchState = self._first_state(journal)
+        self.step = int(self.state.step)
+        self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
+        self.taken_now = 0
+        self._beside = Beside()
+        self._wrote = -math.inf
+        self._before: tuple[BatchState, int, Any, Any] | None = None
+
+    def run(self, interruption: Interruption, show: Callable[[int, int, float], None]) -> Outcome:
+        """Train until an outcome is reached; the log holds the rows, `state` the end."""
+        size = self.every
+        try:
+            while True:
+                self._look_around()
+                outcome = self._outcome(interruption)
+                if outcome is not None:
+                    self._beside.settle()
+                    return self._ended(outcome)
+                count = min(size, self._until_event(), self.plan.steps - self.step)
+                began = time.perf_counter()
+                if not self._chunk(count, interruption):
+                    return Outcome.NOT_FINITE
+                seconds = time.perf_counter() - began
+                show(self.step, self.plan.steps, self.log.value)
+                size = self._next_size(size, count, seconds)
+        finally:
+            self._beside.close()
+            self.source.close()
+
+    def _source(self) -> InMemory | Streamed:
+        """Return where batches come from."""
+        if self.batched.examples is None:
+            return Streamed(self.batched, self.batches.accumulate, self.every)
+        return InMemory(self.batched, self.batches, self.every, self.plan.seed)
+
+    def _probe(self) -> Probe | None:
+        """Return what looks at curvature and noise, if it is wanted and there are examples to look at."""
+        if not self.batches.probe_every or self.batched.measured is None:
+            return None
+        return Probe(self.batched, self.batches.per_step or rows_of(self.batched.measured), self.plan.seed)
+
+    def _measured_sets(self) -> dict[str, Any]:
+        """Return the examples that are evaluated, by the name of their set, where the programs have them."""
+        given = self.source.examples if self.batched.examples is not None else self.batched.measured
+        sets = {"training": given, "validation": self.batched.held_out}
+        return {
+            name: jax().tree.map(jax().numpy.asarray, examples)
+            for name, examples in sets.items()
+            if examples is not None
+        }
+
+    def _recipe(self) -> BatchRecipe:
+        """Return what the program is compiled for."""
+        plan = self.plan
+        return BatchRecipe(
+            batched=self.batched,
+            method=plan.method,
+            schedule=plan.schedule,
+            clips=(plan.clip_norm is not None, plan.clip_value is not None),
+            capacity=self.source.capacity,
+            every=plan.record.layers_every,
+            accumulate=1 if self.source.whole else self.batches.accumulate,
+            whole=self.source.whole,
+            parts=len(_tree.part_names(plan.start)),
+        )
+
+    def _first_state(self, journal: Journal | None) -> BatchState:
+        """Return the state before the first step, or the one that was written last."""
+        begun = self.program.begin(self.plan.start, self.batched.memory, self.given.settings)
+        kept = journal.state if journal is not None else {}
+        if kept:
+            return read(begun, kept)
+        return begun if self.plan.beginning is None else self._begun_otherwise(self.plan.beginning, begun)
+
+    def _begun_otherwise(self, beginning: Beginning, begun: BatchState) -> BatchState:
+        """Return the state after first steps by another plan; another method gathers anew from there."""
+        unseen = Record(beginning.plan.record.every, layers_every=0)
+        run = BatchDescent(replace(beginning.plan, record=unseen), given_of(beginning.plan), None)
+        state = run.after(beginning.steps)
+        if beginning.change is not None:
+            state = state._replace(point=beginning.change(state.point, state.memory))
+        alike = run.recipe.method.name == self.recipe.method.name
+        return state if alike else state._replace(rule=begun.rule)
+
+    def after(self, steps: int) -> BatchState:
+        """Return the state after so many steps, with nothing looked at.
+
+        Raises:
+            SettingError: if the loss is not finite until then.
+        """
+        state, taken = self.state, 0
+        while taken < steps:
+            count = min(self.recipe.capacity, steps - taken)
+            examples, order = self.source.chunk(taken, count)
+            chunk = self.program.run(state, np.int32(count), examples, order, self.given)
+            if not bool(chunk.finite):
+                raise SettingError(
+                    f"of the {steps} steps to begin with, step {taken + int(chunk.taken)} is not finite",
+                    hint="begin with fewer",
+                )
+            state, taken = chunk.state, taken + count
+        return state
+
+    def _until_event(self) -> int:
+        """Return the steps until something is to be measured."""
+        nearest = self.plan.steps
+        for cadence in (self.batches.evaluate_every, self.batches.probe_every):
+            if cadence:
+                nearest = min(nearest, cadence - self.step % cadence)
+        return nearest
+
+    def _look_around(self) -> None:
+        """Measure what is due at this step."""
+        ends = self.step in (self.plan.first_step, self.plan.steps)
+        if ends or self.step % self.batches.evaluate_every == 0:
+            self._timed("evaluations", self._evaluate)
+            if self._watch is not None and self.step < self.plan.steps:
+                self._watch(trace_of(self, Outcome.RUNNING))
+        if self.probe is not None and (ends or self.step % self.batches.probe_every == 0):
+            self._look_at_curvature()
+
+    def _timed(self, what: str, work: Callable[[], None]) -> None:
+        """Do something and note how long it took."""
+        began = time.perf_counter()
+        work()
+        self.seconds[what] += time.perf_counter() - began
+
+    def _evaluate(self) -> None:
+        """Measure the point on examples."""
+        self.log.add_metrics(self.step, self.batched.assess(self.state.point, self.state.memory, self._sets))
+
+    def _look_at_curvature(self) -> None:
+        """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
+        self._beside.settle()  # the next look begins where the last one ended
+        state, step, last, probe = self.state, self.step, self.log.last_spectrum, self.probe
+        assert probe is not None
+        # Before the first step a rule that scales knows no scale yet.
+        scales = self.program.scale if step != self.plan.first_step else None
+
+        def look() -> tuple[Spectrum, Mapping[str, float], float]:
+            began = time.perf_counter()
+            with precision(self.plan.objective.precision):
+                scale = None if scales is None else scales(state.rule, self.given.settings)
+                spectrum, found = probe.look(state.point, state.memory, step, last, scale)
+            return spectrum, found, time.perf_counter() - began
+
+        self._beside.begin(look, self._take_look)
+
+    def _take_look(self, look: tuple[Spectrum, Mapping[str, float], float]) -> None:
+        """Take up what a look at the curvature found."""
+        spectrum, found, seconds = look
+        self.log.add_spectrum(spectrum)
+        self.log.add_metrics(spectrum.step, found)
+        self.seconds["probes"] += seconds
+
+    def _outcome(self, interruption: Interruption) -> Outcome | None:
+        """Return how the training ends at this step, or None if it goes on."""
+        if self.step >= self.plan.steps:
+            return Outcome.STEPS_USED
+        if interruption.asked:
+            return Outcome.INTERRUPTED
+        if self.batches.patience is not None and self.log.since_best("validation_loss") >= self.batches.patience:
+            return Outcome.STOPPED_EARLY
+        return None
+
+    def _chunk(self, count: int, interruption: Interruption) -> bool:
+        """Take `count` steps and keep their rows; tell whether all of them were finite."""
+        began = time.perf_counter()
+        examples, order = self.source.chunk(self.step, count)
+        chunk = self.program.run(self.state, np.int32(count), examples, order, self.given)
+        taken = int(chunk.taken)
+        self.seconds["steps"] += time.perf_counter() - began
+        if not bool(chunk.finite):
+            self._beside.settle()
+            self._end_before(taken, chunk, examples, order)
+            return False
+        self.log.add_steps(self.step, taken, chunk)
+        self._before = (self.state, taken, examples, order)
+        self.state, self.step = chunk.state, self.step + taken
+        self.taken_now += taken
+        if self.log.writes:
+            self._timed("writing", lambda: self._write(interruption.asked))
+        return True
+
+    def _write(self, asked: bool) -> None:
+        """Write the rows once a second, and the state unless that would take too much of the time."""
+        last = asked or self.step >= self.plan.steps
+        if not last and time.perf_counter() - self._wrote < _WRITE_SECONDS:
+            return
+        self._wrote = time.perf_counter()
+        self._beside.settle()
+        cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
+        wanted = cheap or last
+        # From a state whose own loss is not finite no way leads back to the last one that was.
+        kept = wanted and bool(self._next_step().finite)
+        self.log.write(written(self.state) if kept else None)
+
+    def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
+        """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
+        begun = self.state
+        bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.given).state
+        self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
+        if taken == 0 and self._before is not None:
+            begun, taken, examples, order = self._before
+            self.step -= taken
+        else:
+            self.log.add_steps(self.step, max(taken, 1), chunk)
+        self.log.end_with_last_row()
+        good = max(taken - 1, 0)
+        if good:
+            begun = self.program.run(begun, np.int32(good), examples, order, self.given).state
+        self.state, self.step = begun, self.step + good
+
+    def _bad_part(self, state: BatchState) -> str:
+        """Return the first part that is not finite at a state: of the point, else the loss, else of the gradient."""
+        names = _tree.part_names(self.plan.start)
+        value, gradient = self.program.slope(state, self.source.batch(int(state.step)), self.given.settings)
+        for leaves in (_tree.leaves(state.point), [value], _tree.leaves(gradient)):
+            called = names if len(leaves) == len(names) and leaves[0] is not value else ("value",)
+            for name, leaf in zip(called, leaves, strict=True):
+                if not np.all(np.isfinite(np.asarray(leaf, np.float32))):
+                    return name
+        return "value"
+
+    def _described(self, state: BatchState) -> Plain:
+        """Return where in the computation of the loss the first number that is not finite arose."""
+        batch, key = self.source.batch(int(state.step)), step_key(self.given.settings, state.step)
+        return first_not_finite(lambda point: self.batched.loss(point, state.memory, batch, key)[0], state.point)
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        """Measure the point reached and write its row; return how the training ended, now that its loss is known."""
+        if self.log.last_measured != self.step:
+            self._timed("evaluations", self._evaluate)
+        chunk = self._next_step()
+        if not bool(chunk.finite):
+            self._end_before(0, chunk, None, None)
+            return Outcome.NOT_FINITE
+        self.log.add_steps(self.step, 1, chunk)
+        self.log.end_with_last_row()
+        return outcome
+
+    def _next_step(self) -> BatchChunk:
+        """Return what one more step gives; it is not taken."""
+        examples, order = self.source.chunk(self.step, 1)
+        return self.program.run(self.state, np.int32(1), examples, order, self.given)
+
+    def _next_size(self, size: int, count: int, seconds: float) -> int:
+        """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
+        wanted = min(int(count * _CHUNK_SECONDS / max(seconds, 1e-6)), 8 * size)
+        return min(max(wanted // self.every, 1) * self.every, self.recipe.capacity)
+
+    def record_cost(self) -> Plain:
+        """Return what looking cost, as shares of the time of the steps: layers, evaluations, probes, writing.
+
+        Probes go on beside the steps, and the others between them.
+        """
+        spent = self.seconds["steps"] if self.taken_now else math.nan
+        shares = {name: self.seconds[name] / spent for name in ("evaluations", "probes", "writing")}
+        return {"layers": self._layer_cost(), **shares}
+
+    def _layer_cost(self) -> float:
+        """Return the time that recording steps take beyond plain ones, as a share of that of the steps.
+
+        Each round of this repeats 2 (every + 1) steps; runs too short for three of them are not told.
+        """
+        rounds = min(int(_MEASURED_SHARE * self.taken_now / (2 * (self.every + 1))), _MOST_ROUNDS)
+        if rounds < _FEWEST_ROUNDS or self.recipe.every < 2 or self._before is None:
+            return math.nan
+        _, _, examples, order = self._before
+        one, block, next_one = (self._seconds(n, rounds, examples, order) for n in (1, self.every, self.every + 1))
+        plain, recording = (block - one) / (self.every - 1), next_one - block
+        return max((recording - plain) / (plain * self.every), 0.0) if plain > 0 else math.nan
+
+    def _seconds(self, count: int, rounds: int, examples: Any, order: Any) -> float:
+        """Return how long so many steps take: the shortest of some runs, whose results are thrown away."""
+        shortest = np.inf
+        for _ in range(rounds):
+            began = time.perf_counter()
+            jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.given))
+            shortest = min(shortest, time.perf_counter() - began)
+        return float(shortest)

@@ -1,0 +1,281 @@
+"""The loop over batches: a chunk of steps as one compiled program that writes its own record.
+
+Every step writes the batch's loss and the gradient's norm. Every k-th step is a recording one and writes norms by part
+and what was seen inside the layers as well; the k − 1 steps between run in a loop of their own, since a condition
+inside one loop would copy all that is carried. The number of steps, the rate and the settings are arguments.
+
+A step whose loss or gradient is not finite ends the chunk. The state that comes back is then of no use, and the host
+runs the same steps again up to the one before.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from downslope._engine import jax
+from downslope._types import Point
+from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
+from downslope.descent._recipe import Given, way_of
+from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, Batched
+from downslope.methods import Method, Rule, Schedule, Step, rule_of
+
+
+@dataclass(frozen=True)
+class BatchRecipe:
+    """What a compiled program is made for; anything else is an argument of it.
+
+    Args:
+        batched: the objective over batches; the same object shares the program.
+        method, schedule: how to step, and how the rate changes; their numbers are arguments.
+        clips: whether gradients are clipped (by norm, by value).
+        capacity: the most steps of a chunk.
+        every: steps from one recording step to the next; 0 for none at all, which halves the program.
+        accumulate: batches averaged for one step.
+        whole: whether every step sees all the examples.
+        parts: how many leaves a point has.
+    """
+
+    batched: Batched
+    method: Method
+    schedule: Schedule
+    clips: tuple[bool, bool]
+    capacity: int
+    every: int
+    accumulate: int
+    whole: bool
+    parts: int
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What two recipes must share to share a program."""
+        numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
+        return (id(self.batched), way_of(self.method, self.schedule), numbers)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BatchRecipe) and self.key == other.key
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The numbers of a recorded step, by name."""
+        layers = len(self.batched.layers) if self.batched.seen is not None else 0
+        by_part = dict.fromkeys(PART_COLUMNS, self.parts)
+        by_layer = dict.fromkeys((*LAYER_COLUMNS, GRADIENT_COLUMN), layers)
+        return {"first_order_decrease": 1} | by_part | {f"layer/{name}": width for name, width in by_layer.items()}
+
+
+class BatchState(NamedTuple):
+    """Where the training stands: enough to go on from."""
+
+    step: Any
+    point: Any
+    memory: Any
+    rule: Any
+
+
+class BatchChunk(NamedTuple):
+    """What a compiled call returns.
+
+    Args:
+        state: the state after the last step.
+        taken: steps taken; the one after the last finite step is not counted.
+        finite: whether all of them were finite.
+        every_step: shape (2, capacity): loss and gradient norm.
+        recorded: shape (recording steps, entries), laid out as `BatchRecipe.widths` says.
+    """
+
+    state: BatchState
+    taken: Any
+    finite: Any
+    every_step: Any
+    recorded: Any
+
+
+class BatchProgram(NamedTuple):
+    """The compiled programs of a recipe.
+
+    Args:
+        begin: `begin(point, memory, settings)` returns the state before the first step.
+        run: `run(state, count, examples, order, given)` takes up to `count` steps.
+        slope: `slope(state, batch, settings)` returns loss and gradient of the state's step.
+        scale: `scale(rule state, settings)` returns what the rule divides each coordinate by; None if it does not.
+    """
+
+    begin: Callable[..., BatchState]
+    run: Callable[..., BatchChunk]
+    slope: Callable[..., tuple[Any, Any]]
+    scale: Callable[..., Any] | None
+
+
+class _Carry(NamedTuple):
+    state: BatchState
+    place: Any
+    finite: Any
+    every_step: Any
+    recorded: Any
+
+
+@functools.lru_cache(maxsize=32)
+def batch_program(recipe: BatchRecipe) -> BatchProgram:
+    """Return the programs of a recipe."""
+    rule = rule_of(recipe.method)
+    loop = _BatchLoop(recipe, rule)
+    jit, scale = jax().jit, rule.preconditioner
+    return BatchProgram(jit(loop.begin), jit(loop.run), jit(loop.slope), None if scale is None else jit(scale))
+
+
+class _BatchLoop:
+    """The functions that are traced into one program; it exists while they are traced."""
+
+    def __init__(self, recipe: BatchRecipe, rule: Rule) -> None:
+        self.recipe = recipe
+        self.batched = recipe.batched
+        self.rule = rule
+
+    def begin(self, point: Point, memory: Any, settings: Any) -> BatchState:
+        """Return the state before the first step."""
+        return BatchState(jax().numpy.zeros((), "int32"), point, memory, self.rule.init(point, settings))
+
+    def run(self, state: BatchState, count: Any, examples: Any, order: Any, given: Given) -> BatchChunk:
+        """Take up to `count` steps.
+
+        Args:
+            state: where to begin; its step is one to record.
+            count: steps to take, at most the capacity.
+            examples: all of them, or, without an order, the chunk's batches one after another.
+            order: the examples of each step, shape (capacity, batch); None for a stream or whole batches.
+            given: rate, settings and the rest.
+        """
+        numpy, lax, recipe = jax().numpy, jax().lax, self.recipe
+        count = numpy.asarray(count, "int32")
+        rows = -(-recipe.capacity // recipe.every) if recipe.every else 0
+        carry = _Carry(
+            state=state,
+            place=numpy.zeros((), "int32"),
+            finite=numpy.array(True),
+            every_step=numpy.zeros((2, recipe.capacity), "float32"),
+            recorded=numpy.zeros((rows, sum(recipe.widths.values())), "float32"),
+        )
+
+        def plain(carry: _Carry, stop: Any) -> _Carry:
+            return lax.while_loop(
+                lambda inner: inner.finite & (inner.place < stop),
+                lambda inner: self._step(inner, self._batch(inner.place, examples, order), given, recording=False),
+                carry,
+            )
+
+        def block(carry: _Carry) -> _Carry:
+            carry = self._step(carry, self._batch(carry.place, examples, order), given, recording=True)
+            stop = numpy.minimum(count, carry.place - 1 + recipe.every)
+            return carry if recipe.every == 1 else plain(carry, stop)
+
+        if recipe.every:
+            carry = lax.while_loop(lambda outer: outer.finite & (outer.place < count), block, carry)
+        else:
+            carry = plain(carry, count)
+        taken = carry.place - (~carry.finite).astype("int32")
+        return BatchChunk(carry.state, taken, carry.finite, carry.every_step, carry.recorded)
+
+    def slope(self, state: BatchState, batch: Any, settings: Any) -> tuple[Any, Any]:
+        """Return loss and gradient of a batch at the state's step."""
+        value, _, gradient, _ = self._slope(state, batch, step_key(settings, state.step), recording=False)
+        return value, gradient
+
+    def _batch(self, place: Any, examples: Any, order: Any) -> Any:
+        """Return the batch of the chunk's `place`-th step."""
+        if self.recipe.whole:
+            return examples
+        chosen = place if order is None else order[place]
+        return jax().tree.map(lambda leaf: leaf[chosen], examples)
+
+    def _step(self, carry: _Carry, batch: Any, given: Given, *, recording: bool) -> _Carry:
+        """Take one step, writing what is recorded of it."""
+        lax, tree, state = jax().lax, jax().tree, carry.state
+        key = step_key(given.settings, state.step)
+        value, memory, gradient, layers = self._slope(state, batch, key, recording and self.batched.seen is not None)
+        square = sum_of_squares(gradient)
+        finite = lax.is_finite(value) & lax.is_finite(square)
+        update, rule = self._update(state, batch, key, value, gradient, given)
+        column = jax().numpy.stack([value.astype("float32"), jax().numpy.sqrt(square).astype("float32")])[:, None]
+        every_step = lax.dynamic_update_slice(carry.every_step, column, (0, carry.place))
+        recorded = carry.recorded
+        if recording:
+            row = self._row(state.point, gradient, update, layers)[None]
+            recorded = lax.dynamic_update_slice(recorded, row, (carry.place // self.recipe.every, 0))
+        point = tree.map(lambda leaf, change: leaf + change, state.point, update)
+        return _Carry(
+            BatchState(state.step + 1, point, memory, rule),
+            carry.place + 1,
+            finite,
+            every_step,
+            recorded,
+        )
+
+    def _slope(self, state: BatchState, batch: Any, key: Any, recording: bool) -> tuple[Any, Any, Point, Any]:
+        """Return loss, memory, gradient, and what was seen in the layers, averaged over the accumulated batches."""
+        accumulate, lax, tree = self.recipe.accumulate, jax().lax, jax().tree
+        if accumulate == 1:
+            return self._slope_of_batch(state.point, state.memory, batch, key, recording)
+        pieces = tree.map(lambda leaf: leaf.reshape(accumulate, -1, *leaf.shape[1:]), batch)
+
+        def one(memory: Any, numbered: Any) -> tuple[Any, Any]:
+            number, piece = numbered
+            chance = jax().random.fold_in(key, number)
+            value, memory, gradient, layers = self._slope_of_batch(state.point, memory, piece, chance, recording)
+            return memory, (value, gradient, layers)
+
+        memory, found = lax.scan(one, state.memory, (jax().numpy.arange(accumulate), pieces))
+        value, gradient, layers = tree.map(lambda leaf: leaf.mean(0), found)
+        return value, memory, gradient, layers
+
+    def _slope_of_batch(
+        self, point: Point, memory: Any, batch: Any, key: Any, recording: bool
+    ) -> tuple[Any, Any, Point, Any]:
+        """Return loss, memory, gradient, and what was seen in the layers, shape (columns, layers), or None."""
+        batched, numpy = self.batched, jax().numpy
+        if not recording:
+            (value, memory), gradient = jax().value_and_grad(batched.loss, has_aux=True)(point, memory, batch, key)
+            return value, memory, gradient, None
+        assert batched.seen is not None
+        assert batched.nudges is not None
+        slope = jax().value_and_grad(batched.seen, argnums=(0, 4), has_aux=True)
+        (value, (memory, seen)), (gradient, inward) = slope(point, memory, batch, key, batched.nudges(batch))
+        lengths = norms_by_part(jax().tree.map(lambda leaf: leaf.astype("float32"), inward))
+        return value, memory, gradient, numpy.concatenate([seen, lengths[None]])
+
+    def _update(self, state: BatchState, batch: Any, key: Any, value: Any, gradient: Point, given: Given) -> Any:
+        """Return the update that the rule makes of the gradient, and the rule's next state."""
+        rate = self.recipe.schedule.rate(state.step, given.rate, given.budget, given.course, jax().numpy)
+        step = Step(
+            state.point,
+            value,
+            clipped(gradient, self.recipe.clips, given),
+            rate,
+            given.settings,
+            lambda point: self.batched.loss(point, state.memory, batch, key)[0],
+        )
+        update, rule = self.rule.update(step, state.rule)
+        return jax().tree.map(lambda change, leaf: change.astype(leaf.dtype), update, state.point), rule
+
+    def _row(self, point: Point, gradient: Point, update: Point, layers: Any) -> Any:
+        """Return the numbers of a recorded step, in the order of `BatchRecipe.widths`."""
+        numpy = jax().numpy
+        found = [
+            -sum_of_products(gradient, update)[None],
+            norms_by_part(point),
+            norms_by_part(gradient),
+            norms_by_part(update),
+        ]
+        if layers is not None:
+            found.append(layers.reshape(-1))
+        return numpy.concatenate([numbers.astype("float32") for numbers in found])
+
+
+def step_key(settings: Any, step: Any) -> Any:
+    """Return the random key of a step."""
+    return jax().random.fold_in(jax().random.key(settings["seed"]), step)

@@ -1,0 +1,76 @@
+"""The trace of a training: as it begins, which a journal is told, and as it ended."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax
+from downslope._types import Columns
+from downslope.descent._plan import Plan
+from downslope.descent._recipe import rates_of, versions
+from downslope.trace import Outcome, Trace
+
+if TYPE_CHECKING:
+    from downslope.descent.batches._descent import BatchDescent
+
+
+def header_of(plan: Plan) -> Trace:
+    """Return the trace of a training that has not begun, which a journal begins with."""
+    batched = plan.objective.batched
+    assert batched is not None
+    names = _tree.part_names(plan.start)
+    start = _by_part(names, plan.start)
+    return Trace(
+        outcome=Outcome.RUNNING,
+        recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0), "gradient_norm": np.zeros(0)},
+        coordinate_names=(),
+        coordinates=None,
+        gradients=None,
+        part_names=names,
+        part_columns={},
+        start=start,
+        end=start,
+        spectra=(),
+        plan=plan.description,
+        versions=versions(),
+        layer_names=batched.layers,
+        facts={**batched.facts, **plan.facts},
+    )
+
+
+def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
+    """Return the trace of a training that ended, or as it is so far."""
+    plan, log = run.plan, run.log
+    header = header_of(plan)
+    if not log.has_steps:
+        return dataclasses.replace(header, metrics=log.metrics)
+    recorded, layers, parts, metrics, spectra = log.gathered()
+    recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
+    bad_step, bad_part, described = log.not_finite or (None, None, {})
+    memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
+    facts = {**header.facts, "memory": memory}
+    if outcome is not Outcome.RUNNING:
+        facts["record_cost"] = run.record_cost()
+    return dataclasses.replace(
+        header,
+        outcome=outcome,
+        recorded=recorded,
+        part_columns=parts,
+        end=_by_part(_tree.part_names(plan.start), run.state.point),
+        spectra=spectra,
+        layer_steps=layers.pop("step"),
+        layer_columns=layers,
+        metrics=metrics,
+        facts=facts | ({"not_finite": described} if described else {}),
+        not_finite_part=bad_part,
+        not_finite_step=bad_step,
+    )
+
+
+def _by_part(names: tuple[str, ...], point: Any) -> Columns:
+    """Return the leaves of a point by name."""
+    return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}

@@ -1,0 +1,1 @@
+"""Processes that compute for the lab and can be ended."""

@@ -1,0 +1,106 @@
+"""One process that computes, and the thread that talks to it.
+
+It is a plain subprocess and not one of `multiprocessing`: that would run the caller's script a second time in the
+child, and so fail in every script which does not guard against it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from downslope.lab._reply import Reply
+from downslope.lab.processes import _frames
+
+_COMMAND = "from downslope.lab.processes._main import main; main()"
+
+
+class Worker:
+    """A process that answers one job at a time.
+
+    Args:
+        setup: the first frame that it reads; see `_work.main`.
+    """
+
+    def __init__(self, setup: bytes) -> None:
+        self.ready = False
+        self.job: Any = None
+        self.served: deque[object] = deque(maxlen=32)
+        self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            process_group=0,  # Ctrl-C in the terminal is for the server alone
+        )
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # a process that ended at once is noticed when it is watched
+            _frames.write(self._process.stdin, setup)
+
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a job."""
+        return self.ready and self.job is None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self._process.poll() is None
+
+    def watch(self, report: Callable[[Worker, bytes | None], None]) -> None:
+        """Begin to listen.
+
+        Args:
+            report: called on another thread with the empty frame when the worker is ready, with each reply or piece of
+                one, and with None when the process has ended.
+        """
+        self._thread = threading.Thread(target=self._talk, args=(report,), daemon=True, name="downslope-worker")
+        self._thread.start()
+
+    def send(self, frame: bytes) -> None:
+        """Let the process work on a job; returns at once."""
+        self._frames.put(frame)
+
+    def kill(self) -> None:
+        """End the process, whatever it is at."""
+        self._process.kill()
+        self._frames.put(None)
+
+    def join(self) -> None:
+        """Wait until the process that was killed has gone."""
+        if self._thread is None:
+            self._end()
+        else:
+            self._thread.join(timeout=5)
+
+    def _talk(self, report: Callable[[Worker, bytes | None], None]) -> None:
+        source, sink = self._process.stdout, self._process.stdin
+        assert source is not None
+        assert sink is not None
+        with contextlib.suppress(OSError):  # it ended while something was sent
+            while (answer := _frames.read(source)) is not None:
+                report(self, answer)
+                if answer and Reply.unpacked(answer).is_piece:
+                    continue
+                if (frame := self._frames.get()) is None:
+                    break
+                _frames.write(sink, frame)
+        self._end()
+        report(self, None)
+
+    def _end(self) -> None:
+        """Make sure that nothing of the process is left."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent is lost
+                pipe.close()  # pyright: ignore[reportOptionalMemberAccess] - both are pipes

@@ -1,0 +1,1 @@
+"""The web server of the lab: who may ask, and what is sent."""

@@ -1,0 +1,257 @@
+"""Who may ask, how much may be sent, and the headers of every answer.
+
+A page from elsewhere that is open in the same browser can send requests to this machine. So a request must call the lab
+by a name that it has, and come from its own page; and where other machines reach it, from somebody who knows the token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import html
+import logging
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+
+from downslope.lab._limits import LIMITS, Limits
+from downslope.lab._reply import Reply, error
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from downslope.lab.server._address import Address
+
+_log = logging.getLogger("downslope.lab")
+
+TABLES = "/api/table"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class RefusedError(Exception):
+    """A request that is not answered, and what is said instead.
+
+    Args:
+        status: the HTTP status.
+        kind: the name of the error, for the page.
+        message: what came and what was needed.
+        hint: what to do instead.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+
+    def response(self, path: str) -> Response:
+        """Return the answer: JSON to a script, a sentence to a person.
+
+        Args:
+            path: what was asked for.
+        """
+        # The rest of a body that is not read would be taken for the next request.
+        headers = {"connection": "close"} if self.status in (408, 413) else {}
+        if path.startswith("/api/"):
+            return json_response(error(self.status, self.kind, self.message, hint=self.hint), headers)
+        text = self.message if self.hint is None else f"{self.message}\n{self.hint}"
+        return PlainTextResponse(text + "\n", self.status, headers)
+
+
+def json_response(reply: Reply, headers: dict[str, str] | None = None) -> Response:
+    """Return a reply as an HTTP response.
+
+    Args:
+        reply: the status and the JSON.
+        headers: more headers.
+    """
+    return Response(reply.body, reply.status, headers, media_type="application/json")
+
+
+class Guard:
+    """The application, behind the door.
+
+    Args:
+        app: what answers those who may ask.
+        address: where it listens.
+        token: what one must know; None if nothing.
+        limits: how much may be sent.
+    """
+
+    def __init__(self, app: ASGIApp, address: Address, *, token: str | None = None, limits: Limits = LIMITS) -> None:
+        self._app = app
+        self._address = address
+        self._token = token
+        self._limits = limits
+        self._cookie = f"downslope-{address.port}"  # cookies do not tell ports apart
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as ASGI wants it."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                _add_headers(message)
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send_guarded)
+        except RefusedError as refusal:
+            await refusal.response(scope["path"])(scope, receive, send_guarded)
+        except Exception:
+            _log.exception("a request could not be answered")
+            if not started:
+                refusal = RefusedError(500, "InternalError", "Something went wrong here that is not your fault.")
+                await refusal.response(scope["path"])(scope, receive, send_guarded)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        self._check_origin(scope, headers)
+        if self._token is not None and not self._known(headers):
+            await self._welcome(scope, headers, self._token)(scope, receive, send)
+            return
+        most = self._limits.table if scope["path"] == TABLES else self._limits.body
+        if _declared(headers) > most:
+            await self._refuse_body(receive, _declared(headers), most)
+        await self._app(scope, _Counted(receive, self._limits, most), send)
+
+    def _check_host(self, headers: Headers) -> None:
+        if not self._address.allows(headers.get("host", "")):
+            message = "This address is not known here."
+            raise RefusedError(403, "ForbiddenError", message, hint=f"The lab is at {self._address.url}")
+
+    def _check_origin(self, scope: Scope, headers: Headers) -> None:
+        """Refuse what another page asks for, but let it link here."""
+        origin = headers.get("origin")
+        foreign = origin is not None and origin.lower() != f"http://{headers['host'].lower()}"
+        elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        if foreign or (elsewhere and not _is_link(scope, headers)):
+            raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
+
+    def _known(self, headers: Headers) -> bool:
+        """Return whether the request carries the cookie."""
+        pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+        return any(name == self._cookie and self._is_token(value) for name, _, value in pairs)
+
+    def _is_token(self, text: str) -> bool:
+        return self._token is not None and hmac.compare_digest(text.encode(), self._token.encode())
+
+    def _welcome(self, scope: Scope, headers: Headers, token: str) -> Response:
+        """Return the way to the address without the token, with a cookie instead; or refuse.
+
+        A browser that follows a link from another site withholds strict cookies all along its redirects; a page of our
+        own that moves on is not part of that.
+        """
+        query = scope["query_string"].decode("latin-1")
+        if scope["method"] != "GET" or not any(map(self._is_token, parse_qs(query).get("token", []))):
+            hint = "Open the whole address that was printed, with its token."
+            raise RefusedError(403, "ForbiddenError", "This lab is shared with those who have its token.", hint=hint)
+        rest = "&".join(part for part in query.split("&") if not part.startswith("token="))
+        place = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+        if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
+            response: Response = RedirectResponse(place, status_code=303)
+        else:
+            response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(place)}">')
+        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
+        return response
+
+    async def _refuse_body(self, receive: Receive, declared: int, most: int) -> None:
+        """Refuse a body that says itself that it is too long."""
+        if declared <= self._limits.drained:
+            await _drain(receive, self._limits)
+        raise _too_large(most)
+
+
+class _Counted:
+    """The body of a request, counted as it comes in.
+
+    Args:
+        receive: gives the next piece.
+        limits: in what time it must come.
+        most: how many bytes may come.
+    """
+
+    def __init__(self, receive: Receive, limits: Limits, most: int) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._most = most
+        self._count = 0
+
+    async def __call__(self) -> Message:
+        """Return the next piece.
+
+        Raises:
+            RefusedError: if it is too much by now.
+        """
+        message = await self._receive()
+        self._count += len(message.get("body", b""))
+        if self._count > self._most:
+            if message.get("more_body", False):
+                await _drain(self._receive, self._limits)
+            raise _too_large(self._most)
+        return message
+
+
+async def disconnected(receive: Receive) -> None:
+    """Wait until the visitor has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _drain(receive: Receive, limits: Limits) -> None:
+    """Throw away what still comes, within bounds: who is still sending does not see an answer."""
+    count = 0
+    try:
+        async with asyncio.timeout(limits.seconds):
+            while count <= limits.drained:
+                message = await receive()
+                count += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(
+        413, "LimitError", f"This is longer than {most // 1024} kB.", hint="In Python there is no such limit."
+    )
+
+
+def _declared(headers: Headers) -> int:
+    """Return how long the body says it is; what is not a number is refused by the server itself."""
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+
+
+def _is_link(scope: Scope, headers: Headers) -> bool:
+    """Return whether a person followed a link to a page, which shows nothing to where it came from."""
+    return (
+        scope["method"] == "GET"
+        and not scope["path"].startswith("/api/")
+        and headers.get("sec-fetch-mode") == "navigate"
+        and headers.get("sec-fetch-dest") == "document"
+    )
+
+
+def _add_headers(message: Message) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers.setdefault("cache-control", "no-store")

@@ -1,0 +1,1 @@
+"""Layers: what a network of ours is made of."""

@@ -1,0 +1,145 @@
+"""Convolutions of a loss that is not ours, rewritten for the CPU.
+
+Inside a compiled loop, and a training is one, XLA runs the gradients of its own convolution on a CPU 3 to 80 times as
+slowly as at the top of a program. Our networks are written with one matrix product of all windows instead. An Equinox
+or Flax NNX module and a loss function are written by others: here the program that JAX makes of them is evaluated
+equation by equation, as it stands but for its plain convolutions of images, each of which becomes such a product. The
+numbers are the same up to rounding, and derivatives are taken of what was evaluated.
+
+It is done anew wherever the loss is traced, so that every shape gets its own program. A convolution inside a `scan`,
+`while` or `cond`, or in a function with a derivative rule of its own, stays what it is, as does one with groups or
+dilation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax
+from downslope.descent import Batched
+from downslope.networks.layers._convolution import product_of_windows
+from downslope.programs import CALLS, evaluate
+
+# The windows are copied out of the image, pixel by pixel: neither the program nor the memory may grow without bound.
+_MOST_PIXELS = 11 * 11
+_MOST_NUMBERS = 2**27
+
+
+def with_fast_convolutions(batched: Batched) -> Batched:
+    """Return an objective over batches whose loss has its plain convolutions as products of windows."""
+    seen = None if batched.seen is None else rewritten(batched.seen)
+    return dataclasses.replace(batched, loss=rewritten(batched.loss), seen=seen)
+
+
+def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of trees of arrays with its plain convolutions as products of windows.
+
+    A function that has none is called as it is; where the processor is not a CPU, it is returned as it is.
+
+    >>> import numpy as np
+    >>> def response(image, weight):
+    ...     return jax().lax.conv(image, weight, (1, 1), "VALID")
+    >>> given = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    >>> float(rewritten(response)(*given)[0, 0, 0, 0])
+    18.0
+    >>> "conv_general_dilated" in str(jax().make_jaxpr(rewritten(response))(*given))
+    False
+    """
+    if jax().default_backend() != "cpu":
+        return function
+
+    @functools.wraps(function)
+    def fast(*arguments: Any) -> Any:
+        closed, returned = jax().make_jaxpr(function, return_shape=True)(*arguments)
+        if not _holds_one(closed.jaxpr):
+            return function(*arguments)
+        outputs = _run(closed.jaxpr, closed.consts, jax().tree.leaves(arguments))
+        return jax().tree.unflatten(jax().tree.structure(returned), outputs)
+
+    return fast
+
+
+def _holds_one(program: Any) -> bool:
+    """Tell whether a program has a convolution that is rewritten, in itself or in what it calls."""
+    return any(_is_plain(equation) or _holds_one(_called(equation)) for equation in getattr(program, "eqns", ()))
+
+
+def _called(equation: Any) -> Any:
+    """Return the program that an equation only calls, or None."""
+    if equation.primitive.name not in CALLS or equation.params.get("differentiated"):
+        return None
+    inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+    return getattr(inner, "jaxpr", inner)
+
+
+def _run(program: Any, constants: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+    """Evaluate a program with its plain convolutions rewritten."""
+    known = dict(zip((*program.constvars, *program.invars), (*constants, *inputs), strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if hasattr(atom, "val") else known[atom]
+
+    for equation in program.eqns:
+        results = _outcomes(equation, [read(atom) for atom in equation.invars])
+        known.update(zip(equation.outvars, results, strict=True))
+    return [read(atom) for atom in program.outvars]
+
+
+def _outcomes(equation: Any, operands: list[Any]) -> list[Any]:
+    """Evaluate one equation; a call that holds a plain convolution is opened."""
+    if _is_plain(equation):
+        return [_product(equation.params, *operands)]
+    inner = _called(equation)
+    if not _holds_one(inner):
+        return evaluate(equation, operands)
+    settings = equation.params
+    inside = functools.partial(_run, inner, getattr(settings.get("jaxpr", settings.get("call_jaxpr")), "consts", ()))
+    if "prevent_cse" in settings:  # jax.checkpoint, which is to forget what is inside of it as before
+        forgetting = {name: settings[name] for name in ("prevent_cse", "policy")}
+        return jax().checkpoint(lambda *given: inside(given), **forgetting)(*operands)
+    return inside(operands)
+
+
+def _is_plain(equation: Any) -> bool:
+    """Tell whether an equation is a convolution of images that a product of windows can stand for."""
+    if equation.primitive.name != "conv_general_dilated":
+        return False
+    (image, weight), (made,), settings = equation.invars, equation.outvars, equation.params
+    _, channels, *sides = (weight.aval.shape[axis] for axis in settings["dimension_numbers"].rhs_spec)
+    dilations = (*settings["lhs_dilation"], *settings["rhs_dilation"])
+    groups = settings["feature_group_count"], settings["batch_group_count"]
+    _, channels_made, *_ = settings["dimension_numbers"].out_spec
+    windows = made.aval.size // max(made.aval.shape[channels_made], 1)
+    return (
+        len(sides) == 2
+        and {*dilations, *groups} == {1}
+        and min(min(pair) for pair in settings["padding"]) >= 0
+        and image.aval.dtype == weight.aval.dtype
+        and jax().numpy.issubdtype(image.aval.dtype, np.floating)
+        and 0 < prod(sides) <= _MOST_PIXELS
+        and made.aval.size > 0
+        and windows * prod(sides) * channels <= _MOST_NUMBERS
+    )
+
+
+def _product(settings: Any, image: Any, weight: Any) -> Any:
+    """Return a convolution as a product of windows, the axes being in the order that its settings ask for."""
+    images, weights, made = settings["dimension_numbers"]
+    batch, channels, height, width = images
+    out, into, rows, columns = weights
+    found = product_of_windows(
+        image.transpose(batch, height, width, channels),
+        weight.transpose(rows, columns, into, out),
+        settings["window_strides"],
+        settings["padding"],
+        precision=settings["precision"],
+        preferred_element_type=settings["preferred_element_type"],
+    )
+    batch, channels, height, width = made
+    return found.transpose(np.argsort((batch, height, width, channels)))

@@ -1,0 +1,188 @@
+"""Layers of a network that is not ours, inferred from the program that JAX makes of it.
+
+Every linear layer multiplies what reaches it by one of its parameters and adds another. So `walk` follows the leaves of
+the parameters through the jaxpr; where one meets data in a product or a convolution there is a layer's pre-activation
+z, and its name is where the leaf lives. Nothing in the network is rewritten: a dict, an Equinox module and a Flax NNX
+state all look the same from here. What cannot be told is left out with a sentence, or is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from downslope._engine import jax
+from downslope._errors import DataError, ObjectiveError, PointError
+from downslope._tree import part_names
+from downslope._types import Point
+from downslope.programs import (
+    Atom,
+    Constant,
+    Layer,
+    Program,
+    Value,
+    evaluate,
+    find_layers,
+    layer_names,
+    skipped_leaves,
+    straighten,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """The layers that were found, and the function with a tap in each.
+
+    Args:
+        layers: their names, in the order in which they run: the branch of the tree that holds the kernel, or the
+            kernel's own name. A kernel that is used again gets " (2)", " (3)" after it.
+        activations: "relu", "tanh", "sigmoid" or "softplus" where one of them alone reads the pre-activation; "linear"
+            for other layers from which no further layer is reached (what follows is taken to be the loss); else None.
+        shapes: the shapes of the pre-activations, as the activation reads them but with the units of a matrix product
+            last; a convolution's channels stay where they are.
+        skipped: a sentence on each kernel whose layer has no tap, with the reason.
+        tapped: `tapped(params, perturbations, *rest) -> (value, aux, pre, post)`: the same operations as `function`,
+            with each pre-activation z replaced by z + perturbation. `perturbations` is a tuple of arrays of `shapes`;
+            at zero, the gradients with respect to them are those of the pre-activations. `pre` holds the
+            pre-activations, `post` the outputs of the activations (None where unknown). It takes arguments of the
+            shapes and types that were walked and no others. `jax.checkpoint` around a layer has no effect in it.
+    """
+
+    layers: tuple[str, ...]
+    activations: tuple[str | None, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    skipped: tuple[str, ...]
+    tapped: Callable[..., tuple[Any, Any, tuple[Any, ...], tuple[Any, ...]]] = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Arguments:
+    """What the function was walked with: the form of the tree; the name and the place in the program of each leaf."""
+
+    structure: Any
+    names: tuple[str, ...]
+    number_of_parameters: int
+    values: tuple[Value, ...]
+
+
+def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) -> Walk:
+    """Find every layer's pre-activation in a function of parameters.
+
+    Args:
+        function: `function(params, *rest) -> (value, aux)`: a scalar, and any tree of arrays.
+        params: a tree of arrays: a dict, the arrays of an Equinox module, a Flax NNX state.
+        rest: the other arguments, trees of arrays; only their shapes and types matter.
+
+    Returns:
+        The layers, with a function that shows what goes through them.
+
+    Raises:
+        ObjectiveError: if the function returns anything but a scalar and one thing more.
+
+    >>> import numpy as np
+    >>> def loss(params, inputs):
+    ...     hidden = jax().nn.relu(inputs @ params["w1"] + params["b1"])
+    ...     return (hidden @ params["w2"]).sum(), None
+    >>> params = {"w1": np.ones((3, 4)), "b1": np.ones(4), "w2": np.ones((4, 1))}
+    >>> found = walk(loss, params, np.ones((5, 3)))
+    >>> found.layers, found.activations, found.shapes
+    (('w1', 'w2'), ('relu', 'linear'), ((5, 4), (5, 1)))
+    """
+    closed, returned = jax().make_jaxpr(function, return_shape=True)(params, *rest)
+    if not isinstance(returned, tuple) or len(returned) != 2 or getattr(returned[0], "shape", None) != ():
+        raise ObjectiveError(
+            "The function must return a pair: a scalar, and what else it computes.",
+            hint="Write `return loss, None` where there is nothing else.",
+        )
+    paths = part_names(params)
+    program = straighten(closed, len(paths))
+    layers = find_layers(program, paths)
+    tree_structure = jax().tree_util.tree_structure
+    names = (*paths, *_names_of_rest(rest))
+    arguments = _Arguments(tree_structure((params, *rest)), names, len(paths), program.inputs)
+    return Walk(
+        layers=layer_names(layers, paths),
+        activations=tuple(layer.activation for layer in layers),
+        shapes=tuple(layer.shape for layer in layers),
+        skipped=tuple(skipped_leaves(program, layers, paths)),
+        tapped=_tapped(program, layers, arguments, tree_structure(returned)),
+    )
+
+
+def _tapped(program: Program, layers: tuple[Layer, ...], walked: _Arguments, returned: Any) -> Callable[..., Any]:
+    """Return the function `Walk.tapped`."""
+
+    def tapped(params: Point, perturbations: tuple[Any, ...], *rest: Any) -> tuple[Any, Any, tuple, tuple]:
+        inputs = _checked(params, rest, walked)
+        added = dict(zip([layer.pre for layer in layers], _fitting(perturbations, layers), strict=True))
+        known = _run(program, inputs, added)
+        leaves = [_read(atom, known) for atom in program.outputs]
+        value, aux = jax().tree_util.tree_unflatten(returned, leaves)
+        pre = tuple(known[layer.pre].transpose(layer.layout) for layer in layers)
+        post = tuple(None if layer.post is None else known[layer.post].transpose(layer.layout) for layer in layers)
+        return value, aux, pre, post
+
+    return tapped
+
+
+def _run(program: Program, inputs: list[Any], added: dict[Value, Any]) -> dict[Value, Any]:
+    """Run the steps and return every value; to those in `added` the array there is added as soon as they are known."""
+    known = dict(zip(program.inputs, inputs, strict=True))
+    for step in program.steps:
+        results = evaluate(step.equation, [_read(atom, known) for atom in step.operands])
+        for value, array in zip(step.results, results, strict=True):
+            known[value] = array + added[value] if value in added else array
+    return known
+
+
+def _read(atom: Atom, known: dict[Value, Any]) -> Any:
+    return atom.value if isinstance(atom, Constant) else known[atom]
+
+
+# At the door: a program fits the shapes that it was made for and no others.
+
+
+def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[Any]:
+    """Return the leaves of the arguments as arrays, or raise if they are not of the shapes that were walked."""
+    leaves, structure = jax().tree_util.tree_flatten((params, *rest))
+    if structure != walked.structure:
+        raise PointError(
+            "The arguments have other names or another nesting than those that were walked.",
+            hint="Call `walk` with these arguments and use what it returns.",
+        )
+    arrays = [jax().numpy.asarray(leaf) for leaf in leaves]
+    for place, (name, array, value) in enumerate(zip(walked.names, arrays, walked.values, strict=True)):
+        if array.shape != value.shape or array.dtype != value.dtype:
+            error = PointError if place < walked.number_of_parameters else DataError
+            raise error(
+                f"{name} is {_kind(array)}, but the function was walked with {_kind(value)}.",
+                hint="The program of a walk is made for one shape and type: call `walk` again for another.",
+            )
+    return arrays
+
+
+def _fitting(perturbations: tuple[Any, ...], layers: tuple[Layer, ...]) -> list[Any]:
+    """Return the perturbations in the types of the pre-activations, or raise if one has another shape."""
+    arrays = [jax().numpy.asarray(array) for array in perturbations]
+    shapes, needed = [array.shape for array in arrays], [layer.shape for layer in layers]
+    if shapes != needed:
+        raise DataError(
+            f"The perturbations have the shapes {shapes}, but the pre-activations have {needed}.",
+            hint="Give `tuple(jnp.zeros(shape) for shape in walk.shapes)`.",
+        )
+    return [
+        array.astype(layer.pre.dtype).transpose(*map(layer.layout.index, range(array.ndim)))
+        for array, layer in zip(arrays, layers, strict=True)
+    ]
+
+
+def _names_of_rest(rest: tuple[Any, ...]) -> Iterator[str]:
+    """Yield a name for each leaf of the arguments after the parameters."""
+    for number, argument in enumerate(rest, start=2):
+        for name in part_names(argument):
+            yield f"argument {number}" if name == "value" else f"argument {number}, {name},"
+
+
+def _kind(array: Any) -> str:
+    return f"{array.dtype}[{', '.join(map(str, array.shape))}]"

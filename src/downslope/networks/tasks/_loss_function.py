@@ -1,0 +1,268 @@
+"""A loss function of parameters and a batch as something to be trained, whatever the parameters and the batch are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox
+import numpy as np
+
+from downslope import _tree
+from downslope._engine import jax, precision
+from downslope._errors import DataError, ObjectiveError, PointError
+from downslope._types import Plain, Point
+from downslope.descent import Batched, Objective
+from downslope.networks._trained import Training, end_point
+from downslope.networks.data._examples import share_of, split_rows
+from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
+from downslope.networks.models._inferred import Walk
+from downslope.networks.models._layer_record import look_through, walked
+from downslope.networks.tasks._stream import Stream, is_stream
+from downslope.networks.tasks._task import Batching, Task
+from downslope.trace import Trace
+
+_MOST_ASSESSED = 5000
+
+
+def function_task(function: Any, start: Any, data: Any, validation: Any, batching: Batching, seed: int) -> Task:
+    """Return a loss function and data as something to be trained.
+
+    Args:
+        function: `function(params, batch)`, or `function(params, batch, key)`, a number that JAX can differentiate.
+        start: the parameters at step 0: a tree of arrays, or an Equinox module.
+        data: a tree of arrays with one entry an example along their first axes, from which batches are drawn; or a
+            stream of batches, each any tree of arrays.
+        validation: the share of the examples held back, or examples of its own, as one batch.
+        batching: how many examples a step sees.
+        seed: of the examples held back.
+
+    Raises:
+        ObjectiveError, DataError, PointError: for what cannot be trained.
+    """
+    if not callable(function) or isinstance(function, equinox.Module):
+        raise ObjectiveError(
+            f"start= goes with a loss function, and the model is a {type(function).__name__}",
+            hint="a network begins with its own weights: leave start out",
+        )
+    if start is None:
+        raise PointError(
+            f"where? {_name_of(function)} came without parameters",
+            hint="train(loss, data, start=params), with loss(params, batch)",
+        )
+    if is_stream(data, pairs=False):
+        return _streamed(function, start, Stream.of(data), validation, batching.accumulate)
+    return _drawn(function, start, _arrays(data), validation, batching, seed)
+
+
+def _drawn(function: Any, start: Any, examples: Any, validation: Any, batching: Batching, seed: int) -> Task:
+    """Return the task of examples from which batches are drawn."""
+    rows = _rows(examples, "the data")
+    held = None
+    if validation is None or isinstance(validation, int | float):
+        share = share_of(validation, rows)
+        if share:
+            kept, back = split_rows(rows, None, share, seed)
+            examples, held = (jax().tree.map(lambda leaf, of=of: leaf[of], examples) for of in (kept, back))
+            rows = len(kept)
+    else:
+        held = _arrays(validation)
+        _rows(held, "validation")
+    batch = batching.of(rows)
+    made = _LossFunction(function, start)
+    objective = made.objective(examples, examples, held, batch or rows, None)
+    return Task(objective, made.point, batch, made.training)
+
+
+def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumulate: int) -> Task:
+    """Return the task of a stream of batches."""
+    if stream.common_rows is None and accumulate > 1:
+        raise DataError(
+            "batches whose arrays have no common first axis cannot be accumulated", hint="leave accumulate out"
+        )
+    stream.refuse_share(validation)
+    held = None if validation is None or isinstance(validation, int | float) else _arrays(validation)
+    size = stream.common_rows
+    made = _LossFunction(function, start)
+    objective = made.objective(stream.first, stream.sample(), held, size, stream)
+    return Task(objective, made.point, size, made.training)
+
+
+class _LossFunction:
+    """A loss function with the parameters that it begins with.
+
+    Args:
+        function: the loss.
+        start: the parameters; of an Equinox module its float arrays are trained.
+    """
+
+    def __init__(self, function: Callable[..., Any], start: Any) -> None:
+        self.name = _name_of(function)
+        self.point, self._fixed = _with_rows(start), None
+        if any(isinstance(node, equinox.Module) for node in _modules(start)):
+            self.point, self._fixed = equinox.partition(start, equinox.is_inexact_array)
+        self._function = function
+        self._takes_key = "key" in _parameters(function)
+
+    def loss(self, point: Point, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
+        """Return the loss of a batch, and the memory, which is empty."""
+        params = point if self._fixed is None else equinox.combine(point, self._fixed)
+        chance = jax().random.key(0) if key is None else key
+        value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
+        return value, memory
+
+    def objective(self, batch: Any, sample: Any, held: Any, size: int | None, stream: Stream | None) -> Objective:
+        """Return the objective.
+
+        Args:
+            batch: examples, on which the function is tried.
+            sample: what is measured on; all examples where they do not come as a stream; or None.
+            held: examples for validation, or None.
+            size: examples of one batch; None where batches have no common first axis.
+            stream: where batches come from, or None.
+        """
+        tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
+        self._check(tried)
+        found = self._walked(tried)
+        batched = Batched(
+            loss=self.loss,
+            memory=(),
+            examples=sample if stream is None else None,
+            stream=stream,
+            held_out=held,
+            layers=found.layers if found is not None else (),
+            **(look_through(found) if found is not None else {"seen": None, "nudges": None}),
+            assess=_assessment(rewritten(self.loss), size),
+            facts={"data": _data_facts(sample, held, stream), "network": self._facts(found)},
+            sample=sample,
+        )
+        return Objective(
+            function=lambda point, data: self.loss(point, (), data["batch"], None)[0],
+            name="loss",
+            read_as=self.name,
+            data={"batch": tried},
+            precision="float32",
+            batched=with_fast_convolutions(batched),
+        )
+
+    def training(self, trace: Trace) -> Training:
+        """Return the training that a trace makes."""
+        with precision("float32"):
+            point = jax().tree.map(jax().numpy.asarray, end_point(self.point, trace))
+        model = point if self._fixed is None else equinox.combine(point, self._fixed)
+        return Training(model, trace, None, (), None)
+
+    def _check(self, batch: Any) -> None:
+        """Raise if the function does not make one number of a batch."""
+        try:
+            with precision("float32"):
+                point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
+                value, _ = jax().eval_shape(self.loss, point, (), batch, jax().random.key(0))
+        except Exception as error:
+            raise ObjectiveError(
+                f"{self.name} fails on a batch: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
+                hint="it is called as loss(params, batch), and written with jax.numpy",
+            ) from error
+        if getattr(value, "shape", None) != ():
+            what = f"an array of shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
+            raise ObjectiveError(
+                f"{self.name} returns {what}, where one number is needed", hint="average over the batch: .mean()"
+            )
+
+    def _walked(self, batch: Any) -> Walk | None:
+        """Return the layers that are found in the function."""
+        point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
+        return walked(self.loss, point, (), batch, None)
+
+    def _facts(self, found: Walk | None) -> Plain:
+        """Return what is known of the parameters before training."""
+        return {
+            "description": {"kind": "function", "class": self.name},
+            "layers": list(found.layers) if found is not None else [],
+            "activations": list(found.activations) if found is not None else [],
+            "inferred": found is not None,
+            "skipped": list(found.skipped) if found is not None else [],
+            "parameters": _tree.size(self.point),
+            "loss": {"name": self.name, "from_logits": None},
+            "kind": None,
+            "metric": "loss",
+            "l2": 0.0,
+            "normalised": False,
+            "mixed_precision": False,
+        }
+
+
+def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Plain]:
+    """Return what measures the loss on examples, in blocks as large as a batch; what is left over is left out."""
+
+    def mean(point: Point, memory: Any, examples: Any) -> Any:
+        rows = min(int(jax().tree.leaves(examples)[0].shape[0]), _MOST_ASSESSED) if size else 0
+        if size is None or rows < size:
+            return loss(point, memory, examples, None)[0]
+        whole, each = rows // size * size, size
+        shaped = jax().tree.map(lambda leaf: leaf[:whole].reshape(-1, each, *leaf.shape[1:]), examples)
+        return jax().lax.map(lambda batch: loss(point, memory, batch, None)[0], shaped).mean()
+
+    compiled = jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
+    return lambda point, memory, sets: {
+        f"{of}_loss": float(value) for of, value in compiled(point, memory, sets).items()
+    }
+
+
+def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:
+    """Return what is known of the examples."""
+    return {
+        "rows": None if stream is not None else _rows(sample, "the data"),
+        "validation_rows": None if held is None else int(np.shape(jax().tree.leaves(held)[0])[0]),
+    }
+
+
+def _arrays(data: Any) -> Any:
+    """Return data with arrays for leaves."""
+    if data is None:
+        raise DataError("train on what? no data is given", hint="a tree of arrays, or a list of batches")
+    if isinstance(data, str):
+        raise DataError(f"a loss function takes arrays or batches, not {data!r}", hint="read the file first")
+    return jax().tree.map(np.asarray, data)
+
+
+def _rows(data: Any, what: str) -> int:
+    """Return how many examples data hold, or raise if their arrays do not agree."""
+    shapes = {name: np.shape(leaf) for name, leaf in zip(_tree.part_names(data), _tree.leaves(data), strict=True)}
+    counts = {shape[0] if shape else None for shape in shapes.values()}
+    if len(counts) != 1 or None in counts or counts == {0}:
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+        raise DataError(
+            f"the arrays of {what} are to have one entry an example along their first axes, and there is {told}",
+            hint="a list of batches is a stream; examples are a tuple or a mapping of arrays",
+        )
+    return counts.pop() or 0
+
+
+def _with_rows(start: Any) -> Any:
+    """Return parameters with each plain list of numbers as one array."""
+
+    def is_row(node: Any) -> bool:
+        return isinstance(node, list) and bool(node) and all(isinstance(number, int | float) for number in node)
+
+    return jax().tree.map(lambda node: np.asarray(node, float) if is_row(node) else node, start, is_leaf=is_row)
+
+
+def _modules(start: Any) -> list[Any]:
+    """Return the leaves of a tree, each Equinox module as one."""
+    return jax().tree.leaves(start, is_leaf=lambda node: isinstance(node, equinox.Module))
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of what a function takes; none where it does not tell."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def _name_of(function: Any) -> str:
+    """Return what a function is called."""
+    called = getattr(function, "__name__", "") or type(function).__name__
+    return "loss" if called == "<lambda>" else called

@@ -1,0 +1,184 @@
+"""The columns of a table as numbers that a network takes: a number stays one, a category becomes 0s and a 1."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from downslope._errors import DataError, nearest
+from downslope._types import Columns
+from downslope.tables._reading import check_numbers, is_missing
+
+_MISSING = "missing"  # the category of a cell that holds nothing
+_MOST_CATEGORIES = 1000
+_FEW = 10
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of inputs.
+
+    Args:
+        name: what it is called.
+        kind: "number" or "category".
+        categories: of a category, in the order of the alphabet; none for a number.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    categories: tuple[str, ...] = ()
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the inputs it becomes: one for a number and for two categories, else one for each category."""
+        if self.kind == "number":
+            return (self.name,)
+        return tuple(f"{self.name}={category}" for category in self._told)
+
+    @property
+    def _told(self) -> tuple[str, ...]:
+        # of two categories the second says all; the first would be its mirror image
+        return self.categories if len(self.categories) > 2 else self.categories[-1:]
+
+    def encode(self, cells: np.ndarray) -> np.ndarray:
+        """Return the column as inputs, shape (rows, features); NaN for numbers that are missing.
+
+        Raises:
+            DataError: for text in a column of numbers, and for a category that is not known.
+        """
+        if self.kind == "number":
+            if cells.dtype == object:
+                _refuse_text(self.name, cells)
+            return np.asarray(cells, dtype=np.float64)[:, None]
+        places = {category: place for place, category in enumerate(self.categories)}
+        place_of = {cell: places.get(text_of(cell), -1) for cell in frequencies(self.name, cells)}
+        index = np.array([place_of[cell] for cell in present(cells)], dtype=np.intp)
+        if (index < 0).any():
+            row = int(np.argmax(index < 0))
+            self._refuse(row + 1, text_of(cells[row]))
+        told = np.array([places[category] for category in self._told], dtype=np.intp)
+        return (index[:, None] == told).astype(np.float64)
+
+    def _refuse(self, row: int, text: str) -> None:
+        """Raise for a category that is not known."""
+        if text == _MISSING:
+            raise DataError(
+                f"row {row}, column {self.name}: the cell is missing", hint="no row trained on had it missing"
+            )
+        close = nearest(text, self.categories)
+        raise DataError(
+            f"row {row}, column {self.name}: {text!r} is none of its {len(self.categories)} categories",
+            hint=f"did you mean {close}?" if close else f"they are {listed(self.categories)}",
+        )
+
+
+def columns_of(table: Columns) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """Return how the columns of a table become inputs, and notes on those that are categories.
+
+    Raises:
+        DataError: for a column of text that names its rows rather than sorts them, and for a column of numbers in
+            which some cells are text.
+    """
+    columns = tuple(_column_of(name, cells) for name, cells in table.items())
+    notes = tuple(
+        f"{column.name}: text with {_many(len(column.categories))} ({listed(column.categories)}) → "
+        f"{len(column.features)} input{'s' if len(column.features) > 1 else ''} of 0 and 1."
+        for column in columns
+        if column.kind == "category"
+    )
+    return columns, notes
+
+
+def _many(categories: int) -> str:
+    return "1 category" if categories == 1 else f"{categories} categories"
+
+
+def _column_of(name: str, cells: np.ndarray) -> Column:
+    """Return how a column becomes inputs."""
+    if cells.dtype != object:
+        return Column(name, "number")
+    refuse_typing_slip(name, cells)
+    categories = tuple(sorted({text_of(cell) for cell in frequencies(name, cells)}))
+    if names_its_rows(len(categories), len(cells)) or len(categories) > _MOST_CATEGORIES:
+        raise DataError(
+            f"column {name}: {len(categories)} different texts in {len(cells)} rows are too many for categories",
+            hint=f"a column that only names its rows tells a network nothing: drop={name!r} leaves it out",
+        )
+    return Column(name, "category", categories)
+
+
+def names_its_rows(different: int, rows: int) -> bool:
+    """Tell whether so many different texts name their rows rather than sort them."""
+    return different > max(_FEW, rows / 2)
+
+
+def refuse_typing_slip(name: str, cells: np.ndarray) -> None:
+    """Raise for a cell of text in a column where most cells are numbers."""
+    held = {cell: count for cell, count in frequencies(name, cells).items() if not is_missing(cell)}
+    if sum(count for cell, count in held.items() if _is_number(cell)) > sum(held.values()) / 2:
+        _refuse_text(name, cells)
+
+
+def present(cells: np.ndarray) -> list[Any]:
+    """Return cells as a list, with None for every one that is missing: NaN is not even equal to itself."""
+    return [None if is_missing(cell) else cell for cell in cells.tolist()]
+
+
+def frequencies(name: str, cells: np.ndarray) -> Counter[Any]:
+    """Return how often each cell occurs.
+
+    Raises:
+        DataError: for cells that are lists and the like.
+    """
+    try:
+        return Counter(present(cells))
+    except TypeError:
+        raise DataError(
+            f"column {name}: a cell is a number or text, not {type(cells[0]).__name__}",
+            hint=f"drop={name!r} leaves it out",
+        ) from None
+
+
+def text_of(cell: Any) -> str:
+    """Return a cell as the text of a category: without blanks about it, whole numbers without a point."""
+    if is_missing(cell):
+        return _MISSING
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def listed(words: Sequence[Any], most: int = 8) -> str:
+    """Return the first of some words, separated by commas.
+
+    >>> listed(["red", "green", "blue"], most=2)
+    'red, green and 1 more'
+    """
+    return ", ".join(map(str, words[:most])) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
+def counted(labels: Sequence[Any], counts: Sequence[int]) -> str:
+    """Return how often each label occurs, in words.
+
+    >>> counted(["cat", "dog"], [3, 4])
+    'cat 3, dog 4'
+    """
+    if len(labels) <= _FEW:
+        return ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
+    return f"from {min(counts)} to {max(counts)} rows each"
+
+
+def _refuse_text(name: str, cells: np.ndarray) -> None:
+    check_numbers({name: cells}, [name])
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(cell, bool)
