@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from work import calls_of
 
 from downslope._engine import double_precision, jax
 from downslope._errors import FormulaError
@@ -144,9 +144,10 @@ def test_any_formula_differentiates_as_jax_does(text: str) -> None:
     ids=["eighty times", "power", "forty factors", "nested"],
 )
 def test_large_formulas_differentiate_in_bounded_time(text: str) -> None:
-    began = time.perf_counter()
-    assert formula(text).derivative("x").read_as
-    assert time.perf_counter() - began < 10
+    def differentiate() -> None:
+        assert formula(text).derivative("x").read_as
+
+    calls_of(differentiate, at_most=6_000_000)
 
 
 @pytest.mark.parametrize("text", ["(2x)^9999", "((2x)^9000)^9000", "√(-1)·x", "x·ln(-1)", "x/0"])
