@@ -1,16 +1,14 @@
-"""Data that ship: small tables and images from scikit-learn's package, and points in the plane that are drawn.
+"""Sample data: five well-known tables that ship as compressed CSV files, and points in the plane that are drawn.
 
-The files are read where they lie, since importing scikit-learn takes longer than training on them.
+`examples/samples/SOURCES.md` says where the tables come from.
 """
 
 from __future__ import annotations
 
 import gzip
-import importlib
-import importlib.util
+import importlib.resources
 import io
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,8 +42,7 @@ class _Source:
     """Where a sample lies, and what its columns are called.
 
     Args:
-        file: in the folder of scikit-learn's data: columns of numbers, the target last.
-        loader: the function of `sklearn.datasets` that reads the same.
+        file: a compressed CSV file in `examples/samples/`: columns of numbers without a header, the target last.
         columns: names of the inputs; none for images.
         target: name of the target.
         classes: names of the classes; none for numbers.
@@ -53,7 +50,6 @@ class _Source:
     """
 
     file: str
-    loader: str
     columns: tuple[str, ...]
     target: str
     classes: tuple[str, ...]
@@ -107,25 +103,8 @@ def sample_names() -> tuple[str, ...]:
 
 def _numbers(source: _Source) -> np.ndarray:
     """Return the inputs and, in the last column, the target; shape (rows, columns)."""
-    found = importlib.util.find_spec("sklearn")
-    folders = (found.submodule_search_locations or ()) if found else ()
-    for folder in folders:
-        data = Path(folder) / "datasets" / "data"
-        if source.loader == "load_diabetes" and (data / source.file).is_file():
-            # the only one whose target lies in a file of its own
-            return np.column_stack([_read(data / source.file, " "), _read(data / "diabetes_target.csv.gz", " ")])
-        if (data / source.file).is_file():
-            return _read(data / source.file, ",", skip=0 if source.file.endswith(".gz") else 1)
-    loaded = getattr(importlib.import_module("sklearn.datasets"), source.loader)
-    bunch = loaded(scaled=False) if source.loader == "load_diabetes" else loaded()
-    return np.column_stack([bunch.data, bunch.target])
-
-
-def _read(path: Path, delimiter: str, skip: int = 0) -> np.ndarray:
-    """Return the numbers of a file; `skip` lines stand above them."""
-    packed = path.read_bytes()
-    text = gzip.decompress(packed) if path.suffix == ".gz" else packed
-    return np.loadtxt(io.BytesIO(text), delimiter=None if delimiter == " " else delimiter, skiprows=skip)
+    file = importlib.resources.files("downslope") / "examples" / "samples" / source.file
+    return np.loadtxt(io.BytesIO(gzip.decompress(file.read_bytes())), delimiter=",")
 
 
 _NUCLEUS = (
@@ -143,16 +122,14 @@ _NUCLEUS = (
 
 _SOURCES = {
     "iris": _Source(
-        "iris.csv",
-        "load_iris",
+        "iris.csv.gz",
         ("sepal length", "sepal width", "petal length", "petal width"),
         "species",
         ("setosa", "versicolor", "virginica"),
         "150 irises of three species, measured in cm (Fisher, 1936)",
     ),
     "wine": _Source(
-        "wine_data.csv",
-        "load_wine",
+        "wine.csv.gz",
         (
             "alcohol",
             "malic acid",
@@ -173,16 +150,14 @@ _SOURCES = {
         "178 wines of three cultivars, by thirteen chemical measurements (Forina, 1988)",
     ),
     "breast cancer": _Source(
-        "breast_cancer.csv",
-        "load_breast_cancer",
+        "breast_cancer.csv.gz",
         tuple(f"{which} {what}" for which in ("mean", "standard error of", "worst") for what in _NUCLEUS),
         "diagnosis",
         ("malignant", "benign"),
         "569 tumours, benign or malignant, by thirty measurements of their cells (Wolberg and Street, 1995)",
     ),
     "diabetes": _Source(
-        "diabetes_data_raw.csv.gz",
-        "load_diabetes",
+        "diabetes.csv.gz",
         (
             "age",
             "sex",
@@ -201,7 +176,6 @@ _SOURCES = {
     ),
     "digits": _Source(
         "digits.csv.gz",
-        "load_digits",
         (),
         "digit",
         (),
