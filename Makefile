@@ -2,10 +2,13 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.9
 VENV := .venv
-BIN := $(VENV)/bin
+SCRIPTS := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+BIN := $(VENV)/$(SCRIPTS)
 STAMP := $(VENV)/.ready
 EXAMPLE := src/downslope/examples/houses.csv
 OUT := out
+LOWEST := .venv-lowest
+LOWEST_PYTHON ?= 3.11
 
 # Imports are slow where bytecode is not kept: it is compiled at installation, and written where it may be.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +18,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-quick lint docs bench clean
+.PHONY: help demo test test-quick test-lowest test-as-users lint docs dist bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -32,14 +35,24 @@ test: $(STAMP)  ## run every test
 test-quick: $(STAMP)  ## run the tests that take under five minutes
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
+test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest versions of the dependencies
+	$(LOWEST)/$(SCRIPTS)/python -m pytest -W default -p no:cacheprovider tests/smoke
+
+test-as-users: $(STAMP)  ## run the numerical tests with the compiler options of users
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest -n 2 -m as_users
+
 lint: $(STAMP)  ## check style, types and structure
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
+
 docs: $(STAMP)  ## build the site into site/
-	$(BIN)/mkdocs build --strict
+	$(BIN)/zensical build --strict --clean
+
+dist: $(STAMP)  ## build the wheel and the source distribution into dist/
+	$(BIN)/python -m hatchling build
 
 bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, and said so
 	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit keras wandb
@@ -53,7 +66,7 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	$(BIN)/python benchmarks/lab.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # uv: the one on the path, else one from PyPI in .tools, in an environment of its own where Python can make one.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
@@ -62,6 +75,14 @@ $(STAMP): pyproject.toml uv.lock | $(UV)
 	@echo "making the environment in $(VENV)"
 	@$(UV) sync --frozen --compile-bytecode --python $(PYTHON) --quiet
 	@$(BIN)/python -m compileall -q src
+	@touch $@
+
+# The second step installs what the tests need and changes no version that the first chose.
+$(LOWEST)/.ready: pyproject.toml | $(UV)
+	@echo "making the environment of the lowest versions in $(LOWEST)"
+	@$(UV) venv --quiet --clear --python $(LOWEST_PYTHON) $(LOWEST)
+	@$(UV) pip install --quiet --python $(LOWEST)/$(SCRIPTS)/python --resolution lowest-direct --editable ".[lab]"
+	@$(UV) pip install --quiet --python $(LOWEST)/$(SCRIPTS)/python "pytest>=8.3" "hypothesis>=6.130"
 	@touch $@
 
 .tools/bin/uv:

@@ -24,6 +24,7 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 
 # Most of the time goes into compiling: programs are optimised less than what people run. `optimised` takes the first of
 # these back; the second leaves out a way of fusing operations that costs two thirds of what is left.
+# `make test-as-users` sets both to what people have, and runs the tests marked below.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
@@ -41,6 +42,28 @@ settings.register_profile(
 settings.load_profile("project")
 
 
+# Tests whose numbers come out of compiled programs.
+AS_USERS = (
+    "smoke",
+    "descent",
+    "ensembles/test_multistart.py",
+    "fitting",
+    "networks/test_convolution.py",
+    "networks/test_fast_convolutions.py",
+    "networks/test_inferred_programs.py",
+    "networks/test_loss_functions.py",
+    "networks/test_training.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make test-as-users` runs."""
+    tests = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(AS_USERS):
+            item.add_marker(pytest.mark.as_users)
+
+
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     np.random.seed(0)
@@ -51,9 +74,10 @@ def optimised() -> Iterator[None]:
     """Compile as people do, where last digits are held against something."""
     import jax
 
+    before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

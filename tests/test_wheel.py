@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -40,8 +43,32 @@ def test_the_wheel_holds_all_it_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "downslope/formulas/grammar.lark" in names
     assert "downslope/examples/houses.csv" in names
+    assert "downslope/examples/samples/digits.csv.gz" in names
     assert "downslope/py.typed" in names
     assert not any(name.startswith("tests") for name in names)
+
+
+def test_the_metadata_hold_on_a_package_index(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_string(archive.read(name).decode())
+    addresses = dict(entry.split(", ") for entry in metadata.get_all("Project-URL", []))
+    assert {"Homepage", "Documentation", "Source", "Issues", "Changelog"} <= addresses.keys()
+    licences = [Path(file).name for file in metadata.get_all("License-File", [])]
+    assert sorted(licences) == ["LICENSE", "SOURCES.md", "d3-LICENSE.txt"]
+    # pictures and links of README.md lead to the repository, not to files beside it
+    targets = re.findall(r"\]\(([^)#\s]+)", metadata.get_payload())
+    assert len(targets) > 10
+    assert all(target.startswith("https://") for target in targets)
+    assert f"{addresses['Source']}/raw/main/docs/images/valley.png" in targets
+
+
+def test_the_addresses_are_those_of_the_project() -> None:
+    """Files that cannot read pyproject.toml repeat its addresses; here is what holds them together."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"repository-code: {project['urls']['Source']}\n" in citation
+    assert f"version: {project['version']}\n" in citation
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any
 
 
-class TooMuchWork(AssertionError):
+class TooMuchWorkError(AssertionError):
     """A function called more functions than it may."""
 
 
@@ -20,7 +20,7 @@ def calls_of(function: Callable[[], Any], at_most: int) -> int:
         at_most: the bound; the first call beyond it ends the function, so a blow-up fails at once.
 
     Raises:
-        TooMuchWork: beyond the bound.
+        TooMuchWorkError: beyond the bound.
     """
     count = 0
 
@@ -29,7 +29,7 @@ def calls_of(function: Callable[[], Any], at_most: int) -> int:
         count += event in ("call", "c_call")
         if count > at_most:
             sys.setprofile(None)
-            raise TooMuchWork(f"more than {at_most} function calls")
+            raise TooMuchWorkError(f"more than {at_most} function calls")
 
     before = sys.getprofile()
     sys.setprofile(note)
