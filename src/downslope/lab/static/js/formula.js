@@ -1,10 +1,13 @@
 /** The formula: its field, how it was read, and what is wrong with it. */
 
+/** @import { Page } from "./page.js" */
+/** @import { Trouble } from "./types.d.ts" */
+
 import { byId, make, setMaths, showValid } from "./elements.js";
 
-/** Connect the field and what stands below it. */
+/** Connect the field and the text below it. @param {Page<any>} page */
 export function mountFormula(page) {
-  const field = byId("formula");
+  const field = byId("formula", HTMLInputElement);
   let edited = false;
 
   field.addEventListener("input", () => {
@@ -30,17 +33,23 @@ export function mountFormula(page) {
   field.value = page.state.f;
 }
 
-/** Show an error, and the place of it in a copy of the text. */
+/**
+ * Show an error, and its position in a copy of the text.
+ *
+ * @param {HTMLInputElement} field
+ * @param {string} formula
+ * @param {Trouble} error
+ */
 function showWrong(field, formula, error) {
-  const { position, width } = error;
-  const place = byId("wrong-place");
+  const { position = null, width = 1 } = error;
+  const copy = byId("wrong-place");
   showValid(field, false);
   byId("reading").classList.add("wrong");
-  place.hidden = position === null;
+  copy.hidden = position === null;
   if (position !== null) {
     const letters = [...formula];
     const wrong = letters.slice(position, position + Math.max(1, width)).join("");
-    place.replaceChildren(
+    copy.replaceChildren(
       letters.slice(0, position).join(""), make("mark", { text: wrong || "\u00a0" }), letters.slice(position + Math.max(1, width)).join(""),
     );
   }

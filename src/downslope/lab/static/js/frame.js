@@ -1,7 +1,11 @@
 /** The frame of a picture: its size, its scales, its axes, and a clipped plot within. */
 
+/** @typedef {string | number} Label */
+/** @import { BandScale, Point, Range, Scale, Value } from "./types.d.ts" */
+
 import { draw, setMaths, written } from "./elements.js";
 
+/** @type {Record<string, string>} */
 const SUPERSCRIPTS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
 const WIDE = 30; // from this ratio of values on, a logarithmic scale shows more
 const LETTER = 7; // pixels of a letter, about
@@ -11,6 +15,13 @@ let frames = 0;
 
 /** An SVG with axes. `resized` is called whenever its size changes, after which its scales must be set anew. */
 export class Frame {
+  width = 0;
+  height = 0;
+
+  /**
+   * @param {Element} container
+   * @param {{ margin: Record<"top" | "right" | "bottom" | "left", number>, title: string, resized: () => void }} options
+   */
   constructor(container, { margin, title, resized }) {
     const id = `frame-${++frames}`;
     this.margin = margin;
@@ -31,24 +42,37 @@ export class Frame {
     this.#measure(null);
   }
 
-  /** Return a new layer of the plot. */
-  layer(name, tag = "g") {
-    const layer = draw(tag, { class: name });
+  /**
+   * Return a new layer of the plot.
+   *
+   * @template {keyof SVGElementTagNameMap} [Tag="g"]
+   * @param {string} name
+   * @param {Tag} [tag]
+   * @returns {SVGElementTagNameMap[Tag]}
+   */
+  layer(name, tag) {
+    const layer = draw(tag ?? /** @type {Tag} */ ("g"), { class: name });
     this.plot.append(layer);
     return layer;
   }
 
-  /** The pixels along the horizontal axis, from left to right. */
+  /** The pixels along the horizontal axis, from left to right. @returns {Range} */
   get along() {
     return [this.margin.left, Math.max(this.margin.left + 10, this.width - this.margin.right)];
   }
 
-  /** The pixels along the vertical axis, from below upwards. */
+  /** The pixels along the vertical axis, from below upwards. @returns {Range} */
   get up() {
     return [Math.max(this.margin.top + 10, this.height - this.margin.bottom), this.margin.top];
   }
 
-  /** Draw the axes of these scales, whose ranges are `along` and `up`; `xTexts` and `yTexts` name the bands of band scales. */
+  /**
+   * Draw the axes of these scales, whose ranges are `along` and `up`; `xTexts` and `yTexts` name the bands of band scales.
+   *
+   * @param {Scale | BandScale} x
+   * @param {Scale | BandScale} y
+   * @param {{ xName?: string, yName?: string, names?: string[], xTexts?: Label[], yTexts?: Label[] }} options
+   */
   setAxes(x, y, { xName = "", yName = "", names = [], xTexts = [], yTexts = [] } = {}) {
     const [left, right] = this.along;
     const [bottom, top] = this.up;
@@ -68,6 +92,7 @@ export class Frame {
     this.axes.replaceChildren(...marks);
   }
 
+  /** @param {(() => void) | null} resized */
   #measure(resized) {
     const { width, height } = this.svg.getBoundingClientRect();
     if (width === 0 || (width === this.width && height === this.height)) return;
@@ -77,32 +102,66 @@ export class Frame {
     const [bottom, top] = this.up;
     for (const box of [this.area, this.clip]) {
       for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) {
-        box.setAttribute(name, round(value));
+        box.setAttribute(name, String(round(value)));
       }
     }
     resized?.();
   }
 }
 
-/** Return the scale that shows values best. */
+/**
+ * Return the scale that shows values best.
+ *
+ * @param {Value[]} values
+ * @param {Range} range
+ * @returns {Scale}
+ */
 export function scaleFor(values, range) {
   const finite = values.filter((value) => value !== null);
-  const [low, high] = finite.length ? d3.extent(finite) : [0, 1];
+  const [low, high] = extent(finite) ?? [0, 1];
   if (low > 0 && high / low > WIDE) return d3.scaleLog([low, high], range).nice();
   const slack = high > low ? 0.04 * (high - low) : Math.abs(high) || 1;
   return d3.scaleLinear([low - slack, high + slack], range);
 }
 
-/** Return the range of values, with a share of it left free on either side. */
+/**
+ * Return the range of values, with a share of it left free on either side.
+ *
+ * @param {Value[]} values
+ * @param {number} share
+ * @returns {Range}
+ */
 export function roomy(values, share) {
-  const [low, high] = d3.extent(values.filter((value) => value !== null));
+  const [low, high] = extent(values.filter((value) => value !== null)) ?? [NaN, NaN];
   const slack = share * (high - low || Math.abs(high) || 1);
   return [low - slack, high + slack];
 }
 
-/** Return a path through points in pixels; it ends where a coordinate is missing, and far outside. */
+/** Return the least and the largest of numbers, or null without any. @param {number[]} values */
+export function extent(values) {
+  const [low, high] = d3.extent(values);
+  return low === undefined ? null : /** @type {Range} */ ([low, high]);
+}
+
+/** Whether a scale is logarithmic, so that it has no height for 0. @param {Scale} scale */
+export function isLogarithmic(scale) {
+  return "base" in scale;
+}
+
+/**
+ * Return the pixel of a value, NaN for one that the scale lacks.
+ *
+ * @param {Scale} scale
+ * @param {Value} value
+ */
+export function pixelOf(scale, value) {
+  return value === null || (isLogarithmic(scale) && value <= 0) ? NaN : scale(value);
+}
+
+/** Return a path through points in pixels; it ends where a coordinate is missing, and far outside. @param {Point[]} points */
 export function through(points) {
   let path = "";
+  /** @type {Point | null} */
   let last = null;
   for (const point of points) {
     if (!Number.isFinite(point[0]) || !Number.isFinite(point[1])) break;
@@ -114,38 +173,50 @@ export function through(points) {
   return path;
 }
 
-/** Return a path that draws a dot at each point, for a stroke with round ends. */
+/** Return a path that draws a dot at each point, for a stroke with round ends. @param {Point[]} points */
 export function dots(points) {
   return points.filter(isNear).map(([x, y]) => `M${round(x)},${round(y)}h0`).join("");
 }
 
-/** Whether a point in pixels can be drawn. */
+/** Whether a point in pixels can be drawn. @param {Point} point */
 export function isNear([x, y]) {
   return Math.abs(x) < FAR && Math.abs(y) < FAR;
 }
 
-/** Round pixels to what can be seen. */
+/** Round pixels to what can be seen. @param {number} pixels */
 export function round(pixels) {
   return Math.round(pixels * 100) / 100;
 }
 
-/** Return the point, or one in its direction that can still be drawn. */
+/**
+ * Return the point, or one in its direction that can still be drawn.
+ *
+ * @param {Point} point
+ * @param {Point | null} from
+ * @returns {Point}
+ */
 function within(point, from) {
   const reach = Math.max(Math.abs(point[0]), Math.abs(point[1]));
   if (reach < FAR) return point;
-  if (!from) return point.map((value) => Math.sign(value) * Math.min(Math.abs(value), FAR));
+  if (!from) return /** @type {Point} */ (point.map((value) => Math.sign(value) * Math.min(Math.abs(value), FAR)));
   const share = FAR / Math.max(Math.abs(point[0] - from[0]), Math.abs(point[1] - from[1]));
   return [from[0] + (point[0] - from[0]) * share, from[1] + (point[1] - from[1]) * share];
 }
 
+/**
+ * @param {Scale | BandScale} scale
+ * @param {number} count
+ * @param {Label[]} texts
+ * @returns {{ at: number, text: Label }[]}
+ */
 function ticks(scale, count, texts) {
-  if (scale.bandwidth) return scale.domain().map((one) => ({ at: scale(one) + scale.bandwidth() / 2, text: texts[one] }));
+  if ("bandwidth" in scale) return scale.domain().map((band) => ({ at: (scale(band) ?? 0) + scale.bandwidth() / 2, text: texts[band] }));
   const wanted = Math.max(2, Math.floor(count));
-  const format = scale.base ? power : scale.tickFormat(wanted);
+  const format = isLogarithmic(scale) ? power : scale.tickFormat(wanted);
   return scale.ticks(wanted).map((value) => ({ at: scale(value), text: format(value) })).filter((tick) => tick.text);
 }
 
-/** Return a power of ten as text, and nothing for what lies between two. */
+/** Return a power of ten as text, and nothing for what lies between two. @param {number} value */
 function power(value) {
   const exponent = Math.round(Math.log10(value));
   if (Math.abs(value / 10 ** exponent - 1) > 1e-6) return "";
@@ -153,6 +224,11 @@ function power(value) {
   return `10${[...String(exponent)].map((digit) => SUPERSCRIPTS[digit]).join("")}`;
 }
 
+/**
+ * @param {string} name
+ * @param {string[]} names
+ * @param {Record<string, string | number>} attributes
+ */
 function axisName(name, names, attributes) {
   const text = draw("text", { class: "axis-name", ...attributes });
   const html = setMaths(document.createElement("span"), name, names);

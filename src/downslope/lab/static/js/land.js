@@ -1,5 +1,7 @@
 /** The ground: bands and lines of equal height over two variables, or the curve over one. */
 
+/** @import { Ground, Point, Scale } from "./types.d.ts" */
+
 import { draw } from "./elements.js";
 import { through } from "./frame.js";
 
@@ -7,7 +9,15 @@ const LABEL_GAP = 64; // pixels between two labels of heights
 const LABEL_EDGE = 22; // and from them to the frame
 const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
 
-/** Draw the ground into a layer. */
+/**
+ * Draw the ground into a layer.
+ *
+ * @param {Element} layer
+ * @param {Ground} ground
+ * @param {Scale} x
+ * @param {Scale} y
+ * @param {{ labels?: boolean }} [options]
+ */
 export function drawLand(layer, ground, x, y, { labels = true } = {}) {
   if (ground.over.length === 1) {
     drawCurve(layer, ground, x, y);
@@ -24,23 +34,37 @@ export function drawLand(layer, ground, x, y, { labels = true } = {}) {
   layer.replaceChildren(...bands, ...lines, ...(labels ? heights(ground.lines, x, y) : []));
 }
 
-/** Return the pixel height of the drawn curve above a pixel of the axis. */
+/**
+ * Return the pixel height of the drawn curve above a pixel of the axis.
+ *
+ * @param {Ground} ground
+ * @param {Scale} x
+ * @param {Scale} y
+ * @param {number} across
+ */
 export function heightOn(ground, x, y, across) {
-  const along = ground.curve[ground.over[0]];
-  const place = d3.bisectLeft(along, x.invert(across));
-  const [before, after] = [Math.max(0, place - 1), Math.min(along.length - 1, place)];
+  const along = alongOf(ground);
+  const index = d3.bisectLeft(along, x.invert(across));
+  const [before, after] = [Math.max(0, index - 1), Math.min(along.length - 1, index)];
   const [low, high] = [ground.curve.f[before], ground.curve.f[after]];
   if (low === null || high === null) return y.range()[0];
   const share = before === after ? 0 : (across - x(along[before])) / (x(along[after]) - x(along[before]));
   return y(low) + (y(high) - y(low)) * Math.min(1, Math.max(0, share));
 }
 
+/**
+ * @param {Element} layer
+ * @param {Ground} ground
+ * @param {Scale} x
+ * @param {Scale} y
+ */
 function drawCurve(layer, ground, x, y) {
-  const along = ground.curve[ground.over[0]];
+  const along = alongOf(ground);
+  /** @type {Point[][]} */
   const pieces = [[]];
-  ground.curve.f.forEach((value, place) => {
+  ground.curve.f.forEach((value, index) => {
     if (value === null) pieces.push([]);
-    else pieces.at(-1).push([x(along[place]), y(value)]);
+    else pieces[pieces.length - 1].push([x(along[index]), y(value)]);
   });
   const zero = y(0);
   const [bottom, top] = y.range();
@@ -48,21 +72,34 @@ function drawCurve(layer, ground, x, y) {
   layer.replaceChildren(...axis, draw("path", { class: "curve", d: pieces.map(unbroken).join("") }));
 }
 
-/** Return the path of one piece of the curve; what is far outside bends it, but cannot be seen. */
+/** Return the abscissae of a curve, which are finite. @param {Ground} ground */
+function alongOf(ground) {
+  return /** @type {number[]} */ (ground.curve[ground.over[0]]);
+}
+
+/** Return the path of one piece of the curve; what is far outside bends it, but cannot be seen. @param {Point[]} points */
 function unbroken(points) {
   return through(points.map(([across, up]) => [across, Math.max(-9e4, Math.min(9e4, up))]));
 }
 
-/** Return labels for the lines, where there is room for them. */
+/**
+ * Return labels for the lines, where there is room for them.
+ *
+ * @param {Ground["lines"]} lines
+ * @param {Scale} x
+ * @param {Scale} y
+ */
 function heights(lines, x, y) {
   const [left, right] = x.range();
   const [bottom, top] = y.range();
+  /** @type {Point[]} */
   const taken = [];
   const labels = [];
   for (const { level, lines: pieces } of lines) {
+    /** @type {{ at: Point, merit: number } | null} */
     let best = null;
     for (const [across, up] of pieces.flat()) {
-      const at = [x(across), y(up)];
+      const at = /** @type {Point} */ ([x(across), y(up)]);
       if (at[0] < left + LABEL_EDGE || at[0] > right - LABEL_EDGE || at[1] < top + LABEL_EDGE || at[1] > bottom - LABEL_EDGE) continue;
       if (taken.some((other) => Math.hypot(other[0] - at[0], other[1] - at[1]) < LABEL_GAP)) continue;
       // Along the right lower diagonal they read as one scale.
@@ -76,6 +113,7 @@ function heights(lines, x, y) {
   return labels;
 }
 
+/** @param {number} level */
 function inFigures(level) {
   const size = Math.abs(level);
   const text = size !== 0 && (size < 1e-3 || size >= 1e5) ? level.toExponential(1).replace("e+", "e") : height.format(level);

@@ -1,4 +1,6 @@
-/** A ground with the way down on it, that is only looked at. */
+/** A ground with a path on it, without controls. */
+
+/** @import { Ground, PathReply, Scale } from "./types.d.ts" */
 
 import { Frame } from "./frame.js";
 import { drawLand } from "./land.js";
@@ -8,16 +10,29 @@ const MARGIN = { top: 24, right: 12, bottom: 38, left: 62 };
 
 /** The picture; `again` is called when its size has changed. */
 export class Landscape {
+  /** @type {[Scale, Scale] | null} */
   #scales = null;
-  #over = null;
+  /** @type {string[]} */
+  #over = [];
 
-  constructor(place, title, again) {
-    this.frame = new Frame(place, { margin: MARGIN, title, resized: again });
+  /**
+   * @param {Element} container
+   * @param {string} title
+   * @param {() => void} again
+   */
+  constructor(container, title, again) {
+    this.frame = new Frame(container, { margin: MARGIN, title, resized: again });
     this.land = this.frame.layer("land");
     this.way = new Way(this.frame);
   }
 
-  /** Draw a ground and a way; `valueName` is what its height is called where it is a curve. */
+  /**
+   * Draw a ground and a path; `valueName` names the height of a curve.
+   *
+   * @param {Ground} ground
+   * @param {PathReply} way
+   * @param {string} valueName
+   */
   show(ground, way, valueName) {
     if (!this.frame.width) return;
     const [across, up] = ground.over;
@@ -28,7 +43,12 @@ export class Landscape {
     this.way.show(way, ground.over, ...this.#scales);
   }
 
-  /** Mark a row of the way that is shown. */
+  /**
+   * Mark a row of the path.
+   *
+   * @param {PathReply} way
+   * @param {number} row
+   */
   select(way, row) {
     if (this.#scales) this.way.select(way, this.#over, ...this.#scales, row);
   }

@@ -1,14 +1,21 @@
-/** What happens in the layers: how much gradient reaches each, and what their units put out. */
+/** The layers: how much gradient reaches each, and what their units put out. */
+
+/** @import { Page } from "./page.js" */
+/** @import { BandScale, LayerStatistics, LayeredRun, Range, Scale, Value } from "./types.d.ts" */
 
 import { byId, draw, written } from "./elements.js";
-import { Frame, round } from "./frame.js";
+import { Frame, extent, round } from "./frame.js";
 
 const MARGIN = { top: 24, right: 14, bottom: 40, left: 54 };
 const BAR = 0.62; // of a layer's room
 const MANY = 8; // layers from which on they are named by number alone
 const NAME = 46; // pixels that a name takes
 
-/** Connect both charts; they show `page.moment`, on scales that suit all moments of `page.run`. */
+/**
+ * Connect both charts; they show `page.moment`, on scales that suit all moments of `page.run`.
+ *
+ * @param {Page<any> & { run: LayeredRun | null, moment: LayeredRun["moments"][0] | undefined }} page
+ */
 export function mountLayers(page) {
   const gradients = new Frame(byId("gradients"), { margin: MARGIN, title: "Gradient by layer", resized: () => show() });
   const activations = new Frame(byId("activations"), { margin: MARGIN, title: "Activation by layer", resized: () => show() });
@@ -20,52 +27,103 @@ export function mountLayers(page) {
   function show() {
     const layers = page.moment?.layers ?? page.run?.moments.find((moment) => moment.layers)?.layers;
     byId("layers-section").hidden = !page.run?.head.layers.length;
-    if (!layers || !gradients.width || !activations.width) return;
-    showGradients(layers.gradient_norm);
-    showActivations(layers);
+    if (!page.run || !layers || !gradients.width || !activations.width) return;
+    showGradients(page.run, layers.gradient_norm);
+    showActivations(page.run, layers);
   }
 
-  function showGradients(norms) {
-    const every = page.run.moments.flatMap(({ layers }) => layers?.gradient_norm ?? []).filter((norm) => norm > 0);
-    const [low, high] = every.length ? d3.extent(every) : [0.1, 1];
+  /**
+   * @param {LayeredRun} run
+   * @param {Value[]} norms
+   */
+  function showGradients({ head, moments }, norms) {
     const x = d3.scaleBand(d3.range(norms.length), gradients.along).padding(1 - BAR);
-    const y = d3.scaleLog([Math.max(low, high * 1e-20) / 2, high * 1.5], gradients.up);
+    const y = d3.scaleLog(gradientRange(moments), gradients.up);
     const bottom = gradients.up[0];
-    bars.replaceChildren(...norms.map((norm, place) => {
-      const top = norm > 0 ? Math.min(bottom, y(Math.max(norm, y.domain()[0]))) : bottom;
-      return norm > 0
-        ? draw("rect", { class: "bar", x: round(x(place)), y: round(top), width: round(x.bandwidth()), height: round(bottom - top) })
-        : draw("text", { class: "bar-none", x: round(x(place) + x.bandwidth() / 2), y: bottom - 6, "text-anchor": "middle", text: norm === 0 ? "0" : "–" });
+    bars.replaceChildren(...norms.map((norm, index) => {
+      const left = x(index) ?? 0;
+      const top = norm !== null && norm > 0 ? Math.min(bottom, y(Math.max(norm, y.domain()[0]))) : bottom;
+      return norm !== null && norm > 0
+        ? draw("rect", { class: "bar", x: round(left), y: round(top), width: round(x.bandwidth()), height: round(bottom - top) })
+        : draw("text", { class: "bar-none", x: round(left + x.bandwidth() / 2), y: bottom - 6, "text-anchor": "middle", text: norm === 0 ? "0" : "–" });
     }));
-    frameLayers(gradients, x, y, "‖gradient‖, log scale");
-    gradients.desc.textContent = norms.map((norm, place) => `${page.run.head.layers[place]}: ${norm === null ? "not known" : norm.toPrecision(2)}`).join(", ");
+    frameLayers(gradients, head.layers, x, y, "‖gradient‖, log scale");
+    gradients.desc.textContent = norms.map((norm, index) => `${head.layers[index]}: ${norm === null ? "not known" : norm.toPrecision(2)}`).join(", ");
   }
 
-  function showActivations({ activation_mean: means, activation_deviation: deviations, dead_share: dead, saturated_share: saturated }) {
-    const reach = ({ layers }) => (layers ? layers.activation_mean.flatMap((mean, place) => [mean - layers.activation_deviation[place], mean + layers.activation_deviation[place]]) : []);
-    const [low, high] = d3.extent(page.run.moments.flatMap(reach).filter(Number.isFinite));
-    const slack = 0.12 * (high - low || 1);
+  /**
+   * @param {LayeredRun} run
+   * @param {LayerStatistics} statistics
+   */
+  function showActivations({ head, moments }, { activation_mean: means, activation_deviation: deviations, dead_share: dead, saturated_share: saturated }) {
     const x = d3.scaleBand(d3.range(means.length), activations.along).padding(1 - BAR);
-    const y = d3.scaleLinear([(low ?? 0) - slack, (high ?? 1) + 2 * slack], activations.up);
+    const y = d3.scaleLinear(activationRange(moments), activations.up);
     spans.replaceChildren(
       draw("path", { class: "zero", d: `M${activations.along[0]},${round(y(0))}H${activations.along[1]}` }),
-      ...means.map((mean, place) => {
-        if (mean === null || deviations[place] === null) return draw("g", {});
-        const middle = round(x(place) + x.bandwidth() / 2);
-        const [from, to] = [y(mean + deviations[place]), y(mean - deviations[place])];
-        const share = dead[place] > 0 ? `${Math.round(100 * dead[place])} % dead` : saturated[place] > 0.005 ? `${Math.round(100 * saturated[place])} % flat` : "";
+      ...means.map((mean, index) => {
+        const deviation = deviations[index];
+        if (mean === null || deviation === null) return draw("g", {});
+        const left = x(index) ?? 0;
+        const middle = round(left + x.bandwidth() / 2);
+        const [from, to] = [y(mean + deviation), y(mean - deviation)];
+        const share = shareText(dead[index], saturated[index]);
         return draw("g", {},
-          draw("rect", { class: "span", x: round(x(place)), y: round(from), width: round(x.bandwidth()), height: Math.max(1, round(to - from)) }),
-          draw("line", { class: "span-mean", x1: round(x(place)), x2: round(x(place) + x.bandwidth()), y1: round(y(mean)), y2: round(y(mean)) }),
+          draw("rect", { class: "span", x: round(left), y: round(from), width: round(x.bandwidth()), height: Math.max(1, round(to - from)) }),
+          draw("line", { class: "span-mean", x1: round(left), x2: round(left + x.bandwidth()), y1: round(y(mean)), y2: round(y(mean)) }),
           draw("text", { class: "span-share", x: middle, y: round(Math.max(activations.up[1] + 12, from - 6)), "text-anchor": "middle", text: x.bandwidth() > NAME ? share : share.replace(/ (dead|flat)/, "") }));
       }));
-    frameLayers(activations, x, y, "activation, mean ± deviation");
-    activations.desc.textContent = means.map((mean, place) => `${page.run.head.layers[place]}: ${written(mean ?? "not known")} ± ${deviations[place] ?? "not known"}`).join(", ");
+    frameLayers(activations, head.layers, x, y, "activation, mean ± deviation");
+    activations.desc.textContent = means.map((mean, index) => `${head.layers[index]}: ${written(mean ?? "not known")} ± ${deviations[index] ?? "not known"}`).join(", ");
   }
 
-  function frameLayers(frame, x, y, yName) {
-    const { layers } = page.run.head;
+  /**
+   * @param {Frame} frame
+   * @param {string[]} layers
+   * @param {BandScale} x
+   * @param {Scale} y
+   * @param {string} yName
+   */
+  function frameLayers(frame, layers, x, y, yName) {
     const isNarrow = layers.length > MANY || x.bandwidth() < NAME;
-    frame.setAxes(x, y, { xName: "layer, from input to output", yName, xTexts: layers.map((name, place) => (isNarrow ? place + 1 : name)) });
+    frame.setAxes(x, y, { xName: "layer, from input to output", yName, xTexts: layers.map((name, index) => (isNarrow ? index + 1 : name)) });
   }
+}
+
+/**
+ * Return the range that shows the gradients of all moments; what vanishes beside the largest is cut off.
+ *
+ * @param {LayeredRun["moments"]} moments
+ * @returns {Range}
+ */
+export function gradientRange(moments) {
+  const norms = moments.flatMap(({ layers }) => layers?.gradient_norm ?? []).filter((norm) => norm !== null && norm > 0);
+  const [low, high] = extent(/** @type {number[]} */ (norms)) ?? [0.1, 1];
+  return [Math.max(low, high * 1e-20) / 2, high * 1.5];
+}
+
+/**
+ * Return the range that shows mean ± deviation of all moments, with room above for the shares.
+ *
+ * @param {LayeredRun["moments"]} moments
+ * @returns {Range}
+ */
+export function activationRange(moments) {
+  const ends = moments.flatMap(({ layers }) => (layers?.activation_mean ?? []).flatMap((mean, index) => {
+    const deviation = layers?.activation_deviation[index] ?? NaN;
+    return [(mean ?? NaN) - deviation, (mean ?? NaN) + deviation];
+  }));
+  const [low, high] = extent(ends.filter(Number.isFinite)) ?? [0, 1];
+  const slack = 0.12 * (high - low || 1);
+  return [low - slack, high + 2 * slack];
+}
+
+/**
+ * Return how many units are dead or saturated, as a text that is empty for none.
+ *
+ * @param {Value} dead
+ * @param {Value} saturated
+ */
+export function shareText(dead, saturated) {
+  if (dead !== null && dead > 0) return `${Math.round(100 * dead)} % dead`;
+  return saturated !== null && saturated > 0.005 ? `${Math.round(100 * saturated)} % flat` : "";
 }

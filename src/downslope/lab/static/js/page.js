@@ -1,14 +1,25 @@
-/** A page: its state, the way down on it, and who wants to hear of what. */
+/** A page: its state, the descent that it shows, and the listeners of its events. */
 
+/** @import { Store } from "./address.js" */
+/** @import { Change, Events, Reading, StepTable, Steps } from "./types.d.ts" */
+
+/**
+ * @template {{ step?: number | null, theme: import("./types.d.ts").Theme }} State
+ * @template {Reading} [Read=Reading]
+ * @template {Steps} [Descent=Steps]
+ */
 export class Page {
+  /** @type {Map<keyof Events, ((...values: any[]) => unknown)[]>} */
   #listeners = new Map();
 
-  /** How the formula was read, the way down, and the table of its steps; null while they are not known. */
+  /** How the formula was read; null while it is not known. @type {Read | null} */
   reading = null;
+  /** The path of steps. @type {Descent | null} */
   descent = null;
+  /** The table of its steps. @type {StepTable | null} */
   steps = null;
 
-  /** `store` holds the state. */
+  /** @param {Store<State>} store holds the state */
   constructor(store) {
     this.store = store;
   }
@@ -18,26 +29,43 @@ export class Page {
     return this.store.state;
   }
 
-  /** The index of the row that is selected; where the state says none, the last one. */
+  /** The index of the selected row; the last one where the state selects none. */
   get row() {
     if (!this.descent) return 0;
-    const { step } = this.state;
+    const { step = null } = this.state;
     return Math.max(0, step === null ? this.descent.steps.length - 1 : d3.bisectRight(this.descent.steps, step) - 1);
   }
 
-  /** Change the state. */
+  /**
+   * Change the state.
+   *
+   * @param {Partial<State>} patch
+   * @param {Change} [how]
+   */
   set(patch, how) {
     this.store.set(patch, how);
   }
 
-  /** Call `listener` with what is told under a name. */
+  /**
+   * Call `listener` at each event of this name.
+   *
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(...values: Events[Name]) => unknown} listener
+   */
   on(name, listener) {
-    if (!this.#listeners.has(name)) this.#listeners.set(name, []);
-    this.#listeners.get(name).push(listener);
+    const listeners = this.#listeners.get(name) ?? [];
+    this.#listeners.set(name, [...listeners, listener]);
   }
 
-  /** Tell everybody who listens to a name. */
-  tell(name, ...told) {
-    for (const listener of this.#listeners.get(name) ?? []) listener(...told);
+  /**
+   * Call the listeners of an event.
+   *
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {Events[Name]} values
+   */
+  emit(name, ...values) {
+    for (const listener of this.#listeners.get(name) ?? []) listener(...values);
   }
 }

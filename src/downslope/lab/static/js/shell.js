@@ -1,18 +1,25 @@
-/** What every page has around it: the way to the others, its colours, the greeting of the first visit, and a lost lab. */
+/** What every page has around it: links to the others, its colours, the greeting of the first visit, and a lost lab. */
+
+/** @import { Page } from "./page.js" */
 
 import { onLost } from "./api.js";
 import { byId } from "./elements.js";
 
 const AGAIN = 2000; // milliseconds between two tries to reach a lab that was lost
 
-/** Connect all of it; `again` asks anew for what the page shows. */
+/**
+ * Connect what every page has around it; `again` requests anew what the page shows.
+ *
+ * @param {Page<any>} page
+ * @param {() => unknown} again
+ */
 export function mountShell(page, again) {
   mountTheme(page);
   mountGreeting(`downslope.greeted.${document.body.dataset.page}`);
   keepTrying(again);
 }
 
-/** Connect the choice of colours, which goes along to the other pages. */
+/** Connect the choice of colours, which goes along to the other pages. @param {Page<any>} page */
 function mountTheme(page) {
   const buttons = [...byId("theme").querySelectorAll("button")];
   const show = () => {
@@ -27,12 +34,12 @@ function mountTheme(page) {
   show();
 }
 
-/** Whether the page is dark now. */
+/** Whether the page is dark now. @param {Page<any>} page */
 export function isDark(page) {
   return page.state.theme ? page.state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Say what to do, once; a browser that keeps nothing is told each time. */
+/** Greet a new visitor once; without storage the greeting comes each time. @param {string} key */
 function mountGreeting(key) {
   const greeting = byId("welcome");
   try {
@@ -51,7 +58,7 @@ function mountGreeting(key) {
   });
 }
 
-/** Tell when the lab is lost, and go on when it is there again. */
+/** Say that the lab is lost, and go on when it answers again. @param {() => unknown} again */
 function keepTrying(again) {
   let trying = 0;
   onLost((lost) => {

@@ -5,10 +5,13 @@ import { byId, make } from "./elements.js";
 /**
  * Connect the two lists, and return the function that shows them anew.
  *
- * `names()` are all there are, `over()` those that are shown, and `choose(over)` shows others.
+ * `names()` are all, `over()` those that are shown, and `choose(over)` shows others.
+ *
+ * @param {{ names: () => string[], over: () => string[], choose: (over: string[]) => void }} options
+ * @returns {() => void}
  */
 export function mountSlice({ names, over, choose }) {
-  const selects = [byId("over-x"), byId("over-y")];
+  const selects = ["over-x", "over-y"].map((id) => byId(id, HTMLSelectElement));
   const show = () => {
     byId("slice").hidden = names().length < 3;
     selects.forEach((select, axis) => {

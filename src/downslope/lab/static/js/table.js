@@ -1,15 +1,16 @@
 /** The table of steps. Only the rows in sight are in the document, so that sliding stays quick. */
 
-import { byId, make, setMaths } from "./elements.js";
+/** @import { Page } from "./page.js" */
+
+import { byId, make, setMaths, tableById } from "./elements.js";
 
 const ROW = 28; // pixels, as in the style sheet
 const MORE = 6; // rows above and below what is in sight
 
-/** Connect the table. */
+/** Connect the table. @param {Page<any>} page */
 export function mountTable(page) {
   const box = byId("table-box");
-  const table = byId("table");
-  const [head, body] = [table.tHead, table.tBodies[0]];
+  const { table, head, body } = tableById("table");
   let headings = "";
   let shown = "";
 
@@ -22,31 +23,33 @@ export function mountTable(page) {
   box.addEventListener("scroll", () => showRows(), { passive: true });
   new ResizeObserver(() => showRows()).observe(box);
   body.addEventListener("click", (event) => {
-    const row = event.target.closest("tr[data-row]");
-    if (row) choose(Number(row.dataset.row));
+    const row = event.target instanceof Element && event.target.closest("tr");
+    if (row && row.dataset.row) choose(Number(row.dataset.row));
   });
   box.addEventListener("keydown", (event) => {
     if (!page.steps) return;
     const rows = page.steps.steps.length;
-    const page_ = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
-    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows, End: rows }[event.key];
+    const screen = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
+    const by = { ArrowDown: 1, ArrowUp: -1, PageDown: screen, PageUp: -screen, Home: -rows, End: rows }[event.key];
     if (by === undefined) return;
     event.preventDefault();
     choose(Math.min(Math.max(page.row + by, 0), rows - 1));
   });
 
+  /** @param {number} row */
   function choose(row) {
-    page.set({ step: page.steps.steps[row] });
+    page.set({ step: page.steps?.steps[row] });
   }
 
   function showHead() {
+    if (!page.steps || !page.reading) return;
     const { headings: heads, cells } = page.steps;
-    table.setAttribute("aria-rowcount", cells.length + 1);
+    table.setAttribute("aria-rowcount", String(cells.length + 1));
     if (heads.join("\n") === headings) return;
     headings = heads.join("\n");
     const names = [...page.reading.variables, page.reading.name];
     head.replaceChildren(make("tr", {}, ...heads.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
-    table.style.setProperty("--columns", heads.length);
+    table.style.setProperty("--columns", String(heads.length));
   }
 
   function showRows() {
@@ -60,6 +63,10 @@ export function mountTable(page) {
     body.replaceChildren(space(first), ...d3.range(first, last).map((row) => rowOf(cells[row], row)), space(cells.length - last));
   }
 
+  /**
+   * @param {string[]} cells
+   * @param {number} row
+   */
   function rowOf(cells, row) {
     const [step, ...others] = cells;
     const line = make("tr", { "data-row": row, "aria-rowindex": row + 2, "aria-current": row === page.row ? "step" : null },
@@ -77,6 +84,7 @@ export function mountTable(page) {
   }
 }
 
+/** Return a row that keeps the room of the rows out of sight. @param {number} rows */
 function space(rows) {
   const row = make("tr", { class: "space", "aria-hidden": "true" });
   row.style.height = `${rows * ROW}px`;

@@ -1,10 +1,13 @@
 /** The verdict in words, and the numbers behind it. */
 
+/** @import { Finding, Judged } from "./types.d.ts" */
+
 import { byId, make, say } from "./elements.js";
 
+/** @type {Record<string, string>} */
 const MARKS = { good: "✓", note: "•", problem: "!" };
 
-/** Show what was found, and how it ended. */
+/** Show the findings, and how the run ended. @param {Judged} judged */
 export function showVerdict({ verdict, outcome }) {
   const [first] = verdict.findings;
   const severity = first?.severity ?? (verdict.ok ? "good" : "problem");
@@ -12,12 +15,16 @@ export function showVerdict({ verdict, outcome }) {
   byId("verdict").dataset.symptom = verdict.symptom ?? "";
   byId("verdict-mark").textContent = MARKS[severity] ?? MARKS.note;
   byId("verdict-sentence").textContent = verdict.sentence || outcome;
-  byId("evidence-list").replaceChildren(...verdict.findings.map(finding), make("p", { class: "small", text: outcome }));
+  byId("evidence-list").replaceChildren(...verdict.findings.map(elementOf), make("p", { class: "small", text: outcome }));
   say(verdict.sentence || outcome);
 }
 
-function finding({ severity, sentence, evidence }, place) {
+/**
+ * @param {Finding} finding
+ * @param {number} index
+ */
+function elementOf({ severity, sentence, evidence }, index) {
   const rows = evidence.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value })));
-  const title = place === 0 ? [] : [make("p", { class: "finding", "data-severity": severity }, make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }), make("span", { text: sentence }))];
+  const title = index === 0 ? [] : [make("p", { class: "finding", "data-severity": severity }, make("span", { class: "verdict-mark", "aria-hidden": "true", text: MARKS[severity] ?? MARKS.note }), make("span", { text: sentence }))];
   return make("div", {}, ...title, make("table", { class: "evidence" }, make("tbody", {}, ...rows)));
 }

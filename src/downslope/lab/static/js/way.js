@@ -1,4 +1,7 @@
-/** The way down: its line, its dots, and what marks the step that is selected. */
+/** The path of a descent: its line, its dots, and the marks of the selected step. */
+
+/** @import { Frame } from "./frame.js" */
+/** @import { PathReply, Point, Scale } from "./types.d.ts" */
 
 import { draw } from "./elements.js";
 import { dots, isNear, round, through } from "./frame.js";
@@ -7,15 +10,28 @@ const ARROW = [20, 64]; // pixels of the shortest and the longest arrow
 const TANGENT = 110; // pixels of half a tangent
 const HEAD = 8;
 
-/** Return the points of a way in pixels; with one variable shown its height is the value. */
-export function places(way, over, x, y) {
+/**
+ * Return the points of a path in pixels; over one variable their height is the value.
+ *
+ * @param {PathReply} way
+ * @param {string[]} over
+ * @param {Scale} x
+ * @param {Scale} y
+ * @returns {Point[]}
+ */
+export function pixelsOf(way, over, x, y) {
   const [across, up] = over;
   const heights = up === undefined ? way.values : way.path[up];
   return way.path[across].map((value, row) => [value === null ? NaN : x(value), heights[row] === null ? NaN : y(heights[row])]);
 }
 
-/** The layers of a way in a plot. */
+/** The layers of a path in a plot. */
 export class Way {
+  /** @type {Point[]} */
+  points = [];
+  steepest = 1;
+
+  /** @param {Frame} frame */
   constructor(frame) {
     this.layer = frame.layer("way");
     this.line = draw("path", { class: "way-line", id: "way" });
@@ -26,19 +42,34 @@ export class Way {
     this.mark = frame.layer("mark");
   }
 
-  /** Draw a way. */
+  /**
+   * Draw a path.
+   *
+   * @param {PathReply} descent
+   * @param {string[]} over
+   * @param {Scale} x
+   * @param {Scale} y
+   */
   show(descent, over, x, y) {
-    this.points = places(descent, over, x, y);
+    this.points = pixelsOf(descent, over, x, y);
     this.steepest = steepest(descent, over, x, y);
     this.line.setAttribute("d", through(this.points));
     this.dots.setAttribute("d", dots(this.points));
-    this.dots.setAttribute("stroke-width", this.points.length <= 60 ? 6 : this.points.length <= 200 ? 4.5 : 3.2);
+    this.dots.setAttribute("stroke-width", String(this.points.length <= 60 ? 6 : this.points.length <= 200 ? 4.5 : 3.2));
     const end = this.points.findLast((point) => point.every(Number.isFinite));
     this.end.toggleAttribute("hidden", !end || !isNear(end));
-    if (end && isNear(end)) place(this.end, end);
+    if (end && isNear(end)) moveTo(this.end, end);
   }
 
-  /** Mark a row: what has been walked, the dot, and the tangent or the arrow. */
+  /**
+   * Mark a row: the path up to it, its dot, and the tangent or the arrow.
+   *
+   * @param {PathReply} descent
+   * @param {string[]} over
+   * @param {Scale} x
+   * @param {Scale} y
+   * @param {number} row
+   */
   select(descent, over, x, y, row) {
     this.walked.setAttribute("d", through(this.points.slice(0, row + 1)));
     const at = this.points[row];
@@ -49,17 +80,25 @@ export class Way {
     const sign = over.length === 1 ? tangent(descent, row, at, x, y) : this.#arrow(descent, over, row, at, x, y);
     const drop = over.length === 1 ? drops(this.points, row, y) : [];
     const dot = draw("circle", { class: "mark-dot", r: 6 });
-    place(dot, at);
+    moveTo(dot, at);
     this.mark.replaceChildren(...drop, ...sign, dot);
   }
 
+  /**
+   * @param {PathReply} descent
+   * @param {string[]} over
+   * @param {number} row
+   * @param {Point} at
+   * @param {Scale} x
+   * @param {Scale} y
+   */
   #arrow(descent, over, row, at, x, y) {
     const [right, down] = downhill(descent, over, row, x, y);
     const size = Math.hypot(right, down);
     if (!(size > 0) || !Number.isFinite(size)) return [];
     const length = ARROW[0] + (ARROW[1] - ARROW[0]) * Math.sqrt(Math.min(1, size / this.steepest));
     const [cos, sin] = [right / size, down / size];
-    const tip = [at[0] + cos * length, at[1] + sin * length];
+    const tip = /** @type {Point} */ ([at[0] + cos * length, at[1] + sin * length]);
     const label = draw("text", {
       class: "mark-name", x: round(tip[0] + cos * 15), y: round(tip[1] + sin * 13), dy: "0.35em", "text-anchor": "middle", text: "−∇",
     });
@@ -72,17 +111,43 @@ export class Way {
   }
 }
 
-/** Return the direction against the gradient, in pixels to the right and downwards per unit of the gradient. */
+/**
+ * Return the direction against the gradient, in pixels to the right and downwards per unit of the gradient.
+ *
+ * @param {PathReply} descent
+ * @param {string[]} over
+ * @param {number} row
+ * @param {Scale} x
+ * @param {Scale} y
+ * @returns {[right: number, down: number]}
+ */
 function downhill(descent, over, row, x, y) {
   const [across, up] = over.map((name) => descent.gradients?.[name]?.[row] ?? NaN);
   return [-across * (x(1) - x(0)), -up * (y(1) - y(0))];
 }
 
+/**
+ * Return the length of the longest gradient in pixels.
+ *
+ * @param {PathReply} descent
+ * @param {string[]} over
+ * @param {Scale} x
+ * @param {Scale} y
+ */
 function steepest(descent, over, x, y) {
   if (over.length === 1) return 1;
-  return d3.max(descent.values, (_, row) => Math.hypot(...downhill(descent, over, row, x, y))) || 1;
+  return d3.max(descent.values.keys(), (row) => Math.hypot(...downhill(descent, over, row, x, y))) || 1;
 }
 
+/**
+ * Return the tangent at a step.
+ *
+ * @param {PathReply} descent
+ * @param {number} row
+ * @param {Point} at
+ * @param {Scale} x
+ * @param {Scale} y
+ */
 function tangent(descent, row, at, x, y) {
   const slope = descent.tangents?.slope[row];
   if (slope === null || slope === undefined) return [];
@@ -92,9 +157,16 @@ function tangent(descent, row, at, x, y) {
   return [draw("line", { class: "mark-tangent", x1: round(at[0] - dx), y1: round(at[1] - dy), x2: round(at[0] + dx), y2: round(at[1] + dy) })];
 }
 
-/** Return the plumb lines under a step and the next one, and the move between them along the axis. */
+/**
+ * Return the plumb lines under a step and the next one, and the move between them along the axis.
+ *
+ * @param {Point[]} points
+ * @param {number} row
+ * @param {Scale} y
+ */
 function drops(points, row, y) {
   const bottom = y.range()[0];
+  /** @param {Point} point */
   const plumb = (point) => draw("line", { class: "mark-drop", x1: round(point[0]), x2: round(point[0]), y1: round(point[1]), y2: bottom });
   const [from, to] = [points[row], points[row + 1]];
   if (!to || !isNear(to)) return [plumb(from)];
@@ -106,13 +178,24 @@ function drops(points, row, y) {
   return [plumb(from), plumb(to), ...move];
 }
 
+/**
+ * Return the path of an arrow's head.
+ *
+ * @param {Point} tip
+ * @param {number} cos
+ * @param {number} sin
+ */
 function head([x, y], cos, sin) {
   const back = [x - cos * HEAD, y - sin * HEAD];
   const half = HEAD * 0.46;
   return `M${round(x)},${round(y)}L${round(back[0] - sin * half)},${round(back[1] + cos * half)}L${round(back[0] + sin * half)},${round(back[1] - cos * half)}Z`;
 }
 
-function place(circle, [x, y]) {
-  circle.setAttribute("cx", round(x));
-  circle.setAttribute("cy", round(y));
+/**
+ * @param {SVGCircleElement} circle
+ * @param {Point} point
+ */
+function moveTo(circle, [x, y]) {
+  circle.setAttribute("cx", String(round(x)));
+  circle.setAttribute("cy", String(round(y)));
 }

@@ -1,12 +1,17 @@
 /** The start, the variables shown, the method and the number of steps. */
 
+/** @import { Descent } from "./flow.js" */
+/** @import { MethodChoice } from "../types.d.ts" */
+
 import { ask } from "../api.js";
 import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountSlice } from "../slice.js";
 
 const NUDGE = 1 / 50; // of the box, for an arrow key in a field
+/** @type {Record<string, number>} */
+const BY_KEY = { ArrowUp: 1, ArrowDown: -1 };
 
-/** Connect the controls. */
+/** Connect the controls. @param {Descent} page */
 export function mountControls(page) {
   mountStart(page);
   mountOver(page);
@@ -16,16 +21,16 @@ export function mountControls(page) {
   });
 }
 
-/** One field for each variable. */
+/** Connect one field for each variable. @param {Descent} page */
 function mountStart(page) {
-  const place = byId("start-fields");
+  const container = byId("start-fields");
+  /** @type {Map<string, HTMLInputElement>} */
   let fields = new Map();
 
   page.on("reading", ({ variables }) => {
     if (variables.join() === [...fields.keys()].join()) return;
     fields = new Map(variables.map((name) => [name, fieldFor(page, name)]));
-    place.replaceChildren(...variables.map((name) =>
-      make("label", { class: "coordinate" }, make("i", { text: name }), " = ", fields.get(name))));
+    container.replaceChildren(...[...fields].map(([name, field]) => make("label", { class: "coordinate" }, make("i", { text: name }), " = ", field)));
   });
   page.on("start", () => {
     for (const [name, field] of fields) {
@@ -36,6 +41,10 @@ function mountStart(page) {
   });
 }
 
+/**
+ * @param {Descent} page
+ * @param {string} name
+ */
 function fieldFor(page, name) {
   const field = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", id: `start-${name}` });
   field.addEventListener("input", () => {
@@ -48,7 +57,7 @@ function fieldFor(page, name) {
     showValid(field, true);
   });
   field.addEventListener("keydown", (event) => {
-    const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    const way = BY_KEY[event.key];
     if (!way) return;
     event.preventDefault();
     const [low, high] = page.ground?.box[name] ?? [0, 10];
@@ -59,55 +68,64 @@ function fieldFor(page, name) {
   return field;
 }
 
-/** With more than two variables: which two the picture shows. */
+/** Connect the choice of two variables for the picture, shown where there are more. @param {Descent} page */
 function mountOver(page) {
   const show = mountSlice({
     names: () => page.reading?.variables ?? [],
-    over: () => page.state.over ?? page.reading.variables.slice(0, 2),
+    over: () => page.over,
     choose: (over) => page.set({ over, view: null }),
   });
   page.on("reading", show);
   page.on("state", (changed) => changed.has("over") && page.reading && show());
 }
 
+/** @param {Descent} page */
 function mountSteps(page) {
-  const field = byId("steps");
-  const show = () => document.activeElement !== field && (field.value = page.state.steps);
+  const field = byId("steps", HTMLInputElement);
+  const show = () => document.activeElement !== field && (field.value = String(page.state.steps));
   field.addEventListener("input", () => {
     const steps = typedWhole(field.value, 1);
     showValid(field, steps !== undefined);
     if (steps !== undefined) page.set({ steps });
   });
   field.addEventListener("keydown", (event) => {
-    const way = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    const way = BY_KEY[event.key];
     if (!way) return;
     event.preventDefault();
     const by = event.shiftKey ? 10 : 1;
-    field.value = Math.max(1, page.state.steps + way * by);
+    field.value = String(Math.max(1, page.state.steps + way * by));
     page.set({ steps: Number(field.value) });
   });
   field.addEventListener("blur", () => {
-    field.value = page.state.steps;
+    field.value = String(page.state.steps);
     showValid(field, true);
   });
   page.on("state", show);
   show();
 }
 
-/** Fill the list of methods, and give it back for the race. */
+/**
+ * Fill the list of methods, and return it for the race.
+ *
+ * @param {Descent} page
+ * @returns {Promise<MethodChoice[]>}
+ */
 export async function mountMethods(page) {
-  const select = byId("method");
+  const select = byId("method", HTMLSelectElement);
+  /** @param {string[]} names */
   const show = (names) => {
     const all = names.includes(page.state.method) ? names : [page.state.method, ...names];
     if (all.length !== select.length) select.replaceChildren(...all.map((name) => make("option", { value: name, text: name })));
     select.value = page.state.method;
   };
-  let names = [];
-  show(names);
+  /** @type {string[]} */
+  let known = [];
+  show(known);
   select.addEventListener("change", () => page.set({ method: select.value, rate: null, step: 0 }, { push: true }));
-  page.on("state", () => show(names));
+  page.on("state", () => show(known));
+  /** @type {{ methods: MethodChoice[] }} */
   const { methods } = (await ask("methods", {})) ?? { methods: [] };
-  names = methods.map((method) => method.name);
-  show(names);
+  known = methods.map((method) => method.name);
+  show(known);
   return methods;
 }

@@ -1,20 +1,24 @@
-/** How the slope is found, rule by rule; with hints, one step at each click. */
+/** The derivation of the slope, rule by rule; with hints, a step at each click. */
+
+/** @import { Descent } from "./flow.js" */
+/** @import { Derivation, Trouble } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { byId, make, setMaths, showTrouble } from "../elements.js";
 
-/** Connect the derivation; it is asked for once it comes into sight. */
+/** Connect the derivation, which is requested once it comes into sight. @param {Descent} page */
 export function mountDerivation(page) {
-  const place = byId("derivation");
+  const container = byId("derivation");
   const more = byId("hint-next");
-  const mode = byId("hint-mode");
+  const mode = byId("hint-mode", HTMLInputElement);
   let inSight = false;
-  let found = null;
+  /** @type {{ formula: string, derivations: Derivation[] } | null} */
+  let current = null;
 
   new IntersectionObserver((entries) => {
-    inSight = entries.at(-1).isIntersecting;
+    inSight = entries.at(-1)?.isIntersecting ?? false;
     if (inSight) look();
-  }, { rootMargin: "300px" }).observe(place.parentElement);
+  }, { rootMargin: "300px" }).observe(container.parentElement ?? container);
   page.on("reading", () => inSight && look());
   page.on("state", (changed) => changed.has("hint") && show());
   mode.addEventListener("change", () => page.set({ hint: mode.checked ? 0 : null }));
@@ -26,39 +30,47 @@ export function mountDerivation(page) {
 
   async function look() {
     const formula = page.state.f;
-    if (!page.reading || found?.formula === formula) return;
+    if (!page.reading || current?.formula === formula) return;
     try {
-      const told = await ask("derive", { formula });
-      if (!told || formula !== page.state.f) return;
-      found = { formula, ...told };
+      const reply = await ask("derive", { formula });
+      if (!reply || formula !== page.state.f) return;
+      current = { formula, ...reply };
       showTrouble(byId("derivation-note"), null);
       show();
     } catch (error) {
       if (formula !== page.state.f) return;
-      place.replaceChildren();
-      showTrouble(byId("derivation-note"), error);
+      container.replaceChildren();
+      showTrouble(byId("derivation-note"), /** @type {Trouble} */ (error));
     }
   }
 
   function show() {
     const { hint } = page.state;
     mode.checked = hint !== null;
-    if (!found || !page.reading) return;
+    if (!current || !page.reading) return;
     const { variables, name } = page.reading;
-    const all = d3.sum(found.derivations, ({ steps }) => steps.length);
+    const { derivations } = current;
+    const all = d3.sum(derivations, ({ steps }) => steps.length);
     let left = hint === null ? all : hint;
     more.hidden = hint === null || hint >= all;
     more.textContent = hint ? "Show the next step" : "Show the first step";
-    place.replaceChildren(...found.derivations.flatMap((derivation) => {
+    container.replaceChildren(...derivations.flatMap((derivation) => {
       const before = left;
       left -= derivation.steps.length;
-      return before < 0 || (before === 0 && hint !== null && derivation !== found.derivations[0])
+      return before < 0 || (before === 0 && hint !== null && derivation !== derivations[0])
         ? [] : [derivationOf(derivation, Math.max(0, before), name, variables)];
     }));
   }
 }
 
-/** Return one derivation, of which so many steps are revealed. */
+/**
+ * Return a derivation, of which so many steps are revealed.
+ *
+ * @param {Derivation} derivation
+ * @param {number} revealed
+ * @param {string} name
+ * @param {string[]} variables
+ */
 function derivationOf({ by, derivative, steps }, revealed, name, variables) {
   const names = [...variables, name, "d"];
   const several = variables.length > 1;

@@ -1,12 +1,16 @@
 /** The menu of examples. */
 
+/** @import { Descent } from "./flow.js" */
+/** @import { Example } from "../types.d.ts" */
+
 import { ask } from "../api.js";
 import { byId, make, setMaths } from "../elements.js";
 import { mountMenu } from "../menu.js";
 
-/** Fill the menu of examples. */
+/** Fill the menu of examples. @param {Descent} page */
 export async function mountExamples(page) {
-  const close = mountMenu(byId("examples"));
+  const close = mountMenu(byId("examples", HTMLDetailsElement));
+  /** @type {{ examples: Example[] }} */
   const { examples } = (await ask("examples", {})) ?? { examples: [] };
   byId("examples-list").replaceChildren(...examples.map((example) => {
     const button = make("button", { type: "button" },
@@ -21,6 +25,7 @@ export async function mountExamples(page) {
   }));
 }
 
+/** Return the state of the page for an example. @param {Example} example */
 function stateOf({ formula, start, rate, method, steps, view }) {
   return { f: formula, at: start, rate, method, steps, over: null, step: 0, view, hint: null, race: null };
 }

@@ -1,5 +1,5 @@
 /**
- * From a change to what has to be asked for.
+ * From a change to the requests that it makes necessary.
  *
  *     formula ─▶ read ─▶ descend ─▶ ground (fitted around the way)
  *                            ├────▶ steps, which are read and not seen at once
@@ -8,35 +8,52 @@
  *     the box, the variables shown ─▶ ground
  */
 
+/** @import { State } from "./state.js" */
+/** @import { Change, DescentReply, FormulaReading, Ground, Rates, Trouble } from "../types.d.ts" */
+
 import { ask } from "../api.js";
 import { Page } from "../page.js";
 
 const TYPING = 90; // milliseconds after the last key
 const SETTLED = 300; // milliseconds after the last move
 
-/** What the page knows by now. It tells reading, wrong, descent, steps, ground, rates, row, start, trouble and state. */
+/**
+ * The replies that the page shows. Events: reading, wrong, descent, steps, ground, rates, row, start, trouble, state.
+ *
+ * @extends {Page<State, FormulaReading, DescentReply>}
+ */
 export class Descent extends Page {
+  /** @type {Ground | null} */
   ground = null;
+  /** @type {Rates | null} */
   rates = null;
 
-  /** Where the descent starts. */
+  /** The start of the descent. @returns {Record<string, number>} */
   get start() {
     return this.state.at ?? this.reading?.start ?? {};
   }
 
-  /** What every question about this descent holds. */
+  /** The variables that the pictures show. */
+  get over() {
+    return this.state.over ?? this.reading?.variables.slice(0, 2) ?? [];
+  }
+
+  /** Return a request about this descent. @param {object} more */
   request(more = {}) {
     const { f, rate, method, steps, over } = this.state;
     return { formula: f, start: this.start, rate, method, steps, over, ...more };
   }
 }
 
-/** Ask for what a change makes necessary, from now on. */
+/** Request what each change makes necessary, from now on. @param {Descent} page */
 export function connect(page) {
-  let typing = 0;
-  let settling = 0;
+  /** @type {number | undefined} */
+  let typing;
+  /** @type {number | undefined} */
+  let settling;
 
   page.store.listen((changed, how) => {
+    /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
     if (has("f")) {
       clearTimeout(typing);
@@ -44,13 +61,13 @@ export function connect(page) {
       else read(page, how);
     } else if (page.reading) {
       if (has("at", "rate", "method", "steps") && !how.fit) keepView(page);
-      if (has("at")) page.tell("start");
+      if (has("at")) page.emit("start");
       if (has("at", "rate", "method", "steps", "over")) descend(page, { fit: how.fit || has("over") });
       else if (how.fit || has("view")) lay(page);
       if (has("at", "method", "steps")) settle();
     }
-    if (has("step")) page.tell("row");
-    page.tell("state", changed, how);
+    if (has("step")) page.emit("row");
+    page.emit("state", changed, how);
   });
   page.on("reading", () => settle());
 
@@ -60,28 +77,39 @@ export function connect(page) {
   }
 }
 
-/** Ask how the formula is read, and go on from there. */
+/**
+ * Request how the formula is read, and go on from there.
+ *
+ * @param {Descent} page
+ * @param {Change} how
+ */
 export async function read(page, how = {}) {
   const formula = page.state.f;
   let reading;
   try {
     reading = await ask("read", { formula });
   } catch (error) {
-    if (formula === page.state.f) page.tell("wrong", error);
+    if (formula === page.state.f) page.emit("wrong", /** @type {Trouble} */ (error));
     return;
   }
   if (!reading || formula !== page.state.f) return;
   page.reading = reading;
-  page.set(fitting(page, how), { quiet: true });
-  page.tell("reading", reading);
-  page.tell("start");
+  page.set(fitting(page, reading, how), { quiet: true });
+  page.emit("reading", reading);
+  page.emit("start");
   await descend(page, { fit: true });
 }
 
-/** Return what of the state does not suit a new formula, made to suit it. */
-function fitting(page, how) {
+/**
+ * Return the changes that make the state suit a new formula.
+ *
+ * @param {Descent} page
+ * @param {FormulaReading} reading
+ * @param {Change} how
+ */
+function fitting(page, { variables }, how) {
   const { at, over } = page.state;
-  const { variables } = page.reading;
+  /** @type {Partial<State>} */
   const patch = {};
   if (how.typing) Object.assign(patch, { view: null, step: 0 });
   const known = at && variables.length === Object.keys(at).length && variables.every((name) => name in at);
@@ -91,7 +119,12 @@ function fitting(page, how) {
   return patch;
 }
 
-/** Ask for the way down; with `fit`, for the ground around it as well. */
+/**
+ * Request the descent; with `fit`, the ground around it as well.
+ *
+ * @param {Descent} page
+ * @param {{ fit?: boolean }} options
+ */
 async function descend(page, { fit }) {
   const request = page.request();
   let descent = null;
@@ -99,69 +132,86 @@ async function descend(page, { fit }) {
     descent = await ask("descend", request);
     if (!descent || request.formula !== page.state.f) return;
     page.descent = descent;
-    page.tell("trouble", "descend", null);
-    page.tell("descent", descent);
-    page.tell("row");
+    page.emit("trouble", "descend", null);
+    page.emit("descent");
+    page.emit("row");
     askSteps(page, request);
   } catch (error) {
     if (request.formula !== page.state.f) return;
-    page.tell("trouble", "descend", error);
+    page.emit("trouble", "descend", /** @type {Trouble} */ (error));
   }
   // With more variables than the picture has, the ground depends on where the others are.
-  if (fit || !page.ground || (page.reading.variables.length > 2 && descent)) await lay(page);
+  if (fit || !page.ground || ((page.reading?.variables.length ?? 0) > 2 && descent)) await lay(page);
 }
 
-/** Ask for the table of the steps and their arithmetic. */
+/**
+ * Request the table of the steps and their arithmetic.
+ *
+ * @param {Descent} page
+ * @param {ReturnType<Descent["request"]>} request
+ */
 async function askSteps(page, request) {
-  const steps = await ask("steps", request).catch(() => null); // what is wrong with it, the descent says
+  const steps = await ask("steps", request).catch(() => null); // the descent reports the error
   if (!steps || request.formula !== page.state.f) return;
   page.steps = steps;
-  page.tell("steps", steps);
-  page.tell("row");
+  page.emit("steps");
+  page.emit("row");
 }
 
-/** Ask for the ground in the box of the state, or in one that fits the way. */
+/** Request the ground in the box of the state, or in a box that fits the path. @param {Descent} page */
 async function lay(page) {
-  const { view, over, f } = page.state;
-  const shown = over ?? page.reading.variables.slice(0, 2);
-  const box = view?.length === 2 * shown.length ? toBox(view, shown) : boxOf(page.descent, shown);
+  const { view, f } = page.state;
+  const shown = page.over;
+  const box = view && view.length === 2 * shown.length ? toBox(view, shown) : boxOf(page.descent, shown);
   try {
     const request = { formula: f, start: page.start, box, over: shown };
     const ground = await ask("ground", request);
     if (!ground || f !== page.state.f) return;
     page.ground = ground;
-    page.tell("trouble", "ground", null);
-    page.tell("ground", ground);
-    if (page.descent) page.tell("row");
+    page.emit("trouble", "ground", null);
+    page.emit("ground");
+    if (page.descent) page.emit("row");
   } catch (error) {
-    if (f === page.state.f) page.tell("trouble", "ground", error);
+    if (f === page.state.f) page.emit("trouble", "ground", /** @type {Trouble} */ (error));
   }
 }
 
-/** Ask which rates are stable and which is best. */
+/** Request the stable rates and the best. @param {Descent} page */
 async function findRates(page) {
   const { f, method, steps } = page.state;
   try {
     const rates = await ask("rates", { formula: f, start: page.start, method, steps });
     if (!rates || f !== page.state.f) return;
     page.rates = rates;
-    page.tell("rates", rates);
+    page.emit("rates");
   } catch (error) {
-    if (f === page.state.f) page.tell("trouble", "rates", error);
+    if (f === page.state.f) page.emit("trouble", "rates", /** @type {Trouble} */ (error));
   }
 }
 
-/** Write the box that is shown into the address, since it no longer follows from the rest. */
+/** Write the box that is shown into the address, since it no longer follows from the rest. @param {Descent} page */
 function keepView(page) {
   if (page.state.view || !page.ground) return;
-  page.set({ view: page.ground.over.flatMap((name) => page.ground.box[name]) }, { quiet: true });
+  const { over, box } = page.ground;
+  page.set({ view: over.flatMap((name) => box[name]) }, { quiet: true });
 }
 
+/**
+ * Return the ranges of a view by name.
+ *
+ * @param {number[]} view
+ * @param {string[]} shown
+ */
 function toBox(view, shown) {
-  return Object.fromEntries(shown.map((name, place) => [name, view.slice(2 * place, 2 * place + 2)]));
+  return Object.fromEntries(shown.map((name, axis) => [name, view.slice(2 * axis, 2 * axis + 2)]));
 }
 
-/** Return the box that suits the way, or null without one. */
+/**
+ * Return the box that suits the path, or null without a path.
+ *
+ * @param {DescentReply | null} descent
+ * @param {string[]} shown
+ */
 function boxOf(descent, shown) {
   return descent && shown.every((name) => name in descent.box) ? descent.box : null;
 }

@@ -5,9 +5,9 @@ import { mountFormula } from "../formula.js";
 import { mountLoss } from "../loss.js";
 import { mountShell } from "../shell.js";
 import { mountTable } from "../table.js";
-import { mountTaking } from "../taking.js";
+import { mountExports } from "../exporting.js";
 import { showVerdict } from "../verdict.js";
-import { mountWalk } from "../walk.js";
+import { mountPlayback } from "../playback.js";
 import { mountArithmetic } from "./arithmetic.js";
 import { mountControls, mountMethods } from "./controls.js";
 import { mountDerivation } from "./derivation.js";
@@ -26,17 +26,17 @@ mountFormula(page);
 mountControls(page);
 const { frame } = mountPicture(page);
 mountRate(page);
-page.on("descent", showVerdict);
-mountWalk(page);
+page.on("descent", () => page.descent && showVerdict(page.descent));
+mountPlayback(page);
 mountArithmetic(page);
 mountTable(page);
-mountLoss(page, () => page.reading.name);
+mountLoss(page, () => page.reading?.name ?? "value");
 mountDerivation(page);
 mountSurface(page);
-mountTaking(page, { event: "descent", told: () => page.descent, frame, name: "descent", csv: () => ask("export", page.request({ format: "csv" })) });
+mountExports(page, { event: "descent", written: () => page.descent, frame, name: "descent", csv: () => ask("export", page.request({ format: "csv" })) });
 begin();
 
-/** Ask for the first picture, and only then for what can wait. */
+/** Request the first picture, and then what can wait. */
 async function begin() {
   await read(page);
   mountExamples(page).catch(() => {});

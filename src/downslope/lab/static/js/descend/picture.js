@@ -1,15 +1,19 @@
-/** The large picture: the ground, the way down on it, and the ring that is dragged to start elsewhere. */
+/** The large picture: the ground, the path on it, and the ring that is dragged to start elsewhere. */
+
+/** @import { Descent } from "./flow.js" */
+/** @import { View } from "./dragging.js" */
+/** @import { DescentReply, Ground, Point, Range, Scale, Trouble } from "../types.d.ts" */
 
 import { byId, draw, showTrouble, written } from "../elements.js";
 import { Frame, round } from "../frame.js";
 import { drawLand, heightOn } from "../land.js";
-import { letMove } from "./moving.js";
+import { mountDragging } from "./dragging.js";
 import { Way } from "../way.js";
 
 const MARGIN = { top: 24, right: 10, bottom: 38, left: 52 };
 const ZOOM = 1.5;
 
-/** Put the picture on the page, and keep it in step. */
+/** Put the picture on the page, and keep it in step. @param {Descent} page */
 export function mountPicture(page) {
   const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The way down", resized: () => redraw() });
   const land = frame.layer("land");
@@ -17,16 +21,19 @@ export function mountPicture(page) {
   const ring = draw("g", { class: "ring", tabindex: "0", role: "application", "aria-roledescription": "movable point" },
     draw("circle", { class: "ring-reach", r: 22 }), draw("circle", { class: "ring-focus", r: 15 }), draw("circle", { class: "ring-line", r: 8.5 }));
   frame.above.append(ring);
+  /** @type {Scale | null} */
   let x = null;
+  /** @type {Scale | null} */
   let y = null;
 
+  /** @type {View} */
   const view = {
     frame, ring, land,
-    get over() { return page.ground.over; },
-    get scales() { return x && { x, y }; },
+    get over() { return page.ground?.over ?? []; },
+    get scales() { return x && y && { x, y }; },
     get box() { return page.ground?.box; },
   };
-  letMove(page, view);
+  mountDragging(page, view);
   connectTools(page, frame);
 
   page.on("ground", () => redraw());
@@ -35,20 +42,20 @@ export function mountPicture(page) {
   page.on("start", () => placeRing());
   page.on("wrong", () => byId("picture").classList.add("stale"));
   page.on("trouble", (verb, error) => {
-    if (verb !== "ground" && (verb !== "descend" || ownPlace(error))) return;
+    if (verb !== "ground" && (verb !== "descend" || isShownElsewhere(error))) return;
     showTrouble(byId("picture-note"), error);
     byId("picture").classList.toggle("stale", Boolean(error));
   });
 
   function redraw() {
     const { ground } = page;
-    if (!ground || !frame.width) return;
+    if (!ground || !page.reading || !frame.width) return;
     const [across, up] = ground.over;
-    x = d3.scaleLinear(ground.box[across], frame.along);
-    y = d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], frame.up);
+    const [toX, toY] = [d3.scaleLinear(ground.box[across], frame.along), d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], frame.up)];
+    [x, y] = [toX, toY];
     const { variables, name } = page.reading;
-    frame.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
-    drawLand(land, ground, x, y);
+    frame.setAxes(toX, toY, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
+    drawLand(land, ground, toX, toY);
     byId("picture").classList.remove("stale");
     showWay();
     mark();
@@ -57,33 +64,34 @@ export function mountPicture(page) {
   function showWay() {
     const { descent, ground } = page;
     placeRing();
-    if (!descent || !ground || !x || !agree(descent, ground)) return;
+    if (!descent || !ground || !x || !y || !agree(descent, ground)) return;
     way.show(descent, ground.over, x, y);
     byId("fit").classList.toggle("wanted", way.points.some((point) => leaves(point)));
     byId("picture").classList.remove("stale");
-    describe();
+    describe(descent);
   }
 
   function mark() {
     const { descent, ground } = page;
-    if (!descent || !ground || !x || !way.points || !agree(descent, ground)) return;
+    if (!descent || !ground || !x || !y || !agree(descent, ground)) return;
     way.select(descent, ground.over, x, y, page.row);
   }
 
   function placeRing() {
     const { ground, start } = page;
-    if (!ground || !x || !ground.over.every((name) => name in start)) return;
+    if (!ground || !x || !y || !ground.over.every((name) => name in start)) return;
     const [across, up] = ground.over;
     const left = x(start[across]);
     const height = up === undefined ? heightOn(ground, x, y, left) : y(start[up]);
     const outside = leaves([left, height]);
     const clamped = [clamp(left, frame.along), clamp(height, frame.up)].map(round);
-    ring.setAttribute("transform", `translate(${clamped})`);
+    ring.setAttribute("transform", `translate(${clamped.join()})`);
     ring.classList.toggle("outside", outside);
     const where = ground.over.map((name) => `${name} = ${written(start[name])}`).join(", ");
     ring.setAttribute("aria-label", `Start at ${where}. The arrow keys move it, with Shift farther.`);
   }
 
+  /** Whether a point lies outside of the frame. @param {Point} point */
   function leaves([across, up]) {
     const slack = 0.5;
     const [left, right] = frame.along;
@@ -91,8 +99,8 @@ export function mountPicture(page) {
     return across < left - slack || across > right + slack || up > bottom + slack || up < top - slack;
   }
 
-  function describe() {
-    const { descent } = page;
+  /** @param {DescentReply} descent */
+  function describe(descent) {
     const end = Object.entries(descent.end).map(([name, value]) => `${name} = ${written(value ?? "not finite")}`).join(", ");
     frame.title.textContent = `The way down on ${descent.read_as}`;
     frame.desc.textContent = `${descent.steps_taken} steps, to ${end}, where the value is ${descent.value_text}. ${descent.verdict.sentence}`;
@@ -101,8 +109,17 @@ export function mountPicture(page) {
   return view;
 }
 
-/** Connect the buttons and the wheel that change the box. */
+/**
+ * Connect the buttons and the wheel that change the box.
+ *
+ * @param {Descent} page
+ * @param {Frame} frame
+ */
 function connectTools(page, frame) {
+  /**
+   * @param {number} factor
+   * @param {Point} [around] as shares of the frame
+   */
   const zoom = (factor, around) => {
     const { ground } = page;
     if (!ground) return;
@@ -126,16 +143,25 @@ function connectTools(page, frame) {
   }, { passive: false });
 }
 
-/** Whether a way and a ground are of the same variables. */
+/**
+ * Whether a path and a ground are over the same variables.
+ *
+ * @param {DescentReply} descent
+ * @param {Ground} ground
+ */
 function agree(descent, ground) {
   return ground.over.every((name) => descent.path[name]);
 }
 
-/** Whether an error of a descent is shown beside its cause instead. */
-function ownPlace(error) {
+/** Whether an error of a descent is shown beside its cause instead. @param {Trouble | null} error */
+function isShownElsewhere(error) {
   return error?.kind === "PointError" || error?.kind === "SettingError";
 }
 
+/**
+ * @param {number} value
+ * @param {Range} range
+ */
 function clamp(value, range) {
   return Math.min(Math.max(value, Math.min(...range)), Math.max(...range));
 }

@@ -1,11 +1,14 @@
 /** The race: several methods from the same start, each at its own best rate. */
 
+/** @import { Descent } from "./flow.js" */
+/** @import { Lane, MethodChoice, Point, Race, Range, Reading, Scale, Trouble, Value } from "../types.d.ts" */
+
 import { ask } from "../api.js";
-import { byId, draw, make, setMaths, showTrouble } from "../elements.js";
-import { Frame, isNear, round, scaleFor, through } from "../frame.js";
+import { byId, draw, make, setMaths, showTrouble, tableById } from "../elements.js";
+import { Frame, isLogarithmic, isNear, round, scaleFor, through } from "../frame.js";
 import { drawLand } from "../land.js";
-import { copies } from "../taking.js";
-import { places } from "../way.js";
+import { copies } from "../exporting.js";
+import { pixelsOf } from "../way.js";
 
 const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];
 const MOST = 8; // methods in one race
@@ -15,7 +18,12 @@ const LONGEST = 18; // letters of a name beside its line; the table has all of i
 const NAME_GAP = 15; // pixels between two names beside their lines
 const STALE = "The start or the formula has changed: run the race again.";
 
-/** Connect the race; `methods` are those there are. */
+/**
+ * Connect the race.
+ *
+ * @param {Descent} page
+ * @param {MethodChoice[]} methods all of them
+ */
 export function mountRace(page, methods) {
   const result = byId("race-result");
   const state = byId("race-state");
@@ -23,7 +31,8 @@ export function mountRace(page, methods) {
   const values = new Frame(byId("race-chart"), { margin: VALUES, title: "The value by step of each method", resized: () => showValues() });
   const [land, ways, lines] = [ground.layer("land"), ground.layer("ways"), values.layer("lines")];
   const runners = mountRunners(page, methods.length ? methods.map(({ name }) => name) : USUAL);
-  let race = null; // what was answered, and the question
+  /** The reply with its request. @type {Race & { request: Record<string, any> } | null} */
+  let race = null;
   let runs = 0;
   let begun = false;
 
@@ -35,6 +44,7 @@ export function mountRace(page, methods) {
   copies(byId("race-python"), () => race?.python);
   copies(byId("race-command"), () => race?.command);
   page.on("state", (changed, how) => {
+    /** @param {...string} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
     if (has("race") && !page.state.race) forget();
     else if (how.back && page.state.race && has("race", "f", "at", "steps")) {
@@ -56,6 +66,7 @@ export function mountRace(page, methods) {
     if (page.state.race && !race) run(page.state.race);
   }
 
+  /** @param {string[]} names */
   async function run(names) {
     begun = true;
     if (!names.length) {
@@ -67,21 +78,22 @@ export function mountRace(page, methods) {
     state.textContent = names.length === 1 ? "One method is on its way…" : `${names.length} methods are on their way…`;
     showTrouble(byId("race-note"), null);
     try {
-      const told = await ask("race", request);
+      const reply = await ask("race", request);
       if (mine !== runs) return;
       state.textContent = "";
-      if (told) show({ ...told, request });
+      if (reply) show({ ...reply, request });
     } catch (error) {
       if (mine !== runs) return;
       state.textContent = "";
-      if (request.formula === page.state.f) showTrouble(byId("race-note"), error);
+      if (request.formula === page.state.f) showTrouble(byId("race-note"), /** @type {Trouble} */ (error));
     }
   }
 
-  function show(told) {
-    race = told;
+  /** @param {Race & { request: Record<string, any> }} shown */
+  function show(shown) {
+    race = shown;
     result.hidden = false;
-    showTable(byId("race-table"), race, page.reading);
+    if (page.reading) showTable(race, page.reading);
     showWays();
     showValues();
     compare();
@@ -95,7 +107,7 @@ export function mountRace(page, methods) {
     showTrouble(byId("race-note"), null);
   }
 
-  /** Say whether the result is still that of what the page shows. */
+  /** Say whether the result still belongs to what the page shows. */
   function compare() {
     if (!race) return;
     const { formula, start, steps } = race.request;
@@ -109,7 +121,7 @@ export function mountRace(page, methods) {
 
   /** Draw the ground, and the ways on it. */
   function showWays() {
-    if (!race || result.hidden || !ground.width) return;
+    if (!race || !page.reading || result.hidden || !ground.width) return;
     const { over, box, f_range: range } = race.ground;
     const [across, up] = over;
     const x = d3.scaleLinear(box[across], ground.along);
@@ -117,86 +129,116 @@ export function mountRace(page, methods) {
     const { variables, name } = page.reading;
     ground.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
     drawLand(land, race.ground, x, y, { labels: false });
-    const points = race.lanes.map((lane) => places(lane, over, x, y));
-    ways.replaceChildren(...race.lanes.map((_, place) => wayOf(points[place], place)).reverse(), ...startOf(points[0]));
+    const points = race.lanes.map((lane) => pixelsOf(lane, over, x, y));
+    ways.replaceChildren(...points.map(wayOf).reverse(), ...startOf(points[0]));
     ground.desc.textContent = race.lanes.map(({ method, verdict_sentence: sentence }) => `${method}: ${sentence}`).join(" ");
   }
 
   /** Draw the values by step, each line with its name. */
   function showValues() {
-    if (!race || result.hidden || !values.width) return;
-    const last = Math.max(1, ...race.lanes.map(({ steps }) => steps.at(-1)));
+    if (!race || !page.reading || result.hidden || !values.width) return;
+    const last = Math.max(1, ...race.lanes.map(({ steps }) => steps[steps.length - 1]));
     const x = d3.scaleLinear([0, last], values.along);
     const y = scaleFor(race.lanes.flatMap((lane) => lane.values).filter((value) => value !== 0), values.up);
     const { name } = page.reading;
-    values.setAxes(x, y, { xName: "step", yName: y.base ? `${name}, log scale` : name, names: [name] });
-    const points = race.lanes.map((lane) => lane.steps.map((step, row) => [x(step), heightOf(lane.values[row], y)]));
-    lines.replaceChildren(...points.map((each, place) => wayOf(each, place)).reverse());
+    values.setAxes(x, y, { xName: "step", yName: isLogarithmic(y) ? `${name}, log scale` : name, names: [name] });
+    const points = race.lanes.map((lane) => lane.steps.map((step, row) => /** @type {Point} */ ([x(step), heightOf(lane.values[row], y)])));
+    lines.replaceChildren(...points.map(wayOf).reverse());
     values.above.replaceChildren(...namesOf(race.lanes, points, values));
     values.desc.textContent = race.lanes.map((lane) => `${lane.method}: ${lane.value_text}`).join(", ");
   }
 }
 
-/** Fill in a box to tick for each method. */
+/**
+ * Show a box to tick for each method.
+ *
+ * @param {Descent} page
+ * @param {string[]} names
+ */
 function mountRunners(page, names) {
   const boxes = new Map(names.map((name) => [name, make("input", { type: "checkbox", value: name })]));
-  const place = byId("runners");
-  const chosen = () => names.filter((name) => boxes.get(name).checked);
+  const container = byId("runners");
+  const chosen = () => names.filter((name) => boxes.get(name)?.checked);
   const limit = () => {
     const full = chosen().length >= MOST;
     for (const box of boxes.values()) box.disabled = full && !box.checked;
   };
+  /** @param {string[]} wanted */
   const choose = (wanted) => {
     for (const [name, box] of boxes) box.checked = wanted.includes(name);
     limit();
   };
-  place.replaceChildren(...names.map((name) => make("label", {}, boxes.get(name), make("span", { text: name }))));
-  place.addEventListener("change", limit);
+  container.replaceChildren(...[...boxes].map(([name, box]) => make("label", {}, box, make("span", { text: name }))));
+  container.addEventListener("change", limit);
   choose(page.state.race ?? USUAL);
   return { chosen, choose };
 }
 
-/** Return the way of one lane through points in pixels. */
-function wayOf(points, place) {
+/**
+ * Return the path of a lane through points in pixels.
+ *
+ * @param {Point[]} points
+ * @param {number} index
+ */
+function wayOf(points, index) {
   const path = through(points);
   const end = points.findLast((point) => point.every(Number.isFinite));
   const spot = end && isNear(end) ? [draw("circle", { cx: round(end[0]), cy: round(end[1]), r: 4 })] : [];
-  return draw("g", { class: `lane lane-${place}` },
+  return draw("g", { class: `lane lane-${index}` },
     draw("path", { class: "lane-case", d: path }), draw("path", { class: "lane-line", d: path }), ...spot);
 }
 
-/** Return the ring where all of them start. */
+/** Return the ring at the start that all of them share. @param {Point[]} points */
 function startOf(points) {
   const at = points?.[0];
   if (!at || !at.every(Number.isFinite) || !isNear(at)) return [];
   return [draw("circle", { class: "race-start", cx: round(at[0]), cy: round(at[1]), r: 5.5 })];
 }
 
-/** Return the names of the lanes to the right of their lines, none over another. */
+/**
+ * Return the names of the lanes to the right of their lines, without overlap.
+ *
+ * @param {Lane[]} lanes
+ * @param {Point[][]} points
+ * @param {Frame} frame
+ */
 function namesOf(lanes, points, frame) {
   const [left, right] = [frame.along[1], frame.along[1] + 14];
-  const ends = lanes.map((lane, place) => ({ lane, place, at: endOf(points[place], frame) }));
-  ends.sort((one, other) => one.at[1] - other.at[1] || one.place - other.place);
+  const ends = lanes.map((lane, index) => ({ lane, index, at: endOf(points[index], frame) }));
+  ends.sort((upper, lower) => upper.at[1] - lower.at[1] || upper.index - lower.index);
   const heights = apart(ends.map(({ at }) => at[1]), frame.up);
-  return ends.map(({ lane, place, at }, row) => draw("g", { class: `lane lane-${place}` },
+  return ends.map(({ lane, index, at }, row) => draw("g", { class: `lane lane-${index}` },
     draw("path", { class: "lane-leader", d: `M${round(at[0])},${round(at[1])}H${left}L${right - 3},${round(heights[row])}` }),
     draw("text", { class: "lane-name", x: right, y: round(heights[row]), dy: "0.35em", text: brief(lane.method) })));
 }
 
+/** @param {string} name */
 function brief(name) {
   return name.length > LONGEST ? `${name.slice(0, LONGEST - 1).trim()}…` : name;
 }
 
-/** Return where a line ends within the frame. */
+/**
+ * Return the end of a line, moved into the frame.
+ *
+ * @param {Point[]} points
+ * @param {Frame} frame
+ * @returns {Point}
+ */
 function endOf(points, frame) {
   const [bottom, top] = frame.up;
   const [across, up] = points.findLast((point) => point.every(Number.isFinite)) ?? [frame.along[0], bottom];
   return [across, Math.min(bottom, Math.max(top, up))];
 }
 
-/** Move heights, from above downwards, apart from each other, and keep them within the frame. */
+/**
+ * Move heights, from above downwards, apart from each other, and keep them within the frame.
+ *
+ * @param {number[]} heights
+ * @param {Range} range
+ */
 function apart(heights, [bottom, top]) {
   const gap = Math.min(NAME_GAP, (bottom - top) / Math.max(1, heights.length - 1));
+  /** @type {number[]} */
   const placed = [];
   for (const height of heights) placed.push(Math.max(height, (placed.at(-1) ?? -Infinity) + gap));
   let limit = bottom;
@@ -207,20 +249,31 @@ function apart(heights, [bottom, top]) {
   return placed;
 }
 
-/** Fill in the table of the result. */
-function showTable(table, { rows, lanes, winner }, { variables, name }) {
+/**
+ * Fill in the table of the result.
+ *
+ * @param {Race} race
+ * @param {Reading} reading
+ */
+function showTable({ rows, lanes, winner }, { variables, name }) {
   const names = [...variables, name];
-  table.tHead.replaceChildren(make("tr", {}, ...rows.headings.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
-  table.tBodies[0].replaceChildren(...rows.cells.map(([method, ...others], row) => {
-    const found = lanes.findIndex((lane) => lane.method === method);
-    const swatch = make("span", { class: `swatch lane-${found < 0 ? row : found}`, "aria-hidden": "true" });
+  const { head, body } = tableById("race-table");
+  head.replaceChildren(make("tr", {}, ...rows.headings.map((text) => setMaths(make("th", { scope: "col" }), text, names))));
+  body.replaceChildren(...rows.cells.map(([method, ...others], row) => {
+    const lane = lanes.findIndex((entry) => entry.method === method);
+    const swatch = make("span", { class: `swatch lane-${lane < 0 ? row : lane}`, "aria-hidden": "true" });
     return make("tr", { class: method === winner ? "winner" : null },
       make("th", { scope: "row" }, swatch, method), ...others.map((text) => make("td", { text })));
   }));
 }
 
-/** Return the height of a value in pixels; zero, which a log scale lacks, stands at its lower edge. */
+/**
+ * Return the height of a value in pixels; zero, which a log scale lacks, lies at its lower edge.
+ *
+ * @param {Value} value
+ * @param {Scale} y
+ */
 function heightOf(value, y) {
   if (value === null) return NaN;
-  return y.base && value <= 0 ? y.range()[0] : y(value);
+  return isLogarithmic(y) && value <= 0 ? y.range()[0] : y(value);
 }

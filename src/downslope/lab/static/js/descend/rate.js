@@ -1,21 +1,25 @@
-/** The learning rate: a slider on a logarithmic scale, with what is stable and what is best marked on it. */
+/** The learning rate: a slider on a logarithmic scale, with the stable range and the best rate marked on it. */
+
+/** @import { Descent } from "./flow.js" */
+/** @import { Rates } from "../types.d.ts" */
 
 import { byId, draw, setMaths, showTrouble, typed, written } from "../elements.js";
-import { round } from "../frame.js";
+import { extent, round } from "../frame.js";
 
 const NOTCHES = 400; // positions of the slider
 const THUMB = 9; // pixels, half of the slider's knob, so that scale and slider agree
+/** @type {[number, number]} */
 const USUAL = [1e-4, 10]; // the range while none is known
 const FIGURES = 3;
 
-/** Connect the slider, the field and the scale. */
+/** Connect the slider, the field and the scale. @param {Descent} page */
 export function mountRate(page) {
-  const slider = byId("rate-slider");
-  const field = byId("rate-field");
-  const drawing = byId("rate-scale");
+  const slider = byId("rate-slider", HTMLInputElement);
+  const field = byId("rate-field", HTMLInputElement);
+  const drawing = byId("rate-scale", SVGSVGElement);
   let scale = d3.scaleLog(USUAL, [0, NOTCHES]);
 
-  /** The rate that is used: the one chosen, or the method's own. */
+  /** The rate that is used: the chosen rate, or the method's own. */
   const current = () => page.state.rate ?? page.descent?.rate ?? null;
 
   slider.addEventListener("input", () => {
@@ -54,7 +58,7 @@ export function mountRate(page) {
     byId("rate").classList.toggle("none", takesNone);
     slider.disabled = field.disabled = takesNone;
     if (rate !== null && rate > 0) {
-      if (document.activeElement !== slider || Math.abs(slider.value - scale(rate)) > 1) slider.value = scale(rate);
+      if (document.activeElement !== slider || Math.abs(Number(slider.value) - scale(rate)) > 1) slider.value = String(scale(rate));
       slider.setAttribute("aria-valuetext", `${written(rate)}, ${standing(page.rates, rate)}`);
     }
     if (document.activeElement !== field) field.value = rate === null ? "" : written(Number(rate.toPrecision(6)));
@@ -64,19 +68,32 @@ export function mountRate(page) {
   }
 }
 
+/**
+ * @param {Rates | null} rates
+ * @param {number} rate
+ */
 function standing(rates, rate) {
   if (!rates?.stable) return "";
   return rate > rates.stable[1] ? "beyond what is stable" : "stable";
 }
 
-/** Draw the stable range, the best rate, and the value at the end by rate. */
+/**
+ * Draw the stable range, the best rate, and the value at the end by rate.
+ *
+ * @param {SVGSVGElement} svg
+ * @param {Descent} page
+ * @param {d3.ScaleLogarithmic<number, number>} scale
+ * @param {number | null} rate
+ */
 function drawScale(svg, { rates }, scale, rate) {
   const { width, height } = svg.getBoundingClientRect();
   if (!width) return;
   svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
   const x = d3.scaleLog(scale.domain(), [THUMB, width - THUMB]);
   const base = height - 15;
+  /** @param {number} value */
   const inside = (value) => Math.min(Math.max(x(value), x.range()[0]), x.range()[1]);
+  /** @type {SVGElement[]} */
   const parts = [];
   if (rates?.stable) {
     const [low, high] = rates.stable.map(inside);
@@ -90,20 +107,34 @@ function drawScale(svg, { rates }, scale, rate) {
     parts.push(draw("path", { class: "best", d: `M${at},${base}l-4.5,-8h9Z` }), draw("line", { class: "best-line", x1: at, x2: at, y1: 12, y2: base - 8 }),
       draw("text", { class: "best-name", x: at, y: 10, "text-anchor": at > width - 24 ? "end" : at < 24 ? "start" : "middle", text: "best" }));
   }
-  if (rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: height }));
+  if (rate !== null && rate > 0) parts.push(draw("line", { class: "now", x1: round(x(rate)), x2: round(x(rate)), y1: 0, y2: height }));
   svg.replaceChildren(...parts);
 }
 
+/**
+ * Return the curve of the value at the end by rate.
+ *
+ * @param {NonNullable<Rates["curve"]>} curve
+ * @param {d3.ScaleLogarithmic<number, number>} x
+ * @param {number} base
+ */
 function curve({ rates, values }, x, base) {
   const finite = values.filter((value) => value !== null);
-  if (finite.length < 2) return [];
-  const [low, high] = d3.extent(finite);
-  const y = (low > 0 && high / low > 100 ? d3.scaleLog : d3.scaleSymlog)([low, high], [base - 4, 14]);
-  const line = d3.line((rate) => x(rate), (_, place) => y(values[place])).defined((_, place) => values[place] !== null);
+  const ends = extent(finite);
+  if (finite.length < 2 || !ends) return [];
+  const [low, high] = ends;
+  const y = low > 0 && high / low > 100 ? d3.scaleLog(ends, [base - 4, 14]) : d3.scaleSymlog(ends, [base - 4, 14]);
+  const line = d3.line(x, (_, index) => y(values[index] ?? NaN)).defined((_, index) => values[index] !== null);
   return [draw("path", { class: "by-rate", d: line(rates) ?? "" })];
 }
 
-/** Return marks at the powers of ten. */
+/**
+ * Return marks at the powers of ten.
+ *
+ * @param {d3.ScaleLogarithmic<number, number>} x
+ * @param {number} base
+ * @param {number} height
+ */
 function powers(x, base, height) {
   return x.ticks(4).filter((value) => Math.abs(Math.log10(value) % 1) < 1e-6).flatMap((value) => [
     draw("line", { class: "power", x1: round(x(value)), x2: round(x(value)), y1: base, y2: base + 3 }),

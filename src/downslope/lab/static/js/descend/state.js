@@ -16,8 +16,11 @@
  * @property {"light"|"dark"|null} theme null for the system's
  */
 
+/** @import { Schema } from "../types.d.ts" */
+
 import { Store, names, natural, number, numbers, oneOf, point, text, word } from "../address.js";
 
+/** @type {Schema<State>} */
 const SCHEMA = {
   f: { usual: "", reader: text, always: true },
   at: { usual: null, reader: point },
@@ -27,11 +30,12 @@ const SCHEMA = {
   race: { usual: null, reader: names },
   over: { usual: null, reader: names },
   step: { usual: 0, reader: natural },
-  view: { usual: null, reader: (given) => numbers(given, [2, 4]) },
+  view: { usual: null, reader: (entry) => numbers(entry, [2, 4]) },
   hint: { usual: null, reader: natural },
-  surface: { usual: null, reader: (given) => numbers(given, [2]) },
+  surface: { usual: null, reader: (entry) => numbers(entry, [2]) },
   theme: { usual: null, reader: oneOf("light", "dark") },
 };
+/** @type {Partial<State>} */
 const FIRST = { f: "f(x, y) = x² + 2y²", at: { x: 4, y: 3 }, rate: 0.1 };
 
 /** Return the state, kept in the address. */

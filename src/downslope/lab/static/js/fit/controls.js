@@ -1,21 +1,25 @@
-/** How to fit: where the parameters begin, which are held, the loss, the method. */
+/** How to fit: the start of each parameter, which are held, the loss, the method. */
+
+/** @import { Fitting } from "./flow.js" */
+/** @import { MethodChoice } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { byId, make, showTrouble, showValid, typed, typedWhole, written } from "../elements.js";
 import { mountField } from "../field.js";
 
-/** Connect the controls. */
+/** Connect the controls. @param {Fitting} page */
 export function mountControls(page) {
+  const search = byId("search");
   mountStart(page);
   const also = { step: null };
   mountField(page, "rate", { read: (text) => (text.trim() === "" ? null : typed(text) ?? undefined), also });
   mountField(page, "steps", { read: (text) => typedWhole(text, 1), also });
-  byId("search").addEventListener("click", () => page.set({ start: null, hold: null, step: null }, { push: true }));
+  search.addEventListener("click", () => page.set({ start: null, hold: null, step: null }, { push: true }));
 }
 
-/** One line for each parameter: where it begins, and whether it stays there. */
+/** Connect one line for each parameter: its start, and whether it is held there. @param {Fitting} page */
 function mountStart(page) {
-  const place = byId("start-fields");
+  const container = byId("start-fields");
   let shown = "";
 
   const show = () => {
@@ -23,20 +27,20 @@ function mountStart(page) {
     const { parameters } = page.reading;
     if (parameters.join("\n") !== shown) {
       shown = parameters.join("\n");
-      place.replaceChildren(...parameters.map((name) => lineFor(page, name)));
+      container.replaceChildren(...parameters.map((name) => lineFor(page, name)));
     }
     const { start, hold } = page.state;
-    for (const line of place.children) {
-      const { name } = line.dataset;
+    for (const line of container.querySelectorAll("div")) {
+      const { name = "" } = line.dataset;
       const [field, box] = line.querySelectorAll("input");
       if (document.activeElement !== field) field.value = start?.[name] === undefined ? "" : written(start[name]);
       box.checked = hold?.includes(name) ?? false;
       box.disabled = start?.[name] === undefined && page.descent?.ends[name] === undefined;
     }
-    const given = parameters.filter((name) => start?.[name] !== undefined).length;
-    byId("search").disabled = given === 0;
-    byId("start-lead").textContent = given === 0 ? "A start is searched for."
-      : given < parameters.length && parameters.some((name) => start?.[name] !== undefined && !hold?.includes(name))
+    const started = parameters.filter((name) => start?.[name] !== undefined).length;
+    byId("search", HTMLButtonElement).disabled = started === 0;
+    byId("start-lead").textContent = started === 0 ? "A start is searched for."
+      : started < parameters.length && parameters.some((name) => start?.[name] !== undefined && !hold?.includes(name))
         ? "A start is used once every parameter has one; until then it is searched for." : "";
   };
   page.on("reading", show);
@@ -45,6 +49,10 @@ function mountStart(page) {
   page.on("trouble", (verb, error) => verb === "fit" && showTrouble(byId("start-note"), error));
 }
 
+/**
+ * @param {Fitting} page
+ * @param {string} name
+ */
 function lineFor(page, name) {
   const field = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", placeholder: "searched", "aria-label": `Start of ${name}` });
   const box = make("input", { type: "checkbox", "aria-label": `Hold ${name}` });
@@ -60,36 +68,45 @@ function lineFor(page, name) {
   });
   box.addEventListener("change", () => {
     const hold = box.checked ? [...(page.state.hold ?? []), name] : without(page.state.hold, name);
-    const value = page.state.start?.[name] ?? page.descent.ends[name];
-    page.set({ hold, start: { ...page.state.start, [name]: value }, step: null }, { push: true });
+    const value = page.state.start?.[name] ?? page.descent?.ends[name];
+    if (value !== undefined) page.set({ hold, start: { ...page.state.start, [name]: value }, step: null }, { push: true });
   });
   return make("div", { class: "parameter", "data-name": name },
     make("i", { text: name }), field, make("label", { class: "check" }, box, "hold"));
 }
 
+/**
+ * @param {string[] | null} names
+ * @param {string} name
+ */
 function without(names, name) {
   const left = (names ?? []).filter((other) => other !== name);
   return left.length ? left : null;
 }
 
-/** Fill the lists of losses and methods. */
+/** Fill the lists of losses and methods. @param {Fitting} page */
 export async function mountChoices(page) {
-  const { losses, methods } = (await ask("fit_choices", {})) ?? { losses: [page.state.loss], methods: [{ name: page.state.method }] };
-  fill(byId("loss-choice"), losses);
-  fill(byId("method"), methods.map(({ name }) => name));
+  /** @type {{ losses: string[], methods: MethodChoice[] }} */
+  const { losses, methods } = (await ask("fit_choices", {})) ?? { losses: [page.state.loss], methods: [{ name: page.state.method, takes_rate: false }] };
+  const [loss, method] = ["loss-choice", "method"].map((id) => byId(id, HTMLSelectElement));
+  fill(loss, losses);
+  fill(method, methods.map(({ name }) => name));
   const show = () => {
-    const { loss, method } = page.state;
-    byId("loss-choice").value = loss;
-    byId("method").value = method;
-    byId("descending").hidden = method === methods[0].name;
-    byId("rate").disabled = !methods.find(({ name }) => name === method)?.takes_rate;
+    loss.value = page.state.loss;
+    method.value = page.state.method;
+    byId("descending").hidden = page.state.method === methods[0].name;
+    byId("rate", HTMLInputElement).disabled = !methods.find(({ name }) => name === page.state.method)?.takes_rate;
   };
-  byId("loss-choice").addEventListener("change", (event) => page.set({ loss: event.target.value, step: null }, { push: true }));
-  byId("method").addEventListener("change", (event) => page.set({ method: event.target.value, rate: null, step: null }, { push: true }));
+  loss.addEventListener("change", () => page.set({ loss: loss.value, step: null }, { push: true }));
+  method.addEventListener("change", () => page.set({ method: method.value, rate: null, step: null }, { push: true }));
   page.on("state", show);
   show();
 }
 
+/**
+ * @param {HTMLSelectElement} select
+ * @param {string[]} names
+ */
 function fill(select, names) {
   select.replaceChildren(...names.map((name) => make("option", { value: name, text: name })));
 }

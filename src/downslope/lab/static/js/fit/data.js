@@ -1,25 +1,34 @@
-/** The table: what it is called, its first rows, and the equations that may suit two of its columns. */
+/** The table: its name, its first rows, and equations that may suit two of its columns. */
 
-import { byId, make, setMaths, showTrouble } from "../elements.js";
+/** @import { Fitting } from "./flow.js" */
+/** @import { Columns } from "../types.d.ts" */
+
+import { byId, make, setMaths, showTrouble, tableById } from "../elements.js";
 import { mountMenu } from "../menu.js";
 
-/** Connect what shows the table. */
+/** Connect the parts that show the table. @param {Fitting} page */
 export function mountData(page) {
-  const selects = { x: byId("column-x"), y: byId("column-y") };
-  for (const [axis, select] of Object.entries(selects)) {
+  const selects = { x: byId("column-x", HTMLSelectElement), y: byId("column-y", HTMLSelectElement) };
+  const axes = /** @type {const} */ (["x", "y"]);
+  for (const axis of axes) {
+    const select = selects[axis];
     select.addEventListener("change", () => {
+      if (!page.data) return;
       const other = axis === "x" ? "y" : "x";
       const swapped = select.value === selects[other].value ? { [other]: page.data[axis] } : {};
       page.set({ x: page.data.x, y: page.data.y, [axis]: select.value, ...swapped });
     });
   }
-  const close = mountMenu(byId("shapes"));
+  const close = mountMenu(byId("shapes", HTMLDetailsElement));
   page.on("trouble", (verb, error) => verb === "columns" && showTrouble(byId("drop-note"), error));
-  page.on("data", (data) => {
+  page.on("data", () => {
+    const { data } = page;
+    if (!data) return;
     byId("data-name").textContent = data.name;
     byId("data-rows").textContent = `${data.rows} rows, ${data.headings.length} columns`;
     showPreview(data);
-    for (const [axis, select] of Object.entries(selects)) {
+    for (const axis of axes) {
+      const select = selects[axis];
       select.replaceChildren(...data.numbers.map((name) => make("option", { value: name, text: name })));
       select.value = data[axis];
     }
@@ -37,9 +46,10 @@ export function mountData(page) {
   });
 }
 
+/** @param {Columns} columns */
 function showPreview({ headings, cells, rows }) {
-  const table = byId("preview");
-  table.tHead.replaceChildren(make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))));
+  const { head, body } = tableById("preview");
+  head.replaceChildren(make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))));
   const more = rows > cells.length ? [make("tr", {}, ...headings.map(() => make("td", { text: "…" })))] : [];
-  table.tBodies[0].replaceChildren(...cells.map((row) => make("tr", {}, ...row.map((text) => make("td", { text })))), ...more);
+  body.replaceChildren(...cells.map((row) => make("tr", {}, ...row.map((text) => make("td", { text })))), ...more);
 }

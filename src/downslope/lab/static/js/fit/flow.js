@@ -1,5 +1,5 @@
 /**
- * From a change to what has to be asked for.
+ * From a change to the requests that it makes necessary.
  *
  *     table ─▶ columns ─▶ equation ─▶ fit ─▶ ground
  *                 formula ────┘        │       │
@@ -7,16 +7,25 @@
  *     the parameters of the landscape ─────────┘
  */
 
+/** @import { State } from "./state.js" */
+/** @import { Columns, EquationReading, FitReply, Ground, Trouble } from "../types.d.ts" */
+
 import { ask } from "../api.js";
-import { tableOf } from "../dropping.js";
+import { tableOf } from "../upload.js";
 import { Page } from "../page.js";
 
 const TYPING = 250; // milliseconds after the last key
 const SLOW = 250; // milliseconds after which the picture shows that it waits
 
-/** What the page knows by now. It tells data, reading, wrong, descent, steps, ground, row, trouble, busy and state. */
+/**
+ * The replies that the page shows. Events: data, reading, wrong, descent, steps, ground, row, trouble, busy, state.
+ *
+ * @extends {Page<State, EquationReading, FitReply>}
+ */
 export class Fitting extends Page {
+  /** @type {Columns | null} */
   data = null;
+  /** @type {Ground | null} */
   ground = null;
 
   /** The parameters along the axes of the landscape. */
@@ -27,60 +36,77 @@ export class Fitting extends Page {
     return suits ? over : free.slice(0, 2);
   }
 
-  /** What every question about this fit holds. */
+  /** Return a request about this fit. @param {object} more */
   request(more = {}) {
     const { f, loss, method, rate, steps } = this.state;
     const held = new Set(this.state.hold ?? []);
-    const given = Object.entries(this.state.start ?? {});
-    const start = Object.fromEntries(given.filter(([name]) => !held.has(name)));
-    const fixed = Object.fromEntries(given.filter(([name]) => held.has(name)));
+    const values = Object.entries(this.state.start ?? {});
+    const start = Object.fromEntries(values.filter(([name]) => !held.has(name)));
+    const fixed = Object.fromEntries(values.filter(([name]) => held.has(name)));
     return { ...tableOf(this.state), formula: f, start, fixed, loss, method, rate, steps, ...more };
   }
 }
 
-/** Ask for what a change makes necessary, from now on. */
+/** Request what each change makes necessary, from now on. @param {Fitting} page */
 export function connect(page) {
-  let typing = 0;
+  /** @type {number | undefined} */
+  let typing;
   page.store.listen((changed, how) => {
+    /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
-    clearTimeout(has("f", "start", "rate", "steps") ? typing : 0);
+    clearTimeout(has("f", "start", "rate", "steps") ? typing : undefined);
     if (has("table", "sample", "x", "y")) look(page, { isNew: has("table", "sample") && !how.back });
     else if (has("f")) later(() => read(page), how.typing);
     else if (has("start", "hold", "loss", "method", "rate", "steps")) later(() => fit(page), how.typing);
     else if (has("over")) lay(page);
-    if (has("step")) page.tell("row");
-    page.tell("state", changed, how);
+    if (has("step")) page.emit("row");
+    page.emit("state", changed, how);
   });
 
-  function later(asking, isTyping) {
-    if (isTyping) typing = setTimeout(asking, TYPING);
-    else asking();
+  /**
+   * @param {() => void} request
+   * @param {boolean} [isTyping]
+   */
+  function later(request, isTyping) {
+    if (isTyping) typing = setTimeout(request, TYPING);
+    else request();
   }
 }
 
-/** Ask what is in the table, and go on from there; a new table whose columns the equation lacks gets a new equation. */
+/**
+ * Request the columns of the table, and go on from there; a new table whose columns the equation lacks gets a new equation.
+ *
+ * @param {Fitting} page
+ * @param {{ isNew?: boolean }} options
+ * @returns {Promise<void>}
+ */
 export async function look(page, { isNew = false } = {}) {
   const { x, y, table, sample } = page.state;
   let data;
   try {
     data = await ask("columns", { ...tableOf(page.state), x, y });
   } catch (error) {
-    page.tell("trouble", "columns", error);
+    page.emit("trouble", "columns", /** @type {Trouble} */ (error));
     return;
   }
   if (!data || table !== page.state.table || sample !== page.state.sample) return;
   page.data = data;
-  page.tell("trouble", "columns", null);
+  page.emit("trouble", "columns", null);
   if (isNew || !page.state.f) {
     const f = data.proposals[0]?.formula ?? "";
     page.set({ f, start: null, hold: null, step: null, over: null }, { quiet: true });
-    page.tell("state", new Set(["f", "start", "hold"]), {});
+    page.emit("state", new Set(["f", "start", "hold"]), {});
   }
-  page.tell("data", data);
+  page.emit("data");
   await read(page);
 }
 
-/** Ask how the equation is read, and go on from there. */
+/**
+ * Request how the equation is read, and go on from there.
+ *
+ * @param {Fitting} page
+ * @returns {Promise<void>}
+ */
 export async function read(page) {
   const request = page.request();
   if (!page.data) return look(page);
@@ -88,35 +114,36 @@ export async function read(page) {
     const reading = await ask("equation", request);
     if (!reading || !isCurrent(page, request)) return;
     page.reading = reading;
-    page.tell("reading", reading);
+    page.emit("reading", reading);
     await fit(page);
   } catch (error) {
-    if (isCurrent(page, request)) page.tell("wrong", error);
+    if (isCurrent(page, request)) page.emit("wrong", /** @type {Trouble} */ (error));
   }
 }
 
+/** @param {Fitting} page */
 async function fit(page) {
   const request = page.request();
-  const waiting = setTimeout(() => page.tell("busy", true), SLOW);
+  const waiting = setTimeout(() => page.emit("busy", true), SLOW);
   try {
     const descent = await ask("fit", request);
     if (!descent || !isCurrent(page, request)) return;
     page.descent = descent;
     page.steps = descent.table;
-    page.tell("trouble", "fit", null);
-    page.tell("descent", descent);
-    page.tell("steps", descent.table);
-    page.tell("row");
+    page.emit("trouble", "fit", null);
+    page.emit("descent");
+    page.emit("steps");
+    page.emit("row");
     lay(page);
   } catch (error) {
-    if (isCurrent(page, request)) page.tell("trouble", "fit", error);
+    if (isCurrent(page, request)) page.emit("trouble", "fit", /** @type {Trouble} */ (error));
   } finally {
     clearTimeout(waiting);
-    page.tell("busy", false);
+    page.emit("busy", false);
   }
 }
 
-/** Ask for the landscape. */
+/** Request the landscape. @param {Fitting} page */
 async function lay(page) {
   const { descent } = page;
   if (!descent?.free.length) return;
@@ -124,14 +151,19 @@ async function lay(page) {
     const ground = await ask("fit_ground", page.request({ over: page.over }));
     if (!ground || descent !== page.descent) return;
     page.ground = ground;
-    page.tell("trouble", "ground", null);
-    page.tell("ground", ground);
+    page.emit("trouble", "ground", null);
+    page.emit("ground");
   } catch (error) {
-    if (descent === page.descent) page.tell("trouble", "ground", error);
+    if (descent === page.descent) page.emit("trouble", "ground", /** @type {Trouble} */ (error));
   }
 }
 
-/** Whether a question is still about what the page shows. */
+/**
+ * Whether a request is still about what the page shows.
+ *
+ * @param {Fitting} page
+ * @param {Record<string, any>} request
+ */
 function isCurrent(page, { formula, table, sample }) {
   const now = page.request();
   return formula === now.formula && table === now.table && sample === now.sample;

@@ -1,17 +1,21 @@
-/** The loss over one or two parameters, with the way down on it. */
+/** The loss over one or two parameters, with the path on it. */
+
+/** @import { Fitting } from "./flow.js" */
+/** @import { FitReply } from "../types.d.ts" */
 
 import { byId, showTrouble } from "../elements.js";
 import { Landscape } from "../landscape.js";
 import { mountSlice } from "../slice.js";
 
-/** Put it on the page. */
+/** Put it on the page. @param {Fitting} page */
 export function mountLandscape(page) {
   const landscape = new Landscape(byId("landscape"), "The loss over the parameters", () => redraw());
   const showSlice = mountSlice({ names: () => page.descent?.free ?? [], over: () => page.over, choose: (over) => page.set({ over }) });
-  let shown = null; // the way that is drawn
+  /** The path that is drawn. @type {FitReply | null} */
+  let shown = null;
 
-  page.on("descent", ({ free }) => {
-    byId("landscape-section").hidden = free.length === 0;
+  page.on("descent", () => {
+    byId("landscape-section").hidden = page.descent?.free.length === 0;
     showSlice();
   });
   page.on("ground", () => redraw());

@@ -1,14 +1,18 @@
-/** What was found: the parameters with their errors, and how good the fit is. */
+/** The result: the parameters with their errors, and how good the fit is. */
 
-import { byId, make, setMaths } from "../elements.js";
+/** @import { Fitting } from "./flow.js" */
 
-/** Connect both tables. */
+import { byId, make, setMaths, tableById } from "../elements.js";
+
+/** Connect both tables. @param {Fitting} page */
 export function mountParameters(page) {
-  page.on("descent", ({ parameters, summary, notes, data }) => {
+  const { head, body } = tableById("parameters");
+  page.on("descent", () => {
+    if (!page.descent) return;
+    const { parameters, summary, notes, data } = page.descent;
     const { headings, cells } = parameters;
-    const table = byId("parameters");
-    table.tHead.replaceChildren(make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))));
-    table.tBodies[0].replaceChildren(...cells.map(([name, ...others]) =>
+    head.replaceChildren(make("tr", {}, ...headings.map((text) => make("th", { scope: "col", text }))));
+    body.replaceChildren(...cells.map(([name, ...others]) =>
       make("tr", {}, setMaths(make("th", { scope: "row" }), name, [name]), ...others.map((text) => make("td", { text })))));
     byId("goodness").replaceChildren(...summary.map(([label, text]) =>
       make("tr", {}, make("th", { scope: "row", text: label }), make("td", { text }))));

@@ -19,8 +19,11 @@
  * @property {"light"|"dark"|null} theme null for the system's
  */
 
+/** @import { Schema } from "../types.d.ts" */
+
 import { Store, names, natural, number, oneOf, point, text, word } from "../address.js";
 
+/** @type {Schema<State>} */
 const SCHEMA = {
   table: { usual: null, reader: word },
   name: { usual: null, reader: word },
@@ -38,6 +41,7 @@ const SCHEMA = {
   over: { usual: null, reader: names },
   theme: { usual: null, reader: oneOf("light", "dark") },
 };
+/** @type {Partial<State>} */
 const FIRST = {
   sample: "coffee.csv",
   f: "temperature = a + b·e^(-k·minutes)",

@@ -1,4 +1,7 @@
-/** The data, the network, how it steps; and the button that trains. */
+/** The data, the network, the method, and the button that trains. */
+
+/** @import { Learning } from "./flow.js" */
+/** @import { NetworkSettings, TablePreview } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { byId, make, showTrouble, typed, typedWhole, written } from "../elements.js";
@@ -7,21 +10,27 @@ import { mountMenu } from "../menu.js";
 import { mountSlice } from "../slice.js";
 import { stateOf } from "./state.js";
 
-const LISTS = { activation: "activations", initialisation: "initialisations", normalisation: "normalisations", method: "methods" };
+/** The lists of choices: the key in the state, and the key in the lab's reply. */
+const LISTS = /** @type {const} */ ([
+  ["activation", "activations"], ["initialisation", "initialisations"], ["normalisation", "normalisations"], ["method", "methods"],
+]);
 const WHOLE = { steps: 1, seed: 0 };
 
-/** Connect the controls. */
+/** Connect the controls. @param {Learning} page */
 export function mountControls(page) {
   mountField(page, "hidden", { read: (text) => (/^\s*\d+([\s,;]+\d+)*\s*$/.test(text) ? text.trim().split(/[\s,;]+/).join(",") : undefined) });
   mountField(page, "rate", { read: (text) => (text.trim() === "" ? null : typed(text) ?? undefined) });
   mountField(page, "dropout", { read: (text) => typed(text) ?? undefined });
   mountField(page, "batch", { read: (text) => (["", "all"].includes(text.trim()) ? 0 : typedWhole(text, 1)), write: (value) => (value ? written(value) : "all") });
   for (const [name, least] of Object.entries(WHOLE)) mountField(page, name, { read: (text) => typedWhole(text, least) });
-  for (const name of Object.keys(LISTS)) {
-    byId(name).addEventListener("change", (event) => page.set({ [name]: event.target.value }, { push: true }));
+  for (const [name] of LISTS) {
+    const select = byId(name, HTMLSelectElement);
+    select.addEventListener("change", () => page.set({ [name]: select.value }, { push: true }));
   }
-  byId("skip").addEventListener("change", (event) => page.set({ skip: event.target.checked ? 1 : 0 }, { push: true }));
-  byId("target").addEventListener("change", (event) => page.set({ target: event.target.value, trained: 1, step: null }, { push: true, train: true }));
+  const skip = byId("skip", HTMLInputElement);
+  skip.addEventListener("change", () => page.set({ skip: skip.checked ? 1 : 0 }, { push: true }));
+  const target = byId("target", HTMLSelectElement);
+  target.addEventListener("change", () => page.set({ target: target.value, trained: 1, step: null }, { push: true, train: true }));
   const showSlice = mountSlice({
     names: () => (page.run?.head.kind === "plane" ? page.run.head.features : []),
     over: () => page.run?.head.over ?? [],
@@ -40,25 +49,33 @@ export function mountControls(page) {
   });
   page.on("state", () => show(page));
   page.on("trouble", (verb, error) => verb === "train" && showTrouble(byId("train-note"), error));
-  page.on("table", (table) => showTable(page, table));
+  page.on("table", (table) => showTable(table));
   page.on("trouble", (verb, error) => verb === "table" && showTrouble(byId("drop-note"), error));
   show(page);
 }
 
-/** Fill the lists, and give back the data that ship. */
+/**
+ * Fill the lists, and return the names of the data that ship.
+ *
+ * @param {Learning} page
+ * @returns {Promise<string[]>}
+ */
 export async function mountChoices(page) {
-  const told = (await ask("network_choices", {})) ?? { samples: [] };
-  for (const [name, list] of Object.entries(LISTS)) {
-    const all = told[list]?.includes(page.state[name]) ? told[list] : [page.state[name], ...(told[list] ?? [])];
+  /** @type {Record<string, string[]>} */
+  const choices = (await ask("network_choices", {})) ?? { samples: [] };
+  for (const [name, key] of LISTS) {
+    const known = choices[key] ?? [];
+    const all = known.includes(page.state[name]) ? known : [page.state[name], ...known];
     byId(name).replaceChildren(...all.map((value) => make("option", { value, text: value })));
   }
   show(page);
-  return told.samples;
+  return choices.samples;
 }
 
-/** Fill the menu of networks to begin with. */
+/** Fill the menu of example networks. @param {Learning} page */
 export async function mountPresets(page) {
-  const close = mountMenu(byId("presets"));
+  const close = mountMenu(byId("presets", HTMLDetailsElement));
+  /** @type {{ presets: { title: string, what: string, settings: NetworkSettings }[] }} */
   const { presets } = (await ask("network_presets", {})) ?? { presets: [] };
   byId("presets-list").replaceChildren(...presets.map(({ title, what, settings }) => {
     const button = make("button", { type: "button" }, make("span", { class: "example-title", text: title }), make("span", { class: "small", text: what }));
@@ -70,14 +87,15 @@ export async function mountPresets(page) {
   }));
 }
 
+/** @param {Learning} page */
 function show(page) {
   const { state } = page;
-  for (const name of Object.keys(LISTS)) {
-    const select = byId(name);
+  for (const [name] of LISTS) {
+    const select = byId(name, HTMLSelectElement);
     if (![...select.options].some(({ value }) => value === state[name])) select.append(make("option", { value: state[name], text: state[name] }));
     select.value = state[name];
   }
-  byId("skip").checked = state.skip === 1;
+  byId("skip", HTMLInputElement).checked = state.skip === 1;
   byId("more").hidden = !state.more;
   byId("more-text").textContent = state.more ?? "";
   byId("target-field").hidden = !state.table;
@@ -87,10 +105,12 @@ function show(page) {
   byId("changed").hidden = Boolean(state.trained) || !page.run;
 }
 
-function showTable(page, table) {
+/** @param {TablePreview & { target: string } | null} table */
+function showTable(table) {
   showTrouble(byId("drop-note"), null);
   byId("data-rows").textContent = table ? `${table.rows} rows, ${table.headings.length} columns` : "";
   if (!table) return;
-  byId("target").replaceChildren(...table.headings.map((name) => make("option", { value: name, text: name })));
-  byId("target").value = table.target;
+  const select = byId("target", HTMLSelectElement);
+  select.replaceChildren(...table.headings.map((name) => make("option", { value: name, text: name })));
+  select.value = table.target;
 }

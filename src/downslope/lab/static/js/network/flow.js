@@ -1,29 +1,36 @@
 /**
- * From a change to what has to be asked for.
+ * From a change to the requests that it makes necessary.
  *
  *     button, preset, data ─▶ train ─▶ head, a moment at each evaluation, end
  *     the moment and example that are selected ─▶ graph
  *     button ─▶ prescribe
  */
 
+/** @import { State } from "./state.js" */
+/** @import { TrainingMoment, TrainingPiece, TrainingRun, Trouble } from "../types.d.ts" */
+
 import { ask, follow } from "../api.js";
-import { tableOf } from "../dropping.js";
+import { tableOf } from "../upload.js";
 import { Page } from "../page.js";
 import { SETTINGS } from "./state.js";
 
-/** What the page knows by now. It tells head, moment, end, row, descent, training, trouble, table and state. */
+/**
+ * The replies that the page shows. Events: head, moment, end, row, descent, training, trouble, table, state.
+ *
+ * @extends {Page<State>}
+ */
 export class Learning extends Page {
-  /** The training: its head, its moments, its end; null before the first. */
+  /** The training: its head, its moments, its end; null before the first. @type {TrainingRun | null} */
   run = null;
   isTraining = false;
   #stop = new AbortController();
 
-  /** The moment that is selected. */
+  /** The selected moment. @returns {TrainingMoment | undefined} */
   get moment() {
     return this.run?.moments[Math.min(this.row, this.run.moments.length - 1)];
   }
 
-  /** What every question about this training holds. */
+  /** Return a request about this training. @param {object} more */
   request(more = {}) {
     const { target, hidden, activation, initialisation, normalisation, skip, dropout, method, rate, batch, steps, seed, over } = this.state;
     const units = hidden.split(/[\s,;]+/).filter(Boolean).map(Number);
@@ -39,69 +46,73 @@ export class Learning extends Page {
     const stop = new AbortController();
     this.#stop = stop;
     this.isTraining = true;
-    this.tell("training", true);
-    this.tell("trouble", "train", null);
+    this.emit("training", true);
+    this.emit("trouble", "train", null);
     try {
-      await follow("train", this.request(), (piece) => stop === this.#stop && this.#take(piece), stop.signal);
+      /** @param {TrainingPiece} piece */
+      const take = (piece) => stop === this.#stop && this.#take(piece);
+      await follow("train", this.request(), take, stop.signal);
     } catch (error) {
-      if (stop === this.#stop) this.tell("trouble", "train", error);
+      if (stop === this.#stop) this.emit("trouble", "train", /** @type {Trouble} */ (error));
     }
     if (stop !== this.#stop) return;
     this.isTraining = false;
-    this.tell("training", false);
+    this.emit("training", false);
   }
 
-  /** End the training under way; what came of it so far stays. */
+  /** End the running training; its moments so far stay. */
   stop() {
     this.#stop.abort();
     if (!this.isTraining) return;
     this.isTraining = false;
-    this.tell("training", false);
+    this.emit("training", false);
   }
 
-  #take({ head, end, ...moment }) {
-    if (head) {
-      this.run = { head, moments: [], end: null };
+  /** @param {TrainingPiece} piece */
+  #take(piece) {
+    if (piece.head) {
+      this.run = { head: piece.head, moments: [], end: null };
       this.descent = null;
-      this.tell("head", head);
-    } else if (end) {
-      this.run.end = end;
-      this.tell("end", end);
-    } else {
-      this.run.moments.push(moment);
+      this.emit("head", piece.head);
+    } else if (this.run && piece.end) {
+      this.run.end = piece.end;
+      this.emit("end", piece.end);
+    } else if (this.run && !piece.end) {
+      this.run.moments.push(piece);
       const steps = this.run.moments.map(({ step }) => step);
       this.descent = { steps, steps_taken: this.run.head.of };
-      this.tell("descent", this.descent);
-      this.tell("row");
+      this.emit("descent");
+      this.emit("row");
     }
   }
 }
 
-/** Act on changes from now on. */
+/** Act on changes from now on. @param {Learning} page */
 export function connect(page) {
   page.store.listen((changed, how) => {
+    /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
     const isNewData = has("table", "sample") && !how.train && !how.back;
     if (isNewData) page.set({ target: null, over: null, example: 0, step: null, trained: 1 }, { quiet: true });
     else if (has(...SETTINGS) && !how.train && !how.back) page.set({ trained: 0 }, { quiet: true });
     if (has("table", "sample", "target")) look(page);
     if (isNewData || how.train || (how.back && page.state.trained && has("trained", "over", ...SETTINGS))) page.train();
-    if (has("step")) page.tell("row");
-    page.tell("state", changed, how);
+    if (has("step")) page.emit("row");
+    page.emit("state", changed, how);
   });
 }
 
-/** Ask what is in a table that was given. */
+/** Request the columns of an uploaded table. @param {Learning} page */
 export async function look(page) {
   const { table } = page.state;
   if (!table) {
-    page.tell("table", null);
+    page.emit("table", null);
     return;
   }
   try {
-    const found = await ask("network_table", page.request());
-    if (found && table === page.state.table) page.tell("table", found);
+    const preview = await ask("network_table", page.request());
+    if (preview && table === page.state.table) page.emit("table", preview);
   } catch (error) {
-    if (table === page.state.table) page.tell("trouble", "table", error);
+    if (table === page.state.table) page.emit("trouble", "table", /** @type {Trouble} */ (error));
   }
 }

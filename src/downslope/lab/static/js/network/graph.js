@@ -1,5 +1,8 @@
 /** The network unit by unit, for one example: values go forward, gradients come back, stage by stage. */
 
+/** @import { Learning } from "./flow.js" */
+/** @import { GraphStage, NetworkGraph, Trouble, Value } from "../types.d.ts" */
+
 import { ask } from "../api.js";
 import { byId, draw, setMaths, showTrouble, showValid, typedWhole, written } from "../elements.js";
 
@@ -10,20 +13,21 @@ const EDGE = [0.4, 3.4]; // width of the thinnest and of the thickest edge
 const SIDES = 74; // left free for the names of the inputs
 const FEW = 18; // edges of a layer up to which each has its number on it
 
-/** Connect it; it is asked for once it comes into sight. */
+/** Connect it; it is requested once it comes into sight. @param {Learning} page */
 export function mountGraph(page) {
-  const place = byId("graph");
+  const container = byId("graph");
   const scene = draw("svg", { class: "units", role: "img", "aria-labelledby": "graph-title graph-stage" });
-  place.append(scene);
+  container.append(scene);
   let isInSight = false;
-  let told = null;
-  let asked = "";
+  /** @type {NetworkGraph | null} */
+  let graph = null;
+  let requested = "";
 
   new IntersectionObserver((entries) => {
-    isInSight = entries.at(-1).isIntersecting;
+    isInSight = entries.at(-1)?.isIntersecting ?? false;
     look();
-  }, { rootMargin: "200px" }).observe(place);
-  new ResizeObserver(() => told && show()).observe(place);
+  }, { rootMargin: "200px" }).observe(container);
+  new ResizeObserver(() => graph && show()).observe(container);
   page.on("head", ({ no_graph: why, examples }) => {
     byId("graph-section").classList.toggle("none", Boolean(why));
     byId("graph-why").textContent = why ?? "";
@@ -35,9 +39,9 @@ export function mountGraph(page) {
   page.on("row", () => look());
   page.on("state", (changed) => {
     if (changed.has("example")) look();
-    if (changed.has("stage") && told) show();
+    if (changed.has("stage") && graph) show();
   });
-  const field = byId("example");
+  const field = byId("example", HTMLInputElement);
   field.addEventListener("input", () => {
     const value = typedWhole(field.value, 1);
     const fine = value !== undefined && value <= (page.run?.head.examples ?? 1);
@@ -47,60 +51,74 @@ export function mountGraph(page) {
   byId("stage-back").addEventListener("click", () => go(-1));
   byId("stage-forward").addEventListener("click", () => go(1));
 
+  /** @param {number} by */
   function go(by) {
-    if (told) page.set({ stage: Math.min(Math.max(page.state.stage + by, 0), told.stages.length - 1) });
+    if (graph) page.set({ stage: Math.min(Math.max(page.state.stage + by, 0), graph.stages.length - 1) });
   }
 
   async function look() {
-    if (document.activeElement !== field) field.value = page.state.example + 1;
+    if (document.activeElement !== field) field.value = String(page.state.example + 1);
     const { moment, run } = page;
-    if (!isInSight || !moment?.weights || run.head.no_graph) return;
-    const request = page.request({ weights: moment.weights, example: Math.min(page.state.example, run.head.examples - 1) });
-    const now = JSON.stringify([request.example, moment.step, run.head.read_as, moment.weights[0]]);
-    if (now === asked) return;
-    asked = now;
+    if (!isInSight || !run || !moment?.weights || run.head.no_graph) return;
+    const example = Math.min(page.state.example, run.head.examples - 1);
+    const request = page.request({ weights: moment.weights, example });
+    const now = JSON.stringify([example, moment.step, run.head.read_as, moment.weights[0]]);
+    if (now === requested) return;
+    requested = now;
     try {
-      const found = await ask("network_graph", request);
-      if (!found) return;
-      told = found;
+      const reply = await ask("network_graph", request);
+      if (!reply) return;
+      graph = reply;
       showTrouble(byId("graph-note"), null);
       show();
     } catch (error) {
-      asked = "";
-      showTrouble(byId("graph-note"), error);
+      requested = "";
+      showTrouble(byId("graph-note"), /** @type {Trouble} */ (error));
     }
   }
 
   function show() {
-    const stage = told.stages[Math.min(page.state.stage, told.stages.length - 1)];
+    if (!graph) return;
+    const stage = graph.stages[Math.min(page.state.stage, graph.stages.length - 1)];
     byId("graph-stage").textContent = stage.title;
     setMaths(byId("graph-text"), stage.text, ["∂L", "∂z", "∂w"]);
-    byId("stage-count").textContent = `${told.stages.indexOf(stage) + 1} of ${told.stages.length}`;
-    byId("stage-back").disabled = stage === told.stages[0];
-    byId("stage-forward").disabled = stage === told.stages.at(-1);
-    paint(scene, told, stage, place.clientWidth);
+    byId("stage-count").textContent = `${graph.stages.indexOf(stage) + 1} of ${graph.stages.length}`;
+    byId("stage-back", HTMLButtonElement).disabled = stage === graph.stages[0];
+    byId("stage-forward", HTMLButtonElement).disabled = stage === graph.stages.at(-1);
+    paint(scene, graph, stage, container.clientWidth);
   }
 }
 
-/** Draw the units and what goes along the edges at a stage. */
+/**
+ * Draw the units and edges at a stage.
+ *
+ * @param {SVGSVGElement} scene
+ * @param {NetworkGraph} graph
+ * @param {GraphStage} stage
+ * @param {number} room the width in pixels
+ */
 function paint(scene, { inputs, layers, loss }, stage, room) {
   const columns = [inputs.length, ...layers.map(({ after }) => after.length)];
   const width = room > 600 ? WIDE[0] : WIDE[1];
   const height = TALL * Math.max(...columns) + 40;
   const back = stage.way === "backward";
+  /** @param {number} column */
   const x = (column) => SIDES + ((width - 2 * SIDES) * column) / (columns.length - 1);
+  /** @type {(column: number, row: number) => number} */
   const y = (column, row) => height / 2 + TALL * (row - (columns[column] - 1) / 2) - 6;
+  /** @param {number} layer */
   const isLit = (layer) => (back ? layer >= stage.layer : stage.way === "loss" || layer <= stage.layer);
   scene.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  /** @type {SVGElement[]} */
   const numbers = [];
   const edges = layers.flatMap(({ weights, weight_gradients: slopes }, layer) => {
     const values = back ? slopes : weights;
-    const most = d3.max(values.flat(), Math.abs) || 1;
+    const most = largest(values.flat());
     const lit = isLit(layer);
     return values.flatMap((row, from) => row.map((value, to) => {
       const line = draw("line", {
         class: `edge ${lit ? sign(value) : "unlit"}`, x1: x(layer) + ROUND, y1: y(layer, from), x2: x(layer + 1) - ROUND, y2: y(layer + 1, to),
-        "stroke-width": EDGE[0] + (EDGE[1] - EDGE[0]) * (Math.abs(value) / most),
+        "stroke-width": EDGE[0] + (EDGE[1] - EDGE[0]) * (Math.abs(value ?? 0) / most),
       });
       line.append(draw("title", { text: `${back ? "∂L/∂w" : "w"} = ${figures(value)}` }));
       if (lit && row.length * values.length <= FEW) numbers.push(onEdge(line, figures(value), 0.24 + (0.52 * (from + to)) / (values.length + row.length - 1)));
@@ -108,10 +126,10 @@ function paint(scene, { inputs, layers, loss }, stage, room) {
     }));
   });
   const units = [
-    ...inputs.map(({ value, gradient, name }, row) => unit(x(0), y(0, row), !back || stage.layer === 0, back ? gradient : value, back, [name, "end"])),
+    ...inputs.map(({ value, gradient, name }, row) => unit(x(0), y(0, row), !back || stage.layer === 0, back ? gradient : value, name)),
     ...layers.flatMap(({ after, gradient }, layer) => {
-      const most = d3.max(back ? gradient : after, Math.abs) || 1;
-      return after.map((value, row) => unit(x(layer + 1), y(layer + 1, row), isLit(layer), back ? gradient[row] : value, back, null, most));
+      const most = largest(back ? gradient : after);
+      return after.map((value, row) => unit(x(layer + 1), y(layer + 1, row), isLit(layer), back ? gradient[row] : value, null, most));
     }),
   ];
   const names = ["inputs", ...layers.map(({ name, activation }) => (activation === "linear" ? name : `${name}, ${activation}`))];
@@ -120,23 +138,45 @@ function paint(scene, { inputs, layers, loss }, stage, room) {
   scene.replaceChildren(...edges, ...numbers, ...units, ...heads, ...end);
 }
 
-/** Return a number that stands on an edge, at a share of its way. */
+/** Return the largest absolute value, 1 where all are 0. @param {Value[]} values */
+function largest(values) {
+  return d3.max(values, (value) => Math.abs(value ?? 0)) || 1;
+}
+
+/**
+ * Return a number on an edge, at a share of its length.
+ *
+ * @param {SVGLineElement} line
+ * @param {string} text
+ * @param {number} share
+ */
 function onEdge(line, text, share) {
   const [x1, x2, y1, y2] = ["x1", "x2", "y1", "y2"].map((name) => Number(line.getAttribute(name)));
   return draw("text", { class: "edge-value", x: x1 + (x2 - x1) * share, y: y1 + (y2 - y1) * share, dy: "0.35em", "text-anchor": "middle", text });
 }
 
-function unit(x, y, isLit, value, back, label, most = 0) {
-  const share = most ? Math.abs(value) / most : 0;
+/**
+ * Return a unit with its value.
+ *
+ * @param {number} x
+ * @param {number} y
+ * @param {boolean} isLit
+ * @param {Value} value
+ * @param {string | null} label to the left of it
+ * @param {number} most the largest value of its layer
+ */
+function unit(x, y, isLit, value, label, most = 0) {
+  const share = most ? Math.abs(value ?? 0) / most : 0;
   const circle = draw("circle", { class: `unit ${isLit ? sign(value) : "unlit"}`, cx: x, cy: y, r: ROUND, "fill-opacity": isLit ? 0.12 + 0.5 * share : 0 });
   const text = draw("text", { class: "unit-value", x, y, dy: "0.35em", "text-anchor": "middle", text: isLit ? figures(value) : "" });
-  const name = label ? [draw("text", { class: "unit-name", x: x - ROUND - 6, y, dy: "0.35em", "text-anchor": "end", text: label[0].length > 9 ? `${label[0].slice(0, 8)}…` : label[0] })] : [];
+  const name = label ? [draw("text", { class: "unit-name", x: x - ROUND - 6, y, dy: "0.35em", "text-anchor": "end", text: label.length > 9 ? `${label.slice(0, 8)}…` : label })] : [];
   return draw("g", {}, draw("circle", { class: "unit-paper", cx: x, cy: y, r: ROUND }), circle, text, ...name);
 }
 
-const sign = (value) => (value < 0 ? "below" : "above");
+/** @param {Value} value */
+const sign = (value) => ((value ?? 0) < 0 ? "below" : "above");
 
-/** Return a number as it fits into a unit. */
+/** Return a number as it fits into a unit. @param {Value} value */
 function figures(value) {
   if (value === null) return "∞";
   const size = Math.abs(value);

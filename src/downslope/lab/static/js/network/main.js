@@ -1,12 +1,12 @@
 /** The page "Network": everything put together. */
 
-import { mountDropping, showSamples } from "../dropping.js";
+import { mountUpload, showSamples } from "../upload.js";
 import { byId, make } from "../elements.js";
 import { mountLayers } from "../layers.js";
 import { mountShell } from "../shell.js";
-import { mountTaking } from "../taking.js";
+import { mountExports } from "../exporting.js";
 import { showVerdict } from "../verdict.js";
-import { mountWalk } from "../walk.js";
+import { mountPlayback } from "../playback.js";
 import { mountChoices, mountControls, mountPresets } from "./controls.js";
 import { mountCurves } from "./curves.js";
 import { Learning, connect, look } from "./flow.js";
@@ -15,15 +15,16 @@ import { mountPicture } from "./picture.js";
 import { mountRemedies } from "./remedies.js";
 import { newStore } from "./state.js";
 
+/** @type {import("../types.d.ts").Verdict} */
 const WAITING = { ok: true, symptom: null, sentence: "Training: its steps are compiled first, which takes some seconds.", findings: [{ symptom: null, severity: "note", sentence: "", evidence: [] }] };
 
 const page = new Learning(newStore());
 connect(page);
 mountShell(page, () => look(page));
-mountDropping(page);
+mountUpload(page);
 mountControls(page);
 const frame = mountPicture(page);
-mountWalk(page);
+mountPlayback(page);
 mountCurves(page);
 mountLayers(page);
 mountGraph(page);
@@ -41,21 +42,21 @@ page.on("end", ({ metrics }) => {
   byId("metrics").replaceChildren(...metrics.map(([name, value]) => make("tr", {}, make("th", { scope: "row", text: name }), make("td", { text: value }))));
   showFindings();
 });
-mountTaking(page, {
-  event: "end", told: () => page.run?.end, frame, name: "network",
+mountExports(page, {
+  event: "end", written: () => page.run?.end, frame, name: "network",
   csv: () => page.run?.end && { name: "training.csv", text: page.run.end.csv },
 });
 begin();
 
-/** Show what is found at the moment that is selected; at the last one what came of it all. */
+/** Show the verdict at the selected moment; at the last one the verdict of the whole training. */
 function showFindings() {
   const { moment, run } = page;
   const isLast = moment === run?.moments.at(-1);
-  if (isLast && run.end) showVerdict(run.end);
-  else if (moment?.verdict) showVerdict({ verdict: moment.verdict, outcome: `After ${moment.step} of ${run.head.of} steps.` });
+  if (isLast && run?.end) showVerdict(run.end);
+  else if (run && moment?.verdict) showVerdict({ verdict: moment.verdict, outcome: `After ${moment.step} of ${run.head.of} steps.` });
 }
 
-/** Train if the address says so, and ask for what can wait. */
+/** Train if the address says so, and request what can wait. */
 async function begin() {
   if (page.state.trained) page.train();
   look(page);

@@ -1,30 +1,35 @@
-/** Remedies that are tried beside the control, and what each was shown to do. */
+/** Remedies that are tried beside the control, and the proved effect of each. */
+
+/** @import { Learning } from "./flow.js" */
+/** @import { Prescription, PrescriptionProgress, Trial, Trouble } from "../types.d.ts" */
 
 import { follow } from "../api.js";
-import { byId, draw, make, say, showTrouble } from "../elements.js";
-import { copies } from "../taking.js";
+import { byId, draw, make, say, showTrouble, tableById } from "../elements.js";
+import { copies } from "../exporting.js";
 import { stateOf } from "./state.js";
 
 const BAR = { width: 180, height: 22 };
 
-/** Connect the button, the progress and the table. */
+/** Connect the button, the progress and the table. @param {Learning} page */
 export function mountRemedies(page) {
+  /** @type {AbortController | null} */
   let stop = null;
-  let found = null;
+  /** @type {Prescription | null} */
+  let prescription = null;
   const button = byId("prescribe");
   const note = byId("prescribe-note");
 
   button.addEventListener("click", () => (stop ? end() : prescribe()));
   byId("use").addEventListener("click", () => {
-    page.set(stateOf(found.keep), { push: true, train: true, fit: true });
+    if (prescription?.keep) page.set(stateOf(prescription.keep), { push: true, train: true, fit: true });
     byId("picture").scrollIntoView({ block: "center" });
   });
-  copies(byId("prescribe-python"), () => found?.python);
+  copies(byId("prescribe-python"), () => prescription?.python);
   page.on("head", () => forget());
 
   function forget() {
     end();
-    found = null;
+    prescription = null;
     byId("prescription").hidden = true;
     showTrouble(note, null);
   }
@@ -43,53 +48,63 @@ export function mountRemedies(page) {
     stop = mine;
     button.textContent = "Stop";
     try {
-      await follow("prescribe", page.request(), (piece) => stop === mine && take(piece), mine.signal);
+      /** @param {Prescription | PrescriptionProgress} piece */
+      const onPiece = (piece) => stop === mine && take(piece);
+      await follow("prescribe", page.request(), onPiece, mine.signal);
     } catch (error) {
-      if (stop === mine) showTrouble(note, error);
+      if (stop === mine) showTrouble(note, /** @type {Trouble} */ (error));
     }
     if (stop === mine) end();
   }
 
+  /** @param {Prescription | PrescriptionProgress} piece */
   function take(piece) {
-    if (piece.doing) {
+    if (piece.doing !== undefined) {
       byId("prescribe-state").textContent = piece.most ? `${piece.doing}: ${piece.done} of at most ${piece.most} steps` : `${piece.doing} …`;
-      byId("prescribe-progress").hidden = !piece.most;
-      if (piece.most) byId("prescribe-progress").value = piece.done / piece.most;
+      const bar = byId("prescribe-progress", HTMLProgressElement);
+      bar.hidden = !piece.most;
+      if (piece.most) bar.value = (piece.done ?? 0) / piece.most;
       return;
     }
-    found = piece;
-    show();
+    prescription = piece;
+    show(piece);
   }
 
-  function show() {
+  /** @param {Prescription} shown */
+  function show(shown) {
     byId("prescription").hidden = false;
-    byId("prescription-verdict").textContent = found.verdict;
-    say(found.verdict);
-    byId("prescription-cost").textContent = found.cost ?? "";
-    byId("use").hidden = byId("prescribe-python").hidden = !found.keep;
-    const table = byId("trials");
-    table.parentElement.hidden = found.trials.length === 0;
-    const heads = ["helped", "remedy", found.heading, found.effect_heading, "beside none", "what was to move"];
-    table.tHead.replaceChildren(make("tr", {}, ...heads.map((text) => make("th", { scope: "col", text }))));
-    const scale = scaleOf(found.trials);
-    table.tBodies[0].replaceChildren(...found.trials.map((trial) => make("tr", { class: trial.helped ? "winner" : null },
+    byId("prescription-verdict").textContent = shown.verdict;
+    say(shown.verdict);
+    byId("prescription-cost").textContent = shown.cost ?? "";
+    byId("use").hidden = byId("prescribe-python").hidden = !shown.keep;
+    const { table, head, body } = tableById("trials");
+    table.parentElement?.toggleAttribute("hidden", shown.trials.length === 0);
+    const heads = ["helped", "remedy", shown.heading, shown.effect_heading, "beside none", "what was to move"];
+    head.replaceChildren(make("tr", {}, ...heads.map((text) => make("th", { scope: "col", text }))));
+    const scale = scaleOf(shown.trials);
+    body.replaceChildren(...shown.trials.map((trial) => make("tr", { class: trial.helped ? "winner" : null },
       make("td", { text: trial.mark }),
       make("th", { scope: "row" }, make("span", { text: trial.name }), make("span", { class: "small why", text: trial.why })),
-      make("td", { text: trial.score }), make("td", { text: trial.effect }), make("td", {}, bar(trial, scale)), make("td", { text: trial.moved }))));
-    byId("tried-list").replaceChildren(...found.tried.map(({ name, score }) => make("li", { text: `${name}: ${score === null ? "not finite" : score.toPrecision(3)}` })));
-    byId("tried").hidden = found.tried.length === 0;
+      make("td", { text: trial.score }), make("td", { text: trial.effect }), make("td", {}, effectOf(trial, scale)), make("td", { text: trial.moved }))));
+    byId("tried-list").replaceChildren(...shown.tried.map(({ name, score }) => make("li", { text: `${name}: ${score === null ? "not finite" : score.toPrecision(3)}` })));
+    byId("tried").hidden = shown.tried.length === 0;
   }
 }
 
-/** Return the scale that all effects share; 0 is on it. */
+/** Return the scale that all effects share; 0 is on it. @param {Trial[]} trials */
 function scaleOf(trials) {
   const ends = trials.flatMap(({ low, high, mean }) => [low, high, mean]).filter((end) => end !== null);
-  const [low, high] = d3.extent([0, ...ends]);
+  const [low, high] = [Math.min(0, ...ends), Math.max(0, ...ends)];
   return d3.scaleLinear([low, high > low ? high : low + 1], [6, BAR.width - 6]);
 }
 
-/** Return an effect with its interval, beside nothing. */
-function bar({ mean, low, high, helped, effect }, scale) {
+/**
+ * Return a bar of an effect with its interval, beside a line at 0.
+ *
+ * @param {Trial} trial
+ * @param {d3.ScaleLinear<number, number>} scale
+ */
+function effectOf({ mean, low, high, helped, effect }, scale) {
   const middle = BAR.height / 2;
   const zero = scale(0);
   return draw("svg", { class: `effect ${helped ? "helped" : ""}`, viewBox: `0 0 ${BAR.width} ${BAR.height}`, width: BAR.width, height: BAR.height, role: "img", "aria-label": `effect ${effect}` },

@@ -26,8 +26,11 @@
  * @property {"light"|"dark"|null} theme null for the system's
  */
 
+/** @import { NetworkSettings, Schema } from "../types.d.ts" */
+
 import { Store, names, natural, number, oneOf, text, word } from "../address.js";
 
+/** @type {Schema<State>} */
 const SCHEMA = {
   table: { usual: null, reader: word },
   name: { usual: null, reader: word },
@@ -52,9 +55,10 @@ const SCHEMA = {
   stage: { usual: 0, reader: natural },
   theme: { usual: null, reader: oneOf("light", "dark") },
 };
+/** @type {Partial<State>} */
 const FIRST = { rate: 0.01, trained: 1 };
 
-/** What decides the numbers of a training. */
+/** The keys that decide the numbers of a training. @type {(keyof State)[]} */
 export const SETTINGS = [
   "table", "sample", "target", "hidden", "activation", "initialisation", "normalisation", "skip", "dropout",
   "method", "rate", "batch", "steps", "seed", "more",
@@ -63,7 +67,12 @@ export const SETTINGS = [
 /** Return the state, kept in the address. */
 export const newStore = () => new Store(SCHEMA, FIRST);
 
-/** Return settings as the lab tells them, as a part of the state. */
+/**
+ * Return settings from the lab as a part of the state.
+ *
+ * @param {NetworkSettings} settings
+ * @returns {Partial<State>}
+ */
 export function stateOf({ hidden, skip, batch, ...others }) {
   return { ...others, hidden: hidden.join(","), skip: skip ? 1 : 0, batch: batch ?? 0, step: null, stage: 0, trained: 1 };
 }

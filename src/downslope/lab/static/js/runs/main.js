@@ -1,9 +1,9 @@
 /** The page "Runs": everything put together. */
 
 import { mountShell } from "../shell.js";
-import { copies } from "../taking.js";
+import { copies } from "../exporting.js";
 import { byId } from "../elements.js";
-import { mountBeside } from "./beside.js";
+import { mountComparison } from "./comparison.js";
 import { Looking, connect } from "./flow.js";
 import { mountList } from "./list.js";
 import { mountRun } from "./run.js";
@@ -14,6 +14,6 @@ connect(page);
 mountShell(page, () => page.look());
 mountList(page);
 mountRun(page);
-mountBeside(page);
+mountComparison(page);
 copies(byId("none-copy"), () => byId("none-command").textContent);
 page.look();

@@ -1,13 +1,16 @@
-/** One run: how it stands, its curves, its layers, the ground it went over, what it was asked for. */
+/** A run: its state, its curves, its layers, its landscape, its plan. */
+
+/** @import { Looking } from "./flow.js" */
+/** @import { Chart } from "../types.d.ts" */
 
 import { byId, make, showTrouble } from "../elements.js";
 import { Landscape } from "../landscape.js";
 import { mountLayers } from "../layers.js";
-import { mountTaking } from "../taking.js";
+import { mountExports } from "../exporting.js";
 import { showVerdict } from "../verdict.js";
 import { Charts } from "./chart.js";
 
-/** Connect what shows the run. */
+/** Connect the parts that show the run. @param {Looking} page */
 export function mountRun(page) {
   const charts = new Charts(byId("charts"));
   const landscape = new Landscape(byId("landscape"), "The way down", () => showLandscape());
@@ -20,7 +23,7 @@ export function mountRun(page) {
     byId("run-state").className = `run-state ${run.state.replace(" ", "-")}`;
     byId("run-step").textContent = run.last === null ? "no step yet" : `${run.last} steps, changed ${run.changed}`;
     byId("verdict").hidden = !run.verdict;
-    if (run.verdict) showVerdict(run);
+    if (run.verdict) showVerdict({ verdict: run.verdict, outcome: run.outcome });
     charts.show(run.charts);
     byId("layers-section").hidden = !run.layers;
     byId("landscape-section").hidden = !run.landscape;
@@ -29,23 +32,24 @@ export function mountRun(page) {
     document.title = `${run.name} · downslope`;
   });
   page.on("trouble", (verb, error) => verb === "run" && showTrouble(byId("run-note"), error));
-  mountTaking(page, {
+  mountExports(page, {
     event: "shown",
-    told: () => page.shown,
-    frame: { get svg() { return charts.first.svg; }, get width() { return charts.first.width; }, get height() { return charts.first.height; } },
+    written: () => page.shown,
+    get frame() { return charts.first; },
     name: "run",
-    csv: () => ({ name: "run.csv", text: csvOf(page.shown.charts) }),
+    csv: () => ({ name: "run.csv", text: csvOf(page.shown?.charts ?? []) }),
     settle: () => page.set({ run: page.chosen }),
   });
 
   function showLandscape() {
-    const told = page.shown?.landscape;
-    if (told) landscape.show(told.ground, told, "value");
+    const path = page.shown?.landscape;
+    if (path) landscape.show(path.ground, path, "value");
   }
 }
 
-/** Return the curves as they are drawn, one row for each point. */
+/** Return the curves as they are drawn, a row for each point. @param {Chart[]} charts */
 function csvOf(charts) {
+  /** @param {string} text */
   const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
   const rows = charts.flatMap(({ title, lines }) => lines.flatMap(({ name, x, y }) => x.map((step, row) => [quoted(title), quoted(name), step, y[row] ?? ""].join(","))));
   return ["chart,line,step,value", ...rows, ""].join("\n");

@@ -3,12 +3,15 @@
  *
  * @typedef {object} State
  * @property {string|null} run the run that is shown; null for the latest
- * @property {string} beside the runs that are shown beside each other, with | between them
+ * @property {string} beside the runs that are compared, with | between them
  * @property {"light"|"dark"|null} theme null for the system's
  */
 
+/** @import { Schema } from "../types.d.ts" */
+
 import { Store, oneOf, text, word } from "../address.js";
 
+/** @type {Schema<State>} */
 const SCHEMA = {
   run: { usual: null, reader: word },
   beside: { usual: "", reader: text },

@@ -1,4 +1,8 @@
-/** Walking step by step: play, one step, and the slider. */
+/** Playing the path step by step: play, single steps, and the slider. */
+
+/** @import { Page } from "./page.js" */
+/** @import { Frame } from "./frame.js" */
+/** @import { Scale } from "./types.d.ts" */
 
 import { byId, draw, make } from "./elements.js";
 
@@ -8,22 +12,25 @@ const PICTURES = {
   back: "M17 5v14L8 12zM6 5h2v14H6z",
   forward: "M7 5v14l9-7zM16 5h2v14h-2z",
 };
-const WALK = 9000; // milliseconds that a walk takes at most
-const PACE = [28, 420]; // milliseconds of one step, at least and at most
+const LONGEST = 9000; // milliseconds that playing takes at most
+const PACE = [28, 420]; // milliseconds of a step, at least and at most
 
-/** Connect what walks along the steps of `page.descent`, from one row to the next. */
-export function mountWalk(page) {
-  const scrub = byId("scrub");
+/** Connect the controls that walk along the steps of `page.descent`, row by row. @param {Page<any>} page */
+export function mountPlayback(page) {
+  const scrub = byId("scrub", HTMLInputElement);
   const play = byId("play");
+  const [back, forward] = ["back", "forward"].map((id) => byId(id, HTMLButtonElement));
   let playing = 0;
-  for (const name of ["back", "forward"]) byId(name).append(icon(PICTURES[name]));
+  back.append(icon(PICTURES.back));
+  forward.append(icon(PICTURES.forward));
   play.append(icon(PICTURES.play));
 
   const rows = () => page.descent?.steps.length ?? 0;
-  const go = (row) => page.set({ step: page.descent.steps[Math.min(Math.max(row, 0), rows() - 1)] });
+  /** @param {number} row */
+  const go = (row) => page.set({ step: page.descent?.steps[Math.min(Math.max(row, 0), rows() - 1)] });
 
-  byId("back").addEventListener("click", () => rows() && (stop(), go(page.row - 1)));
-  byId("forward").addEventListener("click", () => rows() && (stop(), go(page.row + 1)));
+  back.addEventListener("click", () => rows() && (stop(), go(page.row - 1)));
+  forward.addEventListener("click", () => rows() && (stop(), go(page.row + 1)));
   scrub.addEventListener("input", () => rows() && (stop(), go(Number(scrub.value))));
   play.addEventListener("click", () => (playing ? stop() : start()));
   page.on("descent", () => show());
@@ -33,8 +40,9 @@ export function mountWalk(page) {
   function start() {
     if (!rows()) return;
     if (page.row >= rows() - 1) go(0);
-    const pace = Math.min(PACE[1], Math.max(PACE[0], WALK / rows()));
+    const pace = Math.min(PACE[1], Math.max(PACE[0], LONGEST / rows()));
     let due = performance.now() + pace;
+    /** @param {number} now */
     const tick = (now) => {
       if (now >= due) {
         const steps = 1 + Math.floor((now - due) / pace);
@@ -54,9 +62,10 @@ export function mountWalk(page) {
     turn(false);
   }
 
+  /** @param {boolean} on */
   function turn(on) {
     document.body.classList.toggle("playing", on);
-    play.querySelector("path").setAttribute("d", on ? PICTURES.pause : PICTURES.play);
+    play.querySelector("path")?.setAttribute("d", on ? PICTURES.pause : PICTURES.play);
     play.setAttribute("aria-label", on ? "Pause" : "Play");
     play.title = on ? "Pause" : "Play";
   }
@@ -65,18 +74,25 @@ export function mountWalk(page) {
     const { descent, row } = page;
     if (!descent) return;
     const last = descent.steps.length - 1;
-    scrub.max = last;
-    scrub.value = row;
+    scrub.max = String(last);
+    scrub.value = String(row);
     scrub.style.setProperty("--done", `${last ? (100 * row) / last : 0}%`);
     scrub.setAttribute("aria-valuetext", `step ${descent.steps[row]} of ${descent.steps_taken}`);
     byId("count").replaceChildren("step ", make("b", { text: descent.steps[row] }), ` of ${descent.steps_taken}`);
-    byId("back").disabled = row === 0;
-    byId("forward").disabled = row === last;
+    back.disabled = row === 0;
+    forward.disabled = row === last;
   }
 }
 
-/** Let a chart be dragged along its steps; `scaleOf()` is its scale from steps to pixels, or null. */
+/**
+ * Let a chart be dragged along its steps; `scaleOf()` is its scale from steps to pixels, or null.
+ *
+ * @param {Page<any>} page
+ * @param {Frame} frame
+ * @param {() => Scale | null} scaleOf
+ */
 export function scrubsAlong(page, frame, scaleOf) {
+  /** @param {PointerEvent} event */
   const scrub = (event) => {
     const [x, steps] = [scaleOf(), page.descent?.steps];
     if (x && steps) page.set({ step: steps[d3.bisectCenter(steps, x.invert(d3.pointer(event, frame.svg)[0]))] });
@@ -88,6 +104,7 @@ export function scrubsAlong(page, frame, scaleOf) {
   frame.svg.addEventListener("pointermove", (event) => frame.svg.hasPointerCapture(event.pointerId) && scrub(event));
 }
 
+/** @param {string} path */
 function icon(path) {
   return draw("svg", { viewBox: "0 0 24 24", width: 22, height: 22, "aria-hidden": "true" }, draw("path", { d: path }));
 }

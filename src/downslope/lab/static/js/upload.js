@@ -1,19 +1,23 @@
-/** Giving the lab a table: a file dropped anywhere on the page or chosen, or one of those that ship. */
+/** Choosing a table: a file dropped on the page or chosen, or a table that ships. */
+
+/** @import { Page } from "./page.js" */
+/** @import { Trouble } from "./types.d.ts" */
 
 import { upload } from "./api.js";
 import { byId, make, showTrouble } from "./elements.js";
 
-/** Connect the place for files; the table goes into the state as `table` with its `name`, or as `sample`. */
-export function mountDropping(page) {
-  const chooser = byId("file");
+/** Connect the drop zone; the table goes into the state as `table` with its `name`, or as `sample`. @param {Page<any>} page */
+export function mountUpload(page) {
+  const chooser = byId("file", HTMLInputElement);
   const zone = byId("drop");
   let within = 0;
 
   byId("choose").addEventListener("click", () => chooser.click());
   chooser.addEventListener("change", () => {
-    take(page, chooser.files[0]);
+    take(page, chooser.files?.[0]);
     chooser.value = "";
   });
+  /** @param {number} entered */
   const mark = (entered) => {
     within = entered;
     zone.classList.toggle("wanted", within > 0);
@@ -24,12 +28,17 @@ export function mountDropping(page) {
   addEventListener("drop", (event) => {
     event.preventDefault();
     mark(0);
-    take(page, event.dataTransfer.files[0]);
+    take(page, event.dataTransfer?.files[0]);
   });
   page.on("state", () => showChosen(page));
 }
 
-/** List the tables that ship. */
+/**
+ * List the tables that ship.
+ *
+ * @param {Page<any>} page
+ * @param {string[]} samples
+ */
 export function showSamples(page, samples) {
   byId("samples").replaceChildren(...samples.map((sample) => {
     const button = make("button", { type: "button", text: sample, "data-sample": sample });
@@ -39,11 +48,15 @@ export function showSamples(page, samples) {
   showChosen(page);
 }
 
-/** What a question says about the table. */
+/** Return the table's part of a request. @param {{ table: string | null, sample: string | null }} state */
 export function tableOf({ table, sample }) {
   return table ? { table } : { sample };
 }
 
+/**
+ * @param {Page<any>} page
+ * @param {File | undefined} file
+ */
 async function take(page, file) {
   if (!file) return;
   showTrouble(byId("drop-note"), null);
@@ -52,13 +65,14 @@ async function take(page, file) {
     const { table } = await upload(file);
     page.set({ table, name: file.name, sample: null }, { push: true });
   } catch (error) {
-    showTrouble(byId("drop-note"), error);
+    showTrouble(byId("drop-note"), /** @type {Trouble} */ (error));
   }
   byId("drop").classList.remove("busy");
 }
 
+/** @param {Page<any>} page */
 function showChosen({ state }) {
-  for (const button of byId("samples").children) {
+  for (const button of byId("samples").querySelectorAll("button")) {
     button.setAttribute("aria-pressed", String(!state.table && button.dataset.sample === state.sample));
   }
 }

@@ -1,0 +1,77 @@
+/** One request of each verb at a time, one that waits, and errors in words. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { LabError, ask, follow, onLost } from "../../../src/downslope/lab/static/js/api.js";
+
+/** Let `fetch` be answered by hand, and return its calls. */
+function calls() {
+  const list = [];
+  globalThis.fetch = (url, { body, signal }) => new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason));
+    list.push({ url, request: JSON.parse(body), answer: (reply, status = 200) => resolve(new Response(JSON.stringify(reply), { status })), reject });
+  });
+  return list;
+}
+
+const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
+
+test("of requests that come while one runs only the newest is sent", async () => {
+  const sent = calls();
+  const [first, second, third] = [1, 2, 3].map((rate) => ask("descend", { formula: "x", rate }));
+  sent[0].answer({ rate: 1 });
+  assert.deepEqual(await first, { rate: 1 });
+  assert.equal(await second, undefined);
+  await turn();
+  assert.deepEqual(sent.map(({ request }) => request.rate), [1, 3]);
+  sent[1].answer({ rate: 3 });
+  assert.deepEqual(await third, { rate: 3 });
+});
+
+test("an error of the lab is thrown with its hint and its position", async () => {
+  const sent = calls();
+  const refused = ask("read", { formula: "2x +" });
+  sent[0].answer({ error: { kind: "FormulaError", message: "it ends early", hint: "go on", position: 4, width: 1 } }, 400);
+  await assert.rejects(refused, (error) => error instanceof LabError && error.position === 4 && error.hint === "go on");
+});
+
+test("a request that the lab dropped for a newer one is undefined", async () => {
+  const sent = calls();
+  const dropped = ask("rates", {});
+  sent[0].answer({ error: { kind: "superseded" } }, 409);
+  assert.equal(await dropped, undefined);
+});
+
+test("a lab that does not answer is lost until it answers again", async () => {
+  const states = [];
+  onLost((lost) => states.push(lost));
+  const sent = calls();
+  const unanswered = ask("steps", {});
+  sent[0].reject(new TypeError("connection refused"));
+  await assert.rejects(unanswered, { kind: "lost" });
+  const answered = ask("steps", {});
+  await turn();
+  sent[1].answer({});
+  await answered;
+  assert.deepEqual(states, [true, false]);
+});
+
+test("a stream gives its pieces line by line, wherever the network cuts it", async () => {
+  const cuts = ['{"step": 1}\n{"st', 'ep": 2}\n{}\n', '{"step": 3}\n'];
+  const body = new ReadableStream({
+    start(controller) {
+      for (const cut of cuts) controller.enqueue(new TextEncoder().encode(cut));
+      controller.close();
+    },
+  });
+  globalThis.fetch = async () => new Response(body);
+  const pieces = [];
+  assert.equal(await follow("train", {}, (piece) => pieces.push(piece.step), new AbortController().signal), true);
+  assert.deepEqual(pieces, [1, 2, 3]); // an empty piece only keeps the line open
+});
+
+test("an error within a stream is thrown", async () => {
+  globalThis.fetch = async () => new Response('{"step": 1}\n{"error": {"kind": "DataError", "message": "no rows"}}\n');
+  await assert.rejects(follow("train", {}, () => {}, new AbortController().signal), { kind: "DataError", message: "no rows" });
+});
