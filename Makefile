@@ -62,9 +62,8 @@ node_modules/.ready: package.json package-lock.json .npmrc | $(STAMP)
 	@$(NPM) ci --silent
 	@touch $@
 
-
 docs: $(STAMP)  ## build the site into site/
-	$(BIN)/zensical build --strict --clean
+	$(BIN)/python website/build.py
 
 dist: $(STAMP)  ## build the wheel and the source distribution into dist/
 	$(BIN)/python -m hatchling build
@@ -81,7 +80,8 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	$(BIN)/python benchmarks/lab.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site dist node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site build dist node_modules .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache
 
 # uv: the one on the path, else one from PyPI in .tools, in an environment of its own where Python can make one.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)

@@ -1,0 +1,225 @@
+"""The pages of the API reference: every public name, grouped by what people want to do.
+
+The docstrings are the text; this module decides only where a name stands. `pages` raises for a public name that stands
+nowhere, and for one that is no longer public.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+
+from tables import summary, table
+
+import downslope
+
+
+class IncompleteReferenceError(Exception):
+    """The reference and the public names differ."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One page of the reference.
+
+    Args:
+        page: its file name, without `.md`.
+        title: its heading.
+        sentence: what the names on it do.
+        names: the public names, in the order in which a reader wants them.
+        module: where they are; `downslope`, or a public module of it.
+    """
+
+    page: str
+    title: str
+    sentence: str
+    names: tuple[str, ...]
+    module: str = "downslope"
+
+    def row(self, name: str) -> list[str]:
+        """Return a name, linked, and the first sentence of its docstring."""
+        prefix = "ds" + self.module.removeprefix("downslope")
+        text = inspect.getdoc(getattr(importlib.import_module(self.module), name)) or ""
+        return [f"[`{prefix}.{name}`][{self.module}.{name}]", summary(text)]
+
+
+GROUPS = (
+    Group(
+        "formulas",
+        "Read and differentiate formulas",
+        "From textbook notation to exact derivatives and critical points.",
+        (
+            "formula",
+            "derive",
+            "chain",
+            "critical_points",
+            "Formula",
+            "Derivation",
+            "CriticalPoint",
+            "CriticalPoints",
+        ),
+    ),
+    Group(
+        "slope",
+        "Look at one point",
+        "Value, gradient, curvature and the kind of a point; a forward and a backward pass with every number.",
+        ("slope", "backprop", "Slope", "Backpropagation"),
+    ),
+    Group(
+        "descend",
+        "Descend",
+        "From an objective and a start to a trace: what every step left behind.",
+        (
+            "descend",
+            "plan",
+            "objective",
+            "method",
+            "method_names",
+            "schedule",
+            "Objective",
+            "Plan",
+            "Method",
+            "Schedule",
+            "Record",
+        ),
+    ),
+    Group(
+        "trace",
+        "Keep and read traces",
+        "The record of a run, in memory and on disk.",
+        ("Trace", "Outcome", "Spectrum", "save", "load", "export"),
+    ),
+    Group(
+        "diagnose",
+        "Diagnose",
+        "What a trace shows, with the numbers behind it.",
+        ("diagnose", "Diagnosis", "Finding", "Severity"),
+    ),
+    Group(
+        "mend",
+        "Choose a learning rate, mend a run",
+        "Remedies are tried beside the unchanged run, and reported with their measured effect.",
+        (
+            "find_learning_rate",
+            "prescribe",
+            "RateFinding",
+            "RateCheck",
+            "Prescription",
+            "Remedy",
+            "Trial",
+            "Effect",
+        ),
+    ),
+    Group(
+        "fit",
+        "Fit curves",
+        "The parameters of an equation over a table, with errors, intervals and units.",
+        ("fit", "Fit", "Parameter", "Prediction"),
+    ),
+    Group(
+        "ensembles",
+        "Compare, sweep and search",
+        "Many descents at once: over learning rates, over methods, over starts.",
+        (
+            "sweep",
+            "compare",
+            "multistart",
+            "search",
+            "Sweep",
+            "Entry",
+            "Race",
+            "Multistart",
+            "Basin",
+            "Search",
+        ),
+    ),
+    Group(
+        "train",
+        "Train networks",
+        "Networks of a few kinds of layers, Equinox and Flax models, plain pytrees.",
+        (
+            "train",
+            "predict",
+            "network",
+            "examples",
+            "activation_names",
+            "loss_names",
+            "sample_names",
+            "Training",
+            "Setup",
+            "Network",
+            "Dense",
+            "Convolution",
+            "MaxPool",
+            "Flatten",
+            "Activate",
+            "Dropout",
+            "Examples",
+        ),
+    ),
+    Group(
+        "errors",
+        "Errors",
+        "What a wrong argument raises: one tree, whose messages say what came, what was needed and what to type.",
+        (
+            "DownslopeError",
+            "FormulaError",
+            "UnitError",
+            "DataError",
+            "ObjectiveError",
+            "PointError",
+            "SettingError",
+            "TraceError",
+            "MissingExtraError",
+        ),
+    ),
+    Group(
+        "draw",
+        "Draw",
+        "Matplotlib functions that take and return axes. The [gallery](../gallery.md) shows each of them.",
+        tuple(downslope.draw.__all__),
+        "downslope.draw",
+    ),
+    Group(
+        "lab", "The lab", "The local page, [described here](../lab.md).", tuple(downslope.lab.__all__), "downslope.lab"
+    ),
+)
+_MODULES = {"draw", "lab"}  # public names that are modules, with a page each
+
+
+def check() -> None:
+    """Raise unless every public name stands in exactly one group.
+
+    Raises:
+        IncompleteReferenceError: otherwise, with the names.
+    """
+    named = [name for group in GROUPS if group.module == "downslope" for name in group.names]
+    public = set(downslope.__all__) - _MODULES
+    missing, unknown = sorted(public - set(named)), sorted(set(named) - public)
+    twice = sorted({name for name in named if named.count(name) > 1})
+    faults = [("not in any group", missing), ("not public", unknown), ("in two groups", twice)]
+    words = [f"{what}: {', '.join(names)}" for what, names in faults if names]
+    if words:
+        raise IncompleteReferenceError("; ".join(words) + " (GROUPS in website/reference.py)")
+
+
+def pages() -> dict[str, str]:
+    """Return the pages' Markdown by path.
+
+    Raises:
+        IncompleteReferenceError: if a public name stands in no group.
+    """
+    check()
+    parts = ["# Reference", "`import downslope as ds` gives all of these names."]
+    texts = {}
+    for group in GROUPS:
+        blocks = [f"::: {group.module}.{name}" for name in group.names]
+        texts[f"reference/{group.page}.md"] = "\n\n".join([f"# {group.title}", group.sentence, *blocks]) + "\n"
+        parts += [
+            f"## [{group.title}]({group.page}.md)",
+            group.sentence,
+            table(["name", ""], map(group.row, group.names)),
+        ]
+    texts["reference/index.md"] = "\n\n".join(parts) + "\n"
+    return texts
