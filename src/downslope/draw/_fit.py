@@ -90,7 +90,7 @@ def room_of(found: Fit, along: str, points: int) -> tuple[np.ndarray, dict[str, 
 def band_of(found: Fit, place: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return the bands at these columns, the widest first: what lies in it, its low and its high end."""
     kinds = {"prediction": "next measurement", "confidence": "curve"}
-    if np.ptp(found.given.weight) != 0:
+    if np.ptp(found.arguments.weight) != 0:
         del kinds["prediction"]  # the next measurement has no deviation of its own
     percent = f"{found.confidence * 100:.4g} %"
     with np.errstate(all="ignore"):
@@ -119,8 +119,8 @@ def _diagonal(axes: Axes, found: Fit) -> None:
 
 def _residuals(axes: Axes, found: Fit, across: np.ndarray) -> None:
     """Draw what the model leaves over, with one standard deviation either side."""
-    spread = np.sqrt(found.uncertainty.measurement_variance) / found.given.weight[0]
-    equal = np.ptp(found.given.weight) == 0
+    spread = np.sqrt(found.uncertainty.measurement_variance) / found.arguments.weight[0]
+    equal = np.ptp(found.arguments.weight) == 0
     if np.isfinite(spread) and equal:
         axes.axhspan(-spread, spread, color=style.PATH, alpha=0.12, linewidth=0)
     axes.axhline(0, color=style.PATH, linewidth=1.4)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import PointError, SettingError, nearest
-from downslope.fitting._model import Model
+from downslope.fitting._model import EquationModel
 from downslope.formulas import formula
 
 Bounds = Mapping[str, Sequence[float | None]]
@@ -48,32 +48,32 @@ class Constraints:
         """Tell of each free parameter whether it rests on a bound that its gradient pushes it against."""
         return ((free <= self.low) & (gradient > 0)) | ((free >= self.high) & (gradient < 0))
 
-    def start(self, given: Mapping[str, float]) -> np.ndarray:
+    def start(self, arguments: Mapping[str, float]) -> np.ndarray:
         """Return the free parameters of a start, moved inside the bounds.
 
         Raises:
             PointError: if one is missing.
         """
-        missing = [name for name in self.free if name not in given]
+        missing = [name for name in self.free if name not in arguments]
         if missing:
             raise PointError(
                 f"the start says nothing of {', '.join(missing)}",
                 hint="give every free parameter a number, or no start at all and one is searched for",
             )
-        return np.clip(np.array([given[name] for name in self.free], dtype=float), self.low, self.high)
+        return np.clip(np.array([arguments[name] for name in self.free], dtype=float), self.low, self.high)
 
-    def moved(self, given: Mapping[str, float]) -> tuple[str, ...]:
+    def moved(self, arguments: Mapping[str, float]) -> tuple[str, ...]:
         """Return a sentence for each parameter whose start lies outside its bounds."""
         ends = zip(self.free, self.low, self.high, strict=True)
         return tuple(
-            f"the start of {name}, {given[name]:g}, lies outside its bounds and was moved inside"
+            f"the start of {name}, {arguments[name]:g}, lies outside its bounds and was moved inside"
             for name, low, high in ends
-            if not low <= given[name] <= high
+            if not low <= arguments[name] <= high
         )
 
 
 def constraints(
-    model: Model,
+    model: EquationModel,
     fixed: Mapping[str, float] | None,
     ties: Mapping[str, str] | None,
     bounds: Bounds | None,
@@ -108,7 +108,7 @@ def constraints(
     return Constraints(free, held, tied, np.array([low for low, _ in ends]), np.array([high for _, high in ends]))
 
 
-def checked_start(model: Model, start: Mapping[str, float] | None) -> dict[str, float] | None:
+def checked_start(model: EquationModel, start: Mapping[str, float] | None) -> dict[str, float] | None:
     """Return the start as floats, after checking that every name is a parameter.
 
     Raises:
@@ -128,7 +128,7 @@ def checked_start(model: Model, start: Mapping[str, float] | None) -> dict[str, 
     return {name: _number(f"the start of {name}", value, PointError) for name, value in start.items()}
 
 
-def _check_name(model: Model, name: str, what: str) -> None:
+def _check_name(model: EquationModel, name: str, what: str) -> None:
     """Raise if a name is no parameter of the model."""
     if name not in model.parameters:
         close = nearest(str(name), model.parameters)
@@ -149,7 +149,7 @@ def _number(what: str, value: Any, kind: type[SettingError] | type[PointError] =
     return number
 
 
-def _tie(model: Model, name: str, text: str, ties: Mapping[str, str]) -> Any:
+def _tie(model: EquationModel, name: str, text: str, ties: Mapping[str, str]) -> Any:
     """Return the tree of a tie, which may name parameters that are not tied themselves."""
     others = [other for other in model.parameters if other not in ties]
     read = formula(text, columns=others)

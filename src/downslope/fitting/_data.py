@@ -9,12 +9,12 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
-from downslope.fitting._model import Model
+from downslope.fitting._model import EquationModel
 from downslope.tables import check_numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class CompleteRows:
     """The rows that a fit uses.
 
     Args:
@@ -30,7 +30,7 @@ class Rows:
     left_out: tuple[int, ...]
 
 
-def rows_of(model: Model, table: Columns, sigma: Any, weights: Any) -> Rows:
+def rows_of(model: EquationModel, table: Columns, sigma: Any, weights: Any) -> CompleteRows:
     """Return the rows of a fit.
 
     Args:
@@ -71,7 +71,7 @@ def rows_of(model: Model, table: Columns, sigma: Any, weights: Any) -> Rows:
             f"({len(bad)} such row{'s' if len(bad) > 1 else ''})",
             hint="leave these rows out, or fit another left side",
         )
-    return Rows(columns, measured, weight[complete], tuple(int(row) + 1 for row in np.flatnonzero(~complete)))
+    return CompleteRows(columns, measured, weight[complete], tuple(int(row) + 1 for row in np.flatnonzero(~complete)))
 
 
 def _check_finite(used: Columns, numbers: np.ndarray) -> None:
@@ -82,18 +82,18 @@ def _check_finite(used: Columns, numbers: np.ndarray) -> None:
             raise DataError(f"row {bad[0]}, column {name}: the number is infinite", hint="leave the row out")
 
 
-def _positive(what: str, given: Any, table: Columns, count: int) -> np.ndarray:
+def _positive(what: str, arguments: Any, table: Columns, count: int) -> np.ndarray:
     """Return numbers above zero, one a row; NaN where they are missing."""
-    if isinstance(given, str):
-        if given not in table:
-            close = nearest(given, table)
+    if isinstance(arguments, str):
+        if arguments not in table:
+            close = nearest(arguments, table)
             raise DataError(
-                f"{what}: there is no column {given!r}; the table has {', '.join(table)}",
+                f"{what}: there is no column {arguments!r}; the table has {', '.join(table)}",
                 hint=f"did you mean {close}?" if close else None,
             )
-        given = table[given]
+        arguments = table[arguments]
     try:
-        numbers = np.asarray(given, dtype=float)
+        numbers = np.asarray(arguments, dtype=float)
         numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
     except (TypeError, ValueError):
         raise DataError(f"{what} must be numbers") from None

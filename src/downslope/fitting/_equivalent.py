@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from downslope._types import Columns
-from downslope.fitting._model import Model
+from downslope.fitting._model import EquationModel
 from downslope.formulas import divisors, interchangeable, linear_names
 
 _SAME = 1e-9
@@ -45,7 +45,7 @@ class Rewriting:
         return Rewriting({**self.of, name: (source, sign, shift + by)})
 
 
-def as_written(model: Model, parameters: Mapping[str, float], columns: Columns) -> Rewriting:
+def as_written(model: EquationModel, parameters: Mapping[str, float], columns: Columns) -> Rewriting:
     """Return how to write the same curve with signs and order as a person would choose them.
 
     Terms that may change places are put in ascending order of the first parameter that the model is not linear in; in
@@ -58,13 +58,13 @@ def as_written(model: Model, parameters: Mapping[str, float], columns: Columns) 
         parameters: what was found, by name.
         columns: the data.
     """
-    return _Writer(model, parameters, columns).rewriting()
+    return _Convention(model, parameters, columns).rewriting()
 
 
-class _Writer:
+class _Convention:
     """Tries one change after another, and keeps those that leave the curve as it is."""
 
-    def __init__(self, model: Model, parameters: Mapping[str, float], columns: Columns) -> None:
+    def __init__(self, model: EquationModel, parameters: Mapping[str, float], columns: Columns) -> None:
         self._model = model
         self._parameters = parameters
         self._columns = columns

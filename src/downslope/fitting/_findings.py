@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.diagnosis import Diagnosis, Finding, Severity
-from downslope.fitting._model import Model
+from downslope.fitting._model import EquationModel
 from downslope.fitting._uncertainty import Uncertainty
 from downslope.trace import Trace
 
@@ -18,7 +18,7 @@ _SAID_BETTER = {"ill_conditioned", "plateau"}  # by a fit's own finding, in term
 
 
 def findings(
-    model: Model,
+    model: EquationModel,
     trace: Trace,
     verdict: Diagnosis,
     free: Sequence[str],
@@ -52,7 +52,7 @@ def findings(
     return Diagnosis(tuple(sorted([*own, *kept], key=lambda one: rank[one.severity])), verdict.not_run)
 
 
-def _undetermined(model: Model, names: list[str], columns: Columns, last: tuple[int, int]) -> Finding:
+def _undetermined(model: EquationModel, names: list[str], columns: Columns, last: tuple[int, int]) -> Finding:
     """Return the finding on parameters that can be changed together without any change of the predictions."""
     constant = [name for name in model.equation.right.columns if len(columns[name]) > 1 and np.ptp(columns[name]) == 0]
     alone = f"{names[0]} makes no difference to the predictions there"

@@ -10,15 +10,15 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._constraints import Bounds, Constraints, checked_start, constraints
-from downslope.fitting._data import Rows, rows_of
+from downslope.fitting._data import CompleteRows, rows_of
 from downslope.fitting._findings import findings
 from downslope.fitting._least_squares import LEVENBERG_MARQUARDT
 from downslope.fitting._losses import checked_loss, scores
-from downslope.fitting._model import Model, model_of
+from downslope.fitting._model import EquationModel, model_of
 from downslope.fitting._parameters import parameters_of
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._result import Fit
-from downslope.fitting._solver import OWN_METHODS, Solver, Task, checked_method
+from downslope.fitting._solver import OWN_METHODS, Solver, FitTask, checked_method
 from downslope.fitting._uncertainty import uncertainty
 from downslope.tables import read_table
 from downslope.trace import Trace
@@ -113,7 +113,7 @@ def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: flo
         raise SettingError("the linear loss has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 
 
-def _task(model: Model, limits: Constraints, rows: Rows, loss: str, loss_scale: float | None) -> Task:
+def _task(model: EquationModel, limits: Constraints, rows: CompleteRows, loss: str, loss_scale: float | None) -> FitTask:
     """Return what is to be fitted, after checking that the rows are enough."""
     count = len(rows.measured)
     if count < len(limits.free):
@@ -124,22 +124,22 @@ def _task(model: Model, limits: Constraints, rows: Rows, loss: str, loss_scale: 
         )
     if loss_scale is not None and not loss_scale > 0:
         raise SettingError(f"the scale of a loss is above 0, not {loss_scale}")
-    problem = Problem(model.equation.right.body, model.parameters, limits.free, limits.ties, loss)
-    given = Given(
+    problem = FitProblem(model.equation.right.body, model.parameters, limits.free, limits.ties, loss)
+    arguments = FitArguments(
         columns={name: rows.columns[name] for name in model.equation.right.columns},
         measured=rows.measured,
         weight=rows.weight,
         fixed={name: np.float64(value) for name, value in limits.fixed.items()},
         loss_scale=np.float64(1.0 if loss_scale is None else loss_scale),
     )
-    return Task(model, problem, given, limits)
+    return FitTask(model, problem, arguments, limits)
 
 
 def _fit_of(
-    task: Task,
+    task: FitTask,
     trace: Trace,
     verdict: Diagnosis,
-    rows: Rows,
+    rows: CompleteRows,
     notes: tuple[str, ...],
     confidence: float,
     absolute_sigma: bool,
@@ -147,12 +147,12 @@ def _fit_of(
     """Return the fit that a trace ended at."""
     free = np.array([float(trace.end[name]) for name in task.problem.free])
     residuals, slopes = task.linearised(free)
-    bent = scores(task.problem.loss, residuals, float(task.given.loss_scale))
+    bent = scores(task.problem.loss, residuals, float(task.arguments.loss_scale))
     held = task.limits.pressed(free, slopes.T @ (residuals if bent is None else bent[0]))
     resting = {name: float(trace.end[name]) for name, rests in zip(task.problem.free, held, strict=True) if rests}
     sure = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=bent)
     return Fit(
-        parameters=parameters_of(task.model, task.problem, task.given, free, held, sure, confidence),
+        parameters=parameters_of(task.model, task.problem, task.arguments, free, held, sure, confidence),
         trace=trace,
         findings=findings(task.model, trace, verdict, task.problem.free, resting, sure, rows.columns),
         data=rows.columns,
@@ -160,10 +160,10 @@ def _fit_of(
         notes=notes,
         confidence=confidence,
         loss=task.problem.loss,
-        loss_scale=float("nan") if task.problem.loss == "linear" else float(task.given.loss_scale),
+        loss_scale=float("nan") if task.problem.loss == "linear" else float(task.arguments.loss_scale),
         model=task.model,
         problem=task.problem,
-        given=task.given,
+        arguments=task.arguments,
         uncertainty=sure,
         objective=task.objective,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from downslope._engine import double_precision, jax
 from downslope.fitting._equivalent import Rewriting
 from downslope.fitting._levenberg_marquardt import recorded
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._uncertainty import uncertainty
 
 LEVENBERG_MARQUARDT, TRUST_REGION = "levenberg-marquardt", "trust region"
@@ -94,12 +94,12 @@ class Solution:
         return self.finite and self.still and not self.undetermined
 
 
-def levenberg_marquardt(problem: Problem, given: Given, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
+def levenberg_marquardt(problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
     """Return the way from a start by the compiled method.
 
     Args:
         problem: what to fit.
-        given: its data.
+        arguments: its data.
         bounds: lowest and highest value of each free parameter.
         start: shape (free,).
         steps: the most steps to try.
@@ -107,7 +107,7 @@ def levenberg_marquardt(problem: Problem, given: Given, bounds: Bounds, start: n
     capacity = max(_SMALLEST_RECORD, 1 << steps.bit_length())
     with double_precision():
         state, record, hessian = jax().device_get(
-            recorded(problem, capacity, is_bounded(bounds))(start, given, bounds, np.int64(steps))
+            recorded(problem, capacity, is_bounded(bounds))(start, arguments, bounds, np.int64(steps))
         )
     rows = slice(int(state.taken) + 1)
     return Solution(
@@ -122,22 +122,22 @@ def levenberg_marquardt(problem: Problem, given: Given, bounds: Bounds, start: n
     )
 
 
-def trust_region(problem: Problem, given: Given, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
+def trust_region(problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
     """Return the way from a start by SciPy's trust-region reflective method, brought to rest by the compiled one."""
     from scipy.optimize import least_squares
 
     program = jax().jit(
-        lambda free, given: (problem.residuals(free, given), jax().jacfwd(problem.residuals)(free, given))
+        lambda free, arguments: (problem.residuals(free, arguments), jax().jacfwd(problem.residuals)(free, arguments))
     )
     visited: list[np.ndarray] = []
 
     def residuals(free: np.ndarray) -> np.ndarray:
-        rows = np.asarray(program(free, given)[0])
+        rows = np.asarray(program(free, arguments)[0])
         return np.where(np.isfinite(rows), rows, 1e150)
 
     def jacobian(free: np.ndarray) -> np.ndarray:
         visited.append(free.copy())
-        return np.nan_to_num(np.asarray(program(free, given)[1]))
+        return np.nan_to_num(np.asarray(program(free, arguments)[1]))
 
     slopes: Any = jacobian  # SciPy's signature knows only the names of its own
 
@@ -159,9 +159,9 @@ def trust_region(problem: Problem, given: Given, bounds: Bounds, start: np.ndarr
             last = ended.x
         except (ValueError, np.linalg.LinAlgError):
             last = start
-        final = levenberg_marquardt(problem, given, bounds, last, steps)
+        final = levenberg_marquardt(problem, arguments, bounds, last, steps)
         way = np.array(visited[:-1]).reshape(-1, len(start))
-        linearised = [jax().device_get(program(free, given)) for free in way]
+        linearised = [jax().device_get(program(free, arguments)) for free in way]
     return Solution(
         TRUST_REGION,
         np.concatenate([way, final.points]),

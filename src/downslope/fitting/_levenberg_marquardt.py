@@ -15,7 +15,7 @@ import functools
 from typing import Any, NamedTuple
 
 from downslope._engine import jax
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._problem import FitArguments, FitProblem
 
 _FIRST_DAMPING = 1e-3
 _SMALLEST_DAMPING = 1e-20
@@ -24,7 +24,7 @@ _STILL = 1e-14  # a step so small against the point moves nothing that can be to
 _FLAT = 1e-18  # nor does one that gains so little of the squares
 
 
-class State(NamedTuple):
+class MarquardtState(NamedTuple):
     """Where the method stands.
 
     Args:
@@ -52,7 +52,7 @@ class State(NamedTuple):
     still: Any
 
 
-class Record(NamedTuple):
+class AcceptedSteps(NamedTuple):
     """What every accepted step left behind, a row each, the start being row 0.
 
     Args:
@@ -67,8 +67,8 @@ class Record(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def recorded(problem: Problem, capacity: int, bounded: bool) -> Any:
-    """Return the compiled program `(free, given, bounds, most) → (State, Record, Hessian)`.
+def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
+    """Return the compiled program `(free, arguments, bounds, most) → (MarquardtState, AcceptedSteps, Hessian)`.
 
     The Hessian is that of half the squares at the end, shape (free, free).
 
@@ -78,17 +78,17 @@ def recorded(problem: Problem, capacity: int, bounded: bool) -> Any:
         bounded: whether any bound is finite.
     """
 
-    def run(free: Any, given: Given, bounds: Any, most: Any) -> tuple[State, Record, Any]:
+    def run(free: Any, arguments: FitArguments, bounds: Any, most: Any) -> tuple[MarquardtState, AcceptedSteps, Any]:
         numpy, lax = jax().numpy, jax().lax
-        state = _begin(problem, free, given)
-        room = Record(
+        state = _begin(problem, free, arguments)
+        room = AcceptedSteps(
             numpy.zeros((capacity, len(problem.free))),
             numpy.zeros((capacity, len(problem.free))),
             numpy.zeros(capacity),
         )
 
-        def step(carry: tuple[State, Record]) -> tuple[State, Record]:
-            state = _step(problem, carry[0], given, bounds, bounded)
+        def step(carry: tuple[MarquardtState, AcceptedSteps]) -> tuple[MarquardtState, AcceptedSteps]:
+            state = _step(problem, carry[0], arguments, bounds, bounded)
             return state, _write(carry[1], state)
 
         state, record = lax.while_loop(
@@ -96,32 +96,32 @@ def recorded(problem: Problem, capacity: int, bounded: bool) -> Any:
             step,
             (state, _write(room, state)),
         )
-        hessian = jax().hessian(lambda at: _half_squares(problem.residuals(at, given)))(state.free)
+        hessian = jax().hessian(lambda at: _half_squares(problem.residuals(at, arguments)))(state.free)
         return state, record, hessian
 
     return jax().jit(run)
 
 
 @functools.lru_cache(maxsize=64)
-def many(problem: Problem, tries: int, bounded: bool) -> Any:
-    """Return the compiled program `(starts, given, bounds) → (ends, squares)` for many starts side by side."""
+def many(problem: FitProblem, tries: int, bounded: bool) -> Any:
+    """Return the compiled program `(starts, arguments, bounds) → (ends, squares)` for many starts side by side."""
 
-    def run(free: Any, given: Given, bounds: Any) -> tuple[Any, Any]:
-        def step(state: State, _: None) -> tuple[State, None]:
-            return _step(problem, state, given, bounds, bounded), None
+    def run(free: Any, arguments: FitArguments, bounds: Any) -> tuple[Any, Any]:
+        def step(state: MarquardtState, _: None) -> tuple[MarquardtState, None]:
+            return _step(problem, state, arguments, bounds, bounded), None
 
-        state, _ = jax().lax.scan(step, _begin(problem, free, given), None, length=tries)
+        state, _ = jax().lax.scan(step, _begin(problem, free, arguments), None, length=tries)
         return state.free, state.squares
 
     return jax().jit(jax().vmap(run, in_axes=(0, None, None)))
 
 
-def _begin(problem: Problem, free: Any, given: Given) -> State:
+def _begin(problem: FitProblem, free: Any, arguments: FitArguments) -> MarquardtState:
     """Return the state at the start."""
     numpy = jax().numpy
-    residuals, jacobian = _linearised(problem, free, given)
+    residuals, jacobian = _linearised(problem, free, arguments)
     squares = _half_squares(residuals)
-    return State(
+    return MarquardtState(
         free,
         residuals,
         jacobian,
@@ -135,7 +135,7 @@ def _begin(problem: Problem, free: Any, given: Given) -> State:
     )
 
 
-def _step(problem: Problem, state: State, given: Given, bounds: Any, bounded: bool) -> State:
+def _step(problem: FitProblem, state: MarquardtState, arguments: FitArguments, bounds: Any, bounded: bool) -> MarquardtState:
     """Try one step, and take it where the squares fall, or where they stay and the gradient falls."""
     numpy = jax().numpy
     low, high = bounds
@@ -153,7 +153,7 @@ def _step(problem: Problem, state: State, given: Given, bounds: Any, bounded: bo
     change = reached - state.free
     ahead = jacobian @ change
     foreseen = -(state.residuals @ ahead) - ahead @ ahead / 2
-    residuals, after = _linearised(problem, reached, given)
+    residuals, after = _linearised(problem, reached, arguments)
     squares = _half_squares(residuals)
     gain = (state.squares - squares) / numpy.where(foreseen > 0, foreseen, 1.0)
     level = numpy.abs(squares - state.squares) <= 4e-16 * state.squares
@@ -163,7 +163,7 @@ def _step(problem: Problem, state: State, given: Given, bounds: Any, bounded: bo
     small = numpy.all(numpy.abs(change) <= _STILL * (numpy.abs(state.free) + _STILL))
     still = small | (numpy.abs(foreseen) <= _FLAT * state.squares) | (~good & (state.damping >= _LARGEST_DAMPING))
     shrink = numpy.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
-    taken = State(
+    taken = MarquardtState(
         reached,
         residuals,
         after,
@@ -182,7 +182,7 @@ def _step(problem: Problem, state: State, given: Given, bounds: Any, bounded: bo
     return jax().tree.map(lambda new, old: numpy.where(state.still, old, new), chosen, state)
 
 
-def _solved(jacobian: Any, residuals: Any, state: State) -> Any:
+def _solved(jacobian: Any, residuals: Any, state: MarquardtState) -> Any:
     """Return the δ that minimises ‖r + Jδ‖² + μ‖Dδ‖²."""
     numpy = jax().numpy
     count = jacobian.shape[1]
@@ -192,11 +192,11 @@ def _solved(jacobian: Any, residuals: Any, state: State) -> Any:
     return jax().scipy.linalg.solve_triangular(upper[:count, :count], upper[:count, count]) / state.scale
 
 
-def _linearised(problem: Problem, free: Any, given: Given) -> tuple[Any, Any]:
+def _linearised(problem: FitProblem, free: Any, arguments: FitArguments) -> tuple[Any, Any]:
     """Return the residuals and their Jacobian."""
 
     def residuals(at: Any) -> tuple[Any, Any]:
-        rows = problem.residuals(at, given)
+        rows = problem.residuals(at, arguments)
         return rows, rows
 
     jacobian, rows = jax().jacfwd(residuals, has_aux=True)(free)
@@ -222,9 +222,9 @@ def _half_squares(residuals: Any) -> Any:
     return residuals @ residuals / 2
 
 
-def _write(record: Record, state: State) -> Record:
+def _write(record: AcceptedSteps, state: MarquardtState) -> AcceptedSteps:
     """Write the row of the last accepted step; a refused one writes the same row again."""
-    return Record(
+    return AcceptedSteps(
         record.free.at[state.taken].set(state.free),
         record.gradient.at[state.taken].set(state.jacobian.T @ state.residuals),
         record.squares.at[state.taken].set(state.squares),

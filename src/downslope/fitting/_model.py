@@ -25,7 +25,7 @@ _LONG = 4  # letters from which on an unknown name that is like a column's is ta
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
+class EquationModel:
     """An equation, read over a table.
 
     Args:
@@ -71,8 +71,8 @@ class Model:
     def predicted(self, parameters: Mapping[str, float], columns: Columns) -> np.ndarray:
         """Return the right side, one number a row."""
         right = self.equation.right
-        given = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
-        return _rows(right(**given), columns)
+        arguments = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
+        return _rows(right(**arguments), columns)
 
     def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
         """Return the right side as JAX traces it, one number a row."""
@@ -86,7 +86,7 @@ def model_of(
     units: Mapping[str, str] | None,
     named: tuple[str, ...],
     taken: tuple[str, ...] = (),
-) -> Model:
+) -> EquationModel:
     """Read an equation over a table.
 
     Args:
@@ -126,7 +126,7 @@ def model_of(
         if name not in columns:
             raise DataError(f"a unit is given for {name!r}, which is no column of {read.read_as}")
     notes = (*read.left.notes, *read.right.notes, _roles(columns, read.right.variables))
-    return Model(read, columns, read.right.variables, dict(units or {}), notes)
+    return EquationModel(read, columns, read.right.variables, dict(units or {}), notes)
 
 
 def _roles(columns: tuple[str, ...], parameters: tuple[str, ...]) -> str:

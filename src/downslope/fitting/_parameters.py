@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import double_precision, jax
-from downslope.fitting._model import Model
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._model import EquationModel
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._result import Parameter
 from downslope.fitting._uncertainty import Uncertainty
 
 
 def parameters_of(
-    model: Model,
-    problem: Problem,
-    given: Given,
+    model: EquationModel,
+    problem: FitProblem,
+    arguments: FitArguments,
     free: np.ndarray,
     held: np.ndarray,
     sure: Uncertainty,
@@ -30,17 +30,17 @@ def parameters_of(
     Args:
         model: the equation.
         problem: what was fitted.
-        given: its data.
+        arguments: its data.
         free: the free parameters, shape (free,).
         held: whether each rests on a bound, shape (free,).
         sure: how sure they are.
         confidence: of the intervals, between 0 and 1.
     """
     width = sure.half_width(confidence)
-    roles = dict.fromkeys(given.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
+    roles = dict.fromkeys(arguments.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
     roles |= {name: "at bound" for name, rests in zip(problem.free, held, strict=True) if rests}
-    values, errors = _values(problem, given, free), dict(zip(problem.free, sure.standard_errors, strict=True))
-    errors |= dict.fromkeys(given.fixed, 0.0) | _tied_errors(problem, given, free, held, sure)
+    values, errors = _values(problem, arguments, free), dict(zip(problem.free, sure.standard_errors, strict=True))
+    errors |= dict.fromkeys(arguments.fixed, 0.0) | _tied_errors(problem, arguments, free, held, sure)
     found = {}
     for name in model.parameters:
         half = errors[name] * width if errors[name] else 0.0
@@ -56,21 +56,21 @@ def parameters_of(
     return found
 
 
-def _values(problem: Problem, given: Given, free: np.ndarray) -> Mapping[str, float]:
+def _values(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> Mapping[str, float]:
     """Return every parameter by name."""
     with double_precision():
-        return {name: float(value) for name, value in problem.everything(free, given).items()}
+        return {name: float(value) for name, value in problem.everything(free, arguments).items()}
 
 
 def _tied_errors(
-    problem: Problem, given: Given, free: np.ndarray, held: np.ndarray, sure: Uncertainty
+    problem: FitProblem, arguments: FitArguments, free: np.ndarray, held: np.ndarray, sure: Uncertainty
 ) -> dict[str, float]:
     """Return the standard errors of the tied parameters."""
     if not problem.ties:
         return {}
 
     def tied(at: Any) -> dict[str, Any]:
-        values = problem.everything(at, given)
+        values = problem.everything(at, arguments)
         return {name: values[name] for name, _ in problem.ties}
 
     with double_precision():

@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope._engine import double_precision, jax
 from downslope._errors import DataError, SettingError
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.tables import read_table
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
         raise SettingError(f"a band is {' or '.join(_BANDS)}, not {band!r}")
     if not 0 < confidence < 1:
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
-    given = fit.given if data is None else _at(fit, data)
+    arguments = fit.arguments if data is None else _at(fit, data)
     free = np.array([fit[name] for name in fit.free])
-    value, slopes = predicted_with_slopes(fit.problem, free, given)
+    value, slopes = predicted_with_slopes(fit.problem, free, arguments)
     held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
     with np.errstate(all="ignore"):
         variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
@@ -50,23 +50,23 @@ def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
             raise DataError("sigma must be above zero")
         return 1 / deviations
     if data is None:
-        return fit.given.weight
-    if np.ptp(fit.given.weight) > 0:
+        return fit.arguments.weight
+    if np.ptp(fit.arguments.weight) > 0:
         raise SettingError(
             "how exact will the next measurements be? The rows of the fit differ in that", hint="give sigma"
         )
-    return np.full(rows, fit.given.weight[0])
+    return np.full(rows, fit.arguments.weight[0])
 
 
-def predicted_with_slopes(problem: Problem, free: np.ndarray, given: Given) -> tuple[np.ndarray, np.ndarray]:
+def predicted_with_slopes(problem: FitProblem, free: np.ndarray, arguments: FitArguments) -> tuple[np.ndarray, np.ndarray]:
     """Return the predictions, shape (rows,), and their derivatives by the free parameters, shape (rows, free)."""
     with double_precision():
-        return jax().device_get(_program(problem)(free, given))
+        return jax().device_get(_program(problem)(free, arguments))
 
 
-def _at(fit: Fit, data: Any) -> Given:
+def _at(fit: Fit, data: Any) -> FitArguments:
     """Return the data of a prediction."""
-    names = tuple(fit.given.columns)
+    names = tuple(fit.arguments.columns)
     table = data if isinstance(data, Mapping) else read_table(data)
     missing = [name for name in names if name not in table]
     if missing:
@@ -83,16 +83,16 @@ def _at(fit: Fit, data: Any) -> Given:
         sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
         raise DataError(f"columns of a prediction are of one length, but {sizes}") from None
     rows = np.zeros(columns[0].shape if columns else 1)
-    return fit.given._replace(columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows))
+    return fit.arguments._replace(columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows))
 
 
 @functools.lru_cache(maxsize=64)
-def _program(problem: Problem) -> Any:
-    """Return the compiled program `(free, given) → (predictions, their derivatives)`."""
+def _program(problem: FitProblem) -> Any:
+    """Return the compiled program `(free, arguments) → (predictions, their derivatives)`."""
 
-    def run(free: Any, given: Given) -> tuple[Any, Any]:
+    def run(free: Any, arguments: FitArguments) -> tuple[Any, Any]:
         def rows(at: Any) -> tuple[Any, Any]:
-            predicted = problem.predicted(at, given)
+            predicted = problem.predicted(at, arguments)
             return predicted, predicted
 
         slopes, value = jax().jacfwd(rows, has_aux=True)(free)

@@ -15,7 +15,7 @@ from downslope.formulas import evaluate, jax_functions
 
 
 @dataclass(frozen=True)
-class Problem:
+class FitProblem:
     """What a compiled program is made for; two fits of one equation share it.
 
     Args:
@@ -32,28 +32,28 @@ class Problem:
     ties: tuple[tuple[str, Any], ...]
     loss: str
 
-    def everything(self, free: Any, given: Given) -> dict[str, Any]:
+    def everything(self, free: Any, arguments: FitArguments) -> dict[str, Any]:
         """Return every parameter by name.
 
         Args:
             free: shape (free,).
-            given: the fixed ones.
+            arguments: the fixed ones.
         """
-        found = dict(given.fixed) | {name: free[place] for place, name in enumerate(self.free)}
+        found = dict(arguments.fixed) | {name: free[place] for place, name in enumerate(self.free)}
         return found | {name: evaluate(tree, found, jax_functions()) for name, tree in self.ties}
 
-    def predicted(self, free: Any, given: Given) -> Any:
+    def predicted(self, free: Any, arguments: FitArguments) -> Any:
         """Return the model's side, shape (rows,)."""
-        values = {**given.columns, **self.everything(free, given)}
-        return evaluate(self.right, values, jax_functions()) + 0.0 * given.measured
+        values = {**arguments.columns, **self.everything(free, arguments)}
+        return evaluate(self.right, values, jax_functions()) + 0.0 * arguments.measured
 
-    def residuals(self, free: Any, given: Given) -> Any:
+    def residuals(self, free: Any, arguments: FitArguments) -> Any:
         """Return what is squared and added up, shape (rows,): weighted, and bent by the loss."""
-        plain = (self.predicted(free, given) - given.measured) * given.weight
-        return LOSSES[self.loss](plain / given.loss_scale, jax().numpy) * given.loss_scale
+        plain = (self.predicted(free, arguments) - arguments.measured) * arguments.weight
+        return LOSSES[self.loss](plain / arguments.loss_scale, jax().numpy) * arguments.loss_scale
 
 
-class Given(NamedTuple):
+class FitArguments(NamedTuple):
     """The data of a problem, handed to compiled programs as arguments.
 
     Args:
@@ -70,7 +70,7 @@ class Given(NamedTuple):
     fixed: Mapping[str, Any]
     loss_scale: Any
 
-    def rows(self, chosen: np.ndarray) -> Given:
+    def rows(self, chosen: np.ndarray) -> FitArguments:
         """Return the same with some of the rows."""
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return self._replace(columns=columns, measured=self.measured[chosen], weight=self.weight[chosen])

@@ -12,8 +12,8 @@ import numpy as np
 from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
-from downslope.fitting._model import Model
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._model import EquationModel
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._report import as_html, as_text
 from downslope.fitting._uncertainty import Uncertainty
 from downslope.trace import Trace
@@ -82,7 +82,7 @@ class Fit:
         confidence: of the intervals, from 0 to 1.
         loss: how residuals counted.
         loss_scale: the residual from which on a robust loss counts less; NaN for the linear one.
-        model, problem, given, uncertainty: what it is made from.
+        model, problem, arguments, uncertainty: what it is made from.
     """
 
     parameters: Mapping[str, Parameter]
@@ -94,9 +94,9 @@ class Fit:
     confidence: float
     loss: str
     loss_scale: float
-    model: Model = field(repr=False)
-    problem: Problem = field(repr=False)
-    given: Given = field(repr=False)
+    model: EquationModel = field(repr=False)
+    problem: FitProblem = field(repr=False)
+    arguments: FitArguments = field(repr=False)
     uncertainty: Uncertainty = field(repr=False)
     objective: Objective = field(repr=False)
 
@@ -157,7 +157,7 @@ class Fit:
     @functools.cached_property
     def residual_sum_of_squares(self) -> float:
         """The sum of the squared residuals, weighted."""
-        return float(np.sum((self.residuals * self.given.weight) ** 2))
+        return float(np.sum((self.residuals * self.arguments.weight) ** 2))
 
     @property
     def residual_standard_deviation(self) -> float:
@@ -167,7 +167,7 @@ class Fit:
     @functools.cached_property
     def r_squared(self) -> float:
         """1 − (residual over total) sum of squares, both weighted; NaN if the left side never changes."""
-        weight = self.given.weight**2
+        weight = self.arguments.weight**2
         centre = np.sum(weight * self.measured) / np.sum(weight)
         total = float(np.sum(weight * (self.measured - centre) ** 2))
         nothing = _ROUNDING * float(np.sum(weight * self.measured**2))

@@ -26,12 +26,12 @@ from downslope.fitting._least_squares import (
     trust_region,
 )
 from downslope.fitting._losses import typical_deviation
-from downslope.fitting._model import Model
+from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import predicted_with_slopes
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._squares import highest_curvature, mean_square
-from downslope.fitting._starts import found_start
-from downslope.fitting._trace import by_descent, has_one_rate, trace_of, verdict_on
+from downslope.fitting._starts import search_start
+from downslope.fitting._trace import by_descent, takes_learning_rate, trace_of, verdict_on
 from downslope.methods import method
 from downslope.trace import Trace
 
@@ -49,30 +49,30 @@ _RESCALED = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class FitTask:
     """What is to be fitted.
 
     Args:
         model: the equation.
         problem: its residuals as a function of the free parameters.
-        given: the data.
+        arguments: the data.
         limits: what is fixed, tied and bounded.
     """
 
-    model: Model
-    problem: Problem
-    given: Given
+    model: EquationModel
+    problem: FitProblem
+    arguments: FitArguments
     limits: Constraints
 
     @functools.cached_property
     def objective(self) -> Objective:
         """The mean square."""
-        return mean_square(self.model, self.problem, self.given)
+        return mean_square(self.model, self.problem, self.arguments)
 
     def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted residuals and the Jacobian of the weighted predictions, shape (rows, free)."""
-        value, slopes = predicted_with_slopes(self.problem, free, self.given)
-        return (value - self.given.measured) * self.given.weight, slopes * self.given.weight[:, None]
+        value, slopes = predicted_with_slopes(self.problem, free, self.arguments)
+        return (value - self.arguments.measured) * self.arguments.weight, slopes * self.arguments.weight[:, None]
 
 
 class Solver:
@@ -85,11 +85,11 @@ class Solver:
         seed: seed of the search.
     """
 
-    def __init__(self, task: Task, start: np.ndarray | None, steps: int | None, seed: int) -> None:
+    def __init__(self, task: FitTask, start: np.ndarray | None, steps: int | None, seed: int) -> None:
         self.task = task
         self.notes: list[str] = []
         self._start = start
-        self._is_given = start is not None
+        self._has_start = start is not None
         self._steps = None if steps is None else whole("steps", steps, least=0)
         self._seed = seed
 
@@ -107,8 +107,8 @@ class Solver:
             if not deviation > 0:
                 break
             scale = _TUNING[loss] * deviation
-            task = replace(task, given=task.given._replace(loss_scale=np.float64(scale)))
-            end = levenberg_marquardt(task.problem, task.given, task.limits.bounds, end, _STEPS).end
+            task = replace(task, arguments=task.arguments._replace(loss_scale=np.float64(scale)))
+            end = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, end, _STEPS).end
         self.task = task
         if self._start is None:
             self._start = end
@@ -140,9 +140,9 @@ class Solver:
             raise SettingError(f"{way} knows no bounds", hint=f"use {LEVENBERG_MARQUARDT}, or tie parameters instead")
         start = self._searched(task) if self._start is None else self._start
         chosen = dict(choices)
-        if "learning_rate" not in chosen and has_one_rate(way):
-            ends = [start, levenberg_marquardt(task.problem, task.given, task.limits.bounds, start, _STEPS).end]
-            highest = max(highest_curvature(task.problem, task.given, end) for end in ends)
+        if "learning_rate" not in chosen and takes_learning_rate(way):
+            ends = [start, levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, start, _STEPS).end]
+            highest = max(highest_curvature(task.problem, task.arguments, end) for end in ends)
             if not highest > 0:
                 raise SettingError("the squares curve nowhere upward at the start", hint="give a learning_rate")
             chosen["learning_rate"] = 1 / highest
@@ -156,37 +156,37 @@ class Solver:
     def _most(self) -> int:
         return _STEPS if self._steps is None else self._steps
 
-    def _solved(self, task: Task, way: str = LEVENBERG_MARQUARDT) -> Solution:
+    def _solved(self, task: FitTask, way: str = LEVENBERG_MARQUARDT) -> Solution:
         """Return the best of what was tried, until one came to rest where the data determine every parameter."""
         start = self._searched(task) if self._start is None else self._start
         ladder = [levenberg_marquardt, trust_region] if way == LEVENBERG_MARQUARDT else [trust_region]
         tried: list[Solution] = []
         for rung in ladder:
-            tried.append(rung(task.problem, task.given, task.limits.bounds, start, self._most))
+            tried.append(rung(task.problem, task.arguments, task.limits.bounds, start, self._most))
             if tried[-1].sound or self._steps is not None:
                 break
-        if not tried[-1].sound and self._is_given and self._steps is None:
-            again = levenberg_marquardt(task.problem, task.given, task.limits.bounds, self._searched(task), self._most)
+        if not tried[-1].sound and self._has_start and self._steps is None:
+            again = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, self._searched(task), self._most)
             if better([*tried, again]) is again:
                 self.notes.append("from the start that was given no minimum was found; another start was searched for")
             tried.append(again)
         chosen = better(tried)
         if way == LEVENBERG_MARQUARDT and chosen.method == TRUST_REGION:
             self.notes.append("levenberg-marquardt came to no rest; the trust region went on")
-        return chosen if self._is_given else self._as_written(task, chosen)
+        return chosen if self._has_start else self._as_written(task, chosen)
 
-    def _searched(self, task: Task) -> np.ndarray:
+    def _searched(self, task: FitTask) -> np.ndarray:
         """Return a start that was searched for."""
         with double_precision():
-            return found_start(task.model, task.problem, task.given, task.limits.bounds, self._seed)
+            return search_start(task.model, task.problem, task.arguments, task.limits.bounds, self._seed)
 
-    def _as_written(self, task: Task, solution: Solution) -> Solution:
+    def _as_written(self, task: FitTask, solution: Solution) -> Solution:
         """Return the solution with its parameters' signs and order as a person would choose them."""
-        if not (task.limits.none and solution.finite and task.given.columns):
+        if not (task.limits.none and solution.finite and task.arguments.columns):
             return solution
         free = task.problem.free
         found = dict(zip(free, map(float, solution.end), strict=True))
-        return solution.rewritten(free, as_written(task.model, found, task.given.columns))
+        return solution.rewritten(free, as_written(task.model, found, task.arguments.columns))
 
 
 def checked_method(way: Any) -> Any:

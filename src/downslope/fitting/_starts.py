@@ -17,8 +17,8 @@ import numpy as np
 from downslope._engine import jax
 from downslope.fitting._least_squares import is_bounded
 from downslope.fitting._levenberg_marquardt import many
-from downslope.fitting._model import Model
-from downslope.fitting._problem import Given, Problem
+from downslope.fitting._model import EquationModel
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.formulas import divisors, linear_names
 
 _GUESSES = 8192
@@ -35,22 +35,22 @@ _OF_FIRST, _OF_SECOND = 0.5, 0.25  # shares of a crossed guess that come from it
 _ALIKE = 0.05  # of every parameter: guesses nearer to each other are one
 
 
-def found_start(
-    model: Model, problem: Problem, given: Given, bounds: tuple[np.ndarray, np.ndarray], seed: int
+def search_start(
+    model: EquationModel, problem: FitProblem, arguments: FitArguments, bounds: tuple[np.ndarray, np.ndarray], seed: int
 ) -> np.ndarray:
     """Return a start from which the fit reaches the lowest squares that were found, shape (free,).
 
     Args:
         model: the equation, for its dimensions.
         problem: what to fit.
-        given: its data.
+        arguments: its data.
         bounds: lowest and highest value of each free parameter.
         seed: seed of the guesses.
     """
     linear = () if problem.ties else linear_names(problem.right, problem.free)
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
-    few = given.rows(np.unique(np.linspace(0, len(given.measured) - 1, _ROWS).round().astype(int)))
+    few = arguments.rows(np.unique(np.linspace(0, len(arguments.measured) - 1, _ROWS).round().astype(int)))
     random = np.random.default_rng(seed)
     rank, climb = _ranked(problem, linear), many(problem, _TRIES, is_bounded(bounds))
     parents = starts = ends = np.empty((0, len(problem.free)))
@@ -85,7 +85,7 @@ def _crossed(guesses: np.ndarray, parents: np.ndarray, random: np.random.Generat
     return np.where((random.random(len(guesses)) < 0.5)[:, None], crossed, guesses)
 
 
-def _rates(model: Model, problem: Problem, given: Given, ends: np.ndarray) -> np.ndarray:
+def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, ends: np.ndarray) -> np.ndarray:
     """Return how fast the curves at some ends change along the columns, shape (ends,).
 
     Between evenly spaced rows a fast wave can look like a slow one: of curves that fit alike, the slowest is meant.
@@ -94,18 +94,18 @@ def _rates(model: Model, problem: Problem, given: Given, ends: np.ndarray) -> np
     total = np.zeros(len(ends))
     for place, name in enumerate(problem.free):
         for column, power in (model.dimensions[name] or {}).items():
-            if column in given.columns and (power == -1 or (power == 1 and name in divide)):
-                total += np.std(given.columns[column]) * np.abs(ends[:, place]) ** -power
+            if column in arguments.columns and (power == -1 or (power == 1 and name in divide)):
+                total += np.std(arguments.columns[column]) * np.abs(ends[:, place]) ** -power
     return total
 
 
 def _guesses(
-    model: Model, problem: Problem, given: Given, bounds: tuple[np.ndarray, np.ndarray], random: np.random.Generator
+    model: EquationModel, problem: FitProblem, arguments: FitArguments, bounds: tuple[np.ndarray, np.ndarray], random: np.random.Generator
 ) -> np.ndarray:
     """Return guesses of the free parameters, shape (guesses, free)."""
-    columns = {**given.columns}
+    columns = {**arguments.columns}
     if model.equation.measured is not None:
-        columns[model.equation.measured] = given.measured
+        columns[model.equation.measured] = arguments.measured
     drawn = [_drawn(model.dimensions[name] or {}, columns, random) for name in problem.free]
     guesses = np.column_stack(drawn)
     low, high = bounds
@@ -133,21 +133,21 @@ def _drawn(powers: Any, columns: Any, random: np.random.Generator) -> np.ndarray
 
 
 @functools.lru_cache(maxsize=64)
-def _ranked(problem: Problem, linear: tuple[str, ...]) -> Any:
-    """Return the compiled program `(guesses, given, bounds) → (starts, squares)`, linear parameters filled in."""
+def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
+    """Return the compiled program `(guesses, arguments, bounds) → (starts, squares)`, linear parameters filled in."""
     places = np.array([problem.free.index(name) for name in linear], dtype=int)
 
-    def run(guess: Any, given: Given, bounds: Any) -> tuple[Any, Any]:
+    def run(guess: Any, arguments: FitArguments, bounds: Any) -> tuple[Any, Any]:
         numpy = jax().numpy
         free = guess
         if linear:
             without = guess.at[places].set(0.0)
             units = numpy.zeros((len(places), len(guess))).at[np.arange(len(places)), places].set(1.0)
-            base = problem.predicted(without, given)
-            slopes = jax().vmap(lambda unit: problem.predicted(without + unit, given) - base)(units)
-            free = guess.at[places].set(_least_squares(slopes * given.weight, (given.measured - base) * given.weight))
+            base = problem.predicted(without, arguments)
+            slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(units)
+            free = guess.at[places].set(_least_squares(slopes * arguments.weight, (arguments.measured - base) * arguments.weight))
             free = numpy.clip(free, *bounds)
-        rows = problem.residuals(free, given)
+        rows = problem.residuals(free, arguments)
         return free, rows @ rows
 
     return jax().jit(jax().vmap(run, in_axes=(0, None, None)))

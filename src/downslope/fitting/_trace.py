@@ -11,14 +11,14 @@ from downslope._types import Plain
 from downslope.descent import Objective, descend, plan, spectrum_of_hessian, versions
 from downslope.diagnosis import BY_CURVATURE, Diagnosis, diagnose
 from downslope.fitting._least_squares import Solution
-from downslope.fitting._problem import Problem
+from downslope.fitting._problem import FitProblem
 from downslope.methods import method
 from downslope.trace import Outcome, Trace
 
 _DESCENT_STEPS = 1000
 
 
-def trace_of(problem: Problem, objective: Objective, solution: Solution, steps: int) -> Trace:
+def trace_of(problem: FitProblem, objective: Objective, solution: Solution, steps: int) -> Trace:
     """Return a solution as a trace of the mean square.
 
     Args:
@@ -33,7 +33,7 @@ def trace_of(problem: Problem, objective: Objective, solution: Solution, steps: 
     return _trace(problem.free, described, solution, _rows(objective))
 
 
-def verdict_on(problem: Problem, trace: Trace, objective: Objective, solution: Solution, held: np.ndarray) -> Diagnosis:
+def verdict_on(problem: FitProblem, trace: Trace, objective: Objective, solution: Solution, held: np.ndarray) -> Diagnosis:
     """Return what is to say of the way to a solution, whatever units its parameters are in.
 
     The parameters that rest on a bound are left out, and each other one is measured by the length of its effect on the
@@ -93,13 +93,13 @@ def _rows(objective: Objective) -> int:
     return len(next(iter(objective.data.values())))
 
 
-def has_one_rate(way: Any) -> bool:
+def takes_learning_rate(way: Any) -> bool:
     """Tell whether a method steps along the gradient by one learning rate for all parameters."""
     return isinstance(way, str) and method(way).name in BY_CURVATURE
 
 
 def by_descent(
-    problem: Problem, objective: Objective, free: np.ndarray, way: Any, steps: int | None, choices: Mapping[str, Any]
+    problem: FitProblem, objective: Objective, free: np.ndarray, way: Any, steps: int | None, choices: Mapping[str, Any]
 ) -> Trace:
     """Return the trace of a method of `descend` on the mean square.
 

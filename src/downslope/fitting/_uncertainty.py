@@ -115,18 +115,18 @@ def uncertainty(
     singular, inner = _singular(jacobian[:, kept] / effects[kept], None if scores is None else scores[1])
     directions = np.zeros((len(singular), free))
     directions[:, kept] = inner
-    told = singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
-    freedom = rows - int(np.sum(told))
+    determined_mask = singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
+    freedom = rows - int(np.sum(determined_mask))
     variance = float(residuals @ residuals) / freedom if freedom > 0 else np.nan
     measured = 1.0 if absolute else variance
-    inverse = (directions[told].T / singular[told] ** 2) @ directions[told] / np.outer(effects, effects)
+    inverse = (directions[determined_mask].T / singular[determined_mask] ** 2) @ directions[determined_mask] / np.outer(effects, effects)
     if scores is None:
         determined = inverse * measured
     else:
         slopes = jacobian * scores[0][:, None]
         determined = inverse @ (slopes.T @ slopes) @ inverse * (rows / freedom if freedom > 0 else np.nan)
         measured = typical_deviation(residuals) ** 2
-    lost = directions[~told]
+    lost = directions[~determined_mask]
     undetermined = tuple(map(int, np.flatnonzero(_share(lost, free) > _TAKES_PART)))
     covariance = determined.copy()
     covariance[undetermined, undetermined] = np.inf

@@ -11,7 +11,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope.draw._fit import along_of, band_of, room_of
-from downslope.fitting._model import Model, model_of
+from downslope.fitting._model import EquationModel, model_of
 from downslope.fitting._report import summary, table
 from downslope.formulas import book, with_numbers
 from downslope.lab._limits import LIMITS
@@ -118,7 +118,7 @@ def fit_export(told: dict[str, Any]) -> dict[str, Any]:
     return {"name": "fit.csv", "text": file.getvalue()}
 
 
-def _model(told: dict[str, Any]) -> Model:
+def _model(told: dict[str, Any]) -> EquationModel:
     """Return the equation of a request, read over its table."""
     text = Request(told).text("formula")
     if len(text) > LIMITS.formula:
