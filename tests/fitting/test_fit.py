@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import downslope as ds
-from downslope.fitting._losses import LOSSES, scores
+from downslope.fitting._problem import LOSSES, scores
 
 CERTIFIED = json.loads(
     (Path(__file__).parents[1] / "data" / "nist_nonlinear_regression.json").read_text(encoding="utf-8")

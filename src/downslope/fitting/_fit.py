@@ -10,16 +10,13 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._constraints import Bounds, Constraints, checked_start, constraints
-from downslope.fitting._data import CompleteRows, rows_of
-from downslope.fitting._findings import findings
 from downslope.fitting._least_squares import LEVENBERG_MARQUARDT
-from downslope.fitting._losses import checked_loss, scores
-from downslope.fitting._model import EquationModel, model_of
-from downslope.fitting._parameters import parameters_of
-from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.fitting._model import CompleteRows, EquationModel, model_of, rows_of
+from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
+from downslope.fitting._report import findings
 from downslope.fitting._result import Fit
-from downslope.fitting._solver import OWN_METHODS, Solver, FitTask, checked_method
-from downslope.fitting._uncertainty import uncertainty
+from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
+from downslope.fitting._uncertainty import parameters_of, uncertainty
 from downslope.tables import read_table
 from downslope.trace import Trace
 
@@ -113,7 +110,9 @@ def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: flo
         raise SettingError("the linear loss has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 
 
-def _task(model: EquationModel, limits: Constraints, rows: CompleteRows, loss: str, loss_scale: float | None) -> FitTask:
+def _task(
+    model: EquationModel, limits: Constraints, rows: CompleteRows, loss: str, loss_scale: float | None
+) -> FitTask:
     """Return what is to be fitted, after checking that the rows are enough."""
     count = len(rows.measured)
     if count < len(limits.free):

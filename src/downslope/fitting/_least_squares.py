@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import double_precision, jax
+from downslope._types import Plain
+from downslope.descent import Objective, plan, spectrum_of_hessian, versions
+from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._equivalent import Rewriting
 from downslope.fitting._levenberg_marquardt import recorded
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._uncertainty import uncertainty
+from downslope.trace import Outcome, Trace
 
 LEVENBERG_MARQUARDT, TRUST_REGION = "levenberg-marquardt", "trust region"
 _SMALLEST_RECORD = 256
@@ -94,7 +98,9 @@ class Solution:
         return self.finite and self.still and not self.undetermined
 
 
-def levenberg_marquardt(problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
+def levenberg_marquardt(
+    problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
+) -> Solution:
     """Return the way from a start by the compiled method.
 
     Args:
@@ -122,7 +128,9 @@ def levenberg_marquardt(problem: FitProblem, arguments: FitArguments, bounds: Bo
     )
 
 
-def trust_region(problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int) -> Solution:
+def trust_region(
+    problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
+) -> Solution:
     """Return the way from a start by SciPy's trust-region reflective method, brought to rest by the compiled one."""
     from scipy.optimize import least_squares
 
@@ -192,3 +200,83 @@ def _undetermined(jacobian: np.ndarray, residuals: np.ndarray) -> tuple[int, ...
     if not np.all(np.isfinite(jacobian)):
         return ()
     return uncertainty(jacobian, residuals, np.zeros(jacobian.shape[1], bool)).undetermined
+
+
+# The way down the squares as a trace, whatever went down.
+
+
+def trace_of(problem: FitProblem, objective: Objective, solution: Solution, steps: int) -> Trace:
+    """Return a solution as a trace of the mean square.
+
+    Args:
+        problem: what was fitted.
+        objective: its mean square.
+        solution: the way to the least squares.
+        steps: the most steps that were allowed.
+    """
+    start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
+    description = plan(objective, start, method="newton", steps=steps, tolerance=0.0).description
+    described = {**description, "method": solution.method, "settings": {}}
+    return _trace(problem.free, described, solution, _rows(objective))
+
+
+def verdict_on(
+    problem: FitProblem, trace: Trace, objective: Objective, solution: Solution, held: np.ndarray
+) -> Diagnosis:
+    """Return what is to say of the way to a solution, whatever units its parameters are in.
+
+    The parameters that rest on a bound are left out, and each other one is measured by the length of its effect on the
+    predictions.
+
+    Args:
+        problem: what was fitted.
+        trace: the trace of the solution.
+        objective: its mean square.
+        solution: the way to the least squares.
+        held: which parameters rest on a bound, shape (free,).
+    """
+    if held.all():
+        return Diagnosis(())
+    lengths = np.linalg.norm(solution.jacobian, axis=0)
+    lengths = np.where((lengths > 0) & np.isfinite(lengths), lengths, 1.0)
+    names = tuple(name for name, rests in zip(problem.free, held, strict=True) if not rests)
+    scaled = solution.scaled(lengths, ~held)
+    return diagnose(_trace(names, {**trace.plan, "names": sorted(names)}, scaled, _rows(objective)))
+
+
+def _trace(free: tuple[str, ...], described: Plain, solution: Solution, rows: int) -> Trace:
+    """Return the trace of the mean square over some parameters."""
+    names = tuple(sorted(free))
+    order = np.array([free.index(name) for name in names])
+    share = 2 / rows
+    last = len(solution.points) - 1
+    start, end = (
+        {name: np.asarray(point[place]) for name, place in zip(names, order, strict=True)}
+        for point in (solution.points[0], solution.end)
+    )
+    outcome = Outcome.STALLED if solution.still else Outcome.STEPS_USED
+    return Trace(
+        outcome=outcome if solution.finite else Outcome.NOT_FINITE,
+        recorded={
+            "step": np.arange(last + 1),
+            "value": share * solution.squares,
+            "learning_rate": np.asarray(np.nan),
+        },
+        coordinate_names=names,
+        coordinates=solution.points[:, order],
+        gradients=share * solution.gradients[:, order],
+        part_names=names,
+        part_columns={},
+        start=start,
+        end=end,
+        spectra=(spectrum_of_hessian(share * solution.hessian[np.ix_(order, order)], last, end),),
+        plan=described,
+        versions=versions(),
+        not_finite_part=None if solution.finite else "value",
+        not_finite_step=None if solution.finite else last,
+    )
+
+
+def _rows(objective: Objective) -> int:
+    """Return the number of rows that a mean square is taken over."""
+    return len(next(iter(objective.data.values())))

@@ -135,7 +135,9 @@ def _begin(problem: FitProblem, free: Any, arguments: FitArguments) -> Marquardt
     )
 
 
-def _step(problem: FitProblem, state: MarquardtState, arguments: FitArguments, bounds: Any, bounded: bool) -> MarquardtState:
+def _step(
+    problem: FitProblem, state: MarquardtState, arguments: FitArguments, bounds: Any, bounded: bool
+) -> MarquardtState:
     """Try one step, and take it where the squares fall, or where they stay and the gradient falls."""
     numpy = jax().numpy
     low, high = bounds

@@ -9,50 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from downslope._errors import DataError, SettingError
 from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._model import EquationModel
-from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.fitting._problem import FitArguments, FitProblem, predicted_with_slopes
 from downslope.fitting._report import as_html, as_text
-from downslope.fitting._uncertainty import Uncertainty
+from downslope.fitting._uncertainty import Parameter, Uncertainty
+from downslope.tables import read_table
 from downslope.trace import Trace
 
 _ROUNDING = 1e-28  # of the measured squares: a spread below it is none
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter that was found, or held.
-
-    Args:
-        name: how it is called.
-        value: what was found.
-        standard_error: its standard error; 0 for a fixed one, ∞ for one that the data do not determine, NaN for one
-            that rests on a bound or where there are no degrees of freedom.
-        low, high: the ends of its confidence interval.
-        unit: its unit, made of the columns' units (or of their names); None for a plain number.
-        role: "free", "fixed", "tied" or "at bound".
-    """
-
-    name: str
-    value: float
-    standard_error: float
-    low: float
-    high: float
-    unit: str | None = None
-    role: str = "free"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the parameter as plain data."""
-        return {
-            "value": self.value,
-            "standard_error": self.standard_error,
-            "low": self.low,
-            "high": self.high,
-            "unit": self.unit,
-            "role": self.role,
-        }
 
 
 class Prediction(NamedTuple):
@@ -214,8 +182,6 @@ class Fit:
             DataError: if a column is missing or holds no numbers.
             SettingError: for another band, or a prediction band without `sigma` where the fit's own differ.
         """
-        from downslope.fitting._prediction import predicted_with_band
-
         return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
 
     def as_dict(self) -> dict[str, Any]:
@@ -254,3 +220,70 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+
+# What a fit predicts, with the band that the errors of its parameters make.
+
+
+_BANDS = ("confidence", "prediction")
+
+
+def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
+    """Return predictions and the ends of their band; see `Fit.predict`."""
+    if band not in _BANDS:
+        raise SettingError(f"a band is {' or '.join(_BANDS)}, not {band!r}")
+    if not 0 < confidence < 1:
+        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
+    arguments = fit.arguments if data is None else _at(fit, data)
+    free = np.array([fit[name] for name in fit.free])
+    value, slopes = predicted_with_slopes(fit.problem, free, arguments)
+    held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
+    with np.errstate(all="ignore"):
+        variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
+        if band == "prediction":
+            variance = variance + fit.uncertainty.measurement_variance / _weights(fit, data, sigma, len(value)) ** 2
+        half = fit.uncertainty.half_width(confidence) * np.sqrt(variance)
+    return Prediction(value, value - half, value + half)
+
+
+def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
+    """Return the weight of each measurement that is predicted, shape (rows,)."""
+    if sigma is not None:
+        try:
+            deviations = np.broadcast_to(np.asarray(sigma, float), (rows,))
+        except (TypeError, ValueError):
+            raise DataError(f"sigma is a number, or one for each of the {rows} rows") from None
+        if not np.all(deviations > 0):
+            raise DataError("sigma must be above zero")
+        return 1 / deviations
+    if data is None:
+        return fit.arguments.weight
+    if np.ptp(fit.arguments.weight) > 0:
+        raise SettingError(
+            "how exact will the next measurements be? The rows of the fit differ in that", hint="give sigma"
+        )
+    return np.full(rows, fit.arguments.weight[0])
+
+
+def _at(fit: Fit, data: Any) -> FitArguments:
+    """Return the data of a prediction."""
+    names = tuple(fit.arguments.columns)
+    table = data if isinstance(data, Mapping) else read_table(data)
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
+    columns = []
+    for name in names:
+        try:
+            columns.append(np.atleast_1d(np.asarray(table[name], float)))
+        except (TypeError, ValueError):
+            raise DataError(f"column {name}: numbers are needed to predict from") from None
+    try:
+        columns = np.broadcast_arrays(*columns)
+    except ValueError:
+        sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
+        raise DataError(f"columns of a prediction are of one length, but {sizes}") from None
+    rows = np.zeros(columns[0].shape if columns else 1)
+    return fit.arguments._replace(
+        columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows)
+    )

@@ -12,8 +12,8 @@ import numpy as np
 from downslope._engine import double_precision
 from downslope._errors import SettingError, whole
 from downslope._text import number
-from downslope.descent import Objective
-from downslope.diagnosis import Diagnosis, diagnose
+from downslope.descent import Objective, descend
+from downslope.diagnosis import BY_CURVATURE, Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
 from downslope.fitting._least_squares import (
@@ -23,15 +23,20 @@ from downslope.fitting._least_squares import (
     better,
     is_bounded,
     levenberg_marquardt,
+    trace_of,
     trust_region,
+    verdict_on,
 )
-from downslope.fitting._losses import typical_deviation
 from downslope.fitting._model import EquationModel
-from downslope.fitting._prediction import predicted_with_slopes
-from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._squares import highest_curvature, mean_square
+from downslope.fitting._problem import (
+    FitArguments,
+    FitProblem,
+    highest_curvature,
+    mean_square,
+    predicted_with_slopes,
+    typical_deviation,
+)
 from downslope.fitting._starts import search_start
-from downslope.fitting._trace import by_descent, takes_learning_rate, trace_of, verdict_on
 from downslope.methods import method
 from downslope.trace import Trace
 
@@ -43,6 +48,7 @@ _OWN_NAMES = {
     "trf": TRUST_REGION,
 }
 _STEPS = 2000
+_DESCENT_STEPS = 1000
 # Residuals of a normal distribution beyond so many deviations count less: 95 % efficiency (Holland and Welsch, 1977).
 _TUNING = {"huber": 1.345, "soft_l1": 1.345, "cauchy": 2.385}
 _RESCALED = 5
@@ -166,7 +172,9 @@ class Solver:
             if tried[-1].sound or self._steps is not None:
                 break
         if not tried[-1].sound and self._has_start and self._steps is None:
-            again = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, self._searched(task), self._most)
+            again = levenberg_marquardt(
+                task.problem, task.arguments, task.limits.bounds, self._searched(task), self._most
+            )
             if better([*tried, again]) is again:
                 self.notes.append("from the start that was given no minimum was found; another start was searched for")
             tried.append(again)
@@ -205,3 +213,25 @@ def checked_method(way: Any) -> Any:
     except SettingError as error:
         error.hint = f"{error.hint}; and, for a fit, {' and '.join(OWN_METHODS)}"
         raise
+
+
+def takes_learning_rate(way: Any) -> bool:
+    """Tell whether a method steps along the gradient by one learning rate for all parameters."""
+    return isinstance(way, str) and method(way).name in BY_CURVATURE
+
+
+def by_descent(
+    problem: FitProblem, objective: Objective, free: np.ndarray, way: Any, steps: int | None, choices: Mapping[str, Any]
+) -> Trace:
+    """Return the trace of a method of `descend` on the mean square.
+
+    Args:
+        problem: what to fit.
+        objective: its mean square.
+        free: where to start, shape (free,).
+        way: the method.
+        steps: the most steps; None for 1000.
+        choices: what else `descend` takes.
+    """
+    start = dict(zip(problem.free, map(float, free), strict=True))
+    return descend(objective, start, method=way, steps=_DESCENT_STEPS if steps is None else steps, **choices)

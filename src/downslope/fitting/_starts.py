@@ -100,7 +100,11 @@ def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, e
 
 
 def _guesses(
-    model: EquationModel, problem: FitProblem, arguments: FitArguments, bounds: tuple[np.ndarray, np.ndarray], random: np.random.Generator
+    model: EquationModel,
+    problem: FitProblem,
+    arguments: FitArguments,
+    bounds: tuple[np.ndarray, np.ndarray],
+    random: np.random.Generator,
 ) -> np.ndarray:
     """Return guesses of the free parameters, shape (guesses, free)."""
     columns = {**arguments.columns}
@@ -145,7 +149,9 @@ def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
             units = numpy.zeros((len(places), len(guess))).at[np.arange(len(places)), places].set(1.0)
             base = problem.predicted(without, arguments)
             slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(units)
-            free = guess.at[places].set(_least_squares(slopes * arguments.weight, (arguments.measured - base) * arguments.weight))
+            free = guess.at[places].set(
+                _least_squares(slopes * arguments.weight, (arguments.measured - base) * arguments.weight)
+            )
             free = numpy.clip(free, *bounds)
         rows = problem.residuals(free, arguments)
         return free, rows @ rows

@@ -10,11 +10,15 @@ below 0 counts as 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from downslope.fitting._losses import typical_deviation
+from downslope._engine import double_precision, jax
+from downslope.fitting._model import EquationModel
+from downslope.fitting._problem import FitArguments, FitProblem, typical_deviation
 
 _ROUNDING = 1e-12  # a singular value below this, of columns of length 1, is none
 _TAKES_PART = 0.05  # of a direction of length 1
@@ -115,11 +119,17 @@ def uncertainty(
     singular, inner = _singular(jacobian[:, kept] / effects[kept], None if scores is None else scores[1])
     directions = np.zeros((len(singular), free))
     directions[:, kept] = inner
-    determined_mask = singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
+    determined_mask = (
+        singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
+    )
     freedom = rows - int(np.sum(determined_mask))
     variance = float(residuals @ residuals) / freedom if freedom > 0 else np.nan
     measured = 1.0 if absolute else variance
-    inverse = (directions[determined_mask].T / singular[determined_mask] ** 2) @ directions[determined_mask] / np.outer(effects, effects)
+    inverse = (
+        (directions[determined_mask].T / singular[determined_mask] ** 2)
+        @ directions[determined_mask]
+        / np.outer(effects, effects)
+    )
     if scores is None:
         determined = inverse * measured
     else:
@@ -195,3 +205,108 @@ def quantile(confidence: float, freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, 0.5 + confidence / 2)) if freedom > 0 else np.nan
+
+
+# The parameters of a fit with their errors and intervals, free or not.
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter that was found, or held.
+
+    Args:
+        name: how it is called.
+        value: what was found.
+        standard_error: its standard error; 0 for a fixed one, ∞ for one that the data do not determine, NaN for one
+            that rests on a bound or where there are no degrees of freedom.
+        low, high: the ends of its confidence interval.
+        unit: its unit, made of the columns' units (or of their names); None for a plain number.
+        role: "free", "fixed", "tied" or "at bound".
+    """
+
+    name: str
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    unit: str | None = None
+    role: str = "free"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameter as plain data."""
+        return {
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "role": self.role,
+        }
+
+
+def parameters_of(
+    model: EquationModel,
+    problem: FitProblem,
+    arguments: FitArguments,
+    free: np.ndarray,
+    held: np.ndarray,
+    sure: Uncertainty,
+    confidence: float,
+) -> dict[str, Parameter]:
+    """Return every parameter by name, in order of appearance.
+
+    The error of a tied parameter t(p) is √(∇tᵀ C ∇t), with C the covariance of the free ones.
+
+    Args:
+        model: the equation.
+        problem: what was fitted.
+        arguments: its data.
+        free: the free parameters, shape (free,).
+        held: whether each rests on a bound, shape (free,).
+        sure: how sure they are.
+        confidence: of the intervals, between 0 and 1.
+    """
+    width = sure.half_width(confidence)
+    roles = dict.fromkeys(arguments.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
+    roles |= {name: "at bound" for name, rests in zip(problem.free, held, strict=True) if rests}
+    values, errors = _values(problem, arguments, free), dict(zip(problem.free, sure.standard_errors, strict=True))
+    errors |= dict.fromkeys(arguments.fixed, 0.0) | _tied_errors(problem, arguments, free, held, sure)
+    found = {}
+    for name in model.parameters:
+        half = errors[name] * width if errors[name] else 0.0
+        found[name] = Parameter(
+            name=name,
+            value=values[name],
+            standard_error=float(errors[name]),
+            low=float(values[name] - half),
+            high=float(values[name] + half),
+            unit=model.unit(name),
+            role=roles.get(name, "free"),
+        )
+    return found
+
+
+def _values(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> Mapping[str, float]:
+    """Return every parameter by name."""
+    with double_precision():
+        return {name: float(value) for name, value in problem.everything(free, arguments).items()}
+
+
+def _tied_errors(
+    problem: FitProblem, arguments: FitArguments, free: np.ndarray, held: np.ndarray, sure: Uncertainty
+) -> dict[str, float]:
+    """Return the standard errors of the tied parameters."""
+    if not problem.ties:
+        return {}
+
+    def tied(at: Any) -> dict[str, Any]:
+        values = problem.everything(at, arguments)
+        return {name: values[name] for name, _ in problem.ties}
+
+    with double_precision():
+        slopes = jax().device_get(jax().jacfwd(tied)(free))
+    errors = {}
+    for name, slope in slopes.items():
+        rests = bool(np.any(held & (slope != 0)))  # on what has no error of its own
+        errors[name] = np.nan if rests else float(np.sqrt(sure.variance(slope[None])[0]))
+    return errors
