@@ -132,7 +132,7 @@ def torch_batched(name: str, starts: np.ndarray) -> Callable[[], np.ndarray] | N
 def downslope(name: str, starts: np.ndarray) -> Callable[[], np.ndarray]:
     """Return our descents, without what gathers their ends into valleys."""
     space = space_of(ds.objective(FORMULAS[name]), None, spread=1.0)
-    order = [int(one[1:]) - 1 for one in space.rows.names]
+    order = [int(one[1:]) - 1 for one in space.layout.names]
     ours, back = np.ascontiguousarray(starts[:, order]), np.argsort(order)
     how = ds.method("gradient descent")
     return lambda: by_method(space, ours, how, RATES[name], STEPS).points[:, back]

@@ -41,7 +41,7 @@ def basins(found: Multistart, *, axes: Axes | None = None) -> Axes:
         raise PointError("starts can be drawn for one or two variables")
     axes = style.new_axes(size=(7.2, 5.2)) if axes is None else axes
     space = found.space
-    seen = np.vstack([found.starts, *([[space.rows.row(basin.point)] for basin in found.basins[:_NAMED]])])
+    seen = np.vstack([found.starts, *([[space.layout.row(basin.point)] for basin in found.basins[:_NAMED]])])
     ends = zip(space.low, space.high, strict=True) if space.bounded else zip(seen.min(0), seen.max(0), strict=True)
     ranges = {name: (float(low), float(high)) for name, (low, high) in zip(names, ends, strict=True)}
     (curve if len(names) == 1 else landscape)(found.objective, within=ranges, axes=axes)
@@ -51,7 +51,7 @@ def basins(found: Multistart, *, axes: Axes | None = None) -> Axes:
         if len(chosen):
             _starts(axes, found, chosen, place)
     for place, basin in reversed(list(enumerate(found.basins[:_NAMED]))):
-        row = space.rows.row(basin.point)
+        row = space.layout.row(basin.point)
         x, y = (row[0], basin.value) if len(names) == 1 else row
         axes.plot(
             x, y, "*", color=_colour(place), markersize=19, markeredgecolor="white", markeredgewidth=1.4, zorder=7

@@ -2,11 +2,11 @@
 
 from downslope.ensembles._basins import Basin
 from downslope.ensembles._compare import Entry, Race, compare
+from downslope.ensembles._lanes import count
 from downslope.ensembles._multistart import Multistart, multistart
 from downslope.ensembles._search import Search, search
 from downslope.ensembles._space import even
 from downslope.ensembles._sweep import Sweep, sweep
-from downslope.ensembles._workers import count
 
 __all__ = [
     "Basin",

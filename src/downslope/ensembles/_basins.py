@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax, precision
+from downslope._text import number
 from downslope._types import Columns, Point
-from downslope.ensembles._space import Rows, Space, slopes_at
+from downslope.ensembles._space import RowLayout, Space, slopes_at
 
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one valley
+_MOST_COLUMNS = 6
 _MOST = 1000  # places that are told apart
 _AWAY = 1e6  # extents from the origin: a descent that went so far has no end
 _NEWTON = 4  # steps to the very bottom
@@ -80,11 +82,11 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         members = here[np.concatenate([groups[group] for group in together])]
         index[members] = place
         first = together[0]
-        point = _plain(space.rows, bottoms[first])
+        point = _plain(space.layout, bottoms[first])
         basins.append(Basin(point, float(depths[first]), kinds[first], len(members), len(members) / len(ends)))
     if len(rest):
         index[here[rest]] = len(basins)
-        point = _plain(space.rows, ends[here[rest[0]]])
+        point = _plain(space.layout, ends[here[rest[0]]])
         basins.append(Basin(point, float(values[here[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
     return tuple(basins), index
 
@@ -135,17 +137,17 @@ def _merged(space: Space, bottoms: np.ndarray, kinds: Sequence[str], depths: np.
 
 def heights(space: Space, points: np.ndarray) -> np.ndarray:
     """Return the objective at some points, shape (points,)."""
-    made = space.rows.objective
+    made = space.layout.objective
     with precision(made.precision):
-        return np.asarray(_heights(space.rows)(points, made.data), dtype=float)
+        return np.asarray(_heights(space.layout)(points, made.data), dtype=float)
 
 
 @functools.lru_cache(maxsize=64)
-def _heights(rows: Rows) -> Any:
+def _heights(layout: RowLayout) -> Any:
     """Return the compiled program `(points, data) → values`."""
 
     def at(row: Any, data: Columns) -> Any:
-        return rows.value(row, data)
+        return layout.value(row, data)
 
     return jax().jit(jax().vmap(at, in_axes=(0, None)))
 
@@ -212,11 +214,11 @@ def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np
 
 def _slopes(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return values, gradients and Hessians, in a batch padded to a power of two so that few sizes are compiled."""
-    made = space.rows.objective
+    made = space.layout.objective
     room = 1 << max(len(points) - 1, 0).bit_length()
     padded = np.concatenate([points, np.repeat(points[-1:], room - len(points), axis=0)])
     with precision(made.precision):
-        found = jax().device_get(slopes_at(space.rows)(padded, made.data))
+        found = jax().device_get(slopes_at(space.layout)(padded, made.data))
     return tuple(np.asarray(array, dtype=float)[: len(points)] for array in found)  # type: ignore[return-value]
 
 
@@ -265,11 +267,11 @@ def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: 
     return "saddle" if curvatures[0] < -none else "flat"
 
 
-def _plain(rows: Rows, row: np.ndarray) -> Point:
+def _plain(layout: RowLayout, row: np.ndarray) -> Point:
     """Return the point that a row is, its numbers as floats where they have names."""
-    if rows.shape is None:
-        return {name: float(number) for name, number in zip(rows.names, row, strict=True)}
-    return rows.point(row)
+    if layout.shape is None:
+        return {name: float(number) for name, number in zip(layout.names, row, strict=True)}
+    return layout.point(row)
 
 
 def _named(point: Point) -> Sequence[tuple[str, Any]]:
@@ -277,3 +279,15 @@ def _named(point: Point) -> Sequence[tuple[str, Any]]:
     from downslope import _tree
 
     return list(zip(_tree.part_names(point), _tree.leaves(point), strict=True))
+
+
+def shown_row(space: Space, basin: Basin) -> np.ndarray:
+    """Return the coordinates of a bottom, what is but rounding beside the extent as 0."""
+    row = space.layout.row(basin.point)
+    return np.where(np.abs(row) < 1e-12 * space.extent, 0.0, row)
+
+
+def place_in_words(names: Sequence[str], row: np.ndarray) -> str:
+    """Return a point as text: x = −1.473, y = 2."""
+    shown = [f"{name} = {number(part)}" for name, part in zip(names, row, strict=True)]
+    return ", ".join(shown[:_MOST_COLUMNS]) + (", …" if len(shown) > _MOST_COLUMNS else "")

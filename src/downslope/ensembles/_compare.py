@@ -11,8 +11,7 @@ from downslope._errors import SettingError
 from downslope._types import Point
 from downslope.descent import Objective, descend, objective
 from downslope.diagnosis import Diagnosis, diagnose
-from downslope.ensembles._sweep import Sweep, end_value, standing, steps_to_rest, sweep
-from downslope.ensembles._sweep_report import as_html, as_text, race_rows
+from downslope.ensembles._sweep import Sweep, as_html, as_text, end_value, reached, standing, steps_to_rest, sweep
 from downslope.methods import Method, method
 from downslope.trace import Trace
 
@@ -160,6 +159,16 @@ def compare(
     entries = [_entry(made, start, name, one, given.get(name), steps, choices) for name, one in racers.items()]
     entries.sort(key=lambda entry: standing(entry.trace))
     return Race(tuple(entries), made, float(entries[0].trace.plan["tolerance"]))
+
+
+def race_rows(found: Race) -> list[tuple[str, ...]]:
+    """Return methods, rates, steps, end values and verdicts as rows of text, the headings first, the best first."""
+    rows = [("method", "learning rate", "steps", found.objective.name + " at the end", "verdict")]
+    for lane in found.entries:
+        rate = "" if lane.learning_rate is None else f"{lane.learning_rate:.4g}"
+        verdict = lane.diagnosis[0].symptom.replace("_", " ")
+        rows.append((lane.name, rate, reached(lane.steps), reached(lane.value), verdict))
+    return rows
 
 
 def _label(one: Method) -> str:

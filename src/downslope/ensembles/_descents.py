@@ -13,9 +13,8 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._types import Columns
-from downslope.ensembles import _local as local
-from downslope.ensembles._space import Rows, Space
-from downslope.ensembles._workers import count, side_by_side, wide
+from downslope.ensembles._lanes import Lanes, begin_lanes, count, side_by_side, step_lanes, wide
+from downslope.ensembles._space import RowLayout, Space
 from downslope.methods import Method, Step, rule_of
 
 _BLOCK = 200  # starts whose state fits a core's nearest cache
@@ -27,7 +26,7 @@ _FARTHEST = 0.02  # of the extent, the most that one of them goes
 _FINISH = 200  # and so many of BFGS at least, which go to its bottom
 
 
-class Ends(NamedTuple):
+class DescentEnds(NamedTuple):
     """Where the descents ended.
 
     Args:
@@ -39,7 +38,7 @@ class Ends(NamedTuple):
     evaluations: int
 
 
-def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, steps: int) -> Ends:
+def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, steps: int) -> DescentEnds:
     """Return where a method of `descend` comes to from each start.
 
     Args:
@@ -49,34 +48,34 @@ def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, ste
         rate: the learning rate α, NaN where the method knows none.
         steps: the most steps.
     """
-    made = space.rows.objective
+    made = space.layout.objective
     settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
     bounds = (space.low, space.high) if space.bounded else None
-    run = _fixed(space.rows, *method.compiled, space.bounded)
+    run = _fixed(space.layout, *method.compiled, space.bounded)
     pieces, unpadded = _pieces(starts.astype(made.precision), _BLOCK)
     shared = (np.asarray(rate, made.precision), settings, np.int64(steps), bounds, made.data)
     ended = side_by_side(run, [(piece, *shared) for piece in pieces], made.precision)
     points = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
-    return Ends(points.astype(float), sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
+    return DescentEnds(points.astype(float), sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
 
 
-def to_the_bottom(space: Space, starts: np.ndarray) -> Ends:
+def to_the_bottom(space: Space, starts: np.ndarray) -> DescentEnds:
     """Return the bottom of the valley that each start lies in: small steps along −∇f, then BFGS.
 
     Args:
         space: where to look.
         starts: shape (starts, size).
     """
-    made = space.rows.objective
+    made = space.layout.objective
     block = int(np.clip(_BLOCK_BYTES // (8 * space.size**2), 1, _BLOCK))
     pieces, unpadded = _pieces((starts - space.origin) / space.extent, block)
     shared = (space.origin, space.extent, space.unit_bounds, made.data)
-    ended = side_by_side(_careful(space.rows), [(piece, *shared) for piece in pieces], made.precision)
+    ended = side_by_side(_careful(space.layout), [(piece, *shared) for piece in pieces], made.precision)
     units = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
     points = space.origin + space.extent * units
     if space.bounded:  # rounding must not carry a point on an edge over it
         points = np.where(units <= 0, space.low, np.where(units >= 1, space.high, points))
-    return Ends(points, sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
+    return DescentEnds(points, sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
 
 
 def _pieces(starts: np.ndarray, block: int) -> tuple[list[np.ndarray], int]:
@@ -103,7 +102,7 @@ def _block_of(pieces: list[np.ndarray]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, decays: bool, bounded: bool) -> Any:
+def _fixed(layout: RowLayout, name: str, memory: float | None, transformation: Any, decays: bool, bounded: bool) -> Any:
     """Return the compiled program of `by_method`: `piece → (points, steps of each block)`."""
     kept = {} if memory is None else {"memory": memory}
     rule = rule_of(Method(name, kept | ({"weight_decay": 0.0} if decays else {}), transformation))
@@ -112,20 +111,20 @@ def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, dec
         point, state = carry
 
         def value(at: Any) -> Any:
-            return rows.objective.function(at, data)
+            return layout.objective.function(at, data)
 
         height, gradient = jax().value_and_grad(value)(point)
         change, state = rule.update(Step(point, height, gradient, rate, settings, value), state)
         reached = jax().tree.map(lambda leaf, by: leaf + by.astype(leaf.dtype), point, change)
         if bounded:
             numpy = jax().numpy
-            reached = jax().tree.map(numpy.clip, reached, rows.point(bounds[0]), rows.point(bounds[1]))
+            reached = jax().tree.map(numpy.clip, reached, layout.point(bounds[0]), layout.point(bounds[1]))
         return reached, state
 
     def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
         rate, settings, steps, bounds, data = given
         lax, tree = jax().lax, jax().tree
-        point = jax().vmap(rows.point)(starts)
+        point = jax().vmap(layout.point)(starts)
         state = jax().vmap(lambda at: rule.init(at, settings))(point)
         lanes = jax().vmap(lambda carry: step(carry, rate, settings, bounds, data))
 
@@ -138,7 +137,7 @@ def _fixed(rows: Rows, name: str, memory: float | None, transformation: Any, dec
 
         carry = (point, state, jax().numpy.zeros((), steps.dtype), jax().numpy.array(True))
         point, _, taken, _ = lax.while_loop(lambda carry: carry[3] & (carry[2] < steps), chunk, carry)
-        return jax().vmap(lambda at: jax().flatten_util.ravel_pytree(rows.ordered(at))[0])(point), taken
+        return jax().vmap(lambda at: jax().flatten_util.ravel_pytree(layout.ordered(at))[0])(point), taken
 
     return wide(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
 
@@ -150,7 +149,7 @@ def _moves(after: Any, before: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=64)
-def _careful(rows: Rows) -> Any:
+def _careful(layout: RowLayout) -> Any:
     """Return the compiled program of `to_the_bottom`: `piece → (units, evaluations of each lane of a block)`."""
 
     def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -158,17 +157,17 @@ def _careful(rows: Rows) -> Any:
         lax, numpy = jax().lax, jax().numpy
 
         def at(points: Any) -> tuple[Any, Any]:
-            return jax().vmap(jax().value_and_grad(lambda unit: rows.value(origin + extent * unit, data)))(points)
+            return jax().vmap(jax().value_and_grad(lambda unit: layout.value(origin + extent * unit, data)))(points)
 
         value, gradient = at(starts)
         first = (starts, value, gradient, numpy.full(len(starts), _FARTHEST / 2))
         flowed = lax.fori_loop(0, _FLOW, lambda _, flow: _flowed(at, flow, bounds), first)[0]
-        lanes = local.begin(flowed, numpy.full(len(starts), 1e-4))
+        lanes = begin_lanes(flowed, numpy.full(len(starts), 1e-4))
         most = _FINISH + 20 * starts.shape[1]
 
-        def go_on(carry: tuple[local.Lanes, Any, Any]) -> tuple[local.Lanes, Any, Any]:
+        def go_on(carry: tuple[Lanes, Any, Any]) -> tuple[Lanes, Any, Any]:
             lanes, done, taken = carry
-            after, progress = local.step(at, lanes, bounds)
+            after, progress = step_lanes(at, lanes, bounds)
             kept = jax().tree.map(
                 lambda new, old: numpy.where(done.reshape(done.shape + (1,) * (new.ndim - 1)), old, new), after, lanes
             )

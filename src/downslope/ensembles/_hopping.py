@@ -16,9 +16,8 @@ import functools
 from typing import Any, NamedTuple
 
 from downslope._engine import jax
-from downslope.ensembles import _local as local
-from downslope.ensembles._space import Rows
-from downslope.ensembles._workers import wide
+from downslope.ensembles._lanes import Lanes, begin_lanes, step_lanes, wide
+from downslope.ensembles._space import RowLayout
 
 CHAINS = 16  # to an island
 _MIXED, _ALONG = 0.3, 0.25  # shares of the hops that mix two bases, and that step along a difference
@@ -51,7 +50,7 @@ class Island(NamedTuple):
     """
 
     key: Any
-    lanes: local.Lanes
+    lanes: Lanes
     base: Any
     height: Any
     spread: Any
@@ -67,14 +66,14 @@ class Island(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def programs(rows: Rows, most_rounds: int) -> tuple[Any, Any]:
+def programs(layout: RowLayout, most_rounds: int) -> tuple[Any, Any]:
     """Return the compiled programs that begin islands and that go on with them.
 
     `begin((keys, bounds)) → islands` and `go_on((islands, iterations, origin, extent, bounds, data)) → islands`, each
     over islands side by side. Points are in units of the extent from the origin.
 
     Args:
-        rows: the objective's coordinates.
+        layout: the objective's coordinates.
         most_rounds: how many rounds an island can write down; later ones take the place of the last.
     """
 
@@ -86,7 +85,7 @@ def programs(rows: Rows, most_rounds: int) -> tuple[Any, Any]:
         islands, iterations, origin, extent, bounds, data = given
 
         def at(points: Any) -> tuple[Any, Any]:
-            return jax().vmap(jax().value_and_grad(lambda unit: rows.value(origin + extent * unit, data)))(points)
+            return jax().vmap(jax().value_and_grad(lambda unit: layout.value(origin + extent * unit, data)))(points)
 
         def iterate(_: Any, islands: Island) -> Island:
             return jax().vmap(lambda island: _iterate(at, island, bounds))(islands)
@@ -104,7 +103,7 @@ def _begin(key: Any, bounds: Any, most_rounds: int) -> Island:
     none = numpy.full(CHAINS, numpy.inf)
     return Island(
         key=jax().random.key_data(key),
-        lanes=local.begin(points, numpy.full(CHAINS, _FIRST_REACH)),
+        lanes=begin_lanes(points, numpy.full(CHAINS, _FIRST_REACH)),
         base=points,
         height=none,
         spread=numpy.zeros(()),
@@ -124,7 +123,7 @@ def _iterate(at: Any, island: Island, bounds: Any) -> Island:
     """Evaluate every chain once; those that have come to rest hop."""
     numpy = jax().numpy
     size = island.base.shape[1]
-    lanes, progress = local.step(at, island.lanes, bounds)
+    lanes, progress = step_lanes(at, island.lanes, bounds)
     promising = lanes.value - progress.foreseen < island.best
     tight = _TIGHT_OF_VALUE * numpy.abs(lanes.value) + _TIGHT * island.spread
     enough = numpy.where(promising, tight, _LOOSE * island.spread + tight)
@@ -179,7 +178,7 @@ def _left(island: Island, draws: Any, bounds: Any) -> tuple[Any, Any]:
     return _reflected(leaves, bounds), reach
 
 
-def _sent(lanes: local.Lanes, chosen: Any, points: Any, reach: Any) -> local.Lanes:
+def _sent(lanes: Lanes, chosen: Any, points: Any, reach: Any) -> Lanes:
     """Return the lanes with those that are chosen begun anew at other points."""
     numpy = jax().numpy
     return lanes._replace(

@@ -13,11 +13,10 @@ from downslope._errors import ObjectiveError, SettingError, whole
 from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, objective
-from downslope.ensembles._basins import Basin, gathered, level, relief
+from downslope.ensembles._basins import Basin, gathered, level, place_in_words, relief, shown_row
 from downslope.ensembles._hopping import CHAINS, programs
-from downslope.ensembles._report import place_in_words, shown_row
+from downslope.ensembles._lanes import count, side_by_side
 from downslope.ensembles._space import Space, space_of
-from downslope.ensembles._workers import count, side_by_side
 
 _ISLANDS = 4
 _MOST_ROUNDS = 64
@@ -68,7 +67,7 @@ class Search:
     @property
     def sentence(self) -> str:
         """What was found and how sure it is, in a sentence or two."""
-        where = place_in_words(self.space.rows.names, shown_row(self.space, self.best))
+        where = place_in_words(self.space.layout.names, shown_row(self.space, self.best))
         value = number(self.value, 10)
         kind = "" if self.best.kind == "minimum" else f" ({self.best.kind})"
         return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
@@ -165,7 +164,7 @@ def search(
     made = objective(thing, data)
     _check(found, seconds, evaluations, islands)
     space = space_of(made, bounds, spread, centre)
-    run = _Run(space, islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count())), seed)
+    run = _IslandSearch(space, islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count())), seed)
     began = time.perf_counter()
     stopped = run.until(found, target, seconds, evaluations)
     return run.result(stopped, time.perf_counter() - began)
@@ -180,7 +179,7 @@ def _check(found: int, seconds: float, evaluations: int | None, islands: int | N
         raise SettingError(f"seconds must be above 0, not {seconds}")
 
 
-class _Run:
+class _IslandSearch:
     """A search under way.
 
     Args:
@@ -193,7 +192,7 @@ class _Run:
         self.space = space
         self.evaluations = 0
         self._islands = islands
-        self._begin, self._go_on = programs(space.rows, _MOST_ROUNDS)
+        self._begin, self._go_on = programs(space.layout, _MOST_ROUNDS)
         pieces = min(count(), islands)
         pieces = next(size for size in range(pieces, 0, -1) if islands % size == 0)
         with precision("float64"):
@@ -231,7 +230,7 @@ class _Run:
     def _advance(self, iterations: int) -> None:
         """Take every island so many iterations further."""
         space = self.space
-        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.rows.objective.data)
+        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.layout.objective.data)
         self._states = side_by_side(self._go_on, [(state, *shared) for state in self._states], "float64")
         self.evaluations += iterations * self._islands * CHAINS
 
@@ -258,7 +257,7 @@ class _Run:
         space, lowest = self.space, self._gathered("lowest")
         if not np.isfinite(lowest.min()):
             raise ObjectiveError(
-                f"{space.rows.objective.read_as} has no finite value where it was looked for",
+                f"{space.layout.objective.read_as} has no finite value where it was looked for",
                 hint="look somewhere else, or shift the formula",
             )
         ended = self._ended()
@@ -267,7 +266,7 @@ class _Run:
         basins, index = gathered(space, points)
         if index[0] < 0:
             raise ObjectiveError(
-                f"{space.rows.objective.read_as} goes down without end", hint="give bounds to look inside a box"
+                f"{space.layout.objective.read_as} goes down without end", hint="give bounds to look inside a box"
             )
         counts = [int(np.sum(index[1:] == place)) for place in range(len(basins))]
         rounds = len(points) - 1
@@ -286,6 +285,6 @@ class _Run:
             evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
             seconds=seconds,
             stopped=stopped,
-            objective=space.rows.objective,
+            objective=space.layout.objective,
             space=space,
         )

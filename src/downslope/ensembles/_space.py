@@ -18,7 +18,7 @@ from downslope.descent import Objective, check_point
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowLayout:
     """How the points of an objective stand in rows of numbers.
 
     Args:
@@ -63,13 +63,13 @@ class Space:
     """Where to look.
 
     Args:
-        rows: the coordinates.
+        layout: the coordinates.
         origin: shape (size,), the lower corner of the box, or the centre of the cloud.
         extent: shape (size,), the sides of the box, or the standard deviations of the cloud.
         bounded: whether it is a box that points must not leave.
     """
 
-    rows: Rows
+    layout: RowLayout
     origin: np.ndarray
     extent: np.ndarray
     bounded: bool
@@ -133,28 +133,28 @@ def space_of(made: Objective, bounds: Any, spread: Any = None, centre: Point | N
             hint="for example bounds={'x': (-3, 3)}",
         )
     if bounds is not None:
-        rows, low, high = _ends(made, bounds)
+        layout, low, high = _ends(made, bounds)
         if not np.all(low < high):
             place = int(np.flatnonzero(~(low < high))[0])
-            raise PointError(f"the bounds of {rows.names[place]} go from {low[place]} to {high[place]}: no range")
-        return Space(rows, low, high - low, True)
+            raise PointError(f"the bounds of {layout.names[place]} go from {low[place]} to {high[place]}: no range")
+        return Space(layout, low, high - low, True)
     if centre is not None:
         centre = check_point(made, centre)
-    rows = _rows(made, centre)
-    middle = np.zeros(len(rows.names)) if centre is None else rows.row(centre)
-    return Space(rows, middle, _deviations(rows, spread), False)
+    layout = _layout_of(made, centre)
+    middle = np.zeros(len(layout.names)) if centre is None else layout.row(centre)
+    return Space(layout, middle, _deviations(layout, spread), False)
 
 
-def _ends(made: Objective, bounds: Any) -> tuple[Rows, np.ndarray, np.ndarray]:
+def _ends(made: Objective, bounds: Any) -> tuple[RowLayout, np.ndarray, np.ndarray]:
     """Return the rows and both corners of a box."""
     if made.names is None:
         if not isinstance(bounds, tuple) or len(bounds) != 2:
             raise PointError(f"the bounds of {made.name} are a pair of points (low, high)")
         corners = [check_point(made, corner) for corner in bounds]
-        rows = [_rows(made, corner) for corner in corners]
-        if rows[0].names != rows[1].names:
+        layouts = [_layout_of(made, corner) for corner in corners]
+        if layouts[0].names != layouts[1].names:
             raise PointError(f"the corners of {made.name}'s bounds are points of different shapes")
-        return rows[0], rows[0].row(corners[0]), rows[0].row(corners[1])
+        return layouts[0], layouts[0].row(corners[0]), layouts[0].row(corners[1])
     if not isinstance(bounds, Mapping):
         pairs = list(bounds) if hasattr(bounds, "__len__") else []
         if len(made.names) == 1 and len(pairs) == 2 and not hasattr(pairs[0], "__len__"):
@@ -167,7 +167,7 @@ def _ends(made: Objective, bounds: Any) -> tuple[Rows, np.ndarray, np.ndarray]:
     if missing:
         raise PointError(f"the bounds say nothing of {', '.join(missing)}", hint="every variable needs a range")
     low, high = (np.array([_end(name, bounds[name], place) for name in made.names]) for place in (0, 1))
-    return _rows(made, None), low, high
+    return _layout_of(made, None), low, high
 
 
 def _end(name: str, pair: Any, place: int) -> float:
@@ -181,13 +181,13 @@ def _end(name: str, pair: Any, place: int) -> float:
     return number
 
 
-def _deviations(rows: Rows, spread: Any) -> np.ndarray:
+def _deviations(layout: RowLayout, spread: Any) -> np.ndarray:
     """Return the standard deviation of each coordinate."""
     if isinstance(spread, Mapping):
-        _check_names(rows.objective, spread)
-        given = [spread.get(name, math.nan) for name in rows.names]
+        _check_names(layout.objective, spread)
+        given = [spread.get(name, math.nan) for name in layout.names]
     else:
-        given = [spread] * len(rows.names)
+        given = [spread] * len(layout.names)
     try:
         deviations = np.array(given, dtype=float)
     except (TypeError, ValueError):
@@ -209,22 +209,22 @@ def _check_names(made: Objective, given: Mapping[str, Any]) -> None:
             )
 
 
-def _rows(made: Objective, like: Point | None) -> Rows:
+def _layout_of(made: Objective, like: Point | None) -> RowLayout:
     """Return how the points of an objective stand in rows."""
     if made.names is not None:
-        return Rows(made, made.names)
+        return RowLayout(made, made.names)
     if like is None:
         raise PointError(f"{made.name} takes any point", hint="give a centre, or bounds as a pair of points")
     leaves, tree = jax().tree.flatten(like)
-    return Rows(made, _tree.coordinate_names(like), (tree, tuple(np.shape(leaf) for leaf in leaves)))
+    return RowLayout(made, _tree.coordinate_names(like), (tree, tuple(np.shape(leaf) for leaf in leaves)))
 
 
 @functools.lru_cache(maxsize=64)
-def slopes_at(rows: Rows) -> Any:
+def slopes_at(layout: RowLayout) -> Any:
     """Return the compiled program `(rows, data) → (values, gradients, Hessians)` at many points."""
 
     def at(row: Any, data: Columns) -> tuple[Any, Any, Any]:
-        value, gradient = jax().value_and_grad(rows.value)(row, data)
-        return value, gradient, jax().hessian(rows.value)(row, data)
+        value, gradient = jax().value_and_grad(layout.value)(row, data)
+        return value, gradient, jax().hessian(layout.value)(row, data)
 
     return jax().jit(jax().vmap(at, in_axes=(0, None)))

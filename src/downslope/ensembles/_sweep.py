@@ -6,6 +6,7 @@ Every rate is an argument of one compiled descent: it is compiled once and calle
 from __future__ import annotations
 
 import functools
+import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,11 +15,88 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import SettingError
+from downslope._text import aligned, html_table, number
 from downslope._types import Point
 from downslope.descent import Objective, Plan, Record, descend, plan
 from downslope.diagnosis import BY_CURVATURE, Diagnosis, best_rate, diagnose, stability_bound
-from downslope.ensembles._sweep_report import sweep_as_html, sweep_as_text, sweep_sentence
 from downslope.trace import Outcome, Spectrum, Trace
+
+# A sweep as a short report, in text and in HTML.
+
+
+_MOST_ROWS = 17
+
+
+def sweep_sentence(found: Sweep) -> str:
+    """Return what a sweep found, in a sentence or two."""
+    rate, steps, bound = found.best_rate, found.steps[found.best], found.largest_stable_rate
+    if math.isfinite(steps):
+        did = f"after {_counted(steps)} the gradient is below {found.tolerance:g}"
+    else:
+        did = f"the value is {number(found.values[found.best])} after {_counted(found.traces[found.best].last_step)}"
+    best = f"The best of {len(found.rates)} rates is α = {rate:.6g}: {did}."
+    if bound is None:
+        return best
+    return f"{best} The largest stable rate is {bound:.6g}, from the curvature where it ended."
+
+
+def sweep_as_text(found: Sweep) -> str:
+    """Return a sweep as aligned lines, a middle choice of its rates."""
+    rows = sweep_rows(found)
+    return as_text(
+        f"Read as  {found.objective.read_as}\nMethod   {found.traces[0].plan['method']}", rows, found.sentence
+    )
+
+
+def sweep_as_html(found: Sweep) -> str:
+    """Return a sweep as an HTML table."""
+    return as_html(found.objective.read_as, sweep_rows(found), found.sentence)
+
+
+def sweep_rows(found: Sweep) -> list[tuple[str, ...]]:
+    """Return rates, steps, end values and verdicts as rows of text, the headings first; best and bound are marked."""
+    count = len(found.rates)
+    shown = set(np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)))
+    bound = found.largest_stable_rate
+    at_bound = None
+    if bound is not None:
+        near = int(np.argmin(np.abs(found.rates - bound)))
+        at_bound = near if abs(found.rates[near] / bound - 1) < 1e-9 else None
+    shown |= {found.best} | ({at_bound} if at_bound is not None else set())
+    rows = [("learning rate", "steps", found.objective.name + " at the end", "verdict", "")]
+    for place in sorted(shown):
+        mark = "◀ best" if place == found.best else "◀ largest stable" if place == at_bound else ""
+        rows.append(
+            (
+                f"{found.rates[place]:.6g}",
+                reached(float(found.steps[place])),
+                reached(float(found.values[place])),
+                found.verdicts[place].replace("_", " "),
+                mark,
+            )
+        )
+    return rows
+
+
+def as_text(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Return a head, a table and a sentence as text."""
+    words = {place for place, heading in enumerate(rows[0]) if heading in ("method", "verdict", "")}
+    return "\n".join([head, "", *aligned(rows, words), "", sentence])
+
+
+def as_html(caption: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Return a table and a sentence as HTML."""
+    return f"{html_table(rows, caption)}<p>{html.escape(sentence)}</p>"
+
+
+def reached(value: float) -> str:
+    """Return what a descent came to, a dash for what it never did."""
+    return number(value) if math.isfinite(value) else "–"
+
+
+def _counted(steps: float) -> str:
+    return "1 step" if steps == 1 else f"{int(steps)} steps"
+
 
 _STEPS = 1000
 _PER_OCTAVE = 4

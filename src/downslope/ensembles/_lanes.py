@@ -11,10 +11,13 @@ for optimization problems with simple constraints", 1982.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from downslope._engine import jax
+from downslope._engine import jax, precision
 
 _ENOUGH = 1e-4  # of the decrease that the slope foretells
 _SHORTEST = 1e-10  # share of a step at which a lane gives up
@@ -48,7 +51,7 @@ class Lanes(NamedTuple):
     reach: Any
 
 
-class Progress(NamedTuple):
+class LaneProgress(NamedTuple):
     """What an iteration showed of each lane.
 
     Args:
@@ -60,7 +63,7 @@ class Progress(NamedTuple):
     stuck: Any
 
 
-def begin(points: Any, reach: Any) -> Lanes:
+def begin_lanes(points: Any, reach: Any) -> Lanes:
     """Return lanes at some points, shape (lanes, size), whose first step has a length."""
     numpy = jax().numpy
     lanes, size = points.shape
@@ -77,7 +80,9 @@ def begin(points: Any, reach: Any) -> Lanes:
     )
 
 
-def step(value_and_gradient: Callable[[Any], tuple[Any, Any]], lanes: Lanes, bounds: Any) -> tuple[Lanes, Progress]:
+def step_lanes(
+    value_and_gradient: Callable[[Any], tuple[Any, Any]], lanes: Lanes, bounds: Any
+) -> tuple[Lanes, LaneProgress]:
     """Evaluate each lane once and move it.
 
     Args:
@@ -129,7 +134,7 @@ def step(value_and_gradient: Callable[[Any], tuple[Any, Any]], lanes: Lanes, bou
         lanes.reach,
     )
     given_up = lost & (lanes.taken == 1)
-    return after, Progress(numpy.where(good, foreseen, numpy.inf), done | given_up | ~stands)
+    return after, LaneProgress(numpy.where(good, foreseen, numpy.inf), done | given_up | ~stands)
 
 
 def _bent(lanes: Lanes, moved: Any, bent: Any, good: Any) -> Any:
@@ -165,3 +170,50 @@ def _where(lanes: Any, one: Any, other: Any) -> Any:
     """Return one where a lane is chosen and the other elsewhere, whatever their shape."""
     numpy = jax().numpy
     return numpy.where(lanes.reshape(lanes.shape + (1,) * (numpy.ndim(one) - 1)), one, other)
+
+
+# Many lanes of one program on every device: a piece on each, or on each core where there is one CPU.
+
+
+@functools.cache
+def count() -> int:
+    """Return how many pieces run side by side."""
+    devices = jax().local_devices()
+    if len(devices) > 1 or devices[0].platform != "cpu":
+        return len(devices)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wide(program: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a program of many lanes, compiled when called, for vectors as wide as the CPU has.
+
+    XLA takes half of AVX-512 unless it is told otherwise; a narrower CPU does as it always does.
+    """
+    return jax().jit(program, compiler_options={"xla_cpu_prefer_vector_width": "512"})
+
+
+def side_by_side(run: Callable[[Any], Any], pieces: Sequence[Any], kind: str) -> list[Any]:
+    """Return what a compiled program makes of each piece, on the host, in their order.
+
+    Args:
+        run: a compiled program of one argument.
+        pieces: its arguments, of one shape, so that it is compiled once.
+        kind: "float64" or "float32".
+    """
+    devices = jax().local_devices()
+
+    def one(place: int) -> Any:
+        with precision(kind):
+            piece = pieces[place]
+            if len(devices) > 1:
+                piece = jax().device_put(piece, devices[place % len(devices)])
+            return jax().device_get(run(piece))
+
+    others = [_pool().submit(one, place) for place in range(1, len(pieces))]
+    return [one(0), *(other.result() for other in others)]
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Return the threads, which wait for their programs outside Python's lock."""
+    return ThreadPoolExecutor(max(count(), 1), thread_name_prefix="downslope")
