@@ -2,9 +2,8 @@
 
 from downslope.trace._columns import median_over_looks
 from downslope.trace._journal import Journal
-from downslope.trace._outcome import Outcome
 from downslope.trace._store import export, load, save
-from downslope.trace._trace import Spectrum, Trace, with_few_directions
+from downslope.trace._trace import Outcome, Spectrum, Trace, with_few_directions
 
 __all__ = [
     "Journal",

@@ -26,11 +26,19 @@ import numpy as np
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
 from downslope.trace._contents import STREAMS, streams_of, told_of
-from downslope.trace._disk import read_arrays, refuse_other, replace_folder, write_arrays, write_json
-from downslope.trace._outcome import Outcome
+from downslope.trace._disk import (
+    aligned,
+    append_stream,
+    cut_stream,
+    read_arrays,
+    refuse_other,
+    replace_folder,
+    write_arrays,
+    write_json,
+)
 from downslope.trace._progress import (
-    Progress,
-    Rows,
+    AcknowledgedRows,
+    JournalProgress,
     directions_kept,
     is_journal,
     read_progress,
@@ -42,8 +50,7 @@ from downslope.trace._progress import (
     write_spectrum,
 )
 from downslope.trace._store import load, write_points, write_stream
-from downslope.trace._streams import aligned, append_stream, cut_stream
-from downslope.trace._trace import Spectrum, Trace
+from downslope.trace._trace import Outcome, Spectrum, Trace
 
 
 class Journal:
@@ -56,7 +63,7 @@ class Journal:
         progress: what was acknowledged.
     """
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
+    def __init__(self, folder: Path, progress: JournalProgress) -> None:
         self.folder = folder
         self._progress = progress
         self._finished = False
@@ -76,14 +83,14 @@ class Journal:
         refuse_other(target)
 
         def write(beside: Path) -> None:
-            write_progress(beside, Progress())
+            write_progress(beside, JournalProgress())
             _write_header(beside, header)
 
         try:
             replace_folder(target, write)
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
-        return cls(target, Progress())
+        return cls(target, JournalProgress())
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Journal:
@@ -123,7 +130,7 @@ class Journal:
         """The note that was last acknowledged; empty where there is none yet."""
         return self._progress.note
 
-    def rows(self) -> Rows:
+    def rows(self) -> AcknowledgedRows:
         """Return everything that was acknowledged so far, read from disk."""
         return read_rows(self.folder, self._progress.lengths)
 
@@ -270,7 +277,7 @@ def _same(ours: Columns, theirs: Columns) -> bool:
     )
 
 
-def _remove_directions(folder: Path, progress: Progress) -> None:
+def _remove_directions(folder: Path, progress: JournalProgress) -> None:
     """Remove the directions that nothing will ask for: a state was acknowledged with all the spectra that there are."""
     kept = directions_kept(folder, progress.lengths.get("spectra", 0))
     for file in folder.glob("directions-*.npz"):
@@ -278,7 +285,7 @@ def _remove_directions(folder: Path, progress: Progress) -> None:
             file.unlink()
 
 
-def _remove_left_over(folder: Path, progress: Progress) -> None:
+def _remove_left_over(folder: Path, progress: JournalProgress) -> None:
     """Remove what a cut-off or a finished run left and nothing tells of any more."""
     kept = {spectrum_file(place) for place in range(progress.lengths.get("spectra", 0))} | {progress.state_file}
     kept |= directions_kept(folder, progress.lengths.get("spectra", 0))

@@ -11,10 +11,8 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
-from downslope.trace._contents import FORMAT, STREAMS
-from downslope.trace._disk import read_arrays, write_arrays, write_json
-from downslope.trace._plain import decoded, encoded
-from downslope.trace._streams import read_stream
+from downslope.trace._contents import FORMAT, STREAMS, decoded, encoded
+from downslope.trace._disk import read_arrays, read_stream, write_arrays, write_json
 from downslope.trace._trace import Spectrum
 
 _FILE = "progress.json"
@@ -22,7 +20,7 @@ _DIRECTIONS = ("lowest_direction", "highest_direction")
 
 
 @dataclass(frozen=True)
-class Progress:
+class JournalProgress:
     """What was acknowledged, and what was when the last state was.
 
     Args:
@@ -44,17 +42,17 @@ class Progress:
         """The file of the last state, or None where there is none."""
         return state_file(self.states) if self.states else None
 
-    def at_state(self) -> Progress:
+    def at_state(self) -> JournalProgress:
         """Return the progress as it was at the last state."""
         return replace(self, lengths=self.lengths_at_state, note=self.note_at_state)
 
-    def with_state(self) -> Progress:
+    def with_state(self) -> JournalProgress:
         """Return the progress with one more state, which goes with all that is acknowledged."""
         return replace(self, states=self.states + 1, lengths_at_state=self.lengths, note_at_state=self.note)
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class AcknowledgedRows:
     """What was acknowledged so far; see `Trace` for what the columns are.
 
     Args:
@@ -104,7 +102,7 @@ def directions_kept(folder: Path, count: int) -> set[str]:
     return {directions_of(folder / spectrum_file(0)).name, *there[-1:]}
 
 
-def write_progress(folder: Path, progress: Progress) -> None:
+def write_progress(folder: Path, progress: JournalProgress) -> None:
     """Acknowledge what the files hold, in one move."""
     told = {
         "format": FORMAT,
@@ -117,7 +115,7 @@ def write_progress(folder: Path, progress: Progress) -> None:
     write_json(folder / _FILE, told)
 
 
-def read_progress(folder: Path) -> Progress:
+def read_progress(folder: Path) -> JournalProgress:
     """Return what was acknowledged.
 
     Raises:
@@ -125,7 +123,7 @@ def read_progress(folder: Path) -> Progress:
     """
     try:
         told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
-        return Progress(
+        return JournalProgress(
             lengths=told["lengths"],
             lengths_at_state=told["lengths_at_state"],
             states=told["states"],
@@ -143,13 +141,13 @@ def is_journal(folder: Path) -> bool:
     return (folder / _FILE).is_file()
 
 
-def read_rows(folder: Path, lengths: Mapping[str, int]) -> Rows:
+def read_rows(folder: Path, lengths: Mapping[str, int]) -> AcknowledgedRows:
     """Return the rows and spectra that so many bytes and files hold."""
     streams = {
         name: read_stream(folder / stream_file(name), lengths[name]) if lengths.get(name) else {} for name in STREAMS
     }
     spectra = tuple(_read_spectrum(folder / spectrum_file(place)) for place in range(lengths.get("spectra", 0)))
-    return Rows(**streams, spectra=spectra)
+    return AcknowledgedRows(**streams, spectra=spectra)
 
 
 def write_spectrum(file: Path, spectrum: Spectrum) -> None:

@@ -25,9 +25,17 @@ import numpy as np
 from downslope._errors import TraceError
 from downslope._types import Columns
 from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
-from downslope.trace._disk import read_arrays, refuse_other, replace_file, replace_folder, write_arrays, write_json
+from downslope.trace._disk import (
+    read_arrays,
+    read_stream,
+    refuse_other,
+    replace_file,
+    replace_folder,
+    stream_bytes,
+    write_arrays,
+    write_json,
+)
 from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
-from downslope.trace._streams import read_stream, stream_bytes
 from downslope.trace._trace import Trace
 
 # Begin the names of those entries of a state that are the point, by part, and what a network carries besides, counted.

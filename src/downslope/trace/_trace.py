@@ -14,6 +14,7 @@ data: what its layers did, what was measured over whole sets of data, and what w
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import html
 from collections.abc import Mapping, Sequence
@@ -23,12 +24,39 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._types import Columns, Plain
-from downslope.trace._columns import complete_columns
-from downslope.trace._frames import evaluations_frame, layers_frame, parts_frame, steps_frame
-from downslope.trace._outcome import Outcome
+from downslope.trace._columns import complete_columns, evaluations_frame, layers_frame, parts_frame, steps_frame
 
 if TYPE_CHECKING:
     import polars
+
+
+# The ways in which a descent ends.
+
+
+class Outcome(enum.Enum):
+    """How a descent ended; the value is the sentence that the user reads.
+
+    What it means for the point reached (a minimum? a saddle?) is for `diagnose` to say.
+    """
+
+    CONVERGED = "The gradient fell below the tolerance."
+    STALLED = "The steps became smaller than the precision of the numbers: nothing moves any more."
+    STEPS_USED = "All the steps that were allowed were taken."
+    NOT_FINITE = "A value or a gradient was no longer a finite number; the trace ends at the last finite point."
+    INTERRUPTED = "Stopped by the user; the trace holds every step until then."
+    STOPPED_EARLY = "The validation loss had stopped falling, so the run was ended early."
+    RUNNING = "Not finished: it is still running or was cut off; the trace holds every step that was written down."
+
+    @property
+    def identifier(self) -> str:
+        """The name in lower case, for files and programs: `steps_used`."""
+        return self.name.lower()
+
+    @classmethod
+    def from_identifier(cls, identifier: str) -> Outcome:
+        """Return the member whose `identifier` this is."""
+        return cls[identifier.upper()]
+
 
 _SPELLED_OUT = 64  # a point of more numbers is not told part by part
 
