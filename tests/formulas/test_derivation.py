@@ -162,7 +162,7 @@ def test_units_that_do_not_fit_show_both() -> None:
     ("text", "by", "told"),
     [
         ("f(x) = x²", "y", "no variable 'y'"),
-        ("x y", None, "by which variable"),
+        ("x y", None, "name the variable to differentiate by"),
         ("f(long) = long²", "lomg", "did you mean long"),
     ],
 )

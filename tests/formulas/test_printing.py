@@ -13,8 +13,8 @@ from downslope._errors import FormulaError
 from downslope.formulas import Formula, formula
 from downslope.formulas._expression import (
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -22,12 +22,12 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    with_numbers,
 )
 from downslope.formulas._printing import book, latex
-from downslope.formulas._substitution import with_numbers
 
 X, Y, W, SIZE = Name("x"), Name("y"), Name("w"), Name("size")
-E = Constant("e")
+E = MathConstant("e")
 
 
 def _whole(value: int) -> Number:
@@ -72,7 +72,7 @@ _LEAVES = st.one_of(
     st.integers(0, 12).map(_whole),
     st.sampled_from(["0.26", "2.5", "1e-9", "3e20"]).map(lambda text: Number(Fraction(text), decimal=True)),
     st.sampled_from(["x", "y", "z", "w", "size", "x1", "w_1", "α"]).map(Name),
-    st.sampled_from(["π", "e"]).map(Constant),
+    st.sampled_from(["π", "e"]).map(MathConstant),
 )
 
 
@@ -98,7 +98,7 @@ def _read(text: str) -> Formula:
     try:
         return formula(text)
     except FormulaError as error:
-        if "no real number" in error.message or "exponent is larger" in error.message:
+        if "no finite real value" in error.message or "exponent is larger" in error.message:
             reject()
         raise
 

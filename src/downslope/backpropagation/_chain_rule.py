@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._text import number
-from downslope.backpropagation._labels import partial
+from downslope.backpropagation._notation import partial
 from downslope.backpropagation._result import is_number
 
 if TYPE_CHECKING:

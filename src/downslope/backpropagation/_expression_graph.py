@@ -11,7 +11,7 @@ from downslope._engine import jax
 from downslope._errors import DataError, FormulaError
 from downslope._types import Columns, Point
 from downslope.backpropagation._draft import Back, Draft, given
-from downslope.backpropagation._labels import free_letter, free_result
+from downslope.backpropagation._notation import free_letter, free_result
 from downslope.formulas import (
     Formula,
     Operation,

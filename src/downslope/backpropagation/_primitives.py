@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downslope._text import number
-from downslope.backpropagation._labels import shape_text
+from downslope.backpropagation._notation import shape_text
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUM, _PRODUCT, _ATOM = range(3)

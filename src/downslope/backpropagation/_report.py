@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._text import aligned, number
 from downslope.backpropagation._chain_rule import written_out
-from downslope.backpropagation._labels import shape_text, shortened
+from downslope.backpropagation._notation import shape_text, shortened
 from downslope.backpropagation._result import is_number
 
 if TYPE_CHECKING:

@@ -140,7 +140,7 @@ class Backpropagation:
 
     def dot(self) -> str:
         """Return the graph in the language of Graphviz."""
-        from downslope.backpropagation._dot import as_dot
+        from downslope.backpropagation._picture import as_dot
 
         return as_dot(self)
 

@@ -1,7 +1,6 @@
-"""Text in, Formula out; and its derivatives, with the rules used.
+"""Formulas: parsing and evaluation, derivatives with their steps, critical points, units.
 
-Reading and computing come at once; derivations and critical points, which a descent does not need, when they are asked
-for.
+Derivations, critical points and operations are imported on first use, since a descent does not need them.
 """
 
 from __future__ import annotations
@@ -10,21 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._dimensions import dimensions
-from downslope.formulas._equation import Equation, equation
 from downslope.formulas._evaluation import evaluate
-from downslope.formulas._expression import names_in
+from downslope.formulas._expression import names_in, with_numbers
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
-from downslope.formulas._linearity import linear_names
+from downslope.formulas._parameters import divisors, interchangeable, linear_names
+from downslope.formulas._parser import Equation, equation, formula
 from downslope.formulas._printing import book, book_name
-from downslope.formulas._reading import formula
-from downslope.formulas._substitution import with_numbers
-from downslope.formulas._symmetries import divisors, interchangeable
 from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
-    from downslope.formulas._derivation import Chain, Derivation, chain, derive
+    from downslope.formulas._derivation import Chain, Derivation, DerivationStep, chain, derive
     from downslope.formulas._operations import Operation, operations
 
 __all__ = [
@@ -32,6 +28,7 @@ __all__ = [
     "CriticalPoint",
     "CriticalPoints",
     "Derivation",
+    "DerivationStep",
     "Equation",
     "Formula",
     "Operation",
@@ -59,13 +56,13 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
-    **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "_derivation"),
+    **dict.fromkeys(("Chain", "Derivation", "DerivationStep", "chain", "derive"), "_derivation"),
     **dict.fromkeys(("Operation", "operations"), "_operations"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Fetch what is needed later from its module when it is first used."""
+    """Import a lazily loaded name from its module."""
     if name not in _LATER:
         raise AttributeError(f"module 'downslope.formulas' has no attribute {name!r}")
     return getattr(importlib.import_module(f"downslope.formulas.{_LATER[name]}"), name)

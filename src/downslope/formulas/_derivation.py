@@ -1,4 +1,4 @@
-"""The derivation: a derivative with the rules used, as data; and the chain rule for formulas in each other."""
+"""The verbs `derive` (a derivative with the rules applied, as data) and `chain` (the chain rule for two formulas)."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from downslope._errors import FormulaError
 from downslope.formulas._derivation_rendering import as_html, as_latex, as_list, as_text
 from downslope.formulas._expression import Expression, Name, Product, size
 from downslope.formulas._formula import Formula
-from downslope.formulas._reading import formula
-from downslope.formulas._rules import Differentiator, Step, replaced
+from downslope.formulas._parser import formula as read_formula
+from downslope.formulas._printing import book
+from downslope.formulas._rules import DerivationStep, Differentiator, replaced
+from downslope.formulas._units import check_convertible, checked_unit_names, unit_ratio
 
 _MOST_NODES = 1500
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A derivative with the rules used.
+    """A derivative with the steps that lead to it.
 
     Args:
-        formula: what was differentiated.
-        variable: by what.
-        root: the outermost step; its `after` is the answer.
+        formula: the differentiated formula.
+        variable: the variable of differentiation.
+        root: the outermost step; its `after` is the derivative.
     """
 
     formula: Formula
     variable: str
-    root: Step
+    root: DerivationStep
 
     @functools.cached_property
     def derivative(self) -> Formula:
-        """The answer as a formula: the root's `after`, with its unit where the units are known."""
+        """The derivative as a formula, with its unit if the units are known."""
         return self.formula.derivative_as(self.variable, self.root.after)
 
     @property
     def read_as(self) -> str:
-        """How the formula was read."""
+        """The differentiated formula in textbook notation."""
         return self.formula.read_as
 
     def text(self) -> str:
@@ -70,33 +72,36 @@ class Derivation:
 
 
 def derive(
-    thing: str | Formula,
+    formula: str | Formula,
     variable: str | None = None,
     *,
     units: Mapping[str, str] | None = None,
     columns: Collection[str] = (),
 ) -> Derivation:
-    """Differentiate a formula and keep the rules used.
+    """Differentiate a formula step by step.
 
     Args:
-        thing: the formula or its text.
-        variable: by what; may be left out if there is only one.
-        units: units by name, so that the derivative carries its own.
-        columns: names of data columns, for text that names some.
+        formula: the formula or its text.
+        variable: the variable of differentiation; optional if there is only one.
+        units: units by name; the derivative then has a unit as well.
+        columns: names of data columns, for text that uses some.
+
+    Returns:
+        The derivative and the steps that lead to it.
 
     Raises:
-        FormulaError: for text that cannot be read, a variable that it does not have, or a formula too large to show
-            steps of.
+        FormulaError: for text that cannot be parsed, an unknown variable, or a formula too large to show its steps.
+        UnitError: for unknown units, or units of names that do not occur.
 
     >>> print(derive("f(x) = x² - 4x + 5").derivative)
     f'(x) = 2x - 4
     """
-    read = formula(thing, units=units, columns=columns)
+    read = read_formula(formula, units=units, columns=columns)
     by = read.variable(variable)
     if size(read.body) > _MOST_NODES:
         raise FormulaError(
             f"the formula has {size(read.body)} parts, too many to show each step",
-            hint="its derivative alone: formula(…).derivative(…)",
+            hint="compute the derivative only: formula(…).derivative(…)",
         )
     return Derivation(
         read, by, Differentiator(by, _tidier(read.has_decimals, read.columns), read.columns).step(read.body)
@@ -105,14 +110,14 @@ def derive(
 
 @dataclass(frozen=True)
 class Chain:
-    """The chain rule for one formula inside another.
+    """The chain rule for a composition of two formulas.
 
     Args:
         outer: the outer formula, y = f(u).
         inner: the inner formula, u = g(x).
         outer_derivative: dy/du.
         inner_derivative: du/dx.
-        product: dy/dx, in the inner formula's variable.
+        product: dy/dx as a formula of x.
         unit: the unit of dy/dx, or None.
     """
 
@@ -128,10 +133,10 @@ class Chain:
         return float(self.product(values))
 
     def text(self) -> str:
-        """Return the chain rule written out."""
+        """Return the chain rule as four lines of text."""
         y, u, x = self.outer.name or "y", self.outer.variables[0], self.inner.variables[0]
         unit = f" {self.unit}" if self.unit else ""
-        factors = [_right(one) for one in (self.outer_derivative, self.inner_derivative)]
+        factors = [_right(derivative) for derivative in (self.outer_derivative, self.inner_derivative)]
         product = " × ".join(f"({factor})" if factor.startswith("-") or " " in factor else factor for factor in factors)
         return "\n".join(
             [
@@ -147,58 +152,58 @@ class Chain:
 
 
 def chain(outer: str | Formula, inner: str | Formula, *, units: Mapping[str, str] | None = None) -> Chain:
-    """Differentiate a formula of a formula by the chain rule: dy/dx = dy/du · du/dx.
+    """Differentiate a composition of two formulas by the chain rule: dy/dx = dy/du · du/dx.
 
     Args:
         outer: y = f(u), of one variable.
         inner: u = g(x), of one variable.
-        units: units by name, for the names of both.
+        units: units by name, for the names of both formulas.
 
     Returns:
         Both derivatives, their product and its unit.
 
     Raises:
-        FormulaError: for text that cannot be read, or a formula of several variables.
-        UnitError: if the inner formula's unit cannot stand where the outer one's variable does.
+        FormulaError: for text that cannot be parsed, or a formula without exactly one variable.
+        UnitError: for unknown units, or if the inner formula's unit cannot be converted to that of the outer variable.
 
-    >>> both = chain("Quality(time) = 5×time", "Time(temperature) = -2×temperature",
+    >>> rule = chain("Quality(time) = 5×time", "Time(temperature) = -2×temperature",
     ...              units={"Quality": "points", "time": "minute", "Time": "minute", "temperature": "delta_degC"})
-    >>> both.at(temperature=180), both.unit
+    >>> rule.at(temperature=180), rule.unit
     (-10.0, 'points/°C')
     """
-    first, second = formula(outer), formula(inner)
-    for one in (first, second):
-        if len(one.variables) != 1:
-            raise FormulaError(f"the chain rule here is for one variable each; {one.read_as} has {len(one.variables)}")
+    first, second = read_formula(outer), read_formula(inner)
+    for member in (first, second):
+        if len(member.variables) != 1:
+            raise FormulaError(
+                f"the chain rule needs formulas of one variable; {member.read_as} has {len(member.variables)}"
+            )
     u, x = first.variables[0], second.variables[0]
-    beside, below = first.derivative(u), second.derivative(x)
-    unit = _chained_unit(first, second, units) if units else None
+    unit = None if units is None else _chained_unit(first, second, units)
+    outer_derivative, inner_derivative = first.derivative(u), second.derivative(x)
     tidy = _tidier(first.has_decimals or second.has_decimals)
-    product = tidy(Product((replaced(beside.body, Name(u), second.body), below.body)))
+    product = tidy(Product((replaced(outer_derivative.body, Name(u), second.body), inner_derivative.body)))
     name = f"d{first.name or 'y'}/d{x}"
-    return Chain(first, second, beside, below, Formula(name, (x,), product, has_header=True), unit)
+    composed = Formula(name, (x,), product, has_header=True)
+    return Chain(first, second, outer_derivative, inner_derivative, composed, unit)
 
 
 def _chained_unit(outer: Formula, inner: Formula, units: Mapping[str, str]) -> str | None:
-    """Return the unit of the product, after checking that the inner value can stand for the outer variable."""
-    from downslope.formulas._units import check_convertible, unit_ratio
-
+    """Return the unit of dy/dx, after checking that the inner formula's unit converts to that of the outer variable."""
     y, u = outer.name or "", outer.variables[0]
     g, x = inner.name or u, inner.variables[0]
+    checked_unit_names(units, [name for name in (y, u, g, x) if name], "either formula")
     if u in units and g in units:
         check_convertible(units[g], units[u], f"{g}, which stands for {u},")
     return unit_ratio(units[y], units[x]) if y in units and x in units else None
 
 
-def _right(one: Formula) -> str:
-    """Return the right side of a formula."""
-    from downslope.formulas._printing import book
-
-    return book(one.body)
+def _right(formula: Formula) -> str:
+    """Return a formula's right side in textbook notation."""
+    return book(formula.body)
 
 
 def _tidier(decimals: bool, columns: Collection[str] = ()) -> Any:
-    """Return what collects and orders the terms of a tree."""
+    """Return a function that collects and orders the terms of a tree."""
     from downslope.formulas._symbolic import from_sympy, shortened, to_sympy
 
     def tidy(tree: Expression) -> Expression:

@@ -1,4 +1,4 @@
-"""A derivation as text, LaTeX, HTML and plain data, all from one walk over its steps."""
+"""Render a derivation as text, LaTeX, HTML and plain data, all from the same walk over its steps."""
 
 from __future__ import annotations
 
@@ -11,39 +11,41 @@ from downslope.formulas._printing import book, latex, latex_name
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
-    from downslope.formulas._rules import Step
+    from downslope.formulas._rules import DerivationStep
 
 _PLAIN = {"constant", "variable"}
 _MOST_LINES = 400
 
 
-def walk(root: Step) -> Iterator[tuple[str, Step]]:
-    """Yield every step with its number, 1, 1.1, 1.1.1, …, a step before those it needs."""
+def walk(root: DerivationStep) -> Iterator[tuple[str, DerivationStep]]:
+    """Yield every step with its number (1, 1.1, 1.1.1, …) in pre-order."""
     stack = [("1", root)]
     while stack:
         number, step = stack.pop()
         yield number, step
-        stack += [(f"{number}.{place}", child) for place, child in reversed(list(enumerate(step.children, start=1)))]
+        stack += [
+            (f"{number}.{position}", child) for position, child in reversed(list(enumerate(step.children, start=1)))
+        ]
 
 
-def as_text(answer: Formula, root: Step) -> str:
-    """Return the steps as numbered, indented lines under the answer."""
+def as_text(answer: Formula, root: DerivationStep) -> str:
+    """Return the steps as numbered, indented lines below the derivative."""
     unit = f"   in {answer.unit}" if answer.unit else ""
     lines = [f"{answer}{unit}", ""]
-    for place, (number, step) in enumerate(walk(root)):
-        if place >= _MOST_LINES:
+    for line, (number, step) in enumerate(walk(root)):
+        if line >= _MOST_LINES:
             lines.append("…  the rest is left out")
             break
         indent = "   " * number.count(".")
         lines.append(f"{indent}{number}  {rule_name(step)}:  {_operator(step)} {_grouped(step)} = {book(step.after)}")
         if step.rule not in _PLAIN:
-            told = ", ".join(f"{letter} = {shown}" for letter, shown in step.bindings.items() if letter != "outer")
-            lines.append(f"{indent}{' ' * len(number)}  {step.law}{'   with ' + told if told else ''}")
+            bindings = ", ".join(f"{letter} = {shown}" for letter, shown in step.bindings.items() if letter != "outer")
+            lines.append(f"{indent}{' ' * len(number)}  {step.law}{'   with ' + bindings if bindings else ''}")
     return "\n".join(lines)
 
 
-def as_latex(answer: Formula, root: Step) -> str:
-    """Return the steps as an aligned derivation, the answer last."""
+def as_latex(answer: Formula, root: DerivationStep) -> str:
+    """Return the steps as an `align*` environment that ends with the derivative."""
     rows = [
         rf"\frac{{d}}{{d{latex_name(step.variable)}}}\left[{latex(step.before)}\right] &= {latex(step.after)}"
         rf" && \text{{{rule_name(step)}}}"
@@ -54,13 +56,13 @@ def as_latex(answer: Formula, root: Step) -> str:
     return "\\begin{align*}\n" + " \\\\\n".join(shown) + "\n\\end{align*}"
 
 
-def as_html(answer: Formula, root: Step) -> str:
-    """Return the steps as nested ordered lists under the answer."""
+def as_html(answer: Formula, root: DerivationStep) -> str:
+    """Return the steps as nested ordered lists below the derivative."""
     return f"<p><strong>{html.escape(str(answer))}</strong></p><ol>{_item(root)}</ol>"
 
 
-def as_list(root: Step) -> list[dict[str, Any]]:
-    """Return the steps as plain data, each with its number, such as 1.2.1."""
+def as_list(root: DerivationStep) -> list[dict[str, Any]]:
+    """Return the steps as plain data, each with its number."""
     return [
         {
             "number": number,
@@ -76,14 +78,14 @@ def as_list(root: Step) -> list[dict[str, Any]]:
     ]
 
 
-def rule_name(step: Step) -> str:
-    """Return the name of a step's rule as a reader knows it."""
+def rule_name(step: DerivationStep) -> str:
+    """Return the rule's identifier in words."""
     return step.rule.replace("_", " ")
 
 
-def _item(step: Step) -> str:
-    """Return a step as an item of a list, with the steps it needs as a list inside."""
-    told = "".join(
+def _item(step: DerivationStep) -> str:
+    """Return a step as a list item, its child steps as a nested list."""
+    bindings = "".join(
         f"<br><i>{html.escape(letter)}</i> = {html.escape(shown)}"
         for letter, shown in step.bindings.items()
         if letter != "outer"
@@ -91,16 +93,16 @@ def _item(step: Step) -> str:
     below = f"<ol>{''.join(map(_item, step.children))}</ol>" if step.children else ""
     return (
         f"<li><b>{html.escape(rule_name(step))}</b>: {html.escape(_operator(step))} {html.escape(_grouped(step))} = "
-        f"{html.escape(book(step.after))}<br>{html.escape(step.sentence)}{told}{below}</li>"
+        f"{html.escape(book(step.after))}<br>{html.escape(step.sentence)}{bindings}{below}</li>"
     )
 
 
-def _operator(step: Step) -> str:
-    """Return the sign of differentiating by a step's variable."""
+def _operator(step: DerivationStep) -> str:
+    """Return the derivative operator by a step's variable."""
     return f"d/d{step.variable}"
 
 
-def _grouped(step: Step) -> str:
-    """Return what a step differentiates, in parentheses if it is a sum."""
+def _grouped(step: DerivationStep) -> str:
+    """Return the differentiated expression, in parentheses if it is a sum."""
     text = book(step.before)
     return f"({text})" if isinstance(step.before, Sum) else text

@@ -1,8 +1,8 @@
-"""What a formula's parameters are measured in, from what its columns are: dimensional analysis.
+"""Dimensional analysis: infer the dimensions of a formula's parameters from those of its columns.
 
-What is added must be of one dimension, what stands in an exponential or a sine of none, and both sides of an equals
-sign of the same. That makes linear equations for the exponents in parameter = Π columnᵏ. In `y = a·e^(−k·x)`, k is
-measured in 1/x and a in y. An equation that contradicts those before it (`x + 1`) is left out.
+Terms of a sum have equal dimensions, arguments of functions such as exp and sin have none, and both sides of an
+equation agree. These rules are linear equations for the exponents k in parameter = Π columnᵏ. In `y = a·e^(−k·x)`, k
+has the dimension 1/x and a that of y. An equation that contradicts earlier ones (as in `x + 1`) is ignored.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SAME = {"abs", "min", "max", "mean", "sum", "relu"}
 def dimensions(
     left: Expression, right: Expression, columns: Sequence[str], parameters: Sequence[str]
 ) -> dict[str, dict[str, Fraction] | None]:
-    """Return the exponent of each column in the dimension of each parameter; None where nothing fixes it.
+    """Return the exponent of each column in the dimension of each parameter; None where it is undetermined.
 
     Args:
-        left: the left side of an equation.
-        right: its right side.
-        columns: the names whose dimensions are known, each its own.
-        parameters: the names to find the dimensions of.
+        left: the equation's left side.
+        right: the equation's right side.
+        columns: names with known dimensions, each a base dimension of its own.
+        parameters: names whose dimensions to infer.
 
     >>> from downslope.formulas import formula
     >>> left, right = formula("y", columns=["y"]), formula("a e^(-k x)", columns=["x"])
-    >>> {name: dict(found) for name, found in dimensions(left.body, right.body, ["x", "y"], ["a", "k"]).items()}
+    >>> {name: dict(powers) for name, powers in dimensions(left.body, right.body, ["x", "y"], ["a", "k"]).items()}
     {'a': {'y': Fraction(1, 1)}, 'k': {'x': Fraction(-1, 1)}}
     """
     equations = _Equations(parameters)
@@ -48,14 +48,14 @@ def dimensions(
 
 
 class _Equations:
-    """Linear equations between exponents, kept solved for one unknown each as they come."""
+    """Linear equations between exponents, solved for one unknown each as they are added (Gauss–Jordan elimination)."""
 
     def __init__(self, unknown: Sequence[str]) -> None:
         self.unknown = tuple(unknown)
         self.solved: dict[str, dict[str, Fraction]] = {}
 
     def of(self, tree: Expression) -> dict[str, Fraction] | None:
-        """Return the dimension of a tree, None for a plain zero, which is of any; note what it demands."""
+        """Return a tree's dimension (None for zero, which has any) and add the equations that it implies."""
         match tree:
             case Name(name):
                 return {name: Fraction(1)}
@@ -80,11 +80,11 @@ class _Equations:
             case _:
                 return None if constant_value(tree) == 0 else {}
 
-    def equal(self, one: dict[str, Fraction] | None, other: dict[str, Fraction] | None) -> None:
-        """Note that two dimensions are the same, unless that contradicts what is known."""
-        if one is None or other is None:
+    def equal(self, first: dict[str, Fraction] | None, second: dict[str, Fraction] | None) -> None:
+        """Add the equation that two dimensions are equal, unless it contradicts the earlier ones."""
+        if first is None or second is None:
             return
-        difference = self._reduced(_product([(one, 1), (other, -1)]) or {})
+        difference = self._reduced(_product([(first, 1), (second, -1)]) or {})
         pivot = next((name for name in difference if name in self.unknown), None)
         if pivot is None:
             return
@@ -93,21 +93,21 @@ class _Equations:
         self.solved = {name: _replaced(known, pivot, rule) for name, known in self.solved.items()} | {pivot: rule}
 
     def solution(self, name: str) -> dict[str, Fraction] | None:
-        """Return the dimension of an unknown in what is known, None if it hangs on another unknown."""
+        """Return the dimension of an unknown, or None if it depends on another unknown."""
         known = self.solved.get(name)
         if known is None or any(other in self.unknown for other in known):
             return None
         return known
 
     def _alike(self, terms: Sequence[Expression]) -> dict[str, Fraction] | None:
-        """Return the dimension that all terms share."""
-        found = [dimension for dimension in map(self.of, terms) if dimension is not None]
-        for other in found[1:]:
-            self.equal(found[0], other)
-        return found[0] if found else None
+        """Equate the dimensions of all terms and return the first that is not None."""
+        known = [dimension for dimension in map(self.of, terms) if dimension is not None]
+        for dimension in known[1:]:
+            self.equal(known[0], dimension)
+        return known[0] if known else None
 
     def _power(self, base: Expression, exponent: Expression) -> dict[str, Fraction] | None:
-        """Return the dimension of a power; one whose exponent varies has none, nor has its base."""
+        """Return the dimension of a power; with a variable exponent, the power and its base are dimensionless."""
         known, below = constant_value(exponent), self.of(base)
         if known is not None:
             return _product([(below, known)])
@@ -116,7 +116,7 @@ class _Equations:
         return {}
 
     def _reduced(self, dimension: dict[str, Fraction]) -> dict[str, Fraction]:
-        """Return a dimension with everything that is solved put in."""
+        """Return a dimension with all solved unknowns substituted."""
         for name in [name for name in dimension if name in self.solved]:
             dimension = _replaced(dimension, name, self.solved[name])
         return dimension
@@ -132,7 +132,7 @@ def _product(powers: Sequence[tuple[dict[str, Fraction] | None, Fraction | int]]
 
 
 def _replaced(dimension: dict[str, Fraction], name: str, by: dict[str, Fraction]) -> dict[str, Fraction]:
-    """Return a dimension with one unknown replaced by what it is."""
+    """Return a dimension with a name replaced by its own dimension."""
     power = dimension.get(name)
     if power is None:
         return dimension

@@ -1,4 +1,4 @@
-"""From a tree to numbers, with NumPy or JAX, in the order that was written."""
+"""Evaluation of an expression tree with NumPy or JAX, in the order in which it was written."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from downslope.formulas._expression import (
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -23,23 +23,23 @@ from downslope.formulas._expression import (
 
 _CONSTANTS = {"π": math.pi, "e": math.e}
 _HALF = Fraction(1, 2)
-_MOST_FACTORS = 10_000  # of a power that is computed by products
+_MOST_FACTORS = 10_000  # the largest integer exponent computed by repeated multiplication
 
 
 def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
-    """Return the value of a tree.
+    """Evaluate a tree.
 
     Args:
         tree: the expression.
         values: a number or an array for every name that occurs.
-        functions: what computes each function: `numpy_functions()` or `jax_functions()`.
+        functions: the implementation of each function: `numpy_functions()` or `jax_functions()`.
     """
     match tree:
         case Number(value):
             return _as_float(value)
         case Name(name):
             return values[name]
-        case Constant(name):
+        case MathConstant(name):
             return _CONSTANTS[name]
         case Negative(operand):
             return -evaluate(operand, values, functions)
@@ -59,7 +59,7 @@ def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str
 
 
 def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
-    """Return a sum; a negative term is subtracted, as it is written."""
+    """Return a sum; a negative term is subtracted."""
     total = evaluate(terms[0], values, functions)
     for term in terms[1:]:
         if isinstance(term, Negative):
@@ -72,11 +72,12 @@ def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Ma
 def _power(
     base: Expression, exponent: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
 ) -> Any:
-    """Return a power: a whole exponent by products, e by the exponential, a half by the root."""
-    if base == Constant("e"):
+    """Return a power: base e by exp, integer exponents by multiplication, exponent ½ by sqrt."""
+    if base == MathConstant("e"):
         return functions["exp"](evaluate(exponent, values, functions))
     below = evaluate(base, values, functions)
     known = constant_value(exponent)
+    # Python's own ** raises for negative bases and overflow, and would return a complex number.
     if isinstance(below, float) and (known is None or known.denominator != 1 or not names_in(base)):
         above = evaluate(exponent, values, functions)
         return _real_power(below, above) if isinstance(above, float) else below**above
@@ -90,14 +91,14 @@ def _power(
 
 
 def _quotient(above: Any, below: Any) -> Any:
-    """Return a quotient; of plain numbers too it is infinite or NaN, not an error, where the divisor is zero."""
+    """Return a quotient; a zero divisor gives infinity or NaN for Python floats as well, not an error."""
     if isinstance(above, float) and isinstance(below, float) and below == 0:
         return math.nan if above == 0 else math.copysign(math.inf, above)
     return above / below
 
 
 def _real_power(base: float, exponent: float) -> float:
-    """Return a power of plain numbers: NaN where it is not real, infinity where no float holds it."""
+    """Return a power of Python floats: NaN if it is not real, infinity on overflow."""
     try:
         return math.pow(base, exponent)
     except OverflowError:
@@ -107,7 +108,7 @@ def _real_power(base: float, exponent: float) -> float:
 
 
 def constant_value(tree: Expression) -> Fraction | None:
-    """Return the exact value of a tree made of plain numbers, signs and quotients; None for any other.
+    """Return the exact value of a tree of numbers, signs and quotients; None for any other tree.
 
     >>> from downslope.formulas._expression import Negative, Number
     >>> constant_value(Negative(Number(Fraction(3))))
@@ -127,7 +128,7 @@ def constant_value(tree: Expression) -> Fraction | None:
 
 
 def _as_float(value: Fraction) -> float:
-    """Return the nearest float; infinity for what no float can hold."""
+    """Return the nearest float; infinity on overflow."""
     try:
         return float(value)
     except OverflowError:

@@ -1,20 +1,21 @@
-"""The tree that a formula is read into: nine kinds of node, all plain frozen data.
+"""The expression tree of a formula: nine node classes, all plain frozen data, and functions over them.
 
-The tree keeps what was typed (`-20p² + 200p - 300` stays a sum of three terms), so that it prints as a book would and
-computes in the order that was written. It needs neither SymPy nor JAX: those are reached through `_symbolic` and
-`_evaluation` when they are wanted.
+The tree keeps the form that was typed (`-20p² + 200p - 300` stays a sum of three terms), so that it prints as in a
+textbook and evaluates in the order that was written. It needs neither SymPy nor JAX: `_symbolic` and `_evaluation`
+convert to them on demand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """An exact number; `decimal` remembers that it was typed with a point, so that results print that way too."""
+    """An exact number; `decimal` records that it was typed with a point, so that results print that way too."""
 
     value: Fraction
     decimal: bool = False
@@ -28,8 +29,8 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
-    """π or e, by that one letter."""
+class MathConstant:
+    """π or e, by that letter."""
 
     name: str
 
@@ -79,11 +80,13 @@ class Call:
     arguments: tuple[Expression, ...]
 
 
-Expression = Number | Name | Constant | Negative | Sum | Product | Quotient | Power | Call
+Expression = Number | Name | MathConstant | Negative | Sum | Product | Quotient | Power | Call
+
+ZERO, UNITY, TWO = Number(Fraction(0)), Number(Fraction(1)), Number(Fraction(2))
 
 
 def children(node: Expression) -> tuple[Expression, ...]:
-    """Return the nodes right below a node, in the order they are written."""
+    """Return a node's direct children, in the order they are written."""
     match node:
         case Negative(operand):
             return (operand,)
@@ -101,8 +104,27 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return ()
 
 
+def map_children(node: Expression, function: Callable[[Expression], Expression]) -> Expression:
+    """Return a node with a function applied to each of its direct children; a leaf as it is."""
+    match node:
+        case Negative(operand):
+            return Negative(function(operand))
+        case Sum(terms):
+            return Sum(tuple(map(function, terms)))
+        case Product(factors):
+            return Product(tuple(map(function, factors)))
+        case Quotient(numerator, denominator):
+            return Quotient(function(numerator), function(denominator))
+        case Power(base, exponent):
+            return Power(function(base), function(exponent))
+        case Call(name, arguments):
+            return Call(name, tuple(map(function, arguments)))
+        case _:
+            return node
+
+
 def walk(tree: Expression) -> Iterator[Expression]:
-    """Yield every node, a node before those below it, in the order they are written."""
+    """Yield every node in pre-order, siblings in the order they are written."""
     stack = [tree]
     while stack:
         node = stack.pop()
@@ -121,10 +143,69 @@ def size(tree: Expression) -> int:
 
 
 def depth(tree: Expression) -> int:
-    """Return the number of nodes on the longest way down."""
+    """Return the number of nodes on the longest path from the root to a leaf."""
+    # An explicit stack: this is the check that protects the recursive functions, so it must not recurse itself.
     deepest, stack = 0, [(tree, 1)]
     while stack:
         node, level = stack.pop()
         deepest = max(deepest, level)
-        stack += [(below, level + 1) for below in children(node)]
+        stack += [(child, level + 1) for child in children(node)]
     return deepest
+
+
+def sum_of(terms: Sequence[Expression]) -> Expression:
+    """Return the sum of terms; a single term as it is."""
+    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+
+
+def product_of(factors: Sequence[Expression]) -> Expression:
+    """Return the product of factors; a single factor as it is."""
+    return factors[0] if len(factors) == 1 else Product(tuple(factors))
+
+
+def replaced(tree: Expression, old: Expression, new: Expression) -> Expression:
+    """Return the tree with every occurrence of a subtree replaced."""
+    return new if tree == old else map_children(tree, lambda child: replaced(child, old, new))
+
+
+def with_numbers(tree: Expression, values: Mapping[str, float], *, digits: int = 5) -> Expression:
+    """Return the tree with numbers substituted for names, their signs moved in front as in a textbook.
+
+    Args:
+        tree: the expression.
+        values: a number for each name to replace; a name whose number is not finite stays.
+        digits: significant digits kept of each number.
+    """
+
+    def substituted(child: Expression) -> Expression:
+        return with_numbers(child, values, digits=digits)
+
+    match tree:
+        case Name(name) if name in values and math.isfinite(values[name]):
+            number = Fraction(f"{values[name]:.{digits}g}")
+            is_whole = number.denominator == 1
+            return _signed(Number(abs(number), not is_whole), number < 0)
+        case Negative(operand):
+            return _signed(substituted(operand), True)
+        case Product(factors):
+            numeric = [substituted(factor) for factor in factors]
+            is_negative = sum(isinstance(factor, Negative) for factor in numeric) % 2 == 1
+            return _signed(Product(tuple(_unsigned(factor) for factor in numeric)), is_negative)
+        case Quotient(numerator, denominator):
+            above, below = substituted(numerator), substituted(denominator)
+            is_negative = isinstance(above, Negative) != isinstance(below, Negative)
+            return _signed(Quotient(_unsigned(above), _unsigned(below)), is_negative)
+        case _:
+            return map_children(tree, substituted)
+
+
+def _signed(tree: Expression, is_negative: bool) -> Expression:
+    """Return a tree or its negative; two minus signs cancel."""
+    if not is_negative:
+        return tree
+    return tree.operand if isinstance(tree, Negative) else Negative(tree)
+
+
+def _unsigned(tree: Expression) -> Expression:
+    """Return a tree without its minus sign."""
+    return tree.operand if isinstance(tree, Negative) else tree

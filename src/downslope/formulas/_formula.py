@@ -1,4 +1,4 @@
-"""The formula: a textbook expression that was read, as a noun."""
+"""The `Formula`: a parsed textbook expression."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Formula:
-    """A textbook expression that was read.
+    """A parsed textbook expression.
 
     Args:
-        name: the name on its left side, or None.
-        variables: its variables, in the header's order, else in the order of first appearance.
-        body: the tree of its right side.
-        columns: names of data columns that occur.
-        units: units by name, its own under `name`.
-        text: the text as it was typed.
-        notes: sentences on how it was read, where that was not plain.
-        has_header: whether the variables were declared in a header.
-        origin: the name of the formula that this one is a derivative of, or None.
-        by: the variables it was differentiated by, in order.
+        name: the name on the left side, or None.
+        variables: the variables, in the header's order, else in the order of first appearance.
+        body: the expression tree of the right side.
+        columns: the data columns that occur.
+        units: units by name, the unit of the value under `name`.
+        text: the source text.
+        notes: sentences on how ambiguous notation was interpreted.
+        has_header: whether a header declares the variables.
+        origin: for a derivative, the name of the differentiated formula; else None.
+        by: for a derivative, the variables of differentiation in order.
     """
 
     name: str | None
@@ -49,33 +49,33 @@ class Formula:
 
     @functools.cached_property
     def read_as(self) -> str:
-        """The formula in book notation: how it was read."""
+        """The formula in textbook notation, which shows how the text was interpreted."""
         if self.name is None:
             return book(self.body)
         return f"{self._left(book_name, book_name(self.name))} = {book(self.body)}"
 
     @functools.cached_property
     def latex(self) -> str:
-        """The formula in LaTeX."""
+        """The formula as LaTeX."""
         if self.name is None:
             return latex(self.body)
         return f"{self._left(latex_name, self._latex_symbol())} = {latex(self.body)}"
 
     @functools.cached_property
     def expression(self) -> sympy.Expr:
-        """The right side as a SymPy expression, its names real symbols and its numbers exact."""
+        """The right side as a SymPy expression with real symbols and exact numbers."""
         from downslope.formulas._symbolic import to_sympy
 
         return to_sympy(self.body, self.columns)
 
     @property
     def unit(self) -> str | None:
-        """The unit of its value, or None."""
+        """The unit of the formula's value, or None."""
         return self.units.get(self.name) if self.name is not None else None
 
     @property
     def has_decimals(self) -> bool:
-        """Whether a number in it was typed with a decimal point, so that results print that way too."""
+        """Whether any number was typed with a decimal point; derived results then print decimals as well."""
         return any(isinstance(node, Number) and node.decimal for node in walk(self.body))
 
     def unit_of(self, name: str) -> str | None:
@@ -83,17 +83,17 @@ class Formula:
         return self.units.get(name)
 
     def with_units(self, units: Mapping[str, str]) -> Formula:
-        """Return the same formula with units by name."""
+        """Return a copy with these units by name."""
         return dataclasses.replace(self, units=dict(units))
 
     def derivative(self, variable: str | None = None) -> Formula:
         """Return the partial derivative by a variable.
 
         Args:
-            variable: the variable's name; may be left out if there is only one.
+            variable: the variable's name; optional if there is only one.
 
         Raises:
-            FormulaError: if the formula has no such variable.
+            FormulaError: if the formula has no such variable, or has several and none is named.
 
         >>> from downslope.formulas import formula
         >>> formula("P(p) = -20p² + 200p - 300").derivative("p").read_as
@@ -106,11 +106,11 @@ class Formula:
         return self.derivative_as(by, body)
 
     def derivative_as(self, by: str, body: Expression) -> Formula:
-        """Return a tree that is the derivative by a variable as a formula, named and with its unit.
+        """Wrap the tree of a derivative as a formula with its name and unit.
 
         Args:
-            by: the variable.
-            body: the derivative.
+            by: the variable of differentiation.
+            body: the derivative's expression tree.
         """
         name = self._derivative_name(by)
         return Formula(
@@ -125,15 +125,15 @@ class Formula:
         )
 
     def gradient(self) -> tuple[Formula, ...]:
-        """Return the partial derivatives by each variable, in their order."""
+        """Return the partial derivatives, in the order of `variables`."""
         return tuple(self.derivative(name) for name in self.variables)
 
     def hessian(self) -> tuple[tuple[Formula, ...], ...]:
-        """Return the second partial derivatives, a row for each variable."""
+        """Return the second partial derivatives as rows of a square matrix."""
         return tuple(row.gradient() for row in self.gradient())
 
     def variable(self, name: str | None) -> str:
-        """Return the variable of this name, or the only one for None.
+        """Return the variable called `name`; for None, the formula's only variable.
 
         Raises:
             FormulaError: if there is no such variable, or several to choose from.
@@ -144,7 +144,7 @@ class Formula:
             return str(name)
         listed = ", ".join(self.variables) or "no variables"
         if name is None:
-            raise FormulaError(f"by which variable? the formula has {listed}")
+            raise FormulaError(f"name the variable to differentiate by; the formula has {listed}")
         close = nearest(name, self.variables)
         raise FormulaError(
             f"{self.read_as} has no variable {name!r}; it has {listed}",
@@ -152,24 +152,31 @@ class Formula:
         )
 
     def __call__(self, values: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
-        """Return the value at a point, as a float; an array where a value is one.
+        """Evaluate the formula at a point.
+
+        Args:
+            values: a number or an array for every variable and column, by name.
+            named: the same as keyword arguments; they override `values`.
+
+        Returns:
+            A float; an array if any of the values is an array.
 
         Raises:
-            PointError: if a name is missing or unknown.
+            PointError: if a name is missing or unknown, or a value is not a number.
         """
         import numpy as np
 
-        given = {**(values or {}), **named}
+        arguments = {**(values or {}), **named}
         wanted = (*self.variables, *self.columns)
-        for name in given:
+        for name in arguments:
             if name not in wanted:
                 close = nearest(name, wanted)
                 raise PointError(f"{self.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
-        missing = [name for name in wanted if name not in given]
+        missing = [name for name in wanted if name not in arguments]
         if missing:
             raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")
         with np.errstate(all="ignore"):
-            arrays = {name: np.asarray(value, dtype=float) for name, value in given.items()}
+            arrays = {name: np.asarray(value, dtype=float) for name, value in arguments.items()}
             result = np.asarray(evaluate(self.body, arrays, numpy_functions()))
         return float(result) if result.ndim == 0 else result
 
@@ -180,35 +187,36 @@ class Formula:
         return f"$\\displaystyle {self.latex}$"
 
     def _left(self, spell: Callable[[str], str], name: str) -> str:
-        """Return the left side, its variables spelt by `spell`; a partial derivative stands alone."""
+        """Return the left side, its variables spelt by `spell`; a partial derivative has no argument list."""
         declared = self.has_header or self.columns
         alone = not declared or not self.variables or "/" in name or name.startswith("\\frac")
         return name if alone else f"{name}({', '.join(map(spell, self.variables))})"
 
     def _derivative_name(self, by: str) -> str | None:
-        """Return the name of the derivative: f' and f'' of one variable, ∂f/∂x, ∂²f/∂x² and ∂²f/∂x∂y of several."""
+        """Return the derivative's name: f', f'' for one variable; ∂f/∂x, ∂²f/∂x², ∂²f/∂x∂y for several."""
         origin = self.origin or self.name
         if origin is None:
             return None
         every = (*self.by, by)
         if len(self.variables) == 1:
             return origin + "'" * len(every)
-        return f"∂{_superscript(len(every))}{origin}/{''.join(f'∂{one}' for one in _counted(every))}"
+        below = "".join(f"∂{variable}" for variable in _counted(every))
+        return f"∂{_superscript(len(every))}{origin}/{below}"
 
     def _latex_symbol(self) -> str:
-        """Return the name, of a formula or of a derivative, as LaTeX."""
+        """Return the name of the formula or derivative as LaTeX."""
         name = latex_name(self.origin or self.name or "")
         if len(self.variables) == 1 or not self.by:
             return name + "'" * len(self.by)
         order = "" if len(self.by) == 1 else f"^{{{len(self.by)}}}"
         below = " ".join(
-            rf"\partial {latex_name(one)}" + ("" if count == 1 else f"^{{{count}}}")
-            for one, count in ((one, len(list(run))) for one, run in itertools.groupby(self.by))
+            rf"\partial {latex_name(variable)}" + ("" if count == 1 else f"^{{{count}}}")
+            for variable, count in ((variable, len(list(run))) for variable, run in itertools.groupby(self.by))
         )
         return rf"\frac{{\partial{order} {name}}}{{{below}}}"
 
     def _derivative_units(self, by: str, name: str | None) -> dict[str, str]:
-        """Return the units of the derivative, where those of the formula and the variable are known."""
+        """Return the derivative's units, if the units of the formula and of the variable are known."""
         units = {known: unit for known, unit in self.units.items() if known != self.name}
         if name is not None and self.unit is not None and by in self.units:
             from downslope.formulas._units import unit_ratio

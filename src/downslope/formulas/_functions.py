@@ -1,4 +1,4 @@
-"""The functions that a formula may call: how they are written, and what computes them in NumPy and JAX."""
+"""The functions that a formula may call: their spellings, and their implementations in NumPy, JAX and SymPy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 
@@ -15,9 +15,9 @@ class Function:
     r"""A known function.
 
     Args:
-        name: the name the tree uses.
-        arity: least and most number of arguments; None for any number.
-        spellings: other ways to write it.
+        name: its name in expression trees.
+        arity: smallest and largest number of arguments; None for no upper limit.
+        spellings: other accepted names.
         latex: its LaTeX command, or None for `\\operatorname`.
     """
 
@@ -68,11 +68,11 @@ REDUCTIONS = ("mean", "sum", "count")
 
 @functools.cache
 def numpy_functions() -> Mapping[str, Callable[..., Any]]:
-    """Return what computes each function with NumPy."""
+    """Return the NumPy implementation of each function."""
     import numpy
 
     def sigmoid(x: Any) -> Any:
-        small = numpy.exp(-numpy.abs(x))
+        small = numpy.exp(-numpy.abs(x))  # at most 1 on both sides, so it never overflows
         return numpy.where(numpy.asarray(x) >= 0, 1 / (1 + small), small / (1 + small))
 
     def erf(x: Any) -> Any:
@@ -89,7 +89,7 @@ def numpy_functions() -> Mapping[str, Callable[..., Any]]:
 
 @functools.cache
 def jax_functions() -> Mapping[str, Callable[..., Any]]:
-    """Return what computes each function with JAX."""
+    """Return the JAX implementation of each function."""
     from downslope._engine import jax
 
     module = jax()
@@ -104,7 +104,7 @@ def jax_functions() -> Mapping[str, Callable[..., Any]]:
 
 
 def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions that NumPy and JAX spell alike."""
+    """Return the functions with the same name in `numpy` and `jax.numpy`."""
     return {
         "abs": numpy.abs,
         "acos": numpy.arccos,
@@ -132,3 +132,122 @@ def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
         "tan": numpy.tan,
         "tanh": numpy.tanh,
     }
+
+
+# The SymPy classes below keep a function as an atom with a known derivative; SymPy's own would be expanded.
+
+
+@functools.cache
+def own_functions() -> SimpleNamespace:
+    """Return the SymPy classes of the functions that SymPy lacks or would expand, by name."""
+    import sympy
+
+    class Sigmoid(sympy.Function):
+        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return self * (1 - self)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return (1 / (1 + sympy.exp(-_inside(self))))._eval_evalf(prec)
+
+    class Softplus(sympy.Function):
+        """ln(1 + e^x), whose derivative is σ."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Sigmoid(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.log(1 + sympy.exp(_inside(self)))._eval_evalf(prec)
+
+    class Step(sympy.Function):
+        """1 for x > 0, else 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Float(1 if _inside(self) > 0 else 0, precision=prec)
+
+    class Relu(sympy.Function):
+        """The larger of x and 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Step(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Max(_inside(self), 0)._eval_evalf(prec)
+
+    class Sign(sympy.Function):
+        """The sign of x, whose derivative is 0 away from 0."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.Integer(0)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.sign(_inside(self))._eval_evalf(prec)
+
+    class Magnitude(sympy.Function):
+        """|x|, whose derivative is its sign."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return Sign(_inside(self))
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.Abs(_inside(self))._eval_evalf(prec)
+
+    class Cbrt(sympy.Function):
+        """The real cube root, which is negative where x is."""
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return 1 / (3 * self**2)
+
+        def _eval_evalf(self, prec: int) -> Any:
+            return sympy.real_root(_inside(self), 3)._eval_evalf(prec)
+
+    class Count(sympy.Function):
+        """The number of rows of a table."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            return sympy.Integer(0)
+
+    class Mean(sympy.Function):
+        """The mean over the rows of a table; differentiation commutes with it."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            return _reduced(Mean, _inside(self).diff(by))
+
+    class Total(sympy.Function):
+        """The sum over the rows of a table; its arguments after the first are the columns that vary by row."""
+
+        def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            inside, rows = _inside(self).diff(by), self.args[1:]
+            if inside.free_symbols.isdisjoint(rows):  # constant over the rows: the sum is a multiple
+                return inside * Count(rows[0]) if rows else inside
+            return _reduced(lambda rest: Total(rest, *rows), inside)
+
+    return SimpleNamespace(
+        Sigmoid=Sigmoid,
+        Softplus=Softplus,
+        Cbrt=Cbrt,
+        Count=Count,
+        Step=Step,
+        Relu=Relu,
+        Sign=Sign,
+        Magnitude=Magnitude,
+        Mean=Mean,
+        Total=Total,
+    )
+
+
+def _reduced(reduction: Any, inside: Any) -> Any:
+    """Return the reduction of an expression, with its numeric factor in front."""
+    if inside.is_number:
+        return inside
+    factor, rest = inside.as_coeff_Mul()
+    return factor * reduction(rest)
+
+
+def _inside(applied: Any) -> Any:
+    """Return a function's first argument."""
+    return applied.args[0]

@@ -1,20 +1,23 @@
-"""A formula as the list of operations that compute it, each once, with its local derivatives.
+"""A formula as the list of operations that compute it, with their local derivatives.
 
-A sub-expression that occurs twice is one operation that is used twice. Plain numbers are no operations: in 3x² there
-are x², and the product of 3 and that.
+Equal sub-expressions share one operation, so the list is the computation graph that backpropagation walks. Constants
+are not operations: 3x² consists of x² and its product with 3.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from downslope.formulas._evaluation import constant_value
 from downslope.formulas._expression import (
+    TWO,
+    UNITY,
+    ZERO,
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -22,10 +25,14 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    map_children,
     names_in,
+    product_of,
+    replaced,
+    sum_of,
 )
 from downslope.formulas._printing import book
-from downslope.formulas._rules import ONE, TABLE, TWO, ZERO, replaced
+from downslope.formulas._rules import TABLE
 
 _CALLS = {
     "abs": "absolute value",
@@ -43,11 +50,11 @@ class Operation:
     """One operation of a formula.
 
     Args:
-        symbol: what its result is called: the formula's own name for the last one, z_1, z_2, … for the others.
-        kind: what it does, in a word: "product", "square", "sigmoid", …
+        symbol: the name of its result: the formula's own name for the last operation, z_1, z_2, … for the others.
+        kind: the kind of operation in a word: "product", "square", "sigmoid", …
         expression: the sub-expression that it computes, as it was typed.
-        written: the same with its inputs in place of their sub-expressions.
-        partials: the local derivative by each input, in terms of the inputs and of the result.
+        written: the sub-expression with the operation's inputs substituted for their own sub-expressions.
+        partials: the local derivative by each input, in terms of the inputs and the result.
     """
 
     symbol: str
@@ -58,49 +65,51 @@ class Operation:
 
     @property
     def name(self) -> str:
-        """The sub-expression in book notation."""
+        """The sub-expression in textbook notation."""
         return book(self.expression)
 
     @property
     def computed_as(self) -> str:
-        """The operation on its inputs in book notation."""
+        """The operation on its inputs in textbook notation."""
         return book(self.written)
 
 
 def operations(tree: Expression, *, letter: str, result: str) -> tuple[Operation, ...]:
-    """Return the operations that compute a tree, in their order, the one that gives the result last.
+    """Return the operations that compute a tree, in order of evaluation.
 
     Args:
         tree: the expression.
-        letter: what the results on the way are called, with a number; no name in the tree begins with it.
-        result: what the last result is called.
+        letter: prefix of the names of intermediate results; no name in the tree may begin with it.
+        result: the name of the final result.
 
     >>> from downslope.formulas import formula
-    >>> for one in operations(formula("(y - w·x)²").body, letter="z", result="L"):
-    ...     print(one.symbol, "=", one.computed_as, {name: book(tree) for name, tree in one.partials.items()})
+    >>> for step in operations(formula("(y - w·x)²").body, letter="z", result="L"):
+    ...     print(step.symbol, "=", step.computed_as, {name: book(tree) for name, tree in step.partials.items()})
     z_1 = w·x {'w': 'x', 'x': 'w'}
     z_2 = y - z₁ {'y': '1', 'z_1': '-1'}
     L = z₂² {'z_2': '2z₂'}
     """
-    found: dict[Expression, Operation] = {}
+    computed: dict[Expression, Operation] = {}
     if not names_in(tree) or isinstance(tree, Name):
         return (_operation(tree, tree, result),)
-    _grow(tree, found, letter, result)
-    return tuple(found.values())
+    _grow(tree, computed, letter, result)
+    return tuple(computed.values())
 
 
-def _grow(tree: Expression, found: dict[Expression, Operation], letter: str, symbol: str | None = None) -> Expression:
-    """Return what stands for a tree in the operation that uses it, after finding the operations below it."""
+def _grow(
+    tree: Expression, computed: dict[Expression, Operation], letter: str, symbol: str | None = None
+) -> Expression:
+    """Add a tree's operations to `computed`, and return the name or constant that refers to its result."""
     if isinstance(tree, Name) or not names_in(tree):
         return tree
-    if tree not in found:
-        written = _rebuilt(_in_pairs(tree), found, letter)
-        found[tree] = _operation(tree, written, symbol or f"{letter}_{len(found) + 1}")
-    return Name(found[tree].symbol)
+    if tree not in computed:
+        written = _rebuilt(_in_pairs(tree), computed, letter)
+        computed[tree] = _operation(tree, written, symbol or f"{letter}_{len(computed) + 1}")
+    return Name(computed[tree].symbol)
 
 
 def _in_pairs(tree: Expression) -> Expression:
-    """Return the largest or smallest of several as that of two, one of them that of the others."""
+    """Return max or min of several arguments as nested calls of two arguments."""
     match tree:
         case Call("max" | "min" as function, (*rest, last)) if len(rest) > 1:
             return Call(function, (Call(function, tuple(rest)), last))
@@ -108,27 +117,15 @@ def _in_pairs(tree: Expression) -> Expression:
             return tree
 
 
-def _rebuilt(tree: Expression, found: dict[Expression, Operation], letter: str) -> Expression:
-    """Return a tree with what stands for its operands in their place; a subtracted term stays subtracted."""
+def _rebuilt(tree: Expression, computed: dict[Expression, Operation], letter: str) -> Expression:
+    """Return a tree with its operands replaced by references to their results; subtracted terms stay subtracted."""
 
     def grown(operand: Expression) -> Expression:
-        return _grow(operand, found, letter)
+        return _grow(operand, computed, letter)
 
-    match tree:
-        case Sum(terms):
-            return Sum(tuple(Negative(grown(t.operand)) if isinstance(t, Negative) else grown(t) for t in terms))
-        case Negative(operand):
-            return Negative(grown(operand))
-        case Product(factors):
-            return Product(tuple(map(grown, factors)))
-        case Quotient(numerator, denominator):
-            return Quotient(grown(numerator), grown(denominator))
-        case Power(base, exponent):
-            return Power(grown(base), grown(exponent))
-        case Call(function, arguments):
-            return Call(function, tuple(map(grown, arguments)))
-        case _:
-            return tree
+    if isinstance(tree, Sum):
+        return Sum(tuple(map_children(t, grown) if isinstance(t, Negative) else grown(t) for t in tree.terms))
+    return map_children(tree, grown)
 
 
 def _operation(tree: Expression, written: Expression, symbol: str) -> Operation:
@@ -138,11 +135,11 @@ def _operation(tree: Expression, written: Expression, symbol: str) -> Operation:
 
 
 def _kind(written: Expression) -> str:
-    """Return what an operation does, in a word."""
+    """Return the kind of an operation in a word."""
     match written:
         case Sum((_, Negative())):
             return "difference"
-        case Power(Constant("e"), _):
+        case Power(MathConstant("e"), _):
             return "exponential"
         case Power(_, Number(value, _)) if value in (2, 3):
             return "square" if value == 2 else "cube"
@@ -150,14 +147,14 @@ def _kind(written: Expression) -> str:
             return _CALLS.get(function, function)
         case Name():
             return "copy"
-        case Number() | Constant():
+        case Number() | MathConstant():
             return "constant"
         case _:
             return type(written).__name__.lower() if names_in(written) else "constant"
 
 
 def _partial(written: Expression, u: Name, own: Name) -> Expression:
-    """Return the local derivative of an operation by one of its inputs, in the shortest terms: tanh' = 1 - z²."""
+    """Return the local derivative of an operation by an input, in its shortest form: tanh' = 1 - z²."""
     match written:
         case Sum(terms):
             return _whole(sum((term == u) - (term == Negative(u)) for term in terms))
@@ -166,17 +163,17 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
         case Product(factors):
             return _of_product(factors, u)
         case Quotient(numerator, denominator):
-            above = [Quotient(ONE, denominator)] if numerator == u else []
+            above = [Quotient(UNITY, denominator)] if numerator == u else []
             below = [Negative(Quotient(own, denominator))] if denominator == u else []
-            return _added(above + below)
+            return sum_of(above + below)
         case Power(base, exponent):
             return _of_power(base, exponent, u, own)
         case Call("max" | "min" as function, (first, second)):
             return _of_extreme(function, first, second, u)
         case Call("mean"):
-            return Quotient(ONE, Call("count", (u,)))
+            return Quotient(UNITY, Call("count", (u,)))
         case Call("sum") | Name():
-            return ONE
+            return UNITY
         case Call("count"):
             return ZERO
         case Call(function, _):
@@ -186,50 +183,44 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
 
 
 def _of_product(factors: tuple[Expression, ...], u: Name) -> Expression:
-    """Return what the other factors come to, times n·uⁿ⁻¹ where the input is n of the factors."""
+    """Return n·uⁿ⁻¹ times the other factors, for an input that occurs as n of the factors."""
     others, count = tuple(factor for factor in factors if factor != u), factors.count(u)
     own = () if count == 1 else (_whole(count), u if count == 2 else Power(u, _whole(count - 1)))
-    made = (*own, *others)
-    return made[0] if len(made) == 1 else Product(made)
+    return product_of((*own, *others))
 
 
 def _of_power(base: Expression, exponent: Expression, u: Name, own: Name) -> Expression:
-    """Return the local derivative of a power by its base, by its exponent, or by what is both."""
-    found = []
+    """Return the local derivative of a power by its base, its exponent, or (as in u^u) both."""
+    terms = []
     if base == u:
-        found.append(_by_base(u, exponent))
+        terms.append(_by_base(u, exponent))
     if exponent == u:
-        found.append(own if base == Constant("e") else Product((own, Call("ln", (base,)))))
-    return _added(found)
+        terms.append(own if base == MathConstant("e") else Product((own, Call("ln", (base,)))))
+    return sum_of(terms)
 
 
 def _by_base(u: Name, exponent: Expression) -> Expression:
-    """Return n·uⁿ⁻¹."""
+    """Return the derivative of uⁿ by u: n·uⁿ⁻¹."""
     n = constant_value(exponent)
     if n is None:
-        return Product((exponent, Power(u, Sum((exponent, Negative(ONE))))))
+        return Product((exponent, Power(u, Sum((exponent, Negative(UNITY))))))
     if n in (0, 1):
         return _whole(int(n))
     decimal = isinstance(exponent, Number) and exponent.decimal
     lower = u if n == 2 else Power(u, _signed(n - 1, decimal))
-    made = Product((Number(abs(n), decimal), lower))
-    return made if n > 0 else Negative(made)
+    slope = Product((Number(abs(n), decimal), lower))
+    return slope if n > 0 else Negative(slope)
 
 
 def _of_extreme(function: str, first: Expression, second: Expression, u: Name) -> Expression:
-    """Return 1 where the input is the larger (or the smaller) of two, 0 where the other is, ½ where both are."""
+    """Return (1 + sign)/2: 1 where max or min selects this input, 0 where it selects the other, ½ at a tie."""
     if first == second:
-        return ONE
+        return UNITY
     other = second if first == u else first
     ahead = Sum((u, Negative(other))) if function == "max" else Sum((other, Negative(u)))
     if other == ZERO:
         ahead = u if function == "max" else Negative(u)
-    return Quotient(Sum((ONE, Call("sign", (ahead,)))), TWO)
-
-
-def _added(terms: Sequence[Expression]) -> Expression:
-    """Return the sum of terms, or the only one."""
-    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+    return Quotient(Sum((UNITY, Call("sign", (ahead,)))), TWO)
 
 
 def _whole(value: int) -> Expression:

@@ -1,4 +1,4 @@
-"""From a tree back to text: as a book writes it, and as LaTeX. What the book form prints reads back."""
+"""Printing of an expression tree in textbook notation, which parses back to the same tree, and as LaTeX."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from downslope.formulas._expression import (
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -20,18 +20,18 @@ from downslope.formulas._expression import (
     walk,
 )
 from downslope.formulas._functions import FUNCTIONS
-from downslope.formulas._letters import COMMAND_OF
+from downslope.formulas._tokens import COMMAND_OF
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
-_LETTERS = ("x", "y", "z", "π")  # which stand side by side with no header to declare them
+_LETTERS = ("x", "y", "z", "π")  # juxtaposable without a header that declares them
 _WORD = re.compile(r"[^\W\d_⁰¹²³⁴⁵⁶⁷⁸⁹₀-₉]+")
 _INDEX = re.compile("[0-9_₀-₉]")
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(5)
 
 
 def book(tree: Expression) -> str:
-    """Return a tree as a book writes it.
+    """Return a tree in textbook notation.
 
     >>> from downslope.formulas import formula
     >>> book(formula("2*x^2 - 3*sin(x)*time").body)
@@ -42,7 +42,7 @@ def book(tree: Expression) -> str:
             return number(value, decimal)
         case Name(name):
             return book_name(name)
-        case Constant(name):
+        case MathConstant(name):
             return name
         case Negative(operand):
             return "-" + _inside(operand, _PRODUCT)
@@ -58,14 +58,14 @@ def book(tree: Expression) -> str:
         case Call("abs", (argument,)) if not _has_bars(argument):
             return f"|{book(argument)}|"
         case Call("sqrt", (argument,)):
-            simple = isinstance(argument, Name | Constant | Number) and len(book(argument)) == 1
+            simple = isinstance(argument, Name | MathConstant | Number) and len(book(argument)) == 1
             return f"√{book(argument)}" if simple else f"√({book(argument)})"
         case Call(function, arguments):
             return f"{function}({', '.join(map(book, arguments))})"
 
 
 def book_name(name: str) -> str:
-    """Return a name with a numeric subscript lowered: w_1 as w₁."""
+    """Return a name with its numeric subscript as Unicode: w_1 becomes w₁."""
     head, underscore, subscript = name.rpartition("_")
     if underscore and subscript.isdecimal() and subscript.isascii() and head:
         return head + subscript.translate(_SUBSCRIPTS)
@@ -73,7 +73,7 @@ def book_name(name: str) -> str:
 
 
 def number(value: Fraction, decimal: bool) -> str:
-    """Return an exact number: whole, as a decimal if it was typed as one and ends, else as a fraction."""
+    """Return an exact number: an integer, a decimal if `decimal` and its expansion is finite, else a fraction."""
     if value.denominator == 1:
         whole = str(value.numerator)
         digits = whole.rstrip("0")
@@ -84,7 +84,7 @@ def number(value: Fraction, decimal: bool) -> str:
 
 
 def terminates(value: Fraction) -> bool:
-    """Tell whether the decimal form of a number ends."""
+    """Return whether a number has a finite decimal expansion."""
     below = value.denominator
     for prime in (2, 5):
         while below % prime == 0:
@@ -93,7 +93,7 @@ def terminates(value: Fraction) -> bool:
 
 
 def _decimal(value: Fraction) -> str:
-    """Return the exact decimal form of a number, with an exponent where that is much shorter."""
+    """Return the exact decimal form of a number, with an exponent beyond 12 digits."""
     digits = 0
     while (value * 10**digits).denominator != 1:
         digits += 1
@@ -105,14 +105,14 @@ def _decimal(value: Fraction) -> str:
 
 
 def _scientific(digits: str, exponent: int) -> str:
-    """Return digits × 10^exponent with one digit before the point."""
+    """Return digits × 10^exponent in scientific notation."""
     sign, digits = ("-", digits[1:]) if digits[0] == "-" else ("", digits)
     mantissa = digits[0] + ("." + digits[1:] if len(digits) > 1 else "")
     return f"{sign}{mantissa}e{exponent + len(digits) - 1}"
 
 
 def _rank(tree: Expression) -> int:
-    """Return how tightly the tree's outermost sign binds."""
+    """Return the precedence of the tree's outermost operator."""
     match tree:
         case Sum():
             return _SUM
@@ -131,7 +131,7 @@ def _rank(tree: Expression) -> int:
 
 
 def _inside(tree: Expression, least: int) -> str:
-    """Return a tree, in parentheses if it binds less tightly than needed."""
+    """Return a tree, in parentheses if its precedence is below `least`."""
     text = book(tree)
     return text if _rank(tree) >= least else f"({text})"
 
@@ -151,7 +151,7 @@ def _book_sum(terms: tuple[Expression, ...]) -> str:
 
 
 def _book_product(factors: tuple[Expression, ...]) -> str:
-    """Return factors side by side where that reads unmistakably, with a dot where it does not."""
+    """Return factors side by side where the parser reads that as a product, else with a dot between them."""
     text = last = _inside(factors[0], _POWER)
     before = factors[0]
     for factor in factors[1:]:
@@ -162,7 +162,7 @@ def _book_product(factors: tuple[Expression, ...]) -> str:
 
 
 def _joins(before: Expression, factor: Expression, last: str, piece: str) -> bool:
-    """Tell whether two factors, whose texts are `last` and `piece`, may stand side by side."""
+    """Return whether two factors, with the texts `last` and `piece`, may stand side by side."""
     if "|" in last[-1] + piece[0] or piece[0] in "0123456789.":
         return False
     if last[0] == "(" and _rank(before) < _POWER:
@@ -175,20 +175,20 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
     if isinstance(before, Number):
         reads_as_power_of_ten = piece[0] in "eE" and piece[1:2].isdigit()
         return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√" or len(word) == 1 or is_call)
-    if isinstance(before, Name | Constant):
+    if isinstance(before, Name | MathConstant):
         both = (last in _LETTERS and word in _LETTERS) or ("π" in (last, word) and len(last) == len(word) == 1)
         return both and last != word and not _INDEX.match(piece, len(word))  # xy0 would be one name
     return piece[0] == "(" or len(word) == 1 or is_call
 
 
 def _first_word(text: str) -> str:
-    """Return the name that a text begins with, without its index; empty if it begins with a sign."""
+    """Return the leading name of a text without its subscript; empty if it begins with a sign."""
     match = _WORD.match(text)
     return match.group() if match else ""
 
 
 def _book_power(base: Expression, exponent: Expression) -> str:
-    """Return a power, with a superscript for a whole exponent of up to two digits."""
+    """Return a power; integer exponents of up to two digits as superscripts."""
     below = _inside(base, _ATOM)
     if below[0] == "√" and below[-1] != ")":
         below = f"({below})"
@@ -197,14 +197,14 @@ def _book_power(base: Expression, exponent: Expression) -> str:
             return below + str(value.numerator).translate(SUPERSCRIPTS)
         case Negative(Number(value, _)) if value.denominator == 1 and 0 <= value < 100:
             return below + str(-value.numerator).translate(SUPERSCRIPTS)
-        case Number() | Name() | Constant() if _rank(exponent) == _ATOM:
+        case Number() | Name() | MathConstant() if _rank(exponent) == _ATOM:
             return f"{below}^{book(exponent)}"
         case _:
             return f"{below}^({book(exponent)})"
 
 
 def _has_bars(tree: Expression) -> bool:
-    """Tell whether a tree's text has bars, within which more bars could not be told apart."""
+    """Return whether a tree's text contains bars; nested bars would be ambiguous."""
     return any(isinstance(node, Call) and node.function == "abs" for node in walk(tree))
 
 
@@ -225,7 +225,7 @@ def latex(tree: Expression) -> str:
             return rf"\frac{{{above}}}{{{below}}}" if slash else text
         case Name(name):
             return latex_name(name)
-        case Constant(name):
+        case MathConstant(name):
             return r"\pi" if name == "π" else name
         case Negative(operand):
             return "-" + _latex_inside(operand, _PRODUCT)
@@ -250,7 +250,7 @@ def latex(tree: Expression) -> str:
 
 
 def latex_name(name: str) -> str:
-    """Return a name as LaTeX: Greek letters as commands, subscripts lowered, words upright."""
+    """Return a name as LaTeX: Greek letters as commands, subscripts as subscripts, words upright."""
     head, _, subscript = name.partition("_")
     letters = head.rstrip("0123456789")
     digits = head[len(letters) :]
@@ -265,7 +265,7 @@ def latex_name(name: str) -> str:
 
 
 def _latex_inside(tree: Expression, least: int) -> str:
-    """Return a tree's LaTeX, in parentheses if it binds less tightly than needed; fractions need none in products."""
+    """Return a tree's LaTeX, in parentheses if its precedence is below `least`; fractions in products need none."""
     rank = _POWER if isinstance(tree, Quotient) and least <= _POWER else _rank(tree)
     if isinstance(tree, Number) and "e" in number(tree.value, tree.decimal):
         rank = _PRODUCT  # 3 · 10^20

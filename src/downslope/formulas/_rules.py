@@ -1,7 +1,7 @@
-"""The rules of differentiation, as a walk over the tree that was typed: each application is one `Step`.
+"""The rules of differentiation, applied to the tree as it was typed: each application is a `DerivationStep`.
 
-A rule states what it does in letters, `(u·v)' = u'·v + u·v'`, names what the letters stand for, and is applied to the
-steps below it. Only the last touch, collecting and ordering terms, is left to SymPy.
+A rule has a law in letters, `(u·v)' = u'·v + u·v'`, bindings of those letters, and the child steps that it builds on.
+SymPy only simplifies each result: it collects and orders terms.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from downslope.formulas._expression import (
+    TWO,
+    UNITY,
+    ZERO,
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -22,28 +25,29 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     names_in,
+    product_of,
+    replaced,
     size,
 )
 from downslope.formulas._printing import book
 
-ZERO, ONE, TWO = Number(Fraction(0)), Number(Fraction(1)), Number(Fraction(2))
 _MOST_FACTORS = 6
 _MOST_NODES = 600
 
 
 @dataclass(frozen=True)
-class Step:
+class DerivationStep:
     """One application of a rule.
 
     Args:
-        rule: its identifier: `sum`, `product`, `chain`, …
-        before: what is differentiated.
+        rule: the rule's identifier: `sum`, `product`, `chain`, …
+        before: the expression to differentiate.
         after: its derivative.
-        variable: by what.
-        law: the rule in letters, "" where its name says all.
-        bindings: what the letters stand for, in book notation.
-        sentence: what the rule does, in a sentence.
-        children: the steps that it needs.
+        variable: the variable of differentiation.
+        law: the rule in letters.
+        bindings: the expression bound to each letter, in textbook notation.
+        sentence: a one-sentence explanation of the rule.
+        children: the steps whose results this step uses.
     """
 
     rule: str
@@ -53,15 +57,15 @@ class Step:
     law: str
     sentence: str
     bindings: Mapping[str, str] = field(default_factory=dict)
-    children: tuple[Step, ...] = ()
+    children: tuple[DerivationStep, ...] = ()
 
 
 class Differentiator:
-    """Differentiates by one variable; it holds what every step needs to know.
+    """Differentiate expressions by one variable, step by step.
 
     Args:
-        variable: by what to differentiate.
-        tidy: what collects and orders the terms of a result.
+        variable: the variable of differentiation.
+        tidy: function that collects and orders the terms of a result.
         columns: the names that are data columns.
     """
 
@@ -70,22 +74,22 @@ class Differentiator:
         self.tidy = tidy
         self.columns = columns
 
-    def step(self, tree: Expression) -> Step:
-        """Return the derivative of a tree as a step, with the steps below it."""
+    def step(self, tree: Expression) -> DerivationStep:
+        """Return the derivative of a tree as a step with its child steps."""
         if self.variable not in names_in(tree):
             return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} does not change with {self.variable}.")
         match tree:
             case Name():
-                return self._leaf("variable", tree, ONE, "x' = 1", f"{self.variable} changes by as much as itself.")
+                return self._leaf("variable", tree, UNITY, "x' = 1", f"{self.variable} changes by as much as itself.")
             case Negative(Product(factors)) if any(self.variable not in names_in(factor) for factor in factors):
                 return self._product(tree, factors, negative=True)
             case Negative(operand):
                 inner = self.step(operand)
-                return self._made("constant_multiple", tree, Negative(inner.after), [inner], "(-u)' = -u'", _SIGN)
+                return self._step("constant_multiple", tree, Negative(inner.after), [inner], "(-u)' = -u'", _SIGN)
             case Sum(terms):
                 inner = [self.step(term) for term in terms]
-                added = Sum(tuple(one.after for one in inner))
-                return self._made("sum", tree, added, inner, "(u + v)' = u' + v'", "Differentiate term by term.")
+                added = Sum(tuple(child.after for child in inner))
+                return self._step("sum", tree, added, inner, "(u + v)' = u' + v'", "Differentiate term by term.")
             case Product(factors):
                 return self._product(tree, factors)
             case Quotient(numerator, denominator):
@@ -96,64 +100,64 @@ class Differentiator:
                 return self._call(tree, function, arguments)
         raise AssertionError(tree)
 
-    def _product(self, tree: Expression, factors: tuple[Expression, ...], *, negative: bool = False) -> Step:
-        """Differentiate a product: constants stand by, equal factors are a power, the rest takes turns."""
+    def _product(self, tree: Expression, factors: tuple[Expression, ...], *, negative: bool = False) -> DerivationStep:
+        """Differentiate a product: constants first, equal factors as a power, the rest by the product rule."""
         fixed = [factor for factor in factors if self.variable not in names_in(factor)]
         moving = [factor for factor in factors if self.variable in names_in(factor)]
         if fixed:
-            inner = self.step(_product(moving))
-            constant, made = _product(fixed), Product((*fixed, inner.after))
+            inner = self.step(product_of(moving))
+            constant, after = product_of(fixed), Product((*fixed, inner.after))
             if negative:
-                constant, made = Negative(constant), Negative(made)
-            shown = {"c": book(constant), "u": book(_product(moving))}
-            return self._made("constant_multiple", tree, made, [inner], "(c·u)' = c·u'", _CONSTANT, shown)
+                constant, after = Negative(constant), Negative(after)
+            shown = {"c": book(constant), "u": book(product_of(moving))}
+            return self._step("constant_multiple", tree, after, [inner], "(c·u)' = c·u'", _CONSTANT, shown)
         gathered = _gathered(moving)
         if len(gathered) < len(moving):
-            inner = self.step(_product(gathered))
+            inner = self.step(product_of(gathered))
             said = "Equal factors are a power."
-            return self._made("power", tree, inner.after, [inner], "u·u = u²", said, {"u": book(gathered[0])})
+            return self._step("power", tree, inner.after, [inner], "u·u = u²", said, {"u": book(gathered[0])})
         if len(gathered) > _MOST_FACTORS:
             half = len(gathered) // 2
-            return self._two_factors(tree, _product(gathered[:half]), _product(gathered[half:]))
+            return self._two_factors(tree, product_of(gathered[:half]), product_of(gathered[half:]))
         if len(gathered) == 2:
             return self._two_factors(tree, *gathered)
         inner = [self.step(factor) for factor in gathered]
-        turns = [Product((*gathered[:place], one.after, *gathered[place + 1 :])) for place, one in enumerate(inner)]
-        shown = {_LETTERS[place]: book(factor) for place, factor in enumerate(gathered)}
+        turns = [Product((*gathered[:index], child.after, *gathered[index + 1 :])) for index, child in enumerate(inner)]
+        shown = {_LETTERS[index]: book(factor) for index, factor in enumerate(gathered)}
         said = "Each factor is differentiated in turn while the others stand by."
-        return self._made("product", tree, Sum(tuple(turns)), inner, "(u·v·w)' = u'·v·w + u·v'·w + u·v·w'", said, shown)
+        return self._step("product", tree, Sum(tuple(turns)), inner, "(u·v·w)' = u'·v·w + u·v'·w + u·v·w'", said, shown)
 
-    def _two_factors(self, tree: Expression, u: Expression, v: Expression) -> Step:
-        """Differentiate a product of two."""
+    def _two_factors(self, tree: Expression, u: Expression, v: Expression) -> DerivationStep:
+        """Differentiate a product of two factors."""
         first, second = self.step(u), self.step(v)
-        made = Sum((Product((first.after, v)), Product((u, second.after))))
+        after = Sum((Product((first.after, v)), Product((u, second.after))))
         shown = {"u": book(u), "v": book(v)}
         said = "Each factor is differentiated in turn while the other stands by."
-        return self._made("product", tree, made, [first, second], "(u·v)' = u'·v + u·v'", said, shown)
+        return self._step("product", tree, after, [first, second], "(u·v)' = u'·v + u·v'", said, shown)
 
-    def _quotient(self, tree: Expression, u: Expression, v: Expression) -> Step:
+    def _quotient(self, tree: Expression, u: Expression, v: Expression) -> DerivationStep:
         """Differentiate a quotient; one by a constant is a constant multiple."""
         if self.variable not in names_in(v):
             inner = self.step(u)
             shown = {"c": book(v), "u": book(u)}
-            made = Quotient(inner.after, v)
-            return self._made("constant_multiple", tree, made, [inner], "(u/c)' = u'/c", _CONSTANT, shown)
+            after = Quotient(inner.after, v)
+            return self._step("constant_multiple", tree, after, [inner], "(u/c)' = u'/c", _CONSTANT, shown)
         second = self.step(v)
         squared = Power(v, TWO)
         if self.variable not in names_in(u):
-            made = Negative(Quotient(Product((u, second.after)), squared))
+            after = Negative(Quotient(Product((u, second.after)), squared))
             shown = {"c": book(u), "v": book(v)}
-            return self._made(
-                "quotient", tree, made, [second], "(c/v)' = -c·v'/v²", "The numerator is constant.", shown
+            return self._step(
+                "quotient", tree, after, [second], "(c/v)' = -c·v'/v²", "The numerator is constant.", shown
             )
         first = self.step(u)
         above = Sum((Product((first.after, v)), Negative(Product((u, second.after)))))
         said = "Bottom times the derivative of the top, less top times that of the bottom, over the bottom squared."
         shown = {"u": book(u), "v": book(v)}
         law = "(u/v)' = (u'·v - u·v')/v²"
-        return self._made("quotient", tree, Quotient(above, squared), [first, second], law, said, shown)
+        return self._step("quotient", tree, Quotient(above, squared), [first, second], law, said, shown)
 
-    def _power(self, tree: Expression, base: Expression, exponent: Expression) -> Step:
+    def _power(self, tree: Expression, base: Expression, exponent: Expression) -> DerivationStep:
         """Differentiate a power: of the variable, to the variable, or both."""
         in_base, in_exponent = self.variable in names_in(base), self.variable in names_in(exponent)
         if in_base and in_exponent:
@@ -162,24 +166,24 @@ class Differentiator:
             said = "Base and exponent both change: write the power as e^(v·ln(u))."
             shown = {"u": book(base), "v": book(exponent)}
             law = "(u^v)' = u^v·(v'·ln(u) + v·u'/u)"
-            return self._made("general_power", tree, Product((tree, inside)), [first, second], law, said, shown)
+            return self._step("general_power", tree, Product((tree, inside)), [first, second], law, said, shown)
         if in_exponent:
-            if base == Constant("e"):
+            if base == MathConstant("e"):
                 return self._outer(tree, exponent, "exponential", "(e^u)' = e^u", lambda u: Power(base, u))
             law = "(a^u)' = a^u·ln(a)"
             grow: Outer = lambda u: Product((Power(base, u), _ln(base)))  # noqa: E731 - the rule itself, as in the table
             return self._outer(tree, exponent, "exponential", law, grow)
-        lower = self.tidy(Sum((exponent, Negative(ONE))))
+        lower = self.tidy(Sum((exponent, Negative(UNITY))))
         drop: Outer = lambda u: Product((exponent, Power(u, lower)))  # noqa: E731 - the rule itself, as in the table
         return self._outer(tree, base, "power", "(u^n)' = n·u^(n-1)", drop, {"n": book(exponent)})
 
-    def _call(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> Step:
+    def _call(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> DerivationStep:
         """Differentiate a known function."""
         if function in ("mean", "sum"):
             inner = self.step(arguments[0])
             said = f"The {function} is over the rows of the table: its derivative is the {function} of the derivatives."
-            made = self._reduced(function, arguments[0], inner.after)
-            return self._made(function, tree, made, [inner], f"({function} u)' = {function} u'", said)
+            after = self._reduced(function, arguments[0], inner.after)
+            return self._step(function, tree, after, [inner], f"({function} u)' = {function} u'", said)
         if function == "count":
             return self._leaf("constant", tree, ZERO, "c' = 0", "The number of rows never changes.")
         if function in ("max", "min"):
@@ -188,14 +192,14 @@ class Differentiator:
         return self._outer(tree, arguments[0], rule, law, outer)
 
     def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
-        """Return the mean or the sum over rows; what is the same in every row needs no column to add up."""
+        """Return a mean or sum over rows; an expression that is constant over the rows is moved out of it."""
         columns = [name for name in names_in(before) if name in self.columns]
         if any(name in names_in(inside) for name in columns) or not columns:
             return Call(function, (inside,)) if columns else inside
         return inside if function == "mean" else Product((inside, Call("count", (Name(columns[0]),))))
 
-    def _extreme(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> Step:
-        """Differentiate the larger or the smaller of several: the derivative of whichever it is."""
+    def _extreme(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> DerivationStep:
+        """Differentiate max or min: the derivative of the selected argument."""
         if len(arguments) == 1:
             return self.step(arguments[0])
         first, rest = arguments[0], arguments[1:]
@@ -203,14 +207,14 @@ class Differentiator:
         u, v = self.step(first), self.step(other)
         ahead = Sum((first, Negative(other))) if function == "max" else Sum((other, Negative(first)))
         chosen = Call("step", (ahead,))
-        made = Sum((Product((chosen, u.after)), Product((Sum((ONE, Negative(chosen))), v.after))))
+        after = Sum((Product((chosen, u.after)), Product((Sum((UNITY, Negative(chosen))), v.after))))
         said = (
             f"The {function} changes as whichever of the two it is; step(·) is 1 where its argument is above 0, else 0."
         )
         law = "max(u, v)' = step(u - v)·u' + (1 - step(u - v))·v'"
         law = law if function == "max" else "min(u, v)' = step(v - u)·u' + (1 - step(v - u))·v'"
         shown = {"u": book(first), "v": book(other)}
-        return self._made("maximum" if function == "max" else "minimum", tree, made, [u, v], law, said, shown)
+        return self._step("maximum" if function == "max" else "minimum", tree, after, [u, v], law, said, shown)
 
     def _outer(
         self,
@@ -220,39 +224,39 @@ class Differentiator:
         law: str,
         outer: Outer,
         shown: Mapping[str, str] | None = None,
-    ) -> Step:
-        """Differentiate an outer function of something: by its rule if that is the variable, else by the chain rule."""
+    ) -> DerivationStep:
+        """Differentiate an outer function: by its own rule if its argument is the variable, else by the chain rule."""
         bindings = dict(shown or {})
         if inside == Name(self.variable):
             plain = law.replace("u", self.variable)
-            return self._made(rule, tree, outer(inside), [], plain, _NAMES[rule], bindings)
+            return self._step(rule, tree, outer(inside), [], plain, _NAMES[rule], bindings)
         u = _free_name(tree)
         below = self.step(inside)
         around = replaced(tree, inside, Name(u))
         beside = Differentiator(u, self.tidy, self.columns)
         first = beside._outer(around, Name(u), rule, law, outer, bindings)
-        made = Product((replaced(first.after, Name(u), inside), below.after))
+        after = Product((replaced(first.after, Name(u), inside), below.after))
         said = f"With {u} = {book(inside)}: the derivative by {u}, times the derivative of {u}."
         chain = f"d/d{self.variable} = d/d{u} · d{u}/d{self.variable}"
-        return self._made("chain", tree, made, [first, below], chain, said, {u: book(inside), "outer": book(around)})
+        return self._step("chain", tree, after, [first, below], chain, said, {u: book(inside), "outer": book(around)})
 
-    def _leaf(self, rule: str, tree: Expression, after: Expression, law: str, sentence: str) -> Step:
-        """Return a step that needs no others."""
-        return Step(rule, tree, after, self.variable, law, sentence)
+    def _leaf(self, rule: str, tree: Expression, after: Expression, law: str, sentence: str) -> DerivationStep:
+        """Return a step without children."""
+        return DerivationStep(rule, tree, after, self.variable, law, sentence)
 
-    def _made(
+    def _step(
         self,
         rule: str,
         tree: Expression,
         after: Expression,
-        children: list[Step],
+        children: list[DerivationStep],
         law: str,
         sentence: str,
         bindings: Mapping[str, str] | None = None,
-    ) -> Step:
-        """Return a step whose result is tidied, if it is not too large for that."""
+    ) -> DerivationStep:
+        """Return a step with its result simplified, unless the result is too large for that."""
         tidied = self.tidy(after) if size(after) <= _MOST_NODES else after
-        return Step(rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children))
+        return DerivationStep(rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children))
 
 
 Outer = Callable[[Expression], Expression]
@@ -284,10 +288,10 @@ def _number(value: int) -> Expression:
     return Number(Fraction(value))
 
 
-def _one_plus(u: Expression, sign: int) -> Expression:
+def _unity_and_square(u: Expression, sign: int) -> Expression:
     """Return 1 + u² or 1 - u²."""
     square = Power(u, TWO)
-    return Sum((ONE, square if sign > 0 else Negative(square)))
+    return Sum((UNITY, square if sign > 0 else Negative(square)))
 
 
 def _root(inside: Expression) -> Expression:
@@ -299,47 +303,55 @@ TABLE: dict[str, tuple[str, str, Outer]] = {
     "acos": (
         "inverse_trigonometric",
         "acos(u)' = -1/√(1 - u²)",
-        lambda u: Negative(Quotient(ONE, _root(_one_plus(u, -1)))),
+        lambda u: Negative(Quotient(UNITY, _root(_unity_and_square(u, -1)))),
     ),
     "acosh": (
         "hyperbolic",
         "acosh(u)' = 1/√(u² - 1)",
-        lambda u: Quotient(ONE, _root(Sum((Power(u, TWO), Negative(ONE))))),
+        lambda u: Quotient(UNITY, _root(Sum((Power(u, TWO), Negative(UNITY))))),
     ),
-    "asin": ("inverse_trigonometric", "asin(u)' = 1/√(1 - u²)", lambda u: Quotient(ONE, _root(_one_plus(u, -1)))),
-    "asinh": ("hyperbolic", "asinh(u)' = 1/√(1 + u²)", lambda u: Quotient(ONE, _root(_one_plus(u, 1)))),
-    "atan": ("inverse_trigonometric", "atan(u)' = 1/(1 + u²)", lambda u: Quotient(ONE, _one_plus(u, 1))),
-    "atanh": ("hyperbolic", "atanh(u)' = 1/(1 - u²)", lambda u: Quotient(ONE, _one_plus(u, -1))),
-    "cbrt": ("root", "∛u' = 1/(3·∛u²)", lambda u: Quotient(ONE, Product((_number(3), Power(Call("cbrt", (u,)), TWO))))),
+    "asin": (
+        "inverse_trigonometric",
+        "asin(u)' = 1/√(1 - u²)",
+        lambda u: Quotient(UNITY, _root(_unity_and_square(u, -1))),
+    ),
+    "asinh": ("hyperbolic", "asinh(u)' = 1/√(1 + u²)", lambda u: Quotient(UNITY, _root(_unity_and_square(u, 1)))),
+    "atan": ("inverse_trigonometric", "atan(u)' = 1/(1 + u²)", lambda u: Quotient(UNITY, _unity_and_square(u, 1))),
+    "atanh": ("hyperbolic", "atanh(u)' = 1/(1 - u²)", lambda u: Quotient(UNITY, _unity_and_square(u, -1))),
+    "cbrt": (
+        "root",
+        "∛u' = 1/(3·∛u²)",
+        lambda u: Quotient(UNITY, Product((_number(3), Power(Call("cbrt", (u,)), TWO)))),
+    ),
     "cos": ("trigonometric", "cos(u)' = -sin(u)", lambda u: Negative(Call("sin", (u,)))),
     "cosh": ("hyperbolic", "cosh(u)' = sinh(u)", _call("sinh")),
     "erf": (
         "function",
         "erf(u)' = 2·e^(-u²)/√π",
-        lambda u: Quotient(Product((TWO, Power(Constant("e"), Negative(Power(u, TWO))))), _root(Constant("π"))),
+        lambda u: Quotient(Product((TWO, Power(MathConstant("e"), Negative(Power(u, TWO))))), _root(MathConstant("π"))),
     ),
     "exp": ("exponential", "exp(u)' = exp(u)", _call("exp")),
-    "ln": ("logarithm", "ln(u)' = 1/u", lambda u: Quotient(ONE, u)),
+    "ln": ("logarithm", "ln(u)' = 1/u", lambda u: Quotient(UNITY, u)),
     "log10": (
         "logarithm",
         "log10(u)' = 1/(u·ln(10))",
-        lambda u: Quotient(ONE, Product((u, Call("ln", (_number(10),))))),
+        lambda u: Quotient(UNITY, Product((u, Call("ln", (_number(10),))))),
     ),
-    "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(ONE, Product((u, Call("ln", (TWO,)))))),
+    "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(UNITY, Product((u, Call("ln", (TWO,)))))),
     "relu": ("function", "relu(u)' = step(u)", _call("step")),
     "sigmoid": (
         "function",
         "σ(u)' = σ(u)·(1 - σ(u))",
-        lambda u: Product((Call("sigmoid", (u,)), Sum((ONE, Negative(Call("sigmoid", (u,))))))),
+        lambda u: Product((Call("sigmoid", (u,)), Sum((UNITY, Negative(Call("sigmoid", (u,))))))),
     ),
     "sign": ("function", "sign(u)' = 0", lambda u: ZERO),
     "sin": ("trigonometric", "sin(u)' = cos(u)", _call("cos")),
     "sinh": ("hyperbolic", "sinh(u)' = cosh(u)", _call("cosh")),
     "softplus": ("function", "softplus(u)' = σ(u)", _call("sigmoid")),
-    "sqrt": ("root", "√u' = 1/(2·√u)", lambda u: Quotient(ONE, Product((TWO, _root(u))))),
+    "sqrt": ("root", "√u' = 1/(2·√u)", lambda u: Quotient(UNITY, Product((TWO, _root(u))))),
     "step": ("function", "step(u)' = 0", lambda u: ZERO),
-    "tan": ("trigonometric", "tan(u)' = 1 + tan(u)²", lambda u: Sum((ONE, Power(Call("tan", (u,)), TWO)))),
-    "tanh": ("hyperbolic", "tanh(u)' = 1 - tanh(u)²", lambda u: Sum((ONE, Negative(Power(Call("tanh", (u,)), TWO))))),
+    "tan": ("trigonometric", "tan(u)' = 1 + tan(u)²", lambda u: Sum((UNITY, Power(Call("tan", (u,)), TWO)))),
+    "tanh": ("hyperbolic", "tanh(u)' = 1 - tanh(u)²", lambda u: Sum((UNITY, Negative(Power(Call("tanh", (u,)), TWO))))),
 }
 
 
@@ -347,47 +359,21 @@ def _ln(tree: Expression) -> Expression:
     return Call("ln", (tree,))
 
 
-def _product(factors: list[Expression]) -> Expression:
-    """Return the product of factors, or the only one."""
-    return factors[0] if len(factors) == 1 else Product(tuple(factors))
-
-
 def _gathered(factors: list[Expression]) -> list[Expression]:
-    """Return factors with equal ones gathered into a power."""
+    """Return factors with equal factors gathered into powers."""
     counts: dict[Expression, int] = {}
     for factor in factors:
         counts[factor] = counts.get(factor, 0) + 1
     return [factor if count == 1 else Power(factor, _number(count)) for factor, count in counts.items()]
 
 
-def replaced(tree: Expression, old: Expression, new: Expression) -> Expression:
-    """Return the tree with every occurrence of a subtree replaced."""
-    if tree == old:
-        return new
-    match tree:
-        case Negative(operand):
-            return Negative(replaced(operand, old, new))
-        case Sum(terms):
-            return Sum(tuple(replaced(term, old, new) for term in terms))
-        case Product(factors):
-            return Product(tuple(replaced(factor, old, new) for factor in factors))
-        case Quotient(numerator, denominator):
-            return Quotient(replaced(numerator, old, new), replaced(denominator, old, new))
-        case Power(base, exponent):
-            return Power(replaced(base, old, new), replaced(exponent, old, new))
-        case Call(function, arguments):
-            return Call(function, tuple(replaced(argument, old, new) for argument in arguments))
-        case _:
-            return tree
-
-
 def _free_name(tree: Expression) -> str:
     """Return a letter that does not occur in a tree: u, else v, w, …."""
     used = set(names_in(tree))
-    return next(letter for letter in (*_LETTERS, *(f"u_{place}" for place in range(1000))) if letter not in used)
+    return next(letter for letter in (*_LETTERS, *(f"u_{index}" for index in range(1000))) if letter not in used)
 
 
 def _shown(tree: Expression) -> str:
-    """Return a tree in book notation, cut where it would fill the line."""
+    """Return a tree in textbook notation, truncated to 40 characters."""
     text = book(tree)
     return text if len(text) <= 40 else text[:37] + "…"

@@ -1,8 +1,8 @@
-"""The numeric search for zeros of a gradient in a box.
+"""The numeric search for all zeros of a gradient in a box.
 
-In one and two dimensions a fine grid shows the cells in which every part of the gradient changes sign; in any number
-many starts go down ‖∇f‖ by Levenberg and Marquardt's steps, which also reach zeros where the Hessian is singular. What
-is left is polished by Newton's steps, and points that are one are gathered.
+Starting points are a low-discrepancy sequence and, in one and two dimensions, the cells of a fine grid in which every
+component of the gradient changes sign. From each, Levenberg–Marquardt steps minimise ‖∇f‖², which converges to zeros
+with a singular Hessian as well. Newton steps refine the results, and duplicates are merged.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from downslope.formulas._evaluation import evaluate
+from downslope.formulas._expression import Expression
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import numpy_functions
 
@@ -19,28 +20,26 @@ _GRID = {1: 20_001, 2: 361}
 _STARTS = {1: 400, 2: 3000}
 _MANY_STARTS = 6000
 _ROUNDS = 60
-_SAME = 1e-6  # of the box: points closer than this are one
-_SAME_FLAT = 2e-2  # the same where the Hessian is singular, where steps come to rest some way off
-_FLAT_GROUND = (
-    1e-9  # of a typical gradient: where it is less all around, the ground is a plain, and none of it is found
-)
+_SAME = 1e-6  # distance, as a fraction of the box, below which two points are one
+_SAME_FLAT = 2e-2  # the same for singular Hessians, where convergence is slow and stops some distance away
+_FLAT_SHARE = 1e-9  # of the typical gradient: below this all around a point, the function is constant there
 
 
 @dataclass(frozen=True)
-class Found:
+class StationaryPoint:
     """A zero of the gradient.
 
     Args:
         coordinates: shape (variables,).
-        note: a sentence where the point stands for many, else "".
+        note: a remark if the point represents a set of zeros, else "".
     """
 
     coordinates: np.ndarray
     note: str
 
 
-class Ground:
-    """A formula with its gradient and Hessian, at many points at once."""
+class Derivatives:
+    """A formula, its gradient and its Hessian, evaluated at many points at once."""
 
     def __init__(self, formula: Formula) -> None:
         self.names = formula.variables
@@ -62,43 +61,46 @@ class Ground:
         rows = [np.stack([self._at(entry, points) for entry in row], axis=-1) for row in self._hessian]
         return np.stack(rows, axis=-2)
 
-    def _at(self, tree: object, points: np.ndarray) -> np.ndarray:
-        values = {name: points[..., place] for place, name in enumerate(self.names)}
+    def _at(self, tree: Expression, points: np.ndarray) -> np.ndarray:
+        coordinates = {name: points[..., axis] for axis, name in enumerate(self.names)}
         with np.errstate(all="ignore"):
-            found = evaluate(tree, values, numpy_functions())  # pyright: ignore[reportArgumentType] - trees of this module
-        return np.broadcast_to(np.asarray(found, dtype=float), points.shape[:-1])
+            values = evaluate(tree, coordinates, numpy_functions())
+        return np.broadcast_to(np.asarray(values, dtype=float), points.shape[:-1])
 
 
-def search(ground: Ground, box: np.ndarray) -> list[Found]:
+def search(derivatives: Derivatives, box: np.ndarray) -> list[StationaryPoint]:
     """Return the zeros of the gradient in a box of shape (variables, 2)."""
     span = box[:, 1] - box[:, 0]
-    starts = _starts(ground, box)
-    points = _down(ground, starts, span)
-    points = _newton(ground, points, span)
+    starts = _starts(derivatives, box)
+    points = _down(derivatives, starts, span)
+    points = _newton(derivatives, points, span)
     points = points[np.all((points >= box[:, 0] - 1e-9 * span) & (points <= box[:, 1] + 1e-9 * span), axis=1)]
     points = np.clip(points, box[:, 0], box[:, 1])
-    scale = _gradient_scale(ground, box)
-    hessian, gradient = ground.hessian(points), ground.gradient(points)
-    whole = np.all(np.isfinite(gradient), axis=1) & np.all(np.isfinite(hessian), axis=(1, 2))
-    points, hessian, gradient = points[whole], hessian[whole], gradient[whole]
+    scale = _gradient_scale(derivatives, box)
+    hessian, gradient = derivatives.hessian(points), derivatives.gradient(points)
+    finite = np.all(np.isfinite(gradient), axis=1) & np.all(np.isfinite(hessian), axis=(1, 2))
+    points, hessian, gradient = points[finite], hessian[finite], gradient[finite]
     steepness = np.linalg.norm(gradient, axis=1)
     eigenvalues = np.linalg.eigvalsh(hessian) if len(points) else np.empty((0, len(box)))
     largest = np.max(np.abs(eigenvalues), axis=1, initial=0.0)
     smallest = np.min(np.abs(eigenvalues), axis=1, initial=np.inf)
     regular = (smallest > 1e-7 * largest) & (largest > 0)
-    done = steepness <= 1e-9 * np.minimum(largest * np.min(span), scale) + 1e-13 * scale
-    close = regular & (steepness <= 1e-7 * smallest * np.min(span)) & done
+    converged = steepness <= 1e-9 * np.minimum(largest * np.min(span), scale) + 1e-13 * scale
+    # ‖H⁻¹∇f‖ ≤ ‖∇f‖/λmin bounds the distance to the zero: accept only if it is 1e-7 of the box or less.
+    close = regular & (steepness <= 1e-7 * smallest * np.min(span)) & converged
     sharp = [
-        one for one in _gathered(points[close], steepness[close], _SAME * span) if _bumpy(ground, one, span, scale)
+        point
+        for point in _gathered(points[close], steepness[close], _SAME * span)
+        if _bumpy(derivatives, point, span, scale)
     ]
     flat = ~regular & (steepness <= 1e-9 * scale)
-    blunt = _gathered_flat(ground, points[flat], steepness[flat], span, box, scale)
-    blunt = [one for one in blunt if all(np.any(np.abs(one.coordinates - p) > 1e-3 * span) for p in sharp)]
-    return [Found(np.where(np.abs(one) <= 1e-12 * span, 0.0, one), "") for one in sharp] + blunt
+    blunt = _gathered_flat(derivatives, points[flat], span, box, scale)
+    blunt = [point for point in blunt if all(np.any(np.abs(point.coordinates - p) > 1e-3 * span) for p in sharp)]
+    return [StationaryPoint(np.where(np.abs(point) <= 1e-12 * span, 0.0, point), "") for point in sharp] + blunt
 
 
-def _starts(ground: Ground, box: np.ndarray) -> np.ndarray:
-    """Return where to start: cells in which every part of the gradient changes sign, and points all over."""
+def _starts(derivatives: Derivatives, box: np.ndarray) -> np.ndarray:
+    """Return starting points: centre, corners, cells in which each gradient component changes sign, a spread."""
     size = len(box)
     spread = _spread(box, _STARTS.get(size, _MANY_STARTS))
     corners = np.array(np.meshgrid(*box)).reshape(size, -1).T
@@ -107,7 +109,7 @@ def _starts(ground: Ground, box: np.ndarray) -> np.ndarray:
         return np.concatenate([centre, corners, spread])
     axes = [np.linspace(low, high, _GRID[size]) for low, high in box]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    gradient = ground.gradient(grid)
+    gradient = derivatives.gradient(grid)
     changes = np.ones(tuple(count - 1 for count in grid.shape[:-1]), dtype=bool)
     for part in range(size):
         low, high = _corner_range(gradient[..., part])
@@ -117,7 +119,7 @@ def _starts(ground: Ground, box: np.ndarray) -> np.ndarray:
 
 
 def _corner_range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest value at the corners of each cell; NaN where one is not finite."""
+    """Return the least and greatest value at the corners of each cell; NaN if any of them is NaN."""
     low, high = values, values
     for axis in range(values.ndim):
         before = [slice(None)] * values.ndim
@@ -145,17 +147,17 @@ def _spread(box: np.ndarray, count: int) -> np.ndarray:
     """
     size = len(box)
     ratio = 2.0
-    for _ in range(40):
+    for _ in range(40):  # the fixed point of r = (1 + r)^(1/(d + 1)): the golden ratio for d = 1
         ratio = (1 + ratio) ** (1 / (size + 1))
     steps = ratio ** -np.arange(1, size + 1)
     unit = (0.5 + np.arange(1, count + 1)[:, None] * steps) % 1.0
     return box[:, 0] + unit * (box[:, 1] - box[:, 0])
 
 
-def _down(ground: Ground, points: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Return the points after steps down ‖∇f‖², each with a damping of its own."""
+def _down(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Minimise ‖∇f‖² from each point by Levenberg–Marquardt steps, each with its own damping."""
     points = points.copy()
-    gradient = ground.gradient(points)
+    gradient = derivatives.gradient(points)
     norm = np.sum(gradient**2, axis=1)
     damping = np.full(len(points), 1e-3)
     active = np.isfinite(norm)
@@ -163,13 +165,14 @@ def _down(ground: Ground, points: np.ndarray, span: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero(active)
         if len(rows) == 0:
             break
-        step = _damped_step(ground, points[rows], gradient[rows], damping[rows], span)
+        step = _damped_step(derivatives, points[rows], gradient[rows], damping[rows], span)
         tried = points[rows] + step
-        new = ground.gradient(tried)
+        new = derivatives.gradient(tried)
         new_norm = np.sum(new**2, axis=1)
         better = new_norm < norm[rows]
         good = rows[better]
         points[good], gradient[good], norm[good] = tried[better], new[better], new_norm[better]
+        # The damping grows faster than it shrinks, so that a rejected value is not tried again after one success.
         damping[good] = np.maximum(damping[good] / 5, 1e-14)
         damping[rows[~better]] *= 8
         still = np.max(np.abs(step) / span, axis=1) <= 1e-15
@@ -178,14 +181,16 @@ def _down(ground: Ground, points: np.ndarray, span: np.ndarray) -> np.ndarray:
 
 
 def _damped_step(
-    ground: Ground, points: np.ndarray, gradient: np.ndarray, damping: np.ndarray, span: np.ndarray
+    derivatives: Derivatives, points: np.ndarray, gradient: np.ndarray, damping: np.ndarray, span: np.ndarray
 ) -> np.ndarray:
-    """Return −(H² + μD)⁻¹H∇f in coordinates scaled by the box, no longer than a tenth of it."""
-    hessian = ground.hessian(points) * span[:, None] * span[None, :]
+    """Return the step −(H² + μI)⁻¹H∇f in coordinates scaled by the box, at most a tenth of the box long."""
+    hessian = derivatives.hessian(points) * span[:, None] * span[None, :]
     slope = gradient * span
     finite = np.all(np.isfinite(hessian), axis=(1, 2))
     hessian[~finite] = 0.0
     scale = np.maximum(np.max(np.abs(hessian), axis=(1, 2)), 1e-300)
+    # Dividing H and ∇f by the largest entry of H leaves the step unchanged and makes μ a relative damping. The added
+    # 1e-15 keeps a zero Hessian solvable.
     scaled, slope = hessian / scale[:, None, None], slope / scale[:, None]
     square = scaled @ scaled + (damping[:, None, None] + 1e-15) * np.eye(len(span))
     with np.errstate(all="ignore"):
@@ -194,21 +199,23 @@ def _damped_step(
     return np.nan_to_num(step / longest[:, None]) * span
 
 
-def _newton(ground: Ground, points: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Return the points after a few plain Newton steps, kept only where they bring the gradient down."""
+def _newton(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Refine points by a few Newton steps; keep a step only if it reduces the gradient."""
     for _ in range(6):
-        gradient, hessian = ground.gradient(points), ground.hessian(points)
+        gradient, hessian = derivatives.gradient(points), derivatives.hessian(points)
         hessian = np.where(np.all(np.isfinite(hessian), axis=(1, 2), keepdims=True), hessian, 0.0)
+        # The pseudo-inverse moves across a line of zeros only, not along it, where a solve would fail.
         step = -(np.linalg.pinv(hessian, rcond=1e-11, hermitian=True) @ gradient[..., None])[..., 0]
+        # A step over 1 % of the box may lead to another zero, and would lose this one.
         tried = points + np.where(np.max(np.abs(step) / span, axis=1, keepdims=True) < 0.01, step, 0.0)
-        better = np.sum(ground.gradient(tried) ** 2, axis=1) < np.sum(gradient**2, axis=1)
+        better = np.sum(derivatives.gradient(tried) ** 2, axis=1) < np.sum(gradient**2, axis=1)
         points = np.where(better[:, None], tried, points)
     return points
 
 
-def _gradient_scale(ground: Ground, box: np.ndarray) -> float:
-    """Return a typical gradient: the median norm, or a share of the largest where that is nothing."""
-    norms = np.linalg.norm(ground.gradient(_spread(box, 2000)), axis=1)
+def _gradient_scale(derivatives: Derivatives, box: np.ndarray) -> float:
+    """Return a typical gradient norm: the median over the box, at least 1e-3 of the maximum."""
+    norms = np.linalg.norm(derivatives.gradient(_spread(box, 2000)), axis=1)
     norms = norms[np.isfinite(norms)]
     if len(norms) == 0:
         return 1.0
@@ -216,7 +223,7 @@ def _gradient_scale(ground: Ground, box: np.ndarray) -> float:
 
 
 def _gathered(points: np.ndarray, steepness: np.ndarray, radius: np.ndarray) -> list[np.ndarray]:
-    """Return one point, the flattest, of each group that lies within a radius."""
+    """Return one point of each group within a radius: the one with the smallest gradient."""
     kept: list[np.ndarray] = []
     order = np.argsort(steepness, kind="stable")
     left = points[order]
@@ -227,69 +234,68 @@ def _gathered(points: np.ndarray, steepness: np.ndarray, radius: np.ndarray) -> 
 
 
 def _gathered_flat(
-    ground: Ground, points: np.ndarray, steepness: np.ndarray, span: np.ndarray, box: np.ndarray, scale: float
-) -> list[Found]:
-    """Return the points with a singular Hessian: each isolated one, and one for a line or a plain that they fill."""
-    bumpy = np.array([_bumpy(ground, point, span, scale) for point in points], dtype=bool)
-    points, steepness = points[bumpy], steepness[bumpy]
-    found: list[Found] = []
+    derivatives: Derivatives, points: np.ndarray, span: np.ndarray, box: np.ndarray, scale: float
+) -> list[StationaryPoint]:
+    """Merge points with a singular Hessian: keep each isolated zero, and a representative of each line or surface."""
+    bumpy = np.array([_bumpy(derivatives, point, span, scale) for point in points], dtype=bool)
+    points = points[bumpy]
+    stationary: list[StationaryPoint] = []
     left = points
     centre = box.mean(axis=1)
     while len(left):
         group, left = _connected(left, _SAME_FLAT * span)
         extent = np.max(np.ptp(group, axis=0) / span)
         if extent > 4 * _SAME_FLAT:
-            nearest_one = group[np.argmin(np.sum(((group - centre) / span) ** 2, axis=1))]
-            exact = _settled(ground, nearest_one, centre, span)
-            note = (
-                "it stands for a whole line or surface of such points, of which it is the nearest to the box's centre"
-            )
-            found.append(Found(exact, note))
+            nearest = group[np.argmin(np.sum(((group - centre) / span) ** 2, axis=1))]
+            exact = _settled(derivatives, nearest, centre, span)
+            note = "a line or surface of critical points, of which this is the nearest to the centre of the box"
+            stationary.append(StationaryPoint(exact, note))
         else:
-            norms = np.linalg.norm(ground.gradient(group), axis=1)
-            found.append(Found(_rounded(ground, group[np.argmin(norms)], span), ""))
-    return found
+            norms = np.linalg.norm(derivatives.gradient(group), axis=1)
+            stationary.append(StationaryPoint(_rounded(derivatives, group[np.argmin(norms)], span), ""))
+    return stationary
 
 
-def _bumpy(ground: Ground, point: np.ndarray, span: np.ndarray, scale: float) -> bool:
-    """Tell whether the gradient comes up from nothing close around a point."""
+def _bumpy(derivatives: Derivatives, point: np.ndarray, span: np.ndarray, scale: float) -> bool:
+    """Return whether the gradient rises above zero near a point, so that the point is not inside a constant region."""
     around = point + _spread(np.tile([-1.0, 1.0], (len(span), 1)), 40) * 0.01 * span
-    return bool(np.nanmax(np.linalg.norm(ground.gradient(around), axis=1)) > _FLAT_GROUND * scale)
+    return bool(np.nanmax(np.linalg.norm(derivatives.gradient(around), axis=1)) > _FLAT_SHARE * scale)
 
 
 def _connected(points: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points that can be reached from the first in steps within a radius, and the rest."""
+    """Return the points reachable from the first by steps shorter than a radius, and the other points."""
     reached = np.zeros(len(points), dtype=bool)
     reached[0] = True
     frontier = [0]
     while frontier:
-        place = frontier.pop()
-        near = ~reached & np.all(np.abs(points - points[place]) <= radius, axis=1)
+        index = frontier.pop()
+        near = ~reached & np.all(np.abs(points - points[index]) <= radius, axis=1)
         reached |= near
         frontier += list(np.flatnonzero(near))
     return points[reached], points[~reached]
 
 
-def _settled(ground: Ground, point: np.ndarray, centre: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Return the point of a line of zeros nearest to the centre: along the line, then back onto it."""
+def _settled(derivatives: Derivatives, point: np.ndarray, centre: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Return the point of a line of zeros nearest to the centre: move along the line, then project back onto it."""
     for _ in range(200):
-        hessian = ground.hessian(point[None])[0]
+        hessian = derivatives.hessian(point[None])[0]
         eigenvalues, directions = np.linalg.eigh(hessian)
+        # The null space of the Hessian is tangent to the set of zeros.
         along = directions[:, np.abs(eigenvalues) <= 1e-6 * max(np.max(np.abs(eigenvalues)), 1e-300)]
         moved = point + along @ (along.T @ (centre - point)) * 0.5
-        moved = _newton(ground, moved[None], span)[0]
+        moved = _newton(derivatives, moved[None], span)[0]
         if np.max(np.abs(moved - point) / span) < 1e-14:
             break
         point = moved
-    return _rounded(ground, point, span)
+    return _rounded(derivatives, point, span)
 
 
-def _rounded(ground: Ground, point: np.ndarray, span: np.ndarray) -> np.ndarray:
-    """Return the nearest round point if the gradient is no larger there: a flat zero is known to a few digits only."""
+def _rounded(derivatives: Derivatives, point: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Return the nearest round point if the gradient is no larger there: flat zeros are accurate to few digits only."""
     for digits in (2, 3, 4):
-        round_one = np.round(point, digits)
-        if np.all(np.abs(round_one - point) <= 2e-3 * span):
-            there, here = (np.linalg.norm(ground.gradient(one[None])[0]) for one in (round_one, point))
+        rounded = np.round(point, digits)
+        if np.all(np.abs(rounded - point) <= 2e-3 * span):
+            there, here = (np.linalg.norm(derivatives.gradient(candidate[None])[0]) for candidate in (rounded, point))
             if there <= here:
-                return round_one + 0.0
+                return rounded + 0.0
     return np.where(np.abs(point) <= 1e-12 * span, 0.0, point)

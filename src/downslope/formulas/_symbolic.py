@@ -1,7 +1,8 @@
-"""Between our tree and SymPy, which differentiates and solves; loaded only when it is asked to.
+"""Conversion between expression trees and SymPy, and differentiation with it; SymPy is imported on first use.
 
-Numbers cross exactly, names as real symbols. Functions that SymPy would take apart (sigmoid, softplus, relu, the mean
-over a table) cross as functions of our own that know their derivative, so that results stay as short as in a book.
+Numbers are converted exactly, names become real symbols. Functions that SymPy would expand (sigmoid, softplus, relu,
+the mean over a table) become SymPy functions defined in `_functions`, so that derivatives stay as short as in a
+textbook.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from downslope._errors import FormulaError
 from downslope.formulas._expression import (
+    UNITY,
     Call,
-    Constant,
     Expression,
+    MathConstant,
     Name,
     Negative,
     Number,
@@ -24,6 +26,7 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    product_of,
 )
 from downslope.formulas._functions import REDUCTIONS
 
@@ -32,10 +35,9 @@ if TYPE_CHECKING:
 
 _MOST_BITS = 4_000  # of a number's numerator and denominator; a float has room for 1024
 _MOST_TERMS = 100
-_MOST_OPERATIONS = 400  # above it a derivative is shown as it comes, since simplifying takes seconds
+_MOST_OPERATIONS = 400  # larger expressions stay as they are, since simplifying them takes seconds
 _MOST_OPERATIONS_TOGETHER = 60
 _TOO_LARGE = "the formula's numbers are too large to be differentiated exactly"
-ONE = Number(Fraction(1))
 
 
 def to_sympy(tree: Expression, columns: Collection[str] = ()) -> sympy.Expr:
@@ -43,22 +45,22 @@ def to_sympy(tree: Expression, columns: Collection[str] = ()) -> sympy.Expr:
 
     Args:
         tree: the expression.
-        columns: the names in it that are data columns, over which `sum` adds.
+        columns: the names in it that are data columns, over which `sum` and `count` run.
 
     Raises:
-        FormulaError: for numbers too large to be written out.
+        FormulaError: for numbers with too many digits.
     """
-    return _Writer(columns).write(tree)
+    return _SympyWriter(columns).write(tree)
 
 
-class _Writer:
-    """Writes trees as SymPy's expressions."""
+class _SympyWriter:
+    """Convert expression trees to SymPy."""
 
     def __init__(self, columns: Collection[str]) -> None:
         self.columns = columns
 
     def write(self, tree: Expression) -> sympy.Expr:
-        """Return a tree as a SymPy expression."""
+        """Return a node and everything below it as a SymPy expression."""
         import sympy
 
         match tree:
@@ -66,7 +68,7 @@ class _Writer:
                 return sympy.Rational(value.numerator, value.denominator)
             case Name(name):
                 return symbol(name)
-            case Constant(name):
+            case MathConstant(name):
                 return sympy.pi if name == "π" else sympy.E
             case Negative(operand):
                 return -self.write(operand)
@@ -80,14 +82,14 @@ class _Writer:
                 return _power_within_bounds(self.write(base), self.write(exponent))
             case Call("sum" | "count" as function, arguments):
                 inside = self.write(arguments[0])
-                rows = [one for one in map(symbol, self.columns) if one in inside.free_symbols]
+                rows = [column for column in map(symbol, self.columns) if column in inside.free_symbols]
                 return _makers()[function](inside, *rows)
             case Call(function, arguments):
                 return _makers()[function](*map(self.write, arguments))
 
 
 def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
-    """Return a power, after refusing one whose numbers are too large: SymPy writes (2x)^9999 as 2^9999·x^9999."""
+    """Return a power; raise if its coefficient would be too large: SymPy writes (2x)^9999 as 2^9999·x^9999."""
     import sympy
 
     if exponent.is_Rational:
@@ -99,28 +101,31 @@ def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
 
 
 def from_sympy(expression: sympy.Expr, *, decimals: bool = False) -> Expression:
-    """Return a SymPy expression as a tree, its terms in a book's order.
+    """Return a SymPy expression as a tree, with terms in textbook order.
 
     Args:
-        expression: what SymPy made of expressions from `to_sympy`.
-        decimals: whether numbers that end as decimals are printed that way.
+        expression: an expression built from results of `to_sympy`.
+        decimals: whether numbers with a finite decimal expansion print as decimals.
+
+    Raises:
+        FormulaError: if it contains a function or number that a formula cannot express.
     """
-    return _Reader(decimals).read(expression)
+    return _SympyReader(decimals).read(expression)
 
 
 def differentiate(
     tree: Expression, variable: str, *, decimals: bool = False, columns: Collection[str] = ()
 ) -> Expression:
-    """Return the derivative of a tree by a variable, as short as a few cheap rules make it.
+    """Return the derivative of a tree by a variable, simplified by a few cheap rules.
 
     Args:
         tree: the expression.
-        variable: the name to differentiate by.
-        decimals: whether numbers that end as decimals are printed that way.
+        variable: the variable of differentiation.
+        decimals: whether numbers with a finite decimal expansion print as decimals.
         columns: the names in the tree that are data columns.
 
     Raises:
-        FormulaError: if there is no real derivative, or none that can be written out.
+        FormulaError: if there is no real derivative, or it cannot be expressed as a formula.
     """
     try:
         return from_sympy(shortened(to_sympy(tree, columns).diff(symbol(variable))), decimals=decimals)
@@ -129,9 +134,9 @@ def differentiate(
 
 
 def shortened(expression: sympy.Expr) -> sympy.Expr:
-    """Return an expression in the shorter of the forms that a book might choose.
+    """Return the shortest of the forms that a textbook might use.
 
-    Polynomials are expanded where that does not lengthen them, fractions brought together; large expressions stay.
+    Polynomials are expanded and fractions combined where that does not lengthen them; large expressions stay.
     """
     import sympy
 
@@ -149,7 +154,7 @@ def shortened(expression: sympy.Expr) -> sympy.Expr:
 
 
 def _terms_expanded(expression: Any) -> int:
-    """Return how many terms a polynomial may come to when it is multiplied out, up to just above the bound."""
+    """Return an upper bound on the number of terms after expansion, capped at `_MOST_TERMS` + 1."""
     if expression.is_Add:
         return min(sum(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
     if expression.is_Mul:
@@ -168,16 +173,16 @@ def symbol(name: str) -> sympy.Symbol:
     return sympy.Symbol(name, real=True)
 
 
-# What SymPy spells as we do, both ways.
+# Functions with the same name here and in SymPy.
 _SHARED = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "sin", "sinh", "tan", "tanh")
 
 
 @functools.cache
 def _makers() -> Mapping[str, Callable[..., Any]]:
-    """Return what makes each function in SymPy."""
+    """Return the SymPy constructor of each function."""
     import sympy
 
-    from downslope.formulas._sympy_functions import own_functions
+    from downslope.formulas._functions import own_functions
 
     own = own_functions()
     return {name: getattr(sympy, name) for name in (*_SHARED, "exp", "sqrt")} | {
@@ -187,8 +192,8 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
         "ln": sympy.log,
         "log10": lambda x: sympy.log(x) / sympy.log(10),
         "log2": lambda x: sympy.log(x) / sympy.log(2),
-        "max": lambda *given: functools.reduce(lambda a, b: a + own.Relu(b - a), _numbers_first(given)),
-        "min": lambda *given: functools.reduce(lambda a, b: a - own.Relu(a - b), _numbers_first(given)),
+        "max": lambda *arguments: functools.reduce(lambda a, b: a + own.Relu(b - a), _numbers_first(arguments)),
+        "min": lambda *arguments: functools.reduce(lambda a, b: a - own.Relu(a - b), _numbers_first(arguments)),
         "mean": own.Mean,
         "sum": own.Total,
         "relu": own.Relu,
@@ -200,7 +205,7 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
 
 
 def _numbers_first(expressions: tuple[sympy.Expr, ...]) -> list[sympy.Expr]:
-    """Return expressions with the plain numbers in front, so that max(x, 0) becomes relu(x)."""
+    """Return expressions with plain numbers first, so that max(x, 0) becomes relu(x)."""
     return sorted(expressions, key=lambda expression: not expression.is_number)
 
 
@@ -222,14 +227,14 @@ _READ_BACK = {
 }
 
 
-class _Reader:
-    """Reads SymPy's expressions as trees."""
+class _SympyReader:
+    """Convert SymPy expressions to trees."""
 
     def __init__(self, decimals: bool) -> None:
         self.decimals = decimals
 
     def read(self, expression: Any) -> Expression:
-        """Return an expression as a tree."""
+        """Return a SymPy expression as a tree."""
         import sympy
 
         if expression.is_Rational:
@@ -237,21 +242,21 @@ class _Reader:
         if expression.is_Symbol:
             return Name(expression.name)
         if expression == sympy.pi:
-            return Constant("π")
+            return MathConstant("π")
         if expression == sympy.E:
-            return Constant("e")
+            return MathConstant("e")
         if expression.is_Add:
             return Sum(tuple(self.read(term) for term in _book_order(expression)))
         if expression.is_Mul:
             return self._product(expression)
         if isinstance(expression, sympy.exp):
-            return Power(Constant("e"), self.read(expression.args[0]))
+            return Power(MathConstant("e"), self.read(expression.args[0]))
         if expression.is_Pow:
             return self._power(expression)
         return self._call(expression)
 
     def _call(self, expression: Any) -> Expression:
-        """Return an applied function."""
+        """Return the application of a function."""
         name = _READ_BACK.get(type(expression).__name__)
         if name is None:
             raise FormulaError("the formula has no real derivative that can be written down")
@@ -259,7 +264,7 @@ class _Reader:
         return Call(name, tuple(self.read(argument) for argument in arguments))
 
     def _number(self, value: Fraction) -> Expression:
-        """Return a number; a fraction that is no decimal is a quotient."""
+        """Return a number; a fraction without a decimal form becomes a quotient."""
         from downslope.formulas._printing import terminates
 
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
@@ -272,7 +277,7 @@ class _Reader:
         return Quotient(Number(Fraction(value.numerator)), Number(Fraction(value.denominator)))
 
     def _product(self, expression: Any) -> Expression:
-        """Return a product as a quotient where it has negative powers, its sign in front."""
+        """Return a product, its negative powers as a denominator and its sign in front."""
         import sympy
 
         coefficient, rest = expression.as_coeff_Mul()
@@ -291,7 +296,7 @@ class _Reader:
         return Negative(tree) if value < 0 else tree
 
     def _quotient(self, value: Fraction, above: list[Any], below: list[Any]) -> Expression:
-        """Return value × above / below."""
+        """Return coefficient × numerator factors / denominator factors."""
         from downslope.formulas._printing import terminates
 
         as_decimal = self.decimals and terminates(value)
@@ -302,44 +307,44 @@ class _Reader:
         divisors = [self.read(factor) for factor in below]
         if bottom != 1:
             divisors.insert(0, Number(bottom))
-        numerator = factors[0] if len(factors) == 1 else Product(tuple(factors))
+        numerator = product_of(factors)
         if not divisors:
             return numerator
-        return Quotient(numerator, divisors[0] if len(divisors) == 1 else Product(tuple(divisors)))
+        return Quotient(numerator, product_of(divisors))
 
     def _power(self, expression: Any) -> Expression:
-        """Return a power, a root for a half, a quotient for a negative exponent."""
+        """Return a power; a square root for exponent ½, a quotient for a negative exponent."""
         import sympy
 
         base, exponent = expression.as_base_exp()
         if base == sympy.E:
-            return Power(Constant("e"), self.read(exponent))
+            return Power(MathConstant("e"), self.read(exponent))
         if exponent == sympy.Rational(1, 2):
             return Call("sqrt", (self.read(base),))
         if exponent.is_Rational and exponent.is_negative:
-            return Quotient(ONE, self.read(base ** (-exponent)))
+            return Quotient(UNITY, self.read(base ** (-exponent)))
         return Power(self.read(base), self.read(exponent))
 
 
 def _book_order(expression: Any) -> list[Any]:
-    """Return the terms of a sum in the order of a book: by descending degree, plain numbers last."""
+    """Return the terms of a sum in textbook order: by descending degree, plain numbers last."""
     terms = expression.as_ordered_terms()
-    symbols = sorted(expression.free_symbols, key=lambda one: one.name)
+    symbols = sorted(expression.free_symbols, key=lambda symbol: symbol.name)
 
     def degree(term: Any) -> Any:
         powers = term.as_powers_dict()
         return sum((exponent for base, exponent in powers.items() if base in symbols and exponent.is_Rational), start=0)
 
-    ordered = sorted(range(len(terms)), key=lambda place: (not terms[place].free_symbols, -degree(terms[place]), place))
-    chosen = [terms[place] for place in ordered]
-    positive = next((place for place, term in enumerate(chosen) if not term.could_extract_minus_sign()), None)
+    ordered = sorted(range(len(terms)), key=lambda index: (not terms[index].free_symbols, -degree(terms[index]), index))
+    chosen = [terms[index] for index in ordered]
+    positive = next((index for index, term in enumerate(chosen) if not term.could_extract_minus_sign()), None)
     if positive is not None and chosen[0].could_extract_minus_sign() and (len(symbols) > 1 or degree(chosen[0]) == 0):
         chosen.insert(0, chosen.pop(positive))
     return chosen
 
 
 def _factor_order(factors: list[Any]) -> list[Any]:
-    """Return factors in the order of a book: numbers, letters, powers of them, sums, functions."""
+    """Return factors in textbook order: numbers, variables and their powers, sums, functions."""
 
     def rank(factor: Any) -> int:
         base, _ = factor.as_base_exp()

@@ -1,7 +1,7 @@
-"""From characters to tokens: what is a number, a name, a function, an operator, and where it stood in the text.
+"""The tokenizer: split a formula's text into numbers, words, operators and parentheses with their positions.
 
-LaTeX commands, superscripts and Unicode signs become the same few kinds of token, so that what follows need not know
-how a thing was typed. Names are still runs of letters here; `_words` decides what a run means.
+LaTeX commands, superscripts and Unicode signs are normalised to the same few token kinds, so later stages do not
+depend on the notation typed. Words are still uninterpreted runs of letters; `_words` classifies them.
 """
 
 from __future__ import annotations
@@ -13,21 +13,33 @@ from fractions import Fraction
 
 from downslope._errors import FormulaError, nearest
 from downslope.formulas._functions import SPELLINGS
-from downslope.formulas._letters import LETTER_OF
+
+# Greek letters and their LaTeX commands.
+
+
+# A letter may have several commands; the last of each letter is the one that is printed.
+_TABLE = """
+alpha α, beta β, gamma γ, delta δ, epsilon ε, zeta ζ, eta η, vartheta θ, theta θ, iota ι, kappa κ, lambda λ, mu μ, nu ν,
+xi ξ, omicron ο, rho ρ, sigma σ, tau τ, upsilon υ, varphi φ, phi φ, chi χ, psi ψ, omega ω, Gamma Γ, Delta Δ, Theta Θ,
+Lambda Λ, Xi Ξ, Sigma Σ, Phi Φ, Psi Ψ, Omega Ω, varepsilon ε
+"""
+LETTER_OF: dict[str, str] = {pair.split()[0]: pair.split()[1] for pair in _TABLE.split(",")}
+COMMAND_OF: dict[str, str] = {letter: command for command, letter in LETTER_OF.items()} | {"π": "pi"}
+
 
 LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the text.
+    """A token of the text.
 
     Args:
         kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS,
-            ROOT, FRACTION, and BAR_OPEN, BAR_CLOSE once bars are told apart.
-        text: the text it stands for, in plain letters.
-        position: where it began in the text as it was typed.
-        implied: whether it was not typed but follows from the notation.
+            ROOT, FRACTION; and BAR_OPEN, BAR_CLOSE after `_structure` has distinguished opening from closing bars.
+        text: its normalised text.
+        position: its start in the original text.
+        implied: whether it was inserted rather than typed.
     """
 
     kind: str
@@ -83,7 +95,7 @@ _COMMANDS = {
 _IGNORED_COMMANDS = {"left", "right", "quad", "qquad", "displaystyle", "big", "Big", "bigl", "bigr"}
 _WORD_COMMANDS = {"mathrm", "text", "operatorname", "mathit", "textrm", "mathbf"}
 _NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿ"  # π stands for itself
+_LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿ"  # without π, which is a constant of its own
 _WORD = re.compile(rf"[{_LETTERS}](?:[{_LETTERS}0-9]|_\{{[A-Za-z0-9]+\}}|_[A-Za-z0-9]+|[₀-₉])*")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _SUBSCRIPT = re.compile(r"_(?:\{([A-Za-z0-9]+)\}|([A-Za-z0-9]))")
@@ -92,14 +104,14 @@ _MOST_DIGITS = 400  # of an exponent of ten: 1e400 is beyond every float already
 
 
 def tokens(text: str) -> list[Token]:
-    """Return the tokens of a text.
+    """Split a text into tokens.
 
     Raises:
-        FormulaError: at the first character that means nothing in a formula.
+        FormulaError: at the first character that cannot be part of a formula.
     """
     if len(text) > LONGEST:
         raise FormulaError(f"the formula has {len(text)} characters, more than {LONGEST}")
-    found: list[Token] = []
+    output: list[Token] = []
     text = _plain_letters(text)
     position = 0
     while position < len(text):
@@ -107,45 +119,45 @@ def tokens(text: str) -> list[Token]:
         if character.isspace() or character == "$":
             position += 1
         elif character in "0123456789." and _NUMBER.match(text, position):
-            position = _number(text, position, found)
+            position = _number(text, position, output)
         elif character == "\\":
-            position = _command(text, position, found)
+            position = _command(text, position, output)
         elif text.startswith("**", position):
-            found.append(Token("POWER", "^", position))
+            output.append(Token("POWER", "^", position))
             position += 2
         elif character in _SIGNS:
-            found.append(Token(_SIGNS[character], character, position))
+            output.append(Token(_SIGNS[character], character, position))
             position += 1
         elif character in _SUPERSCRIPTS:
-            position = _superscript(text, position, found)
+            position = _superscript(text, position, output)
         elif character in _FRACTIONS:
-            _fraction(character, position, found)
+            _fraction(character, position, output)
             position += 1
         elif match := _WORD.match(text, position):
-            found.append(Token("WORD", _plain_name(match.group()), position))
+            output.append(Token("WORD", _plain_name(match.group()), position))
             position = match.end()
         else:
             raise _unknown(text, position)
-    return found
+    return output
 
 
 def _plain_letters(text: str) -> str:
-    """Return the text with 𝑥, µ and other dressed-up letters as the plain ones, each in its place."""
+    """Return the text with 𝑥, µ and other letter variants as plain letters; positions do not change."""
     if text.isascii():
         return text
     return "".join(map(_plain_letter, text))
 
 
 def _plain_letter(character: str) -> str:
-    """Return the plain letter that a character is a variant of, or the character."""
+    """Return the plain letter of a letter variant; any other character as it is."""
     if not character.isalpha() or character in _SUPERSCRIPTS:
         return character
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 else character
 
 
-def _number(text: str, position: int, found: list[Token]) -> int:
-    """Read a number and return where it ends."""
+def _number(text: str, position: int, output: list[Token]) -> int:
+    """Append the number at `position` and return where it ends."""
     match = _NUMBER.match(text, position)
     assert match is not None
     number = match.group()
@@ -156,12 +168,12 @@ def _number(text: str, position: int, found: list[Token]) -> int:
         raise FormulaError(
             "a number has one decimal point at most", text=text, position=position, width=len(number) + 1
         )
-    found.append(Token("NUMBER", number, position))
+    output.append(Token("NUMBER", number, position))
     return match.end()
 
 
 def exact(number: str) -> Fraction:
-    """Return the exact value of a number's text.
+    """Return the exact value of a numeral.
 
     >>> exact("0.26")
     Fraction(13, 50)
@@ -169,8 +181,8 @@ def exact(number: str) -> Fraction:
     return Fraction(number)
 
 
-def _command(text: str, position: int, found: list[Token]) -> int:
-    """Read a LaTeX command and return where it ends."""
+def _command(text: str, position: int, output: list[Token]) -> int:
+    """Append the LaTeX command at `position` and return where it ends."""
     match = _COMMAND.match(text, position)
     if match is None:  # \, \; \! \: are spaces; \{ and \| are the plain signs
         if text[position + 1 : position + 2] in {",", ";", "!", ":", " "}:
@@ -187,14 +199,14 @@ def _command(text: str, position: int, found: list[Token]) -> int:
             raise FormulaError(
                 f"\\{name} needs a name in braces", text=text, position=position, width=len(match.group())
             )
-        found.append(Token("WORD", _plain_name(word.group(1).strip()), position))
+        output.append(Token("WORD", _plain_name(word.group(1).strip()), position))
         return word.end()
     if name in _COMMANDS:
-        found.append(Token(*_COMMANDS[name], position))
+        output.append(Token(*_COMMANDS[name], position))
     elif name in LETTER_OF or name in SPELLINGS:
         subscript = _SUBSCRIPT.match(text, match.end())
         word = LETTER_OF.get(name, name) + (f"_{subscript.group(1) or subscript.group(2)}" if subscript else "")
-        found.append(Token("WORD", word, position))
+        output.append(Token("WORD", word, position))
         return subscript.end() if subscript else match.end()
     else:
         close = nearest(name, [*_COMMANDS, *LETTER_OF, *SPELLINGS])
@@ -208,8 +220,8 @@ def _command(text: str, position: int, found: list[Token]) -> int:
     return match.end()
 
 
-def _superscript(text: str, position: int, found: list[Token]) -> int:
-    """Read a run of superscripts as a power, in parentheses that were not typed, and return where it ends."""
+def _superscript(text: str, position: int, output: list[Token]) -> int:
+    """Append a run of superscripts as a power in implied parentheses and return where it ends."""
     end = position
     while end < len(text) and text[end] in _SUPERSCRIPTS:
         end += 1
@@ -217,22 +229,22 @@ def _superscript(text: str, position: int, found: list[Token]) -> int:
         inner = tokens("".join(_SUPERSCRIPTS[character] for character in text[position:end]))
     except FormulaError as error:
         raise FormulaError(error.message, text=text, position=position, width=end - position, hint=error.hint) from None
-    found.append(Token("POWER", "^", position))
-    found.append(Token("OPEN", "(", position, implied=True))
-    found += [Token(token.kind, token.text, position + token.position) for token in inner]
-    found.append(Token("CLOSE", ")", position, implied=True))
+    output.append(Token("POWER", "^", position))
+    output.append(Token("OPEN", "(", position, implied=True))
+    output += [Token(token.kind, token.text, position + token.position) for token in inner]
+    output.append(Token("CLOSE", ")", position, implied=True))
     return end
 
 
-def _fraction(character: str, position: int, found: list[Token]) -> None:
-    """Read ½ and its like as a quotient in parentheses."""
+def _fraction(character: str, position: int, output: list[Token]) -> None:
+    """Append a fraction character such as ½ as a quotient in parentheses."""
     above, below = _FRACTIONS[character]
     for kind, piece in (("OPEN", "("), ("NUMBER", str(above)), ("SLASH", "/"), ("NUMBER", str(below)), ("CLOSE", ")")):
-        found.append(Token(kind, piece, position, implied=True))
+        output.append(Token(kind, piece, position, implied=True))
 
 
 def _plain_name(name: str) -> str:
-    """Return a name with its subscripts in one spelling: x₁ and x_{1} as x_1."""
+    """Return a name with subscripts normalised: x₁ and x_{1} become x_1."""
     plain = name.replace("{", "").replace("}", "")
     head = plain.rstrip("₀₁₂₃₄₅₆₇₈₉")
     if head == plain:
@@ -241,18 +253,18 @@ def _plain_name(name: str) -> str:
 
 
 def _unknown(text: str, position: int) -> FormulaError:
-    """Return the error for a character that means nothing in a formula."""
+    """Return the error for a character that cannot be part of a formula."""
     character = text[position]
     hints = {
-        "'": "a derivative is asked for with derive, not typed with a prime",
+        "'": "use derive for a derivative; primes are not supported",
         "∞": "infinity is not a number to compute with",
         "_": "a subscript follows a letter: w_1",
         "<": "a formula is one expression, not a comparison",
         ">": "a formula is one expression, not a comparison",
-        "!": "factorials are not known; write the product out",
+        "!": "factorials are not supported; write the product out",
         "%": "write 5% as 5/100",
         ";": "a formula is one expression",
     }
     return FormulaError(
-        f"{character!r} means nothing in a formula", text=text, position=position, hint=hints.get(character)
+        f"{character!r} has no meaning in a formula", text=text, position=position, hint=hints.get(character)
     )

@@ -1,10 +1,10 @@
-"""Units by name, through Pint, which is loaded only when units are given."""
+"""Units by name: checking, conversion and short notation, with Pint, which is imported on first use."""
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import UnitError, nearest
@@ -29,17 +29,33 @@ _SUPERSCRIPTS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
 
 
 def checked_units(units: Mapping[str, str], formula: Formula) -> dict[str, str]:
-    """Return the units, after checking that each is known and belongs to a name of the formula.
+    """Return units by name after checking that each unit is known and each name occurs in the formula.
 
     Raises:
-        UnitError: for an unknown unit, or a name that does not occur.
+        UnitError: if `units` is no mapping of texts, for an unknown unit, or a name that does not occur.
     """
     names = [*([formula.name] if formula.name else []), *formula.variables, *formula.columns]
+    return checked_unit_names(units, names, formula.read_as)
+
+
+def checked_unit_names(units: Mapping[str, str], names: Collection[str], owner: str) -> dict[str, str]:
+    """Return units by name after checking each unit, and that each name is among `names`.
+
+    Args:
+        units: units by name.
+        names: the names that may have a unit.
+        owner: a description of what the names belong to, for the message.
+
+    Raises:
+        UnitError: if `units` is no mapping of texts, for an unknown unit, or an unknown name.
+    """
+    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
+        raise UnitError("units is not a mapping of names to units", hint='for example units={"t": "hour"}')
     for name, unit in units.items():
         if name not in names:
             close = nearest(name, names)
             raise UnitError(
-                f"a unit is given for {name!r}, which does not occur in {formula.read_as}",
+                f"units names {name!r}, which does not occur in {owner}",
                 hint=f"did you mean {close}?" if close else None,
             )
         parse(unit)
@@ -71,7 +87,7 @@ def parse(unit: str) -> Any:
 
 
 def unit_ratio(above: str, below: str) -> str:
-    """Return the unit of something in the one unit by something in the other, written short: %/h.
+    """Return the quotient of two units in short notation: %/h.
 
     >>> unit_ratio("percent", "hour")
     '%/h'
@@ -82,11 +98,11 @@ def unit_ratio(above: str, below: str) -> str:
 
 
 def unit_of_powers(powers: Mapping[str, float], units: Mapping[str, str]) -> str:
-    """Return the unit of a product of powers of quantities, in their units where those are given, else in their names.
+    """Return the unit of a product of powers: of the quantities' units if all are known, else of their names.
 
     Args:
         powers: the exponent of each quantity, by name.
-        units: units by name, of all of them or of none.
+        units: the quantities' units, by name.
 
     >>> unit_of_powers({"price": 1, "size": -1}, {})
     'price/size'
@@ -101,37 +117,42 @@ def unit_of_powers(powers: Mapping[str, float], units: Mapping[str, str]) -> str
     return _short(unit)
 
 
-def unit_product(one: str, other: str) -> str:
-    """Return the unit of a product of two rates, shortened where the units cancel.
+def unit_product(first: str, second: str) -> str:
+    """Return the product of two units in short notation, cancelled where possible.
 
     >>> unit_product("point/minute", "minute/degC")
     'points/°C'
     """
-    return _short(parse(one) * parse(other))
+    return _short(parse(first) * parse(second))
 
 
-def check_convertible(given: str, needed: str, what: str) -> None:
-    """Raise if something in the one unit cannot stand where the other is needed.
+def check_convertible(unit: str, needed: str, what: str) -> None:
+    """Check that a quantity in `unit` can be converted to the unit `needed`.
+
+    Args:
+        unit: the quantity's unit.
+        needed: the required unit.
+        what: the quantity's description, for the message.
 
     Raises:
-        UnitError: naming both units.
+        UnitError: if the units measure different dimensions.
     """
-    if not parse(given).is_compatible_with(parse(needed)):
-        raise UnitError(f"{what} is in {given}, but {needed} is needed", hint="these units measure different things")
+    if not parse(unit).is_compatible_with(parse(needed)):
+        raise UnitError(f"{what} is in {unit}, but {needed} is needed", hint="these units measure different things")
 
 
-def factor(given: str, needed: str) -> float:
-    """Return how many of the needed unit one of the given unit is.
+def factor(unit: str, needed: str) -> float:
+    """Return the conversion factor from `unit` to the unit `needed`.
 
     >>> factor("hour", "minute")
     60.0
     """
-    check_convertible(given, needed, "a value")
-    return float(_registry().Quantity(1, parse(given)).to(parse(needed)).magnitude)
+    check_convertible(unit, needed, "a value")
+    return float(_registry().Quantity(1, parse(unit)).to(parse(needed)).magnitude)
 
 
 def _short(unit: Any) -> str:
-    """Return a Pint unit as books write it: short symbols, superscripts, one stroke; "1" for none."""
+    """Return a Pint unit in textbook notation: short symbols, superscripts, a single slash; "1" if dimensionless."""
     powers: dict[str, float] = {}
     for name, power in _registry().Quantity(1, unit).unit_items():
         symbol = _symbol(name)
@@ -140,7 +161,7 @@ def _short(unit: Any) -> str:
 
 
 def _symbol(name: str) -> str:
-    """Return the symbol of a unit, with or without a prefix: k$ for kilodollar."""
+    """Return the symbol of a unit, including any prefix: k$ for kilodollar."""
     symbol = _registry().get_symbol(name)
     for long, short in _SHORT.items():
         if name.endswith(long):
@@ -149,7 +170,7 @@ def _symbol(name: str) -> str:
 
 
 def _quotient(powers: Mapping[str, float]) -> str:
-    """Return a product of powers with one stroke; "1" for none."""
+    """Return a product of powers with a single slash; "1" if there are none."""
     above = [_raised(symbol, power) for symbol, power in powers.items() if power > 0]
     below = [_raised(symbol, -power) for symbol, power in powers.items() if power < 0]
     top = "·".join(above) or "1"
@@ -165,7 +186,7 @@ def _raised(symbol: str, power: float) -> str:
 
 @functools.cache
 def _registry() -> Any:
-    """Return the units that are known: Pint's, with money, points and people besides."""
+    """Return Pint's registry, extended by money and countable things."""
     import pint
 
     registry = pint.UnitRegistry(cache_folder=None)

@@ -1,11 +1,11 @@
-"""What a run of letters means: a name, a constant, a function, or a product of letters.
+"""Classify words: a word is a name, a constant, a function, or a product of names.
 
-The rules, which are those that people who type formulas expect:
+The rules follow textbook usage:
 
-  - a header declares the names, and any other name is an error;
-  - a run of letters is a declared name, else a known function or constant, else a product when all its pieces are
-    declared (x, y and z where there is no header), else one name;
-  - `name(` calls a known function only, so `2x(x + 1)` is a product.
+  - a header declares the names; any other name is an error;
+  - a word is a declared name, else a known function or constant, else a product if all its parts are declared (x, y
+    and z if there is no header), else a single name;
+  - `name(` is a call only for known functions, so `2x(x + 1)` is a product.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh"
 
 @dataclass
 class Words:
-    """The names a formula may use, and what was noticed while reading it.
+    """The parser's context: the names that a formula may use, and the notes collected while reading it.
 
     Args:
-        text: the formula as it was typed, for messages.
-        declared: the header's names, or None where there is no header.
+        text: the source text, for error messages.
+        declared: the header's names, or None if there is no header.
         columns: names of data columns.
-        notes: sentences on how it was read, filled while reading.
+        notes: sentences on how ambiguous notation was interpreted.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Words:
     notes: list[str] = field(default_factory=list)
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence on how the formula was read, once."""
+        """Add a sentence on how ambiguous notation was interpreted, unless it is there already."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
@@ -50,17 +50,17 @@ class Words:
 
 
 def named(tokens: list[Token], words: Words) -> Iterable[Token]:
-    """Yield the tokens with each word replaced by what it means."""
-    for place, token in enumerate(tokens):
+    """Yield the tokens with every word classified."""
+    for index, token in enumerate(tokens):
         if token.kind != "WORD":
             yield token
             continue
-        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
         yield from _meaning(token, following, words)
 
 
 def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]:
-    """Return what a run of letters means."""
+    """Return the tokens that a word stands for."""
     word = token.text
     known = {*(words.declared or ()), *words.columns}
     if word in known:
@@ -88,7 +88,7 @@ def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]
 
 
 def _function(token: Token, following: Token | None, words: Words) -> Token:
-    """Return the function that a word names; it needs something to apply to."""
+    """Return a word as a function token, after checking that an argument follows."""
     if following is None or following.kind in {"PLUS", "TIMES", "SLASH", "CLOSE", "COMMA", "EQUALS"}:
         raise words.fail(f"{token.text} is a function and needs an argument", token, hint=f"write {token.text}(x)")
     if token.text == "log":
@@ -97,17 +97,17 @@ def _function(token: Token, following: Token | None, words: Words) -> Token:
 
 
 def _pieces(word: str, known: Collection[str]) -> list[str] | None:
-    """Return the word cut into known names, the longest first, a function at its end perhaps; None if it cannot be."""
+    """Split a word into known names, longest first, optionally with a function at its end; None if impossible."""
     reached: dict[int, list[str]] = {0: []}
     longest_first = sorted(set(known), key=len, reverse=True)
-    for place in range(len(word)):
-        if place not in reached:
+    for start in range(len(word)):
+        if start not in reached:
             continue
         for name in longest_first:
-            if word.startswith(name, place):
-                reached.setdefault(place + len(name), [*reached[place], name])
-        if place > 0 and word[place:] in SPELLINGS:
-            reached.setdefault(len(word), [*reached[place], word[place:]])
+            if word.startswith(name, start):
+                reached.setdefault(start + len(name), [*reached[start], name])
+        if start > 0 and word[start:] in SPELLINGS:
+            reached.setdefault(len(word), [*reached[start], word[start:]])
     pieces = reached.get(len(word))
     if pieces is None or all(piece in CONSTANTS for piece in pieces):
         return None
@@ -115,19 +115,19 @@ def _pieces(word: str, known: Collection[str]) -> list[str] | None:
 
 
 def _split(token: Token, pieces: list[str], following: Token | None, words: Words) -> list[Token]:
-    """Return the pieces of a word as tokens of their own."""
+    """Return the parts of a word as separate tokens."""
     if len(pieces) > 1:
         words.note(f"{token.text} is read as {'·'.join(pieces)}")
-    found, position = [], token.position
+    parts, position = [], token.position
     for piece in pieces:
         part = Token("NAME", piece, position)
         if piece in SPELLINGS and piece not in words.columns and piece not in (words.declared or ()):
             part = _function(part, following, words)
         elif piece in CONSTANTS and piece not in words.columns and piece not in (words.declared or ()):
             part = replace(part, kind="CONSTANT")
-        found.append(part)
+        parts.append(part)
         position += len(piece)
-    return found
+    return parts
 
 
 def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaError:
@@ -143,17 +143,17 @@ def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaE
 
 
 def _check_run_together(token: Token, known: Collection[str], words: Words) -> None:
-    """Raise for a function written together with its argument: sinx, exp2x."""
+    """Raise for a function joined to its argument: sinx, exp2x."""
     for function in sorted(_RUN_TOGETHER, key=len, reverse=True):
         argument = token.text.removeprefix(function)
         if argument == token.text or not _pieces(argument.lstrip("0123456789"), (*known, *CONSTANTS)):
             continue
         hint = f"write {function}({argument})"
-        raise words.fail(f"{token.text} is one word; a function stands apart from its argument", token, hint)
+        raise words.fail(f"{token.text} is one word; write a function's argument in parentheses", token, hint)
 
 
 def _check_misspelt(token: Token, following: Token | None, words: Words) -> None:
-    """Raise if a name before a parenthesis looks like a function with a letter wrong."""
+    """Raise if a name before a parenthesis looks like a misspelt function."""
     if following is None or following.kind != "OPEN" or len(token.text) < 3:
         return
     close = nearest(token.text, [name for name in SPELLINGS if len(name) > 2])
