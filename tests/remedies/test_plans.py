@@ -13,8 +13,7 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.diagnosis import diagnose, quantity_names
-from downslope.diagnosis.checks import CHECKS, local_minimum
+from downslope.diagnosis import DESCENT_SYMPTOMS, diagnose, quantity_names
 from downslope.remedies._plan_case import Case, Found
 from downslope.remedies._plan_rates import clipping
 from downslope.remedies._plan_remedies import FOR_DESCENTS
@@ -87,7 +86,7 @@ SICK = (
 
 
 def test_the_catalogue_knows_every_finding_of_a_descent() -> None:
-    assert set(FOR_DESCENTS) == {check.__name__ for check in CHECKS} | {local_minimum.__name__}
+    assert set(FOR_DESCENTS) == set(DESCENT_SYMPTOMS)
 
 
 @pytest.mark.parametrize("sick", SICK, ids=str)

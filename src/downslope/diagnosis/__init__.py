@@ -1,21 +1,26 @@
 """Diagnosis: what a trace says of the descent that left it. Reads traces, and nothing that makes them."""
 
 from downslope.diagnosis._diagnose import Diagnosis, diagnose
+from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
 from downslope.diagnosis._quantities import has_moved, measure, quantity, quantity_names
-from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE, plunges
-from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis.checks import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS
 from downslope.methods import BY_CURVATURE, best_rate, stability_bound
 
 __all__ = [
     "ARRIVED_BY_TOLERANCE",
     "BY_CURVATURE",
+    "DESCENT_SYMPTOMS",
+    "TRAINING_SYMPTOMS",
     "Diagnosis",
     "Evidence",
     "Finding",
     "NotRun",
+    "Quantity",
     "Severity",
+    "Symptom",
     "TrainingEvidence",
     "best_rate",
     "diagnose",

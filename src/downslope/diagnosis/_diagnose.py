@@ -10,12 +10,19 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._text import in_words
+from downslope.diagnosis._end_state import state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
-from downslope.diagnosis._state import state_of
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._words import shown
-from downslope.diagnosis.checks import CHECKS, TRAINING_CHECKS, healthy, local_minimum, unexplained
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import shown
+from downslope.diagnosis.checks import (
+    DESCENT_CHECKS,
+    STATE_RULES,
+    TRAINING_CHECKS,
+    healthy,
+    local_minimum,
+    unexplained,
+)
 from downslope.trace import Trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -24,7 +31,7 @@ _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
 
 @dataclass(frozen=True)
 class Diagnosis(Sequence[Finding]):
-    """What was found in a trace, the most important first; never empty.
+    """The findings of a trace, the most important first; never empty.
 
     It is a sequence of findings, and `"saddle_point" in diagnosis` asks by symptom.
 
@@ -63,8 +70,8 @@ class Diagnosis(Sequence[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
 
-    def __contains__(self, thing: object) -> bool:
-        return thing in self.symptoms if isinstance(thing, str) else thing in self.findings
+    def __contains__(self, finding: object) -> bool:
+        return finding in self.symptoms if isinstance(finding, str) else finding in self.findings
 
     def __str__(self) -> str:
         lines = [line for finding in self.findings for line in _lines(finding)]
@@ -105,8 +112,8 @@ def diagnose(trace: Trace, others: Sequence[Trace] = ()) -> Diagnosis:
 def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:
     """Return what the checks of a descent to the bottom of a function say."""
     evidence = Evidence(trace)
-    state = state_of(evidence)
-    return [check(evidence, state) for check in CHECKS]
+    state = state_of(evidence, STATE_RULES)
+    return [check(evidence, state) for check in DESCENT_CHECKS]
 
 
 def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
@@ -125,7 +132,7 @@ def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
 
 def _lines(finding: Finding) -> list[str]:
     """Return a finding as a person reads it: verdict, sentence, evidence, what to try."""
-    lines = [f"{_MARKS[finding.severity]} {_title(finding)}: {finding.sentence}"]
+    lines = [f"{_MARKS[finding.severity]} {finding.title}: {finding.sentence}"]
     if finding.evidence:
         lines.append("    " + ", ".join(f"{in_words(name)} {shown(value)}" for name, value in finding.evidence.items()))
     if finding.remedies:
@@ -141,11 +148,6 @@ def _card(finding: Finding) -> str:
     )
     tries = "".join(f"<li>{html.escape(remedy)}</li>" for remedy in finding.remedies)
     return (
-        f"<p>{_MARKS[finding.severity]} <b>{html.escape(_title(finding))}</b>: {html.escape(finding.sentence)}</p>"
+        f"<p>{_MARKS[finding.severity]} <b>{html.escape(finding.title)}</b>: {html.escape(finding.sentence)}</p>"
         f"<details><summary>evidence</summary><table>{rows}</table></details>" + (f"<ul>{tries}</ul>" if tries else "")
     )
-
-
-def _title(finding: Finding) -> str:
-    """Return the symptom as words."""
-    return in_words(finding.symptom).capitalize()

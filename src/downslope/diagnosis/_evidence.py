@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope.diagnosis._ground import Ground
+from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._steps_to_go import steps_to_go
 from downslope.methods import (
     LINE_SEARCH,
@@ -47,7 +47,7 @@ class Evidence:
         self.curvature = np.asarray(columns["curvature"], dtype=float)
         self.method = str(trace.plan.get("method", ""))
         self.settings: Mapping[str, float] = trace.plan.get("settings") or {}
-        self.ground = Ground(trace)
+        self.end = EndCurvature(trace)
 
     @property
     def last_step(self) -> int:
@@ -88,15 +88,15 @@ class Evidence:
 
     @functools.cached_property
     def seen_curvature(self) -> float | None:
-        """The highest curvature λ, to hold the bound against: at the end, or where a run that fails first passed it.
+        """The highest curvature λ, to compare the bound with: at the end, or where a run that fails first passed it.
 
         Where a run explodes, the curvature at its end says nothing of why; that of the first row past the bound does.
         """
         if (self.is_rising or self.failed) and len(self._past_bound):
             return float(self._past_bound[0])
         if self.method in SCALED:
-            return self.ground.preconditioned_highest
-        highest, late = self.ground.highest, self.curvature[len(self.curvature) // 2 :]
+            return self.end.preconditioned_highest
+        highest, late = self.end.highest, self.curvature[len(self.curvature) // 2 :]
         if highest is None or self.is_falling or not np.any(np.isfinite(late)):
             return highest
         # Going round without getting lower, the end may happen to lie where the ground is gentle.
@@ -120,7 +120,7 @@ class Evidence:
     @functools.cached_property
     def best_rate(self) -> float | None:
         """The fixed rate that shrinks the slowest error the most: 2/(λ_max + λ_min) for gradient descent."""
-        highest, lowest = self.ground.highest, self.ground.lowest_rising
+        highest, lowest = self.end.highest, self.end.lowest_rising
         if self.bound is None or highest is None or lowest is None or self.seen_curvature != highest:
             return None
         return best_rate(self.method, self.settings, lowest, highest)
@@ -155,7 +155,7 @@ class Evidence:
     @functools.cached_property
     def share_left(self) -> float:
         """What is left to gain, over all there was to gain from the start; 1 where that cannot be told."""
-        left = self.ground.remaining_decrease
+        left = self.end.remaining_decrease
         if left is None or not math.isfinite(left) or self.decrease + left <= 0:
             return 1.0
         return float(left / (max(self.decrease, 0.0) + left))
@@ -164,7 +164,7 @@ class Evidence:
     def observed_contraction(self) -> float | None:
         """The factor by which the gradient's norm shrank in each step of the last quarter, as a geometric mean.
 
-        With momentum the norm swings as it shrinks: its maximum over that quarter is held against the one before.
+        With momentum the norm swings as it shrinks: its maximum over that quarter is compared with the one before.
         """
         quarter = max(1, len(self.step) // 4)
         rows = quarter if self.method in WITH_MOMENTUM else 1
@@ -178,7 +178,7 @@ class Evidence:
     @functools.cached_property
     def predicted_contraction(self) -> float | None:
         """The slowest factor max|1 − αλ| over the curvatures at the end (its like for momentum and Nesterov)."""
-        eigenvalues = self.ground.curved_eigenvalues
+        eigenvalues = self.end.curved_eigenvalues
         if eigenvalues is None or self.learning_rate is None or not len(eigenvalues):
             return None
         factors = contraction(self.method, self.settings, self.learning_rate * eigenvalues)
@@ -204,7 +204,7 @@ class Evidence:
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
         late, middle = self._envelope
-        margin = 64 * self.ground.epsilon * max(abs(late), abs(middle))
+        margin = 64 * self.end.epsilon * max(abs(late), abs(middle))
         if not late > middle:
             return bool(self.value[-1] > self.value[0] + margin)
         growing = (self.observed_contraction or 0) > 1 and late > middle + margin
@@ -225,10 +225,10 @@ class Evidence:
     def _met_curvatures(self) -> np.ndarray:
         """The highest curvature at the start, those along the way, the highest at the end; NaN where not measured."""
         if self.method in SCALED:
-            ends = (None, self.ground.preconditioned_highest)
+            ends = (None, self.end.preconditioned_highest)
             along = np.zeros(0)
         else:
-            ends = (self.ground.start_highest, self.ground.highest)
+            ends = (self.end.start_highest, self.end.highest)
             along = self.curvature
         first, last = (math.nan if λ is None else λ for λ in ends)
         return np.array([first, *along, last])
@@ -288,7 +288,7 @@ class Evidence:
     def target(self) -> float:
         """The gradient's norm at which the descent would stop: the tolerance, or where rounding takes over."""
         tolerance = float(self.trace.plan.get("tolerance") or 0.0)
-        return max(tolerance, self.ground.gradient_rounding, np.finfo(float).tiny)
+        return max(tolerance, self.end.gradient_rounding, np.finfo(float).tiny)
 
     @functools.cached_property
     def steps_to_go(self) -> int | None:
@@ -299,12 +299,12 @@ class Evidence:
 
     def numbers(self, *names: str) -> dict[str, Any]:
         """Return the quantities that are known, by name, as plain numbers."""
-        found: dict[str, Any] = {}
+        numbers: dict[str, Any] = {}
         for name in names:
             value = _PLAIN_NUMBERS[name](self)
             if value is not None and (isinstance(value, dict) or math.isfinite(value)):
-                found[name] = value
-        return found
+                numbers[name] = value
+        return numbers
 
     @property
     def all_steps(self) -> tuple[int, int]:
@@ -326,13 +326,13 @@ _PLAIN_NUMBERS: Mapping[str, Any] = {
     "steps_to_go": lambda e: e.steps_to_go,
     "stability": lambda e: e.stability,
     "pace": lambda e: e.pace,
-    "condition_number": lambda e: e.ground.condition_number,
-    "lowest_eigenvalue": lambda e: e.ground.lowest,
-    "highest_eigenvalue": lambda e: e.ground.highest,
+    "condition_number": lambda e: e.end.condition_number,
+    "lowest_eigenvalue": lambda e: e.end.lowest,
+    "highest_eigenvalue": lambda e: e.end.highest,
     "gradient_norm": lambda e: float(e.gradient_norm[-1]),
     "value": lambda e: float(e.value[-1]),
     "start_value": lambda e: float(e.value[0]),
-    "remaining_decrease": lambda e: e.ground.remaining_decrease,
+    "remaining_decrease": lambda e: e.end.remaining_decrease,
     "cosine": lambda e: e.cosine_late,
 }
 

@@ -1,11 +1,23 @@
-"""What a check found."""
+"""The nouns of a diagnosis: symptoms as records, the checks that look for them, and what a check returns.
+
+Symptom ──▶ Check ──▶ Finding   the symptom shows, with its numbers
+   │                  NotRun    what the check lacked
+   └▶ Quantity                  the number that a remedy for it is to move
+"""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+
+from downslope._text import in_words
+
+if TYPE_CHECKING:
+    from downslope.diagnosis._end_state import StateRule
+
+P = ParamSpec("P")
 
 
 class Severity(enum.Enum):
@@ -17,15 +29,41 @@ class Severity(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Symptom:
+    """What a check looks for.
+
+    Args:
+        key: its identifier: `converged`, `rate_too_large`, …
+        severity: the most that a finding of it can matter.
+        order: its rank among causes; a smaller one is nearer to the cause and is shown first.
+        meaning: what it is, in one sentence, for tables.
+        quantity: the name of the quantity that shows it, one of `quantity_names`.
+        remedies: the names of the remedies for it, in the order in which they are tried.
+    """
+
+    key: str
+    severity: Severity
+    order: int
+    meaning: str
+    quantity: str
+    remedies: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The key as words."""
+        return in_words(self.key).capitalize()
+
+
+@dataclass(frozen=True)
 class Finding:
-    """One thing that a check found in a trace.
+    """What one check reports of a trace.
 
     Args:
         symptom: its identifier: `converged`, `rate_too_large`, …
         severity: GOOD (all is well), NOTE (worth knowing) or PROBLEM (the descent will not get there as it is).
         sentence: what it means, with the numbers that matter, in one or two sentences.
         evidence: the numbers behind it, by name; plain numbers, strings, or mappings from part to number.
-        threshold: the bound that the evidence was held against, in words.
+        threshold: the bound that the evidence was compared with, in words.
         steps: first and last step at which it shows.
         parts: the parts it concerns; empty for all.
         confidence: from 0 to 1.
@@ -46,6 +84,11 @@ class Finding:
 
     def __str__(self) -> str:
         return f"{self.symptom}: {self.sentence}"
+
+    @property
+    def title(self) -> str:
+        """The symptom as words: `Rate too large`."""
+        return in_words(self.symptom).capitalize()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain data, for JSON."""
@@ -77,3 +120,73 @@ class NotRun:
 
     def __str__(self) -> str:
         return f"{self.symptom}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number of a trace that a remedy is to move.
+
+    Args:
+        name: its identifier.
+        words: what it is.
+        wanted: "lower", "higher", or "nearer to 1" (by its logarithm).
+        of: computes it from the evidence; None or NaN where it is not known.
+        needs: what a training must record for it: "layers", "curvature", or "" for neither.
+    """
+
+    name: str
+    words: str
+    wanted: str
+    of: Callable[[Any], float | None]
+    needs: str = ""
+
+
+Result = Finding | NotRun | None
+
+
+@dataclass(frozen=True)
+class Check(Generic[P]):
+    """A symptom together with the function that looks for it.
+
+    Args:
+        symptom: what it looks for.
+        find: takes the evidence (and of a descent its end state); returns a Finding, None where the symptom does not
+            show, or a NotRun where the trace lacks what the check needs.
+        order: when its finding is shown; that of the symptom, unless two checks look for the same one.
+        rule: how a descent's end state is recognised that only this check knows.
+        quantities: those that only this check computes.
+    """
+
+    symptom: Symptom
+    find: Callable[P, Result]
+    order: int
+    rule: StateRule | None = None
+    quantities: tuple[Quantity, ...] = ()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return self.find(*args, **kwargs)
+
+
+def check(
+    symptom: Symptom,
+    *,
+    order: int | None = None,
+    rule: StateRule | None = None,
+    quantities: tuple[Quantity, ...] = (),
+) -> Callable[[Callable[P, Result]], Check[P]]:
+    """Return the decorator that makes a check of a function; see `Check` for the arguments."""
+
+    def of(find: Callable[P, Result]) -> Check[P]:
+        return Check(symptom, find, symptom.order if order is None else order, rule, quantities)
+
+    return of
+
+
+def by_cause(*checks: Check[P]) -> tuple[Check[P], ...]:
+    """Return checks in the order of causes."""
+    return tuple(sorted(checks, key=lambda check: check.order))
+
+
+def by_key(symptoms: Iterable[Symptom]) -> dict[str, Symptom]:
+    """Return symptoms by key, in the order of causes."""
+    return {symptom.key: symptom for symptom in sorted(symptoms, key=lambda symptom: symptom.order)}

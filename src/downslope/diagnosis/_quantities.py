@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from downslope.diagnosis._descent_quantities import OF_DESCENTS
+from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._quantity import Quantity
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis.checks._initialisation import variance_ratio
-from downslope.diagnosis.checks._regularised import penalty_share
-from downslope.diagnosis.checks._symmetry import copies
-from downslope.diagnosis.checks._training_rate import first_jump, reach_of, stabilities
+from downslope.diagnosis._finding import Quantity
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis.checks import DESCENT_CHECKS, STATE_RULES, TRAINING_CHECKS
 from downslope.trace import Trace
 
 _NO_MATTER = 0.01  # a change by less than this share is none
@@ -22,23 +19,23 @@ _NO_MATTER = 0.01  # a change by less than this share is none
 
 def quantity_names() -> tuple[str, ...]:
     """Return the names of the quantities."""
-    return (*_OF_TRAININGS, *OF_DESCENTS)
+    return (*_OF_TRAININGS, *_OF_DESCENTS)
 
 
 def quantity(name: str) -> Quantity:
     """Return a quantity by name."""
-    return OF_DESCENTS[name] if name in OF_DESCENTS else _OF_TRAININGS[name]
+    return _OF_DESCENTS[name] if name in _OF_DESCENTS else _OF_TRAININGS[name]
 
 
 def measure(name: str, trace: Trace) -> float | None:
     """Return a quantity of a trace; None where it is not known."""
     with np.errstate(all="ignore"):
-        found = quantity(name).of(Evidence(trace) if name in OF_DESCENTS else TrainingEvidence(trace))
-    return None if found is None or math.isnan(found) else float(found)
+        value = quantity(name).of(Evidence(trace) if name in _OF_DESCENTS else TrainingEvidence(trace))
+    return None if value is None or math.isnan(value) else float(value)
 
 
 def has_moved(name: str, before: float | None, after: float | None) -> bool | None:
-    """Tell whether a quantity moved as it was wanted to; None where one of the two is not known."""
+    """Tell whether a quantity moved in the wanted direction; None where one of the two values is not known."""
     if before is None or after is None:
         return None
     wanted = quantity(name).wanted
@@ -51,29 +48,43 @@ def has_moved(name: str, before: float | None, after: float | None) -> bool | No
     return after < before - _NO_MATTER * abs(before)
 
 
-def _worst(evidence: TrainingEvidence, name: str) -> float | None:
-    """Return a share of the units in the hidden layer where it is largest, late in the run."""
-    shares = evidence.late(name)[evidence.hidden] if evidence.hidden.size else np.zeros(0)
-    return float(np.nanmax(shares)) if np.isfinite(shares).any() else None
+# --- of descents to the bottom of a function -------------------------------------------------------------------------
 
 
-def _copies(evidence: TrainingEvidence) -> float | None:
-    """Return the largest share of a hidden layer's units that begin as copies of another."""
-    shares = [share for place in evidence.hidden if (share := copies(evidence, int(place))) is not None]
-    return max(shares, default=None)
+def _end_value(evidence: Evidence) -> float:
+    """Return the value at the end; ∞ for a descent that met what is no finite number."""
+    return math.inf if evidence.failed else float(evidence.value[-1])
 
 
-def _variance_ratio(evidence: TrainingEvidence) -> float | None:
-    """Return the variance of the first weights over what suits them, in the layer where it is farthest off."""
-    ratios = [variance_ratio(evidence, place) for place in range(len(evidence.layers))]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return max(known, key=lambda ratio: abs(math.log(max(ratio, 1e-300))), default=None)
+def _highest_value(evidence: Evidence) -> float:
+    """Return the highest value of any step; ∞ for a descent that met what is no finite number."""
+    return math.inf if evidence.failed else float(np.max(evidence.value))
 
 
-def _stability(evidence: TrainingEvidence) -> float | None:
-    """Return α over the largest stable rate, the median over the looks."""
-    ratios = stabilities(evidence)
-    return float(np.median(ratios)) if len(ratios) else None
+def _distance(evidence: Evidence) -> float:
+    """Return how far the end lies from the start; NaN for a descent that met what is no finite number."""
+    if evidence.failed:
+        return math.nan
+    start, end = evidence.trace.start, evidence.trace.end
+    return math.sqrt(sum(float(np.sum(np.square(np.subtract(end[name], start[name])))) for name in start))
+
+
+def _arrived(evidence: Evidence) -> float:
+    """Return 1 for a descent that rests at a minimum, else 0."""
+    return float(state_of(evidence, STATE_RULES) is EndState.AT_MINIMUM)
+
+
+# --- of trainings ----------------------------------------------------------------------------------------------------
+
+
+def _worst(name: str) -> Callable[[TrainingEvidence], float | None]:
+    """Return the function for a share of the units in the hidden layer where it is largest, late in the run."""
+
+    def worst(evidence: TrainingEvidence) -> float | None:
+        shares = evidence.late(name)[evidence.hidden] if evidence.hidden.size else np.zeros(0)
+        return float(np.nanmax(shares)) if np.isfinite(shares).any() else None
+
+    return worst
 
 
 def _highest_loss(evidence: TrainingEvidence) -> float:
@@ -97,36 +108,54 @@ def _noise(evidence: TrainingEvidence) -> float | None:
 
 def _training_loss(evidence: TrainingEvidence) -> float:
     """Return the loss at the end on the rows trained on; ∞ if it is not finite."""
-    told = evidence.last("training_loss")
-    return math.inf if evidence.failed or told is None else told
+    loss = evidence.last("training_loss")
+    return math.inf if evidence.failed or loss is None else loss
 
 
-_OF_TRAININGS: Mapping[str, Quantity] = {
-    "gradient_per_layer": Quantity(
+def _factor(rate: tuple[float, float] | None) -> float | None:
+    """Return the factor per layer of a pair of it and the factor in all."""
+    return None if rate is None else rate[0]
+
+
+_SHARED_BY_DESCENTS = (
+    Quantity("arrived", "whether it rests at a minimum", "higher", _arrived),
+    Quantity("condition_number", "steepest curvature over the gentlest", "lower", lambda e: e.end.condition_number),
+    Quantity("distance", "way from start to end", "higher", _distance),
+    Quantity("end_gradient", "gradient at the end", "lower", lambda e: float(e.gradient_norm[-1])),
+    Quantity("end_stability", "rate over the largest stable rate", "lower", lambda e: e.stability),
+    Quantity("end_value", "value at the end", "lower", _end_value),
+    Quantity("highest_value", "highest value on the way", "lower", _highest_value),
+    Quantity("lowest_curvature", "lowest curvature at the end", "higher", lambda e: e.end.lowest),
+    Quantity("steps_to_go", "steps to go", "lower", lambda e: e.steps_to_go),
+    Quantity("turning", "cosine of successive updates", "higher", lambda e: e.cosine_late),
+)
+_SHARED_BY_TRAININGS = (
+    Quantity(
+        "gradient_per_layer",
         "factor of a unit's gradient per layer",
         "nearer to 1",
-        lambda e: e.gradient_rate and e.gradient_rate[0],
+        lambda e: _factor(e.gradient_rate),
         "layers",
     ),
-    "signal_per_layer": Quantity(
-        "factor of the signal per layer", "nearer to 1", lambda e: e.signal_rate and e.signal_rate[0], "layers"
+    Quantity(
+        "signal_per_layer", "factor of the signal per layer", "nearer to 1", lambda e: _factor(e.signal_rate), "layers"
     ),
-    "dead_share": Quantity("dead share of the worst layer", "lower", lambda e: _worst(e, "dead_share"), "layers"),
-    "saturated_share": Quantity(
-        "saturated share of the worst layer", "lower", lambda e: _worst(e, "saturated_share"), "layers"
-    ),
-    "unit_copies": Quantity("share of units that are copies", "lower", _copies),
-    "variance_ratio": Quantity("variance of the first weights over what suits", "nearer to 1", _variance_ratio),
-    "input_size": Quantity("root mean square of the inputs", "nearer to 1", lambda e: e.root_mean_square("input")),
-    "target_size": Quantity("root mean square of the targets", "nearer to 1", lambda e: e.root_mean_square("target")),
-    "stability": Quantity("rate over the largest stable rate", "lower", _stability, "curvature"),
-    "first_jump": Quantity("highest early loss over the first", "lower", first_jump),
-    "highest_loss": Quantity("highest loss over the first", "lower", _highest_loss),
-    "way": Quantity("way over the weights' norm", "higher", reach_of, "layers"),
-    "penalty_share": Quantity("share of the loss that is penalty", "lower", penalty_share),
-    "score_gap": Quantity("score on rows trained on beyond that on rows held back", "lower", _gap),
-    "noise_ratio": Quantity("noise scale over the examples of a step", "lower", _noise, "curvature"),
-    "still_falling": Quantity("share by which the loss still fell at the end", "lower", lambda e: e.still_falling),
-    "training_score": Quantity("score on the rows trained on", "higher", lambda e: e.training_score),
-    "training_loss": Quantity("loss on the rows trained on", "lower", _training_loss),
+    Quantity("dead_share", "dead share of the worst layer", "lower", _worst("dead_share"), "layers"),
+    Quantity("saturated_share", "saturated share of the worst layer", "lower", _worst("saturated_share"), "layers"),
+    Quantity("input_size", "root mean square of the inputs", "nearer to 1", lambda e: e.root_mean_square("input")),
+    Quantity("target_size", "root mean square of the targets", "nearer to 1", lambda e: e.root_mean_square("target")),
+    Quantity("highest_loss", "highest loss over the first", "lower", _highest_loss),
+    Quantity("score_gap", "score on rows trained on beyond that on rows held back", "lower", _gap),
+    Quantity("noise_ratio", "noise scale over the examples of a step", "lower", _noise, "curvature"),
+    Quantity("still_falling", "share by which the loss still fell at the end", "lower", lambda e: e.still_falling),
+    Quantity("training_score", "score on the rows trained on", "higher", lambda e: e.training_score),
+    Quantity("training_loss", "loss on the rows trained on", "lower", _training_loss),
+)
+_OF_DESCENTS: Mapping[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (*_SHARED_BY_DESCENTS, *(own for check in DESCENT_CHECKS for own in check.quantities))
+}
+_OF_TRAININGS: Mapping[str, Quantity] = {
+    quantity.name: quantity
+    for quantity in (*_SHARED_BY_TRAININGS, *(own for check in TRAINING_CHECKS for own in check.quantities))
 }

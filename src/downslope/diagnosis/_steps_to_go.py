@@ -34,7 +34,7 @@ def steps_at_speed(evidence: Evidence) -> float | None:
     """Return the steps to the bottom of the bowl at the length of the last steps."""
     late = evidence.update_norm[len(evidence.update_norm) // 2 :]
     late = late[np.isfinite(late)]
-    way = evidence.ground.newton_length
+    way = evidence.end.newton_length
     if not len(late) or way is None or not np.median(late) > 0:
         return None
     return way / float(np.median(late))
@@ -44,12 +44,12 @@ def _foreseen(evidence: Evidence) -> float | None:
     """Return the steps to go by the theory that fits: a flat bottom, a bowl, a steady speed, or what was seen."""
     if not evidence.constant_rate or evidence.is_noisy:
         return None
-    if (evidence.ground.order or 2.0) > _FLAT:
+    if (evidence.end.order or 2.0) > _FLAT:
         return _by_power(evidence)
     by_modes = _by_modes(evidence)
     if by_modes is not None:
         return by_modes
-    if not evidence.ground.is_bowl or evidence.searches_line:
+    if not evidence.end.is_bowl or evidence.searches_line:
         return None
     if (evidence.method in SCALED or evidence.bound is None) and _is_steady(evidence):
         return steps_at_speed(evidence)
@@ -64,8 +64,8 @@ def _is_steady(evidence: Evidence) -> bool:
 
 def _by_modes(evidence: Evidence) -> float | None:
     """Return the steps m until Σ (gᵢρᵢᵐ)² is the target's square, each curvature having its own factor ρᵢ."""
-    modes = np.array(evidence.ground.modes)
-    if evidence.learning_rate is None or not len(modes) or not evidence.ground.is_bowl:
+    modes = np.array(evidence.end.modes)
+    if evidence.learning_rate is None or not len(modes) or not evidence.end.is_bowl:
         return None
     factors = contraction(evidence.method, evidence.settings, evidence.learning_rate * modes[:, 1])
     if factors is None:

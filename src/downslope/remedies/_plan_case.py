@@ -64,7 +64,7 @@ class Case:
     @functools.cached_property
     def size(self) -> float:
         """The size of the point and the way; 1 for a descent that stayed at 0."""
-        return self.evidence.ground.scale or 1.0
+        return self.evidence.end.scale or 1.0
 
     @property
     def runs_away(self) -> bool:

@@ -34,7 +34,7 @@ def _like_plain(case: Case, name: str, why: str) -> Remedy | None:
 
 def tuned_momentum(case: Case) -> Remedy | None:
     """Momentum and rate that are the best for the curvatures at the end."""
-    lowest, highest = case.evidence.ground.lowest_rising, case.evidence.ground.highest
+    lowest, highest = case.evidence.end.lowest_rising, case.evidence.end.highest
     if lowest is None or highest is None or not lowest < highest or not case.plan.method.takes_rate:
         return None
     # A little below the very best, which stands at the edge of what is stable.

@@ -30,7 +30,7 @@ def off_to_the_other_side(case: Case) -> Remedy | None:
 
 
 def _off(case: Case, side: float) -> Remedy | None:
-    spectrum = case.evidence.ground.spectrum
+    spectrum = case.evidence.end.spectrum
     if spectrum is None or spectrum.lowest_direction is None or not spectrum.lowest < 0:
         return None
     start = moved(case.plan.start, two_digits(side * _OFF * case.size) * along(spectrum.lowest_direction))
@@ -67,7 +67,7 @@ def other_start(case: Case) -> Remedy | None:
 
 def at_start(case: Case, start: Point, why: str) -> Remedy:
     """Another start."""
-    moves = "lowest_curvature" if case.evidence.ground.curves_down else "end_value"
+    moves = "lowest_curvature" if case.evidence.end.curves_down else "end_value"
     return Remedy(f"a start at {written(start)}", why, {"start": start}, moves)
 
 

@@ -264,7 +264,7 @@ def _kept_in_trap(case: Case, diagnosis: Diagnosis) -> Callable[[np.ndarray], np
     Only the two end directions of the curvature are known: where several lead out, the shift keeps to the one that
     leads up if there is but one, and is nothing otherwise.
     """
-    spectrum = case.evidence.ground.spectrum
+    spectrum = case.evidence.end.spectrum
     if not {"saddle_point", "maximum"} & set(diagnosis.symptoms) or spectrum is None:
         return lambda shift: shift
     if spectrum.lowest_direction is None or spectrum.highest_direction is None:

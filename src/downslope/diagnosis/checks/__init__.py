@@ -1,14 +1,12 @@
-"""The checks, one symptom or close family a file, in the order in which their findings are shown.
+"""The checks, one symptom or close family a file.
 
-A check takes the evidence and the state of a trace and returns a Finding, None, or a NotRun that says what it lacked.
+A check takes the evidence of a trace (and the end state of a descent) and returns a Finding, None, or a NotRun that
+says what it lacked. The order of causes stands in the record of each symptom, not here. Of a training: first the data,
+then the network that was chosen, then how it began and how long its steps were, then what follows from these, and last
+what may simply be due to when it was stopped.
 """
 
-from collections.abc import Callable
-
-from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._state import State
-from downslope.diagnosis._training import TrainingEvidence
+from downslope.diagnosis._finding import by_cause, by_key
 from downslope.diagnosis.checks._bottleneck import bottleneck
 from downslope.diagnosis.checks._condition import ill_conditioned
 from downslope.diagnosis.checks._converged import converged
@@ -37,55 +35,70 @@ from downslope.diagnosis.checks._spike import loss_spike
 from downslope.diagnosis.checks._symmetry import symmetric_units
 from downslope.diagnosis.checks._targets import unscaled_targets
 from downslope.diagnosis.checks._too_few_steps import too_few_steps
-from downslope.diagnosis.checks._training_end import healthy, training_diverged, training_not_finite, unexplained
+from downslope.diagnosis.checks._training_end import (
+    HEALTHY,
+    NOT_STARTED,
+    PLATEAU,
+    healthy,
+    training_diverged,
+    training_not_finite,
+    unexplained,
+)
 from downslope.diagnosis.checks._training_rate import training_rate_too_large, training_rate_too_small
 from downslope.diagnosis.checks._vanishing import vanishing_gradients
 
-Check = Callable[[Evidence, State], Finding | NotRun | None]
-
-CHECKS: tuple[Check, ...] = (
-    rate_too_large,
-    diverged,
-    not_finite,
-    oscillating,
-    saddle_point,
-    maximum,
-    plateau,
-    rate_too_small,
+DESCENT_CHECKS = by_cause(
     converged,
-    still_descending,
+    diverged,
     edge_of_stability,
     ill_conditioned,
+    maximum,
+    not_finite,
+    oscillating,
+    plateau,
+    rate_too_large,
+    rate_too_small,
+    saddle_point,
+    still_descending,
 )
-
-TrainingCheck = Callable[[TrainingEvidence], Finding | NotRun | None]
-
-# By cause: first the data, then what was asked of the network, then how it began and how long its steps were, then what
-# follows from these, and last what may simply be due to when it was stopped.
-TRAINING_CHECKS: tuple[TrainingCheck, ...] = (
+TRAINING_CHECKS = by_cause(
+    bottleneck,
+    dead_units,
+    exploding_gradients,
     label_problem,
-    wrong_loss,
-    wrong_output_activation,
+    loss_spike,
+    missing_nonlinearity,
+    noise_dominated,
+    over_regularised,
+    overfitting,
+    poor_initialisation,
+    saturated_units,
+    symmetric_units,
+    too_few_steps,
+    training_diverged,
+    training_not_finite,
+    training_rate_too_large,
+    training_rate_too_small,
     unscaled_inputs,
     unscaled_targets,
-    symmetric_units,
-    poor_initialisation,
-    missing_nonlinearity,
-    over_regularised,
-    exploding_gradients,
-    vanishing_gradients,
-    training_rate_too_large,
-    dead_units,
-    saturated_units,
     unshared_output,
-    bottleneck,
-    training_not_finite,
-    training_diverged,
-    training_rate_too_small,
-    too_few_steps,
-    overfitting,
-    noise_dominated,
-    loss_spike,
+    vanishing_gradients,
+    wrong_loss,
+    wrong_output_activation,
 )
+STATE_RULES = tuple(check.rule for check in DESCENT_CHECKS if check.rule is not None)
 
-__all__ = ["CHECKS", "TRAINING_CHECKS", "Check", "TrainingCheck", "healthy", "local_minimum", "unexplained"]
+# `local_minimum` compares any trace with others; the last three speak where no check does.
+DESCENT_SYMPTOMS = by_key([*(check.symptom for check in DESCENT_CHECKS), local_minimum.symptom])
+TRAINING_SYMPTOMS = by_key([*(check.symptom for check in TRAINING_CHECKS), PLATEAU, HEALTHY, NOT_STARTED])
+
+__all__ = [
+    "DESCENT_CHECKS",
+    "DESCENT_SYMPTOMS",
+    "STATE_RULES",
+    "TRAINING_CHECKS",
+    "TRAINING_SYMPTOMS",
+    "healthy",
+    "local_minimum",
+    "unexplained",
+]

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+from downslope.diagnosis._end_curvature import main_parts
+from downslope.diagnosis._end_state import OVERLONG, SLOW_CONTRACTION, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._ground import main_parts
-from downslope.diagnosis._state import OVERLONG, SLOW_CONTRACTION, State
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import number
 from downslope.methods import LINE_SEARCH, SCALED
 from downslope.trace import Outcome
+
+ILL_CONDITIONED = Symptom(
+    "ill_conditioned",
+    Severity.PROBLEM,
+    order=120,
+    meaning="The valley is so narrow that even the best fixed rate is slow along it.",
+    quantity="condition_number",
+    remedies=(
+        "best_rate",
+        "rate_from_curvature",
+        "rate_for_the_way",
+        "larger_rate",
+        "far_larger_rate",
+        "newton",
+        "tuned_momentum",
+        "bfgs",
+        "adam",
+        "nesterov",
+        "rmsprop",
+    ),
+)
 
 # The best fixed rate shrinks the error by (κ − 1)/(κ + 1) a step; from this κ on, that is over fifty steps a digit.
 NARROW = (1 + SLOW_CONTRACTION) / (1 - SLOW_CONTRACTION)
@@ -18,23 +39,24 @@ _HOPELESS = 500.0
 _FAR = 0.1
 
 
-def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
+@check(ILL_CONDITIONED)
+def ill_conditioned(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a bowl so narrow that even the best fixed rate of gradient descent is slow along it."""
-    condition = evidence.ground.condition_number
+    condition = evidence.end.condition_number
     if condition is None or condition < NARROW or evidence.method in LINE_SEARCH | SCALED:
         return None
     if state not in (
-        State.FALLING,
-        State.AT_MINIMUM,
-        State.CRAWLING,
-        State.BOUNCING,
-        State.RISING,
+        EndState.FALLING,
+        EndState.AT_MINIMUM,
+        EndState.CRAWLING,
+        EndState.BOUNCING,
+        EndState.RISING,
     ):
         return None
-    spectrum = evidence.ground.spectrum
+    spectrum = evidence.end.spectrum
     parts = () if spectrum is None or not spectrum.complete else main_parts(spectrum.lowest_direction)
     return Finding(
-        "ill_conditioned",
+        ILL_CONDITIONED.key,
         Severity.PROBLEM if _stuck(evidence, state, condition) else Severity.NOTE,
         f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at "
         f"its best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
@@ -63,11 +85,11 @@ def ill_conditioned(evidence: Evidence, state: State) -> Finding | None:
     )
 
 
-def _stuck(evidence: Evidence, state: State, condition: float) -> bool:
+def _stuck(evidence: Evidence, state: EndState, condition: float) -> bool:
     """Tell whether the steps ran out far from the bottom, with over ten times as many still to go."""
-    if state is not State.FALLING or condition < _HOPELESS or evidence.trace.outcome is not Outcome.STEPS_USED:
+    if state is not EndState.FALLING or condition < _HOPELESS or evidence.trace.outcome is not Outcome.STEPS_USED:
         return False
     to_go = evidence.steps_to_go
-    way = evidence.ground.newton_length
-    far = way is not None and way > _FAR * evidence.ground.scale
+    way = evidence.end.newton_length
+    far = way is not None and way > _FAR * evidence.end.scale
     return far and (to_go is None or to_go > OVERLONG * evidence.last_step)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from downslope.diagnosis._end_state import ARRIVED, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import ARRIVED, State
-from downslope.diagnosis._words import listed, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import listed, number
+
+CONVERGED = Symptom(
+    "converged",
+    Severity.GOOD,
+    order=90,
+    meaning="The descent rests at a minimum.",
+    quantity="arrived",
+)
 
 
-def converged(evidence: Evidence, state: State) -> Finding | None:
+@check(CONVERGED)
+def converged(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a minimum: a gradient that vanishes against the curvature, and curvature that is nowhere downward."""
-    if state is not State.AT_MINIMUM:
+    if state is not EndState.AT_MINIMUM:
         return None
-    ground = evidence.ground
-    sure = ground.spectrum is not None and not ground.flat_directions and ground.order is None
+    end = evidence.end
+    sure = end.spectrum is not None and not end.flat_directions and end.order is None
     return Finding(
-        "converged",
-        Severity.NOTE if ground.spectrum is None else Severity.GOOD,
+        CONVERGED.key,
+        Severity.NOTE if end.spectrum is None else Severity.GOOD,
         _sentence(evidence),
         evidence.numbers(
             "gradient_norm",
@@ -32,30 +41,30 @@ def converged(evidence: Evidence, state: State) -> Finding | None:
             "observed_contraction",
         ),
         f"left to gain at most {number(ARRIVED)} of the decrease, a rounding of the value, or what was tolerated; "
-        f"no eigenvalue below {number(-ground.zero)}",
+        f"no eigenvalue below {number(-end.zero)}",
         evidence.at_end,
-        confidence=1.0 if sure else 0.7 if ground.spectrum is not None else 0.5,
+        confidence=1.0 if sure else 0.7 if end.spectrum is not None else 0.5,
     )
 
 
 def _sentence(evidence: Evidence) -> str:
     """Return where the descent arrived, and how sure that is."""
-    ground = evidence.ground
-    slope = f"the gradient is {number(ground.gradient_norm)}"
-    if ground.spectrum is None:
+    end = evidence.end
+    slope = f"the gradient is {number(end.gradient_norm)}"
+    if end.spectrum is None:
         return f"The slope vanished ({slope}); the curvature was not measured, so that it is a minimum is not certain."
     if evidence.settings.get("weight_decay") and evidence.share_left > ARRIVED:
         return f"At a minimum, shifted a little by the weight decay: {slope} there, and the steps have come to rest."
     if evidence.is_noisy and evidence.share_left > ARRIVED:
         return f"At a minimum, as near as the noise allows: {slope}, and every direction curves up or is flat."
-    if ground.flat_directions:
+    if end.flat_directions:
         return (
-            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(ground.flat_directions)}. "
+            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(end.flat_directions)}. "
             "Along it, curvature alone cannot tell a floor from a shelf."
         )
-    if ground.order is not None:
+    if end.order is not None:
         return (
-            f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(ground.order)}, so the "
+            f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(end.order)}, so the "
             "last digits of the point come slowly."
         )
     return f"At a minimum: {slope}, every direction curves up ({_curvatures(evidence)}){_left(evidence)}."
@@ -63,11 +72,11 @@ def _sentence(evidence: Evidence) -> str:
 
 def _curvatures(evidence: Evidence) -> str:
     """Return the range of the curvatures."""
-    lowest, highest = number(evidence.ground.lowest), number(evidence.ground.highest)
+    lowest, highest = number(evidence.end.lowest), number(evidence.end.highest)
     return f"curvature {lowest}" if lowest == highest else f"curvatures {lowest} to {highest}"
 
 
 def _left(evidence: Evidence) -> str:
     """Return what is still to gain, where that is more than rounding."""
-    left = evidence.ground.remaining_decrease
+    left = evidence.end.remaining_decrease
     return f", and only {number(left)} is left to gain" if left else ""

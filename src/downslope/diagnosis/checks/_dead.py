@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import listed, number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import listed, number, training_finding
+
+DEAD_UNITS = Symptom(
+    "dead_units",
+    Severity.PROBLEM,
+    order=130,
+    meaning="Most units of a layer lie on the flat side of their activation for every example.",
+    quantity="dead_share",
+    remedies=("smaller_rate", "leaky_relu", "revived_units", "suited_weights", "layer_normalisation", "adam"),
+)
 
 _RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
 # Up to half of a wide layer's units idle in many networks that learn well.
 _MANY = 0.5
 
 
+@check(DEAD_UNITS)
 def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units stand on the flat side of their activation for every example.
 
@@ -23,21 +32,21 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     shares = evidence.late("dead_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun("dead_units", "the layers were not looked into, or their activations are not known")
-    places = [
-        place
-        for place, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
+        return NotRun(DEAD_UNITS.key, "the layers were not looked into, or their activations are not known")
+    indices = [
+        index
+        for index, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
         if name in _RECTIFYING and share > _MANY
     ]
-    if not places:
+    if not indices:
         return None
-    worst = max(float(shares[place]) for place in places)
-    names = tuple(evidence.layers[place] for place in places)
+    worst = max(float(shares[index]) for index in indices)
+    names = tuple(evidence.layers[index] for index in indices)
     start = evidence.early("dead_share")
-    since = "from the start" if start[places[0]] > _MANY else "since they were pushed there"
-    return found(
+    since = "from the start" if start[indices[0]] > _MANY else "since they were pushed there"
+    return training_finding(
         evidence,
-        "dead_units",
+        DEAD_UNITS,
         f"In {listed(names)} up to {number(100 * worst)} % of the units give the same for every example, {since}: no "
         "gradient reaches their weights.",
         "half of a layer's units flat on every example of a batch",

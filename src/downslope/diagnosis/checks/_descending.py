@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import State
-from downslope.diagnosis._words import count, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import count, number
 from downslope.trace import Outcome
 
+STILL_DESCENDING = Symptom(
+    "still_descending",
+    Severity.GOOD,
+    order=100,
+    meaning="The descent falls as it should and has not arrived.",
+    quantity="steps_to_go",
+    remedies=(
+        "finer_tolerance",
+        "best_rate",
+        "rate_from_curvature",
+        "rate_for_the_way",
+        "larger_rate",
+        "far_larger_rate",
+        "newton",
+        "momentum",
+        "more_steps",
+    ),
+)
 
-def still_descending(evidence: Evidence, state: State) -> Finding | None:
+
+@check(STILL_DESCENDING)
+def still_descending(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a descent that falls as it should and needs more steps, with how many."""
-    if state is not State.FALLING:
+    if state is not EndState.FALLING:
         return None
     coarse = evidence.trace.outcome in (Outcome.CONVERGED, Outcome.STALLED)
     return Finding(
-        "still_descending",
+        STILL_DESCENDING.key,
         Severity.NOTE if coarse else Severity.GOOD,
         _too_coarse(evidence) if coarse else f"{_so_far(evidence)} {_to_go(evidence)}",
         evidence.numbers(
@@ -55,18 +75,18 @@ def _to_go(evidence: Evidence) -> str:
         return f"About {count(evidence.steps_to_go, 'more step')} at this rate {target}."
     if evidence.searches_line:
         return f"More steps are needed {target}."
-    if evidence.ground.spectrum is not None and evidence.ground.size == 0:
+    if evidence.end.spectrum is not None and evidence.end.size == 0:
         return "The slope does not change: no bottom is in sight."
-    if not evidence.ground.is_bowl and evidence.ground.spectrum is not None:
+    if not evidence.end.is_bowl and evidence.end.spectrum is not None:
         return "The ground here is not yet a bowl, so the steps to go cannot be foreseen."
     return "How many more steps are needed cannot be foreseen from here."
 
 
 def _too_coarse(evidence: Evidence) -> str:
     """Return that the tolerance stopped the descent before the bottom."""
-    left = evidence.ground.remaining_decrease
+    left = evidence.end.remaining_decrease
     ahead = f", yet the ground ahead still falls by about {number(left)}" if left else ", yet the bottom is not reached"
-    return f"The descent stopped with the gradient at {number(evidence.ground.gradient_norm)}{ahead}."
+    return f"The descent stopped with the gradient at {number(evidence.end.gradient_norm)}{ahead}."
 
 
 def _remedies(evidence: Evidence, coarse: bool) -> tuple[str, ...]:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from downslope.diagnosis._end_state import EndState, plunges
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import State, plunges
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import number
+
+DIVERGED = Symptom(
+    "diverged",
+    Severity.PROBLEM,
+    order=20,
+    meaning="The value falls without end, or rises though the rate does not explain it.",
+    quantity="highest_value",
+    remedies=("smaller_rate", "far_smaller_rate", "clipping", "adam"),
+)
 
 _NUMBERS = (
     "learning_rate",
@@ -17,13 +26,14 @@ _NUMBERS = (
 )
 
 
-def diverged(evidence: Evidence, state: State) -> Finding | None:
+@check(DIVERGED)
+def diverged(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a value that falls without end, or rises though the rate does not explain it."""
-    if state is State.UNBOUNDED or (state is State.NOT_FINITE and plunges(evidence)):
+    if state is EndState.UNBOUNDED or (state is EndState.NOT_FINITE and plunges(evidence)):
         return _unbounded(evidence)
     explained = evidence.stability is not None and evidence.stability > 1
     bounces = evidence.stability is None and (evidence.cosine_late or 0) <= -0.5
-    if state is State.RISING and not explained and not bounces and not evidence.jumped:
+    if state is EndState.RISING and not explained and not bounces and not evidence.jumped:
         return _climbs(evidence)
     return None
 
@@ -31,7 +41,7 @@ def diverged(evidence: Evidence, state: State) -> Finding | None:
 def _unbounded(evidence: Evidence) -> Finding:
     """Return the finding for a value on its way to −∞."""
     return Finding(
-        "diverged",
+        DIVERGED.key,
         Severity.PROBLEM,
         f"The value falls faster and faster, from {number(evidence.value[0])} to {number(evidence.value[-1])}, and the "
         "ground still curves downward: it looks unbounded below. A smaller rate would only fall more slowly.",
@@ -52,7 +62,7 @@ def _unbounded(evidence: Evidence) -> Finding:
 def _climbs(evidence: Evidence) -> Finding:
     """Return the finding for a value that rises though the steps are not too long."""
     return Finding(
-        "diverged",
+        DIVERGED.key,
         Severity.PROBLEM,
         f"The value rose from {number(evidence.value[0])} to {number(evidence.value[-1])}, and steps that are too long "
         "for the curvature do not explain it.",

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity
-from downslope.diagnosis._state import State
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._wording import number
+
+EDGE_OF_STABILITY = Symptom(
+    "edge_of_stability",
+    Severity.NOTE,
+    order=110,
+    meaning="The curvature hovers where the rate is the largest stable one while the value falls; healthy.",
+    quantity="end_stability",
+    remedies=("rate_from_curvature", "cosine"),
+)
 
 # How near to the bound counts as hovering at it. Cohen et al. (2021) see sharpness within a tenth of 2/α.
 _NEAR_BOUND = 0.1
@@ -15,16 +24,17 @@ _NEAR_BOUND = 0.1
 _CHANGED = 0.01
 
 
-def edge_of_stability(evidence: Evidence, state: State) -> Finding | NotRun | None:
+@check(EDGE_OF_STABILITY)
+def edge_of_stability(evidence: Evidence, state: EndState) -> Finding | NotRun | None:
     """Find curvature hovering at the bound of the rate while the smoothed value falls: healthy (Cohen et al., 2021)."""
     if evidence.bound is None or evidence.is_noisy:
         return None
-    if evidence.ground.spectrum is None:
-        return NotRun("edge_of_stability", "the curvature at the end was not measured")
-    if state not in (State.FALLING, State.AT_MINIMUM) or not _hovers(evidence):
+    if evidence.end.spectrum is None:
+        return NotRun(EDGE_OF_STABILITY.key, "the curvature at the end was not measured")
+    if state not in (EndState.FALLING, EndState.AT_MINIMUM) or not _hovers(evidence):
         return None
     return Finding(
-        "edge_of_stability",
+        EDGE_OF_STABILITY.key,
         Severity.NOTE,
         f"The curvature has settled where α = {number(evidence.learning_rate)} is {number(evidence.stability)} of the "
         "largest stable rate: the value flickers from step to step but falls all the same. This is healthy.",
@@ -47,8 +57,8 @@ def _hovers(evidence: Evidence) -> bool:
     """Tell whether α is at the bound now, the value rose at some late step, and this is no quadratic."""
     stability, start, end = (
         evidence.stability,
-        evidence.ground.start_highest,
-        evidence.ground.highest,
+        evidence.end.start_highest,
+        evidence.end.highest,
     )
     if stability is None or abs(stability - 1) > _NEAR_BOUND or start is None or end is None or min(start, end) <= 0:
         return False

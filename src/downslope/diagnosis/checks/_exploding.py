@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+EXPLODING_GRADIENTS = Symptom(
+    "exploding_gradients",
+    Severity.PROBLEM,
+    order=100,
+    meaning="Gradients, or the signals behind them, grow from layer to layer.",
+    quantity="gradient_per_layer",
+    remedies=("suited_weights", "layer_normalisation", "clipping", "smaller_rate", "rate_from_curvature"),
+)
 
 _GROWN = 1e3
 # Outputs of layers at such a size, for inputs of size 1, overflow in the next few.
 _HUGE = 1e4
 
 
+@check(EXPLODING_GRADIENTS)
 def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
 
@@ -24,7 +33,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     rate = evidence.gradient_rate
     spread = _largest_spread(evidence)
     if rate is None and spread is None:
-        return NotRun("exploding_gradients", "the layers were not looked into, or are fewer than three")
+        return NotRun(EXPLODING_GRADIENTS.key, "the layers were not looked into, or are fewer than three")
     grows = rate is not None and rate[1] > _GROWN and rate[0] > 1
     overflowing = _overflowing(evidence)
     if overflowing is None and not grows and not (spread is not None and spread > _HUGE) and not _runs_away(evidence):
@@ -39,9 +48,9 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
         sentence = f"Signals grow from layer to layer: outputs reach a spread of {number(spread)}."
     else:
         sentence = f"The gradient grew from {number(evidence.gradient_norm[0])} to {number(_peak(evidence))}."
-    return found(
+    return training_finding(
         evidence,
-        "exploding_gradients",
+        EXPLODING_GRADIENTS,
         sentence,
         f"a factor of {number(_GROWN)} over all layers, or outputs {number(_HUGE)} times the inputs' size",
         numbers={"per_layer": rate[0] if rate else None, "in_all": rate[1] if rate else None, "largest_spread": spread},
@@ -64,9 +73,9 @@ def _largest_spread(evidence: TrainingEvidence) -> float | None:
 def _overflowing(evidence: TrainingEvidence) -> str | None:
     """Return the first layer whose outputs were not finite at some look while those before it were."""
     means = evidence.of_layers("activation_mean")
-    known = [place for place, name in enumerate(evidence.activations) if name]
+    known = [index for index, name in enumerate(evidence.activations) if name]
     for look in means:
-        bad = [place for place in known if not np.isfinite(look[place])]
+        bad = [index for index in known if not np.isfinite(look[index])]
         if bad and bad[0] > 0:
             return evidence.layers[bad[0]]
     return None
@@ -79,6 +88,6 @@ def _peak(evidence: TrainingEvidence) -> float:
 
 
 def _runs_away(evidence: TrainingEvidence) -> bool:
-    """Tell whether the gradient's norm grew a thousandfold on the way, or began huge."""
+    """Tell whether the gradient's norm grew a thousandfold, or began huge."""
     finite = evidence.gradient_norm[np.isfinite(evidence.gradient_norm)]
     return len(finite) > 0 and bool(finite.max() > _GROWN * max(np.median(finite), 1e-30) and finite.max() > _GROWN)

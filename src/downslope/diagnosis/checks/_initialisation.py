@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+POOR_INITIALISATION = Symptom(
+    "poor_initialisation",
+    Severity.PROBLEM,
+    order=70,
+    meaning="The first weights make signals grow or fade from layer to layer.",
+    quantity="variance_ratio",
+    remedies=("suited_weights", "layer_normalisation", "batch_normalisation"),
+)
 
 # Activations that let only half of what comes in through need twice the variance (He et al. 2015).
 _HALVING = {"relu", "leaky_relu", "gelu", "silu", "elu", "softplus"}
@@ -15,6 +25,19 @@ _HALVING = {"relu", "leaky_relu", "gelu", "silu", "elu", "softplus"}
 _OFF = 10.0
 
 
+def _worst_ratio(evidence: TrainingEvidence) -> float | None:
+    """Return the variance of the first weights over what suits them, in the layer where it is farthest off."""
+    ratios = [_variance_ratio(evidence, index) for index in range(len(evidence.layers))]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return max(known, key=lambda ratio: abs(math.log(max(ratio, 1e-300))), default=None)
+
+
+@check(
+    POOR_INITIALISATION,
+    quantities=(
+        Quantity("variance_ratio", "variance of the first weights over what suits", "nearer to 1", _worst_ratio),
+    ),
+)
 def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers whose first weights make signals grow or fade from layer to layer.
 
@@ -22,18 +45,18 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     with that product at 1 (at 2) the spread of signals is kept (Glorot and Bengio 2010; He et al. 2015). Threshold: a
     factor of ten in most layers, or weights that are all zero.
     """
-    gains = [variance_ratio(evidence, place) for place in range(len(evidence.layers))]
+    gains = [_variance_ratio(evidence, index) for index in range(len(evidence.layers))]
     known = {name: gain for name, gain in zip(evidence.layers, gains, strict=True) if gain is not None}
     if not known or evidence.network.get("normalised"):
-        return None if known else NotRun("poor_initialisation", "the weights of the layers are not known by name")
+        return None if known else NotRun(POOR_INITIALISATION.key, "the weights of the layers are not known by name")
     off = {name: gain for name, gain in known.items() if not 1 / _OFF <= gain <= _OFF}
     if not off or len(off) < len(known) / 2:
         return None
     worst = max(off.values(), key=lambda gain: abs(np.log(max(gain, 1e-30))))
     way = "fade" if worst < 1 else "grow"
-    return found(
+    return training_finding(
         evidence,
-        "poor_initialisation",
+        POOR_INITIALISATION,
         f"The first weights make signals {way}: in {len(off)} of {len(known)} layers their variance is up to "
         f"{number(worst)} times what keeps the spread of signals from layer to layer.",
         f"a variance of the first weights within a factor {number(_OFF)} of the one that suits the activation",
@@ -44,10 +67,10 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def variance_ratio(evidence: TrainingEvidence, place: int) -> float | None:
+def _variance_ratio(evidence: TrainingEvidence, index: int) -> float | None:
     """Return the variance of a layer's first weights over what suits it."""
-    weight = evidence.weight(place, evidence.trace.start)
+    weight = evidence.weight(index, evidence.trace.start)
     if weight is None:
         return None
-    needed = 2.0 if evidence.activations[place] in _HALVING else 1.0
+    needed = 2.0 if evidence.activations[index] in _HALVING else 1.0
     return float(np.mean(weight**2) * weight.shape[0] / needed)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+UNSCALED_INPUTS = Symptom(
+    "unscaled_inputs",
+    Severity.PROBLEM,
+    order=40,
+    meaning="The inputs' size or spread is far from what the weights are drawn for.",
+    quantity="input_size",
+    remedies=("standardised", "adam", "smaller_rate"),
+)
 
 # Initialisations keep the spread of signals for inputs of mean square 1. Ten times that spread drives tanh and sigmoid
 # into their flats and raises the curvature, and so lowers the largest stable rate, a hundredfold (LeCun et al. 1998).
@@ -16,6 +24,7 @@ _SMALL = 0.05
 _APART = 100.0
 
 
+@check(UNSCALED_INPUTS)
 def unscaled_inputs(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find inputs whose size or whose spread among features is far from what the weights are made for.
 
@@ -25,7 +34,7 @@ def unscaled_inputs(evidence: TrainingEvidence) -> Finding | NotRun | None:
     data = evidence.data
     size = evidence.root_mean_square("input")
     if size is None:
-        return NotRun("unscaled_inputs", "the inputs were not at hand to be measured")
+        return NotRun(UNSCALED_INPUTS.key, "the inputs were not at hand to be measured")
     wide, narrow = data.get("largest_feature_deviation") or 0.0, data.get("smallest_feature_deviation") or 0.0
     spread = wide / narrow if narrow > 0 else 1.0
     uneven = spread > _APART and wide > _LARGE
@@ -34,9 +43,9 @@ def unscaled_inputs(evidence: TrainingEvidence) -> Finding | NotRun | None:
     first = f"The inputs are {'large' if size > _LARGE else 'small'}: their root mean square is {number(size)}."
     if uneven and _SMALL <= size <= _LARGE:
         first = f"Features are on scales {number(spread)} times apart."
-    return found(
+    return training_finding(
         evidence,
-        "unscaled_inputs",
+        UNSCALED_INPUTS,
         f"{first} Weights are drawn for inputs of size 1.",
         f"a root mean square from {_SMALL} to {number(_LARGE)}, and deviations within a factor {number(_APART)}",
         numbers={"input_size": size, "feature_spread": spread},

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+LABEL_PROBLEM = Symptom(
+    "label_problem",
+    Severity.PROBLEM,
+    order=10,
+    meaning="The labels are unrelated to the inputs, of one class, or of classes with next to no rows.",
+    quantity="score_gap",
+    remedies=("early_stopping", "weight_decay", "dropout"),
+)
 
 # A class of which there are fewer rows than a tenth of an even share is hardly ever seen in a batch.
 _RARE = 0.1
 
 
+@check(LABEL_PROBLEM)
 def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find labels unrelated to the inputs, a single class, or classes of which there are next to none.
 
@@ -20,12 +29,12 @@ def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     data = evidence.data
     if data.get("reference_score") is None:
-        return NotRun("label_problem", "the examples were not at hand to compare labels with inputs")
+        return NotRun(LABEL_PROBLEM.key, "the examples were not at hand to compare labels with inputs")
     counts = data.get("class_counts") or []
     if sum(count > 0 for count in counts) == 1:
-        return found(
+        return training_finding(
             evidence,
-            "label_problem",
+            LABEL_PROBLEM,
             "All rows are of one class: there is nothing to tell apart.",
             "at least two classes",
             numbers={"classes": 1},
@@ -35,7 +44,7 @@ def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
         )
     if not evidence.is_learnable and (evidence.score is None or evidence.falls_short or _guesses(evidence)):
         return _unrelated(evidence)
-    rare = [place for place, count in enumerate(counts) if count < _RARE * sum(counts) / len(counts)]
+    rare = [index for index, count in enumerate(counts) if count < _RARE * sum(counts) / len(counts)]
     return _unbalanced(evidence, counts, rare) if rare else None
 
 
@@ -49,9 +58,9 @@ def _guesses(evidence: TrainingEvidence) -> bool:
 def _unrelated(evidence: TrainingEvidence) -> Finding:
     """Return the finding for labels that shuffling makes no worse."""
     data = evidence.data
-    return found(
+    return training_finding(
         evidence,
-        "label_problem",
+        LABEL_PROBLEM,
         f"The targets have nothing to do with the inputs, as far as similar rows tell: {data['reference_by']} score "
         f"{number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.",
         "three deviations of the score on shuffled targets",
@@ -65,9 +74,9 @@ def _unrelated(evidence: TrainingEvidence) -> Finding:
 def _unbalanced(evidence: TrainingEvidence, counts: list[int], rare: list[int]) -> Finding:
     """Return the finding for classes that are next to absent."""
     fewest, most = min(counts), max(counts)
-    return found(
+    return training_finding(
         evidence,
-        "label_problem",
+        LABEL_PROBLEM,
         f"{len(rare)} of {len(counts)} classes are hardly there: the rarest has {fewest} rows, the commonest {most}.",
         "a class with less than a tenth of an even share of the rows",
         numbers={"fewest_rows": fewest, "most_rows": most},

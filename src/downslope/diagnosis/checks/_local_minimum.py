@@ -6,14 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._words import count, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import count, number
 from downslope.trace import Trace
+
+LOCAL_MINIMUM = Symptom(
+    "local_minimum",
+    Severity.PROBLEM,
+    order=130,
+    meaning="Another start of the same objective ended lower.",
+    quantity="end_value",
+    remedies=("other_start", "larger_rate", "momentum", "adam"),
+)
 
 # What another start ends lower by, as a share of the decrease of the two, for the two ends to be two valleys.
 _LOWER = 1e-3
 
 
+@check(LOCAL_MINIMUM)
 def local_minimum(trace: Trace, others: Sequence[Trace]) -> Finding | None:
     """Find that another start of the same objective ended clearly lower.
 
@@ -29,7 +39,7 @@ def local_minimum(trace: Trace, others: Sequence[Trace]) -> Finding | None:
         return None
     better = sum(end < trace.value - _LOWER * gained for end in ends)
     return Finding(
-        "local_minimum",
+        LOCAL_MINIMUM.key,
         Severity.PROBLEM,
         f"{count(better, 'other start').capitalize()} of {len(ends)} ended lower: at {number(lowest)}, where this one "
         f"ended at {number(trace.value)}.",

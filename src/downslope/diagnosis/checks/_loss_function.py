@@ -2,52 +2,61 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import training_finding
+
+WRONG_LOSS = Symptom(
+    "wrong_loss",
+    Severity.PROBLEM,
+    order=20,
+    meaning="The loss does not compare outputs with targets row by row, or is for other targets.",
+    quantity="training_score",
+    remedies=("suited_output", "scaled_targets"),
+)
 
 # Two losses that differ by less than this share are the same loss, in float32.
 _SAME = 1e-4
 
 
+@check(WRONG_LOSS)
 def wrong_loss(evidence: TrainingEvidence) -> Finding | None:
     """Find a loss that does not pair outputs with targets, does not average over examples, or is for other targets.
 
     Quantity: what the loss of made-up outputs changes by when targets are dealt to other rows, and when a batch is cut
-    in
-    two. Theory: a mean over examples of a loss of each is paired and additive (Vapnik's empirical risk). Threshold:
+    in two. Theory: a mean over examples of a loss of each is paired and additive (Vapnik's empirical risk). Threshold:
     rounding.
     """
-    told = evidence.trace.facts.get("loss") or {}
+    facts = evidence.trace.facts.get("loss") or {}
     name = (evidence.network.get("loss") or {}).get("name", "")
-    reason = _fault(told) or _unsuited(evidence, str(name))
+    reason = _fault(facts) or _unsuited(evidence, str(name))
     if reason is None:
         return None
     sentence, remedy = reason
-    return found(
+    return training_finding(
         evidence,
-        "wrong_loss",
+        WRONG_LOSS,
         sentence,
         "a loss that is a mean over examples, each against its own target, of the targets' kind",
-        numbers={name: value for name, value in told.items() if value is not None},
+        numbers={name: value for name, value in facts.items() if value is not None},
         causes=("shapes that broadcast", "a reduction over the wrong axis", "a loss for another kind of target"),
         remedies=(remedy,),
     )
 
 
-def _fault(told: dict[str, float]) -> tuple[str, str] | None:
+def _fault(facts: dict[str, float]) -> tuple[str, str] | None:
     """Return what is wrong with the loss as a function, and what to do."""
-    if told.get("unpaired") is not None and told["unpaired"] < _SAME:
+    if facts.get("unpaired") is not None and facts["unpaired"] < _SAME:
         return (
             "The loss is the same whichever row a target belongs to: outputs and targets are not compared row by row.",
             "give outputs and targets the same shape before they are subtracted",
         )
-    if told.get("not_additive") is not None and told["not_additive"] > 0.01:
+    if facts.get("not_additive") is not None and facts["not_additive"] > 0.01:
         return (
             "The loss of a batch is not the mean of the losses of its halves: rows are mixed.",
             "reduce over the outputs of each example first, then over the examples",
         )
-    if told.get("descent") is not None and told["descent"] > 0:
+    if facts.get("descent") is not None and facts["descent"] > 0:
         return "Moving outputs towards their targets raises the loss: its sign is wrong.", "turn the loss's sign"
     return None
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+NOISE_DOMINATED = Symptom(
+    "noise_dominated",
+    Severity.PROBLEM,
+    order=220,
+    meaning="Steps are nearly all noise, and the loss no longer falls.",
+    quantity="noise_ratio",
+    remedies=("larger_batch", "cosine", "smaller_rate"),
+)
 
 # At a noise scale of B a batch of B is half noise. Near a minimum every gradient is noise; a hundred times says more.
 _MUCH = 100.0
 
 
+@check(NOISE_DOMINATED)
 def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find steps that are nearly all noise, on a loss that no longer falls and is not low.
 
@@ -22,14 +31,14 @@ def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
     scale = np.asarray(evidence.trace.metrics.get("noise_scale", ()), dtype=float)
     scale = scale[~np.isnan(scale)][1:]
     if not len(scale) or not evidence.batch:
-        return NotRun("noise_dominated", "the gradient's noise was not measured")
+        return NotRun(NOISE_DOMINATED.key, "the gradient's noise was not measured")
     ratio = float(np.median(scale)) / evidence.batch
     learns = (evidence.fell_by or 0) > 0.1
     if ratio <= _MUCH or not evidence.underfits or evidence.still_falling or not learns:
         return None
-    return found(
+    return training_finding(
         evidence,
-        "noise_dominated",
+        NOISE_DOMINATED,
         f"A batch of {evidence.batch} is nearly all noise: {_equal(ratio * evidence.batch)}.",
         f"a noise scale up to {number(_MUCH)} times the examples of a step",
         numbers={"noise_scale": ratio * evidence.batch if np.isfinite(ratio) else None, "batch": evidence.batch},

@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import training_finding
+
+MISSING_NONLINEARITY = Symptom(
+    "missing_nonlinearity",
+    Severity.PROBLEM,
+    order=80,
+    meaning="The hidden layers have no activation between them.",
+    quantity="training_score",
+    remedies=("relu",),
+)
 
 
+@check(MISSING_NONLINEARITY)
 def missing_nonlinearity(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers without an activation between them.
 
     Quantity: the activations of the hidden layers. Theory: a product of matrices is a matrix, so that such layers can
     do no more than one. Threshold: every hidden layer linear.
     """
-    hidden = [evidence.activations[place] for place in evidence.hidden]
+    hidden = [evidence.activations[index] for index in evidence.hidden]
     if not hidden:
         return None
     if not all(hidden):
-        return NotRun("missing_nonlinearity", "not every activation is known")
+        return NotRun(MISSING_NONLINEARITY.key, "not every activation is known")
     if any(name != "linear" for name in hidden):
         return None
-    return found(
+    return training_finding(
         evidence,
-        "missing_nonlinearity",
+        MISSING_NONLINEARITY,
         f"All {len(hidden)} hidden layers are linear: together they can do no more than one layer.",
         "an activation in at least one hidden layer",
         numbers={"hidden_layers": len(hidden)},
-        parts=tuple(evidence.layers[place] for place in evidence.hidden),
+        parts=tuple(evidence.layers[index] for index in evidence.hidden),
         causes=("an activation was forgotten",),
         remedies=("relu in the hidden layers",),
     )

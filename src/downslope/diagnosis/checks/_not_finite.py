@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import State
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import number
+
+NOT_FINITE = Symptom(
+    "not_finite",
+    Severity.PROBLEM,
+    order=30,
+    meaning="A value or a gradient is no finite number.",
+    quantity="highest_value",
+    remedies=(
+        "rate_from_curvature",
+        "best_rate",
+        "smaller_rate",
+        "far_smaller_rate",
+        "other_start",
+        "clipping",
+        "newton",
+        "adam",
+    ),
+)
 
 # Squares of numbers past the square root of the largest float overflow; past its fourth root they are nearly there.
 _HUGE = float(np.finfo(float).max) ** 0.25
 
 
-def not_finite(evidence: Evidence, state: State) -> Finding | None:
+@check(NOT_FINITE)
+def not_finite(evidence: Evidence, state: EndState) -> Finding | None:
     """Find the first step and part that were not finite, and whether they overflowed or left the domain."""
-    if state is not State.NOT_FINITE:
+    if state is not EndState.NOT_FINITE:
         return None
     trace = evidence.trace
     step = trace.not_finite_step if trace.not_finite_step is not None else trace.last_step + 1
@@ -25,7 +44,7 @@ def not_finite(evidence: Evidence, state: State) -> Finding | None:
     what = "the value" if part == "value" else f"the gradient along {part}"
     overflowed = abs(float(evidence.value[-1])) > _HUGE
     return Finding(
-        "not_finite",
+        NOT_FINITE.key,
         Severity.PROBLEM,
         f"At step {step} {what} was no longer a finite number. {_why(evidence, step, overflowed)}",
         {

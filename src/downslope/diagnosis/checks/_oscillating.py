@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import math
 
+from downslope.diagnosis._end_state import BOUNCING_COSINE, FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import BOUNCING_COSINE, FLOOR, State
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import number
 from downslope.methods import SCALED
+
+OSCILLATING = Symptom(
+    "oscillating",
+    Severity.PROBLEM,
+    order=40,
+    meaning="Successive steps undo each other.",
+    quantity="turning",
+    remedies=(
+        "rate_from_curvature",
+        "best_rate",
+        "smaller_rate",
+        "far_smaller_rate",
+        "cosine",
+        "decay",
+        "newton",
+        "adam",
+    ),
+)
 
 _NUMBERS = (
     "learning_rate",
@@ -21,12 +39,13 @@ _NUMBERS = (
 )
 
 
-def oscillating(evidence: Evidence, state: State) -> Finding | None:
+@check(OSCILLATING)
+def oscillating(evidence: Evidence, state: EndState) -> Finding | None:
     """Find steps that undo each other: for good (a problem), around the floor, or dying away (worth knowing)."""
-    if state is State.BOUNCING:
+    if state is EndState.BOUNCING:
         return _finding(evidence, *(_on_floor(evidence) if evidence.swing <= FLOOR else _for_good(evidence)))
     bounces = evidence.cosine_late is not None and evidence.cosine_late < BOUNCING_COSINE
-    if state is State.FALLING and bounces and evidence.observed_contraction is not None and not evidence.is_noisy:
+    if state is EndState.FALLING and bounces and evidence.observed_contraction is not None and not evidence.is_noisy:
         return _finding(evidence, *_dying(evidence))
     return None
 
@@ -34,7 +53,7 @@ def oscillating(evidence: Evidence, state: State) -> Finding | None:
 def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tuple[str, ...]) -> Finding:
     """Return the finding with what all three kinds share."""
     return Finding(
-        "oscillating",
+        OSCILLATING.key,
         severity,
         sentence,
         evidence.numbers(*_NUMBERS),

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+WRONG_OUTPUT_ACTIVATION = Symptom(
+    "wrong_output_activation",
+    Severity.PROBLEM,
+    order=30,
+    meaning="The output cannot take the targets' values, or is not what the loss expects.",
+    quantity="training_score",
+    remedies=("suited_output",),
+)
 
 _BOUNDS = {
     "sigmoid": (0.0, 1.0),
@@ -19,6 +27,7 @@ _BOUNDS |= {"exponential": (0.0, None), "elu": (-1.0, None)}
 _SLACK = 0.02
 
 
+@check(WRONG_OUTPUT_ACTIVATION)
 def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     """Find an output activation that cannot take the targets' values, or that the loss does not expect.
 
@@ -33,9 +42,9 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     if reason is None:
         return None
     sentence, remedy = reason
-    return found(
+    return training_finding(
         evidence,
-        "wrong_output_activation",
+        WRONG_OUTPUT_ACTIVATION,
         sentence,
         "an output whose range is that of the targets and that the loss expects",
         numbers={"output": evidence.activations[-1]},
@@ -45,6 +54,7 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     )
 
 
+@check(WRONG_OUTPUT_ACTIVATION, order=150)
 def unshared_output(evidence: TrainingEvidence) -> Finding | None:
     """Find an output for each class that does not know of the others.
 
@@ -52,15 +62,15 @@ def unshared_output(evidence: TrainingEvidence) -> Finding | None:
     1; where the loss divides by their sum, as some do, it works all the same and only slower. So it comes late among
     the causes. Threshold: any.
     """
-    told = evidence.network.get("loss") or {}
+    loss = evidence.network.get("loss") or {}
     classes = len(evidence.data.get("class_counts") or [])
-    if not evidence.layers or not evidence.is_classes or told.get("name") != "softmax cross-entropy":
+    if not evidence.layers or not evidence.is_classes or loss.get("name") != "softmax cross-entropy":
         return None
     if evidence.activations[-1] != "sigmoid" or classes < 3 or not evidence.widths[-1] > 1:
         return None
-    return found(
+    return training_finding(
         evidence,
-        "wrong_output_activation",
+        WRONG_OUTPUT_ACTIVATION,
         "Each class has a sigmoid of its own, though exactly one is right.",
         "an output whose numbers add up to 1",
         numbers={"output": "sigmoid"},
@@ -74,8 +84,8 @@ def unshared_output(evidence: TrainingEvidence) -> Finding | None:
 def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
     """Return what is wrong with the output of a classifier, and what to do."""
     output, outputs = evidence.activations[-1], evidence.widths[-1]
-    told = evidence.network.get("loss") or {}
-    entropy, logits = "entropy" in str(told.get("name")), told.get("from_logits")
+    loss = evidence.network.get("loss") or {}
+    entropy, logits = "entropy" in str(loss.get("name")), loss.get("from_logits")
     classes = len(evidence.data.get("class_counts") or [])
     if output == "softmax" and outputs == 1:
         return "A softmax over one output is always 1: the network cannot say anything.", "a sigmoid output"

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import math
 
+from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity
-from downslope.diagnosis._state import ARRIVED_BY_TOLERANCE, State
-from downslope.diagnosis._words import count, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._wording import count, number
+
+PLATEAU = Symptom(
+    "plateau",
+    Severity.PROBLEM,
+    order=70,
+    meaning="Flat ground that need not be a minimum.",
+    quantity="end_gradient",
+    remedies=("other_start", "larger_rate", "far_larger_rate", "adam", "newton", "bfgs"),
+)
 
 
-def plateau(evidence: Evidence, state: State) -> Finding | None:
+@check(PLATEAU)
+def plateau(evidence: Evidence, state: EndState) -> Finding | None:
     """Find ground so flat that slope and curvature together do not tell where, or whether, there is a bottom."""
-    if state is not State.FLAT:
+    if state is not EndState.FLAT:
         return None
-    ground = evidence.ground
+    end = evidence.end
     reached = evidence.decrease > 0 and evidence.share_left <= ARRIVED_BY_TOLERANCE
     return Finding(
-        "plateau",
-        Severity.NOTE if reached and not ground.curves_down else Severity.PROBLEM,
+        PLATEAU.key,
+        Severity.NOTE if reached and not end.curves_down else Severity.PROBLEM,
         _sentence(evidence),
         evidence.numbers(
             "gradient_norm",
@@ -45,9 +55,9 @@ def plateau(evidence: Evidence, state: State) -> Finding | None:
 
 def _sentence(evidence: Evidence) -> str:
     """Return what the ground is like here."""
-    ground = evidence.ground
-    order = ground.order
-    if ground.gradient_norm == 0 and ground.size == 0:
+    end = evidence.end
+    order = end.order
+    if end.gradient_norm == 0 and end.size == 0:
         return "The ground is level here: slope and curvature are both 0, so a bottom cannot be told from a shelf."
     if order is not None and math.isfinite(order) and order < 10:
         return (
@@ -58,6 +68,6 @@ def _sentence(evidence: Evidence) -> str:
     if evidence.last_step:
         moved = f"{count(evidence.last_step).capitalize()} lowered the value by {number(evidence.decrease)}."
     return (
-        f"The slope is only {number(ground.gradient_norm)} and the curvature fades with it: this is a plateau or "
+        f"The slope is only {number(end.gradient_norm)} and the curvature fades with it: this is a plateau or "
         f"a tail, not a bottom. {moved}"
     )

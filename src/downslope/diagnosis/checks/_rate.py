@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity
-from downslope.diagnosis._state import FLOOR, SLOW_PACE, State
-from downslope.diagnosis._words import count, number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._wording import count, number
 from downslope.methods import SCALED
+
+RATE_TOO_LARGE = Symptom(
+    "rate_too_large",
+    Severity.PROBLEM,
+    order=10,
+    meaning="Steps overshoot the valley and grow: the learning rate is above the largest stable one.",
+    quantity="end_stability",
+    remedies=(
+        "rate_from_curvature",
+        "best_rate",
+        "smaller_rate",
+        "far_smaller_rate",
+        "clipping",
+        "newton",
+        "adam",
+        "warm_up",
+    ),
+)
+
+RATE_TOO_SMALL = Symptom(
+    "rate_too_small",
+    Severity.PROBLEM,
+    order=80,
+    meaning="Steps are short even against the steepest curvature, while most of the way is still to go.",
+    quantity="distance",
+    remedies=(
+        "best_rate",
+        "rate_from_curvature",
+        "rate_for_the_way",
+        "larger_rate",
+        "far_larger_rate",
+        "newton",
+        "momentum",
+        "adam",
+        "bfgs",
+    ),
+)
 
 # A rate that is past the stable one by less than this is at it: x² at α = 1.
 _AT_BOUND = 1e-9
 
 
-def rate_too_large(evidence: Evidence, state: State) -> Finding | NotRun | None:
+@check(RATE_TOO_LARGE)
+def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | None:
     """Find steps that overshoot the valley and grow: α above the largest stable rate, the value no longer falling."""
-    if state not in (State.RISING, State.NOT_FINITE, State.BOUNCING):
+    if state not in (EndState.RISING, EndState.NOT_FINITE, EndState.BOUNCING):
         return None
-    if state is State.BOUNCING and evidence.swing <= FLOOR:
+    if state is EndState.BOUNCING and evidence.swing <= FLOOR:
         return None
     if evidence.stability is not None:
         if evidence.stability > 1 + _AT_BOUND:
             return _above_bound(evidence, state)
-        return _jumped(evidence) if state is State.RISING and evidence.jumped else None
-    if state is State.RISING and evidence.jumped:
+        return _jumped(evidence) if state is EndState.RISING and evidence.jumped else None
+    if state is EndState.RISING and evidence.jumped:
         return _jumped(evidence)
-    if state is not State.RISING or (evidence.cosine_late or 0) > -0.5:
+    if state is not EndState.RISING or (evidence.cosine_late or 0) > -0.5:
         return _unmeasured(evidence)
     return Finding(
-        "rate_too_large",
+        RATE_TOO_LARGE.key,
         Severity.PROBLEM,
         f"The value rises and successive steps point against each other (cosine {number(evidence.cosine_late)}): "
         "each step overshoots the valley.",
@@ -40,15 +78,15 @@ def rate_too_large(evidence: Evidence, state: State) -> Finding | NotRun | None:
     )
 
 
-def _above_bound(evidence: Evidence, state: State) -> Finding:
+def _above_bound(evidence: Evidence, state: EndState) -> Finding:
     """Return the finding for a rate above the largest stable one."""
     rate, largest = number(evidence.learning_rate), number(evidence.largest_stable_rate)
     first = "Each step overshoots the valley by more than it came from"
-    if state is State.BOUNCING:
+    if state is EndState.BOUNCING:
         first = "Steps overshoot the valley again and again, and the value no longer falls"
     better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
     return Finding(
-        "rate_too_large",
+        RATE_TOO_LARGE.key,
         Severity.PROBLEM,
         f"{first}: α = {rate} is above the largest stable rate {largest}. Try {number(better)}.",
         evidence.numbers(
@@ -73,7 +111,7 @@ def _above_bound(evidence: Evidence, state: State) -> Finding:
 def _jumped(evidence: Evidence) -> Finding:
     """Return the finding for a value that an early step threw above its start, and that has not come back below it."""
     return Finding(
-        "rate_too_large",
+        RATE_TOO_LARGE.key,
         Severity.PROBLEM,
         f"An early step jumped over to higher ground: the value began at {number(evidence.value[0])} and is "
         f"{number(evidence.value[-1])} now, though it no longer rises.",
@@ -88,18 +126,19 @@ def _jumped(evidence: Evidence) -> Finding:
 
 def _unmeasured(evidence: Evidence) -> NotRun | None:
     """Return why no rate can be compared, where that is the reason for silence."""
-    if evidence.searches_line or evidence.ground.spectrum is not None:
+    if evidence.searches_line or evidence.end.spectrum is not None:
         return None
-    return NotRun("rate_too_large", "the curvature was not measured, so no stable rate is known")
+    return NotRun(RATE_TOO_LARGE.key, "the curvature was not measured, so no stable rate is known")
 
 
-def rate_too_small(evidence: Evidence, state: State) -> Finding | None:
+@check(RATE_TOO_SMALL)
+def rate_too_small(evidence: Evidence, state: EndState) -> Finding | None:
     """Find steps that are short even against the steepest curvature, while most of the way is still to go."""
-    if state is not State.CRAWLING:
+    if state is not EndState.CRAWLING:
         return None
     better = _faster(evidence)
     return Finding(
-        "rate_too_small",
+        RATE_TOO_SMALL.key,
         Severity.PROBLEM,
         f"{_how_short(evidence)} {_how_long(evidence)}{_try(evidence, better)}",
         evidence.numbers(

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Quantity, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+OVER_REGULARISED = Symptom(
+    "over_regularised",
+    Severity.PROBLEM,
+    order=90,
+    meaning="A penalty on the weights outweighs the data.",
+    quantity="penalty_share",
+    remedies=("no_penalty", "less_penalty", "no_dropout"),
+)
 
 # A penalty that is a third of the loss pulls as hard as the data do; a fit that needed it would still show a low loss.
 _HEAVY = 0.3
 
 
-def over_regularised(evidence: TrainingEvidence) -> Finding | None:
-    """Find a penalty on the weights that makes up much of the loss at the end of one that falls short.
-
-    Quantity: λ Σ w² over the whole loss at the end; or the weights' norm over that of the start under weight decay.
-    Theory: at a minimum of data loss and penalty the two gradients balance (Tikhonov). Threshold: a third of the loss.
-    """
-    share, kept = penalty_share(evidence), _kept(evidence)
-    if not evidence.underfits or not ((share or 0) > _HEAVY or kept < 1 / 3):
-        return None
-    what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"
-    if not (share or 0) > _HEAVY:
-        what = f"Penalty or decay left {number(kept)} of the weights' norm"
-    return found(
-        evidence,
-        "over_regularised",
-        f"{what}: the network is held back from the rows it is trained on, where it scores "
-        f"{number(evidence.training_score or 0)}.",
-        f"a penalty of up to {number(100 * _HEAVY)} % of the loss",
-        numbers={"penalty_share": share, "weights_kept": kept},
-        causes=("a penalty or decay that is too strong",),
-        remedies=("a tenth of the penalty",),
-    )
-
-
-def penalty_share(evidence: TrainingEvidence) -> float | None:
+def _penalty_share(evidence: TrainingEvidence) -> float | None:
     """Return the share of the loss at the end that is penalty."""
     strength = float(evidence.network.get("l2") or 0.0)
     kernels = [leaf for leaf in evidence.trace.end.values() if np.ndim(leaf) > 1]
@@ -45,6 +29,34 @@ def penalty_share(evidence: TrainingEvidence) -> float | None:
     if not strength or not kernels or not whole > 0:
         return None
     return float(strength * sum(float(np.sum(np.square(leaf, dtype=float))) for leaf in kernels) / whole)
+
+
+@check(
+    OVER_REGULARISED,
+    quantities=(Quantity("penalty_share", "share of the loss that is penalty", "lower", _penalty_share),),
+)
+def over_regularised(evidence: TrainingEvidence) -> Finding | None:
+    """Find a penalty on the weights that makes up much of the loss at the end of one that falls short.
+
+    Quantity: λ Σ w² over the whole loss at the end; or the weights' norm over that of the start under weight decay.
+    Theory: at a minimum of data loss and penalty the two gradients balance (Tikhonov). Threshold: a third of the loss.
+    """
+    share, kept = _penalty_share(evidence), _kept(evidence)
+    if not evidence.underfits or not ((share or 0) > _HEAVY or kept < 1 / 3):
+        return None
+    what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"
+    if not (share or 0) > _HEAVY:
+        what = f"Penalty or decay left {number(kept)} of the weights' norm"
+    return training_finding(
+        evidence,
+        OVER_REGULARISED,
+        f"{what}: the network is held back from the rows it is trained on, where it scores "
+        f"{number(evidence.training_score or 0)}.",
+        f"a penalty of up to {number(100 * _HEAVY)} % of the loss",
+        numbers={"penalty_share": share, "weights_kept": kept},
+        causes=("a penalty or decay that is too strong",),
+        remedies=("a tenth of the penalty",),
+    )
 
 
 def _kept(evidence: TrainingEvidence) -> float:

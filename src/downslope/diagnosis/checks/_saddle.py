@@ -7,26 +7,45 @@ from typing import Any
 
 import numpy as np
 
+from downslope.diagnosis._end_curvature import main_parts
+from downslope.diagnosis._end_state import ARRIVED, NO_WAY_OUT, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity
-from downslope.diagnosis._ground import main_parts
-from downslope.diagnosis._state import ARRIVED, NO_WAY_OUT, State
-from downslope.diagnosis._words import listed, number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._wording import listed, number
 from downslope.trace import Outcome
+
+SADDLE_POINT = Symptom(
+    "saddle_point",
+    Severity.PROBLEM,
+    order=50,
+    meaning="A flat point that curves up in one direction and down in another.",
+    quantity="lowest_curvature",
+    remedies=("off_to_one_side", "off_to_the_other_side", "other_start", "noise"),
+)
+
+MAXIMUM = Symptom(
+    "maximum",
+    Severity.PROBLEM,
+    order=60,
+    meaning="A flat point from which the value falls in every direction.",
+    quantity="lowest_curvature",
+    remedies=("off_to_one_side", "off_to_the_other_side", "other_start", "noise"),
+)
 
 _WRITTEN_OUT = 16
 _NUMBERS = ("lowest_eigenvalue", "highest_eigenvalue", "gradient_norm", "value")
 
 
-def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
+@check(SADDLE_POINT)
+def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None:
     """Find a flat point that curves up one way and down another, with the direction that leads out."""
-    spectrum = evidence.ground.spectrum
+    spectrum = evidence.end.spectrum
     if spectrum is None and not evidence.failed:
         return NotRun(
-            "saddle_point",
+            SADDLE_POINT.key,
             "the curvature at the end was not measured: a saddle cannot be told from a minimum",
         )
-    if state is not State.AT_SADDLE or spectrum is None:
+    if state is not EndState.AT_SADDLE or spectrum is None:
         return None
     parts = main_parts(spectrum.lowest_direction)
     if evidence.trace.outcome is not Outcome.CONVERGED and evidence.share_left > ARRIVED:
@@ -34,10 +53,10 @@ def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
     else:
         where = "The gradient vanishes, but this is a saddle"
     out = "The gradient has nothing along the way out, so no rate leaves it."
-    if evidence.ground.modes and evidence.ground.modes[0][0] > NO_WAY_OUT * evidence.ground.gradient_norm:
+    if evidence.end.modes and evidence.end.modes[0][0] > NO_WAY_OUT * evidence.end.gradient_norm:
         out = "The gradient has next to nothing along the way out: leaving it takes as many steps as were taken."
     return Finding(
-        "saddle_point",
+        SADDLE_POINT.key,
         Severity.PROBLEM,
         f"{where}: the ground curves down along {listed(parts)} (curvature {number(spectrum.lowest)}) and up elsewhere "
         f"({number(spectrum.highest)}). {out}",
@@ -45,7 +64,7 @@ def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
             "escaping_direction": _written(spectrum.lowest_direction),
             **evidence.numbers(*_NUMBERS),
         },
-        f"lowest eigenvalue below {number(-evidence.ground.zero)} where the gradient vanishes",
+        f"lowest eigenvalue below {number(-evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,
         parts=parts,
         causes=("the start lies on a line from which the gradient never turns towards the way out",),
@@ -53,18 +72,19 @@ def saddle_point(evidence: Evidence, state: State) -> Finding | NotRun | None:
     )
 
 
-def maximum(evidence: Evidence, state: State) -> Finding | None:
+@check(MAXIMUM)
+def maximum(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a flat point from which the ground falls every way."""
-    if state is not State.AT_MAXIMUM:
+    if state is not EndState.AT_MAXIMUM:
         return None
-    highest = number(evidence.ground.highest)
+    highest = number(evidence.end.highest)
     return Finding(
-        "maximum",
+        MAXIMUM.key,
         Severity.PROBLEM,
         f"The gradient vanishes because this is a maximum, not a minimum: no direction curves up (highest curvature "
         f"{highest}). A descent that starts exactly here cannot move.",
         evidence.numbers(*_NUMBERS),
-        f"highest eigenvalue not above {number(evidence.ground.zero)} where the gradient vanishes",
+        f"highest eigenvalue not above {number(evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,
         causes=("the start is a maximum", "a sign is the wrong way round"),
         remedies=("another start", "check the sign of the objective"),

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import listed, number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import listed, number, training_finding
+
+SATURATED_UNITS = Symptom(
+    "saturated_units",
+    Severity.PROBLEM,
+    order=140,
+    meaning="Most outputs of a layer lie at the ends of a bounded activation.",
+    quantity="saturated_share",
+    remedies=("standardised", "suited_weights", "relu", "layer_normalisation", "smaller_rate"),
+)
 
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _MANY = 0.5
 
 
+@check(SATURATED_UNITS)
 def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers whose units stand at the ends of a bounded activation most of the time.
 
@@ -24,15 +33,15 @@ def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
         return None
     shares = evidence.late("saturated_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun("saturated_units", "the layers were not looked into, or their activations are not known")
-    places = [int(p) for p in evidence.hidden if evidence.activations[p] in _BOUNDED and shares[p] > _MANY]
-    if not places:
+        return NotRun(SATURATED_UNITS.key, "the layers were not looked into, or their activations are not known")
+    indices = [int(p) for p in evidence.hidden if evidence.activations[p] in _BOUNDED and shares[p] > _MANY]
+    if not indices:
         return None
-    worst = max(float(shares[place]) for place in places)
-    names = tuple(evidence.layers[place] for place in places)
-    return found(
+    worst = max(float(shares[index]) for index in indices)
+    names = tuple(evidence.layers[index] for index in indices)
+    return training_finding(
         evidence,
-        "saturated_units",
+        SATURATED_UNITS,
         f"In {listed(names)} up to {number(100 * worst)} % of the outputs lie at the ends of the activation, where it "
         "passes no gradient on.",
         "half of a layer's outputs where the slope is below a hundredth of the steepest",

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+LOSS_SPIKE = Symptom(
+    "loss_spike",
+    Severity.PROBLEM,
+    order=230,
+    meaning="At some step the loss leapt far out of the range of those around it.",
+    quantity="highest_loss",
+    remedies=("clipping", "smaller_rate", "warm_up", "clipping_later", "smaller_rate_later"),
+)
 
 _LEAP = 10.0  # times the median around it
 _DEVIATIONS = 20.0  # median absolute deviations around it
 _AROUND = 50
 
 
+@check(LOSS_SPIKE)
 def loss_spike(evidence: TrainingEvidence) -> Finding | None:
     """Find a step at which the loss leapt far out of the range of those around it.
 
@@ -31,14 +40,14 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | None:
         leaps = (later > _LEAP * middle) & (later > middle + _DEVIATIONS * spread) & (later > loss[0] / 10)
     if not np.any(leaps):
         return None
-    place = int(np.argmax(np.where(leaps, later, -np.inf)))
-    step = int(evidence.step[place + _AROUND])
-    return found(
+    index = int(np.argmax(np.where(leaps, later, -np.inf)))
+    step = int(evidence.step[index + _AROUND])
+    return training_finding(
         evidence,
-        "loss_spike",
-        f"At step {step} the loss leapt to {number(later[place])} from about {number(middle[place])}.",
+        LOSS_SPIKE,
+        f"At step {step} the loss leapt to {number(later[index])} from about {number(middle[index])}.",
         f"{number(_LEAP)} times the median of the fifty steps before",
-        numbers={"step": step, "loss": float(later[place]), "before": float(middle[place])},
+        numbers={"step": step, "loss": float(later[index]), "before": float(middle[index])},
         causes=("a rate at the edge of what the curvature bears", "a batch with broken rows", "a tiny epsilon in Adam"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
     )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import listed, number
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import listed, number, training_finding
+
+SYMMETRIC_UNITS = Symptom(
+    "symmetric_units",
+    Severity.PROBLEM,
+    order=60,
+    meaning="Units of a layer begin as copies of one another and stay so.",
+    quantity="unit_copies",
+    remedies=("suited_weights", "noise"),
+)
 
 # Weights of one column that differ by less than this share are equal, in float32 after many steps.
 _EQUAL = 1e-4
@@ -15,6 +23,16 @@ _EQUAL = 1e-4
 _MANY = 0.5
 
 
+def _most_copies(evidence: TrainingEvidence) -> float | None:
+    """Return the largest share of a hidden layer's units that begin as copies of another."""
+    shares = [share for index in evidence.hidden if (share := _copies(evidence, int(index))) is not None]
+    return max(shares, default=None)
+
+
+@check(
+    SYMMETRIC_UNITS,
+    quantities=(Quantity("unit_copies", "share of units that are copies", "lower", _most_copies),),
+)
 def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units are copies of one another.
 
@@ -24,16 +42,16 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if not evidence.hidden.size:
         return None
-    shares = {evidence.layers[place]: copies(evidence, int(place)) for place in evidence.hidden}
+    shares = {evidence.layers[index]: _copies(evidence, int(index)) for index in evidence.hidden}
     if all(share is None for share in shares.values()):
-        return NotRun("symmetric_units", "the weights of the layers are not known by name")
+        return NotRun(SYMMETRIC_UNITS.key, "the weights of the layers are not known by name")
     equal = tuple(name for name, share in shares.items() if share is not None and share > _MANY)
     if not equal:
         return None
     worst = max(share for share in shares.values() if share is not None)
-    return found(
+    return training_finding(
         evidence,
-        "symmetric_units",
+        SYMMETRIC_UNITS,
         f"The units of {listed(equal)} begin as copies of one another ({number(100 * worst)} %) and get the same "
         "gradients: they can never differ.",
         "half the units of a hidden layer with the incoming weights of another",
@@ -44,9 +62,12 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def copies(evidence: TrainingEvidence, place: int) -> float | None:
-    """Return the share of a layer's units that begin as copies; of a network that does well, only if they stay so."""
-    start, end = (evidence.weight(place, when) for when in (evidence.trace.start, evidence.trace.end))
+def _copies(evidence: TrainingEvidence, index: int) -> float | None:
+    """Return the fraction of a layer's units initialised as duplicates.
+
+    For a network that performs well, count only those still identical at the end.
+    """
+    start, end = (evidence.weight(index, when) for when in (evidence.trace.start, evidence.trace.end))
     if start is None or end is None or start.shape[1] < 2:
         return None
     begun = _equal_columns(start)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+UNSCALED_TARGETS = Symptom(
+    "unscaled_targets",
+    Severity.PROBLEM,
+    order=50,
+    meaning="The targets are far larger than the outputs begin.",
+    quantity="target_size",
+    remedies=("scaled_targets", "adam", "larger_rate"),
+)
 
 # Outputs begin at size 1 or so. At a hundred times that, gradients of a squared error are a hundred times as large too,
 # and steps of the size of the rate take as many times longer to get there.
 _LARGE = 30.0
 
 
+@check(UNSCALED_TARGETS)
 def unscaled_targets(evidence: TrainingEvidence) -> Finding | None:
     """Find numbers to be predicted that are far larger than the outputs begin.
 
@@ -22,9 +31,9 @@ def unscaled_targets(evidence: TrainingEvidence) -> Finding | None:
     size = evidence.root_mean_square("target")
     if size is None or size <= _LARGE:
         return None
-    return found(
+    return training_finding(
         evidence,
-        "unscaled_targets",
+        UNSCALED_TARGETS,
         f"The targets are large: their root mean square is {number(size)}, where outputs begin near 1.",
         f"a root mean square of the targets up to {number(_LARGE)}",
         numbers={"target_size": size},

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import count, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import count, number, training_finding
 from downslope.diagnosis.checks._training_rate import reach_of
+
+TOO_FEW_STEPS = Symptom(
+    "too_few_steps",
+    Severity.PROBLEM,
+    order=200,
+    meaning="The loss was still falling when the steps ran out.",
+    quantity="still_falling",
+    remedies=("larger_rate", "adam", "more_steps", "momentum"),
+)
 
 # A loss that falls by more than this over the last fifth of a run has not settled.
 _FALLS = 0.01
 _FEW = 200
 
 
+@check(TOO_FEW_STEPS)
 def too_few_steps(evidence: TrainingEvidence) -> Finding | None:
     """Find a loss that was still falling when the steps ran out.
 
@@ -28,9 +37,9 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | None:
     fall = "the loss had hardly moved"
     if evidence.still_falling:
         fall = f"the loss was still falling, by {number(100 * evidence.still_falling)} % over the last fifth"
-    return found(
+    return training_finding(
         evidence,
-        "too_few_steps",
+        TOO_FEW_STEPS,
         f"{count(evidence.last_step).capitalize()} were not enough: {fall}.",
         f"a fall of {number(100 * _FALLS)} % over the last fifth of the run",
         numbers={"still_falling": evidence.still_falling, "epochs": evidence.epochs},

@@ -6,11 +6,28 @@ import functools
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
 from downslope.methods import SCALED, stability_bound
+
+RATE_TOO_LARGE = Symptom(
+    "rate_too_large",
+    Severity.PROBLEM,
+    order=120,
+    meaning="The learning rate is above what the curvature bears, and the loss does not fall.",
+    quantity="stability",
+    remedies=("rate_from_curvature", "smaller_rate", "adam", "clipping", "warm_up"),
+)
+
+RATE_TOO_SMALL = Symptom(
+    "rate_too_small",
+    Severity.PROBLEM,
+    order=190,
+    meaning="All steps together are short beside the weights' own size.",
+    quantity="way",
+    remedies=("larger_rate", "far_larger_rate", "adam", "rmsprop", "rate_from_curvature", "momentum", "nesterov"),
+)
 
 # At the edge of stability the ratio hovers at 1 and the loss falls all the same (Cohen et al. 2021).
 _ABOVE = 1.5
@@ -20,40 +37,60 @@ _JUMP = 3.0
 _REACH = 0.5
 
 
-def stabilities(evidence: TrainingEvidence) -> np.ndarray:
+def _stabilities(evidence: TrainingEvidence) -> np.ndarray:
     """Return α over the largest stable rate at each look at the curvature after the first; empty if none is known."""
     bound, rate = stability_bound(evidence.method, evidence.settings), evidence.learning_rate
     if bound is None or rate is None:
         return np.zeros(0)
     scaled = evidence.method in SCALED
-    found = [s.preconditioned_highest if scaled else s.highest for s in evidence.trace.spectra]
-    return np.array([rate * λ / bound for λ in found if λ is not None and np.isfinite(λ)])
+    highest = [s.preconditioned_highest if scaled else s.highest for s in evidence.trace.spectra]
+    return np.array([rate * λ / bound for λ in highest if λ is not None and np.isfinite(λ)])
 
 
+def _stability(evidence: TrainingEvidence) -> float | None:
+    """Return α over the largest stable rate, the median over the looks."""
+    ratios = _stabilities(evidence)
+    return float(np.median(ratios)) if len(ratios) else None
+
+
+def _first_jump(evidence: TrainingEvidence) -> float:
+    """Return the highest loss of the first hundred steps over that of the first."""
+    first = evidence.loss[:100]
+    finite = first[np.isfinite(first)]
+    return float(finite.max() / finite[0]) if len(finite) and finite[0] > 0 else 1.0
+
+
+@check(
+    RATE_TOO_LARGE,
+    quantities=(
+        Quantity("stability", "rate over the largest stable rate", "lower", _stability, "curvature"),
+        Quantity("first_jump", "highest early loss over the first", "lower", _first_jump),
+    ),
+)
 def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a rate above what the curvature bears, on a loss that does not fall, or one that threw the network away.
 
     Quantity: α over the largest stable rate where the curvature was measured; the highest loss of the first steps over
     the loss at the start. Theory: beyond 2/λ errors along the steepest direction grow. Threshold: 1.5, and 3.
     """
-    ratios = stabilities(evidence)
+    ratios = _stabilities(evidence)
     if not evidence.falls_short:
         return None
     above = (
         len(ratios) and float(np.median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
     )
-    jump = first_jump(evidence)
+    jump = _first_jump(evidence)
     if not above and jump <= _JUMP and not _swings(evidence):
-        return None if len(ratios) else NotRun("rate_too_large", "the curvature was not measured")
+        return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, "the curvature was not measured")
     sentence = f"In the first steps the loss jumped to {number(jump)} times its start."
     if above:
         many = f"{number(np.median(ratios))} times the largest stable rate"
         sentence = f"α = {number(evidence.learning_rate)} is {many}, and the loss no longer falls."
     elif jump <= _JUMP:
         sentence = "The loss on the rows trained on swings from evaluation to evaluation and gets no lower."
-    return found(
+    return training_finding(
         evidence,
-        "rate_too_large",
+        RATE_TOO_LARGE,
         sentence,
         f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times",
         numbers={
@@ -66,42 +103,11 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     )
 
 
-def first_jump(evidence: TrainingEvidence) -> float:
-    """Return the highest loss of the first hundred steps over that of the first."""
-    first = evidence.loss[:100]
-    finite = first[np.isfinite(first)]
-    return float(finite.max() / finite[0]) if len(finite) and finite[0] > 0 else 1.0
-
-
 def _swings(evidence: TrainingEvidence) -> bool:
     """Tell whether the late evaluations of the training loss scatter by a third of it without falling."""
-    told = evidence.measured("training_loss")
-    late = told[len(told) // 2 :]
+    losses = evidence.measured("training_loss")
+    late = losses[len(losses) // 2 :]
     return len(late) >= 6 and late.mean() > 0 and bool(late.std() / late.mean() > 1 / 3) and not evidence.still_falling
-
-
-def training_rate_too_small(evidence: TrainingEvidence) -> Finding | None:
-    """Find steps that add up to a fraction of the weights' own size while the loss is still falling.
-
-    Quantity: the length of the way, Σ‖update‖, over the norm of the weights at the start. Theory: to change what a
-    layer computes its weights must move by about their own size. Threshold: half of it.
-    """
-    if not evidence.underfits or evidence.failed or evidence.loss_rose:
-        return None
-    reach = reach_of(evidence)
-    few = evidence.last_step < 200
-    if reach is None or reach >= _REACH or few:
-        return None
-    return found(
-        evidence,
-        "rate_too_small",
-        f"All {evidence.last_step} steps together are {number(reach)} of the weights' own size: the network is about "
-        "where it began.",
-        f"steps that add up to {_REACH} of the weights' norm",
-        numbers={"way": reach, "learning_rate": evidence.learning_rate},
-        causes=("the learning rate is too small",),
-        remedies=("ten times the learning rate", "Adam, whose steps do not shrink with the gradient"),
-    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -114,3 +120,28 @@ def reach_of(evidence: TrainingEvidence) -> float | None:
     lengths = lengths[np.isfinite(lengths)]
     size = float(np.sqrt(np.sum(np.asarray(norms, float)[0] ** 2)))
     return float(lengths.mean() * evidence.last_step / size) if len(lengths) and size > 0 else None
+
+
+@check(RATE_TOO_SMALL, quantities=(Quantity("way", "way over the weights' norm", "higher", reach_of, "layers"),))
+def training_rate_too_small(evidence: TrainingEvidence) -> Finding | None:
+    """Find steps that add up to a fraction of the weights' own size while the loss is still falling.
+
+    Quantity: the length of the way, Σ‖update‖, over the norm of the weights at the start. Theory: to change what a
+    layer computes its weights must move by about their own size. Threshold: half of it.
+    """
+    if not evidence.underfits or evidence.failed or evidence.loss_rose:
+        return None
+    reach = reach_of(evidence)
+    few = evidence.last_step < 200
+    if reach is None or reach >= _REACH or few:
+        return None
+    return training_finding(
+        evidence,
+        RATE_TOO_SMALL,
+        f"All {evidence.last_step} steps together are {number(reach)} of the weights' own size: the network is about "
+        "where it began.",
+        f"steps that add up to {_REACH} of the weights' norm",
+        numbers={"way": reach, "learning_rate": evidence.learning_rate},
+        causes=("the learning rate is too small",),
+        remedies=("ten times the learning rate", "Adam, whose steps do not shrink with the gradient"),
+    )

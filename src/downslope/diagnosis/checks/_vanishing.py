@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun
-from downslope.diagnosis._training import TrainingEvidence
-from downslope.diagnosis._verdict import found
-from downslope.diagnosis._words import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
+from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._wording import number, training_finding
+
+VANISHING_GRADIENTS = Symptom(
+    "vanishing_gradients",
+    Severity.PROBLEM,
+    order=110,
+    meaning="Gradients, or signals, fade from layer to layer until the far layers learn nothing.",
+    quantity="gradient_per_layer",
+    remedies=("suited_weights", "relu", "layer_normalisation", "batch_normalisation", "skips", "adam"),
+)
 
 _FADED = 1e-3
 
 
+@check(VANISHING_GRADIENTS)
 def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients, or signals, that fade by a factor a layer until the far layers learn nothing.
 
@@ -21,27 +30,27 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     gradient, signal = evidence.gradient_rate, evidence.signal_rate
     if gradient is None and signal is None:
-        return NotRun("vanishing_gradients", "the layers were not looked into, or are fewer than three")
+        return NotRun(VANISHING_GRADIENTS.key, "the layers were not looked into, or are fewer than three")
     fades = gradient is not None and gradient[1] < _FADED
     if not fades and not (signal is not None and signal[1] < _FADED):
         return None
     if fades and gradient is not None:
-        place = _first_faded(evidence)
+        index = _first_faded(evidence)
         sentence = (
             f"A unit's gradient keeps {number(gradient[0])} of itself per layer towards the input: "
-            f"{number(gradient[1])} is left at the first of {len(evidence.layers)}; from {evidence.layers[place]} down "
+            f"{number(gradient[1])} is left at the first of {len(evidence.layers)}; from {evidence.layers[index]} down "
             "it is below a thousandth."
         )
     else:
         assert signal is not None
-        place = 0
+        index = 0
         sentence = (
             f"What tells examples apart keeps {number(signal[0])} of itself per layer: {number(signal[1])} is left at "
             "the output, so that all examples look alike there."
         )
-    return found(
+    return training_finding(
         evidence,
-        "vanishing_gradients",
+        VANISHING_GRADIENTS,
         sentence,
         f"a factor of {number(_FADED)} over all layers",
         numbers={
@@ -49,7 +58,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
             "in_all": gradient[1] if gradient else None,
             "signal_per_layer": signal[0] if signal else None,
         },
-        parts=evidence.layers[: place + 1],
+        parts=evidence.layers[: index + 1],
         causes=("saturating activations in a deep network", "weights that begin too small"),
         remedies=("relu with he_normal", "skip connections", "normalisation"),
     )

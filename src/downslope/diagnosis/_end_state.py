@@ -1,18 +1,20 @@
-"""Where a descent stands at its end: one answer for each trace, from which the verdicts follow.
+"""Where a descent stands at its end: one state for each trace, from which the verdicts follow.
 
-The questions are asked in this order: did it meet what is not a number; does it rest on flat ground, and of what kind;
-does it climb, fall without end, or bounce; is it heading for a saddle; does it crawl; else it simply falls.
+Each rule recognises one state, or several of a kind, from the evidence, or passes. They are consulted by rank, the
+first answer counts, and a descent that none of them recognises simply falls. A check may bring a rule of its own.
 """
 
 from __future__ import annotations
 
-import enum
 import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._ground import Ground
 from downslope.diagnosis._steps_to_go import steps_at_speed
 from downslope.methods import SCALED
 from downslope.trace import Outcome
@@ -59,40 +61,65 @@ STANDS_STILL = 1e-9
 FLAT_MINIMUM_ORDERS = (3.5, 10.0)
 
 
-class State(enum.Enum):
-    """Where a descent stands; the value says it in words."""
+@dataclass(frozen=True)
+class EndState:
+    """Where a descent stands.
 
-    NOT_FINITE = "met something that is not a finite number"
-    AT_MINIMUM = "rests at a minimum"
-    AT_SADDLE = "rests at a saddle, or is heading straight into one"
-    AT_MAXIMUM = "rests on a maximum"
-    FLAT = "lies on flat ground that need not be a bottom"
-    RISING = "climbs"
-    UNBOUNDED = "falls faster and faster, without end"
-    BOUNCING = "bounces to and fro"
-    CRAWLING = "creeps"
-    FALLING = "falls"
+    Args:
+        words: what it does there.
+    """
+
+    words: str
+
+    NOT_FINITE: ClassVar[EndState]
+    AT_MINIMUM: ClassVar[EndState]
+    AT_SADDLE: ClassVar[EndState]
+    AT_MAXIMUM: ClassVar[EndState]
+    FLAT: ClassVar[EndState]
+    RISING: ClassVar[EndState]
+    UNBOUNDED: ClassVar[EndState]
+    BOUNCING: ClassVar[EndState]
+    CRAWLING: ClassVar[EndState]
+    FALLING: ClassVar[EndState]
 
 
-def state_of(evidence: Evidence) -> State:
-    """Return where the descent stands."""
-    if evidence.failed:
-        return State.NOT_FINITE
-    if _rests(evidence):
-        return _kind(evidence)
-    if evidence.is_noisy and _at_noise_floor(evidence):
-        return State.AT_MINIMUM
-    if evidence.is_rising:
-        return State.RISING
-    if plunges(evidence):
-        return State.UNBOUNDED
-    if _bounces(evidence):
-        return State.BOUNCING
-    if _heads_into_saddle(evidence):
-        return State.AT_SADDLE
-    if _is_slow(evidence):
-        return State.FLAT if _fades(evidence) else State.CRAWLING
-    return _still_moving(evidence)
+EndState.NOT_FINITE = EndState("met something that is not a finite number")
+EndState.AT_MINIMUM = EndState("rests at a minimum")
+EndState.AT_SADDLE = EndState("rests at a saddle, or is heading straight into one")
+EndState.AT_MAXIMUM = EndState("rests on a maximum")
+EndState.FLAT = EndState("lies on flat ground that need not be a bottom")
+EndState.RISING = EndState("climbs")
+EndState.UNBOUNDED = EndState("falls faster and faster, without end")
+EndState.BOUNCING = EndState("bounces to and fro")
+EndState.CRAWLING = EndState("creeps")
+EndState.FALLING = EndState("falls")
+
+
+@dataclass(frozen=True)
+class StateRule:
+    """How a state is recognised.
+
+    Args:
+        rank: rules of a smaller rank are consulted first.
+        recognise: returns the state, or None where the rule does not apply.
+    """
+
+    rank: int
+    recognise: Callable[[Evidence], EndState | None]
+
+
+def state_of(evidence: Evidence, further: Iterable[StateRule] = ()) -> EndState:
+    """Return where the descent stands.
+
+    Args:
+        evidence: what is known of it.
+        further: rules that checks bring, beside those of this module.
+    """
+    for rule in sorted((*_RULES, *further), key=lambda rule: rule.rank):
+        state = rule.recognise(evidence)
+        if state is not None:
+            return state
+    return EndState.FALLING
 
 
 def plunges(evidence: Evidence) -> bool:
@@ -109,41 +136,41 @@ def plunges(evidence: Evidence) -> bool:
 
 def _rests(evidence: Evidence) -> bool:
     """Tell whether the descent stands on flat ground, as far as its numbers or its tolerance can tell."""
-    ground, outcome = evidence.ground, evidence.trace.outcome
-    left, way = ground.remaining_decrease, ground.newton_length
-    if ground.gradient_norm == 0:
+    end, outcome = evidence.end, evidence.trace.outcome
+    left, way = end.remaining_decrease, end.newton_length
+    if end.gradient_norm == 0:
         return True
     if left is None or way is None:
-        return outcome is Outcome.CONVERGED and ground.spectrum is None
-    if ground.is_level:
+        return outcome is Outcome.CONVERGED and end.spectrum is None
+    if end.is_level:
         return outcome in (Outcome.CONVERGED, Outcome.STALLED)
-    if not ground.is_bowl and way > NEAR_ON_TOP * ground.scale and not _tiny(evidence, way):
+    if not end.is_bowl and way > NEAR_ON_TOP * end.scale and not _tiny(evidence, way):
         return False
-    if left <= ARRIVED * evidence.decrease or left <= VALUE_ROUNDINGS * ground.epsilon * abs(evidence.value[-1]):
+    if left <= ARRIVED * evidence.decrease or left <= VALUE_ROUNDINGS * end.epsilon * abs(evidence.value[-1]):
         return True
     if outcome is Outcome.CONVERGED:
         return left <= ARRIVED_BY_TOLERANCE * evidence.decrease or _tiny(evidence, way)
-    return outcome is Outcome.STALLED and way <= NEAR * ground.scale
+    return outcome is Outcome.STALLED and way <= NEAR * end.scale
 
 
 def _tiny(evidence: Evidence, way: float) -> bool:
     """Tell whether the flat point lies within a millionth of the point's size, or of 1 where that is smaller."""
-    return evidence.trace.outcome is Outcome.CONVERGED and way <= NEAR * max(evidence.ground.scale, 1.0)
+    return evidence.trace.outcome is Outcome.CONVERGED and way <= NEAR * max(evidence.end.scale, 1.0)
 
 
-def _kind(evidence: Evidence) -> State:
+def _kind(evidence: Evidence) -> EndState:
     """Return what kind of flat ground this is."""
-    ground = evidence.ground
-    if ground.spectrum is None:
-        return State.AT_MINIMUM if evidence.decrease > 0 else State.FLAT
-    if ground.is_level:
-        return State.FLAT
-    if ground.curves_down:
-        return State.AT_SADDLE if ground.curves_up else State.AT_MAXIMUM
-    if not ground.curves_up:
-        return State.FLAT
+    end = evidence.end
+    if end.spectrum is None:
+        return EndState.AT_MINIMUM if evidence.decrease > 0 else EndState.FLAT
+    if end.is_level:
+        return EndState.FLAT
+    if end.curves_down:
+        return EndState.AT_SADDLE if end.curves_up else EndState.AT_MAXIMUM
+    if not end.curves_up:
+        return EndState.FLAT
     low, high = FLAT_MINIMUM_ORDERS
-    return State.AT_MINIMUM if ground.order is None or low <= ground.order <= high else State.FLAT
+    return EndState.AT_MINIMUM if end.order is None or low <= end.order <= high else EndState.FLAT
 
 
 def _at_noise_floor(evidence: Evidence) -> bool:
@@ -152,11 +179,11 @@ def _at_noise_floor(evidence: Evidence) -> bool:
     On a bowl x ← (1 − αλ)x − αε settles at the variance ασ² / λ(2 − αλ); the value lies λ/2 of that above the bottom.
     """
     left, rate, stability = (
-        evidence.ground.remaining_decrease,
+        evidence.end.remaining_decrease,
         evidence.learning_rate,
         evidence.stability,
     )
-    if left is None or rate is None or stability is None or stability >= 1 or not evidence.ground.is_bowl:
+    if left is None or rate is None or stability is None or stability >= 1 or not evidence.end.is_bowl:
         return False
     settings = evidence.settings
     decay = (1 + evidence.last_step) ** (float(settings.get("noise_decay", 0.0)) / 2)
@@ -179,13 +206,13 @@ def _bounces(evidence: Evidence) -> bool:
 
 def _heads_into_saddle(evidence: Evidence) -> bool:
     """Tell whether the descent nears a saddle with nothing but rounding along the direction that leads out."""
-    ground = evidence.ground
-    if not (ground.curves_down and ground.curves_up) or not ground.modes or evidence.trace.gradients is None:
+    end = evidence.end
+    if not (end.curves_down and end.curves_up) or not end.modes or evidence.trace.gradients is None:
         return False
-    along_way_out = ground.modes[0][0]
+    along_way_out = end.modes[0][0]
     if _lingers(evidence, along_way_out):
         return True
-    return along_way_out <= NO_WAY_OUT * ground.gradient_norm and evidence.share_left <= SADDLE_SHARE_LEFT
+    return along_way_out <= NO_WAY_OUT * end.gradient_norm and evidence.share_left <= SADDLE_SHARE_LEFT
 
 
 def _lingers(evidence: Evidence, along_way_out: float) -> bool:
@@ -194,14 +221,14 @@ def _lingers(evidence: Evidence, along_way_out: float) -> bool:
     Along a curvature λ < 0 the distance d from the flat point grows by 1 + α|λ| a step: ln(L / d) / ln(1 + α|λ|) steps
     to the path's own length L.
     """
-    ground, rate = evidence.ground, evidence.learning_rate
-    way, lowest = ground.newton_length, ground.lowest
+    end, rate = evidence.end, evidence.learning_rate
+    way, lowest = end.newton_length, end.lowest
     if evidence.bound is None or evidence.method in SCALED or rate is None or way is None or lowest is None:
         return False
-    if not way < FLOOR * ground.scale or not along_way_out > 0:
+    if not way < FLOOR * end.scale or not along_way_out > 0:
         return False
     distance = along_way_out / abs(lowest)
-    return math.log(ground.scale / distance) / math.log1p(rate * abs(lowest)) > evidence.last_step
+    return math.log(end.scale / distance) / math.log1p(rate * abs(lowest)) > evidence.last_step
 
 
 def _is_slow(evidence: Evidence) -> bool:
@@ -219,9 +246,9 @@ def _is_slow(evidence: Evidence) -> bool:
 
 def _fades(evidence: Evidence) -> bool:
     """Tell whether the ground ahead is a tail, where slope and curvature fade (or grow) in step, as those of exp(x)."""
-    if evidence.ground.is_level or evidence.curvature[-1] == 0:
+    if evidence.end.is_level or evidence.curvature[-1] == 0:
         return True
-    start, end = evidence.ground.start_highest, evidence.ground.highest
+    start, end = evidence.end.start_highest, evidence.end.highest
     if evidence.curvature[-1] < 0:
         start, end = -float(evidence.curvature[0]), -float(evidence.curvature[-1])
     slopes = evidence.gradient_norm[0], evidence.gradient_norm[-1]
@@ -231,32 +258,57 @@ def _fades(evidence: Evidence) -> bool:
     return bool(abs(change) > 1e-12 and bend / change > TAIL_EXPONENT)
 
 
-def _still_moving(evidence: Evidence) -> State:
-    """Return the state of a descent that neither rests nor misbehaves."""
-    outcome, ground = evidence.trace.outcome, evidence.ground
-    if outcome is Outcome.STALLED and evidence.method not in SCALED and not evidence.searches_line:
-        return State.CRAWLING
-    if outcome in (Outcome.CONVERGED, Outcome.STALLED) and _stands_between(ground):
-        return State.AT_SADDLE
-    if _is_balanced(evidence):
-        return State.AT_MINIMUM
-    tail = ground.is_level or not ground.is_bowl
-    return State.FLAT if outcome in (Outcome.CONVERGED, Outcome.STALLED) and tail else State.FALLING
+def _moves_nothing(evidence: Evidence) -> bool:
+    """Tell whether a step changed nothing any more, though its length follows the slope and is not searched for."""
+    stalled = evidence.trace.outcome is Outcome.STALLED
+    return stalled and evidence.method not in SCALED and not evidence.searches_line
+
+
+def _has_stopped(evidence: Evidence) -> bool:
+    """Tell whether the descent ended by itself, before its steps ran out."""
+    return evidence.trace.outcome in (Outcome.CONVERGED, Outcome.STALLED)
+
+
+def _on_tail(evidence: Evidence) -> bool:
+    """Tell whether the ground at the end is level or no bowl."""
+    return evidence.end.is_level or not evidence.end.is_bowl
 
 
 def _is_balanced(evidence: Evidence) -> bool:
     """Tell whether a method that shrinks the weights stands where the slope balances that, near a bottom."""
-    if not evidence.settings.get("weight_decay") or not evidence.ground.is_bowl or len(evidence.update_norm) < 2:
+    if not evidence.settings.get("weight_decay") or not evidence.end.is_bowl or len(evidence.update_norm) < 2:
         return False
-    still = evidence.update_norm[-2] <= STANDS_STILL * evidence.ground.scale
+    still = evidence.update_norm[-2] <= STANDS_STILL * evidence.end.scale
     return bool(still and evidence.share_left <= ARRIVED_BY_TOLERANCE)
 
 
-def _stands_between(ground: Ground) -> bool:
+def _stands_between(end: EndCurvature) -> bool:
     """Tell whether the two ends of the curvature make a saddle close by, whatever flat directions lie between them."""
-    if not (ground.lowest is not None and ground.lowest < -EVIDENT * ground.size and len(ground.modes) > 1):
+    if not (end.lowest is not None and end.lowest < -EVIDENT * end.size and len(end.modes) > 1):
         return False
-    ends = ground.modes[:2]
-    return bool(ground.highest and ground.highest > 0) and all(
-        abs(c) <= NEAR * ground.scale * abs(curvature) for c, curvature in ends
+    ends = end.modes[:2]
+    return bool(end.highest and end.highest > 0) and all(
+        abs(c) <= NEAR * end.scale * abs(curvature) for c, curvature in ends
     )
+
+
+def _if(state: EndState, *conditions: Callable[[Evidence], bool]) -> Callable[[Evidence], EndState | None]:
+    """Return the function that answers with a state where all conditions hold."""
+    return lambda evidence: state if all(holds(evidence) for holds in conditions) else None
+
+
+_RULES = (
+    StateRule(10, _if(EndState.NOT_FINITE, lambda evidence: evidence.failed)),
+    StateRule(20, lambda evidence: _kind(evidence) if _rests(evidence) else None),
+    StateRule(30, _if(EndState.AT_MINIMUM, lambda evidence: evidence.is_noisy, _at_noise_floor)),
+    StateRule(40, _if(EndState.RISING, lambda evidence: evidence.is_rising)),
+    StateRule(50, _if(EndState.UNBOUNDED, plunges)),
+    StateRule(60, _if(EndState.BOUNCING, _bounces)),
+    StateRule(70, _if(EndState.AT_SADDLE, _heads_into_saddle)),
+    StateRule(80, _if(EndState.FLAT, _is_slow, _fades)),
+    StateRule(90, _if(EndState.CRAWLING, _is_slow)),
+    StateRule(100, _if(EndState.CRAWLING, _moves_nothing)),
+    StateRule(110, _if(EndState.AT_SADDLE, _has_stopped, lambda evidence: _stands_between(evidence.end))),
+    StateRule(120, _if(EndState.AT_MINIMUM, _is_balanced)),
+    StateRule(130, _if(EndState.FLAT, _has_stopped, _on_tail)),
+)

@@ -1,7 +1,7 @@
 """The quantities that the checks of a training share, each computed once for a trace.
 
 Nothing here judges but `falls_short`, the question that decides whether a symptom is a problem at all: does the network
-do what the data allow? It is held against what nearest neighbours or ridge regression make of the same rows, which
+do what the data allow? It is compared with what nearest neighbours or ridge regression make of the same rows, which
 needs no network, and against guessing. Many networks are odd inside and learn all the same; published tools raise
 alarms on them.
 """
@@ -29,7 +29,7 @@ class TrainingEvidence:
     """What the checks know of a training.
 
     Args:
-        trace: the trace to be judged; its facts tell of data and network.
+        trace: the trace to be judged; its facts describe data and network.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -72,8 +72,8 @@ class TrainingEvidence:
 
     def last(self, name: str) -> float | None:
         """Return the last measurement of a name, or None."""
-        found = self.measured(name)
-        return float(found[-1]) if len(found) else None
+        measurements = self.measured(name)
+        return float(measurements[-1]) if len(measurements) else None
 
     @functools.cached_property
     def score(self) -> float | None:
@@ -150,16 +150,16 @@ class TrainingEvidence:
     @functools.cached_property
     def loss_rose(self) -> bool:
         """Whether the loss on the rows trained on ended above where it began."""
-        told = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)
-        if len(told) > 1:
-            return bool(not told[-1] <= told[0])
+        losses = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)
+        if len(losses) > 1:
+            return bool(not losses[-1] <= losses[0])
         return len(self.loss) > 1 and bool(not self.end_of(self.loss) <= self.loss[0])
 
     @functools.cached_property
     def fell_by(self) -> float | None:
         """The share of the loss that is gone."""
-        told = self.measured("training_loss")
-        first, last = (told[0], told[-1]) if len(told) > 1 else (self.start_of(self.loss), self.end_of(self.loss))
+        losses = self.measured("training_loss")
+        first, last = (losses[0], losses[-1]) if len(losses) > 1 else (self.start_of(self.loss), self.end_of(self.loss))
         return None if not first > 0 else float((first - last) / first)
 
     # --- how it moved --------------------------------------------------------------------------------------------
@@ -194,8 +194,8 @@ class TrainingEvidence:
     @functools.cached_property
     def still_falling(self) -> float:
         """The share by which the loss fell over the last fifth of the run, beyond its scatter; 0 if it did not."""
-        told = self.measured("training_loss")
-        course = told if len(told) >= 10 else self.smoothed
+        losses = self.measured("training_loss")
+        course = losses if len(losses) >= 10 else self.smoothed
         if len(course) < 5 or not np.all(np.isfinite(course)):
             return 0.0
         late = course[-max(len(course) // 5, 3) :]
@@ -217,28 +217,28 @@ class TrainingEvidence:
 
     def early(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the first looks, shape (layers,): the median."""
-        found = self.of_layers(name)
-        return median_over_looks(found[: max(1, len(found) // _EARLY)])
+        looks = self.of_layers(name)
+        return median_over_looks(looks[: max(1, len(looks) // _EARLY)])
 
     def late(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the last looks, shape (layers,): the median."""
-        found = self.of_layers(name)
-        return median_over_looks(found[-max(1, len(found) // _LATE) :])
+        looks = self.of_layers(name)
+        return median_over_looks(looks[-max(1, len(looks) // _LATE) :])
 
     @functools.cached_property
     def activations(self) -> tuple[str, ...]:
         """The activation of each layer; "" where it is not known."""
-        told = self.network.get("activations") or []
-        return tuple(str(name or "") for name in told) if len(told) == len(self.layers) else ("",) * len(self.layers)
+        names = self.network.get("activations") or []
+        return tuple(str(name or "") for name in names) if len(names) == len(self.layers) else ("",) * len(self.layers)
 
     @functools.cached_property
     def hidden(self) -> np.ndarray:
-        """The places of the hidden layers: all but the last."""
+        """The indices of the hidden layers: all but the last."""
         return np.arange(max(len(self.layers) - 1, 0))
 
-    def weight(self, place: int, when: Columns) -> np.ndarray | None:
+    def weight(self, index: int, when: Columns) -> np.ndarray | None:
         """Return the weights of a layer, shape (inputs, units), at the start or the end."""
-        kernel = when.get(f"{self.layers[place]}/weight")
+        kernel = when.get(f"{self.layers[index]}/weight")
         if kernel is None or np.ndim(kernel) < 2:
             return None
         return np.asarray(kernel, dtype=float).reshape(-1, np.shape(kernel)[-1])
@@ -246,7 +246,7 @@ class TrainingEvidence:
     @functools.cached_property
     def widths(self) -> np.ndarray:
         """The units of each layer; NaN where they are not known."""
-        kernels = [self.weight(place, self.trace.start) for place in range(len(self.layers))]
+        kernels = [self.weight(index, self.trace.start) for index in range(len(self.layers))]
         return np.array([math.nan if kernel is None else kernel.shape[1] for kernel in kernels])
 
     @functools.cached_property
@@ -272,11 +272,11 @@ class TrainingEvidence:
     @functools.cached_property
     def signal_rate(self) -> tuple[float, float] | None:
         """The factor by which what tells examples apart changes per layer, and in all, at the first look."""
-        found = self.of_layers("activation_variation")
-        if not len(found) or found.shape[1] < 3:
+        looks = self.of_layers("activation_variation")
+        if not len(looks) or looks.shape[1] < 3:
             return None
         with np.errstate(all="ignore"):
-            logs = np.log(np.maximum(found[0], 1e-37))
+            logs = np.log(np.maximum(looks[0], 1e-37))
         known = np.isfinite(logs)
         if known.sum() < 3:
             return None
@@ -284,10 +284,10 @@ class TrainingEvidence:
         slope = float(np.polyfit(depth, logs[known], 1)[0])
         return math.exp(slope), math.exp(slope * (depth[-1] - depth[0]))
 
-    def numbers(self, **found: Any) -> dict[str, Any]:
-        """Return how well it does with the numbers given, those that are known, as evidence."""
-        told = {self.metric: self.score, "reference": self.reference, "guessing": self.chance, **found}
-        return {name: entry for name, entry in told.items() if _is_known(entry)}
+    def numbers(self, **further: Any) -> dict[str, Any]:
+        """Return the scores and further numbers, those that are known, as evidence."""
+        numbers = {self.metric: self.score, "reference": self.reference, "guessing": self.chance, **further}
+        return {name: entry for name, entry in numbers.items() if _is_known(entry)}
 
     @property
     def all_steps(self) -> tuple[int, int]:

@@ -25,7 +25,7 @@ _FADED = 0.1
 _DECADES = (100.0, 10.0, 1.0)
 
 
-class Ground:
+class EndCurvature:
     """The curvature at the end point, and what follows from it and the gradient there.
 
     Args:
@@ -234,9 +234,9 @@ class Ground:
         rows = self._flattest_rows()
         if rows is None:
             return None
-        slope, place = rows
+        slope, position = rows
         with np.errstate(all="ignore"):
-            curvature = np.abs(np.diff(slope) / np.diff(place))
+            curvature = np.abs(np.diff(slope) / np.diff(position))
             middle = np.sqrt(slope[1:] * slope[:-1])
             q = np.log(curvature[1] / curvature[0]) / np.log(middle[1] / middle[0])
         if not math.isfinite(q) or q <= 0.25:
@@ -244,7 +244,7 @@ class Ground:
         return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
 
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return slope and place along the flattest direction, for slopes of 100, 10 and 1 times that of the end."""
+        """Return slope and position along the flattest direction, for slopes of 100, 10 and 1 times that of the end."""
         trace, spectrum = self._trace, self.spectrum
         if spectrum is None or spectrum.lowest_direction is None:
             return None
@@ -258,10 +258,10 @@ class Ground:
         slopes = slopes * np.copysign(1.0, slopes[-1])
         if not slopes[-1] > self.gradient_rounding * self.epsilon:
             return None
-        found = [np.flatnonzero(slopes >= decade * slopes[-1]) for decade in _DECADES]
-        if not all(len(rows) for rows in found):
+        matches = [np.flatnonzero(slopes >= decade * slopes[-1]) for decade in _DECADES]
+        if not all(len(rows) for rows in matches):
             return None
-        rows = [int(rows[-1]) for rows in found]
+        rows = [int(rows[-1]) for rows in matches]
         if len(set(rows)) < 3:
             return None
         moves = np.diff(trace.coordinates[rows], axis=0)
