@@ -73,11 +73,12 @@ def network_of(trace: ds.Trace) -> str:
 def _layer(layer: Mapping[str, Any]) -> str:
     """Return a layer in a few words."""
     kind = layer["kind"]
-    if kind not in ("dense", "convolution"):
+    if "units" not in layer and "channels" not in layer:
         size = layer.get("size", layer.get("share", layer.get("activation", "")))
-        return f"{kind.replace('_', ' ').replace('maxpool', 'pool')} {size}".strip()
-    size = str(layer["units"]) if kind == "dense" else f"convolution {layer['channels']}"
-    words = [size] if layer["activation"] == "linear" else [size, layer["activation"].replace("_", " ")]
+        return f"{kind.rpartition('.')[2].replace('_', ' ').replace('maxpool', 'pool')} {size}".strip()
+    words = [str(layer["units"]) if "units" in layer else f"convolution {layer['channels']}"]
+    if layer.get("activation", "linear") != "linear":
+        words.append(layer["activation"].replace("_", " "))
     more = [f"{layer['normalisation']} normalised"] if layer.get("normalisation", "none") != "none" else []
     more += ["skipped"] if layer.get("skip") else []
     more += [f"dropout {show.number(layer['dropout'])}"] if layer.get("dropout") else []

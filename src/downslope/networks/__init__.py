@@ -8,16 +8,22 @@ from downslope.networks._training import train
 from downslope.networks.data._examples import Examples, examples
 from downslope.networks.data._samples import sample_names
 from downslope.networks.layers._activations import activation_names
-from downslope.networks.layers._layers import Activate, Convolution, Dense, Dropout, Flatten, MaxPool
+from downslope.networks.layers._convolution import Convolution
+from downslope.networks.layers._layer import ForwardContext, Layer
 from downslope.networks.layers._network import Network, network
+from downslope.networks.layers._shaping import Activate, Dropout, Flatten, MaxPool
+from downslope.networks.layers._units import NORMALISATIONS, Dense
 
 __all__ = [
+    "NORMALISATIONS",
     "Activate",
     "Convolution",
     "Dense",
     "Dropout",
     "Examples",
     "Flatten",
+    "ForwardContext",
+    "Layer",
     "MaxPool",
     "Network",
     "Setup",

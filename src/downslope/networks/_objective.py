@@ -14,6 +14,7 @@ from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._loss_probe import loss_probe
 from downslope.networks._losses import Loss, measured, metric_of
+from downslope.networks.layers._layer import size_in_words
 from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
 from downslope.networks.models._inferred import Walk
 from downslope.networks.models._layer_record import look_through, statistics, walked
@@ -215,7 +216,6 @@ def _sentence(model: Model, loss: Loss) -> str:
     told = model.description
     if told["kind"] != "network":
         return f"{loss.name} of {told['class']} ({told['kind']})"
-    weighty = [layer for layer in told["layers"] if layer["kind"] in ("dense", "convolution")]
-    sizes = [str(layer.get("units") or f"conv {layer['channels']}") for layer in weighty]
+    sizes = [size for layer in told["layers"] if (size := size_in_words(layer)) is not None]
     shape = "×".join(map(str, told["inputs"]))
     return f"{loss.name} of a network {shape} → {' → '.join(sizes)}"

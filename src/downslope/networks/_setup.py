@@ -17,10 +17,9 @@ from downslope.descent import Batches, Beginning, Plan, Record, descend_batches,
 from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._folder import check_folder, journal_of
 from downslope.networks._trained import Training
-from downslope.networks.layers import _layers as layers_of
 from downslope.networks.layers._building import Choices
-from downslope.networks.layers._choices import layers_in, with_layers, written
-from downslope.networks.layers._layers import Layer
+from downslope.networks.layers._layer import Layer, from_dict
+from downslope.networks.layers._network import layers_in, with_layers
 from downslope.networks.tasks._examples import example_task
 from downslope.networks.tasks._loss_function import function_task
 from downslope.networks.tasks._stream import is_stream
@@ -60,7 +59,7 @@ def as_written(thing: Any, name: str) -> str:
     """Return a thing as it is written in Python, or a name for one that is too long to be."""
     layers = layers_in(thing)
     if layers is not None:
-        return f"[{', '.join(f'ds.{written(layer)}' for layer in layers)}]"
+        return f"[{', '.join(layer.as_python() for layer in layers)}]"
     if isinstance(thing, Path):
         return repr(str(thing))
     if isinstance(thing, Mapping) and all(isinstance(part, str | int | float | None) for part in thing.values()):
@@ -192,7 +191,7 @@ class Setup:
         """Return what a saved run tells of its setup; what is no plain data is left out, and named in `untold`."""
         told = {"model": self.model, "data": self.data, "target": self.target, **self.said}
         if self.layers is not None and isinstance(self.model, list | tuple):
-            told["model"] = [layers_of.as_dict(layer) for layer in self.layers]
+            told["model"] = [layer.as_dict() for layer in self.layers]
         untold = [name for name, thing in told.items() if not is_plain(thing)]
         return {**{name: plain(thing) for name, thing in told.items() if name not in untold}, "untold": untold}
 
@@ -216,7 +215,7 @@ class Setup:
             name: thing for name, thing in given.items() if thing is not None
         }
         if isinstance(asked["model"], list) and all(isinstance(layer, dict) for layer in asked["model"]):
-            asked["model"] = [layers_of.from_dict(layer) for layer in asked["model"]]
+            asked["model"] = [from_dict(layer) for layer in asked["model"]]
         return cls.of(asked.pop("model"), asked.pop("data"), asked.pop("target"), **asked)
 
     @functools.cached_property

@@ -17,6 +17,7 @@ from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace
 
 _BEFORE = 0.9  # of the steps to the lowest loss are kept: what goes wrong begins before it shows
+_OF_UNITS = {"units", "channels", "initialisation"}  # a layer with any of these fields has weights
 _WORTH_KEEPING = 0.1  # of all steps
 
 
@@ -59,9 +60,9 @@ class Case:
 
     @functools.cached_property
     def layers(self) -> tuple[Mapping[str, Any], ...]:
-        """The layers with weights of a network of ours, as plain data; none of others."""
+        """The layers of units of a built-in network, as plain data; none of others."""
         told = (self.trace.facts["network"].get("description") or {}).get("layers") or ()
-        return tuple(layer for layer in told if layer["kind"] in ("dense", "convolution"))
+        return tuple(layer for layer in told if _OF_UNITS & layer.keys())
 
     @functools.cached_property
     def hidden(self) -> tuple[Mapping[str, Any], ...]:
@@ -71,7 +72,7 @@ class Case:
     @functools.cached_property
     def activations(self) -> frozenset[str]:
         """The activations of the hidden layers."""
-        return frozenset(str(layer["activation"]) for layer in self.hidden)
+        return frozenset(str(layer.get("activation", "linear")) for layer in self.hidden)
 
     @functools.cached_property
     def sharpness(self) -> float | None:

@@ -13,11 +13,15 @@ _ROOMY = 64
 
 def suited_weights(case: Case) -> Remedy | None:
     """Weights drawn as the activation needs them, biases at 0."""
-    changed = [layer for layer in case.layers if layer["initialisation"] not in _SUITED or layer["bias"] != 0]
+    changed = [
+        layer
+        for layer in case.layers
+        if layer.get("initialisation", "auto") not in _SUITED or layer.get("bias", 0) != 0
+    ]
     if not changed:
         return None
     changes: dict[str, Any] = {"initialisation": "auto"}
-    if any(layer["bias"] != 0 for layer in case.layers):
+    if any(layer.get("bias", 0) != 0 for layer in case.layers):
         changes["bias"] = 0.0
     why = "A variance of 2 / inputs for relu, 1 / inputs for tanh keeps the spread of signals (He et al. 2015)."
     return Remedy("weights drawn to suit the activation", why, changes, "variance_ratio")
@@ -64,7 +68,7 @@ def batch_normalisation(case: Case) -> Remedy | None:
 
 
 def _normalised(case: Case, way: str, why: str) -> Remedy | None:
-    if not case.hidden or any(layer["normalisation"] != "none" for layer in case.hidden):
+    if not case.hidden or any(layer.get("normalisation", "none") != "none" for layer in case.hidden):
         return None
     deep = len(case.layers) > 2
     return Remedy(
@@ -74,9 +78,9 @@ def _normalised(case: Case, way: str, why: str) -> Remedy | None:
 
 def skips(case: Case) -> Remedy | None:
     """Skip connections between layers of one size."""
-    dense = [layer for layer in case.hidden if layer["kind"] == "dense"]
-    equal = any(one["units"] == other["units"] for one, other in itertools.pairwise(dense))
-    if not equal or any(layer["skip"] for layer in case.hidden):
+    widths = [layer["units"] for layer in case.hidden if "units" in layer and "skip" in layer]
+    equal = any(width == following for width, following in itertools.pairwise(widths))
+    if not equal or any(layer.get("skip") for layer in case.hidden):
         return None
     why = "The identity beside each layer passes gradients on as they are (He et al. 2016)."
     return Remedy("skip connections", why, {"skip": True}, "gradient_per_layer")
@@ -84,7 +88,7 @@ def skips(case: Case) -> Remedy | None:
 
 def roomy(case: Case) -> Remedy | None:
     """Hidden layers of at least 64 units."""
-    widths = [layer["units"] for layer in case.hidden if layer["kind"] == "dense"]
+    widths = [layer["units"] for layer in case.hidden if "units" in layer]
     if not widths or min(widths) >= _ROOMY:
         return None
     why = "What follows a layer is a function of its units alone."
@@ -102,7 +106,6 @@ def suited_output(case: Case) -> Remedy | None:
     loss = case.trace.facts["network"]["loss"]["name"]
     if case.setup.layers is not None and last.get("units") not in (outputs, classes):
         changes["outputs"] = outputs
-    why = (
-        f"From unbounded outputs, with the loss that is a likelihood of the targets (was {last['activation']}, {loss})."
-    )
+    was = f"{last.get('activation', 'linear')}, {loss}"
+    why = f"From unbounded outputs, with the loss that is a likelihood of the targets (was {was})."
     return Remedy("output and loss that suit the targets", why, changes, "training_score")

@@ -92,7 +92,7 @@ def _usual(case: Case, rate: float, normalisation: str) -> Remedy | None:
         changes |= {"activation": "relu", "initialisation": "auto"} | (
             {"normalisation": normalisation} if normalised else {}
         )
-        if any(layer["bias"] != 0 for layer in case.layers):
+        if any(layer.get("bias", 0) != 0 for layer in case.layers):
             changes["bias"] = 0.0
         output = suited_output(case)
         changes |= output.changes if output else {}

@@ -12,9 +12,8 @@ from downslope.lab._limits import LIMITS
 from downslope.lab._tables import Table
 from downslope.lab.replies._request import Request, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
-from downslope.networks import activation_names, sample_names
+from downslope.networks import NORMALISATIONS, activation_names, sample_names
 from downslope.networks.layers._building import Choices
-from downslope.networks.layers._layers import NORMALISATIONS
 
 INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
 _METHODS = ("adam", "adamw", "gradient descent", "momentum", "nesterov", "rmsprop", "lion")

@@ -15,7 +15,6 @@ from downslope.lab.replies._network_views import View
 from downslope.lab.replies._numbers import shown
 from downslope.lab.replies._request import RequestError
 from downslope.lab.replies._writing import enclosed
-from downslope.networks import Dense
 from downslope.networks._losses import loss
 from downslope.networks.data._target import NUMBERS
 from downslope.networks.layers._activations import activation
@@ -28,7 +27,7 @@ _DIGITS, _TOLD = 5, 3  # significant digits that are drawn, and written
 def why_no_graph(setup: ds.Setup) -> str | None:
     """Return why a network is not drawn unit by unit, as a sentence; None where it is."""
     network = setup.task.start
-    if not all(isinstance(layer, Dense) for layer in network.plan):
+    if any(layer.kind != "dense" for layer in network.plan):
         return "Only networks of dense layers are drawn unit by unit."
     if any(layer.normalisation != "none" or layer.skip or layer.activation == "softmax" for layer in network.plan):
         return "Networks with a normalisation or skips are not drawn unit by unit."

@@ -10,8 +10,11 @@ from downslope._errors import SettingError
 from downslope.networks._losses import Loss, loss, suited_loss
 from downslope.networks.data._target import NUMBERS
 from downslope.networks.layers._activations import activation as activation_of
-from downslope.networks.layers._layers import Convolution, Dense, Flatten, Layer, MaxPool
+from downslope.networks.layers._convolution import Convolution
+from downslope.networks.layers._layer import Layer
 from downslope.networks.layers._network import Network, network
+from downslope.networks.layers._shaping import Flatten, MaxPool
+from downslope.networks.layers._units import Dense
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,63 @@
-"""The convolution of a batch of images, in the form that the processor at hand runs fastest."""
+"""The layer `Convolution`, and the convolution of a batch of images in the form that the processor runs fastest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, final
 
 from downslope._engine import jax
+from downslope._errors import SettingError
+from downslope.networks.layers._layer import Shape, is_one_of
+from downslope.networks.layers._shaping import image_shape
+from downslope.networks.layers._units import ACTIVATION, INITIALISATION, NORMALISATION, SHARE, SIZE, UnitLayer
+
+
+@final
+@dataclass(frozen=True)
+class Convolution(UnitLayer):
+    """A layer of channels, each a small window that slides over the image.
+
+    Args:
+        channels: how many outputs for each position of the window.
+        kernel: side of the window.
+        activation, initialisation, bias, normalisation, skip, dropout: as for `Dense`; normalised by channel.
+        padding: "valid" (the image shrinks) or "same".
+        stride: pixels from one window to the next.
+    """
+
+    channels: int = field(metadata=SIZE)
+    kernel: int = field(default=3, metadata=SIZE)
+    activation: str = field(default="linear", metadata=ACTIVATION)
+    initialisation: str = field(default="auto", metadata=INITIALISATION)
+    bias: float = 0.0
+    normalisation: str = field(default="none", metadata=NORMALISATION)
+    skip: bool = False
+    dropout: float = field(default=0.0, metadata=SHARE)
+    padding: str = field(default="valid", metadata={"check": is_one_of("valid", "same")})
+    stride: int = field(default=1, metadata=SIZE)
+
+    def kernel_shape(self, inputs: Shape) -> Shape:
+        height, width, channels = image_shape(inputs)
+        if min(height, width) <= self._lost:
+            raise SettingError(f"it slides a window of {self.kernel}, but the image is only {height}×{width}")
+        return self.kernel, self.kernel, channels, self.channels
+
+    def result_shape(self, inputs: Shape) -> Shape:
+        height, width, _ = image_shape(inputs)
+        rows, columns = (-(-(side - self._lost) // self.stride) for side in (height, width))
+        return rows, columns, self.channels
+
+    def linear(self, kernel: Any, values: Any) -> Any:
+        return convolved(values[..., None] if values.ndim == 3 else values, kernel, self.stride, self.padding)
+
+    def skipped_shape(self, inputs: Shape) -> Shape:
+        return image_shape(inputs)
+
+    @property
+    def _lost(self) -> int:
+        """The pixels by which each side of the image shrinks."""
+        return 0 if self.padding == "same" else self.kernel - 1
 
 
 def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:

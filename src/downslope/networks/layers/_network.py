@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import itertools
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import equinox
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import SettingError
+from downslope._errors import ObjectiveError, SettingError
 from downslope._types import Plain
-from downslope.networks.layers import _layers as layers_of
-from downslope.networks.layers._activations import activation
-from downslope.networks.layers._convolution import convolved
-from downslope.networks.layers._initialisations import drawn
-from downslope.networks.layers._layers import Activate, Convolution, Dense, Dropout, Flatten, Layer, MaxPool
+from downslope.networks.layers._layer import ForwardContext, Layer, Shape, checked_layer, from_dict, located
 
-_STEADINESS = 0.99  # how much of the running mean and variance stays in each step, as in Keras
-_LEAST_VARIANCE = 1e-5
+# Primes: an example of either shape fits no layer but by its rules.
+_UNLIKELY = ((1009,), (1013, 1019, 1021))
+_OF_UNITS = ("units", "channels", "initialisation")  # a layer with any of these fields has weights
 
 
 class Passed(NamedTuple):
@@ -40,32 +34,17 @@ class Passed(NamedTuple):
     after: tuple[Any, ...]
 
 
-class Weights(equinox.Module):
-    """What one layer learns.
-
-    Args:
-        weight: shape (inputs, units), or (side, side, channels in, channels out).
-        bias: shape (units,).
-        scale, offset: shape (units,), of a normalisation; None without one.
-    """
-
-    weight: Any
-    bias: Any
-    scale: Any
-    offset: Any
-
-
 class Network(equinox.Module):
     """A network of layers. `network(x)` maps one example, or a batch of them.
 
     Args:
-        layers: the weights, one entry a layer, None for layers that learn nothing.
+        layers: the weights, one tree of arrays a layer, None for layers that learn nothing.
         plan: the layers as they were asked for.
         inputs: shape of one example.
         outputs: shape of what comes out for one example.
     """
 
-    layers: tuple[Weights | None, ...]
+    layers: tuple[Any, ...]
     plan: tuple[Layer, ...] = equinox.field(static=True)
     inputs: tuple[int, ...] = equinox.field(static=True)
     outputs: tuple[int, ...] = equinox.field(static=True)
@@ -79,14 +58,12 @@ class Network(equinox.Module):
         return passed.outputs[0] if alone else passed.outputs
 
     def memory(self) -> dict[str, Any]:
-        """Return the running means and variances before the first step: empty without batch normalisation."""
-        found = {}
-        for place, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
-            if isinstance(layer, Dense | Convolution) and layer.normalisation == "batch":
-                assert weights is not None
-                found[f"{place}/mean"] = np.zeros(weights.bias.shape, np.float32)
-                found[f"{place}/variance"] = np.ones(weights.bias.shape, np.float32)
-        return found
+        """Return what the layers carry from batch to batch, at step 0: running means and variances, for example."""
+        return {
+            f"{index}/{name}": entry
+            for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True))
+            for name, entry in layer.memory(weights).items()
+        }
 
     def forward(
         self, examples: Any, memory: Any, key: Any, *, training: bool, nudges: tuple[Any, ...] | None = None
@@ -95,42 +72,56 @@ class Network(equinox.Module):
 
         Args:
             examples: shape (batch, *inputs).
-            memory: the running means and variances.
+            memory: what the layers carry from batch to batch.
             key: random key of the dropout; None at rest.
             training: whether units drop out and batches are normalised by their own mean.
             nudges: what is added to each pre-activation, so that gradients by it can be taken; None for nothing.
         """
-        values, memory = examples, dict(memory)
+        values, carried = examples, dict(memory)
         before, after = [], []
-        for place, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
-            chance = None if key is None or not training else jax().random.fold_in(key, place)
-            if weights is None or not isinstance(layer, Dense | Convolution):
-                values = _without_weights(layer, values, chance)
-                continue
-            nudge = nudges[len(before)] if nudges is not None else None
-            inward = _linear(layer, weights, values)
-            inward = _normalised(layer, weights, inward, memory, place, training)
-            inward = inward if nudge is None else inward + nudge
-            outward = activation(layer.activation).function(inward)
-            before.append(inward)
-            after.append(outward)
-            outward = _dropped(outward, layer.dropout, chance)
-            values = values + outward if layer.skip else outward
-        return Passed(values, memory, tuple(before), tuple(after))
+        for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
+            recorded = index in self._recorded
+            context = ForwardContext(
+                training=training,
+                key=None if key is None or not training else jax().random.fold_in(key, index),
+                memory=_of_layer(index, carried),
+                nudge=nudges[len(before)] if recorded and nudges is not None else None,
+            )
+            values = layer.forward(weights, values, context)
+            carried |= {f"{index}/{name}": entry for name, entry in context.memory.items()}
+            if recorded:
+                if context.before is None:
+                    raise ObjectiveError(
+                        f"layer {index + 1}, {layer.as_python()}, has weights and an activation, and records neither",
+                        hint="call context.activated(values, self.activation) in its forward",
+                    )
+                before.append(context.before)
+                after.append(context.after)
+        return Passed(values, carried, tuple(before), tuple(after))
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """The names of the layers that learn, in order: `layers/0` and so on."""
-        return tuple(f"layers/{place}" for place, weights in enumerate(self.layers) if weights is not None)
+        """The names of the layers that have weights and an activation, in order: `layers/0` and so on."""
+        return tuple(f"layers/{index}" for index in self._recorded)
 
     @property
     def activations(self) -> tuple[str, ...]:
-        """The activations of the layers that learn, in order."""
-        return tuple(layer.activation for layer in self.plan if isinstance(layer, Dense | Convolution))
+        """The activations of these layers, in order."""
+        return tuple(getattr(self.plan[index], "activation") for index in self._recorded)  # noqa: B009 - not all have one
+
+    @property
+    def _recorded(self) -> tuple[int, ...]:
+        """The indices of the layers that training looks into."""
+        pairs = enumerate(zip(self.plan, self.layers, strict=True))
+        return tuple(
+            index
+            for index, (layer, weights) in pairs
+            if weights is not None and isinstance(getattr(layer, "activation", None), str)
+        )
 
     def describe(self) -> Plain:
         """Return the network as plain data, from which `network_from` builds it again."""
-        return {"inputs": list(self.inputs), "layers": [layers_of.as_dict(layer) for layer in self.plan]}
+        return {"inputs": list(self.inputs), "layers": [layer.as_dict() for layer in self.plan]}
 
 
 def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int = 0) -> Network:
@@ -138,155 +129,123 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
 
     Args:
         inputs: the number of features, or the shape of one example: (height, width) or (height, width, channels).
-        layers: the layers in order: `Dense`, `Convolution`, `MaxPool`, `Flatten`, `Dropout`.
+        layers: the layers in order: `Dense`, `Convolution`, `MaxPool`, `Flatten`, `Dropout`, `Activate`, or of a class
+            of your own derived from `Layer`.
         seed: seed of the weights.
 
     Raises:
         SettingError: for layers that make no sense, or do not fit the shape that reaches them.
 
-    >>> made = network(2, [Dense(8, "tanh"), Dense(1)])
-    >>> made.outputs, made.layers[0].weight.shape
+    >>> small = network(2, [Dense(8, "tanh"), Dense(1)])
+    >>> small.outputs, small.layers[0].weight.shape
     ((1,), (2, 8))
     """
-    shape = (inputs,) if isinstance(inputs, int) else tuple(int(side) for side in inputs)
-    plan = tuple(layers_of.check(layer, place) for place, layer in enumerate(layers))
-    if not any(layers_of.has_weights(layer) for layer in plan):
+    first = (inputs,) if isinstance(inputs, int) else tuple(int(side) for side in inputs)
+    plan = tuple(checked_layer(layer, number) for number, layer in enumerate(layers, start=1))
+    shape, drawn = first, []
+    for index, layer in enumerate(plan):
+        # A generator for each layer, so that a layer's weights do not depend on what stands before it.
+        random = np.random.default_rng([seed, index])
+        outputs = located(index + 1, lambda layer=layer, shape=shape: layer.output_shape(shape))
+        drawn.append(_in_float32(layer.initialise(shape, random)))
+        shape = _checked_shape(outputs, layer, index + 1)
+    if not any(jax().tree.leaves(weights) for weights in drawn):
         raise SettingError("a network needs a layer with weights", hint="for example Dense(1)")
-    first, drawn_layers = shape, []
-    for place, layer in enumerate(plan):
-        weights, shape = _begun(layer, shape, np.random.default_rng([seed, place]), place)
-        drawn_layers.append(weights)
-    return Network(tuple(drawn_layers), plan, first, shape)
+    return Network(tuple(drawn), plan, first, shape)
 
 
-def network_from(told: Plain, *, seed: int = 0) -> Network:
-    """Return the network that `describe` told of, its weights drawn anew."""
-    return network(told["inputs"], [layers_of.from_dict(layer) for layer in told["layers"]], seed=seed)
+def network_from(description: Plain, *, seed: int = 0) -> Network:
+    """Return the network that `Network.describe` describes, its weights drawn anew.
 
-
-def _begun(
-    layer: Layer, shape: tuple[int, ...], random: np.random.Generator, place: int
-) -> tuple[Weights | None, tuple[int, ...]]:
-    """Return the weights of a layer, and the shape of what it makes of an example of a shape."""
-    if isinstance(layer, Flatten):
-        return None, (math.prod(shape),)
-    if isinstance(layer, MaxPool):
-        sides = _image(shape, place)
-        if min(sides[:2]) < layer.size:
-            raise SettingError(f"layer {place + 1} pools squares of {layer.size}, but the image is only {shape[:2]}")
-        return None, (sides[0] // layer.size, sides[1] // layer.size, sides[2])
-    if isinstance(layer, Dropout | Activate):
-        return None, shape
-    if isinstance(layer, Dense):
-        if len(shape) != 1:
-            raise SettingError(
-                f"layer {place + 1} is dense, but an example reaches it with shape {shape}",
-                hint="put Flatten() before it",
-            )
-        window, made = (shape[0], layer.units), (layer.units,)
-    else:
-        window, made = _convolved(layer, _image(shape, place), place)
-    if layer.skip and made != (_image(shape, place) if isinstance(layer, Convolution) else shape):
-        raise SettingError(f"layer {place + 1} cannot skip: it makes {made} of {shape}", hint="a skip keeps the shape")
-    return _weights(layer, random, window), made
-
-
-def _weights(layer: Dense | Convolution, random: np.random.Generator, window: tuple[int, ...]) -> Weights:
-    """Return the weights of a layer as they begin."""
-    row = (window[-1],)
-    normalises = layer.normalisation != "none"
-    return Weights(
-        weight=drawn(layer.initialisation, random, window),
-        bias=np.full(row, layer.bias, np.float32),
-        scale=np.ones(row, np.float32) if normalises else None,
-        offset=np.zeros(row, np.float32) if normalises else None,
-    )
-
-
-def _image(shape: tuple[int, ...], place: int) -> tuple[int, int, int]:
-    """Return height, width and channels of an image."""
-    if len(shape) not in (2, 3):
-        raise SettingError(f"layer {place + 1} needs an image, but an example reaches it with shape {shape}")
-    return (*shape, 1)[:3]  # type: ignore[return-value]  # two or three numbers, filled up to three
-
-
-def _convolved(
-    layer: Convolution, sides: tuple[int, int, int], place: int
-) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """Return the shape of a convolution's weights and of the image that it makes."""
-    height, width, channels = sides
-    lost = 0 if layer.padding == "same" else layer.kernel - 1
-    if min(height, width) <= lost:
-        raise SettingError(
-            f"layer {place + 1} slides a window of {layer.kernel}, but the image is only {height}×{width}"
-        )
-    made = tuple(-(-(side - lost) // layer.stride) for side in (height, width))
-    return (layer.kernel, layer.kernel, channels, layer.channels), (made[0], made[1], layer.channels)
-
-
-def _linear(layer: Dense | Convolution, weights: Weights, values: Any) -> Any:
-    """Return xW + b."""
-    weight = weights.weight.astype(values.dtype)
-    if isinstance(layer, Dense):
-        return values @ weight + weights.bias.astype(values.dtype)
-    image = values[..., None] if values.ndim == 3 else values
-    moved = convolved(image, weight, layer.stride, layer.padding)
-    return moved + weights.bias.astype(values.dtype)
-
-
-def _normalised(layer: Any, weights: Weights, values: Any, memory: dict[str, Any], place: int, training: bool) -> Any:
-    """Return the values normalised as the layer asks; the memory takes up the batch's mean and variance."""
-    numpy = jax().numpy
-    if layer.normalisation == "none":
-        return values
-    if layer.normalisation == "layer":
-        mean, variance = _moments(values, -1, keep=True)
-    else:
-        axes = tuple(range(values.ndim - 1))
-        names = (f"{place}/mean", f"{place}/variance")
-        if training:
-            mean, variance = _moments(values, axes, keep=False)
-            for name, found in zip(names, (mean, variance), strict=True):
-                memory[name] = _STEADINESS * memory[name] + (1 - _STEADINESS) * found.astype(np.float32)
-        else:
-            mean, variance = (memory[name].astype(values.dtype) for name in names)
-    scaled = (values - mean) / numpy.sqrt(variance + _LEAST_VARIANCE)
-    return scaled * weights.scale.astype(values.dtype) + weights.offset.astype(values.dtype)
-
-
-def _moments(values: Any, axes: Any, *, keep: bool) -> tuple[Any, Any]:
-    """Return mean and variance along axes."""
-    numpy = jax().numpy
-    return numpy.mean(values, axes, keepdims=keep), numpy.var(values, axes, keepdims=keep)
-
-
-def _without_weights(layer: Layer, values: Any, chance: Any) -> Any:
-    """Return what a layer without weights makes of the values."""
-    if isinstance(layer, Flatten):
-        return values.reshape(values.shape[0], -1)
-    if isinstance(layer, MaxPool):
-        return _pooled(values[..., None] if values.ndim == 3 else values, layer.size)
-    if isinstance(layer, Activate):
-        return activation(layer.activation).function(values)
-    return _dropped(values, layer.share, chance) if isinstance(layer, Dropout) else values
-
-
-def _pooled(image: Any, size: int) -> Any:
-    """Return the largest of each square; by slices, whose gradient is ten times as fast on the CPU as a window's.
-
-    The gradient of a `max` along axes divides by how many values equal the largest: none do where XLA computes them a
-    second time and rounds otherwise.
+    Raises:
+        TraceError: for a layer of a class that is not defined here.
     """
-    batch, height, width, channels = image.shape
-    cut = image[:, : height // size * size, : width // size * size]
-    squares = cut.reshape(batch, height // size, size, width // size, size, channels)
-    places = itertools.product(range(size), repeat=2)
-    return functools.reduce(jax().numpy.maximum, (squares[:, :, row, :, column] for row, column in places))
+    return network(description["inputs"], [from_dict(layer) for layer in description["layers"]], seed=seed)
 
 
-def _dropped(values: Any, share: float, chance: Any) -> Any:
-    """Return the values with a share of them at 0, the others enlarged to keep the mean."""
-    if share == 0 or chance is None:
-        return values
-    kept = jax().random.bernoulli(chance, 1 - share, values.shape)
-    return jax().numpy.where(kept, values / (1 - share), 0)
+# Layers with other choices: what can be changed inside a network of `Layer`s.
+
+
+def layers_in(model: Any) -> tuple[Layer, ...] | None:
+    """Return the layers of a `Network` or a sequence of layers; None for anything else."""
+    if isinstance(model, Network):
+        return model.plan
+    if isinstance(model, list | tuple) and model and all(isinstance(layer, Layer) for layer in model):
+        return tuple(model)
+    return None
+
+
+def with_layers(model: Any, choices: Mapping[str, Any]) -> list[Layer]:
+    """Return the layers of a model with other choices; those of the output layer are its activation, units and weights.
+
+    Raises:
+        SettingError: for a foreign model.
+    """
+    layers = layers_in(model)
+    if layers is None:
+        raise SettingError(f"nothing can be changed inside a {type(model).__name__}", hint="change it where it is made")
+    indices = [index for index, layer in enumerate(layers) if any(hasattr(layer, name) for name in _OF_UNITS)]
+    changed = list(layers)
+    for index in indices:
+        of_all = {name: choices[name] for name in ("initialisation", "bias") if name in choices}
+        if index == indices[-1]:
+            own = _of_output(choices)
+        else:
+            own = {name: choices[name] for name in ("activation", "normalisation", "dropout") if name in choices}
+            if (
+                choices.get("skip") is not None
+                and index != indices[0]
+                and _keeps_size(layers[index - 1], layers[index])
+            ):
+                own["skip"] = bool(choices["skip"])
+            if "least_units" in choices and hasattr(layers[index], "units"):
+                own["units"] = max(getattr(layers[index], "units"), choices["least_units"])  # noqa: B009 - not all have some
+        changed[index] = layers[index].changed(**own, **of_all)
+    return changed
+
+
+def _of_output(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is chosen of the output layer."""
+    own = {}
+    if "output_activation" in choices:
+        own["activation"] = "linear" if choices["output_activation"] == "auto" else choices["output_activation"]
+    if "outputs" in choices:
+        own["units"] = choices["outputs"]
+    return own
+
+
+def _keeps_size(before: Layer, layer: Layer) -> bool:
+    """Tell whether a layer keeps the shape of what the layer before it makes, so that it can be skipped.
+
+    Layers in a list do not know the shape of an example. So both are asked about examples of unlikely sizes: where the
+    outputs agree nevertheless, the two layers agree on any.
+    """
+    for example in _UNLIKELY:
+        try:
+            shape = before.output_shape(example)
+            if layer.output_shape(shape) == shape:
+                return True
+        except Exception:
+            continue
+    return False
+
+
+def _of_layer(index: int, memory: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a network's memory that belong to one layer, by their names in it."""
+    prefix = f"{index}/"
+    return {name.removeprefix(prefix): entry for name, entry in memory.items() if name.startswith(prefix)}
+
+
+def _in_float32(weights: Any) -> Any:
+    """Return weights with float32 arrays in place of other floats, as everything is trained in float32."""
+    return jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), weights)
+
+
+def _checked_shape(outputs: Any, layer: Layer, number: int) -> Shape:
+    """Return the shape of a layer's outputs, or raise if it is none."""
+    if not isinstance(outputs, tuple) or not all(isinstance(side, int) and side > 0 for side in outputs):
+        raise SettingError(
+            f"layer {number}, {layer.as_python()}, gives its output shape as {outputs!r}",
+            hint="output_shape returns a tuple of whole numbers, such as (8,)",
+        )
+    return outputs

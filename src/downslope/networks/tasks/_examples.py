@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,7 @@ from downslope.networks.data._examples import Examples, examples_like, prepare
 from downslope.networks.data._facts import facts
 from downslope.networks.data._target import CLASSES, NUMBERS, TWO_CLASSES, Target
 from downslope.networks.layers._building import Choices, built, loss_of, outputs_of
-from downslope.networks.layers._layers import Layer
-from downslope.networks.layers._network import Network, network
+from downslope.networks.layers._network import Network, layers_in, network
 from downslope.networks.models._model import Model, model_of
 from downslope.networks.tasks._task import Batching, Task
 
@@ -129,8 +127,9 @@ def given_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int]:
         SettingError, ObjectiveError: if it does not take examples of these inputs.
     """
     shape = inputs.shape[1:]
-    if isinstance(model, Sequence) and model and all(isinstance(layer, Layer) for layer in model):
-        model = network(shape, model, seed=seed)
+    layers = layers_in(model)
+    if layers is not None and not isinstance(model, Network):
+        model = network(shape, layers, seed=seed)
     if isinstance(model, Network) and model.inputs != shape:
         raise SettingError(f"the network takes examples of shape {model.inputs}, and these are of shape {shape}")
     seen = model_of(model)
