@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "website")]
 def gather() -> None:
     """Write every page of the site to build/website."""
     import gallery
+    import modules
     import reference
     import tables
 
@@ -34,7 +35,7 @@ def gather() -> None:
     for source, target in (("CHANGELOG.md", "changelog.md"), ("CONTRIBUTING.md", "contributing.md")):
         (PAGES / target).write_text(at_home((ROOT / source).read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(ROOT / "website" / "style.css", PAGES / "style.css")
-    for path, text in {**reference.pages(), **tables.pages()}.items():
+    for path, text in {**reference.pages(), **tables.pages(), "modules.md": modules.page()}.items():
         (PAGES / path).parent.mkdir(parents=True, exist_ok=True)
         (PAGES / path).write_text(text, encoding="utf-8")
     (PAGES / "gallery.md").write_text(gallery.page(PAGES / "gallery"), encoding="utf-8")
