@@ -12,7 +12,7 @@ from lab.asking import ask, refusal
 
 import downslope as ds
 from downslope.lab._limits import LIMITS
-from downslope.lab._tables import Table
+from downslope.lab._messages import Table
 
 COFFEE = {
     "sample": "coffee.csv",

@@ -13,11 +13,11 @@ from lab.asking import ask
 import downslope as ds
 from downslope.lab import replies
 from downslope.lab._limits import LIMITS
-from downslope.lab._tables import Table
+from downslope.lab._messages import Table
 from downslope.lab.processes import _main as _work
-from downslope.lab.replies._bridge import pieces
+from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import fields_of, setup_of
-from downslope.lab.replies._presets import _USUAL, PRESETS
+from downslope.lab.replies._training import pieces
 from downslope.lab.replies._writing import train_command
 
 SMALL = _USUAL | {"hidden": [3], "steps": 40}

@@ -18,8 +18,7 @@ import pytest
 from lab.stand_ins import VERBS
 
 import downslope as ds
-from downslope.lab.server._address import Address, bind
-from downslope.lab.server._serve import Running, running
+from downslope.lab.server._serve import Address, Running, bind, running
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -248,14 +247,14 @@ def test_ctrl_c_ends_the_server_before_what_it_needs() -> None:
     script = """
 import threading
 import downslope as ds
-from downslope.lab.processes._pool import Workers
+from downslope.lab.processes import _pool
 
-class Told(Workers):
+class Reporting(_pool.Workers):
     def close(self):
         print(threading.current_thread().name, flush=True)
         super().close()
 
-ds.lab._workers.Workers = Told
+_pool.Workers = Reporting
 ds.lab.serve(port=0, open_browser=False)
 """
     with served(script) as (child, address):

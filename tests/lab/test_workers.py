@@ -21,7 +21,7 @@ import pytest
 from lab.stand_ins import VERBS
 
 from downslope.lab._limits import Limits
-from downslope.lab._reply import Reply
+from downslope.lab._messages import Reply
 from downslope.lab.processes._pool import Workers
 from downslope.lab.server._serve import Running, running
 

@@ -17,13 +17,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from downslope._errors import DownslopeError
-from downslope.lab._reply import Reply, error, told
-from downslope.lab._tables import Table
-from downslope.lab.processes import _frames
+from downslope.lab._messages import Reply, error, job_of, read_frame, told, write_frame
 
 # The server ends a job first and tells the visitor; the alarm is for jobs whose server is gone.
 _ALARM_AFTER = 2.0
@@ -43,18 +40,18 @@ def main() -> None:
     source, sink = _pipes()
     if hasattr(os, "nice"):
         os.nice(_NICE)
-    setup = json.loads(_frames.read(source) or b"{}")
+    setup = json.loads(read_frame(source) or b"{}")
     _bound_memory(setup["memory"])
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(source, jobs), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
     with contextlib.suppress(BrokenPipeError):  # the server has gone
-        _frames.write(sink, b"")
+        write_frame(sink, b"")
         while True:
             name, request = job_of(jobs.get())
             with _alarm(setup["stream_seconds" if name in setup["streams"] else "seconds"] + _ALARM_AFTER):
                 for reply in _replies(setup, name, request):
-                    _frames.write(sink, reply.packed())
+                    write_frame(sink, reply.packed())
 
 
 def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> Iterator[Reply]:
@@ -62,40 +59,6 @@ def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> It
         yield from stream(setup["streams"][name], request)
     else:
         yield answer(setup["verbs"][name], request)
-
-
-def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = None) -> bytes:
-    """Return a job as one piece, to be sent through a pipe.
-
-    Args:
-        verb: its name.
-        body: the request, a JSON object.
-        table: the file that goes with it.
-        runs: the folder in which runs are looked for.
-    """
-    head = {
-        "verb": verb,
-        "length": len(body),
-        "table": None if table is None else table.name,
-        "runs": None if runs is None else str(runs.resolve()),
-    }
-    return json.dumps(head).encode() + b"\n" + body + (b"" if table is None else table.data)
-
-
-def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the verb and the request of a job that `packed_job` gave.
-
-    A file stands in the request as `table`, and the folder of the runs as `runs`, whatever came under that name.
-    """
-    line, _, rest = packed.partition(b"\n")
-    head = json.loads(line)
-    request = json.loads(rest[: head["length"]])
-    request.pop("runs", None)
-    if head["runs"] is not None:
-        request["runs"] = Path(head["runs"])
-    if head["table"] is not None:
-        request["table"] = Table(head["table"], rest[head["length"] :])
-    return head["verb"], request
 
 
 def answer(place: str, request: dict[str, Any]) -> Reply:
@@ -202,7 +165,7 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
 
 def _receive(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
     """Hand on what comes in, and end this process at once, whatever it is at, when nothing can come any more."""
-    while (frame := _frames.read(source)) is not None:
+    while (frame := read_frame(source)) is not None:
         jobs.put(frame)
     os._exit(0)
 

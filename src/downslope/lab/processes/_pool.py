@@ -18,9 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._reply import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, error
-from downslope.lab._tables import Table
-from downslope.lab.processes._main import packed_job
+from downslope.lab._messages import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, Table, error, packed_job
 from downslope.lab.processes._process import Worker
 
 _log = logging.getLogger("downslope.lab")

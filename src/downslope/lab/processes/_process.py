@@ -16,8 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from downslope.lab._reply import Reply
-from downslope.lab.processes import _frames
+from downslope.lab._messages import Reply, read_frame, write_frame
 
 _COMMAND = "from downslope.lab.processes._main import main; main()"
 
@@ -44,7 +43,7 @@ class Worker:
         )
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # a process that ended at once is noticed when it is watched
-            _frames.write(self._process.stdin, setup)
+            write_frame(self._process.stdin, setup)
 
     @property
     def idle(self) -> bool:
@@ -87,13 +86,13 @@ class Worker:
         assert source is not None
         assert sink is not None
         with contextlib.suppress(OSError):  # it ended while something was sent
-            while (answer := _frames.read(source)) is not None:
+            while (answer := read_frame(source)) is not None:
                 report(self, answer)
                 if answer and Reply.unpacked(answer).is_piece:
                     continue
                 if (frame := self._frames.get()) is None:
                     break
-                _frames.write(sink, frame)
+                write_frame(sink, frame)
         self._end()
         report(self, None)
 

@@ -1,22 +1,22 @@
-"""What the page asks for: one verb a function, from a request as JSON to a reply as JSON, or to a stream of them.
+"""The verbs of the pages: each a function from a request to a reply, both JSON, or to a stream of replies.
 
-Numbers that are not finite go out as null. Every text is ready to be shown, and is shown as text.
+Numbers that are not finite are null. Every text of a reply is shown as it is, as text and never as markup.
 """
 
 VERBS = {
-    name: f"downslope.lab.replies.{place}"
-    for name, place in {
-        "read": "_reading:read",
-        "derive": "_reading:derive",
-        "methods": "_reading:methods",
+    name: f"downslope.lab.replies.{function}"
+    for name, function in {
+        "read": "_formula_verbs:read",
+        "derive": "_formula_verbs:derive",
+        "methods": "_formula_verbs:methods",
         "examples": "_examples:examples",
         "descend": "_descent:descend",
         "steps": "_descent:steps",
         "export": "_descent:export",
-        "rates": "_rates:rates",
-        "ground": "_ground:ground",
-        "race": "_race:race",
-        "surface": "_surface:surface",
+        "rates": "_formula_verbs:rates",
+        "ground": "_grid:ground",
+        "race": "_descent:race",
+        "surface": "_grid:surface",
         "samples": "_tables:samples",
         "columns": "_tables:columns",
         "equation": "_fit:equation",
@@ -26,7 +26,7 @@ VERBS = {
         "fit_export": "_fit:fit_export",
         "network_choices": "_network_choices:choices",
         "network_table": "_network_choices:table",
-        "network_presets": "_presets:presets",
+        "network_presets": "_examples:presets",
         "runs": "_saved_runs:runs",
         "run": "_saved_runs:run",
         "compare": "_saved_runs:compare",
@@ -35,6 +35,6 @@ VERBS = {
 }
 
 STREAMS = {
-    "train": "downslope.lab.replies._train:train",
-    "prescribe": "downslope.lab.replies._prescribing:prescribe",
+    "train": "downslope.lab.replies._training:train",
+    "prescribe": "downslope.lab.replies._training:prescribe",
 }

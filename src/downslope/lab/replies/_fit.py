@@ -17,9 +17,8 @@ from downslope.formulas import book, with_numbers
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import verdict
-from downslope.lab.replies._ground import box_around, ground_in
-from downslope.lab.replies._numbers import kept, shown
-from downslope.lab.replies._request import Request, RequestError
+from downslope.lab.replies._grid import box_around, ground_in
+from downslope.lab.replies._request import Request, RequestError, kept, shown
 from downslope.lab.replies._tables import table_of
 
 LOSSES = ("linear", "huber", "soft-L1", "cauchy")

@@ -9,7 +9,7 @@ from typing import Any
 
 import downslope as ds
 from downslope.lab._limits import LIMITS
-from downslope.lab._tables import Table
+from downslope.lab._messages import Table
 from downslope.lab.replies._request import Request, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
 from downslope.networks import NORMALISATIONS, activation_names, sample_names

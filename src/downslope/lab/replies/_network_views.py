@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
-from downslope.lab.replies._numbers import kept, shown
+from downslope.lab.replies._request import kept, shown
 from downslope.networks._losses import chosen, probabilities
 from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._target import NUMBERS

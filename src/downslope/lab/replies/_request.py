@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 import downslope as ds
 from downslope.lab._limits import LIMITS
+
+_GENTLE = 0.5  # of what is stable at the start is the rate where none is asked for
+_NICE = (1.0, 2.0, 5.0)
 
 Box = dict[str, tuple[float, float]]
 
@@ -139,3 +145,64 @@ class Request:
         if isinstance(told, bool) or not isinstance(told, int | float):
             raise RequestError(f"The {what} is not a number.")
         return float(told)
+
+
+def plan_of(request: Request) -> ds.Plan:
+    """Return the plan of a request, with a rate that suits the start where none is asked for."""
+    made = request.plan
+    if request.number_or_none("rate") is None and made.method.name == "gradient descent":
+        return made.changed(learning_rate=_gentle_rate(made))
+    return made
+
+
+def _gentle_rate(made: ds.Plan) -> float:
+    """Return a round rate, well within what is stable at the start, and no more than the usual one."""
+    usual = made.learning_rate
+    hessian = np.asarray(ds.slope(made.objective, made.start).hessian, dtype=float)
+    if not np.all(np.isfinite(hessian)):
+        return usual
+    steepest = float(np.abs(np.linalg.eigvalsh(np.atleast_2d(hessian))).max())
+    if steepest <= 2 * _GENTLE / usual:
+        return usual
+    wanted = 2 * _GENTLE / steepest
+    power = 10.0 ** math.floor(math.log10(wanted))
+    return float(f"{power * max(one for one in _NICE if one * power <= wanted * (1 + 1e-12)):.1g}")
+
+
+# Numbers on their way to the page: rounded to what can be seen, null where they are not finite.
+
+
+_SEEN = 9  # significant digits of what is drawn or moved
+
+
+def plain(number: float | None) -> float | None:
+    """Return a number for JSON, null if it is not finite."""
+    return None if number is None or not math.isfinite(number) else float(number)
+
+
+def shown(numbers: Sequence[float] | np.ndarray, digits: int = _SEEN) -> list[float | None]:
+    """Return numbers for JSON, so many digits of each."""
+    plain_floats = np.asarray(numbers, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written
+    return [float(f"{number:.{digits}g}") if math.isfinite(number) else None for number in plain_floats]
+
+
+def kept(count: int, most: int) -> np.ndarray:
+    """Return the places of so many rows at most, spread evenly, both ends among them."""
+    if count <= most:
+        return np.arange(count)
+    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
+
+
+def evidence(told: Any) -> str:
+    """Return a piece of evidence as text: a number, a word, or numbers by name."""
+    from downslope._text import number
+
+    if isinstance(told, bool) or told is None:
+        return {True: "yes", False: "no", None: "–"}[told]
+    if isinstance(told, int | float):
+        return number(told)
+    if isinstance(told, dict):
+        return ", ".join(f"{name} {evidence(one)}" for name, one in told.items())
+    if isinstance(told, list | tuple):
+        return ", ".join(map(evidence, told))
+    return str(told)

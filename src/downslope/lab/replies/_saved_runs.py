@@ -16,10 +16,9 @@ from downslope.lab._limits import LIMITS
 from downslope.lab._runs import Found, Runs, header_of, state_of
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import coordinates_of, verdict
-from downslope.lab.replies._ground import box_around, ground_in
-from downslope.lab.replies._numbers import kept, shown
-from downslope.lab.replies._request import Request, RequestError
-from downslope.lab.replies._train import layer_name, layers_of
+from downslope.lab.replies._grid import box_around, ground_in
+from downslope.lab.replies._request import Request, RequestError, kept, shown
+from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
 _SETS = ("training", "validation")

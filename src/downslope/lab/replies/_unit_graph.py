@@ -12,8 +12,7 @@ from downslope._engine import jax, precision
 from downslope._text import number
 from downslope.lab.replies._network_choices import setup_of
 from downslope.lab.replies._network_views import View
-from downslope.lab.replies._numbers import shown
-from downslope.lab.replies._request import RequestError
+from downslope.lab.replies._request import RequestError, shown
 from downslope.lab.replies._writing import enclosed
 from downslope.networks._losses import loss
 from downslope.networks.data._target import NUMBERS

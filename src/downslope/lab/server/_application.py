@@ -9,7 +9,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qs
@@ -21,31 +22,130 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._reply import Reply, told
-from downslope.lab._runs import Runs
-from downslope.lab._tables import Table, Tables
-from downslope.lab.server._following import Following
-from downslope.lab.server._guard import TABLES, Guard, RefusedError, disconnected, json_response
-from downslope.lab.server._pages import assembled
+from downslope.lab._messages import Reply, Table, told
+from downslope.lab._runs import RUNNING, Found, Runs, found_in, state_of
+from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
+from downslope.lab.server._pages import File, Files, assembled, read_files
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from downslope.lab.processes._pool import Workers
-    from downslope.lab.server._address import Address
+    from downslope.lab.server._serve import Address
+
+
+# A run followed while it is written: server-sent events, from the server itself, so that no worker waits.
+
+
+_GONE = "gone"
+_LOOK = 0.4  # seconds from one look to the next
+_STILL = 37  # looks without news after which a comment tells that the line is open
+
+
+class Following:
+    """`GET /api/follow?run=<name>&visitor=<who>`: an event when the run has changed, and `finished` at its end.
+
+    Args:
+        runs: where it is looked for.
+        limits: how many may follow at once.
+    """
+
+    def __init__(self, runs: Runs, limits: Limits) -> None:
+        self._runs = runs
+        self._limits = limits
+        self._followers: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, for as long as the visitor stays and the run is not finished."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        name, visitor = (query.get(field, [""])[0] for field in ("run", "visitor"))
+        run = await asyncio.to_thread(self._runs.named, name)
+        if run is None:
+            raise HTTPException(404)
+        with self._place(visitor[:64]):
+            await self._follow(run, receive, send)
+
+    @contextlib.contextmanager
+    def _place(self, visitor: str) -> Iterator[None]:
+        """Take one of the places there are, for as long as the block runs."""
+        if self._followers.total() >= self._limits.followers:
+            raise RefusedError(503, "LimitError", "As many runs are followed already as the lab can.")
+        if self._followers[visitor] >= self._limits.followers_per_visitor:
+            raise RefusedError(429, "LimitError", "You follow as many runs already as you can.")
+        self._followers[visitor] += 1
+        try:
+            yield
+        finally:
+            self._followers[visitor] -= 1
+
+    async def _follow(self, run: Found, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        left = asyncio.ensure_future(disconnected(receive))
+        mark, still = object(), 0
+        try:
+            while not left.done():
+                now, state = await asyncio.to_thread(self._look, run)
+                if now != mark or state != RUNNING:
+                    mark, still = now, 0
+                    await send(_event("changed" if state == RUNNING else "finished", {"state": state}))
+                    if state != RUNNING:
+                        break
+                still += 1
+                if still % _STILL == 0:
+                    await send(_piece(b": still here\n\n"))
+                await asyncio.wait((left,), timeout=_LOOK)
+        finally:
+            left.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+    def _look(self, run: Found) -> tuple[object, str]:
+        """Return what is another one after each change of a run, and how it stands."""
+        now = found_in(run.folder, self._runs.folder)
+        return (None, _GONE) if now is None else (now.mark, state_of(now))
+
+
+def _event(name: str, told: dict[str, str]) -> dict[str, object]:
+    return _piece(f"event: {name}\ndata: {json.dumps(told)}\n\n".encode())
+
+
+def _piece(body: bytes) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
+# The files that visitors gave: kept in memory, and only for as long as there is room.
+
+
+class Tables:
+    """All of them, the longest unused making room for new ones.
+
+    Args:
+        room: how many bytes they may hold together.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._kept: OrderedDict[str, Table] = OrderedDict()
+
+    def keep(self, table: Table) -> str:
+        """Keep a table and return its key, which follows from what it holds and how it is called."""
+        key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
+        self._kept[key] = table
+        self._kept.move_to_end(key)
+        while sum(len(one.data) for one in self._kept.values()) > self._room:
+            self._kept.popitem(last=False)
+        return key
+
+    def get(self, key: str) -> Table | None:
+        """Return the table of a key, or None if it is not there, or no more."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
 
 STATIC = Path(__file__).parents[1] / "static"
 
-_MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-    ".woff2": "font/woff2",
-}
 _LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -78,12 +178,12 @@ def application(
         yield
         workers.close()
 
-    files, tables = _read(static), Tables(limits.tables)
-    pages = {path: _File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
+    files, tables = read_files(static), Tables(limits.tables)
+    pages = {path: File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
         routes=[
-            *(Route(path, _Files({"": page}), methods=["GET"]) for path, page in pages.items()),
-            Route("/static/{name:path}", _Files(files), methods=["GET"]),
+            *(Route(path, Files({"": page}), methods=["GET"]) for path, page in pages.items()),
+            Route("/static/{name:path}", Files(files), methods=["GET"]),
             Route(TABLES, _Uploads(tables, limits), methods=["POST"]),
             Route("/api/follow", Following(Runs(runs or Path(), limits.runs), limits), methods=["GET"]),
             Route("/api/{verb}", _Verbs(workers, tables, limits), methods=["POST"]),
@@ -93,49 +193,6 @@ def application(
     )
     app.router.redirect_slashes = False
     return Guard(app, address, token=token, limits=limits)
-
-
-class _File:
-    """A file of the page, as it is sent.
-
-    Args:
-        body: what it holds.
-        suffix: of its name, with the dot.
-    """
-
-    def __init__(self, body: bytes, suffix: str) -> None:
-        self.body = body
-        self.media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
-        self.tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-
-
-def _read(folder: Path) -> dict[str, _File]:
-    """Return all files of a folder by their place in it; so nothing outside can ever be asked for."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(folder).as_posix(): _File(path.read_bytes(), path.suffix) for path in found}
-
-
-class _Files:
-    """The files of the page.
-
-    Args:
-        files: by name.
-    """
-
-    def __init__(self, files: Mapping[str, _File]) -> None:
-        self._files = files
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a file, or say that the browser has it already."""
-        file = self._files.get(scope["path_params"].get("name", ""))
-        if file is None:
-            raise HTTPException(404)
-        headers = {"etag": file.tag, "cache-control": "no-cache"}
-        if file.tag in Headers(scope=scope).get("if-none-match", ""):
-            response = Response(None, 304, headers)
-        else:
-            response = Response(file.body, 200, headers, media_type=file.media_type)
-        await response(scope, receive, send)
 
 
 class _Verbs:
@@ -160,7 +217,7 @@ class _Verbs:
         visitor = Headers(scope=scope).get("x-visitor", "")
         if _VISITOR.fullmatch(visitor) is None:
             raise _bad("The header X-Visitor is missing.", "It is 1 to 64 letters and digits that the page chose.")
-        body = await _body(receive, self._limits)
+        body = await body_of(receive, self._limits)
         if body is None:
             return
         table = self._table(_checked(body))
@@ -199,26 +256,12 @@ class _Uploads:
         """Answer one request."""
         query = parse_qs(scope["query_string"].decode("latin-1"))
         name = "".join(letter for letter in query.get("name", ["table.csv"])[0] if letter.isprintable())
-        body = await _body(receive, self._limits)
+        body = await body_of(receive, self._limits)
         if body is None:
             return
         table = Table(name[-_LONGEST_NAME:], body)
         reply = told({"table": self._tables.keep(table), "name": table.name})
         await json_response(reply)(scope, receive, send)
-
-
-async def _body(receive: Receive, limits: Limits) -> bytes | None:
-    """Return the whole body, or None if the visitor left before it had come."""
-    pieces = []
-    try:
-        async with asyncio.timeout(limits.seconds):
-            while (message := await receive())["type"] == "http.request":
-                pieces.append(message.get("body", b""))
-                if not message.get("more_body", False):
-                    return b"".join(pieces)
-    except TimeoutError:
-        raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
-    return None
 
 
 async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,12 +17,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._reply import Reply, error
+from downslope.lab._messages import Reply, error
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from downslope.lab.server._address import Address
+    from downslope.lab.server._serve import Address
 
 _log = logging.getLogger("downslope.lab")
 
@@ -212,6 +212,20 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the visitor has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+async def body_of(receive: Receive, limits: Limits) -> bytes | None:
+    """Return the whole body, or None if the visitor left before it had come."""
+    pieces = []
+    try:
+        async with asyncio.timeout(limits.seconds):
+            while (message := await receive())["type"] == "http.request":
+                pieces.append(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return b"".join(pieces)
+    except TimeoutError:
+        raise RefusedError(408, "LimitError", "The request did not come to an end in time.") from None
+    return None
 
 
 async def _drain(receive: Receive, limits: Limits) -> None:

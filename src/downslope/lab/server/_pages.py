@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 _PLACE = re.compile(r"<!-- (name|title|about|pages|main) -->")
 _PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
 _WORD = re.compile(r"<!-- word (\d) -->")
+
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".woff2": "font/woff2",
+}
 
 
 @dataclass(frozen=True)
@@ -67,3 +88,46 @@ def _filled(shell: str, page: Page, main: str) -> str:
 def _links(here: Page) -> str:
     current = ' aria-current="page"'
     return "".join(f'<a href="{page.path}"{current if page is here else ""}>{page.title}</a>' for page in PAGES)
+
+
+class File:
+    """A file of the page, as it is sent.
+
+    Args:
+        body: what it holds.
+        suffix: of its name, with the dot.
+    """
+
+    def __init__(self, body: bytes, suffix: str) -> None:
+        self.body = body
+        self.media_type = _MEDIA_TYPES.get(suffix, "application/octet-stream")
+        self.tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+
+
+def read_files(folder: Path) -> dict[str, File]:
+    """Return all files of a folder by their place in it; so nothing outside can ever be asked for."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): File(path.read_bytes(), path.suffix) for path in found}
+
+
+class Files:
+    """The files of the page.
+
+    Args:
+        files: by name.
+    """
+
+    def __init__(self, files: Mapping[str, File]) -> None:
+        self._files = files
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a file, or say that the browser has it already."""
+        file = self._files.get(scope["path_params"].get("name", ""))
+        if file is None:
+            raise HTTPException(404)
+        headers = {"etag": file.tag, "cache-control": "no-cache"}
+        if file.tag in Headers(scope=scope).get("if-none-match", ""):
+            response = Response(None, 304, headers)
+        else:
+            response = Response(file.body, 200, headers, media_type=file.media_type)
+        await response(scope, receive, send)

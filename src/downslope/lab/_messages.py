@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
+import struct
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 _PIECE = 206
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file with a table.
+
+    Args:
+        name: what the visitor calls it.
+        data: what it holds.
+    """
+
+    name: str
+    data: bytes
 
 
 @dataclass(frozen=True)
@@ -79,3 +94,71 @@ NOT_STARTED = error(
     "The lab could not start a process to compute this.",
     hint="The window in which the lab was started shows why.",
 )
+
+
+def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = None) -> bytes:
+    """Return a job as one piece, to be sent through a pipe.
+
+    Args:
+        verb: its name.
+        body: the request, a JSON object.
+        table: the file that goes with it.
+        runs: the folder in which runs are looked for.
+    """
+    head = {
+        "verb": verb,
+        "length": len(body),
+        "table": None if table is None else table.name,
+        "runs": None if runs is None else str(runs.resolve()),
+    }
+    return json.dumps(head).encode() + b"\n" + body + (b"" if table is None else table.data)
+
+
+def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
+    """Return the verb and the request of a job that `packed_job` gave.
+
+    A file stands in the request as `table`, and the folder of the runs as `runs`, whatever came under that name.
+    """
+    line, _, rest = packed.partition(b"\n")
+    head = json.loads(line)
+    request = json.loads(rest[: head["length"]])
+    request.pop("runs", None)
+    if head["runs"] is not None:
+        request["runs"] = Path(head["runs"])
+    if head["table"] is not None:
+        request["table"] = Table(head["table"], rest[head["length"] :])
+    return head["verb"], request
+
+
+# Byte strings through a pipe: the length in four bytes, then the bytes.
+
+
+_LENGTH = struct.Struct(">I")
+
+
+def write_frame(stream: IO[bytes], frame: bytes) -> None:
+    """Send one byte string.
+
+    Args:
+        stream: the pipe to the other process.
+        frame: what it is to read.
+
+    Raises:
+        OSError: if the other process has ended.
+    """
+    stream.write(_LENGTH.pack(len(frame)) + frame)
+    stream.flush()
+
+
+def read_frame(stream: IO[bytes]) -> bytes | None:
+    """Wait for one byte string and return it, or None if the other process has ended.
+
+    Args:
+        stream: the pipe from the other process.
+    """
+    head = stream.read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack(head)
+    frame = stream.read(length)
+    return frame if len(frame) == length else None

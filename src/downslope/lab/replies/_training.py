@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import queue
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,12 +13,41 @@ import numpy as np
 import downslope as ds
 from downslope._text import in_words, number
 from downslope.lab.replies import _writing
-from downslope.lab.replies._bridge import Piece, pieces
 from downslope.lab.replies._descent import verdict
-from downslope.lab.replies._network_choices import setup_of, written
+from downslope.lab.replies._network_choices import fields_of, setup_of, written
 from downslope.lab.replies._network_views import View
-from downslope.lab.replies._numbers import plain, shown
+from downslope.lab.replies._request import plain, shown
 from downslope.lab.replies._unit_graph import why_no_graph
+
+# From work that calls back to pieces that can be sent one by one.
+
+
+Piece = dict[str, Any]
+
+
+def pieces(work: Callable[[Callable[[Piece], None]], None]) -> Iterator[Piece]:
+    """Yield what work tells as it goes on.
+
+    Args:
+        work: called with the function that takes a piece; it runs on a thread of its own, and what it raises is raised
+            here once all that it told before has been taken.
+    """
+    told: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            work(told.put)
+        except BaseException as wrong:
+            told.put(wrong)
+        else:
+            told.put(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    while (piece := told.get()) is not None:
+        if isinstance(piece, BaseException):
+            raise piece
+        yield piece
+
 
 _STATISTICS = ("activation_mean", "activation_deviation", "dead_share", "saturated_share", "gradient_norm")
 _SCORES = ("training_", "validation_")
@@ -113,3 +144,54 @@ def _csv(trace: ds.Trace) -> str:
 def layer_name(name: str, place: int) -> str:
     """Return what a layer is called: by its place, where it has no name of its own."""
     return f"layer {place + 1}" if name.startswith("layers/") else name
+
+
+# Remedies, tried beside the control while the page looks on.
+
+
+_PAIRS = 3  # of runs that prove a remedy; enough to see, and few enough to wait for
+
+
+def prescribe(told: dict[str, Any]) -> Iterator[Piece]:
+    """Yield how far the trials are, and at last what helped."""
+    setup = setup_of(told)
+    yield from pieces(lambda send: _prescribe(setup, told, send))
+
+
+def _prescribe(setup: ds.Setup, told: dict[str, Any], send: Callable[[Piece], None]) -> None:
+    send({"doing": "Training it as it is"})
+    training = setup.train(progress=False)
+
+    def show(done: int, most: int, value: float) -> None:
+        send({"doing": "Trying remedies beside the control", "done": done, "most": most})
+
+    found = ds.prescribe(training, seeds=_PAIRS, progress=show)
+    mended = found.mended
+    send(
+        {
+            "verdict": found.verdict,
+            "heading": found.yardstick.heading,
+            "effect_heading": found.yardstick.effect_heading,
+            "trials": [_trial(trial, row) for trial, row in zip(found.trials, found.rows()[1:], strict=True)],
+            "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in found.tried],
+            "cost": f"{found.steps} steps in all, {found.seconds:.0f} seconds of one core.",
+            "keep": fields_of(mended) if isinstance(mended, ds.Setup) else None,
+            "python": _writing.train_python(written(mended, told)) if isinstance(mended, ds.Setup) else None,
+        }
+    )
+
+
+def _trial(trial: Any, row: tuple[str, ...]) -> dict[str, Any]:
+    mark, name, score, effect, _, moved, _ = row
+    return {
+        "mark": mark,
+        "helped": trial.helped,
+        "name": name,
+        "why": trial.remedy.why,
+        "score": score,
+        "effect": effect,
+        "mean": plain(trial.effect.mean),
+        "low": plain(trial.effect.low),
+        "high": plain(trial.effect.high),
+        "moved": moved,
+    }
