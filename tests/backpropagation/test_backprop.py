@@ -470,7 +470,7 @@ def test_bad_input_says_what_to_do(thing, settings, error, told) -> None:
 
 
 def test_bad_functions_and_networks(network: equinox.nn.MLP) -> None:
-    with pytest.raises(ds.ObjectiveError, match="fixed number of turns"):
+    with pytest.raises(ds.ObjectiveError, match="fixed number of iterations"):
         ds.backprop(lambda x: jax.lax.while_loop(lambda y: y < 10, lambda y: y * 2, x), at=1.0)
     with pytest.raises(ds.ObjectiveError, match="too many to show"):
         ds.backprop(lambda x: sum(jnp.sin(i * x) for i in range(200)), at=1.0)

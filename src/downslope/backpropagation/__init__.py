@@ -1,6 +1,7 @@
-"""The computation graph of a value at a point, gone through forward and then backward by the chain rule."""
+"""Backpropagation: the computation graph of a value at a point, with the gradient of every node."""
 
 from downslope.backpropagation._backprop import backprop
-from downslope.backpropagation._result import Backpropagation, Edge, Node
+from downslope.backpropagation._graph import Edge, Node
+from downslope.backpropagation._result import Backpropagation
 
 __all__ = ["Backpropagation", "Edge", "Node", "backprop"]

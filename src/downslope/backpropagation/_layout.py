@@ -1,8 +1,8 @@
-"""A layered layout: the boxes of each level in a row, the labels of edges in rows of their own between them.
+"""A layered graph layout: the boxes of each level in a row, edge labels in separate rows between them.
 
-Each edge is a chain from row to row: lanes through the rows that it passes, then its label right above the box that it
-leads to. All that stands in one row stands side by side, so nothing in it overlaps, and the curves run between rows
-only. Rows are ordered by where their neighbours stand, and then moved as near to them as the order allows.
+Each edge is a chain of items from row to row: lanes through the rows that it passes, then its label directly above its
+target. Items of a row are placed side by side, so they cannot overlap, and curves run between the rows only. The order
+within rows reduces crossings; positions then move towards the neighbours as far as the order permits.
 
 References: Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures", 1981.
 """
@@ -19,15 +19,16 @@ BETWEEN = 26.0  # between rows, where the curves run
 _LANE = 4.0  # width of an edge that passes a row
 _MARGIN = 20.0
 _ORDERINGS = 12
-_SHIFTS, _MOST_MOVES = (24, 300), 60_000  # small graphs come to rest, large ones are drawn in time
-# How strongly an edge draws its ends below each other: lanes most, so that they are straight; what is given least, so
-# that the operations stand below each other and not it.
+# Small graphs are relaxed to convergence; large graphs get fewer sweeps, so that the total work stays bounded.
+_SHIFTS, _MOST_MOVES = (24, 300), 60_000
+# Weights of edges in the alignment: strong for lanes, which keeps long edges straight; weak for inputs, so that the
+# operations align with each other rather than with their inputs.
 _STRAIGHT, _LOOSE = 4.0, 0.2
 
 
 @dataclass(frozen=True)
 class Rectangle:
-    """A rectangle: its left upper corner, width and height."""
+    """A rectangle: its upper left corner, width and height."""
 
     left: float
     top: float
@@ -36,16 +37,16 @@ class Rectangle:
 
     @property
     def centre(self) -> float:
-        """Where its middle is from the left."""
+        """The horizontal centre."""
         return self.left + self.width / 2
 
     @property
     def bottom(self) -> float:
-        """Where its lower side is from the top."""
+        """The lower edge."""
         return self.top + self.height
 
     def overlaps(self, other: Rectangle) -> bool:
-        """Tell whether two rectangles share more than a border."""
+        """Return whether two rectangles share more than a border."""
         beside = self.left + self.width <= other.left or other.left + other.width <= self.left
         above = self.bottom <= other.top or other.bottom <= self.top
         return not (beside or above)
@@ -53,7 +54,7 @@ class Rectangle:
 
 @dataclass(frozen=True)
 class Wire:
-    """An edge to lay: places of its ends, and the size of its label."""
+    """An edge to lay out: the indices of its ends, and the size of its label."""
 
     source: int
     target: int
@@ -63,13 +64,13 @@ class Wire:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything stands.
+    """The positions of all boxes, labels and edges.
 
     Args:
-        boxes: one rectangle a node.
-        labels: one rectangle a wire.
-        ways: for each wire the rectangles that it goes through, from its source to its target.
-        width, height: of the whole.
+        boxes: a rectangle per node.
+        labels: a rectangle per wire.
+        ways: for each wire the rectangles that it passes through, from its source to its target.
+        width, height: the size of the whole layout.
     """
 
     boxes: tuple[Rectangle, ...]
@@ -89,18 +90,18 @@ class _Item:
     middle: float = 0.0
     above: list[_Item] = field(default_factory=list, repr=False)
     below: list[_Item] = field(default_factory=list, repr=False)
-    pulls: list[tuple[float, _Item]] = field(default_factory=list, repr=False)  # its neighbours, and how strongly
+    pulls: list[tuple[float, _Item]] = field(default_factory=list, repr=False)  # its neighbours with their weights
 
 
 def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layout:
-    """Return where boxes and labels stand so that none overlaps another.
+    """Lay out boxes and labels so that none overlaps another.
 
     Args:
-        sizes: width and height of each node's box, every node after those that lead to it.
+        sizes: width and height of each node's box, the nodes in topological order.
         wires: the edges.
 
-    >>> made = layered([(80, 40), (80, 40)], [Wire(0, 1, 30, 16)])
-    >>> [round(one.top) for one in (made.boxes[0], made.labels[0], made.boxes[1])]
+    >>> layout = layered([(80, 40), (80, 40)], [Wire(0, 1, 30, 16)])
+    >>> [round(box.top) for box in (layout.boxes[0], layout.labels[0], layout.boxes[1])]
     [20, 86, 128]
     """
     levels = _levels(len(sizes), wires)
@@ -110,7 +111,7 @@ def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layo
         _chain(items[wire.source], items[wire.target], wire, is_loose=wire.source not in led_to) for wire in wires
     ]
     rows: list[list[_Item]] = [[] for _ in range(2 * max(levels) + 1)]
-    for item in (*items, *(one for chain in chains for one in chain[1:-1])):
+    for item in (*items, *(node for chain in chains for node in chain[1:-1])):
         rows[item.row].append(item)
     _order(rows)
     fewest, most = _SHIFTS
@@ -121,20 +122,20 @@ def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layo
 
 
 def _levels(count: int, wires: Sequence[Wire]) -> list[int]:
-    """Return each node's level: the longest path to it; what nothing leads to stands right above its first use."""
+    """Return each node's level: the longest path to it; an input is placed directly above its first use."""
     levels, uses, is_led_to = [0] * count, [[] for _ in range(count)], [False] * count
-    for wire in sorted(wires, key=lambda one: one.target):
+    for wire in sorted(wires, key=lambda wire: wire.target):
         levels[wire.target] = max(levels[wire.target], levels[wire.source] + 1)
         uses[wire.source].append(wire.target)
         is_led_to[wire.target] = True
-    for place in range(count):
-        if uses[place] and not is_led_to[place]:
-            levels[place] = min(levels[target] for target in uses[place]) - 1
+    for node in range(count):
+        if uses[node] and not is_led_to[node]:
+            levels[node] = min(levels[target] for target in uses[node]) - 1
     return levels
 
 
 def _chain(source: _Item, target: _Item, wire: Wire, *, is_loose: bool) -> list[_Item]:
-    """Return the items that an edge goes through: its source, lanes, its label, its target."""
+    """Return the items that an edge passes through: its source, lanes, its label, its target."""
     lanes = [_Item(row, _LANE, 0.0) for row in range(source.row + 1, target.row - 1)]
     chain = [source, *lanes, _Item(target.row - 1, wire.width, wire.height), target]
     for upper, lower in itertools.pairwise(chain):
@@ -147,7 +148,7 @@ def _chain(source: _Item, target: _Item, wire: Wire, *, is_loose: bool) -> list[
 
 
 def _order(rows: list[list[_Item]]) -> None:
-    """Put the items of each row into the order of their neighbours', and keep the order with the fewest crossings."""
+    """Order rows by their neighbours' mean positions, down and up in turn; keep the order with fewest crossings."""
     for row in rows:
         _settle(row, [0.0] * len(row))
     best, fewest = [list(row) for row in rows], _crossings(rows)
@@ -166,41 +167,44 @@ def _order(rows: list[list[_Item]]) -> None:
 
 
 def _crossings(rows: list[list[_Item]]) -> int:
-    """Return how often edges cross between neighbouring rows."""
+    """Return the number of edge crossings between adjacent rows."""
     count = 0
     for upper_row, row in itertools.pairwise(rows):
-        places = {id(item): place for place, item in enumerate(row)}
-        ends: list[int] = []  # of the edges so far, sorted
+        positions = {id(item): position for position, item in enumerate(row)}
+        # Two edges cross if their lower ends are in the opposite order of their upper ends: count the inversions.
+        ends: list[int] = []  # lower ends of the edges so far, sorted
         for upper in upper_row:
-            found = [places[id(lower)] for lower in upper.below]
-            count += sum(len(ends) - bisect.bisect_right(ends, end) for end in found)
-            for end in found:
+            positions_below = [positions[id(lower)] for lower in upper.below]
+            count += sum(len(ends) - bisect.bisect_right(ends, end) for end in positions_below)
+            for end in positions_below:
                 bisect.insort(ends, end)
     return count
 
 
 def _mean(item: _Item, neighbours: list[_Item]) -> float:
-    """Return where the middle of an item's neighbours is; its own place if it has none."""
-    return sum(one.middle for one in neighbours) / len(neighbours) if neighbours else item.middle
+    """Return the mean position of an item's neighbours; its own position if it has none."""
+    return sum(neighbour.middle for neighbour in neighbours) / len(neighbours) if neighbours else item.middle
 
 
 def _pulled(item: _Item) -> float:
-    """Return where the neighbours of an item draw it; its own place if it has none."""
+    """Return the weighted mean position of an item's neighbours; its own position if it has none."""
     total = sum(weight for weight, _ in item.pulls)
-    return sum(weight * one.middle for weight, one in item.pulls) / total if total else item.middle
+    return sum(weight * neighbour.middle for weight, neighbour in item.pulls) / total if total else item.middle
 
 
 def _settle(row: list[_Item], wanted: list[float]) -> None:
-    """Move the items of a row as near to where they are wanted as their order and widths allow, by least squares.
+    """Move the items of a row to the positions nearest to the wanted ones, in weighted least squares, without overlap.
 
-    The more strongly an item's neighbours draw it, the less it gives way.
+    With each item's minimal offset subtracted, this is an isotonic regression: positions must not decrease. The
+    pool-adjacent-violators algorithm solves it exactly in a single pass: blocks of items that would overlap merge, and
+    take their weighted mean.
     """
     offsets = [0.0]
     for left, right in itertools.pairwise(row):
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + _BESIDE)
-    blocks: list[tuple[float, float, int]] = []  # mean, weight and number of neighbours that push each other
+    blocks: list[tuple[float, float, int]] = []  # mean, weight and number of items of each block
     for item, want, offset in zip(row, wanted, offsets, strict=True):
-        mean, weight, count = want - offset, sum((one for one, _ in item.pulls), start=0.01), 1
+        mean, weight, count = want - offset, sum((strength for strength, _ in item.pulls), start=0.01), 1
         while blocks and blocks[-1][0] > mean:
             before, heavier, number = blocks.pop()
             mean = (mean * weight + before * heavier) / (weight + heavier)
@@ -212,7 +216,7 @@ def _settle(row: list[_Item], wanted: list[float]) -> None:
 
 
 def _placed(items: list[_Item], chains: list[list[_Item]], rows: list[list[_Item]]) -> Layout:
-    """Return the layout of items whose middles are known."""
+    """Return the layout of items with known horizontal positions."""
     every = [item for row in rows for item in row]
     shift = _MARGIN - min(item.middle - item.width / 2 for item in every)
     where: dict[int, Rectangle] = {}
@@ -227,6 +231,6 @@ def _placed(items: list[_Item], chains: list[list[_Item]], rows: list[list[_Item
         boxes=tuple(where[id(item)] for item in items),
         labels=tuple(where[id(chain[-2])] for chain in chains),
         ways=tuple(tuple(where[id(item)] for item in chain) for chain in chains),
-        width=max(one.left + one.width for one in where.values()) + _MARGIN,
+        width=max(rectangle.left + rectangle.width for rectangle in where.values()) + _MARGIN,
         height=top - BETWEEN + _MARGIN,
     )

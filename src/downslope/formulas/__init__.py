@@ -16,7 +16,7 @@ from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
 from downslope.formulas._parser import Equation, equation, formula
 from downslope.formulas._printing import book, book_name
-from downslope.formulas._units import checked_units, unit_of_powers, unit_ratio
+from downslope.formulas._units import check_units, checked_units, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
@@ -35,6 +35,7 @@ __all__ = [
     "book",
     "book_name",
     "chain",
+    "check_units",
     "checked_units",
     "critical_points",
     "derive",

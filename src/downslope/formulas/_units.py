@@ -49,8 +49,7 @@ def checked_unit_names(units: Mapping[str, str], names: Collection[str], owner: 
     Raises:
         UnitError: if `units` is no mapping of texts, for an unknown unit, or an unknown name.
     """
-    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
-        raise UnitError("units is not a mapping of names to units", hint='for example units={"t": "hour"}')
+    check_units(units)
     for name, unit in units.items():
         if name not in names:
             close = nearest(name, names)
@@ -60,6 +59,16 @@ def checked_unit_names(units: Mapping[str, str], names: Collection[str], owner: 
             )
         parse(unit)
     return dict(units)
+
+
+def check_units(units: object) -> None:
+    """Check that `units` is a mapping of texts to texts.
+
+    Raises:
+        UnitError: if it is not.
+    """
+    if not isinstance(units, Mapping) or not all(isinstance(text, str) for pair in units.items() for text in pair):
+        raise UnitError("units is not a mapping of names to units", hint='for example units={"t": "hour"}')
 
 
 def parse(unit: str) -> Any:

@@ -1,0 +1,167 @@
+"""The computation graph: nodes and edges, and the backward pass that computes their gradients by the chain rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope.backpropagation._notation import is_number
+
+_MOST_NUMBERS = 100  # larger arrays are exported as shape and norm only
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A quantity of a computation.
+
+    Args:
+        label: its short name: a part of the point, z₁, z₂, … for intermediate values, the objective's name for the
+            result.
+        name: the sub-expression that it is the value of, in textbook notation.
+        operation: the operation that computes it, in a word: "product", "sigmoid", …; "given" or "data" for inputs.
+        computed_as: the operation applied to the labels of its inputs; empty for inputs.
+        role: "given" for a part of the point, "data" for a column, "operation", or "result".
+        value: its value.
+        gradient: the derivative of the result with respect to it, of the same shape as the value.
+    """
+
+    label: str
+    name: str
+    operation: str
+    computed_as: str
+    role: str
+    value: np.ndarray
+    gradient: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the node as plain data."""
+        return {
+            "label": self.label,
+            "name": self.name,
+            "operation": self.operation,
+            "computed_as": self.computed_as,
+            "role": self.role,
+            "value": as_plain(self.value),
+            "gradient": as_plain(self.gradient),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Edge:
+    """The use of a node as an input of another.
+
+    Args:
+        source: label of the input node.
+        target: label of the node computed from it.
+        operation: the target's operation.
+        symbol: the local derivative of the target by the source in symbols; the operation if it has no short form.
+        local: the local derivative as a number; None if either node is an array.
+        passed: the contribution to the source's gradient: the target's gradient times the local derivative.
+    """
+
+    source: str
+    target: str
+    operation: str
+    symbol: str
+    local: float | None
+    passed: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the edge as plain data."""
+        return {
+            "source": self.source,
+            "target": self.target,
+            "operation": self.operation,
+            "symbol": self.symbol,
+            "local": None if self.local is None else finite_or_none(self.local),
+            "passed": as_plain(self.passed),
+        }
+
+
+# The vector-Jacobian product of an operation: from the gradient of its result to that of each of its inputs.
+Back = Callable[[np.ndarray], Sequence[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A node before the backward pass.
+
+    Args:
+        label, name, operation, computed_as, role, value: as in `Node`.
+        inputs: indices of the nodes that it is computed from, without duplicates.
+        symbols: the local derivative by each input, in symbols or words.
+        back: maps the gradient of the node to its contribution to each input's gradient.
+    """
+
+    label: str
+    name: str
+    operation: str
+    computed_as: str
+    role: str
+    value: np.ndarray
+    inputs: tuple[int, ...] = ()
+    symbols: tuple[str, ...] = ()
+    back: Back = lambda gradient: ()
+
+
+def leaf_draft(label: str, value: Any, role: str = "given") -> Draft:
+    """Return the draft of an input: a part of the point or a column of the table."""
+    return Draft(label, label, role, "", role, np.asarray(value))
+
+
+def with_gradients(drafts: Sequence[Draft]) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
+    """Run the backward pass: accumulate each node's gradient from the nodes that use it.
+
+    Args:
+        drafts: the nodes in topological order, the result last.
+
+    Returns:
+        The nodes in the same order, and the edges in the order of the backward pass.
+    """
+    gradients = [np.zeros_like(draft.value) for draft in drafts]
+    gradients[-1] = np.ones_like(drafts[-1].value)
+    edges: list[Edge] = []
+    with np.errstate(all="ignore"):
+        for index in reversed(range(len(drafts))):
+            for source, edge in zip(drafts[index].inputs, _edges(drafts, index, gradients[index]), strict=True):
+                gradients[source] = gradients[source] + edge.passed
+                edges.append(edge)
+    nodes = tuple(_node(draft, gradient) for draft, gradient in zip(drafts, gradients, strict=True))
+    return nodes, tuple(edges)
+
+
+def _edges(drafts: Sequence[Draft], index: int, gradient: np.ndarray) -> list[Edge]:
+    """Return the edges from a node's inputs to the node, with the gradient passed along each."""
+    draft, edges = drafts[index], []
+    passed = draft.back(gradient)
+    unit = draft.back(np.ones_like(draft.value)) if is_number(draft.value) else passed
+    for position, source in enumerate(draft.inputs):
+        below = drafts[source]
+        local = float(unit[position]) if is_number(draft.value) and is_number(below.value) else None
+        contribution = np.asarray(passed[position])
+        edges.append(Edge(below.label, draft.label, draft.operation, draft.symbols[position], local, contribution))
+    return edges
+
+
+def _node(draft: Draft, gradient: np.ndarray) -> Node:
+    """Return a draft as a node with its gradient."""
+    return Node(draft.label, draft.name, draft.operation, draft.computed_as, draft.role, draft.value, gradient)
+
+
+def as_plain(array: np.ndarray) -> Any:
+    """Return a scalar as a number; an array as its shape and norm, with its values if it is small."""
+    if is_number(array):
+        return finite_or_none(float(array))
+    record: dict[str, Any] = {"shape": list(array.shape), "norm": finite_or_none(float(np.linalg.norm(array)))}
+    if array.size <= _MOST_NUMBERS and not np.iscomplexobj(array) and np.all(np.isfinite(array)):
+        record["values"] = np.asarray(array, float).tolist()
+    return record
+
+
+def finite_or_none(value: float) -> float | None:
+    """Return a number, or None for infinity and NaN, which JSON cannot represent."""
+    return value if math.isfinite(value) else None
