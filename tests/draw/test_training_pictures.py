@@ -16,7 +16,7 @@ from downslope.diagnosis import Finding, Severity
 from downslope.draw._by_layer import in_blocks, short, some
 from downslope.draw._sharpness import bound_of
 from downslope.draw._updates import USUAL
-from downslope.methods._stability import stability_bound
+from downslope.methods import facts_of
 
 PICTURES = {
     "layers": ds.draw.layers,
@@ -196,7 +196,7 @@ def test_the_bound_follows_the_rate() -> None:
 def test_bounds_are_those_of_the_diagnosis(iris, name: str) -> None:
     trace = iris.trace.replace(plan={"method": name, "settings": {"momentum": 0.8, "beta1": 0.7}})
     found = bound_of(trace)
-    assert (found and found[0]) == stability_bound(name, {"momentum": 0.8, "beta1": 0.7})
+    assert (found and found[0]) == facts_of(trace.plan).bound
 
 
 def test_a_slice_of_a_bowl_is_the_bowl() -> None:

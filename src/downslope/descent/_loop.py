@@ -25,7 +25,7 @@ from downslope._engine import jax
 from downslope._tree import alike, in_order
 from downslope._types import Point
 from downslope.descent._recipe import UNROLLED, Chunk, Flags, Given, Program, Recipe, State
-from downslope.methods import Rule, Step, rule_of
+from downslope.methods import Rule, RuleInput, rule_of
 
 _LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
 
@@ -127,7 +127,7 @@ class _Loop:
     def _update(self, state: State, given: Given) -> tuple[Point, Any]:
         """Return the update that the rule makes of the gradient here, and the rule's next state."""
         rate = self.recipe.schedule.rate(state.step, given.rate, given.budget, given.course, jax().numpy)
-        step = Step(
+        step = RuleInput(
             state.point,
             state.value,
             clipped(state.gradient, self.recipe.clips, given),
@@ -159,7 +159,7 @@ class _Loop:
         state = carry.state
         pairs = zip(tree.leaves(state.point), tree.leaves(before.point), strict=True)
         moved = ~functools.reduce(operator.and_, [_every(a == b) for a, b in pairs])
-        if self.recipe.method.name == "custom":
+        if self.recipe.method.transformation is not None:
             moved = numpy.array(True)  # a schedule inside may start from a rate of zero
         return carry._replace(flags=Flags(_finite(state.value, state.gradient), carry.flags.steep, moved))
 

@@ -15,7 +15,7 @@ from downslope._types import Plain, Point
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan_text import as_python, choices_of
 from downslope.descent.batches._batched import Batches
-from downslope.methods import SCHEDULE_SETTINGS, Method, Schedule, method, schedule
+from downslope.methods import SCHEDULE_SETTINGS, Method, Schedule, is_known, method, schedule
 
 _SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
 
@@ -117,6 +117,7 @@ class Plan:
             "units": dict(self.objective.units),
             "method": self.method.name,
             "settings": dict(self.method.settings),
+            **({} if is_known(self.method.spec) else {"theory": self.method.facts.as_plain()}),
             "learning_rate": None if math.isnan(self.learning_rate) else self.learning_rate,
             "schedule": self.schedule.name,
             "schedule_settings": dict(self.schedule.settings),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._types import Point
-from downslope.methods import method, schedule
+from downslope.methods import Method, is_known, schedule
 
 if TYPE_CHECKING:
     from downslope.descent._plan import Plan
@@ -50,8 +50,7 @@ def _told(made: Plan) -> dict[str, Any]:
 def _usual_settings(made: Plan) -> dict[str, Any]:
     """Return the settings of the method and of the schedule that need not be said."""
     how, course = made.method, made.schedule
-    of_method = {} if how.name == "custom" else dict(method(how.name).settings)
-    return of_method | ({} if course.function is not None else dict(schedule(course.name, made.steps).settings))
+    return how.spec.defaults | ({} if course.function is not None else dict(schedule(course.name, made.steps).settings))
 
 
 def _thing(made: Plan) -> str:
@@ -87,7 +86,7 @@ def choices_of(made: Plan) -> dict[str, Any]:
     named = course.function is None
     return {
         "start": made.start,
-        "method": how.transformation if how.name == "custom" else how.name,
+        "method": _name_or_object(how),
         **how.settings,
         "learning_rate": None if math.isnan(made.learning_rate) else made.learning_rate,
         "schedule": (None if course.name == "constant" else course.name) if named else course.function,
@@ -100,3 +99,10 @@ def choices_of(made: Plan) -> dict[str, Any]:
         "seed": made.seed,
         "batches": made.batches,
     }
+
+
+def _name_or_object(how: Method) -> Any:
+    """Return a method's name; the record or transformation itself where a name does not say which it is."""
+    if how.transformation is not None:
+        return how.transformation
+    return how.name if is_known(how.spec) else how.spec

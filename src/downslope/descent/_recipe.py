@@ -25,7 +25,7 @@ class Recipe:
 
     Args:
         objective: what to go down.
-        method: how to step; its settings other than `memory` are arguments.
+        method: how to step; its settings but for the structural ones are arguments.
         schedule: how the rate changes; likewise.
         clips: whether gradients are clipped (by norm, by value).
         capacity: rows of the record.
@@ -74,8 +74,7 @@ class Recipe:
 
 def way_of(method: Method, schedule: Schedule) -> tuple[Any, ...]:
     """Return what of a method and its schedule is compiled; the numbers of both are arguments of the program."""
-    name, memory, transformation, decays = method.compiled
-    return (name, memory, id(transformation), decays, schedule.name, id(schedule.function))
+    return (method.structure, schedule.name, id(schedule.function))
 
 
 class Given(NamedTuple):

@@ -7,11 +7,9 @@ from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Sy
 from downslope.diagnosis._quantities import has_moved, measure, quantity, quantity_names
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS
-from downslope.methods import BY_CURVATURE, best_rate, stability_bound
 
 __all__ = [
     "ARRIVED_BY_TOLERANCE",
-    "BY_CURVATURE",
     "DESCENT_SYMPTOMS",
     "TRAINING_SYMPTOMS",
     "Diagnosis",
@@ -22,12 +20,10 @@ __all__ = [
     "Severity",
     "Symptom",
     "TrainingEvidence",
-    "best_rate",
     "diagnose",
     "has_moved",
     "measure",
     "plunges",
     "quantity",
     "quantity_names",
-    "stability_bound",
 ]

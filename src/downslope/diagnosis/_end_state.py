@@ -16,7 +16,6 @@ import numpy as np
 from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._steps_to_go import steps_at_speed
-from downslope.methods import SCALED
 from downslope.trace import Outcome
 
 # A millionth of the way is left when a millionth squared of the decrease is: in values, 1e-12.
@@ -223,7 +222,7 @@ def _lingers(evidence: Evidence, along_way_out: float) -> bool:
     """
     end, rate = evidence.end, evidence.learning_rate
     way, lowest = end.newton_length, end.lowest
-    if evidence.bound is None or evidence.method in SCALED or rate is None or way is None or lowest is None:
+    if evidence.bound is None or evidence.method.scaled or rate is None or way is None or lowest is None:
         return False
     if not way < FLOOR * end.scale or not along_way_out > 0:
         return False
@@ -237,7 +236,7 @@ def _is_slow(evidence: Evidence) -> bool:
         return False
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
-    if evidence.bound is None or evidence.method in SCALED:
+    if evidence.bound is None or evidence.method.scaled:
         # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
         unfinished = (steps_at_speed(evidence) or 0) > OVERLONG * evidence.last_step
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
@@ -261,7 +260,7 @@ def _fades(evidence: Evidence) -> bool:
 def _moves_nothing(evidence: Evidence) -> bool:
     """Tell whether a step changed nothing any more, though its length follows the slope and is not searched for."""
     stalled = evidence.trace.outcome is Outcome.STALLED
-    return stalled and evidence.method not in SCALED and not evidence.searches_line
+    return stalled and not evidence.method.scaled and not evidence.searches_line
 
 
 def _has_stopped(evidence: Evidence) -> bool:

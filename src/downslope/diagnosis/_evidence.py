@@ -15,14 +15,7 @@ import numpy as np
 
 from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._steps_to_go import steps_to_go
-from downslope.methods import (
-    LINE_SEARCH,
-    SCALED,
-    WITH_MOMENTUM,
-    best_rate,
-    contraction,
-    stability_bound,
-)
+from downslope.methods import facts_of
 from downslope.trace import Outcome, Trace
 
 # What a swing has to shrink to before it counts as gone.
@@ -45,7 +38,7 @@ class Evidence:
         self.update_norm = np.asarray(columns["update_norm"], dtype=float)
         self.cosine = np.asarray(columns["cosine"], dtype=float)
         self.curvature = np.asarray(columns["curvature"], dtype=float)
-        self.method = str(trace.plan.get("method", ""))
+        self.method = facts_of(trace.plan)
         self.settings: Mapping[str, float] = trace.plan.get("settings") or {}
         self.end = EndCurvature(trace)
 
@@ -62,12 +55,12 @@ class Evidence:
     @property
     def searches_line(self) -> bool:
         """Whether the method finds the length of each step by itself."""
-        return self.method in LINE_SEARCH
+        return self.method.searches_line
 
     @property
     def is_noisy(self) -> bool:
         """Whether the method adds noise to the gradient."""
-        return "noise" in self.method
+        return self.method.noisy
 
     @property
     def constant_rate(self) -> bool:
@@ -84,7 +77,7 @@ class Evidence:
     @functools.cached_property
     def bound(self) -> float | None:
         """The bound on αλ below which the method settles."""
-        return None if self.learning_rate is None else stability_bound(self.method, self.settings)
+        return None if self.learning_rate is None else self.method.bound
 
     @functools.cached_property
     def seen_curvature(self) -> float | None:
@@ -94,7 +87,7 @@ class Evidence:
         """
         if (self.is_rising or self.failed) and len(self._past_bound):
             return float(self._past_bound[0])
-        if self.method in SCALED:
+        if self.method.scaled:
             return self.end.preconditioned_highest
         highest, late = self.end.highest, self.curvature[len(self.curvature) // 2 :]
         if highest is None or self.is_falling or not np.any(np.isfinite(late)):
@@ -123,7 +116,7 @@ class Evidence:
         highest, lowest = self.end.highest, self.end.lowest_rising
         if self.bound is None or highest is None or lowest is None or self.seen_curvature != highest:
             return None
-        return best_rate(self.method, self.settings, lowest, highest)
+        return self.method.best_rate(lowest, highest)
 
     @functools.cached_property
     def pace(self) -> float | None:
@@ -167,7 +160,7 @@ class Evidence:
         With momentum the norm swings as it shrinks: its maximum over that quarter is compared with the one before.
         """
         quarter = max(1, len(self.step) // 4)
-        rows = quarter if self.method in WITH_MOMENTUM else 1
+        rows = quarter if self.method.swings else 1
         before = np.max(self.gradient_norm[-quarter - rows : -quarter], initial=0.0)
         if not before > 0:
             return None
@@ -181,7 +174,7 @@ class Evidence:
         eigenvalues = self.end.curved_eigenvalues
         if eigenvalues is None or self.learning_rate is None or not len(eigenvalues):
             return None
-        factors = contraction(self.method, self.settings, self.learning_rate * eigenvalues)
+        factors = self.method.contraction(self.learning_rate * eigenvalues)
         return None if factors is None else float(np.max(factors))
 
     @functools.cached_property
@@ -224,7 +217,7 @@ class Evidence:
     @functools.cached_property
     def _met_curvatures(self) -> np.ndarray:
         """The highest curvature at the start, those along the way, the highest at the end; NaN where not measured."""
-        if self.method in SCALED:
+        if self.method.scaled:
             ends = (None, self.end.preconditioned_highest)
             along = np.zeros(0)
         else:
@@ -249,9 +242,7 @@ class Evidence:
     @property
     def may_still_swell(self) -> bool:
         """Whether a swelling from the first steps of momentum β may not have died away yet, by √β a step."""
-        if self.method not in WITH_MOMENTUM:
-            return False
-        return float(self.settings.get("momentum", 0.9)) ** (self.last_step / 2) > _DIED_AWAY
+        return self.method.swings and self.method.swing_decay ** (self.last_step / 2) > _DIED_AWAY
 
     @functools.cached_property
     def is_falling(self) -> bool:

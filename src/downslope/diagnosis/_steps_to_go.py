@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope.methods import SCALED, contraction
-
 if TYPE_CHECKING:
     from downslope.diagnosis._evidence import Evidence
 
@@ -51,7 +49,7 @@ def _foreseen(evidence: Evidence) -> float | None:
         return by_modes
     if not evidence.end.is_bowl or evidence.searches_line:
         return None
-    if (evidence.method in SCALED or evidence.bound is None) and _is_steady(evidence):
+    if (evidence.method.scaled or evidence.bound is None) and _is_steady(evidence):
         return steps_at_speed(evidence)
     return _by_contraction(evidence)
 
@@ -67,7 +65,7 @@ def _by_modes(evidence: Evidence) -> float | None:
     modes = np.array(evidence.end.modes)
     if evidence.learning_rate is None or not len(modes) or not evidence.end.is_bowl:
         return None
-    factors = contraction(evidence.method, evidence.settings, evidence.learning_rate * modes[:, 1])
+    factors = evidence.method.contraction(evidence.learning_rate * modes[:, 1])
     if factors is None:
         return None
     modes, factors = modes[modes[:, 0] > 0], factors[modes[:, 0] > 0]

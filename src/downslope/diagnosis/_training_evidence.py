@@ -16,6 +16,7 @@ import numpy as np
 
 from downslope._types import Columns, Plain
 from downslope.diagnosis._evidence import last_rate
+from downslope.methods import facts_of
 from downslope.trace import Outcome, Trace, median_over_looks
 
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
@@ -39,7 +40,7 @@ class TrainingEvidence:
         self.gradient_norm = np.asarray(trace.columns["gradient_norm"], dtype=float)
         self.network: Plain = trace.facts.get("network") or {}
         self.data: Plain = trace.facts.get("data") or {}
-        self.method = str(trace.plan.get("method", ""))
+        self.method = facts_of(trace.plan)
         self.settings: Plain = trace.plan.get("settings") or {}
         self.layers = trace.layer_names
 

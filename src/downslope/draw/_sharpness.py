@@ -10,16 +10,13 @@ import numpy as np
 from downslope._errors import SettingError
 from downslope._text import number
 from downslope.draw import _style as style
-from downslope.methods import stability_bound
+from downslope.methods import facts_of
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _FAR = 8.0  # times: a bound farther above what was measured asks for a logarithmic axis
-
-# Where the bound is not the plain number that it comes to.
-_READS = {"momentum": "(2 + 2β)/α", "nesterov": "(2 + 2β)/((1 + 2β)α)"}
 
 
 def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
@@ -67,9 +64,13 @@ def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]
 
 def bound_of(trace: Trace) -> tuple[float, str] | None:
     """Return the largest αλ that a trace's method bears, and how λ reads then; None where there is no such bound."""
-    method = str(trace.plan.get("method", ""))
-    most = stability_bound(method, trace.plan.get("settings") or {})
-    return None if most is None else (most, _READS.get(method) or f"{number(most, 3)}/α")
+    method = facts_of(trace.plan)
+    if method.bound is None:
+        return None
+    text = method.bound_text
+    if method.scaled or "β" not in text:
+        return method.bound, f"{number(method.bound, 3)}/α"
+    return method.bound, f"{text}/α" if "/" in text else f"({text})/α"
 
 
 def _new_panels(two: bool) -> list[Axes]:

@@ -12,10 +12,9 @@ from downslope._types import Point
 from downslope.descent import Objective, descend, objective
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._sweep import Sweep, as_html, as_text, end_value, reached, standing, steps_to_rest, sweep
-from downslope.methods import Method, method
+from downslope.methods import METHODS, Method, MethodSpec, method
 from downslope.trace import Trace
 
-_METHODS = ("gradient descent", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "bfgs")
 _STEPS = 1000
 
 
@@ -118,7 +117,7 @@ class Race:
 def compare(
     thing: Any,
     start: Point,
-    methods: Sequence[Any] = _METHODS,
+    methods: Sequence[Any] | None = None,
     *,
     learning_rates: Mapping[str, float] | None = None,
     steps: int = _STEPS,
@@ -130,7 +129,8 @@ def compare(
     Args:
         thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
         start: the point at step 0.
-        methods: names of methods, methods with settings, Optax transformations.
+        methods: names of methods, methods with settings, records of your own, Optax transformations; None for the usual
+            ones.
         learning_rates: rates by a method's name, for those whose rate is not to be searched.
         steps: the most steps of each.
         data: the table of a formula's data columns.
@@ -148,7 +148,7 @@ def compare(
     """
     if "learning_rate" in choices:
         raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} tells one")
-    racers = {_label(one): one for one in map(method, [methods] if isinstance(methods, str) else methods)}
+    racers = {_label(one): one for one in map(method, _racers(methods))}
     if not racers:
         raise SettingError("a race needs at least one method")
     given = {_label(method(name)): rate for name, rate in (learning_rates or {}).items()}
@@ -171,9 +171,16 @@ def race_rows(found: Race) -> list[tuple[str, ...]]:
     return rows
 
 
+def _racers(methods: Sequence[Any] | None) -> Sequence[Any]:
+    """Return the methods to race; a single name is a race of one."""
+    if methods is None:
+        return [spec for spec in METHODS if spec.in_races]
+    return [methods] if isinstance(methods, str | MethodSpec) else methods
+
+
 def _label(one: Method) -> str:
     """Return what a method is called in a race: its name, with the settings that are not its own."""
-    usual = {} if one.name == "custom" else method(one.name).settings
+    usual = one.spec.defaults
     told = [f"{name} {value:g}" for name, value in one.settings.items() if usual.get(name) != value]
     return f"{one.name} ({', '.join(told)})" if told else one.name
 

@@ -15,7 +15,7 @@ from downslope._engine import jax
 from downslope._types import Columns
 from downslope.ensembles._lanes import Lanes, begin_lanes, count, side_by_side, step_lanes, wide
 from downslope.ensembles._space import RowLayout, Space
-from downslope.methods import Method, Step, rule_of
+from downslope.methods import Method, RuleInput, rule_of
 
 _BLOCK = 200  # starts whose state fits a core's nearest cache
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
@@ -51,7 +51,7 @@ def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, ste
     made = space.layout.objective
     settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
     bounds = (space.low, space.high) if space.bounded else None
-    run = _fixed(space.layout, *method.compiled, space.bounded)
+    run = _fixed(space.layout, method.structure, space.bounded)
     pieces, unpadded = _pieces(starts.astype(made.precision), _BLOCK)
     shared = (np.asarray(rate, made.precision), settings, np.int64(steps), bounds, made.data)
     ended = side_by_side(run, [(piece, *shared) for piece in pieces], made.precision)
@@ -102,10 +102,9 @@ def _block_of(pieces: list[np.ndarray]) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _fixed(layout: RowLayout, name: str, memory: float | None, transformation: Any, decays: bool, bounded: bool) -> Any:
+def _fixed(layout: RowLayout, method: Method, bounded: bool) -> Any:
     """Return the compiled program of `by_method`: `piece → (points, steps of each block)`."""
-    kept = {} if memory is None else {"memory": memory}
-    rule = rule_of(Method(name, kept | ({"weight_decay": 0.0} if decays else {}), transformation))
+    rule = rule_of(method)
 
     def step(carry: Any, rate: Any, settings: Any, bounds: Any, data: Columns) -> Any:
         point, state = carry
@@ -114,7 +113,7 @@ def _fixed(layout: RowLayout, name: str, memory: float | None, transformation: A
             return layout.objective.function(at, data)
 
         height, gradient = jax().value_and_grad(value)(point)
-        change, state = rule.update(Step(point, height, gradient, rate, settings, value), state)
+        change, state = rule.update(RuleInput(point, height, gradient, rate, settings, value), state)
         reached = jax().tree.map(lambda leaf, by: leaf + by.astype(leaf.dtype), point, change)
         if bounded:
             numpy = jax().numpy

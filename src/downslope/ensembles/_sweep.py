@@ -18,7 +18,7 @@ from downslope._errors import SettingError
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
 from downslope.descent import Objective, Plan, Record, descend, plan
-from downslope.diagnosis import BY_CURVATURE, Diagnosis, best_rate, diagnose, stability_bound
+from downslope.diagnosis import Diagnosis, diagnose
 from downslope.trace import Outcome, Spectrum, Trace
 
 # A sweep as a short report, in text and in HTML.
@@ -298,7 +298,7 @@ def _checked(rates: Sequence[float]) -> np.ndarray:
 
 def _default_rates(made: Plan) -> np.ndarray:
     """Return rates around the largest stable one, that one among them."""
-    if stability_bound(made.method.name, made.method.settings) is None or made.method.name not in BY_CURVATURE:
+    if not made.method.facts.by_curvature:
         return _FREE_RATES
     at_start = _look_at_start(made)
     if at_start is None:
@@ -309,7 +309,7 @@ def _default_rates(made: Plan) -> np.ndarray:
     centre = _stable(made, spectrum) or at_start
     rates = centre * 2.0 ** (np.arange(-_BELOW, _ABOVE + 1) / _PER_OCTAVE)
     if spectrum is not None and spectrum.lowest > 0:
-        theory = best_rate(made.method.name, made.method.settings, spectrum.lowest, spectrum.highest)
+        theory = made.method.facts.best_rate(spectrum.lowest, spectrum.highest)
         if theory is not None and np.min(np.abs(rates / theory - 1)) > 1e-9:
             rates = np.sort(np.append(rates, theory))
     return rates
@@ -321,7 +321,7 @@ def _look_at_start(made: Plan) -> float | None:
     spectrum = trace.spectra[0] if trace.spectra else None
     if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)):
         return None
-    bound = stability_bound(made.method.name, made.method.settings)
+    bound = made.method.facts.bound
     size = max(abs(spectrum.lowest), abs(spectrum.highest))
     return bound / size if bound is not None and size > 0 else None
 
@@ -343,7 +343,7 @@ def _spectrum(made: Plan, trace: Trace, rate: float) -> Spectrum | None:
 
 def _stable(made: Plan, spectrum: Spectrum | None) -> float | None:
     """Return the largest stable rate on the ground of a spectrum, None where it is not known."""
-    bound = stability_bound(made.method.name, made.method.settings)
-    if spectrum is None or bound is None or made.method.name not in BY_CURVATURE or spectrum.highest <= 0:
+    facts = made.method.facts
+    if spectrum is None or facts.bound is None or facts.scaled or spectrum.highest <= 0:
         return None
-    return bound / spectrum.highest
+    return facts.bound / spectrum.highest

@@ -16,9 +16,10 @@ from downslope.fitting._equivalent import Rewriting
 from downslope.fitting._levenberg_marquardt import recorded
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._uncertainty import uncertainty
+from downslope.methods import FIT_METHODS, NEWTON
 from downslope.trace import Outcome, Trace
 
-LEVENBERG_MARQUARDT, TRUST_REGION = "levenberg-marquardt", "trust region"
+LEVENBERG_MARQUARDT, TRUST_REGION = (spec.name for spec in FIT_METHODS)
 _SMALLEST_RECORD = 256
 _PATIENCE = 2000
 
@@ -215,7 +216,7 @@ def trace_of(problem: FitProblem, objective: Objective, solution: Solution, step
         steps: the most steps that were allowed.
     """
     start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
-    description = plan(objective, start, method="newton", steps=steps, tolerance=0.0).description
+    description = plan(objective, start, method=NEWTON.name, steps=steps, tolerance=0.0).description
     described = {**description, "method": solution.method, "settings": {}}
     return _trace(problem.free, described, solution, _rows(objective))
 

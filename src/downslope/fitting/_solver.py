@@ -13,7 +13,7 @@ from downslope._engine import double_precision
 from downslope._errors import SettingError, whole
 from downslope._text import number
 from downslope.descent import Objective, descend
-from downslope.diagnosis import BY_CURVATURE, Diagnosis, diagnose
+from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
 from downslope.fitting._least_squares import (
@@ -37,16 +37,10 @@ from downslope.fitting._problem import (
     typical_deviation,
 )
 from downslope.fitting._starts import search_start
-from downslope.methods import method
+from downslope.methods import FIT_METHODS, MethodSpec, method, spec_named
 from downslope.trace import Trace
 
-OWN_METHODS = (LEVENBERG_MARQUARDT, TRUST_REGION)
-_OWN_NAMES = {
-    "levenberg marquardt": LEVENBERG_MARQUARDT,
-    "lm": LEVENBERG_MARQUARDT,
-    "trust region": TRUST_REGION,
-    "trf": TRUST_REGION,
-}
+OWN_METHODS = tuple(spec.name for spec in FIT_METHODS)
 _STEPS = 2000
 _DESCENT_STEPS = 1000
 # Residuals of a normal distribution beyond so many deviations count less: 95 % efficiency (Holland and Welsch, 1977).
@@ -205,9 +199,9 @@ def checked_method(way: Any) -> Any:
     """
     if not isinstance(way, str):
         return way
-    own = _OWN_NAMES.get(way.lower().replace("_", " ").replace("-", " ").strip())
+    own = spec_named(way, FIT_METHODS)
     if own is not None:
-        return own
+        return own.name
     try:
         return method(way).name
     except SettingError as error:
@@ -217,7 +211,7 @@ def checked_method(way: Any) -> Any:
 
 def takes_learning_rate(way: Any) -> bool:
     """Tell whether a method steps along the gradient by one learning rate for all parameters."""
-    return isinstance(way, str) and method(way).name in BY_CURVATURE
+    return isinstance(way, str | MethodSpec) and method(way).facts.by_curvature
 
 
 def by_descent(

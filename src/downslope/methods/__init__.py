@@ -1,33 +1,62 @@
-"""Methods: how a descent steps, how its rate changes, and the theory of both."""
+"""Methods: one record for each, the rules they step by, and the theory of their rates; schedules of the rate."""
 
 from downslope.methods._method import Method, method, method_names
-from downslope.methods._rules import Rule, Step, rule_of
+from downslope.methods._rules import Rule, RuleInput, rule_of
 from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, schedule
-from downslope.methods._stability import (
-    BY_CURVATURE,
-    LINE_SEARCH,
-    SCALED,
-    WITH_MOMENTUM,
-    best_rate,
-    contraction,
-    stability_bound,
+from downslope.methods._spec import MethodSpec, Setting
+from downslope.methods._table import (
+    ADAM,
+    ADAMW,
+    BFGS,
+    FIT_METHODS,
+    GRADIENT_DESCENT,
+    L_BFGS,
+    LEVENBERG_MARQUARDT,
+    METHODS,
+    MOMENTUM,
+    NESTEROV,
+    NEWTON,
+    NOISY_GRADIENT_DESCENT,
+    RMSPROP,
+    TRUST_REGION,
+    MethodName,
+    facts_of,
+    is_known,
+    spec_named,
 )
+from downslope.methods._theory import MethodFacts, NoTheory, Theory
 
 __all__ = [
-    "BY_CURVATURE",
-    "LINE_SEARCH",
-    "SCALED",
+    "ADAM",
+    "ADAMW",
+    "BFGS",
+    "FIT_METHODS",
+    "GRADIENT_DESCENT",
+    "LEVENBERG_MARQUARDT",
+    "L_BFGS",
+    "METHODS",
+    "MOMENTUM",
+    "NESTEROV",
+    "NEWTON",
+    "NOISY_GRADIENT_DESCENT",
+    "RMSPROP",
     "SCHEDULE_SETTINGS",
-    "WITH_MOMENTUM",
+    "TRUST_REGION",
     "Method",
+    "MethodFacts",
+    "MethodName",
+    "MethodSpec",
+    "NoTheory",
     "Rule",
+    "RuleInput",
     "Schedule",
-    "Step",
-    "best_rate",
-    "contraction",
+    "Setting",
+    "Theory",
+    "facts_of",
+    "is_known",
     "method",
     "method_names",
     "rule_of",
     "schedule",
-    "stability_bound",
+    "spec_named",
 ]

@@ -13,20 +13,38 @@ from typing import Any, NamedTuple
 
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.methods._method import Method
+from downslope.methods._theory import Settings
 
 _SEARCH_STEPS = 30
 _FLATTEST = 1e-10  # eigenvalues below this share of the largest are lifted to it: √ε would hide a real narrow valley
 
 
-def line_search_method(method: Method) -> Any:
-    """Return the Optax transformation of a method that searches along a line."""
+def newton(settings: Settings) -> Any:
+    """Return Newton's method with a line search."""
     import optax
 
-    search = optax.scale_by_zoom_linesearch(_SEARCH_STEPS, initial_guess_strategy="one")
-    if method.name == "l-bfgs":
-        return optax.chain(optax.scale_by_lbfgs(int(method.settings["memory"])), optax.scale(-1.0), search)
-    return optax.chain(_newton() if method.name == "newton" else _bfgs(), search)
+    return optax.chain(_newton(), _search())
+
+
+def bfgs(settings: Settings) -> Any:
+    """Return the BFGS method with a line search."""
+    import optax
+
+    return optax.chain(_bfgs(), _search())
+
+
+def l_bfgs(settings: Settings) -> Any:
+    """Return Optax's L-BFGS direction with a line search."""
+    import optax
+
+    return optax.chain(optax.scale_by_lbfgs(int(settings["memory"])), optax.scale(-1.0), _search())
+
+
+def _search() -> Any:
+    """Return the line search, which tries the whole step first: near a minimum it is the one that converges fast."""
+    import optax
+
+    return optax.scale_by_zoom_linesearch(_SEARCH_STEPS, initial_guess_strategy="one")
 
 
 def _newton() -> Any:

@@ -70,8 +70,6 @@ def as_written(thing: Any, name: str) -> str:
     return repr(thing) if short else name
 
 
-_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lion": 1e-4, "gradient descent": 0.1}
-_OTHER_RATE = 0.01
 _EVALUATIONS, _PROBES = 40, 20
 # A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
 # the work at most.
@@ -382,7 +380,7 @@ def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
     """Return the learning rate that was given, or the usual one for networks."""
     if learning_rate is not None or not chosen.takes_rate or callable(schedule):
         return learning_rate
-    return _RATES.get(chosen.name, _OTHER_RATE)
+    return chosen.spec.network_rate
 
 
 def _batches(task: Task, asked: Mapping[str, Any], every: int) -> Batches:

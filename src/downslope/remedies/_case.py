@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from downslope.diagnosis import TrainingEvidence
-from downslope.methods import SCALED
+from downslope.methods import MethodFacts, facts_of
 from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
 from downslope.trace import Trace
@@ -48,6 +48,11 @@ class Case:
         return str(self.trace.plan["method"])
 
     @functools.cached_property
+    def facts(self) -> MethodFacts:
+        """What theory says of the method."""
+        return facts_of(self.trace.plan)
+
+    @functools.cached_property
     def rate(self) -> float:
         """The learning rate; NaN where the method takes none."""
         told = self.trace.plan.get("learning_rate")
@@ -78,7 +83,7 @@ class Case:
     def sharpness(self) -> float | None:
         """The highest curvature that was seen after the first look, scaled as the method scales; None if unknown."""
         looks = self.trace.spectra[1:] or self.trace.spectra
-        scaled = self.method in SCALED
+        scaled = self.facts.scaled
         found = [look.preconditioned_highest if scaled else look.highest for look in looks]
         known = [float(λ) for λ in found if λ is not None and np.isfinite(λ) and λ > 0]
         return float(np.median(known)) if known else None

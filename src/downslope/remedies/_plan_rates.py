@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from downslope._text import number
-from downslope.methods import BY_CURVATURE
 from downslope.remedies._plan_case import Case
 from downslope.remedies._remedy import Remedy, two_digits
 
@@ -66,7 +65,7 @@ def _at_rate(case: Case, rate: float, which: str, why: str) -> Remedy | None:
     if not (math.isfinite(case.rate) and math.isfinite(rate) and rate > 0) or abs(rate / case.rate - 1) < _ALIKE:
         return None
     longer, largest = rate > case.rate, case.evidence.largest_stable_rate
-    if longer and (case.runs_away or (case.method in BY_CURVATURE and largest is not None and rate > largest)):
+    if longer and (case.runs_away or (case.plan.method.facts.by_curvature and largest is not None and rate > largest)):
         return None
     moves = "distance" if longer else "highest_value" if case.runs_away else "end_stability"
     short = two_digits(rate)

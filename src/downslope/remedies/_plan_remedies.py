@@ -98,5 +98,7 @@ def _changes_something(case: Case, remedy: Remedy) -> bool:
 def is_quick(case: Case, remedy: Remedy) -> bool:
     """Tell whether a remedy costs no more than the descent: another rate, start or tolerance compiles nothing."""
     asked = remedy.changes
-    kind = method(asked["method"]).compiled if "method" in asked else case.plan.method.compiled
-    return kind == case.plan.method.compiled and not asked.keys() & {"schedule", "clip_norm", "clip_value", "steps"}
+    structure = method(asked["method"]).structure if "method" in asked else case.plan.method.structure
+    if structure != case.plan.method.structure:
+        return False
+    return not asked.keys() & {"schedule", "clip_norm", "clip_value", "steps"}

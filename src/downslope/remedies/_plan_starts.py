@@ -9,6 +9,7 @@ import numpy as np
 from downslope._text import number
 from downslope._types import Point
 from downslope.diagnosis import ARRIVED_BY_TOLERANCE
+from downslope.methods import GRADIENT_DESCENT, NOISY_GRADIENT_DESCENT
 from downslope.remedies._plan_case import Case
 from downslope.remedies._points import along, coordinates, moved, rounded, written
 from downslope.remedies._remedy import Remedy, two_digits
@@ -40,12 +41,12 @@ def _off(case: Case, side: float) -> Remedy | None:
 
 def noise(case: Case) -> Remedy | None:
     """Noise in the gradient whose first step is a hundredth of the point's size."""
-    if case.method != "gradient descent":
+    if case.method != GRADIENT_DESCENT.name:
         return None
     deviation = two_digits(_OFF * case.size / case.rate) if case.rate > 0 else math.nan
     if not math.isfinite(deviation):
         return None
-    changes = {"method": "gradient descent with noise", "noise": deviation}
+    changes = {"method": NOISY_GRADIENT_DESCENT.name, "noise": deviation}
     why = "Noise has a part along every way out (Neelakantan et al. 2015; Ge et al. 2015)."
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "lowest_curvature")
 

@@ -20,7 +20,6 @@ import numpy as np
 
 from downslope._tree import leaves
 from downslope.descent import Fork, Plan, fork, range_test, sharpness
-from downslope.methods import SCALED, stability_bound
 from downslope.networks import Setup
 from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.trace import Spectrum
@@ -113,10 +112,10 @@ class RateSearch:
 
     def _tested_rates(self, at_start: tuple[Spectrum, ...]) -> np.ndarray:
         """Return the rates of the range test, around the bound at the start where there is one."""
-        name, settings = self.made.method.name, self.made.method.settings
-        bound = stability_bound(name, settings)
+        facts = self.made.method.facts
+        bound = facts.bound
         curved = max((float(np.abs(look.eigenvalues).max()) for look in at_start), default=math.nan)
-        if bound is not None and name not in SCALED and math.isfinite(curved) and curved > 0:
+        if bound is not None and not facts.scaled and math.isfinite(curved) and curved > 0:
             return bound / curved * np.geomspace(_BELOW, _ABOVE, _TESTED)
         sizes = [float(np.abs(leaf).max()) for leaf in map(np.asarray, leaves(self.made.start)) if leaf.size]
         unit = 1.0 if self.batched else max(1.0, *sizes)
@@ -124,20 +123,20 @@ class RateSearch:
 
     def _bound(self, at_start: tuple[Spectrum, ...], steepest: float | None) -> _Bound:
         """Return the largest rate that is stable both at the start and after a few steps."""
-        name = self.made.method.name
-        bound = stability_bound(name, self.made.method.settings)
+        facts = self.made.method.facts
+        bound = facts.bound
         if bound is None:
-            return _Bound(None, f"no theory bounds the rate of {name}")
+            return _Bound(None, facts.no_theory)
         if not at_start:
             return _Bound(None, "the examples cannot be sampled")
-        own = bound / at_start[0].highest if name not in SCALED and at_start[0].highest > 0 else math.inf
+        own = bound / at_start[0].highest if not facts.scaled and at_start[0].highest > 0 else math.inf
         careful = min(steepest or math.inf, _HEADROOM * own)
-        steps = min(_STEPS_TO_SCALE if name in SCALED else _FIRST_STEPS, self.budget)
+        steps = min(_STEPS_TO_SCALE if facts.scaled else _FIRST_STEPS, self.budget)
         if not math.isfinite(careful):
             careful = self.made.method.default_rate / 100
         looks = sharpness(self.made, careful, steps)
         self._spent(steps)
-        found = [look.preconditioned_highest for look in looks[1:]] if name in SCALED else [s.highest for s in looks]
+        found = [look.preconditioned_highest for look in looks[1:]] if facts.scaled else [s.highest for s in looks]
         known = [float(highest) for highest in found if highest is not None and math.isfinite(highest)]
         if not known:
             return _Bound(None, "the curvature is not finite or cannot be measured")

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from downslope._text import number
-from downslope.methods import stability_bound
+from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, NOISY_GRADIENT_DESCENT, RMSPROP
 from downslope.remedies._case import Case, Maker
 from downslope.remedies._remedy import Remedy, two_digits
 
@@ -19,7 +19,7 @@ USUAL_RATE = 1e-3  # of Adam and its like
 
 def rate_from_curvature(case: Case) -> Remedy | None:
     """Half of the largest stable rate."""
-    bound = stability_bound(case.method, case.trace.plan.get("settings") or {})
+    bound = case.facts.bound
     if bound is None or case.sharpness is None or not math.isfinite(case.rate):
         return None
     rate = two_digits(_HEADROOM * bound / case.sharpness)
@@ -59,48 +59,48 @@ def _rate_quantity(case: Case, rate: float) -> str:
 
 def adam(case: Case) -> Remedy | None:
     """Adam at its usual rate."""
-    if case.method in ("adam", "adamw") and 0.3 < case.rate / USUAL_RATE < 3:
+    if case.method in (ADAM.name, ADAMW.name) and 0.3 < case.rate / USUAL_RATE < 3:
         return None
-    changes = {"method": "adam", "learning_rate": USUAL_RATE, "schedule": None}
+    changes = {"method": ADAM.name, "learning_rate": USUAL_RATE, "schedule": None}
     why = "Each coordinate steps by about the rate, whatever the size of its gradient (Kingma and Ba 2015)."
     return Remedy(f"Adam at {number(USUAL_RATE)}", why, changes, "training_score")
 
 
 def momentum(case: Case) -> Remedy | None:
     """Heavy-ball momentum at the same rate."""
-    if case.method != "gradient descent":
+    if case.method != GRADIENT_DESCENT.name:
         return None
     why = "Velocity adds up along directions that keep their sign and cancels in the others (Polyak 1964)."
-    return Remedy("momentum", why, {"method": "momentum", "learning_rate": case.rate}, "training_score")
+    return Remedy("momentum", why, {"method": MOMENTUM.name, "learning_rate": case.rate}, "training_score")
 
 
 def nesterov(case: Case) -> Remedy | None:
     """Nesterov's momentum at the same rate."""
-    if case.method != "gradient descent":
+    if case.method != GRADIENT_DESCENT.name:
         return None
     why = "A look ahead along the velocity keeps it from swinging (Nesterov 1983)."
-    return Remedy("Nesterov's momentum", why, {"method": "nesterov", "learning_rate": case.rate}, "training_score")
+    return Remedy("Nesterov's momentum", why, {"method": NESTEROV.name, "learning_rate": case.rate}, "training_score")
 
 
 def rmsprop(case: Case) -> Remedy | None:
     """RMSprop at its usual rate."""
-    if case.method in ("adam", "adamw", "rmsprop"):
+    if case.method in (ADAM.name, ADAMW.name, RMSPROP.name):
         return None
     why = "Each coordinate is divided by the usual size of its gradient (Tieleman and Hinton 2012)."
-    changes = {"method": "rmsprop", "learning_rate": USUAL_RATE, "schedule": None}
+    changes = {"method": RMSPROP.name, "learning_rate": USUAL_RATE, "schedule": None}
     return Remedy(f"RMSprop at {number(USUAL_RATE)}", why, changes, "training_score")
 
 
 def noise(case: Case) -> Remedy | None:
     """Noise in the gradient whose steps are a hundredth of the size of the weights."""
-    if case.method != "gradient descent" or not case.rate > 0:
+    if case.method != GRADIENT_DESCENT.name or not case.rate > 0:
         return None
     size = math.sqrt(np.mean(np.concatenate([np.ravel(leaf) for leaf in case.trace.start.values()]) ** 2))
     if not size > 0:
         return None
     deviation = two_digits(_SMALL_STEP * size / case.rate)
     why = "Noise makes equal units unequal, and has a part along every way out (Neelakantan et al. 2015)."
-    changes = {"method": "gradient descent with noise", "noise": deviation, "learning_rate": case.rate}
+    changes = {"method": NOISY_GRADIENT_DESCENT.name, "noise": deviation, "learning_rate": case.rate}
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "training_score")
 
 

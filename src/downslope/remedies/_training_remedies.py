@@ -11,6 +11,7 @@ from typing import Any
 
 from downslope._text import number
 from downslope.diagnosis import Diagnosis, Severity
+from downslope.methods import ADAM
 from downslope.remedies._case import Case, Maker
 from downslope.remedies._data_remedies import (
     dropout,
@@ -87,7 +88,7 @@ def _usual(case: Case, rate: float, normalisation: str) -> Remedy | None:
     normalised = normalisation != "none"
     if normalised and not case.hidden:
         return None
-    changes: dict[str, Any] = {"method": "adam", "learning_rate": rate, "schedule": None}
+    changes: dict[str, Any] = {"method": ADAM.name, "learning_rate": rate, "schedule": None}
     if not case.setup.is_foreign and case.layers:
         changes |= {"activation": "relu", "initialisation": "auto"} | (
             {"normalisation": normalisation} if normalised else {}

@@ -178,7 +178,7 @@ class BatchDescent:
         state = run.after(beginning.steps)
         if beginning.change is not None:
             state = state._replace(point=beginning.change(state.point, state.memory))
-        alike = run.recipe.method.name == self.recipe.method.name
+        alike = run.recipe.method.spec == self.recipe.method.spec
         return state if alike else state._replace(rule=begun.rule)
 
     def after(self, steps: int) -> BatchState:

@@ -20,7 +20,7 @@ from downslope._types import Point
 from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
 from downslope.descent._recipe import Given, way_of
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, Batched
-from downslope.methods import Method, Rule, Schedule, Step, rule_of
+from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,7 @@ class _BatchLoop:
     def _update(self, state: BatchState, batch: Any, key: Any, value: Any, gradient: Point, given: Given) -> Any:
         """Return the update that the rule makes of the gradient, and the rule's next state."""
         rate = self.recipe.schedule.rate(state.step, given.rate, given.budget, given.course, jax().numpy)
-        step = Step(
+        step = RuleInput(
             state.point,
             value,
             clipped(gradient, self.recipe.clips, given),

@@ -7,7 +7,6 @@ from downslope.diagnosis._end_state import OVERLONG, SLOW_CONTRACTION, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
 from downslope.diagnosis._wording import number
-from downslope.methods import LINE_SEARCH, SCALED
 from downslope.trace import Outcome
 
 ILL_CONDITIONED = Symptom(
@@ -43,7 +42,7 @@ _FAR = 0.1
 def ill_conditioned(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a bowl so narrow that even the best fixed rate of gradient descent is slow along it."""
     condition = evidence.end.condition_number
-    if condition is None or condition < NARROW or evidence.method in LINE_SEARCH | SCALED:
+    if condition is None or condition < NARROW or evidence.method.searches_line or evidence.method.scaled:
         return None
     if state not in (
         EndState.FALLING,

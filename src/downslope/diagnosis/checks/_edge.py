@@ -27,6 +27,8 @@ _CHANGED = 0.01
 @check(EDGE_OF_STABILITY)
 def edge_of_stability(evidence: Evidence, state: EndState) -> Finding | NotRun | None:
     """Find curvature hovering at the bound of the rate while the smoothed value falls: healthy (Cohen et al., 2021)."""
+    if evidence.method.bound is None and not evidence.searches_line:
+        return NotRun(EDGE_OF_STABILITY.key, evidence.method.no_theory)
     if evidence.bound is None or evidence.is_noisy:
         return None
     if evidence.end.spectrum is None:

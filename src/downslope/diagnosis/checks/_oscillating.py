@@ -8,7 +8,6 @@ from downslope.diagnosis._end_state import BOUNCING_COSINE, FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
 from downslope.diagnosis._wording import number
-from downslope.methods import SCALED
 
 OSCILLATING = Symptom(
     "oscillating",
@@ -70,7 +69,7 @@ def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     sentence = (
         f"Each step jumps across the valley and lands as far away as before: the gradient keeps {kept} of its size."
     )
-    if evidence.largest_stable_rate is None or evidence.method in SCALED:
+    if evidence.largest_stable_rate is None or evidence.method.scaled:
         return (
             Severity.PROBLEM,
             f"{sentence} The steps do not get shorter by themselves.",

@@ -6,7 +6,6 @@ from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
 from downslope.diagnosis._wording import count, number
-from downslope.methods import SCALED
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -126,6 +125,8 @@ def _jumped(evidence: Evidence) -> Finding:
 
 def _unmeasured(evidence: Evidence) -> NotRun | None:
     """Return why no rate can be compared, where that is the reason for silence."""
+    if evidence.method.bound is None and not evidence.searches_line:
+        return NotRun(RATE_TOO_LARGE.key, evidence.method.no_theory)
     if evidence.searches_line or evidence.end.spectrum is not None:
         return None
     return NotRun(RATE_TOO_LARGE.key, "the curvature was not measured, so no stable rate is known")
@@ -176,7 +177,7 @@ def _how_long(evidence: Evidence) -> str:
 def _faster(evidence: Evidence) -> float | None:
     """Return a better rate; for methods whose steps are as long as the rate, one that needs half the steps taken."""
     largest, rate = evidence.largest_stable_rate, evidence.learning_rate
-    if evidence.method in SCALED or largest is None:
+    if evidence.method.scaled or largest is None:
         whole = (evidence.steps_to_go or 0) + evidence.last_step
         return None if rate is None or not evidence.steps_to_go else rate * 2 * whole / max(evidence.last_step, 1)
     return evidence.best_rate or largest / 2
@@ -186,6 +187,6 @@ def _try(evidence: Evidence, better: float | None) -> str:
     """Return the rate to try, with what it would have to stay below."""
     if better is None:
         return ""
-    if evidence.largest_stable_rate is None or evidence.method in SCALED:
+    if evidence.largest_stable_rate is None or evidence.method.scaled:
         return f" Try {number(better)}."
     return f" Try {number(better)}; rates below {number(evidence.largest_stable_rate)} are stable."

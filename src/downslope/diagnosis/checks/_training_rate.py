@@ -9,7 +9,6 @@ import numpy as np
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis._wording import number, training_finding
-from downslope.methods import SCALED, stability_bound
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -39,10 +38,10 @@ _REACH = 0.5
 
 def _stabilities(evidence: TrainingEvidence) -> np.ndarray:
     """Return α over the largest stable rate at each look at the curvature after the first; empty if none is known."""
-    bound, rate = stability_bound(evidence.method, evidence.settings), evidence.learning_rate
+    bound, rate = evidence.method.bound, evidence.learning_rate
     if bound is None or rate is None:
         return np.zeros(0)
-    scaled = evidence.method in SCALED
+    scaled = evidence.method.scaled
     highest = [s.preconditioned_highest if scaled else s.highest for s in evidence.trace.spectra]
     return np.array([rate * λ / bound for λ in highest if λ is not None and np.isfinite(λ)])
 
@@ -81,7 +80,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     )
     jump = _first_jump(evidence)
     if not above and jump <= _JUMP and not _swings(evidence):
-        return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, "the curvature was not measured")
+        return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
     sentence = f"In the first steps the loss jumped to {number(jump)} times its start."
     if above:
         many = f"{number(np.median(ratios))} times the largest stable rate"
@@ -101,6 +100,13 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         causes=("the learning rate is too large for the curvature",),
         remedies=("a tenth of the learning rate", "a schedule that warms up"),
     )
+
+
+def _why_not(evidence: TrainingEvidence) -> str:
+    """Return why α cannot be held against a largest stable rate."""
+    if evidence.method.bound is None and not evidence.method.searches_line:
+        return evidence.method.no_theory
+    return "the curvature was not measured"
 
 
 def _swings(evidence: TrainingEvidence) -> bool:

@@ -16,7 +16,6 @@ from downslope.networks import NORMALISATIONS, activation_names, sample_names
 from downslope.networks.layers._building import Choices
 
 INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
-_METHODS = ("adam", "adamw", "gradient descent", "momentum", "nesterov", "rmsprop", "lion")
 # What has a field of its own in a request; everything else a remedy may change goes along as `more`.
 _FIELDS = (
     "hidden",
@@ -61,7 +60,7 @@ def choices(told: dict[str, Any]) -> dict[str, Any]:
         "activations": [name for name in activation_names() if name not in ("exponential", "softmax")],
         "initialisations": list(INITIALISATIONS),
         "normalisations": list(NORMALISATIONS),
-        "methods": list(_METHODS),
+        "methods": list(ds.method_names(for_networks=True)),
     }
 
 
