@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from downslope import draw, lab
+    from downslope._choices import Choice, choices
     from downslope._errors import (
         DataError,
         DownslopeError,
@@ -100,6 +101,7 @@ __all__ = [
     "Activate",
     "Backpropagation",
     "Basin",
+    "Choice",
     "Convolution",
     "CriticalPoint",
     "CriticalPoints",
@@ -157,6 +159,7 @@ __all__ = [
     "activation_names",
     "backprop",
     "chain",
+    "choices",
     "compare",
     "critical_points",
     "derive",
@@ -189,6 +192,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "downslope._choices": ("Choice", "choices"),
     "downslope.backpropagation": ("Backpropagation", "backprop"),
     "downslope.descent": ("Objective", "Plan", "Record", "Slope", "descend", "objective", "plan", "slope"),
     "downslope.diagnosis": ("Diagnosis", "Finding", "Severity", "diagnose"),

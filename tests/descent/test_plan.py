@@ -31,7 +31,7 @@ import downslope as ds
         ({"schedule": "cosine", "factor": 2.0}, "no setting 'factor'"),
         ({"clip_norm": 0.0}, "above 0"),
         ({"record": 0}, "from 1 up"),
-        ({"nonsense": 1}, "no setting 'nonsense'"),
+        ({"nonsense": 1}, "unknown argument 'nonsense'"),
     ],
 )
 def test_bad_choices_are_told_at_the_door(choices, words: str) -> None:

@@ -83,7 +83,7 @@ def test_the_call_that_is_written_does_the_same() -> None:
         ({"steps": 5, "hidden": (3,)}, "the first steps cannot have a hidden of their own"),
         ({"steps": 5, "seed": 3}, "the first steps cannot have a seed of their own"),
         ({"steps": 5, "revive": "no"}, "revive is true or false, not 'no'"),
-        ({"steps": 5, "learning_rate": -1}, "learning rate must be above 0"),
+        ({"steps": 5, "learning_rate": -1}, "learning_rate must be above 0"),
         ({"steps": 30, "method": "gradient descent", "learning_rate": 1e30}, "of the 30 steps to begin with"),
     ],
 )

@@ -583,7 +583,7 @@ def test_a_run_that_is_written_while_it_goes_on_is_read_bit_for_bit(tmp_path: Pa
         ({"validation": 1.5}, "between 0 and 1"),
         ({"momentum": 0.9}, "momentum"),
         ({"hiden": (3,)}, "hiden"),
-        ({"hidden": (0,)}, "units"),
+        ({"hidden": (0,)}, "hidden must be whole numbers from 1 up"),
         ({"activation": "reluu"}, "relu"),
         ({"loss": "softmax cross-entropy"}, "classes"),
         ({"model": "network"}, "model"),

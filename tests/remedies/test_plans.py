@@ -270,7 +270,7 @@ def test_a_changed_plan_keeps_what_was_not_changed() -> None:
     assert plan.changed(method="adam").method.settings["beta1"] == 0.9
     newton = plan.changed(method="newton")
     assert (newton.schedule.name, newton.record.every, newton.seed) == ("constant", 2, 3)
-    with pytest.raises(ds.SettingError, match="learning rate must be above 0"):
+    with pytest.raises(ds.SettingError, match="learning_rate must be above 0"):
         plan.changed(learning_rate=-1)
 
 

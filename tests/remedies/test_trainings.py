@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.networks._setup import ARGUMENTS
 from downslope.remedies._case import Case
 from downslope.remedies._runs import score_of
 from downslope.remedies._step_remedies import clipping_later
-from downslope.remedies._training_remedies import _SURGERY, proposals
+from downslope.remedies._training_remedies import _IN_LAYERS, proposals
 
 DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}
 QUICK: dict[str, Any] = {"hidden": (4,), "steps": 30, "probe_every": 0}
@@ -95,7 +94,7 @@ def test_nothing_is_changed_inside_a_model_of_others() -> None:
     assert not diagnosis.ok
     offered = proposals(Case(setup, made.trace), diagnosis)
     assert offered
-    assert not any(_SURGERY & remedy.changes.keys() for remedy in offered)
+    assert not any(_IN_LAYERS & remedy.changes.keys() for remedy in offered)
     with pytest.raises(ds.SettingError, match="nothing can be changed inside a MLP"):
         setup.changed(activation="relu")
 
@@ -159,9 +158,12 @@ def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
 
 
 def test_the_defaults_are_those_of_train() -> None:
-    told = inspect.signature(ds.train).parameters
-    others = {"model", "data", "target", "save", "resume", "overwrite", "progress", "watch", "others"}
-    assert {name: told[name].default for name in told if name not in others} == dict(ARGUMENTS)
+    parameters = inspect.signature(ds.train).parameters
+    choices = ds.Setup.of("iris").choices
+    assert choices == {name: parameters[name].default for name in choices}
+    left_out = {name for name, choice in ds.choices(ds.train).items() if choice.noun in ("network", "run")}
+    settings = {name for name, choice in ds.choices(ds.train).items() if choice.is_setting}
+    assert set(parameters) - set(choices) == {"model", "data", "target"} | left_out | settings
 
 
 def test_choices_of_layers_are_made_in_layers() -> None:

@@ -142,7 +142,8 @@ def _of_network(
     data: str, choices: dict[str, Any], settings: Mapping[str, float], budget: int | None
 ) -> ds.RateFinding:
     """Return what was found for a network."""
-    known = set(inspect.signature(ds.train).parameters) | set(inspect.signature(find_rate).parameters)
+    of_train = {name for name, choice in ds.choices(ds.train).items() if not choice.is_setting}
+    known = of_train | set(inspect.signature(find_rate).parameters)
     if "learning_rate" in settings:
         raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
     network.refuse_options(settings, known)

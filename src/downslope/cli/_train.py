@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,25 +36,11 @@ class Request:
         Raises:
             DownslopeError: as `ds.train` does, with options in place of arguments.
         """
-        known = _NETWORK | set(inspect.signature(ds.train).parameters)
+        known = {"target"} | {name for name, choice in ds.choices(ds.train).items() if not choice.is_setting}
         network.refuse_options(self.settings, known)
         arguments: dict[str, Any] = {**self.choices, **self.settings}
         with network.told_as_typed(known):
             return ds.train(None, self.data, self.target, **arguments)
-
-
-# what `ds.train` takes of a network beside its arguments
-_NETWORK = {
-    "hidden",
-    "convolutions",
-    "activation",
-    "initialisation",
-    "normalisation",
-    "skip",
-    "dropout",
-    "output_activation",
-    "loss",
-}
 
 
 def run(

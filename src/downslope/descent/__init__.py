@@ -1,10 +1,20 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
+from downslope.descent._choices import (
+    ClipChoices,
+    DescendChoices,
+    DescentChoices,
+    MethodChoices,
+    ObjectiveChoices,
+    PlanChoices,
+    RateChoices,
+    StopChoices,
+)
 from downslope.descent._descend import descend
 from downslope.descent._fork import Fork, fork, range_test, sharpness
 from downslope.descent._objective import Objective, check_point, objective
-from downslope.descent._plan import Beginning, Plan, Record, plan
-from downslope.descent._progress import Show, progress_bar
+from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, settings_of_own
+from downslope.descent._progress import Show, checked_progress, progress_bar
 from downslope.descent._recipe import versions
 from downslope.descent._slope import Slope, slope
 from downslope.descent._spectrum import spectrum_of_hessian
@@ -16,21 +26,32 @@ __all__ = [
     "Batched",
     "Batches",
     "Beginning",
+    "ClipChoices",
+    "DescendChoices",
+    "DescentChoices",
     "Fork",
+    "MethodChoices",
     "Objective",
+    "ObjectiveChoices",
     "Plan",
+    "PlanChoices",
+    "RateChoices",
     "Record",
     "Show",
     "Slope",
+    "StopChoices",
     "check_point",
+    "checked_progress",
     "descend",
     "descend_batches",
     "fork",
     "header_of",
+    "make_plan",
     "objective",
     "plan",
     "progress_bar",
     "range_test",
+    "settings_of_own",
     "sharpness",
     "slope",
     "spectrum_of_hessian",

@@ -10,21 +10,25 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from downslope import _tree
+from downslope._choices import door
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
+from downslope.descent._choices import DescendChoices
 from downslope.descent._loop import program
+from downslope.descent._objective import Objective
 from downslope.descent._piece import Piece, joined, piece_of
-from downslope.descent._plan import Plan, plan
-from downslope.descent._progress import Interruption, progress_bar
+from downslope.descent._plan import Plan, make_plan
+from downslope.descent._progress import Interruption, checked_progress, progress_bar
 from downslope.descent._recipe import UNROLLED, Given, Program, Recipe, given_of, rates_of, versions
 from downslope.descent._spectrum import ends_of_large, spectrum_of_hessian
 from downslope.descent.batches._descent import descend_batches
+from downslope.formulas import Formula
 from downslope.trace import Outcome, Spectrum, Trace
 
 _SMALLEST_RECORD = 256
@@ -34,24 +38,20 @@ _FIRST_LOOK = 1024  # steps before the first look at the clock, where a step may
 _CHUNK_SECONDS = 0.4
 
 
+@door(DescendChoices)
 def descend(
-    thing: Any,
-    start: Point | None = None,
-    *,
-    progress: bool | Callable[[int, int, float], None] | None = None,
-    **choices: Any,
+    objective: str | Formula | Objective | Callable[..., Any] | Plan,
+    start: Point = None,
+    **choices: Unpack[DescendChoices],
 ) -> Trace:
     """Go down from a start and keep what every step left behind.
 
     Each step is x ← x − α∇f(x) for gradient descent, and what `method` says for the others.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, an Objective, or a whole Plan.
-        start: the point at step 0; not given with a Plan.
-        progress: True or False to show a progress bar or not, None to show one on a terminal once it has taken a
-            second; or a function of (steps done, steps allowed, value), called now and then.
-        choices: `method`, `learning_rate`, `schedule`, `steps`, `tolerance`, `clip_norm`, `clip_value`, `record`,
-            `seed`, `data` and the method's settings, as for `plan`.
+        objective: a formula's text, a Formula, a JAX function of a point, an Objective, or a whole Plan.
+        start: the point at step 0; not passed with a Plan.
+        **choices: as in `DescendChoices`.
 
     Returns:
         The trace, one row a recorded step, the start being step 0. Its `outcome` says how it ended; a descent that goes
@@ -64,7 +64,9 @@ def descend(
     >>> round(float(trace.end["x"]), 6)
     1.976942
     """
-    made = _plan(thing, start, choices)
+    passed = dict(choices)
+    progress = checked_progress(passed.pop("progress", None))
+    made = _plan(objective, start, passed)
     if made.objective.batched is not None:
         return descend_batches(made, progress=progress)
     with precision(made.objective.precision):
@@ -74,16 +76,16 @@ def descend(
             return _run(made, ready, interruption, show)
 
 
-def _plan(thing: Any, start: Point | None, choices: Mapping[str, Any]) -> Plan:
-    """Return the plan that was given, or the one that the choices make."""
-    if not isinstance(thing, Plan):
-        return plan(thing, start, **choices)
+def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
+    """Return the plan that was passed, or the one that the choices make."""
+    if not isinstance(objective, Plan):
+        return make_plan(objective, start, choices, also=("progress",))
     if start is not None or choices:
         raise SettingError(
             "a plan holds its start and settings already",
-            hint="change them with dataclasses.replace(plan, …), or pass the objective instead of the plan",
+            hint="change them with plan.changed(…), or pass the objective instead of the plan",
         )
-    return thing
+    return objective
 
 
 def _run(made: Plan, ready: Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:

@@ -5,17 +5,30 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 from downslope import _tree
+from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError, whole
 from downslope._types import Plain, Point
-from downslope.descent._objective import Objective, check_point, objective
+from downslope.descent._choices import PlanChoices
+from downslope.descent._objective import Objective, check_point
+from downslope.descent._objective import objective as objective_of
 from downslope.descent._plan_text import as_python, choices_of
 from downslope.descent.batches._batched import Batches
-from downslope.methods import SCHEDULE_SETTINGS, Method, Schedule, is_known, method, schedule
+from downslope.formulas import Formula
+from downslope.methods import (
+    SCHEDULE_SETTINGS,
+    Method,
+    MethodSpec,
+    Schedule,
+    is_known,
+    method,
+    schedule,
+    spec_named,
+)
 
 _SMALL = 16  # points of up to so many numbers are recorded whole, with every eigenvalue of the Hessian at both ends
 
@@ -136,12 +149,15 @@ class Plan:
         """The arguments of `plan` that make this plan of its objective."""
         return choices_of(self)
 
-    def changed(self, **changes: Any) -> Plan:
+    def changed(self, start: Point = None, **changes: Unpack[PlanChoices]) -> Plan:
         """Return a plan with other choices, checked like the first.
 
+        A new method or schedule replaces the settings of the old one too, and a method that searches for the length of
+        its steps drops rate and schedule.
+
         Args:
-            changes: arguments of `plan`; None takes one away. A new method or schedule takes the settings of the old
-                one along, and a method that searches for its steps takes rate and schedule along.
+            start: another start; None for the same.
+            **changes: arguments of `plan`; None restores a default.
 
         >>> plan("x²", 1.0, method="momentum", momentum=0.5).changed(method="newton").method.settings
         {}
@@ -151,9 +167,10 @@ class Plan:
             gone |= set(self.method.settings)
             if not method(changes["method"]).takes_rate:
                 gone |= {"learning_rate", "schedule", *SCHEDULE_SETTINGS}
-        kept = {name: told for name, told in self.choices.items() if name not in gone}
-        asked = {**kept, **changes}
-        return plan(self.objective, **{name: told for name, told in asked.items() if told is not None})
+        kept = {name: choice for name, choice in self.choices.items() if name not in gone}
+        choices = {name: choice for name, choice in {**kept, **changes}.items() if choice is not None}
+        first = choices.pop("start")
+        return make_plan(self.objective, first if start is None else start, choices)
 
     def as_python(self) -> str:
         """Return the call of `descend` that takes the same steps.
@@ -164,55 +181,49 @@ class Plan:
         return as_python(self)
 
 
+@door(PlanChoices)
 def plan(
-    thing: Any,
-    start: Point,
-    *,
-    data: Any = None,
-    method: str | Method | Any = "gradient descent",
-    learning_rate: float | Callable[[Any], Any] | None = None,
-    schedule: str | Callable[[Any], Any] | Schedule | None = None,
-    steps: int = 100,
-    tolerance: float = 1e-10,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-    record: Record | int | None = None,
-    seed: int = 0,
-    batches: Batches | None = None,
-    facts: Plain | None = None,
-    **settings: float,
+    objective: str | Formula | Objective | Callable[..., Any], start: Point = None, **choices: Unpack[PlanChoices]
 ) -> Plan:
     """Return a plan, every part of it checked.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         start: the point at step 0: a mapping of names to numbers for a formula, any pytree of arrays for a function.
-        data: the table of a formula's data columns: a file's path, a mapping of arrays, a Polars or pandas frame.
-        method: a name of `method_names()` or an Optax transformation.
-        learning_rate: the rate α, above 0; or an Optax schedule. Default 0.1 (0.01 for RMSprop and Lion); Newton, BFGS
-            and L-BFGS search for the length of their steps and take none.
-        schedule: "constant", "step", "exponential", "cosine", "warm-up", or an Optax schedule.
-        steps: the most steps to take, from 0 up.
-        tolerance: stop when the norm of the gradient falls to this; 0 to go on until nothing moves.
-        clip_norm: shorten longer gradients to this norm, above 0.
-        clip_value: cut the gradient's entries to ± this, above 0.
-        record: what to write down; a whole number k for every k-th step.
-        seed: seed of the noise and of the order of examples.
-        batches: how examples are taken, for an objective over batches.
-        facts: what the trace of a training is to tell besides, plain data by name.
-        settings: settings of the method (`momentum`, `beta1`, …) and of the schedule (`factor`, `every`, `warm_up`).
+        **choices: as in `PlanChoices`.
 
     Raises:
-        SettingError: for a method, rate, schedule, budget or setting that makes no sense.
+        SettingError: for an unknown argument, or a method, rate, schedule, budget or setting that makes no sense.
         PointError: for a start that does not match the objective.
         ObjectiveError: for something that is not a differentiable scalar.
         FormulaError: for text that cannot be read.
     """
-    goal = objective(thing, data)
-    steps = whole("steps", steps, least=0)
-    of_schedule = {key: settings.pop(key) for key in SCHEDULE_SETTINGS if key in settings}
-    how = _method(method, settings)
-    rate, course = _rate(how, learning_rate, schedule, steps, of_schedule)
+    return make_plan(objective, start, choices)
+
+
+def make_plan(
+    objective: Any,
+    start: Point,
+    choices: Mapping[str, Any],
+    *,
+    also: Iterable[str] = (),
+) -> Plan:
+    """Return the plan of choices by name.
+
+    Args:
+        objective: as for `plan`.
+        start: as for `plan`.
+        choices: arguments of `plan`.
+        also: further arguments of the caller, to suggest where a name is misspelt.
+    """
+    passed = checked(PlanChoices, choices, also=("objective", "start", *also), settings=settings_of_own(choices))
+    goal = objective_of(objective, passed.pop("data", None), units=passed.pop("units", None))
+    chosen = {**defaults(PlanChoices), **passed}
+    settings = {name: value for name, value in passed.items() if name not in defaults(PlanChoices)}
+    of_schedule = {name: settings.pop(name) for name in SCHEDULE_SETTINGS if name in settings}
+    steps = chosen["steps"]
+    how = method(chosen["method"], **settings)
+    rate, course = _rate(how, chosen["learning_rate"], chosen["schedule"], steps, of_schedule)
     return Plan(
         objective=goal,
         start=check_point(goal, start),
@@ -220,19 +231,27 @@ def plan(
         learning_rate=rate,
         schedule=course,
         steps=steps,
-        tolerance=_number("tolerance", tolerance, zero=True),
-        clip_norm=None if clip_norm is None else _number("clip_norm", clip_norm),
-        clip_value=None if clip_value is None else _number("clip_value", clip_value),
-        record=Record(record) if isinstance(record, int) else record or Record(),
-        seed=whole("seed", seed, least=0),
-        batches=(batches or Batches()) if goal.batched is not None else None,
-        facts=facts or {},
+        tolerance=chosen["tolerance"],
+        clip_norm=chosen["clip_norm"],
+        clip_value=chosen["clip_value"],
+        record=_record(chosen["record"]),
+        seed=chosen["seed"],
+        batches=(chosen["batches"] or Batches()) if goal.batched is not None else None,
     )
 
 
-def _method(thing: Any, settings: Mapping[str, float]) -> Method:
-    """Return the method; a function of its own, as `plan` has a parameter of that name."""
-    return method(thing, **settings)
+def settings_of_own(choices: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the settings of the method among some choices, which may be the caller's own."""
+    chosen = choices.get("method")
+    spec = chosen.spec if isinstance(chosen, Method) else spec_named(chosen) if isinstance(chosen, str) else chosen
+    return tuple(setting.name for setting in spec.settings) if isinstance(spec, MethodSpec) else ()
+
+
+def _record(record: Record | int | None) -> Record:
+    """Return what to write down."""
+    if record is None or isinstance(record, Record):
+        return record or Record()
+    return Record(whole("record", record))
 
 
 def _rate(
@@ -251,24 +270,4 @@ def _rate(
     chosen = schedule(course, steps, **settings)
     if chosen.function is not None:
         return math.nan, chosen
-    return how.default_rate if learning_rate is None else _number("learning rate", learning_rate), chosen
-
-
-def _number(name: str, number: Any, *, zero: bool = False) -> float:
-    """Return a finite number above 0 (or from 0 up), or raise."""
-    try:
-        found = float(number)
-    except (TypeError, ValueError):
-        raise SettingError(f"{name} must be a number, not {number!r}") from None
-    if not math.isfinite(found) or found < 0 or (found == 0 and not zero):
-        raise SettingError(
-            f"{name} must be {'0 or more' if zero else 'above 0'}, not {number}", hint=_hint(name, found)
-        )
-    return found
-
-
-def _hint(name: str, number: float) -> str | None:
-    """Return what to do instead of a learning rate below zero."""
-    if name == "learning rate" and number < 0:
-        return "the step already goes against the gradient; to climb, descend the negative of it"
-    return None
+    return how.default_rate if learning_rate is None else learning_rate, chosen

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._choices import defaults
 from downslope._types import Point
+from downslope.descent._choices import PlanChoices
 from downslope.methods import Method, is_known, schedule
 
 if TYPE_CHECKING:
@@ -17,14 +19,6 @@ if TYPE_CHECKING:
 
 _MOST = 30  # numbers of an array that are written out
 _ALWAYS = ("learning_rate", "steps")
-_DEFAULTS: Mapping[str, Any] = {
-    "method": "gradient descent",
-    "schedule": None,
-    "tolerance": 1e-10,
-    "clip_norm": None,
-    "clip_value": None,
-    "seed": 0,
-}
 
 
 def as_python(made: Plan) -> str:
@@ -35,7 +29,7 @@ def as_python(made: Plan) -> str:
 
 def _told(made: Plan) -> dict[str, Any]:
     """Return the choices that are to be written: rate and steps always, the others where they are not the defaults."""
-    usual = {**_DEFAULTS, **_usual_settings(made)}
+    usual = {**defaults(PlanChoices), **_usual_settings(made)}
     asked = {name: told for name, told in made.choices.items() if name not in ("start", "batches")}
     asked["record"] = None if made.record.every == 1 else made.record.every
     if made.objective.data:

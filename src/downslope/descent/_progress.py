@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from downslope._errors import SettingError
+
 Show = Callable[[int, int, float], None]
 _PATIENCE = 1.0  # seconds before a bar appears unasked
 
@@ -42,6 +44,17 @@ class Interruption:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+def checked_progress(progress: Any) -> Any:
+    """Return how progress is to be shown.
+
+    Raises:
+        SettingError: if it is neither true nor false nor a function.
+    """
+    if progress is None or isinstance(progress, bool) or callable(progress):
+        return progress
+    raise SettingError(f"progress is true, false or a function, not {progress!r}")
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Methods: one record for each, the rules they step by, and the theory of their rates; schedules of the rate."""
 
+from downslope.methods._choices import MethodSettings, ScheduleName, ScheduleSettings
 from downslope.methods._method import Method, method, method_names
 from downslope.methods._rules import Rule, RuleInput, rule_of
 from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, schedule
@@ -45,11 +46,14 @@ __all__ = [
     "Method",
     "MethodFacts",
     "MethodName",
+    "MethodSettings",
     "MethodSpec",
     "NoTheory",
     "Rule",
     "RuleInput",
     "Schedule",
+    "ScheduleName",
+    "ScheduleSettings",
     "Setting",
     "Theory",
     "facts_of",

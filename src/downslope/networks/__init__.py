@@ -1,5 +1,6 @@
 """Networks: an objective averaged over batches of examples, the same descent, more columns."""
 
+from downslope.networks._choices import SetupChanges, TrainChoices, TrainingChoices
 from downslope.networks._losses import loss_names
 from downslope.networks._prediction import predict
 from downslope.networks._setup import Setup
@@ -27,7 +28,10 @@ __all__ = [
     "MaxPool",
     "Network",
     "Setup",
+    "SetupChanges",
+    "TrainChoices",
     "Training",
+    "TrainingChoices",
     "activation_names",
     "examples",
     "loss_names",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,22 @@ from downslope._errors import SettingError, nearest
 from downslope._types import Plain
 from downslope.networks.data._target import NUMBERS, SUITED_LOSS
 
+LossName = Literal[
+    "mean squared error",
+    "mean absolute error",
+    "huber",
+    "binary cross-entropy",
+    "softmax cross-entropy",
+    "mse",
+    "squared error",
+    "l2",
+    "mae",
+    "l1",
+    "bce",
+    "cross-entropy",
+    "categorical cross-entropy",
+    "sparse categorical cross-entropy",
+]
 _SMALLEST = 1e-7
 _HUBER = 1.0
 

@@ -5,16 +5,25 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
+from downslope._choices import checked, defaults, refuse_unknown, schema
 from downslope._errors import DataError, SettingError, whole
-from downslope._types import Plain
-from downslope.descent import Batches, Beginning, Plan, Record, descend_batches, plan
+from downslope._types import Frame, Plain
+from downslope.descent import Beginning, Plan, Record, descend_batches, plan, settings_of_own
 from downslope.methods import SCHEDULE_SETTINGS, Method, method
+from downslope.networks._choices import (
+    DataLike,
+    ModelLike,
+    SetupChanges,
+    TargetLike,
+    TrainingChoices,
+    batches_of,
+)
 from downslope.networks._folder import check_folder, journal_of
 from downslope.networks._trained import Training
 from downslope.networks.layers._building import Choices
@@ -70,46 +79,10 @@ def as_written(thing: Any, name: str) -> str:
     return repr(thing) if short else name
 
 
-_EVALUATIONS, _PROBES = 40, 20
-# A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
-# the work at most.
-_CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
-_NETWORK = frozenset(field.name for field in dataclasses.fields(Choices))
-# Choices that are made in layers where these were given.
-_OF_LAYERS = ("activation", "initialisation", "normalisation", "skip", "dropout", "output_activation")
-_ONLY_OF_LAYERS = ("bias", "outputs", "least_units")
-_READING = ("standardise", "scale_targets", "missing", "task", "drop")
-# The arguments of `train` that decide what it does, with their defaults.
-ARGUMENTS: Mapping[str, Any] = {
-    "start": None,
-    "begin": None,
-    "steps": 2000,
-    "batch": 32,
-    "method": "adam",
-    "learning_rate": None,
-    "schedule": None,
-    "validation": None,
-    "patience": None,
-    "weight_decay": 0.0,
-    "l2": 0.0,
-    "clip_norm": None,
-    "clip_value": None,
-    "accumulate": 1,
-    "mixed_precision": False,
-    "evaluate_every": None,
-    "probe_every": None,
-    "layers_every": 10,
-    "seed": 0,
-    "standardise": True,
-    "scale_targets": True,
-    "missing": "refuse",
-    "task": None,
-    "drop": (),
-}
-# What the first steps of a training can have of their own.
-_STEPPING = frozenset({"method", "learning_rate", "schedule", "clip_norm", "clip_value", "weight_decay"})
-# What decides rows, network and loss, and so what is compiled; the rest is told to the compiled program.
-_BUILDING = frozenset({"start", "batch", "accumulate", "validation", "mixed_precision", "l2", *_READING, *_NETWORK})
+_CHOICES = schema(TrainingChoices)
+_IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)
+_STEPPING = sorted(name for name, choice in _CHOICES.items() if choice.noun == "step")
+_ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,11 +101,21 @@ class Setup:
     choices: Mapping[str, Any]
 
     @classmethod
-    def of(cls, model: Any, data: Any, target: Any = None, **choices: Any) -> Setup:
-        """Return a setup of the arguments of `train`; what is left out has its default."""
-        return cls(model, data, target, {**ARGUMENTS, **choices})
+    def of(
+        cls,
+        model: ModelLike | DataLike | None = None,
+        data: DataLike | ModelLike | None = None,
+        target: TargetLike | None = None,
+        **choices: Unpack[TrainingChoices],
+    ) -> Setup:
+        """Return a setup of the arguments of `train`; what is left out has its default.
 
-    def changed(self, **changes: Any) -> Setup:
+        Raises:
+            SettingError: for an unknown argument or a value out of range.
+        """
+        return cls(*in_order(model, data, target), _completed(choices))
+
+    def changed(self, **changes: Unpack[SetupChanges]) -> Setup:
         """Return a setup with other choices.
 
         Args:
@@ -144,19 +127,21 @@ class Setup:
         Raises:
             SettingError: for a choice of layers in a model that is not ours.
         """
-        model, data, target = (changes.pop(name, getattr(self, name)) for name in ("model", "data", "target"))
-        of_layers = {name: changes[name] for name in (*_OF_LAYERS, *_ONLY_OF_LAYERS) if name in changes}
+        passed = checked(SetupChanges, changes, settings=settings_of_own(changes))
+        passed |= {name: None for name, choice in changes.items() if choice is None}
+        model, data, target = (passed.pop(name, getattr(self, name)) for name in ("model", "data", "target"))
+        of_layers = {name: passed[name] for name in _IN_LAYERS if name in passed}
         if model is not None and of_layers:
             model = with_layers(model, of_layers)
-            changes = {name: choice for name, choice in changes.items() if name not in of_layers}
+            passed = {name: choice for name, choice in passed.items() if name not in of_layers}
             if "output_activation" in of_layers:
-                changes["output_activation"] = of_layers["output_activation"]
+                passed["output_activation"] = of_layers["output_activation"]
         elif "least_units" in of_layers:
-            sizes = self.choices.get("hidden", Choices.hidden)
-            changes["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
-        said = {name: choice for name, choice in changes.items() if name not in _ONLY_OF_LAYERS}
-        kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, said)}
-        made = Setup(model, data, target, {**kept, **_said(said)})
+            sizes = self.choices.get("hidden", _CHOICES["hidden"].default)
+            passed["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
+        named = {name: choice for name, choice in passed.items() if name not in _ONLY_IN_LAYERS}
+        kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
+        made = Setup(model, data, target, {**kept, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
         if "task" in self.__dict__ and made.structure == self.structure:
             made.__dict__["task"] = self.task
         return made
@@ -174,7 +159,7 @@ class Setup:
     @property
     def said(self) -> dict[str, Any]:
         """The choices that are not the defaults, by name."""
-        usual = {**dataclasses.asdict(Choices()), **ARGUMENTS}
+        usual = defaults(TrainingChoices)
         return {n: c for n, c in self.choices.items() if not (n in usual and same_choice(c, usual[n]))}
 
     def as_python(self) -> str:
@@ -219,7 +204,7 @@ class Setup:
     @functools.cached_property
     def structure(self) -> tuple[Any, ...]:
         """What two setups must share to share rows, network and loss, and with them the compiled program."""
-        asked = {name: _identity(choice) for name, choice in self.choices.items() if name in _BUILDING}
+        asked = {name: _identity(choice) for name, choice in self.choices.items() if _builds(name)}
         return (*map(_identity, (self.model, self.data, self.target)), self.choices["seed"], frozenset(asked.items()))
 
     @functools.cached_property
@@ -229,10 +214,10 @@ class Setup:
         Raises:
             DataError, SettingError, ObjectiveError: for what makes no sense.
         """
-        asked, choices = self.choices, Choices(**{n: c for n, c in self.choices.items() if n in _NETWORK})
-        batching = Batching(_whole_or_none("batch", asked["batch"]), whole("accumulate", asked["accumulate"]))
-        reading = {name: asked[name] for name in _READING}
-        computing = {"l2": _share("l2", asked["l2"]), "mixed_precision": asked["mixed_precision"]}
+        asked, choices = self.choices, Choices(**_of_noun(self.choices, "network"))
+        batching = Batching(asked["batch"], asked["accumulate"])
+        reading = _of_noun(asked, "rows")
+        computing = {"l2": asked["l2"], "mixed_precision": asked["mixed_precision"]}
         model, data, seed, validation = self.model, self.data, asked["seed"], asked["validation"]
         if asked["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
@@ -266,16 +251,17 @@ class Setup:
                 f"begin tells of first steps, and how many; not {asked!r}",
                 hint='for example begin={"steps": 100, "learning_rate": 0.1}',
             )
-        most = whole("steps", self.choices["steps"], least=0)
+        most = self.choices["steps"]
         steps = whole("steps of the beginning", asked["steps"])
         if steps >= most:
             raise SettingError(f"of {most} steps, {steps} cannot be the beginning", hint="begin with fewer")
         others = {name: choice for name, choice in asked.items() if name not in ("steps", "revive")}
-        wrong = [name for name in others if name in _NETWORK or (name in ARGUMENTS and name not in _STEPPING)]
+        refuse_unknown(others, (*_CHOICES, "revive"), settings_of_own(others))
+        wrong = [name for name in others if not _is_stepping(name)]
         if wrong:
             raise SettingError(
                 f"the first steps cannot have a {wrong[0]} of their own",
-                hint=f"what they can have is {listed(sorted(_STEPPING))}, and settings of these",
+                hint=f"what they can have is {listed(_STEPPING)}, and settings of these",
             )
         revive = asked.get("revive", False)
         if not isinstance(revive, bool):
@@ -296,23 +282,23 @@ class Setup:
     def _plan_of_rest(self, seed: int | None) -> Plan:
         """Return the plan of the training without what it begins with."""
         asked, task = self.choices, self.task
-        settings = {n: c for n, c in asked.items() if n not in _NETWORK and n not in ARGUMENTS}
-        if decay := _share("weight_decay", asked["weight_decay"]):
-            settings["weight_decay"] = decay
+        settings = {name: choice for name, choice in asked.items() if _is_setting(name)}
+        if asked["weight_decay"]:
+            settings["weight_decay"] = asked["weight_decay"]
         chosen = _method(asked["method"], settings)
-        every = whole("layers_every", asked["layers_every"], least=0)
-        return plan(
+        every = asked["layers_every"]
+        made = plan(
             task.objective,
             task.start if seed is None else task.start_of(seed),
             method=chosen,
             learning_rate=_rate(chosen, asked["learning_rate"], asked["schedule"]),
             record=Record(every or 1, layers_every=every, spectrum=False),
             seed=asked["seed"] if seed is None else seed,
-            batches=_batches(task, asked, every),
-            facts={"asked": self.as_plain()},
+            batches=batches_of(task, asked),
             **{name: asked[name] for name in ("schedule", "steps", "clip_norm", "clip_value")},
             **settings,
         )
+        return replace(made, facts={"asked": self.as_plain()})
 
     def train(
         self,
@@ -336,18 +322,72 @@ class Setup:
         return replace(self.task.training(trace), objective=self.task.objective, setup=self)
 
 
+def in_order(model: Any, data: Any, target: Any) -> tuple[Any, Any, Any]:
+    """Return model, data and target; data may come first, as nothing that is data can be a model."""
+    if not _is_data(model):
+        return model, data, target
+    if data is None or _is_model(data):
+        return data, model, target
+    if target is None and not _is_data_of_its_own(data):
+        return None, model, data
+    raise SettingError("two data sets came, and no model", hint="validation=… takes the rows to validate")
+
+
+def _is_data(value: Any) -> bool:
+    """Tell whether something is data and can be no model."""
+    pair = isinstance(value, tuple) and len(value) == 2 and hasattr(value[0], "shape") and not callable(value[0])
+    return pair or isinstance(value, str | os.PathLike | Mapping) or (isinstance(value, Frame) and not callable(value))
+
+
+def _is_data_of_its_own(value: Any) -> bool:
+    """Tell whether something is data and can be no target either."""
+    return isinstance(value, Mapping | os.PathLike) or (isinstance(value, tuple) and _is_data(value))
+
+
+def _is_model(value: Any) -> bool:
+    """Tell whether something is a model: layers, a network, a module or a loss function."""
+    return callable(value) or layers_in(value) is not None
+
+
+def _completed(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked choices with the defaults; choices of a network and settings that were not passed are left out."""
+    passed = checked(TrainingChoices, choices, also=("model", "data", "target"), settings=settings_of_own(choices))
+    kept = {name: choice for name, choice in passed.items() if choice is not None or _is_full(name)}
+    return {**defaults(TrainingChoices, without=("network",)), **kept}
+
+
+def _is_full(name: str) -> bool:
+    """Tell whether a choice always has a value in a setup."""
+    return name in _CHOICES and not _CHOICES[name].is_setting and _CHOICES[name].noun != "network"
+
+
+def _builds(name: str) -> bool:
+    """Tell whether a choice decides rows, network or loss; those of a step are arguments of the same task."""
+    return name in _CHOICES and _CHOICES[name].compiles and _CHOICES[name].noun != "step"
+
+
+def _is_setting(name: str) -> bool:
+    """Tell whether a choice is a setting of a method or schedule, also of the caller's own."""
+    return name not in _CHOICES or _CHOICES[name].is_setting
+
+
+def _is_stepping(name: str) -> bool:
+    """Tell whether the first steps of a training can have a choice of their own."""
+    return _is_setting(name) or _CHOICES[name].noun == "step"
+
+
+def _of_noun(choices: Mapping[str, Any], noun: str) -> dict[str, Any]:
+    """Return the choices that belong to a noun."""
+    return {name: choice for name, choice in choices.items() if name in _CHOICES and _CHOICES[name].noun == noun}
+
+
 def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
-    """Tell whether a choice gives way to others: a new method or schedule takes the settings of the old one along."""
+    """Tell whether a choice gives way to others: a new method or schedule replaces the settings of the old one too."""
     if name in changes:
         return True
     if name in SCHEDULE_SETTINGS:
         return "schedule" in changes
-    return "method" in changes and name not in ARGUMENTS and name not in _NETWORK
-
-
-def _said(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the choices without those that were taken away."""
-    return {name: choice for name, choice in changes.items() if choice is not None or name in ARGUMENTS}
+    return "method" in changes and _is_setting(name)
 
 
 def _identity(thing: Any) -> Any:
@@ -381,42 +421,3 @@ def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
     if learning_rate is not None or not chosen.takes_rate or callable(schedule):
         return learning_rate
     return chosen.spec.network_rate
-
-
-def _batches(task: Task, asked: Mapping[str, Any], every: int) -> Batches:
-    """Return how examples are taken; what is looked at falls on steps that look inside the layers as well."""
-    steps, patience = whole("steps", asked["steps"], least=0), _whole_or_none("patience", asked["patience"])
-    evaluate_every = _whole_or_none("evaluate_every", asked["evaluate_every"])
-    probe_every = _whole_or_none("probe_every", asked["probe_every"], least=0)
-    batched = task.objective.batched
-    assert batched is not None
-    if patience and batched.held_out is None:
-        raise SettingError(
-            "patience waits for a better validation loss, and nothing is held back", hint="for example validation=0.2"
-        )
-
-    def rounded(cadence: int) -> int:
-        return max(math.ceil(cadence / every), 1) * every if every else cadence
-
-    evaluations = evaluate_every or -(-steps // _EVALUATIONS)
-    closest = _CLOSEST_PROBES_OF_ALL if task.batch is None else _CLOSEST_PROBES
-    probes = max(-(-steps // _PROBES), closest) if probe_every is None else probe_every
-    return Batches(
-        size=task.batch,
-        accumulate=int(asked["accumulate"]),
-        evaluate_every=rounded(evaluations),
-        patience=patience,
-        probe_every=rounded(probes) if probes else 0,
-    )
-
-
-def _whole_or_none(name: str, number: Any, least: int = 1) -> int | None:
-    """Return a whole number from `least` up, or None."""
-    return None if number is None else whole(name, number, least)
-
-
-def _share(name: str, number: Any) -> float:
-    """Return a finite number from 0 up."""
-    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < math.inf:
-        raise SettingError(f"{name} must be a number from 0 up, not {number!r}")
-    return number

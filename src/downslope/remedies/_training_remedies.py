@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from downslope._choices import schema
 from downslope._text import number
 from downslope.diagnosis import Diagnosis, Severity
 from downslope.methods import ADAM
+from downslope.networks import SetupChanges
 from downslope.remedies._case import Case, Maker
 from downslope.remedies._data_remedies import (
     dropout,
@@ -182,14 +184,12 @@ def _made(case: Case, known: Iterable[Maker], symptom: str) -> Iterator[Remedy]:
             yield replace(remedy, symptom=symptom)
 
 
-_SURGERY = frozenset(
-    {"activation", "initialisation", "normalisation", "skip", "dropout", "output_activation", "bias", "least_units"}
-)
+_IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)
 
 
 def _needs_surgery(remedy: Remedy) -> bool:
     """Tell whether a remedy changes the inside of a network."""
-    return bool(_SURGERY & remedy.changes.keys())
+    return bool(_IN_LAYERS & remedy.changes.keys())
 
 
 def _changes_something(case: Case, remedy: Remedy) -> bool:

@@ -9,12 +9,16 @@ import gzip
 import importlib.resources
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope.networks.data._planar_samples import PLANAR
+
+SampleName = Literal[
+    "blobs", "breast cancer", "circles", "diabetes", "digits", "iris", "moons", "spirals", "wine", "xor"
+]
 
 
 @dataclass(frozen=True, eq=False)

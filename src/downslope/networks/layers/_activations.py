@@ -10,13 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 
 # Below a hundredth of its largest slope a unit passes next to nothing on: a sigmoid beyond ±6, a tanh beyond ±3.
 FLAT = 0.01
+
+
+ActivationName = Literal[
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "softplus",
+    "linear",
+    "exponential",
+    "softmax",
+]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -20,6 +21,17 @@ _SUITED = {
     "selu": "lecun_normal",
 }
 _NAMES = tuple(f"{who}_{shape}" for who in ("glorot", "he", "lecun") for shape in ("uniform", "normal"))
+InitialisationName = Literal[
+    "auto",
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "zeros",
+    "ones",
+]
 _SCALED = ("uniform", "normal", "constant")
 _PLAIN = {"zeros": 0.0, "ones": 1.0}
 _CUT_DEVIATION = 0.87962566103423978  # of a normal number that is cut at ±2

@@ -1,0 +1,316 @@
+"""One schema of choices: everything that may be chosen of a descent, a training or a fit, each choice written once.
+
+A choice is the metadata of a key in a TypedDict, beside its type:
+
+    class PlanChoices(TypedDict, total=False):
+        steps: Annotated[int, Choice(100, "The most steps to take.", least=0)]
+
+    @door(PlanChoices)
+    def plan(objective, start=None, **choices: Unpack[PlanChoices]) -> Plan: ...
+
+Type checkers and editors read the TypedDict. `door` gives the function the signature and the docstring that the schema
+describes; `checked` refuses unknown names and values out of range. Command-line options, the lab's controls,
+`as_python`, the command to type and the changes that a remedy may make are read from the same record (`choices`).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import re
+import textwrap
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
+
+from downslope._errors import SettingError, nearest, whole
+
+Kind = Literal[
+    "whole",  # a whole number
+    "number",
+    "rate",  # a number, or a function from step to rate
+    "truth",
+    "name",  # one of `names`; the noun's own function checks it, as it knows other spellings
+    "text",
+    "sizes",  # whole numbers: 64,64
+    "batch",  # a whole number, or all
+    "share or file",
+    "column or number",
+    "pairs",  # choices by name: steps=100,learning_rate=1
+    "columns",  # names of columns: id,name
+    "point",  # numbers by name: x=4,y=3
+    "ranges",  # ranges by name: x=-3..3
+    "units",  # text by name, an option each: --unit t=hour
+    "file",
+    "object",  # anything else; it has no option on the command line
+]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a descent, a training or a fit.
+
+    Args:
+        default: its value where it is not passed.
+        help: what it does, in sentences that the command line and the docstring share.
+        noun: what it belongs to: "descent", "step", "method", "schedule", "network", "rows", "batches", "run", …
+        kind: how its value is checked, typed on the command line and shown in the lab; None for what its type says.
+        least: the smallest number allowed.
+        above: a bound that a number must exceed.
+        below: a bound that a number must stay under.
+        names: the names allowed, for a kind "name".
+        compiles: whether another value makes another compiled program.
+        in_layers: whether it can also be changed inside a list of layers or a `Network`.
+        option: its name on the command line, with dashes; "" for none, None for its own name.
+        letter: a short option: "-n".
+        metavar: what stands for its value in the command's help.
+        checks: whether the schema checks the value; False where the noun's own function does.
+        typed: a help sentence for the command line that replaces `help` there, where examples differ.
+        name: its name, filled in from the schema.
+        type: its type, filled in from the schema.
+    """
+
+    default: Any
+    help: str
+    noun: str = "descent"
+    kind: Kind | None = None
+    least: float | None = None
+    above: float | None = None
+    below: float | None = None
+    names: tuple[str, ...] = ()
+    compiles: bool = False
+    in_layers: bool = False
+    option: str | None = None
+    letter: str = ""
+    metavar: str = ""
+    checks: bool = True
+    typed: str = ""
+    name: str = ""
+    type: Any = None
+
+    @property
+    def is_setting(self) -> bool:
+        """Whether it is a setting of a method or schedule, whose default depends on which; its option is `--set`."""
+        return self.noun in ("method", "schedule")
+
+    def checked(self, value: Any) -> Any:
+        """Return a value of this choice.
+
+        Raises:
+            SettingError: for one of another type or out of range.
+        """
+        if not self.checks or (value is None and (self.default is None or self.is_setting or _takes_none(self.type))):
+            return value
+        if self.kind in ("whole", "batch"):
+            return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1))
+        if self.kind == "number" or (self.kind == "rate" and not callable(value)):
+            return number(self.name, value, least=self.least, above=self.above, below=self.below)
+        if self.kind == "sizes":
+            return _sizes(self.name, value)
+        if self.kind == "truth" and type(value).__name__ not in ("bool", "bool_"):
+            raise SettingError(f"{self.name} is true or false, not {value!r}")
+        return bool(value) if self.kind == "truth" else value
+
+
+def _sizes(name: str, value: Any) -> tuple[int, ...]:
+    """Return one size or several as a tuple."""
+    several = value if isinstance(value, list | tuple) or getattr(value, "ndim", 0) == 1 else (value,)
+    try:
+        return tuple(whole(name, size) for size in several)
+    except SettingError:
+        raise SettingError(
+            f"{name} must be whole numbers from 1 up, not {_shown(value)}", hint=f"for example {name}=(64, 64)"
+        ) from None
+
+
+def number(
+    name: str, value: Any, *, least: float | None = None, above: float | None = None, below: float | None = None
+) -> float:
+    """Return a finite number within bounds.
+
+    Raises:
+        SettingError: for anything else.
+
+    >>> number("tolerance", 0, least=0)
+    0.0
+    """
+    try:
+        numeric = math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        numeric = math.nan
+    if isinstance(value, str | bytes) or (math.isnan(numeric) and not isinstance(value, float)):
+        raise SettingError(f"{name} must be a number, not {_shown(value)}")
+    if above is not None and not (above < numeric < math.inf):
+        hint = "the step already goes against the gradient; to climb, descend the negative of the objective"
+        climbs = name == "learning_rate" and numeric < 0
+        raise SettingError(f"{name} must be above {above:g}, not {value}", hint=hint if climbs else None)
+    if least is not None and not (least <= numeric < math.inf):
+        raise SettingError(f"{name} must be {least:g} or more, not {value}")
+    if not math.isfinite(numeric):
+        raise SettingError(f"{name} must be a finite number, not {value}")
+    if below is not None and not numeric < below:
+        raise SettingError(f"{name} must be below {below:g}, not {value}")
+    return numeric
+
+
+@functools.cache
+def schema(kind: type) -> Mapping[str, Choice]:
+    """Return the choices of a TypedDict by name: those of its bases first, settings of methods and schedules last."""
+    known = [_choice(name, annotation) for name, annotation in kind.__annotations__.items()]
+    return types.MappingProxyType({one.name: one for one in sorted(known, key=lambda one: one.is_setting)})
+
+
+def _choice(name: str, annotation: Any) -> Choice:
+    """Return the choice in an annotation, with its name, type and kind."""
+    if get_origin(annotation) is not Annotated:
+        raise TypeError(f"{name} has no Choice; a schema's module must not import annotations from __future__")
+    hint, choice = get_args(annotation)[:2]
+    hint = hint.__forward_arg__ if isinstance(hint, ForwardRef) else hint
+    names = choice.names or tuple(name for part in _alternatives(hint) for name in _literals(part))
+    return replace(choice, name=name, type=hint, names=names, kind=choice.kind or _kind(hint, names))
+
+
+def _kind(hint: Any, names: Collection[str]) -> Kind:
+    """Return the kind of choice that a type stands for."""
+    if names:
+        return "name"
+    plain: dict[Any, Kind] = {bool: "truth", int: "whole", float: "number", str: "text"}
+    for part in _alternatives(hint):
+        if part in plain:
+            return plain[part]
+    return "object"
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a union consists of."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _literals(hint: Any) -> tuple[str, ...]:
+    """Return the names of a `Literal`."""
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _takes_none(hint: Any) -> bool:
+    """Tell whether a type allows None."""
+    return type(None) in _alternatives(hint) or (isinstance(hint, str) and "None" in hint)
+
+
+def defaults(kind: type, *, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return the defaults of a schema by name, but for settings and for choices of some nouns.
+
+    Args:
+        kind: the schema.
+        without: nouns to leave out.
+    """
+    known = schema(kind).values()
+    return {one.name: one.default for one in known if not one.is_setting and one.noun not in without}
+
+
+def checked(
+    kind: type, choices: Mapping[str, Any], *, also: Iterable[str] = (), settings: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return the choices that were passed, checked; settings that are None count as not passed.
+
+    Args:
+        kind: their schema.
+        choices: by name.
+        also: names of further arguments of the door, to suggest where a name is misspelt.
+        settings: names of settings that a method of the caller's own has.
+
+    Raises:
+        SettingError: for a name that the schema lacks, or a value out of range.
+    """
+    known = schema(kind)
+    refuse_unknown(choices, (*also, *known), settings)
+    passed = {name: known[name].checked(value) if name in known else value for name, value in choices.items()}
+    return {n: value for n, value in passed.items() if value is not None or (n in known and not known[n].is_setting)}
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str], further: Iterable[str] = ()) -> None:
+    """Raise for a name that is not known, with the nearest that is.
+
+    >>> refuse_unknown(["learning_rat"], ["learning_rate", "steps"])
+    Traceback (most recent call last):
+    downslope._errors.SettingError: unknown argument 'learning_rat'; did you mean learning_rate?
+    """
+    known, further = tuple(known), tuple(further)
+    for name in names:
+        if name not in known and name not in further:
+            close = nearest(name, (*known, *further))
+            if close is not None:
+                raise SettingError(f"unknown argument {name!r}; did you mean {close}?")
+            raise SettingError(f"unknown argument {name!r}", hint=f"known are {', '.join(known)}")
+
+
+def door(kind: type, *, without: Collection[str] = ()) -> Callable[[Function], Function]:
+    """Return a decorator that writes a schema's choices into the signature and docstring of a function.
+
+    The function takes them as its last parameter, `**choices: Unpack[kind]`. In its docstring the entry of `Args` that
+    begins with `**choices` is replaced by one entry for each choice.
+
+    Args:
+        kind: the schema.
+        without: names of choices that this door does not take.
+    """
+    known = {name: choice for name, choice in schema(kind).items() if name not in without}
+
+    def described(function: Function) -> Function:
+        bare = inspect.signature(function)
+        parameters = [one for one in bare.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        written = {one.name for one in parameters}
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
+            for name, one in known.items()
+            if name not in written
+        ]
+        function.__signature__ = bare.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        function.__choices__ = types.MappingProxyType(known)  # pyright: ignore[reportFunctionMemberAccess]
+        if function.__doc__:
+            function.__doc__ = _described(function.__doc__, known.values())
+        return function
+
+    return described
+
+
+def choices(function: Callable[..., Any]) -> Mapping[str, Choice]:
+    """Return the choices that a function takes, by name: what each does, its default, range and names.
+
+    Args:
+        function: one that takes choices: `descend`, `plan`, `sweep`, `compare`, `multistart`, `fit`, `train`, …
+
+    Raises:
+        SettingError: for a function that takes none.
+
+    >>> import downslope as ds
+    >>> ds.choices(ds.train)["steps"].default
+    2000
+    """
+    known = getattr(function, "__choices__", None)
+    if known is None:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise SettingError(f"{name} takes no choices", hint="for example ds.choices(ds.train)")
+    return known
+
+
+def _described(text: str, known: Iterable[Choice]) -> str:
+    """Return a docstring with an entry for each choice in place of the one on `**choices`."""
+    entries = "\n".join(_entry(one) for one in known)
+    return re.sub(r"^ {8}\*\*choices:.*(?:\n {12}.*)*", lambda _match: entries, text, count=1, flags=re.MULTILINE)
+
+
+def _entry(choice: Choice) -> str:
+    """Return the entry of a docstring on a choice."""
+    usual = "" if choice.default is None or choice.default == () else f" Default {choice.default!r}."
+    return textwrap.fill(
+        f"{choice.name}: {choice.help}{usual}", 120, initial_indent=" " * 8, subsequent_indent=" " * 12
+    )
+
+
+def _shown(value: Any, most: int = 60) -> str:
+    """Return a value for a message, shortened."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"

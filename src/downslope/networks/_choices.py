@@ -1,0 +1,434 @@
+"""What may be chosen of a training: the schema of `train` and `Setup`, and what follows from the choices together."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, get_args
+
+import numpy as np
+
+from downslope._choices import Choice
+from downslope._errors import SettingError, whole
+from downslope._types import Frame, TableLike
+from downslope.descent import Batches, ClipChoices
+from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, Schedule, ScheduleName, ScheduleSettings
+from downslope.networks._losses import LossName
+from downslope.networks.data._examples import Missing, Task
+from downslope.networks.data._samples import SampleName
+from downslope.networks.layers._activations import ActivationName
+from downslope.networks.layers._initialisations import InitialisationName
+from downslope.networks.layers._layer import Layer
+from downslope.networks.layers._network import Network
+
+if TYPE_CHECKING:
+    import optax
+
+    from downslope.networks._trained import Training
+    from downslope.networks.tasks._task import Task as Job
+
+ModelLike: TypeAlias = Sequence[Layer] | Network | Callable[..., Any] | tuple[Any, Any]
+DataLike: TypeAlias = SampleName | TableLike | tuple[Any, Any] | Iterable[Any]
+TargetLike: TypeAlias = str | Sequence[Any] | np.ndarray | Frame
+NormalisationName = Literal["none", "batch", "layer"]
+_EVALUATIONS, _PROBES = 40, 20
+# A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
+# the work at most.
+_CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
+
+
+class LayerChoices(TypedDict, total=False):
+    """What may be chosen of the hidden layers and the output, also of those of a network that is there already."""
+
+    activation: Annotated[
+        ActivationName,
+        Choice(
+            "relu",
+            "The activation of the hidden layers.",
+            "network",
+            compiles=True,
+            in_layers=True,
+            typed="Of the hidden layers: relu, tanh, gelu, …",
+        ),
+    ]
+    initialisation: Annotated[
+        InitialisationName | str,
+        Choice(
+            "auto",
+            "How weights begin; auto for what suits the activation.",
+            "network",
+            names=get_args(InitialisationName),
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+    normalisation: Annotated[
+        NormalisationName,
+        Choice(
+            "none",
+            "The normalisation of the hidden layers.",
+            "network",
+            compiles=True,
+            in_layers=True,
+            typed="Of the hidden layers: batch or layer.",
+        ),
+    ]
+    skip: Annotated[
+        bool, Choice(False, "Lead around hidden layers of one size.", "network", compiles=True, in_layers=True)
+    ]
+    dropout: Annotated[
+        float,
+        Choice(
+            0.0,
+            "The share of hidden units to leave out while training.",
+            "network",
+            least=0,
+            below=1,
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+    output_activation: Annotated[
+        ActivationName | Literal["auto"],
+        Choice(
+            "auto",
+            "The activation of the output; auto for what suits the loss.",
+            "network",
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+
+
+class NetworkChoices(LayerChoices, total=False):
+    """What may be chosen of a network that is built by its sizes."""
+
+    hidden: Annotated[
+        int | Sequence[int],
+        Choice((64, 64), "Units of the hidden layers.", "network", kind="sizes", metavar="SIZES", compiles=True),
+    ]
+    convolutions: Annotated[
+        int | Sequence[int],
+        Choice(
+            (),
+            "Channels of convolutions with pooling before the hidden layers, for images.",
+            "network",
+            kind="sizes",
+            metavar="SIZES",
+            compiles=True,
+            typed="Channels of convolutions before them: 16,32.",
+        ),
+    ]
+    loss: Annotated[
+        LossName | Callable[[Any, Any], Any] | None,
+        Choice(
+            None,
+            "The loss: a name, or a function of (outputs, targets); None for what suits the targets.",
+            "network",
+            compiles=True,
+            typed="mse, mae, huber, cross-entropy, …; what suits the target if not given.",
+        ),
+    ]
+    from_logits: Annotated[
+        bool | None,
+        Choice(
+            None,
+            "Whether cross-entropies take logits; None for yes unless an output activation is named.",
+            "network",
+            compiles=True,
+            option="",
+        ),
+    ]
+
+
+class RowChoices(TypedDict, total=False):
+    """How data are read as examples."""
+
+    standardise: Annotated[
+        bool,
+        Choice(
+            True,
+            "Whether inputs get mean 0 and deviation 1.",
+            "rows",
+            option="--no-standardise",
+            compiles=True,
+            typed="Leave the inputs as they are.",
+        ),
+    ]
+    scale_targets: Annotated[
+        bool, Choice(True, "Whether targets that are numbers do.", "rows", option="", compiles=True)
+    ]
+    missing: Annotated[
+        Missing, Choice("refuse", "What becomes of missing cells: refuse, drop or mean.", "rows", compiles=True)
+    ]
+    task: Annotated[
+        Task | None,
+        Choice(
+            None,
+            "Read the target as classes or numbers; None to decide by its values.",
+            "rows",
+            compiles=True,
+            typed="Read the target as classes or numbers.",
+        ),
+    ]
+    drop: Annotated[
+        str | Sequence[str],
+        Choice(
+            (),
+            "Columns to leave out.",
+            "rows",
+            kind="columns",
+            metavar="COLUMNS",
+            compiles=True,
+            typed="Columns to leave out: id,name.",
+        ),
+    ]
+
+
+class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
+    """How each step is taken, which the first steps of a training may do otherwise."""
+
+    method: Annotated[
+        "MethodName | Method | MethodSpec | optax.GradientTransformation",
+        Choice(
+            "adam",
+            "How to step, as for `plan`.",
+            "step",
+            kind="name",
+            names=get_args(MethodName),
+            compiles=True,
+            letter="-m",
+            typed="How to step: adam, adamw, momentum, lion, …",
+        ),
+    ]
+    learning_rate: Annotated[
+        float | Callable[[Any], Any] | None,
+        Choice(
+            None,
+            "The learning rate α; None for 0.001 with Adam and its like, 0.1 with gradient descent, 0.01 with others.",
+            "step",
+            kind="rate",
+            above=0,
+            letter="-a",
+            metavar="α",
+            typed="The learning rate; the method's own if none is given.",
+        ),
+    ]
+    schedule: Annotated[
+        ScheduleName | Callable[[Any], Any] | Schedule | None,
+        Choice(
+            None,
+            "How the rate changes, as for `plan`.",
+            "step",
+            typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
+        ),
+    ]
+    weight_decay: Annotated[
+        float,
+        Choice(
+            0.0,
+            "The share of the weights, times the rate, that each step subtracts (decoupled, as in AdamW).",
+            "step",
+            least=0,
+            typed="Share of the weights, times the rate, taken away each step.",
+        ),
+    ]
+
+
+class TrainingChoices(NetworkChoices, RowChoices, StepChoices, total=False):
+    """What may be chosen of a training."""
+
+    steps: Annotated[int, Choice(2000, "The most steps to take.", "training", least=0, letter="-n", metavar="N")]
+    start: Annotated[
+        Any,
+        Choice(
+            None,
+            "The parameters that a loss function begins with: a tree of arrays or an Equinox module.",
+            "training",
+            kind="object",
+            compiles=True,
+        ),
+    ]
+    begin: Annotated[
+        Mapping[str, Any] | None,
+        Choice(
+            None,
+            "Choices that the first `steps` of it are taken with and the rest are not: method, learning_rate, "
+            "schedule, clip_norm, clip_value, weight_decay, and settings of these. With `revive` units that are dead "
+            "after them begin anew, with newly drawn weights.",
+            "training",
+            kind="pairs",
+            metavar="NAME=VALUE,…",
+            typed="First steps that are taken otherwise, and how many: steps=100,learning_rate=1.",
+        ),
+    ]
+    batch: Annotated[
+        int | None,
+        Choice(
+            32,
+            "Examples of a step; None for all of them. A stream has its own.",
+            "batches",
+            kind="batch",
+            metavar="N|all",
+            compiles=True,
+            typed="Examples of a step.",
+        ),
+    ]
+    validation: Annotated[
+        float | DataLike | None,
+        Choice(
+            None,
+            "The share of the rows held back, 0 for none; None for a fifth of ten rows or more; or other data, of a "
+            "stream the only way.",
+            "batches",
+            kind="share or file",
+            metavar="SHARE|FILE",
+            compiles=True,
+            typed="Rows held back: a fifth if not given, 0 for none; or a file of them.",
+        ),
+    ]
+    patience: Annotated[
+        int | None,
+        Choice(
+            None,
+            "Evaluations without a better validation loss after which the run ends.",
+            "batches",
+            metavar="N",
+            typed="Stop after N evaluations without a lower validation loss.",
+        ),
+    ]
+    l2: Annotated[
+        float,
+        Choice(0.0, "λ of a penalty λ Σ w² on all kernels, part of the loss.", "training", least=0, compiles=True),
+    ]
+    accumulate: Annotated[
+        int,
+        Choice(1, "Batches whose gradients are averaged for one step.", "batches", metavar="N", compiles=True),
+    ]
+    mixed_precision: Annotated[
+        bool, Choice(False, "Compute in bfloat16, with weights in float32.", "training", compiles=True)
+    ]
+    evaluate_every: Annotated[
+        int | None,
+        Choice(
+            None,
+            "Steps from one evaluation to the next; about 40 in all if None.",
+            "batches",
+            metavar="N",
+            typed="Steps between evaluations; 40 in all if not given.",
+        ),
+    ]
+    probe_every: Annotated[
+        int | None,
+        Choice(
+            None,
+            "Steps from one look at the Hessian's ends and the gradient's noise to the next; about 20 in all if None, "
+            "1000 steps apart at least (250 if each sees all examples); 0 for none.",
+            "batches",
+            least=0,
+            metavar="N",
+            typed="Steps between looks at the curvature; 0 for none.",
+        ),
+    ]
+    layers_every: Annotated[
+        int,
+        Choice(
+            10,
+            "Steps from one look inside the layers to the next; 0 for none.",
+            "batches",
+            least=0,
+            metavar="N",
+            typed="Steps between looks inside the layers; 0 for none.",
+        ),
+    ]
+    seed: Annotated[
+        int,
+        Choice(
+            0,
+            "Seed of weights, order of examples, dropout and the choice of rows to validate.",
+            "training",
+            least=0,
+            typed="Seed of what is random.",
+        ),
+    ]
+
+
+class RunChoices(TypedDict, total=False):
+    """How a training is watched and kept."""
+
+    save: Annotated[
+        str | os.PathLike[str] | None,
+        Choice(
+            None,
+            "A folder to write the run into while it goes on; killed at any moment, it can be resumed. A folder that "
+            "holds a run is refused, so that none is lost.",
+            "run",
+            kind="file",
+            metavar="DIR",
+            typed="Write the run into this folder while it goes on.",
+        ),
+    ]
+    resume: Annotated[
+        bool,
+        Choice(
+            False,
+            "Go on with the run in `save`, to the same numbers; it is begun if nothing is there.",
+            "run",
+            typed="Go on with the run in --save.",
+        ),
+    ]
+    overwrite: Annotated[bool, Choice(False, "Replace the run in `save`.", "run", typed="Replace the run in --save.")]
+    progress: Annotated[
+        bool | Callable[[int, int, float], None] | None,
+        Choice(None, "Whether to show progress, as for `descend`.", "run", kind="object"),
+    ]
+    watch: Annotated[
+        "Callable[[Training], None] | None",
+        Choice(
+            None,
+            "Called at each evaluation but the last with the training as it is then, for example to draw it; the "
+            "numbers are the same with it and without.",
+            "run",
+        ),
+    ]
+
+
+class TrainChoices(TrainingChoices, RunChoices, total=False):
+    """What `train` takes."""
+
+
+class SetupChanges(TrainingChoices, total=False):
+    """What may be changed of a setup."""
+
+    model: Annotated[ModelLike | None, Choice(None, "Another model.", "network", kind="object")]
+    data: Annotated[DataLike, Choice(None, "Other data.", "rows", kind="object")]
+    target: Annotated[TargetLike | None, Choice(None, "Another target.", "rows", kind="object")]
+    bias: Annotated[float, Choice(None, "What biases begin with.", "network", kind="object", in_layers=True)]
+    outputs: Annotated[int, Choice(None, "Units of the output layer.", "network", kind="object", in_layers=True)]
+    least_units: Annotated[
+        int, Choice(None, "The fewest units of a hidden layer.", "network", kind="object", in_layers=True)
+    ]
+
+
+def batches_of(task: "Job", chosen: Mapping[str, Any]) -> Batches:
+    """Return how examples are taken, evaluations and probes rounded to steps that look inside the layers as well."""
+    steps, every, patience = chosen["steps"], chosen["layers_every"], chosen["patience"]
+    batched = task.objective.batched
+    assert batched is not None
+    if patience and batched.held_out is None:
+        raise SettingError(
+            "patience waits for a better validation loss, and nothing is held back", hint="for example validation=0.2"
+        )
+
+    def rounded(cadence: int) -> int:
+        return max(math.ceil(cadence / every), 1) * every if every else cadence
+
+    evaluations = chosen["evaluate_every"] or -(-steps // _EVALUATIONS)
+    closest = _CLOSEST_PROBES_OF_ALL if task.batch is None else _CLOSEST_PROBES
+    probes = max(-(-steps // _PROBES), closest) if chosen["probe_every"] is None else chosen["probe_every"]
+    return Batches(
+        size=task.batch,
+        accumulate=whole("accumulate", chosen["accumulate"]),
+        evaluate_every=rounded(evaluations),
+        patience=patience,
+        probe_every=rounded(probes) if probes else 0,
+    )
