@@ -45,9 +45,9 @@ from sick_runs import chosen_recipes, pool_of, recipe_arguments, trained_runs
 from timing import machine, publish, table
 
 import downslope as ds
-from downslope.remedies._case import Case
-from downslope.remedies._runs import score_of
+from downslope.remedies._remedy import TrainingCase
 from downslope.remedies._training_remedies import makers
+from downslope.remedies._trial import score_of
 
 _FRESH = 1000  # seeds from here on have no part in any choice
 _HALF = 0.5
@@ -161,7 +161,7 @@ def _repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int) ->
     control = _scores(base, fresh)
     scores = {"control": control, "ours": control if best is None else _scores(base, fresh, best.remedy.changes)}
     if sick:
-        draws = Draws(makers(), Case(inner, training.trace), recipe["id"])
+        draws = Draws(makers(), TrainingCase(inner, training.trace), recipe["id"])
         own, tried = score_of(training.trace), functools.partial(_tried, inner)
         scores |= {
             "reseeded": _scores(base, range(_FRESH + seeds, _FRESH + 2 * seeds)),

@@ -1,4 +1,4 @@
-"""What `ds.prescribe` mends of formulas, beside a random remedy, random search and Adam: one recipe of `repairs.py`."""
+"""What `ds.prescribe` mends of formulas, beside a random remedy, random search and Adam: a recipe of `repairs.py`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from sick_networks import formula_of, method_of
 from sick_outcomes import Run
 
 import downslope as ds
-from downslope.remedies._plan_case import Case, Found
-from downslope.remedies._plan_remedies import FOR_DESCENTS
-from downslope.remedies._plan_trials import Descents, from_other_starts
+from downslope.diagnosis import DESCENT_SYMPTOMS
+from downslope.remedies._descent_remedies import descent_makers
+from downslope.remedies._descent_trials import Descents, from_other_starts
+from downslope.remedies._remedy import DescentCase, OtherStart
 
 _FRESH, _CLOSE_BY = 1000, 0.01  # seeds that have no part in any choice; how far off starts are, as a share
 _FAR = 3.0  # times the start's own distance from 0, within which the lowest value is searched for
@@ -30,8 +31,10 @@ def repaired_formula(recipe: Mapping[str, Any], outcome: Run, seeds: int) -> Run
     prescription = ds.prescribe(base, progress=False)
     best = prescription.best
     floor = _floor(base)
-    case = Case(base, ds.descend(base, progress=False), _others(base))
-    draws = Draws(dict.fromkeys(maker for some in FOR_DESCENTS.values() for maker in some), case, recipe["id"])
+    case = DescentCase(base, ds.descend(base, progress=False), _others(base))
+    draws = Draws(
+        dict.fromkeys(maker for symptom in DESCENT_SYMPTOMS for maker in descent_makers(symptom)), case, recipe["id"]
+    )
     fresh = range(_FRESH, _FRESH + seeds)
 
     def scores(changes: Mapping[str, Any], numbers: Sequence[int] = fresh) -> list[float]:
@@ -95,9 +98,9 @@ def score(plan: ds.Plan | None, floor: float, seed: int | None = None) -> float:
     return -float(np.clip(value, floor, max(first, floor)))
 
 
-def _others(base: ds.Plan) -> tuple[Found, ...]:
+def _others(base: ds.Plan) -> tuple[OtherStart, ...]:
     """Return where descents from other starts lead, so that another start is a remedy that can be drawn."""
     return tuple(
-        Found(plan.start, trace.value)
+        OtherStart(plan.start, trace.value)
         for plan, trace in from_other_starts(base, Descents(_BUDGET, lambda *_: None), _STARTS)
     )

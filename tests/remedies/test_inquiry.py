@@ -10,8 +10,7 @@ import downslope as ds
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._inquiry import inquire
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._runs import Job, Run
-from downslope.remedies._yardstick import HELD_BACK
+from downslope.remedies._trial import HELD_BACK, TrialJob, TrialRun
 
 NOTHING = Diagnosis((), ())
 
@@ -52,9 +51,9 @@ class Made:
     costs: Mapping[str, int] = field(default_factory=dict)
     lucky: frozenset[str] = frozenset()
     budget: int = 60
-    jobs: list[Job] = field(default_factory=list)
+    jobs: list[TrialJob] = field(default_factory=list)
 
-    thing, own, seed, looked_at = frozenset(), 0.1, 0, ()
+    specification, own, seed, looked_at = frozenset(), 0.1, 0, ()
     proves, doubts = 2, 6
     yardstick = HELD_BACK
 
@@ -68,7 +67,7 @@ class Made:
         if remedy is None:
             yield self.known
             return
-        self.run([Job(mended, self.seed)])
+        self.run([TrialJob(mended, self.seed)])
         yield [remedy.then(other) for name in mended for other in self.later.get(name, ())]
         yield [remedy.then(other) for other in self.known]
 
@@ -81,22 +80,22 @@ class Made:
     def affords(self, things: Sequence[Any]) -> bool:
         return self.cost.spent + self._steps(things) <= self.cost.budget
 
-    def run(self, asked: Sequence[Job]) -> list[Run | None]:
+    def run(self, asked: Sequence[TrialJob]) -> list[TrialRun | None]:
         self.jobs += asked
-        self.cost.spent += self._steps([job.thing for job in asked])
-        return [Run(self._score(job), dict.fromkeys(job.quantities), 1, 0.0) for job in asked]
+        self.cost.spent += self._steps([job.specification for job in asked])
+        return [TrialRun(self._score(job), dict.fromkeys(job.quantities), 1, 0.0) for job in asked]
 
     def _steps(self, things: Iterable[Any]) -> int:
         return sum(min([self.costs.get(name, self.each) for name in thing], default=self.each) for thing in things)
 
-    def _score(self, job: Job) -> float:
-        counted = [name for name in job.thing if name not in self.lucky or job.seed == self.seed]
+    def _score(self, job: TrialJob) -> float:
+        counted = [name for name in job.specification if name not in self.lucky or job.seed == self.seed]
         return self.own + 0.001 * (job.seed % 7) + sum(self.worth.get(name, 0.0) for name in counted)
 
     def matters(self, scores: Sequence[float]) -> float:
         return 0.01
 
-    def falls_short(self, best: Run) -> bool:
+    def falls_short(self, best: TrialRun) -> bool:
         return best.score < 0.9
 
 

@@ -13,10 +13,10 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.diagnosis import DESCENT_SYMPTOMS, diagnose, quantity_names
-from downslope.remedies._plan_case import Case, Found
-from downslope.remedies._plan_rates import clipping
-from downslope.remedies._plan_remedies import FOR_DESCENTS
+from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, diagnose, quantity_names
+from downslope.remedies._descent_remedies import clipping, descent_makers, maker_named
+from downslope.remedies._remedy import DescentCase, OtherStart
+from downslope.remedies._training_remedies import training_makers
 
 SADDLE = "f(x, y) = x² - y² + y⁴"
 ROSENBROCK = "f(x, y) = (1 - x)² + 100(y - x²)²"
@@ -85,17 +85,22 @@ SICK = (
 )
 
 
-def test_the_catalogue_knows_every_finding_of_a_descent() -> None:
-    assert set(FOR_DESCENTS) == set(DESCENT_SYMPTOMS)
+def test_every_record_of_a_symptom_names_remedies_that_exist() -> None:
+    for symptom in DESCENT_SYMPTOMS:
+        assert all(callable(maker) for maker in descent_makers(symptom))
+    for symptom in TRAINING_SYMPTOMS:
+        assert all(callable(maker) for maker in training_makers(symptom))
+    with pytest.raises(KeyError):
+        maker_named("smaler_rate")
 
 
 @pytest.mark.parametrize("sick", SICK, ids=str)
 def test_every_remedy_says_why_and_what_it_moves(sick: Sick) -> None:
     plan = sick.plan
     trace = ds.descend(plan, progress=False)
-    case = Case(plan, trace, (Found(dict.fromkeys(sick.start, 0.5), -1.0),))
-    for makers in FOR_DESCENTS.values():
-        for maker in makers:
+    case = DescentCase(plan, trace, (OtherStart(dict.fromkeys(sick.start, 0.5), -1.0),))
+    for symptom in DESCENT_SYMPTOMS:
+        for maker in descent_makers(symptom):
             remedy = maker(case)
             if remedy is not None:
                 assert remedy.why.endswith(".")
@@ -105,7 +110,7 @@ def test_every_remedy_says_why_and_what_it_moves(sick: Sick) -> None:
 
 def test_a_longer_gradient_is_cut_at_a_cliff() -> None:
     plan = ds.plan("f(x) = x⁴ + x²", {"x": 5}, learning_rate=0.02)
-    remedy = clipping(Case(plan, ds.descend(plan, progress=False)))
+    remedy = clipping(DescentCase(plan, ds.descend(plan, progress=False)))
     assert remedy is not None
     assert remedy.changes["clip_norm"] <= 510
     assert ds.descend(plan.changed(clip_norm=1.0, steps=500), progress=False).value < 1e-3
@@ -143,7 +148,7 @@ def called(text: str, **known: Any) -> ds.Trace:
 
 def test_a_narrow_valley() -> None:
     found = ds.prescribe(ds.plan(ROSENBROCK, {"x": -1.2, "y": 1}, learning_rate=1e-4, steps=200), progress=False)
-    assert not ds.descend(found.thing, progress=False).value < 4
+    assert not ds.descend(found.specification, progress=False).value < 4
     assert found.best is not None
     assert found.best.remedy.changes == {"method": "newton"}
     assert ds.descend(found.mended, progress=False).value < 1e-12

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.remedies._case import Case
-from downslope.remedies._runs import score_of
+from downslope.remedies._remedy import TrainingCase
 from downslope.remedies._step_remedies import clipping_later
 from downslope.remedies._training_remedies import _IN_LAYERS, proposals
+from downslope.remedies._trial import score_of
 
 DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}
 QUICK: dict[str, Any] = {"hidden": (4,), "steps": 30, "probe_every": 0}
@@ -92,7 +92,7 @@ def test_nothing_is_changed_inside_a_model_of_others() -> None:
     made = setup.train(progress=False)
     diagnosis = ds.diagnose(made.trace)
     assert not diagnosis.ok
-    offered = proposals(Case(setup, made.trace), diagnosis)
+    offered = proposals(TrainingCase(setup, made.trace), diagnosis)
     assert offered
     assert not any(_IN_LAYERS & remedy.changes.keys() for remedy in offered)
     with pytest.raises(ds.SettingError, match="nothing can be changed inside a MLP"):
@@ -110,7 +110,7 @@ def test_a_run_that_went_well_for_a_while_is_gone_on_with_from_there() -> None:
         scale_targets=False, validation=(held, held.sum(1)), steps=350, probe_every=0, layers_every=0,
     )  # fmt: skip
     trace = setup.train(progress=False).trace
-    case = Case(setup, trace)
+    case = TrainingCase(setup, trace)
     loss = trace.columns["value"]
     thrown = int(np.argmax(loss > 100))
     assert 35 < case.healthy_steps < thrown
@@ -139,8 +139,8 @@ def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:
 def test_a_saved_run_tells_what_it_was_asked_for(tmp_path: Path, deep: ds.Setup) -> None:
     deep.changed(steps=100).train(progress=False, save=tmp_path / "run")
     found = ds.prescribe(tmp_path / "run", seeds=2, budget=1, progress=False)
-    assert found.thing.choices | {"hidden": DEEP["hidden"]} == deep.changed(steps=100).choices
-    assert found.thing.plan().description == deep.changed(steps=100).plan().description
+    assert found.specification.choices | {"hidden": DEEP["hidden"]} == deep.changed(steps=100).choices
+    assert found.specification.plan().description == deep.changed(steps=100).plan().description
     assert not found.diagnosis.ok
 
 
@@ -151,7 +151,7 @@ def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
     with pytest.raises(ds.DataError, match="does not hold its data"):
         ds.prescribe(tmp_path / "run", progress=False)
     found = ds.prescribe(tmp_path / "run", data=data, budget=1, progress=False)
-    assert found.thing.data is data
+    assert found.specification.data is data
 
 
 # --- setups ----------------------------------------------------------------------------------------------------------

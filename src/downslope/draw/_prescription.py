@@ -79,7 +79,7 @@ def _proved(found: Prescription) -> list[_Row]:
         _Row(told.luck, found.reseeded, "", style.FUNCTION),
     ]
     return controls + [
-        _Row(trial.remedy.name, trial.scores, told.told(trial.effect), style.END if trial.helped else _GREY)
+        _Row(trial.remedy.name, trial.scores, told.improvement(trial.effect), style.END if trial.helped else _GREY)
         for trial in found.trials
     ]
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
 import numpy as np
 
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._runs import Job, Run
-from downslope.remedies._trial import Effect, Trial
-from downslope.remedies._yardstick import Yardstick
+from downslope.remedies._trial import Effect, S, Trial, TrialJob, TrialRun, Yardstick
 
 _PAIRED = 3  # of the remedies that did best are tried two at once
 _ROUNDS = 3  # of looking at what the best one still lacks
@@ -23,18 +21,18 @@ _RUNS = 3  # of a remedy that is to be proved
 
 
 class Cost(Protocol):
-    """What the runs of a search cost so far."""
+    """What the runs have cost so far."""
 
     spent: int
     seconds: float
     interrupted: bool
 
 
-class Subject(Protocol):
-    """What is to be mended: what a search must know of a training or of a descent."""
+class Subject(Protocol[S]):
+    """A training or a descent that is to be mended."""
 
     @property
-    def thing(self) -> Any:
+    def specification(self) -> S:
         """The setup or plan as it is."""
         ...
 
@@ -65,79 +63,79 @@ class Subject(Protocol):
 
     @property
     def doubts(self) -> int:
-        """How many of them are tried with two more seeds first, as one run may have been luck; 0 where it is not."""
+        """How many of them are first run with two more seeds, as a single run may be luck; 0 for none."""
         ...
 
     @property
     def looked_at(self) -> tuple[str, ...]:
-        """The quantities that `falls_short` asks for."""
+        """The quantities that `falls_short` reads."""
         ...
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         """Yield the remedies to try; each further group only where those before fall short."""
         ...
 
-    def lacks(self, remedy: Remedy | None, mended: Any) -> Iterable[Sequence[Remedy]]:
-        """Yield what a thing may still lack that was mended by a remedy, or by none yet, each together with that.
+    def lacks(self, remedy: Remedy | None, mended: S) -> Iterable[Sequence[Remedy]]:
+        """Yield further remedies for a mended specification, each combined with the remedy that mended it, if any.
 
-        First what its diagnosis asks for, then whatever else is known.
+        First those for its new diagnosis, then every other that is known.
         """
         ...
 
-    def changed(self, changes: Any) -> Any | None:
-        """Return the thing with changes; None where it cannot be built."""
+    def changed(self, changes: Mapping[str, Any]) -> S | None:
+        """Return the specification with changes; None where it cannot be built."""
         ...
 
-    def alike(self, one: Any, other: Any) -> bool:
-        """Tell whether two things are the same in all but how they came about."""
+    def alike(self, first: S, second: S) -> bool:
+        """Tell whether two specifications run the same."""
         ...
 
-    def affords(self, things: Sequence[Any]) -> bool:
-        """Tell whether the budget bears a run of each thing."""
+    def affords(self, specifications: Sequence[S]) -> bool:
+        """Tell whether the budget bears a run of each specification."""
         ...
 
-    def run(self, asked: Sequence[Job]) -> list[Run | None]:
-        """Return what came of each run; None for those that were not made."""
+    def run(self, jobs: Sequence[TrialJob[S]]) -> list[TrialRun | None]:
+        """Return the result of each job; None for those that were not run."""
         ...
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return the smallest gain that counts, given the scores that were seen."""
         ...
 
-    def falls_short(self, best: Run) -> bool:
+    def falls_short(self, best: TrialRun) -> bool:
         """Tell whether the best run so far leaves something to mend."""
         ...
 
 
-def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
-    """Return what helps: remedies are tried once as the run was, then proved with seeds that had no part in the choice.
+def inquire(subject: Subject[S], diagnosis: Diagnosis, seeds: int) -> Prescription:
+    """Find what helps: try each remedy once as the run was, then prove the best with seeds not used to choose them.
 
     Args:
         subject: what is to be mended.
         diagnosis: what is wrong with it.
         seeds: pairs of runs to prove a remedy with.
     """
-    search = _Search(subject, seeds)
+    inquiry = _Inquiry(subject, seeds)
     offered: list[Remedy] = []
     for wave in subject.waves(diagnosis):
         offered += wave
-        search.attempt(wave)
-        if not search.falls_short:
+        inquiry.attempt(wave)
+        if not inquiry.falls_short:
             break
-    if search.falls_short:
-        search.attempt(_pairs([one.remedy for one in search.leading(_PAIRED)] or offered[:2]))
-    search.go_on()
-    search.doubt(subject.doubts, _RUNS)
-    search.doubt(min(subject.doubts, subject.proves), _RUNS)  # others may lead now
-    chosen = search.leading(subject.proves)
-    control, reseeded, trials = search.proved(chosen) if chosen else ((), (), ())
+    if inquiry.falls_short:
+        inquiry.attempt(_pairs([attempt.remedy for attempt in inquiry.leading(_PAIRED)] or offered[:2]))
+    inquiry.extend_best()
+    inquiry.doubt(subject.doubts, _RUNS)
+    inquiry.doubt(min(subject.doubts, subject.proves), _RUNS)  # others may lead now
+    chosen = inquiry.leading(subject.proves)
+    control, reseeded, trials = inquiry.proved(chosen) if chosen else ((), (), ())
     return Prescription(
-        thing=subject.thing,
+        specification=subject.specification,
         yardstick=subject.yardstick,
         diagnosis=diagnosis,
         score=subject.own,
         trials=trials,
-        tried=tuple((one.remedy, one.score) for one in search.tried),
+        tried=tuple((attempt.remedy, attempt.score) for attempt in inquiry.tried),
         control=control,
         reseeded=reseeded,
         steps=subject.cost.spent,
@@ -147,76 +145,77 @@ def inquire(subject: Subject, diagnosis: Diagnosis, seeds: int) -> Prescription:
 
 
 @dataclass
-class _Tried:
+class _Attempt(Generic[S]):
     """A remedy that was tried.
 
     Args:
         remedy: the remedy.
-        thing: what it makes of the subject.
+        specification: the subject's specification with its changes.
         runs: with the subject's own seed, and perhaps with others.
     """
 
     remedy: Remedy
-    thing: Any
-    runs: list[Run]
+    specification: S
+    runs: list[TrialRun]
 
     @property
     def score(self) -> float:
-        """The mean of what it came to."""
+        """The mean over its runs."""
         return float(np.mean([run.score for run in self.runs]))
 
 
-class _Search:
-    """What was tried so far.
+class _Inquiry(Generic[S]):
+    """All that was tried so far.
 
     Args:
         subject: what is to be mended.
         seeds: pairs of runs to prove a remedy with.
     """
 
-    def __init__(self, subject: Subject, seeds: int) -> None:
+    def __init__(self, subject: Subject[S], seeds: int) -> None:
         self._subject, self._seeds = subject, seeds
-        self.tried: list[_Tried] = []
+        self.tried: list[_Attempt[S]] = []
 
     @property
     def falls_short(self) -> bool:
         """Whether none of what was tried mends all of it."""
         if not self.tried:
             return True
-        best = max(self.tried, key=lambda one: one.score)
+        best = max(self.tried, key=lambda attempt: attempt.score)
         return self._subject.falls_short(min(best.runs, key=lambda run: run.score))
 
     @property
     def matters(self) -> float:
         """The smallest gain that counts."""
-        return max(self._subject.matters([one.score for one in self.tried]), np.finfo(float).tiny)
+        return max(self._subject.matters([attempt.score for attempt in self.tried]), np.finfo(float).tiny)
 
     def attempt(self, remedies: Sequence[Remedy]) -> None:
         """Try remedies once each as the run was, as many as the budget bears if one of them is to be proved."""
-        subject, asked = self._subject, list[_Tried]()
+        subject, attempts = self._subject, list[_Attempt[S]]()
         for remedy in remedies:
-            thing = subject.changed(remedy.changes)
-            if thing is None or any(subject.alike(thing, one.thing) for one in (*self.tried, *asked)):
+            changed = subject.changed(remedy.changes)
+            known = (attempt.specification for attempt in (*self.tried, *attempts))
+            if changed is None or any(subject.alike(changed, other) for other in known):
                 continue
-            once = [*(one.thing for one in asked), thing]
-            if self._affords_one_of(once, [*once, *self._at_stake]):
-                asked.append(_Tried(remedy, thing, []))
-        jobs = [Job(one.thing, subject.seed, subject.looked_at) for one in asked]
-        for one, run in zip(asked, subject.run(jobs), strict=True):
+            single = [*(attempt.specification for attempt in attempts), changed]
+            if self._affords_any_proof(single, [*single, *self._at_stake]):
+                attempts.append(_Attempt(remedy, changed, []))
+        jobs = [TrialJob(attempt.specification, subject.seed, subject.looked_at) for attempt in attempts]
+        for attempt, run in zip(attempts, subject.run(jobs), strict=True):
             if run is not None:
-                one.runs.append(run)
-                self.tried.append(one)
+                attempt.runs.append(run)
+                self.tried.append(attempt)
 
-    def go_on(self) -> None:
-        """Add to the best remedy, or to none, what is still lacking, as long as that gains."""
+    def extend_best(self) -> None:
+        """Add further remedies to the best one, or to none, as long as that gains."""
         for _ in range(_ROUNDS):
             self.doubt(min(_DOUBTED, self._subject.doubts), 2)
             best = self.leading(1)
-            remedy, thing = (best[0].remedy, best[0].thing) if best else (None, self._subject.thing)
-            if not self.falls_short or not self._affords_one_of([thing], self._at_stake):
+            remedy, mended = (best[0].remedy, best[0].specification) if best else (None, self._subject.specification)
+            if not self.falls_short or not self._affords_any_proof([mended], self._at_stake):
                 return
             before = self._highest
-            for wave in self._subject.lacks(remedy, thing):
+            for wave in self._subject.lacks(remedy, mended):
                 self.attempt(wave)
                 if self._highest >= before + self.matters:
                     break
@@ -225,81 +224,83 @@ class _Search:
 
     @property
     def _highest(self) -> float:
-        return max([self._subject.own, *(one.score for one in self.tried)])
+        return max([self._subject.own, *(attempt.score for attempt in self.tried)])
 
     def doubt(self, most: int, runs: int) -> None:
-        """Give the best remedies so many runs each, with seeds that have no part in the proof either."""
+        """Give the best remedies so many runs each, with seeds that the proof does not use either."""
         subject, first = self._subject, self._subject.seed + 2 * self._seeds
-        asked = [(one, first + number) for one in self.leading(most) for number in range(len(one.runs), runs)]
-        jobs = [Job(one.thing, seed, subject.looked_at) for one, seed in asked]
-        if not jobs or not self._affords_one_of([job.thing for job in jobs], self._at_stake):
+        further = [
+            (attempt, first + number) for attempt in self.leading(most) for number in range(len(attempt.runs), runs)
+        ]
+        jobs = [TrialJob(attempt.specification, seed, subject.looked_at) for attempt, seed in further]
+        if not jobs or not self._affords_any_proof([job.specification for job in jobs], self._at_stake):
             return
-        for (one, _), run in zip(asked, subject.run(jobs), strict=True):
+        for (attempt, _), run in zip(further, subject.run(jobs), strict=True):
             if run is not None:
-                one.runs.append(run)
+                attempt.runs.append(run)
 
     @property
-    def _at_stake(self) -> list[Any]:
-        """What may come to be proved: the best ones so far, and the subject itself for what is not found yet."""
-        return [self._subject.thing, *(one.thing for one in self.leading(_DOUBTED))]
+    def _at_stake(self) -> list[S]:
+        """What may come to be proved: the best so far, and the subject itself in the place of remedies to come."""
+        return [self._subject.specification, *(attempt.specification for attempt in self.leading(_DOUBTED))]
 
-    def _affords_one_of(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
-        """Tell whether the budget bears runs of some things, and then a proof of any one of others."""
-        return all(self._affords(once, [one]) for one in proved)
+    def _affords_any_proof(self, single: Sequence[S], candidates: Sequence[S]) -> bool:
+        """Tell whether the budget bears single runs, and after them a proof of whichever candidate costs most."""
+        return all(self._affords(single, [candidate]) for candidate in candidates)
 
-    def _affords(self, once: Sequence[Any], proved: Sequence[Any]) -> bool:
-        """Tell whether the budget bears runs of some things, and proofs of others beside both controls."""
-        twice = [self._subject.thing, self._subject.thing, *proved]
-        return self._subject.affords([*once, *(thing for thing in twice for _ in range(self._seeds))])
+    def _affords(self, single: Sequence[S], proved: Sequence[S]) -> bool:
+        """Tell whether the budget bears single runs, and proofs together with both controls."""
+        repeated = [self._subject.specification, self._subject.specification, *proved]
+        return self._subject.affords([*single, *(each for each in repeated for _ in range(self._seeds))])
 
-    def leading(self, most: int) -> list[_Tried]:
+    def leading(self, most: int) -> list[_Attempt[S]]:
         """Return the remedies that gained most, the earlier cause first among equals."""
         matters = self.matters
-        gained = [one for one in self.tried if one.score > self._subject.own + matters]
-        return sorted(gained, key=lambda one: -_grained(one.score, matters))[:most]
+        gained = [attempt for attempt in self.tried if attempt.score > self._subject.own + matters]
+        return sorted(gained, key=lambda attempt: -_grained(attempt.score, matters))[:most]
 
-    def proved(self, chosen: Sequence[_Tried]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
+    def proved(self, chosen: Sequence[_Attempt[S]]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
         """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
         subject, seeds = self._subject, self._seeds
         fresh = range(subject.seed + 1, subject.seed + 1 + seeds)
         others = range(subject.seed + 1 + seeds, subject.seed + 1 + 2 * seeds)
-        quantities = tuple(dict.fromkeys(one.remedy.moves for one in chosen))
-        taken = list[_Tried]()
-        for one in chosen:
-            if self._affords([], [other.thing for other in (*taken, one)]):
-                taken.append(one)
-        if not taken:
+        quantities = tuple(dict.fromkeys(attempt.remedy.moves for attempt in chosen))
+        affordable = list[_Attempt[S]]()
+        for attempt in chosen:
+            if self._affords([], [other.specification for other in (*affordable, attempt)]):
+                affordable.append(attempt)
+        if not affordable:
             return (), (), ()
-        asked = [Job(subject.thing, seed, quantities) for seed in fresh]
-        asked += [Job(subject.thing, seed, quantities) for seed in others]  # by the same program
-        for one in taken:
-            asked += [Job(one.thing, seed, (one.remedy.moves,)) for seed in fresh]
-        made = subject.run(asked)
-        groups = [made[first : first + seeds] for first in range(0, len(made), seeds)]
+        jobs = [TrialJob(subject.specification, seed, quantities) for seed in fresh]
+        jobs += [TrialJob(subject.specification, seed, quantities) for seed in others]  # by the same program
+        for attempt in affordable:
+            jobs += [TrialJob(attempt.specification, seed, (attempt.remedy.moves,)) for seed in fresh]
+        runs = subject.run(jobs)
+        groups = [runs[first : first + seeds] for first in range(0, len(runs), seeds)]
         control, reseeded = (_scores(group) for group in groups[:2])
         if len(control) < seeds or len(reseeded) < seeds:
             return control, reseeded, ()
         trials = [
-            _trial(one.remedy, groups[0], reseeded, group)
-            for one, group in zip(taken, groups[2:], strict=True)
+            _trial(attempt.remedy, groups[0], reseeded, group)
+            for attempt, group in zip(affordable, groups[2:], strict=True)
             if None not in group
         ]
         return control, reseeded, tuple(sorted(trials, key=lambda trial: _rank(trial, self.matters)))
 
 
 def _pairs(remedies: Sequence[Remedy]) -> list[Remedy]:
-    """Return every two remedies that can be made at once."""
-    pairs = (one.with_other(other) for one, other in itertools.combinations(remedies, 2))
+    """Return every two remedies that can be applied at once."""
+    pairs = (first.with_other(second) for first, second in itertools.combinations(remedies, 2))
     return [both for both in pairs if both is not None]
 
 
-def _scores(runs: Sequence[Run | None]) -> tuple[float, ...]:
-    """Return the scores of the runs that were made."""
+def _scores(runs: Sequence[TrialRun | None]) -> tuple[float, ...]:
+    """Return the scores of the runs that took place."""
     return tuple(run.score for run in runs if run is not None)
 
 
 def _trial(remedy: Remedy, control: Sequence[Any], reseeded: Sequence[float], treated: Sequence[Any]) -> Trial:
-    """Return a trial from its runs and those it is held against."""
+    """Return a trial from its runs and those it is compared with."""
     scores = _scores(treated)
     return Trial(
         remedy=remedy,
@@ -324,5 +325,5 @@ def _grained(score: float, matters: float) -> float:
 
 def _median_of(name: str, runs: Sequence[Any]) -> float | None:
     """Return the median of a quantity over runs; None where it is not known of all."""
-    found = [run.moved[name] for run in runs]
-    return None if None in found else float(np.median(found))
+    values = [run.moved[name] for run in runs]
+    return None if None in values else float(np.median(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,12 @@ from downslope.descent import Plan, Show, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles import count
 from downslope.networks import Setup, Training
-from downslope.remedies._case import Case
+from downslope.remedies._descent_trials import of_plan
 from downslope.remedies._inquiry import inquire
-from downslope.remedies._plan_trials import of_plan
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._remedy import Remedy
-from downslope.remedies._runs import Job, Run, Runner, score_of
+from downslope.remedies._remedy import Remedy, TrainingCase
 from downslope.remedies._training_remedies import everything, proposals
-from downslope.remedies._yardstick import HELD_BACK
+from downslope.remedies._trial import HELD_BACK, Runner, TrialJob, TrialRun, score_of
 from downslope.trace import Trace, load
 
 _BUDGET = 60  # times the steps of the run
@@ -79,7 +77,7 @@ def prescribe(
 
 
 def _saved(folder: str | Path, data: Any) -> tuple[Setup, Trace]:
-    """Return what a saved training was asked for and what came of it."""
+    """Return the setup and the trace of a saved training."""
     trace = load(folder)
     if "asked" not in trace.facts:
         raise SettingError(
@@ -90,7 +88,7 @@ def _saved(folder: str | Path, data: Any) -> tuple[Setup, Trace]:
 
 
 def _trained(thing: Any) -> tuple[Setup, Trace]:
-    """Return what a training was asked for and what came of it."""
+    """Return the setup and the trace of a training."""
     if isinstance(thing, Setup):
         training = thing.train(progress=False)
         return thing, training.trace
@@ -120,14 +118,14 @@ def of_training(
     """Return what helps a training.
 
     Args:
-        setup: what was asked for.
-        trace: what came of it.
+        setup: its setup.
+        trace: its trace.
         seeds: pairs of runs to prove a remedy with.
         budget: the most steps to spend in all; 60 times those of the run, or of 100, if None.
         progress: as for `descend`.
     """
     diagnosis = diagnose(trace)
-    if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(Case(setup, trace), diagnosis)):
+    if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(TrainingCase(setup, trace), diagnosis)):
         return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
     if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
         raise SettingError(
@@ -142,9 +140,9 @@ class _Trained:
     """A training that is to be mended.
 
     Args:
-        setup: what was asked for.
-        trace: what came of it.
-        diagnosis: what is wrong with it; where nothing is, only what was noted is looked after.
+        setup: its setup.
+        trace: its trace.
+        diagnosis: what is wrong with it; where nothing is, only its notes are treated.
         runner: makes the runs.
     """
 
@@ -153,9 +151,9 @@ class _Trained:
     proves, doubts = 2, 6
 
     def __init__(self, setup: Setup, trace: Trace, diagnosis: Diagnosis, runner: Runner) -> None:
-        self.thing, self.cost = setup, runner
+        self.specification, self.cost = setup, runner
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
-        self._case = Case(setup, trace)
+        self._case = TrainingCase(setup, trace)
         self._enough = min(_ENOUGH, self._case.reference) if not diagnosis.ok else 0.0
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
@@ -163,43 +161,43 @@ class _Trained:
         yield proposals(self._case, diagnosis)
 
     def lacks(self, remedy: Remedy | None, mended: Setup) -> Iterable[Sequence[Remedy]]:
-        """Yield what is prescribed for the run with a remedy, then all that applies, each together with that."""
+        """Yield the remedies for the mended run's diagnosis, then all that apply, each combined with its remedy."""
         if remedy is None:
             yield everything(self._case)
             return
-        (run,) = self.run([Job(mended, self.seed, traced=True)])
+        (run,) = self.run([TrialJob(mended, self.seed, traced=True)])
         if run is None or run.trace is None:
             return
-        case = Case(mended, run.trace)
+        case = TrainingCase(mended, run.trace)
         for further in (proposals(case, diagnose(run.trace)), everything(case)):
             yield [remedy.then(other) for other in further]
 
-    def changed(self, changes: Any) -> Setup | None:
+    def changed(self, changes: Mapping[str, Any]) -> Setup | None:
         """Return the setup with changes; None where it cannot be built."""
         try:
-            changed = self.thing.changed(**changes)
+            changed = self.specification.changed(**changes)
             _ = changed.plan()
         except SettingError:
             return None
         return changed
 
-    def alike(self, one: Setup, other: Setup) -> bool:
+    def alike(self, first: Setup, second: Setup) -> bool:
         """Tell whether two setups train the same."""
-        same_model = one.model is other.model or (one.layers is not None and one.layers == other.layers)
-        return same_model and one.as_python() == other.as_python()
+        same_model = first.model is second.model or (first.layers is not None and first.layers == second.layers)
+        return same_model and first.as_python() == second.as_python()
 
-    def affords(self, things: Sequence[Setup]) -> bool:
+    def affords(self, specifications: Sequence[Setup]) -> bool:
         """Tell whether the budget bears a run of each setup."""
-        return self.cost.affords(things)
+        return self.cost.affords(specifications)
 
-    def run(self, asked: Sequence[Job]) -> list[Run | None]:
-        """Return what came of each run."""
-        return self.cost.run(asked)
+    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
+        """Return the result of each run."""
+        return self.cost.run(jobs)
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return the smallest gain that counts."""
         return _MATTERS
 
-    def falls_short(self, best: Run) -> bool:
+    def falls_short(self, best: TrialRun) -> bool:
         """Tell whether the best run leaves something to gain."""
         return best.score < self._enough

@@ -1,4 +1,4 @@
-"""What was prescribed: the trials, ranked, what they cost, and what to keep."""
+"""A prescription: the trials, ranked, what they cost, and what to keep."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from downslope.descent import Plan
 from downslope.diagnosis import Diagnosis, quantity
 from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._trial import Trial
-from downslope.remedies._yardstick import Yardstick
+from downslope.remedies._trial import Trial, Yardstick
 
 _MARK = {True: "✓", False: "✗", None: "–"}
 
 
 @dataclass(frozen=True, eq=False)
 class Prescription:
-    """What was found to help a run.
+    """The remedies tried for a run, what each did, and the best.
 
     Args:
-        thing: what the run was asked for.
+        specification: the plan or setup of the run.
         yardstick: what it is judged by.
         diagnosis: what is wrong with it.
         score: its own.
         trials: the remedies that were proved, those that helped first.
         tried: every remedy that was tried once, with the score that it then had.
-        control: scores of the unchanged thing with the seeds of the trials.
+        control: scores of the unchanged run with the seeds of the trials.
         reseeded: its scores with further seeds.
         steps: what all of it cost.
         seconds: the same in seconds of one core.
@@ -40,7 +39,7 @@ class Prescription:
         note: what must be known to read the scores, as a sentence; "" if nothing.
     """
 
-    thing: Setup | Plan
+    specification: Setup | Plan
     yardstick: Yardstick
     diagnosis: Diagnosis
     score: float
@@ -61,11 +60,11 @@ class Prescription:
     @property
     def mended(self) -> Setup | Plan | None:
         """The setup or plan with the best remedy, ready to `train` or `descend`; None where nothing helped."""
-        return None if self.best is None else self.thing.changed(**self.best.remedy.changes)
+        return None if self.best is None else self.specification.changed(**self.best.remedy.changes)
 
     @property
     def verdict(self) -> str:
-        """What came of it, in a sentence."""
+        """The result, in a sentence."""
         if self.diagnosis.ok and not self.tried:
             return "Nothing is wrong, so nothing was changed."
         if self.diagnosis.ok and not self.interrupted and self.best is None:
@@ -88,25 +87,33 @@ class Prescription:
     def _of_best(self) -> str:
         """Return what the best remedy did, in a sentence."""
         assert self.best is not None
-        told, effect, name = self.yardstick, self.best.effect, self.best.remedy.name
-        before, after = told.shown(self.control), told.shown(self.best.scores)
+        yardstick, effect, name = self.yardstick, self.best.effect, self.best.remedy.name
+        before, after = yardstick.shown(self.control), yardstick.shown(self.best.scores)
         return (
-            f"With {name}{',' if ',' in name else ''} the {told.words} goes from {before} to {after}, "
-            f"{told.lead}{told.told(effect)} over {effect.pairs} paired {told.pairs}."
+            f"With {name}{',' if ',' in name else ''} the {yardstick.words} goes from {before} to {after}, "
+            f"{yardstick.lead}{yardstick.improvement(effect)} over {effect.pairs} paired {yardstick.pairs}."
         )
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the trials as rows of text, the headings first."""
-        told = self.yardstick
+        yardstick = self.yardstick
         return [
-            ("", "remedy", told.heading, told.effect_heading, f"against {told.luck}", "what was to move", "steps"),
+            (
+                "",
+                "remedy",
+                yardstick.heading,
+                yardstick.effect_heading,
+                f"against {yardstick.luck}",
+                "what was to move",
+                "steps",
+            ),
             *(
                 (
                     _MARK[trial.helped],
                     trial.remedy.name,
-                    told.shown(trial.scores),
-                    told.told(trial.effect),
-                    told.told(trial.net),
+                    yardstick.shown(trial.scores),
+                    yardstick.improvement(trial.effect),
+                    yardstick.improvement(trial.net),
                     _moved(trial),
                     str(trial.steps),
                 )
@@ -117,7 +124,7 @@ class Prescription:
     def as_dict(self) -> dict[str, Any]:
         """Return all of it as plain data, for JSON."""
         sign = self.yardstick.sign
-        told = {
+        facts = {
             "verdict": self.verdict,
             "judged_by": self.yardstick.words,
             "findings": list(self.diagnosis.symptoms),
@@ -131,7 +138,7 @@ class Prescription:
             "keep": None if self.mended is None else self.mended.as_python(),
             "note": self.note,
         }
-        return _plain(told)
+        return _plain(facts)
 
     def __str__(self) -> str:
         lines = [self.verdict]
@@ -169,17 +176,17 @@ def _as_dict(trial: Trial, sign: int) -> dict[str, Any]:
     }
 
 
-def _plain(thing: Any) -> Any:
-    """Return a thing as JSON knows it; None for a number that is not finite."""
-    if isinstance(thing, Mapping):
-        return {name: _plain(told) for name, told in thing.items()}
-    if isinstance(thing, np.ndarray | np.generic):
-        return _plain(thing.tolist())
-    if isinstance(thing, list | tuple):
-        return [_plain(told) for told in thing]
-    if isinstance(thing, float) and not math.isfinite(thing):
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it; None for a number that is not finite."""
+    if isinstance(value, Mapping):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
-    return thing if isinstance(thing, str | int | float | bool | None) else str(thing)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _moved(trial: Trial) -> str:

@@ -47,15 +47,15 @@ def find_learning_rate(
     >>> found.stable_bound, found.learning_rate
     (1.0, 0.5)
     """
-    asked = _asked(thing, start, choices)
-    made = asked.plan() if isinstance(asked, Setup) else asked
-    _check(made, budget)
-    most = budget or max(min(made.steps, _BUDGET if made.objective.batched is None else _BUDGET_OF_BATCHES), 1)
+    specification = _specification(thing, start, choices)
+    base = specification.plan() if isinstance(specification, Setup) else specification
+    _check(base, budget)
+    most = budget or max(min(base.steps, _BUDGET if base.objective.batched is None else _BUDGET_OF_BATCHES), 1)
     with progress_bar(progress, RateSearch.expected(most)) as show:
-        return RateSearch(made, most, show).finding(asked)
+        return RateSearch(base, most, show).finding(specification)
 
 
-def _asked(thing: Any, start: Point | None, choices: dict[str, Any]) -> Plan | Setup:
+def _specification(thing: Any, start: Point | None, choices: dict[str, Any]) -> Plan | Setup:
     """Return the plan or the setup that was given, or the plan that the choices make."""
     if isinstance(thing, Plan | Setup | Training):
         if start is not None or choices:
@@ -71,19 +71,19 @@ def _asked(thing: Any, start: Point | None, choices: dict[str, Any]) -> Plan | S
     return plan(thing, start if start is not None else {}, **choices)
 
 
-def _check(made: Plan, budget: int | None) -> None:
+def _check(base: Plan, budget: int | None) -> None:
     """Raise for a plan without a rate to look for, and for a budget that makes no sense."""
     if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
         raise SettingError(f"budget must be a whole number from 1 up, not {budget!r}")
-    if not made.method.takes_rate:
-        why = "searches for the length of each step" if made.method.searches_line else "holds its own learning rate"
-        raise SettingError(f"{made.method.name} {why}: there is no rate to find", hint='for example method="momentum"')
-    if made.schedule.function is not None:
+    if not base.method.takes_rate:
+        why = "searches for the length of each step" if base.method.searches_line else "holds its own learning rate"
+        raise SettingError(f"{base.method.name} {why}: there is no rate to find", hint='for example method="momentum"')
+    if base.schedule.function is not None:
         raise SettingError(
             "the schedule is a function that holds its own rates: there is none to find",
             hint='name a schedule, such as schedule="cosine", or none',
         )
-    batched = made.objective.batched
+    batched = base.objective.batched
     if batched is not None and not getattr(batched.stream, "reads_again", True):
         raise SettingError(
             "the stream of batches can be read only once, and trying rates would use it up",

@@ -1,4 +1,4 @@
-"""What was found of the learning rate: two estimates, the runs that checked them, and the rate to take, if any."""
+"""A learning rate finding: two estimates, the runs that checked them, and the rate to take, if any."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RateCheck:
 
     @property
     def verdict(self) -> str:
-        """What came of it, in two words."""
+        """The result, in two words."""
         if not np.isfinite(self.after):
             return "runs away"
         return "descends" if self.descends else "climbs" if self.after > self.before else "stands still"
@@ -50,10 +50,10 @@ class RateCheck:
 
 @dataclass(frozen=True, eq=False)
 class RateFinding:
-    """What was found of the learning rate of a plan or a training.
+    """The learning rate of a plan or a training, by two estimates that short runs checked.
 
     Args:
-        asked: the plan or the setup, as it was given.
+        specification: the plan or the setup, unchanged.
         read_as: what is descended, in words.
         method: the name of its method.
         test_rates: the rate of each step of the range test, shape (steps,).
@@ -63,12 +63,12 @@ class RateFinding:
         stable_bound: the largest stable rate by the curvature of the start and of the first steps; None if unknown.
         bound_missing: why it is unknown.
         checks: the runs at the candidates, by rate.
-        picked: the place of the rate to take among them; None where none descends.
+        picked: the index of the rate to take among them; None where none descends.
         budget: the most steps of each check.
         steps: what all of it cost.
     """
 
-    asked: Plan | Setup = field(repr=False)
+    specification: Plan | Setup = field(repr=False)
     read_as: str
     method: str
     test_rates: np.ndarray
@@ -96,17 +96,17 @@ class RateFinding:
         """The plan or the setup with that rate, to `descend` or to `train`; None where none descends."""
         if self.learning_rate is None:
             return None
-        if isinstance(self.asked, Plan):
-            return dataclasses.replace(self.asked, learning_rate=self.learning_rate)
-        return self.asked.changed(learning_rate=self.learning_rate)
+        if isinstance(self.specification, Plan):
+            return dataclasses.replace(self.specification, learning_rate=self.learning_rate)
+        return self.specification.changed(learning_rate=self.learning_rate)
 
     @property
     def sentence(self) -> str:
-        """What was found, in a few sentences."""
-        return f"{self._pick_told()} {self._estimates_told()}"
+        """The result, in a few sentences."""
+        return f"{self._pick_sentence()} {self._estimates_sentence()}"
 
-    def _pick_told(self) -> str:
-        """Return what the checks came to."""
+    def _pick_sentence(self) -> str:
+        """Return the result of the checks."""
         pick = self.pick
         if pick is not None:
             return (
@@ -116,7 +116,7 @@ class RateFinding:
         if all(check.steps == 0 and np.isfinite(check.after) for check in self.checks):
             return "No rate descends: the start is at rest already."
         ways = {check.verdict for check in self.checks}
-        low, high = (number(self.checks[place].rate, 2) for place in (0, -1))
+        low, high = (number(self.checks[index].rate, 2) for index in (0, -1))
         why = {
             frozenset(
                 {"runs away"}
@@ -125,7 +125,7 @@ class RateFinding:
         }.get(frozenset(ways), f"each of them {' or '.join(sorted(ways))}")
         return f"No rate descends: of {len(self.checks)} checked from {low} to {high}, {why}."
 
-    def _estimates_told(self) -> str:
+    def _estimates_sentence(self) -> str:
         """Return what the two estimates say."""
         fell = "never falls" if self.steepest is None else f"falls fastest at {number(self.steepest, 2)}"
         if self.stable_bound is None:
@@ -143,14 +143,14 @@ class RateFinding:
                     number(check.rate),
                     number(check.after, 5),
                     check.verdict,
-                    "◀ take this" if place == self.picked else "",
+                    "◀ take this" if index == self.picked else "",
                 )
-                for place, check in enumerate(self.checks)
+                for index, check in enumerate(self.checks)
             ),
         ]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain data, for JSON."""
+        """Return the finding as plain data, for JSON."""
         pick = self.pick
         return {
             "read_as": self.read_as,
@@ -182,8 +182,8 @@ class RateFinding:
         return "\n".join([head, "", *aligned(self.rows(), words=(2, 3)), "", self.sentence, cost])
 
     def __repr__(self) -> str:
-        told = "no rate descends" if self.learning_rate is None else f"α = {number(self.learning_rate)}"
-        return f"<RateFinding: {told}, {len(self.checks)} checked>"
+        rate = "no rate descends" if self.learning_rate is None else f"α = {number(self.learning_rate)}"
+        return f"<RateFinding: {rate}, {len(self.checks)} checked>"
 
     def _repr_html_(self) -> str:
         return f"{html_table(self.rows(), self.read_as)}<p>{html.escape(self.sentence)}</p>"

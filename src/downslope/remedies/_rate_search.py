@@ -4,7 +4,7 @@ The range test lets the rate grow from step to step, from far too small to far t
 loss falls fastest. The curvature bounds stable rates: 2 / λ_max for gradient descent, by as much more or less as
 `_stability` says for other methods, with λ_max that of P⁻¹H where a method divides by a scale P. Half of the bound is
 the other estimate, for head-room. Both can mislead, the one since each of its rates goes on from where the others led,
-the other since it looks at one place; so neither is offered unchecked. Candidates around both run from the start, as
+the other since it looks at one point; so neither is offered unchecked. Candidates around both run from the start, as
 the plan itself would, and the rate is taken from those that descend.
 
 References: Smith, "Cyclical learning rates for training neural networks", 2017.
@@ -52,14 +52,14 @@ class RateSearch:
     """Looks for the learning rate of one plan.
 
     Args:
-        made: the plan.
+        plan: the plan.
         budget: steps of each check.
         show: called with the steps taken, those expected, and the lowest loss, after each run.
     """
 
-    def __init__(self, made: Plan, budget: int, show: Callable[[int, int, float], None]) -> None:
-        self.made, self.budget, self.show = made, budget, show
-        self.batched = made.objective.batched is not None
+    def __init__(self, plan: Plan, budget: int, show: Callable[[int, int, float], None]) -> None:
+        self.plan, self.budget, self.show = plan, budget, show
+        self.batched = plan.objective.batched is not None
         self.forks: dict[float, Fork] = {}
         self.steps = 0
         self.control: np.ndarray | None = None
@@ -69,31 +69,31 @@ class RateSearch:
         """Return the steps that a search takes, as a rule."""
         return 2 * _TESTED + _CHECKED * budget
 
-    def finding(self, asked: Plan | Setup) -> RateFinding:
-        """Return what was found."""
-        at_start = sharpness(self.made, 1.0, 0)
+    def finding(self, specification: Plan | Setup) -> RateFinding:
+        """Return the range test, the bound, the checks and the rate to take."""
+        at_start = sharpness(self.plan, 1.0, 0)
         rates = self._tested_rates(at_start)
-        losses = self._paired(range_test(self.made, rates.tolist(), _has_exploded))
+        losses = self._paired(range_test(self.plan, rates.tolist(), _has_exploded))
         rates = rates[: max(len(losses) - 1, 0)]
         self._spent(len(rates))
         steepest = _steepest(rates, losses, smooth=self.batched)
         bound = self._bound(at_start, steepest)
         half = None if bound.rate is None else _HEADROOM * bound.rate
         estimates = [rate for rate in (steepest, half) if rate is not None]
-        self._try_around(estimates or [self.made.method.default_rate])
+        self._try_around(estimates or [self.plan.method.default_rate])
         checks = self._checks()
-        place = _picked(checks, self._equal)
+        index = _picked(checks, self._equal)
         return RateFinding(
-            asked=asked,
-            read_as=self.made.objective.read_as,
-            method=self.made.method.name,
+            specification=specification,
+            read_as=self.plan.objective.read_as,
+            method=self.plan.method.name,
             test_rates=rates,
             test_losses=losses[1:],
             steepest=steepest,
             stable_bound=bound.rate,
             bound_missing=bound.missing,
             checks=checks,
-            picked=place,
+            picked=index,
             budget=self.budget,
             steps=self.steps,
         )
@@ -103,27 +103,27 @@ class RateSearch:
         return _EQUAL_OF_BATCHES if self.batched else _EQUAL
 
     def _spent(self, steps: int) -> None:
-        """Count steps, and show how far it is."""
+        """Count steps, and report progress."""
         self.steps += steps
-        lowest = min((float(one.values[-1]) for one in self.forks.values() if one.finite), default=math.nan)
+        lowest = min((float(run.values[-1]) for run in self.forks.values() if run.finite), default=math.nan)
         self.show(self.steps, max(self.steps, self.expected(self.budget)), lowest)
 
     # --- the two estimates --------------------------------------------------------------------------------------------
 
     def _tested_rates(self, at_start: tuple[Spectrum, ...]) -> np.ndarray:
-        """Return the rates of the range test, around the bound at the start where there is one."""
-        facts = self.made.method.facts
+        """Return the rates of the range test, around the bound at the start where there is run."""
+        facts = self.plan.method.facts
         bound = facts.bound
         curved = max((float(np.abs(look.eigenvalues).max()) for look in at_start), default=math.nan)
         if bound is not None and not facts.scaled and math.isfinite(curved) and curved > 0:
             return bound / curved * np.geomspace(_BELOW, _ABOVE, _TESTED)
-        sizes = [float(np.abs(leaf).max()) for leaf in map(np.asarray, leaves(self.made.start)) if leaf.size]
+        sizes = [float(np.abs(leaf).max()) for leaf in map(np.asarray, leaves(self.plan.start)) if leaf.size]
         unit = 1.0 if self.batched else max(1.0, *sizes)
         return unit * np.geomspace(*_FREE, _TESTED)
 
     def _bound(self, at_start: tuple[Spectrum, ...], steepest: float | None) -> _Bound:
         """Return the largest rate that is stable both at the start and after a few steps."""
-        facts = self.made.method.facts
+        facts = self.plan.method.facts
         bound = facts.bound
         if bound is None:
             return _Bound(None, facts.no_theory)
@@ -133,11 +133,11 @@ class RateSearch:
         careful = min(steepest or math.inf, _HEADROOM * own)
         steps = min(_STEPS_TO_SCALE if facts.scaled else _FIRST_STEPS, self.budget)
         if not math.isfinite(careful):
-            careful = self.made.method.default_rate / 100
-        looks = sharpness(self.made, careful, steps)
+            careful = self.plan.method.default_rate / 100
+        looks = sharpness(self.plan, careful, steps)
         self._spent(steps)
-        found = [look.preconditioned_highest for look in looks[1:]] if facts.scaled else [s.highest for s in looks]
-        known = [float(highest) for highest in found if highest is not None and math.isfinite(highest)]
+        highest = [look.preconditioned_highest for look in looks[1:]] if facts.scaled else [s.highest for s in looks]
+        known = [float(λ) for λ in highest if λ is not None and math.isfinite(λ)]
         if not known:
             return _Bound(None, "the curvature is not finite or cannot be measured")
         if max(known) <= 0:
@@ -167,20 +167,20 @@ class RateSearch:
                 self._try([best * factor, best / factor])
 
     def _try(self, rates: Iterable[float]) -> None:
-        """Run rates that were not run yet, rounded so that they can be typed; near ones count as one."""
+        """Run rates that were not run yet, rounded so that they can be typed; near ones count as run."""
         for rate in map(_rounded, rates):
             if all(abs(math.log(rate / other)) > 0.15 for other in self.forks):
-                self.forks[rate] = fork(self.made, rate, self.budget)
+                self.forks[rate] = fork(self.plan, rate, self.budget)
                 self._spent(self.forks[rate].steps)
 
     def _best(self) -> float | None:
         """Return the rate that is best so far; None where none descends."""
         checks = self._checks()
-        place = _picked(checks, self._equal)
-        return None if place is None else checks[place].rate
+        index = _picked(checks, self._equal)
+        return None if index is None else checks[index].rate
 
     def _checks(self) -> tuple[RateCheck, ...]:
-        """Return what the runs came to, by rate."""
+        """Return the checks of all runs, by rate."""
         checks = [self._check(rate, self.forks[rate]) for rate in sorted(self.forks)]
         ends = [check for check in checks if check.descends]
         if self.batched or not ends:
@@ -189,25 +189,25 @@ class RateSearch:
         target = best.after + self._equal * (best.before - best.after)
         return tuple(replace(check, pace=_pace(self.forks[check.rate], target)) for check in checks)
 
-    def _check(self, rate: float, one: Fork) -> RateCheck:
-        """Return what one run came to."""
+    def _check(self, rate: float, run: Fork) -> RateCheck:
+        """Return the check of a run."""
         if not self.batched:
-            before, after = float(one.values[0]), float(one.values[-1])
-            return RateCheck(rate, before, after if one.finite else math.inf, 0.0, one.steps)
+            before, after = float(run.values[0]), float(run.values[-1])
+            return RateCheck(rate, before, after if run.finite else math.inf, 0.0, run.steps)
         window = max(self.budget // _WINDOW, 1)
         still = self._at_start()[: self.budget + 1][-window:]
         before = float(still.mean())
-        if not one.finite:
-            return RateCheck(rate, before, math.inf, 0.0, one.steps)
-        gained = still - one.values[-window:]
+        if not run.finite:
+            return RateCheck(rate, before, math.inf, 0.0, run.steps)
+        gained = still - run.values[-window:]
         return RateCheck(
-            rate, before, before - float(gained.mean()), float(gained.std() / math.sqrt(window)), one.steps
+            rate, before, before - float(gained.mean()), float(gained.std() / math.sqrt(window)), run.steps
         )
 
     def _at_start(self) -> np.ndarray:
         """Return the losses of the start on the batches of each step: those of a run at rate 0."""
         if self.control is None:
-            self.control = fork(self.made, 0.0, max(self.budget, _TESTED)).values
+            self.control = fork(self.plan, 0.0, max(self.budget, _TESTED)).values
             self._spent(len(self.control) - 1)
         return self.control
 
@@ -231,15 +231,15 @@ def _has_exploded(losses: list[float]) -> bool:
 
 
 def _steepest(rates: np.ndarray, losses: np.ndarray, *, smooth: bool) -> float | None:
-    """Return the rate at which the loss fell fastest on the way to its lowest; None where it never fell."""
+    """Return the rate at which the loss fell fastest before its lowest; None where it never fell."""
     if len(losses) < 3:
         return None
     course = _smoothed(losses) if smooth else losses
     lowest = int(np.argmin(course))
     if lowest == 0:
         return None
-    place = int(np.argmax(course[:lowest] - course[1 : lowest + 1]))
-    return float(rates[place])
+    index = int(np.argmax(course[:lowest] - course[1 : lowest + 1]))
+    return float(rates[index])
 
 
 def _smoothed(losses: np.ndarray, width: int = 7) -> np.ndarray:
@@ -250,24 +250,24 @@ def _smoothed(losses: np.ndarray, width: int = 7) -> np.ndarray:
     return (total[ends + reach + 1] - total[ends - reach]) / (2 * reach + 1)
 
 
-def _pace(one: Fork, target: float) -> float:
+def _pace(run: Fork, target: float) -> float:
     """Return the row from which a run stays at a target or below, ∞ if it does not end there."""
-    above = np.flatnonzero(~(one.values <= target))
-    if not one.finite or (len(above) and above[-1] == len(one.values) - 1):
+    above = np.flatnonzero(~(run.values <= target))
+    if not run.finite or (len(above) and above[-1] == len(run.values) - 1):
         return math.inf
     return float(above[-1] + 1) if len(above) else 0.0
 
 
 def _picked(checks: tuple[RateCheck, ...], equal: float) -> int | None:
-    """Return the place of the rate to take: the lowest loss; of equal ones the fast, and of these the smallest."""
-    descending = [place for place, check in enumerate(checks) if check.descends]
+    """Return the index of the rate to take: the lowest loss; of equal ones the fast, and of these the smallest."""
+    descending = [index for index, check in enumerate(checks) if check.descends]
     if not descending:
         return None
-    best = min((checks[place] for place in descending), key=lambda check: check.after)
+    best = min((checks[index] for index in descending), key=lambda check: check.after)
     target = best.after + equal * (best.before - best.after)
-    good = [place for place in descending if checks[place].after <= target]
-    fastest = min(checks[place].pace for place in good)
-    return next(place for place in good if checks[place].pace <= _NEARLY_AS_FAST * fastest)
+    good = [index for index in descending if checks[index].after <= target]
+    fastest = min(checks[index].pace for index in good)
+    return next(index for index in good if checks[index].pace <= _NEARLY_AS_FAST * fastest)
 
 
 def _rounded(rate: float) -> float:

@@ -9,15 +9,14 @@ import numpy as np
 
 from downslope._text import number
 from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, NOISY_GRADIENT_DESCENT, RMSPROP
-from downslope.remedies._case import Case, Maker
-from downslope.remedies._remedy import Remedy, two_digits
+from downslope.remedies._remedy import Remedy, TrainingCase, TrainingMaker, two_digits
 
 _HEADROOM = 0.5  # of the largest stable rate
 _SMALL_STEP = 0.01  # of the weights' root mean square
 USUAL_RATE = 1e-3  # of Adam and its like
 
 
-def rate_from_curvature(case: Case) -> Remedy | None:
+def rate_from_curvature(case: TrainingCase) -> Remedy | None:
     """Half of the largest stable rate."""
     bound = case.facts.bound
     if bound is None or case.sharpness is None or not math.isfinite(case.rate):
@@ -29,22 +28,22 @@ def rate_from_curvature(case: Case) -> Remedy | None:
     return Remedy(f"rate {number(rate)}, from the curvature", why, {"learning_rate": rate}, _rate_quantity(case, rate))
 
 
-def smaller_rate(case: Case) -> Remedy | None:
+def smaller_rate(case: TrainingCase) -> Remedy | None:
     """A tenth of the rate."""
     return _other_rate(case, 0.1)
 
 
-def larger_rate(case: Case) -> Remedy | None:
+def larger_rate(case: TrainingCase) -> Remedy | None:
     """Ten times the rate."""
     return _other_rate(case, 10.0)
 
 
-def far_larger_rate(case: Case) -> Remedy | None:
+def far_larger_rate(case: TrainingCase) -> Remedy | None:
     """A hundred times the rate."""
     return _other_rate(case, 100.0)
 
 
-def _other_rate(case: Case, factor: float) -> Remedy | None:
+def _other_rate(case: TrainingCase, factor: float) -> Remedy | None:
     if not math.isfinite(case.rate):
         return None
     rate = two_digits(case.rate * factor)
@@ -52,12 +51,12 @@ def _other_rate(case: Case, factor: float) -> Remedy | None:
     return Remedy(f"rate {number(rate)}", why, {"learning_rate": rate}, _rate_quantity(case, rate))
 
 
-def _rate_quantity(case: Case, rate: float) -> str:
+def _rate_quantity(case: TrainingCase, rate: float) -> str:
     """Return what a new rate moves."""
     return "way" if rate > case.rate else "highest_loss"
 
 
-def adam(case: Case) -> Remedy | None:
+def adam(case: TrainingCase) -> Remedy | None:
     """Adam at its usual rate."""
     if case.method in (ADAM.name, ADAMW.name) and 0.3 < case.rate / USUAL_RATE < 3:
         return None
@@ -66,7 +65,7 @@ def adam(case: Case) -> Remedy | None:
     return Remedy(f"Adam at {number(USUAL_RATE)}", why, changes, "training_score")
 
 
-def momentum(case: Case) -> Remedy | None:
+def momentum(case: TrainingCase) -> Remedy | None:
     """Heavy-ball momentum at the same rate."""
     if case.method != GRADIENT_DESCENT.name:
         return None
@@ -74,7 +73,7 @@ def momentum(case: Case) -> Remedy | None:
     return Remedy("momentum", why, {"method": MOMENTUM.name, "learning_rate": case.rate}, "training_score")
 
 
-def nesterov(case: Case) -> Remedy | None:
+def nesterov(case: TrainingCase) -> Remedy | None:
     """Nesterov's momentum at the same rate."""
     if case.method != GRADIENT_DESCENT.name:
         return None
@@ -82,7 +81,7 @@ def nesterov(case: Case) -> Remedy | None:
     return Remedy("Nesterov's momentum", why, {"method": NESTEROV.name, "learning_rate": case.rate}, "training_score")
 
 
-def rmsprop(case: Case) -> Remedy | None:
+def rmsprop(case: TrainingCase) -> Remedy | None:
     """RMSprop at its usual rate."""
     if case.method in (ADAM.name, ADAMW.name, RMSPROP.name):
         return None
@@ -91,7 +90,7 @@ def rmsprop(case: Case) -> Remedy | None:
     return Remedy(f"RMSprop at {number(USUAL_RATE)}", why, changes, "training_score")
 
 
-def noise(case: Case) -> Remedy | None:
+def noise(case: TrainingCase) -> Remedy | None:
     """Noise in the gradient whose steps are a hundredth of the size of the weights."""
     if case.method != GRADIENT_DESCENT.name or not case.rate > 0:
         return None
@@ -104,48 +103,48 @@ def noise(case: Case) -> Remedy | None:
     return Remedy(f"noise of {number(deviation)} in the gradient", why, changes, "training_score")
 
 
-def warm_up(case: Case) -> Remedy | None:
+def warm_up(case: TrainingCase) -> Remedy | None:
     """A rate that begins at 0 and decays."""
-    if case.asked("schedule") is not None or not math.isfinite(case.rate):
+    if case.choice("schedule") is not None or not math.isfinite(case.rate):
         return None
     changes = {"schedule": "warm-up", "warm_up": max(case.steps // 10, 1), "learning_rate": case.rate}
     why = "Early curvature is the highest; short first steps lower it (Gilmer et al. 2021)."
     return Remedy("warm-up over a tenth of the steps", why, changes, "highest_loss")
 
 
-def cosine(case: Case) -> Remedy | None:
+def cosine(case: TrainingCase) -> Remedy | None:
     """A rate that decays to 0."""
-    if case.asked("schedule") is not None or not math.isfinite(case.rate):
+    if case.choice("schedule") is not None or not math.isfinite(case.rate):
         return None
     why = "The noise of batches is averaged away as the rate goes to 0 (Robbins and Monro 1951)."
     return Remedy("a rate that decays as a cosine", why, {"schedule": "cosine"}, "training_score")
 
 
-def clipping(case: Case) -> Remedy | None:
+def clipping(case: TrainingCase) -> Remedy | None:
     """Gradients cut to the median of the norms that were recorded."""
-    if case.asked("clip_norm") is not None or len(case.norms) < 10:
+    if case.choice("clip_norm") is not None or len(case.norms) < 10:
         return None
     norm = two_digits(float(np.quantile(case.norms, 0.5)))
     why = "A cliff's gradient is cut to the usual length (Pascanu, Mikolov and Bengio 2013)."
     return Remedy(f"gradients cut to {number(norm)}", why, {"clip_norm": norm}, "highest_loss")
 
 
-def from_healthy(maker: Maker) -> Maker:
-    """Return the maker of the same remedy from the last healthy step on, with the steps up to it as they were."""
+def from_healthy(maker: TrainingMaker) -> TrainingMaker:
+    """Return the maker of the same remedy that keeps the steps up to the last healthy one as they were."""
 
-    def made(case: Case) -> Remedy | None:
+    def later(case: TrainingCase) -> Remedy | None:
         remedy = maker(case)
-        if remedy is None or not case.healthy_steps or case.asked("begin") is not None:
+        if remedy is None or not case.healthy_steps or case.choice("begin") is not None:
             return None
-        before = {name: case.asked(name) for name in remedy.changes}
+        before = {name: case.choice(name) for name in remedy.changes}
         if "learning_rate" in before:
             before["learning_rate"] = case.rate
         if "method" in before:
-            before = {"method": case.asked("method"), **case.settings, **before}
+            before = {"method": case.choice("method"), **case.settings, **before}
         changes = {**remedy.changes, "begin": {"steps": case.healthy_steps, **before}}
         return replace(remedy, name=f"{remedy.name} from step {case.healthy_steps} on", changes=changes)
 
-    return made
+    return later
 
 
 smaller_rate_later = from_healthy(smaller_rate)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from downslope.diagnosis import has_moved
+from downslope._text import number
+from downslope.descent import Plan
+from downslope.diagnosis import has_moved, measure, quantity
+from downslope.networks import Setup
 from downslope.remedies._remedy import Remedy
+from downslope.trace import Outcome, Trace
 
+S = TypeVar("S", Plan, Setup)
 _SURE = 0.95
 
 
@@ -21,7 +29,7 @@ class Effect:
     Args:
         mean: the mean difference.
         low, high: the ends of its interval; −∞ and ∞ for a single pair.
-        pairs: how many pairs; the fewer of the two where they are none.
+        pairs: the number of pairs; without pairs the smaller number of runs.
     """
 
     mean: float
@@ -70,8 +78,8 @@ class Trial:
     Args:
         remedy: what was changed.
         scores: of the changed runs, one a seed.
-        effect: beside the unchanged runs of the same seeds.
-        net: beside all unchanged runs, those of other seeds as well: what is left when luck is taken away.
+        effect: compared with the unchanged runs of the same seeds.
+        net: compared with all unchanged runs, those of other seeds as well: the improvement beyond luck.
         before, after: the quantity that the remedy was to move, median over the seeds; None where it is not known.
         steps: what the trial cost.
     """
@@ -99,3 +107,179 @@ def _squared_error(numbers: Sequence[float] | np.ndarray) -> float:
     """Return the square of a mean's standard error."""
     with np.errstate(over="ignore"):  # of values on their way to −∞
         return float(np.var(numbers, ddof=1)) / len(numbers)
+
+
+# --- what runs are judged by ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What runs are judged by. Inside a larger score is always better; outside it is written as people know it.
+
+    Args:
+        words: what is measured, in a sentence.
+        heading: the same as the heading of a column.
+        effect_heading: the heading of a column of improvements.
+        pairs: what makes two runs a pair.
+        sign: −1 where less is better, and runs are judged by its negative.
+        difference: how an improvement is written.
+        lead: what stands before it in a sentence.
+        luck: what the second control differs by, which nothing was changed in.
+    """
+
+    words: str
+    heading: str
+    effect_heading: str
+    pairs: str
+    sign: int
+    difference: Callable[[float], str]
+    lead: str
+    luck: str
+
+    def shown(self, scores: Sequence[float]) -> str:
+        """Return the mean of some scores as text."""
+        return number(self.sign * float(np.mean(scores)), 3)
+
+    def improvement(self, effect: Effect) -> str:
+        """Return an improvement with its interval."""
+        mean, low, high = map(self.difference, (effect.mean, effect.low, effect.high))
+        return f"{mean} ({low} to {high})"
+
+
+HELD_BACK = Yardstick(
+    words="score on rows held back",
+    heading="score",
+    effect_heading="effect (95 %)",
+    pairs="seeds",
+    sign=1,
+    difference=lambda step: f"{step:+.3f}",
+    lead="",
+    luck="other seeds",
+)
+VALUE = Yardstick(
+    words="value",
+    heading="value",
+    effect_heading="lower by (95 %)",
+    pairs="starts",
+    sign=-1,
+    difference=lambda step: number(step, 3),
+    lead="lower by ",
+    luck="starts close by",
+)
+
+
+# --- many runs over every core --------------------------------------------------------------------------------------
+
+_LOOKS = 10  # evaluations of a run that is tried
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """The result of one run.
+
+    Args:
+        score: accuracy or R² at the end on the rows held back; 0 for one that was not finite or predicts worse than
+            the mean does.
+        moved: the requested quantities, by name; None where one is not known.
+        steps: steps taken.
+        seconds: how long it took.
+        trace: its trace, where the job keeps it.
+    """
+
+    score: float
+    moved: dict[str, float | None]
+    steps: int
+    seconds: float
+    trace: Trace | None = None
+
+
+class TrialJob(NamedTuple, Generic[S]):
+    """A run to make.
+
+    Args:
+        specification: the setup or plan.
+        seed: of weights and order, or of the jitter of the start; the subject's own for the run as it was.
+        quantities: what to measure of its trace.
+        traced: whether to keep its trace, with all that a trace holds.
+    """
+
+    specification: S
+    seed: int
+    quantities: tuple[str, ...] = ()
+    traced: bool = False
+
+
+class Runner:
+    """Makes runs side by side, and counts what they cost.
+
+    Args:
+        workers: how many at a time.
+        budget: the most steps to spend.
+        show: called with (steps spent, budget, best score) after each run.
+    """
+
+    def __init__(self, workers: int, budget: float, show: Callable[[int, int, float], None]) -> None:
+        self._workers, self._show = workers, show
+        self.budget = budget
+        self.spent, self.seconds, self.best = 0, 0.0, math.nan
+        self.interrupted = False
+
+    def affords(self, setups: Iterable[Setup]) -> bool:
+        """Tell whether the budget still bears a run of each setup."""
+        return self.spent + sum(int(setup.choices["steps"]) for setup in setups) <= self.budget
+
+    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
+        """Return the result of each job; None for those that Ctrl-C prevented."""
+        if self.interrupted:
+            return [None] * len(jobs)
+        for job in jobs:
+            _ = job.specification.task  # read and built here, once, and not by two threads at a time
+        runs: list[TrialRun | None] = [None] * len(jobs)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="downslope-trial") as pool:
+            waiting = [pool.submit(_run, job) for job in jobs]
+            try:
+                for index, future in enumerate(waiting):
+                    runs[index] = self._counted(future)
+            except KeyboardInterrupt:
+                self.interrupted = True
+                for future in waiting:
+                    future.cancel()
+        return runs
+
+    def _counted(self, waiting: Future[TrialRun]) -> TrialRun:
+        """Return a run when it is done, its cost added."""
+        run = waiting.result()
+        self.spent += run.steps
+        self.seconds += run.seconds
+        self.best = run.score if math.isnan(self.best) else max(self.best, run.score)
+        self._show(self.spent, int(min(self.budget, 2**62)), self.best)
+        return run
+
+
+def _run(job: TrialJob[Setup]) -> TrialRun:
+    """Make a run."""
+    began = time.perf_counter()
+    setup = job.specification if job.traced else _lean(job.specification, job.quantities)
+    trace = setup.train(job.seed, progress=False).trace
+    moved = {name: measure(name, trace) for name in job.quantities}
+    seconds = time.perf_counter() - began
+    return TrialRun(score_of(trace), moved, trace.last_step, seconds, trace if job.traced else None)
+
+
+def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
+    """Return a setup that records only what is to be measured: its program compiles in half the time."""
+    needed = {quantity(name).needs for name in quantities}
+    evaluate_every = max(-(-int(setup.choices["steps"]) // _LOOKS), 1)
+    unseen = {
+        name: 0 for name, what in (("probe_every", "curvature"), ("layers_every", "layers")) if what not in needed
+    }
+    return setup.changed(evaluate_every=evaluate_every, **unseen)
+
+
+def score_of(trace: Trace) -> float:
+    """Return accuracy or R² at the end on the rows held back, from 0 up; 0 for a run that was not finite."""
+    metric = trace.facts["network"]["metric"]
+    scores: Any = trace.metrics.get(f"validation_{metric}", ())
+    if trace.outcome is Outcome.NOT_FINITE or not len(scores) or not np.isfinite(scores[-1]):
+        return 0.0
+    return max(float(scores[-1]), 0.0)

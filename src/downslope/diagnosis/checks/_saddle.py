@@ -20,7 +20,7 @@ SADDLE_POINT = Symptom(
     order=50,
     meaning="A flat point that curves up in one direction and down in another.",
     quantity="lowest_curvature",
-    remedies=("off_to_one_side", "off_to_the_other_side", "other_start", "noise"),
+    remedies=("off_saddle", "off_saddle_backwards", "other_start", "noise"),
 )
 
 MAXIMUM = Symptom(
@@ -29,7 +29,7 @@ MAXIMUM = Symptom(
     order=60,
     meaning="A flat point from which the value falls in every direction.",
     quantity="lowest_curvature",
-    remedies=("off_to_one_side", "off_to_the_other_side", "other_start", "noise"),
+    remedies=("off_saddle", "off_saddle_backwards", "other_start", "noise"),
 )
 
 _WRITTEN_OUT = 16

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,18 @@ from downslope._errors import ObjectiveError, PointError, SettingError
 from downslope.descent import Plan, Show, descend, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose, measure
 from downslope.ensembles import even, search
-from downslope.remedies._inquiry import inquire
-from downslope.remedies._plan_case import Case, Found
-from downslope.remedies._plan_remedies import (
+from downslope.remedies._descent_remedies import (
     NEED_A_SEARCH,
     NEED_OTHER_STARTS,
     is_quick,
     is_unfinished,
     proposals,
 )
-from downslope.remedies._plan_starts import at_start
-from downslope.remedies._points import along, at, coordinates
+from downslope.remedies._inquiry import inquire
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._remedy import Remedy, same
-from downslope.remedies._runs import Job, Run
-from downslope.remedies._yardstick import VALUE
+from downslope.remedies._remedy import DescentCase, OtherStart, Remedy, same
+from downslope.remedies._start_points import along, at, at_start, coordinates
+from downslope.remedies._trial import VALUE, TrialJob, TrialRun
 from downslope.trace import Outcome, Trace
 
 _BUDGET = 400  # times the steps of the descent
@@ -61,8 +58,8 @@ def of_plan(
     """Return what helps a descent.
 
     Args:
-        plan: what was asked for.
-        trace: what came of it; None to descend here.
+        plan: its plan.
+        trace: its trace; None to descend here.
         seeds: pairs of runs to prove a remedy with.
         budget: the most steps to spend in all; 400 times those of the descent if None.
         progress: as for `descend`.
@@ -78,20 +75,20 @@ def of_plan(
     most = _BUDGET * max(plan.steps, _FEWEST) if budget is None else budget
     with progress_bar(progress, most) as show:
         runner = Descents(most, show)
-        made = trace or descend(plan, progress=False)
-        if made.outcome is Outcome.INTERRUPTED:
+        own = trace or descend(plan, progress=False)
+        if own.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
-        diagnosis = diagnose(made)
+        diagnosis = diagnose(own)
         others = from_other_starts(plan, runner, _STARTS)
         if "still_descending" not in diagnosis:  # which may yet go as low as they did
-            diagnosis = diagnose(made, [other for _, other in others])
-        case = Case(plan, made, _found(others))
+            diagnosis = diagnose(own, [other for _, other in others])
+        case = DescentCase(plan, own, _starts(others))
         subject = _Descended(case, diagnosis, runner)
         if (diagnosis.ok and not is_unfinished(case, diagnosis)) or not math.isfinite(subject.worst):
             spent = {"steps": runner.spent, "seconds": runner.seconds, "interrupted": runner.interrupted}
             return Prescription(plan, VALUE, diagnosis, subject.own, **spent)
-        found = inquire(subject, diagnosis, seeds)
-        return dataclasses.replace(found, note=_NOTE if subject.levelled else "")
+        prescription = inquire(subject, diagnosis, seeds)
+        return dataclasses.replace(prescription, note=_NOTE if subject.levelled else "")
 
 
 class Descents:
@@ -112,27 +109,27 @@ class Descents:
         return self.spent + sum(plan.steps for plan in plans) <= self.budget
 
     def trace(self, plan: Plan) -> Trace | None:
-        """Return what a descent left behind; None where Ctrl-C kept it from its end."""
+        """Return the trace of a descent; None where Ctrl-C interrupted it."""
         if self.interrupted:
             return None
         try:
-            made = descend(plan, progress=False)
+            trace = descend(plan, progress=False)
         except KeyboardInterrupt:
             self.interrupted = True
             return None
-        self.spent += made.last_step
-        self.interrupted = made.outcome is Outcome.INTERRUPTED
-        if math.isfinite(made.value):
-            self.lowest = min(self.lowest, made.value)
+        self.spent += trace.last_step
+        self.interrupted = trace.outcome is Outcome.INTERRUPTED
+        if math.isfinite(trace.value):
+            self.lowest = min(self.lowest, trace.value)
         self._show(self.spent, int(min(self.budget, 2**62)), self.lowest)
-        return None if self.interrupted else made
+        return None if self.interrupted else trace
 
 
 class _Descended:
     """A descent that is to be mended.
 
     Args:
-        case: what was asked for and what came of it.
+        case: its plan and trace.
         diagnosis: what is wrong with it.
         runner: makes the descents.
     """
@@ -141,8 +138,8 @@ class _Descended:
     looked_at = ("arrived",)
     proves, doubts = 3, 0
 
-    def __init__(self, case: Case, diagnosis: Diagnosis, runner: Descents) -> None:
-        self.thing, self.seed, self.cost = case.plan, case.plan.seed, runner
+    def __init__(self, case: DescentCase, diagnosis: Diagnosis, runner: Descents) -> None:
+        self.specification, self.seed, self.cost = case.plan, case.plan.seed, runner
         self.levelled = False
         self._case, self._kept = case, _kept_in_trap(case, diagnosis)
         self._wants_lowest = bool(NEED_OTHER_STARTS & set(diagnosis.symptoms))
@@ -151,7 +148,7 @@ class _Descended:
     def worst(self) -> float:
         """The value that a run is taken to have ended at which ended higher, or at none: that of the start."""
         first = float(self._case.trace.columns["value"][0])
-        known = [first] if math.isfinite(first) else [found.value for found in self._case.others]
+        known = [first] if math.isfinite(first) else [other.value for other in self._case.others]
         return max(known, default=math.nan)
 
     @property
@@ -172,13 +169,13 @@ class _Descended:
 
     def _searched(self, symptom: str) -> list[Remedy]:
         """Return a start in the lowest valley that a search finds about the plan's own, if any."""
-        plan, row = self.thing, coordinates(self.thing.start)
+        plan, row = self.specification, coordinates(self.specification.start)
         if not plan.is_small:
             return []
         spread = _FAR * max(1.0, float(np.max(np.abs(row))))
         most = max(int(_SHARE * self.cost.budget), 1)
         try:
-            found = search(
+            lowest = search(
                 plan.objective,
                 spread=spread,
                 centre=plan.start,
@@ -188,59 +185,61 @@ class _Descended:
             )
         except ObjectiveError:
             return []
-        self.cost.spent += found.evaluations
-        start = at(plan.start, np.array([float(f"{value:.6g}") for value in coordinates(found.point)]))
+        self.cost.spent += lowest.evaluations
+        start = at(plan.start, np.array([float(f"{value:.6g}") for value in coordinates(lowest.point)]))
         why = "The lowest place that a search found which hops from valley to valley (Wales and Doye 1997)."
         return [dataclasses.replace(at_start(self._case, start, why), symptom=symptom)]
 
-    def _more(self) -> tuple[Found, ...]:
+    def _more(self) -> tuple[OtherStart, ...]:
         """Return where further starts lead."""
-        return _found(from_other_starts(self.thing, self.cost, _MORE_STARTS, seed=1))
+        return _starts(from_other_starts(self.specification, self.cost, _MORE_STARTS, seed=1))
 
     def lacks(self, remedy: Remedy | None, mended: Plan) -> Iterable[Sequence[Remedy]]:
         """Return nothing: what a descent needs is among the remedies, alone or two at once."""
         return ()
 
-    def changed(self, changes: Any) -> Plan | None:
-        """Return the plan with changes; None where it cannot be made."""
+    def changed(self, changes: Mapping[str, Any]) -> Plan | None:
+        """Return the plan with changes; None where it cannot be built."""
         try:
-            return self.thing.changed(**changes)
+            return self.specification.changed(**changes)
         except (SettingError, PointError):
             return None
 
-    def alike(self, one: Plan, other: Plan) -> bool:
+    def alike(self, first: Plan, second: Plan) -> bool:
         """Tell whether two plans take the same steps."""
-        return same(one.choices, other.choices)
+        return same(first.choices, second.choices)
 
-    def affords(self, things: Sequence[Plan]) -> bool:
+    def affords(self, specifications: Sequence[Plan]) -> bool:
         """Tell whether the budget bears a descent of each plan."""
-        return self.cost.affords(things)
+        return self.cost.affords(specifications)
 
-    def run(self, asked: Sequence[Job]) -> list[Run | None]:
-        """Return what came of each descent."""
-        return [self._run(one) for one in asked]
+    def run(self, jobs: Sequence[TrialJob[Plan]]) -> list[TrialRun | None]:
+        """Return the result of each descent."""
+        return [self._run(job) for job in jobs]
 
     def matters(self, scores: Sequence[float]) -> float:
         """Return a share of the most that was gained."""
         best = max([self.own, *scores])
         return max(_MATTERS * (best - self.own), _LEAST * (best + self.worst))
 
-    def falls_short(self, best: Run) -> bool:
+    def falls_short(self, best: TrialRun) -> bool:
         """Tell whether the best run does not rest at a minimum, or one that is not the lowest where that was wrong."""
         if best.moved["arrived"] != 1 or not self._wants_lowest:
             return best.moved["arrived"] != 1
-        lowest = min([found.value for found in self._case.others], default=math.inf)
+        lowest = min([other.value for other in self._case.others], default=math.inf)
         return -best.score > lowest + self.matters([best.score, -lowest])
 
-    def _run(self, asked: Job) -> Run | None:
+    def _run(self, job: TrialJob[Plan]) -> TrialRun | None:
         began = time.perf_counter()
-        trace = self.cost.trace(asked.thing if asked.seed == self.seed else self._beside(asked.thing, asked.seed))
+        trace = self.cost.trace(
+            job.specification if job.seed == self.seed else self._jittered(job.specification, job.seed)
+        )
         if trace is None:
             return None
-        moved = {name: measure(name, trace) for name in asked.quantities}
+        moved = {name: measure(name, trace) for name in job.quantities}
         seconds = time.perf_counter() - began
         self.cost.seconds += seconds
-        return Run(self._score(trace), moved, trace.last_step, seconds)
+        return TrialRun(self._score(trace), moved, trace.last_step, seconds)
 
     def _score(self, trace: Trace) -> float:
         """Return the negative of the value at the end, as bad as that of the start at worst."""
@@ -251,14 +250,14 @@ class _Descended:
             return -level
         return -trace.value
 
-    def _beside(self, plan: Plan, seed: int) -> Plan:
+    def _jittered(self, plan: Plan, seed: int) -> Plan:
         """Return a plan that begins close by, with a seed of its own for noise in the gradient."""
         row = coordinates(plan.start)
         shift = self._kept(row * np.random.default_rng(seed).normal(scale=_JITTER, size=len(row)))
         return dataclasses.replace(plan, start=at(plan.start, row + shift), seed=seed)
 
 
-def _kept_in_trap(case: Case, diagnosis: Diagnosis) -> Callable[[np.ndarray], np.ndarray]:
+def _kept_in_trap(case: DescentCase, diagnosis: Diagnosis) -> Callable[[np.ndarray], np.ndarray]:
     """Return what takes out of a shift of the start all that would lead away from a saddle or a maximum.
 
     Only the two end directions of the curvature are known: where several lead out, the shift keeps to the one that
@@ -285,13 +284,13 @@ def from_other_starts(plan: Plan, runner: Descents, most: int, seed: int = 0) ->
     most = min(most, int(_SHARE * runner.budget / max(plan.steps, 1)))
     row = coordinates(plan.start)
     spread = max(1.0, float(np.max(np.abs(row))))
-    made = []
+    descents = []
     for shift in spread * _scattered(most, len(row), seed):
         other = dataclasses.replace(plan, start=at(plan.start, _short(row + shift)))
         trace = runner.trace(other)
         if trace is not None and trace.outcome is not Outcome.NOT_FINITE and diagnose(trace).ok:
-            made.append((other, trace))
-    return made
+            descents.append((other, trace))
+    return descents
 
 
 def _scattered(most: int, size: int, seed: int) -> np.ndarray:
@@ -306,6 +305,6 @@ def _short(row: np.ndarray) -> np.ndarray:
     return np.array([float(f"{value:.3g}") for value in row])
 
 
-def _found(made: Sequence[tuple[Plan, Trace]]) -> tuple[Found, ...]:
-    """Return where descents came to."""
-    return tuple(Found(plan.start, trace.value) for plan, trace in made)
+def _starts(descents: Sequence[tuple[Plan, Trace]]) -> tuple[OtherStart, ...]:
+    """Return the starts of descents with the values at their ends."""
+    return tuple(OtherStart(plan.start, trace.value) for plan, trace in descents)
