@@ -30,8 +30,189 @@ from downslope.backpropagation._notation import (
     printable,
     written,
 )
+from downslope.programs import CALLS, evaluate
 
-_LONGEST_NAME = 48
+_MOST_NODES = 300
+_LONGEST_NAME = 48  # characters of an expression; longer ones are written in terms of their inputs
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A value of the program.
+
+    Args:
+        value: the value.
+        index: the index of the step that computes it; None if no gradient passes through it.
+    """
+
+    value: Any
+    index: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramStep:
+    """An evaluated equation, or a part of the point.
+
+    Args:
+        primitive: the name of the primitive; empty for a part of the point.
+        settings: its parameters.
+        operands: its inputs.
+        value: its result.
+        inputs: indices of the steps that its differentiable operands come from, without duplicates.
+        back: maps the gradient of the result to that of each input.
+    """
+
+    primitive: str
+    settings: Mapping[str, Any]
+    operands: tuple[Known, ...]
+    value: np.ndarray
+    inputs: tuple[int, ...] = ()
+    back: Back = lambda gradient: ()
+
+
+@dataclass(eq=False)
+class _ProgramWalk:
+    """The evaluation of a program, which records its steps."""
+
+    steps: list[ProgramStep] = field(default_factory=list)
+
+    def run(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Known]) -> list[Known]:
+        """Evaluate a program and return its results."""
+        known = dict(zip(jaxpr.constvars, map(Known, constants), strict=True))
+        known |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+        def read(atom: Any) -> Known:
+            return Known(atom.val) if hasattr(atom, "val") else known[atom]
+
+        for equation in jaxpr.eqns:
+            operands = [read(atom) for atom in equation.invars]
+            inner = _program_inside(equation)
+            results = self.apply(equation, operands) if inner is None else self.run(*inner, operands)
+            known |= dict(zip(equation.outvars, results, strict=True))
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def apply(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
+        """Evaluate an equation and return its results."""
+        indices = list(dict.fromkeys(known.index for known in operands if known.index is not None))
+        flows = any(_flows(atom.aval) for atom in equation.outvars)
+        if not indices or not flows:
+            return [Known(value) for value in evaluate(equation, [known.value for known in operands])]
+        if _is_identity(equation):
+            return [operands[0]]
+        return self._differentiated(equation, operands, indices)
+
+    def _differentiated(self, equation: Any, operands: Sequence[Known], indices: list[int]) -> list[Known]:
+        """Evaluate an equation together with its pullback and return its results."""
+        if len(self.steps) >= _MOST_NODES:
+            raise ObjectiveError(
+                f"the function has more than {_MOST_NODES} operations, too many to show each",
+                hint="for its gradient only, use ds.slope(…)",
+            )
+
+        def function(*moving: Any) -> list[Any]:
+            moved = dict(zip(indices, moving, strict=True))
+            chosen = [known.value if known.index is None else moved[known.index] for known in operands]
+            return evaluate(equation, chosen)
+
+        start = [next(known.value for known in operands if known.index == index) for index in indices]
+        values, pull = jax().vjp(function, *start)
+        settings = dict(equation.params) | {"name of rule": _name_of_rule(equation)}
+        results = []
+        for number, value in enumerate(values):
+            if not _flows(value):
+                results.append(Known(value))
+                continue
+            back = _back_from(pull, values, number)
+            name = equation.primitive.name
+            self.steps.append(ProgramStep(name, settings, tuple(operands), np.asarray(value), tuple(indices), back))
+            results.append(Known(value, len(self.steps) - 1))
+        return results
+
+
+def program_graph(function: Any, name: str, point: Point) -> list[Draft]:
+    """Return the graph of a function at a point: the parts of the point first, the result last.
+
+    Args:
+        function: a JAX function of a point that returns a real scalar.
+        name: label of the result.
+        point: a pytree of arrays.
+
+    Raises:
+        ObjectiveError: if it has too many operations to show.
+    """
+    leaves = [jax().numpy.asarray(leaf) for leaf in _tree.leaves(point)]
+    walk = _ProgramWalk([ProgramStep("", {}, (), np.asarray(leaf)) for leaf in leaves])
+    program = jax().make_jaxpr(function)(point)
+    arguments = [Known(leaf, index) for index, leaf in enumerate(leaves)]
+    (result,) = walk.run(program.jaxpr, program.consts, arguments)
+    last = result.index
+    if last is None or last < len(leaves):
+        walk.steps.append(_last_step(result))
+        last = len(walk.steps) - 1
+    return named(_needed(walk.steps, len(leaves), last), _tree.part_names(point), name)
+
+
+def _last_step(result: Known) -> ProgramStep:
+    """Return the step that copies a part of the point, or a constant, to the result."""
+    inputs = () if result.index is None else (result.index,)
+    primitive = "constant" if result.index is None else "copy"
+    return ProgramStep(
+        primitive, {}, (result,), np.asarray(result.value), inputs, lambda gradient: (gradient,) * len(inputs)
+    )
+
+
+def _needed(steps: Sequence[ProgramStep], parts: int, last: int) -> dict[int, ProgramStep]:
+    """Return, by index, the parts of the point and the steps that the result depends on."""
+    wanted, stack = set(range(parts)), [last]
+    while stack:
+        index = stack.pop()
+        if index not in wanted:
+            wanted.add(index)
+            stack += steps[index].inputs
+    return {index: steps[index] for index in sorted(wanted)}
+
+
+def _program_inside(equation: Any) -> tuple[Any, Sequence[Any]] | None:
+    """Return the nested program of an equation and its constants; None for a single operation."""
+    if equation.primitive.name not in CALLS:
+        return None
+    inside = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+    return (inside.jaxpr, inside.consts) if hasattr(inside, "consts") else (inside, ())
+
+
+def _back_from(pull: Any, values: Sequence[Any], number: int) -> Any:
+    """Return the pullback of a single result of an equation, with zero gradients for its other results."""
+
+    def back(gradient: np.ndarray) -> Sequence[Any]:
+        arriving = [_zero_gradient(value) for value in values]
+        arriving[number] = jax().numpy.asarray(gradient, values[number].dtype)
+        return pull(arriving)
+
+    return back
+
+
+def _zero_gradient(value: Any) -> Any:
+    """Return the zero gradient of an unused result; JAX requires float0 for integers."""
+    return np.zeros(np.shape(value), value.dtype if _flows(value) else jax().dtypes.float0)
+
+
+def _is_identity(equation: Any) -> bool:
+    """Return whether an equation returns its input unchanged."""
+    before, after = equation.invars[0].aval, equation.outvars[0].aval
+    same = equation.primitive.name in ("copy", "convert_element_type", "reduce_precision")
+    return same and before.shape == after.shape and before.dtype == after.dtype
+
+
+def _flows(value: Any) -> bool:
+    """Return whether a value is differentiable: real or complex floating-point numbers."""
+    return hasattr(value, "dtype") and jax().numpy.issubdtype(value.dtype, np.inexact)
+
+
+def _name_of_rule(equation: Any) -> str:
+    """Return the name of a function with a custom derivative rule; empty for other equations."""
+    inside = equation.params.get("call_jaxpr")
+    about = getattr(getattr(inside, "jaxpr", inside), "debug_info", None)
+    return getattr(about, "func_name", "") if equation.primitive.name.startswith("custom_") else ""
 
 
 def named(steps: Mapping[int, ProgramStep], parts: Sequence[str], name: str) -> list[Draft]:
@@ -121,194 +302,3 @@ def _is_bare(step: ProgramStep) -> bool:
 def _operand(known: Known, labels: Mapping[int, str]) -> tuple[str, int]:
     """Return an operand as text with its precedence: its label, or the value of a constant."""
     return constant(known.value) if known.index is None else atom(labels[known.index])
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A value of the program.
-
-    Args:
-        value: the value.
-        place: its place among the steps; None if the gradient does not reach the point through it.
-    """
-
-    value: Any
-    index: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class ProgramStep:
-    """An evaluated equation, or a part of the point.
-
-    Args:
-        primitive: the name of the primitive; empty for a part of the point.
-        settings: its parameters.
-        operands: its inputs.
-        value: its result.
-        inputs: indices of the steps that its differentiable operands come from, without duplicates.
-        back: maps the gradient of the result to that of each input.
-    """
-
-    primitive: str
-    settings: Mapping[str, Any]
-    operands: tuple[Known, ...]
-    value: np.ndarray
-    inputs: tuple[int, ...] = ()
-    back: Back = lambda gradient: ()
-
-
-_MOST_NODES = 300
-_INLINED = frozenset({"jit", "pjit", "closed_call", "call", "core_call", "remat2", "checkpoint"})
-
-
-@dataclass(eq=False)
-class _ProgramWalk:
-    """The evaluation of a program, which records its steps."""
-
-    steps: list[ProgramStep] = field(default_factory=list)
-
-    def run(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Known]) -> list[Known]:
-        """Evaluate a program and return its results."""
-        known = dict(zip(jaxpr.constvars, map(Known, constants), strict=True))
-        known |= dict(zip(jaxpr.invars, arguments, strict=True))
-
-        def read(atom: Any) -> Known:
-            return Known(atom.val) if hasattr(atom, "val") else known[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [read(atom) for atom in equation.invars]
-            inner = _program_inside(equation)
-            results = self.apply(equation, operands) if inner is None else self.run(*inner, operands)
-            known |= dict(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
-
-    def apply(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
-        """Evaluate an equation and return its results."""
-        indices = list(dict.fromkeys(known.index for known in operands if known.index is not None))
-        flows = any(_flows(atom.aval) for atom in equation.outvars)
-        if not indices or not flows:
-            return [Known(value) for value in _computed(equation, [known.value for known in operands])]
-        if _changes_zero_gradient(equation):
-            return [operands[0]]
-        return self._differentiated(equation, operands, indices)
-
-    def _differentiated(self, equation: Any, operands: Sequence[Known], indices: list[int]) -> list[Known]:
-        """Evaluate an equation together with its pullback and return its results."""
-        if len(self.steps) >= _MOST_NODES:
-            raise ObjectiveError(
-                f"the function has more than {_MOST_NODES} operations, too many to show each",
-                hint="for its gradient only, use ds.slope(…)",
-            )
-
-        def function(*moving: Any) -> list[Any]:
-            moved = dict(zip(indices, moving, strict=True))
-            chosen = [known.value if known.index is None else moved[known.index] for known in operands]
-            return _computed(equation, chosen)
-
-        start = [next(known.value for known in operands if known.index == index) for index in indices]
-        values, pull = jax().vjp(function, *start)
-        settings = dict(equation.params) | {"name of rule": _name_of_rule(equation)}
-        results = []
-        for number, value in enumerate(values):
-            if not _flows(value):
-                results.append(Known(value))
-                continue
-            back = _back_from(pull, values, number)
-            name = equation.primitive.name
-            self.steps.append(ProgramStep(name, settings, tuple(operands), np.asarray(value), tuple(indices), back))
-            results.append(Known(value, len(self.steps) - 1))
-        return results
-
-
-def program_graph(function: Any, name: str, point: Point) -> list[Draft]:
-    """Return the graph of a function at a point: the parts of the point first, the result last.
-
-    Args:
-        function: a JAX function of a point that returns a real scalar.
-        name: label of the result.
-        point: a pytree of arrays.
-
-    Raises:
-        ObjectiveError: if it has too many operations to show.
-    """
-    leaves = [jax().numpy.asarray(leaf) for leaf in _tree.leaves(point)]
-    walk = _ProgramWalk([ProgramStep("", {}, (), np.asarray(leaf)) for leaf in leaves])
-    program = jax().make_jaxpr(function)(point)
-    arguments = [Known(leaf, index) for index, leaf in enumerate(leaves)]
-    (result,) = walk.run(program.jaxpr, program.consts, arguments)
-    last = result.index
-    if last is None or last < len(leaves):
-        walk.steps.append(_last_step(result))
-        last = len(walk.steps) - 1
-    return named(_needed(walk.steps, len(leaves), last), _tree.part_names(point), name)
-
-
-def _last_step(result: Known) -> ProgramStep:
-    """Return the step that copies a part of the point, or a constant, to the result."""
-    inputs = () if result.index is None else (result.index,)
-    primitive = "constant" if result.index is None else "copy"
-    return ProgramStep(
-        primitive, {}, (result,), np.asarray(result.value), inputs, lambda gradient: (gradient,) * len(inputs)
-    )
-
-
-def _needed(steps: Sequence[ProgramStep], parts: int, last: int) -> dict[int, ProgramStep]:
-    """Return, by index, the parts of the point and the steps that the result depends on."""
-    wanted, stack = set(range(parts)), [last]
-    while stack:
-        index = stack.pop()
-        if index not in wanted:
-            wanted.add(index)
-            stack += steps[index].inputs
-    return {index: steps[index] for index in sorted(wanted)}
-
-
-def _program_inside(equation: Any) -> tuple[Any, Sequence[Any]] | None:
-    """Return the nested program of an equation and its constants; None for a single operation."""
-    if equation.primitive.name not in _INLINED:
-        return None
-    inside = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-    return (inside.jaxpr, inside.consts) if hasattr(inside, "consts") else (inside, ())
-
-
-def _computed(equation: Any, values: Sequence[Any]) -> list[Any]:
-    """Evaluate an equation as `jax.core.eval_jaxpr` does."""
-    primitive = equation.primitive
-    with equation.ctx.manager:
-        outcome = primitive.bind(*values, **primitive.get_bind_params(equation.params))
-    return list(outcome) if primitive.multiple_results else [outcome]
-
-
-def _back_from(pull: Any, values: Sequence[Any], number: int) -> Any:
-    """Return the pullback of a single result of an equation, with zero gradients for its other results."""
-
-    def back(gradient: np.ndarray) -> Sequence[Any]:
-        arriving = [_zero_gradient(value) for value in values]
-        arriving[number] = jax().numpy.asarray(gradient, values[number].dtype)
-        return pull(arriving)
-
-    return back
-
-
-def _zero_gradient(value: Any) -> Any:
-    """Return the zero gradient of an unused result; JAX requires float0 for integers."""
-    return np.zeros(np.shape(value), value.dtype if _flows(value) else jax().dtypes.float0)
-
-
-def _changes_zero_gradient(equation: Any) -> bool:
-    """Return whether an equation returns its input unchanged."""
-    before, after = equation.invars[0].aval, equation.outvars[0].aval
-    same = equation.primitive.name in ("copy", "convert_element_type", "reduce_precision")
-    return same and before.shape == after.shape and before.dtype == after.dtype
-
-
-def _flows(value: Any) -> bool:
-    """Return whether a value is differentiable: real or complex floating-point numbers."""
-    return hasattr(value, "dtype") and jax().numpy.issubdtype(value.dtype, np.inexact)
-
-
-def _name_of_rule(equation: Any) -> str:
-    """Return the name of a function with a custom derivative rule; empty for other equations."""
-    inside = equation.params.get("call_jaxpr")
-    about = getattr(getattr(inside, "jaxpr", inside), "debug_info", None)
-    return getattr(about, "func_name", "") if equation.primitive.name.startswith("custom_") else ""
