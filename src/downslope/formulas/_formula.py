@@ -16,6 +16,7 @@ from downslope.formulas._functions import numpy_functions
 from downslope.formulas._printing import SUPERSCRIPTS, book, book_name, latex, latex_name
 
 if TYPE_CHECKING:
+    import numpy as np
     import sympy
 
 
@@ -140,12 +141,12 @@ class Formula:
         """
         if name is None and len(self.variables) == 1:
             return self.variables[0]
-        if name in self.variables:
-            return str(name)
+        if isinstance(name, str) and name in self.variables:
+            return name
         listed = ", ".join(self.variables) or "no variables"
         if name is None:
             raise FormulaError(f"name the variable to differentiate by; the formula has {listed}")
-        close = nearest(name, self.variables)
+        close = nearest(str(name), self.variables)
         raise FormulaError(
             f"{self.read_as} has no variable {name!r}; it has {listed}",
             hint=f"did you mean {close}?" if close else None,
@@ -166,17 +167,19 @@ class Formula:
         """
         import numpy as np
 
+        if not isinstance(values, Mapping | None):
+            raise PointError(f"a point is a mapping of names to numbers, not {type(values).__name__}")
         arguments = {**(values or {}), **named}
         wanted = (*self.variables, *self.columns)
         for name in arguments:
             if name not in wanted:
-                close = nearest(name, wanted)
+                close = nearest(str(name), wanted)
                 raise PointError(f"{self.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None)
         missing = [name for name in wanted if name not in arguments]
         if missing:
             raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")
         with np.errstate(all="ignore"):
-            arrays = {name: np.asarray(value, dtype=float) for name, value in arguments.items()}
+            arrays = {name: _numeric(name, value) for name, value in arguments.items()}
             result = np.asarray(evaluate(self.body, arrays, numpy_functions()))
         return float(result) if result.ndim == 0 else result
 
@@ -223,6 +226,18 @@ class Formula:
 
             units[name] = unit_ratio(self.unit, self.units[by])
         return units
+
+
+def _numeric(name: str, value: Any) -> np.ndarray:
+    """Return a coordinate as an array of floats."""
+    import numpy as np
+
+    try:
+        if value is None or np.asarray(value).dtype.kind in "SUc":  # NumPy would read None as NaN and "3" as 3
+            raise TypeError
+        return np.asarray(value, dtype=float)
+    except (TypeError, ValueError, OverflowError):
+        raise PointError(f"{name} must be a number or an array of numbers, not {value!r}") from None
 
 
 def _counted(names: tuple[str, ...]) -> list[str]:
