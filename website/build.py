@@ -35,9 +35,11 @@ def gather() -> None:
     for source, target in (("CHANGELOG.md", "changelog.md"), ("CONTRIBUTING.md", "contributing.md")):
         (PAGES / target).write_text(at_home((ROOT / source).read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(ROOT / "website" / "style.css", PAGES / "style.css")
-    for path, text in {**reference.pages(), **tables.pages(), "modules.md": modules.page()}.items():
+    for path, text in {**reference.pages(), "modules.md": modules.page()}.items():
         (PAGES / path).parent.mkdir(parents=True, exist_ok=True)
         (PAGES / path).write_text(text, encoding="utf-8")
+    for path in PAGES.glob("*.md"):
+        path.write_text(tables.filled(path.read_text(encoding="utf-8")), encoding="utf-8")
     (PAGES / "gallery.md").write_text(gallery.page(PAGES / "gallery"), encoding="utf-8")
 
 
