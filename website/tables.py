@@ -9,9 +9,9 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 
-import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, quantity
 from downslope.diagnosis.checks import TRAINING_CHECKS
+from downslope.methods import METHODS, Theory
 
 _MARKER = re.compile(r"<!-- table: ([\w ]+) -->")
 _SEVERITY = {"good": "healthy", "note": "worth knowing", "problem": "a problem"}
@@ -40,10 +40,26 @@ def filled(text: str) -> str:
 
 def _methods() -> str:
     rows = []
-    for name in ds.method_names():
-        settings = ds.method(name).settings
-        rows.append([f"`{name}`", ", ".join(f"`{key}={value:g}`" for key, value in settings.items())])
-    return table(["method", "settings and their defaults"], rows)
+    for spec in METHODS:
+        names = ", ".join([f"**`{spec.name}`**", *(f"`{alias}`" for alias in spec.aliases)])
+        settings = ", ".join(f"`{setting.name}={setting.default:g}`" for setting in spec.settings)
+        rows.append([names, spec.help, settings, spec.reference])
+    return table(["method", "how it steps", "settings", "published"], rows)
+
+
+def _rates() -> str:
+    rows = []
+    for spec in METHODS:
+        if isinstance(spec.theory, Theory):
+            bound = f"αλ < {spec.theory.bound_text}" + (", λ of P⁻¹H" if spec.scale is not None else "")
+        else:
+            bound = spec.theory.reason
+        rows.append([f"`{spec.name}`", _rate(spec.default_rate), _rate(spec.network_rate), bound])
+    return table(["method", "rate of a descent", "rate of a training", "stable while"], rows)
+
+
+def _rate(rate: float | None) -> str:
+    return "–" if rate is None else f"{rate:g}"
 
 
 def _symptoms(symptoms: Iterable[Symptom]) -> str:
@@ -78,6 +94,7 @@ def _paragraphs(check: Callable[..., object]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "methods": _methods,
+    "rates of methods": _rates,
     "symptoms of descents": lambda: _symptoms(DESCENT_SYMPTOMS.values()),
     "symptoms of trainings": lambda: _symptoms(TRAINING_SYMPTOMS.values()),
     "thresholds of trainings": _thresholds,
