@@ -41,6 +41,7 @@ def test_every_public_name_is_there_and_sorted() -> None:
         "formulas",
         "networks",
         "remedies",
+        "tables",
         "trace",
     ],
 )

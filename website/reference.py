@@ -95,6 +95,12 @@ GROUPS = (
         ("Trace", "Outcome", "Spectrum", "save", "load", "export"),
     ),
     Group(
+        "tables",
+        "Read and write tables",
+        "Columns of numbers, text, truth values and dates, from files, mappings and frames.",
+        ("read_table", "read_cells", "write_table", "table_suffixes", "Table"),
+    ),
+    Group(
         "diagnose",
         "Diagnose",
         "What a trace shows, with the numbers behind it.",
@@ -159,6 +165,8 @@ GROUPS = (
             "Convolution",
             "MaxPool",
             "Flatten",
+            "Layer",
+            "ForwardContext",
             "Activate",
             "Dropout",
             "Examples",

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
         find_learning_rate,
         prescribe,
     )
+    from downslope.tables import Table, read_cells, read_table, table_suffixes, write_table
     from downslope.trace import Outcome, Spectrum, Trace, export, load, save
 
 __version__ = "0.1.0"
@@ -150,6 +151,7 @@ __all__ = [
     "Slope",
     "Spectrum",
     "Sweep",
+    "Table",
     "Theory",
     "Trace",
     "TraceError",
@@ -182,13 +184,17 @@ __all__ = [
     "plan",
     "predict",
     "prescribe",
+    "read_cells",
+    "read_table",
     "sample_names",
     "save",
     "schedule",
     "search",
     "slope",
     "sweep",
+    "table_suffixes",
     "train",
+    "write_table",
 ]
 
 _HOMES = {
@@ -261,6 +267,7 @@ _HOMES = {
         "find_learning_rate",
         "prescribe",
     ),
+    "downslope.tables": ("Table", "read_cells", "read_table", "table_suffixes", "write_table"),
     "downslope.trace": ("Outcome", "Spectrum", "Trace", "export", "load", "save"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -274,11 +274,17 @@ def test_images_from_a_file(capsys) -> None:
     code, _, err = said(capsys, "predict", "run", "few.csv")
     assert code == 2
     assert "a row has 2 numbers in few.csv, and the network takes 8 × 8" in err
-    for name, rows in (("torn.csv", b"a,b\n1\n"), ("empty.csv", b""), ("binary.csv", b"\xff"), ("torn.parquet", b"x")):
+    unreadable = {
+        "torn.csv": (b"a,b\n1\n", "torn.csv, row 1: 1 cell for 2 names in the first line"),
+        "empty.csv": (b"", "empty.csv is empty"),
+        "binary.csv": (b"\xff", "binary.csv is not text in UTF-8"),
+        "torn.parquet": (b"x", "torn.parquet is not a Parquet file that can be read"),
+    }
+    for name, (rows, reason) in unreadable.items():
         Path(name).write_bytes(rows)
         code, _, err = said(capsys, "predict", "run", name)
         assert code == 2
-        assert f"{name} cannot be read as a table" in err
+        assert reason in err
 
 
 @pytest.mark.parametrize(
@@ -286,7 +292,10 @@ def test_images_from_a_file(capsys) -> None:
     [
         (["predict", "nowhere", "iris"], "no trace in nowhere"),
         (["predict", "descent", "iris"], "does not tell how to build its network"),
-        (["predict", "descent", "new.csv", "--out", "told.xlsx"], "must end in .csv or .parquet"),
+        (
+            ["predict", "descent", "new.csv", "--out", "told.xlsx"],
+            ".csv, .txt, .tsv, .parquet, .pq or .json",
+        ),
         (["diagnose", "descent", "--report", "report.pdf"], "must end in .html"),
     ],
 )

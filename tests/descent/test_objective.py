@@ -9,7 +9,6 @@ import polars
 import pytest
 
 import downslope as ds
-from downslope.tables._reading import read_table
 
 LOSS = "Loss(w) = mean((price - w×size)²)"
 HOUSES = {"size": [50, 100, 150], "price": [100, 200, 300]}
@@ -25,28 +24,6 @@ def test_every_kind_of_table(data) -> None:
     assert loss({"w": 1.0}) == pytest.approx(np.mean((np.array([100, 200, 300]) - np.array([50, 100, 150])) ** 2))
     assert float(ds.slope(loss, at={"w": 0}).gradient["w"]) == pytest.approx(-140000 / 3)
     assert loss.names == ("w",)
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("a.csv", "size,price\n50,100\n100,200\n"),
-        ("a.csv", "\ufeffsize,price\r\n50,100\r\n100,200\r\n"),
-        ("a.tsv", "size\tprice\n50\t100\n100\t200\n"),
-        ("a.txt", "size;price\n50;100\n100;200\n\n"),
-        ("a.csv", '"size","price"\n"50","1e2"\n100, 200\n'),
-    ],
-)
-def test_every_kind_of_file(tmp_path, name: str, text: str) -> None:
-    (tmp_path / name).write_text(text, encoding="utf-8")
-    table = read_table(tmp_path / name)
-    np.testing.assert_array_equal(table["size"], [50, 100])
-    np.testing.assert_array_equal(table["price"], [100, 200])
-
-
-def test_parquet(tmp_path) -> None:
-    polars.DataFrame(HOUSES).write_parquet(tmp_path / "a.parquet")
-    np.testing.assert_array_equal(read_table(str(tmp_path / "a.parquet"))["price"], [100, 200, 300])
 
 
 @pytest.mark.parametrize(
@@ -85,20 +62,6 @@ def test_bad_tables_are_told_by_row_and_column(tmp_path, text: str, told: str) -
 def test_bad_sources(data, told: str) -> None:
     with pytest.raises(ds.DataError, match=told):
         ds.objective(LOSS, data)
-
-
-def test_unknown_files_name_the_nearest(tmp_path) -> None:
-    (tmp_path / "houses.csv").write_text("a\n1\n")
-    with pytest.raises(ds.DataError, match=r"did you mean houses\.csv"):
-        read_table(tmp_path / "house.csv")
-    (tmp_path / "a.xls").write_text("a\n1\n")
-    with pytest.raises(ds.DataError, match="cannot read"):
-        read_table(tmp_path / "a.xls")
-
-
-def test_the_shipped_table_is_found_by_its_name(tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert set(read_table("houses.csv")) == {"size", "price"}
 
 
 def test_the_same_text_is_the_same_objective() -> None:

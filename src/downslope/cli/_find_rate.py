@@ -31,8 +31,6 @@ Budget = Annotated[
     int | None, typer.Option("--budget", metavar="N", help="Steps of each check; 200, or 100 for a network, at most.")
 ]
 
-_TABLES = {".csv", ".tsv", ".txt", ".parquet", ".pq"}
-
 
 def find_rate(
     thing: Thing,
@@ -117,7 +115,7 @@ def find_rate(
 def _is_data(text: str) -> bool:
     """Tell whether a text names a sample or a table and is no formula."""
     return text.strip().lower().replace("_", " ").replace("-", " ") in ds.sample_names() or (
-        "=" not in text and Path(text).suffix.lower() in _TABLES
+        "=" not in text and Path(text).suffix.lower() in ds.table_suffixes("read")
     )
 
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import downslope as ds
 from downslope.cli import _print as show
-
-if TYPE_CHECKING:
-    import polars
-
-_SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
-_PARQUET = (".parquet", ".pq")
 
 
 def run(folder: str, data: str, out: Path | None, *, probabilities: bool, as_json: bool, quiet: bool) -> None:
@@ -34,7 +27,7 @@ def run(folder: str, data: str, out: Path | None, *, probabilities: bool, as_jso
     written = {}
     if out is not None:
         beside = {f"{what}_{heading}": column for heading, column in columns.items()}
-        written["predictions"] = str(_write(_frame(data, len(found)), beside, out))
+        written["predictions"] = str(ds.write_table({**_cells(data, len(found)), **beside}, out, infer=True))
     _tell_running(trace, folder)
     if as_json:
         told = {"probabilities" if probabilities else "predicted": columns}
@@ -87,11 +80,11 @@ def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         except (OSError, ValueError) as error:
             raise ds.DataError(f"{path} cannot be read: {error}") from None
     else:
-        frame = _typed(_frame(str(path)))
-        words = [name for name, kind in frame.schema.items() if not kind.is_numeric()]
+        table = ds.read_table(path)
+        words = [name for name, kind in table.kinds.items() if kind != "number"]
         if words:
             raise ds.DataError(f"column {words[0]!r} is not of numbers", hint="the network takes numbers alone")
-        array = frame.to_numpy()
+        array = np.stack(list(table.values()), axis=1)
     size = math.prod(shape)
     if array.ndim == 0 or math.prod(array.shape[1:]) != size:
         sides = " × ".join(map(str, shape))
@@ -119,74 +112,17 @@ def _text(cell: Any) -> str:
 
 def _check_out(out: Path, data: str) -> None:
     """Raise, before anything is done, where predictions cannot be written."""
-    if out.suffix.lower() not in _SUFFIXES:
-        raise ds.SettingError(f"cannot write a table into {out.name!r}", hint="the name must end in .csv or .parquet")
+    suffixes = ds.table_suffixes("write")
+    if out.suffix.lower() not in suffixes:
+        hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise ds.SettingError(f"cannot write a table into {out.name!r}", hint=hint)
     if Path(data).exists() and out.exists() and out.samefile(data):
         raise ds.SettingError(f"--out would replace the rows in {data}", hint="choose another name")
 
 
-def _write(frame: polars.DataFrame, columns: dict[str, np.ndarray], out: Path) -> Path:
-    """Write a table with a column for each of the predictions, and return its file."""
-    import polars
-
-    added = [polars.Series(name, column.tolist()) for name, column in columns.items()]
-    whole = frame.with_columns(added)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.suffix.lower() in _PARQUET:
-            _typed(whole).write_parquet(out)
-        else:
-            whole.write_csv(out, separator="\t" if out.suffix.lower() == ".tsv" else ",")
-    except OSError as error:
-        raise ds.DataError(f"{out} cannot be written: {error.strerror or error}") from None
-    return out
-
-
-def _frame(data: str, rows: int | None = None) -> polars.DataFrame:
-    """Return the rows of a file as they stand there, or the numbers of a sample's rows.
-
-    Args:
-        data: a file, or the name of a sample.
-        rows: of the sample.
-    """
-    import polars
-
+def _cells(data: str, rows: int) -> dict[str, Any]:
+    """Return the columns of a file as they stand in it, or the numbers of so many rows of a sample or an array."""
     path = Path(data)
     if path.suffix.lower() == ".npy" or (not path.suffix and not path.exists()):
-        return polars.DataFrame({"row": range(1, (rows or 0) + 1)})
-    source = path if path.is_file() else Path(ds.__file__).parent / "examples" / path.name
-    if not source.is_file():
-        raise ds.DataError(f"there is no file {data!r}")
-    try:
-        return polars.read_parquet(source) if path.suffix.lower() in _PARQUET else _texts(source)
-    except (polars.exceptions.PolarsError, ValueError, IndexError):
-        raise ds.DataError(
-            f"{data} cannot be read as a table", hint="a CSV file has a line of names, then as many cells in each line"
-        ) from None
-
-
-def _texts(source: Path) -> polars.DataFrame:
-    """Return the cells of a CSV file as they stand there."""
-    import polars
-
-    lines = source.read_text(encoding="utf-8-sig").splitlines()
-    delimiter = max("\t;,", key=lines[0].count)
-    kept = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
-    cells = zip(*kept[1:], strict=True)
-    texts = {name.strip(): [cell or None for cell in column] for name, column in zip(kept[0], cells, strict=True)}
-    return polars.DataFrame(texts, schema=dict.fromkeys(texts, polars.String))
-
-
-def _typed(frame: polars.DataFrame) -> polars.DataFrame:
-    """Return a table of texts with numbers where a column holds nothing else."""
-    import polars
-
-    def typed(column: polars.Series) -> polars.Series:
-        for kind in (polars.Int64, polars.Float64) if column.dtype == polars.String else ():
-            try:
-                return column.cast(kind)
-            except polars.exceptions.InvalidOperationError:
-                continue
-        return column
-
-    return polars.DataFrame([typed(column) for column in frame])
+        return {"row": list(range(1, rows + 1))}
+    return dict(ds.read_cells(path))

@@ -1,204 +1,150 @@
-"""Tables: columns of numbers by name, from a file, a mapping or a frame."""
+"""Tables from and to files: the two verbs `read_table` and `write_table`."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from downslope._errors import DataError, SettingError, nearest
+from downslope.tables._formats import RawColumns, format_of, read_csv, readable_formats, table_suffixes
+from downslope.tables._table import Table, table_from
 
-from downslope._errors import DataError, nearest
-from downslope._types import Columns
+if TYPE_CHECKING:
+    import polars
 
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
-_NOTHING = {"NAType", "NaTType"}  # by name, since pandas is not installed with the package
+_SHIPPED = Path(__file__).parents[1] / "examples"
 
 
-def read_table(source: Any) -> Columns:
-    """Return a table as float64 columns of one length.
+def read_table(source: Any) -> Table:
+    """Return a table.
 
     Args:
-        source: the path of a CSV or Parquet file, a mapping of names to sequences, a Polars or pandas frame, or CSV
-            that is open for reading. The example `houses.csv` ships with the package and is found by its bare name.
+        source: the path of a CSV, TSV or Parquet file, a mapping of names to sequences, a Polars or pandas frame, or a
+            file that is open for reading. The examples `houses.csv` and `coffee.csv` ship with the package and are
+            read by their bare names.
 
     Raises:
         DataError: for a table that cannot be used, naming the row and the column.
 
-    >>> read_table({"size": [50, 100], "price": [100, 200]})["price"]
+    >>> table = read_table({"size": [50, 100], "price": [100, 200], "sold": [True, False]})
+    >>> table["price"]
     array([100., 200.])
+    >>> table
+    <Table of 2 rows: size: number, price: number, sold: truth>
     """
+    if isinstance(source, Table):
+        return source
     if isinstance(source, str | Path):
-        return _read_file(Path(source))
+        return table_from(read_cells(source), Path(source).name)
     if hasattr(source, "read") and not hasattr(source, "columns"):
         return _read_open(source)
     if isinstance(source, Mapping):
-        return _checked({str(name): _column(name, values) for name, values in source.items()})
+        return table_from({str(name): values for name, values in source.items()})
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
-        return _checked({str(name): _column(name, source[name]) for name in source.columns})
+        return table_from({str(name): source[name] for name in source.columns})
     raise DataError(
         f"a table is a file, a mapping of columns or a frame, not {type(source).__name__}",
         hint='for example data="houses.csv" or data={"size": [50, 100], "price": [100, 200]}',
     )
 
 
-def _read_file(path: Path) -> Columns:
-    """Return the columns of a CSV or Parquet file."""
-    shipped = Path(__file__).parents[1] / "examples" / path.name
+def read_cells(file: str | Path) -> RawColumns:
+    """Return the columns of a file as they stand in it: text of a format without types, else Polars series.
+
+    Raises:
+        DataError: for a file that cannot be read as a table.
+    """
+    path = _existing(Path(file))
+    file_format = format_of(path.name)
+    if file_format is None or file_format.read is None:
+        raise DataError(f"cannot read {path.name!r} as a table", hint=readable_formats())
+    return file_format.read(path.name, path)
+
+
+def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
+    """Write a table into a file, in the format that the file's name ends in.
+
+    Args:
+        table: a `Table`, a mapping of names to columns, or a Polars frame.
+        file: CSV, TSV, Parquet or JSON; its parents are made.
+        infer: whether columns of text whose cells are all numbers are written as numbers, in a format with types.
+
+    Raises:
+        SettingError: for a name that ends in nothing that is known.
+        DataError: for a file that cannot be written.
+    """
+    import polars
+
+    target = Path(file)
+    check_writable(target)
+    file_format = format_of(target.name)
+    assert file_format is not None
+    assert file_format.write is not None
+    is_frame = isinstance(table, polars.DataFrame)
+    frame = table if is_frame else polars.DataFrame([_series(str(name), table[name]) for name in table])
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file_format.write(_inferred(frame) if infer and file_format.has_types else frame, target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written: {error.strerror or error}") from None
+    return target
+
+
+def check_writable(file: Path) -> None:
+    """Raise for a file whose name ends in no format that is written.
+
+    Raises:
+        SettingError: saying what it may end in.
+    """
+    suffixes = table_suffixes("write")
+    if file.suffix.lower() not in suffixes:
+        raise SettingError(
+            f"cannot write a table into {file.name!r}",
+            hint=f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}",
+        )
+
+
+def _existing(path: Path) -> Path:
+    """Return the path of a file, one that ships where there is none of this bare name."""
+    shipped = _SHIPPED / path.name
     if not path.exists() and path.parent == Path() and shipped.is_file():
-        path = shipped
+        return shipped
     if not path.is_file():
         folder = path.parent if path.parent.is_dir() else Path()
         close = nearest(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()])
         raise DataError(f"there is no file {str(path)!r}", hint=f"did you mean {close}?" if close else None)
-    if path.suffix.lower() in {".parquet", ".pq"}:
-        return _read_parquet(path)
-    if path.suffix.lower() in {".csv", ".tsv", ".txt"}:
-        return _read_csv(path.name, path.read_bytes())
-    raise DataError(
-        f"cannot read {path.name!r} as a table", hint="CSV (.csv, .tsv, .txt) and Parquet files can be read"
-    )
+    return path
 
 
-def _read_parquet(path: Path) -> Columns:
-    """Return the columns of a Parquet file."""
+def _read_open(source: Any) -> Table:
+    """Return the table in a file that is open, as text or as bytes; CSV where its name says nothing else."""
+    name, content = Path(str(getattr(source, "name", "the table"))).name, source.read()
+    file_format = format_of(name)
+    read = read_csv if file_format is None or file_format.read is None else file_format.read
+    return table_from(read(name, content.encode() if isinstance(content, str) else content), name)
+
+
+def _series(name: str, column: Any) -> polars.Series:
+    """Return a column as a series, an empty text of it as a missing cell."""
     import polars
 
-    try:
-        frame = polars.read_parquet(path)
-    except Exception as error:
-        raise DataError(f"{path.name} is not a Parquet file that can be read: {error}") from None
-    return _checked({name: _column(name, frame[name]) for name in frame.columns})
+    if isinstance(column, polars.Series):
+        return column.alias(name)
+    cells = column.tolist() if hasattr(column, "tolist") else list(column)
+    return polars.Series(name, [None if isinstance(cell, str) and not cell else cell for cell in cells])
 
 
-def _read_open(source: Any) -> Columns:
-    """Return the columns of CSV that is open, as text or as bytes."""
-    name, told = Path(str(getattr(source, "name", "the table"))).name, source.read()
-    return _read_csv(name, told.encode() if isinstance(told, str) else told)
+def _inferred(frame: polars.DataFrame) -> polars.DataFrame:
+    """Return a frame with numbers where a column of text holds nothing else."""
+    import polars
 
+    def inferred(column: polars.Series) -> polars.Series:
+        for kind in (polars.Int64, polars.Float64) if column.dtype == polars.String else ():
+            try:
+                return column.cast(kind)
+            except polars.exceptions.InvalidOperationError:
+                continue
+        return column
 
-def _read_csv(name: str, data: bytes) -> Columns:
-    """Return the columns of CSV: a line of names, then numbers; separated by commas, semicolons or tabs."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{name} is not text in UTF-8", hint="save it as CSV in UTF-8") from None
-    lines = text.splitlines()
-    if not lines or not text.strip():
-        raise DataError(f"{name} is empty", hint="a table has a line of column names, then a line for each row")
-    delimiter = max("\t;,", key=lines[0].count)
-    try:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise DataError(f"{name} cannot be read as CSV: {error}") from None
-    names = [cell.strip() for cell in rows[0]]
-    _check_names(name, names)
-    if len(rows) == 1:
-        raise DataError(f"{name} has column names but no rows")
-    for place, row in enumerate(rows[1:], start=1):
-        if len(row) != len(names):
-            raise DataError(
-                f"{name}, row {place}: {len(row)} cell{'s' * (len(row) != 1)} for {len(names)} names in the first line",
-                hint="a decimal comma needs semicolons between the columns; write a point instead"
-                if len(row) > len(names)
-                else None,
-            )
-    cells = zip(*rows[1:], strict=True)
-    return _checked({title: _column(title, column) for title, column in zip(names, cells, strict=True)})
-
-
-def _check_names(table: str, names: list[str]) -> None:
-    """Raise if the first line does not name the columns."""
-    if all(_is_number(name) for name in names):
-        raise DataError(f"{table} has no line of column names", hint=f"begin it with names, such as {_example(names)}")
-    counts = Counter(names)
-    for place, name in enumerate(names, start=1):
-        if not name:
-            raise DataError(f"{table}: column {place} has no name")
-        if counts[name] > 1:
-            raise DataError(f"{table}: there are {counts[name]} columns named {name!r}")
-
-
-def _example(names: list[str]) -> str:
-    """Return a line of names for so many columns."""
-    return ",".join(("size", "price", "x", "y", "z")[: len(names)])
-
-
-def _column(name: Any, values: Any) -> np.ndarray:
-    """Return a column as float64; columns of text stay as they are until they are needed."""
-    plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
-    if plain.ndim != 1:
-        raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
-    if plain.dtype.kind in "biuf":
-        return plain.astype(np.float64)
-    numbers = np.empty(len(plain))
-    for place, cell in enumerate(plain):
-        try:
-            numbers[place] = math.nan if is_missing(cell) else float(cell)
-        except (TypeError, ValueError):
-            return np.asarray(plain, dtype=object)
-    return numbers
-
-
-def _checked(columns: Mapping[str, np.ndarray]) -> Columns:
-    """Return the columns, after checking that there are some and that they are of one length."""
-    if not columns:
-        raise DataError("the table has no columns")
-    lengths = {name: len(column) for name, column in columns.items()}
-    first, rows = next(iter(lengths.items()))
-    for name, length in lengths.items():
-        if length != rows:
-            raise DataError(f"column {name!r} has {length} rows, but {first!r} has {rows}")
-    if rows == 0:
-        raise DataError("the table has no rows")
-    return dict(columns)
-
-
-def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
-    """Return the named columns, after checking that every cell of theirs is a finite number.
-
-    Raises:
-        DataError: naming the first row and column that is not, and how many there are.
-    """
-    for name in names:
-        column = columns[name]
-        if column.dtype == object:
-            _refuse_text(name, column)
-        bad = np.flatnonzero(~np.isfinite(column))
-        if len(bad):
-            kind = "is missing" if np.isnan(column[bad[0]]) else "is infinite"
-            raise DataError(
-                f"row {bad[0] + 1}, column {name}: the number {kind} ({len(bad)} such in this column)",
-                hint="fill these cells in, or leave their rows out",
-            )
-    return {name: columns[name] for name in names}
-
-
-def _refuse_text(name: str, column: np.ndarray) -> None:
-    """Raise at the first cell that is not a number."""
-    for place, cell in enumerate(column, start=1):
-        if not is_missing(cell) and not _is_number(cell):
-            comma = isinstance(cell, str) and _is_number(cell.replace(",", "."))
-            raise DataError(
-                f"row {place}, column {name}: {str(cell)!r} is not a number",
-                hint="write a decimal point instead of the comma" if comma else "a cell that is missing is left empty",
-            )
-
-
-def is_missing(cell: Any) -> bool:
-    """Tell whether a cell holds nothing: none, not a number, pandas' NA and NaT, or a text such as "" and "?"."""
-    if isinstance(cell, str):
-        return cell.strip().lower() in _MISSING
-    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in _NOTHING
-
-
-def _is_number(cell: Any) -> bool:
-    """Tell whether a cell is the text of a number."""
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return True
+    return polars.DataFrame([inferred(column) for column in frame])

@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import TraceError
+from downslope._errors import DataError, TraceError
 from downslope._types import Columns
+from downslope.tables import table_suffixes, write_table
 from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
 from downslope.trace._disk import (
     read_arrays,
@@ -94,15 +95,14 @@ def export(trace: Trace, file: str | Path) -> Path:
         TraceError: if the name ends in none of these, or the file cannot be written.
     """
     target = Path(file)
-    writers = {".csv": "write_csv", ".parquet": "write_parquet", ".json": "write_json"}
-    if target.suffix.lower() not in writers:
-        raise TraceError(f"cannot export to {target.name!r}", hint="the name must end in .csv, .parquet or .json")
+    suffixes = table_suffixes("write")
+    if target.suffix.lower() not in suffixes:
+        hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise TraceError(f"cannot export to {target.name!r}", hint=hint)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        getattr(trace.steps, writers[target.suffix.lower()])(target)
-    except OSError as error:
-        raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
-    return target
+        return write_table(trace.steps, target)
+    except DataError as error:
+        raise TraceError(error.message) from None
 
 
 def write_stream(file: Path, columns: Columns) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import numpy as np
 from downslope._errors import DataError
 from downslope._text import aligned, html_table, number
 from downslope._types import Columns, Plain
-from downslope.networks.data._given import array_of, is_table, table_of
 from downslope.networks.data._missing import missing_cells, place_of, refuse_infinite, refuse_missing
+from downslope.networks.data._raw import array_of, is_table, table_of
 from downslope.networks.data._target import Target
-from downslope.tables import Column, listed
+from downslope.tables import InputColumn, listed
 
 _MOST_ROWS = 12
 
@@ -35,7 +35,7 @@ class Encoding:
         target: what is predicted.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
@@ -53,7 +53,7 @@ class Encoding:
         return tuple(feature for column in self.columns for feature in column.features)
 
     @property
-    def _column_of_each(self) -> tuple[Column, ...]:
+    def _column_of_each(self) -> tuple[InputColumn, ...]:
         """The column that each feature comes from."""
         return tuple(column for column in self.columns for _ in column.features)
 
@@ -109,7 +109,7 @@ class Encoding:
             array = array_of(data).astype(object)
             self._check_shape(array, (len(names),))
             data = dict(zip(names, array.T, strict=True))
-        table, _ = table_of(data, names)
+        table = table_of(data, names)
         for name in names:
             if name not in table:
                 raise DataError(f"there is no column {name!r}", hint=f"the columns needed are {listed(names, 40)}")
@@ -124,8 +124,8 @@ class Encoding:
         self._check_shape(array, self.shape)
         if array.dtype != object:
             return array
-        cells, _ = table_of({str(place + 1): column for place, column in enumerate(array.T)})
-        return np.concatenate([Column(name, "number").encode(column) for name, column in cells.items()], axis=1)
+        cells = table_of({str(place + 1): column for place, column in enumerate(array.T)})
+        return np.concatenate([InputColumn(name, "number").encode(column) for name, column in cells.items()], axis=1)
 
     @staticmethod
     def _check_shape(array: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -159,7 +159,7 @@ class Encoding:
             DataError: for data that are not those of an encoding.
         """
         try:
-            columns = tuple(Column(**{**one, "categories": tuple(one["categories"])}) for one in plain["columns"])
+            columns = tuple(InputColumn(**{**one, "categories": tuple(one["categories"])}) for one in plain["columns"])
             numbers = {name: tuple(plain[name]) for name in ("shape", "mean", "deviation", "fill")}
             target = {name: tuple(value) for name, value in plain["target"].items() if name != "kind"}
             return cls(columns=columns, **numbers, target=Target(kind=plain["target"]["kind"], **target))
@@ -188,7 +188,7 @@ class Encoding:
         return [("input", "mean", "deviation"), *([(names[0], "each its own", "each its own")] if many else body)]
 
 
-def unfilled(columns: tuple[Column, ...], inputs: Columns | np.ndarray) -> np.ndarray:
+def unfilled(columns: tuple[InputColumn, ...], inputs: Columns | np.ndarray) -> np.ndarray:
     """Return inputs as numbers, shape (rows, *shape); NaN where they are missing.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, nearest
 from downslope._types import Columns
-from downslope.networks.data._given import Given
+from downslope.networks.data._raw import RawData
 from downslope.tables import is_missing
 
 WAYS = ("refuse", "drop", "mean")
@@ -24,11 +24,11 @@ def check_way(missing: str) -> None:
         )
 
 
-def treated(given: Given, missing: str) -> Given:
-    """Return what was given without the rows that cannot be used, and with notes of what happens to missing cells.
+def treated(raw: RawData, missing: str) -> RawData:
+    """Return raw data without the rows that cannot be used, and with notes of what happens to missing cells.
 
     Args:
-        given: what was given.
+        raw: inputs and targets.
         missing: "refuse" raises; "drop" leaves out the rows with missing cells; "mean" leaves out only those whose
             target is missing. The other cells are filled when they are encoded, with means of the rows trained on.
 
@@ -36,21 +36,21 @@ def treated(given: Given, missing: str) -> Given:
         DataError: for an infinite cell, for a missing one if it is refused, and where nothing is left.
     """
     check_way(missing)
-    inputs = _holes(_columns(given.inputs))
-    targets = _holes(given.targets)
+    inputs = _holes(_columns(raw.inputs))
+    targets = _holes(raw.targets)
     for name, hole in (*inputs.items(), *targets.items()):
         if missing == "refuse":
             refuse_missing(name, hole)
         _refuse_empty(name, hole)
     wanted = [*targets.values()] if missing == "mean" else [*inputs.values(), *targets.values()]
-    lost = np.zeros(given.rows, dtype=bool)
+    lost = np.zeros(raw.rows, dtype=bool)
     for hole in wanted:
         lost |= rows_of(hole)
     if lost.all():
         raise DataError("no row is complete: every one has a missing cell", hint='missing="mean" fills them in')
-    kept = given.take(~lost) if lost.any() else given
+    kept = raw.take(~lost) if lost.any() else raw
     filled = {name: int(hole[~lost].sum()) for name, hole in inputs.items()}
-    return kept.noting(*_notes(given, kept, filled, missing))
+    return kept.noting(*_notes(raw, kept, filled, missing))
 
 
 def _holes(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -116,16 +116,16 @@ def _called(name: str) -> str:
     return f"column {name}" if name else "the inputs"
 
 
-def _notes(given: Given, kept: Given, filled: Mapping[str, int], missing: str) -> list[str]:
+def _notes(raw: RawData, kept: RawData, filled: Mapping[str, int], missing: str) -> list[str]:
     """Return what happens to missing cells, as sentences."""
     notes = []
-    if kept.rows < given.rows:
+    if kept.rows < raw.rows:
         what = "a missing target" if missing == "mean" else "missing cells"
-        lost = given.rows - kept.rows
-        notes.append(f"Rows left out for {what}: {lost} of {given.rows}; {kept.rows} remain.")
+        lost = raw.rows - kept.rows
+        notes.append(f"Rows left out for {what}: {lost} of {raw.rows}; {kept.rows} remain.")
     for name, count in filled.items():
         if count:
-            text = name and _columns(given.inputs)[name].dtype == object
+            text = name and _columns(raw.inputs)[name].dtype == object
             done = "a category of their own" if text else "filled with the mean of the others"
             notes.append(f"{name or 'inputs'}: missing cells, {count} of them, are {done}.")
     return notes

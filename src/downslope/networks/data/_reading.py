@@ -11,10 +11,10 @@ import numpy as np
 from downslope._errors import DataError
 from downslope._types import Columns
 from downslope.networks.data._encoding import Encoding, unfilled
-from downslope.networks.data._given import given_of
 from downslope.networks.data._missing import check_way, treated
+from downslope.networks.data._raw import raw_data
 from downslope.networks.data._target import NUMBERS, Read, Target, read_targets
-from downslope.tables import Column, columns_of, listed
+from downslope.tables import InputColumn, columns_of, listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Reading:
     """
 
     inputs: Columns | np.ndarray
-    columns: tuple[Column, ...]
+    columns: tuple[InputColumn, ...]
     names: tuple[str, ...]
     targets: Read
     fills: bool
@@ -56,14 +56,14 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
         SettingError: for a task, or a way to treat missing cells, that is not known.
     """
     check_way(missing)
-    given = treated(given_of(data, target, drop), missing)
-    columns: tuple[Column, ...] = ()
+    raw = treated(raw_data(data, target, drop), missing)
+    columns: tuple[InputColumn, ...] = ()
     told: tuple[str, ...] = ()
-    if not isinstance(given.inputs, np.ndarray):
-        columns, told = columns_of(given.inputs)
-    targets = read_targets(given.targets, task)
-    notes = (*given.notes, _size(given.inputs, given.rows), *told, *targets.notes)
-    return Reading(given.inputs, columns, tuple(given.targets), targets, missing == "mean", notes)
+    if not isinstance(raw.inputs, np.ndarray):
+        columns, told = columns_of(raw.inputs)
+    targets = read_targets(raw.targets, task)
+    notes = (*raw.notes, _size(raw.inputs, raw.rows), *told, *targets.notes)
+    return Reading(raw.inputs, columns, tuple(raw.targets), targets, missing == "mean", notes)
 
 
 def encoding_of(

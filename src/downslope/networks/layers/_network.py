@@ -136,6 +136,7 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
     Raises:
         SettingError: for layers that make no sense, or do not fit the shape that reaches them.
 
+    >>> from downslope import Dense
     >>> small = network(2, [Dense(8, "tanh"), Dense(1)])
     >>> small.outputs, small.layers[0].weight.shape
     ((1,), (2, 8))

@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
-from downslope.tables._reading import check_numbers, is_missing
+from downslope.tables._table import cell_name, is_missing, is_number, refuse_text
 
 _MISSING = "missing"  # the category of a cell that holds nothing
 _MOST_CATEGORIES = 1000
@@ -19,7 +19,7 @@ _FEW = 10
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """A column of inputs.
 
     Args:
@@ -37,10 +37,10 @@ class Column:
         """Names of the inputs it becomes: one for a number and for two categories, else one for each category."""
         if self.kind == "number":
             return (self.name,)
-        return tuple(f"{self.name}={category}" for category in self._told)
+        return tuple(f"{self.name}={category}" for category in self._encoded)
 
     @property
-    def _told(self) -> tuple[str, ...]:
+    def _encoded(self) -> tuple[str, ...]:
         # of two categories the second says all; the first would be its mirror image
         return self.categories if len(self.categories) > 2 else self.categories[-1:]
 
@@ -52,31 +52,31 @@ class Column:
         """
         if self.kind == "number":
             if cells.dtype == object:
-                _refuse_text(self.name, cells)
+                refuse_text(self.name, cells)
             return np.asarray(cells, dtype=np.float64)[:, None]
-        places = {category: place for place, category in enumerate(self.categories)}
-        place_of = {cell: places.get(text_of(cell), -1) for cell in frequencies(self.name, cells)}
-        index = np.array([place_of[cell] for cell in present(cells)], dtype=np.intp)
+        indices = {category: index for index, category in enumerate(self.categories)}
+        index_of = {cell: indices.get(text_of(cell), -1) for cell in frequencies(self.name, cells)}
+        index = np.array([index_of[cell] for cell in present(cells)], dtype=np.intp)
         if (index < 0).any():
             row = int(np.argmax(index < 0))
-            self._refuse(row + 1, text_of(cells[row]))
-        told = np.array([places[category] for category in self._told], dtype=np.intp)
-        return (index[:, None] == told).astype(np.float64)
+            self._refuse(row, text_of(cells[row]))
+        encoded = np.array([indices[category] for category in self._encoded], dtype=np.intp)
+        return (index[:, None] == encoded).astype(np.float64)
 
     def _refuse(self, row: int, text: str) -> None:
         """Raise for a category that is not known."""
         if text == _MISSING:
             raise DataError(
-                f"row {row}, column {self.name}: the cell is missing", hint="no row trained on had it missing"
+                f"{cell_name(row, self.name)}: the cell is missing", hint="no row trained on had it missing"
             )
         close = nearest(text, self.categories)
         raise DataError(
-            f"row {row}, column {self.name}: {text!r} is none of its {len(self.categories)} categories",
+            f"{cell_name(row, self.name)}: {text!r} is none of its {len(self.categories)} categories",
             hint=f"did you mean {close}?" if close else f"they are {listed(self.categories)}",
         )
 
 
-def columns_of(table: Columns) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+def columns_of(table: Columns) -> tuple[tuple[InputColumn, ...], tuple[str, ...]]:
     """Return how the columns of a table become inputs, and notes on those that are categories.
 
     Raises:
@@ -97,10 +97,10 @@ def _many(categories: int) -> str:
     return "1 category" if categories == 1 else f"{categories} categories"
 
 
-def _column_of(name: str, cells: np.ndarray) -> Column:
+def _column_of(name: str, cells: np.ndarray) -> InputColumn:
     """Return how a column becomes inputs."""
     if cells.dtype != object:
-        return Column(name, "number")
+        return InputColumn(name, "number")
     refuse_typing_slip(name, cells)
     categories = tuple(sorted({text_of(cell) for cell in frequencies(name, cells)}))
     if names_its_rows(len(categories), len(cells)) or len(categories) > _MOST_CATEGORIES:
@@ -108,7 +108,7 @@ def _column_of(name: str, cells: np.ndarray) -> Column:
             f"column {name}: {len(categories)} different texts in {len(cells)} rows are too many for categories",
             hint=f"a column that only names its rows tells a network nothing: drop={name!r} leaves it out",
         )
-    return Column(name, "category", categories)
+    return InputColumn(name, "category", categories)
 
 
 def names_its_rows(different: int, rows: int) -> bool:
@@ -118,9 +118,10 @@ def names_its_rows(different: int, rows: int) -> bool:
 
 def refuse_typing_slip(name: str, cells: np.ndarray) -> None:
     """Raise for a cell of text in a column where most cells are numbers."""
-    held = {cell: count for cell, count in frequencies(name, cells).items() if not is_missing(cell)}
-    if sum(count for cell, count in held.items() if _is_number(cell)) > sum(held.values()) / 2:
-        _refuse_text(name, cells)
+    counts = {cell: count for cell, count in frequencies(name, cells).items() if not is_missing(cell)}
+    numbers = sum(count for cell, count in counts.items() if is_number(cell) and not isinstance(cell, bool))
+    if numbers > sum(counts.values()) / 2:
+        refuse_text(name, cells)
 
 
 def present(cells: np.ndarray) -> list[Any]:
@@ -170,15 +171,3 @@ def counted(labels: Sequence[Any], counts: Sequence[int]) -> str:
     if len(labels) <= _FEW:
         return ", ".join(f"{label} {count}" for label, count in zip(labels, counts, strict=True))
     return f"from {min(counts)} to {max(counts)} rows each"
-
-
-def _refuse_text(name: str, cells: np.ndarray) -> None:
-    check_numbers({name: cells}, [name])
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        float(cell)
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(cell, bool)

@@ -1,0 +1,180 @@
+"""Tables: every source gives the same columns, each of its kind; every format is read and written by its one record."""
+
+from __future__ import annotations
+
+import datetime
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import polars
+import pytest
+
+import downslope as ds
+from downslope.tables import _formats
+from downslope.tables._formats import FORMATS, Format
+
+HOUSES = {"size": [50, 100, 150], "price": [100, 200, 300]}
+DAYS = [datetime.date(2024, 1, 31), datetime.date(2024, 2, 29), None]
+MIXED = {"size": [1.5, None, 3.0], "sold": [True, None, False], "day": DAYS, "place": ["here", "there", None]}
+KINDS = {"size": "number", "sold": "truth", "day": "date", "place": "text"}
+
+
+# --- kinds ------------------------------------------------------------------------------------------------------------
+
+
+def _as_pandas(columns: dict[str, Any]) -> pandas.DataFrame:
+    frame = pandas.DataFrame(columns)
+    return frame.astype({"sold": "boolean"}).assign(day=pandas.to_datetime(frame["day"]))
+
+
+@pytest.mark.parametrize("source", [dict, polars.DataFrame, _as_pandas, "parquet"], ids=str)
+def test_each_column_has_its_kind(source: Any, tmp_path: Path) -> None:
+    if source == "parquet":
+        polars.DataFrame(MIXED).write_parquet(tmp_path / "mixed.parquet")
+        table = ds.read_table(tmp_path / "mixed.parquet")
+    else:
+        table = ds.read_table(source(MIXED))
+    assert table.kinds == KINDS
+    np.testing.assert_array_equal(table["size"], [1.5, np.nan, 3.0])
+    np.testing.assert_array_equal(table["sold"], [1, np.nan, 0])
+    assert table["day"][0].isoformat().startswith("2024-01-31")
+    assert list(table["place"][:2]) == ["here", "there"]
+    assert (table.rows, len(table), table.truths) == (3, 4, frozenset({"sold"}))
+
+
+def test_text_is_numbers_where_every_cell_is_one(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,size,sold\n007,1e2,True\n12,?,False\n", encoding="utf-8")
+    table = ds.read_table(tmp_path / "a.csv")
+    assert table.kinds == {"id": "number", "size": "number", "sold": "text"}
+    assert table.source == "a.csv"
+    np.testing.assert_array_equal(table["size"], [100, np.nan])
+    assert ds.read_cells(tmp_path / "a.csv") == {"id": ("007", "12"), "size": ("1e2", "?"), "sold": ("True", "False")}
+
+
+def test_dates_are_no_numbers() -> None:
+    day = pandas.Series(pandas.to_datetime(["2024-01-31", "2024-02-29"]))
+    with pytest.raises(ds.DataError, match="row 1, column day: '2024-01-31 00:00:00' is not a number"):
+        ds.objective("mean((day − w)²)", {"day": day})
+
+
+def test_a_table_is_a_table() -> None:
+    table = ds.read_table(MIXED)
+    assert ds.read_table(table) is table
+    assert table == table
+    assert table != ds.read_table(MIXED)
+    assert repr(table) == "<Table of 3 rows: size: number, sold: truth, day: date, place: text>"
+    houses = {**HOUSES, "sold": [True, False, True]}
+    assert ds.examples(ds.read_table(houses), "sold").encoding.target.categories == (False, True)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "size,price\n50,100\n100,200\n"),
+        ("a.csv", "\ufeffsize,price\r\n50,100\r\n100,200\r\n"),
+        ("a.tsv", "size\tprice\n50\t100\n100\t200\n"),
+        ("a.txt", "size;price\n50;100\n100;200\n\n"),
+        ("a.csv", '"size","price"\n"50","1e2"\n100, 200\n'),
+    ],
+)
+def test_every_kind_of_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    table = ds.read_table(tmp_path / name)
+    np.testing.assert_array_equal(table["size"], [50, 100])
+    np.testing.assert_array_equal(table["price"], [100, 200])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.TSV", "a.txt", "a.parquet", "a.pq"])
+def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+    columns = {"size": np.array([1.5, 2.5]), "place": np.array(["here", "there"], object), "count": [1, 2]}
+    file = ds.write_table(columns, tmp_path / "deep" / name)
+    table = ds.read_table(str(file))
+    assert list(table) == list(columns)
+    for column, cells in columns.items():
+        np.testing.assert_array_equal(table[column], cells)
+    with file.open("rb") as opened:
+        assert list(ds.read_table(opened)["place"]) == ["here", "there"]
+
+
+def test_columns_are_written_beside_those_of_a_file_as_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,size\n007,1.50\n012,\n", encoding="utf-8")
+    cells = {**ds.read_cells(tmp_path / "a.csv"), "predicted": np.array([1.0, 2.0])}
+    assert ds.write_table(cells, tmp_path / "b.csv").read_text() == "id,size,predicted\n007,1.50,1.0\n012,,2.0\n"
+    frame = polars.read_parquet(ds.write_table(cells, tmp_path / "b.parquet"))
+    assert frame["id"].to_list() == ["007", "012"]
+    frame = polars.read_parquet(ds.write_table(cells, tmp_path / "b.parquet", infer=True))
+    assert frame.schema == {"id": polars.Int64, "size": polars.Float64, "predicted": polars.Float64}
+    again = ds.write_table({**ds.read_cells(tmp_path / "b.parquet")}, tmp_path / "c.parquet")
+    assert polars.read_parquet(again).equals(frame)
+
+
+def test_a_stream_without_a_name_is_csv() -> None:
+    np.testing.assert_array_equal(ds.read_table(io.StringIO("size,price\n50,100\n"))["price"], [100])
+
+
+def test_the_shipped_table_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert set(ds.read_table("houses.csv")) == {"size", "price"}
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+
+def test_unknown_files_name_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "houses.csv").write_text("a\n1\n")
+    with pytest.raises(ds.DataError, match=r"did you mean houses\.csv"):
+        ds.read_table(tmp_path / "house.csv")
+    (tmp_path / "a.xls").write_text("a\n1\n")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(ds.DataError, match=r"cannot read 'a.xls' .*\nCSV \(.csv, .txt\), TSV \(.tsv\) and Parquet"):
+        ds.read_table(tmp_path / "a.xls")
+    with pytest.raises(ds.DataError, match="cannot read"):
+        ds.read_table(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.pq"])
+def test_a_torn_parquet_file_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"PAR1")
+    with pytest.raises(ds.DataError, match=f"{name} is not a Parquet file"):
+        ds.read_table(tmp_path / name)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ds.SettingError, match=r"must end in \.csv, \.txt, \.tsv, \.parquet, \.pq or \.json"):
+        ds.write_table(HOUSES, tmp_path / "a.xlsx")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ds.DataError, match="cannot be written"):
+        ds.write_table(HOUSES, tmp_path / "file" / "a.csv")
+
+
+# --- the registry -----------------------------------------------------------------------------------------------------
+
+
+def test_suffixes_are_those_of_one_format_each() -> None:
+    suffixes = [suffix for known in FORMATS for suffix in known.suffixes]
+    assert len(suffixes) == len(set(suffixes))
+    assert set(ds.table_suffixes("read")) | set(ds.table_suffixes("write")) == set(suffixes)
+    assert all(known.read is not None or known.write is not None for known in FORMATS)
+
+
+def test_a_format_is_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record alone makes a format that is read, trained on, written and exported."""
+
+    def read(name: str, source: Path | bytes) -> dict[str, list[str]]:
+        text = source.decode() if isinstance(source, bytes) else source.read_text()
+        names, *rows = (line.split("|") for line in text.splitlines())
+        return {name: [row[index] for row in rows] for index, name in enumerate(names)}
+
+    piped = Format("piped", (".pipe",), read, lambda frame, file: frame.write_csv(file, separator="|"), has_types=False)
+    monkeypatch.setattr(_formats, "FORMATS", (*FORMATS, piped))
+    file = ds.write_table({**HOUSES, "place": ["here", "there", "here"]}, tmp_path / "a.pipe")
+    assert ds.read_table(file).kinds == {"size": "number", "price": "number", "place": "text"}
+    assert ds.examples(str(file), "price").encoding.features == ("size", "place=there")
+    trace = ds.descend("x²", {"x": 1}, learning_rate=0.1, steps=3)
+    assert ds.read_table(ds.export(trace, tmp_path / "steps.pipe"))["step"].tolist() == [0, 1, 2, 3]
