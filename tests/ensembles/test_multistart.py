@@ -142,7 +142,7 @@ def test_a_function_of_arrays_takes_a_pair_of_points():
         ({}, ds.PointError, "bounds or a spread"),
         ({"bounds": {"x": (0, 1)}, "spread": 1.0}, ds.PointError, "not both"),
         ({"bounds": {"y": (0, 1)}}, ds.PointError, "no variable 'y'"),
-        ({"bounds": {"x": (1, 0)}}, ds.PointError, "no range"),
+        ({"bounds": {"x": (1, 0)}}, ds.PointError, "the lower bound of x, 1.0, is not below the upper one, 0.0"),
         ({"bounds": {"x": (0, "far")}}, ds.PointError, "two finite numbers"),
         ({"bounds": {"x": (0, np.inf)}}, ds.PointError, "two finite numbers"),
         ({"spread": 0.0}, ds.PointError, "above 0"),
@@ -177,7 +177,7 @@ def test_the_unit_of_the_value_changes_nothing():
         found = ds.multistart(ground, {"x": (-3, 3)}, starts=300)
         assert "The other minimum is local." in found.sentence
         best = ds.search(ground, {"x": (-3, 3)})
-        assert (best.stopped, best.found) == ("evidence", best.rounds)
+        assert (best.stopped, best.confirmations) == ("evidence", best.rounds)
 
 
 def test_plateaus_of_two_heights_are_two_places():

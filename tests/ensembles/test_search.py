@@ -64,8 +64,8 @@ def test_a_rastrigin_in_ten_dimensions_wherever_it_lies_in_its_box():
 def test_evidence_is_rounds_that_ended_at_the_lowest():
     found = ds.search(*QUARTIC)
     assert found.stopped == "evidence"
-    assert found.found >= 3
-    assert found.found == sum(basin.count for basin in found.basins if abs(basin.value - found.value) < 1e-8)
+    assert found.confirmations >= 3
+    assert found.confirmations == sum(basin.count for basin in found.basins if abs(basin.value - found.value) < 1e-8)
     assert found.best.kind == "minimum"
     assert "ended there" in found.sentence
     assert found.evaluations_to_best <= found.evaluations
@@ -109,7 +109,7 @@ def test_without_bounds_it_looks_about_a_centre():
 
 
 def test_what_has_no_lowest_value_is_told():
-    with pytest.raises(ds.ObjectiveError, match="without end"):
+    with pytest.raises(ds.ObjectiveError, match="unbounded below"):
         ds.search("x³", spread=1.0)
     with pytest.raises(ds.ObjectiveError, match="no finite value"):
         ds.search("ln(x)", {"x": (-3, -1)}, evaluations=2000)

@@ -1,39 +1,46 @@
-"""Valleys: end points gathered by where they lie, each valley with its bottom, its kind and its share of the starts."""
+"""Basins: end points of descents grouped by where they lie, each with its bottom, its kind and its share of the starts.
+
+Descents stop near a bottom, not at it, and near it in many different points. So the ends are grouped by distance first,
+the lowest of each group is moved to the bottom by Newton's method, its kind is read from gradient and Hessian, and
+groups with one bottom are merged. All tolerances are in units of the extent (of the box or cloud) and of the relief (of
+the objective over it), so that scaling a variable or the objective changes nothing.
+"""
 
 from __future__ import annotations
 
-import functools
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._text import number
 from downslope._types import Columns, Point
-from downslope.ensembles._space import RowLayout, Space, slopes_at
+from downslope.ensembles._space import RowLayout, Space, derivatives, program
 
-_SAME = 1e-4  # of the extent: end points nearer to each other lie in one valley
+_SAME = 1e-4  # of the extent: end points nearer to each other lie in one basin
 _MOST_COLUMNS = 6
-_MOST = 1000  # places that are told apart
-_AWAY = 1e6  # extents from the origin: a descent that went so far has no end
-_NEWTON = 4  # steps to the very bottom
-_REACH = 0.01  # of the extent, the farthest that one of them goes: no way into another valley
-_SAMPLED = 1024  # points that tell how rugged the ground is
-_LEVEL, _LEVEL_OF_VALUE = 1e-10, 1e-9  # of the relief and of the value: two valleys nearer in value are of one depth
-_STEEP, _STEEP_OF_VALUE = 1e-12, 1e-10  # likewise what Newton's step may still foretell at a bottom
-_FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the relief: less is none
-_BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if everything about it, so far away, is higher
-_ABOUT = 8  # directions beside those of the curvature
+_MOST = 1000  # basins that are listed one by one
+_AWAY = 1e6  # extents from the origin: a descent that ends farther away is unbounded
+_NEWTON = 4  # steps from an end to the bottom; they converge quadratically
+_REACH = 0.01  # of the extent: a longer Newton step might lead into another basin, and is refused
+_SAMPLED = 1024  # points from which the relief is estimated
+_LEVEL, _LEVEL_OF_VALUE = 1e-10, 1e-9  # of the relief and of the value: bottoms nearer in value are equally deep
+_STEEP, _STEEP_OF_VALUE = 1e-12, 1e-10  # likewise the decrease that Newton's step may still predict at a bottom
+_FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the relief: a smaller curvature is 0
+_BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if all points at this distance are higher
+_ABOUT = 8  # random directions, in addition to those of the curvature
 
 
 @dataclass(frozen=True)
 class Basin:
-    """A place where descents end.
+    """A set of descents that end at one point.
 
     Args:
-        point: its bottom.
+        point: the bottom.
         value: the objective there.
         kind: "minimum" (smooth or at a kink), "saddle", "maximum", "flat", "edge" (the value falls on beyond the
             bounds) or "not at rest". All flat places of one value are one basin, and so are all descents that had not
@@ -60,68 +67,69 @@ class Basin:
 
 
 def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndarray]:
-    """Return the basins, the lowest first, and the basin of each end point, shape (ends,).
-
-    An end point that is not finite, or so far away that its descent has no end, lies in none: −1.
+    """Group end points into basins.
 
     Args:
-        space: where the ends lie.
+        space: the box or cloud.
         ends: shape (ends, size).
+
+    Returns:
+        The basins, the lowest first, and the index of the basin of each end, shape (ends,); −1 for an end that is not
+        finite, or so far away that the descent was unbounded.
     """
     values = heights(space, ends)
     index = np.full(len(ends), -1)
     with np.errstate(all="ignore"):
         units = (ends - space.origin) / space.extent
-        here = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
-        if not len(here):
+        ended = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
+        if not len(ended):
             return (), index
-        groups, rest = _groups(units[here], values[here])
-        bottoms, kinds, depths = _bottoms(space, ends[here[[members[0] for members in groups]]])
+        groups, rest = _groups(units[ended], values[ended])
+        bottoms, kinds, depths = _bottoms(space, ends[ended[[members[0] for members in groups]]])
     basins = []
-    for place, together in enumerate(_merged(space, bottoms, kinds, depths)):
-        members = here[np.concatenate([groups[group] for group in together])]
-        index[members] = place
+    for position, together in enumerate(_merged(space, bottoms, kinds, depths)):
+        members = ended[np.concatenate([groups[group] for group in together])]
+        index[members] = position
         first = together[0]
         point = _plain(space.layout, bottoms[first])
         basins.append(Basin(point, float(depths[first]), kinds[first], len(members), len(members) / len(ends)))
     if len(rest):
-        index[here[rest]] = len(basins)
-        point = _plain(space.layout, ends[here[rest[0]]])
-        basins.append(Basin(point, float(values[here[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
+        index[ended[rest]] = len(basins)
+        point = _plain(space.layout, ends[ended[rest[0]]])
+        basins.append(Basin(point, float(values[ended[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
     return tuple(basins), index
 
 
-@functools.lru_cache(maxsize=8)
+_RELIEFS: weakref.WeakKeyDictionary[Space, float] = weakref.WeakKeyDictionary()
+
+
 def relief(space: Space) -> float:
-    """Return how far the ground rises above its lowest, over most of a sample of points: what is small beside it is 0.
+    """Return the scale of the objective's variation over a space: differences far below it count as 0.
 
-    The lower tenth is asked, as a steep function rises without measure towards the corners of its box.
+    It is the lowest decile above the minimum of a sample. The range or the standard deviation would be set by the
+    corners of the box, where a steep function such as x⁴ is larger by orders of magnitude than near its minima.
     """
-    found = heights(space, space.drawn(_SAMPLED, 0))
-    found = found[np.isfinite(found)]
-    return float(np.quantile(found, 0.1) - found.min()) if len(found) else 0.0
+    if space not in _RELIEFS:
+        sample = heights(space, space.drawn(_SAMPLED, 0))
+        sample = sample[np.isfinite(sample)]
+        _RELIEFS[space] = float(np.quantile(sample, 0.1) - sample.min()) if len(sample) else 0.0
+    return _RELIEFS[space]
 
 
-def level(one: float, other: float, rise: float) -> bool:
-    """Tell whether two values are the same as far as descents can tell.
-
-    Args:
-        one: a value.
-        other: another.
-        rise: the relief of the ground.
-    """
-    return abs(one - other) <= _LEVEL * rise + _LEVEL_OF_VALUE * max(abs(one), abs(other))
+def level(first: float, second: float, rise: float) -> bool:
+    """Return whether two values are equal within the accuracy of a descent, given the relief `rise`."""
+    return abs(first - second) <= _LEVEL * rise + _LEVEL_OF_VALUE * max(abs(first), abs(second))
 
 
 def _merged(space: Space, bottoms: np.ndarray, kinds: Sequence[str], depths: np.ndarray) -> list[list[int]]:
-    """Return the groups that are one basin: with one bottom, flat at one value, or not at rest; the lowest first."""
+    """Return the groups that form one basin (one bottom, flat at one value, or not at rest), the lowest first."""
     rise = relief(space)
     units = (bottoms - space.origin) / space.extent
-    found: list[list[int]] = []
+    merged: list[list[int]] = []
     of_kind: dict[str, list[list[int]]] = {}
     for group in map(int, np.argsort(depths, kind="stable")):
         alike = of_kind.setdefault(kinds[group], [])
-        firsts = [one[0] for one in alike]
+        firsts = [groups[0] for groups in alike]
         same = np.all(np.abs(units[firsts] - units[group]) <= _SAME, axis=1)
         if kinds[group] == "flat":
             same |= np.array([level(depths[first], depths[group], rise) for first in firsts], dtype=bool)
@@ -131,20 +139,19 @@ def _merged(space: Space, bottoms: np.ndarray, kinds: Sequence[str], depths: np.
             alike[int(np.argmax(same))].append(group)
         else:
             alike.append([group])
-            found.append(alike[-1])
-    return found
+            merged.append(alike[-1])
+    return merged
 
 
 def heights(space: Space, points: np.ndarray) -> np.ndarray:
-    """Return the objective at some points, shape (points,)."""
-    made = space.layout.objective
-    with precision(made.precision):
-        return np.asarray(_heights(space.layout)(points, made.data), dtype=float)
+    """Return the objective at rows of coordinates, shape (points,)."""
+    objective = space.objective
+    with precision(objective.precision):
+        return np.asarray(program(space, _heights)(points, objective.data), dtype=float)
 
 
-@functools.lru_cache(maxsize=64)
 def _heights(layout: RowLayout) -> Any:
-    """Return the compiled program `(points, data) → values`."""
+    """Compile `(rows, data) → values` over many points."""
 
     def at(row: Any, data: Columns) -> Any:
         return layout.value(row, data)
@@ -153,7 +160,11 @@ def _heights(layout: RowLayout) -> Any:
 
 
 def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return the places of points that lie together, each group about its lowest, which comes first; and the rest."""
+    """Return groups of indices of points that lie together, the lowest of each first, and the indices of the rest.
+
+    Each group is all points near the lowest one that is left, at most `_MOST` groups in all. Single linkage would chain
+    a long flat valley into one group; this way a group is never wider than twice the tolerance.
+    """
     left = np.argsort(values, kind="stable")
     groups = []
     while len(left) and len(groups) < _MOST:
@@ -164,7 +175,7 @@ def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np
 
 
 def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Return the points moved to the very bottom by Newton's method where it goes down, their kinds and values."""
+    """Move points to their bottoms by Newton's method; return them with their kinds and values."""
     value, gradient, hessian = _slopes(space, points)
     for _ in range(_NEWTON):
         held = _held(space, points, gradient)
@@ -172,6 +183,8 @@ def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], n
         reached = _slopes(space, moved)
         flatter = _steepness(space, reached[1], held) < _steepness(space, gradient, held)
         near = np.all(np.abs(moved - points) <= _REACH * space.extent, axis=1)
+        # Newton's method finds any stationary point. A step is kept only if it stays near, makes the gradient smaller
+        # and does not go up, so that a minimum is never traded for a saddle.
         good = flatter & near & (reached[0] <= value + 1e-12 * np.abs(value) + 1e-300)
         points = np.where(good[:, None], moved, points)
         value, gradient, hessian = (
@@ -179,17 +192,18 @@ def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], n
             for new, old in zip(reached, (value, gradient, hessian), strict=True)
         )
     rise = relief(space)
-    kinds = [_kind(space, rise, *one) for one in zip(points, value, gradient, hessian, strict=True)]
-    for place in np.flatnonzero(np.array(kinds) == "not at rest"):
-        if _is_lowest_about(space, points[place], value[place], gradient[place], hessian[place]):
-            kinds[place] = "minimum"
+    kinds = [_kind(space, rise, *point) for point in zip(points, value, gradient, hessian, strict=True)]
+    for index in np.flatnonzero(np.array(kinds) == "not at rest"):
+        if _is_lowest_about(space, points[index], value[index], gradient[index], hessian[index]):
+            kinds[index] = "minimum"
     return points, kinds, value
 
 
 def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> bool:
-    """Tell whether everything about a point is higher, as about a kink, where the gradient never vanishes.
+    """Return whether all points around a point are higher.
 
-    On a smooth slope the way along the gradient, or along a direction in which the ground hardly curves, goes down.
+    At a kink such as that of |x| the gradient does not vanish, so only values can tell. On a smooth slope a direction
+    of the sample goes down: along the gradient, or along an eigenvector of small curvature.
     """
     bend = np.nan_to_num(hessian * np.outer(space.extent, space.extent))
     downhill = np.nan_to_num(-gradient * space.extent)
@@ -213,39 +227,39 @@ def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np
 
 
 def _slopes(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values, gradients and Hessians, in a batch padded to a power of two so that few sizes are compiled."""
-    made = space.layout.objective
+    """Return values, gradients and Hessians, in a batch padded to a power of two so that few shapes are compiled."""
+    objective = space.objective
     room = 1 << max(len(points) - 1, 0).bit_length()
     padded = np.concatenate([points, np.repeat(points[-1:], room - len(points), axis=0)])
-    with precision(made.precision):
-        found = jax().device_get(slopes_at(space.layout)(padded, made.data))
-    return tuple(np.asarray(array, dtype=float)[: len(points)] for array in found)  # type: ignore[return-value]
+    with precision(objective.precision):
+        derived = jax().device_get(program(space, derivatives)(padded, objective.data))
+    return tuple(np.asarray(array, dtype=float)[: len(points)] for array in derived)  # type: ignore[return-value]
 
 
 def _held(space: Space, points: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-    """Tell of each coordinate whether it lies on a bound that the gradient pushes it against."""
+    """Return which coordinates lie on a bound that the gradient pushes them against, shape (points, size)."""
     near = 1e-12 * space.extent
     return ((points <= space.low + near) & (gradient > 0)) | ((points >= space.high - near) & (gradient < 0))
 
 
 def _newton_steps(space: Space, gradient: np.ndarray, hessian: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return Newton's step of each point along the coordinates that are not held, 0 where there is none."""
+    """Return the Newton step of each point in the coordinates that are not held; 0 where the Hessian is singular."""
     steps = np.zeros_like(gradient)
-    for place, free in enumerate(~held):
+    for index, free in enumerate(~held):
         try:
-            steps[place, free] = -np.linalg.solve(hessian[place][np.ix_(free, free)], gradient[place, free])
+            steps[index, free] = -np.linalg.solve(hessian[index][np.ix_(free, free)], gradient[index, free])
         except np.linalg.LinAlgError:
             continue
     return np.where(np.isfinite(steps), steps, 0.0)
 
 
 def _steepness(space: Space, gradient: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return the length of each gradient in units of the extent, without what is held."""
+    """Return the norm of each gradient in units of the extent, over the coordinates that are not held."""
     return np.linalg.norm(np.where(held, 0.0, gradient * space.extent), axis=1)
 
 
 def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> str:
-    """Return what kind of place a point is, on ground of some relief."""
+    """Return the kind of a point: minimum, saddle, maximum, flat, edge or not at rest."""
     held = _held(space, point[None], gradient[None])[0]
     if held.all():
         return "edge"
@@ -254,9 +268,12 @@ def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: 
     if not (np.all(np.isfinite(slope)) and np.all(np.isfinite(bend))):
         return "not at rest"
     curvatures, directions = np.linalg.eigh(bend)
+    # Rounding leaves eigenvalues of about ε times the largest; the other two terms hold where all are 0.
     none = max(_FLAT * float(np.abs(curvatures).max()), _FLAT_OF_RELIEF * rise, np.finfo(float).tiny)
-    foreseen = float(np.sum((directions.T @ slope) ** 2 / np.maximum(np.abs(curvatures), none))) / 2
-    if foreseen > _STEEP * rise + _STEEP_OF_VALUE * abs(value):
+    # The decrease that a Newton step with |H| predicts, gᵀ|H|⁻¹g/2, has the unit of the objective: unlike a norm of the
+    # gradient it can be held against the relief, however narrow the basin is.
+    predicted = float(np.sum((directions.T @ slope) ** 2 / np.maximum(np.abs(curvatures), none))) / 2
+    if predicted > _STEEP * rise + _STEEP_OF_VALUE * abs(value):
         return "not at rest"
     if held.any():
         return "edge"
@@ -268,7 +285,7 @@ def _kind(space: Space, rise: float, point: np.ndarray, value: float, gradient: 
 
 
 def _plain(layout: RowLayout, row: np.ndarray) -> Point:
-    """Return the point that a row is, its numbers as floats where they have names."""
+    """Convert a row to a point, with plain floats where its numbers have names."""
     if layout.shape is None:
         return {name: float(number) for name, number in zip(layout.names, row, strict=True)}
     return layout.point(row)
@@ -276,18 +293,16 @@ def _plain(layout: RowLayout, row: np.ndarray) -> Point:
 
 def _named(point: Point) -> Sequence[tuple[str, Any]]:
     """Return the parts of a point with their names."""
-    from downslope import _tree
-
     return list(zip(_tree.part_names(point), _tree.leaves(point), strict=True))
 
 
 def shown_row(space: Space, basin: Basin) -> np.ndarray:
-    """Return the coordinates of a bottom, what is but rounding beside the extent as 0."""
+    """Return the coordinates of a bottom as a row, with those that are 0 within rounding set to 0."""
     row = space.layout.row(basin.point)
     return np.where(np.abs(row) < 1e-12 * space.extent, 0.0, row)
 
 
-def place_in_words(names: Sequence[str], row: np.ndarray) -> str:
-    """Return a point as text: x = −1.473, y = 2."""
+def point_in_words(names: Sequence[str], row: np.ndarray) -> str:
+    """Format a point: x = −1.473, y = 2."""
     shown = [f"{name} = {number(part)}" for name, part in zip(names, row, strict=True)]
     return ", ".join(shown[:_MOST_COLUMNS]) + (", …" if len(shown) > _MOST_COLUMNS else "")

@@ -1,4 +1,4 @@
-"""Compare: the verb that races methods down one objective, each at its own best rate."""
+"""Compare: one descent per method, each at its own best rate, from one start."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Entry:
         name: the method's name.
         learning_rate: its rate, None for a method that takes none.
         trace: its descent.
-        diagnosis: what that shows.
-        sweep: the sweep that found the rate, None where it was given or there is none.
+        diagnosis: the diagnosis of that.
+        sweep: the sweep that determined the rate; None if the rate was an argument or the method takes none.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def steps(self) -> float:
-        """The steps to the tolerance, ∞ if it did not come to it."""
+        """The number of steps to the tolerance, ∞ if it was not reached."""
         return steps_to_rest(self.trace)
 
     @property
@@ -49,12 +49,12 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Race:
-    """How methods did on one objective from one start.
+    """The result of a comparison of methods.
 
     Args:
         entries: the methods, the best first: by steps to the tolerance, then by the value at the end.
-        objective: what was descended.
-        tolerance: the norm of the gradient at which a descent has come to rest.
+        objective: the objective.
+        tolerance: the gradient norm at which a descent counts as converged.
     """
 
     entries: tuple[Entry, ...]
@@ -77,7 +77,7 @@ class Race:
 
     @property
     def sentence(self) -> str:
-        """What was found, in a sentence."""
+        """The result in a sentence."""
         best = self.winner
         rate = "" if best.learning_rate is None else f" at α = {best.learning_rate:.4g}"
         if math.isfinite(best.steps):
@@ -86,7 +86,7 @@ class Race:
         return f"None came to a gradient below {self.tolerance:g}; {best.name}{rate} ended lowest."
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain data, for JSON."""
+        """Return the result as plain data, for JSON."""
         return {
             "read_as": self.objective.read_as,
             "winner": self.winner.name,
@@ -148,23 +148,23 @@ def compare(
     """
     if "learning_rate" in choices:
         raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} tells one")
-    racers = {_label(one): one for one in map(method, _racers(methods))}
+    racers = {_label(racer): racer for racer in map(method, _racers(methods))}
     if not racers:
         raise SettingError("a race needs at least one method")
-    given = {_label(method(name)): rate for name, rate in (learning_rates or {}).items()}
-    strangers = [name for name in given if name not in racers]
+    rates = {_label(method(name)): rate for name, rate in (learning_rates or {}).items()}
+    strangers = [name for name in rates if name not in racers]
     if strangers:
         raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
-    made = objective(thing, data)
-    entries = [_entry(made, start, name, one, given.get(name), steps, choices) for name, one in racers.items()]
+    goal = objective(thing, data)
+    entries = [_entry(goal, start, name, racer, rates.get(name), steps, choices) for name, racer in racers.items()]
     entries.sort(key=lambda entry: standing(entry.trace))
-    return Race(tuple(entries), made, float(entries[0].trace.plan["tolerance"]))
+    return Race(tuple(entries), goal, float(entries[0].trace.plan["tolerance"]))
 
 
-def race_rows(found: Race) -> list[tuple[str, ...]]:
-    """Return methods, rates, steps, end values and verdicts as rows of text, the headings first, the best first."""
-    rows = [("method", "learning rate", "steps", found.objective.name + " at the end", "verdict")]
-    for lane in found.entries:
+def race_rows(race: Race) -> list[tuple[str, ...]]:
+    """Return methods, rates, steps, end values and verdicts as rows of text, headings first, then the best."""
+    rows = [("method", "learning rate", "steps", race.objective.name + " at the end", "verdict")]
+    for lane in race.entries:
         rate = "" if lane.learning_rate is None else f"{lane.learning_rate:.4g}"
         verdict = lane.diagnosis[0].symptom.replace("_", " ")
         rows.append((lane.name, rate, reached(lane.steps), reached(lane.value), verdict))
@@ -178,21 +178,21 @@ def _racers(methods: Sequence[Any] | None) -> Sequence[Any]:
     return [methods] if isinstance(methods, str | MethodSpec) else methods
 
 
-def _label(one: Method) -> str:
-    """Return what a method is called in a race: its name, with the settings that are not its own."""
-    usual = one.spec.defaults
-    told = [f"{name} {value:g}" for name, value in one.settings.items() if usual.get(name) != value]
-    return f"{one.name} ({', '.join(told)})" if told else one.name
+def _label(racer: Method) -> str:
+    """Return the label of a method in a race: its name, with the settings that differ from the defaults."""
+    defaults = racer.spec.defaults
+    changed = [f"{name} {value:g}" for name, value in racer.settings.items() if defaults.get(name) != value]
+    return f"{racer.name} ({', '.join(changed)})" if changed else racer.name
 
 
 def _entry(
-    made: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
+    goal: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
 ) -> Entry:
-    """Return how a method did, at the rate that was given or at the best one."""
+    """Run a method at its rate or, without one, at the best rate of a sweep."""
     has_rate = how.takes_rate
     if rate is None and has_rate:
-        found = sweep(made, start, steps=steps, method=how, **choices)
-        return Entry(name, found.best_rate, found.traces[found.best], found.diagnoses[found.best], found)
-    rates = {} if rate is None else {"learning_rate": rate}
-    trace = descend(made, start, method=how, steps=steps, progress=False, **rates, **choices)
+        rates = sweep(goal, start, steps=steps, method=how, **choices)
+        return Entry(name, rates.best_rate, rates.traces[rates.best], rates.diagnoses[rates.best], rates)
+    arguments = {} if rate is None else {"learning_rate": rate}
+    trace = descend(goal, start, method=how, steps=steps, progress=False, **arguments, **choices)
     return Entry(name, rate, trace, diagnose(trace), None)

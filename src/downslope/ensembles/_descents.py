@@ -1,7 +1,7 @@
-"""Many whole descents side by side: by a method of `descend` at one rate, or by a careful way to the nearest bottom.
+"""Descents from many starts: by a method of `descend` at one rate, or by small steps and BFGS to the nearest minimum.
 
-The coordinates lie in arrays of their own, one entry a start, in blocks that fit a core's cache; a block stops when
-none of its points moved over a hundred steps, so that no lane asks at each step whether it is done.
+Starts are grouped into blocks whose state fits a core's cache. Tests for the end would cost more than steps of a small
+formula, so by a method of `descend` a block runs a hundred steps and ends when none of its points moved in them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import numpy as np
 from downslope._engine import jax
 from downslope._types import Columns
 from downslope.ensembles._lanes import Lanes, begin_lanes, count, side_by_side, step_lanes, wide
-from downslope.ensembles._space import RowLayout, Space
+from downslope.ensembles._space import RowLayout, Space, program
 from downslope.methods import Method, RuleInput, rule_of
 
-_BLOCK = 200  # starts whose state fits a core's nearest cache
+_BLOCK = 200  # starts whose state fits a core's first-level cache; larger blocks are slower per start
 _BLOCK_BYTES = 4 << 20  # for the inverse Hessians of a block
-_CHUNK = 100  # steps between two looks
-_STILL = 1e-15  # a chunk that moves every coordinate by less than this share of its size has come to rest
-_FLOW = 200  # careful steps along −∇f, which decide the valley
-_FARTHEST = 0.02  # of the extent, the most that one of them goes
-_FINISH = 200  # and so many of BFGS at least, which go to its bottom
+_CHUNK = 100  # steps between two tests for the end
+_STILL = 1e-15  # a relative change below it over a chunk is none
+_FLOW = 200  # small steps along −∇f, which decide the basin
+_FARTHEST = 0.02  # of the extent: the longest of these steps
+_FINISH = 200  # steps of BFGS to the bottom, plus 20 per coordinate
 
 
 class DescentEnds(NamedTuple):
-    """Where the descents ended.
+    """The end points of many descents.
 
     Args:
         points: shape (starts, size).
-        evaluations: of value or gradient, in all.
+        evaluations: number of evaluations of value and gradient.
     """
 
     points: np.ndarray
@@ -39,38 +39,38 @@ class DescentEnds(NamedTuple):
 
 
 def by_method(space: Space, starts: np.ndarray, method: Method, rate: float, steps: int) -> DescentEnds:
-    """Return where a method of `descend` comes to from each start.
+    """Return where a method of `descend` ends from each start.
 
     Args:
-        space: where to look; points of a box are kept inside it.
+        space: the box or cloud; points are kept inside a box.
         starts: shape (starts, size).
-        method: how to step.
-        rate: the learning rate α, NaN where the method knows none.
-        steps: the most steps.
+        method: the method.
+        rate: the learning rate α, NaN for a method without one.
+        steps: the maximum number of steps.
     """
-    made = space.layout.objective
+    objective = space.objective
     settings = {name: np.float64(number) for name, number in method.settings.items()} | {"seed": np.uint32(0)}
     bounds = (space.low, space.high) if space.bounded else None
-    run = _fixed(space.layout, method.structure, space.bounded)
-    pieces, unpadded = _pieces(starts.astype(made.precision), _BLOCK)
-    shared = (np.asarray(rate, made.precision), settings, np.int64(steps), bounds, made.data)
-    ended = side_by_side(run, [(piece, *shared) for piece in pieces], made.precision)
+    run = program(space, _fixed, method.structure, space.bounded)
+    pieces, unpadded = _pieces(starts.astype(objective.precision), _BLOCK)
+    shared = (np.asarray(rate, objective.precision), settings, np.int64(steps), bounds, objective.data)
+    ended = side_by_side(run, [(piece, *shared) for piece in pieces], objective.precision)
     points = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
     return DescentEnds(points.astype(float), sum(int(np.sum(taken)) for _, taken in ended) * _block_of(pieces))
 
 
 def to_the_bottom(space: Space, starts: np.ndarray) -> DescentEnds:
-    """Return the bottom of the valley that each start lies in: small steps along −∇f, then BFGS.
+    """Return the minimum of the basin that each start lies in: small steps along −∇f, then BFGS.
 
     Args:
-        space: where to look.
+        space: the box or cloud.
         starts: shape (starts, size).
     """
-    made = space.layout.objective
+    objective = space.objective
     block = int(np.clip(_BLOCK_BYTES // (8 * space.size**2), 1, _BLOCK))
     pieces, unpadded = _pieces((starts - space.origin) / space.extent, block)
-    shared = (space.origin, space.extent, space.unit_bounds, made.data)
-    ended = side_by_side(_careful(space.layout), [(piece, *shared) for piece in pieces], made.precision)
+    shared = (space.origin, space.extent, space.unit_bounds, objective.data)
+    ended = side_by_side(program(space, _careful), [(piece, *shared) for piece in pieces], objective.precision)
     units = np.concatenate([_rejoined(points) for points, _ in ended])[:unpadded]
     points = space.origin + space.extent * units
     if space.bounded:  # rounding must not carry a point on an edge over it
@@ -79,11 +79,11 @@ def to_the_bottom(space: Space, starts: np.ndarray) -> DescentEnds:
 
 
 def _pieces(starts: np.ndarray, block: int) -> tuple[list[np.ndarray], int]:
-    """Return the starts in pieces of one shape, (blocks, block, size), the last start repeated; and how many there are.
+    """Split starts into batches of shape (blocks, block, size), padded by the last start; return them and the count.
 
     Args:
         starts: shape (starts, size).
-        block: most starts to a block.
+        block: the maximum number of starts per block.
     """
     size = min(block, -(-len(starts) // count()))
     blocks = -(-len(starts) // (size * count()))
@@ -92,25 +92,24 @@ def _pieces(starts: np.ndarray, block: int) -> tuple[list[np.ndarray], int]:
 
 
 def _rejoined(points: np.ndarray) -> np.ndarray:
-    """Return points of shape (blocks, block, size) as rows."""
+    """Reshape points of shape (blocks, block, size) to rows."""
     return points.reshape(-1, points.shape[-1])
 
 
 def _block_of(pieces: list[np.ndarray]) -> int:
-    """Return how many starts a block holds."""
+    """Return the number of starts per block."""
     return pieces[0].shape[1]
 
 
-@functools.lru_cache(maxsize=64)
 def _fixed(layout: RowLayout, method: Method, bounded: bool) -> Any:
-    """Return the compiled program of `by_method`: `piece → (points, steps of each block)`."""
+    """Compile the program of `by_method`: `piece → (points, steps of each block)`."""
     rule = rule_of(method)
 
     def step(carry: Any, rate: Any, settings: Any, bounds: Any, data: Columns) -> Any:
         point, state = carry
 
         def value(at: Any) -> Any:
-            return layout.objective.function(at, data)
+            return layout.function(at, data)
 
         height, gradient = jax().value_and_grad(value)(point)
         change, state = rule.update(RuleInput(point, height, gradient, rate, settings, value), state)
@@ -120,8 +119,8 @@ def _fixed(layout: RowLayout, method: Method, bounded: bool) -> Any:
             reached = jax().tree.map(numpy.clip, reached, layout.point(bounds[0]), layout.point(bounds[1]))
         return reached, state
 
-    def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
-        rate, settings, steps, bounds, data = given
+    def block(starts: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+        rate, settings, steps, bounds, data = arguments
         lax, tree = jax().lax, jax().tree
         point = jax().vmap(layout.point)(starts)
         state = jax().vmap(lambda at: rule.init(at, settings))(point)
@@ -138,26 +137,27 @@ def _fixed(layout: RowLayout, method: Method, bounded: bool) -> Any:
         point, _, taken, _ = lax.while_loop(lambda carry: carry[3] & (carry[2] < steps), chunk, carry)
         return jax().vmap(lambda at: jax().flatten_util.ravel_pytree(layout.ordered(at))[0])(point), taken
 
-    return wide(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+    return wide(lambda arguments: jax().lax.map(lambda starts: block(starts, arguments[1:]), arguments[0]))
 
 
 def _moves(after: Any, before: Any) -> Any:
-    """Tell whether any entry of a leaf has moved, or is no longer a number that could."""
+    """Return whether any entry of a leaf has moved; NaN and ∞ compare as not moved."""
     numpy = jax().numpy
     return numpy.any(numpy.abs(after - before) > _STILL * numpy.abs(after))
 
 
-@functools.lru_cache(maxsize=64)
 def _careful(layout: RowLayout) -> Any:
-    """Return the compiled program of `to_the_bottom`: `piece → (units, evaluations of each lane of a block)`."""
+    """Compile the program of `to_the_bottom`: `piece → (units, evaluations of each lane of a block)`."""
 
-    def block(starts: Any, given: tuple[Any, ...]) -> tuple[Any, Any]:
-        origin, extent, bounds, data = given
+    def block(starts: Any, arguments: tuple[Any, ...]) -> tuple[Any, Any]:
+        origin, extent, bounds, data = arguments
         lax, numpy = jax().lax, jax().numpy
 
         def at(points: Any) -> tuple[Any, Any]:
             return jax().vmap(jax().value_and_grad(lambda unit: layout.value(origin + extent * unit, data)))(points)
 
+        # BFGS alone jumps: its first steps, and those along negative curvature, may cross into another basin. Steps of
+        # at most 2 % of the extent that always go down keep to the basin that −∇f leads to.
         value, gradient = at(starts)
         first = (starts, value, gradient, numpy.full(len(starts), _FARTHEST / 2))
         flowed = lax.fori_loop(0, _FLOW, lambda _, flow: _flowed(at, flow, bounds), first)[0]
@@ -167,6 +167,7 @@ def _careful(layout: RowLayout) -> Any:
         def go_on(carry: tuple[Lanes, Any, Any]) -> tuple[Lanes, Any, Any]:
             lanes, done, taken = carry
             after, progress = step_lanes(at, lanes, bounds)
+            # Lanes that are done keep their state while the block's slowest lane goes on.
             kept = jax().tree.map(
                 lambda new, old: numpy.where(done.reshape(done.shape + (1,) * (new.ndim - 1)), old, new), after, lanes
             )
@@ -176,11 +177,11 @@ def _careful(layout: RowLayout) -> Any:
         lanes, _, taken = lax.while_loop(lambda carry: ~numpy.all(carry[1]) & (carry[2] < most), go_on, carry)
         return lanes.point, taken + _FLOW + 1
 
-    return wide(lambda given: jax().lax.map(lambda starts: block(starts, given[1:]), given[0]))
+    return wide(lambda arguments: jax().lax.map(lambda starts: block(starts, arguments[1:]), arguments[0]))
 
 
 def _flowed(at: Any, flow: Any, bounds: Any) -> Any:
-    """Return points a short way down the slope: longer ways while they go down, shorter ones where they do not."""
+    """Take one small step down the slope; lengthen the next while the value falls, shorten it where it does not."""
     numpy = jax().numpy
     point, value, gradient, reach = flow
     held = ((point <= bounds[0]) & (gradient > 0)) | ((point >= bounds[1]) & (gradient < 0))

@@ -1,10 +1,10 @@
 """Basin hopping by islands of chains, compiled: each iteration evaluates every chain once.
 
-A chain goes down to a local minimum (`_local`), keeps it as its base if it is lower than the last, and leaves from
-there for another place: a random change of some coordinates whose size is drawn from a wide range, a mixture with a
-lower chain's base, or a step along the difference of two bases. Only a chain that is about to beat its island's best
-goes down all the way; the others leave as soon as they cannot matter. An island whose best has not improved for long
-writes it down and begins anew, which makes one more independent witness.
+A chain descends to a local minimum (`_lanes`), makes it its base if it is lower than the last, and hops from there: by
+a random change of some coordinates whose size is drawn from a wide range, by mixing in coordinates of another chain's
+base, or by a step along the difference of two bases. Only a chain that may beat its island's best descends to full
+precision; the others hop as soon as they cannot matter. An island whose best has not improved for long records it and
+restarts at random points, which makes the next round independent evidence.
 
 References: Wales and Doye, "Global optimization by basin-hopping", 1997; Storn and Price, "Differential evolution",
 1997.
@@ -12,7 +12,6 @@ References: Wales and Doye, "Global optimization by basin-hopping", 1997; Storn 
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 from downslope._engine import jax
@@ -22,31 +21,31 @@ from downslope.ensembles._space import RowLayout
 CHAINS = 16  # to an island
 _MIXED, _ALONG = 0.3, 0.25  # shares of the hops that mix two bases, and that step along a difference
 _SMALLEST, _LARGEST = -2.0, -0.3  # powers of ten of a random change, as shares of the extent
-_LOOSE = 1e-4  # of the island's spread: how well a chain that cannot matter goes down
-_TIGHT = 1e-14  # and one that can
-_TIGHT_OF_VALUE = 1e-12
-_PATIENCE = 20  # hops of every chain without a better best after which an island begins anew
-_FIRST_REACH = 0.1  # of the size of a hop
+_LOOSE = 1e-4  # of the island's spread: predicted decrease at which a chain that cannot beat the best stops
+_TIGHT = 1e-14  # the same for one that can
+_TIGHT_OF_VALUE = 1e-12  # of the value, which rounding limits
+_PATIENCE = 20  # hops of every chain without a better best, after which an island restarts
+_FIRST_REACH = 0.1  # of the size of a hop: the first step of the descent after it
 
 
 class Island(NamedTuple):
-    """An island's chains and what it has found.
+    """The chains of an island and its record.
 
     Args:
-        key: of its random numbers.
-        lanes: where each chain stands on its way down.
-        base: the minimum that each chain leaves from, shape (chains, size).
-        height: its value, shape (chains,).
-        spread: median height above the best, in whose shares precision is counted.
+        key: state of its random numbers.
+        lanes: the descents of the chains.
+        base: the minimum from which each chain hops, shape (chains, size).
+        height: the value at each base, shape (chains,).
+        spread: median of the heights above the best, the unit of precision.
         best: the lowest value of this round.
-        idle: hops since it was found.
-        rounds: rounds that have ended.
-        values: their best values, shape (most rounds,).
-        points: where, shape (most rounds, size).
-        evaluations: of the whole island.
-        reached: evaluations at which the lowest value of all was met.
-        lowest: that value, on the way down or at a minimum.
-        place: where, shape (size,).
+        idle: number of hops since it was reached.
+        rounds: number of completed rounds.
+        values: the best value of each, shape (most rounds,).
+        points: its point, shape (most rounds, size).
+        evaluations: number of evaluations by the island.
+        reached: number of evaluations when the lowest value of all rounds was first met.
+        lowest: that value, during a descent or at a minimum.
+        lowest_point: its point, shape (size,).
     """
 
     key: Any
@@ -62,27 +61,26 @@ class Island(NamedTuple):
     evaluations: Any
     reached: Any
     lowest: Any
-    place: Any
+    lowest_point: Any
 
 
-@functools.lru_cache(maxsize=64)
 def programs(layout: RowLayout, most_rounds: int) -> tuple[Any, Any]:
-    """Return the compiled programs that begin islands and that go on with them.
+    """Compile the programs that initialise and advance islands.
 
     `begin((keys, bounds)) → islands` and `go_on((islands, iterations, origin, extent, bounds, data)) → islands`, each
-    over islands side by side. Points are in units of the extent from the origin.
+    over several islands at once. Points are in units of the extent from the origin.
 
     Args:
-        layout: the objective's coordinates.
-        most_rounds: how many rounds an island can write down; later ones take the place of the last.
+        layout: the conversion between points and rows.
+        most_rounds: capacity of an island's record of rounds; later rounds overwrite the last.
     """
 
-    def begin(given: tuple[Any, Any]) -> Island:
-        keys, bounds = given
+    def begin(arguments: tuple[Any, Any]) -> Island:
+        keys, bounds = arguments
         return jax().vmap(lambda key: _begin(key, bounds, most_rounds))(keys)
 
-    def go_on(given: Any) -> Island:
-        islands, iterations, origin, extent, bounds, data = given
+    def go_on(arguments: Any) -> Island:
+        islands, iterations, origin, extent, bounds, data = arguments
 
         def at(points: Any) -> tuple[Any, Any]:
             return jax().vmap(jax().value_and_grad(lambda unit: layout.value(origin + extent * unit, data)))(points)
@@ -96,7 +94,7 @@ def programs(layout: RowLayout, most_rounds: int) -> tuple[Any, Any]:
 
 
 def _begin(key: Any, bounds: Any, most_rounds: int) -> Island:
-    """Return an island at the start of its first round."""
+    """Return an island at the start of its first round, its chains at random points."""
     numpy = jax().numpy
     key, drawn = jax().random.split(jax().random.wrap_key_data(key))
     points = _anywhere(jax().random.uniform(drawn, (CHAINS, len(bounds[0]))), bounds)
@@ -115,72 +113,92 @@ def _begin(key: Any, bounds: Any, most_rounds: int) -> Island:
         evaluations=numpy.zeros((), int),
         reached=numpy.zeros((), int),
         lowest=numpy.asarray(numpy.inf),
-        place=points[0],
+        lowest_point=points[0],
     )
 
 
 def _iterate(at: Any, island: Island, bounds: Any) -> Island:
-    """Evaluate every chain once; those that have come to rest hop."""
+    """Evaluate every chain once; those whose descent is over hop."""
     numpy = jax().numpy
     size = island.base.shape[1]
     lanes, progress = step_lanes(at, island.lanes, bounds)
-    promising = lanes.value - progress.foreseen < island.best
+    # Most evaluations would go into polishing minima that lose anyway. The predicted decrease gᵀBg is about twice what
+    # is left to gain, so a chain that would still be above the best after it can stop at a few digits.
+    promising = lanes.value - progress.predicted < island.best
     tight = _TIGHT_OF_VALUE * numpy.abs(lanes.value) + _TIGHT * island.spread
     enough = numpy.where(promising, tight, _LOOSE * island.spread + tight)
-    rests = progress.stuck | (progress.foreseen <= enough) | (lanes.tried > 15 + 5 * size)
+    # The limit on evaluations grows with the size: BFGS needs about as many steps as coordinates to learn the Hessian.
+    rests = progress.stuck | (progress.predicted <= enough) | (lanes.tried > 15 + 5 * size)
     lower = rests & (lanes.value < island.height)
     base = numpy.where(lower[:, None], lanes.point, island.base)
     height = numpy.where(lower, lanes.value, island.height)
-    place = numpy.argmin(height)
-    better = height[place] < island.best - 1e-9 * numpy.abs(island.best)
+    # Each chain accepts only lower minima. Diversity comes from the other chains and from restarts, not from a
+    # temperature, whose scale would have to be known beforehand.
+    leader = numpy.argmin(height)
+    better = height[leader] < island.best - 1e-9 * numpy.abs(island.best)
     evaluations = island.evaluations + CHAINS
-    seen = numpy.argmin(lanes.value)
-    record = lanes.value[seen] < island.lowest
+    # The lowest value counts from the moment it is met, though its descent is not over: a search that is stopped by its
+    # limits returns it.
+    lowest_lane = numpy.argmin(lanes.value)
+    record = lanes.value[lowest_lane] < island.lowest
     island = island._replace(
         base=base,
         height=height,
-        spread=numpy.where(numpy.all(numpy.isfinite(height)), numpy.median(height) - height[place], island.spread),
-        best=numpy.minimum(height[place], island.best),
+        spread=numpy.where(numpy.all(numpy.isfinite(height)), numpy.median(height) - height[leader], island.spread),
+        best=numpy.minimum(height[leader], island.best),
         idle=numpy.where(better, 0, island.idle + numpy.sum(rests)),
         evaluations=evaluations,
         reached=numpy.where(record, evaluations, island.reached),
-        lowest=numpy.where(record, lanes.value[seen], island.lowest),
-        place=numpy.where(record, lanes.point[seen], island.place),
+        lowest=numpy.where(record, lanes.value[lowest_lane], island.lowest),
+        lowest_point=numpy.where(record, lanes.point[lowest_lane], island.lowest_point),
     )
     key, drawn = jax().random.split(jax().random.wrap_key_data(island.key))
+    # All random numbers of an iteration in one call: the generator costs more per call than per number here.
     draws = jax().random.uniform(drawn, (CHAINS + 1, 3 * size + 4))
-    leaves, reach = _left(island, draws, bounds)
-    island = island._replace(key=jax().random.key_data(key), lanes=_sent(lanes, rests, leaves, reach))
-    return _renewed(island, place, draws, bounds)
+    targets, reach = _hops(island, draws, bounds)
+    island = island._replace(key=jax().random.key_data(key), lanes=_restarted(lanes, rests, targets, reach))
+    return _next_round(island, leader, draws, bounds)
 
 
-def _left(island: Island, draws: Any, bounds: Any) -> tuple[Any, Any]:
-    """Return where each chain would hop to, and how long its first step would be."""
+def _hops(island: Island, draws: Any, bounds: Any) -> tuple[Any, Any]:
+    """Return the point that each chain would hop to, and the length of its first step there.
+
+    All three kinds of hop are computed for every chain and one is selected, as chains that hop and chains that do not
+    share one program.
+    """
     numpy = jax().numpy
     base, size = island.base, island.base.shape[1]
     chance, toss, noise = (draws[:CHAINS, part * size : (part + 1) * size] for part in range(3))
     kind, power, share, which = (draws[:CHAINS, 3 * size + part] for part in range(4))
+    # Two partners per chain, by a rotation of the chains that is the same for all: every chain has another as partner,
+    # without drawing indices for each.
     offsets = 1 + numpy.floor(draws[CHAINS, :2] * (CHAINS - 1)).astype(int)
-    one, other = (numpy.roll(base, offset, axis=0) for offset in offsets)
-    of_one, of_other = (numpy.roll(island.height, offset) for offset in offsets)
+    first, second = (numpy.roll(base, offset, axis=0) for offset in offsets)
+    first_height, second_height = (numpy.roll(island.height, offset) for offset in offsets)
+    # A random share of the coordinates, at least one: for separable objectives one coordinate at a time is best, for
+    # others all together.
     chosen = (chance < share[:, None]) | (numpy.arange(size) == numpy.floor(which * size)[:, None])
+    # Sizes over two decades, evenly in their logarithm, as the distance between valleys is not known.
     length = 10 ** (_SMALLEST + (_LARGEST - _SMALLEST) * power)
     noise = 1.7 * (2 * noise - 1)
     changed = base + numpy.where(chosen, noise * length[:, None], 0.0)
-    mixed = numpy.where(toss < 0.5, numpy.where((of_one < of_other)[:, None], one, other), base)
-    along = base + numpy.where(chosen, (one - other) * (1 + 0.1 * noise), 0.0)
-    leaves = numpy.where(
+    mixed = numpy.where(toss < 0.5, numpy.where((first_height < second_height)[:, None], first, second), base)
+    # A difference of two bases has the size and direction of the distances between valleys (differential evolution).
+    along = base + numpy.where(chosen, (first - second) * (1 + 0.1 * noise), 0.0)
+    targets = numpy.where(
         (kind < _MIXED)[:, None], mixed, numpy.where((kind < _MIXED + _ALONG)[:, None], along, changed)
     )
-    nowhere = numpy.max(numpy.abs(leaves - base), axis=1) < 1e-6
-    leaves = numpy.where(nowhere[:, None], changed, leaves)
+    # Chains of one island gather in one valley in time; then mixing and differences lead nowhere.
+    nowhere = numpy.max(numpy.abs(targets - base), axis=1) < 1e-6
+    targets = numpy.where(nowhere[:, None], changed, targets)
     reach = _FIRST_REACH * numpy.where((kind < _MIXED + _ALONG) & ~nowhere, 1.0, length)
-    return _reflected(leaves, bounds), reach
+    return _reflected(targets, bounds), reach
 
 
-def _sent(lanes: Lanes, chosen: Any, points: Any, reach: Any) -> Lanes:
-    """Return the lanes with those that are chosen begun anew at other points."""
+def _restarted(lanes: Lanes, chosen: Any, points: Any, reach: Any) -> Lanes:
+    """Return the lanes with the chosen ones restarted at other points."""
     numpy = jax().numpy
+    # The inverse Hessian and the gradient stay: with `taken` 0 they are replaced at the first evaluation.
     return lanes._replace(
         point=numpy.where(chosen[:, None], points, lanes.point),
         value=numpy.where(chosen, numpy.inf, lanes.value),
@@ -192,8 +210,8 @@ def _sent(lanes: Lanes, chosen: Any, points: Any, reach: Any) -> Lanes:
     )
 
 
-def _renewed(island: Island, place: Any, draws: Any, bounds: Any) -> Island:
-    """Return the island, begun anew at random places if it has been idle for long, its best written down."""
+def _next_round(island: Island, leader: Any, draws: Any, bounds: Any) -> Island:
+    """Return the island; if it has been idle for long, with its best recorded and its chains at random points."""
     numpy = jax().numpy
     over = island.idle > _PATIENCE * CHAINS
     row = numpy.minimum(island.rounds, len(island.values) - 1)
@@ -201,9 +219,9 @@ def _renewed(island: Island, place: Any, draws: Any, bounds: Any) -> Island:
     everyone = numpy.broadcast_to(over, (CHAINS,))
     return island._replace(
         values=numpy.where(over, island.values.at[row].set(island.best), island.values),
-        points=numpy.where(over, island.points.at[row].set(island.base[place]), island.points),
+        points=numpy.where(over, island.points.at[row].set(island.base[leader]), island.points),
         rounds=island.rounds + over,
-        lanes=_sent(island.lanes, everyone, points, numpy.full(CHAINS, _FIRST_REACH)),
+        lanes=_restarted(island.lanes, everyone, points, numpy.full(CHAINS, _FIRST_REACH)),
         height=numpy.where(over, numpy.inf, island.height),
         best=numpy.where(over, numpy.inf, island.best),
         spread=numpy.where(over, 0.0, island.spread),
@@ -212,14 +230,15 @@ def _renewed(island: Island, place: Any, draws: Any, bounds: Any) -> Island:
 
 
 def _anywhere(uniform: Any, bounds: Any) -> Any:
-    """Return points of a box from uniform numbers; of a cloud where there is no box."""
+    """Map uniform numbers to points of the unit box, or of a standard normal cloud where there are no bounds."""
     numpy = jax().numpy
     cloud = jax().scipy.special.ndtri(numpy.clip(uniform, 1e-12, 1 - 1e-12))
     return numpy.where(numpy.isfinite(bounds[0]), uniform, cloud)
 
 
 def _reflected(points: Any, bounds: Any) -> Any:
-    """Return points mirrored at the bounds until they lie inside."""
+    """Reflect points at the bounds until they lie inside."""
     numpy = jax().numpy
+    # Clipping would pile hops up on the edges. Repeated reflection is a triangle wave of period 2.
     folded = numpy.mod(points, 2.0)
     return numpy.where(numpy.isfinite(bounds[0]), numpy.where(folded > 1, 2 - folded, folded), points)

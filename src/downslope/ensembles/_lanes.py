@@ -1,9 +1,10 @@
-"""A local descent for many points side by side: BFGS that evaluates each point once an iteration.
+"""BFGS for many points side by side, and the devices that run it.
 
-A lane stands at a point with its value, gradient and inverse Hessian, and tries one point ahead of it. If the value
-falls enough there (Armijo), the lane moves and bends its inverse Hessian; if not, it shortens the step and tries
-again; where no step is short enough, it forgets what it knew of the curvature and begins anew along the slope. No lane
-waits for the line search of another. Coordinates at a bound that the gradient pushes against stay.
+A lane is one descent: a point with its value, gradient and estimate of the inverse Hessian. An iteration evaluates one
+trial point per lane. If the value falls enough there (Armijo's condition), the lane moves and updates its inverse
+Hessian; if not, it shortens the step and tries again in the next iteration; if no step is short enough, it discards its
+inverse Hessian and starts again along the gradient. So no lane waits for the line search of another, as it would where
+a line search is a loop inside the iteration. Coordinates at a bound that the gradient pushes them against are held.
 
 References: Nocedal and Wright, *Numerical Optimization*, 2006, chapters 3 and 6; Bertsekas, "Projected Newton methods
 for optimization problems with simple constraints", 1982.
@@ -19,24 +20,24 @@ from typing import Any, NamedTuple
 
 from downslope._engine import jax, precision
 
-_ENOUGH = 1e-4  # of the decrease that the slope foretells
+_ENOUGH = 1e-4  # Armijo's constant: the share of the linear decrease that a step must achieve
 _SHORTEST = 1e-10  # share of a step at which a lane gives up
-_LONGER = 4.0  # times as far where the ground bends down
-_ROUNDING = 1e-13  # of the value: a decrease below it cannot be seen
+_LONGER = 4.0  # factor on the next step where the curvature along the last one is not positive
+_ROUNDING = 1e-13  # of the value: a smaller decrease is lost in rounding
 
 
 class Lanes(NamedTuple):
-    """Where each lane stands.
+    """The state of all lanes between two iterations.
 
     Args:
-        point: shape (lanes, size).
+        point: the last accepted point, shape (lanes, size).
         value: shape (lanes,); ∞ before the first evaluation.
         gradient: shape (lanes, size).
-        inverse: the inverse Hessian's estimate, shape (lanes, size, size).
-        ahead: the step to try, shape (lanes, size).
-        share: of that step, shape (lanes,).
-        tried: evaluations since the start, shape (lanes,).
-        taken: points accepted, the start included, shape (lanes,); 0 while that is still to be evaluated.
+        inverse: estimate of the inverse Hessian, shape (lanes, size, size).
+        ahead: the full step, shape (lanes, size).
+        share: the share of it to try next, shape (lanes,).
+        tried: number of evaluations since the start, shape (lanes,).
+        taken: number of accepted points including the start, shape (lanes,); 0 until the start is evaluated.
         reach: length of the first step, shape (lanes,).
     """
 
@@ -52,19 +53,20 @@ class Lanes(NamedTuple):
 
 
 class LaneProgress(NamedTuple):
-    """What an iteration showed of each lane.
+    """The outlook of each lane after an iteration.
 
     Args:
-        foreseen: the decrease that the slope and the inverse Hessian foretell, shape (lanes,).
-        stuck: whether nothing more is to be had, shape (lanes,).
+        predicted: the decrease gᵀBg that the next step promises to first order, shape (lanes,); ∞ where the last trial
+            failed and says nothing new.
+        stuck: whether the lane cannot go lower, shape (lanes,).
     """
 
-    foreseen: Any
+    predicted: Any
     stuck: Any
 
 
 def begin_lanes(points: Any, reach: Any) -> Lanes:
-    """Return lanes at some points, shape (lanes, size), whose first step has a length."""
+    """Return lanes at points, shape (lanes, size), with the lengths of their first steps, shape (lanes,)."""
     numpy = jax().numpy
     lanes, size = points.shape
     return Lanes(
@@ -83,45 +85,52 @@ def begin_lanes(points: Any, reach: Any) -> Lanes:
 def step_lanes(
     value_and_gradient: Callable[[Any], tuple[Any, Any]], lanes: Lanes, bounds: Any
 ) -> tuple[Lanes, LaneProgress]:
-    """Evaluate each lane once and move it.
+    """Evaluate one trial point per lane, and move or shorten the step.
 
     Args:
-        value_and_gradient: of points of shape (lanes, size).
-        lanes: where they stand.
+        value_and_gradient: values and gradients at points of shape (lanes, size).
+        lanes: the state before.
         bounds: lowest and highest value of each coordinate, shape (size,) each.
     """
     numpy = jax().numpy
     low, high = bounds
+    # A step past a bound is projected onto it; the slope and the update below use the step as projected.
     tried = numpy.clip(lanes.point + lanes.share[:, None] * lanes.ahead, low, high)
     value, gradient = value_and_gradient(tried)
-    moved, bent = tried - lanes.point, gradient - lanes.gradient
+    moved, gradient_change = tried - lanes.point, gradient - lanes.gradient
     slope = _dot(lanes.gradient, moved)
     finite = numpy.isfinite(value) & numpy.all(numpy.isfinite(gradient), axis=1)
     fresh = lanes.taken == 0
+    # Armijo alone, without Wolfe's second condition on the slope: that may need a longer step, which a lane that tries
+    # one point an iteration could not bracket. The update guards against non-positive curvature instead.
     good = finite & ((value <= lanes.value + _ENOUGH * slope) | fresh)
-    inverse = _bent(lanes, moved, bent, good & ~fresh)
-    # A parabola through the two values and the slope says how far to go back; a tenth where there is no value.
+    inverse = _updated_inverse(lanes, moved, gradient_change, good & ~fresh)
+    # With f(0), f'(0) = slope and f(1), the parabola has its minimum at −slope / 2(f(1) − f(0) − slope). It is trusted
+    # between a tenth and a half of the step; a tenth where the trial value is not finite.
     missed = numpy.where(finite, value - lanes.value - slope, numpy.inf)
     back = numpy.clip(-0.5 * slope / numpy.where(missed > 0, missed, 1.0), 0.1, 0.5) * lanes.share
     lost = ~good & (back < _SHORTEST)
     point = _where(good, tried, lanes.point)
     gradient = _where(good, gradient, lanes.gradient)
+    # Held coordinates leave the gradient before B is applied and the step after it. Projecting the step B·g alone could
+    # go uphill (Bertsekas); this way gᵀBg > 0 while B is positive definite. `uphill` catches a B spoilt by rounding.
     held = ((point <= low) & (gradient > 0)) | ((point >= high) & (gradient < 0))
     free = numpy.where(held, 0.0, gradient)
     length = numpy.sqrt(_dot(free, free))
     safe = numpy.where(length > 0, length, 1.0)
+    # B = reach/‖g‖ times the identity makes the first step `reach` long, in whatever unit the value is.
     first_inverse = (lanes.reach / safe)[:, None, None] * numpy.eye(point.shape[1], dtype=point.dtype)
     inverse = _where(lost | (fresh & finite), first_inverse, inverse)
     ahead = numpy.where(held, 0.0, -numpy.sum(inverse * free[:, None, :], axis=2))
-    foreseen = -_dot(free, ahead)
-    uphill = foreseen <= 0
+    predicted = -_dot(free, ahead)
+    uphill = predicted <= 0
     inverse = _where(uphill, first_inverse, inverse)
     ahead = _where(uphill, -free * (lanes.reach / safe)[:, None], ahead)
-    foreseen = numpy.where(uphill, lanes.reach * length, foreseen)
+    predicted = numpy.where(uphill, lanes.reach * length, predicted)
     turns = good | lost
     reached = numpy.where(good, value, lanes.value)
-    stands = ~fresh | finite
-    done = (good & (foreseen <= _ROUNDING * numpy.abs(reached))) | (length == 0) & stands
+    evaluated = ~fresh | finite  # a start that is not finite stays fresh and ends at once
+    done = (good & (predicted <= _ROUNDING * numpy.abs(reached))) | (length == 0) & evaluated
     after = Lanes(
         point,
         reached,
@@ -130,54 +139,68 @@ def step_lanes(
         _where(turns, ahead, lanes.ahead),
         numpy.where(turns, 1.0, back),
         lanes.tried + 1,
-        numpy.where(lost | uphill & good, 1, lanes.taken + good),
+        numpy.where(lost | uphill & good, 1, lanes.taken + good),  # 1: the next update rescales B, as after a start
         lanes.reach,
     )
-    given_up = lost & (lanes.taken == 1)
-    return after, LaneProgress(numpy.where(good, foreseen, numpy.inf), done | given_up | ~stands)
+    # A lane that fails along the plain gradient, right after it discarded its inverse Hessian, has nothing left to try.
+    exhausted = lost & (lanes.taken == 1)
+    return after, LaneProgress(numpy.where(good, predicted, numpy.inf), done | exhausted | ~evaluated)
 
 
-def _bent(lanes: Lanes, moved: Any, bent: Any, good: Any) -> Any:
-    """Return the inverse Hessians after steps s with gradient changes y.
+def _updated_inverse(lanes: Lanes, moved: Any, gradient_change: Any, good: Any) -> Any:
+    """Return the inverse Hessians B after steps s with gradient changes y.
 
-    Where sᵀy is not positive the ground bends down: no Hessian tells how far to go, so the next step is longer.
+    The BFGS update (I − syᵀ/sᵀy) B (I − ysᵀ/sᵀy) + ssᵀ/sᵀy is the nearest symmetric matrix with By = s. Multiplied out,
+
+        B + (1 + yᵀBy/sᵀy) ssᵀ/sᵀy − (B y sᵀ + s yᵀB)/sᵀy,
+
+    which costs size² per lane and not size³. `methods/_second_order.py` keeps the factored form, whose rounding its
+    recorded descents depend on; it runs one point at a time, and skips the update where sᵀy ≤ 0.
+
+    Where sᵀy ≤ 0 the curvature along s is not positive, and no positive definite B satisfies By = s. There B is scaled
+    up, so that the next step is longer: the minimum lies farther on.
     """
     numpy = jax().numpy
-    product, bend = _dot(moved, bent), _dot(bent, bent)
-    positive = good & (product > 1e-12 * numpy.sqrt(_dot(moved, moved) * bend))
+    product, change_squared = _dot(moved, gradient_change), _dot(gradient_change, gradient_change)
+    # Relative to ‖s‖‖y‖, since rounding leaves a cosine of about ε where the true curvature is 0.
+    positive = good & (product > 1e-12 * numpy.sqrt(_dot(moved, moved) * change_squared))
     safe = numpy.where(positive, product, 1.0)
-    scale = numpy.where(lanes.taken == 1, safe / numpy.where(bend > 0, bend, 1.0), 1.0)
+    # After the first step B is set to sᵀy/yᵀy·I, the size of the inverse curvature along it (Nocedal and Wright, 6.20).
+    scale = numpy.where(lanes.taken == 1, safe / numpy.where(change_squared > 0, change_squared, 1.0), 1.0)
     identity = numpy.eye(moved.shape[1], dtype=moved.dtype)
     before = numpy.where((lanes.taken == 1)[:, None, None], scale[:, None, None] * identity, lanes.inverse)
-    turned = numpy.sum(before * bent[:, None, :], axis=2)
-    grown = (1 + _dot(bent, turned) / safe) / safe
-    outer = turned[:, :, None] * moved[:, None, :]
+    # Sums of products instead of matrix products: XLA fuses them over the lanes, while batches of tiny matrix products
+    # become one library call per lane.
+    product_with_change = numpy.sum(before * gradient_change[:, None, :], axis=2)
+    weight = (1 + _dot(gradient_change, product_with_change) / safe) / safe
+    outer = product_with_change[:, :, None] * moved[:, None, :]
     after = (
         before
-        + grown[:, None, None] * moved[:, :, None] * moved[:, None, :]
+        + weight[:, None, None] * moved[:, :, None] * moved[:, None, :]
         - (outer + outer.transpose(0, 2, 1)) / safe[:, None, None]
     )
     longer = numpy.where(good & ~positive, _LONGER, 1.0)[:, None, None] * lanes.inverse
     return _where(positive, after, longer)
 
 
-def _dot(one: Any, other: Any) -> Any:
-    """Return the inner product of each lane's rows."""
-    return jax().numpy.sum(one * other, axis=1)
+def _dot(first: Any, second: Any) -> Any:
+    """Return the inner product of two rows of each lane, shape (lanes,)."""
+    return jax().numpy.sum(first * second, axis=1)
 
 
-def _where(lanes: Any, one: Any, other: Any) -> Any:
-    """Return one where a lane is chosen and the other elsewhere, whatever their shape."""
+def _where(chosen: Any, new: Any, old: Any) -> Any:
+    """Select `new` for the chosen lanes and `old` for the others; both of shape (lanes, …)."""
     numpy = jax().numpy
-    return numpy.where(lanes.reshape(lanes.shape + (1,) * (numpy.ndim(one) - 1)), one, other)
+    return numpy.where(chosen.reshape(chosen.shape + (1,) * (numpy.ndim(new) - 1)), new, old)
 
 
-# Many lanes of one program on every device: a piece on each, or on each core where there is one CPU.
+# Lanes are split into equal batches: one per device, or one per core where the only device is a CPU. XLA runs one small
+# program on one core, so cores are used by running several at a time in threads.
 
 
 @functools.cache
 def count() -> int:
-    """Return how many pieces run side by side."""
+    """Return the number of batches that run in parallel."""
     devices = jax().local_devices()
     if len(devices) > 1 or devices[0].platform != "cpu":
         return len(devices)
@@ -185,35 +208,36 @@ def count() -> int:
 
 
 def wide(program: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a program of many lanes, compiled when called, for vectors as wide as the CPU has.
+    """Compile a program of many lanes for the widest vectors of the CPU.
 
-    XLA takes half of AVX-512 unless it is told otherwise; a narrower CPU does as it always does.
+    By default XLA uses half the width of AVX-512; on a narrower CPU the option has no effect.
     """
     return jax().jit(program, compiler_options={"xla_cpu_prefer_vector_width": "512"})
 
 
 def side_by_side(run: Callable[[Any], Any], pieces: Sequence[Any], kind: str) -> list[Any]:
-    """Return what a compiled program makes of each piece, on the host, in their order.
+    """Run a compiled program on several batches in parallel and return the results on the host, in order.
 
     Args:
         run: a compiled program of one argument.
-        pieces: its arguments, of one shape, so that it is compiled once.
+        pieces: its arguments, all of one shape, so that it is compiled once.
         kind: "float64" or "float32".
     """
     devices = jax().local_devices()
 
-    def one(place: int) -> Any:
-        with precision(kind):
-            piece = pieces[place]
+    def run_piece(index: int) -> Any:
+        with precision(kind):  # a setting of the thread
+            piece = pieces[index]
             if len(devices) > 1:
-                piece = jax().device_put(piece, devices[place % len(devices)])
+                piece = jax().device_put(piece, devices[index % len(devices)])
             return jax().device_get(run(piece))
 
-    others = [_pool().submit(one, place) for place in range(1, len(pieces))]
-    return [one(0), *(other.result() for other in others)]
+    # The first batch runs in this thread: it compiles, and Ctrl-C reaches it.
+    others = [_pool().submit(run_piece, index) for index in range(1, len(pieces))]
+    return [run_piece(0), *(other.result() for other in others)]
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Return the threads, which wait for their programs outside Python's lock."""
+    """Return the threads; they release Python's lock while their programs run."""
     return ThreadPoolExecutor(max(count(), 1), thread_name_prefix="downslope")

@@ -1,4 +1,4 @@
-"""Multistart: the verb from an objective and a box to the valleys in it, and which start falls into which."""
+"""Descend from many starts, and group the starts by the basin that they end in."""
 
 from __future__ import annotations
 
@@ -14,108 +14,33 @@ from downslope._errors import SettingError, whole
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
 from downslope.descent import Objective, objective
-from downslope.ensembles._basins import Basin, gathered, heights, level, place_in_words, relief, shown_row
+from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
 from downslope.ensembles._descents import by_method, to_the_bottom
 from downslope.ensembles._space import Space, space_of
 from downslope.methods import method
 
-# Valleys as a short report, in text and in HTML.
-
-
 _MOST_ROWS = 12
 _TABLE_COLUMNS = 6
-_NOTHING = 1e-15  # a value so near to 0 is 0 but for rounding
-
-
-def valleys_as_text(found: Multistart) -> str:
-    """Return the report as aligned lines."""
-    hidden = len(found.basins) - _MOST_ROWS
-    more = [f"… and {hidden} more"] if hidden > 0 else []
-    table = aligned(valleys(found), words={1})
-    return "\n".join([f"Read as  {found.objective.read_as}", "", *table, *more, "", found.sentence])
-
-
-def valleys_as_html(found: Multistart) -> str:
-    """Return the report as an HTML table."""
-    return f"{html_table(valleys(found), found.objective.read_as)}<p>{html.escape(found.sentence)}</p>"
-
-
-def valleys(found: Multistart) -> list[tuple[str, ...]]:
-    """Return the lowest basins as rows of text, the headings first."""
-    names = found.names[:_TABLE_COLUMNS]
-    dots = ("…",) if len(found.names) > _TABLE_COLUMNS else ()
-    rows = [("", "kind", found.objective.name, *names, *dots, "starts")]
-    for place, basin in enumerate(found.basins[:_MOST_ROWS]):
-        deepest = level(basin.value, found.basins[0].value, relief(found.space))
-        kind = ("lowest " if deepest else "local ") + basin.kind if basin.kind == "minimum" else basin.kind
-        numbers = shown_row(found.space, basin)[:_TABLE_COLUMNS]
-        share = f"{100 * basin.share:.3g} %"
-        value = basin.value if abs(basin.value) > _NOTHING else 0.0
-        rows.append((str(place + 1), kind, number(value), *map(number, numbers), *dots, share))
-    return rows
-
-
-def sentence_on_valleys(found: Multistart) -> str:
-    """Return what was found, in a sentence or two."""
-    count, starts = len(found.basins), len(found.starts)
-    lost = f" {found.lost} of them met no finite number, or went down without end." if found.lost else ""
-    lowest = found.lowest
-    if lowest is None:
-        return f"None of {starts} descents ended at a finite place.{lost}"
-    if found.basins[-1].kind == "other":
-        count -= 1
-        places = f"more than {count} places"
-    else:
-        places = _counted(count)
-    where = place_in_words(found.names, shown_row(found.space, lowest))
-    if lowest.kind != "minimum":
-        begin = f"{starts} descents ended at {places}; the lowest, {number(lowest.value)} at {where}, is "
-        return begin + f"{_article(lowest.kind)}.{lost}"
-    begin = f"{starts} descents ended at {places}; the lowest is {number(lowest.value)} at {where}."
-    return begin + _others(found.basins, relief(found.space)) + lost
-
-
-def _others(basins: Sequence[Basin], rise: float) -> str:
-    """Return what the basins are beside the lowest, which comes first, on ground of some relief."""
-    minima = [basin for basin in basins[1:] if basin.kind == "minimum"]
-    deep = sum(level(basin.value, basins[0].value, rise) for basin in minima)
-    local = len(minima) - deep
-    tied = f" {deep} other{'s are' if deep > 1 else ' is'} as deep." if deep else ""
-    other = "The other minimum is" if local == 1 else f"The other {local} minima are"
-    return tied + (f" {other} local." if local else "")
-
-
-def _counted(count: int) -> str:
-    return "one place" if count == 1 else f"{count} places"
-
-
-def _article(kind: str) -> str:
-    return {
-        "edge": "on the edge: the value falls on beyond the bounds",
-        "not at rest": "not at rest yet",
-        "flat": "on flat ground",
-    }.get(kind, f"a {kind}")
-
-
+_ROUNDING = 1e-15  # a value nearer to 0 is shown as 0
 _STEPS = 1000
 _MOST_STARTS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class Multistart:
-    """Where descents from many starts ended.
+    """The result of descents from many starts.
 
     Args:
-        basins: the places where they ended, the lowest first.
+        basins: the basins where they ended, the lowest first.
         starts: shape (starts, size).
         ends: shape (starts, size).
         values: the objective at each end, shape (starts,).
-        basin: the place in `basins` of each start, shape (starts,); −1 for descents that met what is no finite number
-            or went down without end.
+        basin: index in `basins` for each start, shape (starts,); −1 for descents that met a value that is not finite or
+            were unbounded.
         names: a name for each coordinate.
-        evaluations: of value and gradient, in all.
-        objective: what was descended.
-        space: where the starts were drawn.
+        evaluations: number of evaluations of value and gradient.
+        objective: the objective.
+        space: the box or cloud that starts were drawn from.
     """
 
     basins: tuple[Basin, ...]
@@ -130,16 +55,16 @@ class Multistart:
 
     @property
     def lowest(self) -> Basin | None:
-        """The lowest place that was found, None if no descent ended at a finite one."""
+        """The lowest basin; None if no descent ended at a finite point."""
         return self.basins[0] if self.basins else None
 
     @property
     def lost(self) -> int:
-        """How many descents met what is no finite number, or went down without end."""
+        """The number of descents that met a value that is not finite, or were unbounded."""
         return int(np.sum(self.basin < 0))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain data, for JSON."""
+        """Return the result as plain data, for JSON."""
         return {
             "read_as": self.objective.read_as,
             "starts": len(self.starts),
@@ -151,7 +76,7 @@ class Multistart:
 
     @property
     def sentence(self) -> str:
-        """What was found, in a sentence."""
+        """The result in a sentence or two."""
         return sentence_on_valleys(self)
 
     def __str__(self) -> str:
@@ -206,36 +131,36 @@ def multistart(
         SettingError: for a number of starts or a method that makes none.
 
     >>> found = multistart("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
-    >>> [round(basin.point["x"], 3) for basin in found.basins]
+    >>> [round(basin.point["x"], 3) for basin in result.basins]
     [-1.473, 1.347]
     """
-    made = objective(thing, data)
+    goal = objective(thing, data)
     starts = whole("starts", starts, most=_MOST_STARTS)
-    space = space_of(made, bounds, spread, centre)
-    begun = space.drawn(starts, seed)
+    space = space_of(goal, bounds, spread, centre)
+    points = space.drawn(starts, seed)
     if method is None:
         if learning_rate is not None or steps is not None or settings:
-            given = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
-            raise SettingError(f"{given} needs a method", hint="for example method='gradient descent'")
-        ended = to_the_bottom(space, begun)
+            setting = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
+            raise SettingError(f"{setting} needs a method", hint="for example method='gradient descent'")
+        ended = to_the_bottom(space, points)
     else:
-        ended = by_method(space, begun, *_chosen(method, learning_rate, steps, settings))
+        ended = by_method(space, points, *_chosen(method, learning_rate, steps, settings))
     basins, basin = gathered(space, ended.points)
     return Multistart(
         basins=basins,
-        starts=begun,
+        starts=points,
         ends=ended.points,
         values=heights(space, ended.points),
         basin=basin,
         names=space.layout.names,
         evaluations=ended.evaluations,
-        objective=made,
+        objective=goal,
         space=space,
     )
 
 
 def _chosen(way: Any, learning_rate: float | None, steps: int | None, settings: Any) -> tuple[Any, float, int]:
-    """Return the method, its rate and its steps, checked."""
+    """Check the method, its rate and its number of steps, and return them."""
     chosen = method(way, **settings)
     known = chosen.takes_rate
     if learning_rate is not None and not known:
@@ -245,3 +170,73 @@ def _chosen(way: Any, learning_rate: float | None, steps: int | None, settings: 
         raise SettingError(f"the learning rate must be above 0, not {rate}")
     count = _STEPS if steps is None else whole("steps", steps, least=0)
     return chosen, rate if known else math.nan, count
+
+
+def valleys_as_text(result: Multistart) -> str:
+    """Format the result as aligned text."""
+    hidden = len(result.basins) - _MOST_ROWS
+    more = [f"… and {hidden} more"] if hidden > 0 else []
+    table = aligned(valleys(result), words={1})
+    return "\n".join([f"Read as  {result.objective.read_as}", "", *table, *more, "", result.sentence])
+
+
+def valleys_as_html(result: Multistart) -> str:
+    """Format the result as an HTML table."""
+    return f"{html_table(valleys(result), result.objective.read_as)}<p>{html.escape(result.sentence)}</p>"
+
+
+def valleys(result: Multistart) -> list[tuple[str, ...]]:
+    """Return the lowest basins as rows of text, headings first."""
+    names = result.names[:_TABLE_COLUMNS]
+    dots = ("…",) if len(result.names) > _TABLE_COLUMNS else ()
+    rows = [("", "kind", result.objective.name, *names, *dots, "starts")]
+    for position, basin in enumerate(result.basins[:_MOST_ROWS]):
+        deepest = level(basin.value, result.basins[0].value, relief(result.space))
+        kind = ("lowest " if deepest else "local ") + basin.kind if basin.kind == "minimum" else basin.kind
+        numbers = shown_row(result.space, basin)[:_TABLE_COLUMNS]
+        share = f"{100 * basin.share:.3g} %"
+        value = basin.value if abs(basin.value) > _ROUNDING else 0.0
+        rows.append((str(position + 1), kind, number(value), *map(number, numbers), *dots, share))
+    return rows
+
+
+def sentence_on_valleys(result: Multistart) -> str:
+    """Return the result in a sentence or two."""
+    count, starts = len(result.basins), len(result.starts)
+    lost = f" {result.lost} of them met no finite number, or went down without end." if result.lost else ""
+    lowest = result.lowest
+    if lowest is None:
+        return f"None of {starts} descents ended at a finite place.{lost}"
+    if result.basins[-1].kind == "other":
+        count -= 1
+        places = f"more than {count} places"
+    else:
+        places = _counted(count)
+    where = point_in_words(result.names, shown_row(result.space, lowest))
+    if lowest.kind != "minimum":
+        begin = f"{starts} descents ended at {places}; the lowest, {number(lowest.value)} at {where}, is "
+        return begin + f"{_article(lowest.kind)}.{lost}"
+    begin = f"{starts} descents ended at {places}; the lowest is {number(lowest.value)} at {where}."
+    return begin + _others(result.basins, relief(result.space)) + lost
+
+
+def _others(basins: Sequence[Basin], rise: float) -> str:
+    """Return a clause on the minima other than the lowest, which comes first; `rise` is the relief."""
+    minima = [basin for basin in basins[1:] if basin.kind == "minimum"]
+    deep = sum(level(basin.value, basins[0].value, rise) for basin in minima)
+    local = len(minima) - deep
+    tied = f" {deep} other{'s are' if deep > 1 else ' is'} as deep." if deep else ""
+    other = "The other minimum is" if local == 1 else f"The other {local} minima are"
+    return tied + (f" {other} local." if local else "")
+
+
+def _counted(count: int) -> str:
+    return "one place" if count == 1 else f"{count} places"
+
+
+def _article(kind: str) -> str:
+    return {
+        "edge": "on the edge: the value falls on beyond the bounds",
+        "not at rest": "not at rest yet",
+        "flat": "on flat ground",
+    }.get(kind, f"a {kind}")

@@ -1,4 +1,4 @@
-"""Search: the verb from an objective and a box to its lowest valley, and how sure that it is the lowest."""
+"""Search for the lowest minimum of an objective in a box or about a point, with evidence that it is the lowest."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from downslope._errors import ObjectiveError, SettingError, whole
 from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, objective
-from downslope.ensembles._basins import Basin, gathered, level, place_in_words, relief, shown_row
+from downslope.ensembles._basins import Basin, gathered, level, point_in_words, relief, shown_row
 from downslope.ensembles._hopping import CHAINS, programs
 from downslope.ensembles._lanes import count, side_by_side
-from downslope.ensembles._space import Space, space_of
+from downslope.ensembles._space import Space, program, space_of
 
 _ISLANDS = 4
 _MOST_ROUNDS = 64
@@ -28,25 +28,25 @@ _MOST_ITERATIONS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        best: the lowest place, its `count` the rounds that ended there.
-        basins: where the rounds ended, the lowest first; each began at random places and knew nothing of the others.
-        rounds: how many rounds ended.
-        found: how many of them ended as low as the best.
-        evaluations: of value and gradient, in all.
+        best: the lowest basin; its `count` is the number of rounds that ended there.
+        basins: the basins where rounds ended, the lowest first; rounds are independent of each other.
+        rounds: number of completed rounds.
+        confirmations: number of rounds that ended as low as the best.
+        evaluations: number of evaluations of value and gradient.
         evaluations_to_best: evaluations until the lowest value was first met, to the nearest iteration.
-        seconds: how long it took, compilation included.
+        seconds: duration, compilation included.
         stopped: "evidence", "target", "time", "evaluations" or "interrupted".
-        objective: what was searched.
-        space: where.
+        objective: the objective.
+        space: the box or cloud that was searched.
     """
 
     best: Basin
     basins: tuple[Basin, ...]
     rounds: int
-    found: int
+    confirmations: int
     evaluations: int
     evaluations_to_best: int
     seconds: float
@@ -56,41 +56,41 @@ class Search:
 
     @property
     def point(self) -> Point:
-        """The lowest point that was found."""
+        """The point with the lowest value."""
         return self.best.point
 
     @property
     def value(self) -> float:
-        """The objective there."""
+        """The lowest value."""
         return self.best.value
 
     @property
     def sentence(self) -> str:
-        """What was found and how sure it is, in a sentence or two."""
-        where = place_in_words(self.space.layout.names, shown_row(self.space, self.best))
+        """The result and the evidence for it, in a sentence or two."""
+        where = point_in_words(self.space.layout.names, shown_row(self.space, self.best))
         value = number(self.value, 10)
         kind = "" if self.best.kind == "minimum" else f" ({self.best.kind})"
         return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
 
     def _evidence(self) -> str:
-        """Return how often the best was found."""
+        """Return a sentence on how many rounds ended at the best."""
         if not self.rounds:
             return "No round came to its end; give it more time or more evaluations."
-        if self.found == self.rounds:
+        if self.confirmations == self.rounds:
             times = {1: "The one round", 2: "Both rounds"}.get(self.rounds, f"All {self.rounds} rounds")
             return f"{times} from independent starts ended there."
-        if not self.found:
+        if not self.confirmations:
             return f"None of {self.rounds} rounds that ended found it again: it may not be the lowest."
-        return f"{self.found} of {self.rounds} rounds from independent starts ended there, and none lower."
+        return f"{self.confirmations} of {self.rounds} rounds from independent starts ended there, and none lower."
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain data, for JSON."""
+        """Return the result as plain data, for JSON."""
         return {
             "read_as": self.objective.read_as,
             "best": self.best.as_dict(),
             "basins": [basin.as_dict() for basin in self.basins],
             "rounds": self.rounds,
-            "found": self.found,
+            "found": self.confirmations,
             "evaluations": self.evaluations,
             "evaluations_to_best": self.evaluations_to_best,
             "seconds": self.seconds,
@@ -104,12 +104,12 @@ class Search:
         return f"Read as  {self.objective.read_as}\n\n{self.sentence}\n{spent}"
 
     def __repr__(self) -> str:
-        return f"<Search {self.value:.6g}, found by {self.found} of {self.rounds} rounds>"
+        return f"<Search {self.value:.6g}, found by {self.confirmations} of {self.rounds} rounds>"
 
 
 _REASONS = {
     "evidence": "stopped because the best was found often enough.",
-    "target": "stopped because the value is as low as was asked for.",
+    "target": "stopped because the target was reached.",
     "time": "stopped because the time was up.",
     "evaluations": "stopped because the evaluations were used up.",
     "interrupted": "stopped by the user.",
@@ -161,9 +161,9 @@ def search(
     >>> round(best.point["x"], 6), round(best.value, 6), best.stopped
     (-1.472998, -5.444192, 'evidence')
     """
-    made = objective(thing, data)
+    goal = objective(thing, data)
     _check(found, seconds, evaluations, islands)
-    space = space_of(made, bounds, spread, centre)
+    space = space_of(goal, bounds, spread, centre)
     run = _IslandSearch(space, islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count())), seed)
     began = time.perf_counter()
     stopped = run.until(found, target, seconds, evaluations)
@@ -180,11 +180,11 @@ def _check(found: int, seconds: float, evaluations: int | None, islands: int | N
 
 
 class _IslandSearch:
-    """A search under way.
+    """A running search.
 
     Args:
-        space: where to look.
-        islands: how many.
+        space: the box or cloud.
+        islands: number of islands.
         seed: seed of the random numbers.
     """
 
@@ -192,7 +192,7 @@ class _IslandSearch:
         self.space = space
         self.evaluations = 0
         self._islands = islands
-        self._begin, self._go_on = programs(space.layout, _MOST_ROUNDS)
+        self._begin, self._go_on = program(space, programs, _MOST_ROUNDS)
         pieces = min(count(), islands)
         pieces = next(size for size in range(pieces, 0, -1) if islands % size == 0)
         with precision("float64"):
@@ -200,9 +200,9 @@ class _IslandSearch:
         batches = np.split(keys, pieces)
         self._states = side_by_side(self._begin, [(batch, space.unit_bounds) for batch in batches], "float64")
 
-    def until(self, found: int, target: float | None, seconds: float, evaluations: int | None) -> str:
-        """Go on until there is a reason to stop, and return it."""
-        self._advance(0)  # compiles
+    def until(self, confirmations: int, target: float | None, seconds: float, evaluations: int | None) -> str:
+        """Run until there is a reason to stop, and return it."""
+        self._advance(0)  # compiles, which does not count towards `seconds`
         began = time.perf_counter()
         most = None if evaluations is None else max(evaluations // (self._islands * CHAINS), 1)
         done, iterations = 0, _FIRST_ITERATIONS
@@ -215,12 +215,14 @@ class _IslandSearch:
                 now = time.perf_counter()
                 if target is not None and self._gathered("lowest").min() <= target:
                     return "target"
-                if found and self._witnesses() >= found:
+                if confirmations and self._confirmations() >= confirmations:
                     return "evidence"
                 if most is not None and done >= most:
                     return "evaluations"
                 if now - began >= seconds:
                     return "time"
+                # As many iterations as fit the time between two tests, but at most four times as many as the last time:
+                # the first measurements are rough.
                 left = min(_CHUNK_SECONDS, seconds - (now - began))
                 per_iteration = (now - before) / iterations
                 iterations = int(np.clip(left / max(per_iteration, 1e-9), 1, min(4 * iterations, _MOST_ITERATIONS)))
@@ -228,63 +230,64 @@ class _IslandSearch:
             return "interrupted"
 
     def _advance(self, iterations: int) -> None:
-        """Take every island so many iterations further."""
+        """Advance every island by a number of iterations."""
         space = self.space
-        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.layout.objective.data)
+        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.objective.data)
         self._states = side_by_side(self._go_on, [(state, *shared) for state in self._states], "float64")
         self.evaluations += iterations * self._islands * CHAINS
 
     def _gathered(self, name: str) -> np.ndarray:
-        """Return a quantity of every island."""
+        """Return one field of every island, stacked."""
         return np.concatenate([getattr(state, name) for state in self._states])
 
     def _ended(self) -> np.ndarray:
-        """Return which entries of the islands' lists are rounds that have ended, shape (islands, most rounds)."""
+        """Return a mask of the completed rounds in the islands' records, shape (islands, most rounds)."""
         return np.arange(_MOST_ROUNDS) < self._gathered("rounds")[:, None]
 
-    def _witnesses(self) -> int:
-        """Return how many rounds ended at the lowest value."""
+    def _confirmations(self) -> int:
+        """Return the number of rounds that ended at the lowest value."""
         best = float(self._gathered("lowest").min())
         rise = relief(self.space)
         return sum(level(float(value), best, rise) for value in self._gathered("values")[self._ended()])
 
     def result(self, stopped: str, seconds: float) -> Search:
-        """Return what was found.
+        """Return the result of the search.
 
         Raises:
-            ObjectiveError: if no finite value was met.
+            ObjectiveError: if no value was finite, or the objective is unbounded below.
         """
         space, lowest = self.space, self._gathered("lowest")
         if not np.isfinite(lowest.min()):
             raise ObjectiveError(
-                f"{space.layout.objective.read_as} has no finite value where it was looked for",
-                hint="look somewhere else, or shift the formula",
+                f"{space.objective.read_as} has no finite value in the region searched",
+                hint="choose other bounds",
             )
         ended = self._ended()
-        units = np.concatenate([self._gathered("place")[[np.argmin(lowest)]], self._gathered("points")[ended]])
+        # The lowest point comes first, as its descent need not be over: it is not among the recorded rounds then.
+        units = np.concatenate([self._gathered("lowest_point")[[np.argmin(lowest)]], self._gathered("points")[ended]])
         points = np.clip(space.origin + space.extent * units, space.low, space.high)
         basins, index = gathered(space, points)
         if index[0] < 0:
             raise ObjectiveError(
-                f"{space.layout.objective.read_as} goes down without end", hint="give bounds to look inside a box"
+                f"{space.objective.read_as} is unbounded below", hint="give bounds to search inside a box"
             )
-        counts = [int(np.sum(index[1:] == place)) for place in range(len(basins))]
+        counts = [int(np.sum(index[1:] == position)) for position in range(len(basins))]
         rounds = len(points) - 1
-        told = tuple(
+        counted = tuple(
             Basin(basin.point, basin.value, basin.kind, times, times / max(rounds, 1))
             for basin, times in zip(basins, counts, strict=True)
         )
-        best = told[0]
+        best = counted[0]
         reached = self._gathered("reached")[lowest <= lowest.min() + 1e-9 * max(1.0, abs(lowest.min()))].min()
         return Search(
             best=best,
-            basins=tuple(basin for basin in told if basin.count),
+            basins=tuple(basin for basin in counted if basin.count),
             rounds=rounds,
-            found=sum(basin.count for basin in told if level(basin.value, best.value, relief(space))),
+            confirmations=sum(basin.count for basin in counted if level(basin.value, best.value, relief(space))),
             evaluations=self.evaluations,
             evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
             seconds=seconds,
             stopped=stopped,
-            objective=space.layout.objective,
+            objective=space.objective,
             space=space,
         )

@@ -1,10 +1,10 @@
-"""Where to look: the coordinates of an objective as rows of numbers, and the box or cloud that starts come from."""
+"""The region to explore: points as rows of numbers, and the box or cloud that starts are drawn from."""
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,32 +19,34 @@ from downslope.descent import Objective, check_point
 
 @dataclass(frozen=True)
 class RowLayout:
-    """How the points of an objective stand in rows of numbers.
+    """The conversion between the points of an objective and rows of numbers.
+
+    It holds the objective's function and not the objective, so that a cached program keeps no table alive.
 
     Args:
-        objective: the objective.
+        function: the value of a point given the data, `function(point, data)`.
         names: a name for every number.
-        shape: the structure and the shapes of a point that is no plain mapping of names; else None.
+        shape: the tree structure and the leaf shapes of a point; None for a mapping from names to numbers.
     """
 
-    objective: Objective
+    function: Callable[[Point, Columns], Any]
     names: tuple[str, ...]
     shape: tuple[Any, tuple[tuple[int, ...], ...]] | None = None
 
     def point(self, row: Any) -> Point:
-        """Return the point that a row is."""
+        """Convert a row to a point."""
         if self.shape is None:
-            return {name: row[place] for place, name in enumerate(self.names)}
+            return {name: row[index] for index, name in enumerate(self.names)}
         tree, shapes = self.shape
-        leaves, place = [], 0
+        leaves, first = [], 0
         for shape in shapes:
             size = math.prod(shape)
-            leaves.append(row[place : place + size].reshape(shape))
-            place += size
+            leaves.append(row[first : first + size].reshape(shape))
+            first += size
         return jax().tree.unflatten(tree, leaves)
 
     def row(self, point: Point) -> np.ndarray:
-        """Return the row that a point is."""
+        """Convert a point to a row, shape (size,)."""
         return np.concatenate([np.ravel(np.asarray(leaf, float)) for leaf in self.ordered(point)])
 
     def ordered(self, point: Point) -> Any:
@@ -54,21 +56,23 @@ class RowLayout:
         return jax().tree.leaves(point)
 
     def value(self, row: Any, data: Columns) -> Any:
-        """Return the objective at a row, as JAX traces it."""
-        return self.objective.function(self.point(row), data)
+        """Return the objective at a row, as a JAX expression."""
+        return self.function(self.point(row), data)
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Where to look.
+    """A box that points must not leave, or an unbounded cloud of starts.
 
     Args:
-        layout: the coordinates.
+        objective: the objective on it.
+        layout: the conversion between points and rows.
         origin: shape (size,), the lower corner of the box, or the centre of the cloud.
         extent: shape (size,), the sides of the box, or the standard deviations of the cloud.
-        bounded: whether it is a box that points must not leave.
+        bounded: whether it is a box.
     """
 
+    objective: Objective
     layout: RowLayout
     origin: np.ndarray
     extent: np.ndarray
@@ -76,7 +80,7 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many coordinates there are."""
+        """The number of coordinates."""
         return len(self.origin)
 
     @property
@@ -96,18 +100,20 @@ class Space:
         return np.full(self.size, end), np.full(self.size, 1.0 - end)
 
     def drawn(self, count: int, seed: int) -> np.ndarray:
-        """Return starts, shape (count, size): evenly scattered in a box, normal in a cloud."""
+        """Return starts, shape (count, size): quasi-random in a box, normal in a cloud."""
         if self.bounded:
             return self.origin + self.extent * even(count, self.size, seed)
         return self.origin + self.extent * np.random.default_rng(seed).normal(size=(count, self.size))
 
 
 def even(count: int, size: int, seed: int) -> np.ndarray:
-    """Return points evenly scattered in the unit cube, shape (count, size).
+    """Return quasi-random points in the unit cube, shape (count, size).
 
-    They are multiples of powers of 1/φ, φ^(size + 1) = φ + 1, from a random place on, without their whole parts: no two
-    lie close together (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
+    Point k is the fractional part of k·(1/φ, 1/φ², …) plus a random offset, with φ^(size + 1) = φ + 1. These multiples
+    leave no large gaps and no clusters in any number of points, unlike independent ones and unlike a grid
+    (Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018).
     """
+    # The iteration φ ← (1 + φ)^(1/(size + 1)) contracts by less than 1/2 a step: 64 steps reach the last bit.
     ratio = 2.0
     for _ in range(64):
         ratio = (1 + ratio) ** (1 / (size + 1))
@@ -115,65 +121,68 @@ def even(count: int, size: int, seed: int) -> np.ndarray:
     return (np.random.default_rng(seed).random(size) + multiples) % 1.0
 
 
-def space_of(made: Objective, bounds: Any, spread: Any = None, centre: Point | None = None) -> Space:
-    """Return where to look, checked.
+def space_of(objective: Objective, bounds: Any, spread: Any = None, centre: Point | None = None) -> Space:
+    """Check where to look and return it.
 
     Args:
-        made: the objective.
-        bounds: (low, high) of every variable by name; for a function of any point, a pair of points (low, high).
+        objective: the objective.
+        bounds: (low, high) of every variable by name; for a function of arbitrary points, a pair of points (low, high).
         spread: instead of bounds, the standard deviation about the centre: a number, or numbers by name.
-        centre: the middle of the cloud; 0 if None.
+        centre: the centre of the cloud; 0 if None.
 
     Raises:
-        PointError: if neither or both are given, a variable is missing or unknown, or a range is none.
+        PointError: if neither or both of bounds and spread are passed, a variable is missing or unknown, or a range is
+            empty.
     """
     if (bounds is None) == (spread is None):
         raise PointError(
-            "where to look? give bounds or a spread" if bounds is None else "give bounds or a spread, not both",
+            "give bounds or a spread" if bounds is None else "give bounds or a spread, not both",
             hint="for example bounds={'x': (-3, 3)}",
         )
     if bounds is not None:
-        layout, low, high = _ends(made, bounds)
+        layout, low, high = _ends(objective, bounds)
         if not np.all(low < high):
-            place = int(np.flatnonzero(~(low < high))[0])
-            raise PointError(f"the bounds of {layout.names[place]} go from {low[place]} to {high[place]}: no range")
-        return Space(layout, low, high - low, True)
+            first = int(np.flatnonzero(~(low < high))[0])
+            raise PointError(
+                f"the lower bound of {layout.names[first]}, {low[first]}, is not below the upper one, {high[first]}"
+            )
+        return Space(objective, layout, low, high - low, True)
     if centre is not None:
-        centre = check_point(made, centre)
-    layout = _layout_of(made, centre)
+        centre = check_point(objective, centre)
+    layout = _layout_of(objective, centre)
     middle = np.zeros(len(layout.names)) if centre is None else layout.row(centre)
-    return Space(layout, middle, _deviations(layout, spread), False)
+    return Space(objective, layout, middle, _deviations(objective, layout, spread), False)
 
 
-def _ends(made: Objective, bounds: Any) -> tuple[RowLayout, np.ndarray, np.ndarray]:
-    """Return the rows and both corners of a box."""
-    if made.names is None:
+def _ends(objective: Objective, bounds: Any) -> tuple[RowLayout, np.ndarray, np.ndarray]:
+    """Return the layout of points, and both corners of a box as rows."""
+    if objective.names is None:
         if not isinstance(bounds, tuple) or len(bounds) != 2:
-            raise PointError(f"the bounds of {made.name} are a pair of points (low, high)")
-        corners = [check_point(made, corner) for corner in bounds]
-        layouts = [_layout_of(made, corner) for corner in corners]
+            raise PointError(f"the bounds of {objective.name} are a pair of points (low, high)")
+        corners = [check_point(objective, corner) for corner in bounds]
+        layouts = [_layout_of(objective, corner) for corner in corners]
         if layouts[0].names != layouts[1].names:
-            raise PointError(f"the corners of {made.name}'s bounds are points of different shapes")
+            raise PointError(f"the corners of {objective.name}'s bounds are points of different shapes")
         return layouts[0], layouts[0].row(corners[0]), layouts[0].row(corners[1])
     if not isinstance(bounds, Mapping):
         pairs = list(bounds) if hasattr(bounds, "__len__") else []
-        if len(made.names) == 1 and len(pairs) == 2 and not hasattr(pairs[0], "__len__"):
+        if len(objective.names) == 1 and len(pairs) == 2 and not hasattr(pairs[0], "__len__"):
             pairs = [pairs]
-        if len(pairs) != len(made.names):
-            raise PointError(f"bounds are a (low, high) for each of {', '.join(made.names)}")
-        bounds = dict(zip(made.names, pairs, strict=True))
-    _check_names(made, bounds)
-    missing = [name for name in made.names if name not in bounds]
+        if len(pairs) != len(objective.names):
+            raise PointError(f"bounds are a (low, high) for each of {', '.join(objective.names)}")
+        bounds = dict(zip(objective.names, pairs, strict=True))
+    _check_names(objective, bounds)
+    missing = [name for name in objective.names if name not in bounds]
     if missing:
-        raise PointError(f"the bounds say nothing of {', '.join(missing)}", hint="every variable needs a range")
-    low, high = (np.array([_end(name, bounds[name], place) for name in made.names]) for place in (0, 1))
-    return _layout_of(made, None), low, high
+        raise PointError(f"the bounds lack {', '.join(missing)}", hint="every variable needs a (low, high)")
+    low, high = (np.array([_end(name, bounds[name], index) for name in objective.names]) for index in (0, 1))
+    return _layout_of(objective, None), low, high
 
 
-def _end(name: str, pair: Any, place: int) -> float:
-    """Return an end of a range."""
+def _end(name: str, pair: Any, index: int) -> float:
+    """Return one bound of a variable as a float."""
     try:
-        number = float(pair[place]) if len(pair) == 2 else math.nan
+        number = float(pair[index]) if len(pair) == 2 else math.nan
     except (TypeError, ValueError):
         number = math.nan
     if not math.isfinite(number):
@@ -181,15 +190,16 @@ def _end(name: str, pair: Any, place: int) -> float:
     return number
 
 
-def _deviations(layout: RowLayout, spread: Any) -> np.ndarray:
+def _deviations(objective: Objective, layout: RowLayout, spread: Any) -> np.ndarray:
     """Return the standard deviation of each coordinate."""
+    deviations: Any
     if isinstance(spread, Mapping):
-        _check_names(layout.objective, spread)
-        given = [spread.get(name, math.nan) for name in layout.names]
+        _check_names(objective, spread)
+        deviations = [spread.get(name, math.nan) for name in layout.names]
     else:
-        given = [spread] * len(layout.names)
+        deviations = [spread] * len(layout.names)
     try:
-        deviations = np.array(given, dtype=float)
+        deviations = np.array(deviations, dtype=float)
     except (TypeError, ValueError):
         raise PointError(f"a spread is a number, or a number by name, not {spread!r}") from None
     if not np.all((deviations > 0) & np.isfinite(deviations)):
@@ -197,31 +207,45 @@ def _deviations(layout: RowLayout, spread: Any) -> np.ndarray:
     return deviations
 
 
-def _check_names(made: Objective, given: Mapping[str, Any]) -> None:
-    """Raise for a name that is no variable."""
-    names = made.names or ()
-    for name in given:
+def _check_names(objective: Objective, values: Mapping[str, Any]) -> None:
+    """Raise for a name that is not a variable."""
+    names = objective.names or ()
+    for name in values:
         if name not in names:
             close = nearest(str(name), names)
             raise PointError(
-                f"{made.read_as} has no variable {name!r}; it has {', '.join(names)}",
+                f"{objective.read_as} has no variable {name!r}; it has {', '.join(names)}",
                 hint=f"did you mean {close}?" if close else None,
             )
 
 
-def _layout_of(made: Objective, like: Point | None) -> RowLayout:
-    """Return how the points of an objective stand in rows."""
-    if made.names is not None:
-        return RowLayout(made, made.names)
+def _layout_of(objective: Objective, like: Point | None) -> RowLayout:
+    """Return the layout of the points of an objective; `like` is one of them, for a function of arbitrary points."""
+    if objective.names is not None:
+        return RowLayout(objective.function, objective.names)
     if like is None:
-        raise PointError(f"{made.name} takes any point", hint="give a centre, or bounds as a pair of points")
+        hint = "give a centre, or bounds as a pair of points"
+        raise PointError(f"{objective.name} takes points of any shape", hint=hint)
     leaves, tree = jax().tree.flatten(like)
-    return RowLayout(made, _tree.coordinate_names(like), (tree, tuple(np.shape(leaf) for leaf in leaves)))
+    return RowLayout(objective.function, _tree.coordinate_names(like), (tree, tuple(np.shape(leaf) for leaf in leaves)))
 
 
-@functools.lru_cache(maxsize=64)
-def slopes_at(layout: RowLayout) -> Any:
-    """Return the compiled program `(rows, data) → (values, gradients, Hessians)` at many points."""
+# The programs compiled for an objective, by what builds them and from what. They go when the objective goes: a cache of
+# the last 64 would keep the tables that users' functions close over. No program may refer to its own objective.
+_PROGRAMS: weakref.WeakKeyDictionary[Objective, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def program(space: Space, build: Callable[..., Any], *structure: Any) -> Any:
+    """Return `build(space.layout, *structure)`, a compiled program, built once in the life of the objective."""
+    programs = _PROGRAMS.setdefault(space.objective, {})
+    key = (build, space.layout, *structure)
+    if key not in programs:
+        programs[key] = build(space.layout, *structure)
+    return programs[key]
+
+
+def derivatives(layout: RowLayout) -> Any:
+    """Compile `(rows, data) → (values, gradients, Hessians)` over many points."""
 
     def at(row: Any, data: Columns) -> tuple[Any, Any, Any]:
         value, gradient = jax().value_and_grad(layout.value)(row, data)

@@ -1,6 +1,7 @@
-"""Sweep: the verb from an objective and a start to how every learning rate does.
+"""Sweep: one descent per learning rate, from one start.
 
-Every rate is an argument of one compiled descent: it is compiled once and called once for each.
+The rate is an argument of the compiled descent, so the descent is compiled once and called once per rate. Running all
+rates as lanes of one program would be slower: every lane would wait for the longest descent.
 """
 
 from __future__ import annotations
@@ -21,105 +22,29 @@ from downslope.descent import Objective, Plan, Record, descend, plan
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.trace import Outcome, Spectrum, Trace
 
-# A sweep as a short report, in text and in HTML.
-
-
-_MOST_ROWS = 17
-
-
-def sweep_sentence(found: Sweep) -> str:
-    """Return what a sweep found, in a sentence or two."""
-    rate, steps, bound = found.best_rate, found.steps[found.best], found.largest_stable_rate
-    if math.isfinite(steps):
-        did = f"after {_counted(steps)} the gradient is below {found.tolerance:g}"
-    else:
-        did = f"the value is {number(found.values[found.best])} after {_counted(found.traces[found.best].last_step)}"
-    best = f"The best of {len(found.rates)} rates is α = {rate:.6g}: {did}."
-    if bound is None:
-        return best
-    return f"{best} The largest stable rate is {bound:.6g}, from the curvature where it ended."
-
-
-def sweep_as_text(found: Sweep) -> str:
-    """Return a sweep as aligned lines, a middle choice of its rates."""
-    rows = sweep_rows(found)
-    return as_text(
-        f"Read as  {found.objective.read_as}\nMethod   {found.traces[0].plan['method']}", rows, found.sentence
-    )
-
-
-def sweep_as_html(found: Sweep) -> str:
-    """Return a sweep as an HTML table."""
-    return as_html(found.objective.read_as, sweep_rows(found), found.sentence)
-
-
-def sweep_rows(found: Sweep) -> list[tuple[str, ...]]:
-    """Return rates, steps, end values and verdicts as rows of text, the headings first; best and bound are marked."""
-    count = len(found.rates)
-    shown = set(np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)))
-    bound = found.largest_stable_rate
-    at_bound = None
-    if bound is not None:
-        near = int(np.argmin(np.abs(found.rates - bound)))
-        at_bound = near if abs(found.rates[near] / bound - 1) < 1e-9 else None
-    shown |= {found.best} | ({at_bound} if at_bound is not None else set())
-    rows = [("learning rate", "steps", found.objective.name + " at the end", "verdict", "")]
-    for place in sorted(shown):
-        mark = "◀ best" if place == found.best else "◀ largest stable" if place == at_bound else ""
-        rows.append(
-            (
-                f"{found.rates[place]:.6g}",
-                reached(float(found.steps[place])),
-                reached(float(found.values[place])),
-                found.verdicts[place].replace("_", " "),
-                mark,
-            )
-        )
-    return rows
-
-
-def as_text(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
-    """Return a head, a table and a sentence as text."""
-    words = {place for place, heading in enumerate(rows[0]) if heading in ("method", "verdict", "")}
-    return "\n".join([head, "", *aligned(rows, words), "", sentence])
-
-
-def as_html(caption: str, rows: list[tuple[str, ...]], sentence: str) -> str:
-    """Return a table and a sentence as HTML."""
-    return f"{html_table(rows, caption)}<p>{html.escape(sentence)}</p>"
-
-
-def reached(value: float) -> str:
-    """Return what a descent came to, a dash for what it never did."""
-    return number(value) if math.isfinite(value) else "–"
-
-
-def _counted(steps: float) -> str:
-    return "1 step" if steps == 1 else f"{int(steps)} steps"
-
-
+_MOST_ROWS = 17  # of a table: fewer than a screen has
 _STEPS = 1000
 _PER_OCTAVE = 4
 _BELOW, _ABOVE = 40, 6  # quarter octaves below and above the largest stable rate: a thousandth to 2.8 times of it
-_FREE_RATES = np.geomspace(1e-4, 10.0, 41)  # for methods whose steps do not depend on the ground's curvature alone
-_LOOK = 4.0 ** np.arange(-6, 3)  # rates of a first look, in units of the largest that is stable at the start
+_FREE_RATES = np.geomspace(1e-4, 10.0, 41)  # for methods without a stability bound by curvature alone
+_LOOK = 4.0 ** np.arange(-6, 3)  # rates of a first coarse sweep, in units of the largest stable one at the start
 _MOST_RATES = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """How every learning rate did.
+    """The result of a sweep over learning rates.
 
     Args:
         rates: ascending, shape (rates,).
         traces: the descent at each.
-        diagnoses: what each shows.
-        largest_stable_rate: the method's bound over the highest curvature at the lowest end point; None where that is
-            not known.
-        best: the place of the best rate: the one that came to the tolerance in the fewest steps, or the lowest if none
-            did.
-        objective: what was descended.
-        tolerance: the norm of the gradient at which a descent has come to rest.
+        diagnoses: the diagnosis of each.
+        largest_stable_rate: the method's stability bound divided by the highest curvature at the end of the best
+            descent; None if unknown.
+        best: index of the best rate: the one that reached the tolerance in the fewest steps or, if none did, the one
+            that ended lowest.
+        objective: the objective.
+        tolerance: the gradient norm at which a descent counts as converged.
     """
 
     rates: np.ndarray
@@ -137,7 +62,7 @@ class Sweep:
 
     @functools.cached_property
     def steps(self) -> np.ndarray:
-        """The steps that each rate needed to the tolerance, shape (rates,); ∞ where it did not come to it."""
+        """The number of steps to the tolerance at each rate, shape (rates,); ∞ where it was not reached."""
         return np.array([steps_to_rest(trace) for trace in self.traces])
 
     @functools.cached_property
@@ -152,27 +77,27 @@ class Sweep:
 
     @property
     def lanes(self) -> Mapping[str, Trace]:
-        """Three descents to draw side by side, those there are of: too small, just right, too large."""
-        found = {}
+        """Up to three descents to draw side by side: a rate too small, the best one, and one too large."""
+        lanes = {}
         small = np.flatnonzero((self.rates < self.best_rate) & ~np.isfinite(self.steps))
         if not len(small):
             small = np.flatnonzero(self.rates <= self.best_rate / 16)
         if len(small):
-            found[f"too small, α = {self.rates[small[0]]:.3g}"] = self.traces[small[0]]
-        found[f"just right, α = {self.best_rate:.3g}"] = self.traces[self.best]
+            lanes[f"too small, α = {self.rates[small[0]]:.3g}"] = self.traces[small[0]]
+        lanes[f"just right, α = {self.best_rate:.3g}"] = self.traces[self.best]
         bound = self.largest_stable_rate or np.inf
         large = np.flatnonzero((self.rates > max(bound, self.best_rate)) & ~np.isfinite(self.steps))
         if len(large):
-            found[f"too large, α = {self.rates[large[0]]:.3g}"] = self.traces[large[0]]
-        return found
+            lanes[f"too large, α = {self.rates[large[0]]:.3g}"] = self.traces[large[0]]
+        return lanes
 
     @property
     def sentence(self) -> str:
-        """What was found, in a sentence or two."""
+        """The result in a sentence or two."""
         return sweep_sentence(self)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was found as plain data, for JSON."""
+        """Return the result as plain data, for JSON."""
         return {
             "read_as": self.objective.read_as,
             "method": self.traces[0].plan["method"],
@@ -233,117 +158,193 @@ def sweep(
     """
     if "learning_rate" in choices:
         raise SettingError("a sweep tries many rates", hint="learning_rates=[0.01, 0.1, 1] says which")
-    made = plan(thing, start, steps=steps, **choices)
-    if made.schedule.function is not None:
+    base = plan(thing, start, steps=steps, **choices)
+    if base.schedule.function is not None:
         raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
-    if math.isnan(made.learning_rate):
+    if math.isnan(base.learning_rate):
         raise SettingError(
-            f"{made.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"
+            f"{base.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"
         )
-    if not made.is_small:
-        made = replace(made, record=Record(made.record.every, curvature=False, spectrum=False))
-    rates = _default_rates(made) if learning_rates is None else _checked(learning_rates)
-    traces = tuple(_at(made, rate) for rate in rates)
+    if not base.is_small:
+        base = replace(base, record=Record(base.record.every, curvature=False, spectrum=False))
+    rates = _default_rates(base) if learning_rates is None else _checked(learning_rates)
+    traces = tuple(_at(base, rate) for rate in rates)
     best = _best(traces)
     return Sweep(
         rates=rates,
         traces=traces,
         diagnoses=tuple(map(diagnose, traces)),
-        largest_stable_rate=_stable(made, _spectrum(made, traces[best], float(rates[best]))),
+        largest_stable_rate=_stable(base, _spectrum(base, traces[best], float(rates[best]))),
         best=best,
-        objective=made.objective,
-        tolerance=made.tolerance,
+        objective=base.objective,
+        tolerance=base.tolerance,
     )
 
 
 def steps_to_rest(trace: Trace) -> float:
-    """Return the steps that a descent needed to its tolerance, ∞ if it did not come to it."""
+    """Return the number of steps of a descent to its tolerance, ∞ if it did not reach it."""
     rested = trace.outcome is Outcome.CONVERGED
     still = trace.outcome is Outcome.STALLED and trace.columns["gradient_norm"][-1] <= trace.plan["tolerance"]
     return float(trace.last_step) if rested or still else math.inf
 
 
 def end_value(trace: Trace) -> float:
-    """Return the value at the end of a descent, ∞ if it ran away."""
+    """Return the value at the end of a descent, ∞ if that is not finite."""
     return trace.value if trace.outcome is not Outcome.NOT_FINITE and math.isfinite(trace.value) else math.inf
 
 
 def standing(trace: Trace) -> tuple[float, float]:
-    """Return what descents are ranked by: steps to the tolerance, then the value at the end."""
+    """Return the key that descents are ranked by: steps to the tolerance, then the value at the end."""
     return steps_to_rest(trace), end_value(trace)
 
 
-def _at(made: Plan, rate: float) -> Trace:
-    """Return the descent at a rate."""
-    return descend(replace(made, learning_rate=float(rate)), progress=False)
+def _at(base: Plan, rate: float) -> Trace:
+    """Run the descent at a rate."""
+    return descend(replace(base, learning_rate=float(rate)), progress=False)
 
 
 def _best(traces: Sequence[Trace]) -> int:
-    """Return the place of the best descent."""
-    return min(range(len(traces)), key=lambda place: standing(traces[place]))
+    """Return the index of the best descent."""
+    return min(range(len(traces)), key=lambda index: standing(traces[index]))
 
 
 def _checked(rates: Sequence[float]) -> np.ndarray:
-    """Return the rates that were asked for, ascending and each once."""
+    """Check learning rates and return them in ascending order without duplicates."""
     try:
-        found = np.unique(np.asarray(rates, dtype=float))
+        ascending = np.unique(np.asarray(rates, dtype=float))
     except (TypeError, ValueError):
         raise SettingError(f"learning rates are numbers, not {rates!r}") from None
-    if found.ndim != 1 or not 1 <= len(found) <= _MOST_RATES:
+    if ascending.ndim != 1 or not 1 <= len(ascending) <= _MOST_RATES:
         raise SettingError(f"a sweep has from 1 to {_MOST_RATES} rates")
-    if not np.all(np.isfinite(found) & (found > 0)):
+    if not np.all(np.isfinite(ascending) & (ascending > 0)):
         raise SettingError("learning rates are finite and above 0")
-    return found
+    return ascending
 
 
-def _default_rates(made: Plan) -> np.ndarray:
-    """Return rates around the largest stable one, that one among them."""
-    if not made.method.facts.by_curvature:
+def _default_rates(base: Plan) -> np.ndarray:
+    """Return rates around the largest stable one, including it and the optimum of theory where it is known."""
+    if not base.method.facts.by_curvature:
         return _FREE_RATES
-    at_start = _look_at_start(made)
+    at_start = _stable_rate_at_start(base)
     if at_start is None:
         return _FREE_RATES
-    traces = [_at(made, rate) for rate in at_start * _LOOK]
+    # The bound at the start says little where the curvature varies. A coarse sweep shows where descents end; the bound
+    # there is the centre of the fine one.
+    traces = [_at(base, rate) for rate in at_start * _LOOK]
     best = _best(traces)
-    spectrum = _spectrum(made, traces[best], float(at_start * _LOOK[best]))
-    centre = _stable(made, spectrum) or at_start
+    spectrum = _spectrum(base, traces[best], float(at_start * _LOOK[best]))
+    centre = _stable(base, spectrum) or at_start
     rates = centre * 2.0 ** (np.arange(-_BELOW, _ABOVE + 1) / _PER_OCTAVE)
     if spectrum is not None and spectrum.lowest > 0:
-        theory = made.method.facts.best_rate(spectrum.lowest, spectrum.highest)
+        theory = base.method.facts.best_rate(spectrum.lowest, spectrum.highest)
         if theory is not None and np.min(np.abs(rates / theory - 1)) > 1e-9:
             rates = np.sort(np.append(rates, theory))
     return rates
 
 
-def _look_at_start(made: Plan) -> float | None:
-    """Return the largest rate that is stable where the descent starts, None where nothing curves."""
-    trace = descend(replace(made, learning_rate=1e-12, record=_with_spectrum(made)), progress=False)
+def _stable_rate_at_start(base: Plan) -> float | None:
+    """Return the largest stable rate by the curvature at the start; None if there is no curvature or no bound."""
+    # A descent at a rate of nearly 0 stays at the start and records the curvature there.
+    trace = descend(replace(base, learning_rate=1e-12, record=_with_spectrum(base)), progress=False)
     spectrum = trace.spectra[0] if trace.spectra else None
     if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)):
         return None
-    bound = made.method.facts.bound
+    bound = base.method.facts.bound
     size = max(abs(spectrum.lowest), abs(spectrum.highest))
     return bound / size if bound is not None and size > 0 else None
 
 
-def _with_spectrum(made: Plan) -> Record:
-    """Return the plan's record, the curvature at both ends among it."""
-    return replace(made.record, spectrum=True)
+def _with_spectrum(base: Plan) -> Record:
+    """Return the plan's record specification with the spectra at both ends."""
+    return replace(base.record, spectrum=True)
 
 
-def _spectrum(made: Plan, trace: Trace, rate: float) -> Spectrum | None:
-    """Return the curvature where a descent ended; one that did not record it is taken again."""
+def _spectrum(base: Plan, trace: Trace, rate: float) -> Spectrum | None:
+    """Return the spectrum at the end of a descent, repeating the descent if it was not recorded; None if not finite."""
     if end_value(trace) == math.inf:
         return None
-    if not made.record.spectrum:
-        trace = descend(replace(made, learning_rate=rate, record=_with_spectrum(made)), progress=False)
+    if not base.record.spectrum:
+        trace = descend(replace(base, learning_rate=rate, record=_with_spectrum(base)), progress=False)
     spectrum = trace.end_spectrum
     return spectrum if spectrum is not None and np.all(np.isfinite(spectrum.eigenvalues)) else None
 
 
-def _stable(made: Plan, spectrum: Spectrum | None) -> float | None:
-    """Return the largest stable rate on the ground of a spectrum, None where it is not known."""
-    facts = made.method.facts
+def _stable(base: Plan, spectrum: Spectrum | None) -> float | None:
+    """Return the largest stable rate for a spectrum, None if unknown."""
+    facts = base.method.facts
     if spectrum is None or facts.bound is None or facts.scaled or spectrum.highest <= 0:
         return None
     return facts.bound / spectrum.highest
+
+
+def sweep_sentence(result: Sweep) -> str:
+    """Return the result of a sweep in a sentence or two."""
+    rate, steps, bound = result.best_rate, result.steps[result.best], result.largest_stable_rate
+    if math.isfinite(steps):
+        did = f"after {_counted(steps)} the gradient is below {result.tolerance:g}"
+    else:
+        did = (
+            f"the value is {number(result.values[result.best])} after {_counted(result.traces[result.best].last_step)}"
+        )
+    best = f"The best of {len(result.rates)} rates is α = {rate:.6g}: {did}."
+    if bound is None:
+        return best
+    return f"{best} The largest stable rate is {bound:.6g}, from the curvature where it ended."
+
+
+def sweep_as_text(result: Sweep) -> str:
+    """Format a sweep as aligned text, with at most about 17 of its rates."""
+    rows = sweep_rows(result)
+    return as_text(
+        f"Read as  {result.objective.read_as}\nMethod   {result.traces[0].plan['method']}", rows, result.sentence
+    )
+
+
+def sweep_as_html(result: Sweep) -> str:
+    """Format a sweep as an HTML table."""
+    return as_html(result.objective.read_as, sweep_rows(result), result.sentence)
+
+
+def sweep_rows(result: Sweep) -> list[tuple[str, ...]]:
+    """Return rates, steps, end values and verdicts as rows of text, headings first; best and bound are marked."""
+    count = len(result.rates)
+    shown = set(np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)))
+    bound = result.largest_stable_rate
+    at_bound = None
+    if bound is not None:
+        near = int(np.argmin(np.abs(result.rates - bound)))
+        at_bound = near if abs(result.rates[near] / bound - 1) < 1e-9 else None
+    shown |= {result.best} | ({at_bound} if at_bound is not None else set())
+    rows = [("learning rate", "steps", result.objective.name + " at the end", "verdict", "")]
+    for index in sorted(shown):
+        mark = "◀ best" if index == result.best else "◀ largest stable" if index == at_bound else ""
+        rows.append(
+            (
+                f"{result.rates[index]:.6g}",
+                reached(float(result.steps[index])),
+                reached(float(result.values[index])),
+                result.verdicts[index].replace("_", " "),
+                mark,
+            )
+        )
+    return rows
+
+
+def as_text(head: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Format a head, a table and a sentence as text."""
+    words = {column for column, heading in enumerate(rows[0]) if heading in ("method", "verdict", "")}
+    return "\n".join([head, "", *aligned(rows, words), "", sentence])
+
+
+def as_html(caption: str, rows: list[tuple[str, ...]], sentence: str) -> str:
+    """Format a table and a sentence as HTML."""
+    return f"{html_table(rows, caption)}<p>{html.escape(sentence)}</p>"
+
+
+def reached(value: float) -> str:
+    """Format a number of steps or a value; a dash for one that was not reached."""
+    return number(value) if math.isfinite(value) else "–"
+
+
+def _counted(steps: float) -> str:
+    return "1 step" if steps == 1 else f"{int(steps)} steps"

@@ -1,4 +1,4 @@
-"""What a person fixes, ties and bounds: the parameters that are left to find, and where they may go."""
+"""Fixed, tied and bounded parameters: which ones remain free, and in which ranges."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Bounds = Mapping[str, Sequence[float | None]]
 
 @dataclass(frozen=True)
 class Constraints:
-    """Which parameters are free, and where they may go.
+    """The free parameters, their bounds, and how the others follow.
 
     Args:
-        free: the names to find, in order.
-        fixed: those that are held, with their values.
-        ties: those that follow from others, each with its tree.
+        free: names of the parameters to estimate, in order of appearance.
+        fixed: parameters held constant, with their values.
+        ties: parameters computed from others, each with its expression tree.
         low: lowest value of each free one, −∞ for none.
         high: highest value of each free one, ∞ for none.
     """
@@ -41,34 +41,34 @@ class Constraints:
 
     @property
     def none(self) -> bool:
-        """Whether every parameter is free to go anywhere."""
+        """Whether every parameter is free and unbounded."""
         return not self.fixed and not self.ties and bool(np.all(np.isinf([self.low, self.high])))
 
     def pressed(self, free: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """Tell of each free parameter whether it rests on a bound that its gradient pushes it against."""
+        """Return which free parameters lie on a bound that the gradient pushes them against, shape (free,)."""
         return ((free <= self.low) & (gradient > 0)) | ((free >= self.high) & (gradient < 0))
 
-    def start(self, arguments: Mapping[str, float]) -> np.ndarray:
-        """Return the free parameters of a start, moved inside the bounds.
+    def start(self, values: Mapping[str, float]) -> np.ndarray:
+        """Return the free parameters of a start as an array, clipped to the bounds.
 
         Raises:
             PointError: if one is missing.
         """
-        missing = [name for name in self.free if name not in arguments]
+        missing = [name for name in self.free if name not in values]
         if missing:
             raise PointError(
-                f"the start says nothing of {', '.join(missing)}",
-                hint="give every free parameter a number, or no start at all and one is searched for",
+                f"the start lacks {', '.join(missing)}",
+                hint="give a number for every free parameter, or omit the start to have one searched for",
             )
-        return np.clip(np.array([arguments[name] for name in self.free], dtype=float), self.low, self.high)
+        return np.clip(np.array([values[name] for name in self.free], dtype=float), self.low, self.high)
 
-    def moved(self, arguments: Mapping[str, float]) -> tuple[str, ...]:
-        """Return a sentence for each parameter whose start lies outside its bounds."""
+    def moved(self, values: Mapping[str, float]) -> tuple[str, ...]:
+        """Return a note for each parameter whose start lies outside its bounds."""
         ends = zip(self.free, self.low, self.high, strict=True)
         return tuple(
-            f"the start of {name}, {arguments[name]:g}, lies outside its bounds and was moved inside"
+            f"the start of {name}, {values[name]:g}, lies outside its bounds and was moved inside"
             for name, low, high in ends
-            if not low <= arguments[name] <= high
+            if not low <= values[name] <= high
         )
 
 
@@ -78,17 +78,17 @@ def constraints(
     ties: Mapping[str, str] | None,
     bounds: Bounds | None,
 ) -> Constraints:
-    """Return the constraints, every one checked.
+    """Check the constraints of a fit and return them.
 
     Args:
         model: the equation.
-        fixed: parameters to hold, with their values.
-        ties: parameters that follow from others: `{"b": "2a"}`.
-        bounds: (low, high) of parameters; None for an open end.
+        fixed: parameters to hold constant, with their values.
+        ties: parameters computed from others: `{"b": "2a"}`.
+        bounds: (low, high) by parameter; None for an open end.
 
     Raises:
-        SettingError: for a name that is no parameter, a value that is no number, or nothing left to find.
-        FormulaError: for a tie that cannot be read.
+        SettingError: for an unknown parameter, a value that is not a number, or no free parameter.
+        FormulaError: for a tie that cannot be parsed.
     """
     for what, names in (("fixed", fixed), ("tied", ties), ("bounded", bounds)):
         for name in names or ():
@@ -97,10 +97,10 @@ def constraints(
     tied = tuple((name, _tie(model, name, text, ties or {})) for name, text in (ties or {}).items())
     both = sorted(set(held) & set(ties or {}))
     if both:
-        raise SettingError(f"{both[0]} is fixed and tied; it can be one of the two")
+        raise SettingError(f"{both[0]} is both fixed and tied; choose one")
     free = tuple(name for name in model.parameters if name not in held and name not in (ties or {}))
     if not free:
-        raise SettingError("every parameter is fixed or tied: nothing is left to find")
+        raise SettingError("every parameter is fixed or tied, so nothing is left to fit")
     for name in bounds or {}:
         if name not in free:
             raise SettingError(f"{name} has bounds, but it is {'fixed' if name in held else 'tied'}")
@@ -109,15 +109,16 @@ def constraints(
 
 
 def checked_start(model: EquationModel, start: Mapping[str, float] | None) -> dict[str, float] | None:
-    """Return the start as floats, after checking that every name is a parameter.
+    """Check the names and values of a start and return it as floats.
 
     Raises:
-        PointError: for a name that is none, or a value that is no finite number.
+        PointError: for an unknown parameter, or a value that is not a finite number.
     """
     if start is None:
         return None
     if not isinstance(start, Mapping):
-        raise PointError("a start gives parameters by name", hint=f"for example {{'{model.parameters[0]}': 1.0}}")
+        hint = f"for example {{'{model.parameters[0]}': 1.0}}"
+        raise PointError("a start is a mapping from parameters to numbers", hint=hint)
     for name in start:
         if name not in model.parameters:
             close = nearest(str(name), model.parameters)
@@ -129,7 +130,7 @@ def checked_start(model: EquationModel, start: Mapping[str, float] | None) -> di
 
 
 def _check_name(model: EquationModel, name: str, what: str) -> None:
-    """Raise if a name is no parameter of the model."""
+    """Raise if the model has no parameter of this name."""
     if name not in model.parameters:
         close = nearest(str(name), model.parameters)
         raise SettingError(
@@ -139,7 +140,7 @@ def _check_name(model: EquationModel, name: str, what: str) -> None:
 
 
 def _number(what: str, value: Any, kind: type[SettingError] | type[PointError] = SettingError) -> float:
-    """Return a finite number, or raise."""
+    """Return a value as a float; raise if it is not a finite number."""
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -150,29 +151,29 @@ def _number(what: str, value: Any, kind: type[SettingError] | type[PointError] =
 
 
 def _tie(model: EquationModel, name: str, text: str, ties: Mapping[str, str]) -> Any:
-    """Return the tree of a tie, which may name parameters that are not tied themselves."""
+    """Return the expression tree of a tie; it may refer to any parameter that is not tied itself."""
     others = [other for other in model.parameters if other not in ties]
-    read = formula(text, columns=others)
-    if read.variables:
+    expression = formula(text, columns=others)
+    if expression.variables:
         raise SettingError(
-            f"{name} is tied to {read.variables[0]}, which is no parameter that it can follow",
-            hint=f"there are {', '.join(others)}" if others else None,
+            f"{name} is tied to {expression.variables[0]}, which is not a parameter that it can depend on",
+            hint=f"it can depend on {', '.join(others)}" if others else None,
         )
-    return read.body
+    return expression.body
 
 
 def _ends(name: str, pair: Sequence[float | None]) -> tuple[float, float]:
-    """Return the lowest and the highest value of a parameter."""
+    """Return the bounds of a parameter, infinite where open."""
     if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
         raise SettingError(f"the bounds of {name} are a pair (low, high), not {pair!r}")
     low, high = (_end(name, value, sign) for value, sign in zip(pair, (-1, 1), strict=True))
     if not low < high:
-        raise SettingError(f"the bounds of {name} go from {low} to {high}, which is no range")
+        raise SettingError(f"the lower bound of {name}, {low}, is not below the upper one, {high}")
     return low, high
 
 
 def _end(name: str, value: float | None, sign: int) -> float:
-    """Return an end of a range, ±∞ for an open one."""
+    """Return one bound as a float, ±∞ for an open end."""
     if value is None:
         return sign * math.inf
     try:

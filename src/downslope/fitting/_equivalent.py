@@ -1,4 +1,9 @@
-"""Of the many ways to write one curve the one that people write: positive widths, like terms in order, small phases."""
+"""The conventional parameters among equivalent ones: positive widths, like terms in order, phases within ±π.
+
+Many parameter vectors give the same curve: a Gaussian with width −σ, two exponentials swapped, a phase plus 2π. A fit
+ends at any of them by chance. The candidates follow from the equation; each is checked on the data before it is kept,
+so that a wrong guess about a symmetry can do no harm.
+"""
 
 from __future__ import annotations
 
@@ -13,62 +18,62 @@ from downslope._types import Columns
 from downslope.fitting._model import EquationModel
 from downslope.formulas import divisors, interchangeable, linear_names
 
-_SAME = 1e-9
+_SAME = 1e-9  # of the range of the predictions: two curves nearer than this are one
 
 
 @dataclass(frozen=True)
 class Rewriting:
-    """Other values for a curve's parameters that leave it as it is.
+    """A change of the parameters that leaves the curve unchanged.
 
     Args:
-        of: for each name the parameter whose value it gets, that value's sign, and what is added.
+        of: by parameter, the source whose value it takes, the sign of that value, and the number added.
     """
 
     of: Mapping[str, tuple[str, float, float]]
 
     def __call__(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return the new values."""
+        """Return the parameters after the change."""
         return {name: sign * values[source] + shift for name, (source, sign, shift) in self.of.items()}
 
-    def permuted(self, places: Mapping[str, str]) -> Rewriting:
-        """Return the rewriting after which some names get what others had."""
-        return Rewriting({name: self.of[places.get(name, name)] for name in self.of})
+    def permuted(self, sources: Mapping[str, str]) -> Rewriting:
+        """Return this change followed by a permutation, with the source of each name that moves."""
+        return Rewriting({name: self.of[sources.get(name, name)] for name in self.of})
 
     def negated(self, names: Sequence[str]) -> Rewriting:
-        """Return the rewriting after which some signs are turned."""
-        turned = {name: (source, -sign, -shift) for name, (source, sign, shift) in self.of.items() if name in names}
-        return Rewriting({**self.of, **turned})
+        """Return this change followed by a change of sign of some parameters."""
+        negated = {name: (source, -sign, -shift) for name, (source, sign, shift) in self.of.items() if name in names}
+        return Rewriting({**self.of, **negated})
 
     def shifted(self, name: str, by: float) -> Rewriting:
-        """Return the rewriting after which something is added to a parameter."""
+        """Return this change followed by adding a number to a parameter."""
         source, sign, shift = self.of[name]
         return Rewriting({**self.of, name: (source, sign, shift + by)})
 
 
 def as_written(model: EquationModel, parameters: Mapping[str, float], columns: Columns) -> Rewriting:
-    """Return how to write the same curve with signs and order as a person would choose them.
+    """Return the change to the conventional parameters of the same curve.
 
-    Terms that may change places are put in ascending order of the first parameter that the model is not linear in; in
-    descending order if that one divides, so that rates and periods give the same order. Such a parameter is made
-    positive where that leaves the curve as it is, perhaps with the sign of another. A phase is brought between −π and
-    π, and the sign of an amplitude into it.
+    Interchangeable terms are put in ascending order of the first parameter that the model is not linear in; in
+    descending order if that parameter divides, so that rates and periods give the same order. Such a parameter is made
+    positive where that leaves the curve unchanged, possibly together with the sign of another. A phase is reduced to
+    between −π and π, and a negative amplitude becomes a phase shift by π.
 
     Args:
         model: the equation.
-        parameters: what was found, by name.
+        parameters: the fitted values, by name.
         columns: the data.
     """
-    return _Convention(model, parameters, columns).rewriting()
+    return _ConventionalForm(model, parameters, columns).rewriting()
 
 
-class _Convention:
-    """Tries one change after another, and keeps those that leave the curve as it is."""
+class _ConventionalForm:
+    """Builds up the change: tries one candidate after another and keeps those that leave the curve unchanged."""
 
     def __init__(self, model: EquationModel, parameters: Mapping[str, float], columns: Columns) -> None:
         self._model = model
         self._parameters = parameters
         self._columns = columns
-        self._wanted = model.predicted(parameters, columns)
+        self._target = model.predicted(parameters, columns)
         self._now = Rewriting({name: (name, 1.0, 0.0) for name in parameters})
         self._linear = linear_names(model.equation.right.body, model.parameters)
         others = [name for name in model.parameters if name not in self._linear]
@@ -76,45 +81,47 @@ class _Convention:
         self._others = others
 
     def rewriting(self) -> Rewriting:
-        """Return all changes, one after the other."""
+        """Return the composition of all changes that were kept."""
         self._order()
         for name in self._others:
             self._make_positive(name)
         for name in self._phases:
-            self._turn(name)
+            self._reduce_phase(name)
         self._order()
         return self._now
 
     def _take(self, change: Rewriting) -> bool:
-        """Keep a change if it leaves the curve as it is."""
-        reached = self._model.predicted(change(self._parameters), self._columns)
-        same = np.allclose(reached, self._wanted, rtol=_SAME, atol=_SAME * np.ptp(self._wanted))
+        """Keep a change if it leaves the predictions unchanged, and return whether it did."""
+        predictions = self._model.predicted(change(self._parameters), self._columns)
+        same = np.allclose(predictions, self._target, rtol=_SAME, atol=_SAME * np.ptp(self._target))
         if same:
             self._now = change
         return bool(same)
 
     def _order(self) -> None:
-        """Put like terms in order."""
+        """Sort interchangeable terms."""
         body = self._model.equation.right.body
         for group in interchangeable(body, self._model.parameters):
             values = self._now(self._parameters)
-            place = next((place for place, name in enumerate(group[0]) if name not in self._linear), 0)
-            falling = group[0][place] in divisors(body)
-            rows = sorted(group, key=lambda term, at=place: values[term[at]], reverse=falling)
+            # Amplitudes tie and cross; a rate or a position, which enters nonlinearly, tells terms apart.
+            key = next((index for index, name in enumerate(group[0]) if name not in self._linear), 0)
+            falling = group[0][key] in divisors(body)
+            rows = sorted(group, key=lambda term, at=key: values[term[at]], reverse=falling)
             self._now = self._now.permuted(dict(zip(itertools.chain(*group), itertools.chain(*rows), strict=True)))
 
     def _make_positive(self, name: str) -> None:
-        """Turn the sign of a parameter below zero, with those of others where it takes that."""
+        """Make a negative parameter positive, changing the signs of others with it where needed."""
         if self._now(self._parameters)[name] >= 0:
             return
         phases = [other for other in self._phases if other != name]
+        # The smallest change first: alone (an even function), with an amplitude or a phase (an odd one), with both.
         pairs = itertools.product(phases, self._linear)
         for also in ((), *((other,) for other in (*self._linear, *phases)), *pairs):
             if self._take(self._now.negated((name, *also))):
                 return
 
-    def _turn(self, name: str) -> None:
-        """Bring a phase between −π and π, and the sign of an amplitude into it."""
+    def _reduce_phase(self, name: str) -> None:
+        """Reduce a phase to between −π and π, and turn a negative amplitude into a phase shift by π."""
         value = self._now(self._parameters)[name]
         turns = round(value / math.tau)
         if turns and not self._take(self._now.shifted(name, -math.tau * turns)):

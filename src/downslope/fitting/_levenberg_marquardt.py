@@ -1,9 +1,14 @@
-"""Levenberg and Marquardt's method as one compiled program, and as one program for many starts.
+"""The method of Levenberg and Marquardt as one compiled program, and as one program for many starts.
 
-A step δ minimises ‖r + Jδ‖² + μ‖Dδ‖², with r the residuals, J their Jacobian and D the largest length that each column
-of J has had: what a parameter is measured in changes nothing. The damping μ falls where the squares fell as foreseen,
-and rises where they did not. The step is solved by a QR decomposition of J on top of √μ·D, which keeps the digits that
-JᵀJ would lose. Parameters at a bound that they press against are held there.
+With r the residuals and J their Jacobian, half the squares are ‖r + Jδ‖²/2 to first order in a step δ. Minimising that
+alone is the Gauss–Newton step; it is far too long where J is nearly singular or r bends. So a step minimises
+
+    ‖r + Jδ‖² + μ‖Dδ‖²,        (JᵀJ + μD²) δ = −Jᵀr,
+
+with D diagonal, the largest length that each column of J has had, so that the units of a parameter do not matter. For
+μ → 0 it is the Gauss–Newton step, for μ → ∞ a short step along −D⁻²Jᵀr, downhill in units of each parameter's effect.
+μ falls where the squares fell as predicted, and rises where they did not. Parameters at a bound that the gradient
+pushes them against are held there.
 
 References: Moré, "The Levenberg-Marquardt algorithm: implementation and theory", 1978; Nielsen, "Damping parameter in
 Marquardt's method", 1999.
@@ -17,27 +22,27 @@ from typing import Any, NamedTuple
 from downslope._engine import jax
 from downslope.fitting._problem import FitArguments, FitProblem
 
-_FIRST_DAMPING = 1e-3
-_SMALLEST_DAMPING = 1e-20
-_LARGEST_DAMPING = 1e30
-_STILL = 1e-14  # a step so small against the point moves nothing that can be told
-_FLAT = 1e-18  # nor does one that gains so little of the squares
+_FIRST_DAMPING = 1e-3  # in units of D²: the first step is nearly Gauss–Newton's
+_SMALLEST_DAMPING = 1e-20  # √μ = 1e-10 still separates directions that J, with its 16 digits, cannot
+_LARGEST_DAMPING = 1e30  # a step of 1e-30 that still fails: no step will succeed
+_STILL = 1e-14  # a relative step below it changes no digit that matters
+_FLAT = 1e-18  # a predicted decrease below this share of the squares is rounding: (1e-9)², as squares go
 
 
 class MarquardtState(NamedTuple):
-    """Where the method stands.
+    """The state between two steps.
 
     Args:
-        free: shape (free,).
+        free: the free parameters, shape (free,).
         residuals: shape (rows,).
         jacobian: shape (rows, free).
         squares: half the sum of the squared residuals.
         scale: D, shape (free,).
         damping: μ.
-        growth: what μ is multiplied by when a step fails.
-        tried: steps tried.
-        taken: steps that were accepted.
-        still: whether nothing is left to gain.
+        growth: the factor on μ when a step fails.
+        tried: number of steps tried.
+        taken: number of steps accepted.
+        still: whether the method has converged.
     """
 
     free: Any
@@ -53,7 +58,7 @@ class MarquardtState(NamedTuple):
 
 
 class AcceptedSteps(NamedTuple):
-    """What every accepted step left behind, a row each, the start being row 0.
+    """One row per accepted step; row 0 is the start.
 
     Args:
         free: shape (capacity, free).
@@ -73,8 +78,8 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
     The Hessian is that of half the squares at the end, shape (free, free).
 
     Args:
-        problem: what to fit.
-        capacity: rows of the record; `most`, the steps to try, must be below it.
+        problem: the residuals.
+        capacity: rows of the record; `most`, the number of steps to try, must be below it.
         bounded: whether any bound is finite.
     """
 
@@ -87,6 +92,8 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
             numpy.zeros(capacity),
         )
 
+        # The rows are written in the loop, into arrays of a fixed size, as shapes in a compiled program are fixed. The
+        # capacity is a power of two, so that fits of many lengths share a program.
         def step(carry: tuple[MarquardtState, AcceptedSteps]) -> tuple[MarquardtState, AcceptedSteps]:
             state = _step(problem, carry[0], arguments, bounds, bounded)
             return state, _write(carry[1], state)
@@ -96,6 +103,7 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
             step,
             (state, _write(room, state)),
         )
+        # The full second derivative, not JᵀJ: the trace reports curvature as every other trace does.
         hessian = jax().hessian(lambda at: _half_squares(problem.residuals(at, arguments)))(state.free)
         return state, record, hessian
 
@@ -104,12 +112,14 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def many(problem: FitProblem, tries: int, bounded: bool) -> Any:
-    """Return the compiled program `(starts, arguments, bounds) → (ends, squares)` for many starts side by side."""
+    """Return the compiled program `(starts, arguments, bounds) → (ends, squares)` over many starts side by side."""
 
     def run(free: Any, arguments: FitArguments, bounds: Any) -> tuple[Any, Any]:
         def step(state: MarquardtState, _: None) -> tuple[MarquardtState, None]:
             return _step(problem, state, arguments, bounds, bounded), None
 
+        # A fixed number of steps: under vmap a while_loop runs until its slowest lane ends and then selects between old
+        # and new states in every step anyway, so nothing would be saved by testing for the end.
         state, _ = jax().lax.scan(step, _begin(problem, free, arguments), None, length=tries)
         return state.free, state.squares
 
@@ -117,7 +127,7 @@ def many(problem: FitProblem, tries: int, bounded: bool) -> Any:
 
 
 def _begin(problem: FitProblem, free: Any, arguments: FitArguments) -> MarquardtState:
-    """Return the state at the start."""
+    """Return the state at the start; one whose squares are not finite counts as converged, and goes nowhere."""
     numpy = jax().numpy
     residuals, jacobian = _linearised(problem, free, arguments)
     squares = _half_squares(residuals)
@@ -138,32 +148,44 @@ def _begin(problem: FitProblem, free: Any, arguments: FitArguments) -> Marquardt
 def _step(
     problem: FitProblem, state: MarquardtState, arguments: FitArguments, bounds: Any, bounded: bool
 ) -> MarquardtState:
-    """Try one step, and take it where the squares fall, or where they stay and the gradient falls."""
+    """Try one step; accept it where the squares fall, or where they stay and the gradient falls."""
     numpy = jax().numpy
     low, high = bounds
     gradient = state.jacobian.T @ state.residuals
+    # A column of zeros has the solution 0, so a held parameter stays and the others are solved for without it.
     held = ((state.free <= low) & (gradient > 0)) | ((state.free >= high) & (gradient < 0))
     jacobian = numpy.where(held, 0.0, state.jacobian)
     reached = state.free + _solved(jacobian, state.residuals, state)
     if bounded:
-        # Those that would leave go to their bound, and the others are solved for again, knowing that.
+        # Clipping the step alone would leave the other parameters where the clipped ones were still to help them. So
+        # those that would leave go to their bound first, which changes the residuals by J·partway, and the others are
+        # solved for again from there.
         leaves = (reached < low) | (reached > high)
         partway = numpy.where(leaves, numpy.clip(reached, low, high) - state.free, 0.0)
         rest = _solved(numpy.where(leaves, 0.0, jacobian), state.residuals + jacobian @ partway, state)
         reached = numpy.clip(state.free + numpy.where(leaves, partway, rest), low, high)
+    # A column of zeros without damping would divide 0 by 0: such a parameter has no effect here and stays.
     reached = numpy.where(numpy.isfinite(reached), reached, state.free)
     change = reached - state.free
-    ahead = jacobian @ change
-    foreseen = -(state.residuals @ ahead) - ahead @ ahead / 2
+    # The decrease of ‖r‖²/2 that the linear model predicts: −rᵀJδ − ‖Jδ‖²/2. It is computed from the step as taken,
+    # since after bounds and clipping the shorter formula for an exact solution no longer holds.
+    linear_change = jacobian @ change
+    predicted = -(state.residuals @ linear_change) - linear_change @ linear_change / 2
     residuals, after = _linearised(problem, reached, arguments)
     squares = _half_squares(residuals)
-    gain = (state.squares - squares) / numpy.where(foreseen > 0, foreseen, 1.0)
+    gain = (state.squares - squares) / numpy.where(predicted > 0, predicted, 1.0)
+    # Near the end the squares agree to their last digits while the parameters can still gain some: a parameter's error
+    # goes with the root of that of the squares. There the largest scaled gradient decides instead.
     level = numpy.abs(squares - state.squares) <= 4e-16 * state.squares
     finer = _steepness(after, residuals, held) < _steepness(state.jacobian, state.residuals, held)
     good = numpy.isfinite(squares) & numpy.all(numpy.isfinite(after)) & ((squares < state.squares) | (level & finer))
+    # D never shrinks (Moré): if a column vanishes for a moment, its parameter must not be sent to infinity.
     scale = numpy.maximum(state.scale, _lengths(after))
     small = numpy.all(numpy.abs(change) <= _STILL * (numpy.abs(state.free) + _STILL))
-    still = small | (numpy.abs(foreseen) <= _FLAT * state.squares) | (~good & (state.damping >= _LARGEST_DAMPING))
+    still = small | (numpy.abs(predicted) <= _FLAT * state.squares) | (~good & (state.damping >= _LARGEST_DAMPING))
+    # Nielsen's rule. gain = 1: the linear model was right, μ falls to a third; 1/2: μ stays; → 0: μ doubles.
+    # The cubic between has no jumps; thresholds (÷10 above 3/4, ×10 below 1/4) make μ oscillate. In a row of failures
+    # the factor itself doubles, 2, 4, 8, …, so that even a hopeless start comes to short steps within few tries.
     shrink = numpy.maximum(1 / 3, 1 - (2 * gain - 1) ** 3)
     taken = MarquardtState(
         reached,
@@ -180,40 +202,49 @@ def _step(
     refused = state._replace(
         damping=state.damping * state.growth, growth=state.growth * 2, tried=state.tried + 1, still=still
     )
+    # Both outcomes are computed and one is selected: under vmap each lane decides for itself. A lane that has converged
+    # keeps its state, as `many` goes on for the others.
     chosen = jax().tree.map(lambda new, old: numpy.where(good, new, old), taken, refused)
     return jax().tree.map(lambda new, old: numpy.where(state.still, old, new), chosen, state)
 
 
 def _solved(jacobian: Any, residuals: Any, state: MarquardtState) -> Any:
-    """Return the δ that minimises ‖r + Jδ‖² + μ‖Dδ‖²."""
+    """Return the δ that minimises ‖r + Jδ‖² + μ‖Dδ‖².
+
+    In ε = Dδ it is the least-squares problem [J D⁻¹; √μ I] ε ≈ [−r; 0]. With its matrix written as QR, R ε = Qᵀ[−r; 0].
+    Cholesky's decomposition of JᵀJ + μD² would be cheaper, but the condition number of JᵀJ is that of J squared: with
+    columns that are parallel to 8 digits, as in sums of exponentials, no digit of the step would be left.
+    """
     numpy = jax().numpy
     count = jacobian.shape[1]
     rows = numpy.concatenate([jacobian / state.scale, numpy.sqrt(state.damping) * numpy.eye(count)])
     right = numpy.concatenate([-residuals, numpy.zeros(count)])
+    # The right side is decomposed as one more column: its part of R is Qᵀ[−r; 0], and Q itself is never formed.
     upper = numpy.linalg.qr(numpy.column_stack([rows, right]), mode="r")
     return jax().scipy.linalg.solve_triangular(upper[:count, :count], upper[:count, count]) / state.scale
 
 
 def _linearised(problem: FitProblem, free: Any, arguments: FitArguments) -> tuple[Any, Any]:
-    """Return the residuals and their Jacobian."""
+    """Return the residuals, shape (rows,), and their Jacobian, shape (rows, free), from one evaluation."""
 
     def residuals(at: Any) -> tuple[Any, Any]:
         rows = problem.residuals(at, arguments)
         return rows, rows
 
+    # Forward mode: a fit has few parameters and many rows, and its cost goes with the parameters.
     jacobian, rows = jax().jacfwd(residuals, has_aux=True)(free)
     return rows, jacobian
 
 
 def _steepness(jacobian: Any, residuals: Any, held: Any) -> Any:
-    """Return the largest slope of the squares along a column of J, over that column's length."""
+    """Return the largest |cos| of the angle between the residuals and a column of J, times ‖r‖; 0 at a minimum."""
     numpy = jax().numpy
     slopes = numpy.abs(jacobian.T @ residuals) / _lengths(jacobian)
     return numpy.max(numpy.where(held, 0.0, slopes))
 
 
 def _lengths(jacobian: Any) -> Any:
-    """Return the length of each column, 1 for one of zeros."""
+    """Return the length of each column, shape (free,); 1 for a column of zeros, so that it can be divided by."""
     numpy = jax().numpy
     lengths = numpy.sqrt(numpy.sum(jacobian * jacobian, axis=0))
     return numpy.where((lengths > 0) & numpy.isfinite(lengths), lengths, 1.0)
@@ -225,7 +256,7 @@ def _half_squares(residuals: Any) -> Any:
 
 
 def _write(record: AcceptedSteps, state: MarquardtState) -> AcceptedSteps:
-    """Write the row of the last accepted step; a refused one writes the same row again."""
+    """Write the row of the last accepted step; after a refused step the same row is written again, unchanged."""
     return AcceptedSteps(
         record.free.at[state.taken].set(state.free),
         record.gradient.at[state.taken].set(state.jacobian.T @ state.residuals),

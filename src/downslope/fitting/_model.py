@@ -1,4 +1,4 @@
-"""The model of a fit: an equation over a table, as functions of the parameters."""
+"""An equation over a table as a function of its parameters, and the rows of the table that a fit uses."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from downslope.formulas import (
 )
 from downslope.tables import check_numbers
 
-_LONG = 4  # letters from which on an unknown name that is like a column's is taken for a slip
+_LONG = 4  # letters; an unknown name at least as long that resembles a column's is treated as a misspelling
 
 
 @dataclass(frozen=True, eq=False)
 class EquationModel:
-    """An equation, read over a table.
+    """An equation whose names are resolved against a table.
 
     Args:
         equation: its two sides.
         columns: the columns that occur, in the table's order.
-        parameters: the names to find, in order of appearance.
+        parameters: the names that are not columns, in order of appearance.
         units: units of columns, by name.
-        notes: sentences on how it was read.
+        notes: how the equation was interpreted, as sentences.
     """
 
     equation: Equation
@@ -45,20 +45,20 @@ class EquationModel:
 
     @functools.cached_property
     def dimensions(self) -> dict[str, dict[str, float] | None]:
-        """The exponent of each column in the dimension of each parameter; None where nothing fixes it."""
+        """The exponent of each column in the dimension of each parameter; None where it is not determined."""
         left, right = self.equation.left.body, self.equation.right.body
-        found = dimensions(left, right, self.columns, self.parameters)
+        exponents = dimensions(left, right, self.columns, self.parameters)
         return {
             name: None if powers is None else {column: float(power) for column, power in powers.items()}
-            for name, powers in found.items()
+            for name, powers in exponents.items()
         }
 
     def unit(self, parameter: str) -> str | None:
-        """Return the unit of a parameter, None for a plain number or where it is not known."""
+        """Return the unit of a parameter; None if it is dimensionless or unknown."""
         powers = self.dimensions[parameter]
         if not powers:
             return None
-        # Half-given units would mix units with names of columns.
+        # Units for only some of the columns would give a mixture of units and column names.
         units = self.units if all(column in self.units for column in powers) else {}
         if self.units and not units:
             return None
@@ -66,21 +66,19 @@ class EquationModel:
         return None if unit == "1" else unit
 
     def measured(self, columns: Columns) -> np.ndarray:
-        """Return the left side, one number a row."""
+        """Return the left side of the equation, shape (rows,)."""
         return _rows(self.equation.left(**{name: columns[name] for name in self.equation.left.columns}), columns)
 
     def predicted(self, parameters: Mapping[str, float], columns: Columns) -> np.ndarray:
-        """Return the right side, one number a row."""
+        """Return the right side of the equation, shape (rows,)."""
         right = self.equation.right
-        arguments = {name: columns[name] for name in right.columns} | {
-            name: parameters[name] for name in self.parameters
-        }
-        return _rows(right(**arguments), columns)
+        values = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
+        return _rows(right(**values), columns)
 
     def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
-        """Return the right side as JAX traces it, one number a row."""
+        """Return the right side of the equation as a JAX expression, shape (rows,)."""
         value = evaluate(self.equation.right.body, {**columns, **parameters}, jax_functions())
-        return value + 0.0 * columns[self.columns[0]]  # a constant model too is one number a row
+        return value + 0.0 * columns[self.columns[0]]  # broadcasts a constant model to one number per row
 
 
 def model_of(
@@ -90,20 +88,20 @@ def model_of(
     named: tuple[str, ...],
     taken: tuple[str, ...] = (),
 ) -> EquationModel:
-    """Read an equation over a table.
+    """Parse an equation and resolve its names against a table.
 
     Args:
         text: the equation.
         table: the table's columns.
         units: units of columns by name, or None.
-        named: names that the user has called parameters.
-        taken: columns that have another part in the fit.
+        named: names that the user refers to as parameters, in a start or bounds.
+        taken: columns used elsewhere in the fit, as weights for example.
 
     Raises:
-        FormulaError: for text that cannot be read, without parameters or with a name like that of a column; if the left
-            side names no column.
-        DataError: for a unit of what is no column.
-        UnitError: for units that are not known.
+        FormulaError: for an equation that cannot be parsed, has no parameters, or has a parameter that looks like a
+            misspelt column; if the left side has no column.
+        DataError: for a unit of a name that is not a column.
+        UnitError: for unknown units.
     """
     read = equation(text, table)
     used = {*read.left.columns, *read.right.columns}
@@ -112,55 +110,52 @@ def model_of(
         close = nearest(name, unused)
         if close and len(name) >= _LONG and name not in named:
             raise FormulaError(
-                f"{name} is no column of the table, but {close} is",
+                f"the table has no column {name}, but it has {close}",
                 text=text,
                 position=max(text.rfind(name), 0),
                 width=len(name),
                 hint=f"did you mean {close}? If {name} is a parameter, give it bounds or a start",
             )
     if not read.right.variables:
-        raise FormulaError(f"{read.read_as} has no parameter to find", hint="names that are no columns are parameters")
+        raise FormulaError(f"{read.read_as} has no parameter to fit", hint="names that are not columns are parameters")
     if not read.left.columns:
-        raise FormulaError(f"the left side of {read.read_as} names no column", hint=f"columns: {', '.join(table)}")
+        raise FormulaError(f"the left side of {read.read_as} contains no column", hint=f"columns: {', '.join(table)}")
     columns = tuple(name for name in table if name in used)
     for side in (read.left, read.right):
         checked_units({name: unit for name, unit in (units or {}).items() if name in side.columns}, side)
     for name in units or {}:
         if name not in columns:
-            raise DataError(f"a unit is given for {name!r}, which is no column of {read.read_as}")
+            raise DataError(f"units has {name!r}, which is not a column of {read.read_as}")
     notes = (*read.left.notes, *read.right.notes, _roles(columns, read.right.variables))
     return EquationModel(read, columns, read.right.variables, dict(units or {}), notes)
 
 
 def _roles(columns: tuple[str, ...], parameters: tuple[str, ...]) -> str:
-    """Return the sentence that says which names are columns and which are parameters."""
+    """Return a sentence on which names are columns and which are parameters."""
     return f"{_listed(columns, 'column')}; {_listed(parameters, 'parameter')}"
 
 
 def _listed(names: tuple[str, ...], kind: str) -> str:
-    """Return names as a list with its verb: size and price are columns."""
+    """Return a clause such as "size and price are columns"."""
     if len(names) == 1:
         return f"{names[0]} is a {kind}"
     return f"{', '.join(names[:-1])} and {names[-1]} are {kind}s"
 
 
 def _rows(values: Any, columns: Columns) -> np.ndarray:
-    """Return values as one number a row."""
+    """Return values broadcast to one number per row."""
     return np.broadcast_to(np.asarray(values, dtype=float), np.shape(next(iter(columns.values())))).copy()
-
-
-# The rows of a fit: those without missing cells, their weights, and the measured side.
 
 
 @dataclass(frozen=True, eq=False)
 class CompleteRows:
-    """The rows that a fit uses.
+    """The rows of a table without missing cells, with their weights.
 
     Args:
-        columns: the columns that occur in the equation, complete rows only.
-        measured: the left side, shape (rows,).
-        weight: what each residual is multiplied by, shape (rows,).
-        left_out: numbers of the rows with missing cells, from 1.
+        columns: the columns of the equation.
+        measured: the left side of the equation, shape (rows,).
+        weight: the factor on each residual, shape (rows,).
+        left_out: numbers of the omitted rows, counted from 1.
     """
 
     columns: Columns
@@ -170,20 +165,20 @@ class CompleteRows:
 
 
 def rows_of(model: EquationModel, table: Columns, sigma: Any, weights: Any) -> CompleteRows:
-    """Return the rows of a fit.
+    """Return the complete rows of a table, checked, with weights.
 
     Args:
         model: the equation.
         table: every column of the table.
-        sigma: the standard deviation of each measurement: a column's name, numbers or one number; None for equal ones.
-        weights: what each squared residual is multiplied by, likewise.
+        sigma: the standard deviation of each measurement: a column's name, an array or a number; None for equal ones.
+        weights: the factor on each squared residual, likewise.
 
     Raises:
-        DataError: for text where a number is needed, for infinite numbers, a left side that is not finite, weights
-            that are not above zero, or no row that is complete.
+        DataError: for non-numeric or infinite cells, a left side that is not finite, weights that are not positive, or
+            if every row has a missing cell.
     """
     if sigma is not None and weights is not None:
-        raise DataError("sigma and weights are two ways to say one thing; give one of them")
+        raise DataError("sigma and weights are alternatives; give only one of them")
     used = {name: table[name] for name in model.columns}
     count = len(next(iter(used.values())))
     weight = np.ones(count)
@@ -198,7 +193,7 @@ def rows_of(model: EquationModel, table: Columns, sigma: Any, weights: Any) -> C
         missing |= np.isnan(column)
     complete = ~missing & ~np.isnan(weight)
     if not complete.any():
-        raise DataError("no row is complete: every one has a missing cell")
+        raise DataError("every row has a missing cell, so none can be used")
     numbers = np.flatnonzero(complete) + 1
     _check_finite(used, numbers)
     columns = check_numbers({name: column[complete] for name, column in used.items()}, model.columns)
@@ -214,25 +209,25 @@ def rows_of(model: EquationModel, table: Columns, sigma: Any, weights: Any) -> C
 
 
 def _check_finite(used: Columns, numbers: np.ndarray) -> None:
-    """Raise for an infinite cell of the rows with these numbers, from 1."""
+    """Raise if a column is infinite in one of these rows, counted from 1."""
     for name, column in used.items():
         bad = numbers[np.isinf(np.asarray(column, float)[numbers - 1])]
         if len(bad):
             raise DataError(f"row {bad[0]}, column {name}: the number is infinite", hint="leave the row out")
 
 
-def _positive(what: str, arguments: Any, table: Columns, count: int) -> np.ndarray:
-    """Return numbers above zero, one a row; NaN where they are missing."""
-    if isinstance(arguments, str):
-        if arguments not in table:
-            close = nearest(arguments, table)
+def _positive(what: str, values: Any, table: Columns, count: int) -> np.ndarray:
+    """Return positive numbers, shape (count,); NaN where they are missing."""
+    if isinstance(values, str):
+        if values not in table:
+            close = nearest(values, table)
             raise DataError(
-                f"{what}: there is no column {arguments!r}; the table has {', '.join(table)}",
+                f"{what}: there is no column {values!r}; the table has {', '.join(table)}",
                 hint=f"did you mean {close}?" if close else None,
             )
-        arguments = table[arguments]
+        values = table[values]
     try:
-        numbers = np.asarray(arguments, dtype=float)
+        numbers = np.asarray(values, dtype=float)
         numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
     except (TypeError, ValueError):
         raise DataError(f"{what} must be numbers") from None
