@@ -30,7 +30,7 @@ from downslope.backpropagation._notation import (
     printable,
     written,
 )
-from downslope.programs import CALLS, evaluate
+from downslope.programs import called, evaluate, walk
 
 _MOST_NODES = 300
 _LONGEST_NAME = 48  # characters of an expression; longer ones are written in terms of their inputs
@@ -78,18 +78,14 @@ class _ProgramWalk:
 
     def run(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Known]) -> list[Known]:
         """Evaluate a program and return its results."""
-        known = dict(zip(jaxpr.constvars, map(Known, constants), strict=True))
-        known |= dict(zip(jaxpr.invars, arguments, strict=True))
+        return walk(jaxpr, constants, arguments, self._opened_or_applied, Known)
 
-        def read(atom: Any) -> Known:
-            return Known(atom.val) if hasattr(atom, "val") else known[atom]
-
-        for equation in jaxpr.eqns:
-            operands = [read(atom) for atom in equation.invars]
-            inner = _program_inside(equation)
-            results = self.apply(equation, operands) if inner is None else self.run(*inner, operands)
-            known |= dict(zip(equation.outvars, results, strict=True))
-        return [read(atom) for atom in jaxpr.outvars]
+    def _opened_or_applied(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
+        """Return the results of an equation; a call is replaced by the equations inside it."""
+        inner = called(equation)
+        if inner is None:
+            return self.apply(equation, operands)
+        return self.run(inner.jaxpr, inner.constants, operands)
 
     def apply(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
         """Evaluate an equation and return its results."""
@@ -170,14 +166,6 @@ def _needed(steps: Sequence[ProgramStep], parts: int, last: int) -> dict[int, Pr
             wanted.add(index)
             stack += steps[index].inputs
     return {index: steps[index] for index in sorted(wanted)}
-
-
-def _program_inside(equation: Any) -> tuple[Any, Sequence[Any]] | None:
-    """Return the nested program of an equation and its constants; None for a single operation."""
-    if equation.primitive.name not in CALLS:
-        return None
-    inside = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-    return (inside.jaxpr, inside.consts) if hasattr(inside, "consts") else (inside, ())
 
 
 def _back_from(pull: Any, values: Sequence[Any], number: int) -> Any:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
 from downslope._types import Plain, Point
+from downslope.programs._walk import InnerProgram, Nesting, evaluate, inner_programs, nesting_of, walk
 
+_MOST_ROUNDS = 10_000  # of a loop that is run on the host, a few seconds for a small body; a longer one stays whole
 _WORDS = {
     "exp": "exponential",
     "exp2": "exponential",
@@ -30,7 +32,29 @@ _WORDS = {
     "add_any": "sum of gradients",
     "sub": "difference",
 }
-_OPENED = ("pjit", "jit", "custom_jvp_call", "custom_vjp_call", "closed_call", "remat", "checkpoint")
+
+
+class _Carried(NamedTuple):
+    """A value with the part of the point that it came through last."""
+
+    value: Any
+    part: str | None
+
+
+class _Origin(NamedTuple):
+    """The operation that made the first number that is not finite."""
+
+    primitive: str
+    part: str | None
+    size_before: float
+
+
+class _Stop(Exception):  # noqa: N818  it carries an answer out of a walk and is no error
+    """Raised to leave a walk at the operation that was looked for."""
+
+    def __init__(self, origin: _Origin) -> None:
+        super().__init__(origin.primitive)
+        self.origin = origin
 
 
 def first_not_finite(loss: Callable[[Point], Any], point: Point) -> Plain:
@@ -49,61 +73,99 @@ def first_not_finite(loss: Callable[[Point], Any], point: Point) -> Plain:
         if not np.all(np.isfinite(np.asarray(leaf, np.float32))):
             sentence = f"The step before made {name} a number that is not finite: the update overflowed."
             return {"operation": "update", "layer": name, "pass": "update", "value_before": None, "sentence": sentence}
-    for called, function in (("forward", loss), ("backward", jax().grad(loss))):
+    for direction, function in (("forward", loss), ("backward", jax().grad(loss))):
         program = jax().make_jaxpr(function)(point)
-        found = next(_bad(program.jaxpr, program.consts, jax().tree.leaves(point), list(names)), None)
-        if found is not None:
-            return _told(*found, called)
+        arguments = list(map(_Carried, jax().tree.leaves(point), names))
+        try:
+            _run(program.jaxpr, program.consts, arguments)
+        except _Stop as stop:
+            return _described(stop.origin, direction)
     return {}
 
 
-def _told(primitive: str, part: str | None, before: float, called: str) -> Plain:
-    """Return what was found as plain data, with its sentence."""
-    operation = _WORDS.get(primitive, primitive.replace("_", " "))
-    layer = None if part is None else part.rpartition("/")[0] or part
-    where = "on the way back" if called == "backward" else "on the way forward"
-    place = "" if layer is None else f" behind {layer}"
-    size = f"of numbers up to {before:.4g}" if np.isfinite(before) else "of numbers"
+def _described(origin: _Origin, direction: str) -> Plain:
+    """Return an origin as plain data, with its sentence."""
+    operation = _WORDS.get(origin.primitive, origin.primitive.replace("_", " "))
+    layer = None if origin.part is None else origin.part.rpartition("/")[0] or origin.part
+    where = "on the way back" if direction == "backward" else "on the way forward"
+    behind = "" if layer is None else f" behind {layer}"
+    size = f"of numbers up to {origin.size_before:.4g}" if np.isfinite(origin.size_before) else "of numbers"
     return {
         "operation": operation,
         "layer": layer,
-        "pass": called,
-        "value_before": before,
-        "sentence": f"It began {where}{place}, in a {operation} {size}.",
+        "pass": direction,
+        "value_before": origin.size_before,
+        "sentence": f"It began {where}{behind}, in a {operation} {size}.",
     }
 
 
-def _bad(
-    program: Any, constants: Sequence[Any], inputs: Sequence[Any], parts: list[str | None]
-) -> Iterator[tuple[str, str | None, float]]:
-    """Yield the first operation that makes numbers that are not finite out of finite ones, if there is one.
+def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[_Carried]) -> list[_Carried]:
+    """Evaluate a program; raise `_Stop` at the first operation that makes numbers that are not finite of finite ones.
 
-    The part that a value came through last is carried along with it. Programs inside are opened as they come.
+    Each value carries along the part of the point that it came through last.
     """
-    values = dict(zip(program.constvars, ((one, None) for one in constants), strict=True))
-    values |= dict(zip(program.invars, zip(inputs, parts, strict=True), strict=True))
-    for equation in program.eqns:
-        given = [values[atom] if not hasattr(atom, "val") else (atom.val, None) for atom in equation.invars]
-        part = next((name for _, name in reversed(given) if name is not None), None)
-        inner = _inside(equation)
-        finite = all(_is_finite(value) for value, _ in given)
-        if inner is not None and finite:
-            yield from _bad(inner.jaxpr, inner.consts, [value for value, _ in given], [name for _, name in given])
-        settings = equation.primitive.get_bind_params(equation.params)
-        made = equation.primitive.bind(*(value for value, _ in given), **settings)
-        outputs = made if equation.primitive.multiple_results else [made]
-        if finite and not all(_is_finite(output) for output in outputs):
-            yield equation.primitive.name, part, max((_size(value) for value, _ in given), default=0.0)
+    return walk(jaxpr, constants, arguments, _step, lambda value: _Carried(value, None))
+
+
+def _step(equation: Any, operands: list[_Carried]) -> list[_Carried]:
+    """Evaluate one operation, and look into it if it is where the trouble begins."""
+    values = [operand.value for operand in operands]
+    part = next((operand.part for operand in reversed(operands) if operand.part is not None), None)
+    finite = all(map(_is_finite, values))
+    nesting = nesting_of(equation)
+    if finite and nesting in (Nesting.CALL, Nesting.RULED_CALL):
+        inner = next(inner_programs(equation))
+        _run(inner.jaxpr, inner.constants, inner.operands(operands, _Carried(None, None)))
+    outputs = evaluate(equation, values)
+    if finite and not all(map(_is_finite, outputs)):
+        _look_inside(equation, nesting, operands)
+        size_before = max(map(_size, values), default=0.0)
+        raise _Stop(_Origin(equation.primitive.name, part, size_before))
+    return [_Carried(output, part) for output in outputs]
+
+
+def _look_inside(equation: Any, nesting: Nesting | None, operands: list[_Carried]) -> None:
+    """Run what a branch or loop ran, operation by operation, which raises `_Stop` where the trouble begins.
+
+    A loop is run here round by round only where it is known to end in a number that is not finite: on the host each
+    operation of a round costs as much as the whole compiled loop.
+    """
+    if nesting not in (Nesting.BRANCHES, Nesting.SCAN, Nesting.WHILE):
+        return
+    programs = list(inner_programs(equation))
+    arguments = [inner.operands(operands, _Carried(None, None)) for inner in programs]
+    if nesting is Nesting.BRANCHES:
+        chosen = int(np.clip(int(operands[0].value), 0, len(programs) - 1))  # as XLA clamps the index
+        _run(programs[chosen].jaxpr, programs[chosen].constants, arguments[chosen])
+    elif nesting is Nesting.SCAN:
+        _run_scan(equation.params, programs[0], arguments[0])
+    else:
+        _run_while(equation.params, programs, arguments)
+
+
+def _run_scan(settings: Mapping[str, Any], body: InnerProgram, arguments: list[_Carried]) -> None:
+    """Run a scan slice by slice."""
+    constants, carry = settings["num_consts"], settings["num_carry"]
+    fixed, carried, sliced = arguments[:constants], arguments[constants:][:carry], arguments[constants + carry :]
+    if settings["length"] > _MOST_ROUNDS:
+        return
+    rounds = range(settings["length"])
+    for index in reversed(rounds) if settings["reverse"] else rounds:
+        slices = [_Carried(value[index], part) for value, part in sliced]
+        carried = _run(body.jaxpr, body.constants, [*fixed, *carried, *slices])[:carry]
+
+
+def _run_while(
+    settings: Mapping[str, Any], programs: Sequence[InnerProgram], arguments: Sequence[list[_Carried]]
+) -> None:
+    """Run a while loop round by round."""
+    (condition, body), (of_condition, of_body) = programs, arguments
+    tested, fixed = of_condition[: settings["cond_nconsts"]], of_body[: settings["body_nconsts"]]
+    carried = of_body[settings["body_nconsts"] :]
+    for _ in range(_MOST_ROUNDS):
+        if not bool(_run(condition.jaxpr, condition.constants, [*tested, *carried])[0].value):
             return
-        values |= {variable: (output, part) for variable, output in zip(equation.outvars, outputs, strict=True)}
-
-
-def _inside(equation: Any) -> Any:
-    """Return the program inside of an operation that is only a call, or None."""
-    if equation.primitive.name not in _OPENED:
-        return None
-    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
-    return inner if hasattr(inner, "consts") else None
+        carried = _run(body.jaxpr, body.constants, [*fixed, *carried])
 
 
 def _is_finite(value: Any) -> bool:

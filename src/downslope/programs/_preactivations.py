@@ -14,19 +14,17 @@ from typing import Any
 
 from downslope._engine import jax
 from downslope.programs._provenance import (
-    CALLS,
     PRODUCTS,
     VIEWS,
     Atom,
-    Program,
     Source,
-    Step,
+    StraightProgram,
+    TracedStep,
     Value,
-    bodies,
-    entering,
+    carry_origins,
     follow,
-    origin_of,
 )
+from downslope.programs._walk import InnerProgram, Nesting, inner_programs, nesting_of
 
 # A pre-activation may be looked at behind these: nothing is lost in them, and gradients pass them unchanged.
 _PASSING = VIEWS - {"stop_gradient", "optimization_barrier", "device_put", "copy_p"}
@@ -35,7 +33,7 @@ _SIGNAL = 0  # stands for the pre-activation where an activation's own program i
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class ProgramLayer:
     """One layer of a program.
 
     Args:
@@ -64,18 +62,18 @@ class Layer:
 class _Network:
     """A program with what is asked of it again and again."""
 
-    program: Program
+    program: StraightProgram
     places: tuple[tuple[str, ...], ...]
-    consumers: dict[Atom, list[Step]]
+    consumers: dict[Atom, list[TracedStep]]
     leading: frozenset[Atom]
 
-    def only_reader(self, value: Value) -> Step | None:
+    def only_reader(self, value: Value) -> TracedStep | None:
         """Return the step that reads a value, or None where none or several do."""
         steps = self.consumers.get(value, [])
         return steps[0] if len(steps) == 1 else None
 
 
-def find_layers(program: Program, paths: tuple[str, ...]) -> tuple[Layer, ...]:
+def find_layers(program: StraightProgram, paths: tuple[str, ...]) -> tuple[ProgramLayer, ...]:
     """Return the layers in the order in which they run; `paths` are the names of the leaves."""
     network = _Network(program, _places(paths), program.consumers, _leading(program))
     return tuple(
@@ -87,7 +85,7 @@ def find_layers(program: Program, paths: tuple[str, ...]) -> tuple[Layer, ...]:
     )
 
 
-def layer_names(layers: tuple[Layer, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
+def layer_names(layers: tuple[ProgramLayer, ...], paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the name of each layer: the branch that holds its leaves, or its kernel's own name.
 
     The latter where the branch is the whole tree, or holds the kernels of several layers. A kernel that is used again
@@ -104,7 +102,7 @@ def layer_names(layers: tuple[Layer, ...], paths: tuple[str, ...]) -> tuple[str,
     return tuple(names)
 
 
-def skipped_leaves(program: Program, layers: tuple[Layer, ...], paths: tuple[str, ...]) -> Iterator[str]:
+def skipped_leaves(program: StraightProgram, layers: tuple[ProgramLayer, ...], paths: tuple[str, ...]) -> Iterator[str]:
     """Yield a sentence for the kernels inside each step that stays whole, and for each matrix that is in no layer."""
     seen = {leaf for layer in layers for leaf in (layer.kernel, layer.bias)}
     for step in program.steps:
@@ -138,7 +136,7 @@ def _places(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _leading(program: Program) -> frozenset[Atom]:
+def _leading(program: StraightProgram) -> frozenset[Atom]:
     """Return the values from which a layer is reached, named or not: no final outputs."""
     found: set[Atom] = set()
     for step in reversed(program.steps):
@@ -147,7 +145,7 @@ def _leading(program: Program) -> frozenset[Atom]:
     return frozenset(found)
 
 
-def _layer(product: Step, kernel: int, network: _Network) -> Layer:
+def _layer(product: TracedStep, kernel: int, network: _Network) -> ProgramLayer:
     """Return the layer around a product.
 
     Its pre-activation is taken in the layout in which the activation reads it; where none does, where the bias is
@@ -163,11 +161,11 @@ def _layer(product: Step, kernel: int, network: _Network) -> Layer:
     reader = network.only_reader(outcome)
     activation = None if reader is None else _activation_after(outcome, reader)
     if reader is not None and activation is not None:
-        return Layer(kernel, bias, outcome, reader.results[0], activation, _layout(product, outcome, network))
+        return ProgramLayer(kernel, bias, outcome, reader.results[0], activation, _layout(product, outcome, network))
     layout = _layout(product, pre, network)
     if outcome in network.leading:
-        return Layer(kernel, bias, pre, None, None, layout)
-    return Layer(kernel, bias, pre, pre, "linear", layout)
+        return ProgramLayer(kernel, bias, pre, None, None, layout)
+    return ProgramLayer(kernel, bias, pre, pre, "linear", layout)
 
 
 def _settled(value: Value, network: _Network, passing: frozenset[str]) -> Value:
@@ -182,7 +180,7 @@ def _settled(value: Value, network: _Network, passing: frozenset[str]) -> Value:
     return value
 
 
-def _addition(product: Value, kernel: int, network: _Network) -> tuple[Step | None, int | None]:
+def _addition(product: Value, kernel: int, network: _Network) -> tuple[TracedStep | None, int | None]:
     """Return the step that adds a leaf of the same layer, and the leaf.
 
     The same layer is the same branch of the tree, or the same entry of two lists: `weights/0` and `biases/0`.
@@ -199,7 +197,7 @@ def _addition(product: Value, kernel: int, network: _Network) -> tuple[Step | No
     return None, None
 
 
-def _layout(product: Step, pre: Value, network: _Network) -> tuple[int, ...]:
+def _layout(product: TracedStep, pre: Value, network: _Network) -> tuple[int, ...]:
     """Return the order of a pre-activation's axes in which the units stand last, as written if that cannot be told.
 
     `weight @ x` puts them first, and under `vmap` the batch then comes behind them.
@@ -220,7 +218,7 @@ def _layout(product: Step, pre: Value, network: _Network) -> tuple[int, ...]:
     return (*(axis for axis in axes if axis not in units), *units)
 
 
-def _unit_axes(product: Step) -> list[int]:
+def _unit_axes(product: TracedStep) -> list[int]:
     """Return the axes of a matrix product that come from its kernel; none for a convolution, whose channels stay."""
     if product.primitive != "dot_general":
         return []
@@ -232,7 +230,7 @@ def _unit_axes(product: Step) -> list[int]:
     return list(first if left.origin in product.kernels else rest)
 
 
-def _activation_after(value: Value, reader: Step) -> str | None:
+def _activation_after(value: Value, reader: TracedStep) -> str | None:
     """Return the name of the activation that a step applies to a value, or None if it is not on the list."""
     if len(reader.results) != 1 or reader.results[0].shape != value.shape:
         return None
@@ -249,30 +247,31 @@ def _activation(equation: Any, origins: list[Any]) -> str | None:
         return "relu"
     if name.startswith("custom_") and beside_zero and _written_as(equation) == "logaddexp":
         return "softplus"
-    if name in CALLS or name.startswith("custom_"):
-        return next((_activation_inside(body, origins) for body in bodies(equation)), None)
+    if nesting_of(equation) in (Nesting.CALL, Nesting.RULED_CALL):
+        return _activation_inside(next(inner_programs(equation)), origins)
     return None
 
 
-def _activation_inside(body: Any, origins: list[Any]) -> str | None:
+def _activation_inside(inner: InnerProgram, origins: list[Any]) -> str | None:
     """Return the activation that a nested program is, if a single equation of it reads the signal and ends it."""
-    known = entering(body, origins)
     readers = []
-    for equation in body.eqns:
-        inside = [origin_of(atom, known) for atom in equation.invars]
-        if _SIGNAL in inside:
-            readers.append((equation, inside))
-        else:
-            known.update(zip(equation.outvars, follow(equation, inside)[1], strict=True))
-    if len(readers) != 1 or list(readers[0][0].outvars) != list(body.outvars):
+
+    def step(equation: Any, operands: list[Any]) -> list[Any]:
+        if _SIGNAL not in operands:
+            return follow(equation, operands)[1]
+        readers.append((equation, operands))
+        return [Source.DATA] * len(equation.outvars)
+
+    carry_origins(inner, origins, step)
+    if len(readers) != 1 or list(readers[0][0].outvars) != list(inner.jaxpr.outvars):
         return None
     return _activation(*readers[0])
 
 
 def _written_as(equation: Any) -> str:
     """Return the name of the Python function from which a nested program was made."""
-    body = next(bodies(equation))
-    return getattr(getattr(body, "debug_info", None), "func_name", "")
+    inner = next(inner_programs(equation)).jaxpr
+    return getattr(getattr(inner, "debug_info", None), "func_name", "")
 
 
 def _other(atom: Atom) -> Source:

@@ -7,12 +7,14 @@ type was changed on the way; `Source` says what it is otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
 import numpy as np
+
+from downslope.programs._walk import InnerProgram, Nesting, called, inner_programs, nesting_of, walk
 
 
 class Source(Enum):
@@ -28,7 +30,6 @@ class Source(Enum):
 Origin: TypeAlias = int | Source
 
 PRODUCTS = frozenset({"dot_general", "conv_general_dilated"})
-CALLS = frozenset({"jit", "pjit", "closed_call", "call", "core_call", "remat2", "checkpoint"})
 # Those that take and return several values side by side.
 _SIDE_BY_SIDE = frozenset({"copy_p", "device_put", "optimization_barrier"})
 VIEWS = _SIDE_BY_SIDE | {
@@ -82,7 +83,7 @@ Atom: TypeAlias = Value | Constant
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class TracedStep:
     """One equation, with what it reads and writes.
 
     Args:
@@ -105,58 +106,52 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Program:
+class StraightProgram:
     """The steps in the order in which they run, between the inputs (the leaves of all arguments) and the outputs."""
 
     inputs: tuple[Value, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[TracedStep, ...]
     outputs: tuple[Atom, ...]
 
     @property
-    def consumers(self) -> dict[Atom, list[Step]]:
+    def consumers(self) -> dict[Atom, list[TracedStep]]:
         """The steps that read each value, one entry for every time it is read."""
-        found: dict[Atom, list[Step]] = {}
+        readers: dict[Atom, list[TracedStep]] = {}
         for step in self.steps:
             for operand in step.operands:
-                found.setdefault(operand, []).append(step)
-        return found
+                readers.setdefault(operand, []).append(step)
+        return readers
 
 
-def straighten(closed: Any, number_of_leaves: int) -> Program:
-    """Write a closed jaxpr out as a `Program`, opening only the calls that hold a layer.
+def straighten(closed: Any, number_of_leaves: int) -> StraightProgram:
+    """Write a closed jaxpr out as a `StraightProgram`, opening only the calls that hold a layer.
 
     Args:
         closed: what `jax.make_jaxpr` returns.
         number_of_leaves: how many of its first inputs are parameters.
     """
-    steps: list[Step] = []
+    steps: list[TracedStep] = []
     inputs = tuple(
-        _value(variable.aval, place if place < number_of_leaves else Source.DATA)
-        for place, variable in enumerate(closed.jaxpr.invars)
+        _value(variable.aval, index if index < number_of_leaves else Source.DATA)
+        for index, variable in enumerate(closed.jaxpr.invars)
     )
     outputs = _write_out(closed.jaxpr, closed.consts, inputs, steps)
-    return Program(inputs, tuple(steps), outputs)
+    return StraightProgram(inputs, tuple(steps), tuple(outputs))
 
 
-def _write_out(jaxpr: Any, constants: Iterable[Any], inputs: Sequence[Atom], steps: list[Step]) -> tuple[Atom, ...]:
+def _write_out(jaxpr: Any, constants: Iterable[Any], inputs: Sequence[Atom], steps: list[TracedStep]) -> list[Atom]:
     """Append the steps of a jaxpr to `steps` and return its outputs."""
-    known: dict[Any, Atom] = dict(zip(jaxpr.invars, inputs, strict=True))
-    known |= {
-        variable: Constant(value, Source.DATA) for variable, value in zip(jaxpr.constvars, constants, strict=True)
-    }
-    for equation in jaxpr.eqns:
-        operands = tuple(_read(atom, known) for atom in equation.invars)
+
+    def step(equation: Any, operands: list[Atom]) -> list[Atom]:
         kernels, origins = follow(equation, [operand.origin for operand in operands])
-        if equation.primitive.name in CALLS and any(isinstance(kernel, int) for kernel in kernels):
-            inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-            results = _write_out(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), operands, steps)
-        else:
-            results = tuple(
-                _value(variable.aval, origin) for variable, origin in zip(equation.outvars, origins, strict=True)
-            )
-            steps.append(Step(equation, operands, results, tuple(kernels)))
-        known.update(zip(equation.outvars, results, strict=True))
-    return tuple(_read(atom, known) for atom in jaxpr.outvars)
+        inner = called(equation)
+        if inner is not None and any(isinstance(kernel, int) for kernel in kernels):
+            return _write_out(inner.jaxpr, inner.constants, operands, steps)
+        results = [_value(variable.aval, origin) for variable, origin in zip(equation.outvars, origins, strict=True)]
+        steps.append(TracedStep(equation, tuple(operands), tuple(results), tuple(kernels)))
+        return list(results)
+
+    return walk(jaxpr, list(constants), inputs, step, _literal, lambda value: Constant(value, Source.DATA))
 
 
 def follow(equation: Any, origins: Sequence[Origin]) -> tuple[list[Origin], list[Origin]]:
@@ -168,58 +163,37 @@ def follow(equation: Any, origins: Sequence[Origin]) -> tuple[list[Origin], list
     if name in VIEWS and origins:
         return [], list(origins) if name in _SIDE_BY_SIDE else [origins[0]] * count
     kernels: list[Origin] = []
-    for body in bodies(equation):
-        inner, results = _follow_body(body, origins)
-        kernels += [kernel for kernel in inner if kernel not in kernels]
-        if name in CALLS:
+    for inner in inner_programs(equation):
+        kernels_inside, results = _follow_inner(inner, origins)
+        kernels += [kernel for kernel in kernels_inside if kernel not in kernels]
+        if nesting_of(equation) is Nesting.CALL:
             return kernels, results
     return kernels, [Source.DATA if kernels else _blend(origins)] * count
 
 
-def _follow_body(body: Any, origins: Sequence[Origin]) -> tuple[list[Origin], list[Origin]]:
+def _follow_inner(inner: InnerProgram, origins: Sequence[Origin]) -> tuple[list[Origin], list[Origin]]:
     """Return the kernels inside a nested program and the origins of its outputs."""
-    known = entering(body, origins)
     kernels: list[Origin] = []
-    for equation in body.eqns:
-        inner, results = follow(equation, [origin_of(atom, known) for atom in equation.invars])
-        kernels += inner
-        known.update(zip(equation.outvars, results, strict=True))
-    return kernels, [origin_of(atom, known) for atom in body.outvars]
+
+    def step(equation: Any, operands: list[Origin]) -> list[Origin]:
+        kernels_inside, results = follow(equation, operands)
+        kernels.extend(kernels_inside)
+        return results
+
+    return kernels, carry_origins(inner, origins, step)
 
 
-def entering(body: Any, origins: Sequence[Origin]) -> dict[Any, Origin]:
-    """Return the origins of a nested program's inputs.
-
-    They are the last operands of the equation that holds it: a `cond` reads the index of its branch before them, a
-    `while` the constants of its condition.
-    """
-    missing = max(0, len(body.invars) - len(origins))
-    padded = [Source.DATA] * missing + list(origins)
-    return dict(zip(body.invars, padded[len(padded) - len(body.invars) :], strict=True))
+def carry_origins(
+    inner: InnerProgram, origins: Sequence[Origin], step: Callable[[Any, list[Origin]], list[Origin]]
+) -> list[Origin]:
+    """Return the origins of a nested program's outputs, from those of the operands of the equation that holds it."""
+    arguments = inner.operands(origins, Source.DATA)
+    return walk(inner.jaxpr, inner.constants, arguments, step, origin_of_literal, lambda value: Source.DATA)
 
 
-def bodies(equation: Any) -> Iterator[Any]:
-    """Yield the programs inside an equation: the body of a loop, the branches of a `cond`."""
-    for parameter in equation.params.values():
-        for candidate in parameter if isinstance(parameter, tuple | list) else (parameter,):
-            inner = getattr(candidate, "jaxpr", candidate)
-            if hasattr(inner, "eqns"):
-                yield inner
-
-
-def evaluate(equation: Any, operands: Sequence[Any]) -> list[Any]:
-    """Evaluate one equation as `jax.core.eval_jaxpr` does, which leaves its derivative rule as it is."""
-    settings = equation.primitive.get_bind_params(equation.params)
-    with equation.ctx.manager:
-        outcome = equation.primitive.bind(*operands, **settings)
-    return outcome if equation.primitive.multiple_results else [outcome]
-
-
-def origin_of(atom: Any, known: dict[Any, Origin]) -> Origin:
-    """Return the origin of a literal or a variable of a jaxpr; variables that are not `known` are constant arrays."""
-    if not hasattr(atom, "val"):
-        return known.get(atom, Source.DATA)
-    return Source.CONSTANT if np.any(np.asarray(atom.val) != 0) else Source.ZERO
+def origin_of_literal(value: Any) -> Origin:
+    """Return the origin of a number that is written in the program."""
+    return Source.CONSTANT if np.any(np.asarray(value) != 0) else Source.ZERO
 
 
 def _kernel(left: Origin, right: Origin) -> Origin | None:
@@ -243,9 +217,8 @@ def _blend(origins: Sequence[Origin]) -> Origin:
     return Source.DERIVED if computed else Source.CONSTANT
 
 
-def _read(atom: Any, known: dict[Any, Atom]) -> Atom:
-    """Return what a variable stands for, or the constant that a literal is."""
-    return Constant(atom.val, origin_of(atom, {})) if hasattr(atom, "val") else known[atom]
+def _literal(value: Any) -> Atom:
+    return Constant(value, origin_of_literal(value))
 
 
 def _value(aval: Any, origin: Origin) -> Value:

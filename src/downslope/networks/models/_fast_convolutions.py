@@ -24,7 +24,7 @@ import numpy as np
 from downslope._engine import jax
 from downslope.descent import Batched
 from downslope.networks.layers._convolution import product_of_windows
-from downslope.programs import CALLS, evaluate
+from downslope.programs import InnerProgram, called, evaluate, walk
 
 # The windows are copied out of the image, pixel by pixel: neither the program nor the memory may grow without bound.
 _MOST_PIXELS = 11 * 11
@@ -67,42 +67,35 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _holds_one(program: Any) -> bool:
     """Tell whether a program has a convolution that is rewritten, in itself or in what it calls."""
-    return any(_is_plain(equation) or _holds_one(_called(equation)) for equation in getattr(program, "eqns", ()))
+    for equation in program.eqns:
+        inner = _opened(equation)
+        if _is_plain(equation) or (inner is not None and _holds_one(inner.jaxpr)):
+            return True
+    return False
 
 
-def _called(equation: Any) -> Any:
-    """Return the program that an equation only calls, or None."""
-    if equation.primitive.name not in CALLS or equation.params.get("differentiated"):
-        return None
-    inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
-    return getattr(inner, "jaxpr", inner)
+def _opened(equation: Any) -> InnerProgram | None:
+    """Return the program that an equation only calls, or None; one that repeats a forward pass stays closed."""
+    return None if equation.params.get("differentiated") else called(equation)
 
 
 def _run(program: Any, constants: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
     """Evaluate a program with its plain convolutions rewritten."""
-    known = dict(zip((*program.constvars, *program.invars), (*constants, *inputs), strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if hasattr(atom, "val") else known[atom]
-
-    for equation in program.eqns:
-        results = _outcomes(equation, [read(atom) for atom in equation.invars])
-        known.update(zip(equation.outvars, results, strict=True))
-    return [read(atom) for atom in program.outvars]
+    return walk(program, constants, inputs, _outcomes, lambda value: value)
 
 
 def _outcomes(equation: Any, operands: list[Any]) -> list[Any]:
     """Evaluate one equation; a call that holds a plain convolution is opened."""
     if _is_plain(equation):
         return [_product(equation.params, *operands)]
-    inner = _called(equation)
-    if not _holds_one(inner):
+    inner = _opened(equation)
+    if inner is None or not _holds_one(inner.jaxpr):
         return evaluate(equation, operands)
     settings = equation.params
-    inside = functools.partial(_run, inner, getattr(settings.get("jaxpr", settings.get("call_jaxpr")), "consts", ()))
+    inside = functools.partial(_run, inner.jaxpr, inner.constants)
     if "prevent_cse" in settings:  # jax.checkpoint, which is to forget what is inside of it as before
         forgetting = {name: settings[name] for name in ("prevent_cse", "policy")}
-        return jax().checkpoint(lambda *given: inside(given), **forgetting)(*operands)
+        return jax().checkpoint(lambda *values: inside(values), **forgetting)(*operands)
     return inside(operands)
 
 

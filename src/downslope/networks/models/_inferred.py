@@ -19,8 +19,8 @@ from downslope._types import Point
 from downslope.programs import (
     Atom,
     Constant,
-    Layer,
-    Program,
+    ProgramLayer,
+    StraightProgram,
     Value,
     evaluate,
     find_layers,
@@ -110,7 +110,9 @@ def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) ->
     )
 
 
-def _tapped(program: Program, layers: tuple[Layer, ...], walked: _Arguments, returned: Any) -> Callable[..., Any]:
+def _tapped(
+    program: StraightProgram, layers: tuple[ProgramLayer, ...], walked: _Arguments, returned: Any
+) -> Callable[..., Any]:
     """Return the function `Walk.tapped`."""
 
     def tapped(params: Point, perturbations: tuple[Any, ...], *rest: Any) -> tuple[Any, Any, tuple, tuple]:
@@ -126,7 +128,7 @@ def _tapped(program: Program, layers: tuple[Layer, ...], walked: _Arguments, ret
     return tapped
 
 
-def _run(program: Program, inputs: list[Any], added: dict[Value, Any]) -> dict[Value, Any]:
+def _run(program: StraightProgram, inputs: list[Any], added: dict[Value, Any]) -> dict[Value, Any]:
     """Run the steps and return every value; to those in `added` the array there is added as soon as they are known."""
     known = dict(zip(program.inputs, inputs, strict=True))
     for step in program.steps:
@@ -162,7 +164,7 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
     return arrays
 
 
-def _fitting(perturbations: tuple[Any, ...], layers: tuple[Layer, ...]) -> list[Any]:
+def _fitting(perturbations: tuple[Any, ...], layers: tuple[ProgramLayer, ...]) -> list[Any]:
     """Return the perturbations in the types of the pre-activations, or raise if one has another shape."""
     arrays = [jax().numpy.asarray(array) for array in perturbations]
     shapes, needed = [array.shape for array in arrays], [layer.shape for layer in layers]
