@@ -47,7 +47,7 @@ def test_every_public_name_is_there_and_sorted() -> None:
 )
 def test_folders_give_what_they_say(folder: str) -> None:
     module = importlib.import_module(f"downslope.{folder}")
-    assert list(module.__all__) == sorted(module.__all__)
+    assert list(module.__all__) == sorted(module.__all__, key=lambda name: (not name.isupper(), name))
     for name in module.__all__:
         assert getattr(module, name) is not None
 

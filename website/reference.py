@@ -165,8 +165,6 @@ GROUPS = (
             "Convolution",
             "MaxPool",
             "Flatten",
-            "Layer",
-            "ForwardContext",
             "Activate",
             "Dropout",
             "Examples",
