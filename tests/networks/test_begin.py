@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.networks._revival import revived
 from downslope.networks.models._model import model_of
+from downslope.networks.tasks._examples import revived
 
 QUIET: dict[str, Any] = {"data": "iris", "hidden": (6,), "batch": 16, "probe_every": 0, "progress": False}
 SLOW: dict[str, Any] = {**QUIET, "steps": 40, "method": "momentum", "learning_rate": 0.01}

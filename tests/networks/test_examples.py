@@ -18,8 +18,7 @@ from downslope._errors import DataError, SettingError
 from downslope.networks.data import _samples
 from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._examples import examples, prepare, split_rows
-from downslope.networks.data._facts import facts
-from downslope.networks.data._reference import by_neighbours, by_ridge, leaving_one_out, nearest_rows
+from downslope.networks.data._facts import by_neighbours, by_ridge, facts, leaving_one_out, nearest_rows
 from downslope.networks.data._samples import sample, sample_names
 
 CARS = """mpg,cylinders,horsepower,origin,name

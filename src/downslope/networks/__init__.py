@@ -2,9 +2,8 @@
 
 from downslope.networks._choices import SetupChanges, TrainChoices, TrainingChoices
 from downslope.networks._losses import loss_names
-from downslope.networks._prediction import predict
 from downslope.networks._setup import Setup
-from downslope.networks._trained import Training
+from downslope.networks._trained import Training, predict
 from downslope.networks._training import train
 from downslope.networks.data._examples import Examples, examples
 from downslope.networks.data._samples import sample_names

@@ -23,8 +23,8 @@ from downslope.networks.layers._network import Network
 if TYPE_CHECKING:
     import optax
 
+    from downslope.networks._trained import Task as Job
     from downslope.networks._trained import Training
-    from downslope.networks.tasks._task import Task as Job
 
 ModelLike: TypeAlias = Sequence[Layer] | Network | Callable[..., Any] | tuple[Any, Any]
 DataLike: TypeAlias = SampleName | TableLike | tuple[Any, Any] | Iterable[Any]

@@ -12,12 +12,10 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
-from downslope.networks._loss_probe import loss_probe
-from downslope.networks._losses import Loss, measured, metric_of
+from downslope.networks._losses import Loss, loss_probe, measured, metric_of
 from downslope.networks.layers._layer import size_in_words
 from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
-from downslope.networks.models._inferred import Walk
-from downslope.networks.models._layer_record import look_through, statistics, walked
+from downslope.networks.models._inferred import Walk, look_through, statistics, walked
 from downslope.networks.models._model import Model
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed

@@ -25,15 +25,12 @@ from downslope.networks._choices import (
     batches_of,
 )
 from downslope.networks._folder import check_folder, journal_of
-from downslope.networks._trained import Training
-from downslope.networks.layers._building import Choices
+from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.layers._layer import Layer, from_dict
 from downslope.networks.layers._network import layers_in, with_layers
-from downslope.networks.tasks._examples import example_task
+from downslope.networks.tasks._examples import Choices, example_task
 from downslope.networks.tasks._loss_function import function_task
-from downslope.networks.tasks._stream import is_stream
-from downslope.networks.tasks._stream_task import stream_task
-from downslope.networks.tasks._task import Batching, Task
+from downslope.networks.tasks._stream import is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
 

@@ -6,19 +6,22 @@ import functools
 import html
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, TraceError
 from downslope._text import in_words, number
 from downslope._types import Point
+from downslope.descent import Objective
 from downslope.networks._losses import probabilities as probabilities_of
 from downslope.networks.data._encoding import Encoding
-from downslope.networks.models._model import Model
-from downslope.trace import Trace
+from downslope.networks.layers._network import network_from
+from downslope.networks.models._model import Model, model_of
+from downslope.trace import Outcome, Trace, load
 
 if TYPE_CHECKING:
     from downslope.descent import Objective
@@ -122,3 +125,100 @@ def end_point(like: Point, trace: Trace) -> Point:
     """Return the end of a trace in the form of a point."""
     shape = jax().tree.structure(like)
     return jax().tree.unflatten(shape, [trace.end[name] for name in _tree.part_names(like)])
+
+
+# Predict: the verb from a training, or what is left of it on disk, and new rows to predictions.
+
+
+def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: bool = False) -> np.ndarray:
+    """Return what a trained network predicts for new rows.
+
+    Args:
+        run: a training, its trace, or the folder that it was saved in; of a run that is still being written, the
+            network is the one that was written last.
+        data: rows with the columns that the network was trained on, in any order; others are left aside. An array,
+            for a network that was trained on arrays.
+        probabilities: whether to return how sure the network is of each class in place of its label.
+
+    Returns:
+        Labels, shape (rows,), or numbers in the target's own scale, shape (rows,) or (rows, targets). Probabilities
+        have the shape (rows, classes), each row adding up to 1, the classes in ascending order, that of
+            `encoding.target.categories`.
+
+    Raises:
+        TraceError: if there is no such run, nothing of it is written yet, or its network is not a built-in one and the
+            trace alone was given.
+        SettingError: for probabilities of a network that predicts numbers, or whose loss makes none of its outputs.
+        DataError: for rows that cannot be read, naming row and column.
+    """
+    if isinstance(run, Training):
+        return run.predict(data, probabilities=probabilities)
+    trace = run if isinstance(run, Trace) else load(run)
+    return restored(trace).predict(data, probabilities=probabilities)
+
+
+def restored(trace: Trace) -> Training:
+    """Return a training from its trace alone, as far as its network is a built-in one.
+
+    Raises:
+        TraceError: if it is not, or if nothing of the run is written yet.
+    """
+    told = trace.facts.get("network", {}).get("description", {})
+    if "encoding" not in trace.facts or told.get("kind") != "network":
+        raise TraceError(
+            "this trace does not tell how to build its network again",
+            hint="only networks of downslope's own layers are saved whole; others predict through `Training.predict`",
+        )
+    if trace.outcome is Outcome.RUNNING and "memory" not in trace.facts:
+        raise TraceError(
+            "nothing of this run is written down yet to predict with",
+            hint="wait a second; or, if it was cut off, go on with it: train(…, save=folder, resume=True)",
+        )
+    model = model_of(network_from(told))
+    return trained(model, trace, Encoding.from_dict(trace.facts["encoding"]), tuple(trace.facts.get("notes", ())))
+
+
+# What is to be trained, whatever it is made of: an objective, where it begins, and what becomes of its trace.
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be trained.
+
+    Args:
+        objective: what to go down, averaged over batches.
+        start: where it begins.
+        batch: examples of one batch; None for all of them.
+        training: the training that a trace of it makes.
+        drawn: where it begins with weights drawn by another seed; None where it always begins at one place.
+        revived: `revived(point, memory, fresh)` returns a point whose dead units have the weights of a fresh one; None
+            where units are not known.
+    """
+
+    objective: Objective
+    start: Point
+    batch: int | None
+    training: Callable[[Trace], Training]
+    drawn: Callable[[int], Point] | None = None
+    revived: Callable[[Point, Any, Point], Point] | None = None
+
+    def start_of(self, seed: int) -> Point:
+        """Return where it begins with a seed of its own."""
+        return self.start if self.drawn is None else self.drawn(seed)
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How many examples a step is to see.
+
+    Args:
+        batch: examples of one batch; None for all of them.
+        accumulate: batches of one step.
+    """
+
+    batch: int | None
+    accumulate: int
+
+    def of(self, rows: int) -> int | None:
+        """Return the examples of one batch of so many rows; None where a step sees all of them."""
+        return None if self.batch is None or self.batch * self.accumulate >= rows else self.batch

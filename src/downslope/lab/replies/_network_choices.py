@@ -13,7 +13,7 @@ from downslope.lab._messages import Table
 from downslope.lab.replies._request import Request, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
 from downslope.networks import NORMALISATIONS, activation_names, sample_names
-from downslope.networks.layers._building import Choices
+from downslope.networks.tasks._examples import Choices
 
 INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
 # What has a field of its own in a request; everything else a remedy may change goes along as `more`.

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from downslope._errors import DataError, SettingError
-from downslope.networks.data._encoding import Encoding
-from downslope.networks.data._reading import Reading, encoding_of, reading_of
+from downslope.networks.data._encoding import Encoding, Reading, encoding_of, reading_of
 from downslope.networks.data._target import NUMBERS
 
 Missing = Literal["refuse", "drop", "mean"]

@@ -4,14 +4,186 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from downslope._types import Plain
+from downslope.networks.data._encoding import scale_of
 from downslope.networks.data._examples import Examples
-from downslope.networks.data._reading import scale_of
-from downslope.networks.data._reference import Scores, score_on, scores_of
 from downslope.networks.data._target import NUMBERS
+
+# How well examples can be predicted without a network: by their nearest neighbours, and by ridge regression.
+
+
+NEIGHBOURS, RIDGE = "nearest neighbours", "ridge"
+_COUNTS = (1, 3, 5, 15)
+_PENALTIES = (1e-8, 1e-4, 1e-2, 0.1, 1.0, 10.0)  # times the mean of the eigenvalues
+_MOST_UNKNOWNS = 800  # an eigendecomposition of this size takes a twentieth of a second
+_SHUFFLES = 20
+_FAR = 3.0  # deviations
+
+Guesses = list[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What can be predicted without a network.
+
+    Args:
+        score: of the best learner, one row left out at a time.
+        by: which one that was, "nearest neighbours" or "ridge".
+        setting: the place of its best count of neighbours, or penalty.
+        shuffled: what the best learner scored on each of the shuffles of the targets, shape (shuffles,).
+    """
+
+    score: float
+    by: str
+    setting: int
+    shuffled: np.ndarray
+
+
+def scores_of(features: np.ndarray, targets: np.ndarray, random: np.random.Generator) -> Scores:
+    """Return what can be predicted, one row left out at a time.
+
+    Args:
+        features: shape (rows, features), scaled.
+        targets: classes by place, shape (rows,), or numbers, shape (rows, outputs), not all the same.
+        random: shuffles the targets.
+    """
+    near = nearest_rows(features, features, itself=True)
+    learners: dict[str, Callable[[np.ndarray], Guesses]] = {NEIGHBOURS: lambda given: by_neighbours(near, given)}
+    if targets.ndim == 2:
+        learners[RIDGE] = leaving_one_out(features)
+    scores = {name: [score_of(guess, targets) for guess in learn(targets)] for name, learn in learners.items()}
+    best = max(scores, key=lambda name: max(scores[name]))
+    luck = []
+    for _ in range(_SHUFFLES):
+        shuffled = targets[random.permutation(len(targets))]
+        # every learner and setting, since the best of them is taken above
+        luck.append(max(score_of(guess, shuffled) for learn in learners.values() for guess in learn(shuffled)))
+    return Scores(max(scores[best]), best, int(np.argmax(scores[best])), np.array(luck))
+
+
+def score_on(
+    scores: Scores, training: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]
+) -> float | None:
+    """Return what the best learner, trained on all training rows, scores on validation rows.
+
+    Args:
+        scores: which learner that is.
+        training: features (rows, features) and targets.
+        validation: likewise, scaled as the former.
+    """
+    (features, targets), (new, wanted) = training, validation
+    if wanted.ndim == 2 and not np.ptp(wanted, axis=0).any():
+        return None
+    if scores.by == NEIGHBOURS:
+        guesses = by_neighbours(nearest_rows(features, new), targets)
+    else:
+        guesses = by_ridge(features, targets, new)
+    return score_of(guesses[scores.setting], wanted)
+
+
+def score_of(guess: np.ndarray, wanted: np.ndarray) -> float:
+    """Return the share of right classes, or R², its mean over the columns that vary."""
+    if wanted.ndim == 1:
+        return float(np.mean(guess == wanted))
+    spread = np.square(wanted - wanted.mean(axis=0)).sum(axis=0)
+    left = np.square(wanted - guess).sum(axis=0)
+    return float(np.mean(1 - left[spread > 0] / spread[spread > 0]))
+
+
+def nearest_rows(features: np.ndarray, new: np.ndarray, itself: bool = False) -> np.ndarray:
+    """Return the places of the rows nearest to each new one, the nearest first, shape (new, most).
+
+    Args:
+        features: shape (rows, features).
+        new: shape (new, features).
+        itself: whether the new rows are the rows, so that each is left out of its own neighbours.
+    """
+    # in a feature that hardly varies a rare value lies far out, and would decide alone who is near
+    features, new = np.clip(features, -_FAR, _FAR), np.clip(new, -_FAR, _FAR)
+    most = min(max(_COUNTS), len(features) - itself)
+    # a square of each new row's own length changes no order
+    distance = np.square(features).sum(axis=1) - 2 * (new @ features.T)
+    if itself:
+        np.fill_diagonal(distance, np.inf)
+    near = np.argpartition(distance, most - 1, axis=1)[:, :most]
+    order = np.argsort(np.take_along_axis(distance, near, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(near, order, axis=1)
+
+
+def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
+    """Return what 1, 3, 5 and 15 neighbours say: the class of most, the nearest of a tie; or the mean.
+
+    Args:
+        near: places of the neighbours, shape (rows, most).
+        targets: shape (rows,) or (rows, outputs).
+    """
+    counts = [min(count, near.shape[1]) for count in _COUNTS]
+    around = targets[near]
+    if targets.ndim == 2:
+        return [around[:, :count].mean(axis=1) for count in counts]
+    guesses = []
+    for count in counts:
+        labels = around[:, :count]
+        votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2, dtype=np.uint8)
+        guesses.append(labels[np.arange(len(labels)), votes.argmax(axis=1)])
+    return guesses
+
+
+def leaving_one_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
+    """Return ridge regression that leaves the row out that it predicts, for each penalty.
+
+    With U s Uᵀ the products of the centred rows and f = s / (s + penalty), the prediction is H y, H = 1/n + U f Uᵀ.
+    Without row i the residual is (y − H y)ᵢ / (1 − Hᵢᵢ).
+
+    Args:
+        features: shape (rows, features).
+    """
+    rows = len(features) if min(features.shape) <= _MOST_UNKNOWNS else _MOST_UNKNOWNS
+    axes, eigenvalues = _axes(features[:rows] - features[:rows].mean(axis=0, dtype=np.float64))
+    shrunk = [eigenvalues / (eigenvalues + penalty) for penalty in _penalties(eigenvalues)]
+    left = [np.maximum(1 - 1 / rows - np.square(axes) @ factor, 1e-10)[:, None] for factor in shrunk]
+
+    def learn(targets: np.ndarray) -> Guesses:
+        wanted = targets[:rows].astype(np.float64)
+        centred = wanted - wanted.mean(axis=0)
+        along = axes.T @ centred
+        residuals = [(centred - axes @ (f[:, None] * along)) / part for f, part in zip(shrunk, left, strict=True)]
+        return [wanted - residual for residual in residuals]
+
+    return learn
+
+
+def by_ridge(features: np.ndarray, targets: np.ndarray, new: np.ndarray) -> Guesses:
+    """Return what ridge regression predicts of new rows, for each penalty."""
+    rows = len(features) if min(features.shape) <= _MOST_UNKNOWNS else _MOST_UNKNOWNS
+    mean, level = features[:rows].mean(axis=0, dtype=np.float64), targets[:rows].mean(axis=0, dtype=np.float64)
+    centred = features[:rows] - mean
+    axes, eigenvalues = _axes(centred)
+    along = axes.T @ (targets[:rows] - level)
+    products = ((new - mean) @ centred.T) @ axes
+    return [level + products @ (along / (eigenvalues + penalty)[:, None]) for penalty in _penalties(eigenvalues)]
+
+
+def _axes(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return U, shape (rows, rank), and s, shape (rank,), of the products of rows, from the smaller of two matrices."""
+    rows, features = centred.shape
+    if rows <= features:
+        eigenvalues, vectors = np.linalg.eigh(centred @ centred.T)
+    else:
+        eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
+    held = eigenvalues > 1e-12 * max(eigenvalues[-1], 0) * max(rows, features) ** 0.5
+    eigenvalues, vectors = eigenvalues[held], vectors[:, held]
+    return (vectors if rows <= features else centred @ vectors / np.sqrt(eigenvalues)), eigenvalues
+
+
+def _penalties(eigenvalues: np.ndarray) -> list[float]:
+    mean = float(eigenvalues.mean()) if len(eigenvalues) else 1.0
+    return [penalty * mean for penalty in _PENALTIES]
+
 
 _MOST_ROWS = 2000
 _MOST_OUTPUTS = 8

@@ -3,24 +3,156 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
 from downslope._types import Plain, Point
-from downslope.networks._losses import Loss
+from downslope.networks._losses import Loss, loss, suited_loss
 from downslope.networks._objective import network_objective
-from downslope.networks._revival import revived
-from downslope.networks._trained import trained
+from downslope.networks._trained import Batching, Task, trained
 from downslope.networks.data._examples import Examples, examples_like, prepare
 from downslope.networks.data._facts import facts
 from downslope.networks.data._target import CLASSES, NUMBERS, TWO_CLASSES, Target
-from downslope.networks.layers._building import Choices, built, loss_of, outputs_of
+from downslope.networks.layers._activations import FLAT, activation
+from downslope.networks.layers._activations import activation as activation_of
+from downslope.networks.layers._convolution import Convolution
+from downslope.networks.layers._layer import Layer
 from downslope.networks.layers._network import Network, layers_in, network
+from downslope.networks.layers._shaping import Flatten, MaxPool
+from downslope.networks.layers._units import Dense
 from downslope.networks.models._model import Model, model_of
-from downslope.networks.tasks._task import Batching, Task
+
+# The network that is asked for by its sizes: hidden layers of one kind, and an output that suits the targets.
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is asked for of a network.
+
+    Args:
+        hidden: units of the hidden layers.
+        convolutions: channels of convolutions with pooling before them, for images.
+        activation, initialisation, normalisation, dropout: of each hidden layer, as for `Dense`.
+        skip: whether hidden layers of one size are skipped.
+        output_activation: "auto" for what suits the loss, computed from logits; else one by name.
+        loss: a loss by name, a function of (outputs, targets), or None for what suits the targets.
+        from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
+    """
+
+    hidden: Sequence[int] = (64, 64)
+    convolutions: Sequence[int] = ()
+    activation: str = "relu"
+    initialisation: str = "auto"
+    normalisation: str = "none"
+    skip: bool = False
+    dropout: float = 0.0
+    output_activation: str = "auto"
+    loss: Any = None
+    from_logits: bool | None = None
+
+
+def loss_of(choices: Choices, kind: str) -> Loss:
+    """Return the loss that was asked for, or the one that suits the targets.
+
+    Raises:
+        SettingError: for a cross-entropy of numbers.
+    """
+    logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
+    found = loss(choices.loss or suited_loss(kind), from_logits=logits)
+    if found.needs_classes and kind == NUMBERS:
+        raise SettingError(
+            f"{found.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
+        )
+    return found
+
+
+def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
+    """Return a network of the sizes that were asked for.
+
+    Args:
+        choices: what was asked for.
+        shape: the shape of one example.
+        outputs: the numbers that come out.
+        seed: seed of the weights.
+    """
+    layers: list[Layer] = []
+    common: dict[str, Any] = {
+        "activation": choices.activation,
+        "initialisation": choices.initialisation,
+        "normalisation": choices.normalisation,
+        "dropout": choices.dropout,
+    }
+    for channels in choices.convolutions:
+        layers += [Convolution(channels, padding="same", **common), MaxPool(2)]
+    if len(shape) > 1:
+        layers.append(Flatten())
+    sizes = list(choices.hidden)
+    for place, units in enumerate(sizes):
+        layers.append(Dense(units, skip=choices.skip and place > 0 and sizes[place - 1] == units, **common))
+    layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
+    return network(shape, layers, seed=seed)
+
+
+def output_of(choices: Choices) -> str:
+    """Return the activation of the output: linear where the loss takes logits or numbers and none was named."""
+    return "linear" if choices.output_activation == "auto" else activation_of(choices.output_activation).name
+
+
+def outputs_of(choices: Choices, made: Loss, wanted: int, classes: int) -> int:
+    """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
+    if made.name == "softmax cross-entropy" or choices.output_activation == "softmax":
+        return max(wanted, classes)
+    return wanted
+
+
+# Units that are dead begin anew with newly drawn weights, while the others keep what they learnt.
+
+
+_MOST_ROWS = 512
+_INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
+
+
+def revived(model: Model, point: Point, memory: Any, inputs: Any, fresh: Point) -> Point:
+    """Return a point whose dead units have the weights of a fresh one, and a bias of 0.
+
+    Args:
+        model: a network whose layers are known.
+        point: its weights.
+        memory: what it carries besides.
+        inputs: examples; a unit that passes no gradient on the first 512 of them is dead.
+        fresh: newly drawn weights.
+    """
+    passed = model.forward(point, memory, inputs[:_MOST_ROWS], None, True)
+    dead = {
+        layer: _dead(name, before)
+        for layer, name, before in zip(model.layers[:-1], model.activations, passed.before, strict=False)
+    }
+    leaves, shape = jax().tree.flatten(point)
+    named = zip(_tree.part_names(point), leaves, _tree.leaves(fresh), strict=True)
+    return jax().tree.unflatten(shape, [_mixed(part, leaf, new, dead) for part, leaf, new in named])
+
+
+def _dead(name: str, before: Any) -> np.ndarray:
+    """Return which units of a layer pass no gradient on any example, shape (units,)."""
+    slope = activation(name).slope
+    if slope is None:
+        return np.zeros(before.shape[-1], bool)
+    flat = np.asarray(slope(before.astype("float32"))) < FLAT
+    return np.all(flat, axis=tuple(range(flat.ndim - 1)))
+
+
+def _mixed(part: str, leaf: Any, new: Any, dead: dict[str, np.ndarray]) -> Any:
+    """Return a part with what leads into dead units taken from a new one."""
+    layer, _, kind = part.rpartition("/")
+    if layer not in dead or kind not in (*_INWARD, "bias"):
+        return leaf
+    return jax().numpy.where(dead[layer], 0 if kind == "bias" else new, leaf)
 
 
 def example_task(

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import SettingError
+from downslope._errors import DataError, SettingError
+from downslope._types import Plain
+from downslope.networks._objective import network_objective
+from downslope.networks._trained import Task, trained
+from downslope.networks.data._encoding import Encoding
+from downslope.networks.data._examples import Examples
+from downslope.networks.data._facts import facts
+from downslope.networks.data._target import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Target
+from downslope.networks.tasks._examples import Choices, fitted, given_model
 
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are looked at before training
 
@@ -103,3 +111,150 @@ class Stream:
             raise SettingError(
                 "a stream has no share to hold back", hint="give validation=(inputs, targets), or a batch for a loss"
             )
+
+
+# A network and a stream of batches (inputs, targets) as something to be trained.
+
+
+def stream_task(
+    model: Any,
+    choices: Choices,
+    source: Any,
+    validation: Any,
+    *,
+    seed: int,
+    task: str | None,
+    computing: Plain,
+) -> Task:
+    """Return a network and a stream of batches as something to be trained.
+
+    Args:
+        model: what to train, as for `train`.
+        choices: what is asked for of a network.
+        source: where pairs of inputs and targets come from, targets being numbers or the places of classes.
+        validation: a pair of inputs and targets, or None.
+        seed: of weights, and of the looks at the data.
+        task: "classes" or "numbers"; None for what the first targets are: whole numbers are classes.
+        computing: further choices of `network_objective`, by name.
+
+    Raises:
+        DataError: for batches that are no such pairs.
+        SettingError: for a network that does not fit them, or a share of a stream to validate.
+    """
+    Stream.refuse_share(validation)
+    if task is not None and task not in TASKS:
+        raise SettingError(f"a task is 'classes' or 'numbers', not {task!r}")
+    raw = Stream.of(source)
+    is_classes = _are_classes(raw.first) if task is None else task == "classes"
+    stream = raw.preparing(lambda number, batch: _pair(f"batch {number}", batch, is_classes))
+    held = (
+        None
+        if validation is None or isinstance(validation, int | float)
+        else _pair("validation", validation, is_classes)
+    )
+    inputs, targets = stream.sample()
+    target = _target(model, inputs, [targets] if held is None else [targets, held[1]], is_classes, seed)
+    stream = stream.preparing(lambda number, batch: _checked(f"batch {number}", batch, target))
+    if held is not None:
+        _checked("validation", held, target)
+    seen, loss = fitted(model, choices, inputs, target, seed)
+    encoding = _encoding(inputs, target)
+    rows = len(stream.first[0])
+    note = f"A stream of batches of {rows}: {_told(inputs, target)}, as they come."
+    known = {
+        "data": _facts(inputs, targets, held, target, seed),
+        **({"encoding": encoding.as_dict()} if encoding else {}),
+        "notes": [note],
+    }
+    made = network_objective(
+        seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, **computing
+    )
+    return Task(made, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
+
+
+def _are_classes(batch: Any) -> bool:
+    """Tell whether the targets of a batch are classes."""
+    _, targets = _two("batch 1", batch)
+    return targets.dtype.kind in "biu" and targets.size == len(targets)
+
+
+def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs and targets of a batch as arrays of as many rows.
+
+    Raises:
+        DataError: if there are no such two.
+    """
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        raise DataError(
+            f"{what} of the stream is a {type(batch).__name__}, where a pair (inputs, targets) is needed",
+            hint="other batches are for a loss function: train(loss, stream, start=params)",
+        )
+    inputs, targets = (np.asarray(part) for part in batch)
+    if not inputs.ndim or not targets.ndim or len(inputs) != len(targets):
+        raise DataError(f"{what} holds inputs of shape {inputs.shape} and targets of shape {targets.shape}")
+    if inputs.dtype.kind not in "biuf" or targets.dtype.kind not in "biuf":
+        raise DataError(f"{what} holds {inputs.dtype} and {targets.dtype}, where numbers are needed")
+    return inputs, targets
+
+
+def _pair(what: str, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs as they are and targets as a network sees them: int32 (rows,) or float32 (rows, outputs)."""
+    inputs, targets = _two(what, batch)
+    inputs = inputs.astype(np.float32 if inputs.dtype.kind == "f" else np.int32)
+    if inputs.ndim == 1:
+        inputs = inputs[:, None]
+    if not is_classes:
+        return inputs, targets.reshape(len(targets), -1).astype(np.float32)
+    if targets.size != len(targets) or not np.all(targets == np.round(targets)):
+        raise DataError(f"{what} holds targets of shape {targets.shape}, where each row needs the place of its class")
+    return inputs, targets.reshape(-1).astype(np.int32)
+
+
+def _target(model: Any, inputs: np.ndarray, seen: list[np.ndarray], is_classes: bool, seed: int) -> Target:
+    """Return what is predicted; a network's outputs tell how many classes there are, or those that were seen do."""
+    if not is_classes:
+        count = seen[0].shape[1]
+        names = ("target",) if count == 1 else tuple(f"target {place + 1}" for place in range(count))
+        return Target(names, NUMBERS, (), (0.0,) * count, (1.0,) * count)
+    if model is None:
+        count = max(int(max(targets.max() for targets in seen)) + 1, 2)
+    else:
+        count = max(given_model(model, inputs, seed)[1], 2)
+    return Target(("target",), TWO_CLASSES if count == 2 else CLASSES, tuple(range(count)))
+
+
+def _checked(what: str, batch: tuple[np.ndarray, np.ndarray], target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Return a batch, or raise if it holds a class that is not known."""
+    classes = len(target.categories)
+    if target.kind != NUMBERS and (batch[1].min() < 0 or batch[1].max() >= classes):
+        wrong = batch[1][(batch[1] < 0) | (batch[1] >= classes)][0]
+        raise DataError(
+            f"{what} holds the class {wrong}, and the classes are 0 to {classes - 1}",
+            hint="they are counted in the first batches, in validation=, and by the outputs of a network that is given",
+        )
+    return batch
+
+
+def _encoding(inputs: np.ndarray, target: Target) -> Encoding | None:
+    """Return an encoding that leaves all as it is; None for whole numbers, such as the places of words."""
+    if inputs.dtype.kind != "f" or inputs.ndim not in (2, 3, 4):
+        return None
+    return Encoding((), tuple(int(side) for side in inputs.shape[1:]), (0.0,), (1.0,), (), target)
+
+
+def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, seed: int) -> Plain:
+    """Return what is true of the first examples; how many there are is not known."""
+    encoding = _encoding(inputs, target)
+    if encoding is None:
+        return {"rows": None, "outputs": target.outputs, "target_kind": target.kind}
+    shown = Examples(inputs, targets, encoding, ())
+    back = None if held is None else Examples(held[0], held[1], encoding, ())
+    return {**facts(shown, back, seed), "rows": None}
+
+
+def _told(inputs: np.ndarray, target: Target) -> str:
+    """Return what a batch holds, in words."""
+    shape = " × ".join(map(str, inputs.shape[1:]))
+    if target.kind == NUMBERS:
+        return f"{shape} numbers to {target.outputs}"
+    return f"{shape} numbers to one of {len(target.categories)} classes"
