@@ -171,6 +171,13 @@ GROUPS = (
         ),
     ),
     Group(
+        "choices",
+        "Choices",
+        "Every choice of a descent and a training is written once: its default, range, help and option. "
+        "[All choices](../choices.md) shows them as tables.",
+        ("choices", "Choice"),
+    ),
+    Group(
         "errors",
         "Errors",
         "What a wrong argument raises: one tree, whose messages say what came, what was needed and what to type.",

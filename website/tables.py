@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, quantity
 from downslope.diagnosis.checks import TRAINING_CHECKS
 from downslope.methods import METHODS, Theory
+from downslope.remedies import _descent_remedies, _training_remedies
 
 _MARKER = re.compile(r"<!-- table: ([\w ]+) -->")
 _SEVERITY = {"good": "healthy", "note": "worth knowing", "problem": "a problem"}
@@ -92,9 +94,53 @@ def _paragraphs(check: Callable[..., object]) -> str:
     return re.sub(r"\s+", " ", (inspect.getdoc(check) or "").partition("\n\n")[2])
 
 
+def _remedies(symptoms: Mapping[str, Symptom], maker_named: Callable[[str], Callable[..., object]]) -> str:
+    ordered = sorted(symptoms.values(), key=lambda symptom: symptom.order)
+    helps: dict[str, list[str]] = {}
+    for symptom in ordered:
+        for key in symptom.remedies:
+            helps.setdefault(key, []).append(f"`{symptom.key}`")
+    return table(
+        ["remedy", "for"],
+        ([_help(key, maker_named(key)), ", ".join(keys)] for key, keys in helps.items()),
+    )
+
+
+def _help(key: str, maker: Callable[..., object]) -> str:
+    """Return what a remedy is: the maker's docstring, or its name where it has none."""
+    return summary(inspect.getdoc(maker) or key.replace("_", " ").capitalize()).rstrip(".")
+
+
+def _choices(function: Callable[..., object]) -> str:
+    rows = []
+    for name, choice in ds.choices(function).items():
+        default = "" if choice.is_setting else f"`{choice.default!r}`"
+        rows.append([f"`{name}`", default, _option(choice), described(choice)])
+    return table(["argument", "default", "command line", "what it does"], rows)
+
+
+def _option(choice: ds.Choice) -> str:
+    """Return how a choice is typed on the command line."""
+    if choice.is_setting:
+        return f"`--set {choice.name}=…`"
+    option = f"--{choice.name.replace('_', '-')}" if choice.option is None else choice.option
+    return f"`{option}`" if option else ""
+
+
+def described(choice: ds.Choice) -> str:
+    """Return what a choice does, and the values it takes where they are few."""
+    if not 0 < len(choice.names) <= 12 or all(name in choice.help for name in choice.names):
+        return choice.help
+    return f"{choice.help} One of {', '.join(f'`{name}`' for name in choice.names)}."
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "methods": _methods,
     "rates of methods": _rates,
+    "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.maker_named),
+    "remedies of trainings": lambda: _remedies(TRAINING_SYMPTOMS, _training_remedies.maker_named),
+    "choices of descents": lambda: _choices(ds.descend),
+    "choices of trainings": lambda: _choices(ds.train),
     "symptoms of descents": lambda: _symptoms(DESCENT_SYMPTOMS.values()),
     "symptoms of trainings": lambda: _symptoms(TRAINING_SYMPTOMS.values()),
     "thresholds of trainings": _thresholds,
