@@ -27,6 +27,7 @@ NamedArrays = dict[str, Any]
 
 def is_network(value: Any) -> bool:
     """Return whether a value is an Equinox module that holds arrays, without importing Equinox."""
+    # A value can only be an Equinox module if somebody has imported Equinox.
     equinox = sys.modules.get("equinox")
     return equinox is not None and isinstance(value, equinox.Module) and bool(_parts(value)[0])
 
@@ -50,12 +51,14 @@ def on_example(
     if not callable(network):
         raise ObjectiveError(f"{type(network).__name__} cannot be called with an example", hint="give it a __call__")
     parameters, rebuilt = _parts(network)
+    # Both become parts of one point, so their names must differ.
     inputs, fed = _example(example, "input" if "input" not in parameters else free_result("example", list(parameters)))
 
     def value(parts: NamedArrays) -> Any:
         prediction = rebuilt({name: parts[name] for name in parameters})(fed({name: parts[name] for name in inputs}))
         if loss is not None:
             return loss(prediction)
+        # A network with a single output returns shape (1,).
         return prediction.reshape(()) if getattr(prediction, "shape", ()) != () and prediction.size == 1 else prediction
 
     return value, parameters | inputs
@@ -70,6 +73,7 @@ def of_network(function: Callable[[Any], Any], network: Any) -> tuple[Callable[[
 def _parts(module: Any) -> tuple[NamedArrays, Callable[[NamedArrays], Any]]:
     """Return a module's floating-point arrays by name, and a function that rebuilds the module from such arrays."""
     equinox = sys.modules["equinox"]
+    # Only floating-point arrays are differentiated; integers, functions and static fields are closed over.
     arrays, rest = equinox.partition(module, equinox.is_inexact_array)
     _, shape = jax().tree.flatten(arrays)
     names = _tree.part_names(arrays)
@@ -82,6 +86,7 @@ def _parts(module: Any) -> tuple[NamedArrays, Callable[[NamedArrays], Any]]:
 
 def _example(example: Any, prefix: str) -> tuple[NamedArrays, Callable[[NamedArrays], Any]]:
     """Return an example's floating-point arrays by name, and a function that rebuilds the example from such arrays."""
+    # A list of numbers is an array to a user but a tree of scalars to JAX: convert it, else each number is a part.
     listed = jax().tree.map(lambda part: np.asarray(part, float) if _is_row(part) else part, example, is_leaf=_is_row)
     leaves, shape = jax().tree.flatten(listed)
     names = [prefix if name == "value" else f"{prefix}/{name}" for name in _tree.part_names(listed)]
@@ -161,6 +166,7 @@ def backprop(
         except Exception as error:
             raise _not_differentiable(target, error) from error
     parts, slopes = _by_part(point), _by_part(true)
+    # A formula's gradient is reported in the order of its header; a pytree's in JAX's own order.
     order = target.names if target.formula is not None and target.names is not None else tuple(parts)
     gradient = {name: node.gradient for name, node in zip(order, nodes, strict=False)}
     return Backpropagation(
@@ -186,6 +192,7 @@ def _target(
     if not is_network(subject):
         if loss is not None:
             raise SettingError("loss= is for a network", hint="make it part of the function or formula")
+        # backprop(loss, at=network): the network's arrays are the point; the function gets the network rebuilt.
         if callable(subject) and not isinstance(subject, Objective) and data is None and is_network(at):
             function, at = of_network(subject, at)
             target = as_objective(function, name=getattr(subject, "__name__", None))
@@ -200,6 +207,7 @@ def _target(
     try:
         return target, check_point(target, parts)
     except ObjectiveError as error:
+        # Without a loss, the likely cause of the error is a prediction with several entries.
         hint = "give a loss: loss=lambda prediction: ((prediction - y) ** 2).sum()"
         raise ObjectiveError(error.message, hint=hint if loss is None else error.hint) from error
 
@@ -234,6 +242,7 @@ def _largest_difference(ours: Columns, theirs: Columns) -> float:
     largest = 0.0
     for name, gradient in ours.items():
         first, second = np.asarray(gradient, float), np.asarray(theirs[name], float)
+        # inf - inf is NaN: equal entries are set to zero before the maximum.
         same = (first == second) | (np.isnan(first) & np.isnan(second))
         with np.errstate(all="ignore"):
             largest = float(np.maximum(largest, np.max(np.where(same, 0.0, np.abs(first - second)), initial=0.0)))

@@ -49,12 +49,14 @@ def formula_graph(read: Formula, name: str, point: Point, data: Columns) -> list
             f"the formula has {len(steps)} operations, too many to show each",
             hint="for its gradient only, use ds.slope(…)",
         )
+    # Inputs are nodes as well, in the formula's own order, so that the graph's first nodes are the point.
     values: dict[str, Any] = {variable: np.asarray(point[variable], float) for variable in read.variables}
     drafts = [leaf_draft(book_name(variable), value) for variable, value in values.items()]
     for column in read.columns:
         values[column] = np.asarray(data[column], float)
         drafts.append(leaf_draft(book_name(column), values[column], "data"))
     indices = {known: index for index, known in enumerate(values)}
+    # ln(0) gives infinities that the graph shows; NumPy's warnings would repeat them.
     with np.errstate(all="ignore"):
         for step in steps:
             values[step.symbol] = np.asarray(evaluate(step.written, values, numpy_functions()), float)
@@ -84,6 +86,7 @@ def _draft(operation: Operation, values: Mapping[str, Any], indices: Mapping[str
 def _local(operation: Operation, name: str, values: Mapping[str, Any]) -> np.ndarray:
     """Return the value of an operation's local derivative by an input."""
     derivative = np.asarray(evaluate(operation.partials[name], values, numpy_functions()), float)
+    # An entry of a column that is not finite stays: taking limits for single rows would need JAX once a row.
     if derivative.ndim > 0 or np.isfinite(derivative):
         return derivative
 
@@ -105,4 +108,5 @@ def _back(locals_: list[np.ndarray], shapes: list[tuple[int, ...]]) -> Back:
 
 def _of_shape(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Reduce or broadcast a contribution to the input's shape: sum for a scalar used in every row."""
+    # The transpose of broadcasting is summing, and the transpose of a mean or sum is broadcasting.
     return np.asarray(np.sum(array)) if shape == () else np.broadcast_to(array, shape)

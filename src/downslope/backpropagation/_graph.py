@@ -122,6 +122,7 @@ def with_gradients(drafts: Sequence[Draft]) -> tuple[tuple[Node, ...], tuple[Edg
     Returns:
         The nodes in the same order, and the edges in the order of the backward pass.
     """
+    # Reverse-mode differentiation: in reverse topological order, a node's gradient is complete before it is passed on.
     gradients = [np.zeros_like(draft.value) for draft in drafts]
     gradients[-1] = np.ones_like(drafts[-1].value)
     edges: list[Edge] = []
@@ -138,6 +139,7 @@ def _edges(drafts: Sequence[Draft], index: int, gradient: np.ndarray) -> list[Ed
     """Return the edges from a node's inputs to the node, with the gradient passed along each."""
     draft, edges = drafts[index], []
     passed = draft.back(gradient)
+    # The pullback of 1 is the local derivative itself; for arrays that would be a Jacobian, which is never built.
     unit = draft.back(np.ones_like(draft.value)) if is_number(draft.value) else passed
     for position, source in enumerate(draft.inputs):
         below = drafts[source]
@@ -157,6 +159,7 @@ def as_plain(array: np.ndarray) -> Any:
     if is_number(array):
         return finite_or_none(float(array))
     record: dict[str, Any] = {"shape": list(array.shape), "norm": finite_or_none(float(np.linalg.norm(array)))}
+    # JSON has neither complex numbers nor infinity.
     if array.size <= _MOST_NUMBERS and not np.iscomplexobj(array) and np.all(np.isfinite(array)):
         record["values"] = np.asarray(array, float).tolist()
     return record

@@ -18,6 +18,7 @@ _BESIDE = 22.0  # between neighbours in a row
 BETWEEN = 26.0  # between rows, where the curves run
 _LANE = 4.0  # width of an edge that passes a row
 _MARGIN = 20.0
+# Barycentre sweeps stop improving after a few rounds, and may oscillate: the best of twelve is kept.
 _ORDERINGS = 12
 # Small graphs are relaxed to convergence; large graphs get fewer sweeps, so that the total work stays bounded.
 _SHIFTS, _MOST_MOVES = (24, 300), 60_000
@@ -105,6 +106,7 @@ def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layo
     [20, 86, 128]
     """
     levels = _levels(len(sizes), wires)
+    # Even rows hold boxes, odd rows the labels of the edges that arrive below.
     items = [_Item(2 * level, width, height) for level, (width, height) in zip(levels, sizes, strict=True)]
     led_to = {wire.target for wire in wires}
     chains = [
@@ -114,6 +116,7 @@ def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layo
     for item in (*items, *(node for chain in chains for node in chain[1:-1])):
         rows[item.row].append(item)
     _order(rows)
+    # Gauss–Seidel sweeps, down and up in turn: each row moves to where its neighbours are now.
     fewest, most = _SHIFTS
     for shift in range(min(most, max(fewest, _MOST_MOVES // sum(map(len, rows))))):
         for row in rows if shift % 2 == 0 else reversed(rows):
@@ -123,12 +126,14 @@ def layered(sizes: Sequence[tuple[float, float]], wires: Sequence[Wire]) -> Layo
 
 def _levels(count: int, wires: Sequence[Wire]) -> list[int]:
     """Return each node's level: the longest path to it; an input is placed directly above its first use."""
+    # Nodes come in topological order, so a single pass over the wires by target gives the longest paths.
     levels, uses, is_led_to = [0] * count, [[] for _ in range(count)], [False] * count
     for wire in sorted(wires, key=lambda wire: wire.target):
         levels[wire.target] = max(levels[wire.target], levels[wire.source] + 1)
         uses[wire.source].append(wire.target)
         is_led_to[wire.target] = True
     for node in range(count):
+        # At level 0 an input used late would have a long edge through every row.
         if uses[node] and not is_led_to[node]:
             levels[node] = min(levels[target] for target in uses[node]) - 1
     return levels
@@ -141,6 +146,7 @@ def _chain(source: _Item, target: _Item, wire: Wire, *, is_loose: bool) -> list[
     for upper, lower in itertools.pairwise(chain):
         upper.below.append(lower)
         lower.above.append(upper)
+        # The first lane or label is drawn to its source loosely if that is an input.
         weight = _STRAIGHT if upper in lanes else _LOOSE if is_loose else 1.0
         lower.pulls.append((weight, upper))
         upper.pulls.append((weight, lower))
@@ -204,6 +210,7 @@ def _settle(row: list[_Item], wanted: list[float]) -> None:
         offsets.append(offsets[-1] + (left.width + right.width) / 2 + _BESIDE)
     blocks: list[tuple[float, float, int]] = []  # mean, weight and number of items of each block
     for item, want, offset in zip(row, wanted, offsets, strict=True):
+        # 0.01 keeps the weight of an item without neighbours positive.
         mean, weight, count = want - offset, sum((strength for strength, _ in item.pulls), start=0.01), 1
         while blocks and blocks[-1][0] > mean:
             before, heavier, number = blocks.pop()
@@ -218,12 +225,14 @@ def _settle(row: list[_Item], wanted: list[float]) -> None:
 def _placed(items: list[_Item], chains: list[list[_Item]], rows: list[list[_Item]]) -> Layout:
     """Return the layout of items with known horizontal positions."""
     every = [item for row in rows for item in row]
+    # Positions were relative so far; move the leftmost edge to the margin.
     shift = _MARGIN - min(item.middle - item.width / 2 for item in every)
     where: dict[int, Rectangle] = {}
     top = _MARGIN
     for row in rows:
         height = max(item.height for item in row)
         for item in row:
+            # A lane is as tall as its row, so that its edge passes straight through.
             tall = height if item.height == 0 else item.height
             where[id(item)] = Rectangle(item.middle - item.width / 2 + shift, top, item.width, tall)
         top += height + BETWEEN

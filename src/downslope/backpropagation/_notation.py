@@ -103,12 +103,14 @@ def free_letter(names: Collection[str]) -> str:
     >>> free_letter({"w", "x"}), free_letter({"z_1"})
     ('z', 'u')
     """
+    # z_1 as a user's name would look like the label z₁.
     letters = (*_LETTERS, *("z" * count for count in range(2, 2 + len(names))))
     return next((choice for choice in letters if not _begins_any(choice, names)), "node")
 
 
 def free_result(wanted: str, names: Collection[str]) -> str:
     """Return the label of the result: the wanted label, or another letter if a part of the point has that name."""
+    # With n names, one of n + 1 numbered candidates must be free.
     choices = (wanted, *_RESULTS, *(f"{wanted}_{count}" for count in range(len(names) + 1)))
     return next(choice for choice in choices if choice not in names)
 
@@ -191,6 +193,7 @@ def written(primitive: str, settings: Mapping[str, Any], inputs: Sequence[tuple[
     texts = [text for text, _ in inputs]
     if primitive in _BETWEEN and len(inputs) == 2:
         sign, rank = _BETWEEN[primitive]
+        # Left-associative: a - (b - c) needs parentheses on the right, (a - b) - c none on the left.
         first, second = (_inside(operand, least) for operand, least in zip(inputs, (rank, rank + 1), strict=True))
         return f"{first}{sign}{second}", rank
     if primitive == "neg":
@@ -211,6 +214,7 @@ def constant(value: Any) -> tuple[str, int]:
     shape = getattr(value, "shape", ())
     if shape != ():
         return f"constant{shape_text(shape)}", _ATOM
+    # bool before float: True would print as 1.
     if isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
         return str(bool(value)).lower(), _ATOM
     try:
@@ -223,6 +227,7 @@ def constant(value: Any) -> tuple[str, int]:
 def partial_texts(primitive: str, settings: Mapping[str, Any], inputs: Sequence[str], own: str) -> list[str] | None:
     """Return the local derivative by each input in symbols, or None if it has no short form."""
     if primitive == "integer_pow":
+        # d(xⁿ)/dx = n·xⁿ⁻¹; an exponent of 1 is not written.
         power = settings["y"] - 1
         raised = str(power).translate(_SUPERSCRIPTS) if power != 1 else ""
         return [f"{settings['y']}{_signed_in_parentheses(inputs[0])}{raised}"]

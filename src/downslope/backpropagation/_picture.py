@@ -29,6 +29,7 @@ _LONGEST = 32  # characters in a line of a box, or in a symbol on an edge
 def as_svg(read_as: str, name: str, nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
     """Return the graph as an SVG document."""
     indices = {node.label: index for index, node in enumerate(nodes)}
+    # The layout reads from top to bottom, edges come in the order of the backward pass.
     downwards = edges[::-1]
     wires = [
         Wire(indices[edge.source], indices[edge.target], _wide([(edge_text(edge), _SMALL)], 6), 20.0)
@@ -157,6 +158,7 @@ def _wires(layout: Layout) -> list[str]:
 
 def _ports(boxes: list[Rectangle], others: list[Rectangle]) -> list[float]:
     """Return the x of each edge's port on its box: evenly spaced, ordered by the other end, to avoid crossings."""
+    # Edges that share a box are those whose end has the same corner: rectangles of a layout are distinct.
     sides: dict[tuple[float, float], list[int]] = {}
     for index, box in enumerate(boxes):
         sides.setdefault((box.left, box.top), []).append(index)
@@ -173,6 +175,7 @@ def _curve(stations: list[tuple[float, Rectangle]], end: str) -> str:
     x, first = stations[0]
     path = f"M{x:.1f} {first.bottom:.1f}"
     for order, (to, station) in enumerate(stations[1:], start=2):
+        # Control points halfway between the rows make the curve vertical at both ends and keep it off the boxes.
         begin, middle = station.top - BETWEEN, station.top - BETWEEN / 2
         path += f"V{begin:.1f}C{x:.1f} {middle:.1f} {to:.1f} {middle:.1f} {to:.1f} {station.top:.1f}"
         path += f"V{station.bottom:.1f}" if order < len(stations) else ""
@@ -201,5 +204,6 @@ def as_dot(read_as: str, name: str, nodes: Sequence[Node], edges: Sequence[Edge]
 def _quoted(text: str) -> str:
     """Return a text as a quoted DOT string: quotes, backslashes and line breaks escaped."""
     plain = "\n".join(map(printable, text.split("\n")))
+    # Backslashes first, or the escapes themselves would be escaped.
     escaped = plain.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

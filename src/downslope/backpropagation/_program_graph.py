@@ -78,10 +78,10 @@ class _ProgramWalk:
 
     def run(self, jaxpr: Any, constants: Sequence[Any], arguments: Sequence[Known]) -> list[Known]:
         """Evaluate a program and return its results."""
-        return walk(jaxpr, constants, arguments, self._opened_or_applied, Known)
+        return walk(jaxpr, constants, arguments, self._results, Known)
 
-    def _opened_or_applied(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
-        """Return the results of an equation; a call is replaced by the equations inside it."""
+    def _results(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
+        """Return the results of an equation; a call is inlined."""
         inner = called(equation)
         if inner is None:
             return self.apply(equation, operands)
@@ -89,10 +89,12 @@ class _ProgramWalk:
 
     def apply(self, equation: Any, operands: Sequence[Known]) -> list[Known]:
         """Evaluate an equation and return its results."""
+        # A value used twice by one equation (x·x) is one input, whose two contributions the pullback adds.
         indices = list(dict.fromkeys(known.index for known in operands if known.index is not None))
         flows = any(_flows(atom.aval) for atom in equation.outvars)
         if not indices or not flows:
             return [Known(value) for value in evaluate(equation, [known.value for known in operands])]
+        # Tracing inserts copies and conversions to the same type; as nodes they would only lengthen the graph.
         if _is_identity(equation):
             return [operands[0]]
         return self._differentiated(equation, operands, indices)
@@ -111,6 +113,7 @@ class _ProgramWalk:
             return evaluate(equation, chosen)
 
         start = [next(known.value for known in operands if known.index == index) for index in indices]
+        # vjp evaluates and linearises in one call; operands without a gradient are closed over.
         values, pull = jax().vjp(function, *start)
         settings = dict(equation.params) | {"name of rule": _name_of_rule(equation)}
         results = []
@@ -142,6 +145,7 @@ def program_graph(function: Any, name: str, point: Point) -> list[Draft]:
     arguments = [Known(leaf, index) for index, leaf in enumerate(leaves)]
     (result,) = walk.run(program.jaxpr, program.consts, arguments)
     last = result.index
+    # The function returns a part of the point or a constant: give the result a node of its own.
     if last is None or last < len(leaves):
         walk.steps.append(_last_step(result))
         last = len(walk.steps) - 1
@@ -159,6 +163,7 @@ def _last_step(result: Known) -> ProgramStep:
 
 def _needed(steps: Sequence[ProgramStep], parts: int, last: int) -> dict[int, ProgramStep]:
     """Return, by index, the parts of the point and the steps that the result depends on."""
+    # Steps that the result does not use are dropped; unused parts of the point stay, with gradient 0.
     wanted, stack = set(range(parts)), [last]
     while stack:
         index = stack.pop()
@@ -172,6 +177,7 @@ def _back_from(pull: Any, values: Sequence[Any], number: int) -> Any:
     """Return the pullback of a single result of an equation, with zero gradients for its other results."""
 
     def back(gradient: np.ndarray) -> Sequence[Any]:
+        # A pullback takes the gradients of all results. Each result is a node of its own, so the others' are zero here.
         arriving = [_zero_gradient(value) for value in values]
         arriving[number] = jax().numpy.asarray(gradient, values[number].dtype)
         return pull(arriving)
@@ -216,6 +222,7 @@ def named(steps: Mapping[int, ProgramStep], parts: Sequence[str], name: str) -> 
     labels = {index: plain[index] for index in range(len(plain))}
     for number, index in enumerate(list(steps)[len(plain) :], start=1):
         labels[index] = numbered(letter, number)
+    # The last node carries the objective's name.
     labels[list(steps)[-1]] = result
     numbers = {index: number for number, index in enumerate(steps)}
     texts: dict[int, tuple[str, int]] = {index: atom(part) for index, part in enumerate(plain)}
@@ -246,6 +253,7 @@ def _expanded(step: ProgramStep, labels: Mapping[int, str], texts: Mapping[int, 
     """Return a step as an expression in the parts of the point; in its direct inputs if that would be too long."""
     if _is_bare(step):
         return _operand(step.operands[0], labels)
+    # Expressions grow exponentially with depth if nothing stops them: beyond the limit the inputs' labels are used.
     full = [
         texts.get(known.index, _operand(known, labels)) if known.index is not None else constant(known.value)
         for known in step.operands

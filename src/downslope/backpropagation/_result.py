@@ -56,6 +56,7 @@ class Backpropagation:
     def agrees(self) -> bool:
         """Whether `jax.grad` gives the same gradient up to rounding."""
         largest = max((float(np.max(np.abs(array), initial=0.0)) for array in self.gradient.values()), default=0.0)
+        # Both gradients are sums of rounded products in different orders: compare to half the digits of the precision.
         digits = max(np.finfo(self.nodes[-1].value.dtype).eps ** 0.5, 1e-9)
         return self.largest_difference <= digits * max(1.0, largest if math.isfinite(largest) else 1.0)
 
@@ -190,6 +191,7 @@ def _fitted(rows: list[tuple[str, ...]], whole: set[int]) -> list[tuple[str, ...
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     words = [index for index in range(len(widths)) if index not in whole]
+    # One column at a time from the widest: all word columns shrink evenly, numbers stay readable.
     while sum(widths) + _GAP * (len(widths) - 1) > _WIDTH:
         spare = words[-1] == len(widths) - 1 and widths[-1] > _LEAST_LAST
         widths[-1 if spare else max(words, key=lambda index: widths[index])] -= 1
@@ -224,6 +226,7 @@ def _line(result: str, node: Node, uses: list[Edge], gradients: dict[str, np.nda
     if not uses:
         return [left, f"= 0, as {result} does not depend on {node.label}"]
     terms = _summed([_term(result, edge) for edge in uses])
+    # A product of arrays has no short form in numbers: show the norm of the sum only.
     if not is_number(node.gradient):
         return [f"‖{left}‖", *_normed(terms), f"= {number(float(np.linalg.norm(node.gradient)))}"]
     numbers = _summed([_product(result, edge, gradients[edge.target], index) for index, edge in enumerate(uses)])

@@ -12,8 +12,11 @@ import numpy as np
 from downslope._errors import FormulaError, PointError, nearest
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
+from downslope.formulas._printing import book
 from downslope.formulas._stationary_search import Derivatives, StationaryPoint, search
+from downslope.formulas._symbolic import from_sympy, symbol, to_sympy
 
+# Isolating the real roots of a polynomial is exact at any degree, but its cost grows quickly.
 _HIGHEST_DEGREE = 12
 _MOST_VARIABLES = 8
 
@@ -169,13 +172,12 @@ def _solved(formula: Formula, box: np.ndarray) -> list[tuple[Any, ...]] | None:
     """
     import sympy
 
-    from downslope.formulas._symbolic import symbol, to_sympy
-
     symbols = [symbol(name) for name in formula.variables]
     expression = to_sympy(formula.body)
     if not expression.is_polynomial(*symbols):
         return None
     gradient = [sympy.Poly(expression.diff(variable), *symbols) for variable in symbols]
+    # With π or √2 in a coefficient, SymPy's root isolation and its test of a zero determinant are no longer decided.
     if any(not part.domain.is_QQ and not part.domain.is_ZZ for part in gradient):
         return None
     solutions: list[tuple[Any, ...]]
@@ -189,6 +191,7 @@ def _solved(formula: Formula, box: np.ndarray) -> list[tuple[Any, ...]] | None:
         if any(part.total_degree() > 1 for part in gradient):
             return None
         matrix, right = sympy.linear_eq_to_matrix([part.as_expr() for part in gradient], symbols)
+        # A singular system has no solution or a whole line: the numeric search reports either.
         if matrix.det() == 0:
             return None
         solution: Any = matrix.LUsolve(right)
@@ -240,12 +243,14 @@ def _kind(eigenvalues: np.ndarray) -> str:
 def _look_around(derivatives: Derivatives, point: np.ndarray) -> str:
     """Describe a degenerate point by the values on a small sphere around it."""
     rng = np.random.default_rng(0)
+    # Normalised Gaussian vectors are uniform on the sphere. Degenerate directions are often axes.
     rays = rng.normal(size=(200, len(point)))
     rays = np.concatenate([rays, np.eye(len(point)), -np.eye(len(point))])
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     around = point + 1e-2 * max(1.0, float(np.max(np.abs(point)))) * rays
     change = derivatives.value(around) - derivatives.value(point[None])[0]
     change = change[np.isfinite(change)]
+    # Differences below rounding are no evidence.
     floor = 1e-14 * max(1e-300, abs(float(derivatives.value(point[None])[0])))
     if np.any(change > floor) and np.any(change < -floor):
         return "values around are higher and lower: a flat saddle"
@@ -256,9 +261,6 @@ def _look_around(derivatives: Derivatives, point: np.ndarray) -> str:
 
 def _exact(formula: Formula, values: tuple[Any, ...]) -> dict[str, str] | None:
     """Return exact coordinates in textbook notation, or None if they have no short form with roots."""
-    from downslope.formulas._printing import book
-    from downslope.formulas._symbolic import from_sympy
-
     if any("RootOf" in str(value) or value.count_ops() > 12 for value in values):
         return None
     shown = (book(from_sympy(value, decimals=formula.has_decimals)) for value in values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,10 @@ from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
 from downslope.formulas._printing import book
 from downslope.formulas._rules import DerivationStep, Differentiator, replaced
+from downslope.formulas._symbolic import from_sympy, shortened, to_sympy
 from downslope.formulas._units import check_convertible, checked_unit_names, unit_ratio
 
+# Each node may become a step that SymPy simplifies.
 _MOST_NODES = 1500
 
 
@@ -192,6 +194,7 @@ def _chained_unit(outer: Formula, inner: Formula, units: Mapping[str, str]) -> s
     y, u = outer.name or "", outer.variables[0]
     g, x = inner.name or u, inner.variables[0]
     checked_unit_names(units, [name for name in (y, u, g, x) if name], "either formula")
+    # The inner value takes the place of u, so minutes can stand for hours, but not for kilograms.
     if u in units and g in units:
         check_convertible(units[g], units[u], f"{g}, which stands for {u},")
     return unit_ratio(units[y], units[x]) if y in units and x in units else None
@@ -202,9 +205,8 @@ def _right(formula: Formula) -> str:
     return book(formula.body)
 
 
-def _tidier(decimals: bool, columns: Collection[str] = ()) -> Any:
+def _tidier(decimals: bool, columns: Collection[str] = ()) -> Callable[[Expression], Expression]:
     """Return a function that collects and orders the terms of a tree."""
-    from downslope.formulas._symbolic import from_sympy, shortened, to_sympy
 
     def tidy(tree: Expression) -> Expression:
         return from_sympy(shortened(to_sympy(tree, columns)), decimals=decimals)

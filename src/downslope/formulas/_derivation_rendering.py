@@ -19,6 +19,7 @@ _MOST_LINES = 400
 
 def walk(root: DerivationStep) -> Iterator[tuple[str, DerivationStep]]:
     """Yield every step with its number (1, 1.1, 1.1.1, …) in pre-order."""
+    # Iterative, since a derivation may be deeper than Python's recursion limit.
     stack = [("1", root)]
     while stack:
         number, step = stack.pop()
@@ -33,6 +34,7 @@ def as_text(answer: Formula, root: DerivationStep) -> str:
     unit = f"   in {answer.unit}" if answer.unit else ""
     lines = [f"{answer}{unit}", ""]
     for line, (number, step) in enumerate(walk(root)):
+        # A product of many factors has thousands of steps.
         if line >= _MOST_LINES:
             lines.append("…  the rest is left out")
             break
@@ -52,6 +54,7 @@ def as_latex(answer: Formula, root: DerivationStep) -> str:
         for _, step in walk(root)
         if step.rule not in _PLAIN
     ]
+    # From the innermost step to the whole: each line only uses results shown above it.
     shown = [*reversed(rows), answer.latex.replace(" = ", " &= ", 1)]
     return "\\begin{align*}\n" + " \\\\\n".join(shown) + "\n\\end{align*}"
 

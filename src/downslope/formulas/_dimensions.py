@@ -84,12 +84,15 @@ class _Equations:
         """Add the equation that two dimensions are equal, unless it contradicts the earlier ones."""
         if first is None or second is None:
             return
+        # first = second  ⇔  first/second is dimensionless: solve that for one unknown, the pivot.
         difference = self._reduced(_product([(first, 1), (second, -1)]) or {})
         pivot = next((name for name in difference if name in self.unknown), None)
+        # No unknown is left: the equation holds or contradicts the earlier ones, and determines nothing either way.
         if pivot is None:
             return
         factor = difference.pop(pivot)
         rule = {name: -power / factor for name, power in difference.items()}
+        # Substitute into the earlier solutions as well, so that each stays free of solved unknowns.
         self.solved = {name: _replaced(known, pivot, rule) for name, known in self.solved.items()} | {pivot: rule}
 
     def solution(self, name: str) -> dict[str, Fraction] | None:
@@ -111,6 +114,7 @@ class _Equations:
         known, below = constant_value(exponent), self.of(base)
         if known is not None:
             return _product([(below, known)])
+        # A power with a variable exponent has the same dimension for every exponent only if its base has none.
         self.equal(self.of(exponent), {})
         self.equal(below, {})
         return {}

@@ -62,6 +62,7 @@ def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Ma
     """Return a sum; a negative term is subtracted."""
     total = evaluate(terms[0], values, functions)
     for term in terms[1:]:
+        # a - b, not a + (-b): the order of rounding is that of the text.
         if isinstance(term, Negative):
             total = total - evaluate(term.operand, values, functions)
         else:
@@ -73,6 +74,7 @@ def _power(
     base: Expression, exponent: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
 ) -> Any:
     """Return a power: base e by exp, integer exponents by multiplication, exponent ½ by sqrt."""
+    # exp is more accurate than e**x, whose base is rounded, and differentiates without a logarithm.
     if base == MathConstant("e"):
         return functions["exp"](evaluate(exponent, values, functions))
     below = evaluate(base, values, functions)
@@ -83,6 +85,7 @@ def _power(
         return _real_power(below, above) if isinstance(above, float) else below**above
     if known is None:
         return below ** evaluate(exponent, values, functions)
+    # An integer exponent is exact for negative bases, and JAX differentiates it by the power rule alone.
     if known.denominator == 1 and abs(known) <= _MOST_FACTORS:
         return below ** int(known)
     if known == _HALF:
@@ -92,6 +95,7 @@ def _power(
 
 def _quotient(above: Any, below: Any) -> Any:
     """Return a quotient; a zero divisor gives infinity or NaN for Python floats as well, not an error."""
+    # Python raises ZeroDivisionError for its own floats; arrays follow IEEE 754, and so must constants in a formula.
     if isinstance(above, float) and isinstance(below, float) and below == 0:
         return math.nan if above == 0 else math.copysign(math.inf, above)
     return above / below

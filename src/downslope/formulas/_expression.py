@@ -182,6 +182,7 @@ def with_numbers(tree: Expression, values: Mapping[str, float], *, digits: int =
 
     match tree:
         case Name(name) if name in values and math.isfinite(values[name]):
+            # Round in decimal, so that the number prints with these digits rather than as the nearest binary fraction.
             number = Fraction(f"{values[name]:.{digits}g}")
             is_whole = number.denominator == 1
             return _signed(Number(abs(number), not is_whole), number < 0)

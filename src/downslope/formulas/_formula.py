@@ -178,6 +178,7 @@ class Formula:
         missing = [name for name in wanted if name not in arguments]
         if missing:
             raise PointError(f"{self.read_as} needs a value for {', '.join(missing)}")
+        # ln(-1) is NaN and 1/0 is infinite, as everywhere else here: no warning, no error.
         with np.errstate(all="ignore"):
             arrays = {name: _numeric(name, value) for name, value in arguments.items()}
             result = np.asarray(evaluate(self.body, arrays, numpy_functions()))
@@ -192,12 +193,14 @@ class Formula:
     def _left(self, spell: Callable[[str], str], name: str) -> str:
         """Return the left side, its variables spelt by `spell`; a partial derivative has no argument list."""
         declared = self.has_header or self.columns
+        # ∂f/∂x(x, y) would read as a product; a partial derivative stands without its arguments.
         alone = not declared or not self.variables or "/" in name or name.startswith("\\frac")
         return name if alone else f"{name}({', '.join(map(spell, self.variables))})"
 
     def _derivative_name(self, by: str) -> str | None:
         """Return the derivative's name: f', f'' for one variable; ∂f/∂x, ∂²f/∂x², ∂²f/∂x∂y for several."""
         origin = self.origin or self.name
+        # A derivative of an unnamed expression has no name either.
         if origin is None:
             return None
         every = (*self.by, by)

@@ -63,6 +63,7 @@ FUNCTIONS: dict[str, Function] = {function.name: function for function in _TABLE
 SPELLINGS: dict[str, str] = {
     spelling: function.name for function in _TABLE for spelling in (function.name, *function.spellings)
 }
+# Functions over the rows of a table, which give one number for a column.
 REDUCTIONS = ("mean", "sum", "count")
 
 
@@ -75,6 +76,7 @@ def numpy_functions() -> Mapping[str, Callable[..., Any]]:
         small = numpy.exp(-numpy.abs(x))  # at most 1 on both sides, so it never overflows
         return numpy.where(numpy.asarray(x) >= 0, 1 / (1 + small), small / (1 + small))
 
+    # NumPy has no erf, and importing scipy.special for a rare function would slow down every start.
     def erf(x: Any) -> Any:
         return numpy.vectorize(math.erf, otypes=[float])(x)
 
@@ -116,6 +118,7 @@ def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
         "cbrt": numpy.cbrt,
         "cos": numpy.cos,
         "cosh": numpy.cosh,
+        # A float, like every other value.
         "count": lambda x: 1.0 * numpy.size(x),
         "exp": numpy.exp,
         "ln": numpy.log,
@@ -221,6 +224,7 @@ def own_functions() -> SimpleNamespace:
         """The sum over the rows of a table; its arguments after the first are the columns that vary by row."""
 
         def _eval_derivative(self, by: sympy.Symbol) -> Any:
+            # Σᵢ c = n·c: without this the sum would be over a constant, and lose the number of rows.
             inside, rows = _inside(self).diff(by), self.args[1:]
             if inside.free_symbols.isdisjoint(rows):  # constant over the rows: the sum is a multiple
                 return inside * Count(rows[0]) if rows else inside
@@ -244,6 +248,7 @@ def _reduced(reduction: Any, inside: Any) -> Any:
     """Return the reduction of an expression, with its numeric factor in front."""
     if inside.is_number:
         return inside
+    # 2·mean(x) rather than mean(2x): the form that a textbook shows.
     factor, rest = inside.as_coeff_Mul()
     return factor * reduction(rest)
 

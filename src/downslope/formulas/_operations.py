@@ -102,6 +102,7 @@ def _grow(
     """Add a tree's operations to `computed`, and return the name or constant that refers to its result."""
     if isinstance(tree, Name) or not names_in(tree):
         return tree
+    # Trees are hashable by structure, so equal sub-expressions are one key: common subexpressions are shared for free.
     if tree not in computed:
         written = _rebuilt(_in_pairs(tree), computed, letter)
         computed[tree] = _operation(tree, written, symbol or f"{letter}_{len(computed) + 1}")
@@ -111,6 +112,7 @@ def _grow(
 def _in_pairs(tree: Expression) -> Expression:
     """Return max or min of several arguments as nested calls of two arguments."""
     match tree:
+        # With two arguments each partial is (1 ± sign)/2; with more there is no closed form of that kind.
         case Call("max" | "min" as function, (*rest, last)) if len(rest) > 1:
             return Call(function, (Call(function, tuple(rest)), last))
         case _:
@@ -123,6 +125,7 @@ def _rebuilt(tree: Expression, computed: dict[Expression, Operation], letter: st
     def grown(operand: Expression) -> Expression:
         return _grow(operand, computed, letter)
 
+    # y - w·x is a single difference, not a sum with an operation "negative": the Negative node stays in the sum.
     if isinstance(tree, Sum):
         return Sum(tuple(map_children(t, grown) if isinstance(t, Negative) else grown(t) for t in tree.terms))
     return map_children(tree, grown)
@@ -177,6 +180,8 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
         case Call("count"):
             return ZERO
         case Call(function, _):
+            # The table gives f'(u) in terms of u. With the result z substituted for f(u), tanh' is 1 - z², which needs
+            # no second evaluation of tanh.
             return replaced(TABLE[function][2](u), written, own)
         case _:
             raise AssertionError(written)
@@ -185,6 +190,7 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
 def _of_product(factors: tuple[Expression, ...], u: Name) -> Expression:
     """Return n·uⁿ⁻¹ times the other factors, for an input that occurs as n of the factors."""
     others, count = tuple(factor for factor in factors if factor != u), factors.count(u)
+    # The input may be several of the factors: (u·u·v)' by u is 2u·v.
     own = () if count == 1 else (_whole(count), u if count == 2 else Power(u, _whole(count - 1)))
     return product_of((*own, *others))
 
@@ -201,6 +207,7 @@ def _of_power(base: Expression, exponent: Expression, u: Name, own: Name) -> Exp
 
 def _by_base(u: Name, exponent: Expression) -> Expression:
     """Return the derivative of uⁿ by u: n·uⁿ⁻¹."""
+    # A symbolic exponent keeps the general form n·u^(n - 1).
     n = constant_value(exponent)
     if n is None:
         return Product((exponent, Power(u, Sum((exponent, Negative(UNITY))))))

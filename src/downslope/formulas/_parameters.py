@@ -39,6 +39,7 @@ def linear_names(tree: Expression, names: Sequence[str]) -> tuple[str, ...]:
     """
     chosen: tuple[str, ...] = ()
     for name in names:
+        # Jointly linear is more than linear in each: a·b is linear in a and in b, but not in both.
         if _is_linear(tree, {*chosen, name}):
             chosen += (name,)
     return chosen
@@ -54,6 +55,7 @@ def _is_linear(tree: Expression, names: Collection[str]) -> bool:
         case Negative() | Sum():
             return all(_is_linear(child, names) for child in children(tree))
         case Product(factors):
+            # A product of two factors that both hold names is quadratic.
             holding = [factor for factor in factors if _holds(factor, names)]
             return len(holding) == 1 and _is_linear(holding[0], names)
         case Quotient(numerator, denominator):
@@ -85,6 +87,7 @@ def interchangeable(tree: Expression, parameters: Collection[str]) -> tuple[tupl
     >>> interchangeable(formula("a e^(-k x) + b e^(-l x) + c", columns=["x"]).body, ["a", "b", "c", "k", "l"])
     ((('a', 'k'), ('b', 'l')),)
     """
+    # A parameter that also occurs outside a term is not its own: swapping it would change the rest.
     everywhere = Counter(node.name for node in walk(tree) if isinstance(node, Name))
     groups = []
     for node in walk(tree):
@@ -124,6 +127,7 @@ def _groups(
     for cluster in clusters:
         own = _own(cluster, parameters, everywhere)
         if own:
+            # Renaming a term's own parameters to #0, #1, … in order of appearance makes equal structures equal trees.
             numbered = {name: f"#{number}" for number, name in enumerate(own)}
             groups[tuple(_renamed(term, numbered) for term in cluster)].append(own)
     return [tuple(group) for group in groups.values() if len(group) > 1]
@@ -137,6 +141,7 @@ def _clusters(
     clusters: list[tuple[tuple[Expression, ...], set[str]]] = []
     for term in terms:
         names = set(names_in(term)) & set(inside)
+        # Union of overlapping sets: the new term joins every cluster that it shares a parameter with.
         joined = [cluster for cluster in clusters if cluster[1] & names]
         clusters = [cluster for cluster in clusters if not cluster[1] & names]
         clusters.append(

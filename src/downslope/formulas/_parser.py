@@ -36,6 +36,7 @@ from downslope.formulas._units import checked_units
 from downslope.formulas._words import Words
 
 _MOST_NODES = 5000
+# A tree within the node limit has fewer tokens than this; the bound keeps the parser's memory small.
 _MOST_TOKENS = 4 * _MOST_NODES
 _DEEPEST = 120
 _LARGEST_POWER = 10_000  # of a number: beyond it the exact value no longer fits into memory
@@ -63,6 +64,7 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     >>> formula("1/2x")(x=6)
     3.0
     """
+    # Every verb takes text or a Formula: this makes the call idempotent.
     if isinstance(text, Formula):
         return text if units is None else text.with_units(checked_units(units, text))
     if not isinstance(text, str):
@@ -101,6 +103,7 @@ def _checked_columns(columns: Collection[str]) -> Collection[str]:
 def _in_order(names: Iterable[str]) -> tuple[str, ...]:
     """Return undeclared names in order of appearance; x, y, z and x1, x2, … in their natural order instead."""
     ordered = tuple(names)
+    # `y - x` would otherwise give the order (y, x), and points typed as plain lists would be swapped.
     if all(name in ("x", "y", "z") for name in ordered) or all(re.fullmatch(r"x_?[0-9]+", name) for name in ordered):
         return tuple(sorted(ordered, key=lambda name: (len(name), name)))
     return ordered
@@ -114,6 +117,7 @@ def _header(text: str, pieces: list[Token]) -> tuple[str | None, tuple[str, ...]
     if len(equals_signs) > 1:
         second = pieces[equals_signs[1]]
         raise FormulaError("a formula has at most one equals sign", text=text, position=second.position)
+    # Left of the sign is a name, a name with its variables, or an error.
     left, right = pieces[: equals_signs[0]], pieces[equals_signs[0] + 1 :]
     if len(left) == 1 and left[0].kind in {"WORD", "CONSTANT"}:
         return left[0].text, None, right
@@ -147,6 +151,7 @@ def _header(text: str, pieces: list[Token]) -> tuple[str | None, tuple[str, ...]
 
 def _check_size(tree: Expression, text: str) -> None:
     """Raise if a tree is too large or too deep."""
+    # Evaluation, printing and SymPy recurse over the tree: refuse what would exhaust the stack.
     nodes = size(tree)
     if nodes > _MOST_NODES:
         raise FormulaError(f"the formula has {nodes} parts, more than {_MOST_NODES}")
@@ -166,6 +171,7 @@ def _tree(pieces: list[Token], words: Words) -> Expression:
     except UnexpectedToken as error:
         raise _unexpected(error, words) from None
     except VisitError as error:
+        # Lark wraps errors raised while building the tree; the caret is in the original.
         if isinstance(error.orig_exc, FormulaError):
             raise error.orig_exc from None
         raise
@@ -181,8 +187,10 @@ def _unexpected(error: Any, words: Words) -> FormulaError:
         )
     token, _ = error.token.value
     if token.kind == "COMMA":
+        # 0,5 is how most of Europe writes one half.
         hint = "write a decimal point: 0.5" if _between_digits(words.text, token.position) else None
         return words.fail("unexpected comma: it separates the arguments of a function", token, hint)
+    # A list of token kinds is no help to a person: say whether an operand or an operator is missing.
     wanted = {"NUMBER", "NAME"} & set(error.expected)
     expected = "a number, a name or a parenthesis" if wanted else "an operator such as + or ×"
     if "OPEN" in error.expected and not wanted:
@@ -229,6 +237,7 @@ def _parser() -> Any:
         """Build the tree; each method implements the grammar rule of its name."""
 
         def number(self, token: Any) -> Expression:
+            # Fraction keeps 0.1 exact, so that SymPy and printing never see 0.1000000000000000055.
             text = token.value[0].text
             value = exact(text)
             return Number(value, value.denominator != 1)
@@ -296,6 +305,7 @@ def _power(base: Expression, exponent: Expression, token: Token, words: Words) -
     if depth(power) > _DEEPEST:
         raise words.fail(f"the powers are nested more than {_DEEPEST} deep", token)
     known = constant_value(exponent)
+    # Checked while parsing, since SymPy would compute the exact power before anything else could refuse it.
     if known is not None and abs(known) > _LARGEST_POWER:
         raise words.fail(f"the exponent is larger than {_LARGEST_POWER}", token)
     if not any(isinstance(node, Name) for node in walk(power)) and not _is_finite(power):
@@ -372,6 +382,7 @@ def equation(text: str, columns: Collection[str]) -> Equation:
             "a fit needs an equation: the measured column = the model",
             hint=f"for example {next(iter(columns), 'y')} = a × x + b",
         )
+    # Padding with spaces keeps the positions of the right side, so that carets point at the original text.
     left, right = text[: equals_signs[0]], " " * (equals_signs[0] + 1) + text[equals_signs[0] + 1 :]
     try:
         return Equation(_left(left, columns), formula(right, columns=columns), text)

@@ -55,9 +55,11 @@ def book(tree: Expression) -> str:
             return f"{above}/{_inside(denominator, _POWER)}"
         case Power(base, exponent):
             return _book_power(base, exponent)
+        # |x - |y|| cannot be parsed without guessing which bar closes; the inner absolute value is printed as a call.
         case Call("abs", (argument,)) if not _has_bars(argument):
             return f"|{book(argument)}|"
         case Call("sqrt", (argument,)):
+            # √x needs no parentheses, but √xy is read as √(x)·y.
             simple = isinstance(argument, Name | MathConstant | Number) and len(book(argument)) == 1
             return f"√{book(argument)}" if simple else f"√({book(argument)})"
         case Call(function, arguments):
@@ -75,6 +77,7 @@ def book_name(name: str) -> str:
 def number(value: Fraction, decimal: bool) -> str:
     """Return an exact number: an integer, a decimal if `decimal` and its expansion is finite, else a fraction."""
     if value.denominator == 1:
+        # 10^20 prints as 1e20, but 12345678901234567890 keeps its digits: nothing may be lost in printing.
         whole = str(value.numerator)
         digits = whole.rstrip("0")
         return whole if len(whole) <= 15 or len(digits) > 15 else _scientific(digits, len(whole) - len(digits))
@@ -85,6 +88,7 @@ def number(value: Fraction, decimal: bool) -> str:
 
 def terminates(value: Fraction) -> bool:
     """Return whether a number has a finite decimal expansion."""
+    # A fraction in lowest terms terminates if its denominator has no prime factors but those of ten.
     below = value.denominator
     for prime in (2, 5):
         while below % prime == 0:
@@ -119,6 +123,7 @@ def _rank(tree: Expression) -> int:
         case Negative():
             return _NEGATIVE
         case Number(value, decimal):
+            # A negative number binds like a negation: (-2)², not -2².
             if value < 0:
                 return _NEGATIVE
             return _ATOM if value.denominator == 1 or (decimal and terminates(value)) else _PRODUCT
@@ -163,6 +168,8 @@ def _book_product(factors: tuple[Expression, ...]) -> str:
 
 def _joins(before: Expression, factor: Expression, last: str, piece: str) -> bool:
     """Return whether two factors, with the texts `last` and `piece`, may stand side by side."""
+    # Each rule below is an exception of the tokenizer: bars that would merge, digits that would extend a number, `2e3`
+    # that would be a power of ten, names that would grow together.
     if "|" in last[-1] + piece[0] or piece[0] in "0123456789.":
         return False
     if last[0] == "(" and _rank(before) < _POWER:
@@ -190,6 +197,7 @@ def _first_word(text: str) -> str:
 def _book_power(base: Expression, exponent: Expression) -> str:
     """Return a power; integer exponents of up to two digits as superscripts."""
     below = _inside(base, _ATOM)
+    # √x² would look like √(x²).
     if below[0] == "√" and below[-1] != ")":
         below = f"({below})"
     match exponent:
@@ -266,6 +274,7 @@ def latex_name(name: str) -> str:
 
 def _latex_inside(tree: Expression, least: int) -> str:
     """Return a tree's LaTeX, in parentheses if its precedence is below `least`; fractions in products need none."""
+    # \frac groups by itself, so a quotient binds like a power inside products and sums.
     rank = _POWER if isinstance(tree, Quotient) and least <= _POWER else _rank(tree)
     if isinstance(tree, Number) and "e" in number(tree.value, tree.decimal):
         rank = _PRODUCT  # 3 · 10^20

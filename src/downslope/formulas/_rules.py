@@ -31,7 +31,9 @@ from downslope.formulas._expression import (
 )
 from downslope.formulas._printing import book
 
+# A product of more factors is differentiated as a product of two halves: n terms of n factors each fill a page.
 _MOST_FACTORS = 6
+# SymPy's simplification takes seconds on larger results, and nobody reads them.
 _MOST_NODES = 600
 
 
@@ -81,6 +83,7 @@ class Differentiator:
         match tree:
             case Name():
                 return self._leaf("variable", tree, UNITY, "x' = 1", f"{self.variable} changes by as much as itself.")
+            # -20p² is one constant multiple, as a textbook shows it, not a sign and then a multiple.
             case Negative(Product(factors)) if any(self.variable not in names_in(factor) for factor in factors):
                 return self._product(tree, factors, negative=True)
             case Negative(operand):
@@ -111,6 +114,7 @@ class Differentiator:
                 constant, after = Negative(constant), Negative(after)
             shown = {"c": book(constant), "u": book(product_of(moving))}
             return self._step("constant_multiple", tree, after, [inner], "(c·u)' = c·u'", _CONSTANT, shown)
+        # x·x becomes x² first, so that the power rule applies rather than the product rule with equal terms.
         gathered = _gathered(moving)
         if len(gathered) < len(moving):
             inner = self.step(product_of(gathered))
@@ -137,6 +141,7 @@ class Differentiator:
 
     def _quotient(self, tree: Expression, u: Expression, v: Expression) -> DerivationStep:
         """Differentiate a quotient; one by a constant is a constant multiple."""
+        # A quotient by a constant is a constant multiple: the quotient rule would only add zero terms.
         if self.variable not in names_in(v):
             inner = self.step(u)
             shown = {"c": book(v), "u": book(u)}
@@ -160,6 +165,7 @@ class Differentiator:
     def _power(self, tree: Expression, base: Expression, exponent: Expression) -> DerivationStep:
         """Differentiate a power: of the variable, to the variable, or both."""
         in_base, in_exponent = self.variable in names_in(base), self.variable in names_in(exponent)
+        # u^v = e^(v·ln(u)): the only case in which the power rule and the exponential rule both fail.
         if in_base and in_exponent:
             first, second = self.step(base), self.step(exponent)
             inside = Sum((Product((second.after, _ln(base))), Quotient(Product((exponent, first.after)), base)))
@@ -173,6 +179,7 @@ class Differentiator:
             law = "(a^u)' = a^u·ln(a)"
             grow: Outer = lambda u: Product((Power(base, u), _ln(base)))  # noqa: E731 - the rule itself, as in the table
             return self._outer(tree, exponent, "exponential", law, grow)
+        # Simplify n - 1 at once: the law shows x⁴, not x^(5-1).
         lower = self.tidy(Sum((exponent, Negative(UNITY))))
         drop: Outer = lambda u: Product((exponent, Power(u, lower)))  # noqa: E731 - the rule itself, as in the table
         return self._outer(tree, base, "power", "(u^n)' = n·u^(n-1)", drop, {"n": book(exponent)})
@@ -194,6 +201,7 @@ class Differentiator:
     def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
         """Return a mean or sum over rows; an expression that is constant over the rows is moved out of it."""
         columns = [name for name in names_in(before) if name in self.columns]
+        # Keep the reduction if the derivative varies by row. Without any column the expression was constant already.
         if any(name in names_in(inside) for name in columns) or not columns:
             return Call(function, (inside,)) if columns else inside
         return inside if function == "mean" else Product((inside, Call("count", (Name(columns[0]),))))
@@ -205,6 +213,7 @@ class Differentiator:
         first, rest = arguments[0], arguments[1:]
         other = rest[0] if len(rest) == 1 else Call(function, rest)
         u, v = self.step(first), self.step(other)
+        # step(u - v) is 1 where u is selected. At a tie it is 0, which picks v: any subgradient is as good there.
         ahead = Sum((first, Negative(other))) if function == "max" else Sum((other, Negative(first)))
         chosen = Call("step", (ahead,))
         after = Sum((Product((chosen, u.after)), Product((Sum((UNITY, Negative(chosen))), v.after))))
@@ -230,6 +239,7 @@ class Differentiator:
         if inside == Name(self.variable):
             plain = law.replace("u", self.variable)
             return self._step(rule, tree, outer(inside), [], plain, _NAMES[rule], bindings)
+        # Differentiate f(u) by a letter that the formula does not use, then substitute the inner expression back.
         u = _free_name(tree)
         below = self.step(inside)
         around = replaced(tree, inside, Name(u))
@@ -255,6 +265,7 @@ class Differentiator:
         bindings: Mapping[str, str] | None = None,
     ) -> DerivationStep:
         """Return a step with its result simplified, unless the result is too large for that."""
+        # Each step is simplified on its own, so that every line of a derivation is as short as in a textbook.
         tidied = self.tidy(after) if size(after) <= _MOST_NODES else after
         return DerivationStep(rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children))
 
@@ -278,10 +289,6 @@ _NAMES = {
 
 def _call(function: str) -> Outer:
     return lambda u: Call(function, (u,))
-
-
-def _over(above: Expression, below: Outer) -> Outer:
-    return lambda u: Quotient(above, below(u))
 
 
 def _number(value: int) -> Expression:

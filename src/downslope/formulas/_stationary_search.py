@@ -16,6 +16,7 @@ from downslope.formulas._expression import Expression
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import numpy_functions
 
+# Grid points per axis, odd so that the centre is among them; in three dimensions a grid would need millions of points.
 _GRID = {1: 20_001, 2: 361}
 _STARTS = {1: 400, 2: 3000}
 _MANY_STARTS = 6000
@@ -74,6 +75,7 @@ def search(derivatives: Derivatives, box: np.ndarray) -> list[StationaryPoint]:
     starts = _starts(derivatives, box)
     points = _down(derivatives, starts, span)
     points = _newton(derivatives, points, span)
+    # Zeros on the boundary count: allow for rounding, then clip.
     points = points[np.all((points >= box[:, 0] - 1e-9 * span) & (points <= box[:, 1] + 1e-9 * span), axis=1)]
     points = np.clip(points, box[:, 0], box[:, 1])
     scale = _gradient_scale(derivatives, box)
@@ -95,6 +97,7 @@ def search(derivatives: Derivatives, box: np.ndarray) -> list[StationaryPoint]:
     ]
     flat = ~regular & (steepness <= 1e-9 * scale)
     blunt = _gathered_flat(derivatives, points[flat], span, box, scale)
+    # A flat representative close to a regular zero is that zero, reached with less accuracy.
     blunt = [point for point in blunt if all(np.any(np.abs(point.coordinates - p) > 1e-3 * span) for p in sharp)]
     return [StationaryPoint(np.where(np.abs(point) <= 1e-12 * span, 0.0, point), "") for point in sharp] + blunt
 
@@ -110,6 +113,7 @@ def _starts(derivatives: Derivatives, box: np.ndarray) -> np.ndarray:
     axes = [np.linspace(low, high, _GRID[size]) for low, high in box]
     grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     gradient = derivatives.gradient(grid)
+    # A cell can contain a zero only if every component changes sign over its corners, by continuity.
     changes = np.ones(tuple(count - 1 for count in grid.shape[:-1]), dtype=bool)
     for part in range(size):
         low, high = _corner_range(gradient[..., part])
@@ -175,6 +179,7 @@ def _down(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> np.
         # The damping grows faster than it shrinks, so that a rejected value is not tried again after one success.
         damping[good] = np.maximum(damping[good] / 5, 1e-14)
         damping[rows[~better]] *= 8
+        # Finished: at an exact zero, below the resolution of floats, or no step of any damping helps.
         still = np.max(np.abs(step) / span, axis=1) <= 1e-15
         active[rows[(norm[rows] == 0) | still | (damping[rows] > 1e12)]] = False
     return points[np.isfinite(norm)]
@@ -195,6 +200,7 @@ def _damped_step(
     square = scaled @ scaled + (damping[:, None, None] + 1e-15) * np.eye(len(span))
     with np.errstate(all="ignore"):
         step = -np.linalg.solve(square, (scaled @ slope[..., None]))[..., 0]
+    # Limit the length: a nearly singular system gives steps that leave the box.
     longest = np.maximum(np.max(np.abs(step), axis=1) / 0.1, 1.0)
     return np.nan_to_num(step / longest[:, None]) * span
 
@@ -219,6 +225,7 @@ def _gradient_scale(derivatives: Derivatives, box: np.ndarray) -> float:
     norms = norms[np.isfinite(norms)]
     if len(norms) == 0:
         return 1.0
+    # The median alone is zero for functions that are constant over half of the box.
     return float(max(np.median(norms), 1e-3 * norms.max(), 1e-300))
 
 
@@ -226,6 +233,7 @@ def _gathered(points: np.ndarray, steepness: np.ndarray, radius: np.ndarray) -> 
     """Return one point of each group within a radius: the one with the smallest gradient."""
     kept: list[np.ndarray] = []
     order = np.argsort(steepness, kind="stable")
+    # Sorted by gradient, so the first of each group is its most accurate point.
     left = points[order]
     while len(left):
         kept.append(left[0])
@@ -244,6 +252,7 @@ def _gathered_flat(
     centre = box.mean(axis=1)
     while len(left):
         group, left = _connected(left, _SAME_FLAT * span)
+        # A group wider than the convergence error of a single zero is a line or surface.
         extent = np.max(np.ptp(group, axis=0) / span)
         if extent > 4 * _SAME_FLAT:
             nearest = group[np.argmin(np.sum(((group - centre) / span) ** 2, axis=1))]

@@ -11,7 +11,9 @@ from downslope.formulas._functions import SPELLINGS
 from downslope.formulas._tokens import Token
 from downslope.formulas._words import Words, named
 
+# Each level costs several Python frames; this stays well below the recursion limit.
 _DEEPEST = 100
+# Kinds of token that end a denominator, end an operand and begin one.
 _ENDS_QUOTIENT = {"PLUS", "MINUS", "TIMES", "SLASH", "COMMA"}
 _CLOSES = {"(": ")", "[": "]", "{": "}", "|": "|"}
 _ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE"}
@@ -35,6 +37,7 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
     opened: list[Token] = []
     for token in tokens:
         kind = token.kind
+        # A bar closes if the last open sign is a bar and an operand precedes it; |a|b|c| is read as |a|·b·|c|.
         if kind == "BAR":
             closes = bool(opened) and opened[-1].kind == "BAR" and bool(output) and output[-1].kind in _ENDS_OPERAND
             output.append(replace(token, kind="BAR_CLOSE" if closes else "BAR_OPEN"))
@@ -60,6 +63,7 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
 def _structured(tokens: list[Token], words: Words) -> list[Token]:
     """Return the tokens with roots, LaTeX fractions and bare function arguments rewritten as calls and quotients."""
     reader = _Structure(tokens, words)
+    # Before everything else, since splitting changes the indices of the tokens.
     reader.cut_fractions()
     return reader.read(0, len(reader.tokens))
 
@@ -124,6 +128,7 @@ class _Structure:
         if index + 1 < end and self.tokens[index + 1].kind == "OPEN":
             stop = self._closing(index + 1) + 1
         power = self.tokens[index:stop]
+        # sin²x is (sin x)², but sin⁻¹x is used for asin as well as for 1/sin: only positive integers are clear.
         digits = [token.text for token in power if token.kind not in {"POWER", "OPEN", "CLOSE"}]
         if len(digits) == 1 and digits[0].isdigit():
             return power, stop
@@ -139,12 +144,14 @@ class _Structure:
         """Return a function's argument without parentheses, the product that follows: sin 2x is sin(2x)."""
         opened, closed = _parentheses(function)
         output: list[Token] = []
+        # sin -x is sin(-x).
         while index < end and self.tokens[index].kind == "MINUS" and not output:
             output.append(self.tokens[index])
             index += 1
         began = len(output)
         while index < end and self.tokens[index].kind in {*_BEGINS_OPERAND, "POWER", "ROOT", "FRACTION"}:
             token = self.tokens[index]
+            # sin x cos x is sin(x)·cos(x): the next function ends the argument.
             if token.kind == "FUNCTION" and len(output) > began:
                 break
             if token.kind == "POWER":
@@ -152,6 +159,7 @@ class _Structure:
                 output += self.tokens[index:stop]
                 index = stop
             elif token.kind in {"OPEN", "BAR_OPEN"}:
+                # sin 2(x + 1) can mean sin(2(x + 1)) or sin(2)·(x + 1).
                 if len(output) > began and token.kind == "OPEN":
                     raise self.words.fail(
                         f"what follows {function.text} can end before this parenthesis or after it",
@@ -164,6 +172,7 @@ class _Structure:
             else:
                 piece, index = self._piece(index, end, depth + 1)
                 output += piece
+        # sin x/2 is read as sin(x)/2; the note says so, as many would expect sin(x/2).
         if index < end and self.tokens[index].kind in {"SLASH", "TIMES"}:
             self.words.note(
                 f"{function.text} without parentheses applies to what comes before {self.tokens[index].text} only"
@@ -187,6 +196,7 @@ class _Structure:
         r"""Return √x, ∛x or \\sqrt[n]{x} as a call or a power."""
         token = self.tokens[index]
         index += 1
+        # \sqrt[n]{x} is x^(1/n), as there is no function for other roots.
         degree: list[Token] | None = None
         if token.text == "√" and index < end and self.tokens[index].text == "[":
             stop = self._closing(index)
@@ -255,10 +265,12 @@ def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
     """Return the tokens with an implied TIMES between factors that stand side by side."""
     output: list[Token] = []
     quotient: Token | None = None  # the first token of the denominator that is still open
+    # The denominator begins at output[begins], on the nesting level quotient_depth.
     depth, quotient_depth, begins = 0, 0, 0
     for token in tokens:
         if output and output[-1].kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
             _check_call(output[-1], token, words)
+            # Only a factor on the level of the slash can belong to the denominator.
             if quotient is not None and depth == quotient_depth:
                 _check_quotient(output, begins, token, words)
                 quotient = None
@@ -266,6 +278,7 @@ def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
                 words.note(f"the exponent in {output[-3].text}^{output[-1].text} is {output[-1].text} only")
             output.append(Token("TIMES", "·", token.position, implied=True))
         depth += (token.kind in {"OPEN", "BAR_OPEN"}) - (token.kind in {"CLOSE", "BAR_CLOSE"})
+        # Remember where a denominator begins, until a sign ends it: + - × / , or a closing parenthesis.
         if quotient is None and output and output[-1].kind == "SLASH":
             opens = token.kind in {"OPEN", "BAR_OPEN"}
             quotient, quotient_depth, begins = token, depth - opens, len(output)
@@ -284,6 +297,7 @@ def _check_call(before: Token, token: Token, words: Words) -> None:
 def _check_quotient(output: list[Token], begins: int, token: Token, words: Words) -> None:
     """Note how 1/2x is read, and refuse 1/xy; the denominator is found[begins:], and `token` follows it."""
     denominator, slash = output[begins], output[begins - 1]
+    # The slash of ½ or \frac is unambiguous.
     if slash.implied:
         return
     above = output[begins - 2].text if begins == 2 and output[0].kind in {"NUMBER", "NAME"} else "…"

@@ -28,7 +28,8 @@ from downslope.formulas._expression import (
     Sum,
     product_of,
 )
-from downslope.formulas._functions import REDUCTIONS
+from downslope.formulas._functions import REDUCTIONS, own_functions
+from downslope.formulas._printing import terminates
 
 if TYPE_CHECKING:
     import sympy
@@ -82,6 +83,7 @@ class _SympyWriter:
                 return _power_within_bounds(self.write(base), self.write(exponent))
             case Call("sum" | "count" as function, arguments):
                 inside = self.write(arguments[0])
+                # Total and Count carry their columns: a derivative must know which symbols vary by row.
                 rows = [column for column in map(symbol, self.columns) if column in inside.free_symbols]
                 return _makers()[function](inside, *rows)
             case Call(function, arguments):
@@ -92,6 +94,7 @@ def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
     """Return a power; raise if its coefficient would be too large: SymPy writes (2x)^9999 as 2^9999·x^9999."""
     import sympy
 
+    # SymPy evaluates powers of numbers eagerly, so the size must be checked before the Pow is built.
     if exponent.is_Rational:
         factor = base if base.is_Rational else base.as_coeff_Mul()[0]
         bits = max(factor.p.bit_length(), factor.q.bit_length()) if isinstance(factor, sympy.Rational) else 1
@@ -142,7 +145,9 @@ def shortened(expression: sympy.Expr) -> sympy.Expr:
 
     if expression.count_ops() > _MOST_OPERATIONS:
         return expression
+    # `simplify` tries hundreds of rewrites and takes seconds; three forms cover what textbook derivatives need.
     forms = [expression]
+    # Expansion can explode: (x + y)^500 has 501 terms, a product of forty sums 2^40. Bound it before expanding.
     if expression.is_polynomial(*expression.free_symbols) and _terms_expanded(expression) <= _MOST_TERMS:
         forms.append(sympy.expand(expression))
     else:
@@ -181,8 +186,6 @@ _SHARED = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "er
 def _makers() -> Mapping[str, Callable[..., Any]]:
     """Return the SymPy constructor of each function."""
     import sympy
-
-    from downslope.formulas._functions import own_functions
 
     own = own_functions()
     return {name: getattr(sympy, name) for name in (*_SHARED, "exp", "sqrt")} | {
@@ -249,6 +252,7 @@ class _SympyReader:
             return Sum(tuple(self.read(term) for term in _book_order(expression)))
         if expression.is_Mul:
             return self._product(expression)
+        # SymPy represents e^x as a function of its own, a formula as a power of e.
         if isinstance(expression, sympy.exp):
             return Power(MathConstant("e"), self.read(expression.args[0]))
         if expression.is_Pow:
@@ -257,6 +261,7 @@ class _SympyReader:
 
     def _call(self, expression: Any) -> Expression:
         """Return the application of a function."""
+        # SymPy may introduce functions that a formula has no notation for: re, im, DiracDelta, Derivative.
         name = _READ_BACK.get(type(expression).__name__)
         if name is None:
             raise FormulaError("the formula has no real derivative that can be written down")
@@ -265,8 +270,6 @@ class _SympyReader:
 
     def _number(self, value: Fraction) -> Expression:
         """Return a number; a fraction without a decimal form becomes a quotient."""
-        from downslope.formulas._printing import terminates
-
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > _MOST_BITS:
             raise FormulaError(_TOO_LARGE)
         if value < 0:
@@ -284,11 +287,13 @@ class _SympyReader:
         above, below = [], []
         for factor in rest.as_ordered_factors():
             base, exponent = factor.as_base_exp()
+            # e^(-x) stays a power rather than 1/e^x.
             if factor.is_Pow and exponent.is_Rational and exponent.is_negative and base != sympy.E:
                 below.append(base ** (-exponent))
             else:
                 above.append(factor)
         value = Fraction(int(coefficient.p), int(coefficient.q)) if coefficient.is_Rational else None
+        # SymPy's infinities are not fractions; as factors they are refused when they are read.
         if value is None:
             above.insert(0, coefficient)
             value = Fraction(1)
@@ -297,8 +302,7 @@ class _SympyReader:
 
     def _quotient(self, value: Fraction, above: list[Any], below: list[Any]) -> Expression:
         """Return coefficient × numerator factors / denominator factors."""
-        from downslope.formulas._printing import terminates
-
+        # 0.25x prints as it was typed, x/4 if no decimal was typed.
         as_decimal = self.decimals and terminates(value)
         top, bottom = (value, Fraction(1)) if as_decimal else (Fraction(value.numerator), Fraction(value.denominator))
         factors = [self.read(factor) for factor in above]
@@ -335,8 +339,10 @@ def _book_order(expression: Any) -> list[Any]:
         powers = term.as_powers_dict()
         return sum((exponent for base, exponent in powers.items() if base in symbols and exponent.is_Rational), start=0)
 
+    # Constants last, then by descending degree; the index keeps SymPy's own order within a degree.
     ordered = sorted(range(len(terms)), key=lambda index: (not terms[index].free_symbols, -degree(terms[index]), index))
     chosen = [terms[index] for index in ordered]
+    # A positive term leads, as in 1 - ln(x); a polynomial of one variable keeps its order, as in -2x + 4.
     positive = next((index for index, term in enumerate(chosen) if not term.could_extract_minus_sign()), None)
     if positive is not None and chosen[0].could_extract_minus_sign() and (len(symbols) > 1 or degree(chosen[0]) == 0):
         chosen.insert(0, chosen.pop(positive))

@@ -27,6 +27,7 @@ LETTER_OF: dict[str, str] = {pair.split()[0]: pair.split()[1] for pair in _TABLE
 COMMAND_OF: dict[str, str] = {letter: command for command, letter in LETTER_OF.items()} | {"π": "pi"}
 
 
+# Parsing is linear, but derivation and layout are not: longer text is refused before any work is done.
 LONGEST = 20_000
 
 
@@ -100,6 +101,7 @@ _WORD = re.compile(rf"[{_LETTERS}](?:[{_LETTERS}0-9]|_\{{[A-Za-z0-9]+\}}|_[A-Za-
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
 _SUBSCRIPT = re.compile(r"_(?:\{([A-Za-z0-9]+)\}|([A-Za-z0-9]))")
 _BRACED_WORD = re.compile(r"\s*\{([^{}]*)\}")
+# Fraction("1e999999999") would allocate hundreds of megabytes.
 _MOST_DIGITS = 400  # of an exponent of ten: 1e400 is beyond every float already
 
 
@@ -152,6 +154,7 @@ def _plain_letter(character: str) -> str:
     """Return the plain letter of a letter variant; any other character as it is."""
     if not character.isalpha() or character in _SUPERSCRIPTS:
         return character
+    # NFKC of a ligature has several letters, which would shift the positions in error messages.
     plain = unicodedata.normalize("NFKC", character)
     return plain if len(plain) == 1 else character
 
@@ -164,6 +167,7 @@ def _number(text: str, position: int, output: list[Token]) -> int:
     _, _, exponent = number.lower().partition("e")
     if len(number) > _MOST_DIGITS or (exponent and abs(int(exponent[:9])) > _MOST_DIGITS):
         raise FormulaError("this number is too long or too large", text=text, position=position, width=len(number))
+    # 1.2.3 would otherwise be the product 1.2·0.3.
     if text[match.end() : match.end() + 1] == ".":
         raise FormulaError(
             "a number has one decimal point at most", text=text, position=position, width=len(number) + 1
@@ -226,6 +230,7 @@ def _superscript(text: str, position: int, output: list[Token]) -> int:
     while end < len(text) and text[end] in _SUPERSCRIPTS:
         end += 1
     try:
+        # Superscripts are a small formula of their own: x⁻¹, x²ⁿ, e⁻⁽ˣ⁺¹⁾.
         inner = tokens("".join(_SUPERSCRIPTS[character] for character in text[position:end]))
     except FormulaError as error:
         raise FormulaError(error.message, text=text, position=position, width=end - position, hint=error.hint) from None
@@ -238,6 +243,7 @@ def _superscript(text: str, position: int, output: list[Token]) -> int:
 
 def _fraction(character: str, position: int, output: list[Token]) -> None:
     """Append a fraction character such as ½ as a quotient in parentheses."""
+    # In parentheses, so that x½ is a product and 2^½ a square root.
     above, below = _FRACTIONS[character]
     for kind, piece in (("OPEN", "("), ("NUMBER", str(above)), ("SLASH", "/"), ("NUMBER", str(below)), ("CLOSE", ")")):
         output.append(Token(kind, piece, position, implied=True))

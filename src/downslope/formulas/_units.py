@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
 
 _PLAIN = {"%": "percent", "°C": "delta_degree_Celsius", "°F": "delta_degree_Fahrenheit", "€": "euro", "$": "dollar"}
+# Symbols that people write, where Pint's own differ.
 _SHORT = {
     "percent": "%",
     "delta_degree_Celsius": "°C",
@@ -23,6 +24,7 @@ _SHORT = {
     "euro": "€",
     "point": "points",
 }
+# A unit is checked against _PIECE before Pint sees it, since Pint parses arbitrary expressions.
 _LONGEST = 60
 _PIECE = re.compile(r"\s+|(?:\*\*|\^)-?[1-9](?![0-9])|\*(?!\*)|[/()·×]|1(?![0-9])|(?:[^\W\d_]|[%°€$])(?:\w|[%°€$⁻])*")
 _SUPERSCRIPTS = str.maketrans("0123456789.", "⁰¹²³⁴⁵⁶⁷⁸⁹·")
@@ -118,6 +120,7 @@ def unit_of_powers(powers: Mapping[str, float], units: Mapping[str, str]) -> str
     >>> unit_of_powers({"price": 1, "size": -1}, {"price": "dollar", "size": "m²"})
     '$/m²'
     """
+    # A mixture of units and names would look like a unit and be none.
     if not all(name in units for name in powers):
         return _quotient(powers)
     unit = _registry().Unit("")
@@ -164,6 +167,7 @@ def _short(unit: Any) -> str:
     """Return a Pint unit in textbook notation: short symbols, superscripts, a single slash; "1" if dimensionless."""
     powers: dict[str, float] = {}
     for name, power in _registry().Quantity(1, unit).unit_items():
+        # hour and h, or prefixed and plain, may give the same symbol: add their powers.
         symbol = _symbol(name)
         powers[symbol] = powers.get(symbol, 0) + power
     return _quotient(powers)
@@ -198,6 +202,7 @@ def _registry() -> Any:
     """Return Pint's registry, extended by money and countable things."""
     import pint
 
+    # A registry of our own: definitions in the application's registry would change it for everybody else.
     registry = pint.UnitRegistry(cache_folder=None)
     known = set(dir(registry))
     for name in ("dollar", "euro", "person", "piece", "item", "house", "customer"):

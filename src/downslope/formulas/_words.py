@@ -20,6 +20,7 @@ from downslope.formulas._tokens import Token
 CONSTANTS = ("π", "e")
 _UNDECLARED = ("x", "y", "z")
 _NOT_NUMBERS = ("nan", "inf", "infinity")
+# Functions that are often typed without parentheses or a space: sinx, exp2x.
 _RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh", "tanh")
 
 
@@ -63,12 +64,15 @@ def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]
     """Return the tokens that a word stands for."""
     word = token.text
     known = {*(words.declared or ()), *words.columns}
+    # Declared names win over functions and constants: a header `f(e) = e²` means the variable e.
     if word in known:
         if word in SPELLINGS and following is not None and following.kind == "OPEN":
             words.note(f"{word} is a declared name here, not the function")
         return [replace(token, kind="NAME")]
+    # A function name is always the function, even before a letter: `sin x` is no product.
     if word in SPELLINGS:
         return [_function(token, following, words)]
+    # A variable called nan or inf is a number that was pasted into the formula.
     if word.lower() in _NOT_NUMBERS:
         raise words.fail(f"{word} is not a number to compute with", token)
     if word in ("π", "pi"):
@@ -98,6 +102,8 @@ def _function(token: Token, following: Token | None, words: Words) -> Token:
 
 def _pieces(word: str, known: Collection[str]) -> list[str] | None:
     """Split a word into known names, longest first, optionally with a function at its end; None if impossible."""
+    # Dynamic programming over split positions: the word has a split if its end is reachable. setdefault keeps the first
+    # path to each position, which took the longest names.
     reached: dict[int, list[str]] = {0: []}
     longest_first = sorted(set(known), key=len, reverse=True)
     for start in range(len(word)):
@@ -109,6 +115,7 @@ def _pieces(word: str, known: Collection[str]) -> list[str] | None:
         if start > 0 and word[start:] in SPELLINGS:
             reached.setdefault(len(word), [*reached[start], word[start:]])
     pieces = reached.get(len(word))
+    # `ee` and `eπ` are names rather than products of constants.
     if pieces is None or all(piece in CONSTANTS for piece in pieces):
         return None
     return pieces
@@ -144,6 +151,7 @@ def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaE
 
 def _check_run_together(token: Token, known: Collection[str], words: Words) -> None:
     """Raise for a function joined to its argument: sinx, exp2x."""
+    # Longest first, so that sinhx is reported as sinh(x), not sin(hx).
     for function in sorted(_RUN_TOGETHER, key=len, reverse=True):
         argument = token.text.removeprefix(function)
         if argument == token.text or not _pieces(argument.lstrip("0123456789"), (*known, *CONSTANTS)):
