@@ -84,7 +84,7 @@ def fit(
     _check_together(sigma if weights is None else weights, absolute_sigma, lossy, loss_scale)
     table = read_table(data)
     named = (*(start or ()), *(bounds or ()), *(fixed or ()), *(ties or ()))
-    model = model_of(text, table, units, named, tuple(one for one in (sigma, weights) if isinstance(one, str)))
+    model = model_of(text, table, units, named, tuple(column for column in (sigma, weights) if isinstance(column, str)))
     limits = constraints(model, fixed, ties, bounds)
     rows = rows_of(model, table, sigma, weights)
     task = _task(model, limits, rows, lossy, loss_scale)
@@ -93,19 +93,21 @@ def fit(
     if loss_scale is None:
         solver.find_scale()
     way = checked_method(method)
-    go_down = solver.least_squares if way in OWN_METHODS else solver.by_descent
-    trace, verdict = go_down(way, choices)
+    solve = solver.least_squares if way in OWN_METHODS else solver.by_descent
+    trace, verdict = solve(way, choices)
     moved = () if begin is None else limits.moved(begin)
     notes = (*model.notes, *moved, *dict.fromkeys(solver.notes))
     return _fit_of(solver.task, trace, verdict, rows, notes, confidence, absolute_sigma)
 
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:
-    """Raise for settings that say nothing together."""
+    """Raise for settings that contradict each other or have no effect together."""
     if absolute_sigma and sigma is None:
-        raise SettingError("absolute_sigma takes sigma for true, but none is given", hint="give sigma or weights")
+        raise SettingError("absolute_sigma needs sigma or weights", hint="give sigma, or leave absolute_sigma out")
     if absolute_sigma and loss != "linear":
-        raise SettingError(f"the errors of a {loss} fit follow from its residuals; absolute_sigma has no part in them")
+        raise SettingError(
+            f"the errors of a {loss} fit follow from its residuals; absolute_sigma has no effect on them"
+        )
     if loss_scale is not None and loss == "linear":
         raise SettingError("the linear loss has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 
@@ -113,7 +115,7 @@ def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: flo
 def _task(
     model: EquationModel, limits: Constraints, rows: CompleteRows, loss: str, loss_scale: float | None
 ) -> FitTask:
-    """Return what is to be fitted, after checking that the rows are enough."""
+    """Check that there are enough rows and return the task."""
     count = len(rows.measured)
     if count < len(limits.free):
         raise DataError(
@@ -143,17 +145,17 @@ def _fit_of(
     confidence: float,
     absolute_sigma: bool,
 ) -> Fit:
-    """Return the fit that a trace ended at."""
+    """Build the result of a fit from its trace."""
     free = np.array([float(trace.end[name]) for name in task.problem.free])
     residuals, slopes = task.linearised(free)
-    bent = scores(task.problem.loss, residuals, float(task.arguments.loss_scale))
-    held = task.limits.pressed(free, slopes.T @ (residuals if bent is None else bent[0]))
+    score = scores(task.problem.loss, residuals, float(task.arguments.loss_scale))
+    held = task.limits.pressed(free, slopes.T @ (residuals if score is None else score[0]))
     resting = {name: float(trace.end[name]) for name, rests in zip(task.problem.free, held, strict=True) if rests}
-    sure = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=bent)
+    errors = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=score)
     return Fit(
-        parameters=parameters_of(task.model, task.problem, task.arguments, free, held, sure, confidence),
+        parameters=parameters_of(task.model, task.problem, task.arguments, free, held, errors, confidence),
         trace=trace,
-        findings=findings(task.model, trace, verdict, task.problem.free, resting, sure, rows.columns),
+        findings=findings(task.model, trace, verdict, task.problem.free, resting, errors, rows.columns),
         data=rows.columns,
         left_out=rows.left_out,
         notes=notes,
@@ -163,6 +165,6 @@ def _fit_of(
         model=task.model,
         problem=task.problem,
         arguments=task.arguments,
-        uncertainty=sure,
+        uncertainty=errors,
         objective=task.objective,
     )

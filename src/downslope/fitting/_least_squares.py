@@ -1,4 +1,4 @@
-"""From a start to the least squares: Levenberg–Marquardt, and SciPy's trust region where it ends badly."""
+"""Solve for the least squares from a start, by Levenberg–Marquardt or SciPy's trust region, and convert to a trace."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from downslope.methods import FIT_METHODS, NEWTON
 from downslope.trace import Outcome, Trace
 
 LEVENBERG_MARQUARDT, TRUST_REGION = (spec.name for spec in FIT_METHODS)
-_SMALLEST_RECORD = 256
-_PATIENCE = 2000
+_SMALLEST_RECORD = 256  # rows; most fits end within, and share a compiled program
+_PATIENCE = 2000  # evaluations by the trust region
 
 Bounds = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """A way down the squares, a row for each accepted step, the start being row 0.
+    """The iterations of a solver, one row per accepted step; row 0 is the start.
 
     Args:
         method: LEVENBERG_MARQUARDT or TRUST_REGION.
@@ -37,8 +37,8 @@ class Solution:
         squares: half the sum of squares at each, shape (rows,).
         jacobian: of the residuals at the end, shape (data rows, free).
         hessian: of half the squares at the end, shape (free, free).
-        still: whether nothing was left to gain.
-        undetermined: places of the parameters that the data do not determine at the end.
+        still: whether the solver converged.
+        undetermined: indices of the parameters that the data do not determine at the end.
     """
 
     method: str
@@ -51,10 +51,10 @@ class Solution:
     undetermined: tuple[int, ...]
 
     def scaled(self, lengths: np.ndarray, kept: np.ndarray) -> Solution:
-        """Return the solution in some of its parameters, each multiplied by a length.
+        """Return the solution in a subset of the parameters, each multiplied by a factor.
 
         Args:
-            lengths: shape (free,).
+            lengths: the factors, shape (free,).
             kept: which parameters to keep, shape (free,).
         """
         return replace(
@@ -66,11 +66,11 @@ class Solution:
         )
 
     def rewritten(self, free: Sequence[str], rewriting: Rewriting) -> Solution:
-        """Return the same way down with other places, signs and phases of its parameters.
+        """Return the same iterations in equivalent parameters: permuted, with other signs and phases.
 
         Args:
-            free: the names of the parameters, in order.
-            rewriting: what each gets.
+            free: names of the parameters, in order.
+            rewriting: the change of the parameters.
         """
         sources, signs, shifts = zip(*(rewriting.of[name] for name in free), strict=True)
         order, sign = [free.index(source) for source in sources], np.array(signs)
@@ -80,7 +80,7 @@ class Solution:
             gradients=self.gradients[:, order] * sign,
             jacobian=self.jacobian[:, order] * sign,
             hessian=self.hessian[np.ix_(order, order)] * np.outer(sign, sign),
-            undetermined=tuple(sorted(order.index(place) for place in self.undetermined)),
+            undetermined=tuple(sorted(order.index(index) for index in self.undetermined)),
         )
 
     @property
@@ -90,29 +90,30 @@ class Solution:
 
     @property
     def finite(self) -> bool:
-        """Whether the squares are a number at all."""
+        """Whether the sum of squares at the end is finite."""
         return bool(np.isfinite(self.squares[-1]))
 
     @property
     def sound(self) -> bool:
-        """Whether it came to rest at a finite place that the data determine."""
+        """Whether the solver converged at a finite point that the data determine."""
         return self.finite and self.still and not self.undetermined
 
 
 def levenberg_marquardt(
     problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
 ) -> Solution:
-    """Return the way from a start by the compiled method.
+    """Solve by the compiled method of Levenberg and Marquardt.
 
     Args:
-        problem: what to fit.
-        arguments: its data.
+        problem: the residuals.
+        arguments: the data.
         bounds: lowest and highest value of each free parameter.
         start: shape (free,).
-        steps: the most steps to try.
+        steps: the maximum number of steps to try.
     """
     capacity = max(_SMALLEST_RECORD, 1 << steps.bit_length())
     with double_precision():
+        # The number of steps is an argument, so any number of them runs the same program.
         state, record, hessian = jax().device_get(
             recorded(problem, capacity, is_bounded(bounds))(start, arguments, bounds, np.int64(steps))
         )
@@ -132,7 +133,7 @@ def levenberg_marquardt(
 def trust_region(
     problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
 ) -> Solution:
-    """Return the way from a start by SciPy's trust-region reflective method, brought to rest by the compiled one."""
+    """Solve by SciPy's trust-region reflective method, then converge with the compiled one."""
     from scipy.optimize import least_squares
 
     program = jax().jit(
@@ -142,15 +143,17 @@ def trust_region(
 
     def residuals(free: np.ndarray) -> np.ndarray:
         rows = np.asarray(program(free, arguments)[0])
+        # SciPy refuses NaN and ∞. 1e150 squared is still finite, so the step is only rejected.
         return np.where(np.isfinite(rows), rows, 1e150)
 
     def jacobian(free: np.ndarray) -> np.ndarray:
         visited.append(free.copy())
         return np.nan_to_num(np.asarray(program(free, arguments)[1]))
 
-    slopes: Any = jacobian  # SciPy's signature knows only the names of its own
+    slopes: Any = jacobian  # SciPy's annotation admits only the names of its own approximations
 
     with double_precision(), np.errstate(all="ignore"):
+        # SciPy needs a start strictly between the bounds.
         inside = np.nextafter(bounds[0], np.inf), np.nextafter(bounds[1], -np.inf)
         try:
             ended = least_squares(
@@ -184,36 +187,33 @@ def trust_region(
 
 
 def is_bounded(bounds: Bounds) -> bool:
-    """Tell whether any bound is finite."""
+    """Return whether any bound is finite."""
     return bool(np.isfinite(bounds).any())
 
 
 def better(solutions: list[Solution]) -> Solution:
-    """Return the solution of lowest squares; of those that are level, a sound one, and then the first."""
-    finite = [one for one in solutions if one.finite] or solutions
-    lowest = min(float(one.squares[-1]) for one in finite)
-    level = [one for one in finite if one.squares[-1] <= lowest * (1 + 1e-9)]
-    return next((one for one in level if one.sound), level[0] if level else finite[0])
+    """Return the solution with the lowest squares; of equal ones a sound one, then the first."""
+    finite = [solution for solution in solutions if solution.finite] or solutions
+    lowest = min(float(solution.squares[-1]) for solution in finite)
+    level = [solution for solution in finite if solution.squares[-1] <= lowest * (1 + 1e-9)]
+    return next((solution for solution in level if solution.sound), level[0] if level else finite[0])
 
 
 def _undetermined(jacobian: np.ndarray, residuals: np.ndarray) -> tuple[int, ...]:
-    """Return the places of the parameters that the data do not determine."""
+    """Return the indices of the parameters that the data do not determine."""
     if not np.all(np.isfinite(jacobian)):
         return ()
     return uncertainty(jacobian, residuals, np.zeros(jacobian.shape[1], bool)).undetermined
 
 
-# The way down the squares as a trace, whatever went down.
-
-
 def trace_of(problem: FitProblem, objective: Objective, solution: Solution, steps: int) -> Trace:
-    """Return a solution as a trace of the mean square.
+    """Convert the iterations of any solver to a trace of the mean square.
 
     Args:
-        problem: what was fitted.
-        objective: its mean square.
-        solution: the way to the least squares.
-        steps: the most steps that were allowed.
+        problem: the structure of the fit.
+        objective: the mean square.
+        solution: the iterations.
+        steps: the maximum number of steps.
     """
     start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
     description = plan(objective, start, method=NEWTON.name, steps=steps, tolerance=0.0).description
@@ -224,17 +224,17 @@ def trace_of(problem: FitProblem, objective: Objective, solution: Solution, step
 def verdict_on(
     problem: FitProblem, trace: Trace, objective: Objective, solution: Solution, held: np.ndarray
 ) -> Diagnosis:
-    """Return what is to say of the way to a solution, whatever units its parameters are in.
+    """Diagnose the iterations of a solver independently of the units of the parameters.
 
-    The parameters that rest on a bound are left out, and each other one is measured by the length of its effect on the
-    predictions.
+    Parameters on a bound are left out. The others are scaled by their effect on the predictions: the curvature of the
+    mean square in raw parameters would call a fit in metres ill-conditioned and the same fit in kilometres not.
 
     Args:
-        problem: what was fitted.
+        problem: the structure of the fit.
         trace: the trace of the solution.
-        objective: its mean square.
-        solution: the way to the least squares.
-        held: which parameters rest on a bound, shape (free,).
+        objective: the mean square.
+        solution: the iterations.
+        held: which parameters are on a bound, shape (free,).
     """
     if held.all():
         return Diagnosis(())
@@ -246,13 +246,14 @@ def verdict_on(
 
 
 def _trace(free: tuple[str, ...], described: Plain, solution: Solution, rows: int) -> Trace:
-    """Return the trace of the mean square over some parameters."""
+    """Return the trace of the mean square in some of the parameters."""
+    # Traces list coordinates in alphabetical order, as JAX does the leaves of a mapping.
     names = tuple(sorted(free))
     order = np.array([free.index(name) for name in names])
-    share = 2 / rows
+    share = 2 / rows  # the solver minimises half the sum of squares, the trace shows their mean
     last = len(solution.points) - 1
     start, end = (
-        {name: np.asarray(point[place]) for name, place in zip(names, order, strict=True)}
+        {name: np.asarray(point[index]) for name, index in zip(names, order, strict=True)}
         for point in (solution.points[0], solution.end)
     )
     outcome = Outcome.STALLED if solution.still else Outcome.STEPS_USED
@@ -279,5 +280,5 @@ def _trace(free: tuple[str, ...], described: Plain, solution: Solution, rows: in
 
 
 def _rows(objective: Objective) -> int:
-    """Return the number of rows that a mean square is taken over."""
+    """Return the number of rows of a mean square."""
     return len(next(iter(objective.data.values())))

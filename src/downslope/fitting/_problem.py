@@ -1,4 +1,16 @@
-"""The residuals of a fit as a function of the free parameters, in the form that compiled programs take."""
+"""The residuals of a fit as a function of the free parameters, for compiled programs.
+
+Each robust loss ρ is written as the square of a transformed residual b(u) with b² = ρ(u²), so that a sum of squares of
+the transformed residuals is the loss, and every method for least squares minimises it. With u the residual over its
+scale:
+
+    linear     ρ = u²
+    huber      ρ = u² up to |u| = 1, 2|u| − 1 beyond
+    soft_l1    ρ = 2(√(1 + u²) − 1)
+    cauchy     ρ = ln(1 + u²)
+
+Reference: Triggs et al., "Bundle adjustment: a modern synthesis", 2000.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +28,7 @@ from downslope.descent import Objective
 from downslope.fitting._model import EquationModel
 from downslope.formulas import evaluate, jax_functions
 
-# How residuals count: plainly squared, or less so the larger they are.
-
-
-_MAD = 1.4826  # median |r| of a normal distribution times this is its standard deviation
+_MAD = 1.4826  # standard deviation over median |r| of a normal distribution
 
 
 def _linear(u: Any, numpy: Any) -> Any:
@@ -28,15 +37,18 @@ def _linear(u: Any, numpy: Any) -> Any:
 
 def _huber(u: Any, numpy: Any) -> Any:
     size = numpy.abs(u)
-    beyond = numpy.where(size > 1, size, 1.0)  # inside, the root has a slope that is not used
+    # Both branches of `where` are differentiated: without this guard, √(2|u| − 1) gives NaN slopes for |u| < 1/2.
+    beyond = numpy.where(size > 1, size, 1.0)
     return numpy.where(size <= 1, u, numpy.sign(u) * numpy.sqrt(2 * beyond - 1))
 
 
 def _soft_l1(u: Any, numpy: Any) -> Any:
+    # √(2(√(1 + u²) − 1)), rearranged so that nothing cancels near 0 and the sign of u is kept.
     return u * numpy.sqrt(2 / (numpy.sqrt(1 + u * u) + 1))
 
 
 def _cauchy(u: Any, numpy: Any) -> Any:
+    # u·√(ln(1 + u²)/u²) has the sign of u and a slope at 0, which √ln(1 + u²) has not.
     square = numpy.where(u == 0, 1.0, u * u)
     return numpy.where(u == 0, u, u * numpy.sqrt(numpy.log1p(square) / square))
 
@@ -50,36 +62,36 @@ LOSSES: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def checked_loss(name: str) -> str:
-    """Return the identifier of a loss, spelt with spaces, hyphens or underscores.
+    """Return the identifier of a loss whose name may contain spaces, hyphens or underscores.
 
     Raises:
-        SettingError: if there is none of this name.
+        SettingError: for an unknown loss.
 
     >>> checked_loss("soft-L1")
     'soft_l1'
     """
-    found = str(name).lower().replace("-", "_").replace(" ", "_")
-    if found not in LOSSES:
-        close = nearest(found, LOSSES)
+    identifier = str(name).lower().replace("-", "_").replace(" ", "_")
+    if identifier not in LOSSES:
+        close = nearest(identifier, LOSSES)
         raise SettingError(
             f"there is no loss {name!r}; there are {', '.join(LOSSES)}",
             hint=f"did you mean {close}?" if close else None,
         )
-    return found
+    return identifier
 
 
 def typical_deviation(residuals: np.ndarray) -> float:
-    """Return the standard deviation of most residuals, from the median of their sizes."""
+    """Estimate the standard deviation of the residuals from the median of their absolute values."""
     return _MAD * float(np.median(np.abs(residuals)))
 
 
 def scores(loss: str, residuals: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return ψ and ψ′ at each residual, the slopes of half the loss; None for least squares.
+    """Return ψ and ψ′ at each residual, the first two derivatives of half the loss; None for least squares.
 
     Args:
         loss: a name of `LOSSES`.
         residuals: shape (rows,), weighted.
-        scale: the residual from which on a robust loss counts less.
+        scale: the residual from which on a robust loss grows more slowly than the square.
     """
     if loss == "linear":
         return None
@@ -95,14 +107,16 @@ def scores(loss: str, residuals: np.ndarray, scale: float) -> tuple[np.ndarray, 
 
 @dataclass(frozen=True)
 class FitProblem:
-    """What a compiled program is made for; two fits of one equation share it.
+    """The structure of a fit, the key of its compiled programs.
+
+    It holds no data: fits of one equation to several tables share their programs, and no program keeps a table alive.
 
     Args:
-        right: the tree of the model's side.
-        parameters: every parameter, in order.
-        free: those to find.
-        ties: those that follow from others, each with its tree.
-        loss: how residuals count: a name of `LOSSES`.
+        right: expression tree of the right side of the equation.
+        parameters: names of all parameters, in order.
+        free: names of the free parameters.
+        ties: parameters computed from others, each with its expression tree.
+        loss: a name of `LOSSES`.
     """
 
     right: Any
@@ -112,35 +126,35 @@ class FitProblem:
     loss: str
 
     def everything(self, free: Any, arguments: FitArguments) -> dict[str, Any]:
-        """Return every parameter by name.
+        """Return all parameters by name.
 
         Args:
-            free: shape (free,).
-            arguments: the fixed ones.
+            free: the free parameters, shape (free,).
+            arguments: holds the fixed ones.
         """
-        found = dict(arguments.fixed) | {name: free[place] for place, name in enumerate(self.free)}
-        return found | {name: evaluate(tree, found, jax_functions()) for name, tree in self.ties}
+        values = dict(arguments.fixed) | {name: free[index] for index, name in enumerate(self.free)}
+        return values | {name: evaluate(tree, values, jax_functions()) for name, tree in self.ties}
 
     def predicted(self, free: Any, arguments: FitArguments) -> Any:
-        """Return the model's side, shape (rows,)."""
+        """Return the right side of the equation, shape (rows,)."""
         values = {**arguments.columns, **self.everything(free, arguments)}
         return evaluate(self.right, values, jax_functions()) + 0.0 * arguments.measured
 
     def residuals(self, free: Any, arguments: FitArguments) -> Any:
-        """Return what is squared and added up, shape (rows,): weighted, and bent by the loss."""
+        """Return the residuals whose squares are summed, shape (rows,): weighted and transformed by the loss."""
         plain = (self.predicted(free, arguments) - arguments.measured) * arguments.weight
         return LOSSES[self.loss](plain / arguments.loss_scale, jax().numpy) * arguments.loss_scale
 
 
 class FitArguments(NamedTuple):
-    """The data of a problem, handed to compiled programs as arguments.
+    """The data of a fit, passed to compiled programs as arguments.
 
     Args:
-        columns: the columns of the model's side, each of shape (rows,).
-        measured: the measured side, shape (rows,).
-        weight: what each residual is multiplied by, shape (rows,).
-        fixed: the parameters that are held, by name.
-        loss_scale: the residual from which on a robust loss counts less.
+        columns: the columns of the right side of the equation, each of shape (rows,).
+        measured: the left side, shape (rows,).
+        weight: the factor on each residual, shape (rows,).
+        fixed: the fixed parameters, by name.
+        loss_scale: the residual from which on a robust loss grows more slowly than the square.
     """
 
     columns: Columns
@@ -150,27 +164,27 @@ class FitArguments(NamedTuple):
     loss_scale: Any
 
     def rows(self, chosen: np.ndarray) -> FitArguments:
-        """Return the same with some of the rows."""
+        """Return the data restricted to some rows."""
         columns = {name: column[chosen] for name, column in self.columns.items()}
         return self._replace(columns=columns, measured=self.measured[chosen], weight=self.weight[chosen])
 
 
-# The mean of the squared residuals as an objective of the free parameters, to go down and to be drawn.
-
-
-_WEIGHT = "1/σ"  # reads as a quotient, so no column of an equation is called so
+_WEIGHT = "1/σ"  # an equation reads it as a quotient, so no column has this name
 
 
 def mean_square(model: EquationModel, problem: FitProblem, arguments: FitArguments) -> Objective:
-    """Return the mean of the squared residuals, weighted and bent by the loss, as an objective."""
+    """Return the mean of the squared residuals, weighted and transformed by the loss, as an objective."""
+    # The function must not close over the table: the columns come as arguments, and caches of programs keep functions.
+    names, rows_in_all = tuple(arguments.columns), len(arguments.measured)
+    without_rows = arguments._replace(columns={}, measured=None, weight=None)
     measured = model.equation.left.read_as
 
     def value(point: Point, data: Columns) -> Any:
-        here = arguments._replace(
-            columns={name: data[name] for name in arguments.columns}, measured=data[measured], weight=data[_WEIGHT]
+        here = without_rows._replace(
+            columns={name: data[name] for name in names}, measured=data[measured], weight=data[_WEIGHT]
         )
         rows = problem.residuals(jax().numpy.stack([point[name] for name in problem.free]), here)
-        return (rows @ rows) / len(arguments.measured)
+        return (rows @ rows) / rows_in_all
 
     return Objective(
         function=value,

@@ -1,4 +1,4 @@
-"""A fit as a short report, in text and in HTML."""
+"""The report of a fit in text and HTML, and its findings on parameters that are hard to determine or on a bound."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ if TYPE_CHECKING:
     from downslope.fitting._uncertainty import Parameter
 
 
-_EXACT = 1e-10  # an error so small against its parameter is rounding
-_STRONG = 0.9  # correlations from which on they are worth a line
+_EXACT = 1e-10  # a relative error below it is rounding
+_STRONG = 0.9  # correlations from here on are listed
 
 
 def as_text(fit: Fit) -> str:
-    """Return the report as aligned lines."""
+    """Format a fit as aligned text."""
     rows = table(fit)
     pairs = [f"{label:<28} {text}" for label, text in summary(fit)]
     return "\n".join([f"Read as  {fit.read_as}", "", *aligned(rows, words={0, 4}), "", *pairs])
 
 
 def as_html(fit: Fit) -> str:
-    """Return the report as two HTML tables."""
+    """Format a fit as two HTML tables and its findings."""
     return html_table(table(fit), fit.read_as) + html_pairs(summary(fit)) + fit.findings._repr_html_()
 
 
 def table(fit: Fit) -> list[tuple[str, ...]]:
-    """Return the parameters as rows of text, the headings first; the unit's column only where there is one."""
+    """Return the parameters as rows of text, headings first; the last column only if any parameter has a unit."""
     heads = ("parameter", "value", "standard error", f"{fit.confidence * 100:.4g} % interval", "unit")
-    rows = [heads, *(_row(one) for one in fit.parameters.values())]
+    rows = [heads, *(_row(parameter) for parameter in fit.parameters.values())]
     return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
 
 
 def summary(fit: Fit) -> list[tuple[str, str]]:
-    """Return how good the fit is, as labels and texts."""
+    """Return the measures of the quality of a fit as pairs of label and text."""
     rows = len(fit.measured)
     lines = [
         ("rows", f"{rows}" + (f", {len(fit.left_out)} more left out for missing cells" if fit.left_out else "")),
@@ -62,7 +62,7 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
 
 
 def rounded(value: float, error: float) -> str:
-    """Return a value with the digits that its error leaves it, two of which are uncertain.
+    """Format a value with as many digits as its error justifies: the last two are uncertain.
 
     >>> rounded(238.94212918, 2.7070075)
     '238.9'
@@ -77,38 +77,35 @@ def rounded(value: float, error: float) -> str:
     return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
-def _row(one: Parameter) -> tuple[str, ...]:
-    """Return a parameter as a row of text."""
-    value, unit = rounded(one.value, one.standard_error), one.unit or ""
-    if one.role in ("fixed", "at bound"):
-        return one.name, value, one.role, "", unit
-    if math.isinf(one.standard_error):
-        return one.name, value, "not determined", "", unit
-    if math.isnan(one.standard_error):
-        return one.name, value, "not known", "", unit
-    ends = f"{rounded(one.low, one.standard_error)} … {rounded(one.high, one.standard_error)}"
-    tied = " (tied)" if one.role == "tied" else ""
-    return one.name, value, "± " + number(one.standard_error, 2) + tied, ends, unit
+def _row(parameter: Parameter) -> tuple[str, ...]:
+    """Format a parameter as a row of text."""
+    value, unit = rounded(parameter.value, parameter.standard_error), parameter.unit or ""
+    if parameter.role in ("fixed", "at bound"):
+        return parameter.name, value, parameter.role, "", unit
+    if math.isinf(parameter.standard_error):
+        return parameter.name, value, "not determined", "", unit
+    if math.isnan(parameter.standard_error):
+        return parameter.name, value, "not known", "", unit
+    ends = f"{rounded(parameter.low, parameter.standard_error)} … {rounded(parameter.high, parameter.standard_error)}"
+    tied = " (tied)" if parameter.role == "tied" else ""
+    return parameter.name, value, "± " + number(parameter.standard_error, 2) + tied, ends, unit
 
 
 def _strong(fit: Fit) -> list[str]:
     """Return the strong correlations as texts, the strongest first."""
-    found = []
-    for one in range(len(fit.free)):
-        for other in range(one):
-            value = fit.correlation[one, other]
+    pairs = []
+    for row in range(len(fit.free)):
+        for column in range(row):
+            value = fit.correlation[row, column]
             if np.isfinite(value) and abs(value) >= _STRONG:
-                found.append((abs(value), f"{fit.free[other]}–{fit.free[one]} {number(value, 3)}"))
-    shown = [text for _, text in sorted(found, reverse=True)]
+                pairs.append((abs(value), f"{fit.free[column]}–{fit.free[row]} {number(value, 3)}"))
+    shown = [text for _, text in sorted(pairs, reverse=True)]
     return shown[:5] + ([f"{len(shown) - 5} more"] if len(shown) > 5 else [])
 
 
-# What a fit shows beyond its trace: parameters that cannot be told apart, or that rest on a bound.
-
-
-_NARROW = 1e3  # lengths of the confidence ellipsoid's axes, longest over shortest, from which on it is worth a word
-_TAKES_PART = 0.3
-_SAID_BETTER = {"ill_conditioned", "plateau"}  # by a fit's own finding, in terms of its parameters
+_NARROW = 1e3  # condition number (longest over shortest axis of the confidence ellipsoid) from which on it is reported
+_TAKES_PART = 0.3  # component of the weakest direction from which on a parameter is named
+_SAID_BETTER = {"ill_conditioned", "plateau"}  # replaced by a finding in terms of the parameters
 
 
 def findings(
@@ -117,37 +114,37 @@ def findings(
     verdict: Diagnosis,
     free: Sequence[str],
     held: Mapping[str, float],
-    sure: Uncertainty,
+    uncertainty: Uncertainty,
     columns: Columns,
 ) -> Diagnosis:
-    """Return what was found, the most important first.
+    """Return the findings on a fit and on its trace, the most important first.
 
     Args:
         model: the equation.
         trace: the descent to the parameters.
-        verdict: what is to say of it as a descent.
-        free: the names of the free parameters.
-        held: the parameters that rest on a bound, with their values.
-        sure: how sure they are.
+        verdict: the diagnosis of that trace.
+        free: names of the free parameters.
+        held: the parameters on a bound, with their values.
+        uncertainty: the uncertainty of the free parameters.
         columns: the data.
     """
     last = (trace.last_step, trace.last_step)
     own: list[Finding] = []
-    if sure.undetermined:
-        own.append(_undetermined(model, [free[place] for place in sure.undetermined], columns, last))
-    elif sure.condition_number > _NARROW:
-        own.append(_ill_conditioned(free, sure, last))
+    if uncertainty.undetermined:
+        own.append(_undetermined(model, [free[index] for index in uncertainty.undetermined], columns, last))
+    elif uncertainty.condition_number > _NARROW:
+        own.append(_ill_conditioned(free, uncertainty, last))
     if held:
         own.append(_at_bound(held, last))
-    kept = [one for one in verdict if one.symptom not in _SAID_BETTER]
-    if sure.undetermined:
-        kept = [one for one in kept if one.severity is Severity.PROBLEM]
+    kept = [finding for finding in verdict if finding.symptom not in _SAID_BETTER]
+    if uncertainty.undetermined:
+        kept = [finding for finding in kept if finding.severity is Severity.PROBLEM]
     rank = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
-    return Diagnosis(tuple(sorted([*own, *kept], key=lambda one: rank[one.severity])), verdict.not_run)
+    return Diagnosis(tuple(sorted([*own, *kept], key=lambda finding: rank[finding.severity])), verdict.not_run)
 
 
 def _undetermined(model: EquationModel, names: list[str], columns: Columns, last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters that can be changed together without any change of the predictions."""
+    """Return the finding on parameters that can change together without any change of the predictions."""
     constant = [name for name in model.equation.right.columns if len(columns[name]) > 1 and np.ptp(columns[name]) == 0]
     alone = f"{names[0]} makes no difference to the predictions there"
     together = f"{', '.join(names[:-1])} and {names[-1]} can change together without changing a single prediction"
@@ -170,17 +167,17 @@ def _undetermined(model: EquationModel, names: list[str], columns: Columns, last
     )
 
 
-def _ill_conditioned(free: Sequence[str], sure: Uncertainty, last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters that can hardly be told apart."""
-    parts = [name for name, part in zip(free, sure.weakest, strict=True) if abs(part) >= _TAKES_PART]
+def _ill_conditioned(free: Sequence[str], uncertainty: Uncertainty, last: tuple[int, int]) -> Finding:
+    """Return the finding on parameters with nearly the same effect."""
+    parts = [name for name, part in zip(free, uncertainty.weakest, strict=True) if abs(part) >= _TAKES_PART]
     names = " and ".join(parts) if len(parts) < 3 else ", ".join(parts)
     return Finding(
         "ill_conditioned",
         Severity.NOTE,
         f"{names} can hardly be told apart: changed together they move the predictions "
-        f"{sure.condition_number:.3g} times less than other changes do, in units of their own effect.",
-        {"condition_number": sure.condition_number}
-        | {"weakest_direction": {name: float(part) for name, part in zip(free, sure.weakest, strict=True)}},
+        f"{uncertainty.condition_number:.3g} times less than other changes do, in units of their own effect.",
+        {"condition_number": uncertainty.condition_number}
+        | {"weakest_direction": {name: float(part) for name, part in zip(free, uncertainty.weakest, strict=True)}},
         f"a condition number of the scaled Jacobian above {_NARROW:.0f}",
         last,
         parts=tuple(parts),
@@ -190,7 +187,7 @@ def _ill_conditioned(free: Sequence[str], sure: Uncertainty, last: tuple[int, in
 
 
 def _at_bound(held: Mapping[str, float], last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters that rest on a bound."""
+    """Return the finding on parameters on a bound."""
     listed = " and ".join(f"{name} = {value:.6g}" for name, value in held.items())
     return Finding(
         "at_bound",

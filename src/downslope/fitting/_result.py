@@ -1,4 +1,4 @@
-"""What a fit found: parameters with their errors, how good it is, and what it predicts."""
+"""The result of a fit: parameters with their errors, measures of quality, predictions with bands."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.tables import read_table
 from downslope.trace import Trace
 
-_ROUNDING = 1e-28  # of the measured squares: a spread below it is none
+_BANDS = ("confidence", "prediction")
+_ROUNDING = 1e-28  # of the sum of measured squares: a total sum of squares below it is 0
 
 
 class Prediction(NamedTuple):
-    """What a fit predicts at each row.
+    """The predictions of a fit, with a band.
 
     Args:
         value: shape (rows,).
@@ -38,19 +39,23 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What a fit found.
+    """The result of a fit.
 
     Args:
         parameters: every parameter by name, in order of appearance.
         trace: the descent to them.
-        findings: what was found in the trace and in the data, the most important first.
-        data: the columns that were used, rows with missing cells left out.
-        left_out: numbers of the rows that were left out, from 1.
-        notes: sentences on how the equation was read and how the fit went.
-        confidence: of the intervals, from 0 to 1.
-        loss: how residuals counted.
-        loss_scale: the residual from which on a robust loss counts less; NaN for the linear one.
-        model, problem, arguments, uncertainty: what it is made from.
+        findings: findings on the descent and on the data, the most important first.
+        data: the columns of the equation, without rows with missing cells.
+        left_out: numbers of the omitted rows, counted from 1.
+        notes: how the equation was interpreted and how the fit proceeded, as sentences.
+        confidence: level of the intervals, from 0 to 1.
+        loss: name of the loss.
+        loss_scale: the residual from which on a robust loss grows more slowly than the square; NaN for the linear loss.
+        model: the equation.
+        problem: the structure of the fit.
+        arguments: its data.
+        uncertainty: covariance and degrees of freedom.
+        objective: the mean square, as a function of the free parameters.
     """
 
     parameters: Mapping[str, Parameter]
@@ -80,12 +85,12 @@ class Fit:
     @property
     def values(self) -> dict[str, float]:
         """The value of each parameter, by name."""
-        return {name: one.value for name, one in self.parameters.items()}
+        return {name: parameter.value for name, parameter in self.parameters.items()}
 
     @property
     def standard_errors(self) -> dict[str, float]:
         """The standard error of each parameter, by name."""
-        return {name: one.standard_error for name, one in self.parameters.items()}
+        return {name: parameter.standard_error for name, parameter in self.parameters.items()}
 
     @property
     def covariance(self) -> np.ndarray:
@@ -104,37 +109,37 @@ class Fit:
 
     @functools.cached_property
     def measured(self) -> np.ndarray:
-        """The left side at each row, shape (rows,)."""
+        """The left side of the equation at each row, shape (rows,)."""
         return self.model.measured(self.data)
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
-        """The right side at each row, shape (rows,)."""
+        """The right side of the equation at each row, shape (rows,)."""
         return self.model.predicted(self.values, self.data)
 
     @property
     def residuals(self) -> np.ndarray:
-        """Measured less predicted, shape (rows,)."""
+        """Measured minus predicted, shape (rows,)."""
         return self.measured - self.predicted
 
     @property
     def degrees_of_freedom(self) -> int:
-        """Rows less the parameters that rest on no bound and that the data determine."""
+        """The number of rows minus the number of determined parameters that are not on a bound."""
         return self.uncertainty.degrees_of_freedom
 
     @functools.cached_property
     def residual_sum_of_squares(self) -> float:
-        """The sum of the squared residuals, weighted."""
+        """The weighted sum of the squared residuals."""
         return float(np.sum((self.residuals * self.arguments.weight) ** 2))
 
     @property
     def residual_standard_deviation(self) -> float:
-        """√(sum of squares over degrees of freedom); NaN without any."""
+        """√(sum of squares / degrees of freedom); NaN for 0 degrees of freedom."""
         return float(np.sqrt(self.uncertainty.residual_variance))
 
     @functools.cached_property
     def r_squared(self) -> float:
-        """1 − (residual over total) sum of squares, both weighted; NaN if the left side never changes."""
+        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant."""
         weight = self.arguments.weight**2
         centre = np.sum(weight * self.measured) / np.sum(weight)
         total = float(np.sum(weight * (self.measured - centre) ** 2))
@@ -143,7 +148,7 @@ class Fit:
 
     @property
     def aic(self) -> float:
-        """Akaike's criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower explains better.
+        """Akaike's information criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower is preferred.
 
         RSS + 2p where the deviations of the measurements are known; NaN for a robust loss.
         """
@@ -151,7 +156,7 @@ class Fit:
 
     @property
     def bic(self) -> float:
-        """Schwarz's criterion n·ln(RSS/n) + p·ln n, with the same exceptions."""
+        """Schwarz's (Bayesian) criterion n·ln(RSS/n) + p·ln n, with the same exceptions."""
         return self._criterion(float(np.log(len(self.measured))))
 
     def _criterion(self, price: float) -> float:
@@ -168,19 +173,18 @@ class Fit:
     def predict(
         self, data: Any = None, *, band: str = "confidence", confidence: float | None = None, sigma: Any = None
     ) -> Prediction:
-        """Return what the fit predicts, with a band.
+        """Predict the left side of the equation, with a band.
 
         Args:
-            data: the columns of the model's side, as a mapping or a table like that of the fit; the fitted rows if
-                None.
-            band: "confidence" for where the curve lies, "prediction" for where the next measurement will.
-            confidence: from 0 to 1; that of the fit if None.
-            sigma: standard deviations of the next measurements, as those of the fit were given; the same as there if
-                None.
+            data: the columns of the right side of the equation, as a mapping or a table like that of the fit; the rows
+                of the fit if None.
+            band: "confidence" for where the curve lies, "prediction" for where the next measurement lies.
+            confidence: level of the band, from 0 to 1; that of the fit if None.
+            sigma: standard deviations of the next measurements, in the sense of the fit's own; equal to those if None.
 
         Raises:
-            DataError: if a column is missing or holds no numbers.
-            SettingError: for another band, or a prediction band without `sigma` where the fit's own differ.
+            DataError: if a column is missing or not numeric.
+            SettingError: for an unknown band, or a prediction band without `sigma` where the fit's own differ.
         """
         return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
 
@@ -188,7 +192,7 @@ class Fit:
         """Return the fit as plain data, for JSON."""
         return {
             "read_as": self.read_as,
-            "parameters": {name: one.as_dict() for name, one in self.parameters.items()},
+            "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
             "correlation": {
                 name: dict(zip(self.free, map(float, row), strict=True))
                 for name, row in zip(self.free, self.correlation, strict=True)
@@ -215,21 +219,15 @@ class Fit:
         return as_text(self)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{name}={one.value:.6g}" for name, one in self.parameters.items())
-        return f"<Fit {found}>"
+        values = ", ".join(f"{name}={parameter.value:.6g}" for name, parameter in self.parameters.items())
+        return f"<Fit {values}>"
 
     def _repr_html_(self) -> str:
         return as_html(self)
 
 
-# What a fit predicts, with the band that the errors of its parameters make.
-
-
-_BANDS = ("confidence", "prediction")
-
-
 def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
-    """Return predictions and the ends of their band; see `Fit.predict`."""
+    """Return predictions with a band; see `Fit.predict`."""
     if band not in _BANDS:
         raise SettingError(f"a band is {' or '.join(_BANDS)}, not {band!r}")
     if not 0 < confidence < 1:
@@ -247,12 +245,12 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
 
 
 def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
-    """Return the weight of each measurement that is predicted, shape (rows,)."""
+    """Return the weight of each predicted measurement, shape (rows,)."""
     if sigma is not None:
         try:
             deviations = np.broadcast_to(np.asarray(sigma, float), (rows,))
         except (TypeError, ValueError):
-            raise DataError(f"sigma is a number, or one for each of the {rows} rows") from None
+            raise DataError(f"sigma is a number, or a number for each of the {rows} rows") from None
         if not np.all(deviations > 0):
             raise DataError("sigma must be above zero")
         return 1 / deviations
@@ -260,13 +258,13 @@ def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
         return fit.arguments.weight
     if np.ptp(fit.arguments.weight) > 0:
         raise SettingError(
-            "how exact will the next measurements be? The rows of the fit differ in that", hint="give sigma"
+            "the rows of the fit have different weights, so that of a new measurement is unknown", hint="give sigma"
         )
     return np.full(rows, fit.arguments.weight[0])
 
 
 def _at(fit: Fit, data: Any) -> FitArguments:
-    """Return the data of a prediction."""
+    """Return the data to predict from, checked."""
     names = tuple(fit.arguments.columns)
     table = data if isinstance(data, Mapping) else read_table(data)
     missing = [name for name in names if name not in table]
@@ -282,7 +280,7 @@ def _at(fit: Fit, data: Any) -> FitArguments:
         columns = np.broadcast_arrays(*columns)
     except ValueError:
         sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
-        raise DataError(f"columns of a prediction are of one length, but {sizes}") from None
+        raise DataError(f"the columns of a prediction must have equal lengths, but {sizes}") from None
     rows = np.zeros(columns[0].shape if columns else 1)
     return fit.arguments._replace(
         columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows)

@@ -1,4 +1,4 @@
-"""From a task to a trace: which method goes first, and what is tried when it ends badly."""
+"""The strategy of a fit: which method to try first, and what to try where it does not converge."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ from downslope.trace import Trace
 OWN_METHODS = tuple(spec.name for spec in FIT_METHODS)
 _STEPS = 2000
 _DESCENT_STEPS = 1000
-# Residuals of a normal distribution beyond so many deviations count less: 95 % efficiency (Holland and Welsch, 1977).
+# Scale of each loss in standard deviations: 95 % efficiency for normal residuals (Holland and Welsch, 1977).
 _TUNING = {"huber": 1.345, "soft_l1": 1.345, "cauchy": 2.385}
-_RESCALED = 5
+_RESCALED = 5  # alternations of scale and fit; the scale settles to its digits within
 
 
 @dataclass(frozen=True, eq=False)
 class FitTask:
-    """What is to be fitted.
+    """An equation, its data and its constraints.
 
     Args:
         model: the equation.
         problem: its residuals as a function of the free parameters.
         arguments: the data.
-        limits: what is fixed, tied and bounded.
+        limits: fixed, tied and bounded parameters.
     """
 
     model: EquationModel
@@ -76,12 +76,12 @@ class FitTask:
 
 
 class Solver:
-    """The ways from a start, or from none, to the least squares.
+    """Runs a fit, from a start or from a search for one.
 
     Args:
-        task: what is to be fitted.
-        start: where to start, shape (free,); None to search.
-        steps: the most steps; None for the method's own number.
+        task: the equation, its data and its constraints.
+        start: the start, shape (free,); None to search for one.
+        steps: the maximum number of steps; None for the method's default.
         seed: seed of the search.
     """
 
@@ -94,7 +94,8 @@ class Solver:
         self._seed = seed
 
     def find_scale(self) -> None:
-        """Set the scale of a robust loss from the residuals' median; without a start, begin where that search ended."""
+        """Set the scale of a robust loss from the median residual; without a start, its last fit becomes the start."""
+        # Scale and parameters depend on each other: a least-squares fit first, then alternately, from end to end.
         task = self.task
         loss = task.problem.loss
         if loss == "linear":
@@ -116,10 +117,10 @@ class Solver:
             self.notes.append(f"the scale of the loss, {number(scale, 4)}, is from the residuals' median")
 
     def least_squares(self, way: str, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
-        """Return the trace of Levenberg and Marquardt's method or of the trust region, and what is to say of it.
+        """Fit by Levenberg–Marquardt or the trust region; return the trace and its diagnosis.
 
         Raises:
-            SettingError: for settings, as they have none.
+            SettingError: for any setting, as these methods take none.
         """
         if choices:
             raise SettingError(f"{way} takes no {next(iter(choices))}")
@@ -130,26 +131,29 @@ class Solver:
         return trace, verdict_on(task.problem, trace, task.objective, solution, held)
 
     def by_descent(self, way: Any, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
-        """Return the trace of a method of `descend`, and what is to say of it.
+        """Fit by a method of `descend`; return the trace and its diagnosis.
 
         Raises:
-            SettingError: if there are bounds, which these methods do not know.
+            SettingError: if there are bounds, which these methods do not support.
         """
         task = self.task
         if is_bounded(task.limits.bounds):
-            raise SettingError(f"{way} knows no bounds", hint=f"use {LEVENBERG_MARQUARDT}, or tie parameters instead")
+            hint = f"use {LEVENBERG_MARQUARDT}, or tie parameters instead"
+            raise SettingError(f"{way} does not support bounds", hint=hint)
         start = self._searched(task) if self._start is None else self._start
-        chosen = dict(choices)
-        if "learning_rate" not in chosen and takes_learning_rate(way):
+        settings = dict(choices)
+        if "learning_rate" not in settings and takes_learning_rate(way):
+            # 1/λ_max is half the largest stable rate. λ_max at the minimum counts as well as at the start: the descent
+            # must not diverge where it is to converge.
             ends = [start, levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, start, _STEPS).end]
             highest = max(highest_curvature(task.problem, task.arguments, end) for end in ends)
             if not highest > 0:
-                raise SettingError("the squares curve nowhere upward at the start", hint="give a learning_rate")
-            chosen["learning_rate"] = 1 / highest
+                raise SettingError("the curvature at the start is not positive", hint="give a learning_rate")
+            settings["learning_rate"] = 1 / highest
             self.notes.append(
                 f"the learning rate {number(1 / highest, 4)} is one over the highest curvature at both ends"
             )
-        trace = by_descent(task.problem, task.objective, start, way, self._steps, chosen)
+        trace = by_descent(task.problem, task.objective, start, way, self._steps, settings)
         return trace, diagnose(trace)
 
     @property
@@ -157,7 +161,8 @@ class Solver:
         return _STEPS if self._steps is None else self._steps
 
     def _solved(self, task: FitTask, way: str = LEVENBERG_MARQUARDT) -> Solution:
-        """Return the best of what was tried, until one came to rest where the data determine every parameter."""
+        """Try methods and starts until one converges where the data determine all parameters; return the best."""
+        # With a limit on the steps the user wants to see them, so nothing else is tried.
         start = self._searched(task) if self._start is None else self._start
         ladder = [levenberg_marquardt, trust_region] if way == LEVENBERG_MARQUARDT else [trust_region]
         tried: list[Solution] = []
@@ -170,32 +175,32 @@ class Solver:
                 task.problem, task.arguments, task.limits.bounds, self._searched(task), self._most
             )
             if better([*tried, again]) is again:
-                self.notes.append("from the start that was given no minimum was found; another start was searched for")
+                self.notes.append("no minimum was reached from the given start; another start was searched for")
             tried.append(again)
         chosen = better(tried)
         if way == LEVENBERG_MARQUARDT and chosen.method == TRUST_REGION:
-            self.notes.append("levenberg-marquardt came to no rest; the trust region went on")
+            self.notes.append("levenberg-marquardt did not converge; the trust region was used")
         return chosen if self._has_start else self._as_written(task, chosen)
 
     def _searched(self, task: FitTask) -> np.ndarray:
-        """Return a start that was searched for."""
+        """Search for a start."""
         with double_precision():
             return search_start(task.model, task.problem, task.arguments, task.limits.bounds, self._seed)
 
     def _as_written(self, task: FitTask, solution: Solution) -> Solution:
-        """Return the solution with its parameters' signs and order as a person would choose them."""
+        """Return the solution in the conventional signs and order of its parameters."""
         if not (task.limits.none and solution.finite and task.arguments.columns):
             return solution
         free = task.problem.free
-        found = dict(zip(free, map(float, solution.end), strict=True))
-        return solution.rewritten(free, as_written(task.model, found, task.arguments.columns))
+        values = dict(zip(free, map(float, solution.end), strict=True))
+        return solution.rewritten(free, as_written(task.model, values, task.arguments.columns))
 
 
 def checked_method(way: Any) -> Any:
-    """Return a method as a fit knows it: by the name of `OWN_METHODS`, or as it came, for `descend`.
+    """Check the method of a fit and return its canonical name, or a method of `descend` as it is.
 
     Raises:
-        SettingError: if there is none of this name.
+        SettingError: for an unknown method.
     """
     if not isinstance(way, str):
         return way
@@ -210,22 +215,22 @@ def checked_method(way: Any) -> Any:
 
 
 def takes_learning_rate(way: Any) -> bool:
-    """Tell whether a method steps along the gradient by one learning rate for all parameters."""
+    """Return whether a method steps along the gradient with one learning rate for all parameters."""
     return isinstance(way, str | MethodSpec) and method(way).facts.by_curvature
 
 
 def by_descent(
     problem: FitProblem, objective: Objective, free: np.ndarray, way: Any, steps: int | None, choices: Mapping[str, Any]
 ) -> Trace:
-    """Return the trace of a method of `descend` on the mean square.
+    """Run a method of `descend` on the mean square.
 
     Args:
-        problem: what to fit.
-        objective: its mean square.
-        free: where to start, shape (free,).
+        problem: the structure of the fit.
+        objective: the mean square.
+        free: the start, shape (free,).
         way: the method.
-        steps: the most steps; None for 1000.
-        choices: what else `descend` takes.
+        steps: the maximum number of steps; None for 1000.
+        choices: other arguments of `descend`.
     """
     start = dict(zip(problem.free, map(float, free), strict=True))
     return descend(objective, start, method=way, steps=_DESCENT_STEPS if steps is None else steps, **choices)

@@ -1,10 +1,10 @@
-"""Where to start a fit when nobody says: a search over plausible scales.
+"""The search for a start of a fit over plausible scales.
 
-Dimensional analysis says what each parameter is measured in, and with that about how large it may be: k in e^(−k·x) is
-some power of ten around 1/x, a place on the axis of x lies where x does. Parameters that the model is linear in are
-not searched at all: for each guess of the others, least squares gives them (variable projection; Golub and Pereyra,
-1973). The best guesses are then fitted side by side; while few of them come to the lowest squares, good guesses are
-crossed with each other and with fresh ones, and fitted again.
+Dimensional analysis gives the unit of each parameter, and with it the order of magnitude: k in e^(−k·x) is about 1/x,
+a position on the axis of x lies in the range of x. Parameters that the model is linear in are not searched: for each
+guess of the others, linear least squares gives them (variable projection; Golub and Pereyra, 1973). The best guesses
+are fitted side by side. While few of them reach the lowest squares, good guesses are crossed with each other and with
+new ones, and fitted again.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.formulas import divisors, linear_names
 
-_GUESSES = 8192
-_FITTED = 48
-_TRIES = 60
-_ROWS = 400  # as many rows, evenly spread, tell one guess from another
-_DECADES = 1.0  # the spread of guesses around the scale that the columns give, as a standard deviation
-_RIDGE = 1e-13
+_GUESSES = 8192  # per round
+_FITTED = 48  # of them per round
+_TRIES = 60  # steps of each of these fits
+_ROWS = 400  # evenly spread rows that guesses are judged by
+_DECADES = 1.0  # standard deviation of the logarithm of guesses around the scale of the columns
+_RIDGE = 1e-13  # keeps the normal equations solvable for parallel columns; they are of length 1
 _ROUNDS = 4
-_WITNESSES = 8  # so many fits that reach the lowest squares end the search
-_LEVEL = 1e-6  # of the squares
-_PARENTS = 200
-_OF_FIRST, _OF_SECOND = 0.5, 0.25  # shares of a crossed guess that come from its parents
-_ALIKE = 0.05  # of every parameter: guesses nearer to each other are one
+_WITNESSES = 8  # fits at the lowest squares that end the search
+_LEVEL = 1e-6  # of the squares: fits nearer to each other are equally good
+_PARENTS = 200  # best guesses of a round that the next one crosses
+_OF_FIRST, _OF_SECOND = 0.5, 0.25  # shares of a crossed guess from its two parents; the rest is new
+_ALIKE = 0.05  # relative distance in every parameter below which two guesses count as the same
 
 
 def search_start(
     model: EquationModel, problem: FitProblem, arguments: FitArguments, bounds: tuple[np.ndarray, np.ndarray], seed: int
 ) -> np.ndarray:
-    """Return a start from which the fit reaches the lowest squares that were found, shape (free,).
+    """Search for a start from which the fit reaches the lowest squares, shape (free,).
 
     Args:
         model: the equation, for its dimensions.
-        problem: what to fit.
-        arguments: its data.
+        problem: the residuals.
+        arguments: the data.
         bounds: lowest and highest value of each free parameter.
         seed: seed of the guesses.
     """
+    # A model that is linear in all parameters has one minimum: any start will do.
     linear = () if problem.ties else linear_names(problem.right, problem.free)
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
@@ -59,26 +60,27 @@ def search_start(
         guesses = _guesses(model, problem, few, bounds, random)
         if len(ends):
             guesses = _crossed(guesses, np.concatenate([parents, ends[_apart(ends, squares)]]), random)
-        found, foretold = jax().device_get(rank(guesses, few, bounds))
-        foretold = _or_infinite(found, foretold)
-        parents = found[np.argsort(foretold)[:_PARENTS]]
-        best = found[_chosen(found, foretold)]
+        completed, squares_before = jax().device_get(rank(guesses, few, bounds))
+        squares_before = _or_infinite(completed, squares_before)
+        parents = completed[np.argsort(squares_before)[:_PARENTS]]
+        best = completed[_chosen(completed, squares_before)]
         reached, left = jax().device_get(climb(best, few, bounds))
         starts, ends = np.concatenate([starts, best]), np.concatenate([ends, reached])
         squares = np.concatenate([squares, _or_infinite(reached, left)])
         level = np.flatnonzero(squares <= squares.min() * (1 + _LEVEL))
         if len(level) >= _WITNESSES:
             break
+    # The start is returned and not the end, so that the user sees the descent from it.
     return starts[level[int(np.argmin(_rates(model, problem, few, ends[level])))]]
 
 
 def _or_infinite(points: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return the squares, ∞ where they or their point are no finite numbers."""
+    """Return the squares, ∞ where they or their point are not finite."""
     return np.where(np.isfinite(squares) & np.all(np.isfinite(points), axis=1), squares, np.inf)
 
 
 def _crossed(guesses: np.ndarray, parents: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Return guesses of which half have some parameters from each of two parents, good guesses of the last round."""
+    """Return guesses of which half are crossed with two of the parents, good guesses of the last round."""
     first, second = parents[random.integers(len(parents), size=(2, len(guesses)))]
     toss = random.random(guesses.shape)
     crossed = np.where(toss < _OF_FIRST, first, np.where(toss < _OF_FIRST + _OF_SECOND, second, guesses))
@@ -86,16 +88,16 @@ def _crossed(guesses: np.ndarray, parents: np.ndarray, random: np.random.Generat
 
 
 def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, ends: np.ndarray) -> np.ndarray:
-    """Return how fast the curves at some ends change along the columns, shape (ends,).
+    """Return a measure of how fast the curve at each end varies along the columns, shape (ends,).
 
-    Between evenly spaced rows a fast wave can look like a slow one: of curves that fit alike, the slowest is meant.
+    On evenly spaced rows a fast wave can equal a slow one (aliasing): of equally good curves the slowest is taken.
     """
     divide = divisors(problem.right)
     total = np.zeros(len(ends))
-    for place, name in enumerate(problem.free):
+    for index, name in enumerate(problem.free):
         for column, power in (model.dimensions[name] or {}).items():
             if column in arguments.columns and (power == -1 or (power == 1 and name in divide)):
-                total += np.std(arguments.columns[column]) * np.abs(ends[:, place]) ** -power
+                total += np.std(arguments.columns[column]) * np.abs(ends[:, index]) ** -power
     return total
 
 
@@ -106,7 +108,7 @@ def _guesses(
     bounds: tuple[np.ndarray, np.ndarray],
     random: np.random.Generator,
 ) -> np.ndarray:
-    """Return guesses of the free parameters, shape (guesses, free)."""
+    """Draw guesses of the free parameters, shape (guesses, free)."""
     columns = {**arguments.columns}
     if model.equation.measured is not None:
         columns[model.equation.measured] = arguments.measured
@@ -116,40 +118,43 @@ def _guesses(
     outside = (guesses < low) | (guesses > high)
     both = np.isfinite(low) & np.isfinite(high)
     inside = random.uniform(np.where(both, low, 0.0), np.where(both, high, 1.0), guesses.shape)
-    beyond = np.where(np.isfinite(low), low + np.abs(guesses), high - np.abs(guesses))  # of the one end there is
+    beyond = np.where(np.isfinite(low), low + np.abs(guesses), high - np.abs(guesses))  # one bound only
     return np.where(outside, np.where(both, inside, beyond), guesses)
 
 
 def _drawn(powers: Any, columns: Any, random: np.random.Generator) -> np.ndarray:
-    """Return guesses of a parameter that is measured in these powers of columns, shape (guesses,)."""
+    """Draw guesses of a parameter whose dimension is a product of powers of columns, shape (guesses,)."""
     size = np.ones(_GUESSES)
     for name, power in powers.items():
         column = columns.get(name, np.ones(1))
+        # Both the size of a column and its spread: years from 1990 to 2000 are about 2000 and vary by 3.
         scales = np.array([np.sqrt(np.mean(column**2)), np.std(column)])
         scales = np.where((scales > 0) & np.isfinite(scales), scales, 1.0)
         size = size * random.choice(scales, _GUESSES) ** power
     guesses = size * 10 ** random.normal(0, _DECADES, _GUESSES) * random.choice([-1.0, 1.0], _GUESSES)
     if list(powers.values()) == [1.0]:
         column = columns.get(next(iter(powers)), np.ones(1))
-        places = random.uniform(column.min(), column.max(), _GUESSES)
-        guesses = np.where(random.random(_GUESSES) < 0.5, places, guesses)
+        # With the dimension of a column it may be a position among its values: the centre of a peak, a threshold.
+        positions = random.uniform(column.min(), column.max(), _GUESSES)
+        guesses = np.where(random.random(_GUESSES) < 0.5, positions, guesses)
     return guesses
 
 
 @functools.lru_cache(maxsize=64)
 def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
-    """Return the compiled program `(guesses, arguments, bounds) → (starts, squares)`, linear parameters filled in."""
-    places = np.array([problem.free.index(name) for name in linear], dtype=int)
+    """Return the compiled program `(guesses, arguments, bounds) → (starts, squares)`; it fills in linear parameters."""
+    positions = np.array([problem.free.index(name) for name in linear], dtype=int)
 
     def run(guess: Any, arguments: FitArguments, bounds: Any) -> tuple[Any, Any]:
         numpy = jax().numpy
         free = guess
         if linear:
-            without = guess.at[places].set(0.0)
-            units = numpy.zeros((len(places), len(guess))).at[np.arange(len(places)), places].set(1.0)
+            without = guess.at[positions].set(0.0)
+            units = numpy.zeros((len(positions), len(guess))).at[np.arange(len(positions)), positions].set(1.0)
+            # A model linear in these is base + Σ cᵢ·slopeᵢ; the slopes are differences, exact but for rounding.
             base = problem.predicted(without, arguments)
             slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(units)
-            free = guess.at[places].set(
+            free = guess.at[positions].set(
                 _least_squares(slopes * arguments.weight, (arguments.measured - base) * arguments.weight)
             )
             free = numpy.clip(free, *bounds)
@@ -159,39 +164,40 @@ def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
     return jax().jit(jax().vmap(run, in_axes=(0, None, None)))
 
 
-def _least_squares(slopes: Any, wanted: Any) -> Any:
-    """Return the coefficients that bring a sum of slopes, shape (coefficients, rows), nearest to what is wanted."""
+def _least_squares(slopes: Any, target: Any) -> Any:
+    """Return the coefficients of slopes, shape (coefficients, rows), whose sum is nearest to the target, (rows,)."""
+    # The normal equations: guesses need few digits, and thousands of small systems are solved at once.
     numpy = jax().numpy
     lengths = numpy.sqrt(numpy.sum(slopes * slopes, axis=1))
     lengths = numpy.where(lengths > 0, lengths, 1.0)
     scaled = slopes / lengths[:, None]
     normal = scaled @ scaled.T + _RIDGE * numpy.eye(len(slopes))
-    return numpy.linalg.solve(normal, scaled @ wanted) / lengths
+    return numpy.linalg.solve(normal, scaled @ target) / lengths
 
 
 def _chosen(guesses: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return the places of the guesses to fit: the best of each of many shares, and the best of all, kept apart.
+    """Return the indices of the guesses to fit: the best of each of many batches, then the best of all that differ.
 
-    The best of all may lie in one valley.
+    The best of all may lie in one basin; those of the batches are spread over several.
     """
-    shares = np.array_split(np.arange(len(guesses)), _FITTED // 2)
-    winners = np.array([share[np.argmin(squares[share])] for share in shares])
+    batches = np.array_split(np.arange(len(guesses)), _FITTED // 2)
+    winners = np.array([batch[np.argmin(squares[batch])] for batch in batches])
     best = _apart(guesses, squares)
     return np.concatenate([winners, best[~np.isin(best, winners)]])[:_FITTED]
 
 
 def _apart(starts: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    """Return the places of the best guesses, those that are nearly as good and alike left out but once."""
+    """Return the indices of the best guesses, each at some distance from all better ones."""
     order = np.argsort(squares)
-    left = [place for place in order[: 6 * _FITTED] if np.isfinite(squares[place])]
+    left = [index for index in order[: 6 * _FITTED] if np.isfinite(squares[index])]
     chosen: list[int] = []
     while left and len(chosen) < _FITTED:
-        place, *others = left
-        chosen.append(place)
+        best, *others = left
+        chosen.append(best)
         with np.errstate(all="ignore"):
-            away = np.abs(starts[others] - starts[place]) > _ALIKE * np.abs(starts[others]) + 1e-300
+            away = np.abs(starts[others] - starts[best]) > _ALIKE * np.abs(starts[others]) + 1e-300
             far = np.any(away, axis=1)
         left = list(np.array(others, dtype=int)[far])
-    # One shape for every fit: the rest is filled with the next best.
+    # Compiled programs take one shape: the rest is filled with the next best.
     rest = order[~np.isin(order, chosen)]
     return np.concatenate([np.array(chosen, dtype=int), rest])[:_FITTED]

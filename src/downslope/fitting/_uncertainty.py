@@ -1,9 +1,9 @@
-"""How sure the parameters are: covariance, intervals, and which of them the data cannot tell.
+"""The uncertainty of the parameters: covariance, intervals, and the parameters that the data do not determine.
 
 At the end of a fit with residuals r, Jacobian J of the predictions and n − p degrees of freedom, the covariance is
 s²(JᵀJ)⁻¹ with s² = rᵀr/(n − p), or (JᵀJ)⁻¹ where the deviations of the measurements are known. It is computed from the
 singular values of J with its columns scaled to length 1, so that units change nothing. A direction whose singular value
-is nothing but rounding is one that the data do not determine; whatever changes along it has no finite error. For a
+is zero within rounding is not determined by the data; a quantity that changes along it has no finite error. For a
 robust loss the covariance is the sandwich H⁻¹(Σ ψᵢ² JᵢᵀJᵢ)H⁻¹ with H = Σ ψ′ᵢ JᵢᵀJᵢ; where that H is not positive, ψ′
 below 0 counts as 0.
 """
@@ -20,28 +20,26 @@ from downslope._engine import double_precision, jax
 from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, typical_deviation
 
-_ROUNDING = 1e-12  # a singular value below this, of columns of length 1, is none
-_TAKES_PART = 0.05  # of a direction of length 1
-_ALONG = 1e-6  # share of a quantity's change along a lost direction from which on it is not determined
+_ROUNDING = 1e-12  # a singular value below this share of the largest is 0
+_TAKES_PART = 0.05  # component of a unit direction from which on a parameter counts as part of it
+_ALONG = 1e-6  # share of a quantity's gradient along an undetermined direction from which on it has no finite error
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """How sure the free parameters are, in their order.
+    """The uncertainty of the free parameters, in their order.
 
     Args:
-        covariance: shape (free, free); infinite on the diagonal of what is not determined, NaN for what rests on a
-            bound.
-        determined: the same of what the data do determine, 0 elsewhere.
-        lost: directions of the parameters that the data do not determine, each of length 1 in units of the parameters'
-            effects, shape (directions, free).
+        covariance: shape (free, free); infinite on the diagonal for undetermined parameters, NaN for those on a bound.
+        determined: the covariance within the determined directions alone, 0 elsewhere.
+        lost: the undetermined directions, shape (directions, free), of length 1 after scaling by `effects`.
         effects: lengths of the Jacobian's columns, shape (free,).
-        undetermined: places of the parameters that take part in them.
+        undetermined: indices of the parameters that take part in undetermined directions.
         condition_number: largest over smallest singular value of the scaled Jacobian.
-        weakest: shape (free,), the direction of the smallest singular value, its parameters in their own lengths.
-        degrees_of_freedom: rows less the directions that the data determine.
+        weakest: the direction of the smallest singular value, scaled by `effects`, shape (free,).
+        degrees_of_freedom: number of rows minus number of determined directions.
         residual_variance: s², NaN without degrees of freedom.
-        measurement_variance: of a measurement of weight 1; that of most of them, for a robust loss.
+        measurement_variance: variance of a measurement of weight 1; for a robust loss, estimated from the median.
         absolute: whether the deviations of the measurements are known.
     """
 
@@ -58,18 +56,18 @@ class Uncertainty:
     absolute: bool
 
     def variance(self, slopes: np.ndarray) -> np.ndarray:
-        """Return the variances of quantities, from their derivatives by the free parameters.
+        """Return the variances of quantities from their derivatives by the free parameters (error propagation).
 
         Args:
             slopes: shape (quantities, free).
 
         Returns:
-            Shape (quantities,); ∞ for what the data do not determine.
+            Shape (quantities,); ∞ for a quantity that the data do not determine.
         """
-        found = np.einsum("qi,ij,qj->q", slopes, self.determined, slopes)
+        variances = np.einsum("qi,ij,qj->q", slopes, self.determined, slopes)
         along = np.abs((slopes / self.effects) @ self.lost.T)
         size = np.linalg.norm(slopes / self.effects, axis=1, keepdims=True)
-        return np.where(np.any(along > _ALONG * size, axis=1), np.inf, found)
+        return np.where(np.any(along > _ALONG * size, axis=1), np.inf, variances)
 
     def half_width(self, confidence: float) -> float:
         """Return the half-width of an interval in standard errors."""
@@ -77,12 +75,12 @@ class Uncertainty:
 
     @property
     def standard_errors(self) -> np.ndarray:
-        """The square roots of the diagonal, shape (free,)."""
+        """The standard errors, shape (free,)."""
         return np.sqrt(np.diag(self.covariance))
 
     @property
     def correlation(self) -> np.ndarray:
-        """The correlation matrix, shape (free, free); NaN where an error is not finite or zero."""
+        """The correlation matrix, shape (free, free); NaN where an error is zero or not finite."""
         errors = self.standard_errors
         with np.errstate(all="ignore"):
             matrix = self.covariance / np.outer(errors, errors)
@@ -100,18 +98,19 @@ def uncertainty(
     absolute: bool = False,
     scores: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Uncertainty:
-    """Return how sure the parameters are.
+    """Compute the uncertainty of the free parameters at the end of a fit.
 
     Args:
         jacobian: shape (rows, free), of the weighted predictions.
-        residuals: shape (rows,), weighted, as they were before a robust loss bent them.
-        held: shape (free,), whether a parameter presses against a bound; such ones have no error of their own.
-        absolute: whether the weights are one over true standard deviations, so that s² is 1.
-        scores: ψ and ψ′ of a robust loss at each row, or None for least squares.
+        residuals: shape (rows,), weighted but not transformed by a robust loss.
+        held: which parameters are pushed against a bound, shape (free,); they have no error.
+        absolute: whether the weights are 1/σ with known σ, so that s² = 1.
+        scores: ψ and ψ′ of a robust loss at each row; None for least squares.
     """
     rows, free = jacobian.shape
     if not (np.all(np.isfinite(jacobian)) and np.all(np.isfinite(residuals))):
         return _unknown(free, rows - int(np.sum(~held)), absolute)
+    # With a parameter held at its bound the others are as certain as if it were fixed there.
     kept = np.flatnonzero(~held)
     lengths = np.linalg.norm(jacobian[:, kept], axis=0)
     effects = np.ones(free)
@@ -119,24 +118,22 @@ def uncertainty(
     singular, inner = _singular(jacobian[:, kept] / effects[kept], None if scores is None else scores[1])
     directions = np.zeros((len(singular), free))
     directions[:, kept] = inner
-    determined_mask = (
-        singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
-    )
-    freedom = rows - int(np.sum(determined_mask))
+    # From J D⁻¹ = UΣVᵀ: (JᵀJ)⁻¹ = D⁻¹VΣ⁻²VᵀD⁻¹. Singular values of J keep the digits that JᵀJ would lose, and with
+    # columns of length 1 they do not depend on units. Directions with a singular value of 0 are left out, not inverted.
+    known = singular > _ROUNDING * max(singular[0], np.finfo(float).tiny) if len(singular) else np.zeros(0, bool)
+    freedom = rows - int(np.sum(known))
     variance = float(residuals @ residuals) / freedom if freedom > 0 else np.nan
     measured = 1.0 if absolute else variance
-    inverse = (
-        (directions[determined_mask].T / singular[determined_mask] ** 2)
-        @ directions[determined_mask]
-        / np.outer(effects, effects)
-    )
+    inverse = (directions[known].T / singular[known] ** 2) @ directions[known] / np.outer(effects, effects)
     if scores is None:
         determined = inverse * measured
     else:
+        # The sandwich (Huber, White) takes the spread of the scores ψᵢJᵢ themselves, so that no variance is assumed for
+        # outliers. n/(n − p) corrects its bias in small samples, as n − p does for s².
         slopes = jacobian * scores[0][:, None]
         determined = inverse @ (slopes.T @ slopes) @ inverse * (rows / freedom if freedom > 0 else np.nan)
         measured = typical_deviation(residuals) ** 2
-    lost = directions[~determined_mask]
+    lost = directions[~known]
     undetermined = tuple(map(int, np.flatnonzero(_share(lost, free) > _TAKES_PART)))
     covariance = determined.copy()
     covariance[undetermined, undetermined] = np.inf
@@ -157,7 +154,7 @@ def uncertainty(
 
 
 def _unknown(free: int, freedom: int, absolute: bool) -> Uncertainty:
-    """Return what is known of parameters at a place where the model is no number."""
+    """Return an uncertainty of NaN, for an end at which the model is not finite."""
     matrix = np.full((free, free), np.nan)
     return Uncertainty(
         covariance=matrix,
@@ -175,12 +172,14 @@ def _unknown(free: int, freedom: int, absolute: bool) -> Uncertainty:
 
 
 def _singular(scaled: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the singular values of a Jacobian, descending, and their directions, shape (values, free).
+    """Return the singular values of a weighted Jacobian, descending, and their directions, shape (values, free).
 
     Args:
         scaled: shape (rows, free).
-        weights: ψ′ of each row of a robust loss, or None.
+        weights: ψ′ of a robust loss at each row; None for weights of 1.
     """
+    # ψ′ < 0 has no square root to multiply the rows by. Where H = Σ ψ′JᵀJ is still positive definite, its eigenvalues
+    # are used; otherwise such outliers count as 0.
     if weights is not None and np.any(weights < 0):
         values, vectors = np.linalg.eigh(scaled.T @ (scaled * weights[:, None]))
         if values[0] > _ROUNDING * values[-1]:
@@ -192,12 +191,12 @@ def _singular(scaled: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarra
 
 
 def _share(directions: np.ndarray, free: int) -> np.ndarray:
-    """Return how much each parameter takes part in some directions, shape (free,)."""
+    """Return the component of each parameter in the span of some directions, shape (free,)."""
     return np.sqrt(np.sum(directions**2, axis=0)) if len(directions) else np.zeros(free)
 
 
 def quantile(confidence: float, freedom: float) -> float:
-    """Return the half-width of an interval in standard errors, by Student's distribution.
+    """Return the half-width of a confidence interval in standard errors, by Student's t distribution.
 
     >>> round(quantile(0.95, 10), 3)
     2.228
@@ -207,20 +206,17 @@ def quantile(confidence: float, freedom: float) -> float:
     return float(stdtrit(freedom, 0.5 + confidence / 2)) if freedom > 0 else np.nan
 
 
-# The parameters of a fit with their errors and intervals, free or not.
-
-
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter that was found, or held.
+    """A parameter of a fit with its uncertainty.
 
     Args:
-        name: how it is called.
-        value: what was found.
-        standard_error: its standard error; 0 for a fixed one, ∞ for one that the data do not determine, NaN for one
-            that rests on a bound or where there are no degrees of freedom.
+        name: its name.
+        value: the estimate, or the fixed value.
+        standard_error: its standard error; 0 for a fixed parameter, ∞ for one that the data do not determine, NaN for
+            one on a bound or without degrees of freedom.
         low, high: the ends of its confidence interval.
-        unit: its unit, made of the columns' units (or of their names); None for a plain number.
+        unit: its unit, a product of the columns' units (or names); None if it is dimensionless.
         role: "free", "fixed", "tied" or "at bound".
     """
 
@@ -250,31 +246,32 @@ def parameters_of(
     arguments: FitArguments,
     free: np.ndarray,
     held: np.ndarray,
-    sure: Uncertainty,
+    uncertainty: Uncertainty,
     confidence: float,
 ) -> dict[str, Parameter]:
-    """Return every parameter by name, in order of appearance.
+    """Return all parameters with their errors by name, in order of appearance.
 
     The error of a tied parameter t(p) is √(∇tᵀ C ∇t), with C the covariance of the free ones.
 
     Args:
         model: the equation.
-        problem: what was fitted.
+        problem: the structure of the fit.
         arguments: its data.
         free: the free parameters, shape (free,).
-        held: whether each rests on a bound, shape (free,).
-        sure: how sure they are.
-        confidence: of the intervals, between 0 and 1.
+        held: which of them are on a bound, shape (free,).
+        uncertainty: their uncertainty.
+        confidence: level of the intervals, between 0 and 1.
     """
-    width = sure.half_width(confidence)
+    width = uncertainty.half_width(confidence)
     roles = dict.fromkeys(arguments.fixed, "fixed") | dict.fromkeys((name for name, _ in problem.ties), "tied")
     roles |= {name: "at bound" for name, rests in zip(problem.free, held, strict=True) if rests}
-    values, errors = _values(problem, arguments, free), dict(zip(problem.free, sure.standard_errors, strict=True))
-    errors |= dict.fromkeys(arguments.fixed, 0.0) | _tied_errors(problem, arguments, free, held, sure)
-    found = {}
+    values = _values(problem, arguments, free)
+    errors = dict(zip(problem.free, uncertainty.standard_errors, strict=True))
+    errors |= dict.fromkeys(arguments.fixed, 0.0) | _tied_errors(problem, arguments, free, held, uncertainty)
+    parameters = {}
     for name in model.parameters:
         half = errors[name] * width if errors[name] else 0.0
-        found[name] = Parameter(
+        parameters[name] = Parameter(
             name=name,
             value=values[name],
             standard_error=float(errors[name]),
@@ -283,19 +280,19 @@ def parameters_of(
             unit=model.unit(name),
             role=roles.get(name, "free"),
         )
-    return found
+    return parameters
 
 
 def _values(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> Mapping[str, float]:
-    """Return every parameter by name."""
+    """Return the values of all parameters by name."""
     with double_precision():
         return {name: float(value) for name, value in problem.everything(free, arguments).items()}
 
 
 def _tied_errors(
-    problem: FitProblem, arguments: FitArguments, free: np.ndarray, held: np.ndarray, sure: Uncertainty
+    problem: FitProblem, arguments: FitArguments, free: np.ndarray, held: np.ndarray, uncertainty: Uncertainty
 ) -> dict[str, float]:
-    """Return the standard errors of the tied parameters."""
+    """Return the standard errors of the tied parameters by name."""
     if not problem.ties:
         return {}
 
@@ -307,6 +304,6 @@ def _tied_errors(
         slopes = jax().device_get(jax().jacfwd(tied)(free))
     errors = {}
     for name, slope in slopes.items():
-        rests = bool(np.any(held & (slope != 0)))  # on what has no error of its own
-        errors[name] = np.nan if rests else float(np.sqrt(sure.variance(slope[None])[0]))
+        rests = bool(np.any(held & (slope != 0)))  # depends on a parameter that has no error
+        errors[name] = np.nan if rests else float(np.sqrt(uncertainty.variance(slope[None])[0]))
     return errors
