@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from downslope import draw, lab
     from downslope._choices import Choice, choices
+    from downslope._engine import clear_caches
     from downslope._errors import (
         DataError,
         DownslopeError,
@@ -162,6 +163,7 @@ __all__ = [
     "backprop",
     "chain",
     "choices",
+    "clear_caches",
     "compare",
     "critical_points",
     "derive",
@@ -267,6 +269,7 @@ _HOMES = {
         "find_learning_rate",
         "prescribe",
     ),
+    "downslope._engine": ("clear_caches",),
     "downslope.tables": ("Table", "read_cells", "read_table", "table_suffixes", "write_table"),
     "downslope.trace": ("Outcome", "Spectrum", "Trace", "export", "load", "save"),
 }

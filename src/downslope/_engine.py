@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from types import ModuleType
+from typing import Any, TypeVar
 
 _OPTION = "xla_cpu_small_while_loop_byte_threshold"
 
@@ -39,3 +45,55 @@ def double_precision() -> AbstractContextManager[None]:
 def precision(name: str) -> AbstractContextManager[None]:
     """Return a context in which JAX computes in "float64" or "float32"."""
     return jax().enable_x64(name == "float64")
+
+
+# Compiled programs are kept as long as what they were compiled for lives, and no longer: an objective holds the user's
+# table, and a cache that held the objective would hold the table for the rest of the process.
+
+_T = TypeVar("_T")
+_MOST_KEPT = 256  # in all; the ones used longest ago go first
+_KEPT: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
+_RECENT: OrderedDict[tuple[weakref.ref[Any], Hashable], None] = OrderedDict()
+_LOCK = threading.Lock()
+
+
+def kept(owner: Any, key: Hashable, build: Callable[[], _T]) -> _T:
+    """Return what `build()` makes, made once for a key in the life of its owner.
+
+    Args:
+        owner: what it is made for, compared by identity: an objective, a plan.
+        key: what it depends on besides.
+        build: makes it. The result must not refer to the owner, or neither would ever be released.
+    """
+    recent = (weakref.ref(owner), key)
+    with _LOCK:
+        programs = _KEPT.get(owner)
+        if programs is not None and key in programs:
+            _RECENT.move_to_end(recent)
+            return programs[key]
+    result = build()  # outside the lock, as it may take seconds; of two threads that build the same, one wins
+    with _LOCK:
+        result = _KEPT.setdefault(owner, {}).setdefault(key, result)
+        _RECENT[recent] = None
+        _RECENT.move_to_end(recent)
+        while len(_RECENT) > _MOST_KEPT:
+            (reference, oldest), _ = _RECENT.popitem(last=False)
+            alive = reference()
+            if alive is not None:
+                _KEPT.get(alive, {}).pop(oldest, None)
+    return result
+
+
+def clear_caches() -> None:
+    """Release every compiled program and everything on the device that was kept for another run.
+
+    Nothing of a result is lost; what runs next is compiled again. Programs are released with the objective or the plan
+    that they were compiled for anyway: call this in a long session over ever new objectives that you keep.
+
+    >>> clear_caches()
+    """
+    with _LOCK:
+        _KEPT.clear()
+        _RECENT.clear()
+    if "jax" in sys.modules:
+        jax().clear_caches()

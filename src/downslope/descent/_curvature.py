@@ -6,7 +6,6 @@ Hessian", 1994.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._types import Columns, Point
 from downslope.descent._objective import Objective
 
@@ -97,13 +96,16 @@ def signed(direction: np.ndarray) -> np.ndarray:
     return direction * np.copysign(1.0, direction[np.argmax(np.abs(direction))])
 
 
-@functools.lru_cache(maxsize=64)
 def _product_program(objective: Objective) -> Any:
     """Return the compiled product of the Hessian at a point with a flat vector."""
+    return kept(objective, "product", lambda: _compiled_product(objective.function))
+
+
+def _compiled_product(function: Callable[[Point, Columns], Any]) -> Any:
 
     def product(point: Point, vector: Any, data: Any) -> Any:
         flat, unravel = jax().flatten_util.ravel_pytree(point)
-        gradient = jax().grad(lambda coordinates: objective.function(unravel(coordinates), data))
+        gradient = jax().grad(lambda coordinates: function(unravel(coordinates), data))
         return jax().jvp(gradient, (flat,), (vector.astype(flat.dtype),))[1]
 
     return jax().jit(product)

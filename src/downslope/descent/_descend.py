@@ -6,7 +6,6 @@ the progress, and stops if the user asked to.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._choices import door
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
 from downslope.descent._choices import DescendChoices
@@ -133,9 +132,12 @@ class Prepared:
     start_by_part: Columns
 
 
-@functools.lru_cache(maxsize=32)
 def prepared(made: Plan) -> Prepared:
     """Return what a plan needs to run, made once for each plan."""
+    return kept(made, "prepared", lambda: _prepared(made))
+
+
+def _prepared(made: Plan) -> Prepared:
     recipe = _recipe(made)
     first_size = recipe.capacity * recipe.every
     if made.objective.formula is None or made.objective.data:
@@ -146,7 +148,7 @@ def prepared(made: Plan) -> Prepared:
     coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
     return Prepared(
         recipe=recipe,
-        program=program(recipe),
+        program=kept(made.objective, recipe.key, lambda: program(recipe)),
         start=start,
         given=given,
         zero=zero,
@@ -169,7 +171,7 @@ def _recipe(made: Plan) -> Recipe:
         )
     curvature = made.record.curvature
     return Recipe(
-        objective=made.objective,
+        function=made.objective.function,
         method=made.method,
         schedule=made.schedule,
         clips=(made.clip_norm is not None, made.clip_value is not None),

@@ -38,9 +38,8 @@ class _Carry(NamedTuple):
     record: Any
 
 
-@functools.lru_cache(maxsize=64)
 def program(recipe: Recipe) -> Program:
-    """Return the programs of a recipe; the steps to take must be no more than the capacity holds."""
+    """Return the programs of a recipe, not yet compiled; the steps to take must fit into the capacity."""
     loop = _Loop(recipe, rule_of(recipe.method))
     return Program(jax().jit(loop.begin), jax().jit(loop.go_on), loop.layout, not loop.exact)
 
@@ -237,7 +236,7 @@ class _Loop:
         return record
 
     def _value(self, point: Point, given: Given) -> Any:
-        return self.recipe.objective.function(point, given.data)
+        return self.recipe.function(point, given.data)
 
     def _value_and_gradient(self, point: Point, given: Given) -> tuple[Any, Point]:
         return jax().value_and_grad(self._value)(point, given)

@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope import __version__
 from downslope._engine import jax
-from downslope.descent._objective import Objective
+from downslope._types import Columns, Point
 from downslope.descent._plan import Plan
 from downslope.methods import Method, Schedule
 
@@ -24,7 +24,7 @@ class Recipe:
     """What a compiled program is made for; anything else is an argument of it.
 
     Args:
-        objective: what to go down.
+        function: the value of a point given the data.
         method: how to step; its settings but for the structural ones are arguments.
         schedule: how the rate changes; likewise.
         clips: whether gradients are clipped (by norm, by value).
@@ -37,7 +37,7 @@ class Recipe:
         parts: how many leaves a point has.
     """
 
-    objective: Objective
+    function: Callable[[Point, Columns], Any]
     method: Method
     schedule: Schedule
     clips: tuple[bool, bool]
@@ -51,9 +51,8 @@ class Recipe:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two recipes must share to share a program."""
+        """What two recipes of one objective must share to share a program."""
         return (
-            id(self.objective),
             way_of(self.method, self.schedule),
             self.clips,
             self.capacity,
@@ -64,12 +63,6 @@ class Recipe:
             self.size,
             self.parts,
         )
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recipe) and self.key == other.key
 
 
 def way_of(method: Method, schedule: Schedule) -> tuple[Any, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._types import Columns, Point
 from downslope.descent._curvature import hessian_ends, signed, split
 from downslope.descent._kind import Kind, kind_of_point
@@ -189,16 +189,19 @@ def _assemble(
     )
 
 
-@functools.lru_cache(maxsize=64)
 def _look(goal: Objective, dense: bool) -> Any:
     """Return the compiled program that looks at a point: value, gradient, central differences, Hessian, coordinates."""
+    return kept(goal, ("look", dense), lambda: _compiled_look(goal.function, dense))
+
+
+def _compiled_look(function: Callable[[Point, Columns], Any], dense: bool) -> Any:
 
     def look(point: Point, data: Any) -> Any:
         numpy = jax().numpy
         flat, unravel = jax().flatten_util.ravel_pytree(point)
 
         def value(coordinates: Any) -> Any:
-            return goal.function(unravel(coordinates), data)
+            return function(unravel(coordinates), data)
 
         found, gradient = jax().value_and_grad(value)(flat)
         # ε^(1/3) balances the error of the formula, h², against rounding, ε/h
@@ -216,13 +219,16 @@ def _look(goal: Objective, dense: bool) -> Any:
     return jax().jit(look)
 
 
-@functools.lru_cache(maxsize=64)
 def _value_program(goal: Objective) -> Any:
     """Return the compiled value at many points, given as rows of coordinates."""
+    return kept(goal, "values of rows", lambda: _compiled_values(goal.function))
+
+
+def _compiled_values(function: Callable[[Point, Columns], Any]) -> Any:
 
     def values(rows: Any, like: Point, data: Any) -> Any:
         _, unravel = jax().flatten_util.ravel_pytree(like)
-        return jax().lax.map(lambda row: goal.function(unravel(row), data), rows)
+        return jax().lax.map(lambda row: function(unravel(row), data), rows)
 
     return jax().jit(values)
 

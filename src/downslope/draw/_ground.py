@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._errors import PointError, nearest
 from downslope._types import Columns
 from downslope.trace import Trace
@@ -167,7 +166,6 @@ def _on(objective: Objective, varying: Columns, rest: Mapping[str, float]) -> np
     return values.reshape(shape)
 
 
-@functools.lru_cache(maxsize=32)
 def _values(objective: Objective) -> Any:
     """Return the compiled value at many points."""
-    return jax().jit(jax().vmap(objective.function, in_axes=(0, None)))
+    return kept(objective, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))

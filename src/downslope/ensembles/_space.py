@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import math
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax
+from downslope._engine import jax, kept
 from downslope._errors import PointError, nearest
 from downslope._types import Columns, Point
 from downslope.descent import Objective, check_point
@@ -230,18 +230,9 @@ def _layout_of(objective: Objective, like: Point | None) -> RowLayout:
     return RowLayout(objective.function, _tree.coordinate_names(like), (tree, tuple(np.shape(leaf) for leaf in leaves)))
 
 
-# The programs compiled for an objective, by what builds them and from what. They go when the objective goes: a cache of
-# the last 64 would keep the tables that users' functions close over. No program may refer to its own objective.
-_PROGRAMS: weakref.WeakKeyDictionary[Objective, dict[Any, Any]] = weakref.WeakKeyDictionary()
-
-
 def program(space: Space, build: Callable[..., Any], *structure: Any) -> Any:
     """Return `build(space.layout, *structure)`, a compiled program, built once in the life of the objective."""
-    programs = _PROGRAMS.setdefault(space.objective, {})
-    key = (build, space.layout, *structure)
-    if key not in programs:
-        programs[key] = build(space.layout, *structure)
-    return programs[key]
+    return kept(space.objective, (build, space.layout, *structure), functools.partial(build, space.layout, *structure))
 
 
 def derivatives(layout: RowLayout) -> Any:

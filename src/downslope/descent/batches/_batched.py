@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,15 @@ from downslope._types import Plain, Point
 PART_COLUMNS = ("parameter_norm", "gradient_norm", "update_norm")
 LAYER_COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
 GRADIENT_COLUMN = "activation_gradient_norm"
+
+
+class BatchFunctions(NamedTuple):
+    """The functions of an objective over batches; see `Batched`."""
+
+    loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]
+    seen: Callable[..., tuple[Any, tuple[Any, Any]]] | None
+    nudges: Callable[[Any], tuple[Any, ...]] | None
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,11 @@ class Batched:
     assess: Callable[[Point, Any, Mapping[str, Any]], Mapping[str, float]]
     facts: Plain
     sample: Any = None
+
+    @property
+    def functions(self) -> BatchFunctions:
+        """What programs are compiled of: no examples, which would live as long as the programs do."""
+        return BatchFunctions(self.loss, self.seen, self.nudges, self.layers)
 
     @property
     def measured(self) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.descent._plan import Beginning, Plan, Record
@@ -93,7 +93,7 @@ class BatchDescent:
         self.every = plan.record.layers_every or _ROUND
         self.source = self._source()
         self.recipe = self._recipe()
-        self.program = batch_program(self.recipe)
+        self.program = kept(self.batched, self.recipe.key, lambda: batch_program(self.recipe))
         self.probe = self._probe()
         self._sets = self._measured_sets()
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
@@ -152,7 +152,7 @@ class BatchDescent:
         """Return what the program is compiled for."""
         plan = self.plan
         return BatchRecipe(
-            batched=self.batched,
+            functions=self.batched.functions,
             method=plan.method,
             schedule=plan.schedule,
             clips=(plan.clip_norm is not None, plan.clip_value is not None),

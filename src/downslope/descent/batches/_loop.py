@@ -10,7 +10,6 @@ runs the same steps again up to the one before.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,16 +18,16 @@ from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
 from downslope.descent._recipe import Given, way_of
-from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, Batched
+from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, BatchFunctions
 from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BatchRecipe:
     """What a compiled program is made for; anything else is an argument of it.
 
     Args:
-        batched: the objective over batches; the same object shares the program.
+        functions: the loss of a batch, and the look into the layers.
         method, schedule: how to step, and how the rate changes; their numbers are arguments.
         clips: whether gradients are clipped (by norm, by value).
         capacity: the most steps of a chunk.
@@ -38,7 +37,7 @@ class BatchRecipe:
         parts: how many leaves a point has.
     """
 
-    batched: Batched
+    functions: BatchFunctions
     method: Method
     schedule: Schedule
     clips: tuple[bool, bool]
@@ -50,20 +49,14 @@ class BatchRecipe:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two recipes must share to share a program."""
+        """What two recipes of one objective must share to share a program."""
         numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
-        return (id(self.batched), way_of(self.method, self.schedule), numbers)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BatchRecipe) and self.key == other.key
+        return (way_of(self.method, self.schedule), numbers)
 
     @property
     def widths(self) -> dict[str, int]:
         """The numbers of a recorded step, by name."""
-        layers = len(self.batched.layers) if self.batched.seen is not None else 0
+        layers = len(self.functions.layers) if self.functions.seen is not None else 0
         by_part = dict.fromkeys(PART_COLUMNS, self.parts)
         by_layer = dict.fromkeys((*LAYER_COLUMNS, GRADIENT_COLUMN), layers)
         return {"first_order_decrease": 1} | by_part | {f"layer/{name}": width for name, width in by_layer.items()}
@@ -120,7 +113,6 @@ class _Carry(NamedTuple):
     recorded: Any
 
 
-@functools.lru_cache(maxsize=32)
 def batch_program(recipe: BatchRecipe) -> BatchProgram:
     """Return the programs of a recipe."""
     rule = rule_of(recipe.method)
@@ -134,7 +126,7 @@ class _BatchLoop:
 
     def __init__(self, recipe: BatchRecipe, rule: Rule) -> None:
         self.recipe = recipe
-        self.batched = recipe.batched
+        self.functions = recipe.functions
         self.rule = rule
 
     def begin(self, point: Point, memory: Any, settings: Any) -> BatchState:
@@ -197,7 +189,7 @@ class _BatchLoop:
         """Take one step, writing what is recorded of it."""
         lax, tree, state = jax().lax, jax().tree, carry.state
         key = step_key(given.settings, state.step)
-        value, memory, gradient, layers = self._slope(state, batch, key, recording and self.batched.seen is not None)
+        value, memory, gradient, layers = self._slope(state, batch, key, recording and self.functions.seen is not None)
         square = sum_of_squares(gradient)
         finite = lax.is_finite(value) & lax.is_finite(square)
         update, rule = self._update(state, batch, key, value, gradient, given)
@@ -237,14 +229,14 @@ class _BatchLoop:
         self, point: Point, memory: Any, batch: Any, key: Any, recording: bool
     ) -> tuple[Any, Any, Point, Any]:
         """Return loss, memory, gradient, and what was seen in the layers, shape (columns, layers), or None."""
-        batched, numpy = self.batched, jax().numpy
+        functions, numpy = self.functions, jax().numpy
         if not recording:
-            (value, memory), gradient = jax().value_and_grad(batched.loss, has_aux=True)(point, memory, batch, key)
+            (value, memory), gradient = jax().value_and_grad(functions.loss, has_aux=True)(point, memory, batch, key)
             return value, memory, gradient, None
-        assert batched.seen is not None
-        assert batched.nudges is not None
-        slope = jax().value_and_grad(batched.seen, argnums=(0, 4), has_aux=True)
-        (value, (memory, seen)), (gradient, inward) = slope(point, memory, batch, key, batched.nudges(batch))
+        assert functions.seen is not None
+        assert functions.nudges is not None
+        slope = jax().value_and_grad(functions.seen, argnums=(0, 4), has_aux=True)
+        (value, (memory, seen)), (gradient, inward) = slope(point, memory, batch, key, functions.nudges(batch))
         lengths = norms_by_part(jax().tree.map(lambda leaf: leaf.astype("float32"), inward))
         return value, memory, gradient, numpy.concatenate([seen, lengths[None]])
 
@@ -257,7 +249,7 @@ class _BatchLoop:
             clipped(gradient, self.recipe.clips, given),
             rate,
             given.settings,
-            lambda point: self.batched.loss(point, state.memory, batch, key)[0],
+            lambda point: self.functions.loss(point, state.memory, batch, key)[0],
         )
         update, rule = self.rule.update(step, state.rule)
         return jax().tree.map(lambda change, leaf: change.astype(leaf.dtype), update, state.point), rule

@@ -10,12 +10,12 @@ References: McCandlish et al., "An empirical model of large-batch training", 201
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
-from downslope._engine import jax
+from downslope._engine import jax, kept
 from downslope._types import Point
 from downslope.descent._curvature import MOST_PRODUCTS, end_pairs, krylov_program, split
 from downslope.descent.batches._batched import Batched, rows_of
@@ -101,9 +101,9 @@ def _flat(leaves: Iterable[Any]) -> np.ndarray:
 class _Programs:
     """The compiled functions of a probe."""
 
-    def __init__(self, batched: Batched) -> None:
+    def __init__(self, loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]) -> None:
         def value(point: Point, memory: Any, batch: Any) -> Any:
-            return batched.loss(point, memory, batch, None)[0]
+            return loss(point, memory, batch, None)[0]
 
         def gradient(point: Point, memory: Any, batch: Any) -> Any:
             return jax().flatten_util.ravel_pytree(jax().grad(value)(point, memory, batch))[0]
@@ -120,7 +120,6 @@ class _Programs:
         self.squares = jax().jit(squares)
 
 
-@functools.lru_cache(maxsize=16)
 def _program(batched: Batched) -> _Programs:
     """Return the compiled functions, made once for each objective."""
-    return _Programs(batched)
+    return kept(batched, "probe", lambda: _Programs(batched.loss))

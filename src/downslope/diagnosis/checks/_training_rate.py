@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check
@@ -116,7 +114,6 @@ def _swings(evidence: TrainingEvidence) -> bool:
     return len(late) >= 6 and late.mean() > 0 and bool(late.std() / late.mean() > 1 / 3) and not evidence.still_falling
 
 
-@functools.lru_cache(maxsize=8)
 def reach_of(evidence: TrainingEvidence) -> float | None:
     """Return the length of the way over the norm of the weights at the start."""
     updates, norms = evidence.trace.part_columns.get("update_norm"), evidence.trace.part_columns.get("parameter_norm")
