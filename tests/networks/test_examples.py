@@ -18,7 +18,7 @@ from downslope._errors import DataError, SettingError
 from downslope.networks.data import _samples
 from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._examples import examples, prepare, split_rows
-from downslope.networks.data._facts import by_neighbours, by_ridge, facts, leaving_one_out, nearest_rows
+from downslope.networks.data._facts import by_neighbours, by_ridge, facts, leaving_row_out, nearest_rows
 from downslope.networks.data._samples import sample, sample_names
 
 CARS = """mpg,cylinders,horsepower,origin,name
@@ -521,7 +521,7 @@ def test_leaving_a_row_out_is_fitting_without_it():
         X, y = random.normal(size=(rows, features)), random.normal(size=(rows, 1))
         centred = X - X.mean(axis=0)
         penalty = np.trace(centred @ centred.T) / min(rows - 1, features)
-        guesses = leaving_one_out(X)(y)[4]  # the penalty that is the mean eigenvalue
+        guesses = leaving_row_out(X)(y)[4]  # the penalty that is the mean eigenvalue
         for row in range(rows):
             kept = np.arange(rows) != row
             middle, level = X[kept].mean(axis=0), y[kept].mean()

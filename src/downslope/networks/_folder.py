@@ -14,7 +14,7 @@ from downslope.descent import Plan, header_of
 from downslope.trace import Journal, Trace, load
 
 _CLOSE = 1e-5  # what is measured of data may differ in the last digits from machine to machine
-_TOLD = ("data", "network", "encoding")  # of the facts, what a run must share with the one it goes on with
+_SHARED = ("data", "network", "encoding")  # of the facts, what a run must share with the one it goes on with
 
 
 def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> None:
@@ -29,8 +29,8 @@ def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> N
         SettingError: if a run is there and neither was asked for; or both were, or either without a folder.
     """
     if save is None:
-        for asked, what in ((resume, "resume"), (overwrite, "overwrite")):
-            if asked:
+        for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
+            if is_set:
                 raise SettingError(f"{what} what?", hint="name the folder of the run with save=")
     elif resume and overwrite:
         raise SettingError("to resume a run is to keep it, to overwrite it is not", hint="choose one of the two")
@@ -63,15 +63,15 @@ def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal 
 
 def _refuse_other(ours: Trace, there: Trace, save: str | Path) -> None:
     """Raise if a run was begun by other choices than ours."""
-    for name, wanted, found in _differences(ours, there):
+    for name, wanted, theirs in _differences(ours, there):
         if name == "steps":
             raise SettingError(
-                f"the run in {save} was begun with {found} steps, {wanted} here",
-                hint=f"it can be gone on with to step {found}; to take more, train its network on: "
+                f"the run in {save} was begun with {theirs} steps, {wanted} here",
+                hint=f"it can be gone on with to step {theirs}; to take more, train its network on: "
                 "train(training.model, …), saved in another folder",
             )
         raise SettingError(
-            f"the run in {save} was begun with other choices: {name} is {_short(found)} there, {_short(wanted)} here",
+            f"the run in {save} was begun with other choices: {name} is {_short(theirs)} there, {_short(wanted)} here",
             hint="resume with the same choices, or save into another folder",
         )
 
@@ -79,7 +79,7 @@ def _refuse_other(ours: Trace, there: Trace, save: str | Path) -> None:
 def _differences(ours: Trace, there: Trace) -> Iterator[tuple[str, Any, Any]]:
     """Yield what differs: its name, ours, and what is there."""
     yield from _different(_undivided(ours.plan), _undivided(there.plan))
-    for name in _TOLD:
+    for name in _SHARED:
         yield from _different(ours.facts.get(name), there.facts.get(name), name)
     if ours.start.keys() != there.start.keys():
         yield "the parts", list(ours.start), list(there.start)
@@ -99,20 +99,20 @@ def _different(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, An
         for key in (*ours, *(key for key in theirs if key not in ours)):
             yield from _different(ours.get(key), theirs.get(key), f"{name}.{key}" if name else str(key))
     elif isinstance(ours, list | tuple) and isinstance(theirs, list | tuple) and len(ours) == len(theirs):
-        for one, other in zip(ours, theirs, strict=True):
-            yield from _different(one, other, name)
+        for entry, other in zip(ours, theirs, strict=True):
+            yield from _different(entry, other, name)
     elif not _alike(ours, theirs):
         yield name, ours, theirs
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(first: Any, second: Any) -> bool:
     """Tell whether two pieces of plain data say the same."""
-    if isinstance(one, float) and isinstance(other, float):
-        return (one != one and other != other) or math.isclose(one, other, rel_tol=_CLOSE, abs_tol=1e-9)
-    return one == other
+    if isinstance(first, float) and isinstance(second, float):
+        return (first != first and second != second) or math.isclose(first, second, rel_tol=_CLOSE, abs_tol=1e-9)
+    return first == second
 
 
-def _short(thing: Any) -> str:
+def _short(value: Any) -> str:
     """Return a thing in a few words."""
-    text = str(thing)
+    text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

@@ -72,24 +72,24 @@ class Loss:
         return {"name": self.name, "from_logits": self.from_logits}
 
 
-def loss(thing: str | Callable[[Any, Any], Any], *, from_logits: bool = True) -> Loss:
+def loss(spec: str | Callable[[Any, Any], Any], *, from_logits: bool = True) -> Loss:
     """Return a loss by its name, or a function of (outputs, targets) that returns one number.
 
     Raises:
         SettingError: for a name that is not known.
     """
-    if not isinstance(thing, str):
-        if callable(thing):
-            return Loss("custom", None, None, thing)
-        raise SettingError(f"a loss is a name or a function, not {type(thing).__name__}")
+    if not isinstance(spec, str):
+        if callable(spec):
+            return Loss("custom", None, None, spec)
+        raise SettingError(f"a loss is a name or a function, not {type(spec).__name__}")
     plain = (
-        thing.strip().lower().replace("_", " ").replace("crossentropy", "cross-entropy").replace("cross e", "cross-e")
+        spec.strip().lower().replace("_", " ").replace("crossentropy", "cross-entropy").replace("cross e", "cross-e")
     )
     plain = _OTHER_NAMES.get(plain, plain)
     if plain not in _EACH:
         close = nearest(plain, (*_EACH, *_OTHER_NAMES))
         raise SettingError(
-            f"there is no loss {thing!r}; known are {', '.join(_EACH)}",
+            f"there is no loss {spec!r}; known are {', '.join(_EACH)}",
             hint=f"did you mean {close!r}?" if close else None,
         )
     entropy = "entropy" in plain

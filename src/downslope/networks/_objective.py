@@ -50,9 +50,9 @@ def network_objective(
         stream: where batches of inputs and targets come from, or None.
     """
     compute = _Computation(model, loss, l2, mixed_precision)
-    found = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
-    layers = model.layers if found is None else found.layers
-    activations = model.activations if found is None else found.activations
+    walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
+    layers = model.layers if walk is None else walk.layers
+    activations = model.activations if walk is None else walk.activations
     assess = functools.partial(_assessed, jax().jit(compute.judged), loss, kind)
     batched = Batched(
         loss=compute.loss,
@@ -62,12 +62,12 @@ def network_objective(
         sample=training,
         held_out=held_out,
         layers=tuple(layers),
-        **_look_inside(compute, model, found),
+        **_look_inside(compute, model, walk),
         assess=assess,
         facts={
             **(facts or {}),
             "network": {
-                **_network_facts(model, loss, kind, l2, layers, activations, found),
+                **_network_facts(model, loss, kind, l2, layers, activations, walk),
                 "mixed_precision": mixed_precision,
             },
             "loss": _tried(compute, loss, training),
@@ -133,11 +133,11 @@ class _Computation:
 
     def judged(self, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, tuple[Any, Any, Any]]:
         """Return, by set, the outputs as the network stands, their loss, and the targets, of at most 5000 examples."""
-        found = {}
+        results = {}
         for name, (inputs, targets) in sets.items():
             outputs, wanted = self.at_rest(point, memory, inputs[:_MOST_ASSESSED]), targets[:_MOST_ASSESSED]
-            found[name] = (outputs, self._loss.of_batch(outputs, wanted), wanted)
-        return found
+            results[name] = (outputs, self._loss.of_batch(outputs, wanted), wanted)
+        return results
 
     def _penalty(self, point: Any) -> Any:
         """Return λ Σ w² over the kernels."""
@@ -152,10 +152,10 @@ def _shortened(leaf: Any) -> Any:
     return leaf.astype("bfloat16") if jax().numpy.issubdtype(leaf.dtype, np.floating) else leaf
 
 
-def _look_inside(compute: _Computation, model: Model, found: Walk | None) -> dict[str, Any]:
+def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict[str, Any]:
     """Return `seen` and `nudges` of an objective: ours, those inferred from a foreign model, or none."""
-    if found is not None:
-        return look_through(found)
+    if walk is not None:
+        return look_through(walk)
     if model.layers:
         return {"seen": compute.seen, "nudges": _own_nudges(compute, model)}
     return {"seen": None, "nudges": None}
@@ -175,23 +175,23 @@ def _own_nudges(compute: _Computation, model: Model) -> Any:
 
 def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, float]:
     """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set."""
-    told: dict[str, float] = {}
+    measurements: dict[str, float] = {}
     for of, (outputs, value, targets) in judged(point, memory, sets).items():
-        found = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
-        told |= {f"{of}_loss": float(value), **{f"{of}_{name}": number for name, number in found.items()}}
-    return told
+        scores = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
+        measurements |= {f"{of}_loss": float(value), **{f"{of}_{name}": number for name, number in scores.items()}}
+    return measurements
 
 
 def _network_facts(
-    model: Model, loss: Loss, kind: str, l2: float, layers: Any, activations: Any, found: Walk | None
+    model: Model, loss: Loss, kind: str, l2: float, layers: Any, activations: Any, walk: Walk | None
 ) -> Plain:
     """Return what is known of the network before training."""
     return {
         "description": model.description,
         "layers": list(layers),
         "activations": list(activations),
-        "inferred": found is not None,
-        "skipped": list(found.skipped) if found is not None else [],
+        "inferred": walk is not None,
+        "skipped": list(walk.skipped) if walk is not None else [],
         "parameters": _tree.size(model.point),
         "loss": loss.describe(),
         "kind": kind,
@@ -211,9 +211,9 @@ def _tried(compute: _Computation, loss: Loss, training: tuple[Any, Any]) -> Plai
 
 def _sentence(model: Model, loss: Loss) -> str:
     """Return how the objective reads."""
-    told = model.description
-    if told["kind"] != "network":
-        return f"{loss.name} of {told['class']} ({told['kind']})"
-    sizes = [size for layer in told["layers"] if (size := size_in_words(layer)) is not None]
-    shape = "×".join(map(str, told["inputs"]))
+    description = model.description
+    if description["kind"] != "network":
+        return f"{loss.name} of {description['class']} ({description['kind']})"
+    sizes = [size for layer in description["layers"] if (size := size_in_words(layer)) is not None]
+    shape = "×".join(map(str, description["inputs"]))
     return f"{loss.name} of a network {shape} → {' → '.join(sizes)}"

@@ -163,8 +163,8 @@ def restored(trace: Trace) -> Training:
     Raises:
         TraceError: if it is not, or if nothing of the run is written yet.
     """
-    told = trace.facts.get("network", {}).get("description", {})
-    if "encoding" not in trace.facts or told.get("kind") != "network":
+    description = trace.facts.get("network", {}).get("description", {})
+    if "encoding" not in trace.facts or description.get("kind") != "network":
         raise TraceError(
             "this trace does not tell how to build its network again",
             hint="only networks of downslope's own layers are saved whole; others predict through `Training.predict`",
@@ -174,7 +174,7 @@ def restored(trace: Trace) -> Training:
             "nothing of this run is written down yet to predict with",
             hint="wait a second; or, if it was cut off, go on with it: train(…, save=folder, resume=True)",
         )
-    model = model_of(network_from(told))
+    model = model_of(network_from(description))
     return trained(model, trace, Encoding.from_dict(trace.facts["encoding"]), tuple(trace.facts.get("notes", ())))
 
 

@@ -15,9 +15,9 @@ from downslope._types import Columns, Plain
 from downslope.networks.data._raw import (
     array_of,
     check_way,
+    first_cell,
     is_table,
     missing_cells,
-    place_of,
     raw_data,
     refuse_infinite,
     refuse_missing,
@@ -90,13 +90,15 @@ class Encoding:
         Raises:
             DataError: naming row and column.
         """
-        found = unfilled(self.columns, inputs)
-        named = [(column.name, place) for place, column in enumerate(self._column_of_each)]
-        for name, numbers in [(name, found[:, place]) for name, place in named] or [("", found)]:
+        unscaled = unfilled(self.columns, inputs)
+        named = [(column.name, index) for index, column in enumerate(self._column_of_each)]
+        for name, numbers in [(name, unscaled[:, index]) for name, index in named] or [("", unscaled)]:
             refuse_infinite(name, numbers)
             if not self.fill:
                 refuse_missing(name, missing_cells(numbers), hint="fill these cells in, or leave their rows out")
-        return np.where(np.isnan(found), np.array(self.fill, found.dtype), found) if self.fill else found
+        if not self.fill:
+            return unscaled
+        return np.where(np.isnan(unscaled), np.array(self.fill, unscaled.dtype), unscaled)
 
     def scaled(self, raw: np.ndarray) -> np.ndarray:
         """Return inputs less their mean over their deviation, as float32.
@@ -106,15 +108,15 @@ class Encoding:
         """
         mean, deviation = (np.array(numbers, dtype=raw.dtype) for numbers in (self.mean, self.deviation))
         with np.errstate(over="ignore"):
-            found = ((raw - mean) / deviation).astype(np.float32)
-        if not (held := np.isfinite(found)).all():
-            raise DataError(f"{place_of('', ~held)} is too large for float32", hint="give it in a larger unit")
-        return found
+            scaled = ((raw - mean) / deviation).astype(np.float32)
+        if not (held := np.isfinite(scaled)).all():
+            raise DataError(f"{first_cell('', ~held)} is too large for float32", hint="give it in a larger unit")
+        return scaled
 
     def _table(self, data: Any) -> Columns:
         """Return the columns that are wanted."""
         names = [column.name for column in self.columns]
-        if not is_table(data) and names == [str(place + 1) for place in range(len(names))]:
+        if not is_table(data) and names == [str(index + 1) for index in range(len(names))]:
             # an array of numbers and text, as it was when the encoding was made
             array = array_of(data).astype(object)
             self._check_shape(array, (len(names),))
@@ -134,7 +136,7 @@ class Encoding:
         self._check_shape(array, self.shape)
         if array.dtype != object:
             return array
-        cells = table_of({str(place + 1): column for place, column in enumerate(array.T)})
+        cells = table_of({str(index + 1): column for index, column in enumerate(array.T)})
         return np.concatenate([InputColumn(name, "number").encode(column) for name, column in cells.items()], axis=1)
 
     @staticmethod
@@ -169,7 +171,9 @@ class Encoding:
             DataError: for data that are not those of an encoding.
         """
         try:
-            columns = tuple(InputColumn(**{**one, "categories": tuple(one["categories"])}) for one in plain["columns"])
+            columns = tuple(
+                InputColumn(**{**entry, "categories": tuple(entry["categories"])}) for entry in plain["columns"]
+            )
             numbers = {name: tuple(plain[name]) for name in ("shape", "mean", "deviation", "fill")}
             target = {name: tuple(value) for name, value in plain["target"].items() if name != "kind"}
             return cls(columns=columns, **numbers, target=Target(kind=plain["target"]["kind"], **target))
@@ -192,8 +196,8 @@ class Encoding:
     def _rows(self) -> list[tuple[str, ...]]:
         """Return the inputs as rows of text, the headings first."""
         names = self.features or (" × ".join(map(str, self.shape)) + " numbers",)
-        found = zip(names[:_MOST_ROWS], self.mean, self.deviation, strict=False)
-        body = [(name, number(mean, 4), number(deviation, 4)) for name, mean, deviation in found]
+        rows = zip(names[:_MOST_ROWS], self.mean, self.deviation, strict=False)
+        body = [(name, number(mean, 4), number(deviation, 4)) for name, mean, deviation in rows]
         many = not self.features and len(self.mean) > 1
         return [("input", "mean", "deviation"), *([(names[0], "each its own", "each its own")] if many else body)]
 
@@ -254,11 +258,11 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
     check_way(missing)
     raw = treated(raw_data(data, target, drop), missing)
     columns: tuple[InputColumn, ...] = ()
-    told: tuple[str, ...] = ()
+    column_notes: tuple[str, ...] = ()
     if not isinstance(raw.inputs, np.ndarray):
-        columns, told = columns_of(raw.inputs)
+        columns, column_notes = columns_of(raw.inputs)
     targets = read_targets(raw.targets, task)
-    notes = (*raw.notes, _size(raw.inputs, raw.rows), *told, *targets.notes)
+    notes = (*raw.notes, _size(raw.inputs, raw.rows), *column_notes, *targets.notes)
     return Reading(raw.inputs, columns, tuple(raw.targets), targets, missing == "mean", notes)
 
 
@@ -280,7 +284,7 @@ def encoding_of(
         known = np.where(np.isnan(known), fill.astype(known.dtype), known)
     mean, deviation, constant = scale_of(known, image)
     names = [feature for column in reading.columns for feature in column.features]
-    notes = _told_constant(constant, names)
+    notes = _constant_note(constant, names)
     if standardise:
         notes.append(f"Inputs are scaled to mean 0 and deviation 1, measured on {_rows(len(rows))}.")
     else:
@@ -350,7 +354,7 @@ def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _told_constant(constant: np.ndarray, names: list[str]) -> list[str]:
+def _constant_note(constant: np.ndarray, names: list[str]) -> list[str]:
     """Return a note on constant features, if there are any."""
     count = int(constant.sum())
     if not count:

@@ -114,7 +114,7 @@ def examples(
     Inputs are scaled to mean 0 and deviation 1, measured on 150 rows.
     """
     reading = reading_of(data, target, missing, task, drop)
-    return _made(reading, np.arange(reading.rows), standardise, scale_targets)
+    return _encoded(reading, np.arange(reading.rows), standardise, scale_targets)
 
 
 def prepare(
@@ -156,14 +156,14 @@ def prepare(
     reading = reading_of(data, target, missing, task, drop)
     share = share_of(validation, reading.rows)
     if share == 0:
-        made = _made(reading, np.arange(reading.rows), standardise, scale_targets)
+        training_examples = _encoded(reading, np.arange(reading.rows), standardise, scale_targets)
         few = () if validation is not None else (f"{reading.rows} rows are too few to hold any back for validation.",)
-        return replace(made, notes=(*made.notes, *few)), None
+        return replace(training_examples, notes=(*training_examples.notes, *few)), None
     training, held = split_rows(reading.rows, reading.classes, share, seed)
-    made = _made(reading, training, standardise, scale_targets)
+    training_examples = _encoded(reading, training, standardise, scale_targets)
     note = f"{len(training)} rows to train on and {len(held)} to validate, drawn by the seed {seed}."
-    made = replace(made, notes=(*made.notes, note))
-    return made.take(training), made.take(held)
+    training_examples = replace(training_examples, notes=(*training_examples.notes, note))
+    return training_examples.take(training), training_examples.take(held)
 
 
 def share_of(validation: float | None, rows: int) -> float:
@@ -171,11 +171,11 @@ def share_of(validation: float | None, rows: int) -> float:
     return (_SHARE if rows >= _FEW_ROWS else 0) if validation is None else validation
 
 
-def examples_like(made: Examples, data: Any, target: Any = None, *, missing: Missing = "refuse") -> Examples:
+def examples_like(like: Examples, data: Any, target: Any = None, *, missing: Missing = "refuse") -> Examples:
     """Return other data as examples, encoded and scaled as those that were made before.
 
     Args:
-        made: examples of the same columns.
+        like: examples of the same columns.
         data: see `examples`.
         target: the column to predict.
         missing: what becomes of missing cells.
@@ -183,20 +183,20 @@ def examples_like(made: Examples, data: Any, target: Any = None, *, missing: Mis
     Raises:
         DataError: for data that cannot be used, or a class that the others do not have.
     """
-    wanted = made.encoding.target
-    reading = reading_of(data, target, missing, "numbers" if made.kind == NUMBERS else "classes", ())
-    inputs = made.encoding.scaled(made.encoding.raw(reading.inputs))
-    if made.kind == NUMBERS:
-        return Examples(inputs, wanted.scaled(reading.targets.values), made.encoding, reading.notes)
-    places = {label: place for place, label in enumerate(wanted.categories)}
-    labels = [reading.targets.categories[place] for place in reading.targets.values]
-    unknown = next((label for label in labels if label not in places), None)
+    wanted = like.encoding.target
+    reading = reading_of(data, target, missing, "numbers" if like.kind == NUMBERS else "classes", ())
+    inputs = like.encoding.scaled(like.encoding.raw(reading.inputs))
+    if like.kind == NUMBERS:
+        return Examples(inputs, wanted.scaled(reading.targets.values), like.encoding, reading.notes)
+    indices = {label: index for index, label in enumerate(wanted.categories)}
+    labels = [reading.targets.categories[index] for index in reading.targets.values]
+    unknown = next((label for label in labels if label not in indices), None)
     if unknown is not None:
-        raise DataError(f"the class {unknown!r} is not among those to train on: {', '.join(map(str, places))}")
-    return Examples(inputs, np.array([places[label] for label in labels], np.int32), made.encoding, reading.notes)
+        raise DataError(f"the class {unknown!r} is not among those to train on: {', '.join(map(str, indices))}")
+    return Examples(inputs, np.array([indices[label] for label in labels], np.int32), like.encoding, reading.notes)
 
 
-def _made(reading: Reading, rows: np.ndarray, standardise: bool, scale_targets: bool) -> Examples:
+def _encoded(reading: Reading, rows: np.ndarray, standardise: bool, scale_targets: bool) -> Examples:
     """Return all examples, by the means and deviations of some of their rows."""
     encoding, notes = encoding_of(reading, rows, standardise, scale_targets)
     inputs = encoding.scaled(encoding.raw(reading.inputs))
@@ -237,6 +237,6 @@ def _shares(counts: np.ndarray, wanted: int) -> np.ndarray:
     """Return how many rows of each class to validate: in proportion, the largest remainders rounded up."""
     exact = counts * wanted / counts.sum()
     shares = np.floor(exact).astype(int)
-    for place in np.argsort(shares - exact, kind="stable")[: wanted - shares.sum()]:
-        shares[place] += 1
+    for index in np.argsort(shares - exact, kind="stable")[: wanted - shares.sum()]:
+        shares[index] += 1
     return np.minimum(shares, counts - 1)

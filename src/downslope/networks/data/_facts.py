@@ -52,9 +52,9 @@ def scores_of(features: np.ndarray, targets: np.ndarray, random: np.random.Gener
         random: shuffles the targets.
     """
     near = nearest_rows(features, features, itself=True)
-    learners: dict[str, Callable[[np.ndarray], Guesses]] = {NEIGHBOURS: lambda given: by_neighbours(near, given)}
+    learners: dict[str, Callable[[np.ndarray], Guesses]] = {NEIGHBOURS: lambda wanted: by_neighbours(near, wanted)}
     if targets.ndim == 2:
-        learners[RIDGE] = leaving_one_out(features)
+        learners[RIDGE] = leaving_row_out(features)
     scores = {name: [score_of(guess, targets) for guess in learn(targets)] for name, learn in learners.items()}
     best = max(scores, key=lambda name: max(scores[name]))
     luck = []
@@ -133,7 +133,7 @@ def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
     return guesses
 
 
-def leaving_one_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
+def leaving_row_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
     """Return ridge regression that leaves the row out that it predicts, for each penalty.
 
     With U s Uᵀ the products of the centred rows and f = s / (s + penalty), the prediction is H y, H = 1/n + U f Uᵀ.
@@ -271,7 +271,7 @@ def _references(examples: Examples, validation: Examples | None, seed: int) -> P
     held = None if validation is None else _some(validation, random)
     counted = {"validation_rows": None if validation is None else len(validation), "validation_reference_score": None}
     if len(shown) < 3 or not np.ptp(shown.targets, axis=0).any():
-        return {**_told(None), "chance_score": None, **counted}
+        return {**_as_plain(None), "chance_score": None, **counted}
     columns = _columns(shown.targets)
     scores = scores_of(features, columns(shown.targets), random)
     if held is not None:
@@ -279,10 +279,10 @@ def _references(examples: Examples, validation: Examples | None, seed: int) -> P
         counted["validation_reference_score"] = score_on(scores, training, new)
     numbers = examples.kind == NUMBERS
     chance = 0.0 if numbers else float(np.bincount(examples.targets).max() / len(examples))
-    return {**_told(scores), "chance_score": chance, **counted}
+    return {**_as_plain(scores), "chance_score": chance, **counted}
 
 
-def _told(scores: Scores | None) -> Plain:
+def _as_plain(scores: Scores | None) -> Plain:
     """Return the scores as plain data."""
     return {
         "reference_score": scores and scores.score,

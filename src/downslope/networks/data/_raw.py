@@ -303,7 +303,7 @@ def refuse_missing(name: str, hole: np.ndarray, hint: str | None = None) -> None
     """Raise at the first cell that is missing, if there is one."""
     if hole.any():
         raise DataError(
-            f"{place_of(name, hole)} is missing ({int(hole.sum())} such in {_called(name)})",
+            f"{first_cell(name, hole)} is missing ({int(hole.sum())} such in {_called(name)})",
             hint=hint or 'missing="drop" leaves these rows out; missing="mean" fills them in',
         )
 
@@ -312,14 +312,14 @@ def refuse_infinite(name: str, column: np.ndarray) -> None:
     """Raise at the first cell that is infinite, if there is one."""
     if column.dtype != object and (infinite := np.isinf(column)).any():
         raise DataError(
-            f"{place_of(name, infinite)} is infinite ({int(infinite.sum())} such in {_called(name)})",
+            f"{first_cell(name, infinite)} is infinite ({int(infinite.sum())} such in {_called(name)})",
             hint="leave these rows out",
         )
 
 
-def place_of(name: str, cells: np.ndarray) -> str:
+def first_cell(name: str, cells: np.ndarray) -> str:
     """Return the first of the marked cells in words, counted from 1; an array's column by its number."""
-    row, *rest = (int(place) + 1 for place in np.argwhere(cells)[0])
+    row, *rest = (int(index) + 1 for index in np.argwhere(cells)[0])
     if not rest:
         return f"row {row}, column {name}: the cell"
     return (

@@ -68,8 +68,8 @@ class Target:
         if self.kind == NUMBERS:
             values = array.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
             return values[:, 0] if len(self.names) == 1 else values
-        one = array.shape[1] == 1 and self.kind == TWO_CLASSES
-        index = (array[:, 0] > (0 if from_logits else 0.5)).astype(int) if one else array.argmax(axis=1)
+        is_single = array.shape[1] == 1 and self.kind == TWO_CLASSES
+        index = (array[:, 0] > (0 if from_logits else 0.5)).astype(int) if is_single else array.argmax(axis=1)
         return np.array(self.categories)[index]
 
 
@@ -111,7 +111,7 @@ def read_targets(columns: Columns, task: str | None) -> Read:
         refuse_typing_slip(name, cells)
     if task is None and cells.dtype != object and not _sorts(cells):
         return _numbers(columns)
-    return _classes(name, cells, asked=task is not None)
+    return _classes(name, cells, is_chosen=task is not None)
 
 
 def _sorts(cells: np.ndarray) -> bool:
@@ -129,9 +129,11 @@ def _several(columns: Columns, task: str | None) -> Read:
     if task != "numbers" and all(cells.dtype != object for cells in columns.values()):
         values = np.stack(list(columns.values()), axis=1)
         if np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
-            plain = list(columns) == [f"target {place + 1}" for place in range(len(columns))]
+            plain = list(columns) == [f"target {number + 1}" for number in range(len(columns))]
             labels = list(range(len(columns))) if plain else list(columns)
-            return _told("target" if plain else ", ".join(columns), labels, values.argmax(axis=1), "A single 1 a row.")
+            return _read_classes(
+                "target" if plain else ", ".join(columns), labels, values.argmax(axis=1), "A single 1 a row."
+            )
     if task == "classes":
         raise DataError(
             f"classes are one column, or columns with a single 1 in each row, not {', '.join(columns)}",
@@ -160,22 +162,22 @@ def _untruthed(cells: np.ndarray) -> np.ndarray:
     return cells.astype(np.float64) if truths else cells
 
 
-def _classes(name: str, cells: np.ndarray, *, asked: bool) -> Read:
+def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
     """Return a column as classes."""
-    told = [_label(cell) for cell in cells]
-    types = {type(label) for label in told}
+    cell_labels = [_label(cell) for cell in cells]
+    types = {type(label) for label in cell_labels}
     if len(types) > 1:
-        told = [float(label) if types == {int, float} else text_of(label) for label in told]
-    labels = sorted(set(told))
-    if names_its_rows(len(labels), len(told)):
+        cell_labels = [float(label) if types == {int, float} else text_of(label) for label in cell_labels]
+    labels = sorted(set(cell_labels))
+    if names_its_rows(len(labels), len(cell_labels)):
         raise DataError(
-            f"column {name}: {len(labels)} different labels in {len(told)} rows are no classes",
+            f"column {name}: {len(labels)} different labels in {len(cell_labels)} rows are no classes",
             hint='task="numbers" predicts numbers' if cells.dtype != object else "predict another column",
         )
-    places = {label: place for place, label in enumerate(labels)}
-    whole = not asked and cells.dtype != object
+    indices = {label: number for number, label in enumerate(labels)}
+    whole = not is_chosen and cells.dtype != object
     why = 'Whole numbers of few values are read as classes; task="numbers" predicts numbers.' if whole else ""
-    return _told(name, labels, np.array([places[label] for label in told]), why)
+    return _read_classes(name, labels, np.array([indices[label] for label in cell_labels]), why)
 
 
 def _label(cell: Any) -> Any:
@@ -187,7 +189,7 @@ def _label(cell: Any) -> Any:
     return text_of(cell)
 
 
-def _told(name: str, labels: Sequence[Any], index: np.ndarray, why: str) -> Read:
+def _read_classes(name: str, labels: Sequence[Any], index: np.ndarray, why: str) -> Read:
     """Return classes, with a sentence on them."""
     counts = np.bincount(index, minlength=len(labels)).tolist()
     kind = TWO_CLASSES if len(labels) == 2 else CLASSES

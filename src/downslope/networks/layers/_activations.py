@@ -95,7 +95,7 @@ def _table() -> dict[str, Activation]:
         Activation("exponential", _of("numpy.exp"), lambda z: jax().numpy.exp(z)),
         Activation("softmax", _of("nn.softmax"), lambda z: _softmax_slope(z)),
     )
-    return {one.name: one for one in known}
+    return {entry.name: entry for entry in known}
 
 
 def _of(path: str) -> Callable[[Any], Any]:

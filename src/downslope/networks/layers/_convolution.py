@@ -8,7 +8,7 @@ from typing import Any, final
 
 from downslope._engine import jax
 from downslope._errors import SettingError
-from downslope.networks.layers._layer import Shape, is_one_of
+from downslope.networks.layers._layer import Shape, is_choice
 from downslope.networks.layers._shaping import image_shape
 from downslope.networks.layers._units import ACTIVATION, INITIALISATION, NORMALISATION, SHARE, SIZE, UnitLayer
 
@@ -34,7 +34,7 @@ class Convolution(UnitLayer):
     normalisation: str = field(default="none", metadata=NORMALISATION)
     skip: bool = False
     dropout: float = field(default=0.0, metadata=SHARE)
-    padding: str = field(default="valid", metadata={"check": is_one_of("valid", "same")})
+    padding: str = field(default="valid", metadata={"check": is_choice("valid", "same")})
     stride: int = field(default=1, metadata=SIZE)
 
     def kernel_shape(self, inputs: Shape) -> Shape:

@@ -81,8 +81,8 @@ def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.
         return np.full(shape, _PLAIN.get(name) if name in _PLAIN else float(number), np.float32)
     if kind in _SCALED:
         spread = float(number)
-        made = random.uniform(-spread, spread, shape) if kind == "uniform" else random.normal(0, spread, shape)
-        return made.astype(np.float32)
+        numbers = random.uniform(-spread, spread, shape) if kind == "uniform" else random.normal(0, spread, shape)
+        return numbers.astype(np.float32)
     deviation = math.sqrt(_variance(kind, shape))
     if number == "uniform":
         return random.uniform(-math.sqrt(3) * deviation, math.sqrt(3) * deviation, shape).astype(np.float32)
@@ -98,7 +98,7 @@ def _variance(kind: str, shape: tuple[int, ...]) -> float:
 
 def _cut_normal(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     """Return normal numbers, those beyond two deviations drawn again."""
-    made = random.normal(size=shape)
-    while np.any(beyond := np.abs(made) > 2):
-        made[beyond] = random.normal(size=int(beyond.sum()))
-    return made
+    numbers = random.normal(size=shape)
+    while np.any(beyond := np.abs(numbers) > 2):
+        numbers[beyond] = random.normal(size=int(beyond.sum()))
+    return numbers

@@ -177,7 +177,9 @@ def from_dict(entries: Plain) -> Layer:
         TraceError: for a class that is not defined here, or fields that no file holds.
     """
     kind = str(entries["kind"])
-    layer_class = next((found for found in reversed(list(_derived(Layer))) if _kind_of(found) == kind), None)
+    layer_class = next(
+        (candidate for candidate in reversed(list(_derived(Layer))) if _kind_of(candidate) == kind), None
+    )
     if layer_class is None:
         module = kind.rpartition(".")[0]
         raise TraceError(
@@ -272,7 +274,7 @@ def is_initialisation(layer: Layer, name: str, value: Any) -> str:
     return checked_initialisation(value, activation(getattr(layer, "activation", "linear")).name)
 
 
-def is_one_of(*names: str) -> Check:
+def is_choice(*names: str) -> Check:
     """Return the check of a field that takes one of several names."""
 
     def check(layer: Layer, name: str, value: Any) -> str:

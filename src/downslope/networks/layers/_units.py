@@ -22,8 +22,8 @@ from downslope.networks.layers._layer import (
     Layer,
     Shape,
     is_activation,
+    is_choice,
     is_initialisation,
-    is_one_of,
     is_share,
     is_size,
 )
@@ -34,7 +34,7 @@ _LEAST_VARIANCE = 1e-5
 
 ACTIVATION = {"check": is_activation}
 INITIALISATION = {"check": is_initialisation}
-NORMALISATION = {"check": is_one_of(*NORMALISATIONS)}
+NORMALISATION = {"check": is_choice(*NORMALISATIONS)}
 SHARE = {"check": is_share}
 SIZE = {"check": is_size}
 

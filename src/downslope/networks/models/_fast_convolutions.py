@@ -57,7 +57,7 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def fast(*arguments: Any) -> Any:
         closed, returned = jax().make_jaxpr(function, return_shape=True)(*arguments)
-        if not _holds_one(closed.jaxpr):
+        if not _holds_plain(closed.jaxpr):
             return function(*arguments)
         outputs = _run(closed.jaxpr, closed.consts, jax().tree.leaves(arguments))
         return jax().tree.unflatten(jax().tree.structure(returned), outputs)
@@ -65,11 +65,11 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     return fast
 
 
-def _holds_one(program: Any) -> bool:
+def _holds_plain(program: Any) -> bool:
     """Tell whether a program has a convolution that is rewritten, in itself or in what it calls."""
     for equation in program.eqns:
         inner = _opened(equation)
-        if _is_plain(equation) or (inner is not None and _holds_one(inner.jaxpr)):
+        if _is_plain(equation) or (inner is not None and _holds_plain(inner.jaxpr)):
             return True
     return False
 
@@ -89,7 +89,7 @@ def _outcomes(equation: Any, operands: list[Any]) -> list[Any]:
     if _is_plain(equation):
         return [_product(equation.params, *operands)]
     inner = _opened(equation)
-    if inner is None or not _holds_one(inner.jaxpr):
+    if inner is None or not _holds_plain(inner.jaxpr):
         return evaluate(equation, operands)
     settings = equation.params
     inside = functools.partial(_run, inner.jaxpr, inner.constants)
@@ -103,12 +103,12 @@ def _is_plain(equation: Any) -> bool:
     """Tell whether an equation is a convolution of images that a product of windows can stand for."""
     if equation.primitive.name != "conv_general_dilated":
         return False
-    (image, weight), (made,), settings = equation.invars, equation.outvars, equation.params
+    (image, weight), (output,), settings = equation.invars, equation.outvars, equation.params
     _, channels, *sides = (weight.aval.shape[axis] for axis in settings["dimension_numbers"].rhs_spec)
     dilations = (*settings["lhs_dilation"], *settings["rhs_dilation"])
     groups = settings["feature_group_count"], settings["batch_group_count"]
-    _, channels_made, *_ = settings["dimension_numbers"].out_spec
-    windows = made.aval.size // max(made.aval.shape[channels_made], 1)
+    _, output_channels, *_ = settings["dimension_numbers"].out_spec
+    windows = output.aval.size // max(output.aval.shape[output_channels], 1)
     return (
         len(sides) == 2
         and {*dilations, *groups} == {1}
@@ -116,17 +116,17 @@ def _is_plain(equation: Any) -> bool:
         and image.aval.dtype == weight.aval.dtype
         and jax().numpy.issubdtype(image.aval.dtype, np.floating)
         and 0 < prod(sides) <= _MOST_PIXELS
-        and made.aval.size > 0
+        and output.aval.size > 0
         and windows * prod(sides) * channels <= _MOST_NUMBERS
     )
 
 
 def _product(settings: Any, image: Any, weight: Any) -> Any:
     """Return a convolution as a product of windows, the axes being in the order that its settings ask for."""
-    images, weights, made = settings["dimension_numbers"]
+    images, weights, output = settings["dimension_numbers"]
     batch, channels, height, width = images
     out, into, rows, columns = weights
-    found = product_of_windows(
+    product = product_of_windows(
         image.transpose(batch, height, width, channels),
         weight.transpose(rows, columns, into, out),
         settings["window_strides"],
@@ -134,5 +134,5 @@ def _product(settings: Any, image: Any, weight: Any) -> Any:
         precision=settings["precision"],
         preferred_element_type=settings["preferred_element_type"],
     )
-    batch, channels, height, width = made
-    return found.transpose(np.argsort((batch, height, width, channels)))
+    batch, channels, height, width = output
+    return product.transpose(np.argsort((batch, height, width, channels)))

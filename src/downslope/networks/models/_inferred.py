@@ -157,9 +157,9 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
             hint="Call `walk` with these arguments and use what it returns.",
         )
     arrays = [jax().numpy.asarray(leaf) for leaf in leaves]
-    for place, (name, array, value) in enumerate(zip(walked.names, arrays, walked.values, strict=True)):
+    for index, (name, array, value) in enumerate(zip(walked.names, arrays, walked.values, strict=True)):
         if array.shape != value.shape or array.dtype != value.dtype:
-            error = PointError if place < walked.number_of_parameters else DataError
+            error = PointError if index < walked.number_of_parameters else DataError
             raise error(
                 f"{name} is {_type_and_shape(array)}, but the function was walked with {_type_and_shape(value)}.",
                 hint="The program of a walk is made for one shape and type: call `walk` again for another.",
@@ -206,7 +206,7 @@ def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], aft
     """
     layers = list(zip(activations, before, after, strict=True))
     groups = alike([0 if a is None else a.size for a in after], [_group_key(*layer) for layer in layers])
-    return in_order(groups, [_of_group([layers[place] for place in group]) for group in groups]).T
+    return in_order(groups, [_of_group([layers[index] for index in group]) for group in groups]).T
 
 
 def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
@@ -250,18 +250,18 @@ def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, b
     """
     some = examples if batch is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), examples)
     with precision("float32"):
-        found = walk(loss, point, memory, some, jax().random.key(0))
-    return found if found.layers else None
+        walk_of_loss = walk(loss, point, memory, some, jax().random.key(0))
+    return walk_of_loss if walk_of_loss.layers else None
 
 
-def look_through(found: Walk) -> dict[str, Any]:
+def look_through(walked_loss: Walk) -> dict[str, Any]:
     """Return `seen` and `nudges`, as `Batched` has them, of layers that were found."""
 
     def seen(point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
-        value, memory, before, after = found.tapped(point, nudges, memory, batch, key)
-        return value, (memory, statistics(found.activations, before, after))
+        value, memory, before, after = walked_loss.tapped(point, nudges, memory, batch, key)
+        return value, (memory, statistics(walked_loss.activations, before, after))
 
     return {
         "seen": seen,
-        "nudges": lambda batch: tuple(jax().numpy.zeros(shape, "float32") for shape in found.shapes),
+        "nudges": lambda batch: tuple(jax().numpy.zeros(shape, "float32") for shape in walked_loss.shapes),
     }

@@ -43,26 +43,26 @@ class Model:
     description: Plain
 
 
-def model_of(thing: Any) -> Model:
+def model_of(model: Any) -> Model:
     """Return a model around a network.
 
     Args:
-        thing: a `Network`; an Equinox module that maps one example, perhaps with `key`, or such a module and its state
+        model: a `Network`; an Equinox module that maps one example, perhaps with `key`, or such a module and its state
             as a pair; or a Flax NNX module that maps a batch.
 
     Raises:
         ObjectiveError: for anything else.
     """
-    if isinstance(thing, Network):
-        return _of_network(thing)
-    module, state = thing if isinstance(thing, tuple) and len(thing) == 2 else (thing, None)
+    if isinstance(model, Network):
+        return _of_network(model)
+    module, state = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     if isinstance(module, equinox.Module) and callable(module):
         return equinox_model(module, state)
     nnx = sys.modules.get("flax.nnx")  # whoever has a module of it has imported it
-    if nnx is not None and isinstance(thing, nnx.Module):
-        return nnx_model(thing, nnx)
+    if nnx is not None and isinstance(model, nnx.Module):
+        return nnx_model(model, nnx)
     raise ObjectiveError(
-        f"a model is a network, an Equinox or a Flax NNX module, not {type(thing).__name__}",
+        f"a model is a network, an Equinox or a Flax NNX module, not {type(model).__name__}",
         hint="or give a function loss(params, batch), with start=params",
     )
 
@@ -112,17 +112,17 @@ def equinox_model(module: Any, state: Any) -> Model:
     axis = _axis_of(module)
 
     def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
-        made = equinox.nn.inference_mode(equinox.combine(point, fixed), value=not training)
-        made = made if key is not None else _without_chance(made)
+        network = equinox.nn.inference_mode(equinox.combine(point, fixed), value=not training)
+        network = network if key is not None else _without_chance(network)
         # Without chance a key is still given to who asks for one: it may have no default, and nothing depends on it.
         keys = jax().random.split(jax().random.key(0) if key is None else key, len(inputs)) if takes_key else None
 
-        def one(example: Any, chance: Any, kept: Any) -> Any:
-            given = {"key": chance} if takes_key else {}
-            return (made(example, **given), None) if state is None else made(example, kept, **given)
+        def map_example(example: Any, chance: Any, kept: Any) -> Any:
+            arguments = {"key": chance} if takes_key else {}
+            return (network(example, **arguments), None) if state is None else network(example, kept, **arguments)
 
         outputs, kept = jax().vmap(
-            one, in_axes=(0, 0 if takes_key else None, None), out_axes=(0, None), axis_name=axis
+            map_example, in_axes=(0, 0 if takes_key else None, None), out_axes=(0, None), axis_name=axis
         )(inputs, keys, memory)
         return Passed(outputs, kept, (), ())
 
@@ -185,8 +185,8 @@ def _is_normalised(module: Any) -> bool:
 
 def _norms(module: Any) -> list[Any]:
     """Return the layers of a module that normalise."""
-    found = jax().tree.leaves(module, is_leaf=_is_norm)
-    return [node for node in found if _is_norm(node)]
+    nodes = jax().tree.leaves(module, is_leaf=_is_norm)
+    return [node for node in nodes if _is_norm(node)]
 
 
 def _is_norm(node: Any) -> bool:
@@ -214,13 +214,13 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
         return nnx.merge(structure, state, chances if key is None else _drawn_keys(chances, key), memory, copy=True)
 
     def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
-        made = merged(point, memory, key)
-        made.train() if training else made.eval()
+        network = merged(point, memory, key)
+        network.train() if training else network.eval()
         if key is None:
-            made.set_attributes(deterministic=True, raise_if_not_found=False)
-        outputs = made(inputs)
-        nnx.pop(made, nnx.Intermediate)  # what it shows to whoever asks is nothing that it remembers
-        return Passed(outputs, nnx.split(made, nnx.Param, nnx.RngState, ...)[3], (), ())
+            network.set_attributes(deterministic=True, raise_if_not_found=False)
+        outputs = network(inputs)
+        nnx.pop(network, nnx.Intermediate)  # what it shows to whoever asks is nothing that it remembers
+        return Passed(outputs, nnx.split(network, nnx.Param, nnx.RngState, ...)[3], (), ())
 
     def rebuilt(point: Any, memory: Any) -> Any:
         with precision("float32"):
@@ -241,11 +241,11 @@ def _drawn_keys(chances: Any, key: Any) -> Any:
     """Return the random state with keys of its own, drawn from one key; the counts stay."""
     random, dtypes = jax().random, jax().dtypes
     leaves, form = jax().tree.flatten(chances)
-    made = [
-        random.split(random.fold_in(key, place), leaf.shape) if dtypes.issubdtype(leaf.dtype, dtypes.prng_key) else leaf
-        for place, leaf in enumerate(leaves)
+    leaves_of_step = [
+        random.split(random.fold_in(key, index), leaf.shape) if dtypes.issubdtype(leaf.dtype, dtypes.prng_key) else leaf
+        for index, leaf in enumerate(leaves)
     ]
-    return jax().tree.unflatten(form, made)
+    return jax().tree.unflatten(form, leaves_of_step)
 
 
 def _has_nnx_norm(module: Any, nnx: ModuleType) -> bool:

@@ -64,12 +64,12 @@ def loss_of(choices: Choices, kind: str) -> Loss:
         SettingError: for a cross-entropy of numbers.
     """
     logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
-    found = loss(choices.loss or suited_loss(kind), from_logits=logits)
-    if found.needs_classes and kind == NUMBERS:
+    chosen = loss(choices.loss or suited_loss(kind), from_logits=logits)
+    if chosen.needs_classes and kind == NUMBERS:
         raise SettingError(
-            f"{found.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
+            f"{chosen.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
         )
-    return found
+    return chosen
 
 
 def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
@@ -93,8 +93,8 @@ def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> 
     if len(shape) > 1:
         layers.append(Flatten())
     sizes = list(choices.hidden)
-    for place, units in enumerate(sizes):
-        layers.append(Dense(units, skip=choices.skip and place > 0 and sizes[place - 1] == units, **common))
+    for index, units in enumerate(sizes):
+        layers.append(Dense(units, skip=choices.skip and index > 0 and sizes[index - 1] == units, **common))
     layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
     return network(shape, layers, seed=seed)
 
@@ -104,9 +104,9 @@ def output_of(choices: Choices) -> str:
     return "linear" if choices.output_activation == "auto" else activation_of(choices.output_activation).name
 
 
-def outputs_of(choices: Choices, made: Loss, wanted: int, classes: int) -> int:
+def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
     """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
-    if made.name == "softmax cross-entropy" or choices.output_activation == "softmax":
+    if loss.name == "softmax cross-entropy" or choices.output_activation == "softmax":
         return max(wanted, classes)
     return wanted
 
@@ -183,7 +183,7 @@ def example_task(
     training, held = _examples(data, target, validation, seed, reading)
     seen, loss = fitted(model, choices, training.inputs, training.encoding.target, seed)
     batch = batching.of(len(training))
-    made = network_objective(
+    objective = network_objective(
         seen,
         (training.inputs, training.targets),
         None if held is None else (held.inputs, held.targets),
@@ -206,7 +206,7 @@ def example_task(
         return revived(seen, point, memory, training.inputs, fresh)
 
     return Task(
-        objective=made,
+        objective=objective,
         start=seen.point,
         batch=batch,
         training=lambda trace: trained(seen, trace, encoding, notes),
@@ -222,10 +222,10 @@ def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain
             "train on what? no data is given", hint='for example data="digits", or a file with a target column'
         )
     is_share = validation is None or isinstance(validation, int | float)
-    made, held = prepare(data, target, validation=validation if is_share else 0, seed=seed, **reading)
+    training, held = prepare(data, target, validation=validation if is_share else 0, seed=seed, **reading)
     if is_share:
-        return made, held
-    return made, examples_like(made, validation, target, missing=reading["missing"])
+        return training, held
+    return training, examples_like(training, validation, target, missing=reading["missing"])
 
 
 def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, seed: int) -> tuple[Model, Loss]:
@@ -244,7 +244,7 @@ def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, see
     if model is None:
         outputs = outputs_of(choices, loss_of(choices, target.kind), target.outputs, len(target.categories))
         model = built(choices, inputs.shape[1:], outputs, seed)
-    seen, outputs = given_model(model, inputs, seed)
+    seen, outputs = fitting_model(model, inputs, seed)
     if choices.loss is None and target.kind == TWO_CLASSES and outputs == 2:
         choices = dataclasses.replace(choices, loss="softmax cross-entropy")
     loss = loss_of(choices, target.kind)
@@ -252,7 +252,7 @@ def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, see
     return seen, loss
 
 
-def given_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int]:
+def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int]:
     """Return a network, or layers, as a model, and how many numbers it makes of one example.
 
     Raises:

@@ -68,9 +68,9 @@ def _drawn(function: Any, start: Any, examples: Any, validation: Any, batching: 
         held = _arrays(validation)
         _rows(held, "validation")
     batch = batching.of(rows)
-    made = _LossFunction(function, start)
-    objective = made.objective(examples, examples, held, batch or rows, None)
-    return Task(objective, made.point, batch, made.training)
+    loss_function = _LossFunction(function, start)
+    objective = loss_function.objective(examples, examples, held, batch or rows, None)
+    return Task(objective, loss_function.point, batch, loss_function.training)
 
 
 def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumulate: int) -> Task:
@@ -82,9 +82,9 @@ def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumu
     stream.refuse_share(validation)
     held = None if validation is None or isinstance(validation, int | float) else _arrays(validation)
     size = stream.common_rows
-    made = _LossFunction(function, start)
-    objective = made.objective(stream.first, stream.sample(), held, size, stream)
-    return Task(objective, made.point, size, made.training)
+    loss_function = _LossFunction(function, start)
+    objective = loss_function.objective(stream.first, stream.sample(), held, size, stream)
+    return Task(objective, loss_function.point, size, loss_function.training)
 
 
 class _LossFunction:
@@ -122,17 +122,17 @@ class _LossFunction:
         """
         tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
         self._check(tried)
-        found = self._walked(tried)
+        walk = self._walked(tried)
         batched = Batched(
             loss=self.loss,
             memory=(),
             examples=sample if stream is None else None,
             stream=stream,
             held_out=held,
-            layers=found.layers if found is not None else (),
-            **(look_through(found) if found is not None else {"seen": None, "nudges": None}),
+            layers=walk.layers if walk is not None else (),
+            **(look_through(walk) if walk is not None else {"seen": None, "nudges": None}),
             assess=_assessment(rewritten(self.loss), size),
-            facts={"data": _data_facts(sample, held, stream), "network": self._facts(found)},
+            facts={"data": _data_facts(sample, held, stream), "network": self._facts(walk)},
             sample=sample,
         )
         return Objective(
@@ -173,14 +173,14 @@ class _LossFunction:
         point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return walked(self.loss, point, (), batch, None)
 
-    def _facts(self, found: Walk | None) -> Plain:
+    def _facts(self, walk: Walk | None) -> Plain:
         """Return what is known of the parameters before training."""
         return {
             "description": {"kind": "function", "class": self.name},
-            "layers": list(found.layers) if found is not None else [],
-            "activations": list(found.activations) if found is not None else [],
-            "inferred": found is not None,
-            "skipped": list(found.skipped) if found is not None else [],
+            "layers": list(walk.layers) if walk is not None else [],
+            "activations": list(walk.activations) if walk is not None else [],
+            "inferred": walk is not None,
+            "skipped": list(walk.skipped) if walk is not None else [],
             "parameters": _tree.size(self.point),
             "loss": {"name": self.name, "from_logits": None},
             "kind": None,
@@ -230,9 +230,9 @@ def _rows(data: Any, what: str) -> int:
     shapes = {name: np.shape(leaf) for name, leaf in zip(_tree.part_names(data), _tree.leaves(data), strict=True)}
     counts = {shape[0] if shape else None for shape in shapes.values()}
     if len(counts) != 1 or None in counts or counts == {0}:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
+        shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
         raise DataError(
-            f"the arrays of {what} are to have one entry an example along their first axes, and there is {told}",
+            f"the arrays of {what} are to have one entry an example along their first axes, and there is {shown}",
             hint="a list of batches is a stream; examples are a tuple or a mapping of arrays",
         )
     return counts.pop() or 0

@@ -18,7 +18,7 @@ from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._examples import Examples
 from downslope.networks.data._facts import facts
 from downslope.networks.data._target import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Target
-from downslope.networks.tasks._examples import Choices, fitted, given_model
+from downslope.networks.tasks._examples import Choices, fitted, fitting_model
 
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are looked at before training
 
@@ -160,16 +160,16 @@ def stream_task(
     seen, loss = fitted(model, choices, inputs, target, seed)
     encoding = _encoding(inputs, target)
     rows = len(stream.first[0])
-    note = f"A stream of batches of {rows}: {_told(inputs, target)}, as they come."
+    note = f"A stream of batches of {rows}: {_in_words(inputs, target)}, as they come."
     known = {
         "data": _facts(inputs, targets, held, target, seed),
         **({"encoding": encoding.as_dict()} if encoding else {}),
         "notes": [note],
     }
-    made = network_objective(
+    objective = network_objective(
         seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, **computing
     )
-    return Task(made, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
+    return Task(objective, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 
 
 def _are_classes(batch: Any) -> bool:
@@ -214,12 +214,12 @@ def _target(model: Any, inputs: np.ndarray, seen: list[np.ndarray], is_classes: 
     """Return what is predicted; a network's outputs tell how many classes there are, or those that were seen do."""
     if not is_classes:
         count = seen[0].shape[1]
-        names = ("target",) if count == 1 else tuple(f"target {place + 1}" for place in range(count))
+        names = ("target",) if count == 1 else tuple(f"target {number + 1}" for number in range(count))
         return Target(names, NUMBERS, (), (0.0,) * count, (1.0,) * count)
     if model is None:
         count = max(int(max(targets.max() for targets in seen)) + 1, 2)
     else:
-        count = max(given_model(model, inputs, seed)[1], 2)
+        count = max(fitting_model(model, inputs, seed)[1], 2)
     return Target(("target",), TWO_CLASSES if count == 2 else CLASSES, tuple(range(count)))
 
 
@@ -252,7 +252,7 @@ def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, s
     return {**facts(shown, back, seed), "rows": None}
 
 
-def _told(inputs: np.ndarray, target: Target) -> str:
+def _in_words(inputs: np.ndarray, target: Target) -> str:
     """Return what a batch holds, in words."""
     shape = " × ".join(map(str, inputs.shape[1:]))
     if target.kind == NUMBERS:
