@@ -35,7 +35,7 @@ def test_published_stationary_points(problem) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "within", "kinds"),
+    ("text", "bounds", "kinds"),
     [
         ("(x²+y-11)²+(x+y²-7)²", box(6), {"minimum": 4, "saddle": 4, "maximum": 1}),
         ("(4-2.1x²+x^4/3)x²+x y+(-4+4y²)y²", box(3, 2), {"minimum": 6, "saddle": 7, "maximum": 2}),
@@ -57,8 +57,8 @@ def test_published_stationary_points(problem) -> None:
         ("x² + x y + y² - 3x", box(5), {"minimum": 1}),
     ],
 )
-def test_known_landscapes(text: str, within, kinds: dict[str, int]) -> None:
-    assert Counter(point.kind for point in ds.critical_points(text, within)) == kinds
+def test_known_landscapes(text: str, bounds, kinds: dict[str, int]) -> None:
+    assert Counter(point.kind for point in ds.critical_points(text, bounds=bounds)) == kinds
 
 
 def test_mueller_and_browns_potential() -> None:
@@ -102,7 +102,7 @@ def test_a_line_of_them_is_one_and_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "within", "error"),
+    ("text", "bounds", "error"),
     [
         ("x²", {"y": (0, 1)}, ds.PointError),
         ("x² + y²", {"x": (0, 1)}, ds.PointError),
@@ -111,6 +111,6 @@ def test_a_line_of_them_is_one_and_says_so() -> None:
         ("+".join(f"x{i}" for i in range(9)), {f"x{i}": (0, 1) for i in range(9)}, ds.FormulaError),
     ],
 )
-def test_errors(text: str, within, error) -> None:
+def test_errors(text: str, bounds, error) -> None:
     with pytest.raises(error):
-        ds.critical_points(text, within)
+        ds.critical_points(text, bounds=bounds)

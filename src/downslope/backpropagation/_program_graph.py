@@ -71,7 +71,7 @@ class ProgramStep:
 
 
 @dataclass(eq=False)
-class _ProgramWalk:
+class _ProgramRecorder:
     """The evaluation of a program, which records its steps."""
 
     steps: list[ProgramStep] = field(default_factory=list)
@@ -140,16 +140,16 @@ def program_graph(function: Any, name: str, point: Point) -> list[Draft]:
         ObjectiveError: if it has too many operations to show.
     """
     leaves = [jax().numpy.asarray(leaf) for leaf in _tree.leaves(point)]
-    walk = _ProgramWalk([ProgramStep("", {}, (), np.asarray(leaf)) for leaf in leaves])
+    recorder = _ProgramRecorder([ProgramStep("", {}, (), np.asarray(leaf)) for leaf in leaves])
     program = jax().make_jaxpr(function)(point)
     arguments = [Known(leaf, index) for index, leaf in enumerate(leaves)]
-    (result,) = walk.run(program.jaxpr, program.consts, arguments)
+    (result,) = recorder.run(program.jaxpr, program.consts, arguments)
     last = result.index
     # The function returns a part of the point or a constant: give the result a node of its own.
     if last is None or last < len(leaves):
-        walk.steps.append(_last_step(result))
-        last = len(walk.steps) - 1
-    return named(_needed(walk.steps, len(leaves), last), _tree.part_names(point), name)
+        recorder.steps.append(_last_step(result))
+        last = len(recorder.steps) - 1
+    return named(_needed(recorder.steps, len(leaves), last), _tree.part_names(point), name)
 
 
 def _last_step(result: Known) -> ProgramStep:

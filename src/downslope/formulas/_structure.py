@@ -246,7 +246,7 @@ class _Structure:
             self.tokens[index : index + 1] = [head, replace(number, text=number.text[1:], position=number.position + 1)]
 
     def _closing(self, index: int) -> int:
-        """Return where what opens at `place` closes; `_closed` has made sure that it does."""
+        """Return the index of the matching closing sign; `_closed` has checked that there is one."""
         depth = 0
         for position in range(index, len(self.tokens)):
             kind = self.tokens[position].kind
@@ -295,9 +295,9 @@ def _check_call(before: Token, token: Token, words: Words) -> None:
 
 
 def _check_quotient(output: list[Token], begins: int, token: Token, words: Words) -> None:
-    """Note how 1/2x is read, and refuse 1/xy; the denominator is found[begins:], and `token` follows it."""
+    """Add a note for 1/2x and raise for 1/xy; the denominator is output[begins:], followed by `token`."""
     denominator, slash = output[begins], output[begins - 1]
-    # The slash of ½ or \frac is unambiguous.
+    # The slash of ½ and \frac is unambiguous.
     if slash.implied:
         return
     above = output[begins - 2].text if begins == 2 and output[0].kind in {"NUMBER", "NAME"} else "…"
