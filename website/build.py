@@ -32,7 +32,11 @@ def gather() -> None:
 
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(ROOT / "docs", PAGES)
-    for source, target in (("CHANGELOG.md", "changelog.md"), ("CONTRIBUTING.md", "contributing.md")):
+    for source, target in (
+        ("CHANGELOG.md", "changelog.md"),
+        ("CONTRIBUTING.md", "contributing.md"),
+        ("CODE_OF_CONDUCT.md", "code-of-conduct.md"),
+    ):
         (PAGES / target).write_text(at_home((ROOT / source).read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(ROOT / "website" / "style.css", PAGES / "style.css")
     for path, text in {**reference.pages(), "modules.md": modules.page()}.items():
@@ -46,7 +50,8 @@ def gather() -> None:
 def at_home(text: str) -> str:
     """Return a page of the repository's root with its links as they are from the site's root."""
     text = re.sub(r"\]\(docs/", "](", text)
-    return re.sub(r"\]\(CHANGELOG\.md", "](changelog.md", text)
+    text = text.replace("](CHANGELOG.md", "](changelog.md")
+    return text.replace("](CODE_OF_CONDUCT.md", "](code-of-conduct.md")
 
 
 def main() -> int:

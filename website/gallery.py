@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 from pathlib import Path
@@ -17,40 +18,47 @@ import downslope as ds
 
 valley = ds.objective("f(x, y) = x² + 2y²")
 trace = ds.descend(valley, {"x": 4, "y": 3}, learning_rate=0.1, steps=20)
+narrow, start = "f(x, y) = x² + 10y²", {"x": 4, "y": 1}
 training = ds.train(
-    data="digits", hidden=(32, 32), steps=400, probe_every=20, progress=False
+    "digits", hidden=(32, 32), steps=400, probe_every=20, progress=False
 )
 """
 
-# The last expression of each is what is saved: axes, or a GIF that was written.
+# The value of each is what is saved: axes, or a GIF that was written.
 PICTURES = {
     "curve": """\
-ds.draw.curve(
-    ds.objective("f(x) = x² - 4x + 5"),
-    ds.descend("f(x) = x² - 4x + 5", {"x": -1}, learning_rate=0.2, steps=8),
-    at={"x": 0},
-)""",
+parabola = ds.objective("f(x) = x² - 4x + 5")
+steps = ds.descend(parabola, {"x": -1}, learning_rate=0.2, steps=8)
+ds.draw.curve(parabola, steps, at={"x": 0})""",
     "landscape": "ds.draw.landscape(valley, trace)",
     "surface": "ds.draw.surface(valley, trace)",
     "animate": 'ds.draw.animate(valley, trace, "animate.gif")',
     "progress": "ds.draw.progress(trace, ds.diagnose(trace))",
-    "sharpness": """\
-ds.draw.sharpness(ds.descend("100(y - x²)² + (1 - x)²", {"x": -1.2, "y": 1}, learning_rate=0.001, steps=300))""",
-    "sweep": 'ds.draw.sweep(ds.sweep("x² + 10y²", {"x": 4, "y": 1}, steps=200))',
-    "race": 'ds.draw.race(ds.compare("x² + 10y²", {"x": 4, "y": 1}, steps=100))',
+    "sweep": "ds.draw.sweep(ds.sweep(narrow, start, steps=200))",
+    "race": "ds.draw.race(ds.compare(narrow, start, steps=100))",
     "animate_race": """\
-ds.draw.animate_race(ds.compare("x² + 10y²", {"x": 4, "y": 1}, ("momentum", "adam"), steps=40), "race.gif")""",
-    "basins": 'ds.draw.basins(ds.multistart("x⁴ - 4x² + x + y²", {"x": (-3, 3), "y": (-2, 2)}))',
-    "fit": 'ds.draw.fit(ds.fit("temperature = room + excess e^(-k minutes)", "coffee.csv"))',
-    "learning_rate": 'ds.draw.learning_rate(ds.find_learning_rate("x² + 10y²", {"x": 4, "y": 1}))',
+race = ds.compare(narrow, start, ("momentum", "adam"), steps=40)
+ds.draw.animate_race(race, "race.gif")""",
+    "basins": """\
+box = {"x": (-3, 3), "y": (-2, 2)}
+ds.draw.basins(ds.multistart("x⁴ - 4x² + x + y²", box))""",
+    "fit": """\
+equation = "temperature = room + excess e^(-k minutes)"
+ds.draw.fit(ds.fit(equation, "coffee.csv"))""",
+    "learning_rate": "ds.draw.learning_rate(ds.find_learning_rate(narrow, start))",
     "prescription": """\
-ds.draw.prescription(ds.prescribe(ds.plan("x² + 10y²", {"x": 4, "y": 1}, learning_rate=0.11, steps=60), seeds=3))""",
+plan = ds.plan(narrow, start, learning_rate=0.11, steps=60)
+ds.draw.prescription(ds.prescribe(plan, seeds=3))""",
     "training": "ds.draw.training(training.trace, ds.diagnose(training.trace))",
     "layers": "ds.draw.layers(training.trace)",
     "activations": "ds.draw.activations(training.trace)",
     "updates": "ds.draw.updates(training.trace)",
-    "network": 'ds.draw.network(ds.train(data="spirals", hidden=(8, 8), steps=400, progress=False).trace)',
-    "slice": "ds.draw.slice(training.objective, training.trace, like=training.model)",
+    "sharpness": "ds.draw.sharpness(training.trace)",
+    "network": """\
+small = ds.train("spirals", hidden=(8, 8), steps=400, progress=False)
+ds.draw.network(small.trace)""",
+    "slice": """\
+ds.draw.slice(training.objective, training.trace, like=training.model)""",
 }
 
 
@@ -106,7 +114,10 @@ def _part(picture: str, names: dict[str, Any], folder: str) -> str:
     """Draw one picture, and return its part of the page."""
     import matplotlib.pyplot as plt
 
-    drawn = eval(compile(PICTURES[picture], picture, "eval"), names)  # noqa: S307 - the code above
+    *before, last = ast.parse(PICTURES[picture]).body
+    exec(compile(ast.Module(before, []), picture, "exec"), names)  # noqa: S102 - the code above
+    assert isinstance(last, ast.Expr)
+    drawn = eval(compile(ast.Expression(last.value), picture, "eval"), names)  # noqa: S307 - the code above
     if isinstance(drawn, Path):
         file = drawn.name
     else:

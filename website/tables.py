@@ -5,9 +5,12 @@ A page asks for one by `<!-- table: NAME -->`, which the build replaces; a name 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, quantity
@@ -15,6 +18,7 @@ from downslope.diagnosis.checks import TRAINING_CHECKS
 from downslope.methods import METHODS, Theory
 from downslope.remedies import _descent_remedies, _training_remedies
 
+ROOT = Path(__file__).resolve().parents[1]
 _MARKER = re.compile(r"<!-- table: ([\w ]+) -->")
 _SEVERITY = {"good": "healthy", "note": "worth knowing", "problem": "a problem"}
 
@@ -134,7 +138,19 @@ def described(choice: ds.Choice) -> str:
     return f"{choice.help} One of {', '.join(f'`{name}`' for name in choice.names)}."
 
 
+def _floors() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (floors, *_) = project["tool"]["importlinter"]["contracts"]
+    rows = []
+    for number, floor in reversed(list(enumerate(reversed(floors["layers"]), 1))):
+        for module in re.split(r"\s*[|:]\s*", floor):
+            text = inspect.getdoc(importlib.import_module(module)) or ""
+            rows.append([str(number), f"`{module.removeprefix('downslope.')}`", summary(text)])
+    return table(["floor", "", ""], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "floors": _floors,
     "methods": _methods,
     "rates of methods": _rates,
     "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.maker_named),
