@@ -1,4 +1,8 @@
-"""How numbers and tables are written in every report: true minus signs, aligned columns, HTML that escapes its text."""
+"""How numbers and tables are written in every report: true minus signs, aligned columns, HTML that escapes its text.
+
+Every number that a person reads goes through `number` or one of its relatives, so that no report mixes 1.63e-09,
+1.63e−9 and 10⁻⁹.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,44 @@ Row = Sequence[str]
 
 
 def number(value: float, digits: int = 6) -> str:
-    """Return a number with so many significant digits and a true minus sign; a dash for none.
+    """Return a number with so many significant digits and a true minus sign; a dash for NaN.
 
-    >>> number(-1234567.8), number(0.5, 3), number(float("nan"))
-    ('−1.23457e+06', '0.5', '–')
+    >>> number(-1234567.8), number(1.63e-9), number(0.5, 3), number(float("nan"))
+    ('−1.23457e6', '1.63e−9', '0.5', '–')
     """
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
-    return f"{value + 0.0:.{digits}g}".replace("-", "−")
+    mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")
+    return (mantissa + e + str(int(exponent)) if e else mantissa).replace("-", "−")
+
+
+def apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:
+    """Return two numbers with so many significant digits, or as many more as tell them apart.
+
+    >>> apart(3.0, 2.9999947, 4), apart(1.0, 2.0, 4), apart(1.0, 1.0)
+    (('3', '2.999995'), ('1', '2'), ('1', '1'))
+    """
+    for more in range(digits, 18):
+        texts = number(first, more), number(second, more)
+        if texts[0] != texts[1]:
+            return texts
+    return number(first, digits), number(second, digits)
+
+
+def count(value: float, noun: str = "step") -> str:
+    """Return a whole number, rounded up, with its noun: `1 step`, `11612 steps`."""
+    if not math.isfinite(value):
+        return f"endlessly many {noun}s"
+    whole = math.ceil(value)
+    shown = str(whole) if whole < 10_000_000 else number(whole, 3)
+    return f"{shown} {noun}" if whole == 1 else f"{shown} {noun}s"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence: `x`, `x and y`, `x, y and z`."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def in_words(name: str) -> str:

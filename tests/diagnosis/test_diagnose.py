@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import downslope as ds
 from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
 from downslope.trace import Outcome, Spectrum, Trace
 from tests.numpy_descent import numpy_descent
@@ -254,3 +256,15 @@ def test_judging_loads_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("steps", [20, 60, 100, 200, 400, 1000])
+@pytest.mark.parametrize("method", ["rmsprop", "gradient descent"])
+def test_two_rates_that_differ_look_different(method: str, steps: int) -> None:
+    rate = 3.0 if method == "rmsprop" else 0.1 * (1 + 1e-7)
+    trace = ds.descend("x² + 10y²", (4, 3), method=method, learning_rate=rate, steps=steps, progress=False)
+    for finding in diagnose(trace):
+        above = re.search(r"α = (\S+) is above the largest stable rate (\S+)\. ", finding.sentence)
+        if above:
+            assert above[1] != above[2]
+            assert float(above[1]) > float(above[2])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
+from downslope import _text
 
 _HEAD, _TAIL = 8, 5
 _MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: "✗"}
@@ -26,7 +27,7 @@ def number(value: float) -> str:
     """Return a number in six significant digits, with a true minus sign."""
     if math.isnan(value):
         return ""
-    return f"{value:.6g}".replace("-", "−")
+    return _text.number(value)
 
 
 def percent(share: float) -> str:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import Any
 
+from downslope import _text
 from downslope.diagnosis._finding import Finding, Severity, Symptom
 from downslope.diagnosis._training_evidence import TrainingEvidence
+
+DIGITS = 4  # of the numbers in a sentence
 
 
 def number(value: Any) -> str:
     """Return a number to four significant digits.
 
     >>> number(0.123456), number(1.0), number(-2e-11)
-    ('0.1235', '1', '-2e-11')
+    ('0.1235', '1', '−2e−11')
     """
-    return f"{float(value) + 0.0:.4g}"
-
-
-def count(value: float, noun: str = "step") -> str:
-    """Return a whole number with its noun: `1 step`, `11612 steps`."""
-    if not math.isfinite(value):
-        return f"endlessly many {noun}s"
-    whole = math.ceil(value)
-    shown = str(whole) if whole < 10_000_000 else f"{whole:.3g}"
-    return f"{shown} {noun}" if whole == 1 else f"{shown} {noun}s"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence: `x`, `x and y`, `x, y and z`."""
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"
+    return _text.number(float(value), DIGITS)
 
 
 def shown(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
+from downslope._text import number
 from downslope._types import Plain, Point
 from downslope.programs._walk import InnerProgram, Nesting, evaluate, inner_programs, nesting_of, walk
 
@@ -89,7 +90,7 @@ def _described(origin: _Origin, direction: str) -> Plain:
     layer = None if origin.part is None else origin.part.rpartition("/")[0] or origin.part
     where = "on the way back" if direction == "backward" else "on the way forward"
     behind = "" if layer is None else f" behind {layer}"
-    size = f"of numbers up to {origin.size_before:.4g}" if np.isfinite(origin.size_before) else "of numbers"
+    size = f"of numbers up to {number(origin.size_before, 4)}" if np.isfinite(origin.size_before) else "of numbers"
     return {
         "operation": operation,
         "layer": layer,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from downslope._text import listed
 from downslope.diagnosis._end_state import ARRIVED, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import listed, number
+from downslope.diagnosis._wording import number
 
 CONVERGED = Symptom(
     "converged",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from downslope._text import count
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import count, number
+from downslope.diagnosis._wording import number
 
 PLATEAU = Symptom(
     "plateau",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
+from downslope._text import apart, count
 from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
-from downslope.diagnosis._wording import count, number
+from downslope.diagnosis._wording import DIGITS, number
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -79,7 +82,7 @@ def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | No
 
 def _above_bound(evidence: Evidence, state: EndState) -> Finding:
     """Return the finding for a rate above the largest stable one."""
-    rate, largest = number(evidence.learning_rate), number(evidence.largest_stable_rate)
+    rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate or math.nan, DIGITS)
     first = "Each step overshoots the valley by more than it came from"
     if state is EndState.BOUNCING:
         first = "Steps overshoot the valley again and again, and the value no longer falls"
