@@ -76,8 +76,8 @@ def test_the_call_that_is_written_does_the_same() -> None:
 @pytest.mark.parametrize(
     ("begin", "words"),
     [
-        ({"learning_rate": 0.1}, "begin tells of first steps, and how many"),
-        (15, "begin tells of first steps, and how many"),
+        ({"learning_rate": 0.1}, "begin is a mapping with the number of first steps"),
+        (15, "begin is a mapping with the number of first steps"),
         ({"steps": 40}, "of 40 steps, 40 cannot be the beginning"),
         ({"steps": 0}, "steps of the beginning must be a whole number from 1 up"),
         ({"steps": 5, "hidden": (3,)}, "the first steps cannot have a hidden of their own"),
@@ -115,7 +115,7 @@ def test_a_training_of_dead_units_learns_after_they_were_revived() -> None:
 
 def test_a_stream_has_no_beginning() -> None:
     batches = [(np.zeros((4, 2), np.float32), np.zeros((4, 1), np.float32))] * 5
-    with pytest.raises(ds.SettingError, match="begin says nothing of a stream"):
+    with pytest.raises(ds.SettingError, match="begin does not apply to a stream"):
         ds.train(data=batches, steps=4, begin={"steps": 2}, progress=False)
 
 

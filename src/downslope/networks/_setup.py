@@ -1,4 +1,4 @@
-"""What a training is asked for, before it begins: checked, read and built once, trained as often as one likes."""
+"""A validated training configuration that can be trained repeatedly."""
 
 from __future__ import annotations
 
@@ -34,46 +34,45 @@ from downslope.networks.tasks._stream import is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
 
-# How choices of a training are written: as Python, and as plain data in a file.
-
-
 _LONGEST = 1000  # entries of a choice that is kept in the trace
 
 
-def same_choice(one: Any, other: Any) -> bool:
-    """Tell whether a choice is another; arrays never are."""
-    return type(one) is type(other) and isinstance(one, str | int | float | bool | tuple | None) and one == other
+def same_choice(choice: Any, other: Any) -> bool:
+    """Tell whether two choices are equal; arrays never are."""
+    return (
+        type(choice) is type(other) and isinstance(choice, str | int | float | bool | tuple | None) and choice == other
+    )
 
 
-def is_plain(thing: Any) -> bool:
-    """Tell whether a thing is kept in a file as it is."""
-    if isinstance(thing, list | tuple):
-        return len(thing) <= _LONGEST and all(is_plain(part) for part in thing)
-    if isinstance(thing, Mapping):
-        return all(isinstance(name, str) and is_plain(part) for name, part in thing.items())
-    return isinstance(thing, str | int | float | bool | Path | None)
+def is_plain(value: Any) -> bool:
+    """Tell whether a file holds a value as it is."""
+    if isinstance(value, list | tuple):
+        return len(value) <= _LONGEST and all(is_plain(part) for part in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and is_plain(part) for name, part in value.items())
+    return isinstance(value, str | int | float | bool | Path | None)
 
 
-def plain(thing: Any) -> Any:
-    """Return a plain thing as a file gives it back."""
-    if isinstance(thing, list | tuple):
-        return [plain(part) for part in thing]
-    return str(thing) if isinstance(thing, Path) else thing
+def plain(value: Any) -> Any:
+    """Return a plain value as a file gives it back: lists for tuples, text for paths."""
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
-def as_written(thing: Any, name: str) -> str:
-    """Return a thing as it is written in Python, or a name for one that is too long to be."""
-    layers = layers_in(thing)
+def as_written(value: Any, name: str) -> str:
+    """Return a value as it is written in Python; a name in place of one that is too long."""
+    layers = layers_in(value)
     if layers is not None:
         return f"[{', '.join(layer.as_python() for layer in layers)}]"
-    if isinstance(thing, Path):
-        return repr(str(thing))
-    if isinstance(thing, Mapping) and all(isinstance(part, str | int | float | None) for part in thing.values()):
-        return repr(dict(thing))
-    short = isinstance(thing, str | int | float | bool | None) or (
-        isinstance(thing, tuple | list) and len(thing) < 30 and all(isinstance(e, str | int | float) for e in thing)
+    if isinstance(value, Path):
+        return repr(str(value))
+    if isinstance(value, Mapping) and all(isinstance(part, str | int | float | None) for part in value.values()):
+        return repr(dict(value))
+    short = isinstance(value, str | int | float | bool | None) or (
+        isinstance(value, tuple | list) and len(value) < 30 and all(isinstance(e, str | int | float) for e in value)
     )
-    return repr(thing) if short else name
+    return repr(value) if short else name
 
 
 _CHOICES = schema(TrainingChoices)
@@ -84,12 +83,14 @@ _ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What a training is asked for.
+    """A validated training configuration, which can be trained repeatedly.
+
+    Data are read and the network is built once, when they are first needed.
 
     Args:
         model, data, target: as for `train`.
-        choices: what `train` takes besides, all of its arguments by name but those on showing and saving; choices of a
-            network and settings of the method that were left out are not there.
+        choices: the other arguments of `train` by name, without those on display and saving. Choices of a network and
+            settings of the method are missing where they were not passed.
     """
 
     model: Any
@@ -105,7 +106,7 @@ class Setup:
         target: TargetLike | None = None,
         **choices: Unpack[TrainingChoices],
     ) -> Setup:
-        """Return a setup of the arguments of `train`; what is left out has its default.
+        """Return the setup for the arguments of `train`; those not passed have their defaults.
 
         Raises:
             SettingError: for an unknown argument or a value out of range.
@@ -119,10 +120,10 @@ class Setup:
             changes: arguments of `train`. Choices of hidden layers (`activation`, `initialisation`, `normalisation`,
                 `skip`, `dropout`) and `output_activation` are also made in a model that is a list of layers or a
                 `Network`, whose weights are then drawn anew; so are `bias`, `least_units` of a hidden layer, and
-                `outputs`. None takes a choice of a network or a setting away.
+                `outputs`. None removes a choice of a network or a setting.
 
         Raises:
-            SettingError: for a choice of layers in a model that is not ours.
+            SettingError: for a choice of layers in a foreign model.
         """
         passed = checked(SetupChanges, changes, settings=settings_of_own(changes))
         passed |= {name: None for name, choice in changes.items() if choice is None}
@@ -138,29 +139,29 @@ class Setup:
             passed["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
         named = {name: choice for name, choice in passed.items() if name not in _ONLY_IN_LAYERS}
         kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
-        made = Setup(model, data, target, {**kept, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
-        if "task" in self.__dict__ and made.structure == self.structure:
-            made.__dict__["task"] = self.task
-        return made
+        setup = Setup(model, data, target, {**kept, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
+        if "task" in self.__dict__ and setup.structure == self.structure:
+            setup.__dict__["task"] = self.task
+        return setup
 
     @property
     def layers(self) -> tuple[Layer, ...] | None:
-        """The layers of a model that is ours and was given; None for one by its sizes and for foreign ones."""
+        """The layers of a built-in model; None for one described by its sizes and for foreign models."""
         return layers_in(self.model)
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the model is not ours, so that nothing can be changed in it."""
+        """Whether the model is foreign, so that nothing inside it can be changed."""
         return self.model is not None and self.layers is None
 
     @property
     def said(self) -> dict[str, Any]:
-        """The choices that are not the defaults, by name."""
+        """The choices that differ from the defaults, by name."""
         usual = defaults(TrainingChoices)
         return {n: c for n, c in self.choices.items() if not (n in usual and same_choice(c, usual[n]))}
 
     def as_python(self) -> str:
-        """Return the call of `train` that does the same; what cannot be written down stands there by its name."""
+        """Return the equivalent call of `train`; a value that cannot be written appears as its argument's name."""
         model = [] if self.model is None else [as_written(self.model, "model")]
         data = [("" if model else "data=") + as_written(self.data, "data")]
         target = [] if self.target is None else [f"target={as_written(self.target, 'target')}"]
@@ -168,59 +169,63 @@ class Setup:
         return f"ds.train({', '.join([*model, *data, *target, *choices])})"
 
     def as_plain(self) -> Plain:
-        """Return what a saved run tells of its setup; what is no plain data is left out, and named in `untold`."""
-        told = {"model": self.model, "data": self.data, "target": self.target, **self.said}
+        """Return the setup as plain data; `untold` names the arguments that are not plain data."""
+        entries = {"model": self.model, "data": self.data, "target": self.target, **self.said}
         if self.layers is not None and isinstance(self.model, list | tuple):
-            told["model"] = [layer.as_dict() for layer in self.layers]
-        untold = [name for name, thing in told.items() if not is_plain(thing)]
-        return {**{name: plain(thing) for name, thing in told.items() if name not in untold}, "untold": untold}
+            entries["model"] = [layer.as_dict() for layer in self.layers]
+        untold = [name for name, value in entries.items() if not is_plain(value)]
+        return {**{name: plain(value) for name, value in entries.items() if name not in untold}, "untold": untold}
 
     @classmethod
-    def from_plain(cls, told: Plain, **given: Any) -> Setup:
-        """Return the setup that `as_plain` told of.
+    def from_plain(cls, entries: Plain, **others: Any) -> Setup:
+        """Return the setup that `as_plain` describes.
 
         Args:
-            told: what it told.
-            given: what it could not tell, by name: `data`, `model`, `validation`, …
+            entries: the plain data.
+            others: arguments that are not plain data, by name: `data`, `model`, `validation`, …
 
         Raises:
-            DataError: for what is not given and was not told.
+            DataError: for an argument that is in neither.
         """
-        lacking = [name for name in told["untold"] if given.get(name) is None]
+        lacking = [name for name in entries["untold"] if others.get(name) is None]
         if lacking:
             raise DataError(
                 f"the run does not hold its {listed(lacking)}", hint=f"give what it was trained with: {lacking[0]}=…"
             )
-        asked = {name: thing for name, thing in told.items() if name != "untold"} | {
-            name: thing for name, thing in given.items() if thing is not None
+        choices = {name: value for name, value in entries.items() if name != "untold"} | {
+            name: value for name, value in others.items() if value is not None
         }
-        if isinstance(asked["model"], list) and all(isinstance(layer, dict) for layer in asked["model"]):
-            asked["model"] = [from_dict(layer) for layer in asked["model"]]
-        return cls.of(asked.pop("model"), asked.pop("data"), asked.pop("target"), **asked)
+        if isinstance(choices["model"], list) and all(isinstance(layer, dict) for layer in choices["model"]):
+            choices["model"] = [from_dict(layer) for layer in choices["model"]]
+        return cls.of(choices.pop("model"), choices.pop("data"), choices.pop("target"), **choices)
 
     @functools.cached_property
     def structure(self) -> tuple[Any, ...]:
-        """What two setups must share to share rows, network and loss, and with them the compiled program."""
-        asked = {name: _identity(choice) for name, choice in self.choices.items() if _builds(name)}
-        return (*map(_identity, (self.model, self.data, self.target)), self.choices["seed"], frozenset(asked.items()))
+        """The choices that two setups share if they have the same rows, network, loss and compiled program."""
+        building = {name: _identity(choice) for name, choice in self.choices.items() if _builds(name)}
+        return (
+            *map(_identity, (self.model, self.data, self.target)),
+            self.choices["seed"],
+            frozenset(building.items()),
+        )
 
     @functools.cached_property
     def task(self) -> Task:
-        """What is to be trained: the data read, the network built.
+        """The trainable task, with the data read and the network built.
 
         Raises:
-            DataError, SettingError, ObjectiveError: for what makes no sense.
+            DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used.
         """
-        asked, choices = self.choices, Choices(**_of_noun(self.choices, "network"))
-        batching = Batching(asked["batch"], asked["accumulate"])
-        reading = _of_noun(asked, "rows")
-        computing = {"l2": asked["l2"], "mixed_precision": asked["mixed_precision"]}
-        model, data, seed, validation = self.model, self.data, asked["seed"], asked["validation"]
-        if asked["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
+        arguments, choices = self.choices, Choices(**_of_noun(self.choices, "network"))
+        batching = Batching(arguments["batch"], arguments["accumulate"])
+        reading = _of_noun(arguments, "rows")
+        computing = {"l2": arguments["l2"], "mixed_precision": arguments["mixed_precision"]}
+        model, data, seed, validation = self.model, self.data, arguments["seed"], arguments["validation"]
+        if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
-            return function_task(model, asked["start"], data, validation, batching, seed)
+            return function_task(model, arguments["start"], data, validation, batching, seed)
         if is_stream(data, pairs=True):
-            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"], "begin": asked["begin"]})
+            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"], "begin": arguments["begin"]})
             return stream_task(model, choices, data, validation, seed=seed, task=reading["task"], computing=computing)
         return example_task(
             model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
@@ -230,29 +235,29 @@ class Setup:
         """Return the plan of the training.
 
         Args:
-            seed: of the weights and of the order of examples; None for that of the setup, which also decides which rows
-                are held back.
+            seed: of the weights and of the order of examples; None for that of the setup, which always decides which
+                rows are held back.
         """
-        made = self._plan_of_rest(seed)
-        asked = self.choices["begin"]
-        return made if asked is None else replace(made, beginning=self._beginning(asked, seed))
+        planned = self._plan_of_rest(seed)
+        begin = self.choices["begin"]
+        return planned if begin is None else replace(planned, beginning=self._beginning(begin, seed))
 
-    def _beginning(self, asked: Any, seed: int | None) -> Beginning:
-        """Return the first steps of a training that begins otherwise.
+    def _beginning(self, begin: Any, seed: int | None) -> Beginning:
+        """Return the first steps, which have choices of their own.
 
         Raises:
             SettingError: for choices that decide more than how to step, and without a number of steps.
         """
-        if not isinstance(asked, Mapping) or "steps" not in asked:
+        if not isinstance(begin, Mapping) or "steps" not in begin:
             raise SettingError(
-                f"begin tells of first steps, and how many; not {asked!r}",
+                f"begin is a mapping with the number of first steps, not {begin!r}",
                 hint='for example begin={"steps": 100, "learning_rate": 0.1}',
             )
         most = self.choices["steps"]
-        steps = whole("steps of the beginning", asked["steps"])
+        steps = whole("steps of the beginning", begin["steps"])
         if steps >= most:
             raise SettingError(f"of {most} steps, {steps} cannot be the beginning", hint="begin with fewer")
-        others = {name: choice for name, choice in asked.items() if name not in ("steps", "revive")}
+        others = {name: choice for name, choice in begin.items() if name not in ("steps", "revive")}
         refuse_unknown(others, (*_CHOICES, "revive"), settings_of_own(others))
         wrong = [name for name in others if not _is_stepping(name)]
         if wrong:
@@ -260,14 +265,14 @@ class Setup:
                 f"the first steps cannot have a {wrong[0]} of their own",
                 hint=f"what they can have is {listed(_STEPPING)}, and settings of these",
             )
-        revive = asked.get("revive", False)
+        revive = begin.get("revive", False)
         if not isinstance(revive, bool):
             raise SettingError(f"revive is true or false, not {revive!r}")
         change = self._revival(seed) if revive else None
         return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
 
     def _revival(self, seed: int | None) -> Callable[[Any, Any], Any]:
-        """Return what gives dead units newly drawn weights."""
+        """Return the function that draws new weights for dead units."""
         task, number = self.task, self.choices["seed"] if seed is None else seed
         if task.revived is None:
             raise SettingError(
@@ -277,25 +282,25 @@ class Setup:
         return lambda point, memory: revived(point, memory, fresh)
 
     def _plan_of_rest(self, seed: int | None) -> Plan:
-        """Return the plan of the training without what it begins with."""
-        asked, task = self.choices, self.task
-        settings = {name: choice for name, choice in asked.items() if _is_setting(name)}
-        if asked["weight_decay"]:
-            settings["weight_decay"] = asked["weight_decay"]
-        chosen = _method(asked["method"], settings)
-        every = asked["layers_every"]
-        made = plan(
+        """Return the plan of the training without its first steps."""
+        arguments, task = self.choices, self.task
+        settings = {name: choice for name, choice in arguments.items() if _is_setting(name)}
+        if arguments["weight_decay"]:
+            settings["weight_decay"] = arguments["weight_decay"]
+        chosen = _method(arguments["method"], settings)
+        every = arguments["layers_every"]
+        planned = plan(
             task.objective,
             task.start if seed is None else task.start_of(seed),
             method=chosen,
-            learning_rate=_rate(chosen, asked["learning_rate"], asked["schedule"]),
+            learning_rate=_rate(chosen, arguments["learning_rate"], arguments["schedule"]),
             record=Record(every or 1, layers_every=every, spectrum=False),
-            seed=asked["seed"] if seed is None else seed,
-            batches=batches_of(task, asked),
-            **{name: asked[name] for name in ("schedule", "steps", "clip_norm", "clip_value")},
+            seed=arguments["seed"] if seed is None else seed,
+            batches=batches_of(task, arguments),
+            **{name: arguments[name] for name in ("schedule", "steps", "clip_norm", "clip_value")},
             **settings,
         )
-        return replace(made, facts={"asked": self.as_plain()})
+        return replace(planned, facts={"asked": self.as_plain()})
 
     def train(
         self,
@@ -307,7 +312,7 @@ class Setup:
         overwrite: bool = False,
         watch: Callable[[Training], None] | None = None,
     ) -> Training:
-        """Return the training, with a seed of its own or that of the setup; the rest as for `train`."""
+        """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
         check_folder(save, resume=resume, overwrite=overwrite)
         planned = self.plan(seed)
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
@@ -315,7 +320,7 @@ class Setup:
         return self._training(trace)
 
     def _training(self, trace: Trace) -> Training:
-        """Return what a trace of this setup makes."""
+        """Return the training that a trace of this setup belongs to."""
         return replace(self.task.training(trace), objective=self.task.objective, setup=self)
 
 
@@ -387,34 +392,34 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
     return "method" in changes and _is_setting(name)
 
 
-def _identity(thing: Any) -> Any:
-    """Return what two plain things share if they are equal, and others only if they are one."""
-    if isinstance(thing, str | int | float | bool | Path | None):
-        return thing
-    if isinstance(thing, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in thing):
-        return tuple(thing)
-    return id(thing)
+def _identity(value: Any) -> Any:
+    """Return a key that equal plain values share, and other values only if they are the same object."""
+    if isinstance(value, str | int | float | bool | Path | None):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
+        return tuple(value)
+    return id(value)
 
 
 def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
-    """Raise for a choice that says nothing of what is trained."""
+    """Raise for a choice that does not apply."""
     plain = (str, tuple, list, int, float)
-    asked = {
+    named = {
         name for name, value in others.items() if value is not None and (not isinstance(value, plain) or bool(value))
     }
     if choices is not None:
-        asked |= {field.name for field in dataclasses.fields(Choices) if getattr(choices, field.name) != field.default}
-    if asked:
-        raise SettingError(f"{sorted(asked)[0]} says nothing of {what}", hint="leave it out")
+        named |= {field.name for field in dataclasses.fields(Choices) if getattr(choices, field.name) != field.default}
+    if named:
+        raise SettingError(f"{sorted(named)[0]} does not apply to {what}", hint="leave it out")
 
 
-def _method(thing: Any, settings: dict[str, Any]) -> Method:
-    """Return the method with those of the settings that are its own; they are taken out."""
-    return method(thing, **{name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS})
+def _method(spec: Any, settings: dict[str, Any]) -> Method:
+    """Return the method with its settings, which are removed from `settings`."""
+    return method(spec, **{name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS})
 
 
 def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
-    """Return the learning rate that was given, or the usual one for networks."""
+    """Return the learning rate, by default that of the method for networks."""
     if learning_rate is not None or not chosen.takes_rate or callable(schedule):
         return learning_rate
     return chosen.spec.network_rate
