@@ -174,7 +174,7 @@ def downslope(case: Case, seed: int, evaluations: int, seconds: float) -> list[d
         ("seconds", {"seconds": seconds}),
     ):
         began = time.perf_counter()
-        found = ds.search(**case.ours, seed=seed, found=0, target=case.enough, **limits)
+        found = ds.search(**case.ours, seed=seed, confirmations=0, target=case.enough, **limits)
         spent = time.perf_counter() - began
         runs.append(
             {
@@ -324,7 +324,7 @@ def main() -> None:
             began = time.perf_counter()
             if "downslope" in tools:
                 ds.search(**case.ours, seconds=0.01, evaluations=1)
-                ds.search(**case.ours, seconds=0.01, found=0)
+                ds.search(**case.ours, seconds=0.01, confirmations=0)
                 compiled.append(time.perf_counter() - began)
             line = []
             for tool in tools:

@@ -59,6 +59,7 @@ class Choice:
         noun: what it belongs to: "descent", "step", "method", "schedule", "network", "rows", "batches", "run", …
         kind: how its value is checked, typed on the command line and shown in the lab; None for what its type says.
         least: the smallest number allowed.
+        most: the largest whole number allowed.
         above: a bound that a number must exceed.
         below: a bound that a number must stay under.
         names: the names allowed, for a kind "name".
@@ -78,6 +79,7 @@ class Choice:
     noun: str = "descent"
     kind: Kind | None = None
     least: float | None = None
+    most: int | None = None
     above: float | None = None
     below: float | None = None
     names: tuple[str, ...] = ()
@@ -105,7 +107,7 @@ class Choice:
         if not self.checks or (value is None and (self.default is None or self.is_setting or _takes_none(self.type))):
             return value
         if self.kind in ("whole", "batch"):
-            return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1))
+            return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1), self.most)
         if self.kind == "number" or (self.kind == "rate" and not callable(value)):
             return number(self.name, value, least=self.least, above=self.above, below=self.below)
         if self.kind == "sizes":

@@ -72,12 +72,12 @@ def test_evidence_is_rounds_that_ended_at_the_lowest():
 
 
 def test_limits_hold():
-    counted = ds.search(*QUARTIC, found=0, evaluations=3000)
+    counted = ds.search(*QUARTIC, confirmations=0, evaluations=3000)
     assert counted.stopped == "evaluations"
     assert counted.evaluations <= 3000
-    timed = ds.search(*QUARTIC, found=0, seconds=0.05)
+    timed = ds.search(*QUARTIC, confirmations=0, seconds=0.05)
     assert timed.stopped == "time"
-    aimed = ds.search(*QUARTIC, found=0, target=-5.0)
+    aimed = ds.search(*QUARTIC, confirmations=0, target=-5.0)
     assert aimed.stopped == "target"
     assert aimed.value <= -5.0
 
@@ -91,7 +91,7 @@ def test_a_search_that_hardly_began_says_what_it_met():
 
 def test_a_seed_gives_the_same_search_again():
     box = {"x": (-5, 5), "y": (-5, 5)}
-    one, same, other = (ds.search(RASTRIGIN, box, found=0, evaluations=128, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (ds.search(RASTRIGIN, box, confirmations=0, evaluations=128, seed=seed) for seed in (1, 1, 2))
     assert one.as_dict() | {"seconds": 0} == same.as_dict() | {"seconds": 0}
     assert one.point != other.point
 

@@ -136,9 +136,7 @@ def _of_formula(text: str, asked: Mapping[str, Any], choices: Mapping[str, Any],
     return ds.find_learning_rate(objective, start, budget=budget, **tolerance, **choices)
 
 
-def _of_network(
-    data: str, choices: dict[str, Any], settings: Mapping[str, float], budget: int | None
-) -> ds.RateFinding:
+def _of_network(data: str, choices: dict[str, Any], settings: Mapping[str, Any], budget: int | None) -> ds.RateFinding:
     """Return what was found for a network."""
     of_train = {name for name, choice in ds.choices(ds.train).items() if not choice.is_setting}
     known = of_train | set(inspect.signature(find_rate).parameters)

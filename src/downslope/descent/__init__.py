@@ -8,6 +8,7 @@ from downslope.descent._choices import (
     ObjectiveChoices,
     PlanChoices,
     RateChoices,
+    ScheduleChoices,
     StopChoices,
 )
 from downslope.descent._descend import descend
@@ -37,6 +38,7 @@ __all__ = [
     "PlanChoices",
     "RateChoices",
     "Record",
+    "ScheduleChoices",
     "Show",
     "Slope",
     "StopChoices",

@@ -44,7 +44,21 @@ class ObjectiveChoices(TypedDict, total=False):
     ]
 
 
-class RateChoices(TypedDict, total=False):
+class ScheduleChoices(TypedDict, total=False):
+    """How the learning rate changes."""
+
+    schedule: Annotated[
+        ScheduleName | Callable[[Any], Any] | Schedule | None,
+        Choice(
+            None,
+            "How the rate changes: constant, step, exponential, cosine, warm-up, or an Optax schedule.",
+            "step",
+            typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
+        ),
+    ]
+
+
+class RateChoices(ScheduleChoices, total=False):
     """The learning rate and its schedule."""
 
     learning_rate: Annotated[
@@ -58,15 +72,6 @@ class RateChoices(TypedDict, total=False):
             letter="-a",
             metavar="α",
             typed="The learning rate; the method's own if none is given.",
-        ),
-    ]
-    schedule: Annotated[
-        ScheduleName | Callable[[Any], Any] | Schedule | None,
-        Choice(
-            None,
-            "How the rate changes: constant, step, exponential, cosine, warm-up, or an Optax schedule.",
-            "step",
-            typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
         ),
     ]
 

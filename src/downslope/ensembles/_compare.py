@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
+from downslope._choices import checked, door, schema
 from downslope._errors import SettingError
 from downslope._types import Point
-from downslope.descent import Objective, descend, objective
+from downslope.descent import Objective, descend
+from downslope.descent import objective as objective_of
 from downslope.diagnosis import Diagnosis, diagnose
+from downslope.ensembles._choices import CompareChoices
 from downslope.ensembles._sweep import Sweep, as_html, as_text, end_value, reached, standing, steps_to_rest, sweep
-from downslope.methods import METHODS, Method, MethodSpec, method
+from downslope.formulas import Formula
+from downslope.methods import METHODS, Method, MethodName, MethodSpec, method
 from downslope.trace import Trace
-
-_STEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,51 +116,61 @@ class Race:
         return as_html(self.objective.read_as, race_rows(self), self.sentence)
 
 
+@door(CompareChoices)
 def compare(
-    thing: Any,
-    start: Point,
-    methods: Sequence[Any] | None = None,
-    *,
-    learning_rates: Mapping[str, float] | None = None,
-    steps: int = _STEPS,
-    data: Any = None,
-    **choices: Any,
+    objective: str | Formula | Objective | Callable[..., Any],
+    start: Point = None,
+    methods: MethodName | Method | MethodSpec | Sequence[MethodName | Method | MethodSpec | Any] | None = None,
+    **choices: Unpack[CompareChoices],
 ) -> Race:
     """Race methods from one start, each at its own best rate.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         start: the point at step 0.
         methods: names of methods, methods with settings, records of your own, Optax transformations; None for the usual
             ones.
-        learning_rates: rates by a method's name, for those whose rate is not to be searched.
-        steps: the most steps of each.
-        data: the table of a formula's data columns.
-        choices: `tolerance`, `clip_norm`, … as for `descend`, the same for all.
+        **choices: as in `CompareChoices`.
 
     Returns:
         The methods, the best first, with their descents. A step of a method that searches along a line evaluates the
         objective more than once.
 
     Raises:
-        SettingError: for a method that there is not, or a rate for one that does not race.
+        SettingError: for an unknown method, or a rate for a method that does not race.
 
     >>> compare("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, ["gradient descent", "bfgs"]).winner.name
     'bfgs'
     """
     if "learning_rate" in choices:
-        raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} tells one")
+        raise SettingError("each method has a rate of its own", hint="learning_rates={'adam': 0.1} sets one")
+    passed = checked(CompareChoices, choices, also=("objective", "start", "methods"))
+    learning_rates = _rates_by_name(passed.pop("learning_rates", None))
+    steps = passed.pop("steps", schema(CompareChoices)["steps"].default)
     racers = {_label(racer): racer for racer in map(method, _racers(methods))}
     if not racers:
         raise SettingError("a race needs at least one method")
-    rates = {_label(method(name)): rate for name, rate in (learning_rates or {}).items()}
+    rates = {_label(method(name)): rate for name, rate in learning_rates.items()}
     strangers = [name for name in rates if name not in racers]
     if strangers:
         raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
-    goal = objective(thing, data)
-    entries = [_entry(goal, start, name, racer, rates.get(name), steps, choices) for name, racer in racers.items()]
+    goal = objective_of(objective, passed.pop("data", None), units=passed.pop("units", None))
+    entries = [_entry(goal, start, name, racer, rates.get(name), steps, passed) for name, racer in racers.items()]
     entries.sort(key=lambda entry: standing(entry.trace))
     return Race(tuple(entries), goal, float(entries[0].trace.plan["tolerance"]))
+
+
+def _rates_by_name(rates: Any) -> Mapping[str, float]:
+    """Return rates by a method's name.
+
+    Raises:
+        SettingError: if they are no mapping.
+    """
+    if rates is not None and not isinstance(rates, Mapping):
+        raise SettingError(
+            f"learning_rates are rates by a method's name, not {rates!r}", hint="for example {'adam': 0.1}"
+        )
+    return rates or {}
 
 
 def race_rows(race: Race) -> list[tuple[str, ...]]:
@@ -171,11 +183,11 @@ def race_rows(race: Race) -> list[tuple[str, ...]]:
     return rows
 
 
-def _racers(methods: Sequence[Any] | None) -> Sequence[Any]:
+def _racers(methods: Any) -> Sequence[Any]:
     """Return the methods to race; a single name is a race of one."""
     if methods is None:
         return [spec for spec in METHODS if spec.in_races]
-    return [methods] if isinstance(methods, str | MethodSpec) else methods
+    return methods if isinstance(methods, Sequence) and not isinstance(methods, str) else [methods]
 
 
 def _label(racer: Method) -> str:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from downslope._errors import SettingError, whole
+from downslope._choices import checked, defaults, door
+from downslope._errors import SettingError
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
-from downslope.descent import Objective, objective
+from downslope.descent import Objective, settings_of_own
+from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
+from downslope.ensembles._choices import MultistartChoices
 from downslope.ensembles._descents import by_method, to_the_bottom
 from downslope.ensembles._space import Space, space_of
-from downslope.methods import method
+from downslope.formulas import Formula
+from downslope.methods import Method
+from downslope.methods import method as method_of
 
 _MOST_ROWS = 12
 _TABLE_COLUMNS = 6
@@ -89,19 +94,11 @@ class Multistart:
         return valleys_as_html(self)
 
 
+@door(MultistartChoices)
 def multistart(
-    thing: Any,
-    bounds: Any = None,
-    *,
-    spread: Any = None,
-    centre: Point | None = None,
-    starts: int = 1000,
-    method: Any = None,
-    learning_rate: float | None = None,
-    steps: int | None = None,
-    seed: int = 0,
-    data: Any = None,
-    **settings: float,
+    objective: str | Formula | Objective | Callable[..., Any],
+    bounds: Mapping[str, tuple[float, float]] | tuple[Point, Point] | None = None,
+    **choices: Unpack[MultistartChoices],
 ) -> Multistart:
     """Go down from many starts, and gather where they end into valleys.
 
@@ -110,18 +107,10 @@ def multistart(
     record, and ends where they end.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         bounds: (low, high) of every variable by name; for a function, a pair of points. Starts fill the box evenly and
             descents stay inside it.
-        spread: instead of bounds, the standard deviation of starts about the centre, a number or numbers by name.
-        centre: the middle of that cloud; 0 if None.
-        starts: how many.
-        method: a method of `descend`, or None for the way described above.
-        learning_rate: its rate α; the method's own default if None.
-        steps: its steps; 1000 if None.
-        seed: seed of the starts.
-        data: the table of a formula's data columns.
-        settings: settings of the method.
+        **choices: as in `MultistartChoices`.
 
     Returns:
         The valleys with their bottoms, values, kinds and shares, and the valley of each start.
@@ -130,21 +119,25 @@ def multistart(
         PointError: for bounds or a spread that make no sense.
         SettingError: for a number of starts or a method that makes none.
 
-    >>> found = multistart("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
+    >>> result = multistart("x⁴ - 4x² + x", bounds={"x": (-3, 3)})
     >>> [round(basin.point["x"], 3) for basin in result.basins]
     [-1.473, 1.347]
     """
-    goal = objective(thing, data)
-    starts = whole("starts", starts, most=_MOST_STARTS)
-    space = space_of(goal, bounds, spread, centre)
-    points = space.drawn(starts, seed)
+    passed = checked(MultistartChoices, choices, also=("objective", "bounds"), settings=settings_of_own(choices))
+    known = defaults(MultistartChoices)
+    chosen = {**known, **passed}
+    goal = objective_of(objective, chosen["data"], units=chosen["units"])
+    space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
+    points = space.drawn(chosen["starts"], chosen["seed"])
+    settings = {name: value for name, value in passed.items() if name not in known}
+    method, learning_rate, steps = chosen["method"], chosen["learning_rate"], chosen["steps"]
     if method is None:
         if learning_rate is not None or steps is not None or settings:
-            setting = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
-            raise SettingError(f"{setting} needs a method", hint="for example method='gradient descent'")
+            needy = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
+            raise SettingError(f"{needy} needs a method", hint="for example method='gradient descent'")
         ended = to_the_bottom(space, points)
     else:
-        ended = by_method(space, points, *_chosen(method, learning_rate, steps, settings))
+        ended = by_method(space, points, *_method_with_rate(method, learning_rate, steps, settings))
     basins, basin = gathered(space, ended.points)
     return Multistart(
         basins=basins,
@@ -159,17 +152,15 @@ def multistart(
     )
 
 
-def _chosen(way: Any, learning_rate: float | None, steps: int | None, settings: Any) -> tuple[Any, float, int]:
-    """Check the method, its rate and its number of steps, and return them."""
-    chosen = method(way, **settings)
-    known = chosen.takes_rate
-    if learning_rate is not None and not known:
+def _method_with_rate(
+    method: Any, learning_rate: float | None, steps: int | None, settings: Mapping[str, float]
+) -> tuple[Method, float, int]:
+    """Return the method, its rate and its steps."""
+    chosen = method_of(method, **settings)
+    if learning_rate is not None and not chosen.takes_rate:
         raise SettingError(f"{chosen.name} takes no learning rate")
-    rate = chosen.default_rate if learning_rate is None else float(learning_rate)
-    if not (math.isfinite(rate) and rate > 0):
-        raise SettingError(f"the learning rate must be above 0, not {rate}")
-    count = _STEPS if steps is None else whole("steps", steps, least=0)
-    return chosen, rate if known else math.nan, count
+    rate = chosen.default_rate if learning_rate is None and chosen.takes_rate else learning_rate
+    return chosen, math.nan if rate is None else rate, _STEPS if steps is None else steps
 
 
 def valleys_as_text(result: Multistart) -> str:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from downslope._choices import checked, defaults, door
 from downslope._engine import jax, precision
-from downslope._errors import ObjectiveError, SettingError, whole
+from downslope._errors import ObjectiveError
 from downslope._text import number
 from downslope._types import Point
-from downslope.descent import Objective, objective
+from downslope.descent import Objective
+from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, level, point_in_words, relief, shown_row
+from downslope.ensembles._choices import SearchChoices
 from downslope.ensembles._hopping import CHAINS, programs
 from downslope.ensembles._lanes import count, side_by_side
 from downslope.ensembles._space import Space, program, space_of
+from downslope.formulas import Formula
 
 _ISLANDS = 4
 _MOST_ROUNDS = 64
-_SECONDS = 10.0
 _FIRST_ITERATIONS = 64
 _CHUNK_SECONDS = 0.05
 _MOST_ITERATIONS = 100_000
@@ -116,41 +120,25 @@ _REASONS = {
 }
 
 
+@door(SearchChoices)
 def search(
-    thing: Any,
-    bounds: Any = None,
-    *,
-    spread: Any = None,
-    centre: Point | None = None,
-    found: int = 3,
-    target: float | None = None,
-    seconds: float = _SECONDS,
-    evaluations: int | None = None,
-    islands: int | None = None,
-    seed: int = 0,
-    data: Any = None,
+    objective: str | Formula | Objective | Callable[..., Any],
+    bounds: Mapping[str, tuple[float, float]] | tuple[Point, Point] | None = None,
+    **choices: Unpack[SearchChoices],
 ) -> Search:
     """Search for the lowest valley, and say how often it was found again.
 
     Islands of 16 chains hop from valley to valley; each that finds nothing lower for long ends its round and begins
-    anew at random places. The search stops when so many rounds have ended at one lowest place, when the target is
+    anew at random points. The search stops when enough rounds have ended at one lowest point, when the target is
     reached, or when the time or the evaluations are used up. No search of this kind proves that there is nothing lower.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         bounds: (low, high) of every variable by name; for a function, a pair of points.
-        spread: instead of bounds, the standard deviation of starts about the centre.
-        centre: the middle of that cloud; 0 if None.
-        found: how many rounds must end at the lowest place; 0 to go on until time or evaluations are used up.
-        target: a value that is low enough to stop at; None for no such value.
-        seconds: the most to take, beside the compilation.
-        evaluations: the most to make; None for no limit.
-        islands: how many; None for 4, or one for each device if those are more.
-        seed: seed of the random numbers.
-        data: the table of a formula's data columns.
+        **choices: as in `SearchChoices`.
 
     Returns:
-        The lowest place, and what speaks for it.
+        The lowest point, and what speaks for it.
 
     Raises:
         PointError: for bounds or a spread that make no sense.
@@ -161,22 +149,15 @@ def search(
     >>> round(best.point["x"], 6), round(best.value, 6), best.stopped
     (-1.472998, -5.444192, 'evidence')
     """
-    goal = objective(thing, data)
-    _check(found, seconds, evaluations, islands)
-    space = space_of(goal, bounds, spread, centre)
-    run = _IslandSearch(space, islands or (_ISLANDS if evaluations is not None else max(_ISLANDS, count())), seed)
+    chosen = {**defaults(SearchChoices), **checked(SearchChoices, choices, also=("objective", "bounds"))}
+    goal = objective_of(objective, chosen["data"], units=chosen["units"])
+    space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
+    evaluations = chosen["evaluations"]
+    islands = chosen["islands"] or (_ISLANDS if evaluations is not None else max(_ISLANDS, count()))
+    run = _IslandSearch(space, islands, chosen["seed"])
     began = time.perf_counter()
-    stopped = run.until(found, target, seconds, evaluations)
+    stopped = run.until(chosen["confirmations"], chosen["target"], chosen["seconds"], evaluations)
     return run.result(stopped, time.perf_counter() - began)
-
-
-def _check(found: int, seconds: float, evaluations: int | None, islands: int | None) -> None:
-    """Raise for limits that make no sense."""
-    for name, limit, least in (("found", found, 0), ("evaluations", evaluations, 1), ("islands", islands, 1)):
-        if limit is not None:
-            whole(name, limit, least)
-    if not seconds > 0:
-        raise SettingError(f"seconds must be above 0, not {seconds}")
 
 
 class _IslandSearch:

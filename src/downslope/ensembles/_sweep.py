@@ -9,21 +9,24 @@ from __future__ import annotations
 import functools
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from downslope._choices import checked, door, schema
 from downslope._errors import SettingError
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
-from downslope.descent import Objective, Plan, Record, descend, plan
+from downslope.descent import Objective, Plan, Record, descend, make_plan, settings_of_own
 from downslope.diagnosis import Diagnosis, diagnose
+from downslope.ensembles._choices import SweepChoices
+from downslope.formulas import Formula
 from downslope.trace import Outcome, Spectrum, Trace
 
 _MOST_ROWS = 17  # of a table: fewer than a screen has
-_STEPS = 1000
+_POSITIONAL = ("objective", "start")
 _PER_OCTAVE = 4
 _BELOW, _ABOVE = 40, 6  # quarter octaves below and above the largest stable rate: a thousandth to 2.8 times of it
 _FREE_RATES = np.geomspace(1e-4, 10.0, 41)  # for methods without a stability bound by curvature alone
@@ -126,24 +129,22 @@ class Sweep:
         return sweep_as_html(self)
 
 
+@door(SweepChoices)
 def sweep(
-    thing: Any,
-    start: Point,
-    learning_rates: Sequence[float] | None = None,
-    *,
-    steps: int = _STEPS,
-    **choices: Any,
+    objective: str | Formula | Objective | Callable[..., Any],
+    start: Point = None,
+    learning_rates: Sequence[float] | np.ndarray | None = None,
+    **choices: Unpack[SweepChoices],
 ) -> Sweep:
     """Descend at many learning rates from one start.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         start: the point at step 0.
         learning_rates: the rates to try; None for a range around the largest stable one, four to an octave, from a
             thousandth of it to 2.8 times, and the rate that theory calls best. Adam and its kin, whose steps do not
             grow with the slope, get eight to a decade from 0.0001 to 10.
-        steps: the most steps of each.
-        choices: `method`, `tolerance`, `data`, … as for `descend`.
+        **choices: as in `SweepChoices`.
 
     Returns:
         Each rate's descent, steps, end value and verdict, the stable range and the best rate.
@@ -152,13 +153,14 @@ def sweep(
         SettingError: for rates that make no sense, or a method that takes none.
         DownslopeError: as `descend`.
 
-    >>> found = sweep("f(x) = x²", {"x": 10})
-    >>> found.largest_stable_rate, found.best_rate
+    >>> result = sweep("f(x) = x²", {"x": 10})
+    >>> result.largest_stable_rate, result.best_rate
     (1.0, 0.5)
     """
     if "learning_rate" in choices:
         raise SettingError("a sweep tries many rates", hint="learning_rates=[0.01, 0.1, 1] says which")
-    base = plan(thing, start, steps=steps, **choices)
+    passed = checked(SweepChoices, choices, also=(*_POSITIONAL, "learning_rates"), settings=settings_of_own(choices))
+    base = make_plan(objective, start, {"steps": schema(SweepChoices)["steps"].default, **passed})
     if base.schedule.function is not None:
         raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
     if math.isnan(base.learning_rate):
@@ -208,7 +210,7 @@ def _best(traces: Sequence[Trace]) -> int:
     return min(range(len(traces)), key=lambda index: standing(traces[index]))
 
 
-def _checked(rates: Sequence[float]) -> np.ndarray:
+def _checked(rates: Sequence[float] | np.ndarray) -> np.ndarray:
     """Check learning rates and return them in ascending order without duplicates."""
     try:
         ascending = np.unique(np.asarray(rates, dtype=float))

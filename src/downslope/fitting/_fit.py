@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Unpack
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError
+from downslope._choices import checked, defaults, door, schema
+from downslope._errors import DataError, FormulaError, SettingError
+from downslope._types import TableLike
+from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
-from downslope.fitting._constraints import Bounds, Constraints, checked_start, constraints
-from downslope.fitting._least_squares import LEVENBERG_MARQUARDT
+from downslope.fitting._choices import DescendingFitChoices, FitChoices
+from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._model import CompleteRows, EquationModel, model_of, rows_of
 from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
 from downslope.fitting._report import findings
@@ -21,49 +25,17 @@ from downslope.tables import read_table
 from downslope.trace import Trace
 
 
-def fit(
-    text: str,
-    data: Any,
-    *,
-    start: Mapping[str, float] | None = None,
-    bounds: Bounds | None = None,
-    fixed: Mapping[str, float] | None = None,
-    ties: Mapping[str, str] | None = None,
-    sigma: Any = None,
-    weights: Any = None,
-    absolute_sigma: bool = False,
-    loss: str = "linear",
-    loss_scale: float | None = None,
-    method: str = LEVENBERG_MARQUARDT,
-    steps: int | None = None,
-    confidence: float = 0.95,
-    units: Mapping[str, str] | None = None,
-    seed: int = 0,
-    **choices: Any,
-) -> Fit:
+@door(FitChoices)
+def fit(equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]) -> Fit:
     """Fit an equation to a table: find the parameters of least squares, and how sure they are.
 
     It minimises Σ (wᵢ(yᵢ − f(xᵢ; p)))² over p, with wᵢ = 1/σᵢ.
 
     Args:
-        text: the equation: `price = w × size + b`. Names of the table are columns, all others are parameters.
-        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame.
-        start: where to start, by parameter; None to search for a start.
-        bounds: (low, high) by parameter, None for an open end.
-        fixed: parameters to hold, with their values.
-        ties: parameters that follow from others: `{"b": "2a"}`.
-        sigma: standard deviation of each measurement: a column's name, numbers, or one number.
-        weights: what each squared residual is multiplied by, instead of `sigma`.
-        absolute_sigma: whether `sigma` is in true units, so that errors do not depend on the residuals.
-        loss: "linear", or "huber", "soft-L1", "cauchy" so that outliers count less.
-        loss_scale: the residual from which on they do; found from the residuals' median if None.
-        method: "levenberg-marquardt", or a method of `ds.descend` to watch it at work.
-        steps: the most steps to try; 2000 if None, 1000 for a method of `ds.descend`.
-        confidence: of the intervals, between 0 and 1.
-        units: units of columns, from which those of the parameters follow.
-        seed: seed of the search for a start.
-        choices: for a method of `ds.descend`: `learning_rate`, `tolerance`, … Without a rate it is one over the highest
-            curvature at the start.
+        equation: `price = w × size + b`. Names of the table are columns, all others are parameters.
+        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame. Equation and data may also come in
+            the other order.
+        **choices: as in `FitChoices`.
 
     Returns:
         The fit. One that goes badly is no error: its findings say so.
@@ -74,30 +46,71 @@ def fit(
         SettingError: for bounds, ties, a loss or a method that make no sense.
         PointError: for a start that does not match the parameters.
 
-    >>> found = fit("price = w × size", {"size": [50, 100, 150], "price": [100, 200, 300]})
-    >>> round(found["w"], 9)
+    >>> result = fit("price = w × size", {"size": [50, 100, 150], "price": [100, 200, 300]})
+    >>> round(result["w"], 9)
     2.0
     """
-    if not 0 < confidence < 1:
+    passed = checked(FitChoices, choices, also=("equation", "data"), settings=settings_of_own(choices))
+    chosen = {**defaults(FitChoices), **passed}
+    equation, data = _in_order(equation, data)
+    start, sigma, weights, confidence = (chosen[name] for name in ("start", "sigma", "weights", "confidence"))
+    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
-    lossy = checked_loss(loss)
-    _check_together(sigma if weights is None else weights, absolute_sigma, lossy, loss_scale)
+    loss, loss_scale = checked_loss(chosen["loss"]), chosen["loss_scale"]
+    _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
+    _check_mappings(chosen)
     table = read_table(data)
-    named = (*(start or ()), *(bounds or ()), *(fixed or ()), *(ties or ()))
-    model = model_of(text, table, units, named, tuple(column for column in (sigma, weights) if isinstance(column, str)))
-    limits = constraints(model, fixed, ties, bounds)
+    named = [name for choice in ("start", "bounds", "fixed", "ties") for name in chosen[choice] or ()]
+    columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
+    model = model_of(equation, table, chosen["units"], tuple(named), columns)
+    limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
     rows = rows_of(model, table, sigma, weights)
-    task = _task(model, limits, rows, lossy, loss_scale)
-    begin = checked_start(model, start)
-    solver = Solver(task, None if begin is None else limits.start(begin), steps, seed)
+    task = _task(model, limits, rows, loss, loss_scale)
+    first = checked_start(model, start)
+    solver = Solver(task, None if first is None else limits.start(first), chosen["steps"], chosen["seed"])
     if loss_scale is None:
         solver.find_scale()
-    way = checked_method(method)
-    solve = solver.least_squares if way in OWN_METHODS else solver.by_descent
-    trace, verdict = solve(way, choices)
-    moved = () if begin is None else limits.moved(begin)
+    method = checked_method(chosen["method"])
+    go_down = solver.least_squares if method in OWN_METHODS else solver.by_descent
+    own = schema(DescendingFitChoices)
+    settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
+    trace, verdict = go_down(method, settings)
+    moved = () if first is None else limits.moved(first)
     notes = (*model.notes, *moved, *dict.fromkeys(solver.notes))
-    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, absolute_sigma)
+    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"])
+
+
+def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
+    """Return the equation and the table, in whichever order they came.
+
+    Raises:
+        FormulaError: if neither is an equation.
+        DataError: if there is no table.
+    """
+    if _is_equation(data) and not _is_equation(equation):
+        equation, data = data, equation
+    if not isinstance(equation, str):
+        raise FormulaError(
+            f"an equation is text, not {type(equation).__name__}",
+            hint='for example ds.fit("price = w × size + b", "houses.csv")',
+        )
+    if data is None:
+        raise DataError("fit to what? there is no table", hint=f'for example ds.fit("{equation}", "table.csv")')
+    return equation, data
+
+
+def _is_equation(value: Any) -> bool:
+    """Tell whether something reads as an equation: text with an equals sign that is no file."""
+    return isinstance(value, str) and "=" in value and not Path(value).is_file()
+
+
+def _check_mappings(chosen: Mapping[str, Any]) -> None:
+    """Raise for choices by parameter that are no mappings."""
+    for name in ("start", "bounds", "fixed", "ties", "units"):
+        if chosen[name] is not None and not isinstance(chosen[name], Mapping):
+            raise SettingError(
+                f"{name} must be a mapping of names, not {chosen[name]!r}", hint=f"for example {name}={{'a': …}}"
+            )
 
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:

@@ -216,7 +216,7 @@ def trace_of(problem: FitProblem, objective: Objective, solution: Solution, step
         steps: the maximum number of steps.
     """
     start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
-    description = plan(objective, start, method=NEWTON.name, steps=steps, tolerance=0.0).description
+    description = plan(objective, start, method=NEWTON, steps=steps, tolerance=0.0).description
     described = {**description, "method": solution.method, "settings": {}}
     return _trace(problem.free, described, solution, _rows(objective))
 

@@ -1,6 +1,6 @@
 """Networks: an objective averaged over batches of examples, the same descent, more columns."""
 
-from downslope.networks._choices import SetupChanges, TrainChoices, TrainingChoices
+from downslope.networks._choices import DataLike, SetupChanges, TrainChoices, TrainingChoices
 from downslope.networks._losses import loss_names
 from downslope.networks._setup import Setup
 from downslope.networks._trained import Training, predict
@@ -18,6 +18,7 @@ __all__ = [
     "NORMALISATIONS",
     "Activate",
     "Convolution",
+    "DataLike",
     "Dense",
     "Dropout",
     "Examples",

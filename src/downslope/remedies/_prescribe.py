@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from downslope._errors import SettingError, whole
-from downslope.descent import Plan, Show, progress_bar
+from downslope._choices import checked, defaults, door
+from downslope._errors import SettingError
+from downslope.descent import Plan, Show, checked_progress, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles import count
 from downslope.networks import Setup, Training
+from downslope.remedies._choices import PrescribeChoices
 from downslope.remedies._descent_trials import of_plan
 from downslope.remedies._inquiry import inquire
 from downslope.remedies._prescription import Prescription
@@ -25,14 +27,8 @@ _MATTERS = 0.01  # less of a gain is none
 _ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for, if a simple learner has no more
 
 
-def prescribe(
-    thing: Plan | Training | Setup | str | Path,
-    *,
-    seeds: int = 5,
-    budget: int | None = None,
-    progress: bool | Show | None = None,
-    data: Any = None,
-) -> Prescription:
+@door(PrescribeChoices)
+def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[PrescribeChoices]) -> Prescription:
     """Find what mends a run: try remedies for what is wrong with it, and prove the best beside a control.
 
     Each remedy that theory knows for the findings is tried once. Those that do best, alone or two at once, are run
@@ -41,13 +37,9 @@ def prescribe(
     that only luck sets apart, and the quantity it was to move has moved.
 
     Args:
-        thing: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
+        run: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
             first.
-        seeds: pairs to prove a remedy with, from 2 up.
-        budget: the most steps to spend in all; 60 times those of a training, 400 times those of a descent if None,
-            where a run of less than 100 counts as that.
-        progress: as for `descend`.
-        data: what a saved run was trained on, where that was no file and no sample.
+        **choices: as in `PrescribeChoices`.
 
     Returns:
         The remedies that were tried, ranked, what they cost, and the changed plan or setup as `mended`. That nothing is
@@ -59,20 +51,21 @@ def prescribe(
     References: Student, "The probable error of a mean", 1908.
 
     >>> import downslope as ds
-    >>> found = prescribe(ds.plan("f(x) = x²", {"x": 1.0}, learning_rate=1.1, steps=20))
-    >>> found.best.remedy.name, found.mended.as_python()
+    >>> prescription = prescribe(ds.plan("f(x) = x²", {"x": 1.0}, learning_rate=1.1, steps=20))
+    >>> prescription.best.remedy.name, prescription.mended.as_python()
     ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
     """
-    pairs = whole("seeds", seeds, least=2)
-    most = None if budget is None else whole("budget", budget)
-    if isinstance(thing, str | Path) and Path(thing).is_dir():
-        setup, trace = _saved(thing, data)
+    chosen = {**defaults(PrescribeChoices), **checked(PrescribeChoices, choices, also=("run",))}
+    pairs, most, data = chosen["seeds"], chosen["budget"], chosen["data"]
+    progress = checked_progress(chosen["progress"])
+    if isinstance(run, str | Path) and Path(run).is_dir():
+        setup, trace = _saved(run, data)
         return of_training(setup, trace, pairs, most, progress)
     if data is not None:
         raise SettingError("data are the rows of a saved run", hint="a plan, a training and a setup hold theirs")
-    if isinstance(thing, Plan):
-        return of_plan(thing, None, pairs, most, progress)
-    setup, trace = _trained(thing)
+    if isinstance(run, Plan):
+        return of_plan(run, None, pairs, most, progress)
+    setup, trace = _trained(run)
     return of_training(setup, trace, pairs, most, progress)
 
 

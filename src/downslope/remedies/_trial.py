@@ -270,7 +270,7 @@ def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
     """Return a setup that records only what is to be measured: its program compiles in half the time."""
     needed = {quantity(name).needs for name in quantities}
     evaluate_every = max(-(-int(setup.choices["steps"]) // _LOOKS), 1)
-    unseen = {
+    unseen: dict[str, Any] = {
         name: 0 for name, what in (("probe_every", "curvature"), ("layers_every", "layers")) if what not in needed
     }
     return setup.changed(evaluate_every=evaluate_every, **unseen)

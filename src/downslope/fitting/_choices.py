@@ -1,0 +1,171 @@
+"""What may be chosen of a fit: the schema of `fit`."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+import numpy as np
+
+from downslope._choices import Choice
+from downslope.descent import ClipChoices, ScheduleChoices
+from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
+
+if TYPE_CHECKING:
+    import optax
+
+LossName = Literal["linear", "huber", "soft-L1", "cauchy"]
+FitMethodName = Literal["levenberg-marquardt", "trust region"]
+
+
+class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, ScheduleSettings, total=False):
+    """What a fit by a method of `descend` takes besides."""
+
+    learning_rate: Annotated[
+        float | None,
+        Choice(
+            None,
+            "The learning rate α of a method of `descend`; None for one over the highest curvature at the start.",
+            "step",
+            above=0,
+            letter="-a",
+            metavar="α",
+            typed="The learning rate of a method of `descend`; one over the highest curvature if not given.",
+        ),
+    ]
+    tolerance: Annotated[
+        float, Choice(1e-10, "With a method of `descend`, stop when the norm of the gradient falls to this.", least=0)
+    ]
+
+
+class FitChoices(DescendingFitChoices, total=False):
+    """What may be chosen of a fit."""
+
+    start: Annotated[
+        Mapping[str, float] | None,
+        Choice(
+            None,
+            "Where to start, by parameter; None to search for a start.",
+            "fit",
+            kind="point",
+            metavar="POINT",
+            typed="The point to start from: x=4,y=3.",
+        ),
+    ]
+    bounds: Annotated[
+        Mapping[str, Sequence[float | None]] | None,
+        Choice(
+            None,
+            "(low, high) by parameter, None for an open end.",
+            "fit",
+            kind="ranges",
+            metavar="RANGES",
+            typed="How far parameters may go: k=0..,b=-1..1; ends may be open.",
+        ),
+    ]
+    fixed: Annotated[
+        Mapping[str, float] | None,
+        Choice(
+            None,
+            "Parameters to hold, with their values.",
+            "fit",
+            kind="point",
+            option="--fix",
+            metavar="POINT",
+            typed="Parameters to hold: b=0.",
+        ),
+    ]
+    ties: Annotated[
+        Mapping[str, str] | None,
+        Choice(
+            None,
+            'Parameters that follow from others: {"b": "2a"}.',
+            "fit",
+            kind="units",
+            option="--tie",
+            metavar="NAME=FORMULA",
+            typed="A parameter that follows others: b=2a. May be repeated.",
+        ),
+    ]
+    sigma: Annotated[
+        str | float | Sequence[float] | np.ndarray | None,
+        Choice(
+            None,
+            "The standard deviation of each measurement: a column's name, numbers, or one number.",
+            "fit",
+            kind="column or number",
+            metavar="COLUMN",
+            typed="The standard deviation of each measurement; or one number.",
+        ),
+    ]
+    weights: Annotated[
+        str | Sequence[float] | np.ndarray | None,
+        Choice(
+            None,
+            "What each squared residual is multiplied by, instead of `sigma`.",
+            "fit",
+            kind="text",
+            metavar="COLUMN",
+            typed="What each squared residual is multiplied by.",
+            checks=False,
+        ),
+    ]
+    absolute_sigma: Annotated[
+        bool,
+        Choice(
+            False,
+            "Whether `sigma` is in true units, so that errors do not depend on the residuals.",
+            "fit",
+            typed="Take --sigma for true deviations, whatever the residuals.",
+        ),
+    ]
+    loss: Annotated[
+        LossName,
+        Choice("linear", "How residuals count: linear; or huber, soft-L1, cauchy, where outliers count less.", "fit"),
+    ]
+    loss_scale: Annotated[
+        float | None,
+        Choice(
+            None,
+            "The residual from which on a robust loss counts less; from the residuals' median if None.",
+            "fit",
+            above=0,
+            typed="The residual from which on a robust loss counts less.",
+        ),
+    ]
+    method: Annotated[
+        "FitMethodName | MethodName | Method | MethodSpec | optax.GradientTransformation",
+        Choice(
+            "levenberg-marquardt",
+            "How to find the parameters: levenberg-marquardt, trust region, or a method of `descend`.",
+            "step",
+            kind="name",
+            names=(*get_args(FitMethodName), *get_args(MethodName)),
+            letter="-m",
+            typed="levenberg-marquardt, trust region, gradient descent, adam, …",
+        ),
+    ]
+    steps: Annotated[
+        int | None,
+        Choice(
+            None,
+            "The most steps to try; 2000 if None, 1000 for a method of `descend`.",
+            "fit",
+            least=0,
+            letter="-n",
+            metavar="N",
+            typed="The most steps to take.",
+        ),
+    ]
+    confidence: Annotated[float, Choice(0.95, "The confidence of the intervals, between 0 and 1.", "fit", checks=False)]
+    units: Annotated[
+        Mapping[str, str] | None,
+        Choice(
+            None,
+            "Units of columns, from which those of the parameters follow.",
+            "objective",
+            kind="units",
+            option="--unit",
+            metavar="NAME=UNIT",
+            typed="The unit of a name: t=hour. May be repeated.",
+        ),
+    ]
+    seed: Annotated[int, Choice(0, "Seed of the search for a start.", "fit", least=0, typed="Seed of what is random.")]

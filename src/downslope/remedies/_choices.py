@@ -1,0 +1,80 @@
+"""What may be chosen of a prescription and of the search for a learning rate."""
+
+from collections.abc import Callable
+from typing import Annotated, TypedDict
+
+from downslope._choices import Choice
+from downslope.descent import DescentChoices, MethodChoices, ScheduleChoices
+from downslope.networks import DataLike
+
+Progress = bool | Callable[[int, int, float], None] | None
+
+
+class ProgressChoices(TypedDict, total=False):
+    """Whether to show how far the work is."""
+
+    progress: Annotated[Progress, Choice(None, "Whether to show progress, as for `descend`.", "run", kind="object")]
+
+
+class PrescribeChoices(ProgressChoices, total=False):
+    """What may be chosen of a prescription."""
+
+    seeds: Annotated[
+        int,
+        Choice(
+            5,
+            "Pairs of runs that a remedy is proved with, from 2 up.",
+            "run",
+            least=2,
+            metavar="N",
+            typed="Pairs of runs that a remedy is proved with.",
+        ),
+    ]
+    budget: Annotated[
+        int | None,
+        Choice(
+            None,
+            "The most steps to spend in all; None for 60 times those of a training, 400 times those of a descent, "
+            "where a run of less than 100 counts as that.",
+            "run",
+            metavar="N",
+            typed="The most steps to spend in all; 60 times the run's.",
+        ),
+    ]
+    data: Annotated[
+        DataLike | None,
+        Choice(
+            None,
+            "What a saved run was trained on, where that was no file and no sample.",
+            "objective",
+            kind="file",
+            metavar="FILE",
+            typed="The table of the formula; or the rows that a run was trained on.",
+        ),
+    ]
+
+
+class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, ProgressChoices, total=False):
+    """What may be chosen of the search for a learning rate."""
+
+    steps: Annotated[
+        int,
+        Choice(
+            100,
+            "The steps of the whole run.",
+            least=0,
+            letter="-n",
+            metavar="N",
+            typed="Of the whole run; 100, or 2000 for a network.",
+        ),
+    ]
+    budget: Annotated[
+        int | None,
+        Choice(
+            None,
+            "Steps of each check; None for those of the run, 200 at most, over batches 100.",
+            "run",
+            metavar="N",
+            typed="Steps of each check; 200, or 100 for a network, at most.",
+        ),
+    ]
