@@ -72,10 +72,10 @@ def check() -> None:
     Raises:
         IncompleteGalleryError: otherwise, with the names.
     """
-    faults = set(ds.draw.__all__) ^ PICTURES.keys()
+    faults = {picture.name for picture in ds.draw.PICTURES} ^ PICTURES.keys()
     if faults:
         raise IncompleteGalleryError(
-            f"PICTURES in website/gallery.py and draw.__all__ differ: {', '.join(sorted(faults))}"
+            f"PICTURES in website/gallery.py and draw.PICTURES differ: {', '.join(sorted(faults))}"
         )
 
 

@@ -107,6 +107,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
+def described(value: object) -> str:
+    """Return what came in place of something else, for a message: a short value as it is typed, else its type.
+
+    >>> described(3), described([]), described("x" * 100)
+    ('3', '[]', 'a str')
+    """
+    if value is None or isinstance(value, str | int | float | list | tuple | dict):
+        text = repr(value)
+        if len(text) <= 40:
+            return text
+    return f"a {type(value).__name__}"
+
+
 def _excerpt(text: str, position: int, width: int, reach: int = 60) -> list[str]:
     """Return the line around `position` and a line with carets under it, cut to a terminal's width."""
     left = max(0, position - reach)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 import downslope as ds
-from downslope.draw._landscape import levels
+from downslope.draw import levels
 
 VALLEY = ds.objective("f(x, y) = x² + 2y²", units={"x": "metre", "f": "joule"})
 

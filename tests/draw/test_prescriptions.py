@@ -43,7 +43,7 @@ def test_what_helped_is_coloured_and_its_effect_stands_beside(saddle: ds.Prescri
     axes = ds.draw.prescription(saddle)
     told = {text.get_text() for text in axes.texts}
     for trial in saddle.trials:
-        assert saddle.yardstick.told(trial.effect) in told
+        assert saddle.yardstick.improvement(trial.effect) in told
         (line,) = (one for one in axes.get_lines() if one.get_label() == trial.remedy.name)
         assert (to_rgba(line.get_color()) == to_rgba(style.END)) == trial.helped
     assert axes.get_title(loc="left").startswith("Saddle point, mended by a start a little off")

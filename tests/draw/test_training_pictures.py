@@ -229,7 +229,7 @@ def small() -> ds.Trace:
 
 
 def test_a_slice_is_a_plane_through_the_end(small) -> None:
-    from downslope.draw._plane import Plane
+    from downslope.draw._slice import Plane
 
     objective = ds.objective(xor)
     plane = Plane(objective, small, None)

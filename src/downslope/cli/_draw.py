@@ -46,11 +46,11 @@ def write(
     if kind == "auto":
         kind = "animation" if plot.suffix == ".gif" else "curve" if variables == 1 else "landscape"
     if kind == "animation" and trace is not None:
-        return ds.draw.animate(objective, trace, plot, within=within)
+        return ds.draw.animate(objective, trace, plot, bounds=within)
     if kind == "progress" and trace is not None:
         return write_progress(trace, diagnosis, plot)
     picture = {"curve": ds.draw.curve, "landscape": ds.draw.landscape, "surface": ds.draw.surface}[kind]
-    return _save(picture(objective, trace, within=within), plot)
+    return _save(picture(objective, trace, bounds=within), plot)
 
 
 def write_progress(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) -> Path:
@@ -82,7 +82,7 @@ def write_point(objective: ds.Objective, place: dict[str, float], within: Ranges
     """Write the picture of an objective with its slope at one point, and return its file."""
     check_suffix(plot)
     picture = ds.draw.curve if len(objective.names or ()) == 1 else ds.draw.landscape
-    return _save(picture(objective, at=place, within=within), plot)
+    return _save(picture(objective, at=place, bounds=within), plot)
 
 
 def _save(axes: Any, plot: Path) -> Path:

@@ -5,35 +5,13 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import downslope as ds
 from downslope.cli import _training as course
 from downslope.cli._descend import method_of
-
-Picture = Callable[[ds.Trace, ds.Diagnosis], Any]
-
-# A caption and what draws Matplotlib axes, one a picture; one that raises a SettingError has nothing to show.
-PICTURES_OF_TRAININGS: tuple[tuple[str, Picture], ...] = (
-    (
-        "Loss and score by step, on the rows trained on and on those held back; below, what was found, over the steps "
-        "at which it shows.",
-        lambda trace, diagnosis: ds.draw.training(trace, tuple(diagnosis)),
-    ),
-    ("The norm of the gradient in each layer by step, the first layer lowest.", lambda trace, _: ds.draw.layers(trace)),
-    ("The activations of each layer by step.", lambda trace, _: ds.draw.activations(trace)),
-    ("The length of each step over the norm of the weights it changes.", lambda trace, _: ds.draw.updates(trace)),
-    ("The ends of the Hessian's spectrum by step.", lambda trace, _: ds.draw.sharpness(trace)),
-    ("The network at the end: weights as lines, biases as circles.", lambda trace, _: ds.draw.network(trace)),
-)
-PICTURES_OF_DESCENTS: tuple[tuple[str, Picture], ...] = (
-    (
-        "Value, norm of the gradient and learning rate by step; what was found is marked where it shows.",
-        lambda trace, diagnosis: ds.draw.progress(trace, tuple(diagnosis)),
-    ),
-)
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23303b; --soft: #5b6975; --paper: #ffffff; --card: #f5f7f9; --line: #d9dee3;
@@ -189,15 +167,17 @@ def _trained(trace: ds.Trace) -> list[str]:
 def _pictures(trace: ds.Trace, diagnosis: ds.Diagnosis) -> str:
     """Return every picture that the trace has something to show in, with its caption."""
     found = []
-    of_training = course.is_training(trace)
-    for caption, picture in (PICTURES_OF_TRAININGS if of_training else PICTURES_OF_DESCENTS) if len(trace) else ():
+    kind = "training" if course.is_training(trace) else "descent"
+    for picture in ds.draw.PICTURES if len(trace) else ():
+        if picture.shows != kind:
+            continue
         try:
-            drawn = picture(trace, diagnosis)
+            drawn = picture.of(trace, diagnosis)
         except ds.SettingError:
             continue
         axes = drawn[0] if isinstance(drawn, Sequence) else drawn
-        told = html.escape(caption)
-        found.append(f"<figure>{svg(axes.figure, str(len(found)))}<figcaption>{told}</figcaption></figure>")
+        caption = html.escape(picture.caption)
+        found.append(f"<figure>{svg(axes.figure, str(len(found)))}<figcaption>{caption}</figcaption></figure>")
     return "\n".join(found)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
+from downslope._errors import SettingError, described
 from downslope._text import in_words
 from downslope.diagnosis._end_state import state_of
 from downslope.diagnosis._evidence import Evidence
@@ -23,10 +24,20 @@ from downslope.diagnosis.checks import (
     local_minimum,
     unexplained,
 )
-from downslope.trace import Trace
+from downslope.trace import Trace, as_trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
+_EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
+
+
+class HasTrace(Protocol):
+    """A result that holds a trace: a training, a fit."""
+
+    @property
+    def trace(self) -> Trace:
+        """Its trace."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -86,22 +97,30 @@ class Diagnosis(Sequence[Finding]):
         )
 
 
-def diagnose(trace: Trace, others: Sequence[Trace] = ()) -> Diagnosis:
+def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -> Diagnosis:
     """Judge a trace: what went well, what went wrong, the numbers behind it, and what to try.
 
     Args:
-        trace: what a descent left behind. Only this is read: neither the objective nor the method is run again.
-        others: what descents of the same objective from other starts left behind; if one ended lower, and nothing else
-            is wrong, this end is a `local_minimum`.
+        trace: a trace, or a result that holds one, such as a training. Only the trace is read: neither the objective
+            nor the method is run again.
+        others: traces of descents of the same objective from other starts; if one ended lower, and nothing else is
+            wrong, this end is a `local_minimum`.
 
     Returns:
         The findings, the most important first. There is always one: a healthy run is a finding too.
+
+    Raises:
+        SettingError: for something that is no trace and holds none.
     """
+    trace = as_trace(trace, "diagnose", _EXAMPLE)
+    if not isinstance(others, Iterable):
+        raise SettingError(f"others are traces, not {described(others)}", hint="ds.diagnose(trace, [other, …])")
+    compared = [as_trace(other, "diagnose", _EXAMPLE) for other in others]
     # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
     with np.errstate(all="ignore"):
         results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
     if not _any_problem(results):
-        results.append(local_minimum(trace, others))
+        results.append(local_minimum(trace, compared))
     findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope.draw import _by_layer as by_layer
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -39,9 +40,10 @@ def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axe
     Raises:
         SettingError: if the trace holds no layers.
     """
+    trace = inputs.trace_of(trace, "activations")
     steps = by_layer.steps_of(trace)
     shown = _shown(trace)
-    panels = _new_panels(len(shown)) if axes is None else list(axes)
+    panels = inputs.panels_of(axes, 3 * len(shown), lambda: _new_panels(len(shown)))
     upper, middle, lower = (panels[row * len(shown) : (row + 1) * len(shown)] for row in range(3))
     _spread(upper, trace, steps, shown)
     _variation(middle, trace, steps, shown)
@@ -66,10 +68,10 @@ def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axe
 
 
 def _shown(trace: Trace) -> np.ndarray:
-    """Return the places of the layers to show: of those whose activations are known, if any are."""
+    """Return the indices of the layers to show: of those whose activations are known, if any are."""
     known = np.flatnonzero(np.any(np.isfinite(by_layer.quantity(trace, "activation_mean")), axis=0))
-    places = known if len(known) else np.arange(len(trace.layer_names))
-    return places[by_layer.some(len(places), _MOST_LAYERS)]
+    indices = known if len(known) else np.arange(len(trace.layer_names))
+    return indices[by_layer.some(len(indices), _MOST_LAYERS)]
 
 
 def _new_panels(count: int) -> list[Axes]:
@@ -81,8 +83,8 @@ def _new_panels(count: int) -> list[Axes]:
 
 def _titles(trace: Trace, shown: np.ndarray) -> list[str]:
     """Return the layers' names, with their activations where they are known."""
-    told = (trace.facts.get("network") or {}).get("activations") or [None] * len(trace.layer_names)
-    return [by_layer.short(trace.layer_names[place]) + f"\n{told[place] or ''}" for place in shown]
+    names = (trace.facts.get("network") or {}).get("activations") or [None] * len(trace.layer_names)
+    return [by_layer.short(trace.layer_names[index]) + f"\n{names[index] or ''}" for index in shown]
 
 
 def _thinned(trace: Trace, name: str, steps: np.ndarray, shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -96,13 +98,13 @@ def _spread(panels: list[Axes], trace: Trace, steps: np.ndarray, shown: np.ndarr
     at, mean = _thinned(trace, "activation_mean", steps, shown)
     _, deviation = _thinned(trace, "activation_deviation", steps, shown)
     low, high = mean - deviation, mean + deviation
-    for place, panel in enumerate(panels):
+    for index, panel in enumerate(panels):
         panel.axhline(0, color=style.GRID, linewidth=1.0, zorder=1)
-        panel.plot(at, mean[:, place], color=style.START, linewidth=1.5, label="mean")
+        panel.plot(at, mean[:, index], color=style.START, linewidth=1.5, label="mean")
         panel.fill_between(
-            at, low[:, place], high[:, place], color=style.START, alpha=0.22, linewidth=0, label="± deviation"
+            at, low[:, index], high[:, index], color=style.START, alpha=0.22, linewidth=0, label="± deviation"
         )
-        if not np.isfinite(mean[:, place]).any():
+        if not np.isfinite(mean[:, index]).any():
             by_layer.mark_nothing(panel, "not known")
     reach = np.abs(np.concatenate([low, high]))
     reach = reach[np.isfinite(reach)]
@@ -113,9 +115,9 @@ def _spread(panels: list[Axes], trace: Trace, steps: np.ndarray, shown: np.ndarr
 def _variation(panels: list[Axes], trace: Trace, steps: np.ndarray, shown: np.ndarray) -> None:
     """Draw the variation from example to example."""
     at, variation = _thinned(trace, "activation_variation", steps, shown)
-    for place, panel in enumerate(panels):
-        panel.plot(at, variation[:, place], color=style.FUNCTION, linewidth=1.5)
-        if not np.isfinite(variation[:, place]).any():
+    for index, panel in enumerate(panels):
+        panel.plot(at, variation[:, index], color=style.FUNCTION, linewidth=1.5)
+        if not np.isfinite(variation[:, index]).any():
             by_layer.mark_nothing(panel, "not known")
     style.scale_height(panels[0], variation)
     if panels[0].get_yscale() == "linear":
@@ -127,9 +129,9 @@ def _shares(panels: list[Axes], trace: Trace, steps: np.ndarray, shown: np.ndarr
     at, saturated = _thinned(trace, "saturated_share", steps, shown)
     _, dead = _thinned(trace, "dead_share", steps, shown)
     known = np.any(np.isfinite(by_layer.quantity(trace, "activation_mean")[:, shown]), axis=0).tolist()
-    for place, panel in enumerate(panels):
-        panel.plot(at, saturated[:, place], color=style.NOTE, linewidth=1.5, label="saturated")
-        panel.plot(at, dead[:, place], color=style.PROBLEM, linewidth=1.5, linestyle=(0, (4, 1.5)), label="dead")
-        if not np.isfinite(saturated[:, place]).any():
-            by_layer.mark_nothing(panel, "never flat" if known[place] else "not known")
+    for index, panel in enumerate(panels):
+        panel.plot(at, saturated[:, index], color=style.NOTE, linewidth=1.5, label="saturated")
+        panel.plot(at, dead[:, index], color=style.PROBLEM, linewidth=1.5, linestyle=(0, (4, 1.5)), label="dead")
+        if not np.isfinite(saturated[:, index]).any():
+            by_layer.mark_nothing(panel, "never flat" if known[index] else "not known")
     panels[0].set_ylim(-0.03, 1.03)

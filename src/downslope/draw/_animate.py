@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope.draw import _ground as ground
+from downslope._errors import whole
+from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.draw._moving import target_of, write
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
-    from downslope.descent import Objective
+    from matplotlib.axes import Axes
 
+
+_HELD = 12  # frames for which the last picture stays
 _MOST_FRAMES = 90
 
 
+def write(
+    axes: Axes, target: Path, moments: Sequence[int], show: Callable[[int], Sequence[Any]], frames_per_second: int
+) -> None:
+    """Write a GIF with a frame for each moment: what stays is drawn once, and only what moves for each frame.
+
+    Args:
+        axes: what is drawn.
+        target: the file.
+        moments: what `show` is called with, frame by frame.
+        show: moves what moves, and returns it.
+        frames_per_second: how fast.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    figure: Any = axes.figure
+    canvas = FigureCanvasAgg(figure)
+    above = [legend] if (legend := axes.get_legend()) is not None else []
+    for artist in [*show(moments[0]), *above]:
+        artist.set_animated(True)
+    canvas.draw()
+    still = canvas.copy_from_bbox(figure.bbox)
+    frames = []
+    for moment in moments:
+        canvas.restore_region(still)
+        for artist in [*show(moment), *above]:
+            figure.draw_artist(artist)
+        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+    each = 1000 // whole("frames_per_second", frames_per_second, most=1000)
+    durations = [each] * (len(frames) - 1) + [each * _HELD]
+    frames[0].save(target, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+
+
 def animate(
-    objective: Objective,
+    objective: inputs.Drawable,
     trace: Trace,
     file: str | Path,
     *,
-    within: ground.Within = None,
+    bounds: inputs.Bounds = None,
     frames_per_second: int = 12,
 ) -> Path:
     """Write the way down as a GIF.
 
     Args:
-        objective: what was descended, of one or two variables.
+        objective: what was descended, of one or two variables: a formula, its text, or an objective.
         trace: the descent; a long one is shown in up to 90 pictures.
         file: where to, its name ending in .gif.
-        within: the ranges to show, by name.
+        bounds: the ranges to show, by name.
         frames_per_second: how fast.
 
     Returns:
@@ -42,17 +78,17 @@ def animate(
     Raises:
         SettingError: if the file's name does not end in .gif.
     """
-    target = target_of(file)
-    flat = len(objective.names or ()) == 1
-    axes = (curve if flat else landscape)(objective, trace, within=within)
-    moving, end, whole = _moving_parts(axes)
-    rows = np.unique(np.linspace(0, len(whole) - 1, min(len(whole), _MOST_FRAMES)).round().astype(int))
+    target, function = inputs.file_of(file), inputs.objective_of(objective)
+    trace = inputs.trace_of(trace, "animate")
+    axes = (curve if len(function.names or ()) == 1 else landscape)(function, trace, bounds=bounds)
+    moving, end, way = _moving_parts(axes)
+    rows = np.unique(np.linspace(0, len(way) - 1, min(len(way), _MOST_FRAMES)).round().astype(int))
     title = axes.get_title(loc="left")
 
     def show(row: int) -> list[Any]:
         for line in moving:
-            line.set_data(*whole[: row + 1].T)
-        end.set_data(*whole[row : row + 1].T)
+            line.set_data(*way[: row + 1].T)
+        end.set_data(*way[row : row + 1].T)
         step = int(trace.columns["step"][row])
         return [*moving, end, axes.set_title(f"{title}    step {step}", fontsize=11, loc="left", pad=10)]
 

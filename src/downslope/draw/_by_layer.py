@@ -26,7 +26,7 @@ def steps_of(trace: Trace) -> np.ndarray:
         SettingError: if the trace holds no layers.
     """
     if not trace.layer_names:
-        raise SettingError("this trace holds no layers to draw", hint="a network leaves them: train(…).trace")
+        raise SettingError("this trace holds no layers to draw", hint="a training records them: ds.train(…).trace")
     return np.asarray(trace.columns["step"] if trace.layer_steps is None else trace.layer_steps)
 
 
@@ -53,7 +53,7 @@ def in_blocks(steps: np.ndarray, rows: np.ndarray, most: int) -> tuple[np.ndarra
 
 
 def some(count: int, most: int) -> np.ndarray:
-    """Return places from first to last, evenly chosen where there are more than so many."""
+    """Return indices from first to last, evenly chosen where there are more than so many."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
@@ -70,11 +70,11 @@ def colours(count: int) -> list[Any]:
 
 
 def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
-    """Tell which colour is which layer: by a legend beside the picture, or by a bar where there are many."""
+    """Show which colour is which layer, by a legend beside the picture, or by a bar where there are many."""
     if len(names) <= _MOST_LINES:
-        handles, told = axes.get_legend_handles_labels()
-        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-        axes.legend(handles[::-1], told[::-1], frameon=False, fontsize=9, **place)
+        handles, labels = axes.get_legend_handles_labels()
+        position: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+        axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=9, **position)
         return
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
@@ -82,7 +82,7 @@ def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
     shades = ScalarMappable(Normalize(-0.5, len(names) - 0.5), ListedColormap(colours(len(names))))
     marked = some(len(names), 6)
     bar = axes.figure.colorbar(shades, ax=axes, ticks=marked, pad=0.02)
-    bar.ax.set_yticklabels([short(names[place]) for place in marked], fontsize=8)
+    bar.ax.set_yticklabels([short(names[index]) for index in marked], fontsize=8)
     bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a dictionary
 
 

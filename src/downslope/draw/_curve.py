@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._text import number
-from downslope.draw import _ground as ground
+from downslope.draw import _grid as grid
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -21,65 +22,62 @@ _MOST_DOTS = 60
 
 
 def curve(
-    objective: Objective,
+    objective: inputs.Drawable,
     trace: Trace | None = None,
     *,
-    at: Mapping[str, float] | None = None,
-    within: ground.Within = None,
+    at: Mapping[str, float] | float | None = None,
+    bounds: inputs.Bounds = None,
     over: str | None = None,
+    units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a function of one variable, the way down it, and its tangent at a point.
 
     Args:
-        objective: what to draw.
+        objective: the formula or its text, a JAX function, or an objective.
         trace: a descent on it, drawn as steps from dot to dot.
-        at: where to draw the tangent.
-        within: the range to show, by name.
+        at: where to draw the tangent: a point, or a number for one variable.
+        bounds: the range to show: by name, or a pair for one variable.
         over: the variable along the axis, where there are several; the others stay at the end of the trace.
+        units: units by name, where `objective` is text.
         axes: where to draw; new ones if None.
 
     Returns:
         The axes, whose `figure` can be saved.
 
     Raises:
-        PointError: if there is no such variable.
+        PointError: if there is no such variable, or a point or range makes no sense.
+        DownslopeError: as `objective`, for text.
     """
-    (name,) = ground.variables(objective, 1, (over,) if over else None)
-    axes = style.new_axes() if axes is None else axes
-    steps = ground.path(trace, (name,))[:, 0]
-    seen = np.array([*steps, *([at[name]] if at is not None else [])])
-    low, high = ground.window((name,), seen[:, None], within)[name]
-    if within is None or name not in within:
-        low, high = ground.around((low, high), _interesting(trace, at, name))
+    function, trace = inputs.objective_of(objective, units), inputs.way_of(trace, "curve")
+    (name,) = grid.variables(function, 1, (over,) if over else None)
+    point = inputs.point_of(function, at)
+    axes = inputs.axes_of(axes, style.new_axes)
+    steps = grid.path(trace, (name,))[:, 0]
+    seen = np.array([*steps, *([point[name]] if point is not None else [])])
+    kept = inputs.bounds_of(bounds, (name,))
+    low, high = grid.window((name,), seen[:, None], kept)[name]
+    if name not in kept:
+        low, high = grid.around((low, high), _interesting(trace, point, name))
     x = np.linspace(low, high, 600)
-    rest = _rest(objective, trace, at)
-    y = ground.along(objective, name, x, rest)
-    axes.plot(x, y, color=style.FUNCTION, linewidth=2.0, label=objective.name, zorder=2)
-    if at is not None:
-        _tangent(axes, objective, at, name, (low, high))
+    y = grid.along(function, name, x, grid.rest_of(function, trace, point))
+    axes.plot(x, y, color=style.FUNCTION, linewidth=2.0, label=function.name, zorder=2)
+    if point is not None:
+        _tangent(axes, function, point, name, (low, high))
     if trace is not None:
         _steps(axes, steps, trace.columns["value"], (low, high))
     axes.set_xlim(low, high)
     _limit_height(axes, y)
-    axes.set_xlabel(style.label(name, objective.units))
-    axes.set_ylabel(style.label(objective.name, objective.units))
-    style.title(axes, objective.read_as)
+    axes.set_xlabel(style.label(name, function.units))
+    axes.set_ylabel(style.label(function.name, function.units))
+    style.title(axes, function.read_as)
     style.calm(axes)
     style.legend(axes)
     return axes
 
 
-def _rest(objective: Objective, trace: Trace | None, at: Mapping[str, float] | None) -> dict[str, float]:
-    """Return where the names that are not shown stay."""
-    held = dict.fromkeys(objective.names or (), 0.0)
-    if trace is not None:
-        held |= {name: float(value) for name, value in trace.end.items() if np.ndim(value) == 0}
-    return held | {name: float(value) for name, value in (at or {}).items()}
-
-
 def _interesting(trace: Trace | None, at: Mapping[str, float] | None, name: str) -> float | None:
-    """Return the place that should lie well inside the picture: the end of the way, or the point of the tangent."""
+    """Return what should lie well inside the picture: the end of the way, or the point of the tangent."""
     if at is not None:
         return float(at[name])
     return None if trace is None else float(trace.end[name])
@@ -103,7 +101,7 @@ def _steps(axes: Axes, x: np.ndarray, value: np.ndarray, shown: tuple[float, flo
 
 def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: str, shown: tuple[float, float]) -> None:
     """Draw the tangent line at a point, with its slope."""
-    slope = ground.gradient_at(objective, at)[name]
+    slope = grid.gradient_at(objective, at)[name]
     value = objective(dict(at))
     half = 0.3 * (shown[1] - shown[0])
     x = np.array([max(shown[0], at[name] - half), min(shown[1], at[name] + half)])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import PointError, nearest
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ _ROUNDING = 1e-9  # of the data's range
 _MARGIN = 0.03  # of the data's range, beyond which the curve does not go
 
 
-def fit(found: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None = None) -> list[Axes]:
+def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None = None) -> list[Axes]:
     """Draw a fit.
 
     A model of one column is drawn over it: the data, the curve, the band in which the curve lies, and the band in which
     the next measurement will. A model of several is drawn as measured against predicted.
 
     Args:
-        found: the fit.
+        result: what `fit` returned.
         over: the column along the axis, where there are several; the others stay at their medians.
         axes: one for the data and one for the residuals; new ones if None.
 
@@ -37,95 +38,90 @@ def fit(found: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None =
     Raises:
         PointError: if the model has no such column.
     """
-    columns = found.model.equation.right.columns
+    result = inputs.result_of(result, "fit", inputs.FIT)
+    columns = result.model.equation.right.columns
     if over is not None and over not in columns:
-        close = nearest(over, columns)
+        close = nearest(str(over), columns)
         raise PointError(
             f"the model has no column {over!r}; it has {', '.join(columns) or 'none'}",
             hint=f"did you mean {close}?" if close else None,
         )
-    upper, lower = _new_axes() if axes is None else axes
-    along = over or along_of(found)
-    across = found.predicted if along is None else found.data[along]
+    along = over or along_of(result)
+    upper, lower = inputs.panels_of(axes, 2, lambda: style.new_panels(2, heights=(3, 1), size=(7.2, 5.6)))
+    across = result.predicted if along is None else result.data[along]
     if along is None:
-        _diagonal(upper, found)
+        _diagonal(upper, result)
     else:
-        _curve(upper, found, along)
-    upper.plot(across, found.measured, "o", color=style.START, markersize=4.5, alpha=0.75, zorder=4, label="data")
-    _residuals(lower, found, across)
-    units = found.model.units
-    left = found.model.equation.left.read_as
+        _curve(upper, result, along)
+    upper.plot(across, result.measured, "o", color=style.START, markersize=4.5, alpha=0.75, zorder=4, label="data")
+    _residuals(lower, result, across)
+    units = result.model.units
+    left = result.model.equation.left.read_as
     upper.set_ylabel(style.label(left, units))
     lower.set_xlabel(style.label(along, units) if along else f"{left}, predicted")
     lower.set_ylabel("residual")
-    style.title(upper, found.read_as)
+    style.title(upper, result.read_as)
     for panel in (upper, lower):
         style.calm(panel)
     style.legend(upper)
     return [upper, lower]
 
 
-def _new_axes() -> tuple[Axes, Axes]:
-    """Return two axes of a new figure that share what lies along."""
-    upper, lower = style.new_panels(2, heights=(3, 1), size=(7.2, 5.6))
-    return upper, lower
-
-
-def along_of(found: Fit) -> str | None:
+def along_of(result: Fit) -> str | None:
     """Return the column that a model is drawn over, or None where there are several."""
-    columns = found.model.equation.right.columns
+    columns = result.model.equation.right.columns
     return columns[0] if len(columns) == 1 else None
 
 
-def room_of(found: Fit, along: str, points: int) -> tuple[np.ndarray, dict[str, Any]]:
+def room_of(result: Fit, along: str, points: int) -> tuple[np.ndarray, dict[str, Any]]:
     """Return where along a column the curve is drawn, and all columns there, the others at their medians."""
-    column = found.data[along]
+    column = result.data[along]
     low, high = float(column.min()), float(column.max())
     margin = _MARGIN * (high - low or abs(high) or 1.0)
     begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
     x = np.linspace(begin, high + margin, points)
-    return x, {**{name: float(np.median(values)) for name, values in found.data.items()}, along: x}
+    return x, {**{name: float(np.median(values)) for name, values in result.data.items()}, along: x}
 
 
-def band_of(found: Fit, place: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def band_of(result: Fit, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return the bands at these columns, the widest first: what lies in it, its low and its high end."""
     kinds = {"prediction": "next measurement", "confidence": "curve"}
-    if np.ptp(found.arguments.weight) != 0:
+    if np.ptp(result.arguments.weight) != 0:
         del kinds["prediction"]  # the next measurement has no deviation of its own
-    percent = f"{found.confidence * 100:.4g} %"
+    percent = f"{result.confidence * 100:.4g} %"
     with np.errstate(all="ignore"):
-        bands = {what: found.predict(place, band=kind) for kind, what in kinds.items()}
+        bands = {what: result.predict(columns, band=kind) for kind, what in kinds.items()}
     return [
         (f"{what}, {percent}", band.low, band.high) for what, band in bands.items() if np.all(np.isfinite(band.low))
     ]
 
 
-def _curve(axes: Axes, found: Fit, along: str) -> None:
+def _curve(axes: Axes, result: Fit, along: str) -> None:
     """Draw the model along a column, with its two bands."""
-    x, place = room_of(found, along, _POINTS)
-    for what, low, high in band_of(found, place):
+    x, columns = room_of(result, along, _POINTS)
+    for what, low, high in band_of(result, columns):
         shade = 0.3 if what.startswith("curve") else 0.12
         axes.fill_between(x, low, high, color=style.PATH, alpha=shade, linewidth=0, label=what, zorder=1)
     with np.errstate(all="ignore"):
-        curve = found.model.predicted(found.values, place)
+        curve = result.model.predicted(result.values, columns)
     axes.plot(x, curve, color=style.PATH, linewidth=2.0, label="fit", zorder=3)
 
 
-def _diagonal(axes: Axes, found: Fit) -> None:
+def _diagonal(axes: Axes, result: Fit) -> None:
     """Draw the line on which measured equals predicted."""
-    ends = [float(f(np.concatenate([found.predicted, found.measured]))) for f in (np.min, np.max)]
+    ends = [float(f(np.concatenate([result.predicted, result.measured]))) for f in (np.min, np.max)]
     axes.plot(ends, ends, color=style.PATH, linewidth=1.6, label="measured = predicted", zorder=3)
 
 
-def _residuals(axes: Axes, found: Fit, across: np.ndarray) -> None:
+def _residuals(axes: Axes, result: Fit, across: np.ndarray) -> None:
     """Draw what the model leaves over, with one standard deviation either side."""
-    spread = np.sqrt(found.uncertainty.measurement_variance) / found.arguments.weight[0]
-    equal = np.ptp(found.arguments.weight) == 0
+    spread = np.sqrt(result.uncertainty.measurement_variance) / result.arguments.weight[0]
+    equal = np.ptp(result.arguments.weight) == 0
     if np.isfinite(spread) and equal:
         axes.axhspan(-spread, spread, color=style.PATH, alpha=0.12, linewidth=0)
     axes.axhline(0, color=style.PATH, linewidth=1.4)
-    axes.vlines(across, 0, found.residuals, color=style.START, linewidth=0.8, alpha=0.6)
-    axes.plot(across, found.residuals, "o", color=style.START, markersize=3.5, alpha=0.75)
-    nothing = _ROUNDING * float(np.ptp(found.measured))
-    if np.max(np.abs(found.residuals)) <= nothing:
+    axes.vlines(across, 0, result.residuals, color=style.START, linewidth=0.8, alpha=0.6)
+    axes.plot(across, result.residuals, "o", color=style.START, markersize=3.5, alpha=0.75)
+    nothing = _ROUNDING * float(np.ptp(result.measured))
+    if np.max(np.abs(result.residuals)) <= nothing:
         axes.set_ylim(-1, 1)  # what is but rounding lies on the line

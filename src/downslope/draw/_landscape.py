@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope.draw import _ground as ground
+from downslope.draw import _grid as grid
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._curve import _rest
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from downslope.descent import Objective
 
 _GRID = 220
-_LEVELS = 18
 _ARROWS = 5
 _ARROW_SHARE = 0.6  # of a step: the way stays in sight beside its arrows
 _MOST_DOTS = 80
 
 
 def landscape(
-    objective: Objective,
+    objective: inputs.Drawable,
     trace: Trace | None = None,
     *,
     at: Mapping[str, float] | None = None,
-    within: ground.Within = None,
+    bounds: inputs.Bounds = None,
     over: tuple[str, str] | None = None,
+    units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a function of two variables from above, with the way down.
@@ -38,59 +38,48 @@ def landscape(
     The contour levels lie at equal shares of the ground, not at equal heights, so that a narrow valley shows.
 
     Args:
-        objective: what to draw.
+        objective: the formula or its text, a JAX function, or an objective.
         trace: a descent on it.
         at: where to draw the gradient's and the downhill arrow.
-        within: the ranges to show, by name.
+        bounds: the ranges to show, by name.
         over: the two variables to show, where there are more; the others stay at the end of the trace.
+        units: units by name, where `objective` is text.
         axes: where to draw; new ones if None.
 
     Returns:
         The axes, whose `figure` can be saved.
 
     Raises:
-        PointError: if there are no two such variables.
+        PointError: if there are no two such variables, or a point or range makes no sense.
+        DownslopeError: as `objective`, for text.
     """
-    names = ground.variables(objective, 2, over)
-    axes = style.new_axes(size=(6.6, 5.2)) if axes is None else axes
-    steps = ground.path(trace, names)
-    seen = np.vstack([steps, *([[at[name] for name in names]] if at is not None else [])])
-    ranges = ground.roomy(ground.window(names, seen, within), within, _end(trace, at, names))
-    x, y, height = ground.over_grid(objective, names, ranges, _rest(objective, trace, at), _GRID)
-    _contours(axes, x, y, height)
+    function, trace = inputs.objective_of(objective, units), inputs.way_of(trace, "landscape")
+    names = grid.variables(function, 2, over)
+    point = inputs.point_of(function, at)
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=(6.6, 5.2)))
+    steps = grid.path(trace, names)
+    seen = np.vstack([steps, *([[point[name] for name in names]] if point is not None else [])])
+    kept = inputs.bounds_of(bounds, names)
+    ranges = grid.roomy(grid.window(names, seen, kept), kept, end_of(trace, point, names))
+    _contours(axes, *grid.over_grid(function, names, ranges, grid.rest_of(function, trace, point), _GRID))
     if trace is not None:
         _way(axes, steps)
         _arrows(axes, steps, trace, names)
-    if at is not None:
-        _compass(axes, objective, at, names, ranges)
+    if point is not None:
+        _compass(axes, function, point, names, ranges)
     axes.set_xlim(*ranges[names[0]])
     axes.set_ylim(*ranges[names[1]])
-    axes.set_xlabel(style.label(names[0], objective.units))
-    axes.set_ylabel(style.label(names[1], objective.units))
-    style.title(axes, objective.read_as)
+    axes.set_xlabel(style.label(names[0], function.units))
+    axes.set_ylabel(style.label(names[1], function.units))
+    style.title(axes, function.read_as)
     style.calm(axes)
     axes.grid(visible=False)
     style.legend(axes)
     return axes
 
 
-def levels(height: np.ndarray, count: int = _LEVELS) -> np.ndarray:
-    """Return contour levels that show the valley: heights at equal shares of the ground, closer together at its floor.
-
-    Args:
-        height: heights on a grid, NaN where there is none.
-        count: how many levels.
-    """
-    finite = height[np.isfinite(height)]
-    if len(finite) == 0 or finite.max() == finite.min():
-        return np.array([])
-    shares = np.linspace(0, 1, count + 2)[1:-1] ** 1.6
-    found = np.unique(np.quantile(finite, shares))
-    return found[found > finite.min()]
-
-
-def _end(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, ...]) -> list[float | None]:
-    """Return the place that should lie well inside the picture."""
+def end_of(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, ...]) -> list[float | None]:
+    """Return what should lie well inside the picture: a point, else the end of the way."""
     if at is not None:
         return [float(at[name]) for name in names]
     return [None if trace is None else float(trace.end[name]) for name in names]
@@ -98,19 +87,19 @@ def _end(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, 
 
 def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> None:
     """Draw the ground: pale bands between contour lines."""
-    found = levels(height)
-    if len(found) < 2:
+    levels = grid.levels(height)
+    if len(levels) < 2:
         axes.set_facecolor("#eef1f4")
         return
     masked = np.ma.masked_invalid(height)
-    shades = np.linspace(0.42, 0.97, len(found) + 1)
+    shades = np.linspace(0.42, 0.97, len(levels) + 1)
     from matplotlib import colormaps
 
     colours = colormaps[style.CONTOURS](shades)
     axes.contourf(
-        x, y, masked, levels=[float(np.nanmin(height)), *found, float(np.nanmax(height))], colors=colours, zorder=0
+        x, y, masked, levels=[float(np.nanmin(height)), *levels, float(np.nanmax(height))], colors=colours, zorder=0
     )
-    axes.contour(x, y, masked, levels=found, colors="white", linewidths=0.7, alpha=0.9, zorder=1)
+    axes.contour(x, y, masked, levels=levels, colors="white", linewidths=0.7, alpha=0.9, zorder=1)
 
 
 def _way(axes: Axes, steps: np.ndarray) -> None:
@@ -146,9 +135,9 @@ def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...])
     """Draw the downhill direction −∇f at the first few points of the way, somewhat shorter than its step."""
     if trace.gradients is None or len(steps) < 3:
         return
-    places = [trace.coordinate_names.index(name) for name in names]
+    columns = [trace.coordinate_names.index(name) for name in names]
     for row in range(min(_ARROWS, len(steps) - 1)):
-        downhill = -trace.gradients[row, places]
+        downhill = -trace.gradients[row, columns]
         length = np.linalg.norm(downhill)
         reach = np.linalg.norm(steps[row + 1] - steps[row])
         if length == 0 or reach < 0.02 * np.linalg.norm(np.ptp(steps, axis=0)):
@@ -166,15 +155,15 @@ def _compass(
     ranges: Mapping[str, tuple[float, float]],
 ) -> None:
     """Draw the gradient at a point and the way down opposite to it."""
-    slope = ground.gradient_at(objective, at)
+    slope = grid.gradient_at(objective, at)
     gradient = np.array([slope[name] for name in names])
-    place = np.array([float(at[name]) for name in names])
+    here = np.array([float(at[name]) for name in names])
     length = np.linalg.norm(gradient)
     reach = 0.22 * min(high - low for low, high in ranges.values())
     if length > 0:
         for sign, colour, text in ((1, style.TANGENT, "uphill ∇f"), (-1, style.PATH, "downhill −∇f")):
-            tip = place + sign * gradient / length * reach
+            tip = here + sign * gradient / length * reach
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "mutation_scale": 16}
-            axes.annotate("", xy=tuple(tip), xytext=tuple(place), arrowprops=arrow, zorder=6)
+            axes.annotate("", xy=tuple(tip), xytext=tuple(here), arrowprops=arrow, zorder=6)
             axes.plot([], [], color=colour, linewidth=2.2, label=text)
-    axes.plot(*place, "o", color=style.START, markersize=8, markeredgecolor="white", zorder=7)
+    axes.plot(*here, "o", color=style.START, markersize=8, markeredgecolor="white", zorder=7)

@@ -8,6 +8,7 @@ import numpy as np
 
 from downslope._text import number
 from downslope.draw import _by_layer as by_layer
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -18,7 +19,7 @@ _MOST_COLUMNS = 150
 _MOST_NAMES = 16
 _DEEPEST = 1e-20  # of the largest norm: what lies lower has the lowest colour
 _COLOURS, _NOTHING, _UNKNOWN = "cividis", "#e3b7ad", "#eef1f4"
-_NONE_TOLD = "pale red: none, or less than the numbers hold"
+_NO_GRADIENT = "pale red: none, or less than the numbers hold"
 _LATE = 4  # the last quarter of the looks stands for the end
 
 
@@ -38,8 +39,9 @@ def layers(trace: Trace, *, axes: Axes | None = None) -> Axes:
     Raises:
         SettingError: if the trace holds no layers.
     """
+    trace = inputs.trace_of(trace, "layers")
     steps, norms = by_layer.steps_of(trace), by_layer.quantity(trace, "gradient_norm")
-    axes = style.new_axes(size=(7.6, 4.6)) if axes is None else axes
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=(7.6, 4.6)))
     shown, rows = by_layer.in_blocks(steps, norms, _MOST_COLUMNS)
     _heat(axes, shown, rows.T)
     _name_rows(axes, trace.layer_names)
@@ -47,12 +49,12 @@ def layers(trace: Trace, *, axes: Axes | None = None) -> Axes:
     axes.set_ylabel("layer, from input (below) to output")
     style.calm(axes)
     axes.grid(visible=False)
-    style.title(axes, "Gradient in each layer", below=_told(norms, with_none=bool(np.any(rows == 0))))
+    style.title(axes, "Gradient in each layer", below=_summary(norms, with_none=bool(np.any(rows == 0))))
     return axes
 
 
 def _heat(axes: Axes, steps: np.ndarray, norms: np.ndarray) -> None:
-    """Draw norms, shape (layers, looks), as colours, with the bar that tells them."""
+    """Draw norms, shape (layers, looks), as colours, with a colour bar."""
     from matplotlib import colormaps
     from matplotlib.colors import LogNorm
 
@@ -82,16 +84,16 @@ def _edges(steps: np.ndarray) -> np.ndarray:
 def _name_rows(axes: Axes, names: tuple[str, ...]) -> None:
     """Write the names of the layers, some of them where there are many."""
     shown = range(0, len(names), -(-len(names) // _MOST_NAMES))
-    axes.set_yticks(shown, [by_layer.short(names[place]) for place in shown])
+    axes.set_yticks(shown, [by_layer.short(names[index]) for index in shown])
 
 
-def _told(norms: np.ndarray, *, with_none: bool) -> str:
-    """Return what is seen, in words."""
+def _summary(norms: np.ndarray, *, with_none: bool) -> str:
+    """Return how the first layer's gradient compares, in words."""
     late = norms[-max(1, len(norms) // _LATE) :]
     first, last = (float(np.median(column[np.isfinite(column)])) for column in (late[:, 0], late[:, -1]))
-    told = []
+    parts = []
     if first == 0 and norms.shape[1] > 1:
-        told.append("none reaches the first layer")
+        parts.append("none reaches the first layer")
     elif norms.shape[1] > 1 and np.isfinite(first) and last > 0:
-        told.append(f"in the end the first layer's is {number(first / last, 2)} times the last one's")
-    return "; ".join([*told, *([_NONE_TOLD] if with_none else [])])
+        parts.append(f"in the end the first layer's is {number(first / last, 2)} times the last one's")
+    return "; ".join([*parts, *([_NO_GRADIENT] if with_none else [])])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._text import number
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 
 if TYPE_CHECKING:
@@ -20,41 +21,44 @@ _QUIET = 30  # times below the smallest rate that was checked, where the range t
 _DEEPEST = 1e-8  # of the loss at the start; what lies lower is drawn there
 
 
-def learning_rate(found: RateFinding, *, axes: Axes | None = None) -> Axes:
+def learning_rate(result: RateFinding, *, axes: Axes | None = None) -> Axes:
     """Draw how a learning rate was found.
 
     The line is the range test, whose rate grows from step to step; the dots are the losses that runs from the start
     reached at one rate each, those that ran away along the upper edge. The range that is stable by curvature is shaded.
 
     Args:
-        found: what `find_learning_rate` returned.
+        result: what `find_learning_rate` returned.
         axes: where to draw; new ones if None.
     """
-    axes = style.new_axes(size=_SIZE) if axes is None else axes
-    rates = np.array([check.rate for check in found.checks])
-    ends = np.array([check.after for check in found.checks])
-    descends = np.array([check.descends for check in found.checks], dtype=bool)
-    start = found.checks[0].before
+    result = inputs.result_of(result, "learning_rate", inputs.RATE_FINDING)
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=_SIZE))
+    rates = np.array([check.rate for check in result.checks])
+    ends = np.array([check.after for check in result.checks])
+    descends = np.array([check.descends for check in result.checks], dtype=bool)
+    start = result.checks[0].before
     axes.set_xscale("log")
-    low, high = _heights(axes, start, np.concatenate([found.test_losses, ends[descends]]))
-    _stable_range(axes, found, rates)
+    low, high = _heights(axes, start, np.concatenate([result.test_losses, ends[descends]]))
+    _stable_range(axes, result, rates)
     axes.axhline(start, color=style.RATE, linewidth=1, linestyle=":", label="loss at the start", zorder=1)
-    axes.plot(found.test_rates, found.test_losses, color=style.FUNCTION, linewidth=1.2, alpha=0.55, label="range test")
-    floor, ceiling = _within(axes, low, high)
+    axes.plot(
+        result.test_rates, result.test_losses, color=style.FUNCTION, linewidth=1.2, alpha=0.55, label="range test"
+    )
+    floor, ceiling = _inner_ends(axes, low, high)
     for name, chosen, colour in (("checked, descends", descends, style.START), ("does not", ~descends, style.PROBLEM)):
         if chosen.any():
             shown = np.clip(np.nan_to_num(ends[chosen], nan=ceiling, posinf=ceiling), floor, ceiling)
             axes.plot(rates[chosen], shown, "o", color=colour, markersize=5, label=name, zorder=3)
-    if found.pick is not None:
-        at = [found.pick.rate], [max(found.pick.after, floor)]
+    if result.pick is not None:
+        at = [result.pick.rate], [max(result.pick.after, floor)]
         axes.plot(*at, "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
-        axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"take α = {number(found.pick.rate)}")
+        axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"take α = {number(result.pick.rate)}")
     axes.set_ylim(low, high)
     axes.set_xlabel("learning rate α")
     axes.set_ylabel("loss")
     style.calm(axes)
-    below = "no rate descends" if found.pick is None else f"each dot: {_counted(found.budget)} from the start"
-    style.title(axes, found.read_as, below=f"{found.method}; {below}")
+    below = "no rate descends" if result.pick is None else f"each dot: {_counted(result.budget)} from the start"
+    style.title(axes, result.read_as, below=f"{result.method}; {below}")
     style.legend(axes, beside=True)
     return axes
 
@@ -74,19 +78,19 @@ def _heights(axes: Axes, start: float, losses: np.ndarray) -> tuple[float, float
     return lowest - 0.06 * span, start + 0.25 * span
 
 
-def _within(axes: Axes, low: float, high: float) -> tuple[float, float]:
-    """Return the lowest and the highest place of a dot that is not to touch the ends."""
+def _inner_ends(axes: Axes, low: float, high: float) -> tuple[float, float]:
+    """Return the lowest and the highest position of a dot, clear of the ends of the axis."""
     if axes.get_yscale() == "log":
         return low * (high / low) ** 0.03, high * (low / high) ** 0.03
     return low + 0.03 * (high - low), high - 0.03 * (high - low)
 
 
-def _stable_range(axes: Axes, found: RateFinding, rates: np.ndarray) -> None:
+def _stable_range(axes: Axes, result: RateFinding, rates: np.ndarray) -> None:
     """Shade the rates that are stable by curvature, and set the ends of the axis."""
-    tested = found.test_rates if len(found.test_rates) else rates
+    tested = result.test_rates if len(result.test_rates) else rates
     low = float(max(tested[0], rates[0] / _QUIET)) / 1.2
     high = float(max(tested[-1], rates[-1])) * 1.2
-    bound = found.stable_bound
+    bound = result.stable_bound
     if bound is not None:
         low, high = min(low, bound / 2), max(high, bound * 2)
         axes.axvspan(low, bound, color=style.END, alpha=0.08, linewidth=0)

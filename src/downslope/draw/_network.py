@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope._errors import SettingError
 from downslope._text import number
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -38,6 +39,7 @@ def network(trace: Trace, *, axes: Axes | None = None) -> Axes:
     Raises:
         SettingError: for a network of more than forty units, or of layers that are not dense.
     """
+    trace = inputs.trace_of(trace, "network")
     names, kernels = _dense(trace)
     sizes = [kernels[0].shape[0], *(kernel.shape[1] for kernel in kernels)]
     if sum(sizes) > MOST_UNITS:
@@ -47,15 +49,15 @@ def network(trace: Trace, *, axes: Axes | None = None) -> Axes:
             hint="draw.layers, draw.activations and draw.updates show networks of any size",
         )
     height = max((0.42 if trace.gradients is None else 0.9) * max(sizes) + 1.4, 3.6)
-    axes = style.new_axes(size=(max(2.1 * len(sizes) + 1.6, 6.4), height)) if axes is None else axes
-    places = [_column(place, size, max(sizes)) for place, size in enumerate(sizes)]
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=(max(2.1 * len(sizes) + 1.6, 6.4), height)))
+    columns = [_column(index, size, max(sizes)) for index, size in enumerate(sizes)]
     widest = max(float(np.abs(kernel).max()) for kernel in kernels) or 1.0
-    for place, kernel in enumerate(kernels):
-        _edges(axes, places[place], places[place + 1], kernel, widest)
-        _gradients(axes, trace, names[place], places[place], places[place + 1], kernel)
-    for place, spots in enumerate(places):
-        _units(axes, spots, _bias(trace, names[place - 1], sizes[place]) if place else None)
-    _captions(axes, trace, names, places)
+    for index, kernel in enumerate(kernels):
+        _edges(axes, columns[index], columns[index + 1], kernel, widest)
+        _gradients(axes, trace, names[index], columns[index], columns[index + 1], kernel)
+    for index, spots in enumerate(columns):
+        _units(axes, spots, _bias(trace, names[index - 1], sizes[index]) if index else None)
+    _captions(axes, trace, names, columns)
     _legend(axes, widest)
     axes.set_xlim(-0.9, len(sizes) - 1 + 0.9)
     axes.set_ylim(-max(sizes) / 2 - 0.9, max(sizes) / 2 + 0.3)
@@ -66,10 +68,10 @@ def network(trace: Trace, *, axes: Axes | None = None) -> Axes:
 
 def _dense(trace: Trace) -> tuple[list[str], list[np.ndarray]]:
     """Return the names of the layers and their weights, shape (inputs, units) each, where each feeds the next."""
-    told = (trace.facts.get("network") or {}).get("description") or {}
+    description = (trace.facts.get("network") or {}).get("description") or {}
     parts = [part for part in trace.part_names if part.endswith("/weight") or part == "weight"]
     kernels = [np.asarray(trace.end[part], dtype=float) for part in parts]
-    if told.get("kind") == "Equinox":
+    if description.get("kind") == "Equinox":
         kernels = [kernel.T for kernel in kernels]
     flat = kernels and all(kernel.ndim == 2 for kernel in kernels)
     if not flat or any(a.shape[1] != b.shape[0] for a, b in itertools.pairwise(kernels)):
@@ -82,14 +84,14 @@ def _dense(trace: Trace) -> tuple[list[str], list[np.ndarray]]:
 
 def _bias(trace: Trace, layer: str, units: int) -> np.ndarray:
     """Return the biases of a layer, 0 where it has none."""
-    found = trace.end.get(f"{layer}/bias" if layer else "bias")
-    return np.zeros(units) if found is None else np.ravel(np.asarray(found, dtype=float))
+    bias = trace.end.get(f"{layer}/bias" if layer else "bias")
+    return np.zeros(units) if bias is None else np.ravel(np.asarray(bias, dtype=float))
 
 
-def _column(place: int, size: int, tallest: int) -> np.ndarray:
+def _column(index: int, size: int, tallest: int) -> np.ndarray:
     """Return where the units of a layer stand, from above, shape (size, 2)."""
     apart = min(tallest / size, 2.0)
-    return np.column_stack([np.full(size, float(place)), apart * ((size - 1) / 2 - np.arange(size))])
+    return np.column_stack([np.full(size, float(index)), apart * ((size - 1) / 2 - np.arange(size))])
 
 
 def _edges(axes: Axes, left: np.ndarray, right: np.ndarray, kernel: np.ndarray, widest: float) -> None:
@@ -121,7 +123,7 @@ def _units(axes: Axes, spots: np.ndarray, bias: np.ndarray | None) -> None:
     largest = float(np.abs(bias).max()) or 1.0
     x, y = spots.T
     axes.scatter(x, y, s=190, color="white", zorder=3)
-    fills = [to_rgba(_POSITIVE if one > 0 else _NEGATIVE, 0.75 * abs(one) / largest) for one in bias]
+    fills = [to_rgba(_POSITIVE if value > 0 else _NEGATIVE, 0.75 * abs(value) / largest) for value in bias]
     axes.scatter(x, y, s=190, color=fills, edgecolors=style.INK, linewidths=1.0, zorder=4)
 
 
@@ -152,28 +154,28 @@ def _gradients(axes: Axes, trace: Trace, layer: str, left: np.ndarray, right: np
         )
 
 
-def _captions(axes: Axes, trace: Trace, names: list[str], places: list[np.ndarray]) -> None:
+def _captions(axes: Axes, trace: Trace, names: list[str], columns: list[np.ndarray]) -> None:
     """Write what goes in and comes out beside the units, and under each layer its name and its last gradient."""
-    inputs, outputs = _named(trace, len(places[0]), len(places[-1]))
-    for told, spots, side, align in ((inputs, places[0], -0.2, "right"), (outputs, places[-1], 0.2, "left")):
-        for text, (x, y) in zip(told, spots, strict=True):
+    left, right = _named(trace, len(columns[0]), len(columns[-1]))
+    for labels, spots, side, align in ((left, columns[0], -0.2, "right"), (right, columns[-1], 0.2, "left")):
+        for text, (x, y) in zip(labels, spots, strict=True):
             axes.text(x + side, y, text, ha=align, va="center", fontsize=9, color=style.INK)
-    bottom = min(float(spots[:, 1].min()) for spots in places) - 0.55
-    for place, name in enumerate(names):
+    bottom = min(float(spots[:, 1].min()) for spots in columns) - 0.55
+    for index, name in enumerate(names):
         slope = _length(trace, name)
-        told = f"{name}\n‖∇‖ = {number(slope, 2)}" if slope is not None else name
-        axes.text(place + 0.5, bottom, told, ha="center", va="top", fontsize=8, color=style.RATE)
+        caption = f"{name}\n‖∇‖ = {number(slope, 2)}" if slope is not None else name
+        axes.text(index + 0.5, bottom, caption, ha="center", va="top", fontsize=8, color=style.RATE)
 
 
 def _named(trace: Trace, inputs: int, outputs: int) -> tuple[list[str], list[str]]:
     """Return the names of inputs and outputs, numbers where they have none."""
-    told = trace.facts.get("encoding") or {}
-    columns = [column["name"] for column in told.get("columns", []) if column["kind"] == "number"]
-    target = told.get("target") or {}
+    encoding = trace.facts.get("encoding") or {}
+    columns = [column["name"] for column in encoding.get("columns", []) if column["kind"] == "number"]
+    target = encoding.get("target") or {}
     right = target.get("categories") or target.get("names") or []
     right = list(right)[-1:] if len(right) == 2 and outputs == 1 else list(right)
-    left = columns if len(columns) == inputs else [f"x{place + 1}" for place in range(inputs)]
-    right = right if len(right) == outputs else [f"y{place + 1}" for place in range(outputs)]
+    left = columns if len(columns) == inputs else [f"x{index + 1}" for index in range(inputs)]
+    right = right if len(right) == outputs else [f"y{index + 1}" for index in range(outputs)]
     return left, [str(name) for name in right]
 
 
@@ -186,7 +188,7 @@ def _length(trace: Trace, layer: str) -> float | None:
 
 
 def _legend(axes: Axes, widest: float) -> None:
-    """Tell what colours and widths mean."""
+    """Explain the colours and widths."""
     axes.plot([], [], color=_POSITIVE, linewidth=_WIDEST, label=f"weight {number(widest, 2)}, or bias above 0")
     axes.plot([], [], color=_NEGATIVE, linewidth=_WIDEST, label=f"weight −{number(widest, 2)}, or bias below 0")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncol=2, frameon=False, fontsize=9)

@@ -1,4 +1,4 @@
-"""The picture of a descent by step: value, gradient norm and learning rate, with what was found marked."""
+"""The picture of a descent by step: value, gradient norm and learning rate, with the findings marked."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -23,19 +24,20 @@ def progress(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Seque
 
     Args:
         trace: the descent.
-        findings: what `diagnose` found; each is marked over the steps at which it shows.
+        findings: a diagnosis; each finding is marked over the steps at which it shows.
         axes: three axes to draw on, one below the other; new ones if None.
 
     Returns:
         The axes, one a panel.
     """
-    panels = list(axes) if axes is not None else style.new_panels(3, heights=(3, 2, 1), size=(7.2, 6.2))
+    trace, marked = inputs.trace_of(trace, "progress"), inputs.findings_of(findings)
+    panels = inputs.panels_of(axes, 3, lambda: style.new_panels(3, heights=(3, 2, 1), size=(7.2, 6.2)))
     steps = trace.columns["step"]
     for panel, (name, colour) in zip(panels, _PANELS, strict=True):
         _line(panel, steps, trace.columns[name], colour)
         panel.set_ylabel(_LABELS[name], fontsize=9)
         style.calm(panel)
-    for finding in findings or ():
+    for finding in marked:
         _mark(panels[0], finding, steps)
     panels[-1].set_xlabel("step")
     style.title(panels[0], str(trace.plan.get("read_as", "")))
@@ -60,7 +62,7 @@ def _line(panel: Axes, steps: np.ndarray, column: np.ndarray, colour: str) -> No
 
 
 def _mark(panel: Axes, finding: Any, steps: np.ndarray) -> None:
-    """Mark the steps at which something was found, with its name in the legend."""
+    """Mark the steps at which a finding shows, with its name in the legend."""
     colours = {"good": style.END, "note": style.NOTE, "problem": style.PROBLEM}
     colour = colours[finding.severity.value]
     first, last = finding.steps

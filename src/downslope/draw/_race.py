@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
-from downslope.draw import _ground as ground
+from downslope.draw import _grid as grid
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._animate import write
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.draw._moving import target_of, write
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -27,35 +28,36 @@ _MOST_STEPS = 400  # of the slowest that are shown, where the others have long a
 _BEHIND = 3.0  # times the steps of the slowest that arrives
 
 
-def race(found: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
+def race(result: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
     """Draw several descents together: the value by step of each, and for one or two variables their ways.
 
     Args:
-        found: a race of methods, or a sweep of rates, of which three are drawn.
+        result: a race of methods, or a sweep of rates, of which three are drawn.
         axes: where to draw the values alone; a new figure with both if None.
 
     Returns:
         The axes: values, and ways where they can be drawn.
     """
-    lanes = found.lanes
-    variables = len(found.objective.names or ())
-    panels = [axes] if axes is not None else _new_axes(2 if variables in (1, 2) else 1)
-    _values(panels[0], found.objective.name, lanes)
+    result = inputs.result_of(result, "race", inputs.RACE)
+    lanes = result.lanes
+    variables = len(result.objective.names or ())
+    panels = [inputs.axes_of(axes, style.new_axes)] if axes is not None else _new_axes(2 if variables in (1, 2) else 1)
+    _values(panels[0], result.objective.name, lanes)
     if len(panels) > 1:
-        _ways(panels[1], found.objective, lanes)
+        _ways(panels[1], result.objective, lanes)
         style.title(panels[1], "the ways down")
         legend = panels[1].get_legend()
         if legend is not None:
             legend.remove()
-    style.title(panels[0], found.objective.read_as)
+    style.title(panels[0], result.objective.read_as)
     return panels
 
 
-def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: int = 12) -> Path:
+def animate_race(result: Race | Sweep, file: str | Path, *, frames_per_second: int = 12) -> Path:
     """Write several descents of one or two variables, racing each other, as a GIF.
 
     Args:
-        found: a race of methods, or a sweep of rates, of which three are drawn.
+        result: a race of methods, or a sweep of rates, of which three are drawn.
         file: where to, its name ending in .gif.
         frames_per_second: how fast.
 
@@ -65,13 +67,13 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
     Raises:
         SettingError: if the file's name does not end in .gif, or there are more variables.
     """
-    target = target_of(file)
-    if len(found.objective.names or ()) not in (1, 2):
+    result, target = inputs.result_of(result, "animate_race", inputs.RACE), inputs.file_of(file)
+    if len(result.objective.names or ()) not in (1, 2):
         raise SettingError("ways can be drawn for one or two variables")
     (axes,) = _new_axes(1)
-    moving = _ways(axes, found.objective, found.lanes)
+    moving = _ways(axes, result.objective, result.lanes)
     style.legend(axes)
-    last = _horizon(found.lanes)
+    last = _horizon(result.lanes)
     # The first steps are the most telling: pictures lie the farther apart the later they come.
     frames = [0, *np.unique(np.geomspace(1, last, min(last, _MOST_FRAMES)).round().astype(int))]
 
@@ -80,7 +82,7 @@ def animate_race(found: Race | Sweep, file: str | Path, *, frames_per_second: in
             seen = way[: max(int(np.searchsorted(steps, step, side="right")), 1)]
             line.set_data(*seen.T)
             dot.set_data(*seen[-1][:, None])
-        title = axes.set_title(f"{found.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
+        title = axes.set_title(f"{result.objective.read_as}    step {step}", fontsize=11, loc="left", pad=10)
         return [*(part for pair, *_ in moving for part in pair), title]
 
     write(axes, target, frames, show, frames_per_second)
@@ -147,12 +149,12 @@ def _ways(
     ways = {}
     for lane, trace in lanes.items():
         rows = _shown(trace, last)
-        way = ground.path(trace, names)[rows]
+        way = grid.path(trace, names)[rows]
         ways[lane] = np.column_stack([way[:, 0], trace.columns["value"][rows]]) if flat else way
     calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
-    ranges = ground.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)], None)
-    ranges = {name: ground.around(span, None) for name, span in ranges.items()}
-    (curve if flat else landscape)(objective, within=ranges, axes=axes)
+    ranges = grid.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)])
+    ranges = {name: grid.around(span, None) for name, span in ranges.items()}
+    (curve if flat else landscape)(objective, bounds=ranges, axes=axes)
     shown = axes.get_xlim(), axes.get_ylim()
     moving = []
     for (lane, way), look in zip(ways.items(), _looks(), strict=False):

@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope._errors import SettingError
 from downslope._text import number
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.methods import facts_of
 from downslope.trace import Trace
@@ -40,17 +41,18 @@ def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]
         Cohen et al., "Gradient descent on neural networks typically occurs at the edge of stability", 2021, and
         "Adaptive gradient methods at the edge of stability", 2022.
     """
+    trace = inputs.trace_of(trace, "sharpness")
     if not trace.spectra:
         raise SettingError("this trace holds no curvature to draw", hint="train(…, probe_every=…) looks at it")
-    scaled = np.array([_or_nan(one.preconditioned_highest) for one in trace.spectra])
+    scaled = np.array([_or_nan(look.preconditioned_highest) for look in trace.spectra])
     two = bool(np.isfinite(scaled).any())
-    panels = _new_panels(two) if axes is None else list(axes)
-    steps = np.array([one.step for one in trace.spectra])
-    highest = np.array([one.highest for one in trace.spectra])
+    panels = inputs.panels_of(axes, 2 if two else 1, lambda: _new_panels(two))
+    steps = np.array([look.step for look in trace.spectra])
+    highest = np.array([look.highest for look in trace.spectra])
     if two:
         _line(panels[0], steps, scaled, style.PATH, "highest, as the\nmethod scales it")
     _line(panels[-1], steps, highest, style.PATH if not two else style.START, "highest")
-    _line(panels[-1], steps, np.array([one.lowest for one in trace.spectra]), style.RATE, "lowest")
+    _line(panels[-1], steps, np.array([look.lowest for look in trace.spectra]), style.RATE, "lowest")
     bound = _draw_bound(panels[0], trace)
     for panel in panels:
         panel.set_ylabel("curvature λ of P⁻¹H" if two and panel is panels[0] else "curvature λ of H")
@@ -58,7 +60,7 @@ def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]
         style.calm(panel)
         style.legend(panel, beside=True)
     panels[-1].set_xlabel("step")
-    style.title(panels[0], _told(scaled if two else highest, steps, bound))
+    style.title(panels[0], _summary(scaled if two else highest, steps, bound))
     return panels
 
 
@@ -92,12 +94,12 @@ def _line(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: 
 
 def _draw_bound(axes: Axes, trace: Trace) -> tuple[np.ndarray, np.ndarray] | None:
     """Draw the curvature at which steps overshoot; return its steps and heights, None where there is no such bound."""
-    found = bound_of(trace)
+    bound = bound_of(trace)
     steps, rates = np.asarray(trace.columns["step"]), np.asarray(trace.columns["learning_rate"], dtype=float)
     known = np.isfinite(rates) & (rates > 0)
-    if found is None or not known.any():
+    if bound is None or not known.any():
         return None
-    most, name = found
+    most, name = bound
     height = most / rates[known]
     look: dict[str, Any] = {"color": style.PROBLEM, "linewidth": 1.4, "linestyle": (0, (5, 3))}
     look["label"] = f"{name}: steeper\nthan this overshoots"
@@ -121,8 +123,8 @@ def _scale(axes: Axes) -> None:
             axes.set_yscale("symlog", linthresh=float(min(tops)))
 
 
-def _told(values: np.ndarray, steps: np.ndarray, bound: tuple[np.ndarray, np.ndarray] | None) -> str:
-    """Return what is seen, as a title."""
+def _summary(values: np.ndarray, steps: np.ndarray, bound: tuple[np.ndarray, np.ndarray] | None) -> str:
+    """Return the share of the bound that is reached, as a title."""
     known = np.flatnonzero(np.isfinite(values))
     if bound is None or len(known) == 0:
         return "Sharpness of the loss along the training"

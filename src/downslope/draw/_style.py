@@ -46,12 +46,12 @@ def new_axes(*, three_dimensional: bool = False, size: tuple[float, float] = SIZ
 
 
 def new_panels(count: int, *, heights: Sequence[float], size: tuple[float, float] = SIZE) -> list[Axes]:
-    """Return panels of a new figure, one below the other, that share what lies along."""
+    """Return stacked axes of a new figure that share the x-axis."""
     return list(new_figure(size).subplots(count, 1, sharex=True, height_ratios=list(heights)))
 
 
 def calm(axes: Axes) -> None:
-    """Take away what distracts: the frame's upper and right side, dark ticks."""
+    """Remove the upper and right spines and soften ticks and grid."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -74,8 +74,8 @@ def title(axes: Axes, text: str, *, below: str = "") -> None:
     shown = text if len(text) <= 80 else text[:77] + "…"
     axes.set_title(shown, fontsize=11, color=INK, loc="left", pad=22 if below else 10)
     if below:
-        place: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8)}
-        line = axes.annotate(below, **place, textcoords="offset points", fontsize=8.5, color=RATE)
+        position: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 8)}
+        line = axes.annotate(below, **position, textcoords="offset points", fontsize=8.5, color=RATE)
         line.set_in_layout(False)  # it may reach over what stands beside the axes
 
 
@@ -85,13 +85,13 @@ def label(name: str, units: Mapping[str, str]) -> str:
 
 
 def legend(axes: Axes, *, below: bool = False, beside: bool = False) -> None:
-    """Show what the marks mean, where there is room, or below or beside a picture that is full."""
+    """Draw the legend where there is room, or below or beside a picture that is full."""
     handles, names = axes.get_legend_handles_labels()
     if not handles:
         return
-    place: dict[str, Any] = {"loc": "best"}
+    position: dict[str, Any] = {"loc": "best"}
     if below:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncol": min(len(handles), 3)}
+        position = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncol": min(len(handles), 3)}
     if beside:
-        place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
-    axes.legend(handles, names, frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, **place)
+        position = {"loc": "upper left", "bbox_to_anchor": (1.01, 1), "borderaxespad": 0}
+    axes.legend(handles, names, frameon=True, framealpha=0.92, edgecolor="none", fontsize=9, **position)

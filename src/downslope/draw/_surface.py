@@ -6,49 +6,56 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope.draw import _ground as ground
+from downslope._errors import SettingError
+from downslope.draw import _grid as grid
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._curve import _rest
-from downslope.draw._landscape import _end
+from downslope.draw._landscape import end_of
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from downslope.descent import Objective
 
 _GRID = 90
 _MOST_DOTS = 120
 
 
 def surface(
-    objective: Objective,
+    objective: inputs.Drawable,
     trace: Trace | None = None,
     *,
-    within: ground.Within = None,
+    bounds: inputs.Bounds = None,
     over: tuple[str, str] | None = None,
+    units: inputs.Units = None,
     axes: Axes | None = None,
 ) -> Axes:
     """Draw a function of two variables as a surface, with the way down on it.
 
     Args:
-        objective: what to draw.
+        objective: the formula or its text, a JAX function, or an objective.
         trace: a descent on it.
-        within: the ranges to show, by name.
+        bounds: the ranges to show, by name.
         over: the two variables to show, where there are more.
+        units: units by name, where `objective` is text.
         axes: three-dimensional axes to draw on; new ones if None.
 
     Returns:
         The axes, whose `figure` can be saved.
 
     Raises:
-        PointError: if there are no two such variables.
+        PointError: if there are no two such variables, or a range makes no sense.
+        DownslopeError: as `objective`, for text.
     """
-    names = ground.variables(objective, 2, over)
-    drawn: Any = style.new_axes(three_dimensional=True, size=(7.0, 5.6)) if axes is None else axes
-    steps = ground.path(trace, names)
-    ranges = ground.roomy(ground.window(names, steps, within), within, _end(trace, None, names))
-    x, y, height = ground.over_grid(objective, names, ranges, _rest(objective, trace, None), _GRID)
+    function, trace = inputs.objective_of(objective, units), inputs.way_of(trace, "surface")
+    names = grid.variables(function, 2, over)
+    drawn: Any = inputs.axes_of(axes, lambda: style.new_axes(three_dimensional=True, size=(7.0, 5.6)))
+    if not hasattr(drawn, "plot_surface"):
+        raise SettingError("a surface is drawn on three-dimensional axes", hint='projection="3d", or leave axes out')
+    steps = grid.path(trace, names)
+    kept = inputs.bounds_of(bounds, names)
+    ranges = grid.roomy(grid.window(names, steps, kept), kept, end_of(trace, None, names))
+    x, y, height = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, None), _GRID)
     ceiling = _ceiling(height, trace)
     shown = np.minimum(height, ceiling)
     drawn.plot_surface(x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=_GRID, ccount=_GRID)
@@ -61,10 +68,10 @@ def surface(
         )
         for row, colour, text in ((0, style.START, "start"), (-1, style.END, "end")):
             drawn.plot(*steps[row], values[row], "o", color=colour, markersize=8, zorder=10, label=text)
-    drawn.set_xlabel(style.label(names[0], objective.units))
-    drawn.set_ylabel(style.label(names[1], objective.units))
-    drawn.set_zlabel(style.label(objective.name, objective.units))
-    style.title(drawn, objective.read_as)
+    drawn.set_xlabel(style.label(names[0], function.units))
+    drawn.set_ylabel(style.label(names[1], function.units))
+    drawn.set_zlabel(style.label(function.name, function.units))
+    style.title(drawn, function.read_as)
     style.legend(drawn)
     drawn.view_init(elev=32, azim=-58)
     return drawn

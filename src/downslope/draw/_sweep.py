@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope.draw import _ground as ground
+from downslope.draw import _grid as grid
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
@@ -20,7 +21,7 @@ _FIRST_STEPS = 7
 _UNSTABLE = {"rate_too_large", "oscillating", "diverged", "not_finite", "edge_of_stability"}
 
 
-def sweep(found: Sweep, *, axes: Axes | None = None) -> list[Axes]:
+def sweep(result: Sweep, *, axes: Axes | None = None) -> list[Axes]:
     """Draw a sweep of learning rates.
 
     Above, for objectives of one or two variables, the ways down at a rate that is too small, at the best and at one
@@ -28,31 +29,33 @@ def sweep(found: Sweep, *, axes: Axes | None = None) -> list[Axes]:
     the stable range shaded and the best rate marked.
 
     Args:
-        found: the sweep.
+        result: what `sweep` returned.
         axes: where to draw the lower part alone; a new figure with both if None.
 
     Returns:
         The axes, the lower part last.
     """
+    result = inputs.result_of(result, "sweep", inputs.SWEEP)
     if axes is not None:
-        _chart(axes, found)
-        return [axes]
-    names = tuple(found.objective.names or ())
-    lanes = found.lanes if len(names) in (1, 2) else {}
+        lone = inputs.axes_of(axes, style.new_axes)
+        _chart(lone, result)
+        return [lone]
+    names = tuple(result.objective.names or ())
+    lanes = result.lanes if len(names) in (1, 2) else {}
     upper, lower = _new_axes(len(lanes))
     picture: Any = curve if len(names) == 1 else landscape
     for panel, (name, trace) in zip(upper, lanes.items(), strict=True):
-        seen = ground.path(trace, names)
+        seen = grid.path(trace, names)
         if name.startswith("too large"):
             seen = seen[:_FIRST_STEPS]  # the later ones would make the valley a dot
-        picture(found.objective, trace, within=ground.window(names, seen, None), axes=panel)
+        picture(result.objective, trace, bounds=grid.window(names, seen), axes=panel)
         style.title(panel, name)
         legend = panel.get_legend()
         if legend is not None:
             legend.remove()
         panel.tick_params(labelsize=8)
-    _chart(lower, found)
-    lower.figure.suptitle(found.objective.read_as, x=0.01, ha="left", fontsize=11, color=style.INK)
+    _chart(lower, result)
+    lower.figure.suptitle(result.objective.read_as, x=0.01, ha="left", fontsize=11, color=style.INK)
     return [*upper, lower]
 
 
@@ -62,14 +65,14 @@ def _new_axes(count: int) -> tuple[list[Axes], Axes]:
     if not count:
         return [], figure.add_subplot()
     grid = figure.add_gridspec(2, count, height_ratios=[1.0, 1.0])
-    return [figure.add_subplot(grid[0, place]) for place in range(count)], figure.add_subplot(grid[1, :])
+    return [figure.add_subplot(grid[0, index]) for index in range(count)], figure.add_subplot(grid[1, :])
 
 
-def _chart(axes: Axes, found: Sweep) -> None:
+def _chart(axes: Axes, result: Sweep) -> None:
     """Draw steps or end values by rate."""
-    rests = np.isfinite(found.steps)
-    heights = found.steps if rests.any() else found.values
-    unstable = np.array([verdict in _UNSTABLE for verdict in found.verdicts]) & ~rests
+    rests = np.isfinite(result.steps)
+    heights = result.steps if rests.any() else result.values
+    unstable = np.array([verdict in _UNSTABLE for verdict in result.verdicts]) & ~rests
     drawn = np.isfinite(heights)
     if not drawn.any():
         drawn[:] = True
@@ -79,25 +82,25 @@ def _chart(axes: Axes, found: Sweep) -> None:
     axes.set_xscale("log")
     if shown.min() > 0 and top / shown.min() > 5:
         axes.set_yscale("log")
-    bound = found.largest_stable_rate
-    low, high = float(found.rates[0]), float(found.rates[-1])
+    bound = result.largest_stable_rate
+    low, high = float(result.rates[0]), float(result.rates[-1])
     if bound is not None:
         axes.axvspan(low / 1.2, min(bound, high * 1.2), color=style.END, alpha=0.08, linewidth=0)
         axes.axvline(bound, color=style.END, linewidth=1.4, linestyle="--", label=f"largest stable rate {bound:.4g}")
-    axes.plot(found.rates[drawn], shown, color=style.FUNCTION, linewidth=1.2, alpha=0.5, zorder=2)
+    axes.plot(result.rates[drawn], shown, color=style.FUNCTION, linewidth=1.2, alpha=0.5, zorder=2)
     kinds = {"came to rest": rests, "on its way": ~rests & ~unstable, "unstable": unstable}
     colours = (style.END, style.START, style.PROBLEM)
     for (name, chosen), colour in zip(kinds.items(), colours, strict=True):
         if chosen.any():
             # Rates without a height stand along the upper edge, where they would be.
             at = np.where(drawn, heights, top * (1.4 if axes.get_yscale() == "log" else 1.08))
-            axes.plot(found.rates[chosen], at[chosen], "o", color=colour, markersize=5, label=name, zorder=3)
-    best = float(heights[found.best])
-    axes.plot([found.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
-    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {found.best_rate:.4g}")
+            axes.plot(result.rates[chosen], at[chosen], "o", color=colour, markersize=5, label=name, zorder=3)
+    best = float(heights[result.best])
+    axes.plot([result.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
+    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {result.best_rate:.4g}")
     axes.set_xlim(low / 1.2, high * 1.2)
     axes.set_xlabel("learning rate α")
-    what = f"steps to ‖gradient‖ ≤ {found.tolerance:g}" if rests.any() else f"{found.objective.name} at the end"
+    what = f"steps to ‖gradient‖ ≤ {result.tolerance:g}" if rests.any() else f"{result.objective.name} at the end"
     axes.set_ylabel(what)
     style.calm(axes)
     style.legend(axes)

@@ -1,4 +1,4 @@
-"""The picture of a training: its loss, how well it does, and what was found."""
+"""The picture of a training: its loss, how well it does, and the findings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._text import in_words, number
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -22,7 +23,7 @@ _LANE = 0.42  # inches
 _COLOURS = {"good": style.END, "note": style.NOTE, "problem": style.PROBLEM}
 
 
-def training(trace: Trace, diagnosis: Iterable[Any] | None = None, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def training(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the training of a network: loss, score and findings by step.
 
     Above, each step's loss, its running mean, and the loss on rows that were held back. Below, the accuracy or R²
@@ -31,14 +32,16 @@ def training(trace: Trace, diagnosis: Iterable[Any] | None = None, *, axes: Sequ
 
     Args:
         trace: the training.
-        diagnosis: what `diagnose` found; nothing is drawn of it if None.
+        findings: a diagnosis; none are drawn if None.
         axes: one for each of the panels that there are, from above; new ones if None.
 
     Returns:
         The axes, one a panel: loss; score, if it was measured; findings, if there are any.
     """
-    findings, score = list(diagnosis or ()), _score(trace)
-    panels = _new_panels(score is not None, len(findings)) if axes is None else list(axes)
+    trace, marked = inputs.trace_of(trace, "training"), inputs.findings_of(findings)
+    score = _score(trace)
+    count = 1 + (score is not None) + bool(marked)
+    panels = inputs.panels_of(axes, count, lambda: _new_panels(score is not None, len(marked)))
     loss, *others = panels
     _loss(loss, trace)
     if score is not None:
@@ -48,8 +51,8 @@ def training(trace: Trace, diagnosis: Iterable[Any] | None = None, *, axes: Sequ
     for panel in panels:
         style.calm(panel)
         panel.set_xlim(first - 0.02 * (last - first), last + 0.02 * (last - first))
-    if findings:
-        _lanes(panels[-1], findings, first, last)
+    if marked:
+        _lanes(panels[-1], marked, first, last)
     panels[-1].set_xlabel("step")
     style.title(loss, str(trace.plan.get("read_as", "")))
     return panels
@@ -67,10 +70,10 @@ def _new_panels(scored: bool, findings: int) -> list[Axes]:
 
 
 def _score(trace: Trace) -> str | None:
-    """Return the name of what people read of a training, such as accuracy, if it was measured."""
-    told = str((trace.facts.get("network") or {}).get("metric", ""))
+    """Return the name of the metric that people read, such as accuracy, if it was measured."""
+    own = str((trace.facts.get("network") or {}).get("metric", ""))
     measured = [name.split("_", 1)[1] for name in trace.metrics if name.startswith(("training_", "validation_"))]
-    known = [name for name in dict.fromkeys([told, *measured]) if name in measured and name != "loss"]
+    known = [name for name in dict.fromkeys([own, *measured]) if name in measured and name != "loss"]
     return known[0] if known else None
 
 
@@ -104,7 +107,7 @@ def _running_mean(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _measured(trace: Trace, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps at which something was measured, and what was."""
+    """Return the steps at which a metric was measured, and its values."""
     column = np.asarray(trace.metrics[name], dtype=float)
     known = np.abs(column) < _HIGHEST
     return np.asarray(trace.metrics["step"])[known], column[known]
@@ -114,8 +117,8 @@ def _scores(axes: Axes, trace: Trace, score: str) -> None:
     """Draw a score on rows trained on and on those held back, beside what needs no network."""
     for part, colour in (("training", style.PATH), ("validation", style.START)):
         if f"{part}_{score}" in trace.metrics:
-            at, found = _measured(trace, f"{part}_{score}")
-            axes.plot(at, found, "o-", color=colour, linewidth=1.3, markersize=3.5, label=part)
+            at, scores = _measured(trace, f"{part}_{score}")
+            axes.plot(at, scores, "o-", color=colour, linewidth=1.3, markersize=3.5, label=part)
     data = trace.facts.get("data") or {}
     held = data.get("validation_reference_score")
     reference = data.get("reference_score") if held is None else held
@@ -131,7 +134,7 @@ def _scores(axes: Axes, trace: Trace, score: str) -> None:
     style.legend(axes, beside=True)
 
 
-def _lanes(axes: Axes, findings: list[Any], first: float, last: float) -> None:
+def _lanes(axes: Axes, findings: Sequence[Any], first: float, last: float) -> None:
     """Draw each finding as a bar in a lane of its own, its name above the bar."""
     least = 0.006 * (last - first)
     for lane, finding in enumerate(findings):
@@ -141,10 +144,10 @@ def _lanes(axes: Axes, findings: list[Any], first: float, last: float) -> None:
         name = finding.symptom.replace("_", " ")
         axes.barh(lane + 0.2, width, 0.22, left=min(begin, last - least), color=colour, alpha=0.85, label=name)
         late = begin > (first + last) / 2
-        place = {"x": end if late else begin, "ha": "right" if late else "left"}
-        axes.text(y=lane - 0.02, s=name, va="bottom", fontsize=9, color=style.INK, **place)
+        position = {"x": end if late else begin, "ha": "right" if late else "left"}
+        axes.text(y=lane - 0.02, s=name, va="bottom", fontsize=9, color=style.INK, **position)
     axes.set_ylim(len(findings) - 0.55, -0.55)
     axes.set_yticks([])
-    axes.set_ylabel("found", fontsize=9)
+    axes.set_ylabel("findings", fontsize=9)
     axes.grid(visible=False)
     axes.spines["left"].set_visible(False)

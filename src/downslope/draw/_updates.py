@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope.draw import _by_layer as by_layer
+from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.trace import Trace
 
@@ -36,10 +37,11 @@ def updates(trace: Trace, *, axes: Axes | None = None) -> Axes:
     Raises:
         SettingError: if the trace holds no layers.
     """
+    trace = inputs.trace_of(trace, "updates")
     steps = by_layer.steps_of(trace)
     with np.errstate(all="ignore"):
         ratios = by_layer.quantity(trace, "update_norm") / by_layer.quantity(trace, "parameter_norm")
-    axes = style.new_axes(size=(7.6, 4.6)) if axes is None else axes
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=(7.6, 4.6)))
     _lines(axes, steps, ratios, trace.layer_names)
     axes.axhline(USUAL, color=style.INK, linewidth=1.1, linestyle=(0, (5, 3)), zorder=4)
     axes.set_yscale("log")
@@ -56,12 +58,12 @@ def _lines(axes: Axes, steps: np.ndarray, ratios: np.ndarray, names: tuple[str, 
     moving = np.where(np.isfinite(ratios) & (ratios > 0), ratios, np.nan)
     every = slice(None, None, max(len(steps) // _MOST_FAINT, 1))
     at, smooth = by_layer.in_blocks(steps, moving, _MOST_POINTS)
-    for place, colour in enumerate(by_layer.colours(len(names))):
-        name = by_layer.short(names[place])
-        still = ratios[np.isfinite(ratios[:, place]), place][-_LATE:]
+    for index, colour in enumerate(by_layer.colours(len(names))):
+        name = by_layer.short(names[index])
+        still = ratios[np.isfinite(ratios[:, index]), index][-_LATE:]
         name += " (stands still)" if len(still) and not still.any() else ""
         if len(at) < len(steps):
-            axes.plot(steps[every], moving[every, place], color=colour, linewidth=0.6, alpha=0.16, zorder=2)
-        axes.plot(at, smooth[:, place], color=colour, linewidth=1.7, zorder=3, label=name)
+            axes.plot(steps[every], moving[every, index], color=colour, linewidth=0.6, alpha=0.16, zorder=2)
+        axes.plot(at, smooth[:, index], color=colour, linewidth=1.7, zorder=3, label=name)
     if not np.isfinite(moving).any():
         by_layer.mark_nothing(axes, "no step moved any layer")

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._errors import SettingError, described
 from downslope._types import Columns, Plain
 from downslope.trace._columns import complete_columns, evaluations_frame, layers_frame, parts_frame, steps_frame
 
@@ -229,6 +230,25 @@ class Trace:
     def replace(self, **changes: Any) -> Trace:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+def as_trace(value: object, taker: str, example: str) -> Trace:
+    """Return a trace, or the trace that a result holds, such as that of a training or of a fit.
+
+    Args:
+        value: what was passed.
+        taker: what takes it, for the message: `diagnose`.
+        example: what to type instead.
+
+    Raises:
+        SettingError: for anything else.
+    """
+    if isinstance(value, Trace):
+        return value
+    held = getattr(value, "trace", None)
+    if isinstance(held, Trace):
+        return held
+    raise SettingError(f"{taker} takes a trace, not {described(value)}", hint=f"for example {example}")
 
 
 def _place(point: Columns) -> str:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
-from downslope.draw import _ground as drawn
+from downslope.draw import _grid as drawn
 from downslope.draw import _style as style
-from downslope.draw._landscape import levels
+from downslope.draw import levels
 from downslope.lab.replies._request import Box, Request, RequestError, plan_of, shown
 
 _CURVE = 400  # points of a curve
@@ -142,7 +142,7 @@ def surface(told: dict[str, Any]) -> dict[str, Any]:
         raise RequestError("A surface is over two variables, light or dark.")
     trace = ds.descend(made, progress=False)
     axes: Any = style.new_axes(three_dimensional=True, size=_SIZE)
-    ds.draw.surface(made.objective, trace, over=(over[0], over[1]), within=box_around(trace, over), axes=axes)
+    ds.draw.surface(made.objective, trace, over=(over[0], over[1]), bounds=box_around(trace, over), axes=axes)
     azimuth, elevation = request.number_or_none("azimuth"), request.number_or_none("elevation")
     axes.view_init(elev=30.0 if elevation is None else elevation, azim=-60.0 if azimuth is None else azimuth)
     _recolour(axes, _INK[theme])

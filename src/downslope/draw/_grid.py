@@ -1,0 +1,270 @@
+"""The data of pictures of functions: which range to show, and the objective's values along it or on a grid there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from downslope._engine import jax, kept, precision
+from downslope._errors import PointError, nearest, whole
+from downslope._types import Columns
+from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
+from downslope.trace import Trace
+
+if TYPE_CHECKING:
+    from downslope.descent import Objective
+
+Ranges = dict[str, tuple[float, float]]
+
+_MARGIN = 0.18
+_FAR = 40.0  # a path that ends so many times farther than its median reach has run away, and is not shown whole
+_EARLY = 12  # the rows by whose reach a path that ran away is shown
+_LEVELS = 18
+# Levels at equal shares of the area lie close on steep walls; the power moves them towards the floor of a valley.
+_TOWARDS_FLOOR = 1.6
+
+
+class Grid(NamedTuple):
+    """Values of a function along one variable, or on a grid over two.
+
+    Args:
+        axes: the variables by name, shape (count,) each.
+        heights: the values, shape (count,) for one variable and (count, count) for two, whose rows follow the second;
+            NaN where a value is not finite.
+    """
+
+    axes: dict[str, np.ndarray]
+    heights: np.ndarray
+
+
+def grid(
+    objective: Drawable,
+    bounds: Bounds,
+    *,
+    at: Mapping[str, float] | None = None,
+    count: int = 120,
+    units: Units = None,
+) -> Grid:
+    """Return the values that a curve or a landscape shows.
+
+    Args:
+        objective: a formula, its text, a JAX function, or an objective.
+        bounds: the range of one or two variables, by name, or a pair for the only variable.
+        at: where the other variables are; 0 if None.
+        count: the number of points along each axis.
+        units: units by name, where `objective` is text.
+
+    Raises:
+        PointError: for no such variable, or a range that makes no sense.
+        SettingError: for a count below 2.
+
+    >>> grid("x² + 2y²", {"x": (-1, 1), "y": (0, 1)}, count=3).heights.tolist()
+    [[1.0, 0.0, 1.0], [1.5, 0.5, 1.5], [3.0, 2.0, 3.0]]
+    """
+    function = objective_of(objective, units)
+    ranges = bounds_of(bounds, function.names or ())
+    if len(ranges) not in (1, 2):
+        raise PointError(f"a grid is over one or two variables, not {len(ranges)}", hint='for example {"x": (-2, 2)}')
+    count = whole("count", count, least=2)
+    rest = rest_of(function, None, point_of(function, at))
+    axes = {name: np.linspace(low, high, count) for name, (low, high) in ranges.items()}
+    names = tuple(ranges)
+    if len(names) == 1:
+        return Grid(axes, along(function, names[0], axes[names[0]], rest))
+    return Grid(axes, over_grid(function, names, ranges, rest, count)[2])
+
+
+def levels(heights: np.ndarray, count: int = _LEVELS) -> np.ndarray:
+    """Return contour levels that show a valley: heights at equal shares of the area, closer together at its floor.
+
+    Args:
+        heights: heights on a grid, NaN where there is none.
+        count: how many levels at most.
+
+    Returns:
+        The levels, rising; empty where all heights are the same.
+    """
+    finite = heights[np.isfinite(heights)]
+    if len(finite) == 0 or finite.max() == finite.min():
+        return np.array([])
+    shares = np.linspace(0, 1, count + 2)[1:-1] ** _TOWARDS_FLOOR
+    rising = np.unique(np.quantile(finite, shares))
+    return rising[rising > finite.min()]
+
+
+def box(around: Trace | Mapping[str, float], over: tuple[str, ...]) -> Ranges:
+    """Return the range that a picture shows along each variable.
+
+    Args:
+        around: a trace, whose path is seen and whose end lies well inside; or a point.
+        over: the variables along the axes.
+
+    Raises:
+        PointError: if the trace holds no coordinates, or there is no such variable.
+        SettingError: for something that is neither.
+    """
+    if isinstance(around, Mapping):
+        missing = [name for name in over if name not in around]
+        if missing:
+            raise PointError(f"the point says nothing of {', '.join(missing)}")
+        return window(over, np.array([[float(around[name]) for name in over]]))
+    trace = trace_of(around, "box")
+    return roomy(window(over, path(trace, over)), {}, [float(trace.end[name]) for name in over])
+
+
+def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Return the names along the axes of a picture.
+
+    Args:
+        objective: what is drawn.
+        wanted: how many axes there are.
+        over: the names to show, or None to take the first ones.
+
+    Raises:
+        PointError: if the objective has not so many names, or none of these.
+    """
+    names = objective.names or ()
+    if over is not None:
+        if isinstance(over, str) or len(over) != wanted or len(set(over)) != wanted:
+            raise PointError(f"over names {wanted} variable{'s' if wanted > 1 else ''}, not {over!r}")
+        for name in over:
+            if name not in names:
+                close = nearest(str(name), names)
+                raise PointError(
+                    f"{objective.read_as} has no {name!r}", hint=f"did you mean {close}?" if close else None
+                )
+        return tuple(over)
+    if len(names) < wanted:
+        kind = "a curve" if wanted == 1 else "a landscape"
+        listed = ", ".join(names) or "no names"
+        raise PointError(
+            f"{kind} needs {wanted} variable{'s' if wanted > 1 else ''}; {objective.read_as} has {listed}",
+            hint="draw a formula of two variables as a landscape and one of one variable as a curve",
+        )
+    return names[:wanted]
+
+
+def path(trace: Trace | None, names: tuple[str, ...]) -> np.ndarray:
+    """Return the coordinates of a trace along these names, shape (rows, names); no rows without a trace."""
+    if trace is None:
+        return np.empty((0, len(names)))
+    if trace.coordinates is None:
+        raise PointError("this trace holds no coordinates to draw", hint="points of up to 16 numbers keep them")
+    missing = [name for name in names if name not in trace.coordinate_names]
+    if missing:
+        raise PointError(
+            f"the trace has no {missing[0]!r}; it has {', '.join(trace.coordinate_names)}",
+            hint="draw a descent over the function that it went down",
+        )
+    return trace.coordinates[:, [trace.coordinate_names.index(name) for name in names]]
+
+
+def rest_of(objective: Objective, trace: Trace | None, at: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the values of the names that are not shown: those of a point, else of the end of the way, else 0."""
+    rest = dict.fromkeys(objective.names or (), 0.0)
+    if trace is not None:
+        rest |= {name: float(value) for name, value in trace.end.items() if np.ndim(value) == 0}
+    return rest | {name: float(value) for name, value in (at or {}).items()}
+
+
+def window(names: tuple[str, ...], points: np.ndarray, bounds: Bounds = None) -> Ranges:
+    """Return the range to show along each name.
+
+    Args:
+        names: the names of the axes.
+        points: shape (rows, names), what must be seen; the last row counts most.
+        bounds: ranges by name that are to be kept.
+    """
+    fixed = bounds_of(bounds, names)
+    return {name: fixed[name] if name in fixed else _range(points[:, index]) for index, name in enumerate(names)}
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """Return a range around values, those of a path that ran away left out."""
+    values = values[np.isfinite(values)]
+    if len(values) == 0:
+        return (-5.0, 5.0)
+    start, reach = values[0], np.abs(values - values[0])
+    typical = np.median(reach[reach > 0]) if np.any(reach > 0) else 0.0
+    ran_away = reach[-3:].max() > 0.8 * reach.max() > 0.8 * _FAR * typical
+    if ran_away:
+        early = reach[:_EARLY]
+        typical = min(typical, np.median(early[early > 0])) if np.any(early > 0) else typical
+    near = values[reach <= _FAR * typical] if ran_away else values
+    low, high = float(near.min()), float(near.max())
+    if high - low <= 1e-9 * max(1.0, abs(start)):
+        half = max(1.0, abs(low))
+        return (low - half, high + half)
+    margin = _MARGIN * (high - low)
+    return (low - margin, high + margin)
+
+
+def around(low_high: tuple[float, float], centre: float | None) -> tuple[float, float]:
+    """Return a range widened so that a point in it lies well inside; one that ran away, out of it, changes nothing."""
+    low, high = low_high
+    if centre is None or not low <= centre <= high:
+        return low_high
+    reach = max(abs(low - centre), abs(high - centre))
+    return (min(low, centre - 0.45 * reach), max(high, centre + 0.45 * reach))
+
+
+def roomy(ranges: Ranges, fixed: Mapping[str, object] | None, centre: list[float | None]) -> Ranges:
+    """Return the ranges widened around the end of the way, and none much narrower than the other.
+
+    Args:
+        ranges: by name.
+        fixed: the names whose range stays as it is.
+        centre: what should lie well inside, in the order of the ranges.
+    """
+    fixed = fixed or {}
+    wide = {
+        name: span if name in fixed else around(span, middle)
+        for (name, span), middle in zip(ranges.items(), centre, strict=True)
+    }
+    widest = max(high - low for low, high in wide.values())
+    for name, (low, high) in wide.items():
+        lacking = 0.25 * widest - (high - low)
+        if lacking > 0 and name not in fixed:
+            wide[name] = (low - lacking / 2, high + lacking / 2)
+    return wide
+
+
+def along(objective: Objective, name: str, values: np.ndarray, rest: Mapping[str, float]) -> np.ndarray:
+    """Return the objective at values of one name, the others staying where they are."""
+    return _on(objective, {name: values}, rest)
+
+
+def over_grid(
+    objective: Objective, names: tuple[str, ...], ranges: Ranges, rest: Mapping[str, float], count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a grid over two names and the objective on it, shape (count, count); NaN where it is not finite."""
+    first, second = (np.linspace(*ranges[name], count) for name in names)
+    x, y = np.meshgrid(first, second)
+    return x, y, _on(objective, {names[0]: x, names[1]: y}, rest)
+
+
+def gradient_at(objective: Objective, point: Mapping[str, float]) -> dict[str, float]:
+    """Return the gradient at a point, by name."""
+    with precision(objective.precision):
+        slope = jax().grad(objective.function)(
+            {name: np.float64(value) for name, value in point.items()}, objective.data
+        )
+        return {name: float(part) for name, part in slope.items()}
+
+
+def _on(objective: Objective, varying: Columns, rest: Mapping[str, float]) -> np.ndarray:
+    """Return the objective where some names vary together, NaN where it is not finite."""
+    shape = next(iter(varying.values())).shape
+    flat = {name: np.ravel(values) for name, values in varying.items()}
+    fixed = {name: np.full(flat[next(iter(flat))].shape, value) for name, value in rest.items() if name not in flat}
+    with precision(objective.precision):
+        values = np.array(_values(objective)({**flat, **fixed}, objective.data), dtype=float)
+    values[~np.isfinite(values)] = np.nan
+    return values.reshape(shape)
+
+
+def _values(objective: Objective) -> Any:
+    """Return the compiled value at many points."""
+    return kept(objective, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))
