@@ -119,6 +119,22 @@ def test_every_public_name_and_picture_has_its_place_on_the_site(monkeypatch: py
         reference.check()
 
 
+def test_every_table_is_generated_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "website"))
+    import tables
+
+    shown = set(re.findall(r"<!-- table: ([\w ]+) -->", "".join(page.read_text(encoding="utf-8") for page in PAGES)))
+    assert shown == tables.TABLES.keys()
+    for name, make in tables.TABLES.items():
+        lines = make().splitlines()
+        columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+        assert len(lines) > 5, name
+        assert len(columns) == 1, name
+    assert all(f"`{name}`" in tables.TABLES["methods"]() for name in downslope.method_names())
+    with pytest.raises(KeyError):
+        tables.filled("<!-- table: nothing -->")
+
+
 def test_every_page_is_in_the_navigation() -> None:
     navigation = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text(encoding="utf-8")))
     assert {page.name for page in PAGES[1:]} <= navigation
