@@ -86,6 +86,7 @@ GROUPS = (
             "NoTheory",
             "Schedule",
             "Record",
+            "clear_caches",
         ),
     ),
     Group(
