@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
 
     from downslope.fitting import Fit
 
-_POINTS = 400
 _ROUNDING = 1e-9  # of the data's range
-_MARGIN = 0.03  # of the data's range, beyond which the curve does not go
 
 
 def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None = None) -> list[Axes]:
@@ -46,7 +43,7 @@ def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None 
             f"the model has no column {over!r}; it has {', '.join(columns) or 'none'}",
             hint=f"did you mean {close}?" if close else None,
         )
-    along = over or along_of(result)
+    along = over or result.along
     upper, lower = inputs.panels_of(axes, 2, lambda: style.new_panels(2, heights=(3, 1), size=(7.2, 5.6)))
     across = result.predicted if along is None else result.data[along]
     if along is None:
@@ -67,39 +64,11 @@ def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None 
     return [upper, lower]
 
 
-def along_of(result: Fit) -> str | None:
-    """Return the column that a model is drawn over, or None where there are several."""
-    columns = result.model.equation.right.columns
-    return columns[0] if len(columns) == 1 else None
-
-
-def room_of(result: Fit, along: str, points: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return where along a column the curve is drawn, and all columns there, the others at their medians."""
-    column = result.data[along]
-    low, high = float(column.min()), float(column.max())
-    margin = _MARGIN * (high - low or abs(high) or 1.0)
-    begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
-    x = np.linspace(begin, high + margin, points)
-    return x, {**{name: float(np.median(values)) for name, values in result.data.items()}, along: x}
-
-
-def band_of(result: Fit, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Return the bands at these columns, the widest first: what lies in it, its low and its high end."""
-    kinds = {"prediction": "next measurement", "confidence": "curve"}
-    if np.ptp(result.arguments.weight) != 0:
-        del kinds["prediction"]  # the next measurement has no deviation of its own
-    percent = f"{result.confidence * 100:.4g} %"
-    with np.errstate(all="ignore"):
-        bands = {what: result.predict(columns, band=kind) for kind, what in kinds.items()}
-    return [
-        (f"{what}, {percent}", band.low, band.high) for what, band in bands.items() if np.all(np.isfinite(band.low))
-    ]
-
-
 def _curve(axes: Axes, result: Fit, along: str) -> None:
     """Draw the model along a column, with its two bands."""
-    x, columns = room_of(result, along, _POINTS)
-    for what, low, high in band_of(result, columns):
+    columns = result.columns_along(along)
+    x = columns[along]
+    for what, low, high in result.bands(columns):
         shade = 0.3 if what.startswith("curve") else 0.12
         axes.fill_between(x, low, high, color=style.PATH, alpha=shade, linewidth=0, label=what, zorder=1)
     with np.errstate(all="ignore"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -111,6 +111,30 @@ def _check_mappings(chosen: Mapping[str, Any]) -> None:
             raise SettingError(
                 f"{name} must be a mapping of names, not {chosen[name]!r}", hint=f"for example {name}={{'a': …}}"
             )
+
+
+def equation(
+    text: str, data: Any, *, units: Mapping[str, str] | None = None, parameters: Sequence[str] = ()
+) -> EquationModel:
+    """Read an equation over a table without fitting it: which names are columns, and which are parameters.
+
+    Args:
+        text: the equation: `price = w × size + b`.
+        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame.
+        units: units of columns.
+        parameters: names that are parameters, although they are spelt much like a column.
+
+    Returns:
+        The equation, with its `columns`, its `parameters`, and `notes` on how it was read.
+
+    Raises:
+        FormulaError: for an equation that cannot be read, that has no parameter, or no column on its left side.
+        DataError: for a table that cannot be used.
+
+    >>> equation("price = w × size + b", {"size": [50, 100], "price": [110, 205]}).parameters
+    ('w', 'b')
+    """
+    return model_of(text, read_table(data), units, tuple(parameters))
 
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:

@@ -13,12 +13,14 @@ from downslope._errors import DataError, FormulaError, nearest
 from downslope._types import Columns
 from downslope.formulas import (
     Equation,
+    book,
     checked_units,
     dimensions,
     equation,
     evaluate,
     jax_functions,
     unit_of_powers,
+    with_numbers,
 )
 from downslope.tables import check_numbers
 
@@ -74,6 +76,15 @@ class EquationModel:
         right = self.equation.right
         values = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
         return _rows(right(**values), columns)
+
+    def with_values(self, values: Mapping[str, float]) -> str:
+        """Return the equation in book notation, with numbers in place of parameters.
+
+        Args:
+            values: a number for each parameter to replace.
+        """
+        left, right = self.equation.left, self.equation.right
+        return f"{left.read_as} = {book(with_numbers(right.body, values))}"
 
     def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
         """Return the right side of the equation as a JAX expression, shape (rows,)."""

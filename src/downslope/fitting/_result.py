@@ -15,12 +15,13 @@ from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, predicted_with_slopes
-from downslope.fitting._report import as_html, as_text
+from downslope.fitting._report import as_html, as_text, summary, table
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.tables import read_table
 from downslope.trace import Trace
 
 _BANDS = ("confidence", "prediction")
+_CURVE_MARGIN = 0.03  # of the data's range, beyond which a curve does not go
 _ROUNDING = 1e-28  # of the sum of measured squares: a total sum of squares below it is 0
 
 
@@ -187,6 +188,52 @@ class Fit:
             SettingError: for an unknown band, or a prediction band without `sigma` where the fit's own differ.
         """
         return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return the parameters with their errors as rows of text, the headings first."""
+        return table(self)
+
+    def summary(self) -> list[tuple[str, str]]:
+        """Return how good the fit is, as labels and texts."""
+        return summary(self)
+
+    @property
+    def along(self) -> str | None:
+        """The only column of the model's right side, along which a picture shows it; None where there are several."""
+        columns = self.model.equation.right.columns
+        return columns[0] if len(columns) == 1 else None
+
+    def columns_along(self, column: str, count: int = 400) -> dict[str, Any]:
+        """Return columns at which the model is drawn as a curve over a column, the others at their medians.
+
+        Args:
+            column: the column along the axis; it goes a little beyond the data.
+            count: the number of points.
+        """
+        values = self.data[column]
+        low, high = float(values.min()), float(values.max())
+        margin = _CURVE_MARGIN * (high - low or abs(high) or 1.0)
+        begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
+        medians = {name: float(np.median(other)) for name, other in self.data.items()}
+        return {**medians, column: np.linspace(begin, high + margin, count)}
+
+    def bands(self, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Return the bands at these columns, the widest first: a label, the low ends and the high ends.
+
+        Args:
+            columns: as `columns_along` gives them. A band whose ends are not finite is left out.
+        """
+        kinds = {"prediction": "next measurement", "confidence": "curve"}
+        if np.ptp(self.arguments.weight) != 0:
+            del kinds["prediction"]  # the next measurement has no deviation of its own
+        percent = f"{self.confidence * 100:.4g} %"
+        with np.errstate(all="ignore"):
+            bands = {label: self.predict(columns, band=kind) for kind, label in kinds.items()}
+        return [
+            (f"{label}, {percent}", band.low, band.high)
+            for label, band in bands.items()
+            if np.all(np.isfinite(band.low))
+        ]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""

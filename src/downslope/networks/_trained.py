@@ -17,6 +17,7 @@ from downslope._errors import DataError, SettingError, TraceError
 from downslope._text import in_words, number
 from downslope._types import Point
 from downslope.descent import Objective
+from downslope.networks._losses import chosen
 from downslope.networks._losses import probabilities as probabilities_of
 from downslope.networks.data._encoding import Encoding
 from downslope.networks.layers._network import network_from
@@ -84,6 +85,19 @@ class Training:
         if probabilities:
             return probabilities_of(loss, outputs, len(self.encoding.target.categories))
         return self.encoding.decode(outputs, from_logits=loss["from_logits"] is not False)
+
+    def classes(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the index of the class that each row of outputs stands for, shape (rows,)."""
+        return chosen(outputs, from_logits=self.trace.facts["network"]["loss"]["from_logits"] is not False)
+
+    def probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        """Return how sure rows of outputs are of each class, shape (rows, classes).
+
+        Raises:
+            SettingError: where there are no classes, or the loss makes no probabilities of outputs.
+        """
+        count = 0 if self.encoding is None else len(self.encoding.target.categories)
+        return probabilities_of(self.trace.facts["network"]["loss"], outputs, count)
 
     def __str__(self) -> str:
         return "\n".join(line for line in [*self.notes, str(self.trace), self.verdict] if line)

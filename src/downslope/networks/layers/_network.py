@@ -119,6 +119,23 @@ class Network(equinox.Module):
             if weights is not None and isinstance(getattr(layer, "activation", None), str)
         )
 
+    def with_weights(self, values: Sequence[float]) -> Network:
+        """Return the network with other weights and biases.
+
+        Args:
+            values: all of them, one after the other, in the order of the leaves of `layers`.
+
+        Raises:
+            SettingError: for another number of values, or values that are not finite.
+        """
+        leaves, form = jax().tree.flatten(self)
+        sizes = [leaf.size for leaf in leaves]
+        numbers = np.asarray(values, np.float32)
+        if numbers.shape != (sum(sizes),) or not np.all(np.isfinite(numbers)):
+            raise SettingError(f"the network has {sum(sizes)} weights, which are finite numbers")
+        parts = np.split(numbers, np.cumsum(sizes)[:-1])
+        return jax().tree.unflatten(form, [part.reshape(leaf.shape) for part, leaf in zip(parts, leaves, strict=True)])
+
     def describe(self) -> Plain:
         """Return the network as plain data, from which `network_from` builds it again."""
         return {"inputs": list(self.inputs), "layers": [layer.as_dict() for layer in self.plan]}

@@ -1,0 +1,88 @@
+"""One example through a network, unit by unit: values forward, gradients back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._engine import jax, precision
+from downslope._errors import SettingError
+from downslope.networks._losses import loss as loss_of
+from downslope.networks.layers._activations import activation
+from downslope.networks.layers._network import Network
+
+
+@dataclass(frozen=True, eq=False)
+class UnitPass:
+    """What every unit of a network computes for one example, and the gradients that come back.
+
+    Arrays by layer are those of the layers with weights, in order.
+
+    Args:
+        loss: the loss of the example.
+        before: pre-activations z by layer.
+        after: activations a = g(z) by layer.
+        slopes: g′(z) by layer.
+        gradients: ∂L/∂z by layer.
+        weight_gradients: ∂L/∂w by layer.
+        input_gradients: ∂L/∂x of the example.
+    """
+
+    loss: float
+    before: tuple[np.ndarray, ...]
+    after: tuple[np.ndarray, ...]
+    slopes: tuple[np.ndarray, ...]
+    gradients: tuple[np.ndarray, ...]
+    weight_gradients: tuple[np.ndarray, ...]
+    input_gradients: np.ndarray
+
+
+def unit_pass(
+    network: Network, example: Any, target: Any, *, loss: str = "mean squared error", from_logits: bool = True
+) -> UnitPass:
+    """Send one example through a network of dense layers, forward and back.
+
+    Args:
+        network: the network, at rest.
+        example: its inputs, as the network sees them.
+        target: the class or the numbers that it should predict.
+        loss: the loss by name.
+        from_logits: whether a cross-entropy takes logits.
+
+    Raises:
+        SettingError: for a network with other layers, or a loss that is not known.
+
+    >>> from downslope.networks import Dense, network
+    >>> found = unit_pass(network(1, [Dense(1)]).with_weights([3, 1]), [2.0], [5.0])
+    >>> found.loss, found.after[0].tolist(), found.weight_gradients[0].tolist()
+    (4.0, [7.0], [[8.0]])
+    """
+    if any(not hasattr(layer, "units") or layer.activation == "softmax" for layer in network.plan):
+        raise SettingError("only networks of dense layers, without softmax, are gone through unit by unit")
+    criterion, numpy = loss_of(loss, from_logits=from_logits), jax().numpy
+
+    def value(network: Network, nudges: Any, example: Any) -> tuple[Any, Any]:
+        passed = network.forward(example[None], {}, None, training=False, nudges=nudges)
+        return criterion.of_batch(passed.outputs, numpy.asarray(target)[None]), passed
+
+    # The gradient by an addend of 0 to a pre-activation is that by the pre-activation itself.
+    nudges = tuple(numpy.zeros((1, layer.units)) for layer in network.plan)
+    with precision("float32"):
+        (height, passed), (by_weights, by_units, by_inputs) = jax().value_and_grad(value, (0, 1, 2), has_aux=True)(
+            network, nudges, numpy.asarray(example, numpy.float32)
+        )
+        slopes = [
+            jax().jvp(activation(layer.activation).function, (z[0],), (numpy.ones_like(z[0]),))[1]
+            for layer, z in zip(network.plan, passed.before, strict=True)
+        ]
+    return UnitPass(
+        loss=float(height),
+        before=tuple(np.asarray(z)[0] for z in passed.before),
+        after=tuple(np.asarray(a)[0] for a in passed.after),
+        slopes=tuple(map(np.asarray, slopes)),
+        gradients=tuple(np.asarray(gradient)[0] for gradient in by_units),
+        weight_gradients=tuple(np.asarray(layer.weight) for layer in by_weights.layers),
+        input_gradients=np.asarray(by_inputs),
+    )
