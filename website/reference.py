@@ -126,7 +126,15 @@ GROUPS = (
         "fit",
         "Fit curves",
         "The parameters of an equation over a table, with errors, intervals and units.",
-        ("fit", "Fit", "Parameter", "Prediction"),
+        (
+            "fit",
+            "Fit",
+            "Parameter",
+            "Prediction",
+            "EquationModel",
+            "equation",
+            "read_table",
+        ),
     ),
     Group(
         "ensembles",
@@ -169,6 +177,10 @@ GROUPS = (
             "Activate",
             "Dropout",
             "Examples",
+            "Encoding",
+            "UnitPass",
+            "unit_pass",
+            "normalisation_names",
         ),
     ),
     Group(

@@ -5,6 +5,8 @@ from downslope.networks._losses import loss_names
 from downslope.networks._setup import Setup
 from downslope.networks._trained import Training, predict
 from downslope.networks._training import train
+from downslope.networks._unit_pass import UnitPass, unit_pass
+from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._examples import Examples, examples
 from downslope.networks.data._samples import sample_names
 from downslope.networks.layers._activations import activation_names
@@ -12,15 +14,15 @@ from downslope.networks.layers._convolution import Convolution
 from downslope.networks.layers._layer import ForwardContext, Layer
 from downslope.networks.layers._network import Network, network
 from downslope.networks.layers._shaping import Activate, Dropout, Flatten, MaxPool
-from downslope.networks.layers._units import NORMALISATIONS, Dense
+from downslope.networks.layers._units import Dense, normalisation_names
 
 __all__ = [
-    "NORMALISATIONS",
     "Activate",
     "Convolution",
     "DataLike",
     "Dense",
     "Dropout",
+    "Encoding",
     "Examples",
     "Flatten",
     "ForwardContext",
@@ -32,11 +34,14 @@ __all__ = [
     "TrainChoices",
     "Training",
     "TrainingChoices",
+    "UnitPass",
     "activation_names",
     "examples",
     "loss_names",
     "network",
+    "normalisation_names",
     "predict",
     "sample_names",
     "train",
+    "unit_pass",
 ]

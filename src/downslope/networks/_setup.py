@@ -26,6 +26,7 @@ from downslope.networks._choices import (
 )
 from downslope.networks._folder import check_folder, journal_of
 from downslope.networks._trained import Batching, Task, Training
+from downslope.networks.data._encoding import Encoding
 from downslope.networks.layers._layer import Layer, from_dict
 from downslope.networks.layers._network import layers_in, with_layers
 from downslope.networks.tasks._examples import Choices, example_task
@@ -230,6 +231,13 @@ class Setup:
         return example_task(
             model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
         )
+
+    @property
+    def encoding(self) -> Encoding | None:
+        """How data become inputs and outputs predictions; None without rows of examples."""
+        batched = self.task.objective.batched
+        plain = None if batched is None else batched.facts.get("encoding")
+        return None if plain is None else Encoding.from_dict(plain)
 
     def plan(self, seed: int | None = None) -> Plan:
         """Return the plan of the training.
