@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from downslope.lab import replies
-from downslope.lab.processes import _main as _work
+from downslope.lab.processes import _main
 
 
 def ask(verb: str, **request: Any) -> dict[str, Any]:
     """Return the reply, as it is after a way through JSON; what is not finite would not get through."""
-    reply = _work.answer(replies.VERBS[verb], request)
+    reply = _main.answer(replies.VERBS[verb], request)
     told = json.loads(reply.body)
     if reply.status != 200:
         raise AssertionError(told["error"])
@@ -20,6 +20,6 @@ def ask(verb: str, **request: Any) -> dict[str, Any]:
 
 def refusal(verb: str, **request: Any) -> dict[str, Any]:
     """Return what a verb says of a request that it refuses."""
-    reply = _work.answer(replies.VERBS[verb], request)
+    reply = _main.answer(replies.VERBS[verb], request)
     assert reply.status == 400, reply
     return json.loads(reply.body)["error"]

@@ -14,7 +14,7 @@ from lab.asking import ask, refusal
 import downslope as ds
 from downslope.lab import replies
 from downslope.lab._limits import LIMITS
-from downslope.lab.processes import _main as _work
+from downslope.lab.processes import _main
 from downslope.lab.replies._examples import EXAMPLES
 
 VALLEY = {
@@ -69,10 +69,10 @@ def test_every_list_is_as_long_as_the_others(formula: str, x: float, method: str
 def test_what_is_not_finite_is_null():
     told = ask("descend", **{**VALLEY, "formula": "f(x, y) = x⁴ + y⁴", "rate": 1e3, "start": {"x": 1e3, "y": 1}})
     assert told["outcome"] == ds.Outcome.NOT_FINITE.value or told["value"] is None or math.isfinite(told["value"])
-    told = ask("ground", formula="f(x) = 1/x", start={"x": 1}, box={"x": [-1, 1]}, over=["x"])
+    told = ask("grid", formula="f(x) = 1/x", start={"x": 1}, box={"x": [-1, 1]}, over=["x"])
     assert len(told["curve"]["x"]) == len(told["curve"]["f"])
     told = ask(
-        "ground",
+        "grid",
         formula="f(x, y) = ln(x) + y",
         start={"x": 1, "y": 1},
         box={"x": [-1, 1], "y": [0, 1]},
@@ -88,12 +88,12 @@ def test_many_steps_are_thinned_and_keep_both_ends():
 
 
 def test_the_ground_is_as_high_as_the_objective():
-    told = ask("ground", **VALLEY, box={"x": [-2, 2], "y": [-1, 1]}, over=["x", "y"])
+    told = ask("grid", **VALLEY, box={"x": [-2, 2], "y": [-1, 1]}, over=["x", "y"])
     for line in told["lines"]:
         for piece in line["lines"]:
             x, y = np.array(piece).T
             assert x**2 + 2 * y**2 == pytest.approx(np.full(len(x), line["level"]), abs=0.02)
-    curve = ask("ground", formula="f(x) = x² - 4x + 5", start={"x": 0}, box={"x": [0, 4]}, over=["x"])["curve"]
+    curve = ask("grid", formula="f(x) = x² - 4x + 5", start={"x": 0}, box={"x": [0, 4]}, over=["x"])["curve"]
     x, height = (np.array(curve[name]) for name in ("x", "f"))
     assert height == pytest.approx(x**2 - 4 * x + 5, rel=1e-4)
 
@@ -110,10 +110,10 @@ def test_a_race_names_its_winner_and_shows_all_ways():
     told = ask("race", **VALLEY, methods=["gradient descent", "bfgs", "adam", "bfgs"])
     assert told["lanes"][0]["method"] == told["winner"]
     assert len(told["lanes"]) == 3
-    for name, (low, high) in told["ground"]["box"].items():
+    for name, (low, high) in told["grid"]["box"].items():
         assert all(low <= at <= high for lane in told["lanes"] if lane["method"] != "adam" for at in lane["path"][name])
     curve = ask("race", formula="f(x) = x⁴ - 4x² + x", start={"x": 2}, steps=50, methods=["momentum", "newton"])
-    assert curve["ground"]["f_range"][1] >= max(value for lane in curve["lanes"] for value in lane["values"])
+    assert curve["grid"]["f_range"][1] >= max(value for lane in curve["lanes"] for value in lane["values"])
 
 
 def test_a_surface_is_a_picture():
@@ -179,7 +179,7 @@ def test_a_steep_start_gets_a_gentle_rate():
         ("descend", {**VALLEY, "method": "no such"}, "SettingError", "no such"),
         ("descend", {**VALLEY, "rate": -1}, "SettingError", ""),
         ("descend", {**VALLEY, "over": ["x", "x"]}, "RequestError", "two different"),
-        ("ground", {**VALLEY, "box": {"x": [2, 1], "y": [0, 1]}}, "RequestError", "after its end"),
+        ("grid", {**VALLEY, "box": {"x": [2, 1], "y": [0, 1]}}, "RequestError", "after its end"),
         ("race", {**VALLEY, "methods": []}, "RequestError", "1 to 8"),
         ("race", {**VALLEY, "methods": "adam"}, "RequestError", "list of names"),
         ("descend", {**VALLEY, "formula": "<script>alert(1)</script>"}, "FormulaError", ""),
@@ -187,7 +187,7 @@ def test_a_steep_start_gets_a_gentle_rate():
 )
 def test_what_makes_no_sense_is_refused_in_words(verb: str, request_: dict, kind: str | None, said: str | None):
     if kind is None:
-        reply = _work.answer(replies.VERBS[verb], request_)
+        reply = _main.answer(replies.VERBS[verb], request_)
         assert reply.status in (200, 400)
         return
     error = refusal(verb, **request_)

@@ -50,13 +50,13 @@ def test_what_is_asked_for_is_what_the_code_says():
 
 def test_the_ground_is_the_loss_with_the_others_where_they_ended():
     found = ds.fit(COFFEE["formula"], "coffee.csv")
-    along = ask("fit_ground", **COFFEE | {"over": ["k"]})
+    along = ask("fit_grid", **COFFEE | {"over": ["k"]})
     place = int(np.argmin(np.array(along["curve"]["f"], float)))
     assert along["curve"]["k"][place] == pytest.approx(found["k"], abs=1e-3)
-    two = ask("fit_ground", **COFFEE | {"over": ["a", "k"]})
+    two = ask("fit_grid", **COFFEE | {"over": ["a", "k"]})
     assert two["over"] == ["a", "k"]
     assert len(two["lines"]) > 3
-    assert "free parameters" in refusal("fit_ground", **COFFEE | {"over": ["a", "minutes"]})["message"]
+    assert "free parameters" in refusal("fit_grid", **COFFEE | {"over": ["a", "minutes"]})["message"]
 
 
 def test_a_table_of_several_columns_is_told_as_measured_against_predicted():

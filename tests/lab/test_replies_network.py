@@ -14,7 +14,7 @@ import downslope as ds
 from downslope.lab import replies
 from downslope.lab._limits import LIMITS
 from downslope.lab._messages import Table
-from downslope.lab.processes import _main as _work
+from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import fields_of, setup_of
 from downslope.lab.replies._training import pieces
@@ -26,14 +26,14 @@ LINE = b"t,height\n" + b"".join(b"%d,%d\n" % (t, 3 * t + 1) for t in range(30))
 
 def told(verb: str, **request: Any) -> list[dict[str, Any]]:
     """Return all that a stream tells, as it is after a way through JSON."""
-    *found, last = _work.stream(replies.STREAMS[verb], request)
+    *found, last = _main.stream(replies.STREAMS[verb], request)
     if last.status != 200:
         raise AssertionError(last.body)
     return [json.loads(piece.body) for piece in found]
 
 
 def refusal(verb: str, **request: Any) -> dict[str, Any]:
-    *_, last = _work.stream(replies.STREAMS[verb], request)
+    *_, last = _main.stream(replies.STREAMS[verb], request)
     assert last.status == 400
     return json.loads(last.body)["error"]
 
@@ -165,7 +165,7 @@ def test_what_cannot_be_trained_is_told(change, kind):
 
 @pytest.mark.parametrize("weights", [None, [1.0], ["a"] * 13, [float("nan")] * 13])
 def test_weights_that_do_not_fit_are_refused(weights):
-    reply = _work.answer(replies.VERBS["network_graph"], {**SMALL, "weights": weights, "example": 0})
+    reply = _main.answer(replies.VERBS["network_graph"], {**SMALL, "weights": weights, "example": 0})
     assert reply.status == 400
 
 

@@ -16,8 +16,9 @@ from lab import asking
 import downslope as ds
 from downslope.lab import replies
 from downslope.lab._limits import LIMITS, Limits
+from downslope.lab._messages import job_of, packed_job
 from downslope.lab._runs import Runs
-from downslope.lab.processes import _main as _work
+from downslope.lab.processes import _main
 from downslope.lab.server._serve import Running, running
 from downslope.trace import Journal, Outcome
 
@@ -58,7 +59,7 @@ def test_runs_are_found_and_nothing_else(folder):
         "broken": "damaged",
     }
     assert next(run for run in told if run["name"] == "valley")["what"] == VALLEY
-    assert len(Runs(folder, 2).found()) == 2
+    assert len(Runs(folder, 2).listed()) == 2
     assert [run.name for run in Runs(folder / "valley", 9).found()] == ["valley"]
 
 
@@ -69,7 +70,7 @@ def test_a_descent_is_told_with_its_ground(folder):
     assert [chart["title"] for chart in told["charts"]] == ["value", "gradient norm"]
     assert told["charts"][0]["lines"][0]["y"] == pytest.approx(trace.columns["value"], rel=1e-6)
     assert told["landscape"]["path"]["x"] == pytest.approx(trace.coordinates[:, 0], rel=1e-6)
-    assert told["landscape"]["ground"]["over"] == ["x", "y"]
+    assert told["landscape"]["grid"]["over"] == ["x", "y"]
     assert ["method", "gradient descent"] in told["plan"]
     assert told["python"].startswith("import downslope as ds")
 
@@ -99,7 +100,7 @@ def test_runs_beside_each_other_show_what_differs(folder):
     "name", ["../outside/secret", "/etc", "linked", ".hidden/run", "valley/", "valley/../valley", "nets", "", "a/b/c/d"]
 )
 def test_a_name_that_was_not_found_is_no_run(folder, name):
-    reply = _work.answer(replies.VERBS["run"], {"run": name, "runs": folder})
+    reply = _main.answer(replies.VERBS["run"], {"run": name, "runs": folder})
     assert reply.status == 400
     assert json.loads(reply.body)["error"]["kind"] == "TraceError"
 
@@ -115,13 +116,13 @@ def test_a_name_that_was_not_found_is_no_run(folder, name):
     ],
 )
 def test_what_cannot_be_shown_is_told(folder, verb, request_):
-    assert _work.answer(replies.VERBS[verb], {**request_, "runs": folder}).status == 400
+    assert _main.answer(replies.VERBS[verb], {**request_, "runs": folder}).status == 400
 
 
 def test_the_folder_is_that_of_the_lab_whatever_a_page_asks_for(folder):
     body = json.dumps({"runs": "/"}).encode()
-    assert _work.job_of(_work.packed_job("runs", body, None, folder))[1]["runs"] == folder.resolve()
-    assert "runs" not in _work.job_of(_work.packed_job("runs", body, None))[1]
+    assert job_of(packed_job("runs", body, None, folder))[1]["runs"] == folder.resolve()
+    assert "runs" not in job_of(packed_job("runs", body, None))[1]
 
 
 # followed over the wire

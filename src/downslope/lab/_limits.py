@@ -1,4 +1,4 @@
-"""Every limit of the lab in one place, with its reason."""
+"""All limits of the lab, with their reasons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request, one visitor and the whole server may take.
+    """What a request, a visitor and the whole server may use.
 
     Args:
         formula: characters of a formula.
@@ -20,27 +20,27 @@ class Limits:
         network_units: units of one of them.
         network_steps: steps of a training; its visitor waits for them.
         network_rows: rows of a table to train on.
-        runs: runs that are found in the folder.
-        compared: runs beside each other; more lines are not told apart.
-        followers: runs that are followed at once, of all visitors together; each keeps a connection open.
-        followers_per_visitor: the same of one visitor.
+        runs: saved runs that are listed.
+        compared: runs in a comparison; more lines cannot be told apart.
+        followers: runs that all visitors together follow at once; each keeps a connection open.
+        followers_per_visitor: the same for a single visitor.
         rows: rows of a path that are sent to the page; more are thinned.
         body: bytes of a request. The page sends a formula and a few numbers.
-        drained: bytes of a body too large that are read and thrown away before the answer, so that a browser that is
-            still sending gets to see it; of a longer one nothing more is read.
-        seconds: how long one job may compute; then its process is ended. Also how long a body may take to arrive.
-        stream_seconds: how long a job may compute that tells as it goes on, such as a training; its visitor can end it.
+        drained: bytes of a body too large that are read and discarded before the refusal, so that a browser that is
+            still sending sees it; of a longer body nothing more is read.
+        seconds: how long a job may compute before its process is ended, and how long a body may take to arrive.
+        stream_seconds: how long a job with a streamed reply may compute, such as a training; its visitor can end it.
         table: bytes of a file with a table.
-        tables: bytes of all such files together, which stay in memory.
+        tables: bytes of all such files together, which are kept in memory.
         wait: seconds that a job may wait for a worker.
         waiting: jobs that may wait at the same time, of all visitors together.
         workers: processes that compute. More than cores, so that an endless job leaves room for others.
-        warm: processes that are kept ready even when nothing is asked.
+        warm: processes that are kept ready without requests.
         jobs_per_visitor: workers that one visitor may hold; less than `workers`.
-        patience: seconds that a job waits for a worker before another one is started for it, and for the worker
-            which has compiled its programs before it goes to one which has not.
-        grace: seconds that a job goes on after nobody waits for it any more; a process ended is two seconds of imports
-            later, so a job that is about to end is let go.
+        patience: seconds that a job waits for a worker before another process is started for it, and for the worker
+            with its compiled programs before it goes to another worker.
+        grace: seconds that a job continues after its visitor has left: ending its process costs two seconds of imports
+            later, which a job that is about to end should not.
         start: seconds that a process may take to be ready.
         memory: bytes of data that one process may hold (`RLIMIT_DATA`, where the system knows it).
     """

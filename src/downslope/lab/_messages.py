@@ -1,4 +1,4 @@
-"""What comes back for a request: a status and JSON, made in a worker or by the server itself."""
+"""Messages between the server and its processes: jobs, replies, and the frames in which a pipe carries them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import IO, Any
 
 _PIECE = 206
+_LENGTH = struct.Struct(">I")  # a frame in a pipe: the length of its bytes, and the bytes
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file with a table.
+    """An uploaded file with a table.
 
     Args:
-        name: what the visitor calls it.
-        data: what it holds.
+        name: its file name.
+        data: its content.
     """
 
     name: str
@@ -26,10 +27,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a request, or a piece of it.
+    """The reply to a request, or a piece of it; from a worker or from the server itself.
 
     Args:
-        status: the HTTP status; 206 for a piece that others follow.
+        status: the HTTP status; 206 for a piece with more to follow.
         body: JSON, as bytes.
     """
 
@@ -42,21 +43,21 @@ class Reply:
         return self.status == _PIECE
 
     def packed(self) -> bytes:
-        """Return the reply as one piece, to be sent through a pipe."""
+        """Return the reply as bytes for a pipe."""
         return b"%03d" % self.status + self.body
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Reply:
-        """Return the reply that `packed` gave."""
+        """Return the reply that `packed` wrote."""
         return cls(int(packed[:3]), packed[3:])
 
 
-def told(thing: Any, *, is_piece: bool = False) -> Reply:
-    """Return a reply that tells plain data, or a piece of one."""
-    return Reply(_PIECE if is_piece else 200, json.dumps(thing, allow_nan=False, separators=(",", ":")).encode())
+def data_reply(data: Any, *, is_piece: bool = False) -> Reply:
+    """Return a reply of plain data, or a piece of a reply."""
+    return Reply(_PIECE if is_piece else 200, json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
 
 
-def error(
+def error_reply(
     status: int,
     kind: str,
     message: str | None = None,
@@ -65,30 +66,30 @@ def error(
     position: int | None = None,
     width: int = 1,
 ) -> Reply:
-    """Return a reply that says what went wrong.
+    """Return a reply with an error.
 
     Args:
         status: the HTTP status.
         kind: the name of the error, for the page.
-        message: what came and what was needed, for a person.
+        message: what came and what was needed, as a sentence.
         hint: what to type instead.
         position: index of the offending character in the formula, from 0.
         width: number of characters to underline.
     """
-    what = {"kind": kind, "message": message, "hint": hint, "position": position, "width": width}
-    return Reply(status, json.dumps({"error": what}).encode())
+    details = {"kind": kind, "message": message, "hint": hint, "position": position, "width": width}
+    return Reply(status, json.dumps({"error": details}).encode())
 
 
-SUPERSEDED = error(409, "superseded")
-BUSY = error(503, "LimitError", "The lab is busy with other computations.", hint="Try again in a few seconds.")
-CLOSING = error(503, "LimitError", "The lab is closing.")
-LOST = error(
+SUPERSEDED = error_reply(409, "superseded")
+BUSY = error_reply(503, "LimitError", "The lab is busy with other computations.", hint="Try again in a few seconds.")
+CLOSING = error_reply(503, "LimitError", "The lab is closing.")
+LOST = error_reply(
     503,
     "LimitError",
     "The process that computed this ended, most likely for want of memory.",
     hint="Ask for fewer steps or variables; a new process is there already.",
 )
-NOT_STARTED = error(
+NOT_STARTED = error_reply(
     503,
     "InternalError",
     "The lab could not start a process to compute this.",
@@ -97,13 +98,13 @@ NOT_STARTED = error(
 
 
 def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = None) -> bytes:
-    """Return a job as one piece, to be sent through a pipe.
+    """Return a job as bytes for a pipe: a line of JSON, the request, and the file.
 
     Args:
-        verb: its name.
+        verb: the name of the verb.
         body: the request, a JSON object.
-        table: the file that goes with it.
-        runs: the folder in which runs are looked for.
+        table: the uploaded file that the request names.
+        runs: the folder to search for saved runs.
     """
     head = {
         "verb": verb,
@@ -115,9 +116,10 @@ def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = 
 
 
 def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the verb and the request of a job that `packed_job` gave.
+    """Return the verb and the request of a job that `packed_job` wrote.
 
-    A file stands in the request as `table`, and the folder of the runs as `runs`, whatever came under that name.
+    The request holds the file as `table`, and the folder of runs as `runs`. A `runs` from the page is dropped: it could
+    name any folder of this machine.
     """
     line, _, rest = packed.partition(b"\n")
     head = json.loads(line)
@@ -130,18 +132,12 @@ def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
     return head["verb"], request
 
 
-# Byte strings through a pipe: the length in four bytes, then the bytes.
-
-
-_LENGTH = struct.Struct(">I")
-
-
 def write_frame(stream: IO[bytes], frame: bytes) -> None:
-    """Send one byte string.
+    """Write a frame.
 
     Args:
         stream: the pipe to the other process.
-        frame: what it is to read.
+        frame: the bytes.
 
     Raises:
         OSError: if the other process has ended.
@@ -151,7 +147,7 @@ def write_frame(stream: IO[bytes], frame: bytes) -> None:
 
 
 def read_frame(stream: IO[bytes]) -> bytes | None:
-    """Wait for one byte string and return it, or None if the other process has ended.
+    """Wait for a frame and return it, or None if the other process has ended.
 
     Args:
         stream: the pipe from the other process.

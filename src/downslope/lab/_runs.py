@@ -1,10 +1,12 @@
-"""The runs that lie in a folder: found by looking, and named by their place in it.
+"""The saved runs of a folder, named by their path below it.
 
-A name that comes from a page is only ever looked up among those that were found, and never made into a path.
+A name from a page is only looked up among the runs that the search lists, and never becomes a path: so no name,
+whatever its dots and slashes, reaches a file outside the folder.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -14,22 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FILES = ("trace.json", "progress.json")
-_DEEPEST = 3  # folders below the one that is looked through
-_MOST_LOOKED_INTO = 3000  # folders
-_PASSED_OVER = frozenset({"node_modules", "site-packages", "__pycache__"})
+_DEEPEST = 3  # levels below the folder that is searched
+_MOST_FOLDERS = 3000  # that are searched, so that a home folder takes no minutes
+_SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
 _FRESH = 15.0  # seconds without a change after which a run that is not finished counts as cut off
 RUNNING, CUT_OFF, FINISHED, DAMAGED = "running", "cut off", "finished", "damaged"
 
 
 @dataclass(frozen=True)
-class Found:
-    """A run.
+class SavedRun:
+    """A saved run, as it is now.
 
     Args:
-        name: its place in the folder, with `/`.
-        folder: where it is.
-        changed: when it was written last, in seconds since 1970.
-        mark: what is another one after each change.
+        name: its path below the searched folder, with `/`.
+        folder: its own folder.
+        changed: the time of the last change, in seconds since 1970.
+        mark: times and sizes of its files, which differ after each change.
     """
 
     name: str
@@ -39,13 +41,13 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Header:
-    """What the trace.json of a run tells of it.
+class RunHeader:
+    """The head of a run's trace.json.
 
     Args:
-        outcome: how it ended, as an identifier.
-        what: what was gone down, as it was read.
-        method: how.
+        outcome: the identifier of the outcome.
+        what: the objective, as it was read.
+        method: the name of the method.
     """
 
     outcome: str
@@ -54,46 +56,43 @@ class Header:
 
 
 class Runs:
-    """The runs in a folder and those within.
+    """The runs in a folder and its subfolders.
 
     Args:
-        folder: where to look.
-        most: how many are found, the latest first.
+        folder: the folder to search.
+        most: how many are listed, the latest first.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder = folder
         self._most = most
 
-    def found(self) -> list[Found]:
-        """Return the runs that are there now, the latest first."""
-        every = [found_in(place, self.folder) for place in _folders(self.folder)]
-        there = [one for one in every if one is not None]
-        return sorted(there, key=lambda one: (-one.changed, one.name))[: self._most]
+    def listed(self) -> list[SavedRun]:
+        """Return the runs that exist now, the latest first."""
+        runs = [run for folder in _folders(self.folder) if (run := run_in(folder, self.folder)) is not None]
+        return sorted(runs, key=lambda run: (-run.changed, run.name))[: self._most]
 
-    def named(self, name: str) -> Found | None:
+    def named(self, name: str) -> SavedRun | None:
         """Return the run of a name, or None if there is none."""
-        return next((one for one in self.found() if one.name == name), None)
+        return next((run for run in self.listed() if run.name == name), None)
 
 
-def found_in(place: Path, root: Path) -> Found | None:
-    """Return the run that a folder is, as it is now; None if it is none."""
+def run_in(folder: Path, root: Path) -> SavedRun | None:
+    """Return the run that a folder holds, as it is now; None if it holds none."""
     stats = []
     for file in _FILES:
-        try:
-            stats.append((place / file).stat())
-        except OSError:
-            stats.append(None)
-    if stats[0] is None:
-        return None
-    there = [one for one in stats if one is not None]
-    name = place.relative_to(root).as_posix()
-    mark = tuple((one.st_mtime_ns, one.st_size) for one in there)
-    return Found(root.resolve().name if name == "." else name, place, max(one.st_mtime for one in there), mark)
+        with contextlib.suppress(OSError):
+            stats.append((folder / file).stat())
+        if not stats:  # no trace.json, the first of them
+            return None
+    name = folder.relative_to(root).as_posix()
+    mark = tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+    changed = max(stat.st_mtime for stat in stats)
+    return SavedRun(root.resolve().name if name == "." else name, folder, changed, mark)
 
 
-def state_of(run: Found) -> str:
-    """Return how a run stands."""
+def state_of(run: SavedRun) -> str:
+    """Return whether a run is running, cut off, finished or damaged."""
     header = header_of(run)
     if header is None:
         return DAMAGED
@@ -103,34 +102,34 @@ def state_of(run: Found) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def header_of(run: Found) -> Header | None:
-    """Return what the trace.json of a run tells of it, or None if it cannot be read; read once after each change."""
+def header_of(run: SavedRun) -> RunHeader | None:
+    """Return the header of a run, or None if it cannot be read; `mark` in the key makes this once after each change."""
     try:
-        told = json.loads((run.folder / "trace.json").read_text(encoding="utf-8"))
-        plan = told["plan"]
-        return Header(str(told["outcome"]), str(plan.get("read_as", "")), str(plan.get("method", "")))
+        trace = json.loads((run.folder / "trace.json").read_text(encoding="utf-8"))
+        plan = trace["plan"]
+        return RunHeader(str(trace["outcome"]), str(plan.get("read_as", "")), str(plan.get("method", "")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    """Yield the folders that may be runs: not what is within one, hidden, linked to, or too deep."""
-    waiting, looked_into = [(root, 0)], 0
-    while waiting and looked_into < _MOST_LOOKED_INTO:
-        place, depth = waiting.pop(0)
-        looked_into += 1
-        if (place / "trace.json").is_file():
-            yield place
+    """Yield the folders that may be runs, breadth first; none within a run, hidden, linked to, or too deep."""
+    waiting, count = [(root, 0)], 0
+    while waiting and count < _MOST_FOLDERS:
+        folder, depth = waiting.pop(0)
+        count += 1
+        if (folder / "trace.json").is_file():
+            yield folder
             continue
         if depth == _DEEPEST:
             continue
         try:
-            with os.scandir(place) as entries:
-                inner = [entry.path for entry in entries if _is_looked_into(entry)]
+            with os.scandir(folder) as entries:
+                inner = [entry.path for entry in entries if _is_searched(entry)]
         except OSError:
             continue
         waiting += [(Path(path), depth + 1) for path in sorted(inner)]
 
 
-def _is_looked_into(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name not in _PASSED_OVER and entry.is_dir(follow_symlinks=False)
+def _is_searched(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name not in _SKIPPED and entry.is_dir(follow_symlinks=False)

@@ -161,6 +161,11 @@ class Setup:
         usual = defaults(TrainingChoices)
         return {n: c for n, c in self.choices.items() if not (n in usual and same_choice(c, usual[n]))}
 
+    @property
+    def all_choices(self) -> dict[str, Any]:
+        """Every choice by name; those of a built-in network that were left out have their defaults."""
+        return {**dataclasses.asdict(Choices()), **self.choices}
+
     def as_python(self) -> str:
         """Return the equivalent call of `train`; a value that cannot be written appears as its argument's name."""
         model = [] if self.model is None else [as_written(self.model, "model")]

@@ -1,1 +1,1 @@
-"""Processes that compute for the lab and can be ended."""
+"""Worker processes, which compute for the lab and can be ended."""

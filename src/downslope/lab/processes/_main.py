@@ -1,8 +1,8 @@
-"""What runs inside a worker: a verb and JSON come in, a reply goes out, one at a time.
+"""The main program of a worker process: it reads jobs from a pipe and writes replies, one job at a time.
 
-Everything that computes is in such a process, so that the server can end what does not end by itself. A worker never
+All computation is in such processes, so that the server can end a job that does not end by itself. A worker never
 outlives its server: a thread reads the pipe and sees it close, and an alarm of the operating system ends a job that
-holds the interpreter so that no thread gets a turn.
+holds the interpreter, in which no thread gets a turn.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from downslope._errors import DownslopeError
-from downslope.lab._messages import Reply, error, job_of, read_frame, told, write_frame
+import downslope as ds
+from downslope.lab._messages import Reply, data_reply, error_reply, job_of, read_frame, write_frame
 
-# The server ends a job first and tells the visitor; the alarm is for jobs whose server is gone.
+# Seconds beyond the limit: the server ends a job first and tells the visitor; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0
 
-# Where there are fewer cores than jobs, the server and the browser come first.
+# With fewer cores than jobs, the server and the browser come first.
 _NICE = 5
 
 _log = logging.getLogger("downslope.lab")
@@ -34,7 +34,7 @@ _log = logging.getLogger("downslope.lab")
 def main() -> None:
     """Answer jobs from the standard input until it closes.
 
-    The first frame says how: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
+    The first frame is the setup: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
     null, "seconds": …, "stream_seconds": …, "memory": …}. An empty frame goes back when the worker is ready.
     """
     source, sink = _pipes()
@@ -61,53 +61,53 @@ def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> It
         yield answer(setup["verbs"][name], request)
 
 
-def answer(place: str, request: dict[str, Any]) -> Reply:
-    """Return what a verb makes of a request, or what went wrong, in words.
+def answer(path: str, request: dict[str, Any]) -> Reply:
+    """Return the reply of a verb to a request; an error becomes a reply too.
 
     Args:
-        place: "module:function", a function from a dict to a dict.
-        request: what came from the page.
+        path: "module:function", a function from a dict to a dict.
+        request: the request of the page.
     """
     try:
-        return told(_function(place)(request))
-    except Exception as wrong:
-        return _refusal(wrong, place)
+        return data_reply(_function(path)(request))
+    except Exception as failure:
+        return _refusal(failure, path)
 
 
-def stream(place: str, request: dict[str, Any]) -> Iterator[Reply]:
-    """Yield what a verb makes of a request, piece by piece; the last reply ends it, and may say what went wrong.
+def stream(path: str, request: dict[str, Any]) -> Iterator[Reply]:
+    """Yield the reply of a verb piece by piece; the last is empty or an error.
 
     Args:
-        place: "module:function", a function from a dict to an iterator of dicts.
-        request: what came from the page.
+        path: "module:function", a function from a dict to an iterator of dicts.
+        request: the request of the page.
     """
     try:
-        for piece in _function(place)(request):
-            yield told(piece, is_piece=True)
-        yield told({})
-    except Exception as wrong:
-        yield _refusal(wrong, place)
+        for piece in _function(path)(request):
+            yield data_reply(piece, is_piece=True)
+        yield data_reply({})
+    except Exception as failure:
+        yield _refusal(failure, path)
 
 
-def _refusal(wrong: Exception, place: str) -> Reply:
-    """Return what went wrong, in words."""
-    if isinstance(wrong, DownslopeError):
-        return error(
+def _refusal(failure: Exception, path: str) -> Reply:
+    """Return the reply for an exception: in words where a person can act on it, otherwise an internal error."""
+    if isinstance(failure, ds.DownslopeError):
+        return error_reply(
             400,
-            type(wrong).__name__,
-            wrong.message,
-            hint=wrong.hint,
-            position=getattr(wrong, "position", None),
-            width=getattr(wrong, "width", 1),
+            type(failure).__name__,
+            failure.message,
+            hint=failure.hint,
+            position=getattr(failure, "position", None),
+            width=getattr(failure, "width", 1),
         )
-    if isinstance(wrong, RecursionError):
-        return error(
+    if isinstance(failure, RecursionError):
+        return error_reply(
             400, "LimitError", "This is nested too deeply to be read.", hint="Write it with fewer brackets or powers."
         )
-    if isinstance(wrong, MemoryError) or "RESOURCE_EXHAUSTED" in str(wrong):  # what XLA says for MemoryError
+    if isinstance(failure, MemoryError) or "RESOURCE_EXHAUSTED" in str(failure):  # XLA's MemoryError
         return _out_of_memory()
-    _log.error("%s could not answer", place, exc_info=wrong)
-    return error(
+    _log.error("%s could not answer", path, exc_info=failure)
+    return error_reply(
         500,
         "InternalError",
         "Something went wrong here that is not your fault.",
@@ -117,18 +117,17 @@ def _refusal(wrong: Exception, place: str) -> Reply:
 
 def warm() -> None:
     """Load what the first picture needs, so that it does not wait for imports."""
-    import downslope as ds
     from downslope._engine import jax
 
     ds.formula("f(x) = x²")
     jax().devices()
-    for folder in ("descent", "diagnosis"):
-        importlib.import_module(f"downslope.{folder}")
+    for verb in ("descend", "diagnose"):  # a public name is imported when it is first read
+        getattr(ds, verb)
 
 
 def _out_of_memory() -> Reply:
     """Return the reply that also tells the server to replace this process."""
-    return error(
+    return error_reply(
         503,
         "LimitError",
         "This needs more memory than one computation may take here.",
@@ -136,25 +135,25 @@ def _out_of_memory() -> Reply:
     )
 
 
-def _function(place: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _function(path: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Return the function at "module:function"."""
-    module, _, name = place.partition(":")
+    module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
 def _prepare(verbs: Mapping[str, str], warming: str | None) -> None:
-    """Import everything that will be asked for; what cannot be imported is told when it is asked for."""
-    for place in (*verbs.values(), *([] if warming is None else [warming])):
+    """Import all verbs; one that cannot be imported is reported when it is requested."""
+    for path in (*verbs.values(), *([] if warming is None else [warming])):
         try:
-            function = _function(place)
-            if place == warming:
+            function = _function(path)
+            if path == warming:
                 function()  # pyright: ignore[reportCallIssue] - it takes nothing
-        except Exception as failed:
-            _log.warning("%s could not be prepared: %s", place, failed)
+        except Exception as failure:
+            _log.warning("%s could not be prepared: %s", path, failure)
 
 
 def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Return the pipes from and to the server; what a computation prints goes to the log instead."""
+    """Return the pipes from and to the server, and redirect what a computation prints to the log."""
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -164,16 +163,16 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _receive(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
-    """Hand on what comes in, and end this process at once, whatever it is at, when nothing can come any more."""
+    """Queue the jobs that arrive; end this process at once, whatever it computes, when the pipe closes."""
     while (frame := read_frame(source)) is not None:
         jobs.put(frame)
     os._exit(0)
 
 
 def _bound_memory(limit: int) -> None:
-    """Let this process hold no more data than `limit` bytes, where the system can hold it to that.
+    """Limit the data of this process to `limit` bytes, where the system can enforce it.
 
-    Data, and not the address space: libraries for accelerators reserve far more addresses than they ever use.
+    Data and not the address space: libraries for accelerators reserve far more addresses than they ever use.
     """
     if sys.platform == "linux":
         import resource
@@ -185,7 +184,7 @@ def _bound_memory(limit: int) -> None:
 
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """End this process if the block takes longer; the system does it, not Python, which may be held up."""
+    """End this process if the block takes longer; a signal of the system does it, since Python may be blocked."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
     yield

@@ -1,10 +1,11 @@
-"""All processes that compute, and the jobs that wait for them.
+"""The pool of worker processes, and the jobs that wait for them.
 
     ask ─▶ waiting ─▶ a worker ─▶ answered
-              │           └─▶ killed: out of time, or nobody waits for it any more
+              │           └─▶ killed: out of time, or its visitor has left
               └─▶ superseded, busy, gone
 
-Everything here happens on the event loop; only reports of workers come from threads, and are handed over to it.
+Everything here runs on the event loop, so that no state needs a lock; reports of workers come from their threads and
+are handed over to it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, Table, error, packed_job
+from downslope.lab._messages import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, Table, error_reply, packed_job
 from downslope.lab.processes._process import Worker
 
 _log = logging.getLogger("downslope.lab")
@@ -26,12 +27,12 @@ _log = logging.getLogger("downslope.lab")
 
 @dataclass(eq=False)
 class _Job:
-    """A request on its way."""
+    """A queued or running request."""
 
     visitor: str
     verb: str
     packed: bytes
-    asked: float
+    queued: float
     replies: asyncio.Queue[Reply]
     timer: asyncio.TimerHandle
     worker: Worker | None = None
@@ -39,19 +40,19 @@ class _Job:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Whose it is and what: one of a key is wanted at a time."""
+        """Visitor and verb: a newer job of a key supersedes the older."""
         return self.visitor, self.verb
 
 
 class Workers:
-    """The processes that compute, started at once, and more of them when jobs have to wait.
+    """The worker processes: some are started at once, more when jobs have to wait.
 
     Args:
         verbs: name → "module:function", each a function from a dict to a dict.
-        streams: the same for verbs that tell as they go on, from a dict to an iterator of dicts.
-        limits: how many processes, how long, how much.
+        streams: the same for verbs with streamed replies, each from a dict to an iterator of dicts.
+        limits: the limits of time, memory and processes.
         warm: "module:function" that is called in each process before its first job.
-        runs: the folder in which runs are looked for; None where no verb asks for them.
+        runs: the folder to search for saved runs; None where no verb reads them.
     """
 
     def __init__(
@@ -82,13 +83,13 @@ class Workers:
         self._crew = [Worker(self._setup) for _ in range(limits.warm)]
 
     def open(self) -> None:
-        """Begin to listen to the workers, on the event loop that runs."""
+        """Start listening to the workers, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         for worker in self._crew:
             self._watch(worker)
 
     def close(self) -> None:
-        """End all processes; who still waits is told."""
+        """End all processes; jobs that still wait get a reply that says so."""
         for job in [*self._waiting, *(worker.job for worker in self._crew if worker.job is not None)]:
             self._settle(job, CLOSING)
         self._loop = None
@@ -102,16 +103,16 @@ class Workers:
             worker.join()
 
     async def ask(self, visitor: str, verb: str, body: bytes, table: Table | None = None) -> AsyncGenerator[Reply]:
-        """Yield what a worker answers, or why none did: one reply, and for a stream its pieces before it.
+        """Yield the reply to a request, for a stream the pieces before it; a reply says why if there is no other.
 
-        An older request of the same visitor for the same verb is answered at once with 409. If the generator is closed
-        before the last reply, the job is ended.
+        An older request of the same visitor for the same verb is answered at once with 409. Closing the generator
+        before the last reply ends the job.
 
         Args:
-            visitor: who asks, as the page calls itself.
+            visitor: the key that the page chose for this visit.
             verb: a name in `verbs` or `streams`.
             body: the request, a JSON object.
-            table: the file that goes with it.
+            table: the uploaded file that the request names.
         """
         if self._loop is None:
             yield CLOSING
@@ -132,7 +133,7 @@ class Workers:
             self._let_go(job)
 
     def _admit(self, visitor: str, verb: str, packed: bytes) -> _Job:
-        """Put a job into the queue, for as long as it may wait."""
+        """Queue a job; it is answered with BUSY when it has waited too long."""
         loop = asyncio.get_running_loop()
         timer = loop.call_later(self._limits.wait, lambda: self._settle(job, BUSY))
         job = _Job(visitor, verb, packed, loop.time(), asyncio.Queue(), timer)
@@ -140,13 +141,13 @@ class Workers:
         return job
 
     def _supersede(self, key: tuple[str, str]) -> None:
-        """Answer the older jobs of a key; one that runs may end, see `_let_go`."""
+        """Answer the older jobs of a key; a running one may still end by itself, see `_let_go`."""
         for job in [*self._waiting, *(worker.job for worker in self._crew if worker.job is not None)]:
             if job.key == key:
                 self._settle(job, SUPERSEDED)
 
     def _settle(self, job: _Job, reply: Reply) -> None:
-        """Answer a job, if that has not been done."""
+        """Answer a job, unless it has been answered."""
         job.timer.cancel()
         if job in self._waiting:
             self._waiting.remove(job)
@@ -155,7 +156,10 @@ class Workers:
             job.replies.put_nowait(reply)
 
     def _let_go(self, job: _Job) -> None:
-        """Forget a job that nobody waits for; what still computes gets a short grace, then its process is ended."""
+        """Drop a job whose visitor has left; if it runs, its process is ended after a grace period.
+
+        A killed process loses its compiled programs and seconds of imports; most jobs are nearly done and need no kill.
+        """
         job.timer.cancel()
         if job in self._waiting:
             self._waiting.remove(job)
@@ -163,11 +167,11 @@ class Workers:
             job.timer = self._loop.call_later(self._limits.grace, self._stop, job)
 
     def _dispatch(self) -> None:
-        """Hand waiting jobs to idle workers, first those of visitors who hold fewest."""
+        """Give waiting jobs to idle workers; visitors who hold the fewest workers come first."""
         if self._loop is None:
             return
         self._replace_dead()
-        for job in sorted(self._waiting, key=lambda job: (self._held(job.visitor), job.asked)):
+        for job in sorted(self._waiting, key=lambda job: (self._held(job.visitor), job.queued)):
             worker = self._worker_for(job)
             if worker is not None:
                 self._begin(job, worker)
@@ -181,14 +185,18 @@ class Workers:
         self._dispatch()
 
     def _worker_for(self, job: _Job) -> Worker | None:
-        """Return the worker that a job should go to now, or None if it should wait."""
+        """Return the worker for a job, or None if the job should wait.
+
+        A worker that has served the same visitor and verb holds their compiled programs; compiling them again elsewhere
+        takes longer than a short wait. A job that has waited longer than `patience` takes any idle worker.
+        """
         if self._held(job.visitor) >= self._limits.jobs_per_visitor:
             return None
         idle = [worker for worker in self._crew if worker.idle]
         at_home = [worker for worker in idle if job.key in worker.served]
         if not self._starved(job):
             if any(worker.job is not None and worker.job.key == job.key for worker in self._crew):
-                return None  # the one that it superseded is about to end
+                return None  # the job that it superseded is about to end
             if not at_home and any(job.key in worker.served for worker in self._crew):
                 return None  # its programs are compiled in a worker that will soon be free
         return next(iter(at_home or idle), None)
@@ -205,10 +213,10 @@ class Workers:
         worker.send(job.packed)
 
     def _overrun(self, job: _Job, seconds: float) -> None:
-        """End a job that took too long."""
+        """End a job that exceeded its time."""
         message = f"This takes longer than {seconds:g} seconds, and was stopped."
         hint = "Ask for fewer steps or a simpler formula; in Python there is no such limit."
-        self._settle(job, error(503, "LimitError", message, hint=hint))
+        self._settle(job, error_reply(503, "LimitError", message, hint=hint))
         self._stop(job)
 
     def _stop(self, job: _Job) -> None:
@@ -216,7 +224,7 @@ class Workers:
             self._dismiss(job.worker)
 
     def _dismiss(self, worker: Worker) -> None:
-        """End a process, and go on without it."""
+        """End a process, and replace it if too few are left."""
         self._crew.remove(worker)
         self._ended.append(worker)
         if worker.job is not None:
@@ -226,15 +234,15 @@ class Workers:
         self._dispatch()
 
     def _held(self, visitor: str) -> int:
-        """Return how many workers compute for a visitor, whether the answer is still wanted or not."""
+        """Return how many workers compute for a visitor, superseded jobs included."""
         return sum(worker.job is not None and worker.job.visitor == visitor for worker in self._crew)
 
     def _starved(self, job: _Job) -> bool:
         assert self._loop is not None
-        return self._loop.time() - job.asked >= self._limits.patience
+        return self._loop.time() - job.queued >= self._limits.patience
 
     def _grow(self) -> None:
-        """Start one more process if a job has waited for long and its visitor may have one."""
+        """Start another process if a job has waited longer than `patience` and its visitor may hold one more."""
         may = [job for job in self._waiting if self._held(job.visitor) < self._limits.jobs_per_visitor]
         needed = not self._crew or any(self._starved(job) for job in may)
         if needed and len(self._crew) < self._limits.workers and all(worker.ready for worker in self._crew):
@@ -250,19 +258,19 @@ class Workers:
         self._watch(worker)
 
     def _watch(self, worker: Worker) -> None:
-        """Listen to a worker; what it says is handed over to the event loop."""
+        """Listen to a worker; its reports are handed over to the event loop."""
         assert self._loop is not None
         loop = self._loop
         loop.call_later(self._limits.start, self._lost_unless_ready, worker)
 
         def report(worker: Worker, frame: bytes | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed, nobody waits any more
+            with contextlib.suppress(RuntimeError):  # the loop has closed, and with it all requests
                 loop.call_soon_threadsafe(self._reported, worker, frame)
 
         worker.watch(report)
 
     def _reported(self, worker: Worker, frame: bytes | None) -> None:
-        """Take what a worker said: that it is ready, a reply, or that it has ended."""
+        """Handle a report of a worker: that it is ready, a reply, or that it has ended."""
         if worker not in self._crew:
             if frame is None and worker in self._ended:
                 self._ended.remove(worker)
@@ -282,13 +290,13 @@ class Workers:
         worker.job = None
         job.worker = None
         self._settle(job, reply)
-        if reply.status == 503:  # out of memory: it may not have given back what it took
+        if reply.status == 503:  # out of memory: it may not have freed all it took
             self._dismiss(worker)
         else:
             self._dispatch()
 
     def _lost(self, worker: Worker) -> None:
-        """Go on without a process that ended by itself; one that could not even start is not tried again at once."""
+        """Handle a process that ended by itself. One that could not even start is not restarted: it would loop."""
         self._crew.remove(worker)
         if worker.job is not None:
             worker.job.worker = None
@@ -308,7 +316,7 @@ class Workers:
             self._lost(worker)
 
     def _replace_dead(self) -> None:
-        """Drop idle workers that ended unnoticed."""
+        """Replace idle workers whose processes have ended unnoticed."""
         for worker in [worker for worker in self._crew if worker.idle and not worker.alive]:
             self._crew.remove(worker)
             self._ended.append(worker)

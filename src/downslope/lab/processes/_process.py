@@ -1,7 +1,7 @@
-"""One process that computes, and the thread that talks to it.
+"""A worker process as the server sees it, and the thread that talks to it.
 
-It is a plain subprocess and not one of `multiprocessing`: that would run the caller's script a second time in the
-child, and so fail in every script which does not guard against it.
+It is a plain subprocess and not one of `multiprocessing`: that would run the caller's script again in the child, and so
+fail in every script without a guard against it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Worker:
     """A process that answers one job at a time.
 
     Args:
-        setup: the first frame that it reads; see `_work.main`.
+        setup: the first frame that it reads; see `_main.main`.
     """
 
     def __init__(self, setup: bytes) -> None:
@@ -42,40 +42,40 @@ class Worker:
             process_group=0,  # Ctrl-C in the terminal is for the server alone
         )
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError):  # a process that ended at once is noticed when it is watched
+        with contextlib.suppress(OSError):  # `watch` notices a process that ended at once
             write_frame(self._process.stdin, setup)
 
     @property
     def idle(self) -> bool:
-        """Whether it waits for a job."""
+        """Whether it is ready and has no job."""
         return self.ready and self.job is None
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
     def watch(self, report: Callable[[Worker, bytes | None], None]) -> None:
-        """Begin to listen.
+        """Start the thread that listens.
 
         Args:
-            report: called on another thread with the empty frame when the worker is ready, with each reply or piece of
-                one, and with None when the process has ended.
+            report: called on that thread with the empty frame when the worker is ready, with each reply or piece of a
+                reply, and with None when the process has ended.
         """
         self._thread = threading.Thread(target=self._talk, args=(report,), daemon=True, name="downslope-worker")
         self._thread.start()
 
     def send(self, frame: bytes) -> None:
-        """Let the process work on a job; returns at once."""
+        """Give the process a job; return at once."""
         self._frames.put(frame)
 
     def kill(self) -> None:
-        """End the process, whatever it is at."""
+        """End the process, whatever it computes."""
         self._process.kill()
         self._frames.put(None)
 
     def join(self) -> None:
-        """Wait until the process that was killed has gone."""
+        """Wait until the killed process is gone."""
         if self._thread is None:
             self._end()
         else:
@@ -85,7 +85,7 @@ class Worker:
         source, sink = self._process.stdout, self._process.stdin
         assert source is not None
         assert sink is not None
-        with contextlib.suppress(OSError):  # it ended while something was sent
+        with contextlib.suppress(OSError):  # it ended while a job was written
             while (answer := read_frame(source)) is not None:
                 report(self, answer)
                 if answer and Reply.unpacked(answer).is_piece:
@@ -97,9 +97,9 @@ class Worker:
         report(self, None)
 
     def _end(self) -> None:
-        """Make sure that nothing of the process is left."""
+        """Reap the process and close its pipes."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):  # what was not sent is lost
+            with contextlib.suppress(OSError):  # unwritten bytes are lost
                 pipe.close()  # pyright: ignore[reportOptionalMemberAccess] - both are pipes

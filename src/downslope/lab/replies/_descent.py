@@ -1,4 +1,4 @@
-"""The way down: its path, its table, its arithmetic, and what was found."""
+"""Descents: the path, the table of steps, the arithmetic of each step, the verdict; and races of several methods."""
 
 from __future__ import annotations
 
@@ -14,129 +14,91 @@ import downslope as ds
 from downslope._text import in_words, number
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
-from downslope.lab.replies._grid import box_around, ground_in
-from downslope.lab.replies._request import Box, Request, RequestError, evidence, kept, plain, plan_of, shown
-from downslope.lab.replies._writing import enclosed
+from downslope.lab.replies._grid import grid_reply
+from downslope.lab.replies._request import (
+    Box,
+    Request,
+    RequestError,
+    evidence_text,
+    factor,
+    plain,
+    plan_of,
+    rounded,
+    spread_rows,
+)
 
-# The arithmetic of a step, as it is written by hand: x = 0.4 − 0.1 × (−3.2) = 0.72.
+_DIGITS = 5  # of the numbers in the arithmetic
+_RACE_ROWS = 300  # of each path in a race, which has several
+_RACE_MARGIN = 0.08  # of the heights that a race shows
 
 
-_DIGITS = 5
+def descend(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a descent: its path, the verdict, and the same as Python and as a command.
 
-
-def arithmetic(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
-    """Return for each row how it leads to the next step, a line for each variable; nothing for the last row.
-
-    Gradient descent is written with its rate and gradient; the step of another method as what it moved by.
-
-    Args:
-        trace: a descent that kept its coordinates.
-        rows: the places of the rows that are shown.
+    The table of steps is a verb of its own: numbers as text take longer than the rest, and are not looked at first.
     """
-    points, gradients = trace.coordinates, trace.gradients
-    assert points is not None
-    assert gradients is not None
-    rates = trace.columns["learning_rate"]
-    by_hand = trace.plan["method"] == "gradient descent"
-    told = []
-    for row in rows:
-        if row + 1 >= len(points) or not np.all(np.isfinite(points[row + 1])):
-            told.append([])
-            continue
-        told.append(
-            [
-                _with_rate(name, points[row, place], float(rates[row]), gradients[row, place], points[row + 1, place])
-                if by_hand
-                else _moved(name, points[row, place], points[row + 1, place])
-                for place, name in enumerate(trace.coordinate_names)
-            ]
-        )
-    return told
-
-
-def _with_rate(name: str, at: float, rate: float, slope: float, then: float) -> str:
-    start, by, end = (number(value, _DIGITS) for value in (at, rate, then))
-    return f"{name} = {start} − {by} × {enclosed(slope, _DIGITS)} = {end}"
-
-
-def _moved(name: str, at: float, then: float) -> str:
-    sign = "+" if then >= at else "−"
-    return f"{name} = {number(at, _DIGITS)} {sign} {number(abs(then - at), _DIGITS)} = {number(then, _DIGITS)}"
-
-
-def descend(told: dict[str, Any]) -> dict[str, Any]:
-    """Return a descent: its path, the verdict, and how to do the same without the page.
-
-    What is read and not seen at once is in `steps`: numbers as text take longer than all the rest.
-    """
-    request = Request(told)
-    made = plan_of(request)
-    over = request.over(made.objective)
-    trace, rows = _descent(made)
+    request = Request(fields)
+    plan = plan_of(request)
+    over = request.over(plan.objective)
+    trace, rows = _descended(plan)
     columns = {name: column[rows] for name, column in trace.columns.items()}
     points, gradients = coordinates_of(trace)[rows], np.asarray(trace.gradients)[rows]
-    place = {name: number for number, name in enumerate(trace.coordinate_names)}
+    index = {name: position for position, name in enumerate(trace.coordinate_names)}
     return {
-        "name": made.objective.name,
-        "read_as": made.objective.read_as,
+        "name": plan.objective.name,
+        "read_as": plan.objective.read_as,
         "over": list(over),
-        "box": {name: list(span) for name, span in box_around(trace, over).items()},
-        "path": {name: shown(points[:, place[name]]) for name in over},
-        "gradients": {name: shown(gradients[:, place[name]]) for name in over},
-        "tangents": {"slope": shown(gradients[:, 0])} if len(place) == 1 else None,
-        "values": shown(columns["value"]),
+        "box": {name: list(span) for name, span in ds.draw.box(trace, over).items()},
+        "path": {name: rounded(points[:, index[name]]) for name in over},
+        "gradients": {name: rounded(gradients[:, index[name]]) for name in over},
+        "tangents": {"slope": rounded(gradients[:, 0])} if len(index) == 1 else None,
+        "values": rounded(columns["value"]),
         "steps": [int(step) for step in columns["step"]],
         "outcome": trace.outcome.value,
         "steps_taken": trace.last_step,
-        "rate": plain(made.learning_rate),
-        "verdict": verdict(ds.diagnose(trace)),
-        "end": {name: plain(float(at)) for name, at in trace.end.items()},
+        "rate": plain(plan.learning_rate),
+        "verdict": verdict_reply(ds.diagnose(trace)),
+        "end": {name: plain(float(coordinate)) for name, coordinate in trace.end.items()},
         "first_text": number(float(columns["value"][0])),
         "value": plain(trace.value),
         "value_text": number(trace.value),
-        "python": _writing.python(made),
-        "command": _writing.command(made),
+        "python": _writing.python(plan),
+        "command": _writing.command(plan),
     }
 
 
-def steps(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the same descent to be read: a table of the steps, and the arithmetic of each."""
-    made = plan_of(Request(told))
-    trace, rows = _descent(made)
+def steps(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the table of the steps of a descent, and the arithmetic of each."""
+    plan = plan_of(Request(fields))
+    trace, rows = _descended(plan)
     return {
         "steps": [int(step) for step in trace.columns["step"][rows]],
-        "headings": _headings(trace, made),
+        "headings": _headings(trace, plan),
         "cells": _cells(trace, rows),
-        "lines": arithmetic(trace, rows),
+        "lines": _arithmetic(trace, rows),
     }
 
 
-def export(told: dict[str, Any]) -> dict[str, Any]:
-    """Return every step of a descent as a table in a file."""
-    trace = ds.descend(plan_of(Request(told)), progress=False)
+def export(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return every step of a descent as a file of comma-separated values."""
+    trace = ds.descend(plan_of(Request(fields)), progress=False)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["step", *trace.coordinate_names, "value", "gradient_norm"])
     columns = [trace.columns["value"], trace.columns["gradient_norm"]]
     for step, point, *others in zip(trace.columns["step"], coordinates_of(trace), *columns, strict=True):
-        writer.writerow([int(step), *(repr(float(one)) for one in (*point, *others))])
+        writer.writerow([int(step), *(repr(float(value)) for value in (*point, *others))])
     return {"name": "descent.csv", "text": file.getvalue()}
 
 
-def _descent(made: ds.Plan) -> tuple[ds.Trace, np.ndarray]:
-    """Return a descent and the places of the rows that are shown."""
-    trace = ds.descend(made, progress=False)
-    return trace, kept(len(trace.columns["step"]), LIMITS.rows)
-
-
 def coordinates_of(trace: ds.Trace) -> np.ndarray:
-    """Return where each recorded step was, shape (rows, variables)."""
+    """Return the coordinates of each recorded step, shape (rows, variables)."""
     assert trace.coordinates is not None  # the lab's limit of variables is below that of a record
     return trace.coordinates
 
 
-def verdict(diagnosis: ds.Diagnosis) -> dict[str, Any]:
-    """Return what was found, the first finding being the verdict."""
+def verdict_reply(diagnosis: ds.Diagnosis) -> dict[str, Any]:
+    """Return the findings of a diagnosis; the first of them is the verdict."""
     first = diagnosis.findings[0] if diagnosis.findings else None
     return {
         "ok": diagnosis.ok,
@@ -149,99 +111,143 @@ def verdict(diagnosis: ds.Diagnosis) -> dict[str, Any]:
                 "title": in_words(finding.symptom).capitalize(),
                 "sentence": finding.sentence,
                 "remedies": list(finding.remedies),
-                "evidence": [[in_words(name), evidence(one)] for name, one in finding.evidence.items()],
+                "evidence": [[in_words(name), evidence_text(value)] for name, value in finding.evidence.items()],
             }
             for finding in diagnosis.findings
         ],
     }
 
 
-def _headings(trace: ds.Trace, made: ds.Plan) -> list[str]:
-    slope = f"{made.objective.name}′" if len(trace.coordinate_names) == 1 else f"‖∇{made.objective.name}‖"
-    rate = ["α"] if made.method.takes_rate else []
-    return ["step", *trace.coordinate_names, made.objective.name, slope, *rate]
+def _descended(plan: ds.Plan) -> tuple[ds.Trace, np.ndarray]:
+    """Return the trace of a plan, and the indices of the rows that are shown."""
+    trace = ds.descend(plan, progress=False)
+    return trace, spread_rows(len(trace.columns["step"]), LIMITS.rows)
+
+
+def _headings(trace: ds.Trace, plan: ds.Plan) -> list[str]:
+    slope = f"{plan.objective.name}′" if len(trace.coordinate_names) == 1 else f"‖∇{plan.objective.name}‖"
+    rate = ["α"] if plan.method.takes_rate else []
+    return ["step", *trace.coordinate_names, plan.objective.name, slope, *rate]
 
 
 def _cells(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
     """Return the table as text."""
     points, columns = coordinates_of(trace), trace.columns
-    single = len(trace.coordinate_names) == 1
-    slopes = np.asarray(trace.gradients)[:, 0] if single else columns["gradient_norm"]
+    is_single = len(trace.coordinate_names) == 1
+    slopes = np.asarray(trace.gradients)[:, 0] if is_single else columns["gradient_norm"]
     rates = [] if trace.plan["learning_rate"] is None else [columns["learning_rate"]]
     return [
         [
             str(int(columns["step"][row])),
-            *(number(float(one)) for one in points[row]),
+            *(number(float(coordinate)) for coordinate in points[row]),
             *(number(float(column[row])) for column in (columns["value"], slopes, *rates)),
         ]
         for row in rows
     ]
 
 
-# Several methods from one start, each at its own best rate.
+def _arithmetic(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
+    """Return for each row how it leads to the next step, as written by hand: x = 0.4 − 0.1 × (−3.2) = 0.72.
+
+    There is a line for each variable, and none for the last row. The step of a method other than gradient descent is
+    written as its length.
+
+    Args:
+        trace: a descent with coordinates.
+        rows: the indices of the rows.
+    """
+    points, gradients = trace.coordinates, trace.gradients
+    assert points is not None
+    assert gradients is not None
+    rates = trace.columns["learning_rate"]
+    is_plain = trace.plan["method"] == "gradient descent"
+    lines: list[list[str]] = []
+    for row in rows:
+        if row + 1 >= len(points) or not np.all(np.isfinite(points[row + 1])):
+            lines.append([])
+            continue
+        before, after = points[row], points[row + 1]
+        lines.append(
+            [
+                _line_with_rate(name, before[index], float(rates[row]), gradients[row, index], after[index])
+                if is_plain
+                else _line_with_length(name, before[index], after[index])
+                for index, name in enumerate(trace.coordinate_names)
+            ]
+        )
+    return lines
 
 
-_MARGIN = 0.08
-_ROWS = 300  # of each way; there are several
+def _line_with_rate(name: str, before: float, rate: float, slope: float, after: float) -> str:
+    start, step, end = (number(value, _DIGITS) for value in (before, rate, after))
+    return f"{name} = {start} − {step} × {factor(slope, _DIGITS)} = {end}"
 
 
-def race(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the ways of several methods, the best first."""
-    request = Request(told)
+def _line_with_length(name: str, before: float, after: float) -> str:
+    sign = "+" if after >= before else "−"
+    start, length, end = (number(value, _DIGITS) for value in (before, abs(after - before), after))
+    return f"{name} = {start} {sign} {length} = {end}"
+
+
+def race(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the paths of several methods from one start, each at its own best rate, the best method first."""
+    request = Request(fields)
     objective = request.objective
-    start, over, steps = request.start(objective), request.over(objective), max(request.steps, 1)
+    start, over, most = request.start(objective), request.over(objective), max(request.steps, 1)
     methods = list(dict.fromkeys(ds.method(name).name for name in request.names("methods")))
     if not 1 <= len(methods) <= LIMITS.methods:
         raise RequestError(f"A race is of 1 to {LIMITS.methods} methods.")
-    found = ds.compare(objective, start, methods, steps=steps)
-    lower = [entry for entry in found.entries if _came_lower(entry)] or list(found.entries)
-    ground = ground_in(objective, over, _box(lower, over), start)
+    result = ds.compare(objective, start, methods, steps=most)
+    # A path that ran away would shrink the others to a dot, so those that came lower decide the range.
+    lower = [entry for entry in result.entries if _came_lower(entry)] or list(result.entries)
+    grid = grid_reply(objective, over, _common_box(lower, over), start)
     if len(over) == 1:
-        ground["f_range"] = _heights(lower, ground["curve"]["f"])
+        grid["f_range"] = _common_heights(lower, grid["curve"]["f"])
     return {
-        "ground": ground,
-        "lanes": [_lane(entry, over) for entry in found.entries],
-        "winner": found.winner.name,
-        "sentence": found.sentence,
+        "grid": grid,
+        "lanes": [_lane(entry, over) for entry in result.entries],
+        "winner": result.winner.name,
+        "sentence": result.sentence,
         "rows": {
             "headings": ["method", "α", "steps to rest", objective.name, "verdict"],
-            "cells": [_race_cells(entry) for entry in found.entries],
+            "cells": [_race_cells(entry) for entry in result.entries],
         },
-        "python": _writing.race_python(objective.read_as, start, methods, steps),
-        "command": _writing.race_command(objective.read_as, start, methods, steps),
+        "python": _writing.race_python(objective.read_as, start, methods, most),
+        "command": _writing.race_command(objective.read_as, start, methods, most),
     }
-
-
-def _box(entries: Sequence[ds.Entry], over: tuple[str, ...]) -> Box:
-    """Return the range that shows the ways of all of these."""
-    boxes = [box_around(entry.trace, over) for entry in entries]
-    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
 
 
 def _came_lower(entry: ds.Entry) -> bool:
     return entry.trace.value < entry.trace.columns["value"][0]
 
 
-def _heights(entries: Sequence[ds.Entry], curve: Sequence[float | None]) -> list[float]:
-    """Return the heights that show the ways of all of these, on a curve whose walls may be far higher."""
-    seen = [value for entry in entries for value in entry.trace.columns["value"] if math.isfinite(value)]
-    low = min([value for value in curve if value is not None], default=min(seen))
-    margin = _MARGIN * (max(seen) - low)
-    return [low - margin, max(seen) + margin]
+def _common_box(entries: Sequence[ds.Entry], over: tuple[str, ...]) -> Box:
+    """Return the range that shows the paths of all entries."""
+    boxes = [ds.draw.box(entry.trace, over) for entry in entries]
+    return {name: (min(box[name][0] for box in boxes), max(box[name][1] for box in boxes)) for name in over}
+
+
+def _common_heights(entries: Sequence[ds.Entry], curve: Sequence[float | None]) -> list[float]:
+    """Return the heights that show the paths of all entries, on a curve whose walls may be far higher."""
+    values = [value for entry in entries for value in entry.trace.columns["value"] if math.isfinite(value)]
+    low = min([value for value in curve if value is not None], default=min(values))
+    margin = _RACE_MARGIN * (max(values) - low)
+    return [low - margin, max(values) + margin]
 
 
 def _lane(entry: ds.Entry, over: tuple[str, ...]) -> dict[str, Any]:
+    """Return the path of one method."""
     trace = entry.trace
-    rows = kept(len(trace.columns["step"]), _ROWS)
-    place = {name: number for number, name in enumerate(trace.coordinate_names)}
+    rows = spread_rows(len(trace.columns["step"]), _RACE_ROWS)
+    index = {name: position for position, name in enumerate(trace.coordinate_names)}
     points = coordinates_of(trace)[rows]
     return {
         "method": entry.name,
         "rate": plain(entry.learning_rate),
-        "path": {name: shown(points[:, place[name]]) for name in over},
-        "values": shown(trace.columns["value"][rows]),
+        "path": {name: rounded(points[:, index[name]]) for name in over},
+        "values": rounded(trace.columns["value"][rows]),
         "steps": [int(step) for step in trace.columns["step"][rows]],
-        "end": {name: plain(float(at)) for name, at in trace.end.items()},
+        "end": {name: plain(float(coordinate)) for name, coordinate in trace.end.items()},
         "value_text": number(trace.value),
         "verdict_sentence": entry.diagnosis[0].sentence,
     }

@@ -1,4 +1,4 @@
-"""The article's worked examples and pitfalls, each as a state of the page."""
+"""Examples of the pages: worked examples and pitfalls of descents, and networks that train well or fail."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Example:
-    """A formula to look at, and where and how to go down.
+    """A formula with a start and a plan.
 
     Args:
-        title: what it is called in the list.
-        what: what there is to see, in a sentence.
+        title: its name in the list.
+        what: what it shows, in a sentence.
         formula: the text.
-        start: where it starts.
-        rate: the learning rate, or None for one that suits.
-        method: how it steps.
-        steps: how often.
-        view: low and high of each axis, or None for what suits the way.
+        start: the start by variable.
+        rate: the learning rate, or None for a rate that suits the start.
+        method: the name of the method.
+        steps: the number of steps.
+        view: low and high of each axis, or None for a view that fits the path.
     """
 
     title: str
@@ -145,12 +145,9 @@ EXAMPLES = (
 )
 
 
-def examples(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the examples."""
+def examples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the examples of descents."""
     return {"examples": [asdict(example) for example in EXAMPLES]}
-
-
-# Networks to begin with: some that train well, and the classic ways in which training fails.
 
 
 _USUAL: dict[str, Any] = {
@@ -220,6 +217,8 @@ PRESETS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-def presets(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the networks to begin with, each with all of its settings."""
-    return {"presets": [{"title": title, "what": what, "settings": _USUAL | own} for title, what, own in PRESETS]}
+def presets(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the example networks, each with all of its settings."""
+    return {
+        "presets": [{"title": title, "what": what, "settings": _USUAL | changes} for title, what, changes in PRESETS]
+    }

@@ -1,4 +1,4 @@
-"""Verbs about the formula alone: how it is read, how it is differentiated, and by what methods it can be descended."""
+"""Verbs of a formula: how it is read, its derivatives, the methods that descend it, and its learning rates."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope.formulas import book, evaluate, numpy_functions
-from downslope.lab.replies._request import Request, plain, shown
+from downslope.lab.replies._request import Request, plain, rounded
 
-_STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further one starts at 1
-_SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)
-_STEEPEST, _FLATTEST = 1e6, 1e-9
-_NUDGE = 1e-6
+_STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
+_SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn
+_STEEPEST, _FLATTEST = 1e6, 1e-9  # gradient norms between which a start suits
+_DIFFERENCE = 1e-6
+_SWEEP_STEPS = 2000
+_NO_RATES = {"stable": None, "bound": None, "best": None, "slider": None, "curve": None}
 
 
-def read(told: dict[str, Any]) -> dict[str, Any]:
+def read(fields: dict[str, Any]) -> dict[str, Any]:
     """Return how a formula is read: its name, its variables, notes, and a start that suits it."""
-    objective = Request(told).objective
+    objective = Request(fields).objective
     formula = objective.formula
     assert formula is not None
     return {
@@ -32,65 +33,67 @@ def read(told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def derive(told: dict[str, Any]) -> dict[str, Any]:
+def derive(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the derivative by each variable, with the rules used."""
-    formula = Request(told).objective.formula
+    formula = Request(fields).objective.formula
     assert formula is not None
     return {"derivations": [_derivation(formula, name) for name in formula.variables]}
 
 
-def methods(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the methods there are."""
+def methods(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the methods, the plainest first."""
     known = [ds.method(name) for name in ds.method_names()]
     return {
         "methods": [
             {
-                "name": one.name,
-                "takes_rate": one.takes_rate,
-                "default_rate": one.default_rate if one.takes_rate else None,
+                "name": method.name,
+                "takes_rate": method.takes_rate,
+                "default_rate": method.default_rate if method.takes_rate else None,
             }
-            for one in known
+            for method in known
         ]
     }
 
 
 def start_of(formula: ds.Formula) -> dict[str, float]:
-    """Return a start for a formula: one where it has a value and a slope that is neither none nor enormous."""
+    """Return a start at which a formula has a value and a slope that is neither zero nor enormous."""
     names = formula.variables
-    pattern = [_STARTS[place] if place < len(_STARTS) else 1.0 for place in range(len(names))]
-    points = [[scale * number for number in pattern] for scale in _SCALES]
+    pattern = [_STARTS[index] if index < len(_STARTS) else 1.0 for index in range(len(names))]
+    points = [[scale * coordinate for coordinate in pattern] for scale in _SCALES]
     steepness = [_steepness(formula, point) for point in points]
-    fit = (point for point, steep in zip(points, steepness, strict=True) if _FLATTEST < steep < _STEEPEST)
-    chosen = next(fit, None) or next(
-        (point for point, steep in zip(points, steepness, strict=True) if np.isfinite(steep)), points[0]
-    )
-    return {name: float(f"{number:.6g}") for name, number in zip(names, chosen, strict=True)}
+    candidates = list(zip(points, steepness, strict=True))
+    suited = [point for point, steep in candidates if _FLATTEST < steep < _STEEPEST]
+    finite = [point for point, steep in candidates if np.isfinite(steep)]
+    start = [*suited, *finite, points[0]][0]
+    return {name: float(f"{coordinate:.6g}") for name, coordinate in zip(names, start, strict=True)}
 
 
 def _steepness(formula: ds.Formula, point: list[float]) -> float:
-    """Return about how steep the formula is at a point, NaN where it has no value."""
-    there, functions = np.array(point), numpy_functions()
+    """Return the gradient norm by central differences, NaN where the formula has no value.
 
-    def value(at: np.ndarray) -> float:
-        named = dict(zip(formula.variables, map(float, at), strict=True))
+    Differences and not the exact gradient: they need no compilation, and the page waits for this reply at each key.
+    """
+    centre = np.array(point)
+
+    def value(coordinates: np.ndarray) -> float:
+        named = dict(zip(formula.variables, map(float, coordinates), strict=True))
         try:
             with np.errstate(all="ignore"):
-                return float(evaluate(formula.body, named, functions))
+                return float(formula(**named))
         except (ArithmeticError, ValueError):
             return np.nan
 
-    moves = _NUDGE * np.eye(len(there))
-    return math.hypot(*((value(there + move) - value(there - move)) / (2 * _NUDGE) for move in moves))
+    moves = _DIFFERENCE * np.eye(len(centre))
+    return math.hypot(*((value(centre + move) - value(centre - move)) / (2 * _DIFFERENCE) for move in moves))
 
 
 def _derivation(formula: ds.Formula, by: str) -> dict[str, Any]:
-    found = ds.derive(formula, by)
-    told = found.as_dict()
-    return {"by": by, "derivative": book(found.root.after), "steps": [_step(step) for step in told["steps"]]}
+    steps = ds.derive(formula, by).as_dict()["steps"]  # the outermost first, which gives the answer
+    return {"by": by, "derivative": steps[0]["after"], "steps": [_step(step) for step in steps]}
 
 
 def _step(step: dict[str, Any]) -> dict[str, str]:
-    bindings = ", ".join(f"{name} = {told}" for name, told in step["bindings"].items())
+    bindings = ", ".join(f"{name} = {expression}" for name, expression in step["bindings"].items())
     return {
         "number": step["number"],
         "rule": step["rule"].replace("_", " "),
@@ -101,34 +104,26 @@ def _step(step: dict[str, Any]) -> dict[str, str]:
     }
 
 
-# Which learning rates are stable from here, and which is best.
-
-
-_NONE = {"stable": None, "bound": None, "best": None, "slider": None, "curve": None}
-_MOST_STEPS = 2000
-
-
-def rates(told: dict[str, Any]) -> dict[str, Any]:
-    """Return how every rate does: the stable range, the best, and the value at the end by rate."""
-    request = Request(told)
-    made = request.plan
-    if not made.method.takes_rate:
-        return {**_NONE, "text": f"{made.method.name} finds the length of each step by itself."}
-    steps = min(max(made.steps, 1), _MOST_STEPS)
-    found = ds.sweep(made.objective, dict(made.start), method=made.method, steps=steps)
-    low, high = float(found.rates[0]), float(found.rates[-1])
-    bound = found.largest_stable_rate
+def rates(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the stable learning rates from a start, the best, and the value at the end by rate."""
+    plan = Request(fields).plan
+    if not plan.method.takes_rate:
+        return {**_NO_RATES, "text": f"{plan.method.name} finds the length of each step by itself."}
+    steps = min(max(plan.steps, 1), _SWEEP_STEPS)
+    result = ds.sweep(plan.objective, dict(plan.start), method=plan.method, steps=steps)
+    low, high = float(result.rates[0]), float(result.rates[-1])
+    bound = result.largest_stable_rate
     return {
         "stable": None if bound is None else [low, bound],
         "bound": plain(bound),
-        "best": plain(found.best_rate),
+        "best": plain(result.best_rate),
         "slider": [low, high],
-        "curve": {"rates": shown(found.rates), "values": shown(found.values)},
-        "text": _text(bound, found.best_rate),
+        "curve": {"rates": rounded(result.rates), "values": rounded(result.values)},
+        "text": _rate_text(bound, result.best_rate),
     }
 
 
-def _text(bound: float | None, best: float) -> str:
+def _rate_text(bound: float | None, best: float) -> str:
     if bound is None:
         return f"Best α = {number(best, 3)}; this method has no fixed bound."
     return f"Stable up to α = {number(bound, 3)}, best α = {number(best, 3)}."

@@ -1,4 +1,4 @@
-"""What a network and its training are asked for, read from a request; and what there is to choose."""
+"""The choices of a network and its training: read from a request, written into one, and listed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from downslope.lab._limits import LIMITS
 from downslope.lab._messages import Table
 from downslope.lab.replies._request import Request, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
-from downslope.networks import NORMALISATIONS, activation_names, sample_names
-from downslope.networks.tasks._examples import Choices
 
 INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
-# What has a field of its own in a request; everything else a remedy may change goes along as `more`.
+# Choices with a field of their own in a request; everything else that a remedy may change is in `more`.
 _FIELDS = (
     "hidden",
     "activation",
@@ -53,33 +51,33 @@ _MORE = frozenset(
 )
 
 
-def choices(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what can be chosen of a network and its training."""
+def choices(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the lists of choices for a network and its training."""
     return {
-        "samples": list(sample_names()),
-        "activations": [name for name in activation_names() if name not in ("exponential", "softmax")],
+        "samples": list(ds.sample_names()),
+        "activations": [name for name in ds.activation_names() if name not in ("exponential", "softmax")],
         "initialisations": list(INITIALISATIONS),
-        "normalisations": list(NORMALISATIONS),
+        "normalisations": list(ds.normalisation_names()),
         "methods": list(ds.method_names(for_networks=True)),
     }
 
 
-def table(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what is in the table of a request, and which of its columns can be predicted."""
-    name, columns = table_of(told)
-    return {"name": name, **preview_of(columns), "target": _target(told, columns)}
+def table(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a preview of the table of a request, and the column to predict."""
+    name, columns = table_of(fields)
+    return {"name": name, **preview_of(columns), "target": _target(fields, columns)}
 
 
-def setup_of(told: dict[str, Any]) -> ds.Setup:
-    """Return the training that a request asks for.
+def setup_of(fields: dict[str, Any]) -> ds.Setup:
+    """Return the setup of a request.
 
     Raises:
-        SettingError, DataError: for what makes no sense, or is beyond the limits of the lab.
-        RequestError: for a request that the page would not have made.
+        SettingError, DataError: for choices that make no sense, or exceed the limits of the lab.
+        RequestError: for a request that the page never sends.
     """
-    request = Request(told)
-    data, target = _data(told)
-    hidden = told.get("hidden")
+    request = Request(fields)
+    data, target = _data(fields)
+    hidden = fields.get("hidden")
     if not isinstance(hidden, list) or not all(isinstance(units, int) and units >= 1 for units in hidden):
         raise RequestError("The hidden layers are a list of numbers of units.")
     if len(hidden) > LIMITS.network_layers or max(hidden, default=0) > LIMITS.network_units:
@@ -92,8 +90,8 @@ def setup_of(told: dict[str, Any]) -> ds.Setup:
         raise ds.SettingError(
             f"the lab trains for up to {LIMITS.network_steps} steps, not {steps}", hint="in Python there is no limit"
         )
-    chosen = {name: told.get(name) for name in ("skip", "batch", "seed")}
-    if not isinstance(chosen["skip"], bool):
+    plain = {name: fields.get(name) for name in ("skip", "batch", "seed")}
+    if not isinstance(plain["skip"], bool):
         raise RequestError("skip is true or false.")
     dropout = request.number_or_none("dropout") or 0.0
     return ds.Setup.of(
@@ -102,56 +100,55 @@ def setup_of(told: dict[str, Any]) -> ds.Setup:
         target,
         hidden=tuple(hidden),
         **{name: request.text(name) for name in ("activation", "initialisation", "normalisation", "method")},
-        **chosen,
+        **plain,
         dropout=dropout,
         learning_rate=request.number_or_none("rate"),
         steps=steps,
-        **_more(told),
+        **_more(fields),
     )
 
 
-def written(setup: ds.Setup, told: Mapping[str, Any]) -> ds.Setup:
-    """Return a setup to be written down: a file by its name in place of its columns."""
-    given = told.get("table")
-    return dataclasses.replace(setup, data=given.name) if isinstance(given, Table) else setup
+def written(setup: ds.Setup, fields: Mapping[str, Any]) -> ds.Setup:
+    """Return a setup to be written down: with the name of an uploaded file in place of its columns."""
+    table = fields.get("table")
+    return dataclasses.replace(setup, data=table.name) if isinstance(table, Table) else setup
 
 
 def fields_of(setup: ds.Setup) -> dict[str, Any]:
-    """Return a setup as the fields of a request, the data aside."""
-    known = {**dataclasses.asdict(Choices()), **setup.choices}
-    told = {name: known[name] for name in _FIELDS}
+    """Return a setup as the fields of a request, without the data."""
+    known = setup.all_choices
     more = {name: known[name] for name in setup.said if name in _MORE}
     return {
-        **{name: value for name, value in told.items() if name != "learning_rate"},
+        **{name: known[name] for name in _FIELDS if name != "learning_rate"},
         "hidden": list(known["hidden"]),
         "rate": known["learning_rate"],
         "more": json.dumps(more) if more else None,
     }
 
 
-def _data(told: dict[str, Any]) -> tuple[Any, str | None]:
+def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
     """Return the data, by name where they ship, and the column to predict where there is a choice."""
-    sample = told.get("sample")
-    if not isinstance(told.get("table"), Table) and sample in sample_names():
+    sample = fields.get("sample")
+    if not isinstance(fields.get("table"), Table) and sample in ds.sample_names():
         return sample, None
-    name, columns = table_of(told)
+    name, columns = table_of(fields)
     rows = len(next(iter(columns.values())))
     if rows > LIMITS.network_rows:
         raise ds.DataError(
             f"{name} has {rows} rows; the lab trains on up to {LIMITS.network_rows}",
             hint="in Python there is no such limit",
         )
-    return columns, _target(told, columns)
+    return columns, _target(fields, columns)
 
 
-def _target(told: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
-    asked = told.get("target")
-    return asked if isinstance(asked, str) and asked in columns else list(columns)[-1]
+def _target(fields: Mapping[str, Any], columns: Mapping[str, Any]) -> str:
+    target = fields.get("target")
+    return target if isinstance(target, str) and target in columns else list(columns)[-1]
 
 
-def _more(told: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the choices that have no field of their own."""
-    text = told.get("more") or "{}"
+def _more(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the choices without a field of their own."""
+    text = fields.get("more") or "{}"
     try:
         more = json.loads(text)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""A request of the page, each field of it checked when it is asked for."""
+"""Requests read field by field, and the numbers of replies."""
 
 from __future__ import annotations
 
@@ -9,80 +9,82 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
+from downslope._text import number
 from downslope.lab._limits import LIMITS
-
-_GENTLE = 0.5  # of what is stable at the start is the rate where none is asked for
-_NICE = (1.0, 2.0, 5.0)
 
 Box = dict[str, tuple[float, float]]
 
+_DIGITS = 9  # significant digits of numbers that are drawn or moved
+_SAFE_RATE = 0.5  # the default rate as a share of the largest stable rate at the start
+_ROUND = (1.0, 2.0, 5.0)  # leading digits of a default rate
+
 
 class RequestError(ds.DownslopeError):
-    """A request that the page would not have made."""
+    """A request that the page never sends."""
 
 
 class Request:
-    """What came from the page.
+    """A request of the page, whose fields are checked as they are read.
 
     Args:
-        told: the JSON object.
+        fields: the JSON object.
 
-    Every field that is asked for raises RequestError if it is not what it should be, and FormulaError or SettingError
-    if it goes beyond the limits of the lab.
+    Reading a field raises RequestError if its type is wrong, and FormulaError or SettingError if it exceeds a limit.
     """
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self._told = told
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
 
     @property
     def objective(self) -> ds.Objective:
-        """The formula as something to go down."""
+        """The formula as an objective."""
         text = self.text("formula")
         if len(text) > LIMITS.formula:
             raise ds.FormulaError(
                 f"this formula has {len(text)} characters; the lab reads up to {LIMITS.formula}",
                 hint="in Python there is no such limit",
             )
-        made = ds.objective(text)
-        if len(made.names or ()) > LIMITS.variables:
+        objective = ds.objective(text)
+        names = objective.names or ()
+        if len(names) > LIMITS.variables:
             raise ds.FormulaError(
-                f"this formula has {len(made.names or ())} variables; the lab shows up to {LIMITS.variables}",
+                f"this formula has {len(names)} variables; the lab shows up to {LIMITS.variables}",
                 hint="put numbers in the place of some; in Python there is no such limit",
             )
-        return made
+        return objective
 
     @property
     def plan(self) -> ds.Plan:
-        """The formula, the start, the method, the rate and the steps."""
+        """The plan of a descent: formula, start, method, rate and steps."""
         objective = self.objective
-        chosen = ds.method(self.text("method"))
+        method = ds.method(self.text("method"))
         rate = self.number_or_none("rate")
         return ds.plan(
             objective,
             self.start(objective),
-            method=chosen,
+            method=method,
             steps=self.steps,
-            learning_rate=rate if chosen.takes_rate else None,
+            learning_rate=rate if method.takes_rate else None,
         )
 
     def start(self, objective: ds.Objective) -> dict[str, float]:
         """Return the start: a number for each variable."""
-        told = self._told.get("start")
-        if not isinstance(told, Mapping):
+        start = self._fields.get("start")
+        if not isinstance(start, Mapping):
             raise RequestError("The request has no start.", hint='Send something like {"x": 4}.')
-        return {name: self._number(f"start of {name}", told.get(name)) for name in objective.names or ()}
+        return {name: _checked_number(f"start of {name}", start.get(name)) for name in objective.names or ()}
 
     def point(self, field: str, names: Sequence[str]) -> dict[str, float]:
-        """Return numbers for some of these names; nothing where they are not given."""
-        told = self._told.get(field) or {}
-        if not isinstance(told, Mapping):
+        """Return the numbers of a field for those of the names that it holds."""
+        numbers = self._fields.get(field) or {}
+        if not isinstance(numbers, Mapping):
             raise RequestError(f"{field} is a number for each name.")
-        return {name: self._number(f"{field} of {name}", told[name]) for name in names if name in told}
+        return {name: _checked_number(f"{field} of {name}", numbers[name]) for name in names if name in numbers}
 
     @property
     def steps(self) -> int:
-        """How many steps to take at most."""
-        steps = self._told.get("steps")
+        """The largest number of steps."""
+        steps = self._fields.get("steps")
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
             raise RequestError("The number of steps is a whole number from 0 up.")
         if steps > LIMITS.steps:
@@ -92,117 +94,119 @@ class Request:
         return steps
 
     def over(self, objective: ds.Objective) -> tuple[str, ...]:
-        """Return the one or two variables that the picture shows."""
+        """Return the one or two variables along the axes of the picture."""
         names = objective.names or ()
-        told = self._told.get("over")
-        if told is None:
+        over = self._fields.get("over")
+        if over is None:
             return names[:2]
-        if not isinstance(told, list) or len(told) != min(2, len(names)) or len(set(map(str, told))) != len(told):
+        if not isinstance(over, list) or len(over) != min(2, len(names)) or len(set(map(str, over))) != len(over):
             raise RequestError("The picture is over one variable, or over two different ones.")
-        for name in told:
+        for name in over:
             if name not in names:
                 raise RequestError(f"The formula has no variable {str(name)[:40]!r}.")
-        return tuple(told)
+        return tuple(over)
 
     def box(self, field: str, over: tuple[str, ...]) -> Box | None:
-        """Return the range of each variable that is shown, or None if there is none."""
-        told = self._told.get(field)
-        if told is None:
+        """Return the range of each variable that is shown, or None without a box."""
+        box = self._fields.get(field)
+        if box is None:
             return None
-        if not isinstance(told, Mapping):
+        if not isinstance(box, Mapping):
             raise RequestError(f"{field} is a range for each variable.")
-        return {name: self._range(f"{field} of {name}", told.get(name)) for name in over}
+        return {name: _checked_range(f"{field} of {name}", box.get(name)) for name in over}
 
     def text(self, field: str) -> str:
         """Return a text."""
-        told = self._told.get(field)
-        if not isinstance(told, str):
+        text = self._fields.get(field)
+        if not isinstance(text, str):
             raise RequestError(f"The request has no {field}.")
-        return told
+        return text
 
     def number_or_none(self, field: str) -> float | None:
-        """Return a number, or None if it is not given."""
-        told = self._told.get(field)
-        return None if told is None else self._number(field, told)
+        """Return a number, or None without the field."""
+        value = self._fields.get(field)
+        return None if value is None else _checked_number(field, value)
 
     def names(self, field: str) -> list[str]:
         """Return a list of texts."""
-        told = self._told.get(field)
-        if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
+        names = self._fields.get(field)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise RequestError(f"{field} is a list of names.")
-        return told
+        return names
 
-    def _range(self, what: str, told: Any) -> tuple[float, float]:
-        if not isinstance(told, list) or len(told) != 2:
-            raise RequestError(f"The {what} is two numbers.")
-        low, high = (self._number(what, end) for end in told)
-        if low > high:
-            raise RequestError(f"The {what} begins after its end.")
-        return low, high
 
-    @staticmethod
-    def _number(what: str, told: Any) -> float:
-        if isinstance(told, bool) or not isinstance(told, int | float):
-            raise RequestError(f"The {what} is not a number.")
-        return float(told)
+def _checked_number(label: str, value: Any) -> float:
+    """Return a number, or raise with its label."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(f"The {label} is not a number.")
+    return float(value)
+
+
+def _checked_range(label: str, ends: Any) -> tuple[float, float]:
+    """Return the ends of a range, or raise with its label."""
+    if not isinstance(ends, list) or len(ends) != 2:
+        raise RequestError(f"The {label} is two numbers.")
+    low, high = (_checked_number(label, end) for end in ends)
+    if low > high:
+        raise RequestError(f"The {label} begins after its end.")
+    return low, high
 
 
 def plan_of(request: Request) -> ds.Plan:
-    """Return the plan of a request, with a rate that suits the start where none is asked for."""
-    made = request.plan
-    if request.number_or_none("rate") is None and made.method.name == "gradient descent":
-        return made.changed(learning_rate=_gentle_rate(made))
-    return made
+    """Return the plan of a request; without a rate, gradient descent gets one that suits the start."""
+    plan = request.plan
+    if request.number_or_none("rate") is None and plan.method.name == "gradient descent":
+        return plan.changed(learning_rate=_default_rate(plan))
+    return plan
 
 
-def _gentle_rate(made: ds.Plan) -> float:
-    """Return a round rate, well within what is stable at the start, and no more than the usual one."""
-    usual = made.learning_rate
-    hessian = np.asarray(ds.slope(made.objective, made.start).hessian, dtype=float)
+def _default_rate(plan: ds.Plan) -> float:
+    """Return a round rate well below the stability bound at the start, at most the method's own default."""
+    usual = plan.learning_rate
+    hessian = np.asarray(ds.slope(plan.objective, plan.start).hessian, dtype=float)
     if not np.all(np.isfinite(hessian)):
         return usual
+    # Gradient descent on a quadratic is stable up to 2 over the largest eigenvalue.
     steepest = float(np.abs(np.linalg.eigvalsh(np.atleast_2d(hessian))).max())
-    if steepest <= 2 * _GENTLE / usual:
+    if steepest <= 2 * _SAFE_RATE / usual:
         return usual
-    wanted = 2 * _GENTLE / steepest
-    power = 10.0 ** math.floor(math.log10(wanted))
-    return float(f"{power * max(one for one in _NICE if one * power <= wanted * (1 + 1e-12)):.1g}")
+    rate = 2 * _SAFE_RATE / steepest
+    power = 10.0 ** math.floor(math.log10(rate))
+    return float(f"{power * max(digit for digit in _ROUND if digit * power <= rate * (1 + 1e-12)):.1g}")
 
 
-# Numbers on their way to the page: rounded to what can be seen, null where they are not finite.
-
-
-_SEEN = 9  # significant digits of what is drawn or moved
-
-
-def plain(number: float | None) -> float | None:
+def plain(value: float | None) -> float | None:
     """Return a number for JSON, null if it is not finite."""
-    return None if number is None or not math.isfinite(number) else float(number)
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
-def shown(numbers: Sequence[float] | np.ndarray, digits: int = _SEEN) -> list[float | None]:
-    """Return numbers for JSON, so many digits of each."""
-    plain_floats = np.asarray(numbers, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written
-    return [float(f"{number:.{digits}g}") if math.isfinite(number) else None for number in plain_floats]
+def rounded(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> list[float | None]:
+    """Return numbers for JSON with so many significant digits, null where they are not finite."""
+    floats = np.asarray(values, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written
+    return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in floats]
 
 
-def kept(count: int, most: int) -> np.ndarray:
-    """Return the places of so many rows at most, spread evenly, both ends among them."""
+def spread_rows(count: int, most: int) -> np.ndarray:
+    """Return the indices of at most so many rows, spread evenly, both ends among them."""
     if count <= most:
         return np.arange(count)
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
-def evidence(told: Any) -> str:
-    """Return a piece of evidence as text: a number, a word, or numbers by name."""
-    from downslope._text import number
+def evidence_text(value: Any) -> str:
+    """Return a piece of evidence as text: a number, a word, or several of them."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {evidence_text(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(evidence_text, value))
+    return str(value)
 
-    if isinstance(told, bool) or told is None:
-        return {True: "yes", False: "no", None: "–"}[told]
-    if isinstance(told, int | float):
-        return number(told)
-    if isinstance(told, dict):
-        return ", ".join(f"{name} {evidence(one)}" for name, one in told.items())
-    if isinstance(told, list | tuple):
-        return ", ".join(map(evidence, told))
-    return str(told)
+
+def factor(value: float, digits: int) -> str:
+    """Return a number as a factor of a product: in brackets if it is negative."""
+    text = number(value, digits)
+    return f"({text})" if text.startswith("−") else text

@@ -1,9 +1,10 @@
-"""Tables: the files that visitors gave, and those that ship."""
+"""Tables: uploaded files and those that ship, and equations that may suit two of their columns."""
 
 from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +12,13 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope._types import Columns
-from downslope.fitting._model import model_of
 from downslope.lab._limits import LIMITS
 from downslope.lab._messages import Table
 from downslope.lab.replies._request import RequestError
-from downslope.tables import read_table
 
-# Equations that often suit a column over another.
+SAMPLES = ("coffee.csv", "houses.csv")
 
-
+_PREVIEW_ROWS = 5
 _SHAPES = (
     ("a line", "{y} = {0}·{x} + {1}"),
     ("a parabola", "{y} = {0}·{x}² + {1}·{x} + {2}"),
@@ -35,18 +33,44 @@ _SHAPES = (
 )
 _LETTERS = ("a", "b", "c", "d", "k", "m", "p", "q")
 
+Columns = Mapping[str, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Proposal:
     """An equation to choose.
 
     Args:
-        title: what its curve is called.
+        title: the name of its curve.
         formula: its text.
     """
 
     title: str
     formula: str
+
+
+def columns(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a table, its first rows, and equations that may suit two of its columns."""
+    name, table = table_of(fields)
+    numbers = [title for title, column in table.items() if column.dtype != object]
+    if len(numbers) < 2:
+        raise ds.DataError(f"{name} has {len(numbers)} columns of numbers; a fit needs two")
+    y = _choice(fields.get("y"), numbers, numbers[-1])
+    others = [title for title in numbers if title != y]
+    x = _choice(fields.get("x"), others, others[0])
+    return {
+        "name": name,
+        **preview_of(table),
+        "numbers": numbers,
+        "x": x,
+        "y": y,
+        "proposals": [{"title": proposal.title, "formula": proposal.formula} for proposal in proposals(x, y)],
+    }
+
+
+def samples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the names of the tables that ship."""
+    return {"samples": list(SAMPLES)}
 
 
 def proposals(x: str, y: str) -> list[Proposal]:
@@ -56,68 +80,42 @@ def proposals(x: str, y: str) -> list[Proposal]:
     'price = a·size + b'
     """
     letters = [letter for letter in _LETTERS if letter not in (x, y)]
-    made = [Proposal(title, shape.format(*letters, x=x, y=y)) for title, shape in _SHAPES]
+    equations = [Proposal(title, shape.format(*letters, x=x, y=y)) for title, shape in _SHAPES]
     try:
-        model_of(made[0].formula, {x: np.zeros(1), y: np.zeros(1)}, None, ())
+        ds.equation(equations[0].formula, {x: [0.0], y: [0.0]})
     except ds.FormulaError:
         return []
-    return made
-
-
-SAMPLES = ("coffee.csv", "houses.csv")
-_PREVIEW = 5  # rows
-
-
-def columns(told: dict[str, Any]) -> dict[str, Any]:
-    """Return what is in a table, and equations that may suit two of its columns."""
-    name, there = table_of(told)
-    numbers = [title for title, column in there.items() if column.dtype != object]
-    if len(numbers) < 2:
-        raise ds.DataError(f"{name} has {len(numbers)} columns of numbers; a fit needs two")
-    y = _chosen(told.get("y"), numbers, numbers[-1])
-    x = _chosen(told.get("x"), [one for one in numbers if one != y], next(one for one in numbers if one != y))
-    return {
-        "name": name,
-        **preview_of(there),
-        "numbers": numbers,
-        "x": x,
-        "y": y,
-        "proposals": [{"title": one.title, "formula": one.formula} for one in proposals(x, y)],
-    }
-
-
-def samples(told: dict[str, Any]) -> dict[str, Any]:
-    """Return the tables that ship."""
-    return {"samples": list(SAMPLES)}
+    return equations
 
 
 def preview_of(columns: Columns) -> dict[str, Any]:
-    """Return how many rows there are, the names of the columns, and the first rows as text."""
+    """Return the number of rows, the names of the columns, and the first rows as text."""
     rows = len(next(iter(columns.values())))
-    cells = [[_cell(column[row]) for column in columns.values()] for row in range(min(_PREVIEW, rows))]
+    cells = [[_cell(column[row]) for column in columns.values()] for row in range(min(_PREVIEW_ROWS, rows))]
     return {"rows": rows, "headings": list(columns), "cells": cells}
 
 
-def table_of(told: dict[str, Any]) -> tuple[str, Columns]:
-    """Return the name and the columns of the table that a request goes with.
+def table_of(fields: Mapping[str, Any]) -> tuple[str, Columns]:
+    """Return the name and the columns of a request's table.
 
     Raises:
         DataError: for a table that cannot be used.
-        RequestError: for a request without one.
+        RequestError: for a request without a table.
     """
-    given = told.get("table")
-    if isinstance(given, Table):
-        return given.name, _read(given)
-    if told.get("sample") in SAMPLES:
-        return told["sample"], read_table(told["sample"])
+    table = fields.get("table")
+    if isinstance(table, Table):
+        return table.name, _columns_of(table)
+    if fields.get("sample") in SAMPLES:
+        return fields["sample"], ds.read_table(fields["sample"])
     raise RequestError("The request has no table.")
 
 
+# Each slide of a control sends the same table again; parsing it each time would take longer than the fit.
 @functools.lru_cache(maxsize=4)
-def _read(given: Table) -> Columns:
-    file = io.BytesIO(given.data)
-    file.name = given.name
-    columns = read_table(file)
+def _columns_of(table: Table) -> Columns:
+    file = io.BytesIO(table.data)
+    file.name = table.name
+    columns = ds.read_table(file)
     rows = len(next(iter(columns.values())))
     if rows > LIMITS.table_rows or len(columns) > LIMITS.table_columns:
         raise ds.DataError(
@@ -128,8 +126,8 @@ def _read(given: Table) -> Columns:
     return columns
 
 
-def _chosen(asked: Any, among: list[str], usual: str) -> str:
-    return asked if asked in among else usual
+def _choice(name: Any, among: list[str], usual: str) -> str:
+    return name if name in among else usual
 
 
 def _cell(cell: Any) -> str:

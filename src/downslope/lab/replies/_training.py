@@ -1,4 +1,4 @@
-"""A training as it goes on: its losses, what it makes of the data, what happens in its layers, and what is found."""
+"""Trainings and trials of remedies, streamed as they go on."""
 
 from __future__ import annotations
 
@@ -13,56 +13,75 @@ import numpy as np
 import downslope as ds
 from downslope._text import in_words, number
 from downslope.lab.replies import _writing
-from downslope.lab.replies._descent import verdict
+from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
 from downslope.lab.replies._network_views import View
-from downslope.lab.replies._request import plain, shown
+from downslope.lab.replies._request import plain, rounded
 from downslope.lab.replies._unit_graph import why_no_graph
 
-# From work that calls back to pieces that can be sent one by one.
-
-
 Piece = dict[str, Any]
+Send = Callable[[Piece], None]
+
+_STATISTICS = ("activation_mean", "activation_deviation", "dead_share", "saturated_share", "gradient_norm")
+_SCORES = ("training_", "validation_")
+_DIGITS = 4
+_PAIRS = 3  # runs that prove a remedy; a person waits for them
 
 
-def pieces(work: Callable[[Callable[[Piece], None]], None]) -> Iterator[Piece]:
-    """Yield what work tells as it goes on.
+def train(fields: dict[str, Any]) -> Iterator[Piece]:
+    """Yield a training: its head, a piece at each evaluation, and its end."""
+    setup = setup_of(fields)
+    view = View(setup, fields.get("over"))
+    yield _head(setup, view)
+    yield from pieces(lambda send: _train(setup, view, fields, send))
+
+
+def prescribe(fields: dict[str, Any]) -> Iterator[Piece]:
+    """Yield the progress of trials of remedies, and the prescription at last."""
+    setup = setup_of(fields)
+    yield from pieces(lambda send: _prescribe(setup, fields, send))
+
+
+def pieces(work: Callable[[Send], None]) -> Iterator[Piece]:
+    """Yield the pieces that a function sends while it works.
 
     Args:
-        work: called with the function that takes a piece; it runs on a thread of its own, and what it raises is raised
-            here once all that it told before has been taken.
+        work: called on a thread of its own with the function that takes a piece. Its error is raised here, after all
+            pieces that it sent before.
     """
-    told: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+    # `train` and `prescribe` report through callbacks; a reply is a generator, so one of the two needs a thread.
+    results: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            work(told.put)
-        except BaseException as wrong:
-            told.put(wrong)
+            work(results.put)
+        except BaseException as error:
+            results.put(error)
         else:
-            told.put(None)
+            results.put(None)
 
     threading.Thread(target=run, daemon=True).start()
-    while (piece := told.get()) is not None:
+    while (piece := results.get()) is not None:
         if isinstance(piece, BaseException):
             raise piece
         yield piece
 
 
-_STATISTICS = ("activation_mean", "activation_deviation", "dead_share", "saturated_share", "gradient_norm")
-_SCORES = ("training_", "validation_")
-_DIGITS = 4
+def layers_of(trace: ds.Trace) -> dict[str, list[float | None]]:
+    """Return the last statistics of the layers, by layer."""
+    frame = trace.layers.tail(len(trace.layer_names))
+    return {
+        name: rounded(frame[name].to_numpy().astype(float), _DIGITS) for name in _STATISTICS if name in frame.columns
+    }
 
 
-def train(told: dict[str, Any]) -> Iterator[Piece]:
-    """Yield a training as it goes on: what stays, then a piece at each evaluation, and what came of it."""
-    setup = setup_of(told)
-    view = View(setup, told.get("over"))
-    yield _head(setup, view)
-    yield from pieces(lambda send: _train(setup, view, told, send))
+def layer_name(name: str, index: int) -> str:
+    """Return the name of a layer for people; a layer of a built-in network is called by its number."""
+    return f"layer {index + 1}" if name.startswith("layers/") else name
 
 
 def _head(setup: ds.Setup, view: View) -> Piece:
+    """Return what stays the same during a training."""
     batched = setup.task.objective.batched
     assert batched is not None
     facts = batched.facts
@@ -72,7 +91,7 @@ def _head(setup: ds.Setup, view: View) -> Piece:
             "notes": facts["notes"],
             "read_as": setup.task.objective.read_as,
             "parameters": facts["network"]["parameters"],
-            "layers": [layer_name(name, place) for place, name in enumerate(facts["network"]["layers"])],
+            "layers": [layer_name(name, index) for index, name in enumerate(facts["network"]["layers"])],
             "metric": facts["network"]["metric"],
             "of": int(setup.choices["steps"]),
             "no_graph": why_no_graph(setup),
@@ -80,36 +99,31 @@ def _head(setup: ds.Setup, view: View) -> Piece:
     }
 
 
-def _train(setup: ds.Setup, view: View, told: dict[str, Any], send: Callable[[Piece], None]) -> None:
+def _train(setup: ds.Setup, view: View, fields: dict[str, Any], send: Send) -> None:
     has_graph = why_no_graph(setup) is None
 
-    def tell(so_far: ds.Training) -> None:
-        send(_moment(so_far, view, has_graph))
+    def send_moment(training: ds.Training) -> None:
+        send(_moment(training, view, has_graph))
 
-    training = setup.train(progress=False, watch=tell)
-    tell(training)
-    send({"end": _end(setup, training, told)})
+    training = setup.train(progress=False, watch=send_moment)
+    send_moment(training)
+    send({"end": _end(setup, training, fields)})
 
 
 def _moment(training: ds.Training, view: View, has_graph: bool) -> Piece:
+    """Return a training as it is at an evaluation."""
     trace = training.trace
-    found = {name: plain(float(column[-1])) for name, column in trace.metrics.items() if name != "step"}
+    metrics = {name: plain(float(column[-1])) for name, column in trace.metrics.items() if name.startswith(_SCORES)}
     has_steps = len(trace.columns["step"]) > 0
     return {
         "step": int(trace.metrics["step"][-1]),
-        "metrics": {name: value for name, value in found.items() if name.startswith(_SCORES)},
+        "metrics": metrics,
         "picture": view.picture(training),
         "layers": layers_of(trace) if has_steps else None,
-        "verdict": verdict(ds.diagnose(trace)) if has_steps else None,
+        "verdict": verdict_reply(ds.diagnose(trace)) if has_steps else None,
+        # The page sends them back with a request for the graph, since a worker keeps no training.
         "weights": _weights(trace) if has_graph else None,
     }
-
-
-def layers_of(trace: ds.Trace) -> dict[str, list[float | None]]:
-    """Return what the last look inside found, by layer."""
-    count = len(trace.layer_names)
-    frame = trace.layers.tail(count)
-    return {name: shown(frame[name].to_numpy().astype(float), _DIGITS) for name in _STATISTICS if name in frame.columns}
 
 
 def _weights(trace: ds.Trace) -> list[float]:
@@ -118,11 +132,11 @@ def _weights(trace: ds.Trace) -> list[float]:
     return [float(f"{weight:.7g}") for weight in np.concatenate(leaves)]
 
 
-def _end(setup: ds.Setup, training: ds.Training, told: dict[str, Any]) -> dict[str, Any]:
-    named = written(setup, told)
+def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any]) -> dict[str, Any]:
+    named = written(setup, fields)
     return {
         "outcome": training.trace.outcome.value,
-        "verdict": verdict(ds.diagnose(training.trace)),
+        "verdict": verdict_reply(ds.diagnose(training.trace)),
         "metrics": [
             [in_words(name).capitalize(), number(value)]
             for name, value in training.metrics.items()
@@ -135,53 +149,36 @@ def _end(setup: ds.Setup, training: ds.Training, told: dict[str, Any]) -> dict[s
 
 
 def _csv(trace: ds.Trace) -> str:
-    """Return what was measured, as a table in a file."""
-    names = list(trace.metrics)
+    """Return the metrics by step as comma-separated values."""
     rows = [[f"{float(value):.9g}" for value in row] for row in zip(*trace.metrics.values(), strict=True)]
-    return "".join(",".join(row) + "\n" for row in itertools.chain([names], rows))
+    return "".join(",".join(row) + "\n" for row in itertools.chain([list(trace.metrics)], rows))
 
 
-def layer_name(name: str, place: int) -> str:
-    """Return what a layer is called: by its place, where it has no name of its own."""
-    return f"layer {place + 1}" if name.startswith("layers/") else name
-
-
-# Remedies, tried beside the control while the page looks on.
-
-
-_PAIRS = 3  # of runs that prove a remedy; enough to see, and few enough to wait for
-
-
-def prescribe(told: dict[str, Any]) -> Iterator[Piece]:
-    """Yield how far the trials are, and at last what helped."""
-    setup = setup_of(told)
-    yield from pieces(lambda send: _prescribe(setup, told, send))
-
-
-def _prescribe(setup: ds.Setup, told: dict[str, Any], send: Callable[[Piece], None]) -> None:
+def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
     send({"doing": "Training it as it is"})
     training = setup.train(progress=False)
 
-    def show(done: int, most: int, value: float) -> None:
+    def send_progress(done: int, most: int, value: float) -> None:
         send({"doing": "Trying remedies beside the control", "done": done, "most": most})
 
-    found = ds.prescribe(training, seeds=_PAIRS, progress=show)
-    mended = found.mended
+    prescription = ds.prescribe(training, seeds=_PAIRS, progress=send_progress)
+    mended = prescription.mended
+    rows = prescription.rows()[1:]
     send(
         {
-            "verdict": found.verdict,
-            "heading": found.yardstick.heading,
-            "effect_heading": found.yardstick.effect_heading,
-            "trials": [_trial(trial, row) for trial, row in zip(found.trials, found.rows()[1:], strict=True)],
-            "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in found.tried],
-            "cost": f"{found.steps} steps in all, {found.seconds:.0f} seconds of one core.",
+            "verdict": prescription.verdict,
+            "heading": prescription.yardstick.heading,
+            "effect_heading": prescription.yardstick.effect_heading,
+            "trials": [_trial(trial, row) for trial, row in zip(prescription.trials, rows, strict=True)],
+            "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in prescription.tried],
+            "cost": f"{prescription.steps} steps in all, {prescription.seconds:.0f} seconds of one core.",
             "keep": fields_of(mended) if isinstance(mended, ds.Setup) else None,
-            "python": _writing.train_python(written(mended, told)) if isinstance(mended, ds.Setup) else None,
+            "python": _writing.train_python(written(mended, fields)) if isinstance(mended, ds.Setup) else None,
         }
     )
 
 
-def _trial(trial: Any, row: tuple[str, ...]) -> dict[str, Any]:
+def _trial(trial: ds.Trial, row: tuple[str, ...]) -> dict[str, Any]:
     mark, name, score, effect, _, moved, _ = row
     return {
         "mark": mark,

@@ -1,4 +1,4 @@
-"""What can be taken away: the same descent as Python and as a command."""
+"""Descents, races, fits, trainings and saved runs as Python and as a command to type."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import downslope as ds
-from downslope._text import number
 
 
-def python(made: ds.Plan) -> str:
+def python(plan: ds.Plan) -> str:
     """Return the program that takes the same steps."""
-    return f"import downslope as ds\n\ntrace = {made.as_python()}\nprint(trace)\nprint(ds.diagnose(trace))\n"
+    return f"import downslope as ds\n\ntrace = {plan.as_python()}\nprint(trace)\nprint(ds.diagnose(trace))\n"
 
 
-def command(made: ds.Plan) -> str:
+def command(plan: ds.Plan) -> str:
     """Return the command line that takes the same steps."""
-    words = ["downslope", "descend", made.objective.read_as, "--start", point(made.start)]
-    if made.method.takes_rate:
-        words += ["--learning-rate", repr(made.learning_rate)]
-    if made.method.name != "gradient descent":
-        words += ["--method", made.method.name]
-    return shlex.join([*words, "--steps", str(made.steps)])
+    words = ["downslope", "descend", plan.objective.read_as, "--start", point(plan.start)]
+    if plan.method.takes_rate:
+        words += ["--learning-rate", repr(plan.learning_rate)]
+    if plan.method.name != "gradient descent":
+        words += ["--method", plan.method.name]
+    return shlex.join([*words, "--steps", str(plan.steps)])
 
 
 def race_python(formula: str, start: Mapping[str, float], methods: Sequence[str], steps: int) -> str:
@@ -41,27 +40,20 @@ def race_command(formula: str, start: Mapping[str, float], methods: Sequence[str
 
 def point(start: Mapping[str, float]) -> str:
     """Return a point as `--start` reads it."""
-    return ",".join(f"{name}={float(number)!r}" for name, number in start.items())
+    return ",".join(f"{name}={float(value)!r}" for name, value in start.items())
 
 
-def enclosed(value: float, digits: int) -> str:
-    """Return a number as a factor: in brackets if it is negative."""
-    text = number(value, digits)
-    return f"({text})" if text.startswith("−") else text
-
-
-def fit_python(formula: str, table: str, asked: Mapping[str, Any]) -> str:
+def fit_python(formula: str, table: str, arguments: Mapping[str, Any]) -> str:
     """Return the program that makes the same fit."""
-    more = "".join(f", {name}={choice!r}" for name, choice in asked.items())
-    return (
-        f"import downslope as ds\n\nfound = ds.fit({formula!r}, {table!r}{more})\nprint(found)\nprint(found.findings)\n"
-    )
+    more = "".join(f", {name}={choice!r}" for name, choice in arguments.items())
+    call = f"ds.fit({formula!r}, {table!r}{more})"
+    return f"import downslope as ds\n\nresult = {call}\nprint(result)\nprint(result.findings)\n"
 
 
-def fit_command(formula: str, table: str, asked: Mapping[str, Any]) -> str:
+def fit_command(formula: str, table: str, arguments: Mapping[str, Any]) -> str:
     """Return the command line that makes the same fit."""
     words = ["downslope", "fit", table, formula]
-    for name, choice in asked.items():
+    for name, choice in arguments.items():
         words += [f"--{name.replace('_', '-')}", point(choice) if isinstance(choice, Mapping) else str(choice)]
     return shlex.join(words)
 
@@ -124,7 +116,7 @@ def _option(name: str, choice: Any) -> list[str] | None:
     if name == "batch":
         return [flag, "all" if choice is None else str(choice)]
     if name == "begin" and isinstance(choice, Mapping):
-        return [flag, ",".join(f"{part}={told}" for part, told in choice.items())]
+        return [flag, ",".join(f"{part}={value}" for part, value in choice.items())]
     return {("skip", True): ["--skip"], ("standardise", False): ["--no-standardise"]}.get((name, choice))
 
 

@@ -1,1 +1,1 @@
-"""The web server of the lab: who may ask, and what is sent."""
+"""The web server of the lab: its address, its guard, its pages and its routes."""

@@ -1,4 +1,4 @@
-"""The routes: the page, its files, and the verbs."""
+"""The routes of the lab: pages, their files, uploads, the verbs, and runs that are followed while they are written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import logging
 import math
 import re
 from collections import Counter, OrderedDict
@@ -22,8 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import Reply, Table, told
-from downslope.lab._runs import RUNNING, Found, Runs, found_in, state_of
+from downslope.lab._messages import Reply, Table, data_reply
+from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
 from downslope.lab.server._pages import File, Files, assembled, read_files
 
@@ -34,122 +33,13 @@ if TYPE_CHECKING:
     from downslope.lab.processes._pool import Workers
     from downslope.lab.server._serve import Address
 
-
-# A run followed while it is written: server-sent events, from the server itself, so that no worker waits.
-
-
-_GONE = "gone"
-_LOOK = 0.4  # seconds from one look to the next
-_STILL = 37  # looks without news after which a comment tells that the line is open
-
-
-class Following:
-    """`GET /api/follow?run=<name>&visitor=<who>`: an event when the run has changed, and `finished` at its end.
-
-    Args:
-        runs: where it is looked for.
-        limits: how many may follow at once.
-    """
-
-    def __init__(self, runs: Runs, limits: Limits) -> None:
-        self._runs = runs
-        self._limits = limits
-        self._followers: Counter[str] = Counter()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, for as long as the visitor stays and the run is not finished."""
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        name, visitor = (query.get(field, [""])[0] for field in ("run", "visitor"))
-        run = await asyncio.to_thread(self._runs.named, name)
-        if run is None:
-            raise HTTPException(404)
-        with self._place(visitor[:64]):
-            await self._follow(run, receive, send)
-
-    @contextlib.contextmanager
-    def _place(self, visitor: str) -> Iterator[None]:
-        """Take one of the places there are, for as long as the block runs."""
-        if self._followers.total() >= self._limits.followers:
-            raise RefusedError(503, "LimitError", "As many runs are followed already as the lab can.")
-        if self._followers[visitor] >= self._limits.followers_per_visitor:
-            raise RefusedError(429, "LimitError", "You follow as many runs already as you can.")
-        self._followers[visitor] += 1
-        try:
-            yield
-        finally:
-            self._followers[visitor] -= 1
-
-    async def _follow(self, run: Found, receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        left = asyncio.ensure_future(disconnected(receive))
-        mark, still = object(), 0
-        try:
-            while not left.done():
-                now, state = await asyncio.to_thread(self._look, run)
-                if now != mark or state != RUNNING:
-                    mark, still = now, 0
-                    await send(_event("changed" if state == RUNNING else "finished", {"state": state}))
-                    if state != RUNNING:
-                        break
-                still += 1
-                if still % _STILL == 0:
-                    await send(_piece(b": still here\n\n"))
-                await asyncio.wait((left,), timeout=_LOOK)
-        finally:
-            left.cancel()
-        await send({"type": "http.response.body", "body": b""})
-
-    def _look(self, run: Found) -> tuple[object, str]:
-        """Return what is another one after each change of a run, and how it stands."""
-        now = found_in(run.folder, self._runs.folder)
-        return (None, _GONE) if now is None else (now.mark, state_of(now))
-
-
-def _event(name: str, told: dict[str, str]) -> dict[str, object]:
-    return _piece(f"event: {name}\ndata: {json.dumps(told)}\n\n".encode())
-
-
-def _piece(body: bytes) -> dict[str, object]:
-    return {"type": "http.response.body", "body": body, "more_body": True}
-
-
-# The files that visitors gave: kept in memory, and only for as long as there is room.
-
-
-class Tables:
-    """All of them, the longest unused making room for new ones.
-
-    Args:
-        room: how many bytes they may hold together.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._kept: OrderedDict[str, Table] = OrderedDict()
-
-    def keep(self, table: Table) -> str:
-        """Keep a table and return its key, which follows from what it holds and how it is called."""
-        key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
-        self._kept[key] = table
-        self._kept.move_to_end(key)
-        while sum(len(one.data) for one in self._kept.values()) > self._room:
-            self._kept.popitem(last=False)
-        return key
-
-    def get(self, key: str) -> Table | None:
-        """Return the table of a key, or None if it is not there, or no more."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
-
-
 STATIC = Path(__file__).parents[1] / "static"
 
 _LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-_log = logging.getLogger("downslope.lab")
+_GONE = "gone"
+_POLL_SECONDS = 0.4  # from one look at a followed run to the next
+_POLLS_TO_COMMENT = 37  # without news, after which a comment shows proxies that the connection is open
 
 
 def application(
@@ -164,12 +54,12 @@ def application(
     """Return the lab as an ASGI application.
 
     Args:
-        address: where it listens.
-        workers: what answers the verbs; opened and closed with the application.
-        token: what one must know to use it; None if nothing.
-        limits: what a request may take.
-        static: the folder of the page; read once, here.
-        runs: the folder in which runs are looked for; None for that of the process.
+        address: the address it listens on.
+        workers: the processes that compute; opened and closed with the application.
+        token: the token that visitors need; None for none.
+        limits: the limits of a request.
+        static: the folder of the page's files; read once, here.
+        runs: the folder to search for saved runs; None for the working directory.
     """
 
     @contextlib.asynccontextmanager
@@ -178,14 +68,14 @@ def application(
         yield
         workers.close()
 
-    files, tables = read_files(static), Tables(limits.tables)
+    files, tables = read_files(static), _Tables(limits.tables)
     pages = {path: File(page, ".html") for path, page in assembled({name: files[name].body for name in files}).items()}
     app = Starlette(
         routes=[
             *(Route(path, Files({"": page}), methods=["GET"]) for path, page in pages.items()),
             Route("/static/{name:path}", Files(files), methods=["GET"]),
             Route(TABLES, _Uploads(tables, limits), methods=["POST"]),
-            Route("/api/follow", Following(Runs(runs or Path(), limits.runs), limits), methods=["GET"]),
+            Route("/api/follow", _Following(Runs(runs or Path(), limits.runs), limits), methods=["GET"]),
             Route("/api/{verb}", _Verbs(workers, tables, limits), methods=["POST"]),
         ],
         lifespan=lifespan,
@@ -196,15 +86,15 @@ def application(
 
 
 class _Verbs:
-    """`POST /api/<verb>`: checks what came, lets a worker answer, and stops it when the visitor has gone.
+    """`POST /api/<verb>`: check the request, let a worker answer it, and stop the worker when the visitor has left.
 
     Args:
-        workers: what answers.
-        tables: the files that a request may name.
-        limits: in what time a body must have come.
+        workers: the processes that compute.
+        tables: the uploaded files that a request may name.
+        limits: the time in which a body must arrive.
     """
 
-    def __init__(self, workers: Workers, tables: Tables, limits: Limits) -> None:
+    def __init__(self, workers: Workers, tables: _Tables, limits: Limits) -> None:
         self._workers = workers
         self._tables = tables
         self._limits = limits
@@ -216,7 +106,9 @@ class _Verbs:
             raise HTTPException(404)
         visitor = Headers(scope=scope).get("x-visitor", "")
         if _VISITOR.fullmatch(visitor) is None:
-            raise _bad("The header X-Visitor is missing.", "It is 1 to 64 letters and digits that the page chose.")
+            raise _bad_request(
+                "The header X-Visitor is missing.", "It is 1 to 64 letters and digits that the page chose."
+            )
         body = await body_of(receive, self._limits)
         if body is None:
             return
@@ -229,7 +121,7 @@ class _Verbs:
                 await json_response(reply)(scope, receive, send)
 
     def _table(self, request: dict[str, Any]) -> Table | None:
-        """Return the file that a request names, if it names one."""
+        """Return the file that a request names, None if it names none."""
         key = request.get("table")
         if key is None:
             return None
@@ -240,15 +132,42 @@ class _Verbs:
         return table
 
 
-class _Uploads:
-    """`POST /api/table?name=houses.csv`: keeps a file in memory, and says by what key a request can name it.
+class _Tables:
+    """Uploaded files, in memory; the least recently used give way to new ones.
 
     Args:
-        tables: where it is kept.
-        limits: in what time it must have come.
+        capacity: the bytes that they may hold together.
     """
 
-    def __init__(self, tables: Tables, limits: Limits) -> None:
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._by_key: OrderedDict[str, Table] = OrderedDict()
+
+    def keep(self, table: Table) -> str:
+        """Keep a table and return its key, a hash of its name and content: equal files share one."""
+        key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
+        self._by_key[key] = table
+        self._by_key.move_to_end(key)
+        while sum(len(kept.data) for kept in self._by_key.values()) > self._capacity:
+            self._by_key.popitem(last=False)
+        return key
+
+    def get(self, key: str) -> Table | None:
+        """Return the table of a key, or None if it is not kept, or no longer."""
+        if key in self._by_key:
+            self._by_key.move_to_end(key)
+        return self._by_key.get(key)
+
+
+class _Uploads:
+    """`POST /api/table?name=houses.csv`: keep a file in memory, and return the key by which requests name it.
+
+    Args:
+        tables: the files that are kept.
+        limits: the time in which a file must arrive.
+    """
+
+    def __init__(self, tables: _Tables, limits: Limits) -> None:
         self._tables = tables
         self._limits = limits
 
@@ -260,12 +179,85 @@ class _Uploads:
         if body is None:
             return
         table = Table(name[-_LONGEST_NAME:], body)
-        reply = told({"table": self._tables.keep(table), "name": table.name})
+        reply = data_reply({"table": self._tables.keep(table), "name": table.name})
         await json_response(reply)(scope, receive, send)
 
 
+class _Following:
+    """`GET /api/follow?run=<name>&visitor=<key>`: an event at each change of a run, and `finished` at its end.
+
+    These are server-sent events of the server itself: a worker that waited for a run would compute nothing for hours.
+
+    Args:
+        runs: the folder of saved runs.
+        limits: how many connections may follow runs.
+    """
+
+    def __init__(self, runs: Runs, limits: Limits) -> None:
+        self._runs = runs
+        self._limits = limits
+        self._followers: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, until the visitor leaves or the run is finished."""
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        name, visitor = (query.get(field, [""])[0] for field in ("run", "visitor"))
+        run = await asyncio.to_thread(self._runs.named, name)
+        if run is None:
+            raise HTTPException(404)
+        with self._counted(visitor[:64]):
+            await self._follow(run, receive, send)
+
+    @contextlib.contextmanager
+    def _counted(self, visitor: str) -> Iterator[None]:
+        """Count a follower while the block runs, or refuse one too many."""
+        if self._followers.total() >= self._limits.followers:
+            raise RefusedError(503, "LimitError", "As many runs are followed already as the lab can.")
+        if self._followers[visitor] >= self._limits.followers_per_visitor:
+            raise RefusedError(429, "LimitError", "You follow as many runs already as you can.")
+        self._followers[visitor] += 1
+        try:
+            yield
+        finally:
+            self._followers[visitor] -= 1
+
+    async def _follow(self, run: SavedRun, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        left = asyncio.ensure_future(disconnected(receive))
+        last_mark, quiet = object(), 0
+        try:
+            while not left.done():
+                mark, state = await asyncio.to_thread(self._look, run)
+                if mark != last_mark or state != RUNNING:
+                    last_mark, quiet = mark, 0
+                    await send(_event("changed" if state == RUNNING else "finished", {"state": state}))
+                    if state != RUNNING:
+                        break
+                quiet += 1
+                if quiet % _POLLS_TO_COMMENT == 0:
+                    await send(_body_part(b": still here\n\n"))
+                await asyncio.wait((left,), timeout=_POLL_SECONDS)
+        finally:
+            left.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+    def _look(self, run: SavedRun) -> tuple[object, str]:
+        """Return a mark that differs after each change of a run, and its state."""
+        now = run_in(run.folder, self._runs.folder)
+        return (None, _GONE) if now is None else (now.mark, state_of(now))
+
+
+def _event(name: str, data: dict[str, str]) -> dict[str, object]:
+    return _body_part(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
+
+
+def _body_part(body: bytes) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
+
+
 async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a line of JSON for each piece; what is refused before the first is a response of its own."""
+    """Send a line of JSON for each piece; a refusal before the first piece is a response with its own status."""
     first = await anext(replies, None)
     if first is None:
         return
@@ -276,25 +268,25 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     reply: Reply | None = first
     while reply is not None:
-        await send({"type": "http.response.body", "body": reply.body + b"\n", "more_body": True})
+        await send(_body_part(reply.body + b"\n"))
         reply = await anext(replies, None)
     await send({"type": "http.response.body", "body": b""})
 
 
 async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> AsyncGenerator[Reply]:
-    """Yield the replies for as long as the visitor is there; then nobody asks any more."""
+    """Yield the replies until the visitor leaves; closing the generator then ends the job."""
     left = asyncio.ensure_future(disconnected(receive))
     try:
         async with contextlib.aclosing(replies):
             while True:
-                following = asyncio.ensure_future(anext(replies, None))
-                await asyncio.wait((following, left), return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
+                upcoming = asyncio.ensure_future(anext(replies, None))
+                await asyncio.wait((upcoming, left), return_when=asyncio.FIRST_COMPLETED)
+                if not upcoming.done():
+                    upcoming.cancel()
                     with contextlib.suppress(asyncio.CancelledError):
-                        await following
+                        await upcoming
                     return
-                if (reply := following.result()) is None:
+                if (reply := upcoming.result()) is None:
                     return
                 yield reply
     finally:
@@ -302,21 +294,21 @@ async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> Async
 
 
 def _checked(body: bytes) -> dict[str, Any]:
-    """Return a request, or refuse what is not a JSON object of finite numbers.
+    """Return a request as a dict.
 
     Raises:
-        RefusedError: saying what it is instead.
+        RefusedError: for anything but a JSON object of finite numbers.
     """
     try:
         request = json.loads(
             body.decode("utf-8"), parse_constant=_not_a_number, parse_float=_finite, parse_int=_finite_integer
         )
     except RecursionError:
-        raise _bad("The request is nested too deeply.") from None
-    except (ValueError, OverflowError) as wrong:
-        raise _bad(f"The request is not JSON as it is needed here: {wrong}"[:200]) from None
+        raise _bad_request("The request is nested too deeply.") from None
+    except (ValueError, OverflowError) as error:
+        raise _bad_request(f"The request is not JSON as it is needed here: {error}"[:200]) from None
     if not isinstance(request, dict):
-        raise _bad("The request is JSON, but no object.", 'Send something like {"formula": "x²"}.')
+        raise _bad_request("The request is JSON, but no object.", 'Send something like {"formula": "x²"}.')
     return request
 
 
@@ -331,11 +323,11 @@ def _finite(text: str) -> float:
 
 def _finite_integer(text: str) -> int:
     value = int(text)
-    float(value)  # beyond what a computation can take it raises
+    float(value)  # an integer beyond the range of a float raises OverflowError
     return value
 
 
-def _bad(message: str, hint: str | None = None) -> RefusedError:
+def _bad_request(message: str, hint: str | None = None) -> RefusedError:
     return RefusedError(400, "RequestError", message, hint=hint)
 
 
@@ -344,10 +336,10 @@ async def _on_refusal(request: Request, refusal: Exception) -> Response:
     return refusal.response(request.scope["path"])
 
 
-async def _on_http_error(request: Request, wrong: Exception) -> Response:
-    """Answer what the routes do not know: another path, another method."""
-    assert isinstance(wrong, HTTPException)
-    message = "There is nothing here." if wrong.status_code == 404 else f"{wrong.detail}."
-    response = RefusedError(wrong.status_code, "RequestError", message).response(request.scope["path"])
-    response.headers.update(wrong.headers or {})
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    """Answer a path or a method that no route knows."""
+    assert isinstance(error, HTTPException)
+    message = "There is nothing here." if error.status_code == 404 else f"{error.detail}."
+    response = RefusedError(error.status_code, "RequestError", message).response(request.scope["path"])
+    response.headers.update(error.headers or {})
     return response

@@ -1,7 +1,8 @@
-"""Who may ask, how much may be sent, and the headers of every answer.
+"""Access control: hosts, origins, tokens, the size of bodies, and the headers of every response.
 
-A page from elsewhere that is open in the same browser can send requests to this machine. So a request must call the lab
-by a name that it has, and come from its own page; and where other machines reach it, from somebody who knows the token.
+A foreign page that is open in the same browser can send requests to this machine. So a request must call the lab by
+a name of its own (a foreign name that points here is DNS rebinding) and come from its own page; where other machines
+reach the lab, it must also carry the token.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import Reply, error
+from downslope.lab._messages import Reply, error_reply
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,7 +39,7 @@ HEADERS = {
 
 
 class RefusedError(Exception):
-    """A request that is not answered, and what is said instead.
+    """A refused request.
 
     Args:
         status: the HTTP status.
@@ -55,15 +56,15 @@ class RefusedError(Exception):
         self.hint = hint
 
     def response(self, path: str) -> Response:
-        """Return the answer: JSON to a script, a sentence to a person.
+        """Return the response: JSON for a script, a sentence for a person.
 
         Args:
-            path: what was asked for.
+            path: the path of the request.
         """
-        # The rest of a body that is not read would be taken for the next request.
+        # Unread bytes of a body would be parsed as the next request.
         headers = {"connection": "close"} if self.status in (408, 413) else {}
         if path.startswith("/api/"):
-            return json_response(error(self.status, self.kind, self.message, hint=self.hint), headers)
+            return json_response(error_reply(self.status, self.kind, self.message, hint=self.hint), headers)
         text = self.message if self.hint is None else f"{self.message}\n{self.hint}"
         return PlainTextResponse(text + "\n", self.status, headers)
 
@@ -79,13 +80,13 @@ def json_response(reply: Reply, headers: dict[str, str] | None = None) -> Respon
 
 
 class Guard:
-    """The application, behind the door.
+    """The application behind access control.
 
     Args:
-        app: what answers those who may ask.
-        address: where it listens.
-        token: what one must know; None if nothing.
-        limits: how much may be sent.
+        app: the application, called for permitted requests.
+        address: the address that the lab listens on.
+        token: the token that visitors need; None for none.
+        limits: the limits of a request.
     """
 
     def __init__(self, app: ASGIApp, address: Address, *, token: str | None = None, limits: Limits = LIMITS) -> None:
@@ -93,10 +94,10 @@ class Guard:
         self._address = address
         self._token = token
         self._limits = limits
-        self._cookie = f"downslope-{address.port}"  # cookies do not tell ports apart
+        self._cookie = f"downslope-{address.port}"  # cookies are shared by all ports of a host
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI wants it."""
+        """Answer a request: the ASGI interface."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -137,7 +138,7 @@ class Guard:
             raise RefusedError(403, "ForbiddenError", message, hint=f"The lab is at {self._address.url}")
 
     def _check_origin(self, scope: Scope, headers: Headers) -> None:
-        """Refuse what another page asks for, but let it link here."""
+        """Refuse requests of other pages; links to pages are permitted."""
         origin = headers.get("origin")
         foreign = origin is not None and origin.lower() != f"http://{headers['host'].lower()}"
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
@@ -145,7 +146,7 @@ class Guard:
             raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
 
     def _known(self, headers: Headers) -> bool:
-        """Return whether the request carries the cookie."""
+        """Return whether the request carries the cookie with the token."""
         pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
         return any(name == self._cookie and self._is_token(value) for name, _, value in pairs)
 
@@ -153,38 +154,38 @@ class Guard:
         return self._token is not None and hmac.compare_digest(text.encode(), self._token.encode())
 
     def _welcome(self, scope: Scope, headers: Headers, token: str) -> Response:
-        """Return the way to the address without the token, with a cookie instead; or refuse.
+        """Exchange the token in the address for a cookie and redirect to the address without it, or refuse.
 
-        A browser that follows a link from another site withholds strict cookies all along its redirects; a page of our
-        own that moves on is not part of that.
+        A browser that follows a link from another site withholds strict cookies through all redirects. A page of our
+        own that refreshes itself is a new navigation, and gets them.
         """
         query = scope["query_string"].decode("latin-1")
         if scope["method"] != "GET" or not any(map(self._is_token, parse_qs(query).get("token", []))):
             hint = "Open the whole address that was printed, with its token."
             raise RefusedError(403, "ForbiddenError", "This lab is shared with those who have its token.", hint=hint)
         rest = "&".join(part for part in query.split("&") if not part.startswith("token="))
-        place = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
+        target = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
-            response: Response = RedirectResponse(place, status_code=303)
+            response: Response = RedirectResponse(target, status_code=303)
         else:
-            response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(place)}">')
+            response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(target)}">')
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
 
     async def _refuse_body(self, receive: Receive, declared: int, most: int) -> None:
-        """Refuse a body that says itself that it is too long."""
+        """Refuse a body whose declared length is too large."""
         if declared <= self._limits.drained:
             await _drain(receive, self._limits)
         raise _too_large(most)
 
 
 class _Counted:
-    """The body of a request, counted as it comes in.
+    """The `receive` of a request that counts the bytes of its body; a chunked body declares no length.
 
     Args:
-        receive: gives the next piece.
-        limits: in what time it must come.
-        most: how many bytes may come.
+        receive: returns the next message.
+        limits: the limits of a request.
+        most: the largest number of bytes.
     """
 
     def __init__(self, receive: Receive, limits: Limits, most: int) -> None:
@@ -194,10 +195,10 @@ class _Counted:
         self._count = 0
 
     async def __call__(self) -> Message:
-        """Return the next piece.
+        """Return the next message.
 
         Raises:
-            RefusedError: if it is too much by now.
+            RefusedError: if the body has become too large.
         """
         message = await self._receive()
         self._count += len(message.get("body", b""))
@@ -209,13 +210,13 @@ class _Counted:
 
 
 async def disconnected(receive: Receive) -> None:
-    """Wait until the visitor has left."""
+    """Wait until the visitor leaves."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def body_of(receive: Receive, limits: Limits) -> bytes | None:
-    """Return the whole body, or None if the visitor left before it had come."""
+    """Return the whole body, or None if the visitor left before its end."""
     pieces = []
     try:
         async with asyncio.timeout(limits.seconds):
@@ -229,7 +230,7 @@ async def body_of(receive: Receive, limits: Limits) -> bytes | None:
 
 
 async def _drain(receive: Receive, limits: Limits) -> None:
-    """Throw away what still comes, within bounds: who is still sending does not see an answer."""
+    """Read and discard the rest of a body, within limits: a browser that is still sending shows no response."""
     count = 0
     try:
         async with asyncio.timeout(limits.seconds):
@@ -249,13 +250,13 @@ def _too_large(most: int) -> RefusedError:
 
 
 def _declared(headers: Headers) -> int:
-    """Return how long the body says it is; what is not a number is refused by the server itself."""
+    """Return the declared length of the body; the server itself refuses what is not a number."""
     length = headers.get("content-length", "0")
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
 def _is_link(scope: Scope, headers: Headers) -> bool:
-    """Return whether a person followed a link to a page, which shows nothing to where it came from."""
+    """Return whether this is a top-level navigation; the linking site cannot read its response."""
     return (
         scope["method"] == "GET"
         and not scope["path"].startswith("/api/")

@@ -1,4 +1,9 @@
-"""The pages: which there are, and each put together from its own part and what all have around it."""
+"""The pages, each assembled from its own part and the shell that all share, and the static files.
+
+Starlette's StaticFiles serves files of a folder alone; assembled pages need the same tags and headers. Files are read
+once, at the start, so that no path of a request ever reaches the disk. Their media types are fixed here: those of the
+system may differ (on Windows they come from the registry), and with `nosniff` a script with a wrong type does not run.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-_PLACE = re.compile(r"<!-- (name|title|about|pages|main) -->")
+_SLOT = re.compile(r"<!-- (name|title|about|pages|main) -->")
 _PART = re.compile(r"<!-- part (\w+)(?:: (.*?))? -->")
 _WORD = re.compile(r"<!-- word (\d) -->")
 
@@ -38,9 +43,9 @@ class Page:
 
     Args:
         path: its address.
-        name: of its part, `pages/<name>.html`, and of the folder of its scripts.
-        title: what people call it.
-        about: what one does there, in a sentence.
+        name: the name of its part, `pages/<name>.html`, and of the folder of its scripts.
+        title: its title.
+        about: a sentence on its use.
     """
 
     path: str
@@ -60,29 +65,29 @@ PAGES = (
 def assembled(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the pages by address.
 
-    What several pages share lies in `parts`, and stands in a page as `<!-- part name -->`, or with words of its
-    own as `<!-- part name: first, second -->`, which go to where the part has `<!-- word 1 -->` and so on.
+    Parts that several pages share are in `parts`, included by `<!-- part name -->`; `<!-- part name: first, second -->`
+    fills `<!-- word 1 -->` and `<!-- word 2 -->` of the part.
 
     Args:
-        files: the files of the page by their place; a folder without `shell.html` has no pages.
+        files: the static files by their path; without `shell.html` there are no pages.
     """
     if "shell.html" not in files:
         return {}
     shell = files["shell.html"].decode()
     texts = {page: files[f"pages/{page.name}.html"] for page in PAGES if f"pages/{page.name}.html" in files}
-    whole = {page: _PART.sub(lambda found: _part(files, found), text.decode()) for page, text in texts.items()}
+    whole = {page: _PART.sub(lambda match: _part(files, match), text.decode()) for page, text in texts.items()}
     return {page.path: _filled(shell, page, main).encode() for page, main in whole.items()}
 
 
-def _part(files: Mapping[str, bytes], found: re.Match[str]) -> str:
-    """Return the part that a page asks for."""
-    words = (found[2] or "").split(", ")
-    return _WORD.sub(lambda word: words[int(word[1]) - 1], files[f"parts/{found[1]}.html"].decode().rstrip())
+def _part(files: Mapping[str, bytes], match: re.Match[str]) -> str:
+    """Return the part that a page includes."""
+    words = (match[2] or "").split(", ")
+    return _WORD.sub(lambda word: words[int(word[1]) - 1], files[f"parts/{match[1]}.html"].decode().rstrip())
 
 
 def _filled(shell: str, page: Page, main: str) -> str:
     parts = {"name": page.name, "title": page.title, "about": page.about, "main": main, "pages": _links(page)}
-    return _PLACE.sub(lambda found: parts[found[1]], shell)
+    return _SLOT.sub(lambda match: parts[match[1]], shell)
 
 
 def _links(here: Page) -> str:
@@ -91,11 +96,11 @@ def _links(here: Page) -> str:
 
 
 class File:
-    """A file of the page, as it is sent.
+    """A file as it is sent.
 
     Args:
-        body: what it holds.
-        suffix: of its name, with the dot.
+        body: its content.
+        suffix: the suffix of its name, with the dot.
     """
 
     def __init__(self, body: bytes, suffix: str) -> None:
@@ -105,23 +110,23 @@ class File:
 
 
 def read_files(folder: Path) -> dict[str, File]:
-    """Return all files of a folder by their place in it; so nothing outside can ever be asked for."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(folder).as_posix(): File(path.read_bytes(), path.suffix) for path in found}
+    """Return all files of a folder by their path in it; links are left out."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): File(path.read_bytes(), path.suffix) for path in paths}
 
 
 class Files:
-    """The files of the page.
+    """An ASGI endpoint that sends files.
 
     Args:
-        files: by name.
+        files: the files by path.
     """
 
     def __init__(self, files: Mapping[str, File]) -> None:
         self._files = files
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send a file, or say that the browser has it already."""
+        """Send a file, or 304 where the browser has it already."""
         file = self._files.get(scope["path_params"].get("name", ""))
         if file is None:
             raise HTTPException(404)

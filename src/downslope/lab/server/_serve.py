@@ -1,4 +1,4 @@
-"""`serve`: the lab from the command to Ctrl-C."""
+"""`serve`: open the lab at an address until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from downslope._errors import MissingExtraError, SettingError
+import downslope as ds
 from downslope.lab._limits import LIMITS, Limits
-
-# Where the lab listens, and by which names it may be called.
-
 
 DEFAULT_PORT = 8765
 
@@ -28,10 +25,10 @@ _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True)
 class Address:
-    """Where the lab listens.
+    """The address of a lab.
 
     Args:
-        host: the name or number it was asked to listen to; "0.0.0.0" and "::" are every address of this machine.
+        host: the name or number that was bound; "0.0.0.0" and "::" are all addresses of this machine.
         port: the port.
     """
 
@@ -46,20 +43,20 @@ class Address:
 
     @property
     def url(self) -> str:
-        """What to type into a browser."""
+        """The address to open in a browser."""
         host = _outward(self.host) if self._every else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
-    def allows(self, called: str) -> bool:
-        """Return whether a request may call the lab so.
+    def allows(self, host: str) -> bool:
+        """Return whether a request may have this `Host`.
 
-        A page from elsewhere can have its own name point to this machine, and would then be asked for by that name;
-        it cannot do so with a number.
+        A foreign site can point its own name to this machine (DNS rebinding); its requests then carry that name. It
+        cannot do so with a number.
 
         Args:
-            called: the header `Host`: a name or number, and the port.
+            host: the header: a name or number, and the port.
         """
-        name, port = _split(called.lower())
+        name, port = _split(host.lower())
         if port != self.port:
             return False
         if name in _LOOPBACK_NAMES or name == self.host.lower():
@@ -84,53 +81,53 @@ def bind(host: str, port: int | None) -> tuple[socket.socket, Address]:
     """
     ports = (*range(DEFAULT_PORT, DEFAULT_PORT + 10), 0) if port is None else (port,)
     for tried in ports[:-1]:
-        with contextlib.suppress(SettingError):
+        with contextlib.suppress(ds.SettingError):
             return _listen(host, tried)
     return _listen(host, ports[-1])
 
 
 def _listen(host: str, port: int) -> tuple[socket.socket, Address]:
     if not host:
-        raise SettingError("The host is empty.", hint="Leave it out for 127.0.0.1.")
+        raise ds.SettingError("The host is empty.", hint="Leave it out for 127.0.0.1.")
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(
+        family, kind, protocol, _, target = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listening = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as unknown:
-        raise SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.") from unknown
+    except (OSError, UnicodeError) as error:
+        raise ds.SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.") from error
     try:
         if os.name == "posix":  # elsewhere this option lets two servers share a port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
+        listening.bind(target)
         listening.listen(1024)
-    except OSError as refused:
+    except OSError as error:
         listening.close()
-        raise _refusal(host, port, refused) from refused
+        raise _refusal(host, port, error) from error
     return listening, Address(host, listening.getsockname()[1])
 
 
-def _refusal(host: str, port: int, reason: OSError) -> SettingError:
-    """Return the error that tells why a port cannot be had."""
+def _refusal(host: str, port: int, reason: OSError) -> ds.SettingError:
+    """Return the error for a port that cannot be bound."""
     if reason.errno == errno.EADDRINUSE:
-        return SettingError(f"Port {port} is taken.", hint="Choose another, or none for one that is free.")
+        return ds.SettingError(f"Port {port} is taken.", hint="Choose another, or none for one that is free.")
     if reason.errno == errno.EACCES:
-        return SettingError(f"Port {port} is not allowed.", hint="Choose one from 1024 on.")
-    return SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.")
+        return ds.SettingError(f"Port {port} is not allowed.", hint="Choose one from 1024 on.")
+    return ds.SettingError(f"{host!r} is no address of this machine.", hint="Leave it out for 127.0.0.1.")
 
 
-def _split(called: str) -> tuple[str, int | None]:
-    """Return the name and the port of a `Host`; without a port it is that of HTTP."""
-    name, colon, port = called.rpartition(":")
-    if not colon or called.endswith("]"):
-        name, port = called, "80"
+def _split(host: str) -> tuple[str, int | None]:
+    """Return the name and the port of a `Host`; the port of HTTP if it has none."""
+    name, colon, port = host.rpartition(":")
+    if not colon or host.endswith("]"):
+        name, port = host, "80"
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]
     return name, int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else None
 
 
 def _number(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a text writes as a number, or None if it is a name."""
+    """Return an address that is written as a number, None for a name."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -143,14 +140,17 @@ def _own_names() -> set[str]:
 
 
 def _outward(host: str) -> str:
-    """Return the number by which other machines know this one; nothing is sent to find out."""
+    """Return the number by which other machines reach this one.
+
+    Connecting a datagram socket chooses the outgoing address and sends nothing.
+    """
     version6 = ":" in host
-    with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM) as asking:
+    with socket.socket(socket.AF_INET6 if version6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            asking.connect(("2001:db8::1" if version6 else "192.0.2.1", 9))  # addresses kept for documentation
+            probe.connect(("2001:db8::1" if version6 else "192.0.2.1", 9))  # addresses reserved for documentation
         except OSError:
             return socket.gethostname()
-        return asking.getsockname()[0]
+        return probe.getsockname()[0]
 
 
 _WARM = "downslope.lab.processes._main:warm"
@@ -167,12 +167,12 @@ def serve(
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
 
     Args:
-        host: whom it listens to: "127.0.0.1" for this machine alone, "0.0.0.0" for everybody who can reach it.
-        port: where it listens; 8765 or the next that is free if None, any that is free if 0.
-        open_browser: open the page.
-        token: what others must know to use it, letters, digits, `-` and `_`. Beyond this machine there always is one;
-            None makes one up.
-        runs: the folder whose saved runs the page shows, and those three folders deep within it.
+        host: address to bind: "127.0.0.1" for this machine alone, "0.0.0.0" for all addresses of this machine.
+        port: port to bind: 8765 or the next free one if None, any free one if 0.
+        open_browser: whether to open the page in a browser.
+        token: token that visitors need, of letters, digits, `-` and `_`. Non-local addresses always require one; None
+            generates it.
+        runs: folder to search for saved runs (3 levels).
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -181,7 +181,7 @@ def serve(
     """
     folder = Path(runs)
     if not folder.is_dir():
-        raise SettingError(f"there is no folder {str(runs)!r} to look for runs in")
+        raise ds.SettingError(f"there is no folder {str(runs)!r} to look for runs in")
     with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token, runs=folder) as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
         if open_browser:
@@ -191,12 +191,12 @@ def serve(
 
 @dataclass(frozen=True)
 class Running:
-    """A lab that is open.
+    """An open lab.
 
     Args:
-        address: where it listens.
-        token: what one must know to use it, if anything.
-        ended: set once nothing is served any more.
+        address: the address it listens on.
+        token: the token that visitors need, if any.
+        ended: set when the server has stopped.
     """
 
     address: Address
@@ -205,11 +205,11 @@ class Running:
 
     @property
     def url(self) -> str:
-        """What to type into a browser, with the token."""
+        """The address to open in a browser, with the token."""
         return self.address.url + ("" if self.token is None else f"?token={self.token}")
 
     def wait(self) -> None:
-        """Wait until it has ended."""
+        """Wait until the server has stopped."""
         while not self.ended.wait(0.5):  # without a limit, Ctrl-C would not get through on every system
             pass
 
@@ -230,15 +230,15 @@ def running(
     """Keep a lab open while the block runs.
 
     Args:
-        host: whom it listens to.
-        port: where it listens; None for 8765 or another that is free.
-        token: what others must know; None for one that is made up where it is needed.
-        limits: what a request may take.
-        verbs: name → "module:function"; None for those of the page, with its streams.
-        streams: the same for verbs that tell as they go on.
+        host: address to bind.
+        port: port to bind; None for 8765 or another free one.
+        token: token that visitors need; None to generate one where it is required.
+        limits: the limits of a request.
+        verbs: name → "module:function"; None for the verbs and streams of the pages.
+        streams: the same for verbs with streamed replies.
         warm: "module:function" that each process calls before its first job.
-        static: the folder of the page; None for the one of the package.
-        runs: the folder in which runs are looked for; None for that of the process.
+        static: the folder of static files; None for that of the package.
+        runs: the folder to search for saved runs; None for the working directory.
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
@@ -247,21 +247,21 @@ def running(
     _require_extra()
     listening, address = bind(host, port)
     with contextlib.closing(listening):
-        token = _token(token, address)
+        token = _checked_token(token, address)
         from downslope.lab.processes._pool import Workers
 
         if verbs is None:
             from downslope.lab import replies
 
             verbs, streams, runs = replies.VERBS, replies.STREAMS, runs or Path()
-        # Before anything else is imported: they take longest.
+        # Processes first: they start while the server is imported.
         with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm, runs=runs)) as workers:
             import uvicorn
 
             from downslope.lab.server._application import STATIC, application
 
             app = application(address, workers, token=token, limits=limits, static=static or STATIC, runs=runs)
-            # It says nothing of its own: what goes wrong is told by the logger `downslope.lab`.
+            # uvicorn logs nothing: errors are logged by `downslope.lab`.
             server = uvicorn.Server(
                 uvicorn.Config(
                     app,
@@ -277,7 +277,7 @@ def running(
                     timeout_graceful_shutdown=1,
                 )
             )
-            # An event and not a join: Ctrl-C in a join makes CPython 3.11 take a thread that runs for one that ended.
+            # An event and not a join: Ctrl-C in a join makes CPython 3.11 take a running thread for one that has ended.
             ended = threading.Event()
 
             def serving() -> None:
@@ -294,24 +294,24 @@ def running(
                 ended.wait(10)
 
 
-def _token(asked: str | None, address: Address) -> str | None:
-    """Return the token that a lab at an address is to have."""
-    if asked is not None and re.fullmatch(r"[A-Za-z0-9_-]+", asked) is None:
-        raise SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
-    if asked is None and not address.loopback:
+def _checked_token(token: str | None, address: Address) -> str | None:
+    """Return the token of a lab at an address: generated where one is required and none was chosen."""
+    if token is not None and re.fullmatch(r"[A-Za-z0-9_-]+", token) is None:
+        raise ds.SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
+    if token is None and not address.loopback:
         return secrets.token_urlsafe(24)
-    return asked
+    return token
 
 
 def _require_extra() -> None:
-    """Say what to install if something is missing."""
+    """Raise, with what to install, if a package of the extra is missing."""
     try:
-        import starlette  # noqa: F401 - whether it is there is the question
+        import starlette  # noqa: F401 - imported only to see whether it is installed
         import uvicorn  # noqa: F401
     except ModuleNotFoundError as missing:
         if missing.name not in ("starlette", "uvicorn"):
             raise
         message = f"The lab needs {missing.name}, which is not installed."
-        raise MissingExtraError(
+        raise ds.MissingExtraError(
             message, hint="Install it with the extra `lab`: pip install 'downslope[lab]'."
         ) from None

@@ -1,6 +1,6 @@
-/** The ground: bands and lines of equal height over two variables, or the curve over one. */
+/** An objective as a picture: bands and lines of equal height over two variables, or the curve over one. */
 
-/** @import { Ground, Point, Scale } from "./types.d.ts" */
+/** @import { Grid, Point, Scale } from "./types.d.ts" */
 
 import { draw } from "./elements.js";
 import { through } from "./frame.js";
@@ -10,43 +10,43 @@ const LABEL_EDGE = 22; // and from them to the frame
 const height = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, useGrouping: false, notation: "standard" });
 
 /**
- * Draw the ground into a layer.
+ * Draw an objective into a layer.
  *
  * @param {Element} layer
- * @param {Ground} ground
+ * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
  * @param {{ labels?: boolean }} [options]
  */
-export function drawLand(layer, ground, x, y, { labels = true } = {}) {
-  if (ground.over.length === 1) {
-    drawCurve(layer, ground, x, y);
+export function drawLand(layer, grid, x, y, { labels = true } = {}) {
+  if (grid.over.length === 1) {
+    drawCurve(layer, grid, x, y);
     return;
   }
   const path = d3.geoPath(d3.geoTransform({ point(across, up) { this.stream.point(x(across), y(up)); } })).digits(1);
-  const bands = ground.bands.map((band) => {
+  const bands = grid.bands.map((band) => {
     const shape = draw("path", { class: "band", d: path({ type: "MultiPolygon", coordinates: band.polygons }) ?? "" });
     shape.style.setProperty("--shade", `${(100 * band.shade).toFixed(1)}%`);
     return shape;
   });
-  const lines = ground.lines.map((line) =>
+  const lines = grid.lines.map((line) =>
     draw("path", { class: "level", d: path({ type: "MultiLineString", coordinates: line.lines }) ?? "" }));
-  layer.replaceChildren(...bands, ...lines, ...(labels ? heights(ground.lines, x, y) : []));
+  layer.replaceChildren(...bands, ...lines, ...(labels ? heights(grid.lines, x, y) : []));
 }
 
 /**
  * Return the pixel height of the drawn curve above a pixel of the axis.
  *
- * @param {Ground} ground
+ * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
  * @param {number} across
  */
-export function heightOn(ground, x, y, across) {
-  const along = alongOf(ground);
+export function heightOn(grid, x, y, across) {
+  const along = alongOf(grid);
   const index = d3.bisectLeft(along, x.invert(across));
   const [before, after] = [Math.max(0, index - 1), Math.min(along.length - 1, index)];
-  const [low, high] = [ground.curve.f[before], ground.curve.f[after]];
+  const [low, high] = [grid.curve.f[before], grid.curve.f[after]];
   if (low === null || high === null) return y.range()[0];
   const share = before === after ? 0 : (across - x(along[before])) / (x(along[after]) - x(along[before]));
   return y(low) + (y(high) - y(low)) * Math.min(1, Math.max(0, share));
@@ -54,15 +54,15 @@ export function heightOn(ground, x, y, across) {
 
 /**
  * @param {Element} layer
- * @param {Ground} ground
+ * @param {Grid} grid
  * @param {Scale} x
  * @param {Scale} y
  */
-function drawCurve(layer, ground, x, y) {
-  const along = alongOf(ground);
+function drawCurve(layer, grid, x, y) {
+  const along = alongOf(grid);
   /** @type {Point[][]} */
   const pieces = [[]];
-  ground.curve.f.forEach((value, index) => {
+  grid.curve.f.forEach((value, index) => {
     if (value === null) pieces.push([]);
     else pieces[pieces.length - 1].push([x(along[index]), y(value)]);
   });
@@ -72,9 +72,9 @@ function drawCurve(layer, ground, x, y) {
   layer.replaceChildren(...axis, draw("path", { class: "curve", d: pieces.map(unbroken).join("") }));
 }
 
-/** Return the abscissae of a curve, which are finite. @param {Ground} ground */
-function alongOf(ground) {
-  return /** @type {number[]} */ (ground.curve[ground.over[0]]);
+/** Return the abscissae of a curve, which are finite. @param {Grid} grid */
+function alongOf(grid) {
+  return /** @type {number[]} */ (grid.curve[grid.over[0]]);
 }
 
 /** Return the path of one piece of the curve; what is far outside bends it, but cannot be seen. @param {Point[]} points */
@@ -85,7 +85,7 @@ function unbroken(points) {
 /**
  * Return labels for the lines, where there is room for them.
  *
- * @param {Ground["lines"]} lines
+ * @param {Grid["lines"]} lines
  * @param {Scale} x
  * @param {Scale} y
  */

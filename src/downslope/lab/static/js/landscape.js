@@ -1,6 +1,6 @@
-/** A ground with a path on it, without controls. */
+/** A grid with a path on it, without controls. */
 
-/** @import { Ground, PathReply, Scale } from "./types.d.ts" */
+/** @import { Grid, PathReply, Scale } from "./types.d.ts" */
 
 import { Frame } from "./frame.js";
 import { drawLand } from "./land.js";
@@ -27,20 +27,20 @@ export class Landscape {
   }
 
   /**
-   * Draw a ground and a path; `valueName` names the height of a curve.
+   * Draw a grid and a path; `valueName` names the height of a curve.
    *
-   * @param {Ground} ground
+   * @param {Grid} grid
    * @param {PathReply} way
    * @param {string} valueName
    */
-  show(ground, way, valueName) {
+  show(grid, way, valueName) {
     if (!this.frame.width) return;
-    const [across, up] = ground.over;
-    this.#over = ground.over;
-    this.#scales = [d3.scaleLinear(ground.box[across], this.frame.along), d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], this.frame.up)];
-    this.frame.setAxes(...this.#scales, { xName: across, yName: up ?? valueName, names: ground.over });
-    drawLand(this.land, ground, ...this.#scales);
-    this.way.show(way, ground.over, ...this.#scales);
+    const [across, up] = grid.over;
+    this.#over = grid.over;
+    this.#scales = [d3.scaleLinear(grid.box[across], this.frame.along), d3.scaleLinear(up === undefined ? grid.f_range : grid.box[up], this.frame.up)];
+    this.frame.setAxes(...this.#scales, { xName: across, yName: up ?? valueName, names: grid.over });
+    drawLand(this.land, grid, ...this.#scales);
+    this.way.show(way, grid.over, ...this.#scales);
   }
 
   /**

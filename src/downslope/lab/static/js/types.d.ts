@@ -47,7 +47,7 @@ export interface Events {
   wrong: [error: Trouble];
   descent: [];
   steps: [];
-  ground: [];
+  grid: [];
   rates: [];
   row: [];
   start: [];
@@ -135,8 +135,8 @@ export interface StepTable {
   cells: string[][];
   lines?: string[][];
 }
-/** The ground in a box: a curve over one variable, or bands and lines over two. */
-export interface Ground {
+/** An objective in a box: a curve over one variable, or bands and lines over two. */
+export interface Grid {
   over: string[];
   box: Record<string, Range>;
   curve: Record<string, Value[]>;
@@ -177,7 +177,7 @@ export interface Lane extends PathReply {
   verdict_sentence: string;
 }
 export interface Race extends Written {
-  ground: Ground;
+  grid: Grid;
   lanes: Lane[];
   winner: string;
   sentence: string;
@@ -351,7 +351,7 @@ export interface SavedRun extends ListedRun, Written {
   last: number | null;
   charts: Chart[];
   layers: LayerStatistics & { names: string[] } | null;
-  landscape: PathReply & { ground: Ground } | null;
+  landscape: PathReply & { grid: Grid } | null;
   plan: [label: string, text: string][];
 }
 export interface Comparison {

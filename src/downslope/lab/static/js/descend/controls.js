@@ -60,7 +60,7 @@ function fieldFor(page, name) {
     const way = BY_KEY[event.key];
     if (!way) return;
     event.preventDefault();
-    const [low, high] = page.ground?.box[name] ?? [0, 10];
+    const [low, high] = page.grid?.box[name] ?? [0, 10];
     field.dataset.nudged = "yes";
     const moved = page.start[name] + way * NUDGE * (event.shiftKey ? 5 : 1) * (high - low);
     page.set({ at: { ...page.start, [name]: Number(moved.toPrecision(6)) } });

@@ -1,4 +1,4 @@
-/** Moving the start: dragging the ring, clicking on the ground, arrow keys. */
+/** Moving the start: dragging the ring, clicking on the picture, arrow keys. */
 
 /** @import { Descent } from "./flow.js" */
 /** @import { Frame } from "../frame.js" */

@@ -1,15 +1,15 @@
 /**
  * From a change to the requests that it makes necessary.
  *
- *     formula ─▶ read ─▶ descend ─▶ ground (fitted around the way)
+ *     formula ─▶ read ─▶ descend ─▶ grid (fitted around the path)
  *                            ├────▶ steps, which are read and not seen at once
  *                            └────▶ rates, once nothing has moved for a moment
- *     start, rate, method, steps ─▶ descend; the ground and its box stay
- *     the box, the variables shown ─▶ ground
+ *     start, rate, method, steps ─▶ descend; the grid and its box stay
+ *     the box, the variables shown ─▶ grid
  */
 
 /** @import { State } from "./state.js" */
-/** @import { Change, DescentReply, FormulaReading, Ground, Rates, Trouble } from "../types.d.ts" */
+/** @import { Change, DescentReply, FormulaReading, Grid, Rates, Trouble } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { Page } from "../page.js";
@@ -18,13 +18,13 @@ const TYPING = 90; // milliseconds after the last key
 const SETTLED = 300; // milliseconds after the last move
 
 /**
- * The replies that the page shows. Events: reading, wrong, descent, steps, ground, rates, row, start, trouble, state.
+ * The replies that the page shows. Events: reading, wrong, descent, steps, grid, rates, row, start, trouble, state.
  *
  * @extends {Page<State, FormulaReading, DescentReply>}
  */
 export class Descent extends Page {
-  /** @type {Ground | null} */
-  ground = null;
+  /** @type {Grid | null} */
+  grid = null;
   /** @type {Rates | null} */
   rates = null;
 
@@ -120,7 +120,7 @@ function fitting(page, { variables }, how) {
 }
 
 /**
- * Request the descent; with `fit`, the ground around it as well.
+ * Request the descent; with `fit`, the grid around it as well.
  *
  * @param {Descent} page
  * @param {{ fit?: boolean }} options
@@ -140,8 +140,8 @@ async function descend(page, { fit }) {
     if (request.formula !== page.state.f) return;
     page.emit("trouble", "descend", /** @type {Trouble} */ (error));
   }
-  // With more variables than the picture has, the ground depends on where the others are.
-  if (fit || !page.ground || ((page.reading?.variables.length ?? 0) > 2 && descent)) await lay(page);
+  // With more variables than the picture has, the grid depends on where the others are.
+  if (fit || !page.grid || ((page.reading?.variables.length ?? 0) > 2 && descent)) await lay(page);
 }
 
 /**
@@ -158,21 +158,21 @@ async function askSteps(page, request) {
   page.emit("row");
 }
 
-/** Request the ground in the box of the state, or in a box that fits the path. @param {Descent} page */
+/** Request the grid in the box of the state, or in a box that fits the path. @param {Descent} page */
 async function lay(page) {
   const { view, f } = page.state;
   const shown = page.over;
   const box = view && view.length === 2 * shown.length ? toBox(view, shown) : boxOf(page.descent, shown);
   try {
     const request = { formula: f, start: page.start, box, over: shown };
-    const ground = await ask("ground", request);
-    if (!ground || f !== page.state.f) return;
-    page.ground = ground;
-    page.emit("trouble", "ground", null);
-    page.emit("ground");
+    const grid = await ask("grid", request);
+    if (!grid || f !== page.state.f) return;
+    page.grid = grid;
+    page.emit("trouble", "grid", null);
+    page.emit("grid");
     if (page.descent) page.emit("row");
   } catch (error) {
-    if (f === page.state.f) page.emit("trouble", "ground", /** @type {Trouble} */ (error));
+    if (f === page.state.f) page.emit("trouble", "grid", /** @type {Trouble} */ (error));
   }
 }
 
@@ -191,8 +191,8 @@ async function findRates(page) {
 
 /** Write the box that is shown into the address, since it no longer follows from the rest. @param {Descent} page */
 function keepView(page) {
-  if (page.state.view || !page.ground) return;
-  const { over, box } = page.ground;
+  if (page.state.view || !page.grid) return;
+  const { over, box } = page.grid;
   page.set({ view: over.flatMap((name) => box[name]) }, { quiet: true });
 }
 

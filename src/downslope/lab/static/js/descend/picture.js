@@ -1,8 +1,8 @@
-/** The large picture: the ground, the path on it, and the ring that is dragged to start elsewhere. */
+/** The large picture: the objective, the path on it, and the ring that is dragged to start elsewhere. */
 
 /** @import { Descent } from "./flow.js" */
 /** @import { View } from "./dragging.js" */
-/** @import { DescentReply, Ground, Point, Range, Scale, Trouble } from "../types.d.ts" */
+/** @import { DescentReply, Grid, Point, Range, Scale, Trouble } from "../types.d.ts" */
 
 import { byId, draw, showTrouble, written } from "../elements.js";
 import { Frame, round } from "../frame.js";
@@ -29,65 +29,65 @@ export function mountPicture(page) {
   /** @type {View} */
   const view = {
     frame, ring, land,
-    get over() { return page.ground?.over ?? []; },
+    get over() { return page.grid?.over ?? []; },
     get scales() { return x && y && { x, y }; },
-    get box() { return page.ground?.box; },
+    get box() { return page.grid?.box; },
   };
   mountDragging(page, view);
   connectTools(page, frame);
 
-  page.on("ground", () => redraw());
+  page.on("grid", () => redraw());
   page.on("descent", () => showWay());
   page.on("row", () => mark());
   page.on("start", () => placeRing());
   page.on("wrong", () => byId("picture").classList.add("stale"));
   page.on("trouble", (verb, error) => {
-    if (verb !== "ground" && (verb !== "descend" || isShownElsewhere(error))) return;
+    if (verb !== "grid" && (verb !== "descend" || isShownElsewhere(error))) return;
     showTrouble(byId("picture-note"), error);
     byId("picture").classList.toggle("stale", Boolean(error));
   });
 
   function redraw() {
-    const { ground } = page;
-    if (!ground || !page.reading || !frame.width) return;
-    const [across, up] = ground.over;
-    const [toX, toY] = [d3.scaleLinear(ground.box[across], frame.along), d3.scaleLinear(up === undefined ? ground.f_range : ground.box[up], frame.up)];
+    const { grid } = page;
+    if (!grid || !page.reading || !frame.width) return;
+    const [across, up] = grid.over;
+    const [toX, toY] = [d3.scaleLinear(grid.box[across], frame.along), d3.scaleLinear(up === undefined ? grid.f_range : grid.box[up], frame.up)];
     [x, y] = [toX, toY];
     const { variables, name } = page.reading;
     frame.setAxes(toX, toY, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
-    drawLand(land, ground, toX, toY);
+    drawLand(land, grid, toX, toY);
     byId("picture").classList.remove("stale");
     showWay();
     mark();
   }
 
   function showWay() {
-    const { descent, ground } = page;
+    const { descent, grid } = page;
     placeRing();
-    if (!descent || !ground || !x || !y || !agree(descent, ground)) return;
-    way.show(descent, ground.over, x, y);
+    if (!descent || !grid || !x || !y || !agree(descent, grid)) return;
+    way.show(descent, grid.over, x, y);
     byId("fit").classList.toggle("wanted", way.points.some((point) => leaves(point)));
     byId("picture").classList.remove("stale");
     describe(descent);
   }
 
   function mark() {
-    const { descent, ground } = page;
-    if (!descent || !ground || !x || !y || !agree(descent, ground)) return;
-    way.select(descent, ground.over, x, y, page.row);
+    const { descent, grid } = page;
+    if (!descent || !grid || !x || !y || !agree(descent, grid)) return;
+    way.select(descent, grid.over, x, y, page.row);
   }
 
   function placeRing() {
-    const { ground, start } = page;
-    if (!ground || !x || !y || !ground.over.every((name) => name in start)) return;
-    const [across, up] = ground.over;
+    const { grid, start } = page;
+    if (!grid || !x || !y || !grid.over.every((name) => name in start)) return;
+    const [across, up] = grid.over;
     const left = x(start[across]);
-    const height = up === undefined ? heightOn(ground, x, y, left) : y(start[up]);
+    const height = up === undefined ? heightOn(grid, x, y, left) : y(start[up]);
     const outside = leaves([left, height]);
     const clamped = [clamp(left, frame.along), clamp(height, frame.up)].map(round);
     ring.setAttribute("transform", `translate(${clamped.join()})`);
     ring.classList.toggle("outside", outside);
-    const where = ground.over.map((name) => `${name} = ${written(start[name])}`).join(", ");
+    const where = grid.over.map((name) => `${name} = ${written(start[name])}`).join(", ");
     ring.setAttribute("aria-label", `Start at ${where}. The arrow keys move it, with Shift farther.`);
   }
 
@@ -121,10 +121,10 @@ function connectTools(page, frame) {
    * @param {Point} [around] as shares of the frame
    */
   const zoom = (factor, around) => {
-    const { ground } = page;
-    if (!ground) return;
-    const box = ground.over.flatMap((name, axis) => {
-      const [low, high] = ground.box[name];
+    const { grid } = page;
+    if (!grid) return;
+    const box = grid.over.flatMap((name, axis) => {
+      const [low, high] = grid.box[name];
       const fixed = low + (high - low) * (around?.[axis] ?? 0.5);
       return [low, high].map((edge) => Number((fixed + (edge - fixed) * factor).toPrecision(5)));
     });
@@ -144,13 +144,13 @@ function connectTools(page, frame) {
 }
 
 /**
- * Whether a path and a ground are over the same variables.
+ * Whether a path and a grid are over the same variables.
  *
  * @param {DescentReply} descent
- * @param {Ground} ground
+ * @param {Grid} grid
  */
-function agree(descent, ground) {
-  return ground.over.every((name) => descent.path[name]);
+function agree(descent, grid) {
+  return grid.over.every((name) => descent.path[name]);
 }
 
 /** Whether an error of a descent is shown beside its cause instead. @param {Trouble | null} error */

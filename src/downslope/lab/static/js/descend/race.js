@@ -12,7 +12,7 @@ import { pixelsOf } from "../way.js";
 
 const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];
 const MOST = 8; // methods in one race
-const GROUND = { top: 24, right: 10, bottom: 38, left: 52 };
+const PATHS = { top: 24, right: 10, bottom: 38, left: 52 };
 const VALUES = { top: 26, right: 134, bottom: 36, left: 54 };
 const LONGEST = 18; // letters of a name beside its line; the table has all of it
 const NAME_GAP = 15; // pixels between two names beside their lines
@@ -27,9 +27,9 @@ const STALE = "The start or the formula has changed: run the race again.";
 export function mountRace(page, methods) {
   const result = byId("race-result");
   const state = byId("race-state");
-  const ground = new Frame(byId("race-picture"), { margin: GROUND, title: "The ways of the race", resized: () => showWays() });
+  const picture = new Frame(byId("race-picture"), { margin: PATHS, title: "The paths of the race", resized: () => showWays() });
   const values = new Frame(byId("race-chart"), { margin: VALUES, title: "The value by step of each method", resized: () => showValues() });
-  const [land, ways, lines] = [ground.layer("land"), ground.layer("ways"), values.layer("lines")];
+  const [land, ways, lines] = [picture.layer("land"), picture.layer("ways"), values.layer("lines")];
   const runners = mountRunners(page, methods.length ? methods.map(({ name }) => name) : USUAL);
   /** The reply with its request. @type {Race & { request: Record<string, any> } | null} */
   let race = null;
@@ -119,19 +119,19 @@ export function mountRace(page, methods) {
     if (state.textContent !== text) state.textContent = text;
   }
 
-  /** Draw the ground, and the ways on it. */
+  /** Draw the grid, and the paths on it. */
   function showWays() {
-    if (!race || !page.reading || result.hidden || !ground.width) return;
-    const { over, box, f_range: range } = race.ground;
+    if (!race || !page.reading || result.hidden || !picture.width) return;
+    const { over, box, f_range: range } = race.grid;
     const [across, up] = over;
-    const x = d3.scaleLinear(box[across], ground.along);
-    const y = d3.scaleLinear(up === undefined ? range : box[up], ground.up);
+    const x = d3.scaleLinear(box[across], picture.along);
+    const y = d3.scaleLinear(up === undefined ? range : box[up], picture.up);
     const { variables, name } = page.reading;
-    ground.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
-    drawLand(land, race.ground, x, y, { labels: false });
+    picture.setAxes(x, y, { xName: across, yName: up ?? `${name}(${across})`, names: [...variables, name] });
+    drawLand(land, race.grid, x, y, { labels: false });
     const points = race.lanes.map((lane) => pixelsOf(lane, over, x, y));
     ways.replaceChildren(...points.map(wayOf).reverse(), ...startOf(points[0]));
-    ground.desc.textContent = race.lanes.map(({ method, verdict_sentence: sentence }) => `${method}: ${sentence}`).join(" ");
+    picture.desc.textContent = race.lanes.map(({ method, verdict_sentence: sentence }) => `${method}: ${sentence}`).join(" ");
   }
 
   /** Draw the values by step, each line with its name. */

@@ -1,4 +1,4 @@
-/** The ground in three dimensions, drawn by the lab on request, and turned by dragging. */
+/** The objective as a surface, drawn by the lab on request, and turned by dragging. */
 
 /** @import { Descent } from "./flow.js" */
 /** @import { Trouble } from "../types.d.ts" */

@@ -1,14 +1,14 @@
 /**
  * From a change to the requests that it makes necessary.
  *
- *     table ─▶ columns ─▶ equation ─▶ fit ─▶ ground
+ *     table ─▶ columns ─▶ equation ─▶ fit ─▶ grid
  *                 formula ────┘        │       │
  *     start, held, loss, method, rate ─┘       │
  *     the parameters of the landscape ─────────┘
  */
 
 /** @import { State } from "./state.js" */
-/** @import { Columns, EquationReading, FitReply, Ground, Trouble } from "../types.d.ts" */
+/** @import { Columns, EquationReading, FitReply, Grid, Trouble } from "../types.d.ts" */
 
 import { ask } from "../api.js";
 import { tableOf } from "../upload.js";
@@ -18,15 +18,15 @@ const TYPING = 250; // milliseconds after the last key
 const SLOW = 250; // milliseconds after which the picture shows that it waits
 
 /**
- * The replies that the page shows. Events: data, reading, wrong, descent, steps, ground, row, trouble, busy, state.
+ * The replies that the page shows. Events: data, reading, wrong, descent, steps, grid, row, trouble, busy, state.
  *
  * @extends {Page<State, EquationReading, FitReply>}
  */
 export class Fitting extends Page {
   /** @type {Columns | null} */
   data = null;
-  /** @type {Ground | null} */
-  ground = null;
+  /** @type {Grid | null} */
+  grid = null;
 
   /** The parameters along the axes of the landscape. */
   get over() {
@@ -148,13 +148,13 @@ async function lay(page) {
   const { descent } = page;
   if (!descent?.free.length) return;
   try {
-    const ground = await ask("fit_ground", page.request({ over: page.over }));
-    if (!ground || descent !== page.descent) return;
-    page.ground = ground;
-    page.emit("trouble", "ground", null);
-    page.emit("ground");
+    const grid = await ask("fit_grid", page.request({ over: page.over }));
+    if (!grid || descent !== page.descent) return;
+    page.grid = grid;
+    page.emit("trouble", "grid", null);
+    page.emit("grid");
   } catch (error) {
-    if (descent === page.descent) page.emit("trouble", "ground", /** @type {Trouble} */ (error));
+    if (descent === page.descent) page.emit("trouble", "grid", /** @type {Trouble} */ (error));
   }
 }
 

@@ -18,15 +18,15 @@ export function mountLandscape(page) {
     byId("landscape-section").hidden = page.descent?.free.length === 0;
     showSlice();
   });
-  page.on("ground", () => redraw());
+  page.on("grid", () => redraw());
   page.on("row", () => select());
-  page.on("trouble", (verb, error) => verb === "ground" && showTrouble(byId("landscape-note"), error));
+  page.on("trouble", (verb, error) => verb === "grid" && showTrouble(byId("landscape-note"), error));
 
   function redraw() {
-    const { ground, descent } = page;
-    if (!ground || !descent || !ground.over.every((name) => name in descent.path)) return;
-    landscape.show(ground, descent, "mean square");
-    landscape.frame.desc.textContent = `The loss over ${ground.over.join(" and ")}, from ${descent.first_text} to ${descent.value_text}.`;
+    const { grid, descent } = page;
+    if (!grid || !descent || !grid.over.every((name) => name in descent.path)) return;
+    landscape.show(grid, descent, "mean square");
+    landscape.frame.desc.textContent = `The loss over ${grid.over.join(" and ")}, from ${descent.first_text} to ${descent.value_text}.`;
     shown = descent;
     select();
   }

@@ -43,7 +43,7 @@ export function mountRun(page) {
 
   function showLandscape() {
     const path = page.shown?.landscape;
-    if (path) landscape.show(path.ground, path, "value");
+    if (path) landscape.show(path.grid, path, "value");
   }
 }
 
