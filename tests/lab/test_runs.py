@@ -60,7 +60,7 @@ def test_runs_are_found_and_nothing_else(folder):
     }
     assert next(run for run in told if run["name"] == "valley")["what"] == VALLEY
     assert len(Runs(folder, 2).listed()) == 2
-    assert [run.name for run in Runs(folder / "valley", 9).found()] == ["valley"]
+    assert [run.name for run in Runs(folder / "valley", 9).listed()] == ["valley"]
 
 
 def test_a_descent_is_told_with_its_ground(folder):
