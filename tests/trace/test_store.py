@@ -54,7 +54,7 @@ def test_saving_again_replaces_the_trace(tmp_path) -> None:
 
 def test_other_folders_are_left_alone(tmp_path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ds.TraceError, match="is no trace"):
+    with pytest.raises(ds.TraceError, match="is not a trace"):
         ds.save(runs()[0], tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -91,6 +91,56 @@ def test_exports_hold_the_steps(tmp_path, suffix: str, read) -> None:
     np.testing.assert_array_equal(frame["x"].to_numpy(), trace.coordinates[:, 0])
     with pytest.raises(ds.TraceError, match="csv"):
         ds.export(trace, tmp_path / "steps.xls")
+
+
+WRONG_PATHS = [None, 3, 1.5, [], {}, b"run", "a null \0 in it", object()]
+
+
+@pytest.mark.parametrize("path", WRONG_PATHS, ids=repr)
+def test_what_is_no_path_is_answered(path) -> None:
+    trace = runs()[0]
+    for call in (lambda: ds.load(path), lambda: ds.save(trace, path), lambda: ds.export(trace, path)):
+        with pytest.raises(ds.TraceError, match=r"a path is a text or a pathlib\.Path, not"):
+            call()
+
+
+@pytest.mark.parametrize("value", [None, 3, [], "run", {"step": [0]}], ids=repr)
+def test_what_is_no_trace_is_answered(value, tmp_path) -> None:
+    with pytest.raises(ds.SettingError, match="save takes a trace, not"):
+        ds.save(value, tmp_path / "run")
+    with pytest.raises(ds.SettingError, match="export takes a trace, not"):
+        ds.export(value, tmp_path / "steps.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_a_result_its_trace_is_saved(tmp_path) -> None:
+    fitted = ds.fit("y = a x", {"x": [1, 2, 3], "y": [2, 4, 6.1]})
+    same(ds.load(ds.save(fitted, tmp_path / "run")).recorded, fitted.trace.recorded)
+    assert (
+        polars.read_csv(ds.export(fitted, tmp_path / "steps.csv"))["a"].to_list() == fitted.trace.steps["a"].to_list()
+    )
+
+
+def test_files_and_folders_that_are_no_trace_are_answered(tmp_path) -> None:
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_text("x")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("x")
+    trace = runs()[0]
+    for path in (file, folder, tmp_path / "nowhere", file / "below"):
+        with pytest.raises(ds.TraceError, match="there is no trace in"):
+            ds.load(path)
+    for path in (file, folder):
+        with pytest.raises(ds.TraceError, match="exists and is not a trace"):
+            ds.save(trace, path)
+    for call in (lambda: ds.save(trace, file / "below"), lambda: ds.export(trace, file / "below.csv")):
+        with pytest.raises(ds.TraceError, match="cannot be written"):
+            call()
+    for path in ("", folder, file):
+        with pytest.raises(ds.TraceError, match="cannot export"):
+            ds.export(trace, path)
+    assert file.read_text() == "x"
+    assert [entry.name for entry in folder.iterdir()] == ["notes.txt"]
 
 
 def network(width: int, dtype: type = np.float32) -> Trace:

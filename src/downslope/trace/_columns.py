@@ -1,4 +1,8 @@
-"""The columns of a trace that follow from others: norms, decreases and angles, by plain NumPy."""
+"""The derived columns of a trace (norms, decreases, angles), and its tables as Polars frames.
+
+Derived columns are computed by NumPy when they are first read, so recording costs the loop nothing. In frames a missing
+number is null, never NaN.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def median_over_looks(rows: np.ndarray) -> np.ndarray:
-    """Return the median over looks of what is finite, NaN where nothing is.
+    """Return the median over looks of the finite entries; NaN where no entry is finite.
 
     Args:
         rows: shape (looks, …).
@@ -26,16 +30,16 @@ def median_over_looks(rows: np.ndarray) -> np.ndarray:
     """
     known = np.isfinite(rows)
     some = known.any(axis=0)
-    found = np.full(rows.shape[1:], np.nan)
-    found[some] = np.nanmedian(np.where(known, rows, np.nan)[:, some], axis=0)
-    return found
+    medians = np.full(rows.shape[1:], np.nan)
+    medians[some] = np.nanmedian(np.where(known, rows, np.nan)[:, some], axis=0)
+    return medians
 
 
 def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradients: np.ndarray | None) -> Columns:
-    """Return every column of a trace: those that were recorded, and those that follow from the coordinates.
+    """Return all columns of a trace: the recorded ones, and those that follow from coordinates and gradients.
 
     Args:
-        recorded: arrays of one entry a row, or a single number where it never changes.
+        recorded: arrays with one entry per row, or a single number for a constant.
         coordinates: shape (rows, size), or None.
         gradients: shape (rows, size), or None.
     """
@@ -43,7 +47,7 @@ def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradient
     value = np.asarray(recorded["value"], dtype=float)
     columns = {"step": step, "value": value}
     every_step = len(step) > 0 and bool(np.all(np.diff(step) == 1))
-    # One order in memory, since it decides the order of a sum: a trace that was read must give the last bit again.
+    # The order in memory decides the order of summation: a loaded trace must give the same last bit as the original.
     coordinates = None if coordinates is None else np.asfortranarray(coordinates)
     gradients = None if gradients is None else np.asfortranarray(gradients)
     with np.errstate(all="ignore"):
@@ -63,7 +67,7 @@ def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradient
 
 
 def part_norms(trace: Trace) -> Columns:
-    """Return the norms by part for a point of plain numbers, whose parts are its coordinates."""
+    """Return the norms by part, shape (rows, parts) each, from the recorded coordinates and gradients."""
     if trace.coordinates is None or trace.gradients is None:
         return {}
     owner = [trace.part_names.index(name.split("[")[0]) for name in trace.coordinate_names]
@@ -72,8 +76,8 @@ def part_norms(trace: Trace) -> Columns:
     def by_part(rows: np.ndarray) -> np.ndarray:
         squares = np.zeros((len(rows), len(trace.part_names)))
         with np.errstate(over="ignore"):
-            for place, part in enumerate(owner):
-                squares[:, part] += rows[:, place] ** 2
+            for column, part in enumerate(owner):
+                squares[:, part] += rows[:, column] ** 2
         return np.sqrt(squares)
 
     return {
@@ -97,21 +101,21 @@ _ORDER = (
 
 
 def _leaving(column: np.ndarray) -> np.ndarray:
-    """Return the column with NaN for the last row, which no step leaves."""
+    """Append NaN for the last row, which no step leaves."""
     return np.append(column, np.nan)
 
 
 def _cosines(updates: np.ndarray) -> np.ndarray:
-    """Return the cosine between each update and the one before it; NaN for the first and for updates of zero length."""
+    """Return the cosine between each update and the one before; NaN for the first and for updates of length 0."""
     norms = np.sqrt(np.sum(updates * updates, axis=1))
     products = np.sum(updates[1:] * updates[:-1], axis=1)
     return np.concatenate([np.full(min(1, len(updates)), np.nan), products / (norms[1:] * norms[:-1])])
 
 
 def _predicted(columns: Columns, gradients: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return −gᵀu − uᵀHu/2 for each update u; for u = −αg that is α‖g‖² − α²gᵀHg/2.
+    """Return the decrease −gᵀu − uᵀHu/2 that the quadratic model predicts for each update u.
 
-    The curvature along u is the one along g where the two are parallel, else the recorded `update_curvature` (uᵀHu).
+    For u = −αg it is α‖g‖² − α²gᵀHg/2, so the curvature along g is enough. Others record `update_curvature`, uᵀHu.
     """
     first_order = -np.sum(gradients[:-1] * updates, axis=1)
     if "update_curvature" in columns:
@@ -120,14 +124,11 @@ def _predicted(columns: Columns, gradients: np.ndarray, updates: np.ndarray) -> 
     return first_order - curvature * np.sum(updates * updates, axis=1) / 2
 
 
-# The tables of a trace as Polars frames: a number that is not there is null, never NaN.
-
-
 _NORMS = ("parameter_norm", "gradient_norm", "update_norm")
 
 
 def steps_frame(trace: Trace) -> polars.DataFrame:
-    """Return the columns, the coordinates by name, and their gradients as `gradient(x)`."""
+    """Return the columns, the coordinates by name, and their gradients as `gradient(x)`, one row per recorded step."""
     table: dict[str, Any] = dict(trace.columns)
     if trace.coordinates is not None:
         table |= {name: trace.coordinates[:, i] for i, name in enumerate(trace.coordinate_names)}
@@ -137,15 +138,15 @@ def steps_frame(trace: Trace) -> polars.DataFrame:
 
 
 def parts_frame(trace: Trace) -> polars.DataFrame:
-    """Return the norms by part, one row a step and part."""
+    """Return the norms by part, one row per step and part."""
     steps, norms = _norms_by_part(trace)
     return _long(steps, "part", trace.part_names, norms)
 
 
 def layers_frame(trace: Trace) -> polars.DataFrame:
-    """Return the norms by layer and what else was measured of the layers, one row a step and layer.
+    """Return the norms by layer and the recorded layer columns, one row per step and layer.
 
-    A layer's norm is √(Σ‖part‖²) over the parts that it owns.
+    The norm of a layer is √(Σ‖part‖²) over its parts.
     """
     if not trace.layer_names:
         return _empty("step", "layer", *_NORMS, *trace.layer_columns)
@@ -159,44 +160,44 @@ def layers_frame(trace: Trace) -> polars.DataFrame:
 
 
 def evaluations_frame(trace: Trace) -> polars.DataFrame:
-    """Return the metrics, one row a step at which any was measured."""
+    """Return the metrics, one row per evaluation."""
     return _frame(trace.metrics) if trace.metrics else _empty("step")
 
 
 def _norms_by_part(trace: Trace) -> tuple[np.ndarray, Columns]:
-    """Return the norms by part, each of shape (rows, parts), and the steps of their rows."""
+    """Return the steps of the rows of norms by part, and the norms, shape (rows, parts) each."""
     if not trace.part_columns:
         return trace.columns["step"], part_norms(trace)
     return trace.columns["step"] if trace.layer_steps is None else trace.layer_steps, trace.part_columns
 
 
 def _over_layers(by_part: np.ndarray, trace: Trace) -> np.ndarray:
-    """Return norms by layer, shape (rows, layers), from those by part."""
+    """Combine norms by part to norms by layer, shape (rows, layers)."""
     norms = np.asarray(by_part, dtype=float)
     owned = [
         [part == layer or part.startswith(f"{layer}/") for part in trace.part_names] for layer in trace.layer_names
     ]
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # a diverged run overflows to ∞, which is what the table should say
         squares = norms * norms
         return np.column_stack([np.sqrt(np.sum(squares[:, parts], axis=1)) for parts in owned])
 
 
 def _long(steps: np.ndarray, kind: str, names: tuple[str, ...], columns: Columns) -> polars.DataFrame:
-    """Return columns of shape (rows, names) as a frame of one row a step and name."""
+    """Return columns of shape (rows, names) as a frame with one row per step and name."""
     table: dict[str, Any] = {"step": np.repeat(steps, len(names)), kind: list(names) * len(steps)}
     table |= {name: np.asarray(column).reshape(-1) for name, column in columns.items()}
     return _frame(table)
 
 
 def _frame(table: Mapping[str, Any]) -> polars.DataFrame:
-    """Return a table as a frame, with null for NaN."""
+    """Return columns as a frame, with null for NaN."""
     import polars
 
     return polars.DataFrame(dict(table)).with_columns(polars.selectors.float().fill_nan(None))
 
 
 def _empty(*names: str) -> polars.DataFrame:
-    """Return a frame of no rows whose columns have the types that they would have with rows."""
+    """Return an empty frame with the column types of a filled one."""
     import polars
 
     types: dict[str, Any] = {"step": polars.Int64, "layer": polars.String}

@@ -1,4 +1,10 @@
-"""Files and folders that are either whole or not there, whenever the process or the machine stops."""
+"""Files that survive a crash: files and folders that are whole or absent, and streams that can be appended to.
+
+A new file is written beside its target, flushed to disk and renamed, which is atomic. A stream is Arrow IPC: a message
+with the names and types of the columns (the schema), then messages with rows (record batches), then an end mark. Polars
+writes whole streams only, so of what it writes for new rows the schema and the end mark are cut off and the rest is
+appended. The valid length in bytes is stored elsewhere: what follows it in the file is an incomplete write, ignored.
+"""
 
 from __future__ import annotations
 
@@ -21,46 +27,47 @@ _NAMES, _TYPES = "names", "types"
 
 
 def refuse_other(target: Path) -> None:
-    """Raise where a place holds something else than a trace.
+    """Raise if a path exists and is neither an empty folder nor a trace.
 
     Raises:
         TraceError: if it does.
     """
     if target.exists() and not (target / "trace.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise TraceError(f"{target} is there and is no trace", hint="choose a folder that does not exist yet")
+        raise TraceError(f"{target} exists and is not a trace", hint="choose a folder that does not exist yet")
 
 
 def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder beside its place and put it there; what was there is removed only afterwards."""
+    """Write a folder beside its target and move it there; an old folder is removed only afterwards."""
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         write(beside)
-        _put_in_place(beside, target)
+        _move_folder(beside, target)
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
 
 def replace_file(target: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Write a file beside its place, down to the disk, and put it there in one move."""
+    """Write a file beside its target, flush it to disk, and replace the target atomically."""
     beside = target.with_name(f".{target.name}.new")
     with beside.open("wb") as file:
         write(file)
         file.flush()
         os.fsync(file.fileno())
+    # Without the flush before it, the rename can reach the disk first: after a power cut the new name holds no data.
     os.replace(beside, target)
     sync_folder(target.parent)
 
 
-def write_json(target: Path, told: Mapping[str, Any]) -> None:
-    """Write what JSON knows, whole or not at all."""
-    text = json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False)
+def write_json(target: Path, value: Mapping[str, Any]) -> None:
+    """Write JSON types atomically."""
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
     replace_file(target, lambda file: file.write(text.encode()))
 
 
 def write_arrays(target: Path, arrays: Columns) -> None:
-    """Write arrays by name, whole or not at all, of any type that has no pointers: bfloat16 as well.
+    """Write named arrays of any non-object type, including bfloat16, atomically.
 
     Raises:
         TypeError: for an array of Python objects.
@@ -68,16 +75,16 @@ def write_arrays(target: Path, arrays: Columns) -> None:
     whole = [np.asarray(array) for array in arrays.values()]
     for name, array in zip(arrays, whole, strict=True):
         if array.dtype.hasobject:
-            raise TypeError(f"{name} is an array of Python objects, which cannot be kept")
-    # Names may hold a slash, which an archive would take for a folder; so each array goes by its place.
-    entries: dict[str, Any] = {str(place): _native(array) for place, array in enumerate(whole)}
+            raise TypeError(f"{name} is an array of Python objects, which cannot be stored")
+    # Names may contain a slash, which an archive would take for a folder, so the entries are numbered.
+    entries: dict[str, Any] = {str(index): _native(array) for index, array in enumerate(whole)}
     entries[_NAMES] = np.array(list(arrays), dtype=str)
     entries[_TYPES] = np.array([str(array.dtype) for array in whole], dtype=str)
     replace_file(target, lambda file: np.savez(file, **entries))
 
 
 def read_arrays(source: Path) -> dict[str, np.ndarray]:
-    """Return the arrays that `write_arrays` was given.
+    """Read the arrays of a file of `write_arrays`.
 
     Raises:
         TraceError: if the file is missing or damaged.
@@ -91,14 +98,14 @@ def read_arrays(source: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(source, allow_pickle=False) as archive:
             names, types = archive[_NAMES].tolist(), archive[_TYPES].tolist()
-            whole = [archive[str(place)].view(np.dtype(kind)) for place, kind in enumerate(types)]
+            whole = [archive[str(index)].view(np.dtype(kind)) for index, kind in enumerate(types)]
         return dict(zip(names, whole, strict=True))
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlast a power cut, where the system can."""
+    """Flush the entries of a folder to disk, where the system supports it."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -109,22 +116,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """Return the array, or its bytes as whole numbers where NumPy's file format does not know the type."""
+    """Return the array, viewed as unsigned integers if NumPy's file format does not support its type."""
     return array.view(f"u{array.itemsize}") if np.dtype(array.dtype.str) != array.dtype else array
 
 
-def _put_in_place(beside: Path, target: Path) -> None:
-    """Move a finished folder to its place; what was there is removed only afterwards."""
+def _move_folder(beside: Path, target: Path) -> None:
+    """Move a complete folder to its target; an old folder is removed only afterwards."""
     if not target.exists():
         beside.rename(target)
         return
+    # A folder cannot be replaced atomically, so the old one is moved aside first. A crash between the two renames
+    # leaves both, complete, under other names.
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
     target.rename(old / target.name)
     beside.rename(target)
     shutil.rmtree(old, ignore_errors=True)
-
-
-# Columns as Arrow IPC streams that can be appended to, and read while they are written.
 
 
 _CONTINUATION = b"\xff\xff\xff\xff"
@@ -132,11 +138,11 @@ _END = _CONTINUATION + bytes(4)
 
 
 def aligned(columns: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
-    """Return columns as arrays of so many rows; a single number stands for every row.
+    """Return columns as arrays with a number of rows; a single number is broadcast.
 
     Args:
         columns: arrays of shape (rows,) or (rows, width), or single numbers.
-        rows: how many rows there are.
+        rows: the number of rows.
 
     Raises:
         ValueError: if a column has another number of rows.
@@ -144,15 +150,15 @@ def aligned(columns: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(column) for name, column in columns.items()}
     for name, array in arrays.items():
         if array.ndim and len(array) != rows:
-            raise ValueError(f"{name} has {len(array)} rows where there are {rows}")
+            raise ValueError(f"{name} has {len(array)} rows instead of {rows}")
     return {name: array if array.ndim else np.broadcast_to(array, (rows,)) for name, array in arrays.items()}
 
 
 def stream_bytes(columns: Columns) -> bytes:
-    """Return columns as a whole stream; those of shape (rows, width) as fixed-size lists along their rows."""
+    """Encode columns as a complete stream; those of shape (rows, width) become fixed-size lists."""
     import polars
 
-    # Arrow's reader knows no list of no entries; a column of width 0 says nothing anyway.
+    # Arrow's reader does not support lists of length 0; a column of width 0 holds nothing anyway.
     table = {name: np.ascontiguousarray(column) for name, column in columns.items() if 0 not in column.shape[1:]}
     written = io.BytesIO()
     polars.DataFrame(table).write_ipc_stream(written)
@@ -160,20 +166,20 @@ def stream_bytes(columns: Columns) -> bytes:
 
 
 def append_stream(file: Path, length: int, columns: Columns) -> int:
-    """Write rows behind the first `length` bytes of a stream, down to the disk, and return its new length.
+    """Write rows after the first `length` bytes of a stream, flush them to disk, and return the new length.
 
     Raises:
-        TraceError: if the stream holds other columns, or some of other types.
+        TraceError: if the columns or their types differ from those of the stream.
     """
     whole = stream_bytes(columns)
     head = _head(whole)
     rows = whole[len(head) : -len(_END)]
     with file.open("r+b" if file.exists() else "w+b") as stream:
         if length and stream.read(len(head)) != head:
-            hint = f"it was given {', '.join(f'{name} ({column.dtype})' for name, column in columns.items())}"
-            raise TraceError(f"{file} holds other columns, or some of other types", hint=hint)
+            hint = f"the new rows have {', '.join(f'{name} ({column.dtype})' for name, column in columns.items())}"
+            raise TraceError(f"{file} holds other columns, or columns of other types", hint=hint)
         piece = rows if length else head + rows
-        stream.truncate(length)
+        stream.truncate(length)  # removes an incomplete write
         stream.seek(length)
         stream.write(piece)
         stream.flush()
@@ -182,7 +188,7 @@ def append_stream(file: Path, length: int, columns: Columns) -> int:
 
 
 def cut_stream(file: Path, length: int) -> None:
-    """Cut off what stands behind the first `length` bytes, and the file with it where that is nothing."""
+    """Truncate a stream to its first `length` bytes; remove the file if that is 0."""
     if length == 0:
         file.unlink(missing_ok=True)
     elif file.stat().st_size > length:
@@ -192,28 +198,28 @@ def cut_stream(file: Path, length: int) -> None:
 
 
 def read_stream(file: Path, length: int | None = None) -> dict[str, np.ndarray]:
-    """Return the columns in the first `length` bytes of a stream, or in all of it.
+    """Read the columns in the first `length` bytes of a stream, or in all of it.
 
     Raises:
-        TraceError: if the stream is missing, shorter than that, or torn.
+        TraceError: if the stream is missing, shorter than that, or damaged.
     """
     import polars
 
     if not file.is_file():
         raise TraceError(f"{file} is missing")
     with file.open("rb") as stream:
-        told = stream.read() if length is None else stream.read(length)
-    if length is not None and len(told) < length:
-        raise TraceError(f"{file} is torn: {len(told)} of {length} bytes are there")
+        data = stream.read() if length is None else stream.read(length)
+    if length is not None and len(data) < length:
+        raise TraceError(f"{file} is torn: only {len(data)} of {length} bytes are there")
     try:
-        frame = polars.read_ipc_stream(io.BytesIO(told + _END))
-    except Exception as error:  # Polars raises kinds of its own for a torn stream
-        raise TraceError(f"{file} is torn or no Arrow stream: {error}") from None
+        frame = polars.read_ipc_stream(io.BytesIO(data + _END))
+    except Exception as error:  # Polars raises its own exceptions for a damaged stream
+        raise TraceError(f"{file} is torn or not an Arrow stream: {error}") from None
     return {name: frame[name].to_numpy() for name in frame.columns}
 
 
 def _head(whole: bytes) -> bytes:
-    """Return the first message of a stream, which tells the columns and has no body."""
+    """Return the first message of a stream, the schema, which has no body."""
     (size,) = struct.unpack_from("<i", whole, len(_CONTINUATION))
     if not (whole.startswith(_CONTINUATION) and whole.endswith(_END)):
         raise TraceError("this version of Polars writes Arrow streams that cannot be appended to")

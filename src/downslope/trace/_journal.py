@@ -1,17 +1,22 @@
-"""A trace on disk while it is being made: appended to as training runs, whole again after `kill -9`.
+"""A trace on disk that is appended to while training runs, and that survives `kill -9`.
 
-The folder is that of `save`, with these beside:
+The folder is that of `save`, with these files in addition:
 
-    progress.json      how many bytes of each stream count, and the writer's note; replaced in one move
-    state-<n>.npz      what training needs to go on, as it was last acknowledged
-    spectrum-<n>.npz   the curvature where it was measured
-    directions-<n>.npz the directions of its two ends: of the first, of the last one that the state goes with, and of
-                       those behind it
+    progress.json      the valid length of each stream and the writer's note; replaced atomically
+    state-<n>.npz      what training needs to resume, as last acknowledged
+    spectrum-<n>.npz   the measured curvature
+    directions-<n>.npz its two extreme eigenvectors: for the first spectrum, the last before the state, and later ones
 
-Rows are *acknowledged* once progress.json tells of them: the state is written first, then the rows, both down to the
-disk, then progress.json, and only then the state before is removed. Whatever stands in a file past what progress.json
-tells is a torn piece and counts for nothing. So a reader sees every row that was acknowledged and no other, and who
-goes on from the state has exactly the rows that led to it.
+Invariants:
+
+- Rows are *acknowledged* once progress.json counts them. The order of writes is: state, rows, progress.json, each
+  flushed to disk, and only then is the previous state removed. So a crash between any two writes leaves the previous
+  progress.json with everything that it counts.
+- What follows the valid length in a file is an incomplete write and is ignored: a reader sees all acknowledged rows and
+  no others.
+- Rows may be acknowledged without a state. progress.json holds the lengths at the last state as well; resuming
+  truncates to those, so the state always belongs to exactly the rows before it.
+- One process writes; readers need no lock. They may find a state removed between two reads, and read again (`load`).
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
-from downslope.trace._contents import STREAMS, streams_of, told_of
+from downslope.trace._contents import STREAMS, header_of, streams_of
 from downslope.trace._disk import (
     aligned,
     append_stream,
@@ -54,13 +59,13 @@ from downslope.trace._trace import Outcome, Spectrum, Trace
 
 
 class Journal:
-    """A trace that is being made. One process writes it; any number may `load` it meanwhile.
+    """A trace that is being written. One process writes it; any number may `load` it meanwhile.
 
-    Made by `Journal.begin` or `Journal.reopen`.
+    Created by `Journal.begin` or `Journal.reopen`.
 
     Args:
-        folder: where it is.
-        progress: what was acknowledged.
+        folder: the folder.
+        progress: what was acknowledged so far.
     """
 
     def __init__(self, folder: Path, progress: JournalProgress) -> None:
@@ -70,14 +75,14 @@ class Journal:
 
     @classmethod
     def begin(cls, folder: str | Path, header: Trace) -> Journal:
-        """Begin a trace in a folder of its own, replacing a trace that is there.
+        """Begin a trace in a folder; an existing trace there is replaced.
 
         Args:
-            folder: where to; its parents are made.
-            header: a trace whose plan, names, start, versions and facts are those of the trace to be.
+            folder: the folder; its parents are created.
+            header: a trace with the plan, names, start, versions and facts of the trace to be written.
 
         Raises:
-            TraceError: if something else than a trace is there, or it cannot be written.
+            TraceError: if the folder holds anything but a trace, or cannot be written.
         """
         target = Path(folder)
         refuse_other(target)
@@ -94,44 +99,44 @@ class Journal:
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Journal:
-        """Go on with a trace where its last state was acknowledged: rows that came after it are cut off.
+        """Resume a trace at its last acknowledged state; rows after it are removed.
 
-        A trace that was finished can be gone on with as well; it is a running one from then on.
+        A finished trace can be resumed as well; its outcome is RUNNING from then on.
 
         Raises:
             TraceError: if the folder was not written by a journal, or is damaged.
         """
         source = Path(folder)
         if not is_journal(source):
-            hint = "only a training that was saved while it ran can be gone on with"
-            raise TraceError(f"there is no training to go on with in {source}", hint=hint)
+            hint = "only a training that was saved while it ran can be resumed"
+            raise TraceError(f"there is no training to resume in {source}", hint=hint)
         header = load(source)
         progress = read_progress(source).at_state()
         try:
             if header.outcome is not Outcome.RUNNING:
                 _write_header(source, header)
-            # Readers are told of the fewer rows before the others go.
+            # First the shorter lengths, then the cut: a reader in between must not look for bytes that are gone.
             write_progress(source, progress)
             for name in STREAMS:
                 cut_stream(source / stream_file(name), progress.lengths.get(name, 0))
-            _remove_left_over(source, progress)
+            _remove_unused(source, progress)
         except OSError as error:
-            raise TraceError(f"{source} cannot be gone on with: {error.strerror or error}") from None
+            raise TraceError(f"{source} cannot be resumed: {error.strerror or error}") from None
         return cls(source, progress)
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """The state that was last acknowledged, read from disk; empty where there is none yet."""
+        """The last acknowledged state, read from disk; empty before the first."""
         file = self._progress.state_file
         return read_arrays(self.folder / file) if file else {}
 
     @property
     def note(self) -> Plain:
-        """The note that was last acknowledged; empty where there is none yet."""
+        """The last acknowledged note; empty before the first."""
         return self._progress.note
 
     def rows(self) -> AcknowledgedRows:
-        """Return everything that was acknowledged so far, read from disk."""
+        """Read everything acknowledged so far from disk."""
         return read_rows(self.folder, self._progress.lengths)
 
     def append(
@@ -145,28 +150,29 @@ class Journal:
         state: Mapping[str, np.ndarray] | None = None,
         note: Plain | None = None,
     ) -> None:
-        """Add rows, and acknowledge them all at once.
+        """Append rows and acknowledge them at once.
 
-        Each of the four takes the same columns, of the same types, every time; or None or no rows where there are none
-        to add. A single number stands for every row.
+        Each of the four takes the same columns, of the same types, every time; None or no rows to append nothing. A
+        single number is broadcast to all rows.
 
         Args:
             steps: `step`, `value`, … of the steps, shape (rows,).
             layers: `step` of the layer rows, shape (layer rows,), and the columns by layer, shape (layer rows, layers).
             parts: the norms by part, shape (layer rows, parts); with `step` where `layers` has none.
-            metrics: `step` of the evaluations, and what was measured, shape (evaluations,).
-            spectra: the curvature where it was measured; its directions are dropped once a state goes with later ones,
-                but for those of the first.
-            state: what training needs to go on behind these rows, arrays by name; None to add rows only. Those are
-                shown to readers, and are cut off where training goes on from the state before.
-            note: plain data that goes with the rows; None to leave the one before.
+            metrics: `step` of the evaluations, and the metrics, shape (evaluations,).
+            spectra: the measured curvature; except for the first one, eigenvectors are removed once a state is
+                acknowledged with later ones.
+            state: what training needs to resume after these rows, arrays by name; None to append rows only. Readers see
+                such rows; resuming from the previous state removes them.
+            note: plain data that belongs to the rows; None to keep the previous note.
 
         Raises:
-            TraceError: if the columns are others than before, the trace is finished, or it cannot be written.
-            ValueError: if columns differ in their number of rows, or come without their steps.
+            TraceError: if the columns differ from the previous ones, the trace is finished, or it cannot be written.
+            ValueError: if columns differ in their number of rows, or lack `step`.
         """
         if self._finished:
-            raise TraceError(f"{self.folder} is finished", hint="Journal.reopen goes on with a finished trace")
+            raise TraceError(f"{self.folder} is finished", hint="Journal.reopen resumes a finished trace")
+        # Checked before anything is written: a refused append leaves no file behind.
         streams = _streams(steps or {}, layers or {}, parts or {}, metrics or {})
         before = self._progress
         _refuse_gaps(streams, before.lengths)
@@ -180,48 +186,51 @@ class Journal:
         except OSError as error:
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
         self._progress = after
+        # Only now: until progress.json was replaced, the previous state was the one to resume from.
         if state is not None:
             (self.folder / state_file(before.states)).unlink(missing_ok=True)
             _remove_directions(self.folder, after)
 
     def finish(self, trace: Trace) -> None:
-        """Write the finished trace, so that `load` gives it to the last bit; the last state stays beside it.
+        """Write the finished trace, so that `load` restores it to the last bit; the last state stays in the folder.
 
         Raises:
             TraceError: if it cannot be written.
         """
         try:
+            # trace.json names the files that hold the trace; until it is replaced, readers see the running one. So new
+            # files have other names than those that the running trace is read from.
             streams = self._finished_streams(trace)
             points = write_points(trace, self.folder / "points-finished.npz")
-            write_json(self.folder / "trace.json", told_of(trace, streams, points))
+            write_json(self.folder / "trace.json", header_of(trace, streams, points))
             (self.folder / "points.npz").unlink(missing_ok=True)
         except OSError as error:
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
         self._finished = True
 
     def _written(self, streams: Mapping[str, Columns], spectra: Sequence[Spectrum]) -> dict[str, int]:
-        """Write rows and spectra behind those that count, and return how much there is then."""
+        """Write rows and spectra after the valid ones, and return the new lengths."""
         lengths = dict(self._progress.lengths)
         for name, columns in streams.items():
             lengths[name] = append_stream(self.folder / stream_file(name), lengths.get(name, 0), columns)
         count = lengths.get("spectra", 0)
-        for place, spectrum in enumerate(spectra, start=count):
-            write_spectrum(self.folder / spectrum_file(place), spectrum)
+        for index, spectrum in enumerate(spectra, start=count):
+            write_spectrum(self.folder / spectrum_file(index), spectrum)
         return lengths | {"spectra": count + len(spectra)}
 
     def _finished_streams(self, trace: Trace) -> dict[str, dict[str, Any]]:
-        """Return where the streams of a finished trace are: those that hold its columns stay as they are."""
-        held, told = self.rows().streams, {}
+        """Return the header entries of the streams of a finished trace; write the streams that changed."""
+        written, streams = self.rows().streams, {}
         for name, columns in streams_of(trace).items():
-            if _same(held.get(name, {}), columns):
-                told[name] = {"file": stream_file(name), "length": self._progress.lengths[name]}
+            if _same(written.get(name, {}), columns):
+                streams[name] = {"file": stream_file(name), "length": self._progress.lengths[name]}
             else:
-                told[name] = write_stream(self.folder / f"{name}-finished.arrow", columns)
-        return told
+                streams[name] = write_stream(self.folder / f"{name}-finished.arrow", columns)
+        return streams
 
 
 def _write_header(folder: Path, header: Trace) -> None:
-    """Write what is known of a trace before its first row."""
+    """Write the header of a trace before its first row."""
     begun = Trace(
         outcome=Outcome.RUNNING,
         recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0)},
@@ -238,37 +247,40 @@ def _write_header(folder: Path, header: Trace) -> None:
         layer_names=header.layer_names,
         facts=header.facts,
     )
-    write_json(folder / "trace.json", told_of(begun, None, write_points(begun, folder / "points.npz")))
+    write_json(folder / "trace.json", header_of(begun, None, write_points(begun, folder / "points.npz")))
 
 
 def _streams(steps: Columns, layers: Columns, parts: Columns, metrics: Columns) -> dict[str, Columns]:
-    """Return the columns by stream, those of layers and parts with the same rows; a stream of no rows is left out."""
+    """Return the columns by stream without empty streams; layers and parts share their steps."""
     if "step" in parts:
         layers = {"step": parts["step"], **layers}
         parts = {name: column for name, column in parts.items() if name != "step"}
-    given = {
+    with_steps = {
         "steps": (steps, steps),
         "layers": (layers, layers),
         "parts": (parts, layers),
         "metrics": (metrics, metrics),
     }
     streams: dict[str, Columns] = {}
-    for name, (columns, with_steps) in given.items():
-        if columns and "step" not in with_steps:
-            raise ValueError(f"the {name} came without their steps")
-        if columns and len(with_steps["step"]):
-            streams[name] = aligned(columns, len(with_steps["step"]))
+    for name, (columns, owner) in with_steps.items():
+        if columns and "step" not in owner:
+            raise ValueError(f"the {name} lack their steps")
+        if columns and len(owner["step"]):
+            streams[name] = aligned(columns, len(owner["step"]))
     return streams
 
 
 def _refuse_gaps(streams: Mapping[str, Columns], lengths: Mapping[str, int]) -> None:
-    """Raise where layers and parts, which share their rows, would no longer have as many."""
+    """Raise if layers and parts, which share their rows, would differ in number."""
     if "layers" in streams and lengths.get("layers") and ("parts" in streams) != bool(lengths.get("parts")):
-        raise ValueError("the layers and the parts have the same rows: give both at every append, or only ever one")
+        raise ValueError(
+            "the layers and the parts have the same rows: append both every time, or always only one of them"
+        )
 
 
 def _same(ours: Columns, theirs: Columns) -> bool:
-    """Tell whether columns are the same to the last bit, and in the same order."""
+    """Return whether two sets of columns are equal to the last bit and in the same order."""
+    # Bytes and not values: NaN must equal NaN, and −0 must not equal 0.
     return list(ours) == list(theirs) and all(
         ours[name].dtype == theirs[name].dtype
         and ours[name].shape == theirs[name].shape
@@ -278,16 +290,16 @@ def _same(ours: Columns, theirs: Columns) -> bool:
 
 
 def _remove_directions(folder: Path, progress: JournalProgress) -> None:
-    """Remove the directions that nothing will ask for: a state was acknowledged with all the spectra that there are."""
+    """Delete the eigenvector files superseded by the last state."""
     kept = directions_kept(folder, progress.lengths.get("spectra", 0))
     for file in folder.glob("directions-*.npz"):
         if file.name not in kept:
             file.unlink()
 
 
-def _remove_left_over(folder: Path, progress: JournalProgress) -> None:
-    """Remove what a cut-off or a finished run left and nothing tells of any more."""
-    kept = {spectrum_file(place) for place in range(progress.lengths.get("spectra", 0))} | {progress.state_file}
+def _remove_unused(folder: Path, progress: JournalProgress) -> None:
+    """Delete files of an interrupted or finished run that progress.json does not count."""
+    kept = {spectrum_file(index) for index in range(progress.lengths.get("spectra", 0))} | {progress.state_file}
     kept |= directions_kept(folder, progress.lengths.get("spectra", 0))
     for pattern in ("state-*.npz", "spectrum-*.npz", "directions-*.npz", "*-finished.*", ".*.new"):
         for file in folder.glob(pattern):

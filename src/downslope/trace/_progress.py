@@ -1,4 +1,4 @@
-"""How far a trace in the making has come: what of its files counts, and what training needs to go on."""
+"""The progress of a trace that is being written: how much of its files is valid, and the state to resume from."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DIRECTIONS = ("lowest_direction", "highest_direction")
 
 @dataclass(frozen=True)
 class JournalProgress:
-    """What was acknowledged, and what was when the last state was.
+    """What was acknowledged so far, and what had been when the last state was.
 
     Args:
-        lengths: by stream, how many of its bytes count; under `spectra`, how many files of spectra do.
-        lengths_at_state: the same at the time of the last state, where training goes on from.
-        states: how many states were acknowledged; the last is in `state-<states>.npz`.
-        note: what the writer wanted to be known.
+        lengths: number of valid bytes by stream; under `spectra`, the number of valid files of spectra.
+        lengths_at_state: the same at the time of the last state, from which training resumes.
+        states: number of acknowledged states; the last is in `state-<states>.npz`.
+        note: plain data of the writer.
         note_at_state: the same at the time of the last state.
     """
 
@@ -39,28 +39,28 @@ class JournalProgress:
 
     @property
     def state_file(self) -> str | None:
-        """The file of the last state, or None where there is none."""
+        """The file of the last state; None before the first."""
         return state_file(self.states) if self.states else None
 
     def at_state(self) -> JournalProgress:
-        """Return the progress as it was at the last state."""
+        """Return the progress at the time of the last state."""
         return replace(self, lengths=self.lengths_at_state, note=self.note_at_state)
 
     def with_state(self) -> JournalProgress:
-        """Return the progress with one more state, which goes with all that is acknowledged."""
+        """Return the progress with one more state, taken after everything acknowledged."""
         return replace(self, states=self.states + 1, lengths_at_state=self.lengths, note_at_state=self.note)
 
 
 @dataclass(frozen=True, eq=False)
 class AcknowledgedRows:
-    """What was acknowledged so far; see `Trace` for what the columns are.
+    """Everything acknowledged so far; see `Trace` for the columns.
 
     Args:
         steps: the columns of the steps.
-        layers: the `step` of each layer row, and what was measured of the layers, shape (layer rows, layers).
+        layers: the `step` of each layer row, and the layer columns, shape (layer rows, layers).
         parts: the norms by part, shape (layer rows, parts).
-        metrics: the `step` of each evaluation, and what was measured.
-        spectra: the curvature where it was measured.
+        metrics: the `step` of each evaluation, and the metrics.
+        spectra: the measured curvature.
     """
 
     steps: Columns
@@ -85,26 +85,26 @@ def stream_file(name: str) -> str:
     return f"{name}.arrow"
 
 
-def spectrum_file(place: int) -> str:
+def spectrum_file(index: int) -> str:
     """Return the name of the file of a spectrum."""
-    return f"spectrum-{place}.npz"
+    return f"spectrum-{index}.npz"
 
 
 def directions_of(file: Path) -> Path:
-    """Return the file of the directions of a spectrum in a file."""
+    """Return the file of the eigenvectors of a spectrum, from the file of the spectrum."""
     return file.with_name(file.name.replace("spectrum-", "directions-"))
 
 
 def directions_kept(folder: Path, count: int) -> set[str]:
-    """Return the files of directions that are kept of so many spectra: the first and the last that is there."""
-    there = [directions_of(folder / spectrum_file(place)) for place in range(count)]
-    there = [file.name for file in there if file.is_file()]
-    return {directions_of(folder / spectrum_file(0)).name, *there[-1:]}
+    """Return the names of the files of eigenvectors to keep of the first `count` spectra: the first and the last."""
+    files = [directions_of(folder / spectrum_file(index)) for index in range(count)]
+    existing = [file.name for file in files if file.is_file()]
+    return {directions_of(folder / spectrum_file(0)).name, *existing[-1:]}
 
 
 def write_progress(folder: Path, progress: JournalProgress) -> None:
-    """Acknowledge what the files hold, in one move."""
-    told = {
+    """Acknowledge what the files hold, atomically."""
+    fields = {
         "format": FORMAT,
         "lengths": dict(progress.lengths),
         "lengths_at_state": dict(progress.lengths_at_state),
@@ -112,23 +112,23 @@ def write_progress(folder: Path, progress: JournalProgress) -> None:
         "note": encoded(progress.note),
         "note_at_state": encoded(progress.note_at_state),
     }
-    write_json(folder / _FILE, told)
+    write_json(folder / _FILE, fields)
 
 
 def read_progress(folder: Path) -> JournalProgress:
-    """Return what was acknowledged.
+    """Read what was acknowledged.
 
     Raises:
-        TraceError: if the folder has no such file, or a damaged one.
+        TraceError: if the file is missing or damaged.
     """
     try:
-        told = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        fields = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         return JournalProgress(
-            lengths=told["lengths"],
-            lengths_at_state=told["lengths_at_state"],
-            states=told["states"],
-            note=decoded(told["note"]),
-            note_at_state=decoded(told["note_at_state"]),
+            lengths=fields["lengths"],
+            lengths_at_state=fields["lengths_at_state"],
+            states=fields["states"],
+            note=decoded(fields["note"]),
+            note_at_state=decoded(fields["note_at_state"]),
         )
     except FileNotFoundError:
         raise TraceError(f"there is no {_FILE} in {folder}") from None
@@ -137,21 +137,21 @@ def read_progress(folder: Path) -> JournalProgress:
 
 
 def is_journal(folder: Path) -> bool:
-    """Tell whether a folder was written by a `Journal`."""
+    """Return whether a folder was written by a `Journal`."""
     return (folder / _FILE).is_file()
 
 
 def read_rows(folder: Path, lengths: Mapping[str, int]) -> AcknowledgedRows:
-    """Return the rows and spectra that so many bytes and files hold."""
+    """Read the valid rows and spectra."""
     streams = {
         name: read_stream(folder / stream_file(name), lengths[name]) if lengths.get(name) else {} for name in STREAMS
     }
-    spectra = tuple(_read_spectrum(folder / spectrum_file(place)) for place in range(lengths.get("spectra", 0)))
+    spectra = tuple(_read_spectrum(folder / spectrum_file(index)) for index in range(lengths.get("spectra", 0)))
     return AcknowledgedRows(**streams, spectra=spectra)
 
 
 def write_spectrum(file: Path, spectrum: Spectrum) -> None:
-    """Write a spectrum into a file of its own, and its directions, if it has any, into one beside it."""
+    """Write a spectrum into a file, and its eigenvectors, if it has any, into another."""
     arrays = {
         "step": np.asarray(spectrum.step),
         "complete": np.asarray(spectrum.complete),
@@ -161,15 +161,16 @@ def write_spectrum(file: Path, spectrum: Spectrum) -> None:
         arrays["preconditioned_highest"] = np.asarray(float(spectrum.preconditioned_highest))
     ends = {name: getattr(spectrum, name) or {} for name in _DIRECTIONS}
     directions = {f"{name}/{part}": leaf for name, end in ends.items() for part, leaf in end.items()}
+    # The spectrum counts as written once its own file is there, so the eigenvectors come first.
     if directions:
         write_arrays(directions_of(file), directions)
     else:
-        directions_of(file).unlink(missing_ok=True)  # of a write that was cut off
+        directions_of(file).unlink(missing_ok=True)  # of an interrupted write
     write_arrays(file, arrays)
 
 
 def _read_spectrum(file: Path) -> Spectrum:
-    """Return the spectrum in a file, with the directions beside it, or in it, as the first versions had them."""
+    """Read a spectrum, with its eigenvectors from the file beside it or, as in early versions, from the same file."""
     arrays, beside = read_arrays(file), directions_of(file)
     directions: dict[str, dict[str, np.ndarray]] = {name: {} for name in _DIRECTIONS}
     for name, array in {**arrays, **(read_arrays(beside) if beside.is_file() else {})}.items():

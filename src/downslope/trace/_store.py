@@ -1,20 +1,23 @@
-"""A trace on disk: a folder that survives being killed while it is written.
+"""Save, load and export traces.
 
-    trace.json      what is small: plan, outcome, versions, names, facts, which files there are; written last
-    steps.arrow     what was recorded of the steps as an Arrow IPC stream, coordinates and gradients as lists with it
-    layers.arrow    what was measured of the layers of a network, the layers along a list
-    parts.arrow     norms by part, the parts along a list
-    metrics.arrow   what was measured over whole sets of data
-    points.npz      start, end and those directions of spectra that are kept, where they hold more than 64 numbers
+A trace is saved as a folder:
 
-Streams with nothing in them are left out. A folder is written beside its place and then put there, so that what stood
-there before is kept until the new one is whole. Nothing is pickled. While training runs, a `Journal` writes the same
-folder row by row, and `load` reads it at any moment. Export to CSV, Parquet or JSON with `export`.
+    trace.json      the header: plan, outcome, versions, names, facts, and which files there are; written last
+    steps.arrow     the recorded columns as an Arrow IPC stream, with coordinates and gradients as lists
+    layers.arrow    the columns of a network's layers, one list entry per layer
+    parts.arrow     the norms by part, one list entry per part
+    metrics.arrow   the evaluations over whole data sets
+    points.npz      start, end and the kept eigenvectors of spectra, if they hold more than 64 numbers
+
+Empty streams have no file. A folder is written beside its target and renamed, so an interrupted save leaves the old
+trace as it was. Nothing is pickled, so a trace from elsewhere cannot run code. While training runs, a `Journal` writes
+the same folder row by row, and `load` reads it at any moment.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +28,7 @@ import numpy as np
 from downslope._errors import DataError, TraceError
 from downslope._types import Columns
 from downslope.tables import table_suffixes, write_table
-from downslope.trace._contents import FORMAT, arrays_of, streams_of, told_of, trace_of
+from downslope.trace._contents import FORMAT, arrays_of, header_of, streams_of, trace_of
 from downslope.trace._disk import (
     read_arrays,
     read_stream,
@@ -37,83 +40,112 @@ from downslope.trace._disk import (
     write_json,
 )
 from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
-from downslope.trace._trace import Trace
+from downslope.trace._trace import Trace, as_trace
 
-# Begin the names of those entries of a state that are the point, by part, and what a network carries besides, counted.
+# Prefixes of the names in a state: of the point, by part, and of the other arrays that a network carries, numbered.
 _POINT, _MEMORY = "point/", "memory/"
-_WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read what is being written
+_WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read a folder that is being written
 
 
-def save(trace: Trace, folder: str | Path) -> Path:
-    """Write a trace into a folder of its own, replacing a trace that is there.
+def save(trace: Trace, folder: str | os.PathLike[str]) -> Path:
+    """Save a trace in a folder; an existing trace there is replaced.
 
     Args:
-        trace: the trace.
-        folder: where to; its parents are made.
+        trace: the trace, or a result that holds one, such as a Fit.
+        folder: the folder; its parents are created.
 
     Returns:
         The folder.
 
     Raises:
-        TraceError: if something else than a trace is there, or it cannot be written.
+        SettingError: if the first argument is not a trace.
+        TraceError: if the folder holds anything but a trace, or cannot be written.
     """
-    target = Path(folder)
-    refuse_other(target)
+    saved = as_trace(trace, "save", 'ds.save(trace, "run")')
+    target = _checked_path(folder)
     try:
-        replace_folder(target, lambda beside: _write(trace, beside))
+        refuse_other(target)
+        replace_folder(target, lambda beside: _write(saved, beside))
     except OSError as error:
         raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
 
 
-def load(folder: str | Path) -> Trace:
-    """Read a trace that `save` wrote; what comes back is equal to what was saved, to the last bit.
+def load(folder: str | os.PathLike[str]) -> Trace:
+    """Load a saved trace; it equals the original to the last bit.
 
-    A trace that a `Journal` is writing can be read as well, or one that was cut off. It holds what was written down so
-    far, its outcome is `Outcome.RUNNING`, and its `end` is the point of the last state that was written, or its start;
-    `facts["memory"]` is what its network carried then, and is not there before the first state is.
+    A trace that is still being written, or whose writer was interrupted, can be loaded as well. It holds all rows
+    acknowledged so far, its outcome is `Outcome.RUNNING`, and its `end` is the point of the last saved state (the start
+    before the first); from then on `facts["memory"]` holds the other arrays that its network carries.
+
+    Args:
+        folder: a folder written by `save`, or by a training with `save=`.
 
     Raises:
         TraceError: if there is no trace, or it is damaged or of another version.
     """
-    source = Path(folder)
-    if not (source / "trace.json").is_file():
-        hint = "a trace is a folder made by save, or by descend --save"
+    source = _checked_path(folder)
+    if not _is_trace(source):
+        hint = "a trace is a folder written by ds.save, or by descend --save"
         raise TraceError(f"there is no trace in {source}", hint=hint)
     for wait in _WAITS if is_journal(source) else ():
         try:
             return _load(source)
-        except TraceError:  # a writer may have been replacing the files between two looks
+        except TraceError:  # a writer may have replaced files between two reads
             time.sleep(wait)
     return _load(source)
 
 
-def export(trace: Trace, file: str | Path) -> Path:
-    """Write the steps of a trace as a table: CSV, Parquet or JSON by the file's name.
+def export(trace: Trace, file: str | os.PathLike[str]) -> Path:
+    """Export the steps of a trace as a table, in the format of the file's suffix: CSV, TSV, Parquet or JSON.
+
+    Args:
+        trace: the trace, or a result that holds one, such as a Fit.
+        file: the file; its parents are created.
+
+    Returns:
+        The file.
 
     Raises:
-        TraceError: if the name ends in none of these, or the file cannot be written.
+        SettingError: if the first argument is not a trace.
+        TraceError: if the suffix is unknown, or the file cannot be written.
     """
-    target = Path(file)
+    exported = as_trace(trace, "export", 'ds.export(trace, "steps.csv")')
+    target = _checked_path(file)
     suffixes = table_suffixes("write")
     if target.suffix.lower() not in suffixes:
         hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise TraceError(f"cannot export to {target.name!r}", hint=hint)
     try:
-        return write_table(trace.steps, target)
+        return write_table(exported.steps, target)
     except DataError as error:
         raise TraceError(error.message) from None
 
 
+def _checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return a path, or raise if it cannot be the name of a file."""
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise TraceError(f"a path is a text or a pathlib.Path, not {path!r}")
+    return Path(path)
+
+
+def _is_trace(folder: Path) -> bool:
+    """Return whether a folder holds a trace."""
+    try:
+        return (folder / "trace.json").is_file()
+    except OSError:
+        return False
+
+
 def write_stream(file: Path, columns: Columns) -> dict[str, Any]:
-    """Write a whole stream, and return how trace.json tells of it."""
+    """Write a complete stream, and return its entry in the header."""
     whole = stream_bytes(columns)
     replace_file(file, lambda opened: opened.write(whole))
     return {"file": file.name, "length": len(whole)}
 
 
 def write_points(trace: Trace, file: Path) -> str | None:
-    """Write the arrays by part into a file and return its name, or None where they are small and need none."""
+    """Write the arrays by part into a file and return its name; None if they are small enough for the header."""
     arrays = arrays_of(trace)
     if not arrays:
         return None
@@ -122,45 +154,46 @@ def write_points(trace: Trace, file: Path) -> str | None:
 
 
 def _write(trace: Trace, folder: Path) -> None:
-    """Write the files of a trace into an empty folder, the small one last."""
+    """Write the files of a trace into an empty folder, the header last."""
     streams = {name: write_stream(folder / stream_file(name), columns) for name, columns in streams_of(trace).items()}
-    write_json(folder / "trace.json", told_of(trace, streams, write_points(trace, folder / "points.npz")))
+    write_json(folder / "trace.json", header_of(trace, streams, write_points(trace, folder / "points.npz")))
 
 
 def _load(source: Path) -> Trace:
-    """Read a trace, as `load` does, from the files as they are at this moment."""
+    """Load a trace from the files as they are at this moment."""
     try:
-        told = json.loads((source / "trace.json").read_text(encoding="utf-8"))
-        version = told["format"]
+        header = json.loads((source / "trace.json").read_text(encoding="utf-8"))
+        version = header["format"]
     except (ValueError, KeyError, TypeError, OSError):
         raise TraceError(f"{source / 'trace.json'} is damaged") from None
     if version != FORMAT:
         raise TraceError(f"{source} is of format {version}, and this version reads format {FORMAT}")
     try:
-        return _trace_in(source, told)
+        return _trace_in(source, header)
     except TraceError:
         raise
     except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
         raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
 
 
-def _trace_in(source: Path, told: Mapping[str, Any]) -> Trace:
-    """Return the trace whose trace.json was read: a finished one, or one in the making."""
-    arrays = read_arrays(source / told["arrays"]) if told["arrays"] else {}
-    if told["streams"] is None:
+def _trace_in(source: Path, header: Mapping[str, Any]) -> Trace:
+    """Read the other files of a trace, finished or being written, and restore it."""
+    arrays = read_arrays(source / header["arrays"]) if header["arrays"] else {}
+    if header["streams"] is None:
         progress = read_progress(source)
         rows = read_rows(source, progress.lengths)
-        begun = trace_of(told, rows.streams, arrays)
+        # The header of a running trace has no end and no facts on it: they come from the last state.
+        begun = trace_of(header, rows.streams, arrays)
         state = read_arrays(source / progress.state_file) if progress.state_file else {}
         return begun.replace(
             end=_entries(state, _POINT) or begun.start,
             spectra=rows.spectra,
             facts={**begun.facts, **({"memory": list(_entries(state, _MEMORY).values())} if state else {})},
         )
-    streams = {name: read_stream(source / one["file"], one["length"]) for name, one in told["streams"].items()}
-    return trace_of(told, streams, arrays)
+    streams = {name: read_stream(source / entry["file"], entry["length"]) for name, entry in header["streams"].items()}
+    return trace_of(header, streams, arrays)
 
 
-def _entries(state: Columns, beginning: str) -> dict[str, np.ndarray]:
-    """Return those entries of a state whose names begin so, in their order, by the rest of the name."""
-    return {name.removeprefix(beginning): array for name, array in state.items() if name.startswith(beginning)}
+def _entries(state: Columns, prefix: str) -> dict[str, np.ndarray]:
+    """Return the entries of a state whose names have a prefix, without it, in order."""
+    return {name.removeprefix(prefix): array for name, array in state.items() if name.startswith(prefix)}

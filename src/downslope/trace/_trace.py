@@ -1,14 +1,13 @@
-"""The trace: what every step of a descent left behind. The waist of the library.
+"""The trace: the record of every step of a descent. The waist of the library.
 
-Everything that descends makes one, and everything that judges or draws reads only this. A trace of a formula and a
-trace of a network differ in nothing but their parts. It is plain data: NumPy arrays, names, and a description of the
-plan.
+Every descent produces a trace, and every diagnosis or picture reads only a trace. Those of a formula and of a network
+differ only in their parts. A trace is plain data: NumPy arrays, names, and a description of the plan.
 
-A row is a moment: row k holds the state *at* its step (value, gradient) and the step that *leaves* it (update,
+Row k holds the state *at* its step (value, gradient) and the step that *leaves* it (update,
 learning rate, decrease). The last row has no step leaving it, so those entries are NaN there.
 
-The training of a network leaves three more records, each with steps of its own, since they cost more or come from other
-data: what its layers did, what was measured over whole sets of data, and what was measured once.
+The training of a network adds three records with steps of their own, since they cost more or need other data: of its
+layers, of evaluations over whole data sets, and facts that are measured once.
 """
 
 from __future__ import annotations
@@ -30,14 +29,13 @@ from downslope.trace._columns import complete_columns, evaluations_frame, layers
 if TYPE_CHECKING:
     import polars
 
-
-# The ways in which a descent ends.
+_SPELLED_OUT = 64  # numbers; a larger point is summarised by its size
 
 
 class Outcome(enum.Enum):
     """How a descent ended; the value is the sentence that the user reads.
 
-    What it means for the point reached (a minimum? a saddle?) is for `diagnose` to say.
+    Whether the end is a minimum or a saddle is for `diagnose` to say.
     """
 
     CONVERGED = "The gradient fell below the tolerance."
@@ -59,21 +57,18 @@ class Outcome(enum.Enum):
         return cls[identifier.upper()]
 
 
-_SPELLED_OUT = 64  # a point of more numbers is not told part by part
-
-
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The curvature at one recorded step: eigenvalues of the Hessian, and the directions of its two ends.
+    """The curvature at one recorded step: eigenvalues of the Hessian, and the two extreme eigenvectors.
 
-    The directions are each as large as the point. Of a training, only its first and its last finite look keep them.
+    Each eigenvector is as large as the point. Of a training only the first and the last finite spectrum keep them.
 
     Args:
         step: the step at which it was measured.
         eigenvalues: ascending; all of them if `complete`, else the lowest and the highest.
-        complete: whether `eigenvalues` holds every one.
-        lowest_direction: unit eigenvector of the lowest eigenvalue, an array by part; None where it was not kept.
-        highest_direction: unit eigenvector of the highest eigenvalue, an array by part; None where it was not kept.
+        complete: whether `eigenvalues` holds all of them.
+        lowest_direction: unit eigenvector of the lowest eigenvalue, an array by part; None if not kept.
+        highest_direction: unit eigenvector of the highest eigenvalue, an array by part; None if not kept.
         preconditioned_highest: highest eigenvalue of P⁻¹H for a method that scales each coordinate by P (Adam,
             RMSprop, Adagrad); None for the others.
     """
@@ -97,52 +92,52 @@ class Spectrum:
 
     @property
     def has_directions(self) -> bool:
-        """Whether the directions of the two ends were kept."""
+        """Whether the two extreme eigenvectors were kept."""
         return self.lowest_direction is not None and self.highest_direction is not None
 
     def without_directions(self) -> Spectrum:
-        """Return the eigenvalues alone."""
+        """Return the spectrum without its eigenvectors."""
         return dataclasses.replace(self, lowest_direction=None, highest_direction=None)
 
 
 def with_few_directions(spectra: Sequence[Spectrum], last: int = 1) -> list[Spectrum]:
-    """Return spectra of which only the first, and so many of the last ones that have directions, keep them."""
-    known = [place for place, spectrum in enumerate(spectra) if spectrum.has_directions]
+    """Return spectra of which only the first and the last few with eigenvectors keep them."""
+    known = [index for index, spectrum in enumerate(spectra) if spectrum.has_directions]
     keep = {0, *known[-last:]}
-    return [one if place in keep else one.without_directions() for place, one in enumerate(spectra)]
+    return [spectrum if index in keep else spectrum.without_directions() for index, spectrum in enumerate(spectra)]
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """What a descent left behind.
+    """The record of a descent.
 
     Args:
         outcome: how it ended.
-        recorded: what the loop wrote, an array a name, one entry a recorded row: always `step`, `value` and
-            `gradient_norm` or the gradients below; `columns` completes it.
+        recorded: the columns written by the loop, one entry per recorded row: always `step`, `value` and either
+            `gradient_norm` or the gradients below; `columns` derives the others.
         coordinate_names: a name for each number of the point, in the order of the columns of `coordinates`.
         coordinates: shape (rows, size), the point at each row; None for points too large to keep.
         gradients: shape (rows, size), the gradient at each row; None for points too large to keep.
         part_names: the names of the parts of the point.
-        part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they are
-            to be derived from the coordinates.
+        part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they
+            follow from the coordinates.
         start: the point at step 0, an array by part.
         end: the last finite point, an array by part.
-        spectra: curvature where it was measured, by ascending step: normally the start and the end.
+        spectra: measured curvature, by ascending step: normally at the start and the end.
         plan: the description of the plan, plain data: `objective`, `read_as`, `method`, `learning_rate`, `steps`, …
-        versions: versions of the libraries that made it.
-        not_finite_part: if the outcome is NOT_FINITE, the first part whose value was not finite ("value" for the
-            objective's own value); else None.
-        not_finite_step: the step that would have been reached by it; else None.
+        versions: versions of the libraries it was recorded with.
+        not_finite_part: if the outcome is NOT_FINITE, the first part that was not finite ("value" for the value of the
+            objective); else None.
+        not_finite_step: the step at which it occurred; else None.
         layer_names: the layers of a network in forward order; a layer owns the parts whose names begin with its name
-            and a slash (`layers/0` owns `layers/0/weight`). Empty where there are none.
-        layer_steps: shape (layer rows,), the steps of the rows of `layer_columns`, and of `part_columns`; None where
+            and a slash (`layers/0` owns `layers/0/weight`). Empty for other points.
+        layer_steps: shape (layer rows,), the steps of the rows of `layer_columns`, and of `part_columns`; None if
             those have the rows of `recorded`.
-        layer_columns: what was measured of the layers, each of shape (layer rows, layers): `activation_mean`,
+        layer_columns: measurements of the layers, each of shape (layer rows, layers): `activation_mean`,
             `activation_deviation`, `saturated_share`, `dead_share`, `activation_gradient_norm`.
-        metrics: `step` and what was measured there, an array a name: `training_loss`, `validation_accuracy`, …; NaN
-            where it was not measured.
-        facts: what was measured once, plain data: of the data, the network, the loss, the cost of the record.
+        metrics: `step` and the evaluations there, by name: `training_loss`, `validation_accuracy`, …; NaN where one was
+            not measured.
+        facts: plain data measured once: on the data, the network, the loss, the cost of recording.
     """
 
     outcome: Outcome
@@ -167,7 +162,7 @@ class Trace:
 
     @functools.cached_property
     def columns(self) -> Columns:
-        """Every column by name, as arrays of one entry a row; NaN where a row has no such number.
+        """All columns by name, one entry per row; NaN where a row has no such number.
 
         `step`, `value`, `gradient_norm`, `update_norm`, `learning_rate`, `cosine` (of this update and the one before),
         `curvature` (gᵀHg / gᵀg), `predicted_decrease`, `actual_decrease`.
@@ -191,22 +186,22 @@ class Trace:
 
     @functools.cached_property
     def evaluations(self) -> polars.DataFrame:
-        """The metrics as a Polars frame: `step` and what was measured there."""
+        """The metrics as a Polars frame: `step` and the evaluations there."""
         return evaluations_frame(self)
 
     @property
     def value(self) -> float:
-        """The objective's value at the end point; NaN where no row was written yet."""
+        """The value at the end; NaN if no row was written yet."""
         return float(self.recorded["value"][-1]) if len(self) else float("nan")
 
     @property
     def last_step(self) -> int:
-        """The number of steps that were taken and ended at a finite point."""
+        """The number of steps that ended at a finite point."""
         return int(self.recorded["step"][-1]) if len(self) else 0
 
     @property
     def end_spectrum(self) -> Spectrum | None:
-        """The curvature at the end point, if it was measured."""
+        """The curvature at the end, if it was measured."""
         if self.spectra and self.spectra[-1].step == self.last_step:
             return self.spectra[-1]
         return None
@@ -217,7 +212,7 @@ class Trace:
     def __str__(self) -> str:
         return (
             f"{self.plan.get('read_as', 'descent')}\n"
-            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_place(self.end)}\n"
+            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_point_in_words(self.end)}\n"
             f"{self.outcome.value}"
         )
 
@@ -251,8 +246,8 @@ def as_trace(value: object, taker: str, example: str) -> Trace:
     raise SettingError(f"{taker} takes a trace, not {described(value)}", hint=f"for example {example}")
 
 
-def _place(point: Columns) -> str:
-    """Return a point in a few words: its first parts, or how large it is."""
+def _point_in_words(point: Columns) -> str:
+    """Describe a point briefly: its first parts, or its size."""
     size = sum(np.size(leaf) for leaf in point.values())
     if size > _SPELLED_OUT:
         return f"a point of {size} numbers in {len(point)} part{'s' if len(point) > 1 else ''}"
@@ -261,6 +256,6 @@ def _place(point: Columns) -> str:
 
 
 def _short(leaf: np.ndarray) -> str:
-    """Return a number, or the shape of an array."""
+    """Format a number, or the shape of an array."""
     array = np.asarray(leaf)
     return f"{float(array.item()):.6g}" if array.size == 1 else f"array{array.shape}"
