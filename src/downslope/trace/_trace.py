@@ -212,7 +212,7 @@ class Trace:
     def __str__(self) -> str:
         return (
             f"{self.plan.get('read_as', 'descent')}\n"
-            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_point_in_words(self.end)}\n"
+            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_in_words(self.end)}\n"
             f"{self.outcome.value}"
         )
 
@@ -246,7 +246,7 @@ def as_trace(value: object, taker: str, example: str) -> Trace:
     raise SettingError(f"{taker} takes a trace, not {described(value)}", hint=f"for example {example}")
 
 
-def _point_in_words(point: Columns) -> str:
+def _in_words(point: Columns) -> str:
     """Describe a point briefly: its first parts, or its size."""
     size = sum(np.size(leaf) for leaf in point.values())
     if size > _SPELLED_OUT:
