@@ -135,7 +135,7 @@ def test_a_run_from_its_saving_to_its_resuming(capsys) -> None:
     code, out, err = said(capsys, *words)
     assert (code, out) == (2, "")
     assert "there is a run in run already" in err
-    assert "--resume goes on with it; --overwrite replaces it" in err
+    assert "--resume continues it; --overwrite replaces it" in err
     assert ds.load("run").columns["value"].tolist() == before.columns["value"].tolist()
     assert said(capsys, *words, "--resume", "--quiet")[0] == 0
     after = ds.load("run")
@@ -291,7 +291,7 @@ def test_images_from_a_file(capsys) -> None:
     ("words", "told"),
     [
         (["predict", "nowhere", "iris"], "no trace in nowhere"),
-        (["predict", "descent", "iris"], "does not tell how to build its network"),
+        (["predict", "descent", "iris"], "network cannot be rebuilt from this trace"),
         (
             ["predict", "descent", "new.csv", "--out", "told.xlsx"],
             ".csv, .txt, .tsv, .parquet, .pq or .json",

@@ -1,4 +1,4 @@
-"""The folder that a run is written into while it goes on: begun, or gone on with by the same choices."""
+"""The folder that a run is saved in while it trains: started, or resumed with the same choices."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ from downslope._errors import SettingError
 from downslope.descent import Plan, header_of
 from downslope.trace import Journal, Trace, load
 
-_CLOSE = 1e-5  # what is measured of data may differ in the last digits from machine to machine
-_SHARED = ("data", "network", "encoding")  # of the facts, what a run must share with the one it goes on with
+_CLOSE = 1e-5  # measurements of data may differ in the last digits from machine to machine
+_SHARED = ("data", "network", "encoding")  # the facts that a run shares with the one that it resumes
 
 
 def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> None:
-    """Raise where a run would be lost, before anything is read or built.
+    """Raise if saving would lose a run, before anything is read or built.
 
     Args:
         save: the folder; None for none.
-        resume: whether to go on with the run that is there.
-        overwrite: whether it may be replaced.
+        resume: whether to resume the run that is there.
+        overwrite: whether to replace it.
 
     Raises:
-        SettingError: if a run is there and neither was asked for; or both were, or either without a folder.
+        SettingError: if a run is there without either, for both, and for either without a folder.
     """
     if save is None:
         for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
             if is_set:
-                raise SettingError(f"{what} what?", hint="name the folder of the run with save=")
+                raise SettingError(f"{what} needs a folder", hint="name the folder of the run with save=")
     elif resume and overwrite:
-        raise SettingError("to resume a run is to keep it, to overwrite it is not", hint="choose one of the two")
+        raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
     elif not resume and not overwrite and (Path(save) / "trace.json").is_file():
         raise SettingError(
             f"there is a run in {save} already",
-            hint="resume=True goes on with it; overwrite=True replaces it; or save into another folder",
+            hint="resume=True continues it; overwrite=True replaces it; or save into another folder",
         )
 
 
 def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal | None:
-    """Return the journal of a run: begun, in place of one that is there, or gone on with; see `check_folder`.
+    """Return the journal of a run: a new one, in place of one that is there, or a reopened one; see `check_folder`.
 
     Args:
         planned: the plan of the run.
         save: the folder; None for none.
-        resume: whether to go on with the run that is there; where nothing is there it is begun.
+        resume: whether to resume the run that is there; a new one is started where nothing is there.
 
     Raises:
-        SettingError: if the run that is there was begun by other choices, saying which.
+        SettingError: if the run that is there was started with other choices, saying which.
         TraceError: if something else is there.
     """
     if save is None:
@@ -62,22 +62,22 @@ def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal 
 
 
 def _refuse_other(ours: Trace, there: Trace, save: str | Path) -> None:
-    """Raise if a run was begun by other choices than ours."""
+    """Raise if a run was started with other choices."""
     for name, wanted, theirs in _differences(ours, there):
         if name == "steps":
             raise SettingError(
-                f"the run in {save} was begun with {theirs} steps, {wanted} here",
-                hint=f"it can be gone on with to step {theirs}; to take more, train its network on: "
+                f"the run in {save} was started with {theirs} steps, {wanted} here",
+                hint=f"it can be resumed up to step {theirs}; for more steps continue with its network: "
                 "train(training.model, …), saved in another folder",
             )
         raise SettingError(
-            f"the run in {save} was begun with other choices: {name} is {_short(theirs)} there, {_short(wanted)} here",
+            f"the run in {save} was started with other choices: {name} was {_short(theirs)}, is {_short(wanted)} here",
             hint="resume with the same choices, or save into another folder",
         )
 
 
 def _differences(ours: Trace, there: Trace) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what differs: its name, ours, and what is there."""
+    """Yield the entries that differ: name, value here, value there."""
     yield from _different(_undivided(ours.plan), _undivided(there.plan))
     for name in _SHARED:
         yield from _different(ours.facts.get(name), there.facts.get(name), name)
@@ -89,7 +89,7 @@ def _differences(ours: Trace, there: Trace) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _undivided(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan with its steps first, from which other choices follow."""
+    """Return a plan with its steps first, since other choices follow from them."""
     return {"steps": plan.get("steps"), **plan}
 
 
@@ -106,13 +106,13 @@ def _different(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, An
 
 
 def _alike(first: Any, second: Any) -> bool:
-    """Tell whether two pieces of plain data say the same."""
+    """Tell whether two pieces of plain data are equal up to rounding."""
     if isinstance(first, float) and isinstance(second, float):
         return (first != first and second != second) or math.isclose(first, second, rel_tol=_CLOSE, abs_tol=1e-9)
     return first == second
 
 
 def _short(value: Any) -> str:
-    """Return a thing in a few words."""
+    """Return a value as text of at most 60 characters."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"

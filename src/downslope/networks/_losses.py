@@ -1,8 +1,7 @@
 """The losses that a network is trained on, and the metrics that people read.
 
-A loss is a mean over the examples of a batch of one number for each. Cross-entropies take either logits, which is
-exact for
-any size of logit, or probabilities, which are cut to [1e-7, 1 − 1e-7] first and, for several classes, divided by
+A loss is the mean over a batch of one number for each example. Cross-entropies take either logits, which is exact for
+any size of logit, or probabilities, which are clipped to [1e-7, 1 − 1e-7] first and, for several classes, divided by
 their sum.
 """
 
@@ -134,7 +133,7 @@ def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits
 
 
 def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:
-    """Return the class that outputs speak for, shape (rows,): the largest, or for one output its side of a half."""
+    """Return the predicted class, shape (rows,): the largest output, or for a single one its side of a half."""
     rows = outputs.reshape(len(outputs), -1)
     if rows.shape[1] > 1:
         return rows.argmax(axis=1)
@@ -142,29 +141,29 @@ def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:
 
 
 def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
-    """Return how sure outputs are of each class, shape (rows, classes); each row adds up to 1.
+    """Return the probability of each class, shape (rows, classes); each row adds up to 1.
 
     Logits z become softmax(z), or σ(z) behind a binary cross-entropy: that of the second class where there is one
     output, and of each class by itself, over their sum, where there are several.
 
     Args:
-        loss: as `Loss.describe` tells of it.
+        loss: the loss as `Loss.describe` returns it.
         outputs: shape (rows, classes), or (rows, 1) for two.
-        classes: how many there are.
+        classes: the number of classes.
 
     Raises:
-        SettingError: if there are no classes, or the loss makes no probabilities of outputs.
+        SettingError: if there are no classes, or the outputs for this loss are not probabilities.
     """
     if not classes:
         raise SettingError("numbers have no probabilities", hint="they are for classes: leave probabilities out")
     if loss["from_logits"] is None:
         raise SettingError(
-            f"what is trained on {loss['name']} tells no probabilities",
+            f"a network trained on {loss['name']} has no probabilities",
             hint='train with loss="cross-entropy" for them',
         )
     rows = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
     if rows.shape[1] != classes and (rows.shape[1], classes) != (1, 2):
-        raise SettingError(f"the network has {rows.shape[1]} outputs, and there are {classes} classes to tell apart")
+        raise SettingError(f"the network has {rows.shape[1]} outputs, and there are {classes} classes")
     if loss["from_logits"] and loss["name"] == "binary cross-entropy":
         rows = np.exp(-np.logaddexp(0, -rows))
     elif loss["from_logits"]:
@@ -177,7 +176,7 @@ def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _as_numbers(outputs: Any, targets: Any) -> Any:
-    """Return targets in the shape and type of the outputs: classes become 1 at their place and 0 elsewhere."""
+    """Return targets in the shape and type of the outputs: classes become 1 at their index and 0 elsewhere."""
     numpy = jax().numpy
     if numpy.issubdtype(targets.dtype, numpy.integer) and targets.ndim < outputs.ndim and outputs.shape[-1] > 1:
         return jax().nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
@@ -239,7 +238,7 @@ _OTHER_NAMES = {
 }
 
 
-# What a loss does as a function of outputs and targets, tried on outputs that are made up.
+# A loss as a function of outputs and targets, tried on artificial outputs.
 
 
 _ROWS = 16
@@ -247,17 +246,17 @@ _STEP = 1e-2
 
 
 def loss_probe(loss: Loss, targets: np.ndarray, outputs: int) -> Plain:
-    """Return how a loss behaves on made-up outputs, as shares of its size; None where it cannot be told.
+    """Return how a loss behaves on artificial outputs, relative to its size; None where that cannot be measured.
 
     Args:
         loss: the loss.
         targets: shape (rows, …).
-        outputs: how many numbers the network gives for one example.
+        outputs: the number of the network's outputs for one example.
 
     Returns:
-        unpaired: what dealing the targets to other rows changes; 0 for a loss that does not compare row by row.
-        not_additive: how far the loss of a batch is from the mean of those of its halves.
-        descent: what moving the outputs towards the targets changes, of numbers; below 0 for a loss that is to fall.
+        unpaired: the change when targets are moved to other rows; 0 for a loss that does not compare row by row.
+        not_additive: the difference between the loss of a batch and the mean loss of its halves.
+        descent: the change when outputs move towards targets that are numbers; below 0 for a loss that is minimised.
     """
     random = np.random.default_rng(0)
     rows = min(_ROWS, len(targets) // 2 * 2)

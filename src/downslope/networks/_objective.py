@@ -1,4 +1,4 @@
-"""The objective of a network: its loss averaged over batches of examples, with a look inside."""
+"""The objective of a network: its loss averaged over batches of examples, and the statistics of its layers."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def network_objective(
 
     Args:
         model: the network.
-        training: inputs and targets to train on; some of them, where they come as a stream.
+        training: inputs and targets; the first of them, where they come as a stream.
         held_out: inputs and targets for validation, or None.
         loss: the loss.
-        kind: the kind of the targets, which decides what is measured.
-        batch: examples of one batch, for which layers of foreign models are looked for.
+        kind: the kind of the targets, which decides the metric.
+        batch: the size of a batch, for which the layers of foreign models are inferred.
         l2: λ of the penalty λ Σ w² over all kernels.
         mixed_precision: whether the network is computed in bfloat16, the weights being kept in float32.
-        facts: what is known beforehand of the examples.
-        stream: where batches of inputs and targets come from, or None.
+        facts: facts on the examples.
+        stream: batches of inputs and targets, or None.
     """
     compute = _Computation(model, loss, l2, mixed_precision)
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
@@ -91,13 +91,13 @@ class _Computation:
         self._kernels = [np.ndim(leaf) > 1 for leaf in _tree.leaves(model.point)]
 
     def forward(self, point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Any:
-        """Map a batch, in bfloat16 if asked to."""
+        """Map a batch, in bfloat16 with mixed precision."""
         if self._mixed:
             point, inputs = jax().tree.map(_shortened, (point, inputs))
         passed = self.model.forward(point, memory, inputs, key, training, nudges)
         outputs = passed.outputs.astype("float32")
         kept = jax().tree.map(lambda new, old: new.astype(old.dtype), passed.memory, memory)
-        # One row of outputs an example, as the targets have; a module that returns a bare number gives none.
+        # One row of outputs an example, as the targets have; a module that returns a bare number has none.
         return passed._replace(outputs=outputs[:, None] if outputs.ndim == 1 else outputs, memory=kept)
 
     def loss(self, point: Any, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
@@ -114,7 +114,7 @@ class _Computation:
         return value, (passed.memory, statistics(self.model.activations, passed.before, passed.after))
 
     def at_rest(self, point: Any, memory: Any, inputs: Any) -> Any:
-        """Return the outputs of inputs as the network stands, shape (rows, …)."""
+        """Return the outputs without dropout, by running means, shape (rows, …)."""
 
         def block_mapped(point: Any, memory: Any, block: Any) -> Any:
             return self.forward(point, memory, block, None, False).outputs
@@ -132,7 +132,7 @@ class _Computation:
         return jax().numpy.concatenate(outputs)
 
     def judged(self, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, tuple[Any, Any, Any]]:
-        """Return, by set, the outputs as the network stands, their loss, and the targets, of at most 5000 examples."""
+        """Return, by set, the outputs at rest, their loss, and the targets, of at most 5000 examples."""
         results = {}
         for name, (inputs, targets) in sets.items():
             outputs, wanted = self.at_rest(point, memory, inputs[:_MOST_ASSESSED]), targets[:_MOST_ASSESSED]
@@ -153,7 +153,7 @@ def _shortened(leaf: Any) -> Any:
 
 
 def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict[str, Any]:
-    """Return `seen` and `nudges` of an objective: ours, those inferred from a foreign model, or none."""
+    """Return `seen` and `nudges` of an objective: built in, inferred from a foreign model, or None."""
     if walk is not None:
         return look_through(walk)
     if model.layers:
@@ -162,7 +162,7 @@ def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict
 
 
 def _own_nudges(compute: _Computation, model: Model) -> Any:
-    """Return the function that makes zeros of the shapes of a batch's pre-activations."""
+    """Return the function from a batch to zeros of the shapes of its pre-activations."""
 
     def nudges(batch: Any) -> tuple[Any, ...]:
         shapes = jax().eval_shape(
@@ -185,7 +185,7 @@ def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets:
 def _network_facts(
     model: Model, loss: Loss, kind: str, l2: float, layers: Any, activations: Any, walk: Walk | None
 ) -> Plain:
-    """Return what is known of the network before training."""
+    """Return the facts on the network before training."""
     return {
         "description": model.description,
         "layers": list(layers),
@@ -203,14 +203,14 @@ def _network_facts(
 
 
 def _tried(compute: _Computation, loss: Loss, training: tuple[Any, Any]) -> Plain:
-    """Return how the loss behaves on outputs that are made up."""
+    """Return how the loss behaves on artificial outputs."""
     with precision("float32"):
         shape = jax().eval_shape(compute.at_rest, compute.model.point, compute.model.memory, training[0][:1]).shape
         return loss_probe(loss, np.asarray(training[1]), int(np.prod(shape[1:])))
 
 
 def _sentence(model: Model, loss: Loss) -> str:
-    """Return how the objective reads."""
+    """Return the objective in words."""
     description = model.description
     if description["kind"] != "network":
         return f"{loss.name} of {description['class']} ({description['kind']})"

@@ -1,4 +1,4 @@
-"""What training gives: the network as it ended, the trace to it, and how to predict with it."""
+"""The result of a training: the trained network, its trace and its predictions; and the task that leads to it."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A network that was trained.
+    """A trained network.
 
     Args:
-        model: the network as it ended, in its own kind; the parameters, for a loss function.
-        trace: what every step left behind.
-        encoding: how data become inputs and outputs predictions; None for a loss function, and for a stream of inputs
-            that are no numbers with a point.
-        notes: what was read of the data and decided, as sentences.
-        outputs: from inputs, encoded, to outputs; None for a loss function.
-        objective: what was descended, the loss over the examples; None for a run that was read from disk.
-        setup: what it was asked for.
+        model: the trained network, of the kind that was passed; the parameters, for a loss function.
+        trace: the record of every step.
+        encoding: how data become inputs, and outputs predictions; None for a loss function and for a stream of
+            whole numbers.
+        notes: sentences on the data and on decisions about them.
+        outputs: the function from encoded inputs to outputs; None for a loss function.
+        objective: the loss over the examples; None for a run that was read from disk.
+        setup: the configuration; None for a run that was read from disk.
     """
 
     model: Any
@@ -54,7 +54,7 @@ class Training:
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
-        """What was measured at the end, by name: `validation_accuracy` and its like."""
+        """The metrics at the end by name, such as `validation_accuracy`."""
         columns = self.trace.metrics
         return {name: float(column[-1]) for name, column in columns.items() if name != "step" and len(column)}
 
@@ -63,8 +63,7 @@ class Training:
 
         Args:
             data: the rows.
-            probabilities: whether to return how sure the network is of each class, shape (rows, classes), in place of
-                labels.
+            probabilities: whether to return the probability of each class, shape (rows, classes), in place of labels.
 
         Without an encoding the outputs are returned as they are.
 
@@ -73,7 +72,7 @@ class Training:
             SettingError: for probabilities where there are none.
         """
         if self.outputs is None:
-            raise DataError("a loss function makes no predictions", hint="use the trained parameters, `model`")
+            raise DataError("a loss function has no predictions", hint="use the trained parameters, `model`")
         loss = self.trace.facts["network"]["loss"]
         if self.encoding is None:
             if probabilities:
@@ -116,12 +115,12 @@ class Training:
 
 
 def _is_score(name: str) -> bool:
-    """Tell whether a measurement is one that people read."""
+    """Tell whether a metric is a score that people read."""
     return name.startswith(("training_", "validation_"))
 
 
 def trained(model: Model, trace: Trace, encoding: Encoding | None, notes: tuple[str, ...]) -> Training:
-    """Return a training from the model it began with and its trace."""
+    """Return a training from its model at step 0 and its trace."""
     point = end_point(model.point, trace)
     kept = trace.facts.get("memory") or []
     _, form = jax().tree.flatten(model.memory)
@@ -141,18 +140,15 @@ def end_point(like: Point, trace: Trace) -> Point:
     return jax().tree.unflatten(shape, [trace.end[name] for name in _tree.part_names(like)])
 
 
-# Predict: the verb from a training, or what is left of it on disk, and new rows to predictions.
-
-
 def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: bool = False) -> np.ndarray:
     """Return what a trained network predicts for new rows.
 
     Args:
-        run: a training, its trace, or the folder that it was saved in; of a run that is still being written, the
-            network is the one that was written last.
-        data: rows with the columns that the network was trained on, in any order; others are left aside. An array,
+        run: a training, its trace, or the folder that it was saved in; the network of a run that is still being
+            written is the one that was written last.
+        data: rows with the columns that the network was trained on, in any order; other columns are ignored. An array,
             for a network that was trained on arrays.
-        probabilities: whether to return how sure the network is of each class in place of its label.
+        probabilities: whether to return the probability of each class in place of a label.
 
     Returns:
         Labels, shape (rows,), or numbers in the target's own scale, shape (rows,) or (rows, targets). Probabilities
@@ -160,8 +156,8 @@ def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: boo
             `encoding.target.categories`.
 
     Raises:
-        TraceError: if there is no such run, nothing of it is written yet, or its network is not a built-in one and the
-            trace alone was given.
+        TraceError: if there is no such run, nothing of it is written yet, or its network is foreign and only the trace
+            was passed.
         SettingError: for probabilities of a network that predicts numbers, or whose loss makes none of its outputs.
         DataError: for rows that cannot be read, naming row and column.
     """
@@ -172,15 +168,15 @@ def predict(run: Training | Trace | str | Path, data: Any, *, probabilities: boo
 
 
 def restored(trace: Trace) -> Training:
-    """Return a training from its trace alone, as far as its network is a built-in one.
+    """Rebuild a training from a saved trace (built-in networks only).
 
     Raises:
-        TraceError: if it is not, or if nothing of the run is written yet.
+        TraceError: for a foreign network, and if nothing of the run is written yet.
     """
     description = trace.facts.get("network", {}).get("description", {})
     if "encoding" not in trace.facts or description.get("kind") != "network":
         raise TraceError(
-            "this trace does not tell how to build its network again",
+            "the network cannot be rebuilt from this trace",
             hint="only networks of downslope's own layers are saved whole; others predict through `Training.predict`",
         )
     if trace.outcome is Outcome.RUNNING and "memory" not in trace.facts:
@@ -192,20 +188,17 @@ def restored(trace: Trace) -> Training:
     return trained(model, trace, Encoding.from_dict(trace.facts["encoding"]), tuple(trace.facts.get("notes", ())))
 
 
-# What is to be trained, whatever it is made of: an objective, where it begins, and what becomes of its trace.
-
-
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be trained.
+    """A trainable task: objective, starting point, and how to build the result.
 
     Args:
-        objective: what to go down, averaged over batches.
-        start: where it begins.
+        objective: the loss, averaged over batches.
+        start: the starting point.
         batch: examples of one batch; None for all of them.
-        training: the training that a trace of it makes.
-        drawn: where it begins with weights drawn by another seed; None where it always begins at one place.
-        revived: `revived(point, memory, fresh)` returns a point whose dead units have the weights of a fresh one; None
+        training: the function from a trace to a training.
+        drawn: the function from another seed to its starting point; None where there is only one.
+        revived: `revived(point, memory, fresh)` returns a point whose dead units have those of a fresh point; None
             where units are not known.
     """
 
@@ -217,13 +210,13 @@ class Task:
     revived: Callable[[Point, Any, Point], Point] | None = None
 
     def start_of(self, seed: int) -> Point:
-        """Return where it begins with a seed of its own."""
+        """Return the starting point of a seed."""
         return self.start if self.drawn is None else self.drawn(seed)
 
 
 @dataclass(frozen=True)
 class Batching:
-    """How many examples a step is to see.
+    """The number of examples in a step.
 
     Args:
         batch: examples of one batch; None for all of them.
@@ -234,5 +227,5 @@ class Batching:
     accumulate: int
 
     def of(self, rows: int) -> int | None:
-        """Return the examples of one batch of so many rows; None where a step sees all of them."""
+        """Return the size of a batch drawn from so many rows; None where a step sees all of them."""
         return None if self.batch is None or self.batch * self.accumulate >= rows else self.batch

@@ -1,4 +1,4 @@
-"""The columns of a table as numbers that a network takes: a number stays one, a category becomes 0s and a 1."""
+"""Columns of a table as inputs of a network: numbers stay numbers, a category becomes zeros and a one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from downslope._errors import DataError, nearest
 from downslope._types import Columns
 from downslope.tables._table import cell_name, is_missing, is_number, refuse_text
 
-_MISSING = "missing"  # the category of a cell that holds nothing
+_MISSING = "missing"  # the category of missing cells
 _MOST_CATEGORIES = 1000
 _FEW = 10
 
@@ -23,9 +23,9 @@ class InputColumn:
     """A column of inputs.
 
     Args:
-        name: what it is called.
+        name: the name of the column.
         kind: "number" or "category".
-        categories: of a category, in the order of the alphabet; none for a number.
+        categories: the categories in alphabetical order; () for numbers.
     """
 
     name: str
@@ -34,21 +34,21 @@ class InputColumn:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs it becomes: one for a number and for two categories, else one for each category."""
+        """Names of its inputs: one for a number and for two categories, else one for each category."""
         if self.kind == "number":
             return (self.name,)
         return tuple(f"{self.name}={category}" for category in self._encoded)
 
     @property
     def _encoded(self) -> tuple[str, ...]:
-        # of two categories the second says all; the first would be its mirror image
+        # of two categories the second suffices; the first would be its mirror image
         return self.categories if len(self.categories) > 2 else self.categories[-1:]
 
     def encode(self, cells: np.ndarray) -> np.ndarray:
-        """Return the column as inputs, shape (rows, features); NaN for numbers that are missing.
+        """Return the column as inputs, shape (rows, features); NaN for missing numbers.
 
         Raises:
-            DataError: for text in a column of numbers, and for a category that is not known.
+            DataError: for text in a column of numbers, and for an unknown category.
         """
         if self.kind == "number":
             if cells.dtype == object:
@@ -64,7 +64,7 @@ class InputColumn:
         return (index[:, None] == encoded).astype(np.float64)
 
     def _refuse(self, row: int, text: str) -> None:
-        """Raise for a category that is not known."""
+        """Raise for an unknown category."""
         if text == _MISSING:
             raise DataError(
                 f"{cell_name(row, self.name)}: the cell is missing", hint="no row trained on had it missing"
@@ -80,7 +80,7 @@ def columns_of(table: Columns) -> tuple[tuple[InputColumn, ...], tuple[str, ...]
     """Return how the columns of a table become inputs, and notes on those that are categories.
 
     Raises:
-        DataError: for a column of text that names its rows rather than sorts them, and for a column of numbers in
+        DataError: for a column of text that names its rows rather than groups them, and for a column of numbers in
             which some cells are text.
     """
     columns = tuple(_column_of(name, cells) for name, cells in table.items())
@@ -106,13 +106,13 @@ def _column_of(name: str, cells: np.ndarray) -> InputColumn:
     if names_its_rows(len(categories), len(cells)) or len(categories) > _MOST_CATEGORIES:
         raise DataError(
             f"column {name}: {len(categories)} different texts in {len(cells)} rows are too many for categories",
-            hint=f"a column that only names its rows tells a network nothing: drop={name!r} leaves it out",
+            hint=f"a column that only names its rows says nothing: drop={name!r} leaves it out",
         )
     return InputColumn(name, "category", categories)
 
 
 def names_its_rows(different: int, rows: int) -> bool:
-    """Tell whether so many different texts name their rows rather than sort them."""
+    """Tell whether so many different texts name their rows rather than group them."""
     return different > max(_FEW, rows / 2)
 
 
@@ -145,7 +145,7 @@ def frequencies(name: str, cells: np.ndarray) -> Counter[Any]:
 
 
 def text_of(cell: Any) -> str:
-    """Return a cell as the text of a category: without blanks about it, whole numbers without a point."""
+    """Return a cell as the name of a category: without surrounding blanks, whole numbers without a point."""
     if is_missing(cell):
         return _MISSING
     if isinstance(cell, float) and cell.is_integer():

@@ -1,1 +1,1 @@
-"""Data become examples: tables, arrays and samples are read, turned into numbers, and asked what can be learnt."""
+"""Data: tables, arrays and samples read, encoded as examples, and measured by simple learners."""

@@ -1,4 +1,4 @@
-"""How columns become numbers that a network sees, remembered for new data, and how its outputs become predictions."""
+"""The encoding of columns as inputs and of outputs as predictions, kept for new data; and the reading that it fits."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _MOST_ROWS = 12
 
 @dataclass(frozen=True)
 class Encoding:
-    """How rows become inputs, and outputs predictions.
+    """The encoding of rows as inputs, and of outputs as predictions.
 
-    Inputs are (feature − mean) / deviation. Means and deviations are those of the rows trained on.
+    Inputs are (feature − mean) / deviation. Means and deviations are those of the training rows.
 
     Args:
-        columns: of a table; none for an array.
-        shape: of the inputs of one row: (features,), (height, width) or (height, width, channels).
-        mean: what is subtracted from each feature; one number for all pixels of images.
-        deviation: what each is divided by then; likewise.
-        fill: what a missing number becomes before that; none if missing numbers are refused.
-        target: what is predicted.
+        columns: the columns of a table; () for an array.
+        shape: the shape of one row: (features,), (height, width) or (height, width, channels).
+        mean: the mean of each feature; one number for all pixels of images.
+        deviation: the standard deviation of each feature; likewise.
+        fill: the numbers that fill missing ones before scaling; () if missing numbers are refused.
+        target: the target.
     """
 
     columns: tuple[InputColumn, ...]
@@ -54,12 +54,12 @@ class Encoding:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network needs."""
+        """The number of outputs that a network needs."""
         return self.target.outputs
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the inputs of a table; none for an array."""
+        """Names of the inputs of a table; () for an array."""
         return tuple(feature for column in self.columns for feature in column.features)
 
     @property
@@ -81,11 +81,11 @@ class Encoding:
         return self.scaled(self.raw(self._table(data) if self.columns else self._array(data)))
 
     def decode(self, outputs: Any, *, from_logits: bool = True) -> np.ndarray:
-        """Return what outputs predict, in the user's own labels or scale; see `Target.decode`."""
+        """Return predictions in the user's labels or scale; see `Target.decode`."""
         return self.target.decode(outputs, from_logits=from_logits)
 
     def raw(self, inputs: Columns | np.ndarray) -> np.ndarray:
-        """Return inputs before they are standardised, shape (rows, *shape); missing numbers filled or refused.
+        """Return inputs before standardisation, shape (rows, *shape), with missing numbers filled or refused.
 
         Raises:
             DataError: naming row and column.
@@ -104,7 +104,7 @@ class Encoding:
         """Return inputs less their mean over their deviation, as float32.
 
         Raises:
-            DataError: for a number that float32 does not hold.
+            DataError: for a number outside the range of float32.
         """
         mean, deviation = (np.array(numbers, dtype=raw.dtype) for numbers in (self.mean, self.deviation))
         with np.errstate(over="ignore"):
@@ -114,10 +114,10 @@ class Encoding:
         return scaled
 
     def _table(self, data: Any) -> Columns:
-        """Return the columns that are wanted."""
+        """Return the columns of the encoding."""
         names = [column.name for column in self.columns]
         if not is_table(data) and names == [str(index + 1) for index in range(len(names))]:
-            # an array of numbers and text, as it was when the encoding was made
+            # an array of numbers and text, as the training data were
             array = array_of(data).astype(object)
             self._check_shape(array, (len(names),))
             data = dict(zip(names, array.T, strict=True))
@@ -168,7 +168,7 @@ class Encoding:
         """Return an encoding from plain data.
 
         Raises:
-            DataError: for data that are not those of an encoding.
+            DataError: for data that describe no encoding.
         """
         try:
             columns = tuple(
@@ -206,7 +206,7 @@ def unfilled(columns: tuple[InputColumn, ...], inputs: Columns | np.ndarray) -> 
     """Return inputs as numbers, shape (rows, *shape); NaN where they are missing.
 
     Args:
-        columns: how those of a table become numbers; none for an array.
+        columns: the encodings of a table's columns; () for an array.
         inputs: the columns of a table, or an array.
     """
     if isinstance(inputs, np.ndarray):
@@ -214,20 +214,17 @@ def unfilled(columns: tuple[InputColumn, ...], inputs: Columns | np.ndarray) -> 
     return np.concatenate([column.encode(inputs[column.name]) for column in columns], axis=1)
 
 
-# Data that were read and understood: their columns and targets; and the encoding that some of their rows decide.
-
-
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """Data that were read and understood.
+    """Data whose columns and targets have been interpreted.
 
     Args:
         inputs: the columns of a table, or an array of numbers.
-        columns: how those of a table become numbers; none for an array.
-        names: of the targets.
-        targets: what is predicted.
+        columns: the encodings of a table's columns; () for an array.
+        names: the names of the targets.
+        targets: the interpreted targets.
         fills: whether missing numbers are filled.
-        notes: what was read and decided, as sentences.
+        notes: sentences on what was read and decided.
     """
 
     inputs: Columns | np.ndarray
@@ -239,17 +236,17 @@ class Reading:
 
     @property
     def rows(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.targets.values)
 
     @property
     def classes(self) -> np.ndarray | None:
-        """The class of each row by its place, shape (rows,); None for numbers."""
+        """The index of each row's class, shape (rows,); None for numbers."""
         return None if self.targets.kind == NUMBERS else self.targets.values
 
 
 def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str | Sequence[str]) -> Reading:
-    """Return data, read and understood; see `examples` for what they may be.
+    """Read data and interpret their columns and targets; see `examples` for what they may be.
 
     Raises:
         DataError: for data that cannot be used.
@@ -269,11 +266,11 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
 def encoding_of(
     reading: Reading, rows: np.ndarray, standardise: bool, scale_targets: bool
 ) -> tuple[Encoding, tuple[str, ...]]:
-    """Return the encoding that some rows decide, and notes on it.
+    """Return the encoding fitted to some rows, and notes on it.
 
     Args:
         reading: the data.
-        rows: places of the rows whose means and deviations are remembered.
+        rows: indices of the rows whose means and deviations are taken.
         standardise: whether inputs get mean 0 and deviation 1.
         scale_targets: whether targets that are numbers do.
     """
@@ -291,7 +288,7 @@ def encoding_of(
         mean, deviation = np.zeros_like(mean), np.ones_like(deviation)
     target = _target_of(reading, rows, scale_targets)
     if target.kind == NUMBERS and scale_targets:
-        notes.append("So are the targets; predictions are turned back." if standardise else "Targets are scaled.")
+        notes.append("So are the targets; predictions are scaled back." if standardise else "Targets are scaled.")
     shape = tuple(int(side) for side in known.shape[1:])
     encoding = Encoding(
         reading.columns, shape, tuple(mean.tolist()), tuple(deviation.tolist()), tuple(fill.tolist()), target
@@ -300,16 +297,16 @@ def encoding_of(
 
 
 def scale_of(known: np.ndarray, image: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the mean and the deviation of each feature, and which are constant; all of one pixel for images.
+    """Return the mean and the deviation of each feature, and which features are constant.
 
-    A constant feature has its value as mean and the deviation 1. Differences by rounding make it no less constant.
+    A constant feature has its value as mean and the deviation 1; differences by rounding are ignored.
 
     Args:
         known: shape (rows, features) or (rows, …) for images.
         image: whether all pixels share one mean and deviation.
 
     Raises:
-        DataError: for numbers whose squares no float64 holds.
+        DataError: for numbers whose squares exceed float64.
     """
     flat = known.reshape(-1, 1) if image else known
     with np.errstate(over="ignore", invalid="ignore"):
@@ -323,14 +320,14 @@ def scale_of(known: np.ndarray, image: bool = False) -> tuple[np.ndarray, np.nda
 
 
 def _means(known: np.ndarray, image: bool) -> np.ndarray:
-    """Return the mean of the numbers that are there, of each feature or of all pixels; 0 where there are none."""
+    """Return the mean of the numbers that are not missing, by feature or of all pixels; 0 where all are missing."""
     flat = known.reshape(-1, 1) if image else known
     there = ~np.isnan(flat)
     return np.where(there, flat, 0).sum(axis=0, dtype=np.float64) / np.maximum(there.sum(axis=0), 1)
 
 
 def _target_of(reading: Reading, rows: np.ndarray, scale_targets: bool) -> Target:
-    """Return what is predicted, with the means and deviations of some rows."""
+    """Return the target with the means and deviations of some rows."""
     read = reading.targets
     if read.kind != NUMBERS:
         names = reading.names if len(reading.names) == 1 else ("target",)
@@ -342,7 +339,7 @@ def _target_of(reading: Reading, rows: np.ndarray, scale_targets: bool) -> Targe
 
 
 def _size(inputs: Columns | np.ndarray, rows: int) -> str:
-    """Return how large the data are, in words."""
+    """Return the size of the data in words."""
     count = _rows(rows)
     if isinstance(inputs, np.ndarray):
         shape = " × ".join(map(str, inputs.shape[1:]))

@@ -1,4 +1,4 @@
-"""Examples: the verb from data to what a network is trained on, and the noun it gives."""
+"""The noun `Examples`, encoded data for a network, and the verb from data to examples."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SHARE, _FEW_ROWS = 0.2, 10
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """What a network is trained on.
+    """Encoded inputs and targets for a network.
 
     Args:
         inputs: float32 (rows, *shape), encoded and standardised.
-        targets: float32 (rows, outputs) for numbers; int32 (rows,), the place of each class, for classes.
-        encoding: how they were made, for new rows; and how outputs become predictions.
-        notes: what was read and decided, as sentences.
+        targets: float32 (rows, outputs) for numbers; int32 (rows,), the index of each class, for classes.
+        encoding: the encoding of inputs, for new rows, and of outputs as predictions.
+        notes: sentences on what was read and decided.
     """
 
     inputs: np.ndarray
@@ -37,24 +37,24 @@ class Examples:
 
     @property
     def kind(self) -> str:
-        """What is predicted: "numbers", "two classes" or "classes"."""
+        """The kind of the targets: "numbers", "two classes" or "classes"."""
         return self.encoding.target.kind
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def take(self, rows: np.ndarray) -> Examples:
-        """Return some of the rows, by place or by mask."""
+        """Return some of the rows, by index or by mask."""
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
     def split(self, validation: float, seed: int) -> tuple[Examples, Examples]:
-        """Return rows to train on and rows to validate, shuffled.
+        """Return rows for training and rows for validation, shuffled.
 
-        Means and deviations stay those of all rows; `prepare` measures them on the rows to train on alone.
+        Means and deviations stay those of all rows; `prepare` measures them on the training rows alone.
 
         Args:
-            validation: the share of the rows to validate, between 0 and 1.
-            seed: of the shuffle. Each class gets its share where all have two rows or more.
+            validation: the share of the rows for validation, between 0 and 1.
+            seed: of the shuffle. Classes are stratified where each has two rows or more.
 
         Raises:
             SettingError: for a share that is not between 0 and 1.
@@ -85,7 +85,7 @@ def examples(
     task: Task | None = None,
     drop: str | Sequence[str] = (),
 ) -> Examples:
-    """Return data as examples that a network is trained on.
+    """Return data as examples for a network.
 
     A number becomes one input; a category of n values n inputs of 0 and 1, or one if there are two values. Inputs x
     then become (x − mean) / deviation, each feature by its own mean and deviation, images by those of all their pixels.
@@ -97,7 +97,7 @@ def examples(
         target: the column to predict, or several of numbers, separated by commas or in a list; or the targets
             themselves.
         standardise: whether inputs get mean 0 and deviation 1.
-        scale_targets: whether targets that are numbers do; predictions are turned back.
+        scale_targets: whether targets that are numbers do; predictions are scaled back.
         missing: "refuse" raises where a cell is missing, "drop" leaves its row out, "mean" fills in the mean of its
             column, or a category of its own.
         task: "classes" or "numbers"; None reads text, truth values and few whole numbers as classes.
@@ -129,25 +129,25 @@ def prepare(
     task: Task | None = None,
     drop: str | Sequence[str] = (),
 ) -> tuple[Examples, Examples | None]:
-    """Return examples to train on and examples to validate, the latter by means and deviations of the former.
+    """Return examples for training and for validation, the latter encoded by means and deviations of the former.
 
     Args:
-        data: see `examples`, as for all that is not told here.
+        data: see `examples`, also for arguments not described here.
         target: the column to predict.
-        validation: the share of the rows to validate, 0 for none; None for a fifth where there are ten rows or more.
-        seed: of the shuffle. Each class gets its share where all have two rows or more.
+        validation: the share of the rows for validation, 0 for none; None for a fifth of ten rows or more.
+        seed: of the shuffle. Classes are stratified where each has two rows or more.
         standardise: whether inputs get mean 0 and deviation 1.
         scale_targets: whether targets that are numbers do.
-        missing: what becomes of missing cells; means to fill in are those of the rows to train on.
+        missing: the treatment of missing cells; means to fill in are those of the training rows.
         task: "classes" or "numbers".
         drop: columns to leave out.
 
     Returns:
-        The examples to train on; and those to validate, or None.
+        The examples for training; and those for validation, or None.
 
     Raises:
         DataError: for data that cannot be used, naming the row and the column.
-        SettingError: for a choice that makes no sense.
+        SettingError: for a choice out of range.
 
     >>> training, validation = prepare("iris", validation=0.2)
     >>> len(training), len(validation)
@@ -167,21 +167,21 @@ def prepare(
 
 
 def share_of(validation: float | None, rows: int) -> float:
-    """Return the share of so many rows to validate: what is asked for, or a fifth where there are ten or more."""
+    """Return the share of so many rows for validation: by default a fifth where there are ten or more."""
     return (_SHARE if rows >= _FEW_ROWS else 0) if validation is None else validation
 
 
 def examples_like(like: Examples, data: Any, target: Any = None, *, missing: Missing = "refuse") -> Examples:
-    """Return other data as examples, encoded and scaled as those that were made before.
+    """Return other data as examples with the encoding of earlier ones.
 
     Args:
-        like: examples of the same columns.
+        like: the earlier examples.
         data: see `examples`.
         target: the column to predict.
-        missing: what becomes of missing cells.
+        missing: the treatment of missing cells.
 
     Raises:
-        DataError: for data that cannot be used, or a class that the others do not have.
+        DataError: for data that cannot be used, or a class that the earlier examples do not have.
     """
     wanted = like.encoding.target
     reading = reading_of(data, target, missing, "numbers" if like.kind == NUMBERS else "classes", ())
@@ -197,7 +197,7 @@ def examples_like(like: Examples, data: Any, target: Any = None, *, missing: Mis
 
 
 def _encoded(reading: Reading, rows: np.ndarray, standardise: bool, scale_targets: bool) -> Examples:
-    """Return all examples, by the means and deviations of some of their rows."""
+    """Return all examples, encoded by the means and deviations of some of their rows."""
     encoding, notes = encoding_of(reading, rows, standardise, scale_targets)
     inputs = encoding.scaled(encoding.raw(reading.inputs))
     targets = encoding.target.scaled(reading.targets.values)
@@ -205,12 +205,12 @@ def _encoded(reading: Reading, rows: np.ndarray, standardise: bool, scale_target
 
 
 def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return places of the rows to train on and of those to validate, both shuffled and neither empty.
+    """Return indices of the rows for training and for validation, both shuffled and neither empty.
 
     Args:
-        rows: how many there are.
+        rows: the number of rows.
         classes: the class of each, shape (rows,); None for numbers.
-        validation: the share to validate, between 0 and 1.
+        validation: the share for validation, between 0 and 1.
         seed: of the shuffle.
 
     Raises:
@@ -234,7 +234,7 @@ def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: i
 
 
 def _shares(counts: np.ndarray, wanted: int) -> np.ndarray:
-    """Return how many rows of each class to validate: in proportion, the largest remainders rounded up."""
+    """Return the number of validation rows of each class: in proportion, the largest remainders rounded up."""
     exact = counts * wanted / counts.sum()
     shares = np.floor(exact).astype(int)
     for index in np.argsort(shares - exact, kind="stable")[: wanted - shares.sum()]:

@@ -1,4 +1,12 @@
-"""What is true of the examples alone, before any training: how large they are, and what can be learnt from them."""
+"""Facts on examples before any training: their size, and the scores of learners without a network.
+
+The learners are nearest neighbours and ridge regression, each scored on rows that it has not seen: one is left out, or
+they are validation rows. The score is the share of right classes; for numbers it is R², one less the squares of the
+residuals over those about the mean. Scores on shuffled targets show how much of a score is luck.
+
+Both are written out here: importing scikit-learn's takes two seconds, more than a whole training on a small table, and
+one search for neighbours, or one eigendecomposition, serves every count, every penalty and every shuffle.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +21,6 @@ from downslope.networks.data._encoding import scale_of
 from downslope.networks.data._examples import Examples
 from downslope.networks.data._target import NUMBERS
 
-# How well examples can be predicted without a network: by their nearest neighbours, and by ridge regression.
-
-
 NEIGHBOURS, RIDGE = "nearest neighbours", "ridge"
 _COUNTS = (1, 3, 5, 15)
 _PENALTIES = (1e-8, 1e-4, 1e-2, 0.1, 1.0, 10.0)  # times the mean of the eigenvalues
@@ -28,13 +33,13 @@ Guesses = list[np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What can be predicted without a network.
+    """The scores of learners without a network.
 
     Args:
-        score: of the best learner, one row left out at a time.
-        by: which one that was, "nearest neighbours" or "ridge".
-        setting: the place of its best count of neighbours, or penalty.
-        shuffled: what the best learner scored on each of the shuffles of the targets, shape (shuffles,).
+        score: the score of the best learner, with one row left out at a time.
+        by: the best learner, "nearest neighbours" or "ridge".
+        setting: the index of its best count of neighbours, or penalty.
+        shuffled: the best learner's score on each shuffle of the targets, shape (shuffles,).
     """
 
     score: float
@@ -44,12 +49,12 @@ class Scores:
 
 
 def scores_of(features: np.ndarray, targets: np.ndarray, random: np.random.Generator) -> Scores:
-    """Return what can be predicted, one row left out at a time.
+    """Return the scores of the learners, with one row left out at a time.
 
     Args:
         features: shape (rows, features), scaled.
-        targets: classes by place, shape (rows,), or numbers, shape (rows, outputs), not all the same.
-        random: shuffles the targets.
+        targets: indices of classes, shape (rows,), or numbers, shape (rows, outputs), not all the same.
+        random: the generator of the shuffles.
     """
     near = nearest_rows(features, features, itself=True)
     learners: dict[str, Callable[[np.ndarray], Guesses]] = {NEIGHBOURS: lambda wanted: by_neighbours(near, wanted)}
@@ -68,10 +73,10 @@ def scores_of(features: np.ndarray, targets: np.ndarray, random: np.random.Gener
 def score_on(
     scores: Scores, training: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]
 ) -> float | None:
-    """Return what the best learner, trained on all training rows, scores on validation rows.
+    """Return the score on validation rows of the best learner, trained on all training rows.
 
     Args:
-        scores: which learner that is.
+        scores: the scores that name the learner.
         training: features (rows, features) and targets.
         validation: likewise, scaled as the former.
     """
@@ -95,7 +100,7 @@ def score_of(guess: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def nearest_rows(features: np.ndarray, new: np.ndarray, itself: bool = False) -> np.ndarray:
-    """Return the places of the rows nearest to each new one, the nearest first, shape (new, most).
+    """Return the indices of the rows nearest to each new row, the nearest first, shape (new, most).
 
     Args:
         features: shape (rows, features).
@@ -115,10 +120,10 @@ def nearest_rows(features: np.ndarray, new: np.ndarray, itself: bool = False) ->
 
 
 def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
-    """Return what 1, 3, 5 and 15 neighbours say: the class of most, the nearest of a tie; or the mean.
+    """Return the guesses of 1, 3, 5 and 15 neighbours: the most frequent class, the nearest of a tie; or the mean.
 
     Args:
-        near: places of the neighbours, shape (rows, most).
+        near: indices of the neighbours, shape (rows, most).
         targets: shape (rows,) or (rows, outputs).
     """
     counts = [min(count, near.shape[1]) for count in _COUNTS]
@@ -134,7 +139,7 @@ def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
 
 
 def leaving_row_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
-    """Return ridge regression that leaves the row out that it predicts, for each penalty.
+    """Return ridge regression that leaves out the row to predict, for each penalty.
 
     With U s Uᵀ the products of the centred rows and f = s / (s + penalty), the prediction is H y, H = 1/n + U f Uᵀ.
     Without row i the residual is (y − H y)ᵢ / (1 − Hᵢᵢ).
@@ -158,7 +163,7 @@ def leaving_row_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
 
 
 def by_ridge(features: np.ndarray, targets: np.ndarray, new: np.ndarray) -> Guesses:
-    """Return what ridge regression predicts of new rows, for each penalty."""
+    """Return the predictions of ridge regression for new rows, for each penalty."""
     rows = len(features) if min(features.shape) <= _MOST_UNKNOWNS else _MOST_UNKNOWNS
     mean, level = features[:rows].mean(axis=0, dtype=np.float64), targets[:rows].mean(axis=0, dtype=np.float64)
     centred = features[:rows] - mean
@@ -190,32 +195,31 @@ _MOST_OUTPUTS = 8
 
 
 def facts(examples: Examples, validation: Examples | None = None, seed: int = 0) -> Plain:
-    """Return what is true of examples alone, as plain data; what cannot be told is None.
+    """Return facts on examples as plain data; None for what cannot be measured.
 
     Args:
-        examples: to train on.
-        validation: held back from them.
-        seed: of the 2000 rows that references look at, and of their shuffles.
+        examples: the examples for training.
+        validation: the examples for validation, or None.
+        seed: of the 2000 rows that learners see, and of their shuffles.
 
     Returns:
-        rows, features, outputs: how many there are; features are the inputs of one row.
-        input_mean, input_deviation, input_low, input_high: of all inputs, as the network sees them.
+        rows, features, outputs: their numbers; features are the inputs of one row.
+        input_mean, input_deviation, input_low, input_high: of all encoded inputs.
         largest_feature_mean: the mean of the feature whose mean is farthest from 0.
         smallest_feature_deviation, largest_feature_deviation: over the features that vary.
-        constant_features: how many do not.
+        constant_features: the number of features that do not vary.
         target_kind: "numbers", "two classes" or "classes".
-        class_counts: rows of each class, in the order of its place; None for numbers.
-        target_low, target_high, target_mean, target_deviation: of all targets, as the network sees them; None for
-            classes.
+        class_counts: the number of rows of each class, in order; None for numbers.
+        target_low, target_high, target_mean, target_deviation: of all encoded targets; None for classes.
         reference_score, reference_by: the score of the better of nearest neighbours and, for numbers, ridge regression,
             a row left out at a time: the share of right classes, or R².
         chance_score: of always guessing the most common class, or the mean.
         shuffled_score, shuffled_deviation: mean and deviation of the reference's score over shuffled targets.
-        validation_rows, validation_reference_score: how many there are, and the same reference's score on them.
+        validation_rows, validation_reference_score: their number, and the same reference's score on them.
 
     >>> from downslope.networks.data._examples import examples
-    >>> found = facts(examples("iris"))
-    >>> found["reference_by"], round(found["reference_score"], 3)
+    >>> iris = facts(examples("iris"))
+    >>> iris["reference_by"], round(iris["reference_score"], 3)
     ('nearest neighbours', 0.967)
     """
     return {**_sizes(examples), **_inputs(examples), **_targets(examples), **_references(examples, validation, seed)}
@@ -254,7 +258,7 @@ def _targets(examples: Examples) -> Plain:
 
 
 def _spread(what: str, array: np.ndarray) -> Plain:
-    """Return the mean, the deviation and the ends of an array's numbers."""
+    """Return the mean, the deviation and the extremes of an array."""
     return {
         f"{what}_mean": float(array.mean(dtype=np.float64)),
         f"{what}_deviation": float(array.std(dtype=np.float64)),
@@ -264,7 +268,7 @@ def _spread(what: str, array: np.ndarray) -> Plain:
 
 
 def _references(examples: Examples, validation: Examples | None, seed: int) -> Plain:
-    """Return what can be predicted without a network."""
+    """Return the facts on learners without a network."""
     random = np.random.default_rng(seed)
     shown = _some(examples, random)
     features, scale = _features(shown.inputs)
@@ -293,7 +297,7 @@ def _as_plain(scores: Scores | None) -> Plain:
 
 
 def _some(examples: Examples, random: np.random.Generator) -> Examples:
-    """Return the rows that references look at."""
+    """Return the rows that learners see."""
     if len(examples) <= _MOST_ROWS:
         return examples
     return examples.take(random.permutation(len(examples))[:_MOST_ROWS])
@@ -316,7 +320,7 @@ def _features(
 
 
 def _columns(targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return which columns of targets to look at: eight that vary, evenly chosen, where there are many."""
+    """Return the selection of target columns that learners see: of many, eight that vary, evenly spaced."""
     if targets.ndim == 1:
         return lambda array: array
     varying = np.flatnonzero(np.ptp(targets, axis=0))

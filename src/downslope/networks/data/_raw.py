@@ -1,4 +1,4 @@
-"""The user's inputs and targets as they were read, before anything is encoded."""
+"""The user's raw inputs and targets, before encoding; and their missing cells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class RawData:
         inputs: columns by name, numbers as float64 and text as objects, shape (rows,) each; or an array of numbers,
             shape (rows, features), (rows, height, width) or (rows, height, width, channels).
         targets: columns by name, shape (rows,) each: numbers as float64, text and truth values as objects.
-        notes: what was read, as sentences.
+        notes: sentences on what was read.
     """
 
     inputs: Columns | np.ndarray
@@ -228,14 +228,14 @@ def _check_known(names: list[str], columns: Columns, what: str) -> None:
             )
 
 
-# Cells that hold nothing or infinity: refused, left out with their rows, or filled.
+# Missing and infinite cells: refused, dropped with their rows, or filled.
 
 
 WAYS = ("refuse", "drop", "mean")
 
 
 def check_way(missing: str) -> None:
-    """Raise for a way to treat missing cells that is not known."""
+    """Raise for an unknown treatment of missing cells."""
     if missing not in WAYS:
         close = nearest(str(missing), WAYS)
         raise SettingError(
@@ -245,15 +245,15 @@ def check_way(missing: str) -> None:
 
 
 def treated(raw: RawData, missing: str) -> RawData:
-    """Return raw data without the rows that cannot be used, and with notes of what happens to missing cells.
+    """Return raw data without the rows that cannot be used, with notes on missing cells.
 
     Args:
         raw: inputs and targets.
         missing: "refuse" raises; "drop" leaves out the rows with missing cells; "mean" leaves out only those whose
-            target is missing. The other cells are filled when they are encoded, with means of the rows trained on.
+            target is missing. Other missing cells are filled at encoding, with means over the rows of training.
 
     Raises:
-        DataError: for an infinite cell, for a missing one if it is refused, and where nothing is left.
+        DataError: for an infinite cell, for a missing one with "refuse", and where no row is left.
     """
     check_way(missing)
     inputs = _holes(_columns(raw.inputs))
@@ -274,14 +274,14 @@ def treated(raw: RawData, missing: str) -> RawData:
 
 
 def _holes(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return which cells are missing, of the columns where any is; none may be infinite."""
+    """Return which cells are missing, for the columns where any is; raise for an infinite cell."""
     for name, column in columns.items():
         refuse_infinite(name, column)
     return {name: hole for name, column in columns.items() if (hole := missing_cells(column)).any()}
 
 
 def _refuse_empty(name: str, hole: np.ndarray) -> None:
-    """Raise for a column of which every cell is missing."""
+    """Raise for a column without any cell that is there."""
     if hole.ndim < 3 and (empty := np.atleast_1d(hole.all(axis=0))).any():
         which = name or int(np.argmax(empty)) + 1
         raise DataError(f"column {which}: every cell is missing", hint=f"drop={name!r} leaves it out" if name else None)
@@ -300,7 +300,7 @@ def rows_of(hole: np.ndarray) -> np.ndarray:
 
 
 def refuse_missing(name: str, hole: np.ndarray, hint: str | None = None) -> None:
-    """Raise at the first cell that is missing, if there is one."""
+    """Raise for the first missing cell."""
     if hole.any():
         raise DataError(
             f"{first_cell(name, hole)} is missing ({int(hole.sum())} such in {_called(name)})",
@@ -309,7 +309,7 @@ def refuse_missing(name: str, hole: np.ndarray, hint: str | None = None) -> None
 
 
 def refuse_infinite(name: str, column: np.ndarray) -> None:
-    """Raise at the first cell that is infinite, if there is one."""
+    """Raise for the first infinite cell."""
     if column.dtype != object and (infinite := np.isinf(column)).any():
         raise DataError(
             f"{first_cell(name, infinite)} is infinite ({int(infinite.sum())} such in {_called(name)})",
@@ -318,7 +318,7 @@ def refuse_infinite(name: str, column: np.ndarray) -> None:
 
 
 def first_cell(name: str, cells: np.ndarray) -> str:
-    """Return the first of the marked cells in words, counted from 1; an array's column by its number."""
+    """Return the name of the first marked cell, counted from 1; the column of an array by its number."""
     row, *rest = (int(index) + 1 for index in np.argwhere(cells)[0])
     if not rest:
         return f"row {row}, column {name}: the cell"
@@ -328,7 +328,7 @@ def first_cell(name: str, cells: np.ndarray) -> str:
 
 
 def _columns(inputs: Columns | np.ndarray) -> Mapping[str, np.ndarray]:
-    """Return the inputs as columns; an array is one without a name."""
+    """Return the inputs as columns; an array is one column without a name."""
     return {"": inputs} if isinstance(inputs, np.ndarray) else inputs
 
 
@@ -337,7 +337,7 @@ def _called(name: str) -> str:
 
 
 def _notes(raw: RawData, kept: RawData, filled: Mapping[str, int], missing: str) -> list[str]:
-    """Return what happens to missing cells, as sentences."""
+    """Return sentences on the treatment of missing cells."""
     notes = []
     if kept.rows < raw.rows:
         what = "a missing target" if missing == "mean" else "missing cells"

@@ -1,4 +1,4 @@
-"""Sample data: five well-known tables that ship as compressed CSV files, and points in the plane that are drawn.
+"""Sample data: five well-known tables that ship as compressed CSV files, and random points in the plane.
 
 `examples/samples/SOURCES.md` says where the tables come from.
 """
@@ -16,21 +16,18 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 
-# The classic sets of points in the plane, drawn with a fixed seed.
-
-
 _POINTS = 150  # of each class
 _SEED = 1
 
 
 @dataclass(frozen=True)
-class Planar:
+class PlanarSample:
     """A set of points in the plane.
 
     Args:
         draw: from a generator to the points of each class, each of shape (points, 2).
         classes: names of the classes.
-        sentence: what it holds.
+        sentence: a description.
     """
 
     draw: Callable[[np.random.Generator], tuple[np.ndarray, ...]]
@@ -38,7 +35,7 @@ class Planar:
     sentence: str
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Return the points as columns x, y and class, the classes taking turns."""
+        """Return the points as columns x, y and class, with the classes in turn."""
         drawn = self.draw(np.random.default_rng(_SEED))
         points = np.stack(drawn, axis=1).reshape(-1, 2)
         names = np.array(self.classes, dtype=object)
@@ -89,11 +86,11 @@ def _xor(generator: np.random.Generator) -> tuple[np.ndarray, ...]:
 
 
 PLANAR = {
-    "circles": Planar(_circles, ("inner", "outer"), "300 points on two circles about one centre"),
-    "moons": Planar(_moons, ("upper", "lower"), "300 points on two half circles that reach into each other"),
-    "spirals": Planar(_spirals, ("first", "second"), "300 points on two spirals that wind about each other"),
-    "blobs": Planar(_blobs, ("up", "left", "right"), "450 points about three centres"),
-    "xor": Planar(_xor, ("same", "different"), "300 points, by whether their coordinates have the same sign"),
+    "circles": PlanarSample(_circles, ("inner", "outer"), "300 points on two circles about one centre"),
+    "moons": PlanarSample(_moons, ("upper", "lower"), "300 points on two half circles that reach into each other"),
+    "spirals": PlanarSample(_spirals, ("first", "second"), "300 points on two spirals that wind about each other"),
+    "blobs": PlanarSample(_blobs, ("up", "left", "right"), "450 points about three centres"),
+    "xor": PlanarSample(_xor, ("same", "different"), "300 points, by whether their coordinates have the same sign"),
 }
 
 
@@ -104,13 +101,13 @@ SampleName = Literal[
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Data that ship.
+    """Sample data.
 
     Args:
-        name: what it is called.
+        name: the name of the sample.
         data: a mapping of columns, or a pair of images and a mapping to their classes.
-        target: the column that is to be predicted; None for a pair.
-        sentence: what it holds, for the user.
+        target: the column to predict; None for a pair.
+        sentence: a description for the user.
     """
 
     name: str
@@ -123,15 +120,15 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where a sample lies, and what its columns are called.
+class _SampleFile:
+    """The file of a sample, and the names of its columns.
 
     Args:
         file: a compressed CSV file in `examples/samples/`: columns of numbers without a header, the target last.
         columns: names of the inputs; none for images.
         target: name of the target.
         classes: names of the classes; none for numbers.
-        sentence: what it holds.
+        sentence: a description.
     """
 
     file: str
@@ -142,7 +139,7 @@ class _Source:
 
 
 def sample(name: str) -> Sample:
-    """Return data that ship.
+    """Return a sample.
 
     Args:
         name: "iris", "wine", "breast cancer", "diabetes" (tables), "digits" (images), or "blobs", "circles", "moons",
@@ -186,7 +183,7 @@ def sample_names() -> tuple[str, ...]:
     return tuple(sorted([*_SOURCES, *PLANAR]))
 
 
-def _numbers(source: _Source) -> np.ndarray:
+def _numbers(source: _SampleFile) -> np.ndarray:
     """Return the inputs and, in the last column, the target; shape (rows, columns)."""
     file = importlib.resources.files("downslope") / "examples" / "samples" / source.file
     return np.loadtxt(io.BytesIO(gzip.decompress(file.read_bytes())), delimiter=",")
@@ -206,14 +203,14 @@ _NUCLEUS = (
 )
 
 _SOURCES = {
-    "iris": _Source(
+    "iris": _SampleFile(
         "iris.csv.gz",
         ("sepal length", "sepal width", "petal length", "petal width"),
         "species",
         ("setosa", "versicolor", "virginica"),
         "150 irises of three species, measured in cm (Fisher, 1936)",
     ),
-    "wine": _Source(
+    "wine": _SampleFile(
         "wine.csv.gz",
         (
             "alcohol",
@@ -234,14 +231,14 @@ _SOURCES = {
         ("first", "second", "third"),
         "178 wines of three cultivars, by thirteen chemical measurements (Forina, 1988)",
     ),
-    "breast cancer": _Source(
+    "breast cancer": _SampleFile(
         "breast_cancer.csv.gz",
         tuple(f"{which} {what}" for which in ("mean", "standard error of", "worst") for what in _NUCLEUS),
         "diagnosis",
         ("malignant", "benign"),
         "569 tumours, benign or malignant, by thirty measurements of their cells (Wolberg and Street, 1995)",
     ),
-    "diabetes": _Source(
+    "diabetes": _SampleFile(
         "diabetes.csv.gz",
         (
             "age",
@@ -259,7 +256,7 @@ _SOURCES = {
         (),
         "442 patients and the progression of their diabetes a year later (Efron, Hastie and others, 2004)",
     ),
-    "digits": _Source(
+    "digits": _SampleFile(
         "digits.csv.gz",
         (),
         "digit",

@@ -1,4 +1,4 @@
-"""What is predicted: numbers in their own scale or classes by their labels, as a network sees them and back."""
+"""Targets: numbers in their own scale or classes by their labels, encoded for a network and decoded again."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ SUITED_LOSS = {NUMBERS: "mean squared error", TWO_CLASSES: "binary cross-entropy
 
 @dataclass(frozen=True)
 class Target:
-    """What is predicted, remembered to turn outputs back.
+    """The target of a network, with what decodes outputs.
 
     Args:
-        names: of the columns.
+        names: the names of the columns.
         kind: "numbers", "two classes" or "classes".
-        categories: labels of the classes as they were given (text, whole numbers, true and false), ascending; none for
+        categories: labels of the classes as in the data (text, whole numbers, true and false), ascending; () for
             numbers.
-        mean: what is subtracted from the numbers of each column; none for classes.
-        deviation: what they are divided by then; none for classes.
+        mean: the mean of each column of numbers; () for classes.
+        deviation: the standard deviation of each column; () for classes.
     """
 
     names: tuple[str, ...]
@@ -41,20 +41,20 @@ class Target:
 
     @property
     def outputs(self) -> int:
-        """How many outputs a network needs: one for two classes, one for each of more, one for each number."""
+        """The number of outputs: one for two classes, one for each class of more, one for each number."""
         return {NUMBERS: len(self.names), TWO_CLASSES: 1}.get(self.kind, len(self.categories))
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Return targets as a network sees them: float32 (rows, outputs) for numbers, int32 (rows,) for classes."""
+        """Return encoded targets: float32 (rows, outputs) for numbers, int32 (rows,) for classes."""
         if self.kind != NUMBERS:
             return values.astype(np.int32)
         return ((values - np.array(self.mean)) / np.array(self.deviation)).astype(np.float32)
 
     def decode(self, outputs: Any, *, from_logits: bool = True) -> np.ndarray:
-        """Return what outputs predict: labels, shape (rows,), or numbers, shape (rows,) or (rows, names).
+        """Return predictions: labels, shape (rows,), or numbers, shape (rows,) or (rows, names).
 
         Args:
-            outputs: shape (rows, outputs); (rows,) does for one output, and (rows, 2) for two classes.
+            outputs: shape (rows, outputs); also (rows,) for one output, and (rows, 2) for two classes.
             from_logits: whether the one output for two classes is a logit, above 0 for the second class, or its
                 probability, above one half.
 
@@ -74,7 +74,7 @@ class Target:
 
 
 class Read(NamedTuple):
-    """Targets that were read: their kind, the labels of classes, and float64 (rows, names) or int (rows,) in order."""
+    """Interpreted targets: their kind, the labels of classes, and float64 (rows, names) or int (rows,) in order."""
 
     kind: str
     categories: tuple[Any, ...]
@@ -95,7 +95,7 @@ def read_targets(columns: Columns, task: str | None) -> Read:
 
     Raises:
         SettingError: for another task.
-        DataError: for text as numbers, and for classes that nearly every row has one of its own.
+        DataError: for text as numbers, and for labels that differ in nearly every row.
     """
     if task is not None and task not in TASKS:
         close = nearest(str(task), TASKS)
@@ -181,7 +181,7 @@ def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
 
 
 def _label(cell: Any) -> Any:
-    """Return a label as it was given: whole numbers without a point, text without blanks about it."""
+    """Return a label: whole numbers without a point, text without surrounding blanks."""
     if isinstance(cell, bool) or is_missing(cell):
         return cell
     if isinstance(cell, float):
@@ -190,11 +190,11 @@ def _label(cell: Any) -> Any:
 
 
 def _read_classes(name: str, labels: Sequence[Any], index: np.ndarray, why: str) -> Read:
-    """Return classes, with a sentence on them."""
+    """Return classes with a sentence on them."""
     counts = np.bincount(index, minlength=len(labels)).tolist()
     kind = TWO_CLASSES if len(labels) == 2 else CLASSES
     many = "1 class" if len(labels) == 1 else f"{len(labels)} classes"
     notes = [f"{name}: {many} ({counted(labels, counts)}) → {SUITED_LOSS[kind]}."]
     if len(labels) == 1:
-        notes.append("Only one class: there is nothing to tell apart.")
+        notes.append("Only one class: there is nothing to learn.")
     return Read(kind, tuple(labels), index, (*notes, *([why] if why else [])))

@@ -1,1 +1,1 @@
-"""Layers: what a network of ours is made of."""
+"""Layers of the built-in network, one type a class; their activations and initial weights."""

@@ -1,9 +1,8 @@
-"""The activations of a network, and how steep each is where a unit stands.
+"""The activations of a network, and the relative slope of each.
 
-A unit learns only where its activation has a slope. `steepness` is |φ′(z)| over the largest slope of φ, a number
-without a
-unit: 1 where the unit is at its most sensitive, 0 where no gradient passes. For activations without a largest slope
-(the exponential), the slope at 0 is taken.
+A unit learns only where its activation has a slope. `Activation.slope` is |φ′(z)| over the largest slope of φ, a
+dimensionless number: 1 where the unit is at its most sensitive, 0 where no gradient passes. For activations without a
+largest slope (the exponential), the slope at 0 is taken.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, Literal
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 
-# Below a hundredth of its largest slope a unit passes next to nothing on: a sigmoid beyond ±6, a tanh beyond ±3.
+# Below a hundredth of its largest slope a unit passes next to no gradient: a sigmoid beyond ±6, a tanh beyond ±3.
 FLAT = 0.01
 
 
@@ -40,9 +39,9 @@ class Activation:
     """An activation.
 
     Args:
-        name: as it is typed.
+        name: the name that a user types.
         function: from an array of pre-activations to an array of the same shape.
-        slope: |φ′| over its largest, from pre-activations; None where it is the same everywhere.
+        slope: |φ′| relative to its largest value, from pre-activations; None where it is constant.
     """
 
     name: str
@@ -99,7 +98,7 @@ def _table() -> dict[str, Activation]:
 
 
 def _of(path: str) -> Callable[[Any], Any]:
-    """Return a function of JAX by its place, fetched when it is called."""
+    """Return a function of JAX by its path, looked up when it is called."""
     module, name = path.split(".")
     return lambda z: getattr(getattr(jax(), module), name)(z)
 

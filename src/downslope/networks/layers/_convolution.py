@@ -61,9 +61,9 @@ class Convolution(UnitLayer):
 
 
 def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
-    """Return a batch of images convolved with a window.
+    """Convolve a batch of images with a window.
 
-    On a CPU it is one matrix product of all windows: inside a compiled loop XLA runs the gradients of its own
+    On a CPU this is one matrix product of all windows: inside a compiled loop XLA runs the gradients of its own
     convolution there without its fast kernels, 3 to 80 times as slowly (measured in docs/architecture.md).
 
     Args:
@@ -86,14 +86,14 @@ def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
 def product_of_windows(
     image: Any, weight: Any, strides: Sequence[int], margins: Sequence[tuple[int, int]], **computing: Any
 ) -> Any:
-    """Return a batch of images convolved with a window, as one matrix product.
+    """Convolve a batch of images with a window by one matrix product.
 
     Args:
         image: shape (batch, height, width, channels in).
         weight: shape (rows, columns, channels in, channels out).
         strides: pixels from one window to the next, along height and width.
         margins: zeros before and after the image, along height and width.
-        computing: further choices of `jax.numpy.matmul`, by name.
+        computing: further arguments of `jax.numpy.matmul`.
 
     Returns:
         shape (batch, height, width, channels out).

@@ -1,4 +1,4 @@
-"""How the weights of a layer begin."""
+"""The initial weights of a layer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ InitialisationName = Literal[
 ]
 _SCALED = ("uniform", "normal", "constant")
 _PLAIN = {"zeros": 0.0, "ones": 1.0}
-_CUT_DEVIATION = 0.87962566103423978  # of a normal number that is cut at ±2
+_CUT_DEVIATION = 0.87962566103423978  # of a normal number that is truncated at ±2
 
 
 def suited(activation: str) -> str:
@@ -69,11 +69,12 @@ def checked(name: str, activation: str) -> str:
 
 
 def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return weights drawn by a name that `checked` returned, float32; by NumPy, which compiles nothing.
+    """Return float32 weights drawn by NumPy, which compiles nothing.
 
     Args:
-        name: the initialisation. Normal ones named after people are cut at two deviations and keep their variance.
-        random: where the numbers come from.
+        name: the initialisation, as `checked` returns it. Those named after people and "normal" are truncated at two
+            standard deviations and keep their variance.
+        random: the generator.
         shape: (…, inputs, outputs); leading axes are those of a convolution's window.
     """
     kind, _, number = name.partition("_")
@@ -90,14 +91,14 @@ def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.
 
 
 def _variance(kind: str, shape: tuple[int, ...]) -> float:
-    """Return the variance that keeps the spread of signals, of gradients, or of both in the mean."""
+    """Return the variance of weights that keeps that of signals, of gradients, or of both on average."""
     window = math.prod(shape[:-2])
     inward, outward = window * shape[-2], window * shape[-1]
     return {"he": 2 / inward, "lecun": 1 / inward, "glorot": 2 / (inward + outward)}[kind]
 
 
 def _cut_normal(random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Return normal numbers, those beyond two deviations drawn again."""
+    """Return normal numbers, redrawn where they lie beyond two standard deviations."""
     numbers = random.normal(size=shape)
     while np.any(beyond := np.abs(numbers) > 2):
         numbers[beyond] = random.normal(size=int(beyond.sum()))

@@ -2,9 +2,9 @@
 
 A layer is frozen data. It computes the shape of its outputs, draws its weights and maps a batch:
 
-    Layer ─▶ output_shape(inputs)                     what reaches the next layer
+    Layer ─▶ output_shape(inputs)                     the shape of its outputs
           ─▶ initialise(inputs, random)               weights at step 0; None for a layer that learns nothing
-          ─▶ memory(weights)                          what it carries from batch to batch, such as running means
+          ─▶ memory(weights)                          the state carried from batch to batch, such as running means
           ─▶ forward(weights, values, context)        its outputs for a batch
 
 Everything else follows from its fields: the functions of this module compare, replace, save and print them. So a new
@@ -35,13 +35,13 @@ _UNSAVED = "unsaved"  # names the fields of a saved layer that no file holds
 
 
 class ForwardContext:
-    """What one layer needs of a forward pass besides its weights and the values.
+    """The part of a forward pass that belongs to one layer: randomness, memory, and the record of its activation.
 
     Args:
         training: whether units drop out and batches are normalised by their own mean.
         key: a random key of this layer and step; None where nothing is random.
         memory: this layer's own memory, by name; a layer that updates it assigns to its entries.
-        nudge: what is added to the pre-activation, so that a gradient by it can be taken; None for nothing.
+        nudge: an addend of the pre-activation, so that a gradient by it can be taken; None for nothing.
     """
 
     def __init__(self, *, training: bool, key: Any, memory: Mapping[str, Any], nudge: Any = None) -> None:
@@ -55,8 +55,8 @@ class ForwardContext:
     def activated(self, values: Any, name: str) -> Any:
         """Return the activation of pre-activations, and record both.
 
-        Every layer that has weights and a field `activation` calls this once in `forward`: what is recorded of a layer
-        during training (dead and saturated units, gradients by layer) is measured here.
+        A layer with weights and a field `activation` calls this once in `forward`: the statistics of layers during
+        training (dead and saturated units, gradients by layer) are measured here.
 
         Args:
             values: the pre-activations, shape (batch, …, units).
@@ -104,10 +104,10 @@ class Layer(ABC):
 
     @abstractmethod
     def output_shape(self, inputs: Shape) -> Shape:
-        """Return the shape of what the layer makes of one example.
+        """Return the shape of the outputs for one example.
 
         Raises:
-            SettingError: for an example that it cannot take.
+            SettingError: for an example that the layer cannot take.
         """
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Layer(ABC):
 
     @abstractmethod
     def memory(self, weights: Any) -> dict[str, np.ndarray]:
-        """Return what the layer carries from batch to batch besides weights, as it is at step 0; {} for nothing."""
+        """Return the state that is carried from batch to batch, such as running means, at step 0; {} for none."""
 
     @abstractmethod
     def forward(self, weights: Any, values: Any, context: ForwardContext) -> Any:
@@ -212,7 +212,7 @@ def size_in_words(entries: Plain) -> str | None:
 
 
 def checked_layer(layer: Any, number: int) -> Layer:
-    """Return a layer with its names as the tables spell them.
+    """Return a layer with checked fields and names as the tables spell them.
 
     Args:
         layer: the layer.
@@ -242,7 +242,7 @@ def checked_layer(layer: Any, number: int) -> Layer:
 
 
 def located(number: int, compute: Callable[[], Any]) -> Any:
-    """Return what a function returns; a `SettingError` of it names the layer by its number."""
+    """Call a function; a `SettingError` from it names the layer by its number."""
     try:
         return compute()
     except SettingError as error:
@@ -327,5 +327,5 @@ def _is_hashable(layer: Layer) -> bool:
 
 
 def _hashable(entry: Any) -> Any:
-    """Return lists, which JSON makes of tuples, as tuples."""
+    """Return tuples for lists, which JSON has in their stead."""
     return tuple(map(_hashable, entry)) if isinstance(entry, list) else entry

@@ -19,7 +19,7 @@ _OF_UNITS = ("units", "channels", "initialisation")  # a layer with any of these
 
 
 class Passed(NamedTuple):
-    """What a batch left behind on its way through a network.
+    """The result of a forward pass of a batch.
 
     Args:
         outputs: the last layer's outputs, shape (batch, …).
@@ -39,9 +39,9 @@ class Network(equinox.Module):
 
     Args:
         layers: the weights, one tree of arrays a layer, None for layers that learn nothing.
-        plan: the layers as they were asked for.
+        plan: the layers.
         inputs: shape of one example.
-        outputs: shape of what comes out for one example.
+        outputs: shape of the outputs for one example.
     """
 
     layers: tuple[Any, ...]
@@ -50,7 +50,7 @@ class Network(equinox.Module):
     outputs: tuple[int, ...] = equinox.field(static=True)
 
     def __call__(self, examples: Any) -> Any:
-        """Return the outputs of one example, shape `inputs`, or of a batch of them, as the network stands at rest."""
+        """Return the outputs of one example, shape `inputs`, or of a batch of them, without dropout."""
         numpy = jax().numpy
         array = numpy.asarray(examples)
         alone = array.shape == self.inputs
@@ -75,7 +75,7 @@ class Network(equinox.Module):
             memory: what the layers carry from batch to batch.
             key: random key of the dropout; None at rest.
             training: whether units drop out and batches are normalised by their own mean.
-            nudges: what is added to each pre-activation, so that gradients by it can be taken; None for nothing.
+            nudges: an addend of each pre-activation, so that gradients by it can be taken; None for nothing.
         """
         values, carried = examples, dict(memory)
         before, after = [], []
@@ -194,7 +194,7 @@ def layers_in(model: Any) -> tuple[Layer, ...] | None:
 
 
 def with_layers(model: Any, choices: Mapping[str, Any]) -> list[Layer]:
-    """Return the layers of a model with other choices; those of the output layer are its activation, units and weights.
+    """Return the layers of a model with other choices; of the last layer only activation, units and weights change.
 
     Raises:
         SettingError: for a foreign model.
@@ -223,7 +223,7 @@ def with_layers(model: Any, choices: Mapping[str, Any]) -> list[Layer]:
 
 
 def _of_output(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is chosen of the output layer."""
+    """Return the changes of the output layer."""
     own = {}
     if "output_activation" in choices:
         own["activation"] = "linear" if choices["output_activation"] == "auto" else choices["output_activation"]
@@ -233,10 +233,10 @@ def _of_output(choices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _keeps_size(before: Layer, layer: Layer) -> bool:
-    """Tell whether a layer keeps the shape of what the layer before it makes, so that it can be skipped.
+    """Tell whether a layer keeps the shape of the outputs of the layer before it, so that it can be skipped.
 
-    Layers in a list do not know the shape of an example. So both are asked about examples of unlikely sizes: where the
-    outputs agree nevertheless, the two layers agree on any.
+    The shape of an example is not known for layers in a list. So both map the shapes of examples of unlikely sizes:
+    where their outputs agree nevertheless, they agree for any example.
     """
     for example in _UNLIKELY:
         try:

@@ -1,1 +1,1 @@
-"""Models: ours, and those of Equinox and Flax NNX, behind one interface."""
+"""Models: built-in networks and those of Equinox and Flax NNX behind one interface."""

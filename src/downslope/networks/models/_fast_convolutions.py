@@ -1,4 +1,4 @@
-"""Convolutions of a loss that is not ours, rewritten for the CPU.
+"""Convolutions of foreign losses, rewritten for the CPU.
 
 Inside a compiled loop, and a training is one, XLA runs the gradients of its own convolution on a CPU 3 to 80 times as
 slowly as at the top of a program. Our networks are written with one matrix product of all windows instead. An Equinox
@@ -45,10 +45,10 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     >>> import numpy as np
     >>> def response(image, weight):
     ...     return jax().lax.conv(image, weight, (1, 1), "VALID")
-    >>> given = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
-    >>> float(rewritten(response)(*given)[0, 0, 0, 0])
+    >>> arguments = np.ones((1, 2, 5, 5)), np.ones((3, 2, 3, 3))
+    >>> float(rewritten(response)(*arguments)[0, 0, 0, 0])
     18.0
-    >>> "conv_general_dilated" in str(jax().make_jaxpr(rewritten(response))(*given))
+    >>> "conv_general_dilated" in str(jax().make_jaxpr(rewritten(response))(*arguments))
     False
     """
     if jax().default_backend() != "cpu":
@@ -66,7 +66,7 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _holds_plain(program: Any) -> bool:
-    """Tell whether a program has a convolution that is rewritten, in itself or in what it calls."""
+    """Tell whether a program has a convolution to rewrite, in itself or in a program that it calls."""
     for equation in program.eqns:
         inner = _opened(equation)
         if _is_plain(equation) or (inner is not None and _holds_plain(inner.jaxpr)):
@@ -93,14 +93,14 @@ def _outcomes(equation: Any, operands: list[Any]) -> list[Any]:
         return evaluate(equation, operands)
     settings = equation.params
     inside = functools.partial(_run, inner.jaxpr, inner.constants)
-    if "prevent_cse" in settings:  # jax.checkpoint, which is to forget what is inside of it as before
+    if "prevent_cse" in settings:  # jax.checkpoint, which discards and recomputes as before
         forgetting = {name: settings[name] for name in ("prevent_cse", "policy")}
         return jax().checkpoint(lambda *values: inside(values), **forgetting)(*operands)
     return inside(operands)
 
 
 def _is_plain(equation: Any) -> bool:
-    """Tell whether an equation is a convolution of images that a product of windows can stand for."""
+    """Tell whether an equation is a convolution of images that a product of windows can replace."""
     if equation.primitive.name != "conv_general_dilated":
         return False
     (image, weight), (output,), settings = equation.invars, equation.outvars, equation.params
@@ -122,7 +122,7 @@ def _is_plain(equation: Any) -> bool:
 
 
 def _product(settings: Any, image: Any, weight: Any) -> Any:
-    """Return a convolution as a product of windows, the axes being in the order that its settings ask for."""
+    """Return a convolution as a product of windows, with the axes in the order of its settings."""
     images, weights, output = settings["dimension_numbers"]
     batch, channels, height, width = images
     out, into, rows, columns = weights

@@ -1,9 +1,9 @@
-"""Layers of a network that is not ours, inferred from the program that JAX makes of it.
+"""Layers of a foreign network, inferred from its JAX program; and the statistics recorded of any layer.
 
 Every linear layer multiplies what reaches it by one of its parameters and adds another. So `walk` follows the leaves of
 the parameters through the jaxpr; where one meets data in a product or a convolution there is a layer's pre-activation
 z, and its name is where the leaf lives. Nothing in the network is rewritten: a dict, an Equinox module and a Flax NNX
-state all look the same from here. What cannot be told is left out with a sentence, or is None.
+state all look the same from here. What cannot be inferred is left out with a sentence, or is None.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from downslope.programs import (
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """The layers that were found, and the function with a tap in each.
+    """The inferred layers, and the function with a tap in each.
 
     Args:
         layers: their names, in the order in which they run: the branch of the tree that holds the kernel, or the
@@ -61,7 +61,7 @@ class Walk:
 
 @dataclass(frozen=True, eq=False)
 class _Arguments:
-    """What the function was walked with: the form of the tree; the name and the place in the program of each leaf."""
+    """The arguments of the walk: the structure of the tree; the name and the program's value of each leaf."""
 
     structure: Any
     names: tuple[str, ...]
@@ -145,7 +145,7 @@ def _read(atom: Atom, known: dict[Value, Any]) -> Any:
     return atom.value if isinstance(atom, Constant) else known[atom]
 
 
-# At the door: a program fits the shapes that it was made for and no others.
+# A program fits the shapes that it was traced for and no others.
 
 
 def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[Any]:
@@ -162,7 +162,7 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
             error = PointError if index < walked.number_of_parameters else DataError
             raise error(
                 f"{name} is {_type_and_shape(array)}, but the function was walked with {_type_and_shape(value)}.",
-                hint="The program of a walk is made for one shape and type: call `walk` again for another.",
+                hint="The program of a walk fits one shape and type: call `walk` again for another.",
             )
     return arrays
 
@@ -193,16 +193,15 @@ def _type_and_shape(array: Any) -> str:
     return f"{array.dtype}[{', '.join(map(str, array.shape))}]"
 
 
-# What is recorded of the layers of a network, and how a network that is not ours is looked into.
+# The statistics of layers, built-in and inferred.
 
 
 def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
-    """Return what is recorded of each layer, shape (len(LAYER_COLUMNS), layers); NaN where it is not known.
+    """Return the statistics of each layer, shape (len(LAYER_COLUMNS), layers); NaN where they are not known.
 
-    A unit is saturated on an example where its activation passes less than `FLAT` of the most it can pass, and dead
-    if it
-    is so on every example of the batch. The variation is the deviation of a unit from example to example, root mean
-    square over the units.
+    A unit is saturated on an example where the slope of its activation is below `FLAT` of the largest, and dead if it
+    is saturated on every example of the batch. The variation is the deviation of a unit from example to example, root
+    mean square over the units.
     """
     layers = list(zip(activations, before, after, strict=True))
     groups = alike([0 if a is None else a.size for a in after], [_group_key(*layer) for layer in layers])
@@ -210,7 +209,7 @@ def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], aft
 
 
 def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
-    """Return what is recorded of layers of one kind, shape (layers, len(LAYER_COLUMNS))."""
+    """Return the statistics of layers of one kind, shape (layers, len(LAYER_COLUMNS))."""
     name, before, after = layers[0]
     if len(layers) == 1:
         return _of_layer(name, before, after)[None]
@@ -219,7 +218,7 @@ def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
 
 
 def _group_key(name: str | None, before: Any, after: Any) -> Any:
-    """Return what layers must share to be looked at together."""
+    """Return the key that layers share if their statistics are computed together."""
     return name, before.shape, before.dtype, None if after is None else (after.shape, after.dtype)
 
 
@@ -239,14 +238,14 @@ def _of_layer(name: str | None, before: Any, after: Any) -> Any:
 
 
 def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, batch: int | None) -> Walk | None:
-    """Return the layers that are found in a loss, or None if none is.
+    """Return the layers inferred from a loss, or None if there are none.
 
     Args:
         loss: `loss(point, memory, batch, key)`, as `Batched` has it.
         point: the parameters.
-        memory: what is carried besides.
+        memory: the state carried from batch to batch.
         examples: some examples, a tree of arrays.
-        batch: how many of them make a batch; None where they are one.
+        batch: the size of a batch; None where the examples are one batch.
     """
     some = examples if batch is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), examples)
     with precision("float32"):
@@ -255,7 +254,7 @@ def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, b
 
 
 def look_through(walked_loss: Walk) -> dict[str, Any]:
-    """Return `seen` and `nudges`, as `Batched` has them, of layers that were found."""
+    """Return `seen` and `nudges`, as `Batched` has them, of inferred layers."""
 
     def seen(point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
         value, memory, before, after = walked_loss.tapped(point, nudges, memory, batch, key)

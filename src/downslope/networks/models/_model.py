@@ -1,4 +1,4 @@
-"""A network as training sees it, whoever made it: the built-in one, an Equinox module or a Flax NNX module."""
+"""One interface to the models that can be trained: built-in networks, Equinox modules, Flax NNX modules."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from downslope.networks.layers._network import Network, Passed
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What training needs to know of a network.
+    """The interface between training and a network.
 
     Args:
-        point: what is trained, a tree of float arrays.
-        memory: what it carries from batch to batch besides: running means, a tree of arrays.
-        layers: the names of its layers, where it is known how to look into them; else empty.
+        point: the weights, a tree of float arrays.
+        memory: the state carried from batch to batch, such as running means, a tree of arrays.
+        layers: the names of its layers, for a built-in network; else empty.
         activations: the activation of each of them.
         forward: `forward(point, memory, inputs, key, training, nudges)` maps a batch of inputs, shape (batch, …). In
-            training a key of None leaves out what is random and nothing else.
-        rebuilt: the model in its own kind, from a point and a memory.
+            training a key of None turns off randomness and nothing else.
+        rebuilt: the function from a point and a memory to a model of its own kind.
         description: the network as plain data; for foreign ones only the name of their class.
     """
 
@@ -58,7 +58,7 @@ def model_of(model: Any) -> Model:
     module, state = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     if isinstance(module, equinox.Module) and callable(module):
         return equinox_model(module, state)
-    nnx = sys.modules.get("flax.nnx")  # whoever has a module of it has imported it
+    nnx = sys.modules.get("flax.nnx")  # a module of Flax exists only where Flax was imported
     if nnx is not None and isinstance(model, nnx.Module):
         return nnx_model(model, nnx)
     raise ObjectiveError(
@@ -85,9 +85,6 @@ def _of_network(network: Network) -> Model:
     )
 
 
-# An Equinox module as training sees it: mapped over the batch, with its state and its random keys.
-
-
 _AXIS = "batch"  # the name by which Equinox's documentation has batches normalised
 
 
@@ -99,14 +96,14 @@ def equinox_model(module: Any, state: Any) -> Model:
         state: its `equinox.nn.State`; None for a module without one.
 
     Raises:
-        ObjectiveError: for a module that takes a state and came without.
+        ObjectiveError: for a module that takes a state, without one.
     """
     parameters = inspect.signature(type(module).__call__).parameters
     takes_key = "key" in parameters
     point, fixed = equinox.partition(module, equinox.is_inexact_array)
     if state is None and _is_stateful(module):
         raise ObjectiveError(
-            f"{type(module).__name__} has a state, and it came without",
+            f"{type(module).__name__} has a state, and none was passed",
             hint="give the pair (model, state) as the model",
         )
     axis = _axis_of(module)
@@ -114,7 +111,7 @@ def equinox_model(module: Any, state: Any) -> Model:
     def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
         network = equinox.nn.inference_mode(equinox.combine(point, fixed), value=not training)
         network = network if key is not None else _without_chance(network)
-        # Without chance a key is still given to who asks for one: it may have no default, and nothing depends on it.
+        # Without randomness a key is passed nevertheless: it may have no default, and nothing depends on it.
         keys = jax().random.split(jax().random.key(0) if key is None else key, len(inputs)) if takes_key else None
 
         def map_example(example: Any, chance: Any, kept: Any) -> Any:
@@ -138,7 +135,7 @@ def equinox_model(module: Any, state: Any) -> Model:
 
 
 def _settled(leaf: Any) -> np.ndarray:
-    """Return an array whose type is its own: one that gave way to another's would change from step to step."""
+    """Return an array of fixed type; a weak type of JAX would change at the first step."""
     return np.asarray(leaf)
 
 
@@ -152,7 +149,7 @@ def _rebuilt(module: Any, memory: Any) -> Any:
 
 
 def _without_chance(module: Any) -> Any:
-    """Return a module whose dropout lets everything through."""
+    """Return a module without dropout."""
     dropouts = [node for node in _nodes(module) if isinstance(node, equinox.nn.Dropout)]
     if not dropouts:
         return module
@@ -164,7 +161,7 @@ def _without_chance(module: Any) -> Any:
 
 
 def _nodes(module: Any) -> list[Any]:
-    """Return the leaves of a module, each layer that drops out or keeps a state as one."""
+    """Return the leaves of a module, where each layer with dropout or a state is one leaf."""
     kinds = (equinox.nn.Dropout, equinox.nn.StateIndex)
     return jax().tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds))
 
@@ -174,7 +171,7 @@ def _is_stateful(module: Any) -> bool:
 
 
 def _axis_of(module: Any) -> Any:
-    """Return the name of the axis over which a module's batches are normalised."""
+    """Return the name of the axis over which a module normalises batches."""
     norms = _norms(module)
     return next((norm.axis_name for norm in norms if hasattr(norm, "axis_name")), _AXIS)
 
@@ -193,14 +190,11 @@ def _is_norm(node: Any) -> bool:
     return isinstance(node, equinox.Module) and "norm" in type(node).__name__.lower()
 
 
-# A Flax NNX module as training sees it: split into parameters, random keys and what it remembers.
-
-
 def nnx_model(module: Any, nnx: ModuleType) -> Model:
     """Return the model of a Flax NNX module that maps a batch.
 
     Args:
-        module: the module; it stays as it is.
+        module: the module; it is not changed.
         nnx: `flax.nnx`.
     """
     structure, parameters, chances, memory = nnx.split(module, nnx.Param, nnx.RngState, ...)
@@ -209,7 +203,7 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
 
     def merged(point: Any, memory: Any, key: Any = None) -> Any:
         state = jax().tree.unflatten(form, [point[name] for name in names])
-        # Flax writes into what it holds, and an array of NumPy would let it.
+        # Flax writes into its state, and an array of NumPy would let it.
         state, memory = jax().tree.map(jax().numpy.asarray, (state, memory))
         return nnx.merge(structure, state, chances if key is None else _drawn_keys(chances, key), memory, copy=True)
 
@@ -219,7 +213,7 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
         if key is None:
             network.set_attributes(deterministic=True, raise_if_not_found=False)
         outputs = network(inputs)
-        nnx.pop(network, nnx.Intermediate)  # what it shows to whoever asks is nothing that it remembers
+        nnx.pop(network, nnx.Intermediate)  # intermediate values are no state
         return Passed(outputs, nnx.split(network, nnx.Param, nnx.RngState, ...)[3], (), ())
 
     def rebuilt(point: Any, memory: Any) -> Any:
@@ -238,7 +232,7 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
 
 
 def _drawn_keys(chances: Any, key: Any) -> Any:
-    """Return the random state with keys of its own, drawn from one key; the counts stay."""
+    """Return the random state with keys split from one key; the counts stay."""
     random, dtypes = jax().random, jax().dtypes
     leaves, form = jax().tree.flatten(chances)
     leaves_of_step = [

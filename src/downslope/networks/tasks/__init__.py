@@ -1,1 +1,1 @@
-"""Tasks: a model and its data, made into an objective that can be trained."""
+"""Tasks: a model and its data as an objective that can be trained."""

@@ -1,4 +1,7 @@
-"""A network and data as something to be trained."""
+"""The task of a network and examples: the network by its sizes, its loss, and the revival of dead units.
+
+References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement learning", 2023, for the revival.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +31,16 @@ from downslope.networks.layers._shaping import Flatten, MaxPool
 from downslope.networks.layers._units import Dense
 from downslope.networks.models._model import Model, model_of
 
-# The network that is asked for by its sizes: hidden layers of one kind, and an output that suits the targets.
-
 
 @dataclass(frozen=True)
 class Choices:
-    """What is asked for of a network.
+    """The choices of a network that is built by its sizes.
 
     Args:
         hidden: units of the hidden layers.
         convolutions: channels of convolutions with pooling before them, for images.
         activation, initialisation, normalisation, dropout: of each hidden layer, as for `Dense`.
-        skip: whether hidden layers of one size are skipped.
+        skip: whether hidden layers of equal size have skip connections.
         output_activation: "auto" for what suits the loss, computed from logits; else one by name.
         loss: a loss by name, a function of (outputs, targets), or None for what suits the targets.
         from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
@@ -58,7 +59,7 @@ class Choices:
 
 
 def loss_of(choices: Choices, kind: str) -> Loss:
-    """Return the loss that was asked for, or the one that suits the targets.
+    """Return the loss that was chosen, or the one that suits the targets.
 
     Raises:
         SettingError: for a cross-entropy of numbers.
@@ -73,12 +74,12 @@ def loss_of(choices: Choices, kind: str) -> Loss:
 
 
 def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
-    """Return a network of the sizes that were asked for.
+    """Return a network of the chosen sizes.
 
     Args:
-        choices: what was asked for.
+        choices: the sizes and the kind of the hidden layers.
         shape: the shape of one example.
-        outputs: the numbers that come out.
+        outputs: the number of outputs.
         seed: seed of the weights.
     """
     layers: list[Layer] = []
@@ -100,7 +101,7 @@ def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> 
 
 
 def output_of(choices: Choices) -> str:
-    """Return the activation of the output: linear where the loss takes logits or numbers and none was named."""
+    """Return the activation of the output; "auto" is linear, since losses take logits and numbers."""
     return "linear" if choices.output_activation == "auto" else activation_of(choices.output_activation).name
 
 
@@ -111,21 +112,18 @@ def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
     return wanted
 
 
-# Units that are dead begin anew with newly drawn weights, while the others keep what they learnt.
-
-
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
 
 
 def revived(model: Model, point: Point, memory: Any, inputs: Any, fresh: Point) -> Point:
-    """Return a point whose dead units have the weights of a fresh one, and a bias of 0.
+    """Return a point whose dead units have newly drawn weights and a bias of 0; the other units keep theirs.
 
     Args:
         model: a network whose layers are known.
         point: its weights.
-        memory: what it carries besides.
-        inputs: examples; a unit that passes no gradient on the first 512 of them is dead.
+        memory: its running means.
+        inputs: examples; a unit is dead if it passes no gradient on the first 512 of them.
         fresh: newly drawn weights.
     """
     passed = model.forward(point, memory, inputs[:_MOST_ROWS], None, True)
@@ -148,7 +146,7 @@ def _dead(name: str, before: Any) -> np.ndarray:
 
 
 def _mixed(part: str, leaf: Any, new: Any, dead: dict[str, np.ndarray]) -> Any:
-    """Return a part with what leads into dead units taken from a new one."""
+    """Return a part in which what leads into dead units comes from a new one."""
     layer, _, kind = part.rpartition("/")
     if layer not in dead or kind not in (*_INWARD, "bias"):
         return leaf
@@ -167,12 +165,12 @@ def example_task(
     reading: Plain,
     computing: Plain,
 ) -> Task:
-    """Return a network and data as something to be trained.
+    """Return the task of a network and examples.
 
     Args:
-        model: what to train, as for `train`.
-        choices: what is asked for of a network.
-        data: what to train on, as for `examples`.
+        model: the model, as for `train`.
+        choices: the choices of a network.
+        data: the data, as for `examples`.
         target: the column to predict.
         validation: the share of the rows held back, or data of its own.
         batching: how many examples a step sees.
@@ -216,11 +214,9 @@ def example_task(
 
 
 def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain) -> tuple[Examples, Examples | None]:
-    """Return what to train on and what to validate."""
+    """Return the examples for training and those for validation."""
     if data is None:
-        raise DataError(
-            "train on what? no data is given", hint='for example data="digits", or a file with a target column'
-        )
+        raise DataError("no training data", hint='for example data="digits", or a file with a target column')
     is_share = validation is None or isinstance(validation, int | float)
     training, held = prepare(data, target, validation=validation if is_share else 0, seed=seed, **reading)
     if is_share:
@@ -229,17 +225,17 @@ def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain
 
 
 def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, seed: int) -> tuple[Model, Loss]:
-    """Return the model to train and its loss, which fit examples and targets.
+    """Return the model and its loss, after checking that they fit the examples.
 
     Args:
-        model: what to train: a network of any kind, layers, or None.
-        choices: what is asked for of a network.
+        model: a network of any kind, layers, or None.
+        choices: the choices of a network.
         inputs: some of the inputs, shape (rows, …).
-        target: what is predicted.
+        target: the target.
         seed: of the weights.
 
     Raises:
-        SettingError: for a network that does not.
+        SettingError: for a network that does not fit.
     """
     if model is None:
         outputs = outputs_of(choices, loss_of(choices, target.kind), target.outputs, len(target.categories))
@@ -253,10 +249,10 @@ def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, see
 
 
 def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int]:
-    """Return a network, or layers, as a model, and how many numbers it makes of one example.
+    """Return a network, or layers, as a model, and the number of its outputs for one example.
 
     Raises:
-        SettingError, ObjectiveError: if it does not take examples of these inputs.
+        SettingError, ObjectiveError: if it does not take such inputs.
     """
     shape = inputs.shape[1:]
     layers = layers_in(model)
@@ -269,7 +265,7 @@ def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int
 
 
 def _outputs_of(model: Model, inputs: np.ndarray) -> int:
-    """Return how many numbers a model makes of one example."""
+    """Return the number of a model's outputs for one example."""
     some = np.repeat(inputs[:1], 2, axis=0)
     try:
         with precision("float32"):
@@ -302,10 +298,10 @@ def _check_outputs(outputs: int, loss: Loss, target: Target) -> None:
 
 
 def _wanted_outputs(loss: Loss, target: Target) -> tuple[int, ...]:
-    """Return how many outputs a network may have; none where it cannot be told.
+    """Return the numbers of outputs that a network may have; () where any number can be computed with.
 
-    What can be computed, if to no good, is left to the diagnosis: one number against several outputs, and the places of
-    several classes against one.
+    What can be computed, if to no good, is left to the diagnosis: one number against several outputs, and the indices
+    of several classes against one output.
     """
     if loss.whole is not None or (target.kind == NUMBERS and target.outputs == 1):
         return ()

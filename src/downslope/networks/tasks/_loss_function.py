@@ -1,4 +1,4 @@
-"""A loss function of parameters and a batch as something to be trained, whatever the parameters and the batch are."""
+"""The task of a loss function: any tree of parameters, any tree of arrays as a batch."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MOST_ASSESSED = 5000
 
 
 def function_task(function: Any, start: Any, data: Any, validation: Any, batching: Batching, seed: int) -> Task:
-    """Return a loss function and data as something to be trained.
+    """Return the task of a loss function and data.
 
     Args:
-        function: `function(params, batch)`, or `function(params, batch, key)`, a number that JAX can differentiate.
+        function: `function(params, batch)`, or `function(params, batch, key)`, a number that JAX differentiates.
         start: the parameters at step 0: a tree of arrays, or an Equinox module.
         data: a tree of arrays with one entry an example along their first axes, from which batches are drawn; or a
             stream of batches, each any tree of arrays.
@@ -37,7 +37,7 @@ def function_task(function: Any, start: Any, data: Any, validation: Any, batchin
         seed: of the examples held back.
 
     Raises:
-        ObjectiveError, DataError, PointError: for what cannot be trained.
+        ObjectiveError, DataError, PointError: for a function, data or parameters that cannot be trained.
     """
     if not callable(function) or isinstance(function, equinox.Module):
         raise ObjectiveError(
@@ -46,7 +46,7 @@ def function_task(function: Any, start: Any, data: Any, validation: Any, batchin
         )
     if start is None:
         raise PointError(
-            f"where? {_name_of(function)} came without parameters",
+            f"{_name_of(function)} has no parameters to start at",
             hint="train(loss, data, start=params), with loss(params, batch)",
         )
     if is_stream(data, pairs=False):
@@ -88,7 +88,7 @@ def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumu
 
 
 class _LossFunction:
-    """A loss function with the parameters that it begins with.
+    """A loss function with its parameters at step 0.
 
     Args:
         function: the loss.
@@ -104,7 +104,7 @@ class _LossFunction:
         self._takes_key = "key" in _parameters(function)
 
     def loss(self, point: Point, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
-        """Return the loss of a batch, and the memory, which is empty."""
+        """Return the loss of a batch, and the memory, which stays empty."""
         params = point if self._fixed is None else equinox.combine(point, self._fixed)
         chance = jax().random.key(0) if key is None else key
         value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
@@ -114,11 +114,11 @@ class _LossFunction:
         """Return the objective.
 
         Args:
-            batch: examples, on which the function is tried.
-            sample: what is measured on; all examples where they do not come as a stream; or None.
+            batch: examples for a trial call of the function.
+            sample: the examples to measure on, all of them unless they come as a stream; or None.
             held: examples for validation, or None.
             size: examples of one batch; None where batches have no common first axis.
-            stream: where batches come from, or None.
+            stream: the stream of batches, or None.
         """
         tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
         self._check(tried)
@@ -145,14 +145,14 @@ class _LossFunction:
         )
 
     def training(self, trace: Trace) -> Training:
-        """Return the training that a trace makes."""
+        """Return the training that a trace belongs to."""
         with precision("float32"):
             point = jax().tree.map(jax().numpy.asarray, end_point(self.point, trace))
         model = point if self._fixed is None else equinox.combine(point, self._fixed)
         return Training(model, trace, None, (), None)
 
     def _check(self, batch: Any) -> None:
-        """Raise if the function does not make one number of a batch."""
+        """Raise if the function does not return one number for a batch."""
         try:
             with precision("float32"):
                 point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
@@ -169,12 +169,12 @@ class _LossFunction:
             )
 
     def _walked(self, batch: Any) -> Walk | None:
-        """Return the layers that are found in the function."""
+        """Return the layers inferred from the function, or None."""
         point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return walked(self.loss, point, (), batch, None)
 
     def _facts(self, walk: Walk | None) -> Plain:
-        """Return what is known of the parameters before training."""
+        """Return the facts on the parameters before training."""
         return {
             "description": {"kind": "function", "class": self.name},
             "layers": list(walk.layers) if walk is not None else [],
@@ -192,7 +192,7 @@ class _LossFunction:
 
 
 def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Plain]:
-    """Return what measures the loss on examples, in blocks as large as a batch; what is left over is left out."""
+    """Return the function that measures the loss on examples, in blocks of one batch without an incomplete last one."""
 
     def mean(point: Point, memory: Any, examples: Any) -> Any:
         rows = min(int(jax().tree.leaves(examples)[0].shape[0]), _MOST_ASSESSED) if size else 0
@@ -209,7 +209,7 @@ def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Pla
 
 
 def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:
-    """Return what is known of the examples."""
+    """Return the facts on the examples."""
     return {
         "rows": None if stream is not None else _rows(sample, "the data"),
         "validation_rows": None if held is None else int(np.shape(jax().tree.leaves(held)[0])[0]),
@@ -219,20 +219,20 @@ def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:
 def _arrays(data: Any) -> Any:
     """Return data with arrays for leaves."""
     if data is None:
-        raise DataError("train on what? no data is given", hint="a tree of arrays, or a list of batches")
+        raise DataError("no training data", hint="give a tree of arrays, or a list of batches")
     if isinstance(data, str):
         raise DataError(f"a loss function takes arrays or batches, not {data!r}", hint="read the file first")
     return jax().tree.map(np.asarray, data)
 
 
 def _rows(data: Any, what: str) -> int:
-    """Return how many examples data hold, or raise if their arrays do not agree."""
+    """Return the number of examples, or raise if the arrays do not agree."""
     shapes = {name: np.shape(leaf) for name, leaf in zip(_tree.part_names(data), _tree.leaves(data), strict=True)}
     counts = {shape[0] if shape else None for shape in shapes.values()}
     if len(counts) != 1 or None in counts or counts == {0}:
         shown = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "nothing"
         raise DataError(
-            f"the arrays of {what} are to have one entry an example along their first axes, and there is {shown}",
+            f"the arrays of {what} need one entry an example along their first axes, and there is {shown}",
             hint="a list of batches is a stream; examples are a tuple or a mapping of arrays",
         )
     return counts.pop() or 0
@@ -253,7 +253,7 @@ def _modules(start: Any) -> list[Any]:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the names of what a function takes; none where it does not tell."""
+    """Return the names of a function's parameters; () where they cannot be inspected."""
     try:
         return tuple(inspect.signature(function).parameters)
     except (TypeError, ValueError):
@@ -261,6 +261,6 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _name_of(function: Any) -> str:
-    """Return what a function is called."""
+    """Return the name of a function, "loss" for a lambda."""
     called = getattr(function, "__name__", "") or type(function).__name__
     return "loss" if called == "<lambda>" else called

@@ -1,4 +1,8 @@
-"""Batches that come one after another: what is read of the first of them, and what is made of each."""
+"""Streams of batches, and the task of a network and a stream.
+
+What cannot be known without reading the whole stream is taken from its first batches, and each later batch is checked
+against it. Nothing is standardised.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from downslope.networks.data._facts import facts
 from downslope.networks.data._target import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Target
 from downslope.networks.tasks._examples import Choices, fitted, fitting_model
 
-_MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are looked at before training
+_MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
 
 
 def is_stream(data: Any, *, pairs: bool) -> bool:
@@ -38,13 +42,13 @@ def is_stream(data: Any, *, pairs: bool) -> bool:
 
 
 class Stream:
-    """A stream of batches whose first ones were read. It can be read again if what it reads from can.
+    """A stream of batches whose first ones have been read. It can be read again if its source can.
 
     Args:
-        source: where batches come from.
-        head: the first of them, where `source` gives them only once; else none.
-        read: the first of them.
-        prepared: what is made of a batch, from its number, counted from 1, and itself.
+        source: the iterable of batches.
+        head: the first batches, where `source` yields them only once; else none.
+        read: the first batches.
+        prepared: a function of a batch's number, counted from 1, and the batch, which returns the prepared batch.
     """
 
     def __init__(
@@ -55,7 +59,7 @@ class Stream:
 
     @classmethod
     def of(cls, source: Iterable[Any]) -> Stream:
-        """Return a stream after a look at its first batches.
+        """Return a stream after reading its first batches.
 
         Raises:
             SettingError: for an empty one.
@@ -72,7 +76,7 @@ class Stream:
         return cls(source, read if once else [], read)
 
     def preparing(self, prepared: Callable[[int, Any], Any]) -> Stream:
-        """Return the same stream with something made of each batch."""
+        """Return the same stream with another function applied to each batch."""
         read = [prepared(number, batch) for number, batch in enumerate(self._read, start=1)]
         before = self._prepared
         return Stream(self._source, self._head, read, lambda number, batch: prepared(number, before(number, batch)))
@@ -94,26 +98,23 @@ class Stream:
 
     @property
     def common_rows(self) -> int | None:
-        """How many entries the arrays of a batch have along their first axes; None where they do not agree."""
+        """The length of a batch's arrays along their first axes; None where they do not agree."""
         counts = {leaf.shape[0] if leaf.ndim else None for leaf in jax().tree.leaves(self.first)}
         return counts.pop() if len(counts) == 1 else None
 
     def sample(self) -> Any:
-        """Return the batches that were read as one; None where they have no common first axis."""
+        """Return the first batches, concatenated; None where they have no common first axis."""
         if self.common_rows is None:
             return None
         return jax().tree.map(lambda *leaves: np.concatenate(leaves), *self._read)
 
     @staticmethod
     def refuse_share(validation: Any) -> None:
-        """Raise for a share of a stream that is to be held back."""
+        """Raise for a share of a stream to be held back."""
         if isinstance(validation, int | float) and validation:
             raise SettingError(
                 "a stream has no share to hold back", hint="give validation=(inputs, targets), or a batch for a loss"
             )
-
-
-# A network and a stream of batches (inputs, targets) as something to be trained.
 
 
 def stream_task(
@@ -126,20 +127,20 @@ def stream_task(
     task: str | None,
     computing: Plain,
 ) -> Task:
-    """Return a network and a stream of batches as something to be trained.
+    """Return the task of a network and a stream of batches (inputs, targets).
 
     Args:
-        model: what to train, as for `train`.
-        choices: what is asked for of a network.
-        source: where pairs of inputs and targets come from, targets being numbers or the places of classes.
+        model: the model, as for `train`.
+        choices: the choices of a network.
+        source: the iterable of pairs of inputs and targets; targets are numbers or the indices of classes.
         validation: a pair of inputs and targets, or None.
-        seed: of weights, and of the looks at the data.
-        task: "classes" or "numbers"; None for what the first targets are: whole numbers are classes.
+        seed: of the weights, and of the rows that references are computed on.
+        task: "classes" or "numbers"; None to decide by the first targets: whole numbers are classes.
         computing: further choices of `network_objective`, by name.
 
     Raises:
-        DataError: for batches that are no such pairs.
-        SettingError: for a network that does not fit them, or a share of a stream to validate.
+        DataError: for batches that are not such pairs.
+        SettingError: for a network that does not fit them, or a share of a stream as validation.
     """
     Stream.refuse_share(validation)
     if task is not None and task not in TASKS:
@@ -179,10 +180,10 @@ def _are_classes(batch: Any) -> bool:
 
 
 def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs and targets of a batch as arrays of as many rows.
+    """Return inputs and targets of a batch as arrays with equally many rows.
 
     Raises:
-        DataError: if there are no such two.
+        DataError: for anything else than two such arrays.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise DataError(
@@ -206,12 +207,12 @@ def _pair(what: str, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarr
     if not is_classes:
         return inputs, targets.reshape(len(targets), -1).astype(np.float32)
     if targets.size != len(targets) or not np.all(targets == np.round(targets)):
-        raise DataError(f"{what} holds targets of shape {targets.shape}, where each row needs the place of its class")
+        raise DataError(f"{what} holds targets of shape {targets.shape}, where each row needs the index of its class")
     return inputs, targets.reshape(-1).astype(np.int32)
 
 
 def _target(model: Any, inputs: np.ndarray, seen: list[np.ndarray], is_classes: bool, seed: int) -> Target:
-    """Return what is predicted; a network's outputs tell how many classes there are, or those that were seen do."""
+    """Return the target; the number of classes is that of the network's outputs, or of those in the first batches."""
     if not is_classes:
         count = seen[0].shape[1]
         names = ("target",) if count == 1 else tuple(f"target {number + 1}" for number in range(count))
@@ -224,26 +225,26 @@ def _target(model: Any, inputs: np.ndarray, seen: list[np.ndarray], is_classes: 
 
 
 def _checked(what: str, batch: tuple[np.ndarray, np.ndarray], target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Return a batch, or raise if it holds a class that is not known."""
+    """Return a batch, or raise if it holds an unknown class."""
     classes = len(target.categories)
     if target.kind != NUMBERS and (batch[1].min() < 0 or batch[1].max() >= classes):
         wrong = batch[1][(batch[1] < 0) | (batch[1] >= classes)][0]
         raise DataError(
             f"{what} holds the class {wrong}, and the classes are 0 to {classes - 1}",
-            hint="they are counted in the first batches, in validation=, and by the outputs of a network that is given",
+            hint="they are counted in the first batches, in validation= and by the outputs of the network",
         )
     return batch
 
 
 def _encoding(inputs: np.ndarray, target: Target) -> Encoding | None:
-    """Return an encoding that leaves all as it is; None for whole numbers, such as the places of words."""
+    """Return an encoding that changes nothing; None for whole numbers, such as the indices of words."""
     if inputs.dtype.kind != "f" or inputs.ndim not in (2, 3, 4):
         return None
     return Encoding((), tuple(int(side) for side in inputs.shape[1:]), (0.0,), (1.0,), (), target)
 
 
 def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, seed: int) -> Plain:
-    """Return what is true of the first examples; how many there are is not known."""
+    """Return the facts on the first examples; the number of rows is not known."""
     encoding = _encoding(inputs, target)
     if encoding is None:
         return {"rows": None, "outputs": target.outputs, "target_kind": target.kind}
@@ -253,7 +254,7 @@ def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, s
 
 
 def _in_words(inputs: np.ndarray, target: Target) -> str:
-    """Return what a batch holds, in words."""
+    """Return the shapes of a batch, in words."""
     shape = " × ".join(map(str, inputs.shape[1:]))
     if target.kind == NUMBERS:
         return f"{shape} numbers to {target.outputs}"
