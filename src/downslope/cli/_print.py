@@ -135,24 +135,17 @@ def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
         lead = f"{_MARKS[finding.severity]} {finding.symptom}: "
         print(textwrap.fill(lead + finding.sentence, width, subsequent_indent="  "))
         if details and finding.evidence:
-            print(textwrap.fill(_evidence(finding.evidence), width, initial_indent="  ", subsequent_indent="  "))
+            print(
+                textwrap.fill(_evidence(finding.evidence_texts()), width, initial_indent="  ", subsequent_indent="  ")
+            )
         if details and finding.remedies:
             tried = "Try: " + "; ".join(finding.remedies)
             print(textwrap.fill(tried, width, initial_indent="  ", subsequent_indent="  "))
 
 
-def _evidence(evidence: Mapping[str, Any]) -> str:
-    """Return numbers by name on one line."""
-    return " · ".join(f"{in_words(name)} {_evident(value)}" for name, value in evidence.items())
-
-
-def _evident(value: Any) -> str:
-    """Return a piece of evidence as text."""
-    if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{name} {_evident(part)}" for name, part in value.items()) + ")"
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        return str(value)
-    return number(float(value))
+def _evidence(texts: Mapping[str, str]) -> str:
+    """Return evidence by name on one line."""
+    return " · ".join(f"{name} {text}" for name, text in texts.items())
 
 
 def _cell(entry: Any) -> str:

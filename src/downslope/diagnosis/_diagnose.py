@@ -10,12 +10,10 @@ from typing import Any, Protocol, overload
 import numpy as np
 
 from downslope._errors import SettingError, described
-from downslope._text import in_words
 from downslope.diagnosis._end_state import state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import shown
 from downslope.diagnosis.checks import (
     DESCENT_CHECKS,
     STATE_RULES,
@@ -153,7 +151,7 @@ def _lines(finding: Finding) -> list[str]:
     """Return a finding as a person reads it: verdict, sentence, evidence, what to try."""
     lines = [f"{_MARKS[finding.severity]} {finding.title}: {finding.sentence}"]
     if finding.evidence:
-        lines.append("    " + ", ".join(f"{in_words(name)} {shown(value)}" for name, value in finding.evidence.items()))
+        lines.append("    " + ", ".join(f"{name} {text}" for name, text in finding.evidence_texts().items()))
     if finding.remedies:
         lines.append("    try: " + "; ".join(finding.remedies))
     return lines
@@ -162,8 +160,8 @@ def _lines(finding: Finding) -> list[str]:
 def _card(finding: Finding) -> str:
     """Return a finding as HTML."""
     rows = "".join(
-        f"<tr><td>{html.escape(in_words(name))}</td><td>{html.escape(shown(value))}</td></tr>"
-        for name, value in finding.evidence.items()
+        f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>"
+        for name, text in finding.evidence_texts().items()
     )
     tries = "".join(f"<li>{html.escape(remedy)}</li>" for remedy in finding.remedies)
     return (

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from downslope._text import in_words
+from downslope.diagnosis._wording import evidence_texts
 
 if TYPE_CHECKING:
     from downslope.diagnosis._end_state import StateRule
+    from downslope.diagnosis._training_evidence import TrainingEvidence
 
 P = ParamSpec("P")
 
@@ -89,6 +91,10 @@ class Finding:
     def title(self) -> str:
         """The symptom as words: `Rate too large`."""
         return in_words(self.symptom).capitalize()
+
+    def evidence_texts(self) -> dict[str, str]:
+        """Return the evidence as text, by name in words; rates that differ look different."""
+        return evidence_texts(self.evidence)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the finding as plain data, for JSON."""
@@ -190,3 +196,45 @@ def by_cause(*checks: Check[P]) -> tuple[Check[P], ...]:
 def by_key(symptoms: Iterable[Symptom]) -> dict[str, Symptom]:
     """Return symptoms by key, in the order of causes."""
     return {symptom.key: symptom for symptom in sorted(symptoms, key=lambda symptom: symptom.order)}
+
+
+def training_finding(
+    evidence: TrainingEvidence,
+    symptom: Symptom,
+    sentence: str,
+    threshold: str,
+    *,
+    numbers: dict[str, Any] | None = None,
+    parts: tuple[str, ...] = (),
+    causes: tuple[str, ...] = (),
+    remedies: tuple[str, ...] = (),
+    confidence: float = 0.9,
+    problem: bool | None = None,
+) -> Finding:
+    """Return a finding over all steps of a training: a problem where the network falls short, else a note.
+
+    Args:
+        evidence: what is known of the training.
+        symptom: what shows.
+        sentence: what it means.
+        threshold: the bound that the evidence was compared with, in words.
+        numbers: the numbers behind it.
+        parts: the layers it concerns.
+        causes: possible causes, the likeliest first.
+        remedies: what to change.
+        confidence: from 0 to 1.
+        problem: whether it is one; None where that depends on whether the network falls short of what the data allow.
+    """
+    serious = evidence.falls_short if problem is None else problem
+    return Finding(
+        symptom.key,
+        Severity.PROBLEM if serious else Severity.NOTE,
+        sentence,
+        evidence.numbers(**(numbers or {})),
+        threshold,
+        evidence.all_steps,
+        parts=parts,
+        confidence=confidence,
+        causes=causes,
+        remedies=remedies,
+    )

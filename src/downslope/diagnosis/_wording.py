@@ -1,14 +1,20 @@
-"""How the checks word their findings: numbers and lists in a sentence, and the finding of a training."""
+"""How the checks write numbers: to four digits, and different ones differently."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from downslope import _text
-from downslope.diagnosis._finding import Finding, Severity, Symptom
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope._text import apart, in_words
 
 DIGITS = 4  # of the numbers in a sentence
+# Numbers nearer to each other than this are equal but for rounding, and may look the same.
+ROUNDING = 1e-9
+# Evidence that is read side by side: whether a rate lies above or below another decides the verdict.
+_RATES = ("learning_rate", "largest_stable_rate", "best_rate")
+_FACTORS = ("predicted_contraction", "observed_contraction", "stability")
 
 
 def number(value: Any) -> str:
@@ -18,6 +24,15 @@ def number(value: Any) -> str:
     ('0.1235', '1', '−2e−11')
     """
     return _text.number(float(value), DIGITS)
+
+
+def factor(value: Any) -> str:
+    """Return a factor to four significant digits, or to as many more as tell it from 1.
+
+    >>> factor(0.98765), factor(0.99998), factor(1.0)
+    ('0.9877', '0.99998', '1')
+    """
+    return apart(float(value), 1.0, DIGITS)[0] if abs(value - 1) > ROUNDING else "1"
 
 
 def shown(value: Any) -> str:
@@ -31,43 +46,17 @@ def shown(value: Any) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
-def training_finding(
-    evidence: TrainingEvidence,
-    symptom: Symptom,
-    sentence: str,
-    threshold: str,
-    *,
-    numbers: dict[str, Any] | None = None,
-    parts: tuple[str, ...] = (),
-    causes: tuple[str, ...] = (),
-    remedies: tuple[str, ...] = (),
-    confidence: float = 0.9,
-    problem: bool | None = None,
-) -> Finding:
-    """Return a finding over all steps of a training: a problem where the network falls short, else a note.
+def evidence_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
+    """Return evidence as text, by name in words: rates that differ look different, and so do factors and 1.
 
-    Args:
-        evidence: what is known of the training.
-        symptom: what shows.
-        sentence: what it means.
-        threshold: the bound that the evidence was compared with, in words.
-        numbers: the numbers behind it.
-        parts: the layers it concerns.
-        causes: possible causes, the likeliest first.
-        remedies: what to change.
-        confidence: from 0 to 1.
-        problem: whether it is one; None where that depends on whether the network falls short of what the data allow.
+    >>> evidence_texts({"learning_rate": 3.0, "largest_stable_rate": 2.9999995, "cosine": -1.0})
+    {'learning rate': '3', 'largest stable rate': '2.9999995', 'cosine': '−1'}
     """
-    serious = evidence.falls_short if problem is None else problem
-    return Finding(
-        symptom.key,
-        Severity.PROBLEM if serious else Severity.NOTE,
-        sentence,
-        evidence.numbers(**(numbers or {})),
-        threshold,
-        evidence.all_steps,
-        parts=parts,
-        confidence=confidence,
-        causes=causes,
-        remedies=remedies,
-    )
+    texts = {name: shown(value) for name, value in evidence.items()}
+    texts |= {name: factor(evidence[name]) for name in _FACTORS if isinstance(evidence.get(name), float)}
+    rates = [name for name in _RATES if isinstance(evidence.get(name), float)]
+    for first, second in itertools.combinations(rates, 2):
+        differ = abs(evidence[first] - evidence[second]) > ROUNDING * abs(evidence[second])
+        if differ and texts[first] == texts[second]:
+            texts[first], texts[second] = apart(evidence[first], evidence[second], DIGITS)
+    return {in_words(name): text for name, text in texts.items()}

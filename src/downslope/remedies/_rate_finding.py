@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._text import aligned, html_table, number
+from downslope._text import aligned, apart, html_table, number
 from downslope.descent import Plan
 from downslope.networks import Setup
 
@@ -131,8 +131,9 @@ class RateFinding:
         if self.stable_bound is None:
             return f"The range test {fell}. No bound by curvature: {self.bound_missing}."
         above = self.learning_rate is not None and self.learning_rate > self.stable_bound
-        beyond = ", which this one is above: watch a longer run" if above else ""
-        return f"The range test {fell}; by curvature rates are stable below {number(self.stable_bound, 3)}{beyond}."
+        beyond = ", which this rate is above: watch a longer run" if above else ""
+        bound = apart(self.stable_bound, self.learning_rate or 0.0, 3)[0]
+        return f"The range test {fell}; by curvature rates are stable below {bound}{beyond}."
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the checks as rows of text, the headings first; the pick is marked."""

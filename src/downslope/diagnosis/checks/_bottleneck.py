@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import training_finding
 
 BOTTLENECK = Symptom(
     "bottleneck",

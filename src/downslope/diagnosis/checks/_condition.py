@@ -6,7 +6,7 @@ from downslope.diagnosis._end_curvature import main_parts
 from downslope.diagnosis._end_state import OVERLONG, SLOW_CONTRACTION, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._wording import factor, number
 from downslope.trace import Outcome
 
 ILL_CONDITIONED = Symptom(
@@ -58,7 +58,7 @@ def ill_conditioned(evidence: Evidence, state: EndState) -> Finding | None:
         ILL_CONDITIONED.key,
         Severity.PROBLEM if _stuck(evidence, state, condition) else Severity.NOTE,
         f"The valley is narrow: the steepest curvature is {number(condition)} times the gentlest. Gradient descent at "
-        f"its best fixed rate keeps {number((condition - 1) / (condition + 1))} of the error in each step.",
+        f"its best fixed rate keeps {factor((condition - 1) / (condition + 1))} of the error in each step.",
         evidence.numbers(
             "condition_number",
             "lowest_eigenvalue",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
+from downslope._text import apart
 from downslope.diagnosis._end_state import BOUNCING_COSINE, FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._wording import DIGITS, ROUNDING, factor, number
 
 OSCILLATING = Symptom(
     "oscillating",
@@ -65,7 +66,7 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
 
 def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce that does not die away."""
-    kept = number(evidence.observed_contraction)
+    kept = factor(evidence.observed_contraction)
     sentence = (
         f"Each step jumps across the valley and lands as far away as before: the gradient keeps {kept} of its size."
     )
@@ -76,14 +77,17 @@ def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
             ("a learning rate that decays", "a tenth of the learning rate"),
         )
     better = number(evidence.best_rate or evidence.largest_stable_rate / 2)
-    sentence += f" α = {number(evidence.learning_rate)} is {_where(evidence)} {number(evidence.largest_stable_rate)}."
+    rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate, DIGITS)
+    if abs((evidence.stability or math.nan) - 1) <= ROUNDING:
+        rate = largest  # equal but for rounding, which the sentence says
+    sentence += f" α = {rate} is {_where(evidence)} {largest}."
     return Severity.PROBLEM, f"{sentence} Try {better}.", (f"learning rate {better}",)
 
 
 def _where(evidence: Evidence) -> str:
     """Return where the rate lies against the largest stable one."""
     ratio = evidence.stability or math.nan
-    if abs(ratio - 1) <= 1e-9:
+    if abs(ratio - 1) <= ROUNDING:
         return "just the largest stable rate"
     if abs(ratio - 1) <= 0.01:
         return "at the largest stable rate"
@@ -106,7 +110,7 @@ def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
 def _dying(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce that dies away by itself."""
     sentence = (
-        f"Each step crosses the valley and lands {number(evidence.observed_contraction)} times as far away on the "
+        f"Each step crosses the valley and lands {factor(evidence.observed_contraction)} times as far away on the "
         "other side: it gets there, bouncing."
     )
     if evidence.best_rate is None:

@@ -8,7 +8,7 @@ from downslope._text import apart, count
 from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
-from downslope.diagnosis._wording import DIGITS, number
+from downslope.diagnosis._wording import DIGITS, ROUNDING, number
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -47,9 +47,6 @@ RATE_TOO_SMALL = Symptom(
     ),
 )
 
-# A rate that is past the stable one by less than this is at it: x² at α = 1.
-_AT_BOUND = 1e-9
-
 
 @check(RATE_TOO_LARGE)
 def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | None:
@@ -59,7 +56,7 @@ def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | No
     if state is EndState.BOUNCING and evidence.swing <= FLOOR:
         return None
     if evidence.stability is not None:
-        if evidence.stability > 1 + _AT_BOUND:
+        if evidence.stability > 1 + ROUNDING:
             return _above_bound(evidence, state)
         return _jumped(evidence) if state is EndState.RISING and evidence.jumped else None
     if state is EndState.RISING and evidence.jumped:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number, training_finding
+from downslope.diagnosis._wording import number
 
 UNSCALED_TARGETS = Symptom(
     "unscaled_targets",
