@@ -37,6 +37,8 @@ def factor(value: Any) -> str:
 
 def shown(value: Any) -> str:
     """Return a piece of evidence: a number, a word, or numbers by part."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
     if isinstance(value, dict):
         return "(" + ", ".join(f"{name} {shown(entry)}" for name, entry in value.items()) + ")"
     if isinstance(value, list):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
-from downslope._text import in_words, number
+from downslope._text import number
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._grid import grid_reply
@@ -19,7 +19,6 @@ from downslope.lab.replies._request import (
     Box,
     Request,
     RequestError,
-    evidence_text,
     factor,
     plain,
     plan_of,
@@ -108,10 +107,10 @@ def verdict_reply(diagnosis: ds.Diagnosis) -> dict[str, Any]:
             {
                 "symptom": finding.symptom,
                 "severity": finding.severity.value,
-                "title": in_words(finding.symptom).capitalize(),
+                "title": finding.title,
                 "sentence": finding.sentence,
                 "remedies": list(finding.remedies),
-                "evidence": [[in_words(name), evidence_text(value)] for name, value in finding.evidence.items()],
+                "evidence": [list(pair) for pair in finding.evidence_texts().items()],
             }
             for finding in diagnosis.findings
         ],

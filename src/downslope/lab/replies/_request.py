@@ -193,19 +193,6 @@ def spread_rows(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
-def evidence_text(value: Any) -> str:
-    """Return a piece of evidence as text: a number, a word, or several of them."""
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    if isinstance(value, int | float):
-        return number(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {evidence_text(part)}" for name, part in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(evidence_text, value))
-    return str(value)
-
-
 def factor(value: float, digits: int) -> str:
     """Return a number as a factor of a product: in brackets if it is negative."""
     text = number(value, digits)
