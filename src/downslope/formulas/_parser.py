@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from downslope._errors import FormulaError, nearest
 from downslope.formulas._evaluation import constant_value, evaluate
@@ -34,6 +34,9 @@ from downslope.formulas._structure import resolve
 from downslope.formulas._tokens import Token, exact, tokens
 from downslope.formulas._units import checked_units
 from downslope.formulas._words import Words
+
+if TYPE_CHECKING:
+    from lark.exceptions import UnexpectedToken
 
 _MOST_NODES = 5000
 # A tree within the node limit has fewer tokens than this; the bound keeps the parser's memory small.
@@ -167,7 +170,7 @@ def _tree(pieces: list[Token], words: Words) -> Expression:
     if not pieces:
         raise FormulaError("the formula is empty", text=words.text)
     try:
-        return _parser().parse(_Stream(tuple(pieces), words))
+        return _parser().parse(_TokenStream(tuple(pieces), words))
     except UnexpectedToken as error:
         raise _unexpected(error, words) from None
     except VisitError as error:
@@ -177,7 +180,7 @@ def _tree(pieces: list[Token], words: Words) -> Expression:
         raise
 
 
-def _unexpected(error: Any, words: Words) -> FormulaError:
+def _unexpected(error: UnexpectedToken, words: Words) -> FormulaError:
     """Return the error for an unexpected token."""
     if error.token.type == "$END":
         return FormulaError(
@@ -203,7 +206,7 @@ def _between_digits(text: str, position: int) -> bool:
     return text[position - 1 : position].isdigit() and text[position + 1 : position + 2].isdigit()
 
 
-class _Stream:
+class _TokenStream:
     """The parser's input: the tokens of a formula and their context."""
 
     def __init__(self, pieces: tuple[Token, ...], words: Words) -> None:
@@ -212,7 +215,7 @@ class _Stream:
 
 
 @functools.cache
-def _parser() -> Any:
+def _parser() -> Any:  # a Lark, whose transformer makes `parse` return an Expression
     """Return the LALR parser of `grammar.lark`, which builds the expression tree while parsing."""
     from lark import Lark
     from lark import Token as LarkToken
@@ -225,7 +228,7 @@ def _parser() -> Any:
         def __init__(self, lexer_conf: Any) -> None:
             pass
 
-        def lex(self, data: _Stream) -> Any:
+        def lex(self, data: _TokenStream) -> Any:
             for token in data.pieces:
                 # A Lark token is a str subclass: built from the pair, it would hold the pair's whole repr.
                 piece = LarkToken(token.kind, token.text)

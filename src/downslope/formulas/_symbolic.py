@@ -231,7 +231,10 @@ _READ_BACK = {
 
 
 class _SympyReader:
-    """Convert SymPy expressions to trees."""
+    """Convert SymPy expressions to trees.
+
+    Expressions are annotated as Any here, as SymPy's own annotations lack most attributes of an expression.
+    """
 
     def __init__(self, decimals: bool) -> None:
         self.decimals = decimals
