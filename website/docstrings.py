@@ -26,32 +26,33 @@ _TOGETHER = re.compile(r"^(?P<indent> {4})(?P<names>\w+(?:, \w+)+):(?P<text> .*(
 
 
 class Docstrings(griffe.Extension):
-    """Rewrite each docstring as it is loaded."""
+    """Rewrite the docstrings of a package once it is loaded."""
 
     def on_package(self, *, pkg: griffe.Module, loader: Any, **kwargs: Any) -> None:
-        """Write out the choices that functions take, once all is loaded."""
-        for function in _functions(pkg):
-            if any("Unpack" in str(parameter.annotation) for parameter in function.parameters):
-                _write_out(function)
-
-    def on_object(self, *, obj: griffe.Object, loader: Any, **kwargs: Any) -> None:
-        """Rewrite the docstring of a module, a class or a function."""
-        if obj.docstring is None:
-            return
-        obj.docstring.value = rewritten(obj.docstring.value)
-        if obj.is_class and "__init__" not in obj.members and "dataclass" not in obj.labels:
-            obj.docstring.value = obj.docstring.value.replace("\nArgs:\n", "\nAttributes:\n")
+        """Rewrite every docstring, and then write out the choices that functions take."""
+        objects = list(_objects(pkg))
+        for obj in objects:
+            _rewrite(obj)
+        for obj in objects:
+            if isinstance(obj, griffe.Function) and any("Unpack" in str(item.annotation) for item in obj.parameters):
+                _write_out(obj)
 
 
-def _functions(module: griffe.Module | griffe.Class) -> Iterator[griffe.Function]:
-    """Yield every function and method beneath a module."""
-    for member in module.members.values():
-        if member.is_alias:
-            continue
-        if isinstance(member, griffe.Function):
-            yield member
-        elif isinstance(member, griffe.Module | griffe.Class):
-            yield from _functions(member)
+def _rewrite(obj: griffe.Object) -> None:
+    """Rewrite the docstring of a module, a class or a function."""
+    if obj.docstring is None:
+        return
+    obj.docstring.value = rewritten(obj.docstring.value)
+    if obj.is_class and "__init__" not in obj.members and "dataclass" not in obj.labels:
+        obj.docstring.value = obj.docstring.value.replace("\nArgs:\n", "\nAttributes:\n")
+
+
+def _objects(obj: griffe.Object) -> Iterator[griffe.Object]:
+    """Yield an object and all beneath it."""
+    yield obj
+    for member in obj.members.values():
+        if isinstance(member, griffe.Object):
+            yield from _objects(member)
 
 
 def _write_out(function: griffe.Function) -> None:
