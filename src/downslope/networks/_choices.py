@@ -19,6 +19,7 @@ from downslope.networks.layers._activations import ActivationName
 from downslope.networks.layers._initialisations import InitialisationName
 from downslope.networks.layers._layer import Layer
 from downslope.networks.layers._network import Network
+from downslope.networks.layers._units import NormalisationName
 
 if TYPE_CHECKING:
     import optax
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 ModelLike: TypeAlias = Sequence[Layer] | Network | Callable[..., Any] | tuple[Any, Any]
 DataLike: TypeAlias = SampleName | TableLike | tuple[Any, Any] | Iterable[Any]
 TargetLike: TypeAlias = str | Sequence[Any] | np.ndarray | Frame
-NormalisationName = Literal["none", "batch", "layer"]
 _EVALUATIONS, _PROBES = 40, 20
 # A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
 # the work at most.

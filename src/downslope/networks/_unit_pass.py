@@ -12,7 +12,6 @@ from downslope._errors import SettingError
 from downslope.networks._losses import loss as loss_of
 from downslope.networks.layers._activations import activation
 from downslope.networks.layers._network import Network
-from downslope.networks.layers._units import Dense
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +55,11 @@ def unit_pass(
         SettingError: for a network with other layers, or a loss that is not known.
 
     >>> from downslope.networks import Dense, network
-    >>> found = unit_pass(network(1, [Dense(1)]).with_weights([3, 1]), [2.0], [5.0])
-    >>> found.loss, found.after[0].tolist(), found.weight_gradients[0].tolist()
+    >>> units = unit_pass(network(1, [Dense(1)]).with_weights([3, 1]), [2.0], [5.0])
+    >>> units.loss, units.after[0].tolist(), units.weight_gradients[0].tolist()
     (4.0, [7.0], [[8.0]])
     """
-    layers = [layer for layer in network.plan if isinstance(layer, Dense) and layer.activation != "softmax"]
-    if len(layers) < len(network.plan):
+    if any(layer.kind != "dense" for layer in network.plan) or "softmax" in network.activations:
         raise SettingError("only networks of dense layers, without softmax, are gone through unit by unit")
     criterion, numpy = loss_of(loss, from_logits=from_logits), jax().numpy
 
@@ -70,14 +68,14 @@ def unit_pass(
         return criterion.of_batch(passed.outputs, numpy.asarray(target)[None]), passed
 
     # The gradient by an addend of 0 to a pre-activation is that by the pre-activation itself.
-    nudges = tuple(numpy.zeros((1, layer.units)) for layer in layers)
+    nudges = tuple(numpy.zeros((1, *weights.bias.shape)) for weights in network.layers)
     with precision("float32"):
         (height, passed), (by_weights, by_units, by_inputs) = jax().value_and_grad(value, (0, 1, 2), has_aux=True)(
             network, nudges, numpy.asarray(example, numpy.float32)
         )
         slopes = [
-            jax().jvp(activation(layer.activation).function, (z[0],), (numpy.ones_like(z[0]),))[1]
-            for layer, z in zip(layers, passed.before, strict=True)
+            jax().jvp(activation(name).function, (z[0],), (numpy.ones_like(z[0]),))[1]
+            for name, z in zip(network.activations, passed.before, strict=True)
         ]
     return UnitPass(
         loss=float(height),

@@ -10,7 +10,7 @@ import importlib.resources
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -174,13 +174,13 @@ def sample(name: str) -> Sample:
     return Sample(plain, columns, source.target, source.sentence)
 
 
-def sample_names() -> tuple[str, ...]:
+def sample_names() -> tuple[SampleName, ...]:
     """Return the names of the samples.
 
     >>> sample_names()
     ('blobs', 'breast cancer', 'circles', 'diabetes', 'digits', 'iris', 'moons', 'spirals', 'wine', 'xor')
     """
-    return tuple(sorted([*_SOURCES, *PLANAR]))
+    return get_args(SampleName)
 
 
 def _numbers(source: _SampleFile) -> np.ndarray:

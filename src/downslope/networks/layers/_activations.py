@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
@@ -44,7 +44,7 @@ class Activation:
         slope: |φ′| relative to its largest value, from pre-activations; None where it is constant.
     """
 
-    name: str
+    name: ActivationName
     function: Callable[[Any], Any]
     slope: Callable[[Any], Any] | None
 
@@ -73,9 +73,9 @@ def activation(name: str) -> Activation:
     return table[plain]
 
 
-def activation_names() -> tuple[str, ...]:
+def activation_names() -> tuple[ActivationName, ...]:
     """Return the names of the activations."""
-    return tuple(_table())
+    return get_args(ActivationName)
 
 
 def _table() -> dict[str, Activation]:

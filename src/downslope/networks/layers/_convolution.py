@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 from downslope._engine import jax
 from downslope._errors import SettingError
+from downslope.networks.layers._activations import ActivationName
+from downslope.networks.layers._initialisations import InitialisationName
 from downslope.networks.layers._layer import Shape, is_choice
 from downslope.networks.layers._shaping import image_shape
-from downslope.networks.layers._units import ACTIVATION, INITIALISATION, NORMALISATION, SHARE, SIZE, UnitLayer
+from downslope.networks.layers._units import (
+    ACTIVATION,
+    INITIALISATION,
+    NORMALISATION,
+    SHARE,
+    SIZE,
+    NormalisationName,
+    UnitLayer,
+)
+
+Padding = Literal["valid", "same"]
 
 
 @final
@@ -28,13 +40,13 @@ class Convolution(UnitLayer):
 
     channels: int = field(metadata=SIZE)
     kernel: int = field(default=3, metadata=SIZE)
-    activation: str = field(default="linear", metadata=ACTIVATION)
-    initialisation: str = field(default="auto", metadata=INITIALISATION)
+    activation: ActivationName = field(default="linear", metadata=ACTIVATION)
+    initialisation: InitialisationName | str = field(default="auto", metadata=INITIALISATION)
     bias: float = 0.0
-    normalisation: str = field(default="none", metadata=NORMALISATION)
+    normalisation: NormalisationName = field(default="none", metadata=NORMALISATION)
     skip: bool = False
     dropout: float = field(default=0.0, metadata=SHARE)
-    padding: str = field(default="valid", metadata={"check": is_choice("valid", "same")})
+    padding: Padding = field(default="valid", metadata={"check": is_choice(*get_args(Padding))})
     stride: int = field(default=1, metadata=SIZE)
 
     def kernel_shape(self, inputs: Shape) -> Shape:

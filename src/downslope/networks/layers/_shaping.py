@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._errors import SettingError
-from downslope.networks.layers._activations import activation
+from downslope.networks.layers._activations import ActivationName, activation
 from downslope.networks.layers._layer import ForwardContext, Layer, Shape
 from downslope.networks.layers._units import ACTIVATION, SHARE, SIZE
 
@@ -77,7 +77,7 @@ class Dropout(FixedLayer):
 class Activate(FixedLayer):
     """An activation by itself."""
 
-    activation: str = field(metadata=ACTIVATION)
+    activation: ActivationName = field(metadata=ACTIVATION)
 
     def output_shape(self, inputs: Shape) -> Shape:
         return inputs

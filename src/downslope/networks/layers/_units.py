@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import Any, Literal, final, get_args
 
 import equinox
 import numpy as np
 
 from downslope._engine import jax
 from downslope._errors import SettingError
-from downslope.networks.layers._initialisations import drawn
+from downslope.networks.layers._activations import ActivationName
+from downslope.networks.layers._initialisations import InitialisationName, drawn
 from downslope.networks.layers._layer import (
     ForwardContext,
     Layer,
@@ -28,7 +29,8 @@ from downslope.networks.layers._layer import (
     is_size,
 )
 
-NORMALISATIONS = ("none", "batch", "layer")
+NormalisationName = Literal["none", "batch", "layer"]
+NORMALISATIONS: tuple[NormalisationName, ...] = get_args(NormalisationName)
 _STEADINESS = 0.99  # how much of the running mean and variance stays in each step, as in Keras
 _LEAST_VARIANCE = 1e-5
 
@@ -39,7 +41,7 @@ SHARE = {"check": is_share}
 SIZE = {"check": is_size}
 
 
-def normalisation_names() -> tuple[str, ...]:
+def normalisation_names() -> tuple[NormalisationName, ...]:
     """Return the names of the normalisations of a layer; "none" is one of them."""
     return NORMALISATIONS
 
@@ -62,10 +64,10 @@ class Weights(equinox.Module):
 class UnitLayer(Layer):
     """A layer of units: what `Dense` and `Convolution` share."""
 
-    activation: str
-    initialisation: str
+    activation: ActivationName
+    initialisation: InitialisationName | str
     bias: float
-    normalisation: str
+    normalisation: NormalisationName
     skip: bool
     dropout: float
 
@@ -163,10 +165,10 @@ class Dense(UnitLayer):
     """
 
     units: int = field(metadata=SIZE)
-    activation: str = field(default="linear", metadata=ACTIVATION)
-    initialisation: str = field(default="auto", metadata=INITIALISATION)
+    activation: ActivationName = field(default="linear", metadata=ACTIVATION)
+    initialisation: InitialisationName | str = field(default="auto", metadata=INITIALISATION)
     bias: float = 0.0
-    normalisation: str = field(default="none", metadata=NORMALISATION)
+    normalisation: NormalisationName = field(default="none", metadata=NORMALISATION)
     skip: bool = False
     dropout: float = field(default=0.0, metadata=SHARE)
 

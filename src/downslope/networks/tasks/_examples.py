@@ -6,9 +6,9 @@ References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,19 +16,19 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
 from downslope._types import Plain, Point
-from downslope.networks._losses import Loss, loss, suited_loss
+from downslope.networks._losses import Loss, LossName, loss, suited_loss
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Batching, Task, trained
 from downslope.networks.data._examples import Examples, examples_like, prepare
 from downslope.networks.data._facts import facts
 from downslope.networks.data._target import CLASSES, NUMBERS, TWO_CLASSES, Target
-from downslope.networks.layers._activations import FLAT, activation
-from downslope.networks.layers._activations import activation as activation_of
+from downslope.networks.layers._activations import FLAT, ActivationName, activation
 from downslope.networks.layers._convolution import Convolution
+from downslope.networks.layers._initialisations import InitialisationName
 from downslope.networks.layers._layer import Layer
 from downslope.networks.layers._network import Network, layers_in, network
 from downslope.networks.layers._shaping import Flatten, MaxPool
-from downslope.networks.layers._units import Dense
+from downslope.networks.layers._units import Dense, NormalisationName
 from downslope.networks.models._model import Model, model_of
 
 
@@ -48,13 +48,13 @@ class Choices:
 
     hidden: Sequence[int] = (64, 64)
     convolutions: Sequence[int] = ()
-    activation: str = "relu"
-    initialisation: str = "auto"
-    normalisation: str = "none"
+    activation: ActivationName = "relu"
+    initialisation: InitialisationName | str = "auto"
+    normalisation: NormalisationName = "none"
     skip: bool = False
     dropout: float = 0.0
-    output_activation: str = "auto"
-    loss: Any = None
+    output_activation: ActivationName | Literal["auto"] = "auto"
+    loss: LossName | Callable[[Any, Any], Any] | None = None
     from_logits: bool | None = None
 
 
@@ -100,9 +100,9 @@ def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> 
     return network(shape, layers, seed=seed)
 
 
-def output_of(choices: Choices) -> str:
+def output_of(choices: Choices) -> ActivationName:
     """Return the activation of the output; "auto" is linear, since losses take logits and numbers."""
-    return "linear" if choices.output_activation == "auto" else activation_of(choices.output_activation).name
+    return "linear" if choices.output_activation == "auto" else activation(choices.output_activation).name
 
 
 def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
