@@ -180,7 +180,6 @@ GROUPS = (
             "Encoding",
             "UnitPass",
             "unit_pass",
-            "normalisation_names",
         ),
     ),
     Group(

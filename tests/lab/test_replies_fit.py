@@ -12,7 +12,7 @@ from work import calls_of
 
 import downslope as ds
 from downslope.lab._limits import LIMITS
-from downslope.lab._messages import Table
+from downslope.lab._messages import UploadedFile
 
 COFFEE = {
     "sample": "coffee.csv",
@@ -60,7 +60,7 @@ def test_the_ground_is_the_loss_with_the_others_where_they_ended():
 
 
 def test_a_table_of_several_columns_is_told_as_measured_against_predicted():
-    plane = COFFEE | {"formula": "w = a + b·u + c·v", "start": None, "table": Table("points.csv", POINTS)}
+    plane = COFFEE | {"formula": "w = a + b·u + c·v", "start": None, "table": UploadedFile("points.csv", POINTS)}
     told = ask("fit", **plane)
     assert (told["curve"], told["data"]["along"]) == (None, "w, predicted")
     assert told["data"]["x"][-1] == pytest.approx([1.02, 3.14, 3.94, 6.06, 8.18], abs=0.1)
@@ -81,7 +81,7 @@ def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
         assert read["parameters"], shape
     assert ask("columns", sample="coffee.csv", x="temperature", y="minutes")["y"] == "minutes"
     hostile = b'"<script>alert(1)</script>",y\n1,2\n2,3\n'
-    assert ask("columns", table=Table("<b>.csv", hostile))["proposals"] == []
+    assert ask("columns", table=UploadedFile("<b>.csv", hostile))["proposals"] == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
 )
 def test_a_hostile_table_gets_a_clear_answer_soon(data: bytes, words: str):
     def reply() -> None:
-        answer = refusal("columns", table=Table("hostile.csv", data))
+        answer = refusal("columns", table=UploadedFile("hostile.csv", data))
         assert answer["kind"] == "DataError"
         assert words in answer["message"]
 

@@ -13,7 +13,7 @@ from lab.asking import ask
 import downslope as ds
 from downslope.lab import replies
 from downslope.lab._limits import LIMITS
-from downslope.lab._messages import Table
+from downslope.lab._messages import UploadedFile
 from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import fields_of, setup_of
@@ -52,7 +52,7 @@ def test_a_training_is_the_one_of_the_library(run):
     assert moments[0]["layers"] is None
     assert len(moments[-1]["layers"]["gradient_norm"]) == 2
     assert end["verdict"]["symptom"] == ds.diagnose(training.trace).symptoms[0]
-    assert "data='circles', steps=40, learning_rate=0.01, hidden=(3,), activation='tanh'" in end["python"]
+    assert "data='circles', learning_rate=0.01, steps=40, hidden=(3,), activation='tanh'" in end["python"]
     assert end["command"] == "downslope train circles --steps 40 --learning-rate 0.01 --hidden 3 --activation tanh"
     assert end["csv"].splitlines()[0].startswith("step,training_loss")
 
@@ -100,7 +100,7 @@ def ask_loss(weights: list[float], place: int, by: float) -> float:
 
 
 def test_numbers_are_drawn_as_a_line_or_as_predicted_against_true():
-    line = told("train", **SMALL | {"table": Table("line.csv", LINE), "target": "height"})
+    line = told("train", **SMALL | {"table": UploadedFile("line.csv", LINE), "target": "height"})
     assert (line[0]["head"]["kind"], line[0]["head"]["over"]) == ("line", ["t"])
     assert len(line[-2]["picture"]["curve"]["x"]) == 120
     assert "data='line.csv', target='height'" in line[-1]["end"]["python"]
@@ -156,7 +156,7 @@ def test_presets_can_be_built_and_written_down(title, what, own):
         ({"more": "[1"}, "RequestError"),
         ({"more": '{"schedule": "no schedule"}'}, "SettingError"),
         ({"sample": "../secret"}, "RequestError"),
-        ({"table": Table("same.csv", b"a,b\n1,x\n2,\n3,z\n4,w\n")}, "DataError"),
+        ({"table": UploadedFile("same.csv", b"a,b\n1,x\n2,\n3,z\n4,w\n")}, "DataError"),
     ],
 )
 def test_what_cannot_be_trained_is_told(change, kind):

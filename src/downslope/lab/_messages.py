@@ -13,7 +13,7 @@ _LENGTH = struct.Struct(">I")  # a frame in a pipe: the length of its bytes, and
 
 
 @dataclass(frozen=True)
-class Table:
+class UploadedFile:
     """An uploaded file with a table.
 
     Args:
@@ -97,7 +97,7 @@ NOT_STARTED = error_reply(
 )
 
 
-def packed_job(verb: str, body: bytes, table: Table | None, runs: Path | None = None) -> bytes:
+def packed_job(verb: str, body: bytes, table: UploadedFile | None, runs: Path | None = None) -> bytes:
     """Return a job as bytes for a pipe: a line of JSON, the request, and the file.
 
     Args:
@@ -128,7 +128,7 @@ def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:
     if head["runs"] is not None:
         request["runs"] = Path(head["runs"])
     if head["table"] is not None:
-        request["table"] = Table(head["table"], rest[head["length"] :])
+        request["table"] = UploadedFile(head["table"], rest[head["length"] :])
     return head["verb"], request
 
 

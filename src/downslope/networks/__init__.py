@@ -14,7 +14,7 @@ from downslope.networks.layers._convolution import Convolution
 from downslope.networks.layers._layer import ForwardContext, Layer
 from downslope.networks.layers._network import Network, network
 from downslope.networks.layers._shaping import Activate, Dropout, Flatten, MaxPool
-from downslope.networks.layers._units import Dense, normalisation_names
+from downslope.networks.layers._units import Dense
 
 __all__ = [
     "Activate",
@@ -39,7 +39,6 @@ __all__ = [
     "examples",
     "loss_names",
     "network",
-    "normalisation_names",
     "predict",
     "sample_names",
     "train",

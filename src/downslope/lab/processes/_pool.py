@@ -19,7 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import BUSY, CLOSING, LOST, NOT_STARTED, SUPERSEDED, Reply, Table, error_reply, packed_job
+from downslope.lab._messages import (
+    BUSY,
+    CLOSING,
+    LOST,
+    NOT_STARTED,
+    SUPERSEDED,
+    Reply,
+    UploadedFile,
+    error_reply,
+    packed_job,
+)
 from downslope.lab.processes._process import Worker
 
 _log = logging.getLogger("downslope.lab")
@@ -102,7 +112,9 @@ class Workers:
         for worker in gone:
             worker.join()
 
-    async def ask(self, visitor: str, verb: str, body: bytes, table: Table | None = None) -> AsyncGenerator[Reply]:
+    async def ask(
+        self, visitor: str, verb: str, body: bytes, table: UploadedFile | None = None
+    ) -> AsyncGenerator[Reply]:
         """Yield the reply to a request, for a stream the pieces before it; a reply says why if there is no other.
 
         An older request of the same visitor for the same verb is answered at once with 409. Closing the generator

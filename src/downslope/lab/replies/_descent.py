@@ -17,7 +17,7 @@ from downslope.lab.replies import _writing
 from downslope.lab.replies._grid import grid_reply
 from downslope.lab.replies._request import (
     Box,
-    Request,
+    PageRequest,
     RequestError,
     factor,
     plain,
@@ -36,7 +36,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
 
     The table of steps is a verb of its own: numbers as text take longer than the rest, and are not looked at first.
     """
-    request = Request(fields)
+    request = PageRequest(fields)
     plan = plan_of(request)
     over = request.over(plan.objective)
     trace, rows = _descended(plan)
@@ -68,7 +68,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
 
 def steps(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the table of the steps of a descent, and the arithmetic of each."""
-    plan = plan_of(Request(fields))
+    plan = plan_of(PageRequest(fields))
     trace, rows = _descended(plan)
     return {
         "steps": [int(step) for step in trace.columns["step"][rows]],
@@ -80,7 +80,7 @@ def steps(fields: dict[str, Any]) -> dict[str, Any]:
 
 def export(fields: dict[str, Any]) -> dict[str, Any]:
     """Return every step of a descent as a file of comma-separated values."""
-    trace = ds.descend(plan_of(Request(fields)), progress=False)
+    trace = ds.descend(plan_of(PageRequest(fields)), progress=False)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["step", *trace.coordinate_names, "value", "gradient_norm"])
@@ -190,7 +190,7 @@ def _line_with_length(name: str, before: float, after: float) -> str:
 
 def race(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the paths of several methods from one start, each at its own best rate, the best method first."""
-    request = Request(fields)
+    request = PageRequest(fields)
     objective = request.objective
     start, over, most = request.start(objective), request.over(objective), max(request.steps, 1)
     methods = list(dict.fromkeys(ds.method(name).name for name in request.names("methods")))

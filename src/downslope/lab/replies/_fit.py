@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 from typing import Any
 
@@ -15,11 +14,11 @@ from downslope.lab._limits import LIMITS
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._grid import grid_reply
-from downslope.lab.replies._request import Request, RequestError, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, rounded, spread_rows
 from downslope.lab.replies._tables import table_of
 
-LOSSES = ("linear", "huber", "soft-L1", "cauchy")
-OWN_METHOD: str = inspect.signature(ds.fit).parameters["method"].default
+LOSSES = ds.choices(ds.fit)["loss"].names
+OWN_METHOD: str = ds.choices(ds.fit)["method"].default
 
 _MOMENTS = 60  # steps that are shown
 _POINTS = 300  # rows of the data that are drawn
@@ -51,7 +50,7 @@ def choices(fields: dict[str, Any]) -> dict[str, Any]:
 
 def fit(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a fit, with at most sixty moments of the descent to it."""
-    request = Request(fields)
+    request = PageRequest(fields)
     table_name, _ = table_of(fields)
     result, arguments = _fitted(fields)
     trace, model = result.trace, result.model
@@ -94,7 +93,7 @@ def fit(fields: dict[str, Any]) -> dict[str, Any]:
 
 def fit_grid(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the loss over one or two free parameters, the others at their fitted values."""
-    request = Request(fields)
+    request = PageRequest(fields)
     result, _ = _fitted(fields)
     over = tuple(request.names("over"))
     if not 1 <= len(over) <= 2 or len(set(over)) != len(over) or not set(over) <= set(result.trace.coordinate_names):
@@ -117,7 +116,7 @@ def fit_export(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _model(fields: dict[str, Any]) -> ds.EquationModel:
     """Return the equation of a request, read over its table."""
-    text = Request(fields).text("formula")
+    text = PageRequest(fields).text("formula")
     if len(text) > LIMITS.formula:
         raise ds.FormulaError(
             f"this formula has {len(text)} characters; the lab reads up to {LIMITS.formula}",
@@ -134,7 +133,7 @@ def _model(fields: dict[str, Any]) -> ds.EquationModel:
 
 def _fitted(fields: dict[str, Any]) -> tuple[ds.Fit, dict[str, Any]]:
     """Return a fit, and its arguments other than equation and table."""
-    request = Request(fields)
+    request = PageRequest(fields)
     model = _model(fields)
     method, loss = request.text("method"), request.text("loss")
     arguments: dict[str, Any] = {}

@@ -9,7 +9,7 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope.lab.replies._request import Request, plain, rounded
+from downslope.lab.replies._request import PageRequest, plain, rounded
 
 _STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
 _SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn
@@ -21,7 +21,7 @@ _NO_RATES = {"stable": None, "bound": None, "best": None, "slider": None, "curve
 
 def read(fields: dict[str, Any]) -> dict[str, Any]:
     """Return how a formula is read: its name, its variables, notes, and a start that suits it."""
-    objective = Request(fields).objective
+    objective = PageRequest(fields).objective
     formula = objective.formula
     assert formula is not None
     return {
@@ -35,7 +35,7 @@ def read(fields: dict[str, Any]) -> dict[str, Any]:
 
 def derive(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the derivative by each variable, with the rules used."""
-    formula = Request(fields).objective.formula
+    formula = PageRequest(fields).objective.formula
     assert formula is not None
     return {"derivations": [_derivation(formula, name) for name in formula.variables]}
 
@@ -49,6 +49,7 @@ def methods(fields: dict[str, Any]) -> dict[str, Any]:
                 "name": method.name,
                 "takes_rate": method.takes_rate,
                 "default_rate": method.default_rate if method.takes_rate else None,
+                "in_races": method.spec.in_races,
             }
             for method in known
         ]
@@ -106,7 +107,7 @@ def _step(step: dict[str, Any]) -> dict[str, str]:
 
 def rates(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the stable learning rates from a start, the best, and the value at the end by rate."""
-    plan = Request(fields).plan
+    plan = PageRequest(fields).plan
     if not plan.method.takes_rate:
         return {**_NO_RATES, "text": f"{plan.method.name} finds the length of each step by itself."}
     steps = min(max(plan.steps, 1), _SWEEP_STEPS)

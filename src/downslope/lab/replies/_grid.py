@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
-from downslope.lab.replies._request import Box, Request, RequestError, plan_of, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, plan_of, rounded
 
 _CURVE_POINTS = 400
 _GRID_POINTS = 120  # along each axis
@@ -28,7 +28,7 @@ Rounding = Callable[[np.ndarray], list[list[float]]]
 
 def grid(fields: dict[str, Any]) -> dict[str, Any]:
     """Return an objective in a box, or around the start where the request has no box."""
-    request = Request(fields)
+    request = PageRequest(fields)
     objective = request.objective
     over, start = request.over(objective), request.start(objective)
     return grid_reply(objective, over, request.box("box", over) or ds.draw.box(start, over), start)
@@ -129,7 +129,7 @@ def surface(fields: dict[str, Any]) -> dict[str, Any]:
     """Return an image of an objective as a surface, with the path of a descent on it."""
     from matplotlib.figure import Figure
 
-    request = Request(fields)
+    request = PageRequest(fields)
     plan = plan_of(request)
     over = request.over(plan.objective)
     theme = request.text("theme")

@@ -9,11 +9,12 @@ from typing import Any
 
 import downslope as ds
 from downslope.lab._limits import LIMITS
-from downslope.lab._messages import Table
-from downslope.lab.replies._request import Request, RequestError
+from downslope.lab._messages import UploadedFile
+from downslope.lab.replies._request import PageRequest, RequestError
 from downslope.lab.replies._tables import preview_of, table_of
 
-INITIALISATIONS = ("auto", "glorot_uniform", "he_normal", "lecun_normal", "normal_0.05", "normal_3", "constant_0")
+_CHOICES = ds.choices(ds.train)
+_ILL_INITIALISATIONS = ("normal_0.05", "normal_3", "constant_0")  # of the examples that fail
 # Choices with a field of their own in a request; everything else that a remedy may change is in `more`.
 _FIELDS = (
     "hidden",
@@ -28,6 +29,7 @@ _FIELDS = (
     "steps",
     "seed",
 )
+# A list of its own, and not the whole schema: other choices name files, or cost more than a visitor may use.
 _MORE = frozenset(
     {
         "accumulate",
@@ -55,9 +57,9 @@ def choices(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the lists of choices for a network and its training."""
     return {
         "samples": list(ds.sample_names()),
-        "activations": [name for name in ds.activation_names() if name not in ("exponential", "softmax")],
-        "initialisations": list(INITIALISATIONS),
-        "normalisations": list(ds.normalisation_names()),
+        "activations": [name for name in _CHOICES["activation"].names if name not in ("exponential", "softmax")],
+        "initialisations": [*_CHOICES["initialisation"].names, *_ILL_INITIALISATIONS],
+        "normalisations": list(_CHOICES["normalisation"].names),
         "methods": list(ds.method_names(for_networks=True)),
     }
 
@@ -75,7 +77,7 @@ def setup_of(fields: dict[str, Any]) -> ds.Setup:
         SettingError, DataError: for choices that make no sense, or exceed the limits of the lab.
         RequestError: for a request that the page never sends.
     """
-    request = Request(fields)
+    request = PageRequest(fields)
     data, target = _data(fields)
     hidden = fields.get("hidden")
     if not isinstance(hidden, list) or not all(isinstance(units, int) and units >= 1 for units in hidden):
@@ -111,7 +113,7 @@ def setup_of(fields: dict[str, Any]) -> ds.Setup:
 def written(setup: ds.Setup, fields: Mapping[str, Any]) -> ds.Setup:
     """Return a setup to be written down: with the name of an uploaded file in place of its columns."""
     table = fields.get("table")
-    return dataclasses.replace(setup, data=table.name) if isinstance(table, Table) else setup
+    return dataclasses.replace(setup, data=table.name) if isinstance(table, UploadedFile) else setup
 
 
 def fields_of(setup: ds.Setup) -> dict[str, Any]:
@@ -129,7 +131,7 @@ def fields_of(setup: ds.Setup) -> dict[str, Any]:
 def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
     """Return the data, by name where they ship, and the column to predict where there is a choice."""
     sample = fields.get("sample")
-    if not isinstance(fields.get("table"), Table) and sample in ds.sample_names():
+    if not isinstance(fields.get("table"), UploadedFile) and sample in ds.sample_names():
         return sample, None
     name, columns = table_of(fields)
     rows = len(next(iter(columns.values())))
@@ -155,6 +157,8 @@ def _more(fields: Mapping[str, Any]) -> dict[str, Any]:
         more = None
     if not isinstance(more, dict) or not set(more) <= _MORE:
         raise RequestError("Further choices are a JSON object of names that the lab knows.")
+    if not isinstance(more.get("validation", 0.0), int | float):  # a name would be read as a file of this machine
+        raise RequestError("validation is a share of the rows.")
     begin = more.get("begin")
     if isinstance(begin, dict) and isinstance(begin.get("steps"), int) and begin["steps"] > LIMITS.network_steps:
         raise RequestError("A beginning is shorter than the training.")

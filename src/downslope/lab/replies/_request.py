@@ -23,7 +23,7 @@ class RequestError(ds.DownslopeError):
     """A request that the page never sends."""
 
 
-class Request:
+class PageRequest:
     """A request of the page, whose fields are checked as they are read.
 
     Args:
@@ -152,7 +152,7 @@ def _checked_range(label: str, ends: Any) -> tuple[float, float]:
     return low, high
 
 
-def plan_of(request: Request) -> ds.Plan:
+def plan_of(request: PageRequest) -> ds.Plan:
     """Return the plan of a request; without a rate, gradient descent gets one that suits the start."""
     plan = request.plan
     if request.number_or_none("rate") is None and plan.method.name == "gradient descent":

@@ -17,7 +17,7 @@ from downslope.lab._runs import Runs, SavedRun, header_of, state_of
 from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import coordinates_of, verdict_reply
 from downslope.lab.replies._grid import grid_reply
-from downslope.lab.replies._request import Request, RequestError, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, rounded, spread_rows
 from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
@@ -42,7 +42,7 @@ def runs(fields: dict[str, Any]) -> dict[str, Any]:
 
 def run(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a run: its curves, its findings, and its plan."""
-    (saved,) = _named(fields, [Request(fields).text("run")])
+    (saved,) = _named(fields, [PageRequest(fields).text("run")])
     trace = ds.load(saved.folder)
     has_steps = len(trace.columns["step"]) > 0
     path = os.path.relpath(saved.folder)
@@ -62,7 +62,7 @@ def run(fields: dict[str, Any]) -> dict[str, Any]:
 
 def compare(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a comparison of runs: their curves in common charts, and the settings in which they differ."""
-    names = list(dict.fromkeys(Request(fields).names("runs_beside")))
+    names = list(dict.fromkeys(PageRequest(fields).names("runs_beside")))
     if not 2 <= len(names) <= LIMITS.compared:
         raise RequestError(f"From 2 to {LIMITS.compared} runs are shown beside each other.")
     saved = _named(fields, names)

@@ -13,7 +13,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope.lab._limits import LIMITS
-from downslope.lab._messages import Table
+from downslope.lab._messages import UploadedFile
 from downslope.lab.replies._request import RequestError
 
 SAMPLES = ("coffee.csv", "houses.csv")
@@ -103,7 +103,7 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, Columns]:
         RequestError: for a request without a table.
     """
     table = fields.get("table")
-    if isinstance(table, Table):
+    if isinstance(table, UploadedFile):
         return table.name, _columns_of(table)
     if fields.get("sample") in SAMPLES:
         return fields["sample"], ds.read_table(fields["sample"])
@@ -112,7 +112,7 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, Columns]:
 
 # Each slide of a control sends the same table again; parsing it each time would take longer than the fit.
 @functools.lru_cache(maxsize=4)
-def _columns_of(table: Table) -> Columns:
+def _columns_of(table: UploadedFile) -> Columns:
     file = io.BytesIO(table.data)
     file.name = table.name
     columns = ds.read_table(file)

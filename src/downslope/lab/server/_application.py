@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import Reply, Table, data_reply
+from downslope.lab._messages import Reply, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
 from downslope.lab.server._pages import File, Files, assembled, read_files
@@ -120,7 +120,7 @@ class _Verbs:
             async for reply in replies:
                 await json_response(reply)(scope, receive, send)
 
-    def _table(self, request: dict[str, Any]) -> Table | None:
+    def _table(self, request: dict[str, Any]) -> UploadedFile | None:
         """Return the file that a request names, None if it names none."""
         key = request.get("table")
         if key is None:
@@ -141,9 +141,9 @@ class _Tables:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._by_key: OrderedDict[str, Table] = OrderedDict()
+        self._by_key: OrderedDict[str, UploadedFile] = OrderedDict()
 
-    def keep(self, table: Table) -> str:
+    def keep(self, table: UploadedFile) -> str:
         """Keep a table and return its key, a hash of its name and content: equal files share one."""
         key = hashlib.sha256(table.name.encode() + b"\n" + table.data).hexdigest()[:24]
         self._by_key[key] = table
@@ -152,7 +152,7 @@ class _Tables:
             self._by_key.popitem(last=False)
         return key
 
-    def get(self, key: str) -> Table | None:
+    def get(self, key: str) -> UploadedFile | None:
         """Return the table of a key, or None if it is not kept, or no longer."""
         if key in self._by_key:
             self._by_key.move_to_end(key)
@@ -178,7 +178,7 @@ class _Uploads:
         body = await body_of(receive, self._limits)
         if body is None:
             return
-        table = Table(name[-_LONGEST_NAME:], body)
+        table = UploadedFile(name[-_LONGEST_NAME:], body)
         reply = data_reply({"table": self._tables.keep(table), "name": table.name})
         await json_response(reply)(scope, receive, send)
 

@@ -41,11 +41,6 @@ SHARE = {"check": is_share}
 SIZE = {"check": is_size}
 
 
-def normalisation_names() -> tuple[NormalisationName, ...]:
-    """Return the names of the normalisations of a layer; "none" is one of them."""
-    return NORMALISATIONS
-
-
 class Weights(equinox.Module):
     """What one layer of units learns.
 

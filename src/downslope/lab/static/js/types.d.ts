@@ -154,6 +154,8 @@ export interface Rates {
 export interface MethodChoice {
   name: string;
   takes_rate: boolean;
+  /** Whether a race has it where none are chosen. */
+  in_races?: boolean;
 }
 export interface Derivation {
   by: string;

@@ -10,7 +10,6 @@ import { drawLand } from "../land.js";
 import { copies } from "../exporting.js";
 import { pixelsOf } from "../way.js";
 
-const USUAL = ["gradient descent", "momentum", "adam", "bfgs", "l-bfgs"];
 const MOST = 8; // methods in one race
 const PATHS = { top: 24, right: 10, bottom: 38, left: 52 };
 const VALUES = { top: 26, right: 134, bottom: 36, left: 54 };
@@ -30,7 +29,7 @@ export function mountRace(page, methods) {
   const picture = new Frame(byId("race-picture"), { margin: PATHS, title: "The paths of the race", resized: () => showWays() });
   const values = new Frame(byId("race-chart"), { margin: VALUES, title: "The value by step of each method", resized: () => showValues() });
   const [land, ways, lines] = [picture.layer("land"), picture.layer("ways"), values.layer("lines")];
-  const runners = mountRunners(page, methods.length ? methods.map(({ name }) => name) : USUAL);
+  const runners = mountRunners(page, methods);
   /** The reply with its request. @type {Race & { request: Record<string, any> } | null} */
   let race = null;
   let runs = 0;
@@ -153,9 +152,10 @@ export function mountRace(page, methods) {
  * Show a box to tick for each method.
  *
  * @param {Descent} page
- * @param {string[]} names
+ * @param {MethodChoice[]} methods
  */
-function mountRunners(page, names) {
+function mountRunners(page, methods) {
+  const names = methods.map(({ name }) => name);
   const boxes = new Map(names.map((name) => [name, make("input", { type: "checkbox", value: name })]));
   const container = byId("runners");
   const chosen = () => names.filter((name) => boxes.get(name)?.checked);
@@ -170,7 +170,7 @@ function mountRunners(page, names) {
   };
   container.replaceChildren(...[...boxes].map(([name, box]) => make("label", {}, box, make("span", { text: name }))));
   container.addEventListener("change", limit);
-  choose(page.state.race ?? USUAL);
+  choose(page.state.race ?? methods.filter((method) => method.in_races).map(({ name }) => name));
   return { chosen, choose };
 }
 
