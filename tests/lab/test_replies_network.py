@@ -53,7 +53,7 @@ def test_a_training_is_the_one_of_the_library(run):
     assert len(moments[-1]["layers"]["gradient_norm"]) == 2
     assert end["verdict"]["symptom"] == ds.diagnose(training.trace).symptoms[0]
     assert "data='circles', learning_rate=0.01, steps=40, hidden=(3,), activation='tanh'" in end["python"]
-    assert end["command"] == "downslope train circles --steps 40 --learning-rate 0.01 --hidden 3 --activation tanh"
+    assert end["command"] == "downslope train circles --learning-rate 0.01 --steps 40 --hidden 3 --activation tanh"
     assert end["csv"].splitlines()[0].startswith("step,training_loss")
 
 
