@@ -27,7 +27,12 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a Markdown table."""
     lines = [list(heads)]
     lines += [["---"] * len(lines[0]), *map(list, rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_escaped, line)) + " |" for line in lines)
+
+
+def _escaped(cell: str) -> str:
+    """Return a cell whose bars end no column; inside of code they do not anyway."""
+    return "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in re.split("(`[^`]*`)", cell))
 
 
 def summary(text: str) -> str:
@@ -145,8 +150,8 @@ def _floors() -> str:
     for number, floor in reversed(list(enumerate(reversed(floors["layers"]), 1))):
         for module in re.split(r"\s*[|:]\s*", floor):
             text = inspect.getdoc(importlib.import_module(module)) or ""
-            rows.append([str(number), f"`{module.removeprefix('downslope.')}`", summary(text)])
-    return table(["floor", "", ""], rows)
+            rows.append([f"`{module.removeprefix('downslope.')}`", str(number), summary(text)])
+    return table(["", "floor", ""], rows)
 
 
 TABLES: dict[str, Callable[[], str]] = {
