@@ -133,7 +133,6 @@ GROUPS = (
             "Prediction",
             "EquationModel",
             "equation",
-            "read_table",
         ),
     ),
     Group(
