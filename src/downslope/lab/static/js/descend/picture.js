@@ -15,7 +15,7 @@ const ZOOM = 1.5;
 
 /** Put the picture on the page, and keep it in step. @param {Descent} page */
 export function mountPicture(page) {
-  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The way down", resized: () => redraw() });
+  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The path of the descent", resized: () => redraw() });
   const land = frame.layer("land");
   const way = new Way(frame);
   const ring = draw("g", { class: "ring", tabindex: "0", role: "application", "aria-roledescription": "movable point" },
@@ -102,7 +102,7 @@ export function mountPicture(page) {
   /** @param {DescentReply} descent */
   function describe(descent) {
     const end = Object.entries(descent.end).map(([name, value]) => `${name} = ${written(value ?? "not finite")}`).join(", ");
-    frame.title.textContent = `The way down on ${descent.read_as}`;
+    frame.title.textContent = `The path of the descent on ${descent.read_as}`;
     frame.desc.textContent = `${descent.steps_taken} steps, to ${end}, where the value is ${descent.value_text}. ${descent.verdict.sentence}`;
   }
 

@@ -97,7 +97,7 @@ export function mountSurface(page) {
       if (address) URL.revokeObjectURL(address);
       address = URL.createObjectURL(picture(reply.png));
       image.src = address;
-      image.alt = `Surface of ${page.reading.read_as} with the way down, seen from ${azimuth}° around and ${elevation}° above.`;
+      image.alt = `Surface of ${page.reading.read_as} with the path of the descent, seen from ${azimuth}° around and ${elevation}° above.`;
       showTrouble(byId("surface-note"), null);
     } catch (error) {
       showTrouble(byId("surface-note"), /** @type {Trouble} */ (error));

@@ -13,7 +13,7 @@ import { Charts } from "./chart.js";
 /** Connect the parts that show the run. @param {Looking} page */
 export function mountRun(page) {
   const charts = new Charts(byId("charts"));
-  const landscape = new Landscape(byId("landscape"), "The way down", () => showLandscape());
+  const landscape = new Landscape(byId("landscape"), "The path of the descent", () => showLandscape());
   mountLayers(page);
 
   page.on("shown", (run) => {
