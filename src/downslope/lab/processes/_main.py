@@ -41,8 +41,10 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     setup = json.loads(read_frame(source) or b"{}")
+    # Before any import: libraries that allocate at import are within the limit too.
     _bound_memory(setup["memory"])
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    # A thread of its own reads the pipe, so that its end is noticed during a computation.
     threading.Thread(target=_receive, args=(source, jobs), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
     with contextlib.suppress(BrokenPipeError):  # the server has gone
@@ -154,6 +156,7 @@ def _prepare(verbs: Mapping[str, str], warming: str | None) -> None:
 
 def _pipes() -> tuple[BinaryIO, BinaryIO]:
     """Return the pipes from and to the server, and redirect what a computation prints to the log."""
+    # Duplicates, because 0 and 1 are replaced: a print in a verb would otherwise corrupt the replies.
     source, sink = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -166,6 +169,7 @@ def _receive(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
     """Queue the jobs that arrive; end this process at once, whatever it computes, when the pipe closes."""
     while (frame := read_frame(source)) is not None:
         jobs.put(frame)
+    # Not sys.exit, which would only end this thread and leave the computation running.
     os._exit(0)
 
 

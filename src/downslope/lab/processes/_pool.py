@@ -90,6 +90,7 @@ class Workers:
         self._ended: list[Worker] = []
         self._look: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        # Before the event loop runs: imports in the processes and in the server then go on at the same time.
         self._crew = [Worker(self._setup) for _ in range(limits.warm)]
 
     def open(self) -> None:
@@ -105,6 +106,7 @@ class Workers:
         self._loop = None
         if self._look is not None:
             self._look.cancel()
+        # All are killed before any is waited for, so that closing takes as long as the slowest and not their sum.
         gone = [*self._crew, *self._ended]
         self._crew, self._ended = [], []
         for worker in gone:
@@ -129,6 +131,7 @@ class Workers:
         if self._loop is None:
             yield CLOSING
             return
+        # First superseded, then counted: a visitor who slides must not fill the queue with requests of their own.
         self._supersede((visitor, verb))
         if len(self._waiting) >= self._limits.waiting:
             yield BUSY
@@ -147,6 +150,7 @@ class Workers:
     def _admit(self, visitor: str, verb: str, packed: bytes) -> _Job:
         """Queue a job; it is answered with BUSY when it has waited too long."""
         loop = asyncio.get_running_loop()
+        # The closure sees the job that the next line binds.
         timer = loop.call_later(self._limits.wait, lambda: self._settle(job, BUSY))
         job = _Job(visitor, verb, packed, loop.time(), asyncio.Queue(), timer)
         self._waiting.append(job)
@@ -183,6 +187,7 @@ class Workers:
         if self._loop is None:
             return
         self._replace_dead()
+        # Fair between visitors first, then in order of arrival: many requests of one visitor delay only that visitor.
         for job in sorted(self._waiting, key=lambda job: (self._held(job.visitor), job.queued)):
             worker = self._worker_for(job)
             if worker is not None:
@@ -190,6 +195,7 @@ class Workers:
         if self._waiting:
             self._grow()
         if self._waiting and self._look is None:
+            # A waiting job becomes starved by time alone, which no report announces.
             self._look = self._loop.call_later(self._limits.patience, self._look_again)
 
     def _look_again(self) -> None:
@@ -202,6 +208,7 @@ class Workers:
         A worker that has served the same visitor and verb holds their compiled programs; compiling them again elsewhere
         takes longer than a short wait. A job that has waited longer than `patience` takes any idle worker.
         """
+        # A second endless job of a visitor still leaves workers for everybody else.
         if self._held(job.visitor) >= self._limits.jobs_per_visitor:
             return None
         idle = [worker for worker in self._crew if worker.idle]
@@ -218,6 +225,7 @@ class Workers:
         self._waiting.remove(job)
         job.timer.cancel()
         seconds = self._limits.stream_seconds if job.verb in self.streams else self._limits.seconds
+        # From now on the timer bounds the computation and no longer the wait.
         job.timer = self._loop.call_later(seconds, self._overrun, job, seconds)
         job.worker, worker.job = worker, job
         if job.key not in worker.served:
@@ -228,6 +236,7 @@ class Workers:
         """End a job that exceeded its time."""
         message = f"This takes longer than {seconds:g} seconds, and was stopped."
         hint = "Ask for fewer steps or a simpler formula; in Python there is no such limit."
+        # Answered before the process is killed: the end of the process would otherwise be reported as a crash.
         self._settle(job, error_reply(503, "LimitError", message, hint=hint))
         self._stop(job)
 
@@ -256,6 +265,7 @@ class Workers:
     def _grow(self) -> None:
         """Start another process if a job has waited longer than `patience` and its visitor may hold one more."""
         may = [job for job in self._waiting if self._held(job.visitor) < self._limits.jobs_per_visitor]
+        # A new process costs seconds of imports and hundreds of megabytes, so that a short wait is preferred.
         needed = not self._crew or any(self._starved(job) for job in may)
         if needed and len(self._crew) < self._limits.workers and all(worker.ready for worker in self._crew):
             self._start()
@@ -273,6 +283,7 @@ class Workers:
         """Listen to a worker; its reports are handed over to the event loop."""
         assert self._loop is not None
         loop = self._loop
+        # A process may hang while it imports, as on a broken accelerator driver.
         loop.call_later(self._limits.start, self._lost_unless_ready, worker)
 
         def report(worker: Worker, frame: bytes | None) -> None:
@@ -283,6 +294,7 @@ class Workers:
 
     def _reported(self, worker: Worker, frame: bytes | None) -> None:
         """Handle a report of a worker: that it is ready, a reply, or that it has ended."""
+        # A report may arrive after its worker was dismissed; then only the end of the process matters.
         if worker not in self._crew:
             if frame is None and worker in self._ended:
                 self._ended.remove(worker)
@@ -318,6 +330,7 @@ class Workers:
             self._dispatch()
             return
         _log.error("a process to compute could not be started")
+        # With no process able to start, jobs would wait in vain; with another one ready, it will take them.
         if not any(other.ready for other in self._crew):
             for job in list(self._waiting):
                 self._settle(job, NOT_STARTED)

@@ -39,7 +39,8 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            process_group=0,  # Ctrl-C in the terminal is for the server alone
+            # A group of its own, since the terminal sends Ctrl-C to the whole foreground group.
+            process_group=0,
         )
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # `watch` notices a process that ended at once
@@ -72,6 +73,7 @@ class Worker:
     def kill(self) -> None:
         """End the process, whatever it computes."""
         self._process.kill()
+        # Wakes the thread, which may be waiting for the next job.
         self._frames.put(None)
 
     def join(self) -> None:
@@ -88,6 +90,7 @@ class Worker:
         with contextlib.suppress(OSError):  # it ended while a job was written
             while (answer := read_frame(source)) is not None:
                 report(self, answer)
+                # More pieces follow before the worker reads its next job. An empty frame says that it is ready.
                 if answer and Reply.unpacked(answer).is_piece:
                     continue
                 if (frame := self._frames.get()) is None:
@@ -99,6 +102,7 @@ class Worker:
     def _end(self) -> None:
         """Reap the process and close its pipes."""
         self._process.kill()
+        # Without waiting, a killed process would remain as a zombie until the server ends.
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):  # unwritten bytes are lost

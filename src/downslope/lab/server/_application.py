@@ -81,6 +81,7 @@ def application(
         lifespan=lifespan,
         exception_handlers={RefusedError: _on_refusal, HTTPException: _on_http_error},
     )
+    # A redirect would turn /static/ into another path, and every response is either a file, a reply or an error.
     app.router.redirect_slashes = False
     return Guard(app, address, token=token, limits=limits)
 
@@ -275,6 +276,7 @@ async def _stream(replies: AsyncIterator[Reply], scope: Scope, receive: Receive,
 
 async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> AsyncGenerator[Reply]:
     """Yield the replies until the visitor leaves; closing the generator then ends the job."""
+    # Two tasks race: the next reply, and the disconnect, which ASGI reports only through `receive`.
     left = asyncio.ensure_future(disconnected(receive))
     try:
         async with contextlib.aclosing(replies):

@@ -115,6 +115,7 @@ class Guard:
         except RefusedError as refusal:
             await refusal.response(scope["path"])(scope, receive, send_guarded)
         except Exception:
+            # The details go to the log alone: an internal message may hold paths or data of this machine.
             _log.exception("a request could not be answered")
             if not started:
                 refusal = RefusedError(500, "InternalError", "Something went wrong here that is not your fault.")
@@ -122,15 +123,17 @@ class Guard:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        # Host before token: the redirect with the token must not serve a rebound name.
         self._check_host(headers)
         self._check_origin(scope, headers)
         if self._token is not None and not self._known(headers):
             await self._welcome(scope, headers, self._token)(scope, receive, send)
             return
+        # The declared length is refused at once; the count in `_CountedBody` holds chunked bodies, which declare none.
         most = self._limits.table if scope["path"] == TABLES else self._limits.body
         if _declared(headers) > most:
             await self._refuse_body(receive, _declared(headers), most)
-        await self._app(scope, _Counted(receive, self._limits, most), send)
+        await self._app(scope, _CountedBody(receive, self._limits, most), send)
 
     def _check_host(self, headers: Headers) -> None:
         if not self._address.allows(headers.get("host", "")):
@@ -141,6 +144,7 @@ class Guard:
         """Refuse requests of other pages; links to pages are permitted."""
         origin = headers.get("origin")
         foreign = origin is not None and origin.lower() != f"http://{headers['host'].lower()}"
+        # Older browsers send no Sec-Fetch headers; their foreign requests are caught by Origin. "none" is a typed address.
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign or (elsewhere and not _is_link(scope, headers)):
             raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
@@ -151,6 +155,7 @@ class Guard:
         return any(name == self._cookie and self._is_token(value) for name, _, value in pairs)
 
     def _is_token(self, text: str) -> bool:
+        # In constant time: the duration of a comparison would tell how many letters of a guess are right.
         return self._token is not None and hmac.compare_digest(text.encode(), self._token.encode())
 
     def _welcome(self, scope: Scope, headers: Headers, token: str) -> Response:
@@ -163,12 +168,14 @@ class Guard:
         if scope["method"] != "GET" or not any(map(self._is_token, parse_qs(query).get("token", []))):
             hint = "Open the whole address that was printed, with its token."
             raise RefusedError(403, "ForbiddenError", "This lab is shared with those who have its token.", hint=hint)
+        # The token leaves the address, so that it is neither bookmarked nor shown in a shared screenshot.
         rest = "&".join(part for part in query.split("&") if not part.startswith("token="))
         target = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             response: Response = RedirectResponse(target, status_code=303)
         else:
             response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(target)}">')
+        # Strict: requests that other sites trigger carry no cookie, even for top-level navigation.
         response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
         return response
 
@@ -179,7 +186,7 @@ class Guard:
         raise _too_large(most)
 
 
-class _Counted:
+class _CountedBody:
     """The `receive` of a request that counts the bytes of its body; a chunked body declares no length.
 
     Args:

@@ -80,6 +80,7 @@ def bind(host: str, port: int | None) -> tuple[socket.socket, Address]:
         SettingError: if the port is taken or not allowed, or the host is not this machine.
     """
     ports = (*range(DEFAULT_PORT, DEFAULT_PORT + 10), 0) if port is None else (port,)
+    # Several labs may run side by side; the last candidate, 0, lets the system choose and always succeeds.
     for tried in ports[:-1]:
         with contextlib.suppress(ds.SettingError):
             return _listen(host, tried)
@@ -247,6 +248,7 @@ def running(
     _require_extra()
     listening, address = bind(host, port)
     with contextlib.closing(listening):
+        # The port is bound by now: a taken one is reported before any process starts.
         token = _checked_token(token, address)
         from downslope.lab.processes._pool import Workers
 
