@@ -144,7 +144,7 @@ class Guard:
         """Refuse requests of other pages; links to pages are permitted."""
         origin = headers.get("origin")
         foreign = origin is not None and origin.lower() != f"http://{headers['host'].lower()}"
-        # Older browsers send no Sec-Fetch headers; their foreign requests are caught by Origin. "none" is a typed address.
+        # Older browsers send no Sec-Fetch headers; Origin catches their foreign requests. "none" is a typed address.
         elsewhere = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         if foreign or (elsewhere and not _is_link(scope, headers)):
             raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
