@@ -186,13 +186,13 @@ def program(plan: Any, batched: Any, case: Case, every: int) -> Callable[[], Any
     """Return a run of the compiled loop that records at so many steps."""
     from downslope import _tree
     from downslope._engine import jax, precision
-    from downslope.descent._recipe import given_of
+    from downslope.descent._recipe import arguments_of
     from downslope.descent.batches._batched import Order
     from downslope.descent.batches._loop import BatchRecipe, batch_program
 
     parts = len(_tree.part_names(plan.start))
     recipe = BatchRecipe(batched, plan.method, plan.schedule, (False, False), case.count, every, 1, False, parts)
-    ready, given = batch_program(recipe), given_of(plan)
+    ready, given = batch_program(recipe), arguments_of(plan)
     with precision("float32"):
         examples = jax().tree.map(jax().numpy.asarray, batched.examples)
         order = jax().numpy.asarray(Order(ROWS, case.batch, 0).of_steps(0, case.count))

@@ -1,7 +1,7 @@
 """The errors a person can meet, raised once, at the door.
 
     DownslopeError
-    ├── FormulaError      text that cannot be read as a formula; shows a caret under the place
+    ├── FormulaError      text that cannot be read as a formula; shows a caret under the position
     ├── UnitError         units that are unknown or do not fit together
     ├── DataError         a table that cannot be used; names the row and column
     ├── PointError        a point whose names or shapes do not match the objective's
@@ -23,7 +23,7 @@ from typing import Any
 
 
 class DownslopeError(Exception):
-    """Bad input, told in a sentence, with what to type instead.
+    """Bad input, described in a sentence, with what to type instead.
 
     Args:
         message: what came and what was needed.
@@ -43,7 +43,7 @@ class FormulaError(DownslopeError):
     """Text that cannot be read as a formula.
 
     Args:
-        message: what was found and what was expected.
+        message: what came and what was expected.
         text: the formula as it was typed.
         position: index of the offending character in `text`, from 0; None if the whole text is meant.
         width: number of characters to underline.
@@ -130,7 +130,7 @@ def _excerpt(text: str, position: int, width: int, reach: int = 60) -> list[str]
     return ["    " + shown, "    " + " " * (len(head) + position - left) + "^" * max(1, width)]
 
 
-# What is asked of an argument in more than one place, checked at the door.
+# Checks of arguments that several functions share.
 
 
 def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> int:
@@ -138,7 +138,7 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
 
     Args:
         name: what the message calls it: the argument's name.
-        number: what was given.
+        number: the argument.
         least: the smallest that makes sense.
         most: the largest that does; None for no bound.
 
@@ -148,8 +148,8 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
     >>> whole("steps", 100, least=0)
     100
     """
-    found = int(number) if isinstance(number, numbers.Integral) and not isinstance(number, bool) else None
-    if found is None or found < least or (most is not None and found > most):
+    value = int(number) if isinstance(number, numbers.Integral) and not isinstance(number, bool) else None
+    if value is None or value < least or (most is not None and value > most):
         span = f"from {least} up" if most is None else f"from {least} to {most}"
         raise SettingError(f"{name} must be a whole number {span}, not {number!r}")
-    return found
+    return value

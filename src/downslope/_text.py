@@ -68,13 +68,13 @@ def aligned(rows: Sequence[Row], words: Collection[int] = ()) -> list[str]:
 
     Args:
         rows: the headings first.
-        words: places of the columns that hold words.
+        words: indices of the columns that hold words.
     """
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = [
         "   ".join(
-            cell.ljust(width) if place in words else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if index in words else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
@@ -86,7 +86,7 @@ def html_table(rows: Sequence[Row], caption: str = "") -> str:
 
     Args:
         rows: the headings first.
-        caption: what stands above it, if anything.
+        caption: the caption, if any.
     """
     head, *body = rows
     above = f"<caption>{html.escape(caption)}</caption>" if caption else ""

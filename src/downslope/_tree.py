@@ -63,7 +63,8 @@ def is_flat(point: Point) -> bool:
     )
 
 
-# Which arrays are worth laying side by side, to be computed with at once.
+# Group small arrays of equal shape so that one kernel handles them all. On a CPU each operation costs microseconds
+# whatever its size; for large arrays the copy into one would cost more than it saves.
 
 
 _MANY = 4
@@ -71,7 +72,7 @@ _SMALL = 2**14
 
 
 def alike(sizes: Sequence[int], kinds: Sequence[Hashable]) -> list[list[int]]:
-    """Return the places of arrays, in groups to be computed with together; most are groups of one.
+    """Return the indices of arrays in groups that one kernel handles together; most are groups of one.
 
     Args:
         sizes: how many numbers each array holds.
@@ -80,18 +81,18 @@ def alike(sizes: Sequence[int], kinds: Sequence[Hashable]) -> list[list[int]]:
     >>> alike([64, 1, 64, 64, 64], ["row"] * 5)
     [[0, 2, 3, 4], [1]]
     """
-    places: dict[Hashable, list[int]] = defaultdict(list)
-    for place, (size, kind) in enumerate(zip(sizes, kinds, strict=True)):
+    indices: dict[Hashable, list[int]] = defaultdict(list)
+    for index, (size, kind) in enumerate(zip(sizes, kinds, strict=True)):
         if 1 < size <= _SMALL:
-            places[kind].append(place)
-    groups = [group for group in places.values() if len(group) >= _MANY]
-    joined = {place for group in groups for place in group}
-    return groups + [[place] for place in range(len(sizes)) if place not in joined]
+            indices[kind].append(index)
+    groups = [group for group in indices.values() if len(group) >= _MANY]
+    joined = {index for group in groups for index in group}
+    return groups + [[index] for index in range(len(sizes)) if index not in joined]
 
 
-def in_order(groups: Sequence[Sequence[int]], found: Sequence[Any]) -> Any:
-    """Return what was found, an array with a row for each member of a group, with the rows in the order of places."""
-    places = [place for group in groups for place in group]
-    joined = jax().numpy.concatenate(list(found))
-    order = sorted(range(len(places)), key=places.__getitem__)
-    return joined if order == list(range(len(places))) else joined[jax().numpy.array(order)]
+def in_order(groups: Sequence[Sequence[int]], rows: Sequence[Any]) -> Any:
+    """Return the results of groups, an array with a row for each member, as one array in the order of the indices."""
+    indices = [index for group in groups for index in group]
+    joined = jax().numpy.concatenate(list(rows))
+    order = sorted(range(len(indices)), key=indices.__getitem__)
+    return joined if order == list(range(len(indices))) else joined[jax().numpy.array(order)]

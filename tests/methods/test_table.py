@@ -16,7 +16,7 @@ import pytest
 
 import downslope as ds
 from downslope.methods import FIT_METHODS, METHODS, MethodName, MethodSpec, facts_of, method, rule_of
-from downslope.methods._rules import RuleInput
+from downslope.methods._method import RuleInput
 
 SOURCE = Path(ds.__file__).parent
 NAMES = {spec.name for spec in (*METHODS, *FIT_METHODS)}

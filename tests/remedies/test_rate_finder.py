@@ -14,7 +14,7 @@ import pytest
 
 import downslope as ds
 from downslope.cli._main import run
-from downslope.descent import fork, range_test
+from downslope.descent import range_test, short_run
 
 HOUSES = Path(ds.__file__).parent / "examples" / "houses.csv"
 ROSENBROCK = "f(x, y) = (1 - x)^2 + 100(y - x^2)^2"
@@ -170,7 +170,7 @@ def test_a_fork_of_a_training_goes_through_the_same_numbers() -> None:
 
 def assert_forks_alike(made: ds.Plan) -> None:
     trace = ds.descend(made, progress=False)
-    short = fork(made, made.learning_rate, 30)
+    short = short_run(made, made.learning_rate, 30)
     np.testing.assert_array_equal(short.values, trace.columns["value"][:31])
 
 

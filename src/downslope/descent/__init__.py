@@ -11,14 +11,14 @@ from downslope.descent._choices import (
     ScheduleChoices,
     StopChoices,
 )
+from downslope.descent._curvature import spectrum_of_hessian
 from downslope.descent._descend import descend
-from downslope.descent._fork import Fork, fork, range_test, sharpness
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, settings_of_own
 from downslope.descent._progress import Show, checked_progress, progress_bar
+from downslope.descent._range_test import ShortRun, range_test, sharpness, short_run
 from downslope.descent._recipe import versions
 from downslope.descent._slope import Slope, slope
-from downslope.descent._spectrum import spectrum_of_hessian
 from downslope.descent.batches._batched import Batched, Batches
 from downslope.descent.batches._descent import descend_batches
 from downslope.descent.batches._trace import header_of
@@ -30,7 +30,6 @@ __all__ = [
     "ClipChoices",
     "DescendChoices",
     "DescentChoices",
-    "Fork",
     "MethodChoices",
     "Objective",
     "ObjectiveChoices",
@@ -39,6 +38,7 @@ __all__ = [
     "RateChoices",
     "Record",
     "ScheduleChoices",
+    "ShortRun",
     "Show",
     "Slope",
     "StopChoices",
@@ -46,7 +46,6 @@ __all__ = [
     "checked_progress",
     "descend",
     "descend_batches",
-    "fork",
     "header_of",
     "make_plan",
     "objective",
@@ -55,6 +54,7 @@ __all__ = [
     "range_test",
     "settings_of_own",
     "sharpness",
+    "short_run",
     "slope",
     "spectrum_of_hessian",
     "versions",

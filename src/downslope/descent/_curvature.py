@@ -16,6 +16,7 @@ from downslope import _tree
 from downslope._engine import jax, kept, precision
 from downslope._types import Columns, Point
 from downslope.descent._objective import Objective
+from downslope.trace import Spectrum
 
 _MOST_PRODUCTS = 80
 _CLOSE_ENOUGH = 1e-4  # residual of an end, as a share of the largest eigenvalue, at which the iteration stops
@@ -45,7 +46,7 @@ def hessian_ends(objective: Objective, point: Point, *, seed: int = 0, products:
     """Return the lowest and the highest eigenvalue of the Hessian with their directions.
 
     Each product Hv costs about one and a half gradients; the basis is kept orthogonal in full, so that no eigenvalue
-    is found twice.
+    is counted twice.
 
     Args:
         objective: the objective.
@@ -83,11 +84,11 @@ def split(flat: np.ndarray, like: Point) -> dict[str, np.ndarray]:
     >>> split(np.array([1.0, 2.0, 3.0]), {"w": np.zeros(2), "b": 0.0})
     {'b': array(1.), 'w': array([2., 3.])}
     """
-    parts, place = {}, 0
+    parts, index = {}, 0
     for name, leaf in zip(_tree.part_names(like), _tree.leaves(like), strict=True):
         count = int(np.size(leaf))
-        parts[name] = flat[place : place + count].reshape(np.shape(leaf))
-        place += count
+        parts[name] = flat[index : index + count].reshape(np.shape(leaf))
+        index += count
     return parts
 
 
@@ -130,6 +131,8 @@ def lanczos(multiply: Any, direction: np.ndarray, most: int) -> tuple[Any, Any, 
     """
     size = len(direction)
     basis = [_unit(direction)]
+    # H q_k = b_{k−1} q_{k−1} + a_k q_k + b_k q_{k+1}: in this basis H is tridiagonal, and the eigenvalues of the small
+    # matrix approach those of H from inside, the two ends first.
     diagonal: list[float] = []
     beside: list[float] = []
     while True:
@@ -139,11 +142,12 @@ def lanczos(multiply: Any, direction: np.ndarray, most: int) -> tuple[Any, Any, 
             return (np.nan, nothing), (np.nan, nothing), np.nan
         diagonal.append(float(image @ basis[-1]))
         rows = np.array(basis)
-        for _ in range(2):  # once leaves rounding behind that brings found directions back
+        for _ in range(2):  # once leaves rounding behind, from which converged directions grow back
             image = image - rows.T @ (rows @ image)
         length = float(np.linalg.norm(image))
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
         scale = max(abs(values[0]), abs(values[-1]), np.finfo(float).tiny)
+        # ‖H v − λ v‖ is the next length times the last entry of the small eigenvector: no product is needed for it.
         residual = length * max(abs(vectors[-1, 0]), abs(vectors[-1, -1]))
         done = len(basis) >= min(size, most) or length <= _NO_LENGTH * scale
         if done or (residual <= _CLOSE_ENOUGH * scale and len(basis) >= 8):
@@ -161,6 +165,7 @@ def tridiagonal_ends(diagonal: np.ndarray, beside: np.ndarray) -> tuple[np.ndarr
         beside: the lengths beside it, the last one that of what follows, shape (products,). The matrix ends where a
             length is zero: what is behind it belongs to no direction.
     """
+    # A length of zero means that the space is exhausted: what the loop wrote behind it is rounding, scaled up to unit.
     scale = max(float(np.max(np.abs(diagonal))), float(np.max(beside)), np.finfo(float).tiny)
     ends = np.flatnonzero(beside <= _NO_LENGTH * scale)
     count = int(ends[0]) + 1 if len(ends) else len(diagonal)
@@ -174,7 +179,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector)
 
 
-# The two ends of a Hessian on a batch, by Lanczos as one compiled loop; the host sees to the small matrix.
+# The two ends of a Hessian on a batch, by Lanczos as one compiled loop; the host diagonalises the small matrix.
 
 
 MOST_PRODUCTS = 24
@@ -182,12 +187,12 @@ _FEW = 8  # products of a look that begins where the last one ended
 
 
 class Pairs(NamedTuple):
-    """What was found of a Hessian.
+    """The two ends of a Hessian on a batch.
 
     Args:
         lowest, highest: λ_min and λ_max; NaN where a product was not finite.
         directions: their unit eigenvectors, shape (2, size); None where a product was not finite.
-        along_gradient: gᵀHg / gᵀg; NaN where the gradient is zero or was not asked for.
+        along_gradient: gᵀHg / gᵀg; NaN where the gradient is zero or was not multiplied.
     """
 
     lowest: float
@@ -197,13 +202,13 @@ class Pairs(NamedTuple):
 
 
 def end_pairs(
-    program: Any, given: tuple[Any, ...], root: np.ndarray | None, start: np.ndarray, products: int, *, slope: bool
+    program: Any, arguments: tuple[Any, ...], root: np.ndarray | None, start: np.ndarray, products: int, *, slope: bool
 ) -> Pairs:
     """Return the ends of P^(−1/2) H P^(−1/2) on a batch.
 
     Args:
         program: what `krylov_program` returned, compiled.
-        given: point, memory and batch.
+        arguments: point, memory and batch.
         root: the square roots of P, shape (size,); None for P = 1.
         start: where to begin, shape (size,).
         products: how many to take, at most 24.
@@ -213,15 +218,15 @@ def end_pairs(
     count = min(products, size)
     root = np.ones(size, np.float32) if root is None else root.astype(np.float32)
     begun = (start / np.linalg.norm(start)).astype(np.float32)
-    basis, coefficients = program(*given, root, begun, np.int32(-1 if slope else 0), np.int32(count))
-    told = np.asarray(coefficients, float)
-    along, (diagonal, beside) = float(told[0, 0]), told[:, 1 : count + 1]
-    if not np.all(np.isfinite(told[:, 1 : count + 1])):
+    basis, coefficients = program(*arguments, root, begun, np.int32(-1 if slope else 0), np.int32(count))
+    measured = np.asarray(coefficients, float)
+    along, (diagonal, beside) = float(measured[0, 0]), measured[:, 1 : count + 1]
+    if not np.all(np.isfinite(measured[:, 1 : count + 1])):
         return Pairs(np.nan, np.nan, None, along)
     values, vectors = tridiagonal_ends(diagonal, beside)
     rows = vectors.T.astype(np.float32) @ np.asarray(basis)[: len(vectors)]
-    found = np.stack([signed(row / np.linalg.norm(row)) for row in rows])
-    return Pairs(float(values[0]), float(values[1]), found, along)
+    entries = np.stack([signed(row / np.linalg.norm(row)) for row in rows])
+    return Pairs(float(values[0]), float(values[1]), entries, along)
 
 
 def krylov_program(value: Callable[[Any, Any, Any], Any]) -> Callable[..., tuple[Any, Any]]:
@@ -231,20 +236,23 @@ def krylov_program(value: Callable[[Any, Any, Any], Any]) -> Callable[..., tuple
         numpy, lax = jax().numpy, jax().lax
         flat, unravel = jax().flatten_util.ravel_pytree(point)
         slope = jax().grad(lambda coordinates: value(unravel(coordinates), memory, batch))
+        # Linearised once: each product then repeats only the part that depends on the vector.
         gradient, product = jax().linearize(slope, flat)
         gradient = gradient.astype("float32")
         toward = gradient / _length(gradient)
 
-        def trip(place: Any, held: Any) -> Any:
+        # Index −1 is the product with the gradient, for gᵀHg; it leaves the basis empty and hands on to the start.
+        def trip(index: Any, held: Any) -> Any:
             basis, vector, coefficients = held
-            basis = lax.dynamic_update_index_in_dim(basis, vector, numpy.maximum(place, 0), 0)
+            basis = lax.dynamic_update_index_in_dim(basis, vector, numpy.maximum(index, 0), 0)
             image = product((vector / root).astype(flat.dtype)).astype("float32") / root
             along = image @ vector
-            image = lax.cond(place < _FEW, lambda: _cleared(basis[:_FEW], image), lambda: _cleared(basis, image))
+            # A warm look takes eight products: against 24 rows of zeros its orthogonalisation would cost three times.
+            image = lax.cond(index < _FEW, lambda: _cleared(basis[:_FEW], image), lambda: _cleared(basis, image))
             length = _length(image)
-            following = numpy.where(place < 0, start, image / numpy.where(length > 0, length, 1))
-            found = numpy.stack([along, length])[:, None]
-            return basis, following, lax.dynamic_update_slice_in_dim(coefficients, found, place + 1, 1)
+            following = numpy.where(index < 0, start, image / numpy.where(length > 0, length, 1))
+            entries = numpy.stack([along, length])[:, None]
+            return basis, following, lax.dynamic_update_slice_in_dim(coefficients, entries, index + 1, 1)
 
         begun = (
             numpy.zeros((MOST_PRODUCTS, len(start)), "float32"),
@@ -268,6 +276,57 @@ def _length(vector: Any) -> Any:
     """Return the norm of a vector whose squares may leave the range of float32."""
     numpy = jax().numpy
     most = numpy.max(numpy.abs(vector))
+    # A float32 square overflows from 2e19 on, which weights of a network that diverges reach.
     unit = numpy.where(numpy.isfinite(most) & (most > 0), most, 1)
     scaled = vector / unit
     return unit * numpy.sqrt(scaled @ scaled)
+
+
+# The spectra that a trace keeps: of its start and of its end.
+
+
+def spectrum_of_hessian(hessian: np.ndarray, step: int, like: Point, scale: np.ndarray | None = None) -> Spectrum:
+    """Return the eigenvalues and end directions of a Hessian.
+
+    Args:
+        hessian: shape (size, size).
+        step: the step at which it was measured.
+        like: a point of the objective, for the names and shapes of its parts.
+        scale: shape (size,), what the method divides each coordinate by; None if it does not.
+    """
+    symmetric = (hessian + hessian.T) / 2
+    if not np.all(np.isfinite(symmetric)):
+        nothing = np.full(len(symmetric), np.nan)
+        return Spectrum(step, nothing, True, split(nothing, like), split(nothing, like))
+    eigenvalues, directions = np.linalg.eigh(symmetric)
+    highest = None
+    if scale is not None and np.all(scale > 0):
+        # P^(−1/2) H P^(−1/2) has the eigenvalues of P⁻¹H and is symmetric, which eigvalsh needs.
+        root = np.sqrt(scale)
+        highest = float(np.linalg.eigvalsh(symmetric / np.outer(root, root))[-1])
+    return Spectrum(
+        step,
+        eigenvalues,
+        True,
+        split(signed(directions[:, 0]), like),
+        split(signed(directions[:, -1]), like),
+        highest,
+    )
+
+
+def ends_of_large(objective: Objective, start: Point, end: Point, last_step: int) -> tuple[Spectrum, ...]:
+    """Return the two ends of the Hessian by Lanczos at the start and at the end."""
+    moments = [(last_step, end)] if last_step == 0 else [(0, start), (last_step, end)]
+    return tuple(_ends(objective, point, step) for step, point in moments)
+
+
+def _ends(objective: Objective, point: Point, step: int) -> Spectrum:
+    """Return the lowest and highest eigenvalue at a point, with their directions."""
+    ends = hessian_ends(objective, point)
+    return Spectrum(
+        step,
+        np.array([ends.lowest, ends.highest]),
+        False,
+        ends.lowest_direction,
+        ends.highest_direction,
+    )

@@ -19,13 +19,13 @@ from downslope._engine import jax, kept, precision
 from downslope._errors import SettingError
 from downslope._types import Columns, Point
 from downslope.descent._choices import DescendChoices
+from downslope.descent._chunk_result import ChunkResult, joined, result_of
+from downslope.descent._curvature import ends_of_large, spectrum_of_hessian
 from downslope.descent._loop import program
 from downslope.descent._objective import Objective
-from downslope.descent._piece import Piece, joined, piece_of
 from downslope.descent._plan import Plan, make_plan
 from downslope.descent._progress import Interruption, checked_progress, progress_bar
-from downslope.descent._recipe import UNROLLED, Given, Program, Recipe, given_of, rates_of, versions
-from downslope.descent._spectrum import ends_of_large, spectrum_of_hessian
+from downslope.descent._recipe import UNROLLED, Arguments, LoopProgram, Recipe, arguments_of, rates_of, versions
 from downslope.descent.batches._descent import descend_batches
 from downslope.formulas import Formula
 from downslope.trace import Outcome, Spectrum, Trace
@@ -65,14 +65,14 @@ def descend(
     """
     passed = dict(choices)
     progress = checked_progress(passed.pop("progress", None))
-    made = _plan(objective, start, passed)
-    if made.objective.batched is not None:
-        return descend_batches(made, progress=progress)
-    with precision(made.objective.precision):
-        ready = prepared(made)
-        takes_long = made.steps > ready.first_size
-        with Interruption(takes_long) as interruption, progress_bar(progress, made.steps) as show:
-            return _run(made, ready, interruption, show)
+    plan = _plan(objective, start, passed)
+    if plan.objective.batched is not None:
+        return descend_batches(plan, progress=progress)
+    with precision(plan.objective.precision):
+        ready = prepared(plan)
+        takes_long = plan.steps > ready.first_size
+        with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
+            return _run(plan, ready, interruption, show)
 
 
 def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
@@ -87,33 +87,33 @@ def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
     return objective
 
 
-def _run(made: Plan, ready: Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
+def _run(plan: Plan, ready: Prepared, interruption: Interruption, show: Callable[[int, int, float], None]) -> Trace:
     """Run the chunks one after another and gather their pieces."""
     most = ready.first_size
-    steps = min(most, made.steps)
-    chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.given)
-    piece = piece_of(ready.program, chunk, steps, ready.given, ready.start)
-    pieces = [piece]
-    while piece.unfinished and piece.step < made.steps:
-        show(piece.step, made.steps, piece.value)
-        if interruption.asked:
-            return _trace(made, ready, pieces, Outcome.INTERRUPTED)
+    steps = min(most, plan.steps)
+    chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.arguments)
+    result = result_of(ready.program, chunk, steps, ready.arguments, ready.start)
+    results = [result]
+    while result.unfinished and result.step < plan.steps:
+        show(result.step, plan.steps, result.value)
+        if interruption.requested:
+            return _trace(plan, ready, results, Outcome.INTERRUPTED)
         began = time.perf_counter()
-        steps = min(most, made.steps - piece.step)
-        piece = next_piece(ready, piece, steps, ready.given)
-        pieces.append(piece)
+        steps = min(most, plan.steps - result.step)
+        result = next_result(ready, result, steps, ready.arguments)
+        results.append(result)
         most = _next_size(ready.recipe, steps, time.perf_counter() - began)
-    show(piece.step, made.steps, piece.value)
-    return _trace(made, ready, pieces, piece.outcome)
+    show(result.step, plan.steps, result.value)
+    return _trace(plan, ready, results, result.outcome)
 
 
-def next_piece(ready: Prepared, piece: Piece, steps: int, given: Given) -> Piece:
+def next_result(ready: Prepared, result: ChunkResult, steps: int, arguments: Arguments) -> ChunkResult:
     """Return the piece of the steps that follow another."""
-    if piece.state is None:
-        chunk = ready.program.begin(piece.point, np.int64(piece.step), np.int64(steps), given)
+    if result.state is None:
+        chunk = ready.program.begin(result.point, np.int64(result.step), np.int64(steps), arguments)
     else:
-        chunk = ready.program.go_on(piece.state, np.int64(steps), given)
-    return piece_of(ready.program, chunk, piece.step + steps, given, ready.start)
+        chunk = ready.program.go_on(result.state, np.int64(steps), arguments)
+    return result_of(ready.program, chunk, result.step + steps, arguments, ready.start)
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class Prepared:
     """A plan as the compiled programs take it, its arrays on the device."""
 
     recipe: Recipe
-    program: Program
+    program: LoopProgram
     start: Point
-    given: Given
+    arguments: Arguments
     zero: Any
     first_steps: Any
     first_size: int
@@ -132,56 +132,58 @@ class Prepared:
     start_by_part: Columns
 
 
-def prepared(made: Plan) -> Prepared:
+def prepared(plan: Plan) -> Prepared:
     """Return what a plan needs to run, made once for each plan."""
-    return kept(made, "prepared", lambda: _prepared(made))
+    return kept(plan, "prepared", lambda: _prepared(plan))
 
 
-def _prepared(made: Plan) -> Prepared:
-    recipe = _recipe(made)
+def _prepared(plan: Plan) -> Prepared:
+    recipe = _recipe(plan)
     first_size = recipe.capacity * recipe.every
-    if made.objective.formula is None or made.objective.data:
+    if plan.objective.formula is None or plan.objective.data:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
-    first_steps = np.int64(min(first_size, made.steps))
-    start, given, zero, first_steps = jax().device_put((_as_arrays(made), given_of(made), np.int64(0), first_steps))
-    names = _tree.part_names(made.start)
-    coordinates = _tree.coordinate_names(made.start) if recipe.whole else ()
+    first_steps = np.int64(min(first_size, plan.steps))
+    start, arguments, zero, first_steps = jax().device_put(
+        (_as_arrays(plan), arguments_of(plan), np.int64(0), first_steps)
+    )
+    names = _tree.part_names(plan.start)
+    coordinates = _tree.coordinate_names(plan.start) if recipe.whole else ()
     return Prepared(
         recipe=recipe,
-        program=kept(made.objective, recipe.key, lambda: program(recipe)),
+        program=kept(plan.objective, recipe.key, lambda: program(recipe)),
         start=start,
-        given=given,
+        arguments=arguments,
         zero=zero,
         first_steps=first_steps,
         first_size=first_size,
         part_names=names,
         coordinate_names=coordinates,
-        start_by_part=_by_part(names, made.start),
+        start_by_part=_by_part(names, plan.start),
     )
 
 
-def _recipe(made: Plan) -> Recipe:
+def _recipe(plan: Plan) -> Recipe:
     """Return what the program must be compiled for, its record sized to the plan."""
-    every = made.record.every
-    rows = made.steps // every + 2
+    every = plan.record.every
+    rows = plan.steps // every + 2
     if rows > _MOST_ROWS:
         raise SettingError(
-            f"{made.steps} steps recorded every {every} would keep {rows} rows, more than {_MOST_ROWS}",
-            hint=f"record every {-(-made.steps // 1_000_000)} steps: record={-(-made.steps // 1_000_000)}",
+            f"{plan.steps} steps recorded every {every} would keep {rows} rows, more than {_MOST_ROWS}",
+            hint=f"record every {-(-plan.steps // 1_000_000)} steps: record={-(-plan.steps // 1_000_000)}",
         )
-    curvature = made.record.curvature
+    curvature = plan.record.curvature
     return Recipe(
-        function=made.objective.function,
-        method=made.method,
-        schedule=made.schedule,
-        clips=(made.clip_norm is not None, made.clip_value is not None),
+        function=plan.objective.function,
+        method=plan.method,
+        schedule=plan.schedule,
+        clips=(plan.clip_norm is not None, plan.clip_value is not None),
         capacity=_capacity(rows),
         every=every,
-        whole=made.is_small,
-        curvature=made.is_small if curvature is None else curvature,
-        hessian=made.is_small and made.record.spectrum,
-        size=_tree.size(made.start),
-        parts=len(_tree.part_names(made.start)),
+        whole=plan.is_small,
+        curvature=plan.is_small if curvature is None else curvature,
+        hessian=plan.is_small and plan.record.spectrum,
+        size=_tree.size(plan.start),
+        parts=len(_tree.part_names(plan.start)),
     )
 
 
@@ -191,10 +193,10 @@ def _capacity(rows: int) -> int:
     return min(max(-(-rows // quarter) * quarter, _SMALLEST_RECORD), _LARGEST_RECORD)
 
 
-def _as_arrays(made: Plan) -> Point:
+def _as_arrays(plan: Plan) -> Point:
     """Return the start as arrays of the objective's precision."""
-    dtype = np.dtype(made.objective.precision)
-    return jax().tree.map(lambda leaf: np.asarray(leaf, dtype), made.start)
+    dtype = np.dtype(plan.objective.precision)
+    return jax().tree.map(lambda leaf: np.asarray(leaf, dtype), plan.start)
 
 
 def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
@@ -204,12 +206,12 @@ def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
     return max(rows, UNROLLED) * recipe.every
 
 
-def _trace(made: Plan, ready: Prepared, pieces: list[Piece], outcome: Outcome) -> Trace:
+def _trace(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Outcome) -> Trace:
     """Return the trace of the pieces that were gathered."""
-    recorded = joined(pieces, made.record.every)
-    end = pieces[-1]
+    recorded = joined(results, plan.record.every)
+    end = results[-1]
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)
-    recorded["learning_rate"] = rates_of(made, recorded["step"])
+    recorded["learning_rate"] = rates_of(plan, recorded["step"])
     if "first_order_decrease" in recorded:
         recorded["predicted_decrease"] = _predicted(recorded)
     part_columns = {
@@ -226,8 +228,8 @@ def _trace(made: Plan, ready: Prepared, pieces: list[Piece], outcome: Outcome) -
         part_columns=part_columns,
         start=ready.start_by_part,
         end=_by_part(ready.part_names, end.point),
-        spectra=_spectra(made, pieces[0], end),
-        plan=made.description,
+        spectra=_spectra(plan, results[0], end),
+        plan=plan.description,
         versions=versions(),
         not_finite_part=None if bad is None else ("value", *_numbered(ready))[bad],
         not_finite_step=None if bad is None else _failed_step(recorded, gradients),
@@ -262,14 +264,14 @@ def _by_part(names: tuple[str, ...], point: Point) -> dict[str, np.ndarray]:
     return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}
 
 
-def _spectra(made: Plan, first: Piece, last: Piece) -> tuple[Spectrum, ...]:
+def _spectra(plan: Plan, first: ChunkResult, last: ChunkResult) -> tuple[Spectrum, ...]:
     """Return the curvature at the start and at the end, one entry if they are the same point."""
-    if not made.record.spectrum:
+    if not plan.record.spectrum:
         return ()
     if first.hessians is None or last.hessians is None:
-        return ends_of_large(made.objective, made.start, last.point, last.step)
+        return ends_of_large(plan.objective, plan.start, last.point, last.step)
     scale = None
     if last.preconditioner is not None:
         scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(last.preconditioner)])
-    end = spectrum_of_hessian(last.hessians[1], last.step, made.start, scale)
-    return (end,) if last.step == 0 else (spectrum_of_hessian(first.hessians[0], 0, made.start), end)
+    end = spectrum_of_hessian(last.hessians[1], last.step, plan.start, scale)
+    return (end,) if last.step == 0 else (spectrum_of_hessian(first.hessians[0], 0, plan.start), end)

@@ -24,24 +24,24 @@ from typing import Any, NamedTuple
 from downslope._engine import jax
 from downslope._tree import alike, in_order
 from downslope._types import Point
-from downslope.descent._recipe import UNROLLED, Chunk, Flags, Given, Program, Recipe, State
+from downslope.descent._recipe import UNROLLED, Arguments, Chunk, Flags, LoopProgram, LoopState, Recipe
 from downslope.methods import Rule, RuleInput, rule_of
 
 _LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
 
 
-class _Carry(NamedTuple):
-    state: State
+class _LoopCarry(NamedTuple):
+    state: LoopState
     row: Any
     flags: Flags
     bad_part: Any
     record: Any
 
 
-def program(recipe: Recipe) -> Program:
+def program(recipe: Recipe) -> LoopProgram:
     """Return the programs of a recipe, not yet compiled; the steps to take must fit into the capacity."""
     loop = _Loop(recipe, rule_of(recipe.method))
-    return Program(jax().jit(loop.begin), jax().jit(loop.go_on), loop.layout, not loop.exact)
+    return LoopProgram(jax().jit(loop.begin), jax().jit(loop.go_on), loop.layout, not loop.exact)
 
 
 class _Loop:
@@ -50,32 +50,35 @@ class _Loop:
     def __init__(self, recipe: Recipe, rule: Rule) -> None:
         self.recipe = recipe
         self.rule = rule
+        # Exact: the stop is tested after every step and the last finite point is kept. Otherwise the loop may run past
+        # the stop, and the host finds it in the record: for small points the test costs as much as the step.
         self.exact = recipe.every > 1 or not recipe.whole
         self.forgets = not self.exact and rule.stateless
         self.unroll = UNROLLED if self.forgets and recipe.capacity >= _LONG else 1
         self.layout = self._layout()
 
-    def begin(self, point: Point, first: Any, steps: Any, given: Given) -> Chunk:
+    def begin(self, point: Point, first: Any, steps: Any, arguments: Arguments) -> Chunk:
         """Start at a point, which is that of step `first`, and take up to `steps` steps."""
         numpy = jax().numpy
-        value, gradient = self._value_and_gradient(point, given)
-        state = State(
+        value, gradient = self._value_and_gradient(point, arguments)
+        state = LoopState(
             step=numpy.asarray(first, int),
             point=point,
             value=value,
             gradient=gradient,
-            rule=self.rule.init(point, given.settings),
+            rule=self.rule.init(point, arguments.settings),
             update=jax().tree.map(numpy.zeros_like, point) if self.exact else None,
         )
-        return self.go_on(state, steps, given)
+        return self.go_on(state, steps, arguments)
 
-    def go_on(self, state: State, steps: Any, given: Given) -> Chunk:
+    def go_on(self, state: LoopState, steps: Any, arguments: Arguments) -> Chunk:
         """Take up to `steps` more steps from a state."""
         numpy = jax().numpy
         last = state.step + steps
         first = state.point
-        steep = sum_of_squares(state.gradient) > given.tolerance**2
-        carry = _Carry(
+        # Squares are compared, as a square root in the condition of the loop would cost more than a small step.
+        steep = sum_of_squares(state.gradient) > arguments.tolerance**2
+        carry = _LoopCarry(
             state=state,
             row=numpy.zeros((), int),
             flags=Flags(_finite(state.value, state.gradient), steep, numpy.array(True)),
@@ -84,85 +87,89 @@ class _Loop:
         )
         carry = jax().lax.while_loop(
             lambda carry: _all(carry.flags) & (carry.state.step < last),
-            lambda carry: self._block(carry, last, given),
+            lambda carry: self._block(carry, last, arguments),
             carry,
         )
-        carry = self._write(carry, given, None)
+        carry = self._write(carry, arguments, None)
         status = (carry.row + 1, carry.state.step, *carry.flags, carry.bad_part)
         return Chunk(
             jax().numpy.stack([numpy.asarray(number, int) for number in status]),
             None if self.forgets else carry.state,
             carry.record,
-            self._hessians(first, carry.state.point, given) if self.recipe.hessian else None,
-            self.rule.preconditioner(carry.state.rule, given.settings) if self.rule.preconditioner else None,
+            self._hessians(first, carry.state.point, arguments) if self.recipe.hessian else None,
+            self.rule.preconditioner(carry.state.rule, arguments.settings) if self.rule.preconditioner else None,
         )
 
-    def _block(self, carry: _Carry, last: Any, given: Given) -> _Carry:
+    def _block(self, carry: _LoopCarry, last: Any, arguments: Arguments) -> _LoopCarry:
         """Take one recorded step (four, when running ahead), then the unrecorded ones before the next row."""
+        # Unrolled, one test for the end serves four steps; a rule without state can be run on past the end unharmed.
         for _ in range(self.unroll):
             before = carry.state
-            carry = self._recorded_step(carry, given)
+            carry = self._recorded_step(carry, arguments)
         if not self.exact:
-            return self._looked(carry, before, given)
+            return self._looked(carry, before, arguments)
         if self.recipe.every == 1:
             return carry
         stop = jax().numpy.minimum(last, carry.state.step + self.recipe.every - 1)
         return jax().lax.while_loop(
             lambda carry: _all(carry.flags) & (carry.state.step < stop),
-            lambda carry: self._stepped(carry, *self._update(carry.state, given), given),
+            lambda carry: self._stepped(carry, *self._update(carry.state, arguments), arguments),
             carry,
         )
 
-    def _recorded_step(self, carry: _Carry, given: Given) -> _Carry:
+    def _recorded_step(self, carry: _LoopCarry, arguments: Arguments) -> _LoopCarry:
         """Write the row of the point stood at, take the step that leaves it, and write what that did."""
-        update, rule = self._update(carry.state, given)
-        carry = self._write(carry, given, update)
+        update, rule = self._update(carry.state, arguments)
+        # The row is written before the step, so that it holds the point together with the step that leaves it.
+        carry = self._write(carry, arguments, update)
         before = carry.state.value
-        carry = self._stepped(carry, update, rule, given)
+        carry = self._stepped(carry, update, rule, arguments)
         if self.exact:
             carry = carry._replace(record=self._put(carry, {"actual_decrease": before - carry.state.value}))
         return carry._replace(row=carry.row + 1)
 
-    def _update(self, state: State, given: Given) -> tuple[Point, Any]:
+    def _update(self, state: LoopState, arguments: Arguments) -> tuple[Point, Any]:
         """Return the update that the rule makes of the gradient here, and the rule's next state."""
-        rate = self.recipe.schedule.rate(state.step, given.rate, given.budget, given.course, jax().numpy)
+        rate = self.recipe.schedule.rate(state.step, arguments.rate, arguments.budget, arguments.course, jax().numpy)
         step = RuleInput(
             state.point,
             state.value,
-            clipped(state.gradient, self.recipe.clips, given),
+            clipped(state.gradient, self.recipe.clips, arguments),
             rate,
-            given.settings,
-            lambda point: self._value(point, given),
+            arguments.settings,
+            lambda point: self._value(point, arguments),
         )
         update, rule = self.rule.update(step, state.rule)
         return jax().tree.map(lambda change, leaf: change.astype(leaf.dtype), update, state.point), rule
 
-    def _stepped(self, carry: _Carry, update: Point, rule: Any, given: Given) -> _Carry:
+    def _stepped(self, carry: _LoopCarry, update: Point, rule: Any, arguments: Arguments) -> _LoopCarry:
         """Move by the update; where every step is looked at, stay at the last finite point."""
         tree, old = jax().tree, carry.state
         point = tree.map(lambda leaf, change: leaf + change, old.point, update)
-        value, gradient = self._value_and_gradient(point, given)
-        new = State(old.step + 1, point, value, gradient, rule, update if self.exact else None)
-        steep = carry.flags.steep & (sum_of_squares(gradient) > given.tolerance**2)
+        value, gradient = self._value_and_gradient(point, arguments)
+        new = LoopState(old.step + 1, point, value, gradient, rule, update if self.exact else None)
+        steep = carry.flags.steep & (sum_of_squares(gradient) > arguments.tolerance**2)
         carry = carry._replace(state=new, flags=carry.flags._replace(steep=steep))
         if not self.exact:
             return carry
-        carry = self._looked(carry, old, given)
+        carry = self._looked(carry, old, arguments)
         finite = carry.flags.finite
+        # A select over the whole state, not a `cond`: under XLA a branch would copy everything that is carried.
         kept = tree.map(lambda reached, left: jax().numpy.where(finite, reached, left), new, old)
         return carry._replace(state=kept, bad_part=self._bad_part(value, gradient))
 
-    def _looked(self, carry: _Carry, before: State, given: Given) -> _Carry:
+    def _looked(self, carry: _LoopCarry, before: LoopState, arguments: Arguments) -> _LoopCarry:
         """Note whether the point reached is finite, and whether the last step moved at all."""
         numpy, tree = jax().numpy, jax().tree
         state = carry.state
+        # Nothing moved at all: the update is below the rounding of every coordinate, and will be in every later step.
         pairs = zip(tree.leaves(state.point), tree.leaves(before.point), strict=True)
         moved = ~functools.reduce(operator.and_, [_every(a == b) for a, b in pairs])
         if self.recipe.method.transformation is not None:
             moved = numpy.array(True)  # a schedule inside may start from a rate of zero
         return carry._replace(flags=Flags(_finite(state.value, state.gradient), carry.flags.steep, moved))
 
-    def _write(self, carry: _Carry, given: Given, update: Point | None) -> _Carry:
+    def _write(self, carry: _LoopCarry, arguments: Arguments, update: Point | None) -> _LoopCarry:
         """Write the row of the point stood at; `update` is the step that leaves it, None at the end."""
         numpy, tree = jax().numpy, jax().tree
         state = carry.state
@@ -170,19 +177,20 @@ class _Loop:
         if self.recipe.whole:
             entries |= {"coordinates": tree.leaves(state.point), "gradients": tree.leaves(state.gradient)}
         if self.recipe.curvature:
-            along = sum_of_products(state.gradient, self._bend(state.point, state.gradient, given))
+            along = sum_of_products(state.gradient, self._bend(state.point, state.gradient, arguments))
             entries["curvature"] = along / sum_of_squares(state.gradient)
             if not self.rule.parallel:
                 entries["update_curvature"] = (
-                    numpy.nan if update is None else sum_of_products(update, self._bend(state.point, update, given))
+                    numpy.nan if update is None else sum_of_products(update, self._bend(state.point, update, arguments))
                 )
         if self.exact:
             entries |= self._summary(state, update)
         return carry._replace(record=self._put(carry, entries))
 
-    def _summary(self, state: State, update: Point | None) -> dict[str, Any]:
+    def _summary(self, state: LoopState, update: Point | None) -> dict[str, Any]:
         """Return the norms and angles of a row, which cannot be derived where rows or coordinates are missing."""
         numpy, tree = jax().numpy, jax().tree
+        # The end point has no step that leaves it: its row says NaN.
         leaving = tree.map(lambda leaf: numpy.full_like(leaf, numpy.nan), state.point) if update is None else update
         length = numpy.sqrt(sum_of_squares(leaving))
         cosine = sum_of_products(leaving, state.update) / (length * numpy.sqrt(sum_of_squares(state.update)))
@@ -217,59 +225,63 @@ class _Loop:
                     ("parts/parameter_norm", "parts/gradient_norm", "parts/update_norm"), recipe.parts
                 )
         places = itertools.accumulate(widths.values(), initial=0)
-        return {name: (place, width) for (name, width), place in zip(widths.items(), places, strict=False)}
+        return {name: (index, width) for (name, width), index in zip(widths.items(), places, strict=False)}
 
-    def _empty_record(self, state: State) -> Any:
+    def _empty_record(self, state: LoopState) -> Any:
         """Return room for the record, a row of it along the first axis so that each quantity lies together."""
         entries = sum(width for _, width in self.layout.values())
+        # Uninitialised, since every row that counts is written; `unroll` rows of room for steps past the stop, and one.
         return jax().lax.empty((entries, self.recipe.capacity + self.unroll + 1), state.value.dtype)
 
-    def _put(self, carry: _Carry, entries: dict[str, Any]) -> Any:
+    def _put(self, carry: _LoopCarry, entries: dict[str, Any]) -> Any:
         """Return the record with entries of a row written; a list is written leaf by leaf, which stays in registers."""
         numpy, record = jax().numpy, carry.record
         for name, entry in entries.items():
-            place, _ = self.layout[name]
+            index, _ = self.layout[name]
             for leaf in entry if isinstance(entry, list) else [entry]:
                 column = numpy.reshape(numpy.asarray(leaf, record.dtype), (-1, 1))
-                record = jax().lax.dynamic_update_slice(record, column, (place, carry.row))
-                place += len(column)
+                record = jax().lax.dynamic_update_slice(record, column, (index, carry.row))
+                index += len(column)
         return record
 
-    def _value(self, point: Point, given: Given) -> Any:
-        return self.recipe.function(point, given.data)
+    def _value(self, point: Point, arguments: Arguments) -> Any:
+        return self.recipe.function(point, arguments.data)
 
-    def _value_and_gradient(self, point: Point, given: Given) -> tuple[Any, Point]:
-        return jax().value_and_grad(self._value)(point, given)
+    def _value_and_gradient(self, point: Point, arguments: Arguments) -> tuple[Any, Point]:
+        return jax().value_and_grad(self._value)(point, arguments)
 
-    def _bend(self, point: Point, along: Point, given: Given) -> Point:
+    def _bend(self, point: Point, along: Point, arguments: Arguments) -> Point:
         """Return the Hessian times a vector: the derivative of the gradient along it."""
-        return jax().jvp(lambda at: jax().grad(self._value)(at, given), (point,), (along,))[1]
+        # Forward over reverse: one gradient's memory and about twice its time, whatever the size (Pearlmutter 1994).
+        return jax().jvp(lambda at: jax().grad(self._value)(at, arguments), (point,), (along,))[1]
 
-    def _hessians(self, start: Point, end: Point, given: Given) -> Any:
+    def _hessians(self, start: Point, end: Point, arguments: Arguments) -> Any:
         """Return the Hessian at both points, shape (2, size, size)."""
         ravel = jax().flatten_util.ravel_pytree
         flat, unravel = ravel(start)
-        hessian = jax().hessian(lambda coordinates: self._value(unravel(coordinates), given))
+        hessian = jax().hessian(lambda coordinates: self._value(unravel(coordinates), arguments))
         return jax().lax.map(hessian, jax().numpy.stack([flat, ravel(end)[0]]))
 
     def _bad_part(self, value: Any, gradient: Point) -> Any:
         """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
         numpy = jax().numpy
+        # Backwards, so that the first of several wins; a select for each leaf needs no search on the device.
         bad = numpy.zeros((), int)
-        for place, leaf in reversed(list(enumerate((value, *jax().tree.leaves(gradient))))):
-            bad = jax().lax.select(_every(jax().lax.is_finite(leaf)), bad, numpy.full((), place))
+        for index, leaf in reversed(list(enumerate((value, *jax().tree.leaves(gradient))))):
+            bad = jax().lax.select(_every(jax().lax.is_finite(leaf)), bad, numpy.full((), index))
         return bad
 
 
-def clipped(gradient: Point, clips: tuple[bool, bool], given: Given) -> Point:
+def clipped(gradient: Point, clips: tuple[bool, bool], arguments: Arguments) -> Point:
     """Return the gradient, its entries cut and then its norm, where a recipe clips (by norm, by value)."""
     numpy, tree = jax().numpy, jax().tree
     by_norm, by_value = clips
     if by_value:
-        gradient = tree.map(lambda g: numpy.clip(g, -given.clip_value, given.clip_value), gradient)
+        gradient = tree.map(lambda g: numpy.clip(g, -arguments.clip_value, arguments.clip_value), gradient)
     if by_norm:
         norm = numpy.sqrt(sum_of_squares(gradient))
-        shrink = numpy.where(norm > given.clip_norm, given.clip_norm / norm, 1.0)
+        # The quotient may be NaN at a norm of 0, where it is not selected; nothing is differentiated through it.
+        shrink = numpy.where(norm > arguments.clip_norm, arguments.clip_norm / norm, 1.0)
         gradient = tree.map(lambda g: g * shrink, gradient)
     return gradient
 
@@ -285,25 +297,25 @@ def _finite(value: Any, gradient: Point) -> Any:
     return functools.reduce(operator.and_, finite)
 
 
-def sum_of_products(one: Point, other: Point) -> Any:
+def sum_of_products(first: Point, second: Point) -> Any:
     """Return the inner product of two trees of one shape."""
-    return sum(_total(product) for product in _products(one, other)[1])
+    return sum(_total(product) for product in _products(first, second)[1])
 
 
-def _products(one: Point, other: Point) -> tuple[list[list[int]], list[Any]]:
+def _products(first: Point, second: Point) -> tuple[list[list[int]], list[Any]]:
     """Return groups of leaves, and for each group their inner products: an array, or a number for a leaf alone."""
     numpy, leaves = jax().numpy, jax().tree.leaves
-    pairs = list(zip(leaves(one), leaves(other), strict=True))
+    pairs = list(zip(leaves(first), leaves(second), strict=True))
     groups = alike([a.size for a, _ in pairs], [(a.size, a.dtype, b.dtype) for a, b in pairs])
-    found = []
+    results = []
     for group in groups:
         if len(group) == 1:
             a, b = pairs[group[0]]
-            found.append(_total(a * b))
+            results.append(_total(a * b))
         else:
-            a, b = (numpy.stack([pairs[place][side].reshape(-1) for place in group]) for side in (0, 1))
-            found.append(numpy.sum(a * b, axis=1))
-    return groups, found
+            a, b = (numpy.stack([pairs[index][side].reshape(-1) for index in group]) for side in (0, 1))
+            results.append(numpy.sum(a * b, axis=1))
+    return groups, results
 
 
 def _total(leaf: Any) -> Any:

@@ -63,7 +63,7 @@ class Objective:
 
 
 def objective(
-    thing: str | Formula | Objective | Callable[[Point], Any],
+    source: str | Formula | Objective | Callable[[Point], Any],
     data: Any = None,
     *,
     units: Mapping[str, str] | None = None,
@@ -73,7 +73,7 @@ def objective(
     """Return the objective that something makes.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point that returns a real number, or an Objective.
+        source: a formula's text, a Formula, a JAX function of a point that returns a real number, or an Objective.
         data: the table whose columns the formula names: a CSV or Parquet file, a mapping of columns, a Polars or pandas
             frame. Names of the table are columns, other names are what to descend on.
         units: units by name, for a formula.
@@ -92,33 +92,33 @@ def objective(
     >>> loss({"w": 1.0})
     11666.666666666666
     """
-    if isinstance(thing, Objective):
-        return thing
+    if isinstance(source, Objective):
+        return source
     if precision not in ("float64", "float32"):
         raise ObjectiveError(f"the precision is float64 or float32, not {precision!r}")
-    if isinstance(thing, str | Formula):
+    if isinstance(source, str | Formula):
         if data is None:
-            return _of_formula(thing, tuple(sorted((units or {}).items())))
-        return _with_data(thing, read_table(data), units)
-    if callable(thing):
+            return _of_formula(source, tuple(sorted((units or {}).items())))
+        return _with_data(source, read_table(data), units)
+    if callable(source):
         if data is not None:
             raise ObjectiveError("a function holds its own data", hint="close over the data inside the function")
-        return _of_function(thing, name, precision)
+        return _of_function(source, name, precision)
     raise ObjectiveError(
-        f"an objective is a formula or a function of a point, not {type(thing).__name__}",
+        f"an objective is a formula or a function of a point, not {type(source).__name__}",
         hint='for example "f(x) = x² - 4x + 5", or a JAX function that returns one number',
     )
 
 
 @functools.lru_cache(maxsize=256)
-def _of_formula(thing: str | Formula, units: tuple[tuple[str, str], ...]) -> Objective:
+def _of_formula(source: str | Formula, units: tuple[tuple[str, str], ...]) -> Objective:
     """Return the objective of a formula without data."""
-    return _from(formula(thing, units=dict(units) or None), {})
+    return _from(formula(source, units=dict(units) or None), {})
 
 
-def _with_data(thing: str | Formula, table: Columns, units: Mapping[str, str] | None) -> Objective:
+def _with_data(source: str | Formula, table: Columns, units: Mapping[str, str] | None) -> Objective:
     """Return the objective of a formula whose columns stand in a table."""
-    read = formula(thing, units=units, columns=tuple(table))
+    read = formula(source, units=units, columns=tuple(table))
     if not read.columns:
         close = [(n, nearest(n, table)) for n in read.variables]
         alike = next((f"did you mean {column} for {n}?" for n, column in close if column), None)
@@ -137,7 +137,7 @@ def _from(read: Formula, columns: Columns) -> Objective:
         result = evaluate(tree, {**point, **data}, jax_functions())
         return result + 0.0 * sum(point[name] for name in unused) if unused else result
 
-    made = Objective(
+    goal = Objective(
         function=value,
         name=read.name or "f",
         read_as=read.read_as,
@@ -147,18 +147,18 @@ def _from(read: Formula, columns: Columns) -> Objective:
         units=read.units,
     )
     if columns:
-        _check_scalar(made)
-    return made
+        _check_scalar(goal)
+    return goal
 
 
-def _check_scalar(made: Objective) -> None:
+def _check_scalar(goal: Objective) -> None:
     """Raise if a formula over data is not averaged or summed to one number."""
-    values = {name: np.ones(()) for name in made.names or ()}
-    with precision(made.precision):
-        shape = jax().eval_shape(made.function, values, made.data)
+    values = {name: np.ones(()) for name in goal.names or ()}
+    with precision(goal.precision):
+        shape = jax().eval_shape(goal.function, values, goal.data)
     if shape.shape != ():
         raise ObjectiveError(
-            f"{made.read_as} is one number for each of the {shape.shape[0]} rows, not one number",
+            f"{goal.read_as} is one number for each of the {shape.shape[0]} rows, not one number",
             hint="average over the rows with mean(…), or add them with sum(…)",
         )
 
@@ -170,39 +170,39 @@ def _of_function(function: Callable[[Point], Any], name: str | None, kind: str) 
     return Objective(lambda point, data: function(point), shown, shown, precision=kind)
 
 
-def check_point(made: Objective, point: Point) -> Point:
+def check_point(goal: Objective, point: Point) -> Point:
     """Return a point of an objective, its numbers as floats.
 
     Args:
-        made: the objective.
+        goal: the objective.
         point: for a formula a mapping of names to numbers, a bare number for one variable, or a sequence in the
             variables' order; for a function any pytree of arrays.
 
     Raises:
         PointError: for a name that is missing or unknown, or something that is not a finite number.
     """
-    if made.names is not None:
-        return _named_point(made, made.names, point)
-    return _tree_point(made, point)
+    if goal.names is not None:
+        return _named_point(goal, goal.names, point)
+    return _tree_point(goal, point)
 
 
-def _named_point(made: Objective, names: tuple[str, ...], point: Point) -> dict[str, float]:
+def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[str, float]:
     """Return the point of a formula."""
-    example = "{" + ", ".join(f'"{name}": {place}.0' for place, name in enumerate(names, start=1)) + "}"
+    example = "{" + ", ".join(f'"{name}": {number}.0' for number, name in enumerate(names, start=1)) + "}"
     if point is None:
         raise PointError("where? no point is given", hint=f"give every variable a number: {example}")
     if not isinstance(point, Mapping):
         numbers = [point] if np.ndim(point) == 0 else list(point)
         if len(numbers) != len(names):
             raise PointError(
-                f"{made.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}"
+                f"{goal.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}"
             )
         point = dict(zip(names, numbers, strict=True))
     for name in point:
         if name not in names:
             close = nearest(str(name), names)
             raise PointError(
-                f"{made.read_as} has no variable {name!r}; it has {', '.join(names)}",
+                f"{goal.read_as} has no variable {name!r}; it has {', '.join(names)}",
                 hint=f"did you mean {close}?" if close else None,
             )
     missing = [name for name in names if name not in point]
@@ -224,15 +224,15 @@ def _number(name: str, value: Any) -> float:
     return number
 
 
-def _tree_point(made: Objective, point: Point) -> Point:
+def _tree_point(goal: Objective, point: Point) -> Point:
     """Return the point of a function, its leaves as arrays, after trying the function on their shapes."""
-    dtype = np.dtype(made.precision)
+    dtype = np.dtype(goal.precision)
     tree = jax().tree
-    found, shape = tree.flatten(_lists_as_arrays(point))
-    if not found:
+    leaves, shape = tree.flatten(_lists_as_arrays(point))
+    if not leaves:
         raise PointError("the point holds no numbers", hint="for example {'w': np.zeros(3)}")
     arrays = []
-    for part, leaf in zip(_tree.part_names(tree.unflatten(shape, found)), found, strict=True):
+    for part, leaf in zip(_tree.part_names(tree.unflatten(shape, leaves)), leaves, strict=True):
         array = np.asarray(leaf)
         if array.dtype.kind not in "biuf":
             raise PointError(f"{part} must hold real numbers, not {array.dtype}")
@@ -240,7 +240,7 @@ def _tree_point(made: Objective, point: Point) -> Point:
             raise PointError(f"{part} holds a number that is not finite")
         arrays.append(array.astype(dtype))
     checked = tree.unflatten(shape, arrays)
-    _check_function(made, checked)
+    _check_function(goal, checked)
     return checked
 
 
@@ -254,19 +254,19 @@ def _is_row(leaf: Any) -> bool:
     return isinstance(leaf, list | tuple) and bool(leaf) and all(isinstance(number, int | float) for number in leaf)
 
 
-def _check_function(made: Objective, point: Point) -> None:
+def _check_function(goal: Objective, point: Point) -> None:
     """Raise if the function does not return one real number there."""
-    with precision(made.precision):
+    with precision(goal.precision):
         try:
-            result = jax().eval_shape(made.function, point, made.data)
+            result = jax().eval_shape(goal.function, point, goal.data)
         except Exception as error:
             raise ObjectiveError(
-                f"{made.name} fails when JAX traces it: {type(error).__name__}: {str(error).splitlines()[0]}",
+                f"{goal.name} fails when JAX traces it: {type(error).__name__}: {str(error).splitlines()[0]}",
                 hint="write it with jax.numpy, without if on values, and check the point's names and shapes",
             ) from error
     shape, dtype = getattr(result, "shape", None), getattr(result, "dtype", None)
     if shape != () or dtype is None or dtype.kind != "f":
         what = f"an array of shape {shape} and type {dtype}" if shape is not None else type(result).__name__
         raise ObjectiveError(
-            f"{made.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()"
+            f"{goal.name} returns {what}, where one real number is needed", hint="reduce it: .mean() or .sum()"
         )

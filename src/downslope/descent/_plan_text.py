@@ -21,35 +21,35 @@ _MOST = 30  # numbers of an array that are written out
 _ALWAYS = ("learning_rate", "steps")
 
 
-def as_python(made: Plan) -> str:
-    """Return the call of `descend`; what cannot be written down stands there by its name."""
-    choices = [f"{name}={_written(told, name)}" for name, told in _told(made).items()]
-    return f"ds.descend({', '.join([_thing(made), _start(made.start), *choices])})"
+def as_python(plan: Plan) -> str:
+    """Return the call of `descend`; values that cannot be written out appear by name."""
+    choices = [f"{name}={_written(value, name)}" for name, value in _written_choices(plan).items()]
+    return f"ds.descend({', '.join([_objective_text(plan), _start(plan.start), *choices])})"
 
 
-def _told(made: Plan) -> dict[str, Any]:
-    """Return the choices that are to be written: rate and steps always, the others where they are not the defaults."""
-    usual = {**defaults(PlanChoices), **_usual_settings(made)}
-    asked = {name: told for name, told in made.choices.items() if name not in ("start", "batches")}
-    asked["record"] = None if made.record.every == 1 else made.record.every
-    if made.objective.data:
-        asked["data"] = made.objective.data
+def _written_choices(plan: Plan) -> dict[str, Any]:
+    """Return the choices to write: rate and steps always, the others where they differ from the defaults."""
+    usual = {**defaults(PlanChoices), **_usual_settings(plan)}
+    chosen = {name: value for name, value in plan.choices.items() if name not in ("start", "batches")}
+    chosen["record"] = None if plan.record.every == 1 else plan.record.every
+    if plan.objective.data:
+        chosen["data"] = plan.objective.data
     return {
-        name: told
-        for name, told in asked.items()
-        if told is not None and (name in _ALWAYS or not (name in usual and usual[name] == told))
+        name: value
+        for name, value in chosen.items()
+        if value is not None and (name in _ALWAYS or not (name in usual and usual[name] == value))
     }
 
 
-def _usual_settings(made: Plan) -> dict[str, Any]:
-    """Return the settings of the method and of the schedule that need not be said."""
-    how, course = made.method, made.schedule
-    return how.spec.defaults | ({} if course.function is not None else dict(schedule(course.name, made.steps).settings))
+def _usual_settings(plan: Plan) -> dict[str, Any]:
+    """Return the default settings of the method and of the schedule."""
+    how, course = plan.method, plan.schedule
+    return how.spec.defaults | ({} if course.function is not None else dict(schedule(course.name, plan.steps).settings))
 
 
-def _thing(made: Plan) -> str:
+def _objective_text(plan: Plan) -> str:
     """Return the formula's text, or the function's name."""
-    return json.dumps(made.objective.read_as, ensure_ascii=False) if made.objective.formula else made.objective.read_as
+    return json.dumps(plan.objective.read_as, ensure_ascii=False) if plan.objective.formula else plan.objective.read_as
 
 
 def _start(start: Point) -> str:
@@ -59,39 +59,39 @@ def _start(start: Point) -> str:
     return _written(start, "start")
 
 
-def _written(thing: Any, name: str) -> str:
+def _written(value: Any, name: str) -> str:
     """Return a thing as it is written in Python, or a name for one that is too long to be."""
-    if isinstance(thing, str):
-        return json.dumps(thing, ensure_ascii=False)
-    if isinstance(thing, bool | int | float):
-        return repr(thing)
-    if isinstance(thing, np.ndarray | np.generic) and np.size(thing) <= _MOST and np.all(np.isfinite(thing)):
-        numbers = np.asarray(thing)
-        told = numbers.tolist()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, bool | int | float):
+        return repr(value)
+    if isinstance(value, np.ndarray | np.generic) and np.size(value) <= _MOST and np.all(np.isfinite(value)):
+        numbers = np.asarray(value)
+        value = numbers.tolist()
         if numbers.dtype == np.float32:  # as few digits as tell it from its neighbours
-            told = np.reshape([float(str(number)) for number in numbers.ravel()], numbers.shape).tolist()
-        return repr(told) if np.ndim(thing) < 2 else f"np.array({told!r})"
+            value = np.reshape([float(str(number)) for number in numbers.ravel()], numbers.shape).tolist()
+        return repr(value) if np.ndim(value) < 2 else f"np.array({value!r})"
     return name
 
 
-def choices_of(made: Plan) -> dict[str, Any]:
+def choices_of(plan: Plan) -> dict[str, Any]:
     """Return the arguments of `plan` that make this plan of its objective."""
-    how, course = made.method, made.schedule
+    how, course = plan.method, plan.schedule
     named = course.function is None
     return {
-        "start": made.start,
+        "start": plan.start,
         "method": _name_or_object(how),
         **how.settings,
-        "learning_rate": None if math.isnan(made.learning_rate) else made.learning_rate,
+        "learning_rate": None if math.isnan(plan.learning_rate) else plan.learning_rate,
         "schedule": (None if course.name == "constant" else course.name) if named else course.function,
         **(course.settings if named else {}),
-        "steps": made.steps,
-        "tolerance": made.tolerance,
-        "clip_norm": made.clip_norm,
-        "clip_value": made.clip_value,
-        "record": made.record,
-        "seed": made.seed,
-        "batches": made.batches,
+        "steps": plan.steps,
+        "tolerance": plan.tolerance,
+        "clip_norm": plan.clip_norm,
+        "clip_value": plan.clip_value,
+        "record": plan.record,
+        "seed": plan.seed,
+        "batches": plan.batches,
     }
 
 

@@ -27,7 +27,7 @@ class Interruption:
     """
 
     def __init__(self, armed: bool = True) -> None:
-        self.asked = False
+        self.requested = False
         self._armed = armed
         self._before: Any = None
 
@@ -41,9 +41,9 @@ class Interruption:
             signal.signal(signal.SIGINT, self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True
 
 
 def checked_progress(progress: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What goes into the compiled loop and what comes out of it, as plain nouns."""
+"""The compiled loop's inputs and outputs: what it is compiled for, its arguments, its state and its results."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Recipe:
 
 
 def way_of(method: Method, schedule: Schedule) -> tuple[Any, ...]:
-    """Return what of a method and its schedule is compiled; the numbers of both are arguments of the program."""
+    """Return the part of a method and its schedule that forces recompilation; their numbers are arguments."""
     return (method.structure, schedule.name, id(schedule.function))
 
 
-class Given(NamedTuple):
-    """The traced arguments: what may change from call to call without compiling."""
+class Arguments(NamedTuple):
+    """The traced arguments of the compiled loop, which may change from call to call without recompilation."""
 
     data: Any
     rate: Any
@@ -83,7 +83,7 @@ class Given(NamedTuple):
     clip_value: Any
 
 
-class State(NamedTuple):
+class LoopState(NamedTuple):
     """Where the descent stands: enough to go on from."""
 
     step: Any
@@ -95,7 +95,7 @@ class State(NamedTuple):
 
 
 class Flags(NamedTuple):
-    """Why to go on: all three hold while there is something to do."""
+    """The conditions to go on; the loop runs while all three hold."""
 
     finite: Any
     steep: Any
@@ -114,7 +114,7 @@ class Chunk(NamedTuple):
     """
 
     status: Any
-    state: State | None
+    state: LoopState | None
     record: Any
     hessians: Any
     preconditioner: Any
@@ -138,12 +138,12 @@ class Status(NamedTuple):
     bad_part: int
 
 
-class Program(NamedTuple):
+class LoopProgram(NamedTuple):
     """The compiled programs of a recipe.
 
     Args:
-        begin: `begin(point, first, steps, given)` starts at a point, which is that of step `first`.
-        go_on: `go_on(state, steps, given)` goes on from a state.
+        begin: `begin(point, first, steps, arguments)` starts at a point, which is that of step `first`.
+        go_on: `go_on(state, steps, arguments)` goes on from a state.
         layout: where each quantity stands in the record, by name: its first entry and how many it has.
         ahead: whether it may run a few steps past the stop.
     """
@@ -154,32 +154,33 @@ class Program(NamedTuple):
     ahead: bool
 
 
-# What the compiled loops are given of a plan, and what a trace tells of it besides.
+# Convert a plan to the compiled loop's arguments and to the trace's metadata.
 
 
-def given_of(made: Plan) -> Given:
+def arguments_of(plan: Plan) -> Arguments:
     """Return the traced arguments."""
-    settings = {name: np.float64(number) for name, number in made.method.settings.items() if name != "memory"}
-    return Given(
-        data=made.objective.data,
-        rate=np.float64(made.learning_rate),
-        settings=settings | {"seed": np.uint32(made.seed)},
-        course={name: np.float64(number) for name, number in made.schedule.settings.items()},
-        budget=np.float64(max(made.steps, 1)),
-        tolerance=np.float64(made.tolerance),
-        clip_norm=np.float64(made.clip_norm or 0),
-        clip_value=np.float64(made.clip_value or 0),
+    structural = {setting.name for setting in plan.method.spec.settings if setting.structural}
+    settings = {name: np.float64(number) for name, number in plan.method.settings.items() if name not in structural}
+    return Arguments(
+        data=plan.objective.data,
+        rate=np.float64(plan.learning_rate),
+        settings=settings | {"seed": np.uint32(plan.seed)},
+        course={name: np.float64(number) for name, number in plan.schedule.settings.items()},
+        budget=np.float64(max(plan.steps, 1)),
+        tolerance=np.float64(plan.tolerance),
+        clip_norm=np.float64(plan.clip_norm or 0),
+        clip_value=np.float64(plan.clip_value or 0),
     )
 
 
-def rates_of(made: Plan, step: np.ndarray) -> np.ndarray:
+def rates_of(plan: Plan, step: np.ndarray) -> np.ndarray:
     """Return the learning rate of the step that leaves each row; a single number where it never changes."""
-    if made.schedule.name == "constant":
-        return np.asarray(made.learning_rate)
-    if made.schedule.function is not None:
-        rates = jax().vmap(made.schedule.function)(step)
+    if plan.schedule.name == "constant":
+        return np.asarray(plan.learning_rate)
+    if plan.schedule.function is not None:
+        rates = jax().vmap(plan.schedule.function)(step)
     else:
-        rates = made.schedule.rate(step, made.learning_rate, max(made.steps, 1), made.schedule.settings, np)
+        rates = plan.schedule.rate(step, plan.learning_rate, max(plan.steps, 1), plan.schedule.settings, np)
     return np.append(np.asarray(rates, dtype=float)[:-1], np.nan)
 
 

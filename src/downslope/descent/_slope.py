@@ -14,8 +14,9 @@ from downslope import _tree
 from downslope._engine import jax, kept, precision
 from downslope._types import Columns, Point
 from downslope.descent._curvature import hessian_ends, signed, split
-from downslope.descent._kind import Kind, kind_of_point
-from downslope.descent._objective import Objective, check_point, objective
+from downslope.descent._objective import Objective, check_point
+from downslope.descent._objective import objective as objective_of
+from downslope.descent._point_kind import Kind, kind_of_point
 
 _MOST_DENSE = 64  # numbers in a point up to which the whole Hessian is computed
 
@@ -118,11 +119,11 @@ class Slope:
         return as_html(self)
 
 
-def slope(thing: Any, at: Point, *, data: Any = None, units: Mapping[str, str] | None = None) -> Slope:
+def slope(objective: Any, at: Point, *, data: Any = None, units: Mapping[str, str] | None = None) -> Slope:
     """Return what is true at one point: value, gradient, curvature, kind, rates.
 
     Args:
-        thing: a formula's text, a Formula, a JAX function of a point, or an Objective.
+        objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
         at: the point: a mapping of names to numbers for a formula, any pytree of arrays for a function.
         data: the table of a formula's data columns.
         units: units by name, for a formula.
@@ -133,22 +134,22 @@ def slope(thing: Any, at: Point, *, data: Any = None, units: Mapping[str, str] |
     >>> slope("h(x, y) = 100 - x² - 2y²", at={"x": 3, "y": 1}).steepness
     7.211102550927978
     """
-    goal = objective(thing, data, units=units)
-    place = check_point(goal, at)
-    dense = _tree.size(place) <= _MOST_DENSE
+    goal = objective_of(objective, data, units=units)
+    at = check_point(goal, at)
+    dense = _tree.size(at) <= _MOST_DENSE
     with precision(goal.precision):
-        arrays = jax().tree.map(lambda leaf: np.asarray(leaf, np.dtype(goal.precision)), place)
-        found = _look(goal, dense)(arrays, goal.data)
-        value, gradient, differences = float(found[0]), np.asarray(found[1], float), np.asarray(found[2], float)
-        hessian = np.asarray(found[3], float) if dense else None
-        flat = np.asarray(found[4], float)
+        arrays = jax().tree.map(lambda leaf: np.asarray(leaf, np.dtype(goal.precision)), at)
+        result = _look(goal, dense)(arrays, goal.data)
+        value, gradient, differences = float(result[0]), np.asarray(result[1], float), np.asarray(result[2], float)
+        hessian = np.asarray(result[3], float) if dense else None
+        flat = np.asarray(result[4], float)
         kind = kind_of_point(functools.partial(_values, goal, arrays), flat, value, gradient, hessian)
-    return _assemble(goal, place, value, gradient, differences, hessian, kind)
+    return _assemble(goal, at, value, gradient, differences, hessian, kind)
 
 
 def _assemble(
     goal: Objective,
-    place: Point,
+    at: Point,
     value: float,
     gradient: np.ndarray,
     differences: np.ndarray,
@@ -159,25 +160,25 @@ def _assemble(
     steepness = float(np.linalg.norm(gradient))
     uphill = gradient / steepness if steepness > 0 else np.zeros_like(gradient)
     if hessian is None:
-        ends = hessian_ends(goal, place)
+        ends = hessian_ends(goal, at)
         eigenvalues = np.array([ends.lowest, ends.highest])
         low, high = ends.lowest_direction, ends.highest_direction
     elif np.all(np.isfinite(hessian)):
         eigenvalues, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-        low, high = split(signed(vectors[:, 0]), place), split(signed(vectors[:, -1]), place)
+        low, high = split(signed(vectors[:, 0]), at), split(signed(vectors[:, -1]), at)
     else:
         eigenvalues = np.full(len(gradient), np.nan)
-        low = high = split(np.full(len(gradient), np.nan), place)
+        low = high = split(np.full(len(gradient), np.nan), at)
     scale = max(steepness, float(np.linalg.norm(differences)), np.finfo(float).tiny)
     return Slope(
         read_as=goal.read_as,
         name=goal.name,
-        point={name: np.asarray(leaf) for name, leaf in zip(_tree.part_names(place), _tree.leaves(place), strict=True)},
+        point={name: np.asarray(leaf) for name, leaf in zip(_tree.part_names(at), _tree.leaves(at), strict=True)},
         value=value,
-        gradient=split(gradient, place),
+        gradient=split(gradient, at),
         steepness=steepness,
-        uphill=split(uphill, place),
-        downhill=split(-uphill + 0.0, place),
+        uphill=split(uphill, at),
+        downhill=split(-uphill + 0.0, at),
         hessian=hessian,
         eigenvalues=eigenvalues,
         lowest_direction=low,
@@ -203,18 +204,18 @@ def _compiled_look(function: Callable[[Point, Columns], Any], dense: bool) -> An
         def value(coordinates: Any) -> Any:
             return function(unravel(coordinates), data)
 
-        found, gradient = jax().value_and_grad(value)(flat)
+        result, gradient = jax().value_and_grad(value)(flat)
         # ε^(1/3) balances the error of the formula, h², against rounding, ε/h
         step = numpy.cbrt(numpy.finfo(flat.dtype).eps) * numpy.maximum(numpy.abs(flat), 1.0)
         if dense:
             shifts = numpy.diag(step)
             ahead, behind = jax().lax.map(value, flat + shifts), jax().lax.map(value, flat - shifts)
             differences = (ahead - behind) / (2 * step)
-            return found, gradient, differences, jax().hessian(value)(flat), flat
+            return result, gradient, differences, jax().hessian(value)(flat), flat
         along = gradient / numpy.maximum(numpy.linalg.norm(gradient), numpy.finfo(flat.dtype).tiny)
         reach = numpy.max(step)
         rate = (value(flat + reach * along) - value(flat - reach * along)) / (2 * reach)
-        return found, gradient, rate * along, None, flat
+        return result, gradient, rate * along, None, flat
 
     return jax().jit(look)
 

@@ -35,26 +35,26 @@ def as_html(slope: Slope) -> str:
 
 def lines(slope: Slope) -> list[tuple[str, str]]:
     """Return the report as labels and texts."""
-    found = [
+    rows = [
         ("at", _parts(slope.point, slope.units)),
         ("value", _with_unit(number(slope.value), slope.units.get(slope.name))),
         ("gradient", _gradient(slope)),
         ("steepness", number(slope.steepness)),
     ]
     if slope.steepness > 0:
-        found += [("uphill", _parts(slope.uphill)), ("downhill", _parts(slope.downhill))]
+        rows += [("uphill", _parts(slope.uphill)), ("downhill", _parts(slope.downhill))]
         if _is_small(slope.point):
-            found.append(("tangent", _tangent(slope)))
-    found.append(("kind", _KINDS[slope.kind] + (f" ({slope.note})" if slope.note else "")))
-    found.append(("curvature", _curvature(slope)))
+            rows.append(("tangent", _tangent(slope)))
+    rows.append(("kind", _KINDS[slope.kind] + (f" ({slope.note})" if slope.note else "")))
+    rows.append(("curvature", _curvature(slope)))
     if slope.condition_number is not None and len(slope.eigenvalues) > 1:
-        found.append(("condition number", number(slope.condition_number)))
+        rows.append(("condition number", number(slope.condition_number)))
     if slope.largest_stable_rate is not None:
-        found.append(("largest stable α", number(slope.largest_stable_rate)))
+        rows.append(("largest stable α", number(slope.largest_stable_rate)))
     if slope.best_rate is not None:
-        found.append(("best fixed α", number(slope.best_rate)))
-    found.append(("checked", _checked(slope)))
-    return found
+        rows.append(("best fixed α", number(slope.best_rate)))
+    rows.append(("checked", _checked(slope)))
+    return rows
 
 
 def _gradient(slope: Slope) -> str:
@@ -72,11 +72,11 @@ def _tangent(slope: Slope) -> str:
     """Return the tangent line or plane as arithmetic."""
     text = number(slope.value)
     for name, part in slope.gradient.items():
-        rate, place = float(part), float(slope.point[name])
+        rate, position = float(part), float(slope.point[name])
         if rate == 0:
             continue
         sign = "−" if rate < 0 else "+"
-        inner = name if place == 0 else f"({name} {'+' if place < 0 else '−'} {number(abs(place))})"
+        inner = name if position == 0 else f"({name} {'+' if position < 0 else '−'} {number(abs(position))})"
         text += f" {sign} {number(abs(rate))}·{inner}"
     return f"{slope.name} ≈ {text}"
 

@@ -154,7 +154,7 @@ def _updated_inverse(lanes: Lanes, moved: Any, gradient_change: Any, good: Any) 
 
         B + (1 + yᵀBy/sᵀy) ssᵀ/sᵀy − (B y sᵀ + s yᵀB)/sᵀy,
 
-    which costs size² per lane and not size³. `methods/_second_order.py` keeps the factored form, whose rounding its
+    which costs size² per lane and not size³. `methods/_directions.py` keeps the factored form, whose rounding its
     recorded descents depend on; it runs one point at a time, and skips the update where sᵀy ≤ 0.
 
     Where sᵀy ≤ 0 the curvature along s is not positive, and no positive definite B satisfies By = s. There B is scaled

@@ -1,4 +1,4 @@
-"""How the learning rate changes along the way: a factor on the rate, by step.
+"""Schedules: how the learning rate changes by step, as a factor on the rate.
 
     constant      1
     step          factor^⌊t / every⌋
@@ -62,11 +62,11 @@ _FACTORS: dict[str, Factor] = {
 }
 
 
-def schedule(thing: str | Callable[[Any], Any] | Schedule | None, steps: int, **settings: float) -> Schedule:
+def schedule(course: str | Callable[[Any], Any] | Schedule | None, steps: int, **settings: float) -> Schedule:
     """Return a schedule from its name, a function of the step, or a schedule.
 
     Args:
-        thing: the name, an Optax schedule (a function from step to rate), or None for a constant rate.
+        course: the name, an Optax schedule (a function from step to rate), or None for a constant rate.
         steps: the budget, from which the defaults of `every` (a quarter) and `warm_up` (a tenth) follow.
         settings: `factor` (default 0.5 for "step", 0.01 for "exponential"), `every`, `warm_up`.
 
@@ -76,11 +76,11 @@ def schedule(thing: str | Callable[[Any], Any] | Schedule | None, steps: int, **
     >>> schedule("step", 100).settings
     {'factor': 0.5, 'every': 25}
     """
-    if isinstance(thing, Schedule):
-        return thing
-    if callable(thing):
-        return Schedule("custom", {}, thing)
-    name = (thing or "constant").replace("_", "-").replace("warmup", "warm-up")
+    if isinstance(course, Schedule):
+        return course
+    if callable(course):
+        return Schedule("custom", {}, course)
+    name = (course or "constant").replace("_", "-").replace("warmup", "warm-up")
     if name not in _FACTORS:
         hint = nearest(name, _FACTORS)
         raise SettingError(

@@ -9,8 +9,16 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from downslope._types import Plain
-from downslope.methods._directions import adagrad_scale, adam_scale, gradient, noisy_gradient, rmsprop_scale
-from downslope.methods._second_order import bfgs, l_bfgs, newton
+from downslope.methods._directions import (
+    adagrad_scale,
+    adam_scale,
+    bfgs,
+    gradient,
+    l_bfgs,
+    newton,
+    noisy_gradient,
+    rmsprop_scale,
+)
 from downslope.methods._spec import WEIGHT_DECAY, MethodSpec, Setting
 from downslope.methods._theory import MethodFacts, NoTheory, Recurrence, Settings, Theory
 

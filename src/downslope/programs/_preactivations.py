@@ -96,8 +96,8 @@ def layer_names(layers: tuple[ProgramLayer, ...], paths: tuple[str, ...]) -> tup
     uses: Counter[int] = Counter()
     names = []
     for layer in layers:
-        place, uses[layer.kernel] = places[layer.kernel], uses[layer.kernel] + 1
-        branch = place[:-1] if place[:-1] and kernels_of[place[:-1]] == 1 else place
+        path, uses[layer.kernel] = places[layer.kernel], uses[layer.kernel] + 1
+        branch = path[:-1] if path[:-1] and kernels_of[path[:-1]] == 1 else path
         names.append("/".join(branch) + (f" ({uses[layer.kernel]})" if uses[layer.kernel] > 1 else ""))
     return tuple(names)
 
@@ -129,20 +129,19 @@ def _reason(primitive: str) -> str:
 def _places(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     """Return where each leaf lives, without the `value` in which Flax wraps it."""
     split = [tuple(path.split("/")) for path in paths]
-    children = Counter(place[:-1] for place in split)
+    children = Counter(path[:-1] for path in split)
     return tuple(
-        place[:-1] if place[-1] == "value" and len(place) > 1 and children[place[:-1]] == 1 else place
-        for place in split
+        path[:-1] if path[-1] == "value" and len(path) > 1 and children[path[:-1]] == 1 else path for path in split
     )
 
 
 def _leading(program: StraightProgram) -> frozenset[Atom]:
     """Return the values from which a layer is reached, named or not: no final outputs."""
-    found: set[Atom] = set()
+    leading: set[Atom] = set()
     for step in reversed(program.steps):
-        if step.kernels or any(result in found for result in step.results):
-            found.update(step.operands)
-    return frozenset(found)
+        if step.kernels or any(result in leading for result in step.results):
+            leading.update(step.operands)
+    return frozenset(leading)
 
 
 def _layer(product: TracedStep, kernel: int, network: _Network) -> ProgramLayer:

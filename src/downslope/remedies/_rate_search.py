@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from downslope._tree import leaves
-from downslope.descent import Fork, Plan, fork, range_test, sharpness
+from downslope.descent import Plan, ShortRun, range_test, sharpness, short_run
 from downslope.networks import Setup
 from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.trace import Spectrum
@@ -60,7 +60,7 @@ class RateSearch:
     def __init__(self, plan: Plan, budget: int, show: Callable[[int, int, float], None]) -> None:
         self.plan, self.budget, self.show = plan, budget, show
         self.batched = plan.objective.batched is not None
-        self.forks: dict[float, Fork] = {}
+        self.runs: dict[float, ShortRun] = {}
         self.steps = 0
         self.control: np.ndarray | None = None
 
@@ -105,7 +105,7 @@ class RateSearch:
     def _spent(self, steps: int) -> None:
         """Count steps, and report progress."""
         self.steps += steps
-        lowest = min((float(run.values[-1]) for run in self.forks.values() if run.finite), default=math.nan)
+        lowest = min((float(run.values[-1]) for run in self.runs.values() if run.finite), default=math.nan)
         self.show(self.steps, max(self.steps, self.expected(self.budget)), lowest)
 
     # --- the two estimates --------------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ class RateSearch:
         count = math.ceil(math.log(high / low, _SPREAD) - 1e-9) + 1
         self._try([*estimates, *np.geomspace(low, high, min(count, _MOST_APART))])
         for _ in range(_LONGEST_WAY):
-            best, tried = self._best(), sorted(self.forks)
+            best, tried = self._best(), sorted(self.runs)
             if best is None:
                 self._try([tried[0] / _SPREAD**2])
             elif best == tried[-1]:
@@ -169,9 +169,9 @@ class RateSearch:
     def _try(self, rates: Iterable[float]) -> None:
         """Run rates that were not run yet, rounded so that they can be typed; near ones count as run."""
         for rate in map(_rounded, rates):
-            if all(abs(math.log(rate / other)) > 0.15 for other in self.forks):
-                self.forks[rate] = fork(self.plan, rate, self.budget)
-                self._spent(self.forks[rate].steps)
+            if all(abs(math.log(rate / other)) > 0.15 for other in self.runs):
+                self.runs[rate] = short_run(self.plan, rate, self.budget)
+                self._spent(self.runs[rate].steps)
 
     def _best(self) -> float | None:
         """Return the rate that is best so far; None where none descends."""
@@ -181,15 +181,15 @@ class RateSearch:
 
     def _checks(self) -> tuple[RateCheck, ...]:
         """Return the checks of all runs, by rate."""
-        checks = [self._check(rate, self.forks[rate]) for rate in sorted(self.forks)]
+        checks = [self._check(rate, self.runs[rate]) for rate in sorted(self.runs)]
         ends = [check for check in checks if check.descends]
         if self.batched or not ends:
             return tuple(checks)
         best = min(ends, key=lambda check: check.after)
         target = best.after + self._equal * (best.before - best.after)
-        return tuple(replace(check, pace=_pace(self.forks[check.rate], target)) for check in checks)
+        return tuple(replace(check, pace=_pace(self.runs[check.rate], target)) for check in checks)
 
-    def _check(self, rate: float, run: Fork) -> RateCheck:
+    def _check(self, rate: float, run: ShortRun) -> RateCheck:
         """Return the check of a run."""
         if not self.batched:
             before, after = float(run.values[0]), float(run.values[-1])
@@ -207,7 +207,7 @@ class RateSearch:
     def _at_start(self) -> np.ndarray:
         """Return the losses of the start on the batches of each step: those of a run at rate 0."""
         if self.control is None:
-            self.control = fork(self.plan, 0.0, max(self.budget, _TESTED)).values
+            self.control = short_run(self.plan, 0.0, max(self.budget, _TESTED)).values
             self._spent(len(self.control) - 1)
         return self.control
 
@@ -250,7 +250,7 @@ def _smoothed(losses: np.ndarray, width: int = 7) -> np.ndarray:
     return (total[ends + reach + 1] - total[ends - reach]) / (2 * reach + 1)
 
 
-def _pace(run: Fork, target: float) -> float:
+def _pace(run: ShortRun, target: float) -> float:
     """Return the row from which a run stays at a target or below, ∞ if it does not end there."""
     above = np.flatnonzero(~(run.values <= target))
     if not run.finite or (len(above) and above[-1] == len(run.values) - 1):

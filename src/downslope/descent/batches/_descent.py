@@ -23,15 +23,13 @@ from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._progress import Interruption, progress_bar
-from downslope.descent._recipe import given_of
-from downslope.descent.batches._background import Beside
+from downslope.descent._recipe import arguments_of
 from downslope.descent.batches._batched import Batched, Batches, rows_of
 from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
-from downslope.descent.batches._probe import Probe
+from downslope.descent.batches._probe import Background, Probe
 from downslope.descent.batches._source import InMemory, Streamed
-from downslope.descent.batches._state import read, written
-from downslope.descent.batches._trace import trace_of
+from downslope.descent.batches._trace import arrays_of_state, state_of_arrays, trace_of
 from downslope.programs import first_not_finite
 from downslope.trace import Journal, Outcome, Spectrum, Trace
 
@@ -43,7 +41,7 @@ _MEASURED_SHARE, _FEWEST_ROUNDS, _MOST_ROUNDS = 0.07, 3, 5  # of the steps, repe
 
 
 def descend_batches(
-    made: Plan,
+    plan: Plan,
     *,
     progress: bool | Callable[[int, int, float], None] | None = None,
     journal: Journal | None = None,
@@ -52,7 +50,7 @@ def descend_batches(
     """Go down a plan whose objective is averaged over batches of examples.
 
     Args:
-        made: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
+        plan: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
         progress: as for `descend`.
         journal: where rows and state are written while it runs; one that holds a state is gone on with from there, to
             the same numbers.
@@ -61,9 +59,9 @@ def descend_batches(
     Returns:
         The trace; a journal is finished with it.
     """
-    with precision(made.objective.precision):
-        run = BatchDescent(made, given_of(made), journal, watch)
-        with Interruption() as interruption, progress_bar(progress, made.steps) as show:
+    with precision(plan.objective.precision):
+        run = BatchDescent(plan, arguments_of(plan), journal, watch)
+        with Interruption() as interruption, progress_bar(progress, plan.steps) as show:
             outcome = run.run(interruption, show)
         trace = trace_of(run, outcome)
     if journal is not None:
@@ -76,18 +74,18 @@ class BatchDescent:
 
     Args:
         plan: the plan; its objective is averaged over batches.
-        given: the traced arguments of the compiled programs.
+        arguments: the traced arguments of the compiled programs.
         journal: where rows and state are written, or None; one that holds a state is gone on with.
         watch: called with the trace so far at each evaluation, or None.
         log: what gathers the rows.
     """
 
     def __init__(
-        self, plan: Plan, given: Any, journal: Journal | None, watch: Callable[[Trace], None] | None = None
+        self, plan: Plan, arguments: Any, journal: Journal | None, watch: Callable[[Trace], None] | None = None
     ) -> None:
         assert plan.objective.batched is not None
         assert plan.batches is not None
-        self.plan, self.given, self._watch = plan, given, watch
+        self.plan, self.arguments, self._watch = plan, arguments, watch
         self.batched: Batched = plan.objective.batched
         self.batches: Batches = plan.batches
         self.every = plan.record.layers_every or _ROUND
@@ -101,7 +99,7 @@ class BatchDescent:
         self.step = int(self.state.step)
         self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
         self.taken_now = 0
-        self._beside = Beside()
+        self._background = Background()
         self._wrote = -math.inf
         self._before: tuple[BatchState, int, Any, Any] | None = None
 
@@ -113,7 +111,7 @@ class BatchDescent:
                 self._look_around()
                 outcome = self._outcome(interruption)
                 if outcome is not None:
-                    self._beside.settle()
+                    self._background.settle()
                     return self._ended(outcome)
                 count = min(size, self._until_event(), self.plan.steps - self.step)
                 began = time.perf_counter()
@@ -123,7 +121,7 @@ class BatchDescent:
                 show(self.step, self.plan.steps, self.log.value)
                 size = self._next_size(size, count, seconds)
         finally:
-            self._beside.close()
+            self._background.close()
             self.source.close()
 
     def _source(self) -> InMemory | Streamed:
@@ -140,8 +138,8 @@ class BatchDescent:
 
     def _measured_sets(self) -> dict[str, Any]:
         """Return the examples that are evaluated, by the name of their set, where the programs have them."""
-        given = self.source.examples if self.batched.examples is not None else self.batched.measured
-        sets = {"training": given, "validation": self.batched.held_out}
+        training = self.source.examples if self.batched.examples is not None else self.batched.measured
+        sets = {"training": training, "validation": self.batched.held_out}
         return {
             name: jax().tree.map(jax().numpy.asarray, examples)
             for name, examples in sets.items()
@@ -165,16 +163,16 @@ class BatchDescent:
 
     def _first_state(self, journal: Journal | None) -> BatchState:
         """Return the state before the first step, or the one that was written last."""
-        begun = self.program.begin(self.plan.start, self.batched.memory, self.given.settings)
-        kept = journal.state if journal is not None else {}
-        if kept:
-            return read(begun, kept)
+        begun = self.program.begin(self.plan.start, self.batched.memory, self.arguments.settings)
+        saved = journal.state if journal is not None else {}
+        if saved:
+            return state_of_arrays(begun, saved)
         return begun if self.plan.beginning is None else self._begun_otherwise(self.plan.beginning, begun)
 
     def _begun_otherwise(self, beginning: Beginning, begun: BatchState) -> BatchState:
         """Return the state after first steps by another plan; another method gathers anew from there."""
         unseen = Record(beginning.plan.record.every, layers_every=0)
-        run = BatchDescent(replace(beginning.plan, record=unseen), given_of(beginning.plan), None)
+        run = BatchDescent(replace(beginning.plan, record=unseen), arguments_of(beginning.plan), None)
         state = run.after(beginning.steps)
         if beginning.change is not None:
             state = state._replace(point=beginning.change(state.point, state.memory))
@@ -191,7 +189,7 @@ class BatchDescent:
         while taken < steps:
             count = min(self.recipe.capacity, steps - taken)
             examples, order = self.source.chunk(taken, count)
-            chunk = self.program.run(state, np.int32(count), examples, order, self.given)
+            chunk = self.program.run(state, np.int32(count), examples, order, self.arguments)
             if not bool(chunk.finite):
                 raise SettingError(
                     f"of the {steps} steps to begin with, step {taken + int(chunk.taken)} is not finite",
@@ -230,7 +228,7 @@ class BatchDescent:
 
     def _look_at_curvature(self) -> None:
         """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
-        self._beside.settle()  # the next look begins where the last one ended
+        self._background.settle()  # the next look begins where the last one ended
         state, step, last, probe = self.state, self.step, self.log.last_spectrum, self.probe
         assert probe is not None
         # Before the first step a rule that scales knows no scale yet.
@@ -239,24 +237,24 @@ class BatchDescent:
         def look() -> tuple[Spectrum, Mapping[str, float], float]:
             began = time.perf_counter()
             with precision(self.plan.objective.precision):
-                scale = None if scales is None else scales(state.rule, self.given.settings)
-                spectrum, found = probe.look(state.point, state.memory, step, last, scale)
-            return spectrum, found, time.perf_counter() - began
+                scale = None if scales is None else scales(state.rule, self.arguments.settings)
+                spectrum, metrics = probe.look(state.point, state.memory, step, last, scale)
+            return spectrum, metrics, time.perf_counter() - began
 
-        self._beside.begin(look, self._take_look)
+        self._background.begin(look, self._take_look)
 
     def _take_look(self, look: tuple[Spectrum, Mapping[str, float], float]) -> None:
-        """Take up what a look at the curvature found."""
-        spectrum, found, seconds = look
+        """Record the result of a curvature probe."""
+        spectrum, metrics, seconds = look
         self.log.add_spectrum(spectrum)
-        self.log.add_metrics(spectrum.step, found)
+        self.log.add_metrics(spectrum.step, metrics)
         self.seconds["probes"] += seconds
 
     def _outcome(self, interruption: Interruption) -> Outcome | None:
         """Return how the training ends at this step, or None if it goes on."""
         if self.step >= self.plan.steps:
             return Outcome.STEPS_USED
-        if interruption.asked:
+        if interruption.requested:
             return Outcome.INTERRUPTED
         if self.batches.patience is not None and self.log.since_best("validation_loss") >= self.batches.patience:
             return Outcome.STOPPED_EARLY
@@ -266,11 +264,11 @@ class BatchDescent:
         """Take `count` steps and keep their rows; tell whether all of them were finite."""
         began = time.perf_counter()
         examples, order = self.source.chunk(self.step, count)
-        chunk = self.program.run(self.state, np.int32(count), examples, order, self.given)
+        chunk = self.program.run(self.state, np.int32(count), examples, order, self.arguments)
         taken = int(chunk.taken)
         self.seconds["steps"] += time.perf_counter() - began
         if not bool(chunk.finite):
-            self._beside.settle()
+            self._background.settle()
             self._end_before(taken, chunk, examples, order)
             return False
         self.log.add_steps(self.step, taken, chunk)
@@ -278,26 +276,26 @@ class BatchDescent:
         self.state, self.step = chunk.state, self.step + taken
         self.taken_now += taken
         if self.log.writes:
-            self._timed("writing", lambda: self._write(interruption.asked))
+            self._timed("writing", lambda: self._write(interruption.requested))
         return True
 
-    def _write(self, asked: bool) -> None:
+    def _write(self, requested: bool) -> None:
         """Write the rows once a second, and the state unless that would take too much of the time."""
-        last = asked or self.step >= self.plan.steps
+        last = requested or self.step >= self.plan.steps
         if not last and time.perf_counter() - self._wrote < _WRITE_SECONDS:
             return
         self._wrote = time.perf_counter()
-        self._beside.settle()
+        self._background.settle()
         cheap = self.seconds["writing"] <= _SNAPSHOT_SHARE * sum(self.seconds.values())
         wanted = cheap or last
         # From a state whose own loss is not finite no way leads back to the last one that was.
-        kept = wanted and bool(self._next_step().finite)
-        self.log.write(written(self.state) if kept else None)
+        usable = wanted and bool(self._next_step().finite)
+        self.log.write(arrays_of_state(self.state) if usable else None)
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
         """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
         begun = self.state
-        bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.given).state
+        bad = begun if taken == 0 else self.program.run(begun, np.int32(taken), examples, order, self.arguments).state
         self.log.not_finite = (self.step + taken, self._bad_part(bad), self._described(bad))
         if taken == 0 and self._before is not None:
             begun, taken, examples, order = self._before
@@ -305,15 +303,16 @@ class BatchDescent:
         else:
             self.log.add_steps(self.step, max(taken, 1), chunk)
         self.log.end_with_last_row()
+        # Loss and gradient of a point are known only in the step after it, so the last good point is one step earlier.
         good = max(taken - 1, 0)
         if good:
-            begun = self.program.run(begun, np.int32(good), examples, order, self.given).state
+            begun = self.program.run(begun, np.int32(good), examples, order, self.arguments).state
         self.state, self.step = begun, self.step + good
 
     def _bad_part(self, state: BatchState) -> str:
         """Return the first part that is not finite at a state: of the point, else the loss, else of the gradient."""
         names = _tree.part_names(self.plan.start)
-        value, gradient = self.program.slope(state, self.source.batch(int(state.step)), self.given.settings)
+        value, gradient = self.program.slope(state, self.source.batch(int(state.step)), self.arguments.settings)
         for leaves in (_tree.leaves(state.point), [value], _tree.leaves(gradient)):
             called = names if len(leaves) == len(names) and leaves[0] is not value else ("value",)
             for name, leaf in zip(called, leaves, strict=True):
@@ -323,7 +322,7 @@ class BatchDescent:
 
     def _described(self, state: BatchState) -> Plain:
         """Return where in the computation of the loss the first number that is not finite arose."""
-        batch, key = self.source.batch(int(state.step)), step_key(self.given.settings, state.step)
+        batch, key = self.source.batch(int(state.step)), step_key(self.arguments.settings, state.step)
         return first_not_finite(lambda point: self.batched.loss(point, state.memory, batch, key)[0], state.point)
 
     def _ended(self, outcome: Outcome) -> Outcome:
@@ -341,10 +340,10 @@ class BatchDescent:
     def _next_step(self) -> BatchChunk:
         """Return what one more step gives; it is not taken."""
         examples, order = self.source.chunk(self.step, 1)
-        return self.program.run(self.state, np.int32(1), examples, order, self.given)
+        return self.program.run(self.state, np.int32(1), examples, order, self.arguments)
 
     def _next_size(self, size: int, count: int, seconds: float) -> int:
-        """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
+        """Return how many steps make a chunk that takes a noticeable time but still updates the progress bar."""
         wanted = min(int(count * _CHUNK_SECONDS / max(seconds, 1e-6)), 8 * size)
         return min(max(wanted // self.every, 1) * self.every, self.recipe.capacity)
 
@@ -360,14 +359,16 @@ class BatchDescent:
     def _layer_cost(self) -> float:
         """Return the time that recording steps take beyond plain ones, as a share of that of the steps.
 
-        Each round of this repeats 2 (every + 1) steps; runs too short for three of them are not told.
+        Each round of this repeats 2 (every + 1) steps; NaN for runs too short for three of them.
         """
         rounds = min(int(_MEASURED_SHARE * self.taken_now / (2 * (self.every + 1))), _MOST_ROUNDS)
         if rounds < _FEWEST_ROUNDS or self.recipe.every < 2 or self._before is None:
             return math.nan
         _, _, examples, order = self._before
-        one, block, next_one = (self._seconds(n, rounds, examples, order) for n in (1, self.every, self.every + 1))
-        plain, recording = (block - one) / (self.every - 1), next_one - block
+        one_step, block, block_and_step = (
+            self._seconds(n, rounds, examples, order) for n in (1, self.every, self.every + 1)
+        )
+        plain, recording = (block - one_step) / (self.every - 1), block_and_step - block
         return max((recording - plain) / (plain * self.every), 0.0) if plain > 0 else math.nan
 
     def _seconds(self, count: int, rounds: int, examples: Any, order: Any) -> float:
@@ -375,6 +376,6 @@ class BatchDescent:
         shortest = np.inf
         for _ in range(rounds):
             began = time.perf_counter()
-            jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.given))
+            jax().block_until_ready(self.program.run(self.state, np.int32(count), examples, order, self.arguments))
             shortest = min(shortest, time.perf_counter() - began)
         return float(shortest)

@@ -72,18 +72,18 @@ class BatchLog:
 
     def since_best(self, name: str) -> int:
         """Return how many evaluations came after the lowest finite measurement of a name."""
-        found = [row[name] for _, row in self._metrics if np.isfinite(row.get(name, np.nan))]
-        return len(found) - 1 - int(np.argmin(found)) if found else 0
+        results = [row[name] for _, row in self._metrics if np.isfinite(row.get(name, np.nan))]
+        return len(results) - 1 - int(np.argmin(results)) if results else 0
 
-    def add_metrics(self, step: int, found: Mapping[str, float]) -> None:
+    def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
         """Add what was measured at a step."""
-        place = len(self._metrics)
-        while place and self._metrics[place - 1][0] > step:  # a look that went on beside later steps
-            place -= 1
-        if place and self._metrics[place - 1][0] == step:
-            self._metrics[place - 1][1].update(found)
+        index = len(self._metrics)
+        while index and self._metrics[index - 1][0] > step:  # a look that went on beside later steps
+            index -= 1
+        if index and self._metrics[index - 1][0] == step:
+            self._metrics[index - 1][1].update(metrics)
         else:
-            self._metrics.insert(place, (step, dict(found)))
+            self._metrics.insert(index, (step, dict(metrics)))
 
     def add_spectrum(self, spectrum: Spectrum) -> None:
         """Add the curvature at a step."""
@@ -96,14 +96,14 @@ class BatchLog:
         numbers = np.asarray(chunk.every_step)[:, :count].astype(np.float64)
         at = np.arange(0, count, every) if every else np.zeros(0, int)
         recorded = np.asarray(chunk.recorded)[: len(at)].astype(np.float64)
-        found = self._named(recorded)
+        named = self._named(recorded)
         sparse = {name: np.full(count, np.nan) for name in ("update_norm", "first_order_decrease")}
-        sparse["update_norm"][at] = np.sqrt(np.sum(found["update_norm"] ** 2, axis=1))
-        sparse["first_order_decrease"][at] = found["first_order_decrease"][:, 0]
+        sparse["update_norm"][at] = np.sqrt(np.sum(named["update_norm"] ** 2, axis=1))
+        sparse["first_order_decrease"][at] = named["first_order_decrease"][:, 0]
         steps = first + np.arange(count)
         self._steps.append({"step": steps, "value": numbers[0], "gradient_norm": numbers[1], **sparse})
-        self._parts.append({"step": first + at, **{name: found[name] for name in PART_COLUMNS}})
-        layers = {name: found[f"layer/{name}"] for name in _LAYERS if found[f"layer/{name}"].shape[1]}
+        self._parts.append({"step": first + at, **{name: named[name] for name in PART_COLUMNS}})
+        layers = {name: named[f"layer/{name}"] for name in _LAYERS if named[f"layer/{name}"].shape[1]}
         self._layers.append({"step": first + at, **layers})
 
     def end_with_last_row(self) -> None:
@@ -166,8 +166,8 @@ class BatchLog:
         self._layers.append(dict(rows.layers))
         names = [name for name in rows.metrics if name != "step"]
         self._metric_names = tuple(names)
-        for place, step in enumerate(rows.metrics["step"]):
-            row = {name: float(rows.metrics[name][place]) for name in names}
+        for index, step in enumerate(rows.metrics["step"]):
+            row = {name: float(rows.metrics[name][index]) for name in names}
             self._metrics.append((int(step), {name: number for name, number in row.items() if not np.isnan(number)}))
         self._spectra = list(rows.spectra)
         self._written = [1, 1, 1, len(self._metrics)]

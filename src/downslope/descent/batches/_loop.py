@@ -1,11 +1,11 @@
 """The loop over batches: a chunk of steps as one compiled program that writes its own record.
 
 Every step writes the batch's loss and the gradient's norm. Every k-th step is a recording one and writes norms by part
-and what was seen inside the layers as well; the k − 1 steps between run in a loop of their own, since a condition
+and the layers' statistics as well; the k − 1 steps between run in a loop of their own, since a condition
 inside one loop would copy all that is carried. The number of steps, the rate and the settings are arguments.
 
-A step whose loss or gradient is not finite ends the chunk. The state that comes back is then of no use, and the host
-runs the same steps again up to the one before.
+A step whose loss or gradient is not finite ends the chunk. The state that comes back then holds NaN, and the host runs
+the same steps again up to the one before: a guard in the loop would copy the whole state in each step.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
-from downslope.descent._recipe import Given, way_of
+from downslope.descent._recipe import Arguments, way_of
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, BatchFunctions
 from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
@@ -94,7 +94,7 @@ class BatchProgram(NamedTuple):
 
     Args:
         begin: `begin(point, memory, settings)` returns the state before the first step.
-        run: `run(state, count, examples, order, given)` takes up to `count` steps.
+        run: `run(state, count, examples, order, arguments)` takes up to `count` steps.
         slope: `slope(state, batch, settings)` returns loss and gradient of the state's step.
         scale: `scale(rule state, settings)` returns what the rule divides each coordinate by; None if it does not.
     """
@@ -105,9 +105,9 @@ class BatchProgram(NamedTuple):
     scale: Callable[..., Any] | None
 
 
-class _Carry(NamedTuple):
+class _BatchCarry(NamedTuple):
     state: BatchState
-    place: Any
+    index: Any
     finite: Any
     every_step: Any
     recorded: Any
@@ -133,7 +133,7 @@ class _BatchLoop:
         """Return the state before the first step."""
         return BatchState(jax().numpy.zeros((), "int32"), point, memory, self.rule.init(point, settings))
 
-    def run(self, state: BatchState, count: Any, examples: Any, order: Any, given: Given) -> BatchChunk:
+    def run(self, state: BatchState, count: Any, examples: Any, order: Any, arguments: Arguments) -> BatchChunk:
         """Take up to `count` steps.
 
         Args:
@@ -141,36 +141,36 @@ class _BatchLoop:
             count: steps to take, at most the capacity.
             examples: all of them, or, without an order, the chunk's batches one after another.
             order: the examples of each step, shape (capacity, batch); None for a stream or whole batches.
-            given: rate, settings and the rest.
+            arguments: rate, settings and the rest.
         """
         numpy, lax, recipe = jax().numpy, jax().lax, self.recipe
         count = numpy.asarray(count, "int32")
         rows = -(-recipe.capacity // recipe.every) if recipe.every else 0
-        carry = _Carry(
+        carry = _BatchCarry(
             state=state,
-            place=numpy.zeros((), "int32"),
+            index=numpy.zeros((), "int32"),
             finite=numpy.array(True),
             every_step=numpy.zeros((2, recipe.capacity), "float32"),
             recorded=numpy.zeros((rows, sum(recipe.widths.values())), "float32"),
         )
 
-        def plain(carry: _Carry, stop: Any) -> _Carry:
+        def plain(carry: _BatchCarry, stop: Any) -> _BatchCarry:
             return lax.while_loop(
-                lambda inner: inner.finite & (inner.place < stop),
-                lambda inner: self._step(inner, self._batch(inner.place, examples, order), given, recording=False),
+                lambda inner: inner.finite & (inner.index < stop),
+                lambda inner: self._step(inner, self._batch(inner.index, examples, order), arguments, recording=False),
                 carry,
             )
 
-        def block(carry: _Carry) -> _Carry:
-            carry = self._step(carry, self._batch(carry.place, examples, order), given, recording=True)
-            stop = numpy.minimum(count, carry.place - 1 + recipe.every)
+        def block(carry: _BatchCarry) -> _BatchCarry:
+            carry = self._step(carry, self._batch(carry.index, examples, order), arguments, recording=True)
+            stop = numpy.minimum(count, carry.index - 1 + recipe.every)
             return carry if recipe.every == 1 else plain(carry, stop)
 
         if recipe.every:
-            carry = lax.while_loop(lambda outer: outer.finite & (outer.place < count), block, carry)
+            carry = lax.while_loop(lambda outer: outer.finite & (outer.index < count), block, carry)
         else:
             carry = plain(carry, count)
-        taken = carry.place - (~carry.finite).astype("int32")
+        taken = carry.index - (~carry.finite).astype("int32")
         return BatchChunk(carry.state, taken, carry.finite, carry.every_step, carry.recorded)
 
     def slope(self, state: BatchState, batch: Any, settings: Any) -> tuple[Any, Any]:
@@ -178,31 +178,32 @@ class _BatchLoop:
         value, _, gradient, _ = self._slope(state, batch, step_key(settings, state.step), recording=False)
         return value, gradient
 
-    def _batch(self, place: Any, examples: Any, order: Any) -> Any:
-        """Return the batch of the chunk's `place`-th step."""
+    def _batch(self, index: Any, examples: Any, order: Any) -> Any:
+        """Return the batch of the chunk's `index`-th step."""
         if self.recipe.whole:
             return examples
-        chosen = place if order is None else order[place]
+        chosen = index if order is None else order[index]
         return jax().tree.map(lambda leaf: leaf[chosen], examples)
 
-    def _step(self, carry: _Carry, batch: Any, given: Given, *, recording: bool) -> _Carry:
+    def _step(self, carry: _BatchCarry, batch: Any, arguments: Arguments, *, recording: bool) -> _BatchCarry:
         """Take one step, writing what is recorded of it."""
         lax, tree, state = jax().lax, jax().tree, carry.state
-        key = step_key(given.settings, state.step)
+        key = step_key(arguments.settings, state.step)
         value, memory, gradient, layers = self._slope(state, batch, key, recording and self.functions.seen is not None)
+        # One number stands for all of the gradient: its square is finite only if every entry is.
         square = sum_of_squares(gradient)
         finite = lax.is_finite(value) & lax.is_finite(square)
-        update, rule = self._update(state, batch, key, value, gradient, given)
+        update, rule = self._update(state, batch, key, value, gradient, arguments)
         column = jax().numpy.stack([value.astype("float32"), jax().numpy.sqrt(square).astype("float32")])[:, None]
-        every_step = lax.dynamic_update_slice(carry.every_step, column, (0, carry.place))
+        every_step = lax.dynamic_update_slice(carry.every_step, column, (0, carry.index))
         recorded = carry.recorded
         if recording:
             row = self._row(state.point, gradient, update, layers)[None]
-            recorded = lax.dynamic_update_slice(recorded, row, (carry.place // self.recipe.every, 0))
+            recorded = lax.dynamic_update_slice(recorded, row, (carry.index // self.recipe.every, 0))
         point = tree.map(lambda leaf, change: leaf + change, state.point, update)
-        return _Carry(
+        return _BatchCarry(
             BatchState(state.step + 1, point, memory, rule),
-            carry.place + 1,
+            carry.index + 1,
             finite,
             every_step,
             recorded,
@@ -213,16 +214,17 @@ class _BatchLoop:
         accumulate, lax, tree = self.recipe.accumulate, jax().lax, jax().tree
         if accumulate == 1:
             return self._slope_of_batch(state.point, state.memory, batch, key, recording)
+        # A scan, not a vmap: accumulating is for batches that do not fit into memory side by side.
         pieces = tree.map(lambda leaf: leaf.reshape(accumulate, -1, *leaf.shape[1:]), batch)
 
-        def one(memory: Any, numbered: Any) -> tuple[Any, Any]:
+        def slope_of_batch(memory: Any, numbered: Any) -> tuple[Any, Any]:
             number, piece = numbered
             chance = jax().random.fold_in(key, number)
             value, memory, gradient, layers = self._slope_of_batch(state.point, memory, piece, chance, recording)
             return memory, (value, gradient, layers)
 
-        memory, found = lax.scan(one, state.memory, (jax().numpy.arange(accumulate), pieces))
-        value, gradient, layers = tree.map(lambda leaf: leaf.mean(0), found)
+        memory, slopes = lax.scan(slope_of_batch, state.memory, (jax().numpy.arange(accumulate), pieces))
+        value, gradient, layers = tree.map(lambda leaf: leaf.mean(0), slopes)
         return value, memory, gradient, layers
 
     def _slope_of_batch(
@@ -235,20 +237,23 @@ class _BatchLoop:
             return value, memory, gradient, None
         assert functions.seen is not None
         assert functions.nudges is not None
+        # The gradient by an addend of zero is the gradient by the activation itself, at no cost to other steps.
         slope = jax().value_and_grad(functions.seen, argnums=(0, 4), has_aux=True)
         (value, (memory, seen)), (gradient, inward) = slope(point, memory, batch, key, functions.nudges(batch))
         lengths = norms_by_part(jax().tree.map(lambda leaf: leaf.astype("float32"), inward))
         return value, memory, gradient, numpy.concatenate([seen, lengths[None]])
 
-    def _update(self, state: BatchState, batch: Any, key: Any, value: Any, gradient: Point, given: Given) -> Any:
+    def _update(
+        self, state: BatchState, batch: Any, key: Any, value: Any, gradient: Point, arguments: Arguments
+    ) -> Any:
         """Return the update that the rule makes of the gradient, and the rule's next state."""
-        rate = self.recipe.schedule.rate(state.step, given.rate, given.budget, given.course, jax().numpy)
+        rate = self.recipe.schedule.rate(state.step, arguments.rate, arguments.budget, arguments.course, jax().numpy)
         step = RuleInput(
             state.point,
             value,
-            clipped(gradient, self.recipe.clips, given),
+            clipped(gradient, self.recipe.clips, arguments),
             rate,
-            given.settings,
+            arguments.settings,
             lambda point: self.functions.loss(point, state.memory, batch, key)[0],
         )
         update, rule = self.rule.update(step, state.rule)
@@ -257,17 +262,18 @@ class _BatchLoop:
     def _row(self, point: Point, gradient: Point, update: Point, layers: Any) -> Any:
         """Return the numbers of a recorded step, in the order of `BatchRecipe.widths`."""
         numpy = jax().numpy
-        found = [
+        entries = [
             -sum_of_products(gradient, update)[None],
             norms_by_part(point),
             norms_by_part(gradient),
             norms_by_part(update),
         ]
         if layers is not None:
-            found.append(layers.reshape(-1))
-        return numpy.concatenate([numbers.astype("float32") for numbers in found])
+            entries.append(layers.reshape(-1))
+        return numpy.concatenate([numbers.astype("float32") for numbers in entries])
 
 
 def step_key(settings: Any, step: Any) -> Any:
     """Return the random key of a step."""
+    # From the seed and the step alone, so that a run that was resumed draws what it would have drawn.
     return jax().random.fold_in(jax().random.key(settings["seed"]), step)

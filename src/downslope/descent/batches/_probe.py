@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,14 @@ class Probe:
         start = self._first_direction(point, step) if last is None else _both(last)
         products = MOST_PRODUCTS if last is None else _WARM_PRODUCTS
         ends = functools.partial(end_pairs, _program(self._batched).krylov, (point, memory, self._sample))
-        found = ends(None, start, products, slope=True)
+        pairs = ends(None, start, products, slope=True)
         scaled = None
         if scale is not None:
             root = np.sqrt(_flat(jax().tree.leaves(scale)))
             scaled = ends(root, start * root, products, slope=False).highest
-        low, high = (None, None) if found.directions is None else (split(row, point) for row in found.directions)
-        spectrum = Spectrum(step, np.array([found.lowest, found.highest]), False, low, high, scaled)
-        return spectrum, self._noise(point, memory) | {"curvature": found.along_gradient}
+        low, high = (None, None) if pairs.directions is None else (split(row, point) for row in pairs.directions)
+        spectrum = Spectrum(step, np.array([pairs.lowest, pairs.highest]), False, low, high, scaled)
+        return spectrum, self._noise(point, memory) | {"curvature": pairs.along_gradient}
 
     def _first_direction(self, point: Point, step: int) -> np.ndarray:
         """Return where to begin where no look before tells."""
@@ -113,7 +114,7 @@ class _Programs:
             pieces = jax().tree.map(
                 lambda leaf: leaf[: piece * _PIECES].reshape(_PIECES, piece, *leaf.shape[1:]), sample
             )
-            slopes = jax().lax.map(lambda one: gradient(point, memory, one), pieces)
+            slopes = jax().lax.map(lambda piece: gradient(point, memory, piece), pieces)
             return jax().numpy.stack([(slopes**2).sum(1).mean(), (slopes.mean(0) ** 2).sum()])
 
         self.krylov = jax().jit(krylov_program(value))
@@ -123,3 +124,36 @@ class _Programs:
 def _program(batched: Batched) -> _Programs:
     """Return the compiled functions, made once for each objective."""
     return kept(batched, "probe", lambda: _Programs(batched.loss))
+
+
+# One background thread for curvature probes; JAX releases the GIL while it computes.
+
+
+class Background:
+    """One task at a time on a background thread; its result is handed over on the calling thread."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="downslope-look")
+        self._under_way: tuple[Future[Any], Callable[[Any], None]] | None = None
+
+    def begin(self, work: Callable[[], Any], take: Callable[[Any], None]) -> None:
+        """Start a task, after the result of the one before has been handed over.
+
+        Args:
+            work: what to do, on the other thread.
+            take: called with what it returned, on this one.
+        """
+        self.settle()
+        self._under_way = self._thread.submit(work), take
+
+    def settle(self) -> None:
+        """Wait for the running task, if any, and hand over its result."""
+        if self._under_way is None:
+            return
+        (waiting, take), self._under_way = self._under_way, None
+        take(waiting.result())
+
+    def close(self) -> None:
+        """End the thread; a result that was not handed over is lost."""
+        self._under_way = None
+        self._thread.shutdown(wait=True)

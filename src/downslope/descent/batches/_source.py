@@ -144,14 +144,14 @@ class Streamed:
 
     def _read(self, count: int) -> list[Any]:
         """Return the batches of the next steps: `count`, or fewer where the stream ends for good."""
-        found = []
+        steps = []
         for _ in range(count):
             pieces = [piece for _ in range(self._accumulate) if (piece := self._next()) is not None]
             if len(pieces) < self._accumulate:
                 self._ended = True
                 break
-            found.append(pieces[0] if len(pieces) == 1 else jax().tree.map(lambda *of: np.concatenate(of), *pieces))
-        return found
+            steps.append(pieces[0] if len(pieces) == 1 else jax().tree.map(lambda *of: np.concatenate(of), *pieces))
+        return steps
 
     def _next(self) -> Any:
         """Return the next batch, the stream begun anew where it ends; None where it cannot be."""
@@ -172,7 +172,7 @@ class Streamed:
             self._form = form
         if form != self._form:
             raise DataError(
-                f"batch {self._read_of} of the stream holds {_told(form)}, and the first one {_told(self._form)}",
+                f"batch {self._read_of} of the stream holds {_shown(form)}, and the first one {_shown(self._form)}",
                 hint="all batches have one shape: leave out a smaller one at the end of each round",
             )
 
@@ -184,6 +184,6 @@ def _narrow(leaf: Any) -> np.ndarray:
     return array.astype(narrow.get(array.dtype.name, array.dtype), copy=False)
 
 
-def _told(form: Any) -> str:
+def _shown(form: Any) -> str:
     """Return the shapes and types of a batch in words."""
     return ", ".join(str(leaf) for leaf in jax().tree.leaves(form))

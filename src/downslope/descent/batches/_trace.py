@@ -1,8 +1,9 @@
-"""The trace of a training: as it begins, which a journal is told, and as it ended."""
+"""Convert a training to a trace: its header for the journal, its rows at the end; and its state to arrays and back."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from downslope._engine import jax
 from downslope._types import Columns
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import rates_of, versions
+from downslope.descent.batches._loop import BatchState
 from downslope.trace import Outcome, Trace
 
 if TYPE_CHECKING:
@@ -74,3 +76,43 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
 def _by_part(names: tuple[str, ...], point: Any) -> Columns:
     """Return the leaves of a point by name."""
     return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}
+
+
+# The state of a training as arrays by name, which can be written down, and back.
+
+
+def arrays_of_state(state: BatchState) -> dict[str, np.ndarray]:
+    """Return the leaves of a state by name; a random key as the numbers that it is."""
+    return {name: _plain(leaf) for name, leaf in zip(_names_of(state), jax().tree.leaves(state), strict=True)}
+
+
+def state_of_arrays(begun: BatchState, kept: Mapping[str, np.ndarray]) -> BatchState:
+    """Return the state that was written, in the form of one that begins."""
+    leaves, shape = jax().tree.flatten(begun)
+    leaves_read = [_as_before(kept[name], leaf) for name, leaf in zip(_names_of(begun), leaves, strict=True)]
+    return jax().tree.unflatten(shape, leaves_read)
+
+
+def _names_of(state: BatchState) -> list[str]:
+    """Return a name for every leaf of a state; those of the point are known to readers of a run that goes on."""
+    point = [f"point/{part}" for part in _tree.part_names(state.point)]
+    others = [
+        f"{field}/{index}"
+        for field in ("memory", "rule")
+        for index in range(len(jax().tree.leaves(getattr(state, field))))
+    ]
+    return ["step", *point, *others]
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    """Return a leaf as an array of numbers."""
+    return np.asarray(jax().random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _as_before(array: np.ndarray, leaf: Any) -> Any:
+    """Return what `_plain` made an array of, for a leaf of the same place."""
+    return jax().random.wrap_key_data(array) if _is_key(leaf) else array
+
+
+def _is_key(leaf: Any) -> bool:
+    return jax().dtypes.issubdtype(leaf.dtype, jax().dtypes.prng_key)

@@ -1,4 +1,4 @@
-"""What the host keeps of a chunk: its rows, cut at the place where the descent really stopped."""
+"""The rows of one compiled chunk, truncated at the actual stopping step."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax
 from downslope._types import Columns, Point
-from downslope.descent._recipe import UNROLLED, Chunk, Given, Program, State, Status
+from downslope.descent._recipe import UNROLLED, Arguments, Chunk, LoopProgram, LoopState, Status
 from downslope.trace import Outcome
 
 
 @dataclass(frozen=True)
-class Piece:
+class ChunkResult:
     """The rows of one chunk, and where it ended.
 
     Args:
@@ -32,7 +32,7 @@ class Piece:
 
     columns: Columns
     like: Point
-    state: State | None
+    state: LoopState | None
     step: int
     outcome: Outcome
     bad_part: int | None
@@ -57,63 +57,65 @@ class Piece:
         return self.outcome is Outcome.STEPS_USED
 
 
-def piece_of(program: Program, chunk: Chunk, last: int, given: Given, like: Point) -> Piece:
+def result_of(program: LoopProgram, chunk: Chunk, last: int, arguments: Arguments, like: Point) -> ChunkResult:
     """Return the rows of a chunk up to the first at which the descent should have stopped.
 
     Args:
         program: what made the chunk; run again for no step at all where the chunk ended past the stop.
         chunk: what the program returned.
         last: the step at which it should end at the latest.
-        given: the arguments it was run with.
+        arguments: the arguments it was run with.
         like: a point of the objective.
     """
     status = Status(*np.asarray(chunk.status).tolist())
     columns = _columns(program, np.asarray(chunk.record)[:, : status.rows])
     if not program.ahead or (status.step <= last and status.finite and status.steep and status.moving):
         return _whole(chunk, columns, status, like)
-    place, outcome, bad_part = _stop(columns, status, last, float(given.tolerance))
-    if place == status.rows - 1 and outcome is not Outcome.NOT_FINITE:
+    # The program ran a few steps past the stop: cut the rows there, and go back to that row's point.
+    index, outcome, bad_part = _stop(columns, status, last, float(arguments.tolerance))
+    if index == status.rows - 1 and outcome is not Outcome.NOT_FINITE:
         return _whole(chunk, columns, status, like)
-    kept = {name: np.array(column[: place + 1]) for name, column in columns.items()}
+    kept = {name: np.array(column[: index + 1]) for name, column in columns.items()}
     if "update_curvature" in kept:
-        kept["update_curvature"][-1] = np.nan
-    step = status.step - (status.rows - 1 - place)
+        kept["update_curvature"][-1] = np.nan  # the step that leaves the last row is not taken
+    step = status.step - (status.rows - 1 - index)
     end = _point(kept["coordinates"][-1], like)
     hessians = None
     if chunk.hessians is not None:
-        again = program.begin(end, np.int64(step), np.int64(0), given)
+        # The Hessian belongs to where the program ended; a run of no steps from the true end measures it there.
+        again = program.begin(end, np.int64(step), np.int64(0), arguments)
         hessians = np.stack([np.asarray(chunk.hessians)[0], np.asarray(again.hessians)[1]])
-    return Piece(kept, like, None, step, outcome, bad_part, hessians, chunk.preconditioner)
+    return ChunkResult(kept, like, None, step, outcome, bad_part, hessians, chunk.preconditioner)
 
 
-def _columns(program: Program, record: np.ndarray) -> dict[str, np.ndarray]:
+def _columns(program: LoopProgram, record: np.ndarray) -> dict[str, np.ndarray]:
     """Return the quantities of the record by name: shape (rows,), or (rows, width) for those of several numbers."""
     several = ("coordinates", "gradients")
     return {
-        name: record[place : place + width].T if name in several or name.startswith("parts/") else record[place]
-        for name, (place, width) in program.layout.items()
+        name: record[index : index + width].T if name in several or name.startswith("parts/") else record[index]
+        for name, (index, width) in program.layout.items()
     }
 
 
-def joined(pieces: list[Piece], every: int) -> dict[str, np.ndarray]:
+def joined(results: list[ChunkResult], every: int) -> dict[str, np.ndarray]:
     """Return all rows as one record, with the step of each.
 
     The last row of a piece is the first of the next, which knows the step that leaves it; it is kept from there.
     """
-    if len(pieces) == 1:
-        recorded = dict(pieces[0].columns)
+    if len(results) == 1:
+        recorded = dict(results[0].columns)
     else:
-        ends = [-1] * (len(pieces) - 1) + [None]
+        ends = [-1] * (len(results) - 1) + [None]
         recorded = {
-            name: np.concatenate([piece.columns[name][:end] for piece, end in zip(pieces, ends, strict=True)])
-            for name in pieces[0].columns
+            name: np.concatenate([piece.columns[name][:end] for piece, end in zip(results, ends, strict=True)])
+            for name in results[0].columns
         }
     step = np.arange(len(recorded["value"])) * every
-    step[-1] = pieces[-1].step
+    step[-1] = results[-1].step
     return {"step": step} | recorded
 
 
-def _whole(chunk: Chunk, columns: Columns, status: Status, like: Point) -> Piece:
+def _whole(chunk: Chunk, columns: Columns, status: Status, like: Point) -> ChunkResult:
     """Return a chunk that ended where it should."""
     if not status.finite:
         outcome = Outcome.NOT_FINITE
@@ -123,7 +125,7 @@ def _whole(chunk: Chunk, columns: Columns, status: Status, like: Point) -> Piece
         outcome = Outcome.STEPS_USED if status.moving else Outcome.STALLED
     hessians = None if chunk.hessians is None else np.asarray(chunk.hessians)
     bad_part = None if status.finite else status.bad_part
-    return Piece(columns, like, chunk.state, status.step, outcome, bad_part, hessians, chunk.preconditioner)
+    return ChunkResult(columns, like, chunk.state, status.step, outcome, bad_part, hessians, chunk.preconditioner)
 
 
 def _stop(columns: Columns, status: Status, last: int, tolerance: float) -> tuple[int, Outcome, int | None]:
