@@ -79,11 +79,13 @@ def _refuse_other(ours: Trace, there: Trace, save: str | Path) -> None:
 def _differences(ours: Trace, there: Trace) -> Iterator[tuple[str, Any, Any]]:
     """Yield the entries that differ: name, value here, value there."""
     yield from _different(_undivided(ours.plan), _undivided(there.plan))
+    # Facts as well: the same choices may meet other data.
     for name in _SHARED:
         yield from _different(ours.facts.get(name), there.facts.get(name), name)
     if ours.start.keys() != there.start.keys():
         yield "the parts", list(ours.start), list(there.start)
     for name in ours.start:
+        # The start is compared with the tolerance of another machine's arithmetic.
         if not np.allclose(ours.start[name], there.start[name], rtol=_CLOSE, atol=1e-7):
             yield f"the start of {name}", ours.start[name].ravel()[:3], there.start[name].ravel()[:3]
 

@@ -125,10 +125,12 @@ def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits
     if kind != NUMBERS:
         return {"accuracy": float(np.mean(chosen(outputs, from_logits=from_logits) == targets))}
     with np.errstate(all="ignore"):
+        # Numbers of one column come as (rows,) or (rows, 1): without a common shape they would broadcast to a square.
         wrong = targets.reshape(outputs.shape) - outputs if targets.size == outputs.size else targets - outputs
         around = targets - targets.mean(axis=0)
         total = float(np.mean(around.astype(float) ** 2))
         left = float(np.mean(wrong.astype(float) ** 2))
+    # Of targets that are all the same no share can be explained.
     return {"r2": 1 - left / total if total > 0 else float("nan")}
 
 
@@ -137,6 +139,7 @@ def chosen(outputs: np.ndarray, *, from_logits: bool | None) -> np.ndarray:
     rows = outputs.reshape(len(outputs), -1)
     if rows.shape[1] > 1:
         return rows.argmax(axis=1)
+    # σ(0) = ½: the boundary of a logit is 0.
     return (rows[:, 0] > (0.0 if from_logits else 0.5)).astype(int)
 
 
@@ -165,8 +168,10 @@ def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
     if rows.shape[1] != classes and (rows.shape[1], classes) != (1, 2):
         raise SettingError(f"the network has {rows.shape[1]} outputs, and there are {classes} classes")
     if loss["from_logits"] and loss["name"] == "binary cross-entropy":
+        # σ(z) = exp(−log(1 + exp(−z))), which overflows for no z.
         rows = np.exp(-np.logaddexp(0, -rows))
     elif loss["from_logits"]:
+        # softmax(z) = softmax(z − max z), and exp of numbers up to 0 does not overflow.
         rows = np.exp(rows - rows.max(axis=1, keepdims=True))
     else:
         rows = np.clip(rows, _SMALLEST, 1.0 if loss["name"] == "binary cross-entropy" else None)
@@ -179,6 +184,7 @@ def _as_numbers(outputs: Any, targets: Any) -> Any:
     """Return targets in the shape and type of the outputs: classes become 1 at their index and 0 elsewhere."""
     numpy = jax().numpy
     if numpy.issubdtype(targets.dtype, numpy.integer) and targets.ndim < outputs.ndim and outputs.shape[-1] > 1:
+        # Integer targets are indices of classes only where the outputs have room for more than one.
         return jax().nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
     return numpy.reshape(targets, (targets.shape[0], -1)).astype(outputs.dtype)
 
@@ -205,7 +211,9 @@ def _huber(outputs: Any, targets: Any) -> Any:
 def _binary(outputs: Any, targets: Any, from_logits: bool) -> Any:
     numpy, labels = jax().numpy, _as_numbers(outputs, targets)
     if from_logits:
+        # −y log σ(z) − (1 − y) log σ(−z) = log(1 + exp z) − y z, exact for any size of z.
         return _mean_of_rows(jax().nn.softplus(outputs) - labels * outputs)
+    # A probability of 0 would give an infinite loss and no gradient; the clip is that of Keras.
     sure = numpy.clip(outputs, _SMALLEST, 1 - _SMALLEST)
     return _mean_of_rows(-labels * numpy.log(sure) - (1 - labels) * numpy.log1p(-sure))
 
@@ -214,6 +222,7 @@ def _softmax(outputs: Any, targets: Any, from_logits: bool) -> Any:
     numpy, labels = jax().numpy, _as_numbers(outputs, targets)
     if from_logits:
         return -numpy.sum(labels * jax().nn.log_softmax(outputs), axis=-1)
+    # Outputs behind another activation than softmax need not add up to 1.
     shares = outputs / numpy.sum(outputs, axis=-1, keepdims=True)
     return -numpy.sum(labels * numpy.log(numpy.clip(shares, _SMALLEST, 1 - _SMALLEST)), axis=-1)
 
@@ -260,15 +269,19 @@ def loss_probe(loss: Loss, targets: np.ndarray, outputs: int) -> Plain:
     """
     random = np.random.default_rng(0)
     rows = min(_ROWS, len(targets) // 2 * 2)
+    # An even number of rows, so that both halves of the batch have the same size.
     some = targets[random.permutation(len(targets))[:rows]]
     if rows < 4 or np.all(some == some[0]):
         return {"unpaired": None, "not_additive": None, "descent": None}
     guess = random.uniform(0.1, 0.9, (rows, outputs)).astype(np.float32)
+    # A small step towards the targets, which lowers any loss that measures a distance.
     toward = guess + _STEP * (some.reshape(guess.shape) - guess) if some.size == guess.size else guess
+    # Every cyclic shift, since a single one may map targets onto equal ones.
     dealt = [np.roll(some, shift, axis=0) for shift in range(1, rows)]
     half = rows // 2
     whole, moved, *others = _values(loss, [guess, toward, *[guess] * len(dealt)], [some, some, *dealt])
     first, second = _values(loss, [guess[:half], guess[half:]], [some[:half], some[half:]])
+    # All three numbers are relative, so that the unit of the loss does not matter.
     size = max(abs(whole), 1e-12)
     return {
         "unpaired": max(abs(value - whole) for value in others) / size,
@@ -281,5 +294,6 @@ def _values(loss: Loss, outputs: list[np.ndarray], targets: list[np.ndarray]) ->
     """Return the loss of several batches of one size."""
     from downslope._engine import jax
 
+    # One compiled program for all batches of a size: compiling costs more than computing.
     each = jax().jit(lambda pairs: jax().lax.map(lambda pair: loss.of_batch(*pair), pairs))
     return np.asarray(each((np.stack(outputs).astype(np.float32), np.stack(targets)))).tolist()

@@ -50,6 +50,7 @@ def network_objective(
         stream: batches of inputs and targets, or None.
     """
     compute = _Computation(model, loss, l2, mixed_precision)
+    # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if walk is None else walk.layers
     activations = model.activations if walk is None else walk.activations
@@ -88,14 +89,18 @@ class _Computation:
 
     def __init__(self, model: Model, loss: Loss, l2: float, mixed: bool) -> None:
         self.model, self._loss, self._l2, self._mixed = model, loss, l2, mixed
+        # The penalty is on kernels alone: biases and scales of a normalisation have one axis.
         self._kernels = [np.ndim(leaf) > 1 for leaf in _tree.leaves(model.point)]
 
     def forward(self, point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Any:
         """Map a batch, in bfloat16 with mixed precision."""
         if self._mixed:
+            # The weights themselves stay float32; their gradient passes through this cast.
             point, inputs = jax().tree.map(_shortened, (point, inputs))
         passed = self.model.forward(point, memory, inputs, key, training, nudges)
+        # A mean over a batch needs more than the eight bits of a bfloat16.
         outputs = passed.outputs.astype("float32")
+        # Running means keep their type, or the loop would be compiled again for another carry.
         kept = jax().tree.map(lambda new, old: new.astype(old.dtype), passed.memory, memory)
         # One row of outputs an example, as the targets have; a module that returns a bare number has none.
         return passed._replace(outputs=outputs[:, None] if outputs.ndim == 1 else outputs, memory=kept)
@@ -121,6 +126,7 @@ class _Computation:
 
         mapping = block_mapped if self.model.layers else rewritten(block_mapped)
         rows = inputs.shape[0]
+        # Blocks of one size share a compiled loop and bound the memory for activations; the rest is one more program.
         whole = rows // _BLOCK * _BLOCK
         outputs = []
         if whole:
@@ -141,6 +147,7 @@ class _Computation:
 
     def _penalty(self, point: Any) -> Any:
         """Return λ Σ w² over the kernels."""
+        # Without a penalty its sum does not become part of the program.
         if not self._l2:
             return 0.0
         kernels = [leaf for leaf, counts in zip(_tree.leaves(point), self._kernels, strict=True) if counts]
@@ -165,6 +172,7 @@ def _own_nudges(compute: _Computation, model: Model) -> Any:
     """Return the function from a batch to zeros of the shapes of its pre-activations."""
 
     def nudges(batch: Any) -> tuple[Any, ...]:
+        # Shapes follow from an abstract evaluation, without running the network.
         shapes = jax().eval_shape(
             lambda inputs: compute.forward(model.point, model.memory, inputs, None, True).before, batch[0]
         )

@@ -122,11 +122,13 @@ def _is_score(name: str) -> bool:
 def trained(model: Model, trace: Trace, encoding: Encoding | None, notes: tuple[str, ...]) -> Training:
     """Return a training from its model at step 0 and its trace."""
     point = end_point(model.point, trace)
+    # A trace stores the memory as a list of leaves, since names of a foreign state are not plain.
     kept = trace.facts.get("memory") or []
     _, form = jax().tree.flatten(model.memory)
     memory = jax().tree.unflatten(form, [np.asarray(leaf) for leaf in kept]) if kept else model.memory
 
     def outputs(inputs: Any) -> np.ndarray:
+        # As in training, whatever precision the caller has set.
         with precision("float32"):
             at, kept = jax().tree.map(jax().numpy.asarray, (point, memory))
             return np.asarray(model.forward(at, kept, jax().numpy.asarray(inputs), None, False).outputs)
@@ -179,6 +181,7 @@ def restored(trace: Trace) -> Training:
             "the network cannot be rebuilt from this trace",
             hint="only networks of downslope's own layers are saved whole; others predict through `Training.predict`",
         )
+    # A journal has rows before it has a state; without one there are no trained weights.
     if trace.outcome is Outcome.RUNNING and "memory" not in trace.facts:
         raise TraceError(
             "nothing of this run is written down yet to predict with",

@@ -55,6 +55,7 @@ class InputColumn:
                 refuse_text(self.name, cells)
             return np.asarray(cells, dtype=np.float64)[:, None]
         indices = {category: index for index, category in enumerate(self.categories)}
+        # Text is compared once for each different cell rather than for each row.
         index_of = {cell: indices.get(text_of(cell), -1) for cell in frequencies(self.name, cells)}
         index = np.array([index_of[cell] for cell in present(cells)], dtype=np.intp)
         if (index < 0).any():
@@ -119,6 +120,7 @@ def names_its_rows(different: int, rows: int) -> bool:
 def refuse_typing_slip(name: str, cells: np.ndarray) -> None:
     """Raise for a cell of text in a column where most cells are numbers."""
     counts = {cell: count for cell, count in frequencies(name, cells).items() if not is_missing(cell)}
+    # Where most cells are numbers, the text is an error of typing and no category.
     numbers = sum(count for cell, count in counts.items() if is_number(cell) and not isinstance(cell, bool))
     if numbers > sum(counts.values()) / 2:
         refuse_text(name, cells)

@@ -66,12 +66,14 @@ def read_csv(name: str, source: Path | bytes) -> RawColumns:
     """Return the columns of CSV: a line of names, then cells; separated by commas, semicolons or tabs."""
     data = source if isinstance(source, bytes) else source.read_bytes()
     try:
+        # Spreadsheet programs put a byte order mark in front of UTF-8.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{name} is not text in UTF-8", hint="save it as CSV in UTF-8") from None
     lines = text.splitlines()
     if not lines or not text.strip():
         raise DataError(f"{name} is empty", hint="a table has a line of column names, then a line for each row")
+    # The separator is the most frequent in the line of names; a comma wins no tie, as decimals have commas.
     delimiter = max("\t;,", key=lines[0].count)
     try:
         rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
@@ -95,6 +97,7 @@ def read_csv(name: str, source: Path | bytes) -> RawColumns:
 
 def _check_names(table: str, names: list[str]) -> None:
     """Raise if the first line does not name the columns."""
+    # Numbers in the first line are a row: such a file would lose it silently.
     if all(_is_number(name) for name in names):
         example = ",".join(("size", "price", "x", "y", "z")[: len(names)])
         raise DataError(f"{table} has no line of column names", hint=f"begin it with names, such as {example}")

@@ -121,6 +121,7 @@ def _read_open(source: Any) -> Table:
     """Return the table in a file that is open, as text or as bytes; CSV where its name says nothing else."""
     name, content = Path(str(getattr(source, "name", "the table"))).name, source.read()
     file_format = format_of(name)
+    # Standard input and strings have no suffix.
     read = read_csv if file_format is None or file_format.read is None else file_format.read
     return table_from(read(name, content.encode() if isinstance(content, str) else content), name)
 
@@ -140,6 +141,7 @@ def _inferred(frame: polars.DataFrame) -> polars.DataFrame:
     import polars
 
     def inferred(column: polars.Series) -> polars.Series:
+        # Whole numbers first, so that they stay whole.
         for kind in (polars.Int64, polars.Float64) if column.dtype == polars.String else ():
             try:
                 return column.cast(kind)

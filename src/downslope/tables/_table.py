@@ -108,6 +108,7 @@ def _kind(cells: np.ndarray) -> Kind:
         return "date"
     if cells.dtype != object:
         return "text"
+    # Nullable columns come as objects; the cells that are there decide.
     types = {type(cell) for cell in cells if not is_missing(cell)}
     if types and types <= {bool, np.bool_}:
         return "truth"
@@ -154,6 +155,7 @@ def refuse_text(name: str, column: np.ndarray) -> None:
     """Raise at the first cell that is not a number."""
     for row, cell in enumerate(column):
         if not is_missing(cell) and not is_number(cell):
+            # The usual cause: a spreadsheet with decimal commas.
             comma = isinstance(cell, str) and is_number(cell.replace(",", "."))
             raise DataError(
                 f"{cell_name(row, name)}: {str(cell)!r} is not a number",

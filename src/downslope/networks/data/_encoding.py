@@ -107,6 +107,7 @@ class Encoding:
             DataError: for a number outside the range of float32.
         """
         mean, deviation = (np.array(numbers, dtype=raw.dtype) for numbers in (self.mean, self.deviation))
+        # The overflow is reported below, by row and column.
         with np.errstate(over="ignore"):
             scaled = ((raw - mean) / deviation).astype(np.float32)
         if not (held := np.isfinite(scaled)).all():
@@ -131,6 +132,7 @@ class Encoding:
         """Return an array of rows."""
         if isinstance(data, Mapping):
             raise DataError(f"an array of shape (rows, {', '.join(map(str, self.shape))}) is needed, not a mapping")
+        # An array of the shape of one row is a single example.
         plain = data.to_numpy() if hasattr(data, "to_numpy") else np.asarray(data)
         array = array_of(plain[None] if plain.shape == self.shape != (1,) else plain)
         self._check_shape(array, self.shape)
@@ -252,6 +254,7 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
         DataError: for data that cannot be used.
         SettingError: for a task, or a way to treat missing cells, that is not known.
     """
+    # Settings are checked first, since reading may take long.
     check_way(missing)
     raw = treated(raw_data(data, target, drop), missing)
     columns: tuple[InputColumn, ...] = ()
@@ -276,9 +279,11 @@ def encoding_of(
     """
     known = unfilled(reading.columns, reading.inputs)[rows]
     image = known.ndim > 2
+    # Fills are means of the training rows alone, so that no validation row leaks into them.
     fill = _means(known, image) if reading.fills else np.empty(0)
     if reading.fills:
         known = np.where(np.isnan(known), fill.astype(known.dtype), known)
+    # Pixels share one scale: scaled each by its own, those that hardly vary would become noise.
     mean, deviation, constant = scale_of(known, image)
     names = [feature for column in reading.columns for feature in column.features]
     notes = _constant_note(constant, names)
@@ -314,8 +319,10 @@ def scale_of(known: np.ndarray, image: bool = False) -> tuple[np.ndarray, np.nda
         deviation = flat.std(axis=0, dtype=np.float64)
     if not np.isfinite(deviation).all():
         raise DataError("some numbers are too large to be squared", hint="give them in a larger unit")
+    # Rounding of a mean of n equal numbers leaves a deviation of a few ulps of their size.
     largest = np.maximum(np.abs(flat.max(axis=0)), np.abs(flat.min(axis=0))).astype(np.float64)
     constant = deviation <= 8 * np.finfo(flat.dtype).eps * largest
+    # The exact value as mean, so that a constant feature becomes exactly 0.
     return np.where(constant, flat[0], mean), np.where(constant, 1.0, deviation), constant
 
 
@@ -330,6 +337,7 @@ def _target_of(reading: Reading, rows: np.ndarray, scale_targets: bool) -> Targe
     """Return the target with the means and deviations of some rows."""
     read = reading.targets
     if read.kind != NUMBERS:
+        # Several columns with a single 1 in each row are one target.
         names = reading.names if len(reading.names) == 1 else ("target",)
         return Target(names, read.kind, read.categories)
     mean, deviation, _ = scale_of(read.values[rows])

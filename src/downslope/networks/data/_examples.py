@@ -222,12 +222,15 @@ def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: i
     if rows < 2:
         raise DataError("a single row cannot be split", hint="validation=0 trains on it alone")
     random = np.random.default_rng(seed)
+    # One shuffle decides both sets, so that the split depends on the seed and the number of rows alone.
     order = random.permutation(rows)
+    # Neither set may be empty, however small the share.
     wanted = min(max(round(validation * rows), 1), rows - 1)
     held = np.zeros(rows, dtype=bool)
     if classes is None or np.min(counts := np.unique(classes, return_counts=True)[1]) < 2:
         held[order[:wanted]] = True
     else:
+        # Each class contributes its share, so that a rare class is validated as well.
         for label, share in zip(np.unique(classes), _shares(counts, wanted), strict=True):
             held[order[classes[order] == label][:share]] = True
     return order[~held[order]], order[held[order]]
@@ -235,8 +238,10 @@ def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: i
 
 def _shares(counts: np.ndarray, wanted: int) -> np.ndarray:
     """Return the number of validation rows of each class: in proportion, the largest remainders rounded up."""
+    # The method of largest remainders: floors first, then the remaining rows by the size of their remainder.
     exact = counts * wanted / counts.sum()
     shares = np.floor(exact).astype(int)
     for index in np.argsort(shares - exact, kind="stable")[: wanted - shares.sum()]:
         shares[index] += 1
+    # At least one row of each class stays for training.
     return np.minimum(shares, counts - 1)

@@ -56,6 +56,7 @@ def scores_of(features: np.ndarray, targets: np.ndarray, random: np.random.Gener
         targets: indices of classes, shape (rows,), or numbers, shape (rows, outputs), not all the same.
         random: the generator of the shuffles.
     """
+    # One search for neighbours serves all shuffles, since they change the targets alone.
     near = nearest_rows(features, features, itself=True)
     learners: dict[str, Callable[[np.ndarray], Guesses]] = {NEIGHBOURS: lambda wanted: by_neighbours(near, wanted)}
     if targets.ndim == 2:
@@ -111,9 +112,11 @@ def nearest_rows(features: np.ndarray, new: np.ndarray, itself: bool = False) ->
     features, new = np.clip(features, -_FAR, _FAR), np.clip(new, -_FAR, _FAR)
     most = min(max(_COUNTS), len(features) - itself)
     # a square of each new row's own length changes no order
+    # |a − b|² = |a|² + |b|² − 2ab as one matrix product.
     distance = np.square(features).sum(axis=1) - 2 * (new @ features.T)
     if itself:
         np.fill_diagonal(distance, np.inf)
+    # Partition before sorting: only the nearest few need an order.
     near = np.argpartition(distance, most - 1, axis=1)[:, :most]
     order = np.argsort(np.take_along_axis(distance, near, axis=1), axis=1, kind="stable")
     return np.take_along_axis(near, order, axis=1)
@@ -133,6 +136,7 @@ def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
     guesses = []
     for count in counts:
         labels = around[:, :count]
+        # Each neighbour counts how many agree with it; argmax takes the first, hence the nearest, of a tie.
         votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2, dtype=np.uint8)
         guesses.append(labels[np.arange(len(labels)), votes.argmax(axis=1)])
     return guesses
@@ -147,6 +151,7 @@ def leaving_row_out(features: np.ndarray) -> Callable[[np.ndarray], Guesses]:
     Args:
         features: shape (rows, features).
     """
+    # Large tables are cut: an eigendecomposition takes time with the cube of its size.
     rows = len(features) if min(features.shape) <= _MOST_UNKNOWNS else _MOST_UNKNOWNS
     axes, eigenvalues = _axes(features[:rows] - features[:rows].mean(axis=0, dtype=np.float64))
     shrunk = [eigenvalues / (eigenvalues + penalty) for penalty in _penalties(eigenvalues)]
@@ -180,6 +185,7 @@ def _axes(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         eigenvalues, vectors = np.linalg.eigh(centred @ centred.T)
     else:
         eigenvalues, vectors = np.linalg.eigh(centred.T @ centred)
+    # Directions without variance are rounding; dividing by their square roots would blow it up.
     held = eigenvalues > 1e-12 * max(eigenvalues[-1], 0) * max(rows, features) ** 0.5
     eigenvalues, vectors = eigenvalues[held], vectors[:, held]
     return (vectors if rows <= features else centred @ vectors / np.sqrt(eigenvalues)), eigenvalues
@@ -274,14 +280,17 @@ def _references(examples: Examples, validation: Examples | None, seed: int) -> P
     features, scale = _features(shown.inputs)
     held = None if validation is None else _some(validation, random)
     counted = {"validation_rows": None if validation is None else len(validation), "validation_reference_score": None}
+    # With two rows, or one value, leaving a row out leaves nothing to learn from.
     if len(shown) < 3 or not np.ptp(shown.targets, axis=0).any():
         return {**_as_plain(None), "chance_score": None, **counted}
+    # Many targets, such as the pixels of an autoencoder, would make the references slower than the training.
     columns = _columns(shown.targets)
     scores = scores_of(features, columns(shown.targets), random)
     if held is not None:
         training, new = (features, columns(shown.targets)), (_features(held.inputs, scale)[0], columns(held.targets))
         counted["validation_reference_score"] = score_on(scores, training, new)
     numbers = examples.kind == NUMBERS
+    # Guessing the mean explains nothing: R² = 0.
     chance = 0.0 if numbers else float(np.bincount(examples.targets).max() / len(examples))
     return {**_as_plain(scores), "chance_score": chance, **counted}
 

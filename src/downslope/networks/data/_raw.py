@@ -62,6 +62,7 @@ def raw_data(data: Any, target: str | Sequence[str] | None, drop: str | Sequence
         DataError: for data that cannot be read, and for columns that are not there.
     """
     notes: tuple[str, ...] = ()
+    # A name without the suffix of a table is that of a sample, unless a file is called so.
     if isinstance(data, str) and not Path(data).is_file() and Path(data).suffix.lower() not in table_suffixes():
         shipped = sample(data)
         data, target, notes = shipped.data, target or shipped.target, (f"{shipped}.",)
@@ -168,6 +169,7 @@ def array_of(inputs: Any) -> np.ndarray:
             f"inputs are (rows, features), (rows, height, width) or (rows, height, width, channels), not {array.shape}"
         )
     if array.dtype.kind in "biuf":
+        # Pixels come as uint8 or float32, which float32 holds exactly in half the memory of float64.
         small = array.dtype.itemsize <= 2 or array.dtype == np.float32
         return array.astype(np.float32 if small else np.float64)
     if array.ndim == 2 and array.dtype.kind in "OUS":
@@ -207,6 +209,7 @@ def _names(names: str | Sequence[str] | None, columns: Columns | None = None) ->
     if names is None:
         return []
     if isinstance(names, str):
+        # A column may have a comma in its name.
         return [names] if names in (columns or {}) else [name.strip() for name in names.split(",") if name.strip()]
     return [str(name) for name in names] if isinstance(names, Iterable) else [str(names)]
 
@@ -263,6 +266,7 @@ def treated(raw: RawData, missing: str) -> RawData:
             refuse_missing(name, hole)
         _refuse_empty(name, hole)
     wanted = [*targets.values()] if missing == "mean" else [*inputs.values(), *targets.values()]
+    # Rows are dropped once for all columns, so that inputs and targets stay aligned.
     lost = np.zeros(raw.rows, dtype=bool)
     for hole in wanted:
         lost |= rows_of(hole)

@@ -72,12 +72,14 @@ def _spirals(generator: np.random.Generator) -> tuple[np.ndarray, ...]:
 
 
 def _blobs(generator: np.random.Generator) -> tuple[np.ndarray, ...]:
+    # A third of a turn apart, the first at the top.
     centres = _on_circle(1.0, np.array([0.5, 7 / 6, 11 / 6]) * np.pi)
     return tuple(_around(centre, 0.3, generator) for centre in centres)
 
 
 def _xor(generator: np.random.Generator) -> tuple[np.ndarray, ...]:
     first = generator.choice([-1.0, 1.0], (2, _POINTS))
+    # A gap around the axes keeps the classes apart.
     away = generator.uniform(0.1, 1, (2, 2, _POINTS))
     return tuple(
         np.stack([sign * far[0], turn * sign * far[1]], axis=1)

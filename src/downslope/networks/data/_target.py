@@ -68,6 +68,7 @@ class Target:
         if self.kind == NUMBERS:
             values = array.astype(np.float64) * np.array(self.deviation) + np.array(self.mean)
             return values[:, 0] if len(self.names) == 1 else values
+        # Two classes have one output behind a binary cross-entropy, and two behind a softmax.
         is_single = array.shape[1] == 1 and self.kind == TWO_CLASSES
         index = (array[:, 0] > (0 if from_logits else 0.5)).astype(int) if is_single else array.argmax(axis=1)
         return np.array(self.categories)[index]
@@ -116,9 +117,11 @@ def read_targets(columns: Columns, task: str | None) -> Read:
 
 def _sorts(cells: np.ndarray) -> bool:
     """Tell whether numbers are classes."""
+    # It is the values that count: a CSV file does not distinguish 1 from 1.0.
     if not np.all(cells == np.round(cells)):
         return False
     different = len(np.unique(cells))
+    # Two values in two or three rows are numbers: a label that occurs once cannot be learnt.
     if different == 2:
         return len(cells) >= 4
     return different <= _MOST_WHOLE and different * _ROWS_A_CLASS <= len(cells)
@@ -128,6 +131,7 @@ def _several(columns: Columns, task: str | None) -> Read:
     """Return several columns as numbers, or as classes if each row has a single 1."""
     if task != "numbers" and all(cells.dtype != object for cells in columns.values()):
         values = np.stack(list(columns.values()), axis=1)
+        # One-hot columns, as other libraries want classes.
         if np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all():
             plain = list(columns) == [f"target {number + 1}" for number in range(len(columns))]
             labels = list(range(len(columns))) if plain else list(columns)
@@ -165,6 +169,7 @@ def _untruthed(cells: np.ndarray) -> np.ndarray:
 def _classes(name: str, cells: np.ndarray, *, is_chosen: bool) -> Read:
     """Return a column as classes."""
     cell_labels = [_label(cell) for cell in cells]
+    # Labels of several types cannot be sorted: 1 and 1.5 become numbers, anything else text.
     types = {type(label) for label in cell_labels}
     if len(types) > 1:
         cell_labels = [float(label) if types == {int, float} else text_of(label) for label in cell_labels]

@@ -88,6 +88,7 @@ def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
         shape (batch, height, width, channels out).
     """
     if jax().default_backend() != "cpu":
+        # Accelerators have kernels of their own for convolutions, inside of loops as well.
         form = ("NHWC", "HWIO", "NHWC")
         return jax().lax.conv_general_dilated(image, weight, (stride,) * 2, padding.upper(), dimension_numbers=form)
     side = weight.shape[0]
@@ -110,6 +111,7 @@ def product_of_windows(
     Returns:
         shape (batch, height, width, channels out).
     """
+    # Each row of the product is one window; the kernel becomes a matrix (window × channels in, channels out).
     windows = _windows(image, weight.shape[:2], strides, margins)
     return jax().numpy.matmul(windows, weight.reshape(-1, weight.shape[-1]), **computing)
 
@@ -123,6 +125,7 @@ def _windows(image: Any, sides: Sequence[int], strides: Sequence[int], margins: 
     last = [
         (length - side) // stride * stride + 1 for length, side, stride in zip(lengths, sides, strides, strict=True)
     ]
+    # The window at (row, column) over all positions is a strided slice of the image: no gather is needed.
     shifted = [
         image[:, row : row + last[0] : down, column : column + last[1] : across]
         for row in range(sides[0])
@@ -134,4 +137,5 @@ def _windows(image: Any, sides: Sequence[int], strides: Sequence[int], margins: 
 def _margins(length: int, side: int, stride: int) -> tuple[int, int]:
     """Return the zeros before and after an image, so that there is a window for every `stride` pixels."""
     missing = max((-(-length // stride) - 1) * stride + side - length, 0)
+    # An odd margin is longer at the end, as in XLA and TensorFlow.
     return missing // 2, missing - missing // 2

@@ -86,13 +86,16 @@ def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.
         return numbers.astype(np.float32)
     deviation = math.sqrt(_variance(kind, shape))
     if number == "uniform":
+        # A uniform distribution on ±a has the variance a²/3.
         return random.uniform(-math.sqrt(3) * deviation, math.sqrt(3) * deviation, shape).astype(np.float32)
+    # Truncation lowers the variance; the division restores it.
     return (deviation / _CUT_DEVIATION * _cut_normal(random, shape)).astype(np.float32)
 
 
 def _variance(kind: str, shape: tuple[int, ...]) -> float:
     """Return the variance of weights that keeps that of signals, of gradients, or of both on average."""
     window = math.prod(shape[:-2])
+    # Each unit adds up one term for each pixel of the window and channel.
     inward, outward = window * shape[-2], window * shape[-1]
     return {"he": 2 / inward, "lecun": 1 / inward, "glorot": 2 / (inward + outward)}[kind]
 

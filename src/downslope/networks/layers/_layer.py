@@ -70,6 +70,7 @@ class ForwardContext:
         """Return the values with a share of them at 0 in training, the others enlarged to keep the mean."""
         if share == 0 or self.key is None:
             return values
+        # Dividing by the share that is kept leaves the mean as it is at rest.
         kept = jax().random.bernoulli(self.key, 1 - share, values.shape)
         return jax().numpy.where(kept, values / (1 - share), 0)
 
@@ -177,6 +178,7 @@ def from_dict(entries: Plain) -> Layer:
         TraceError: for a class that is not defined here, or fields that no file holds.
     """
     kind = str(entries["kind"])
+    # The last definition counts: running a notebook cell again defines the class anew.
     layer_class = next(
         (candidate for candidate in reversed(list(_derived(Layer))) if _kind_of(candidate) == kind), None
     )
@@ -306,6 +308,7 @@ def _is_built_in(layer_class: type) -> bool:
 
 def _kind_of(layer_class: type) -> str:
     """Return the name under which layers of a class are saved."""
+    # Built-in layers keep short names, so that saved runs survive a move of their module.
     if _is_built_in(layer_class):
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", layer_class.__name__).lower()
     return f"{layer_class.__module__}.{layer_class.__qualname__}"

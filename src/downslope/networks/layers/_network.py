@@ -53,6 +53,7 @@ class Network(equinox.Module):
         """Return the outputs of one example, shape `inputs`, or of a batch of them, without dropout."""
         numpy = jax().numpy
         array = numpy.asarray(examples)
+        # One example is mapped as a batch of one.
         alone = array.shape == self.inputs
         passed = self.forward(array[None] if alone else array, self.memory(), None, training=False)
         return passed.outputs[0] if alone else passed.outputs
@@ -83,11 +84,13 @@ class Network(equinox.Module):
             recorded = index in self._recorded
             context = ForwardContext(
                 training=training,
+                # A key of its own for each layer, so that no two layers drop the same units.
                 key=None if key is None or not training else jax().random.fold_in(key, index),
                 memory=_of_layer(index, carried),
                 nudge=nudges[len(before)] if recorded and nudges is not None else None,
             )
             values = layer.forward(weights, values, context)
+            # Names are by layer, since several layers have running means.
             carried |= {f"{index}/{name}": entry for name, entry in context.memory.items()}
             if recorded:
                 if context.before is None:

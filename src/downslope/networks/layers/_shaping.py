@@ -105,6 +105,7 @@ def _pooled(image: Any, size: int) -> Any:
     second time and rounds otherwise.
     """
     batch, height, width, channels = image.shape
+    # Rows and columns beyond the last whole square are left out, as in other libraries.
     cut = image[:, : height // size * size, : width // size * size]
     squares = cut.reshape(batch, height // size, size, width // size, size, channels)
     offsets = itertools.product(range(size), repeat=2)

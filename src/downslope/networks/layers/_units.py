@@ -115,8 +115,10 @@ class UnitLayer(Layer):
 
     @final
     def forward(self, weights: Weights, values: Any, context: ForwardContext) -> Any:
+        # The weights take the type of the values: bfloat16 with mixed precision.
         linear = self.linear(weights.weight.astype(values.dtype), values) + weights.bias.astype(values.dtype)
         outputs = context.activated(self._normalised(weights, linear, context), self.activation)
+        # Dropout comes after the recorded activation: a dropped unit is not a dead one.
         outputs = context.dropped(outputs, self.dropout)
         return values + outputs if self.skip else outputs
 
@@ -125,10 +127,13 @@ class UnitLayer(Layer):
         if self.normalisation == "none":
             return values
         if self.normalisation == "layer":
+            # Over the units of each example, alike in training and at rest: no memory is needed.
             mean, variance = _moments(values, -1, keep=True)
         elif context.training:
+            # Over the batch, and over the pixels of an image as well.
             mean, variance = _moments(values, tuple(range(values.ndim - 1)), keep=False)
             for name, moment in (("mean", mean), ("variance", variance)):
+                # The running moments stay float32: a hundredth of a change is lost in the eight bits of a bfloat16.
                 kept = _STEADINESS * context.memory[name]
                 context.memory[name] = kept + (1 - _STEADINESS) * moment.astype(np.float32)
         else:

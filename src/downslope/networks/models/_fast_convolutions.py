@@ -124,6 +124,7 @@ def _is_plain(equation: Any) -> bool:
 def _product(settings: Any, image: Any, weight: Any) -> Any:
     """Return a convolution as a product of windows, with the axes in the order of its settings."""
     images, weights, output = settings["dimension_numbers"]
+    # Dimension numbers name the axes of any layout; the product wants channels last.
     batch, channels, height, width = images
     out, into, rows, columns = weights
     product = product_of_windows(

@@ -203,6 +203,7 @@ def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], aft
     is saturated on every example of the batch. The variation is the deviation of a unit from example to example, root
     mean square over the units.
     """
+    # Small arrays of one shape share one kernel: each operation costs microseconds on a CPU, whatever its size.
     layers = list(zip(activations, before, after, strict=True))
     groups = alike([0 if a is None else a.size for a in after], [_group_key(*layer) for layer in layers])
     return in_order(groups, [_of_group([layers[index] for index in group]) for group in groups]).T
@@ -227,12 +228,14 @@ def _of_layer(name: str | None, before: Any, after: Any) -> Any:
     numpy = jax().numpy
     if name is None or after is None:
         return numpy.full(5, numpy.nan, "float32")
+    # Statistics of bfloat16 activations are sums of many numbers, and need more bits.
     outward = after.astype("float32")
     variation = numpy.sqrt(numpy.mean(numpy.var(outward, axis=0)))
     slope = activation(name).slope
     if slope is None:
         return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan])
     flat = slope(before.astype("float32")) < FLAT
+    # Over examples and pixels: a unit that is flat everywhere passes no gradient at all.
     dead = numpy.all(flat, axis=tuple(range(flat.ndim - 1)))
     return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)])
 
@@ -247,6 +250,7 @@ def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, b
         examples: some examples, a tree of arrays.
         batch: the size of a batch; None where the examples are one batch.
     """
+    # The shape of a batch decides the program; the values do not, so the first example is repeated.
     some = examples if batch is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), examples)
     with precision("float32"):
         walk_of_loss = walk(loss, point, memory, some, jax().random.key(0))

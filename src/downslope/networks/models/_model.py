@@ -100,6 +100,7 @@ def equinox_model(module: Any, state: Any) -> Model:
     """
     parameters = inspect.signature(type(module).__call__).parameters
     takes_key = "key" in parameters
+    # What is trained are the float arrays; integers, functions and flags stay fixed.
     point, fixed = equinox.partition(module, equinox.is_inexact_array)
     if state is None and _is_stateful(module):
         raise ObjectiveError(
@@ -118,6 +119,7 @@ def equinox_model(module: Any, state: Any) -> Model:
             arguments = {"key": chance} if takes_key else {}
             return (network(example, **arguments), None) if state is None else network(example, kept, **arguments)
 
+        # The module maps one example. Batch normalisation averages over the named axis, and the state is shared.
         outputs, kept = jax().vmap(
             map_example, in_axes=(0, 0 if takes_key else None, None), out_axes=(0, None), axis_name=axis
         )(inputs, keys, memory)

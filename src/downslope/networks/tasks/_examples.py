@@ -96,6 +96,7 @@ def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> 
     sizes = list(choices.hidden)
     for index, units in enumerate(sizes):
         layers.append(Dense(units, skip=choices.skip and index > 0 and sizes[index - 1] == units, **common))
+    # The output begins with small weights whatever its activation, so that the first loss is that of a guess.
     layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
     return network(shape, layers, seed=seed)
 
@@ -150,6 +151,7 @@ def _mixed(part: str, leaf: Any, new: Any, dead: dict[str, np.ndarray]) -> Any:
     layer, _, kind = part.rpartition("/")
     if layer not in dead or kind not in (*_INWARD, "bias"):
         return leaf
+    # What leads out of a dead unit stays: it has had no influence, and gets one with the new weights.
     return jax().numpy.where(dead[layer], 0 if kind == "bias" else new, leaf)
 
 
@@ -241,6 +243,7 @@ def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, see
         outputs = outputs_of(choices, loss_of(choices, target.kind), target.outputs, len(target.categories))
         model = built(choices, inputs.shape[1:], outputs, seed)
     seen, outputs = fitting_model(model, inputs, seed)
+    # A user's network with two outputs for two classes ends in a softmax.
     if choices.loss is None and target.kind == TWO_CLASSES and outputs == 2:
         choices = dataclasses.replace(choices, loss="softmax cross-entropy")
     loss = loss_of(choices, target.kind)
@@ -266,6 +269,7 @@ def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int
 
 def _outputs_of(model: Model, inputs: np.ndarray) -> int:
     """Return the number of a model's outputs for one example."""
+    # Two rows, so that a model which ignores the batch axis is found out.
     some = np.repeat(inputs[:1], 2, axis=0)
     try:
         with precision("float32"):

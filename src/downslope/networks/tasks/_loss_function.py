@@ -106,6 +106,7 @@ class _LossFunction:
     def loss(self, point: Point, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
         """Return the loss of a batch, and the memory, which stays empty."""
         params = point if self._fixed is None else equinox.combine(point, self._fixed)
+        # Where nothing is random a key is passed nevertheless: the function may require one.
         chance = jax().random.key(0) if key is None else key
         value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
         return value, memory
@@ -198,6 +199,7 @@ def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Pla
         rows = min(int(jax().tree.leaves(examples)[0].shape[0]), _MOST_ASSESSED) if size else 0
         if size is None or rows < size:
             return loss(point, memory, examples, None)[0]
+        # Blocks of the size of a batch, since a loss may depend on it, as a contrastive one does.
         whole, each = rows // size * size, size
         shaped = jax().tree.map(lambda leaf: leaf[:whole].reshape(-1, each, *leaf.shape[1:]), examples)
         return jax().lax.map(lambda batch: loss(point, memory, batch, None)[0], shaped).mean()

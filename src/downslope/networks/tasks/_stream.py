@@ -64,6 +64,7 @@ class Stream:
         Raises:
             SettingError: for an empty one.
         """
+        # An iterator yields its batches once, so those read here are put back in front.
         once = iter(source) is source
         read, rows = [], 0
         for batch in itertools.islice(source, _MOST_READ):
@@ -82,6 +83,7 @@ class Stream:
         return Stream(self._source, self._head, read, lambda number, batch: prepared(number, before(number, batch)))
 
     def __iter__(self) -> Iterator[Any]:
+        # The first batches are replayed in the first round only.
         head, self._head = self._head, []
         for number, batch in enumerate(itertools.chain(head, self._source), start=1):
             yield self._prepared(number, batch)
