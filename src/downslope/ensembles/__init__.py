@@ -1,11 +1,11 @@
-"""Many descents at once: sweeps of rates, races of methods, crowds of starts, the search for the lowest valley."""
+"""Many descents at once: sweeps of rates, comparisons of methods, many starts, the search for the lowest minimum."""
 
 from downslope.ensembles._basins import Basin
 from downslope.ensembles._compare import Entry, Race, compare
 from downslope.ensembles._lanes import count
 from downslope.ensembles._multistart import Multistart, multistart
 from downslope.ensembles._search import Search, search
-from downslope.ensembles._space import even
+from downslope.ensembles._space import RowLayout, Space, even
 from downslope.ensembles._sweep import Sweep, sweep
 
 __all__ = [
@@ -13,7 +13,9 @@ __all__ = [
     "Entry",
     "Multistart",
     "Race",
+    "RowLayout",
     "Search",
+    "Space",
     "Sweep",
     "compare",
     "count",

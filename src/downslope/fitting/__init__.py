@@ -1,8 +1,19 @@
-"""Fit: an equation over a table to parameters, how sure they are, and how they were found. Made of descents."""
+"""Fit an equation to a table: parameters, their uncertainty, and the descent to them."""
 
-from downslope.fitting._fit import equation, fit
-from downslope.fitting._model import EquationModel
+from downslope.fitting._fit import fit
+from downslope.fitting._model import EquationModel, model_of
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._result import Fit, Prediction
-from downslope.fitting._uncertainty import Parameter
+from downslope.fitting._uncertainty import Parameter, Uncertainty
 
-__all__ = ["EquationModel", "Fit", "Parameter", "Prediction", "equation", "fit"]
+__all__ = [
+    "EquationModel",
+    "Fit",
+    "FitArguments",
+    "FitProblem",
+    "Parameter",
+    "Prediction",
+    "Uncertainty",
+    "fit",
+    "model_of",
+]
