@@ -1,7 +1,7 @@
 """Fit an equation to a table: parameters, their uncertainty, and the descent to them."""
 
-from downslope.fitting._fit import fit
-from downslope.fitting._model import EquationModel, model_of
+from downslope.fitting._fit import equation, fit
+from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._result import Fit, Prediction
 from downslope.fitting._uncertainty import Parameter, Uncertainty
@@ -14,6 +14,6 @@ __all__ = [
     "Parameter",
     "Prediction",
     "Uncertainty",
+    "equation",
     "fit",
-    "model_of",
 ]

@@ -49,8 +49,9 @@ def _soft_l1(u: Any, numpy: Any) -> Any:
 
 def _cauchy(u: Any, numpy: Any) -> Any:
     # u·√(ln(1 + u²)/u²) has the sign of u and a slope at 0, which √ln(1 + u²) has not.
-    square = numpy.where(u == 0, 1.0, u * u)
-    return numpy.where(u == 0, u, u * numpy.sqrt(numpy.log1p(square) / square))
+    tiny = u * u == 0  # of 0 as of 1e-200, whose square underflows
+    square = numpy.where(tiny, 1.0, u * u)
+    return numpy.where(tiny, u, u * numpy.sqrt(numpy.log1p(square) / square))
 
 
 LOSSES: Mapping[str, Callable[[Any, Any], Any]] = {
