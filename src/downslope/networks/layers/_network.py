@@ -133,7 +133,10 @@ class Network(equinox.Module):
         """
         leaves, form = jax().tree.flatten(self)
         sizes = [leaf.size for leaf in leaves]
-        numbers = np.asarray(values, np.float32)
+        try:
+            numbers = np.asarray(values, np.float32)
+        except (TypeError, ValueError):
+            numbers = np.empty(0)
         if numbers.shape != (sum(sizes),) or not np.all(np.isfinite(numbers)):
             raise SettingError(f"the network has {sum(sizes)} weights, which are finite numbers")
         parts = np.split(numbers, np.cumsum(sizes)[:-1])

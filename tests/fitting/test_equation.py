@@ -1,0 +1,61 @@
+"""An equation read over a table, without a fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import downslope as ds
+
+TABLE = {"minutes": [0.0, 5.0, 10.0], "temperature": [80.0, 60.0, 45.0]}
+
+
+def test_names_of_the_table_are_columns_and_all_others_parameters() -> None:
+    model = ds.equation("temperature = room + excess × e^(-k×minutes)", TABLE)
+    assert model.columns == ("minutes", "temperature")
+    assert model.parameters == ("room", "excess", "k")
+    assert "room, excess and k are parameters" in model.notes[-1]
+
+
+def test_it_predicts_at_any_parameters() -> None:
+    model = ds.equation("temperature = a + b × minutes", TABLE)
+    assert model.predicted({"a": 1, "b": 2}, {"minutes": np.array([0.0, 3.0])}).tolist() == [1.0, 7.0]
+
+
+def test_numbers_stand_in_place_of_parameters() -> None:
+    model = ds.equation("temperature = a + b × minutes", TABLE)
+    assert model.with_values({"a": 80.0, "b": -3.5}) == "temperature = 80 - 3.5·minutes"
+
+
+def test_a_name_like_a_column_is_a_slip_unless_it_is_called_a_parameter() -> None:
+    with pytest.raises(ds.FormulaError, match="did you mean minutes"):
+        ds.equation("temperature = a × minute", TABLE)
+    assert ds.equation("temperature = a × minute", TABLE, parameters=["minute"]).parameters == ("a", "minute")
+
+
+@pytest.mark.parametrize(
+    ("text", "data"), [("", TABLE), ("1 = 1", TABLE), (None, TABLE), ("y = a", 3), ("y = a", None)]
+)
+def test_what_cannot_be_read_is_an_error_of_ours(text: object, data: object) -> None:
+    with pytest.raises(ds.DownslopeError):
+        ds.equation(text, data)
+
+
+def test_a_fit_says_the_same_as_its_report() -> None:
+    result = ds.fit("temperature = a + b × minutes", TABLE)
+    headings, *rows = result.rows()
+    assert headings[:2] == ("parameter", "value")
+    assert [row[0] for row in rows] == ["a", "b"]
+    assert all(text in str(result) for _, text in result.summary())
+
+
+def test_a_curve_goes_a_little_beyond_the_data_and_its_bands_lie_around_it() -> None:
+    result = ds.fit("temperature = a + b × minutes", TABLE)
+    assert result.along == "minutes"
+    columns = result.columns_along("minutes", 50)
+    assert columns["minutes"][0] == 0.0  # data from 0 up have no curve below
+    assert 10 < columns["minutes"][-1] < 11
+    curve = result.model.predicted(result.values, columns)
+    for _, low, high in result.bands(columns):
+        assert np.all(low <= curve)
+        assert np.all(curve <= high)
