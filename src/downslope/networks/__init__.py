@@ -6,15 +6,20 @@ from downslope.networks._setup import Setup
 from downslope.networks._trained import Training, predict
 from downslope.networks._training import train
 from downslope.networks._unit_pass import UnitPass, unit_pass
-from downslope.networks.data._encoding import Encoding
-from downslope.networks.data._examples import Examples, examples
-from downslope.networks.data._samples import sample_names
-from downslope.networks.layers._activations import activation_names
-from downslope.networks.layers._convolution import Convolution
-from downslope.networks.layers._layer import ForwardContext, Layer
-from downslope.networks.layers._network import Network, network
-from downslope.networks.layers._shaping import Activate, Dropout, Flatten, MaxPool
-from downslope.networks.layers._units import Dense
+from downslope.networks.data import Encoding, Examples, examples, sample_names
+from downslope.networks.layers import (
+    Activate,
+    Convolution,
+    Dense,
+    Dropout,
+    Flatten,
+    ForwardContext,
+    Layer,
+    MaxPool,
+    Network,
+    activation_names,
+    network,
+)
 
 __all__ = [
     "Activate",

@@ -13,13 +13,8 @@ from downslope._types import Frame, TableLike
 from downslope.descent import Batches, ClipChoices
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, Schedule, ScheduleName, ScheduleSettings
 from downslope.networks._losses import LossName
-from downslope.networks.data._examples import Missing, Task
-from downslope.networks.data._samples import SampleName
-from downslope.networks.layers._activations import ActivationName
-from downslope.networks.layers._initialisations import InitialisationName
-from downslope.networks.layers._layer import Layer
-from downslope.networks.layers._network import Network
-from downslope.networks.layers._units import NormalisationName
+from downslope.networks.data import Missing, SampleName, Task
+from downslope.networks.layers import ActivationName, InitialisationName, Layer, Network, NormalisationName
 
 if TYPE_CHECKING:
     import optax

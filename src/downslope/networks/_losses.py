@@ -16,7 +16,7 @@ import numpy as np
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
-from downslope.networks.data._target import NUMBERS, SUITED_LOSS
+from downslope.networks.data import NUMBERS, SUITED_LOSS
 
 LossName = Literal[
     "mean squared error",

@@ -13,10 +13,8 @@ from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._losses import Loss, loss_probe, measured, metric_of
-from downslope.networks.layers._layer import size_in_words
-from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
-from downslope.networks.models._inferred import Walk, look_through, statistics, walked
-from downslope.networks.models._model import Model
+from downslope.networks.layers import size_in_words
+from downslope.networks.models import Model, Walk, look_through, rewritten, statistics, walked, with_fast_convolutions
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000

@@ -26,12 +26,9 @@ from downslope.networks._choices import (
 )
 from downslope.networks._folder import check_folder, journal_of
 from downslope.networks._trained import Batching, Task, Training
-from downslope.networks.data._encoding import Encoding
-from downslope.networks.layers._layer import Layer, from_dict
-from downslope.networks.layers._network import layers_in, with_layers
-from downslope.networks.tasks._examples import Choices, example_task
-from downslope.networks.tasks._loss_function import function_task
-from downslope.networks.tasks._stream import is_stream, stream_task
+from downslope.networks.data import Encoding
+from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
+from downslope.networks.tasks import Choices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
 

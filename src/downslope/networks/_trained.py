@@ -19,9 +19,9 @@ from downslope._types import Point
 from downslope.descent import Objective
 from downslope.networks._losses import chosen
 from downslope.networks._losses import probabilities as probabilities_of
-from downslope.networks.data._encoding import Encoding
-from downslope.networks.layers._network import network_from
-from downslope.networks.models._model import Model, model_of
+from downslope.networks.data import Encoding
+from downslope.networks.layers import network_from
+from downslope.networks.models import Model, model_of
 from downslope.trace import Outcome, Trace, load
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ import numpy as np
 from downslope._engine import jax, precision
 from downslope._errors import SettingError
 from downslope.networks._losses import loss as loss_of
-from downslope.networks.layers._activations import activation
-from downslope.networks.layers._network import Network
+from downslope.networks.layers import Network, activation
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,1 +1,16 @@
 """Models: built-in networks and those of Equinox and Flax NNX behind one interface."""
+
+from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
+from downslope.networks.models._inferred import Walk, look_through, statistics, walked
+from downslope.networks.models._model import Model, model_of
+
+__all__ = [
+    "Model",
+    "Walk",
+    "look_through",
+    "model_of",
+    "rewritten",
+    "statistics",
+    "walked",
+    "with_fast_convolutions",
+]

@@ -23,7 +23,7 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope.descent import Batched
-from downslope.networks.layers._convolution import product_of_windows
+from downslope.networks.layers import product_of_windows
 from downslope.programs import InnerProgram, called, evaluate, walk
 
 # The windows are copied out of the image, pixel by pixel: neither the program nor the memory may grow without bound.

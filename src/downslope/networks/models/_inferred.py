@@ -18,7 +18,7 @@ from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._tree import alike, in_order, part_names
 from downslope._types import Point
-from downslope.networks.layers._activations import FLAT, activation
+from downslope.networks.layers import FLAT, activation
 from downslope.programs import (
     Atom,
     Constant,

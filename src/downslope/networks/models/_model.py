@@ -16,7 +16,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError
 from downslope._types import Plain
-from downslope.networks.layers._network import Network, Passed
+from downslope.networks.layers import Network, Passed
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,17 +19,23 @@ from downslope._types import Plain, Point
 from downslope.networks._losses import Loss, LossName, loss, suited_loss
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Batching, Task, trained
-from downslope.networks.data._examples import Examples, examples_like, prepare
-from downslope.networks.data._facts import facts
-from downslope.networks.data._target import CLASSES, NUMBERS, TWO_CLASSES, Target
-from downslope.networks.layers._activations import FLAT, ActivationName, activation
-from downslope.networks.layers._convolution import Convolution
-from downslope.networks.layers._initialisations import InitialisationName
-from downslope.networks.layers._layer import Layer
-from downslope.networks.layers._network import Network, layers_in, network
-from downslope.networks.layers._shaping import Flatten, MaxPool
-from downslope.networks.layers._units import Dense, NormalisationName
-from downslope.networks.models._model import Model, model_of
+from downslope.networks.data import CLASSES, NUMBERS, TWO_CLASSES, Examples, Target, examples_like, facts, prepare
+from downslope.networks.layers import (
+    FLAT,
+    ActivationName,
+    Convolution,
+    Dense,
+    Flatten,
+    InitialisationName,
+    Layer,
+    MaxPool,
+    Network,
+    NormalisationName,
+    activation,
+    layers_in,
+    network,
+)
+from downslope.networks.models import Model, model_of
 
 
 @dataclass(frozen=True)

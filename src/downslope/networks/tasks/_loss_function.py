@@ -15,9 +15,8 @@ from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._types import Plain, Point
 from downslope.descent import Batched, Objective
 from downslope.networks._trained import Batching, Task, Training, end_point
-from downslope.networks.data._examples import share_of, split_rows
-from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
-from downslope.networks.models._inferred import Walk, look_through, walked
+from downslope.networks.data import share_of, split_rows
+from downslope.networks.models import Walk, look_through, rewritten, walked, with_fast_convolutions
 from downslope.networks.tasks._stream import Stream, is_stream
 from downslope.trace import Trace
 

@@ -18,10 +18,7 @@ from downslope._errors import DataError, SettingError
 from downslope._types import Plain
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
-from downslope.networks.data._encoding import Encoding
-from downslope.networks.data._examples import Examples
-from downslope.networks.data._facts import facts
-from downslope.networks.data._target import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Target
+from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts
 from downslope.networks.tasks._examples import Choices, fitted, fitting_model
 
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
