@@ -228,8 +228,8 @@ def test_points_of_many_numbers() -> None:
 @pytest.mark.parametrize(
     ("thing", "choices", "words"),
     [
-        ("x²", {}, "a plan or a training, not str"),
-        (ds.descend("x²", 1.0, steps=3), {}, "a trace tells what happened"),
+        ("x²", {}, "a plan or a training, not 'x²'; and there is no folder of that name"),
+        (ds.descend("x²", 1.0, steps=3), {}, "a trace is a record, and cannot be run again"),
         (ds.plan("x²", 1.0), {"seeds": 1}, "seeds must be a whole number from 2 up, not 1"),
         (ds.plan("x²", 1.0), {"seeds": 2.5}, "seeds must be a whole number"),
         (ds.plan("x²", 1.0), {"seeds": True}, "seeds must be a whole number"),

@@ -11,8 +11,7 @@ import pytest
 
 import downslope as ds
 from downslope.remedies._remedy import TrainingCase
-from downslope.remedies._step_remedies import clipping_later
-from downslope.remedies._training_remedies import _IN_LAYERS, proposals
+from downslope.remedies._training_remedies import _IN_LAYERS, clipping_later, proposals
 from downslope.remedies._trial import score_of
 
 DEEP: dict[str, Any] = {"hidden": (16,) * 8, "activation": "sigmoid", "steps": 200, "probe_every": 0}

@@ -1,4 +1,4 @@
-"""Diagnosis: what a trace says of the descent that left it. Reads traces, and nothing that makes them."""
+"""Diagnosis: findings about a descent or a training, from its trace alone."""
 
 from downslope.diagnosis._diagnose import Diagnosis, diagnose
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges

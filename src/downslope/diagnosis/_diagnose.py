@@ -45,7 +45,7 @@ class Diagnosis(Sequence[Finding]):
     It is a sequence of findings, and `"saddle_point" in diagnosis` asks by symptom.
 
     Args:
-        findings: problems first, then the verdict on a run without any, then what is worth knowing.
+        findings: problems first, then the verdict on a run without any, then the notes.
         not_run: the checks that could not run, and why.
     """
 
@@ -118,6 +118,7 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     with np.errstate(all="ignore"):
         results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
     if not _any_problem(results):
+        # A sick run may end higher than others for that reason alone.
         results.append(local_minimum(trace, compared))
     findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
@@ -127,14 +128,14 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
 
 
 def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:
-    """Return what the checks of a descent to the bottom of a function say."""
+    """Return the results of the checks of a descent to the bottom of a function."""
     evidence = Evidence(trace)
     state = state_of(evidence, STATE_RULES)
     return [check(evidence, state) for check in DESCENT_CHECKS]
 
 
 def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
-    """Return what the checks of a training say; if none sees a problem, that it is well or that no cause shows."""
+    """Return the results of the checks of a training; if none sees a problem, also whether it does well."""
     evidence = TrainingEvidence(trace)
     results = [check(evidence) for check in TRAINING_CHECKS]
     if _any_problem(results):
@@ -148,7 +149,7 @@ def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
 
 
 def _lines(finding: Finding) -> list[str]:
-    """Return a finding as a person reads it: verdict, sentence, evidence, what to try."""
+    """Return a finding as lines of text: verdict and sentence, evidence, remedies."""
     lines = [f"{_MARKS[finding.severity]} {finding.title}: {finding.sentence}"]
     if finding.evidence:
         lines.append("    " + ", ".join(f"{name} {text}" for name, text in finding.evidence_texts().items()))

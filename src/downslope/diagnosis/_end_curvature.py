@@ -1,4 +1,4 @@
-"""The ground where the descent ended: curvature, and what a bowl of that curvature would still have to give."""
+"""The curvature where a descent ended, and the decrease that a bowl of that curvature would still allow."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ class EndCurvature:
     @functools.cached_property
     def epsilon(self) -> float:
         """The rounding of the numbers that the descent was made in."""
+        # The coarsest type decides: a point with one float32 part is known to float32.
         leaves = [np.asarray(leaf).dtype for leaf in self._trace.end.values()]
         return float(
             max(
@@ -96,6 +97,7 @@ class EndCurvature:
         if self.spectrum is None:
             return 0.0
         count = len(_flat(self._trace.end))
+        # A complete spectrum is exact to rounding; the two ends from Lanczos iterations are not.
         share = _EIGENVALUE_ROUNDINGS * self.epsilon * count if self.spectrum.complete else _LANCZOS_SHARE
         return share * self.size
 
@@ -119,6 +121,7 @@ class EndCurvature:
         spectrum, gradients = self.spectrum, self._trace.gradients
         if spectrum is None:
             return []
+        # Large points keep norms only: attribute the whole gradient to the gentler end, which overstates what is left.
         if gradients is None or spectrum.lowest_direction is None or spectrum.highest_direction is None:
             along = float(self._trace.columns["curvature"][-1])
             ends = [λ for λ in (spectrum.lowest, spectrum.highest) if abs(λ) > self.rounding]
@@ -129,6 +132,8 @@ class EndCurvature:
             return [(low, spectrum.lowest)]
         high = abs(float(gradient @ _flat(spectrum.highest_direction)))
         modes = [(low, spectrum.lowest), (high, spectrum.highest)]
+        # The part of the gradient outside the two end directions counts with the smallest |λ| between them, again so
+        # that what is left is rather overstated.
         if len(gradient) > 2 and spectrum.complete:
             between = spectrum.eigenvalues[1:-1]
             rest = math.sqrt(max(float(gradient @ gradient) - low * low - high * high, 0.0))
@@ -151,6 +156,8 @@ class EndCurvature:
 
     def _over(self, component: float, λ: float) -> float:
         """Return gᵢ/|λᵢ|, none of it if gᵢ is rounding, infinite if only λᵢ is."""
+        # A component that is rounding is no gradient. A curvature that is rounding, under a gradient that is none,
+        # means that the flat point may be anywhere: infinitely far.
         if component <= self.gradient_rounding * self.epsilon or (
             component <= self.gradient_rounding and abs(λ) <= self.rounding
         ):
@@ -163,6 +170,8 @@ class EndCurvature:
         way = self.newton_length
         if way is None or not math.isfinite(way) or self.scale == 0:
             return self.rounding
+        # The farther the flat point, the more the curvature may change until there; the cap keeps a clear negative
+        # eigenvalue clear.
         return max(self.rounding, _DRIFTS * self.size * min(way / self.scale, 0.05))
 
     @functools.cached_property
@@ -221,6 +230,8 @@ class EndCurvature:
         if self.spectrum is None:
             return False
         value = abs(float(self._trace.recorded["value"][-1]))
+        # Over the whole scale s, slope and curvature change the value by ‖g‖s and ‖H‖s²; below its rounding it is
+        # level.
         change = max(self.size * (self.scale or 1.0) ** 2, self.gradient_norm * self.scale)
         return change <= 4 * self.epsilon * value or self.size == self.gradient_norm == 0
 
@@ -236,11 +247,13 @@ class EndCurvature:
             return None
         slope, position = rows
         with np.errstate(all="ignore"):
+            # Secant curvatures between the three rows, at the geometric means of their slopes.
             curvature = np.abs(np.diff(slope) / np.diff(position))
             middle = np.sqrt(slope[1:] * slope[:-1])
             q = np.log(curvature[1] / curvature[0]) / np.log(middle[1] / middle[0])
         if not math.isfinite(q) or q <= 0.25:
             return None
+        # q = (p−2)/(p−1) solved for p; q → 1 is an exponential tail.
         return math.inf if q >= 0.98 else float((2 - q) / (1 - q))
 
     def _flattest_rows(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -265,6 +278,7 @@ class EndCurvature:
         if len(set(rows)) < 3:
             return None
         moves = np.diff(trace.coordinates[rows], axis=0)
+        # Rows that moved mostly across the flattest direction say nothing about it.
         along = np.abs(moves @ direction) >= np.linalg.norm(moves, axis=1) / 2
         return (slopes[rows], trace.coordinates[rows] @ direction) if np.all(along) else None
 

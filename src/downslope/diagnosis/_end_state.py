@@ -65,7 +65,7 @@ class EndState:
     """Where a descent stands.
 
     Args:
-        words: what it does there.
+        words: the state, in words.
     """
 
     words: str
@@ -111,8 +111,8 @@ def state_of(evidence: Evidence, further: Iterable[StateRule] = ()) -> EndState:
     """Return where the descent stands.
 
     Args:
-        evidence: what is known of it.
-        further: rules that checks bring, beside those of this module.
+        evidence: the quantities of the descent.
+        further: rules of checks, in addition to those of this module.
     """
     for rule in sorted((*_RULES, *further), key=lambda rule: rule.rank):
         state = rule.recognise(evidence)
@@ -139,6 +139,7 @@ def _rests(evidence: Evidence) -> bool:
     left, way = end.remaining_decrease, end.newton_length
     if end.gradient_norm == 0:
         return True
+    # Without curvature only the tolerance can tell that a descent rests.
     if left is None or way is None:
         return outcome is Outcome.CONVERGED and end.spectrum is None
     if end.is_level:
@@ -149,6 +150,7 @@ def _rests(evidence: Evidence) -> bool:
         return True
     if outcome is Outcome.CONVERGED:
         return left <= ARRIVED_BY_TOLERANCE * evidence.decrease or _tiny(evidence, way)
+    # A step that changes nothing is rest only close to the flat point; elsewhere the steps are too short.
     return outcome is Outcome.STALLED and way <= NEAR * end.scale
 
 
@@ -185,6 +187,7 @@ def _at_noise_floor(evidence: Evidence) -> bool:
     if left is None or rate is None or stability is None or stability >= 1 or not evidence.end.is_bowl:
         return False
     settings = evidence.settings
+    # The noise decays as (1 + t)^(−γ/2), Neelakantan et al. 2015.
     decay = (1 + evidence.last_step) ** (float(settings.get("noise_decay", 0.0)) / 2)
     noise = float(settings.get("noise", 0.0)) / decay
     coordinates = sum(len(part.ravel()) for part in evidence.trace.end.values())
@@ -197,6 +200,7 @@ def _bounces(evidence: Evidence) -> bool:
     swells = evidence.may_still_swell and (evidence.stability or 0) < 1
     if evidence.is_noisy or swells or cosine is None or observed is None:
         return False
+    # A bounce that dies away is slow convergence with a sign, and no problem.
     lasts = observed > LASTING_CONTRACTION and observed ** (evidence.last_step / 2) > 0.5
     if cosine < BOUNCING_COSINE and lasts:
         return True
@@ -239,6 +243,7 @@ def _is_slow(evidence: Evidence) -> bool:
     if evidence.bound is None or evidence.method.scaled:
         # Their steps are as long as the rate, whatever the slope: what counts is how many the way would take.
         unfinished = (steps_at_speed(evidence) or 0) > OVERLONG * evidence.last_step
+    # On ground that curves downward the slope still grows: short steps now need not stay short.
     speeding_up = evidence.curvature[-1] < 0 and evidence.pace * 2 * evidence.last_step > 1
     return evidence.pace < SLOW_PACE and far and unfinished and not speeding_up
 

@@ -23,7 +23,7 @@ _DIED_AWAY = 1e-3
 
 
 class Evidence:
-    """What the checks know of a trace.
+    """The quantities of a descent that the checks use.
 
     Args:
         trace: the trace to be judged.
@@ -85,9 +85,12 @@ class Evidence:
 
         Where a run explodes, the curvature at its end says nothing of why; that of the first row past the bound does.
         """
+        # A run that explodes leaves the region where it went wrong: the first curvature past the bound is the cause,
+        # the one at the end an effect.
         if (self.is_rising or self.failed) and len(self._past_bound):
             return float(self._past_bound[0])
         if self.method.scaled:
+            # Methods that divide by a scale P are bounded by the curvature of P⁻¹H, not of H.
             return self.end.preconditioned_highest
         highest, late = self.end.highest, self.curvature[len(self.curvature) // 2 :]
         if highest is None or self.is_falling or not np.any(np.isfinite(late)):
@@ -114,6 +117,7 @@ class Evidence:
     def best_rate(self) -> float | None:
         """The fixed rate that shrinks the slowest error the most: 2/(λ_max + λ_min) for gradient descent."""
         highest, lowest = self.end.highest, self.end.lowest_rising
+        # The best rate is that of a bowl: where a higher curvature was met elsewhere, the end is not all of the ground.
         if self.bound is None or highest is None or lowest is None or self.seen_curvature != highest:
             return None
         return self.method.best_rate(lowest, highest)
@@ -127,13 +131,14 @@ class Evidence:
         with np.errstate(all="ignore"):
             lengths = self.update_norm[:-1] / self.gradient_norm[:-1]
         lengths = lengths[np.isfinite(lengths)]
+        # A line search chooses each length by itself, so that its pace says nothing about a rate.
         if not len(lengths) or self.searches_line or not self.path_curvature:
             return None
         return float(np.median(lengths) * self.path_curvature / 2)
 
     @functools.cached_property
     def path_curvature(self) -> float:
-        """The largest |λ| met anywhere on the way; 0 if none was measured."""
+        """The largest |λ| of any recorded point; 0 if none was measured."""
         looks = [λ for spectrum in self.trace.spectra for λ in (spectrum.lowest, spectrum.highest)]
         met = np.abs(np.concatenate([self.curvature, looks]))
         return float(np.max(met[np.isfinite(met)], initial=0.0))
@@ -149,6 +154,7 @@ class Evidence:
     def share_left(self) -> float:
         """What is left to gain, over all there was to gain from the start; 1 where that cannot be told."""
         left = self.end.remaining_decrease
+        # Without curvature, or on ground that rises, the decrease left is unknown: then nothing counts as arrived.
         if left is None or not math.isfinite(left) or self.decrease + left <= 0:
             return 1.0
         return float(left / (max(self.decrease, 0.0) + left))
@@ -160,6 +166,7 @@ class Evidence:
         With momentum the norm swings as it shrinks: its maximum over that quarter is compared with the one before.
         """
         quarter = max(1, len(self.step) // 4)
+        # Momentum makes the norm swing: two single rows would compare two phases of the swing.
         rows = quarter if self.method.swings else 1
         before = np.max(self.gradient_norm[-quarter - rows : -quarter], initial=0.0)
         if not before > 0:
@@ -192,11 +199,14 @@ class Evidence:
         """
         rows = len(self.value)
         third = max(1, rows // 3)
+        # A transient of momentum can rise for a while and die away: without a curvature past the bound it is no alarm.
         if rows < 2 or (not len(self._past_bound) and self.may_still_swell):
             return False
+        # Noise makes single values rise; only a rise far beyond the scatter of the start counts.
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
         late, middle = self._envelope
+        # Rounding alone may lift a value that stands still.
         margin = 64 * self.end.epsilon * max(abs(late), abs(middle))
         if not late > middle:
             return bool(self.value[-1] > self.value[0] + margin)
@@ -231,6 +241,7 @@ class Evidence:
         """The curvatures met that were above what the rate can bear, in the order in which they were met."""
         if self.bound is None or self.learning_rate is None:
             return np.zeros(0)
+        # The tolerance keeps a rate that equals the bound but for rounding from being past it: x² at α = 1.
         met = self._met_curvatures
         return met[np.isfinite(met) & (met * self.learning_rate > self.bound * (1 + 1e-9))]
 
@@ -248,6 +259,7 @@ class Evidence:
     def is_falling(self) -> bool:
         """Whether the smoothed value falls over the last half, by more than a tenth of its scatter."""
         late = self.value[len(self.value) // 2 :]
+        # Too few rows for means: compare both ends.
         if len(late) < 4:
             return bool(self.value[-1] < self.value[0])
         earlier, later = late[: len(late) // 2], late[len(late) // 2 :]
@@ -257,6 +269,7 @@ class Evidence:
     def swing(self) -> float:
         """What the value changes by, to first order, over a step: half of ‖g‖‖u‖, over the decrease from the start."""
         late = slice(len(self.step) // 2, len(self.step) - 1)
+        # A bounce across the floor changes the value by at most ‖g‖‖u‖ in a step; half of it is the usual amount.
         products = self.gradient_norm[late] * self.update_norm[late] / 2
         products = products[np.isfinite(products)]
         if not len(products):

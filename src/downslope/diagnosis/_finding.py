@@ -38,7 +38,7 @@ class Symptom:
         key: its identifier: `converged`, `rate_too_large`, …
         severity: the most that a finding of it can matter.
         order: its rank among causes; a smaller one is nearer to the cause and is shown first.
-        meaning: what it is, in one sentence, for tables.
+        meaning: its meaning in one sentence, for tables.
         quantity: the name of the quantity that shows it, one of `quantity_names`.
         remedies: the names of the remedies for it, in the order in which they are tried.
     """
@@ -214,8 +214,8 @@ def training_finding(
     """Return a finding over all steps of a training: a problem where the network falls short, else a note.
 
     Args:
-        evidence: what is known of the training.
-        symptom: what shows.
+        evidence: the quantities of the training.
+        symptom: the symptom that shows.
         sentence: what it means.
         threshold: the bound that the evidence was compared with, in words.
         numbers: the numbers behind it.
@@ -223,7 +223,8 @@ def training_finding(
         causes: possible causes, the likeliest first.
         remedies: what to change.
         confidence: from 0 to 1.
-        problem: whether it is one; None where that depends on whether the network falls short of what the data allow.
+        problem: whether it is a problem; None where that depends on whether the network falls short of what the data
+            allow.
     """
     serious = evidence.falls_short if problem is None else problem
     return Finding(

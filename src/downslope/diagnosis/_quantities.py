@@ -1,4 +1,4 @@
-"""The quantity behind each symptom as one number of a trace, so that a remedy can be held to having moved it."""
+"""The quantity behind each symptom as one number of a trace, which a remedy must be seen to move."""
 
 from __future__ import annotations
 
@@ -40,9 +40,11 @@ def has_moved(name: str, before: float | None, after: float | None) -> bool | No
         return None
     wanted = quantity(name).wanted
     if wanted == "nearer to 1":
+        # The distance from 1 in factors: 10 and 0.1 are equally far.
         before, after = (abs(math.log(max(number, 1e-300))) for number in (before, after))
     if wanted == "higher":
         before, after = -before, -after
+    # From ∞ any finite number is an improvement; a share of ∞ would demand more.
     if math.isinf(before):
         return after < before
     return after < before - _NO_MATTER * abs(before)

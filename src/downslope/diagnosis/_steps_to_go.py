@@ -1,7 +1,7 @@
 """How many steps a descent still needs, by the theory that fits its ground.
 
 A flat bottom is reached by a power of the step, a bowl by one factor along each curvature, a normalised method comes at
-a steady speed; where none of these fits, what was seen lately goes on.
+a steady speed; where none of these fits, the latest contraction is assumed to continue.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def _foreseen(evidence: Evidence) -> float | None:
     """Return the steps to go by the theory that fits: a flat bottom, a bowl, a steady speed, or what was seen."""
     if not evidence.constant_rate or evidence.is_noisy:
         return None
+    # No factor per step describes a flat bottom, so the power law comes first.
     if (evidence.end.order or 2.0) > _FLAT:
         return _by_power(evidence)
     by_modes = _by_modes(evidence)
@@ -71,6 +72,7 @@ def _by_modes(evidence: Evidence) -> float | None:
     modes, factors = modes[modes[:, 0] > 0], factors[modes[:, 0] > 0]
     excess = modes[:, 0] / evidence.target
     root = math.sqrt(len(modes))
+    # The norm lies between its largest mode and √n times it, which brackets the number of steps for the bisection.
     low = max(_until(ratio, factor) for ratio, factor in zip(excess, factors, strict=True))
     high = max(_until(ratio * root, factor) for ratio, factor in zip(excess, factors, strict=True))
     while math.isfinite(high) and high - low > max(0.5, 1e-9 * high):
@@ -93,6 +95,7 @@ def _by_power(evidence: Evidence) -> float | None:
     if not norm[middle] > norm[last] > 0 or step[middle] < 1:
         return None
     slopes, steps = np.log(norm[[middle, last]]), np.log(step[[middle, last]])
+    # On |x|ᵖ with p > 2 gradient descent shrinks the slope as a power of the step, a line in logarithms.
     power = (slopes[0] - slopes[1]) / (steps[1] - steps[0])
     return evidence.last_step * float(np.expm1((slopes[1] - np.log(evidence.target)) / power))
 

@@ -27,7 +27,7 @@ _LATE, _EARLY = 4, 10
 
 
 class TrainingEvidence:
-    """What the checks know of a training.
+    """The quantities of a training that the checks use.
 
     Args:
         trace: the trace to be judged; its facts describe data and network.
@@ -93,6 +93,7 @@ class TrainingEvidence:
 
         The rows held back are few, and those trained on are scored with each left out: pooled, the score is surer.
         """
+        # The held-back reference alone would be as noisy as its few rows.
         pairs = [
             (self.data.get(f"{kind}reference_score"), self.data.get(f"{kind}rows")) for kind in ("validation_", "")
         ]
@@ -112,6 +113,7 @@ class TrainingEvidence:
         spread = self.data.get("shuffled_deviation")
         if score is None or shuffled is None or spread is None:
             return True
+        # A permutation test: three deviations above the scores on shuffled targets.
         return float(score) > float(shuffled) + 3 * max(float(spread), 1e-3)
 
     @functools.cached_property
@@ -120,12 +122,13 @@ class TrainingEvidence:
         rows = self.data.get("validation_rows") or self.data.get("rows") or 100
         reference = min(max(self.reference or 0.5, 0.05), 0.95)
         gain = max((self.reference or 0) - (self.chance or 0), 0.0)
+        # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
         noise = _SCORE_NOISE * math.sqrt(reference * (1 - reference) / rows)
         return max(_SHORT * gain, noise, 0.02)
 
     @functools.cached_property
     def learned(self) -> float | None:
-        """The share of what there is to gain over guessing that was gained: 1 for as much as the reference."""
+        """The score between guessing (0) and the reference (1)."""
         if self.score is None or self.reference is None or self.chance is None or self.reference <= self.chance:
             return None
         return (self.score - self.chance) / (self.reference - self.chance)
@@ -173,6 +176,7 @@ class TrainingEvidence:
     @functools.cached_property
     def smoothed(self) -> np.ndarray:
         """The loss averaged over windows of a fiftieth of the run, one number a window."""
+        # Fifty windows: enough to see a course, each long enough to average batches.
         size = max(1, len(self.loss) // 50)
         whole = len(self.loss) // size * size
         return self.loss[:whole].reshape(-1, size).mean(1)
@@ -200,6 +204,7 @@ class TrainingEvidence:
         if len(course) < 5 or not np.all(np.isfinite(course)):
             return 0.0
         late = course[-max(len(course) // 5, 3) :]
+        # A fall counts only beyond twice the scatter around the fitted line, so that noise is no progress.
         line = np.polyfit(np.arange(len(late)), late, 1)
         scatter = float(np.std(late - np.polyval(line, np.arange(len(late)))))
         fall = -line[0] * (len(late) - 1)
@@ -262,6 +267,8 @@ class TrainingEvidence:
             return None
         norms = looks[0]
         with np.errstate(all="ignore"):
+            # Per unit, since wide layers have longer gradients at the same strength; the floor keeps float32 underflow
+            # finite.
             logs = np.log(np.maximum(norms, 1e-37) / np.sqrt(self.widths))
         known = np.isfinite(logs)
         if known.sum() < 3:

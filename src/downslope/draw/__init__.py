@@ -43,7 +43,7 @@ class Picture:
     Args:
         draw: the function, whose first argument is what it shows.
         shows: "function", "descent" (a trace), "training" (the trace of a network), or the result's name.
-        caption: what is seen, in a sentence; "" for pictures that explain themselves.
+        caption: what the picture shows, in a sentence; "" for pictures that explain themselves.
         marks_findings: whether the second argument are findings.
     """
 

@@ -1,4 +1,4 @@
-"""The picture of what the units of each layer give out, by step: their spread, and how many of them are stuck."""
+"""The picture of each layer's activations by step: mean and spread, variation over examples, stuck units."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def write(
     """Write a GIF with a frame for each moment: what stays is drawn once, and only what moves for each frame.
 
     Args:
-        axes: what is drawn.
+        axes: the axes with the drawn picture.
         target: the file.
         moments: what `show` is called with, frame by frame.
         show: moves what moves, and returns it.
@@ -43,6 +43,7 @@ def write(
     for artist in [*show(moments[0]), *above]:
         artist.set_animated(True)
     canvas.draw()
+    # Draw axes, contours and labels once; a full redraw of every frame would repeat that work.
     still = canvas.copy_from_bbox(figure.bbox)
     frames = []
     for moment in moments:

@@ -1,4 +1,4 @@
-"""The picture of many starts: which start falls into which valley."""
+"""The picture of a multistart: the valley that each start ends in."""
 
 from __future__ import annotations
 

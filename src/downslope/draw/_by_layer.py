@@ -46,6 +46,7 @@ def in_blocks(steps: np.ndarray, rows: np.ndarray, most: int) -> tuple[np.ndarra
     """
     if len(steps) <= most:
         return steps, rows
+    # Medians, not means: one burst would colour a whole block.
     size = -(-len(steps) // most)
     cuts = range(0, len(steps), size)
     middles = np.array([np.mean(steps[cut : cut + size]) for cut in cuts])

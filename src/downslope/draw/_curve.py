@@ -122,6 +122,7 @@ def _limit_height(axes: Axes, y: np.ndarray) -> None:
     finite = y[np.isfinite(y)]
     if len(finite) < 10:
         return
+    # Quantiles ignore the few points next to a pole, which can be arbitrarily high.
     low, high = np.quantile(finite, [0.02, 0.98])
     lowest, highest = finite.min(), finite.max()
     if highest - lowest > 20 * (high - low) > 0:

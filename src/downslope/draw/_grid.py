@@ -188,6 +188,7 @@ def _range(values: np.ndarray) -> tuple[float, float]:
         return (-5.0, 5.0)
     start, reach = values[0], np.abs(values - values[0])
     typical = np.median(reach[reach > 0]) if np.any(reach > 0) else 0.0
+    # It ends about as far out as it ever was, and that is far beyond its typical reach.
     ran_away = reach[-3:].max() > 0.8 * reach.max() > 0.8 * _FAR * typical
     if ran_away:
         early = reach[:_EARLY]
@@ -225,6 +226,7 @@ def roomy(ranges: Ranges, fixed: Mapping[str, object] | None, centre: list[float
     }
     widest = max(high - low for low, high in wide.values())
     for name, (low, high) in wide.items():
+        # A range much narrower than the other would look like a line.
         lacking = 0.25 * widest - (high - low)
         if lacking > 0 and name not in fixed:
             wide[name] = (low - lacking / 2, high + lacking / 2)

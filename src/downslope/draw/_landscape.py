@@ -106,6 +106,7 @@ def _way(axes: Axes, steps: np.ndarray) -> None:
     """Draw the way down over everything else, with a light edge so that it is seen on any ground."""
     from matplotlib import patheffects
 
+    # A white edge keeps the path visible on dark ground.
     edge = [patheffects.Stroke(linewidth=4.0, foreground="white"), patheffects.Normal()]
     axes.plot(
         steps[:, 0],
@@ -140,6 +141,7 @@ def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...])
         downhill = -trace.gradients[row, columns]
         length = np.linalg.norm(downhill)
         reach = np.linalg.norm(steps[row + 1] - steps[row])
+        # Arrows shorter than this are specks; later steps are shorter still.
         if length == 0 or reach < 0.02 * np.linalg.norm(np.ptp(steps, axis=0)):
             break
         tip = steps[row] + downhill / length * reach * _ARROW_SHARE

@@ -60,6 +60,7 @@ def _heat(axes: Axes, steps: np.ndarray, norms: np.ndarray) -> None:
 
     positive = norms[np.isfinite(norms) & (norms > 0)]
     highest = float(positive.max()) if len(positive) else 1.0
+    # Gradients that underflow would stretch the colours over hundreds of decades.
     lowest = max(float(positive.min()), _DEEPEST * highest) if len(positive) else 0.1
     lowest = min(lowest, highest / 10)  # nearly equal norms get nearly equal colours
     colours = colormaps[_COLOURS].with_extremes(bad=_UNKNOWN, under=_NOTHING)

@@ -1,4 +1,4 @@
-"""The picture of a learning rate that was looked for: the range test, the stable range, the checks and the pick."""
+"""The picture of a learning rate search: the range test, the stable range, the checks and the chosen rate."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def learning_rate(result: RateFinding, *, axes: Axes | None = None) -> Axes:
     floor, ceiling = _inner_ends(axes, low, high)
     for name, chosen, colour in (("checked, descends", descends, style.START), ("does not", ~descends, style.PROBLEM)):
         if chosen.any():
+            # Runs that ran away have no height: put them along the upper edge, where they would be.
             shown = np.clip(np.nan_to_num(ends[chosen], nan=ceiling, posinf=ceiling), floor, ceiling)
             axes.plot(rates[chosen], shown, "o", color=colour, markersize=5, label=name, zorder=3)
     if result.pick is not None:

@@ -155,7 +155,7 @@ def _gradients(axes: Axes, trace: Trace, layer: str, left: np.ndarray, right: np
 
 
 def _captions(axes: Axes, trace: Trace, names: list[str], columns: list[np.ndarray]) -> None:
-    """Write what goes in and comes out beside the units, and under each layer its name and its last gradient."""
+    """Label inputs and outputs, and under each layer its name and its last gradient."""
     left, right = _named(trace, len(columns[0]), len(columns[-1]))
     for labels, spots, side, align in ((left, columns[0], -0.2, "right"), (right, columns[-1], 0.2, "left")):
         for text, (x, y) in zip(labels, spots, strict=True):

@@ -1,4 +1,4 @@
-"""The picture of a prescription: what every run came to, unchanged, with other luck, and with each remedy."""
+"""The picture of a prescription: the score of every run, unchanged, re-seeded, and with each remedy."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _proved(result: Prescription) -> list[_Row]:
 
 
 def _tried(result: Prescription) -> list[_Row]:
-    """Return the run as it was, and what was tried once, the best first."""
+    """Return the unchanged run and the remedies that were tried once, the best first."""
     tried = sorted(result.tried, key=lambda pair: -pair[1])[:_MOST]
     return [
         _Row("unchanged", (result.score,), "", style.FUNCTION),

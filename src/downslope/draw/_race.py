@@ -98,6 +98,7 @@ def _new_axes(count: int) -> list[Axes]:
 def _horizon(lanes: Mapping[str, Trace]) -> int:
     """Return the last step to show: somewhat beyond the slowest that arrives."""
     longest = max(trace.last_step for trace in lanes.values())
+    # Methods that arrive early would be a few pixels wide beside one that uses all its steps.
     shortest = [trace.last_step for trace in lanes.values() if trace.last_step < longest]
     wanted = int(max(_BEHIND * max(shortest, default=longest), 20))
     return max(min(longest, wanted, max(_MOST_STEPS, *shortest) if shortest else _MOST_STEPS), 1)
@@ -151,6 +152,7 @@ def _ways(
         rows = _shown(trace, last)
         way = grid.path(trace, names)[rows]
         ways[lane] = np.column_stack([way[:, 0], trace.columns["value"][rows]]) if flat else way
+    # Descents that run away would shrink all others to a dot.
     calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
     ranges = grid.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)])
     ranges = {name: grid.around(span, None) for name, span in ranges.items()}

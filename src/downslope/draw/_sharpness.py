@@ -1,4 +1,4 @@
-"""The picture of the curvature along a training, beside the most that its learning rate bears."""
+"""The picture of the curvature by step, with the largest curvature that the learning rate allows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FAR = 8.0  # times: a bound farther above what was measured asks for a logarith
 
 
 def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
-    """Draw the ends of the Hessian's spectrum by step, beside the curvature at which steps of this rate overshoot.
+    """Draw the ends of the Hessian's spectrum by step, with the curvature at which steps of this rate overshoot.
 
     Gradient descent overshoots where λ > 2/α, with momentum β where λ > (2 + 2β)/α. Adam and its like divide each
     coordinate by a scale P, and what counts is the highest eigenvalue of P⁻¹H: for Adam beside
@@ -86,7 +86,7 @@ def _or_nan(number: float | None) -> float:
 
 
 def _line(axes: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str) -> None:
-    """Draw what was measured, a dot a look."""
+    """Draw a measured quantity, a dot for each look."""
     known = np.isfinite(values)
     size = 4 if len(steps) <= 40 else 2
     axes.plot(steps[known], values[known], "o-", color=colour, linewidth=1.4, markersize=size, label=name)
@@ -114,6 +114,7 @@ def _scale(axes: Axes) -> None:
     """Make heights logarithmic to both sides of 0 where a line would lie flat beside the highest."""
     axes.margins(y=0.1)
     lines = [np.abs(np.asarray(line.get_ydata(), dtype=float)) for line in axes.get_lines()]
+    # The lowest eigenvalue may be negative, so the axis can be logarithmic on both sides of 0.
     tops = [line[line > 0].max() for line in lines if np.any(line > 0)]
     if len(tops) > 1 and max(tops) > _FAR * min(tops):
         heights = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()])

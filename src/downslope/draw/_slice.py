@@ -42,6 +42,7 @@ class Plane:
         self.curvature = spectrum.highest
         steepest = _flat(trace, spectrum.highest_direction or {})
         self._slope = self._gradient()
+        # Gram–Schmidt: the gradient often lies along the steepest direction, so only its rest spans a plane.
         beside, self.second = self._slope - (self._slope @ steepest) * steepest, "the rest of the gradient"
         if not np.linalg.norm(beside) > _PARALLEL * np.linalg.norm(self._slope):
             beside, self.second = _flat(trace, spectrum.lowest_direction or {}), "the lowest curvature"
@@ -51,11 +52,12 @@ class Plane:
         self.directions = np.stack([steepest, beside / np.linalg.norm(beside)])
 
     def natural_reach(self) -> float:
-        """Return how far to go for the curvature alone to lift the loss by a good share of what was gained."""
+        """Return the distance at which the curvature alone raises the loss by a quarter of what the descent gained."""
         values = np.asarray(self._trace.columns["value"], dtype=float)
         end = abs(float(self.heights(np.zeros((1, 1)), np.zeros((1, 1)))[0, 0]))
         gained = values[0] - values[-1] if np.isfinite(values[0]) else 0.0
         rise = _RISE * max(gained, end, 1e-12)
+        # ½λr² = rise, solved for the reach r.
         bent = np.sqrt(2 * rise / self.curvature) if self.curvature > 0 else np.inf
         size = max(float(np.linalg.norm(self.end)), 1e-6)
         return float(min(bent, size))
@@ -89,6 +91,7 @@ class Plane:
             def height(position: Any) -> Any:
                 return self._objective.function(self._tree(end + position @ directions), self._data)
 
+            # One point after another: a whole grid of networks at once would not fit in memory.
             losses = jax().jit(lambda rows: jax().lax.map(height, rows))(numpy.asarray(positions))
         heights = np.array(losses, dtype=float).reshape(x.shape)
         return np.where(np.isfinite(heights), heights, np.nan)
@@ -133,6 +136,7 @@ def _some(objective: Objective) -> Columns:
     """Return the data, but no more examples of a network than are needed."""
     if objective.batched is None:
         return objective.data
+    # A fixed sample, so that two slices of one network agree.
     rows = len(next(iter(objective.data.values())))
     chosen = np.sort(np.random.default_rng(0).permutation(rows)[:_MOST_ROWS])
     return {name: np.asarray(column)[chosen] for name, column in objective.data.items()}

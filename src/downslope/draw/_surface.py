@@ -56,10 +56,12 @@ def surface(
     kept = inputs.bounds_of(bounds, names)
     ranges = grid.roomy(grid.window(names, steps, kept), kept, end_of(trace, None, names))
     x, y, height = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, None), _GRID)
+    # A wall at the edge of the range would flatten the valley.
     ceiling = _ceiling(height, trace)
     shown = np.minimum(height, ceiling)
     drawn.plot_surface(x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=_GRID, ccount=_GRID)
     if trace is not None:
+        # Lifted a little, since lines on a surface sink into it.
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
         values = np.minimum(trace.columns["value"], ceiling) + lift
         dots = "o" if len(steps) <= _MOST_DOTS else None

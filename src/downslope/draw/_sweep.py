@@ -45,6 +45,7 @@ def sweep(result: Sweep, *, axes: Axes | None = None) -> list[Axes]:
     upper, lower = _new_axes(len(lanes))
     picture: Any = curve if len(names) == 1 else landscape
     for panel, (name, trace) in zip(upper, lanes.items(), strict=True):
+        # The picture shows the ground around this path.
         seen = grid.path(trace, names)
         if name.startswith("too large"):
             seen = seen[:_FIRST_STEPS]  # the later ones would make the valley a dot

@@ -27,7 +27,7 @@ def training(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Seque
     """Draw the training of a network: loss, score and findings by step.
 
     Above, each step's loss, its running mean, and the loss on rows that were held back. Below, the accuracy or R²
-    beside what the better of two simple learners makes of the same rows and what guessing does. At the bottom, each
+    beside the scores of the better of two simple learners on the same rows and of guessing. At the bottom, each
     finding as a bar over the steps at which it shows.
 
     Args:
@@ -80,6 +80,7 @@ def _score(trace: Trace) -> str | None:
 def _loss(axes: Axes, trace: Trace) -> None:
     """Draw the loss: every step faintly, its running mean, and the points of the validation."""
     steps, value = np.asarray(trace.columns["step"]), np.asarray(trace.columns["value"], dtype=float)
+    # Matplotlib's logarithmic ticks overflow on the values of a run that explodes.
     value = np.where(np.abs(value) < _HIGHEST, value, np.nan)
     every = max(len(steps) // _MOST_POINTS, 1)
     marker = "o" if len(steps) == 1 else None
@@ -114,7 +115,7 @@ def _measured(trace: Trace, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scores(axes: Axes, trace: Trace, score: str) -> None:
-    """Draw a score on rows trained on and on those held back, beside what needs no network."""
+    """Draw a score on training and held-back rows, with the scores of a simple learner and of guessing."""
     for part, colour in (("training", style.PATH), ("validation", style.START)):
         if f"{part}_{score}" in trace.metrics:
             at, scores = _measured(trace, f"{part}_{score}")

@@ -1,4 +1,4 @@
-"""The picture of how far each step moves a layer, beside how large its weights are."""
+"""The picture of the size of each layer's updates relative to its weights."""
 
 from __future__ import annotations
 

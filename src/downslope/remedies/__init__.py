@@ -1,9 +1,9 @@
-"""Remedies: changes of a run that were tried beside a control, and what they did."""
+"""Remedies: changes of a run, tried and compared with the unchanged run."""
 
 from downslope.remedies._prescribe import prescribe
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._rate_finder import find_learning_rate
 from downslope.remedies._rate_finding import RateCheck, RateFinding
+from downslope.remedies._rate_search import find_learning_rate
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._trial import Effect, Trial
 

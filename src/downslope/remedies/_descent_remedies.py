@@ -1,4 +1,8 @@
-"""Remedies of a descent in how it steps: another method, with the settings that suit the ground."""
+"""Remedies of a descent in how it steps, and the choice of remedies by symptom.
+
+A maker looks at the case and returns a remedy as data, or None where it does not apply. The record of a symptom names
+its remedies; a new one is a maker here or in `_start_points`, and its name in that record.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +48,7 @@ def tuned_momentum(case: DescentCase) -> Remedy | None:
     if lowest is None or highest is None or not lowest < highest or not case.plan.method.takes_rate:
         return None
     # A little below the very best, which stands at the edge of what is stable.
+    # Polyak's optimum for a quadratic with curvatures from λ_min to λ_max.
     rate = two_digits(0.9 * 4 / (math.sqrt(lowest) + math.sqrt(highest)) ** 2)
     share = min(float(f"{(1 - math.sqrt(rate * lowest)) ** 2:.3g}"), 0.999)
     why = "β = (1 − √αλ_min)² and α = 4 / (√λ_max + √λ_min)² are the best on a bowl (Polyak 1964)."
@@ -96,8 +101,7 @@ def _searching(case: DescentCase, name: str, words: str, why: str) -> Remedy:
     return Remedy(words, why, {"method": name}, case.what_steps_move)
 
 
-# Remedies of a descent in how long its steps are: its rate, its schedule, its clipping.
-
+# --- its rate, its schedule, its clipping ----------------------------------------------------------------------------
 
 _HEADROOM = 0.5  # of the largest stable rate
 _ALIKE = 0.1  # rates that differ by less than this share are one
@@ -154,6 +158,7 @@ def _at_rate(case: DescentCase, rate: float, which: str, why: str) -> Remedy | N
     if not (math.isfinite(case.rate) and math.isfinite(rate) and rate > 0) or abs(rate / case.rate - 1) < _ALIKE:
         return None
     longer, largest = rate > case.rate, case.evidence.largest_stable_rate
+    # A longer step cannot mend a run that overshoots, nor one that curvature bounds from above.
     if longer and (case.runs_away or (case.plan.method.facts.by_curvature and largest is not None and rate > largest)):
         return None
     moves = "distance" if longer else "highest_value" if case.runs_away else "end_stability"
@@ -194,7 +199,7 @@ def clipping(case: DescentCase) -> Remedy | None:
     return Remedy(f"gradients cut to {number(norm)}", why, {"clip_norm": norm}, "highest_value")
 
 
-# Which remedies of a descent are tried, by symptom: as data, fitted to the trace at hand.
+# --- which are tried -------------------------------------------------------------------------------------------------
 
 
 def maker_named(key: str) -> DescentMaker:
@@ -215,7 +220,8 @@ def descent_makers(symptom: str) -> tuple[DescentMaker, ...]:
     return () if record is None else tuple(map(maker_named, record.remedies))
 
 
-# For the first a better valley may be anywhere; for all of them it matters where other starts lead.
+# For these a better valley may be anywhere, so a search looks for it; for the others below, descents from further
+# starts show which valleys lie near.
 NEED_A_SEARCH = frozenset({"local_minimum", "plateau"})
 NEED_OTHER_STARTS = frozenset(key for key, record in DESCENT_SYMPTOMS.items() if "other_start" in record.remedies)
 
@@ -238,7 +244,7 @@ def proposals(case: DescentCase, diagnosis: Diagnosis) -> list[Remedy]:
 
 
 def _each(case: DescentCase, diagnosis: Diagnosis) -> Iterator[Remedy]:
-    """Yield the remedies by symptom."""
+    """Yield the remedies for each problem, then those for the other findings."""
     problems = [finding.symptom for finding in diagnosis if finding.severity is Severity.PROBLEM]
     notes = [finding.symptom for finding in diagnosis if finding.severity is not Severity.PROBLEM]
     for symptom in (*problems, *notes):
@@ -255,7 +261,7 @@ def _changes_something(case: DescentCase, remedy: Remedy) -> bool:
 
 
 def is_quick(case: DescentCase, remedy: Remedy) -> bool:
-    """Tell whether a remedy costs no more than the descent: another rate, start or tolerance compiles nothing."""
+    """Tell whether a remedy runs in the program that is compiled already: another rate, start or tolerance does."""
     changes = remedy.changes
     structure = method(changes["method"]).structure if "method" in changes else case.plan.method.structure
     if structure != case.plan.method.structure:

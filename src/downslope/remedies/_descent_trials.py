@@ -80,6 +80,7 @@ def of_plan(
             raise KeyboardInterrupt
         diagnosis = diagnose(own)
         others = from_other_starts(plan, runner, _STARTS)
+        # Only a descent that has ended can be compared with where others ended.
         if "still_descending" not in diagnosis:  # which may yet go as low as they did
             diagnosis = diagnose(own, [other for _, other in others])
         case = DescentCase(plan, own, _starts(others))
@@ -130,7 +131,7 @@ class _Descended:
 
     Args:
         case: its plan and trace.
-        diagnosis: what is wrong with it.
+        diagnosis: its diagnosis.
         runner: makes the descents.
     """
 
@@ -146,7 +147,7 @@ class _Descended:
 
     @functools.cached_property
     def worst(self) -> float:
-        """The value that a run is taken to have ended at which ended higher, or at none: that of the start."""
+        """The value at the start: the end value of runs that ended higher, or at no finite number."""
         first = float(self._case.trace.columns["value"][0])
         known = [first] if math.isfinite(first) else [other.value for other in self._case.others]
         return max(known, default=math.nan)
@@ -253,6 +254,7 @@ class _Descended:
     def _jittered(self, plan: Plan, seed: int) -> Plan:
         """Return a plan that begins close by, with a seed of its own for noise in the gradient."""
         row = coordinates(plan.start)
+        # A share of each coordinate, so that coordinates at 0, such as those on a ridge, stay there.
         shift = self._kept(row * np.random.default_rng(seed).normal(scale=_JITTER, size=len(row)))
         return dataclasses.replace(plan, start=at(plan.start, row + shift), seed=seed)
 
@@ -269,6 +271,8 @@ def _kept_in_trap(case: DescentCase, diagnosis: Diagnosis) -> Callable[[np.ndarr
     if spectrum.lowest_direction is None or spectrum.highest_direction is None:
         return np.zeros_like
     low, high = along(spectrum.lowest_direction), along(spectrum.highest_direction)
+    # With exactly one direction down, removing it keeps the trap; with all but one down, only the one that leads up is
+    # safe.
     down = int(np.sum(spectrum.eigenvalues < 0))
     if spectrum.complete and down == 1 < len(low):
         return lambda shift: shift - (shift @ low) * low

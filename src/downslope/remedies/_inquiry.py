@@ -1,4 +1,10 @@
-"""The search for what helps: every remedy tried once, those that did best proved beside two controls."""
+"""The search for remedies that help: each is tried once, and the best are proved against two controls.
+
+    every remedy once ─▶ pairs of the best ─▶ further remedies on the best ─▶ proof with fresh seeds
+                         (if none suffices)   (if that does not suffice)      (unchanged, re-seeded, mended)
+
+The seeds of the proof play no part in the choice, so that a remedy chosen by luck loses its lead there.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +20,10 @@ from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
 from downslope.remedies._trial import Effect, S, Trial, TrialJob, TrialRun, Yardstick
 
-_PAIRED = 3  # of the remedies that did best are tried two at once
-_ROUNDS = 3  # of looking at what the best one still lacks
-_DOUBTED = 3  # of the best ones, before each of these
-_RUNS = 3  # of a remedy that is to be proved
+_PAIRED = 3  # this many of the best are tried two at once
+_ROUNDS = 3  # of adding remedies to the best
+_DOUBTED = 3  # this many of the best are run again before each round
+_RUNS = 3  # of a remedy before it is proved
 
 
 class Cost(Protocol):
@@ -112,7 +118,7 @@ def inquire(subject: Subject[S], diagnosis: Diagnosis, seeds: int) -> Prescripti
 
     Args:
         subject: what is to be mended.
-        diagnosis: what is wrong with it.
+        diagnosis: its diagnosis.
         seeds: pairs of runs to prove a remedy with.
     """
     inquiry = _Inquiry(subject, seeds)
@@ -178,7 +184,7 @@ class _Inquiry(Generic[S]):
 
     @property
     def falls_short(self) -> bool:
-        """Whether none of what was tried mends all of it."""
+        """Whether no attempt so far suffices."""
         if not self.tried:
             return True
         best = max(self.tried, key=lambda attempt: attempt.score)
@@ -194,10 +200,12 @@ class _Inquiry(Generic[S]):
         subject, attempts = self._subject, list[_Attempt[S]]()
         for remedy in remedies:
             changed = subject.changed(remedy.changes)
+            # Two remedies may come to the same run, such as a schedule that is the present one.
             known = (attempt.specification for attempt in (*self.tried, *attempts))
             if changed is None or any(subject.alike(changed, other) for other in known):
                 continue
             single = [*(attempt.specification for attempt in attempts), changed]
+            # Never spend so much on trying that what was found could not be proved.
             if self._affords_any_proof(single, [*single, *self._at_stake]):
                 attempts.append(_Attempt(remedy, changed, []))
         jobs = [TrialJob(attempt.specification, subject.seed, subject.looked_at) for attempt in attempts]
@@ -214,6 +222,7 @@ class _Inquiry(Generic[S]):
             remedy, mended = (best[0].remedy, best[0].specification) if best else (None, self._subject.specification)
             if not self.falls_short or not self._affords_any_proof([mended], self._at_stake):
                 return
+            # A round is worth it only if it raises the best score; the loop ends with the first that does not.
             before = self._highest
             for wave in self._subject.lacks(remedy, mended):
                 self.attempt(wave)
@@ -262,6 +271,7 @@ class _Inquiry(Generic[S]):
     def proved(self, chosen: Sequence[_Attempt[S]]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
         """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
         subject, seeds = self._subject, self._seeds
+        # Seeds: own | proof | re-seeded control | further runs before the proof. None is used twice.
         fresh = range(subject.seed + 1, subject.seed + 1 + seeds)
         others = range(subject.seed + 1 + seeds, subject.seed + 1 + 2 * seeds)
         quantities = tuple(dict.fromkeys(attempt.remedy.moves for attempt in chosen))
@@ -272,6 +282,7 @@ class _Inquiry(Generic[S]):
         if not affordable:
             return (), (), ()
         jobs = [TrialJob(subject.specification, seed, quantities) for seed in fresh]
+        # The second control shows what luck alone does; its runs are not paired with the others.
         jobs += [TrialJob(subject.specification, seed, quantities) for seed in others]  # by the same program
         for attempt in affordable:
             jobs += [TrialJob(attempt.specification, seed, (attempt.remedy.moves,)) for seed in fresh]
@@ -319,7 +330,7 @@ def _rank(trial: Trial, matters: float) -> tuple[Any, ...]:
 
 
 def _grained(score: float, matters: float) -> float:
-    """Return a score in whole numbers of what matters."""
+    """Return a score in whole multiples of the smallest gain that counts, so that luck does not rank equals."""
     return float(np.rint(score / matters))
 
 

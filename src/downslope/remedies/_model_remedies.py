@@ -1,4 +1,4 @@
-"""Remedies of a training in the network: its weights, its units, its layers, its output."""
+"""Remedies of a training in its network (weights, units, layers, output) and its data (scales, batches, penalties)."""
 
 from __future__ import annotations
 
@@ -113,8 +113,7 @@ def suited_output(case: TrainingCase) -> Remedy | None:
     return Remedy("output and loss that suit the targets", why, changes, "training_score")
 
 
-# Remedies of a training in the data, the batches, the penalties, and how long it goes on.
-
+# --- the data, the batches, the penalties, the number of steps -------------------------------------------------------
 
 _SMALLEST, _SMALL = 8, 32  # batches
 

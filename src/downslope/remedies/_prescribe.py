@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from downslope._choices import checked, defaults, door
-from downslope._errors import SettingError
+from downslope._errors import SettingError, described
 from downslope.descent import Plan, Show, checked_progress, progress_bar
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles import count
@@ -74,29 +74,29 @@ def _saved(folder: str | Path, data: Any) -> tuple[Setup, Trace]:
     trace = load(folder)
     if "asked" not in trace.facts:
         raise SettingError(
-            f"{folder} does not tell what its run was asked for",
+            f"{folder} does not hold the setup of its run",
             hint="a formula is prescribed for as a plan: ds.prescribe(ds.plan(formula, start, …))",
         )
     return Setup.from_plain(trace.facts["asked"], data=data), trace
 
 
-def _trained(thing: Any) -> tuple[Setup, Trace]:
+def _trained(run: Any) -> tuple[Setup, Trace]:
     """Return the setup and the trace of a training."""
-    if isinstance(thing, Setup):
-        training = thing.train(progress=False)
-        return thing, training.trace
-    if isinstance(thing, Training):
-        if thing.setup is None:
-            raise SettingError("this training does not know what it was asked for", hint="train it with ds.train")
-        return thing.setup, thing.trace
-    if isinstance(thing, Trace):
+    if isinstance(run, Setup):
+        training = run.train(progress=False)
+        return run, training.trace
+    if isinstance(run, Training):
+        if run.setup is None:
+            raise SettingError("this training does not know its setup", hint="train it with ds.train")
+        return run.setup, run.trace
+    if isinstance(run, Trace):
         raise SettingError(
-            "a trace tells what happened, and cannot be run again",
+            "a trace is a record, and cannot be run again",
             hint="prescribe for its plan: ds.prescribe(ds.plan(formula, start, …)), or for the training",
         )
     raise SettingError(
-        f"what is to be mended is a plan or a training, not {type(thing).__name__}"
-        + (f"; and {str(thing)!r} is no folder of a saved one" if isinstance(thing, str | Path) else ""),
+        f"prescribe takes a plan or a training, not {described(run)}"
+        + ("; and there is no folder of that name" if isinstance(run, str | Path) else ""),
         hint="for example ds.prescribe(ds.plan('x² - y² + y⁴', {'x': 1, 'y': 0}))",
     )
 
@@ -135,7 +135,7 @@ class _Trained:
     Args:
         setup: its setup.
         trace: its trace.
-        diagnosis: what is wrong with it; where nothing is, only its notes are treated.
+        diagnosis: its diagnosis; if it has no problem, only its notes are treated.
         runner: makes the runs.
     """
 

@@ -26,14 +26,14 @@ class Prescription:
 
     Args:
         specification: the plan or setup of the run.
-        yardstick: what it is judged by.
-        diagnosis: what is wrong with it.
-        score: its own.
+        yardstick: the measure that runs are judged by.
+        diagnosis: the run's diagnosis.
+        score: the run's own score.
         trials: the remedies that were proved, those that helped first.
         tried: every remedy that was tried once, with the score that it then had.
         control: scores of the unchanged run with the seeds of the trials.
         reseeded: its scores with further seeds.
-        steps: what all of it cost.
+        steps: the steps that all runs took.
         seconds: the same in seconds of one core.
         interrupted: whether Ctrl-C cut it short.
         note: what must be known to read the scores, as a sentence; "" if nothing.

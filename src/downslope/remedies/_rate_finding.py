@@ -25,7 +25,7 @@ class RateCheck:
             finite.
         error: the standard error of `before` − `after` from batch to batch; 0 without batches.
         steps: steps taken.
-        pace: the steps by which most of what the best rate gained was gained, to stay; ∞ if never.
+        pace: the step from which the loss stays within reach of the best rate's end; ∞ if it never does.
     """
 
     rate: float
@@ -54,7 +54,7 @@ class RateFinding:
 
     Args:
         specification: the plan or the setup, unchanged.
-        read_as: what is descended, in words.
+        read_as: the objective, in words.
         method: the name of its method.
         test_rates: the rate of each step of the range test, shape (steps,).
         test_losses: the loss after each of them, shape (steps,); over batches the mean loss of the start, times the
@@ -179,7 +179,7 @@ class RateFinding:
 
     def __str__(self) -> str:
         head = f"Read as  {self.read_as}\nMethod   {self.method}"
-        cost = f"All of it took {_counted(self.steps)}; nothing of what was given has changed."
+        cost = f"All checks together took {_counted(self.steps)}; the run itself is unchanged."
         return "\n".join([head, "", *aligned(self.rows(), words=(2, 3)), "", self.sentence, cost])
 
     def __repr__(self) -> str:

@@ -15,12 +15,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 
+from downslope._choices import checked, door
+from downslope._errors import SettingError
 from downslope._tree import leaves
-from downslope.descent import Plan, ShortRun, range_test, sharpness, short_run
-from downslope.networks import Setup
+from downslope._types import Point
+from downslope.descent import (
+    Objective,
+    Plan,
+    ShortRun,
+    checked_progress,
+    make_plan,
+    progress_bar,
+    range_test,
+    settings_of_own,
+    sharpness,
+    short_run,
+)
+from downslope.formulas import Formula
+from downslope.networks import Setup, Training
+from downslope.remedies._choices import RateSearchChoices
 from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.trace import Spectrum
 
@@ -74,12 +91,14 @@ class RateSearch:
         at_start = sharpness(self.plan, 1.0, 0)
         rates = self._tested_rates(at_start)
         losses = self._paired(range_test(self.plan, rates.tolist(), _has_exploded))
+        # The test stops when the loss has exploded, so that fewer losses than rates may have come.
         rates = rates[: max(len(losses) - 1, 0)]
         self._spent(len(rates))
         steepest = _steepest(rates, losses, smooth=self.batched)
         bound = self._bound(at_start, steepest)
         half = None if bound.rate is None else _HEADROOM * bound.rate
         estimates = [rate for rate in (steepest, half) if rate is not None]
+        # Both estimates can mislead; they only say where to look.
         self._try_around(estimates or [self.plan.method.default_rate])
         checks = self._checks()
         index = _picked(checks, self._equal)
@@ -130,6 +149,7 @@ class RateSearch:
         if not at_start:
             return _Bound(None, "the examples cannot be sampled")
         own = bound / at_start[0].highest if not facts.scaled and at_start[0].highest > 0 else math.inf
+        # The curvature of the first steps may be higher than at the start; a step that is surely stable leads there.
         careful = min(steepest or math.inf, _HEADROOM * own)
         steps = min(_STEPS_TO_SCALE if facts.scaled else _FIRST_STEPS, self.budget)
         if not math.isfinite(careful):
@@ -161,6 +181,7 @@ class RateSearch:
                 self._try([best / _SPREAD])
             else:
                 break
+        # Candidates are a factor of four apart; close in to a factor of √2, finer than rates matter.
         for factor in (2.0, math.sqrt(2.0)):
             best = self._best()
             if best is not None:
@@ -195,6 +216,7 @@ class RateSearch:
             before, after = float(run.values[0]), float(run.values[-1])
             return RateCheck(rate, before, after if run.finite else math.inf, 0.0, run.steps)
         window = max(self.budget // _WINDOW, 1)
+        # Compare with the start's loss on the very same batches: the difference of batches cancels.
         still = self._at_start()[: self.budget + 1][-window:]
         before = float(still.mean())
         if not run.finite:
@@ -217,6 +239,7 @@ class RateSearch:
             return losses
         still = self._at_start()[: len(losses)]
         losses = losses[: len(still)]
+        # Ratios suit losses above 0, whose spread grows with their size; differences suit all others.
         if np.all(still > 0) and np.all(losses >= 0):
             return losses / still * (still.mean() if len(still) else 1.0)
         return losses - still + still.mean()
@@ -273,3 +296,80 @@ def _picked(checks: tuple[RateCheck, ...], equal: float) -> int | None:
 def _rounded(rate: float) -> float:
     """Return a rate in two digits."""
     return float(f"{rate:.1e}")
+
+
+_BUDGET, _BUDGET_OF_BATCHES = 200, 100
+
+
+@door(RateSearchChoices)
+def find_learning_rate(
+    run: str | Formula | Objective | Callable[..., Any] | Plan | Setup | Training,
+    start: Point = None,
+    **choices: Unpack[RateSearchChoices],
+) -> RateFinding:
+    """Find a learning rate, and check it by a short run before it is offered.
+
+    The run itself is left as it is: trials are forks that begin where it begins, with its method, its schedule and its
+    order of examples, and are discarded.
+
+    Args:
+        run: a Plan; a Setup, or a Training, of which the setup is taken; or whatever `plan` takes.
+        start: the point at step 0, where `run` is an objective.
+        **choices: as in `RateSearchChoices`; with a Plan, a Setup or a Training only `budget` and `progress`.
+
+    Returns:
+        Range test, bound by curvature, checks, and the rate to take: the one whose loss is lowest at the end, the
+        smallest of equally good ones; None where none descends.
+
+    Raises:
+        SettingError: for a method that takes no rate, a schedule that holds its own, or a stream that can be read only
+            once.
+        DownslopeError: as `plan` and `train`.
+
+    >>> finding = find_learning_rate("f(x) = x²", {"x": 10})
+    >>> finding.stable_bound, finding.learning_rate
+    (1.0, 0.5)
+    """
+    if "learning_rate" in choices:
+        raise SettingError("the learning rate is what is looked for", hint="leave learning_rate out")
+    passed = checked(RateSearchChoices, choices, also=("run", "start"), settings=settings_of_own(choices))
+    budget, progress = passed.pop("budget", None), checked_progress(passed.pop("progress", None))
+    subject = _subject(run, start, passed)
+    base = subject.plan() if isinstance(subject, Setup) else subject
+    _check(base)
+    usual = _BUDGET if base.objective.batched is None else _BUDGET_OF_BATCHES
+    most = budget or max(min(base.steps, usual), 1)
+    with progress_bar(progress, RateSearch.expected(most)) as show:
+        return RateSearch(base, most, show).finding(subject)
+
+
+def _subject(run: Any, start: Point, choices: dict[str, Any]) -> Plan | Setup:
+    """Return the plan or the setup that was passed, or the plan that the choices make."""
+    if not isinstance(run, Plan | Setup | Training):
+        return make_plan(run, start, choices)
+    if start is not None or choices:
+        kind = type(run).__name__.lower()
+        raise SettingError(f"a {kind} holds its start and settings already", hint="pass it alone")
+    if not isinstance(run, Training):
+        return run
+    if run.setup is None:
+        raise SettingError("this training does not know its setup", hint="pass a Plan or a Setup")
+    return run.setup
+
+
+def _check(base: Plan) -> None:
+    """Raise for a plan without a rate to look for."""
+    if not base.method.takes_rate:
+        why = "searches for the length of each step" if base.method.searches_line else "holds its own learning rate"
+        raise SettingError(f"{base.method.name} {why}: there is no rate to find", hint='for example method="momentum"')
+    if base.schedule.function is not None:
+        raise SettingError(
+            "the schedule is a function that holds its own rates: there is none to find",
+            hint='name a schedule, such as schedule="cosine", or none',
+        )
+    batched = base.objective.batched
+    if batched is not None and not getattr(batched.stream, "reads_again", True):
+        raise SettingError(
+            "the stream of batches can be read only once, and trying rates would use it up",
+            hint="give something that can be read again from the start, such as a list or a loader",
+        )

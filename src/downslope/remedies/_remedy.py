@@ -1,4 +1,4 @@
-"""A remedy: what changes, why, and which quantity it is to move."""
+"""A remedy as data, and the runs that remedies are fitted to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Remedy:
     """A change of a plan or of a training, as data.
 
     Args:
-        name: what it is called: "relu in the hidden layers".
+        name: its name in a sentence: "relu in the hidden layers".
         why: the theory, in a sentence, with its source.
         changes: arguments of `train`, or of `plan`, that become others.
         moves: the name of the quantity that it is to move, one of `quantity_names`.
@@ -49,7 +49,7 @@ class Remedy:
         return None if len(both.changes) in (len(self.changes), len(other.changes)) else both
 
     def then(self, other: Remedy) -> Remedy:
-        """Return both at once, the other's changes where they differ; what it replaces whole is named no more."""
+        """Return both at once, the other's changes where they differ; parts that it replaces whole are dropped."""
         kept = [part for part in self.parts or (self,) if not part.changes.keys() <= other.changes.keys()]
         parts = (*kept, *(other.parts or (other,)))
         return Remedy(

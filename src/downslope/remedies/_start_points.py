@@ -1,4 +1,4 @@
-"""Points that are moved, jittered, drawn anew and written in a few words."""
+"""Starting points, moved and written in a few words, and the remedies of a descent in where it starts and stops."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def moved(point: Point, shift: np.ndarray) -> Point:
     longest = float(np.max(np.abs(shift), initial=0.0))
 
     def of_leaf(leaf: np.ndarray, by: np.ndarray) -> np.ndarray:
+        # Coordinates that a direction hardly moves keep the digits that a person typed.
         touched = np.abs(by) > _UNTOUCHED * longest
         return np.where(touched, _rounded(leaf + by), leaf)
 
@@ -93,8 +94,7 @@ def _rounded(numbers: np.ndarray) -> np.ndarray:
     return np.reshape([float(f"{value:.{_DIGITS}g}") for value in np.ravel(numbers)], np.shape(numbers))
 
 
-# Remedies of a descent in where it starts, what shakes it, and when it stops.
-
+# --- remedies --------------------------------------------------------------------------------------------------------
 
 _OFF = 0.01  # of the point's size: how far beside a saddle a start is put
 _MOST_STEPS = 10  # times as many steps at most

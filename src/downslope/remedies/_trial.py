@@ -1,4 +1,4 @@
-"""A trial: what a remedy did, seed by seed, beside a control that was not changed and one that was only re-seeded."""
+"""Trials: the runs with a remedy, compared seed by seed with unchanged runs and with re-seeded ones."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ class Effect:
         pairs, mean = len(differences), float(differences.mean())
         if pairs < 2:
             return cls(mean, -math.inf, math.inf, pairs)
+        # Student's t for the mean of paired differences: luck that both runs of a pair share cancels.
         reach = _squared_error(differences) ** 0.5 * float(special.stdtrit(pairs - 1, (1 + _SURE) / 2))
         return cls(mean, mean - reach, mean + reach, pairs)
 
@@ -66,6 +67,7 @@ class Effect:
         squared = sum(parts)
         if squared == 0:
             return cls(mean, mean, mean, min(counts))
+        # Welch–Satterthwaite degrees of freedom, since the two spreads may differ.
         freedom = squared**2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
         reach = squared**0.5 * float(special.stdtrit(freedom, (1 + _SURE) / 2))
         return cls(mean, mean - reach, mean + reach, min(counts))
@@ -76,7 +78,7 @@ class Trial:
     """A remedy that was tried.
 
     Args:
-        remedy: what was changed.
+        remedy: the change.
         scores: of the changed runs, one a seed.
         effect: compared with the unchanged runs of the same seeds.
         net: compared with all unchanged runs, those of other seeds as well: the improvement beyond luck.
@@ -259,6 +261,7 @@ class Runner:
 def _run(job: TrialJob[Setup]) -> TrialRun:
     """Make a run."""
     began = time.perf_counter()
+    # Looks into layers and curvature make a program that compiles twice as long.
     setup = job.specification if job.traced else _lean(job.specification, job.quantities)
     trace = setup.train(job.seed, progress=False).trace
     moved = {name: measure(name, trace) for name in job.quantities}
@@ -282,4 +285,5 @@ def score_of(trace: Trace) -> float:
     scores: Any = trace.metrics.get(f"validation_{metric}", ())
     if trace.outcome is Outcome.NOT_FINITE or not len(scores) or not np.isfinite(scores[-1]):
         return 0.0
+    # Below 0 an R² says no more than that the mean predicts better; far below, it would dominate every average.
     return max(float(scores[-1]), 0.0)
