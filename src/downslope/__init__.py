@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         find_learning_rate,
         prescribe,
     )
+    from downslope.reports import Summary, as_command, report, summary
     from downslope.tables import Table, read_cells, read_table, table_suffixes, write_table
     from downslope.trace import Outcome, Spectrum, Trace, export, load, save
 
@@ -156,6 +157,7 @@ __all__ = [
     "Severity",
     "Slope",
     "Spectrum",
+    "Summary",
     "Sweep",
     "Table",
     "Theory",
@@ -166,6 +168,7 @@ __all__ = [
     "UnitError",
     "UnitPass",
     "activation_names",
+    "as_command",
     "backprop",
     "chain",
     "choices",
@@ -195,11 +198,13 @@ __all__ = [
     "prescribe",
     "read_cells",
     "read_table",
+    "report",
     "sample_names",
     "save",
     "schedule",
     "search",
     "slope",
+    "summary",
     "sweep",
     "table_suffixes",
     "train",
@@ -286,9 +291,11 @@ _HOMES = {
         "Trial",
         "find_learning_rate",
         "prescribe",
+        "report",
     ),
     "downslope._engine": ("clear_caches",),
     "downslope.tables": ("Table", "read_cells", "read_table", "table_suffixes", "write_table"),
+    "downslope.reports": ("Summary", "as_command", "report", "summary"),
     "downslope.trace": ("Outcome", "Spectrum", "Trace", "export", "load", "save"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 Row = Sequence[str]
 
@@ -61,6 +61,28 @@ def in_words(name: str) -> str:
     ('validation R²', 'update norm')
     """
     return " ".join({"r2": "R²"}.get(word, word) for word in name.split("_"))
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage of two digits; its blank is one at which no line is broken."""
+    return f"{100 * share:.{0 if share >= 0.1 else 1}f}\u00a0%"
+
+
+def decimals(numbers: Iterable[float], places: int | None = None) -> list[str]:
+    """Return a column of numbers whose decimal points stand below each other.
+
+    Args:
+        numbers: the column.
+        places: decimals; None for as many as the smallest needs for three digits, or powers of ten where that is many.
+    """
+    column = [float(value) + 0.0 for value in numbers]  # no zero has a minus sign
+    sizes = [abs(value) for value in column if math.isfinite(value) and value != 0]
+    if sizes and (max(sizes) >= 1e5 or (places is None and min(sizes) < 1e-4)):
+        return [f"{value:.3e}".replace("-", "−") if math.isfinite(value) else number(value) for value in column]
+    if places is None:
+        places = 3 if not sizes else min(max(2 - math.floor(math.log10(min(sizes))), 3), 5)
+    rounded = [round(value, places) + 0.0 if math.isfinite(value) else value for value in column]
+    return [f"{value:.{places}f}".replace("-", "−") if math.isfinite(value) else number(value) for value in rounded]
 
 
 def aligned(rows: Sequence[Row], words: Collection[int] = ()) -> list[str]:

@@ -124,7 +124,7 @@ def test_what_a_remedy_changes_goes_through_the_fields_of_the_page_unchanged():
         None, "circles", hidden=(4,), schedule="cosine", clip_norm=2.0, method="momentum", momentum=0.8, skip=True
     )
     fields = fields_of(setup)
-    assert setup_of(_USUAL | fields).said == setup.said
+    assert setup_of(_USUAL | fields).explicit_choices == setup.explicit_choices
     words = train_command(setup)
     assert words is not None
     assert set(words.split(" --")[1:]) == {

@@ -121,7 +121,7 @@ def _command(found: ds.Prescription) -> str | None:
         return None
     if isinstance(mended, ds.Plan):
         return _descend(mended)
-    choices = mended.said
+    choices = mended.explicit_choices
     plain = isinstance(mended.data, str | Path) and mended.model is None and not _WITHOUT_OPTION & choices.keys()
     if not plain or any(callable(choice) for choice in choices.values()):
         return None

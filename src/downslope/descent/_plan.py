@@ -16,7 +16,7 @@ from downslope._types import Plain, Point
 from downslope.descent._choices import PlanChoices
 from downslope.descent._objective import Objective, check_point
 from downslope.descent._objective import objective as objective_of
-from downslope.descent._plan_text import as_python, choices_of
+from downslope.descent._plan_text import as_python, choices_of, explicit_choices_of
 from downslope.descent.batches._batched import Batches
 from downslope.formulas import Formula
 from downslope.methods import (
@@ -148,6 +148,11 @@ class Plan:
     def choices(self) -> dict[str, Any]:
         """The arguments of `plan` that make this plan of its objective."""
         return choices_of(self)
+
+    @property
+    def explicit_choices(self) -> dict[str, Any]:
+        """The choices that are not the defaults; rate and steps always."""
+        return explicit_choices_of(self)
 
     def changed(self, start: Point = None, **changes: Unpack[PlanChoices]) -> Plan:
         """Return a plan with other choices, checked like the first.

@@ -23,11 +23,11 @@ _ALWAYS = ("learning_rate", "steps")
 
 def as_python(plan: Plan) -> str:
     """Return the call of `descend`; values that cannot be written out appear by name."""
-    choices = [f"{name}={_written(value, name)}" for name, value in _written_choices(plan).items()]
+    choices = [f"{name}={_written(value, name)}" for name, value in explicit_choices_of(plan).items()]
     return f"ds.descend({', '.join([_objective_text(plan), _start(plan.start), *choices])})"
 
 
-def _written_choices(plan: Plan) -> dict[str, Any]:
+def explicit_choices_of(plan: Plan) -> dict[str, Any]:
     """Return the choices to write: rate and steps always, the others where they differ from the defaults."""
     usual = {**defaults(PlanChoices), **_usual_settings(plan)}
     chosen = {name: value for name, value in plan.choices.items() if name not in ("start", "batches")}

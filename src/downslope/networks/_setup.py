@@ -153,7 +153,7 @@ class Setup:
         return self.model is not None and self.layers is None
 
     @property
-    def said(self) -> dict[str, Any]:
+    def explicit_choices(self) -> dict[str, Any]:
         """The choices that differ from the defaults, by name."""
         usual = defaults(TrainingChoices)
         return {n: c for n, c in self.choices.items() if not (n in usual and same_choice(c, usual[n]))}
@@ -168,12 +168,12 @@ class Setup:
         model = [] if self.model is None else [as_written(self.model, "model")]
         data = [("" if model else "data=") + as_written(self.data, "data")]
         target = [] if self.target is None else [f"target={as_written(self.target, 'target')}"]
-        choices = [f"{name}={as_written(choice, name)}" for name, choice in self.said.items()]
+        choices = [f"{name}={as_written(choice, name)}" for name, choice in self.explicit_choices.items()]
         return f"ds.train({', '.join([*model, *data, *target, *choices])})"
 
     def as_plain(self) -> Plain:
         """Return the setup as plain data; `untold` names the arguments that are not plain data."""
-        entries = {"model": self.model, "data": self.data, "target": self.target, **self.said}
+        entries = {"model": self.model, "data": self.data, "target": self.target, **self.explicit_choices}
         if self.layers is not None and isinstance(self.model, list | tuple):
             entries["model"] = [layer.as_dict() for layer in self.layers]
         untold = [name for name, value in entries.items() if not is_plain(value)]

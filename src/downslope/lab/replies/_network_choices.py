@@ -119,7 +119,7 @@ def written(setup: ds.Setup, fields: Mapping[str, Any]) -> ds.Setup:
 def fields_of(setup: ds.Setup) -> dict[str, Any]:
     """Return a setup as the fields of a request, without the data."""
     known = setup.all_choices
-    more = {name: known[name] for name in setup.said if name in _MORE}
+    more = {name: known[name] for name in setup.explicit_choices if name in _MORE}
     return {
         **{name: known[name] for name in _FIELDS if name != "learning_rate"},
         "hidden": list(known["hidden"]),

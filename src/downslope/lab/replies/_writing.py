@@ -71,7 +71,7 @@ def train_command(setup: ds.Setup) -> str | None:
     words = ["downslope", "train", str(setup.data)]
     if setup.target is not None:
         words += ["--target", str(setup.target)]
-    for name, choice in setup.said.items():
+    for name, choice in setup.explicit_choices.items():
         option = _option(name, choice)
         if option is None:
             return None

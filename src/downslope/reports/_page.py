@@ -1,17 +1,20 @@
-"""`downslope diagnose --report`: one HTML file that holds everything it shows, to keep, to send and to print."""
+"""A run as one HTML file that holds everything it shows, to keep, to send and to print."""
 
 from __future__ import annotations
 
 import html
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import downslope as ds
-from downslope.cli import _training as course
-from downslope.cli._descend import method_of
+from downslope import draw
+from downslope._errors import SettingError, TraceError
+from downslope.diagnosis import Diagnosis, diagnose
+from downslope.reports._summary import Summary, summary
+from downslope.trace import Trace
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23303b; --soft: #5b6975; --paper: #ffffff; --card: #f5f7f9; --line: #d9dee3;
@@ -28,8 +31,8 @@ p { margin: .5rem 0; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem 1.4rem .3rem 0; text-align: right; vertical-align: top; }
 th { font-weight: 600; border-bottom: 1px solid var(--line); }
-.told th, .told td, .card td:first-child { text-align: left; border: 0; }
-.told th, .card td:first-child { font-weight: 400; color: var(--soft); white-space: nowrap; }
+.facts th, .facts td, .card td:first-child { text-align: left; border: 0; }
+.facts th, .card td:first-child { font-weight: 400; color: var(--soft); white-space: nowrap; }
 .scroll { overflow-x: auto; margin-bottom: 1.5rem; }
 .scroll td { white-space: nowrap; }
 .card { margin: .75rem 0; padding: .6rem 1rem; background: var(--card); border-left: 4px solid var(--line);
@@ -66,40 +69,59 @@ _NEEDLESS = re.compile(
 )
 
 
-def write(trace: ds.Trace, diagnosis: ds.Diagnosis, file: Path) -> Path:
-    """Write the report on a trace, and return its file.
+def report(trace: Trace, file: str | os.PathLike[str] | None = None, diagnosis: Diagnosis | None = None) -> str:
+    """Return a report on a run as HTML that needs no other file, and write it if a file is named.
+
+    Args:
+        trace: the trace of a descent or a training.
+        file: where to write it; the name must end in .html.
+        diagnosis: the findings to show; those of `diagnose` if None.
 
     Raises:
         SettingError: if the file's name does not end in .html.
-        TraceError: if it cannot be written.
+        TraceError: for something that is no trace, or a file that cannot be written.
+
+    >>> import downslope as ds
+    >>> "<h2>Findings</h2>" in report(ds.descend("x²", {"x": 1.0}, learning_rate=0.1, steps=50))
+    True
     """
-    if file.suffix.lower() not in (".html", ".htm"):
-        raise ds.SettingError(f"cannot write a report into {file.name!r}", hint="the name must end in .html")
+    run = summary(trace)
+    page = _page(run, diagnose(trace) if diagnosis is None else diagnosis)
+    if file is not None:
+        _write(page, file)
+    return page
+
+
+def _write(page: str, file: str | os.PathLike[str]) -> None:
+    """Write a page."""
+    if not isinstance(file, str | os.PathLike) or Path(file).suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"cannot write a report into {str(file)!r}", hint="the name must end in .html")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(page(trace, diagnosis), encoding="utf-8")
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ds.TraceError(f"{file} cannot be written: {error.strerror or error}") from None
-    return file
+        raise TraceError(f"{file} cannot be written: {error.strerror or error}") from None
 
 
-def page(trace: ds.Trace, diagnosis: ds.Diagnosis) -> str:
-    """Return the report as HTML that needs no other file."""
+def _page(run: Summary, diagnosis: Diagnosis) -> str:
+    """Return the report."""
+    trace = run.trace
     title = html.escape(_title(trace))
     parts = [
         f"<h1>{title}</h1><p class='soft'>{html.escape(trace.plan['read_as'])}. {html.escape(trace.outcome.value)}</p>",
-        _section("What was found", _cards(diagnosis)),
-        _section("What was trained" if course.is_training(trace) else "What was descended", _what(trace)),
-        *(_trained(trace) if course.is_training(trace) else ()),
-        _section("Pictures", _pictures(trace, diagnosis)),
+        _section("Findings", _cards(diagnosis)),
+        _section("Training" if run.is_training else "Descent", _setup(run)),
+        _section("Evaluations", _scored(run)),
+        _section("Cost of the record", f"<p>{html.escape(run.cost)}</p>" if run.is_training and run.cost else ""),
+        _section("Pictures", _pictures(run, diagnosis)),
         _footer(trace),
     ]
     body = "\n".join(part for part in parts if part)
     return _PAGE.format(title=title, style=_STYLE, body=body)
 
 
-def _title(trace: ds.Trace) -> str:
-    """Return what the report is on."""
+def _title(trace: Trace) -> str:
+    """Return the title of the report."""
     target = (trace.facts.get("encoding") or {}).get("target") or {}
     names = ", ".join(map(str, target.get("names", ())))
     return f"A network that predicts {names}" if names and names != "target" else str(trace.plan["read_as"])
@@ -110,75 +132,51 @@ def _section(heading: str, content: str) -> str:
     return f"<section><h2>{heading}</h2>\n{content}\n</section>" if content else ""
 
 
-def _cards(diagnosis: ds.Diagnosis) -> str:
-    """Return the findings, each on a card of its own, and what could not be judged."""
+def _cards(diagnosis: Diagnosis) -> str:
+    """Return the findings, each on a card of its own, and the checks that could not run."""
     cards = [
-        f"<article class='card {finding.severity.value}'>{ds.Diagnosis((finding,))._repr_html_()}</article>"
+        f"<article class='card {finding.severity.value}'>{Diagnosis((finding,))._repr_html_()}</article>"
         for finding in diagnosis
     ]
-    return "\n".join([*cards, ds.Diagnosis((), diagnosis.not_run)._repr_html_()])
+    return "\n".join([*cards, Diagnosis((), diagnosis.not_run)._repr_html_()])
 
 
-def _what(trace: ds.Trace) -> str:
-    """Return what was trained and how, as labels and texts."""
-    if not course.is_training(trace):
-        return _told({"Method": method_of(trace), "Steps": str(trace.last_step)})
-    notes = [html.escape(note) for note in course.notes_of(trace)]
-    table = _told(
+def _setup(run: Summary) -> str:
+    """Return data, network and method as labels and texts."""
+    if not run.is_training:
+        return _labelled({"Method": run.method, "Steps": str(run.trace.last_step)})
+    table = _labelled(
         {
-            "Data": _data(trace),
-            "Network": course.network_of(trace),
-            "Method": course.way_of(trace),
-            "Seed": str(trace.plan["seed"]),
+            "Data": run.data or "not known",
+            "Network": run.network,
+            "Method": run.method,
+            "Seed": str(run.trace.plan["seed"]),
         }
     )
-    return "".join(f"<p>{note}</p>" for note in notes) + table
+    return "".join(f"<p>{html.escape(note)}</p>" for note in run.notes) + table
 
 
-def _data(trace: ds.Trace) -> str:
-    """Return what is known of the examples, in words."""
-    data, encoding = trace.facts.get("data") or {}, trace.facts.get("encoding") or {}
-    if not data:
-        return "not known"
-    words = [f"{data['rows']} rows to train on"]
-    words += [f"{data['validation_rows']} to validate"] if data.get("validation_rows") else []
-    columns = [str(column["name"]) for column in encoding.get("columns", ())]
-    inputs = ", ".join(columns[:12]) + (", …" if len(columns) > 12 else "")
-    words.append(f"{data['features']} inputs" + (f" from {inputs}" if columns else ""))
-    target = encoding.get("target") or {}
-    classes = list(target.get("categories", ()))
-    named = ", ".join(map(str, classes[:12])) + (", …" if len(classes) > 12 else "")
-    words.append(f"{len(classes)} classes: {named}" if classes else "numbers to predict")
-    return "; ".join(words)
+def _scored(run: Summary) -> str:
+    """Return the evaluations and the scores at the end as tables."""
+    tables = [(run.evaluations, ()), (run.score_table, ("at the end",))]
+    return "".join(_table(table, words) for table, words in tables if table)
 
 
-def _trained(trace: ds.Trace) -> list[str]:
-    """Return the sections that only a training has."""
-    scores = course.end_scores(trace)
-    ended = _table(course.scores_table(scores), words=("at the end",)) if scores else ""
-    table = course.evaluations(trace)
-    cost = course.cost_of(trace)
-    return [
-        _section("How it went", (_table(table) if table else "") + ended),
-        _section("What the record cost", f"<p>{html.escape(cost)}</p>" if cost else ""),
-    ]
-
-
-def _pictures(trace: ds.Trace, diagnosis: ds.Diagnosis) -> str:
+def _pictures(run: Summary, diagnosis: Diagnosis) -> str:
     """Return every picture that the trace has something to show in, with its caption."""
-    found = []
-    kind = "training" if course.is_training(trace) else "descent"
-    for picture in ds.draw.PICTURES if len(trace) else ():
+    trace, figures = run.trace, []
+    kind = "training" if run.is_training else "descent"
+    for picture in draw.PICTURES if len(trace) else ():
         if picture.shows != kind:
             continue
         try:
-            drawn = picture.of(trace, diagnosis)
-        except ds.SettingError:
+            axes = picture.of(trace, diagnosis)
+        except SettingError:
             continue
-        axes = drawn[0] if isinstance(drawn, Sequence) else drawn
+        first = axes[0] if isinstance(axes, Sequence) else axes
         caption = html.escape(picture.caption)
-        found.append(f"<figure>{svg(axes.figure, str(len(found)))}<figcaption>{caption}</figcaption></figure>")
-    return "\n".join(found)
+        figures.append(f"<figure>{svg(first.figure, str(len(figures)))}<figcaption>{caption}</figcaption></figure>")
+    return "\n".join(figures)
 
 
 def svg(figure: Any, salt: str) -> str:
@@ -196,16 +194,16 @@ def svg(figure: Any, salt: str) -> str:
     return _NEEDLESS.sub("", written.getvalue()).replace("xlink:href=", "href=").strip()
 
 
-def _footer(trace: ds.Trace) -> str:
-    """Return which versions made the trace."""
+def _footer(trace: Trace) -> str:
+    """Return the versions that made the trace."""
     versions = ", ".join(f"{name} {version}" for name, version in trace.versions.items())
     return f"<footer>Made with {html.escape(versions)}.</footer>" if versions else ""
 
 
-def _told(pairs: Mapping[str, str]) -> str:
+def _labelled(pairs: Mapping[str, str]) -> str:
     """Return labels and texts as a table."""
     rows = "".join(f"<tr><th>{html.escape(k)}</th><td>{html.escape(v)}</td></tr>" for k, v in pairs.items())
-    return f"<table class='told'>{rows}</table>"
+    return f"<table class='facts'>{rows}</table>"
 
 
 def _table(columns: Mapping[str, Sequence[str]], words: Sequence[str] = ()) -> str:
@@ -213,8 +211,8 @@ def _table(columns: Mapping[str, Sequence[str]], words: Sequence[str] = ()) -> s
     left = [" style='text-align:left'" if heading in words or not heading else "" for heading in columns]
 
     def row(cells: Sequence[str], kind: str) -> str:
-        told = (f"<{kind}{edge}>{html.escape(cell)}</{kind}>" for edge, cell in zip(left, cells, strict=True))
-        return f"<tr>{''.join(told)}</tr>"
+        texts = (f"<{kind}{edge}>{html.escape(cell)}</{kind}>" for edge, cell in zip(left, cells, strict=True))
+        return f"<tr>{''.join(texts)}</tr>"
 
     body = "".join(row(cells, "td") for cells in zip(*columns.values(), strict=True))
     return f"<div class='scroll'><table>{row(list(columns), 'th')}{body}</table></div>"

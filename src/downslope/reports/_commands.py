@@ -1,0 +1,216 @@
+"""A run or a call as the command to type: the one writer of option text.
+
+What `as_command` writes, the command line reads back to the same value (`cli/_options`).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from downslope._choices import Choice, choices
+from downslope._errors import SettingError
+from downslope.descent import Plan, descend
+from downslope.networks import Setup, Training, train
+from downslope.remedies import Prescription
+
+# The positional arguments of each verb: which are typed plainly, and which as an option.
+_POSITIONAL: Mapping[str, tuple[str, ...]] = {
+    "descend": ("objective", "start"),
+    "sweep": ("objective", "start", "learning_rates"),
+    "compare": ("objective", "start", "methods"),
+    "multistart": ("objective", "bounds"),
+    "search": ("objective", "bounds"),
+    "fit": ("equation", "data"),
+    "train": ("model", "data", "target"),
+    "find_learning_rate": ("run", "start"),
+    "prescribe": ("run",),
+}
+_PLAIN = ("objective", "equation", "run")  # these and, for `fit` and `train`, `data` are typed without an option
+_NAMES = {"find_learning_rate": "find-rate"}
+
+
+class _NoWords(Exception):
+    """A value that cannot be typed."""
+
+
+def as_command(
+    run: Plan | Setup | Training | Prescription | str | os.PathLike[str] | Callable[..., Any],
+    *arguments: Any,
+    **options: Any,
+) -> str | None:
+    """Return the command that does the same; None where a value has no words, such as a function or an array.
+
+    Args:
+        run: a plan, a setup, a training, a prescription, whose mended run is meant, the folder of a saved run, or a
+            verb: `descend`, `sweep`, `compare`, `multistart`, `search`, `fit`, `train`, `find_learning_rate`.
+        *arguments: of a verb, as it takes them.
+        **options: of a verb, as it takes them.
+
+    Raises:
+        SettingError: for something that is no run.
+
+    >>> import downslope as ds
+    >>> ds.as_command(ds.plan("x²", {"x": 4}, method="momentum", momentum=0.5, learning_rate=0.1))
+    "downslope descend 'x²' --start x=4.0 --method momentum --learning-rate 0.1 --steps 100 --set momentum=0.5"
+    >>> ds.as_command(ds.fit, "y = a×x", "table.csv", loss="huber")
+    "downslope fit 'y = a×x' table.csv --loss huber"
+    """
+    try:
+        return shlex.join(["downslope", *_words(run, arguments, options)])
+    except _NoWords:
+        return None
+
+
+def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> list[str]:
+    """Return the words of the command."""
+    if isinstance(run, Prescription):
+        return _words(run.mended, (), {})
+    if isinstance(run, Training):
+        return _words(run.setup, (), {})
+    if run is None:
+        raise _NoWords
+    if isinstance(run, Plan):
+        return _of_plan(run)
+    if isinstance(run, Setup):
+        return _of_call(train, (run.model, run.data, run.target), run.explicit_choices)
+    if isinstance(run, str | os.PathLike):
+        return ["diagnose", os.fspath(run)]
+    if getattr(run, "__name__", None) in _POSITIONAL:
+        return _of_call(run, arguments, options)
+    raise SettingError(
+        f"a command is of a plan, a setup, a training or a verb, not of {type(run).__name__}",
+        hint="for example ds.as_command(ds.plan('x²', {'x': 1}))",
+    )
+
+
+def _of_plan(plan: Plan) -> list[str]:
+    """Return the words of a descent on a formula."""
+    if plan.objective.formula is None or plan.objective.data or plan.batches is not None:
+        raise _NoWords
+    units = {name: unit for name, unit in plan.objective.units.items() if name in plan.start}
+    return _of_call(descend, (plan.objective.read_as, plan.start), {**plan.explicit_choices, "units": units or None})
+
+
+def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> list[str]:
+    """Return the words of a call: what is typed plainly first, then its options in the order of the schema."""
+    name, known = verb.__name__, choices(verb)
+    passed = dict(zip(_POSITIONAL[name], arguments, strict=False))
+    if name == "train" and passed.pop("model", None) is not None:
+        raise _NoWords
+    plain = [argument for argument in passed if argument in _PLAIN or (argument == "data" and name in ("fit", "train"))]
+    words = [_NAMES.get(name, name), *(_text(passed[argument]) for argument in plain)]
+    for argument, value in passed.items():
+        if argument not in plain and value is not None:
+            words += _argument(argument, value)
+    for option in [*known, *(option for option in options if option not in known)]:
+        if option in options:
+            words += option_words(known.get(option) or Choice(None, "", "method", name=option), options[option])
+    return words
+
+
+def _argument(name: str, value: Any) -> list[str]:
+    """Return a positional argument of a verb as the option that it is on the command line."""
+    if name == "methods":
+        names = [value] if isinstance(value, str) else list(value)
+        return [word for method in names for word in ("--method", _text(method))]
+    if name == "learning_rates":
+        return ["--learning-rates", ",".join(_number(rate) for rate in value)]
+    option = f"--{name.replace('_', '-')}"
+    if name == "bounds":
+        return [option, _ranges(value)]
+    return [option, _point(value) if name == "start" else _listed(value)]
+
+
+def option_words(choice: Choice, value: Any) -> list[str]:
+    """Return a choice as it is typed: an option and its value; nothing for a default.
+
+    Raises:
+        _NoWords: for a value that cannot be typed.
+    """
+    option = choice.option or f"--{choice.name.replace('_', '-')}"
+    if value is None and choice.default is None:
+        return []
+    if choice.is_setting:
+        return ["--set", f"{choice.name}={_number(value)}"]
+    if choice.option == "" or choice.kind == "object":
+        if value == choice.default:
+            return []
+        raise _NoWords
+    if choice.kind == "truth":
+        return [option] if value != choice.default else []
+    if choice.kind == "units":
+        return [word for name, text in value.items() for word in (option, f"{name}={text}")]
+    return [option, _value(choice, value)]
+
+
+def _value(choice: Choice, value: Any) -> str:
+    """Return the value of an option as text."""
+    if choice.kind in ("whole", "number", "rate"):
+        return _number(value.every if choice.name == "record" and hasattr(value, "every") else value)
+    if choice.kind == "batch":
+        return "all" if value is None else _number(value)
+    if choice.kind == "sizes":
+        return ",".join(map(_number, value)) or "none" if isinstance(value, Sequence) else _number(value)
+    if choice.kind in ("share or file", "column or number") and not isinstance(value, str | os.PathLike):
+        return _number(value)
+    if choice.kind == "point":
+        return _point(value)
+    if choice.kind == "ranges":
+        return _ranges(value)
+    if choice.kind == "pairs":
+        return ",".join(f"{name}={str(part).lower() if part is None else part}" for name, part in value.items())
+    return _listed(value)
+
+
+def _text(value: Any) -> str:
+    """Return text or a file's path."""
+    read_as = getattr(value, "read_as", None)
+    if isinstance(read_as, str) and not getattr(value, "data", None):
+        return read_as
+    name = value.name if hasattr(value, "settings") and not value.settings else value
+    if isinstance(name, str | Path | os.PathLike):
+        return os.fspath(name)
+    raise _NoWords
+
+
+def _listed(value: Any) -> str:
+    """Return text, or several texts with commas between them."""
+    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else _text(value)
+
+
+def _number(value: Any) -> str:
+    """Return a number with as many digits as read back to it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise _NoWords
+    return str(int(value)) if isinstance(value, int | np.integer) else repr(float(value))
+
+
+def _point(point: Any) -> str:
+    """Return a point of named numbers."""
+    if not isinstance(point, Mapping) or not point:
+        raise _NoWords
+    return ",".join(f"{name}={_coordinate(value)}" for name, value in point.items())
+
+
+def _coordinate(value: Any) -> str:
+    """Return a coordinate, which is one number."""
+    if np.ndim(value) or isinstance(value, str):
+        raise _NoWords
+    return repr(float(value))
+
+
+def _ranges(ranges: Any) -> str:
+    """Return ranges by name, an open end left out."""
+    if not isinstance(ranges, Mapping):
+        raise _NoWords
+    ends: Iterable[tuple[str, Sequence[Any]]] = ranges.items()
+    return ",".join(
+        f"{name}={'' if low is None else _coordinate(low)}..{'' if high is None else _coordinate(high)}"
+        for name, (low, high) in ends
+    )

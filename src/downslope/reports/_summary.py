@@ -1,0 +1,313 @@
+"""A run as a person reads it: network, method, evaluations, scores at the end and the cost of the record.
+
+Everything is read from the trace, so that a run that is being written, a saved one and one that has just ended look the
+same, on the terminal, in a notebook and in a report.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import TraceError
+from downslope._text import aligned, decimals, html_table, in_words, number, percent
+from downslope.trace import Trace
+
+_SHOWN = 11  # evaluations of the table
+_SETS = ("training", "validation")
+_UNBELIEVABLE = 100.0  # shares of a time in which hardly a step was taken say nothing
+Table = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in words and small tables.
+
+    Args:
+        trace: the trace of a descent or a training; the properties on networks and evaluations are empty for a descent.
+    """
+
+    trace: Trace
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the run is a training over examples."""
+        return bool(self.trace.plan.get("batches"))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was read of the data and decided; nothing for runs of old versions."""
+        return tuple(map(str, self.trace.facts.get("notes") or ()))
+
+    @property
+    def data(self) -> str:
+        """The examples in words; "" where they are not known."""
+        return _data(self.trace)
+
+    @property
+    def network(self) -> str:
+        """The network in words: its sizes, its parameters, its loss; "" for a descent."""
+        return _network(self.trace) if self.is_training else ""
+
+    @property
+    def method(self) -> str:
+        """The method and its numbers in words; for a training also the batches and the passes through the rows."""
+        return _training_method(self.trace) if self.is_training else _method(self.trace)
+
+    @functools.cached_property
+    def evaluations(self) -> Table:
+        """About ten evaluations as columns of text by heading, the lowest validation loss marked; {} for none."""
+        return _evaluations(self.trace) if self.is_training else {}
+
+    @functools.cached_property
+    def scores(self) -> Mapping[str, Mapping[str, float]]:
+        """The measurements at the last evaluation: numbers by measurement, and by the rows that they are of."""
+        return _scores(self.trace) if self.is_training else {}
+
+    @property
+    def score_table(self) -> Table:
+        """The measurements at the end as columns of text by heading; {} for none."""
+        return _score_table(self.scores) if self.scores else {}
+
+    @property
+    def score_sentence(self) -> str:
+        """The measurements at the end on one line."""
+        return ", ".join(
+            f"{rows} {in_words(measurement)} {number(values[rows] + 0.0)}"
+            for rows in _SETS
+            for measurement, values in self.scores.items()
+            if rows in values
+        )
+
+    @property
+    def cost(self) -> str:
+        """The cost of the record as a sentence; "" where it is not known."""
+        return _cost(self.trace)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run as plain data, for JSON."""
+        trace = self.trace
+        summary = {
+            "read_as": trace.plan["read_as"],
+            "outcome": trace.outcome.identifier,
+            "outcome_sentence": trace.outcome.value,
+            "steps": trace.last_step,
+            "value": trace.value,
+            "plan": {name: entry for name, entry in trace.plan.items() if name != "objective"},
+        }
+        return summary | (self._training_as_dict() if self.is_training else {"end": dict(trace.end)})
+
+    def _training_as_dict(self) -> dict[str, Any]:
+        """Return the part of `as_dict` that only a training has."""
+        trace = self.trace
+        names = [name for name in trace.metrics if name == "step" or name.partition("_")[0] in _SETS]
+        return {
+            "notes": list(self.notes),
+            "metrics": {
+                f"{rows}_{measurement}": value
+                for measurement, values in self.scores.items()
+                for rows, value in values.items()
+            },
+            "evaluations": [{name: trace.metrics[name][row] for name in names} for row in _evaluated(trace)],
+            "network": trace.facts.get("network") or {},
+            "data": trace.facts.get("data") or {},
+            "record_cost": trace.facts.get("record_cost") or {},
+        }
+
+    def __str__(self) -> str:
+        facts = [("Read as", str(self.trace.plan["read_as"])), ("Network", self.network), ("Method", self.method)]
+        lines = [f"{label:<9}{text}" for label, text in facts if text]
+        for table in (self.evaluations, self.score_table):
+            if table:
+                lines += ["", *aligned(_rows(table), {0} if table is self.score_table else ())]
+        return "\n".join([*lines, "", self.trace.outcome.value, *([self.cost] if self.cost else [])])
+
+    def __repr__(self) -> str:
+        return f"<Summary of {self.trace.last_step} steps>"
+
+    def _repr_html_(self) -> str:
+        return "".join(html_table(_rows(table)) for table in (self.evaluations, self.score_table) if table)
+
+
+def summary(trace: Trace) -> Summary:
+    """Return a run in words and small tables.
+
+    Args:
+        trace: the trace of a descent or a training.
+
+    Raises:
+        TraceError: for anything else.
+
+    >>> import downslope as ds
+    >>> summary(ds.descend("x²", {"x": 1}, learning_rate=0.1, steps=5)).method
+    'gradient descent, α = 0.1'
+    """
+    if not isinstance(trace, Trace):
+        raise TraceError(
+            f"a summary is of a trace, not of {type(trace).__name__}",
+            hint="for example ds.summary(ds.load(folder)), or of the trace of a training: training.trace",
+        )
+    return Summary(trace)
+
+
+def _rows(table: Table) -> list[list[str]]:
+    """Return columns by heading as rows, the headings first."""
+    return [list(table), *map(list, zip(*table.values(), strict=True))]
+
+
+def _method(trace: Trace) -> str:
+    """Return the method and its numbers in words."""
+    plan = trace.plan
+    parts = [str(plan["method"])]
+    if plan["learning_rate"] is not None:
+        parts.append(f"α = {number(plan['learning_rate'])}")
+    if plan["schedule"] != "constant":
+        parts.append(f"{plan['schedule']} schedule")
+    parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in plan["settings"].items()]
+    return ", ".join(parts)
+
+
+def _training_method(trace: Trace) -> str:
+    """Return the method of a training in words, the batches and the passes through the rows."""
+    batches = trace.plan["batches"]
+    size, accumulate = batches.get("size"), batches.get("accumulate") or 1
+    rows = (trace.facts.get("data") or {}).get("rows")
+    words = [_method(trace)]
+    words += [f"gradients cut to {number(trace.plan[n])}" for n in ("clip_norm", "clip_value") if trace.plan.get(n)]
+    if size is None:
+        words.append("all rows in each step" if not rows else f"all {rows} rows in each step")
+    else:
+        words.append(f"batches of {size}" if accumulate == 1 else f"{accumulate} batches of {size} in each step")
+    steps, most = trace.last_step, trace.plan["steps"]
+    words.append(f"{steps} steps" if steps == most else f"{steps} of {most} steps")
+    if rows and size is not None and steps:
+        words.append(f"{number(round(steps * size * accumulate / rows, 1))} times through the rows")
+    return ", ".join(words)
+
+
+def _data(trace: Trace) -> str:
+    """Return the examples in words."""
+    data, encoding = trace.facts.get("data") or {}, trace.facts.get("encoding") or {}
+    if not data:
+        return ""
+    words = [f"{data['rows']} rows to train on"]
+    words += [f"{data['validation_rows']} to validate"] if data.get("validation_rows") else []
+    columns = [str(column["name"]) for column in encoding.get("columns", ())]
+    words.append(f"{data['features']} inputs" + (f" from {_first(columns)}" if columns else ""))
+    classes = list((encoding.get("target") or {}).get("categories", ()))
+    words.append(f"{len(classes)} classes: {_first(classes)}" if classes else "numbers to predict")
+    return "; ".join(words)
+
+
+def _first(names: Sequence[Any], most: int = 12) -> str:
+    """Return the first of many names."""
+    return ", ".join(map(str, names[:most])) + (", …" if len(names) > most else "")
+
+
+def _network(trace: Trace) -> str:
+    """Return the network in words."""
+    network = trace.facts.get("network") or {}
+    description = network.get("description") or {}
+    parameters = f"{network.get('parameters', 0)} parameters"
+    loss = (network.get("loss") or {}).get("name", "loss")
+    if description.get("kind") != "network":
+        kind = f"{description.get('class', 'a function')} ({description.get('kind', 'custom')})"
+        return f"{kind}, {parameters}, {loss}"
+    shape = " × ".join(map(str, description["inputs"]))
+    layers = [_layer(layer) for layer in description["layers"] if layer["kind"] != "flatten"]
+    return f"{' → '.join([shape, *layers])}; {parameters}, {loss}"
+
+
+def _layer(layer: Mapping[str, Any]) -> str:
+    """Return a layer in a few words."""
+    kind = layer["kind"]
+    if "units" not in layer and "channels" not in layer:
+        size = layer.get("size", layer.get("share", layer.get("activation", "")))
+        return f"{kind.rpartition('.')[2].replace('_', ' ').replace('maxpool', 'pool')} {size}".strip()
+    words = [str(layer["units"]) if "units" in layer else f"convolution {layer['channels']}"]
+    if layer.get("activation", "linear") != "linear":
+        words.append(layer["activation"].replace("_", " "))
+    more = [f"{layer['normalisation']} normalised"] if layer.get("normalisation", "none") != "none" else []
+    more += ["skipped"] if layer.get("skip") else []
+    more += [f"dropout {number(layer['dropout'])}"] if layer.get("dropout") else []
+    return " ".join(words) + (f" ({', '.join(more)})" if more else "")
+
+
+def _evaluations(trace: Trace) -> Table:
+    """Return about ten evaluations as columns of text by heading; {} for none."""
+    rows = _evaluated(trace)
+    if not len(rows):
+        return {}
+    metric = str((trace.facts.get("network") or {}).get("metric", "loss"))
+    best_of = "validation" if "validation_loss" in trace.metrics else "training"
+    names = dict.fromkeys(("training_loss", f"{best_of}_loss", f"{best_of}_{metric}"))
+    best = _lowest(trace, rows) if best_of == "validation" else None
+    stride = -(-(len(rows) - 1) // (_SHOWN - 1)) or 1
+    shown = np.union1d(rows[::stride], rows[-1:] if best is None else [best, rows[-1]])
+    columns = {"step": [str(step) for step in np.asarray(trace.metrics["step"])[shown]]}
+    columns |= {
+        in_words(name): _column(name, np.asarray(trace.metrics[name])[shown]) for name in names if name in trace.metrics
+    }
+    if best is not None and best != rows[-1]:
+        columns[""] = ["◀ lowest" if row == best else "" for row in shown]
+    return columns
+
+
+def _evaluated(trace: Trace) -> np.ndarray:
+    """Return the indices of the rows at which the network was evaluated, and not only its curvature measured."""
+    steps = np.asarray(trace.metrics.get("step", ()))
+    every = trace.plan["batches"].get("evaluate_every") or 1
+    return np.flatnonzero((steps % every == 0) | (steps == trace.plan["steps"]))
+
+
+def _lowest(trace: Trace, rows: np.ndarray) -> int | None:
+    """Return the row of the lowest validation loss, if any is finite."""
+    losses = np.asarray(trace.metrics["validation_loss"])[rows]
+    return int(rows[np.nanargmin(losses)]) if np.isfinite(losses).any() else None
+
+
+def _scores(trace: Trace) -> dict[str, dict[str, float]]:
+    """Return the measurements at the last evaluation by measurement and set of rows."""
+    rows = _evaluated(trace)
+    if not len(rows):
+        return {}
+    scores: dict[str, dict[str, float]] = {}
+    for name, column in trace.metrics.items():
+        measured_on, _, measurement = name.partition("_")
+        if measured_on in _SETS and measurement:
+            scores.setdefault(measurement, {})[measured_on] = float(np.asarray(column)[rows[-1]])
+    return scores
+
+
+def _score_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return the measurements at the end as columns of text by heading."""
+    sets = [name for name in _SETS if any(name in values for values in scores.values())]
+    texts = [_column(name, [values.get(rows, math.nan) for rows in sets]) for name, values in scores.items()]
+    columns = {name: [row[index] for row in texts] for index, name in enumerate(sets)}
+    return {"at the end": [in_words(name) for name in scores], **columns}
+
+
+def _column(name: str, numbers: Iterable[float]) -> list[str]:
+    """Return the numbers of a measurement as text: scores, of which 1 is the best, with four decimals."""
+    return decimals(numbers, 4 if name.endswith(("accuracy", "r2")) else None)
+
+
+def _cost(trace: Trace) -> str:
+    """Return the cost of the record as a sentence; "" where it is not known."""
+    cost = trace.facts.get("record_cost") or {}
+    shares = {name: float(share) for name, share in cost.items() if share is not None and math.isfinite(share)}
+    if not shares or sum(shares.values()) > _UNBELIEVABLE:
+        return ""
+    shares = {name: share for name, share in shares.items() if share >= 0.0005}
+    in_background = shares.pop("probes", 0.0)
+    parts = ", ".join(f"{name} {percent(share)}" for name, share in shares.items())
+    added = f"The record added {percent(sum(shares.values()))} to the time of the steps" + (
+        f": {parts}." if parts else "."
+    )
+    looks = f" Looks at the curvature went on beside them for {percent(in_background)} of it." if in_background else ""
+    return added + looks
