@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import downslope as ds
-from downslope.cli._network_options import beginning
-from downslope.cli._prescribe import _option
+from downslope.cli._options import beginning
+from downslope.reports._commands import option_words
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_it_is_read(text: str, told: dict[str, Any]) -> None:
 
 def test_what_is_printed_is_read_to_the_same() -> None:
     told = {"steps": 100, "method": "adam", "learning_rate": 0.05, "clip_norm": None, "revive": True}
-    option, text = _option("begin", told)
+    option, text = option_words(ds.choices(ds.train)["begin"], told)
     assert (option, beginning(text.strip("'"))) == ("--begin", told)
 
 

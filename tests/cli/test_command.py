@@ -108,9 +108,9 @@ def test_check_is_one_for_a_descent_with_a_problem(capsys) -> None:
         (["draw", "x²", "--kind", "fresco"], "no picture"),
         (["draw", "x²", "--kind", "progress"], "where it starts"),
         (["draw", "x²", "--kind", "landscape"], "needs 2 variables"),
-        (["draw", "x²", "--within", "x=3"], "low..high"),
+        (["draw", "x²", "--bounds", "x=3"], "low..high"),
         (["frobnicate"], "No such command"),
-        (["descend", "__import__('os').system('id')", "--start", "x=1"], "means nothing"),
+        (["descend", "__import__('os').system('id')", "--start", "x=1"], "has no meaning"),
     ],
 )
 def test_bad_input_is_told_without_a_traceback(capsys, words: list[str], told: str) -> None:
@@ -175,7 +175,7 @@ def test_draw_in_one_variable(capsys, tmp_path: Path, kind: str) -> None:
 def test_draw_in_two_variables(capsys, tmp_path: Path) -> None:
     for kind in ("landscape", "surface"):
         assert (
-            said(capsys, "draw", "x²+y²", "--kind", kind, "--within", "x=-2..2,y=-1..1", "--plot", f"{kind}.png")[0]
+            said(capsys, "draw", "x²+y²", "--kind", kind, "--bounds", "x=-2..2,y=-1..1", "--plot", f"{kind}.png")[0]
             == 0
         )
     assert said(capsys, "draw", "x²+y²", "--at", "x=1,y=1", "--plot", "at.png")[0] == 0

@@ -11,9 +11,9 @@ import polars
 import pytest
 
 import downslope as ds
+from downslope._text import decimals
 from downslope.cli._main import run
-from downslope.cli._network_options import as_typed
-from downslope.cli._print import decimals
+from downslope.cli._options import as_typed
 
 BLIND = ["--probe-every", "0"]
 SMALL = ["--hidden", "8", "--steps", "60", *BLIND]

@@ -1,4 +1,4 @@
-"""The command line: `downslope derive | slope | descend | diagnose | draw`."""
+"""The command line `downslope`; it uses what `import downslope` gives and nothing else."""
 
 from downslope.cli._main import main
 

@@ -1,80 +1,123 @@
-"""`downslope sweep`, `compare` and `multistart`: many descents at once, and what they show."""
+"""The commands on many descents at once: sweep, compare, multistart, search."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 import downslope as ds
 from downslope.cli import _options as options
 from downslope.cli import _print as show
-from downslope.cli._descend import Ranges, Request
+from downslope.cli._descents import FormulaRun
 
+Rates = Annotated[
+    str | None, typer.Option("--learning-rates", metavar="RATES", help="0.1,0.5,1 or 0.001..2; found if not given.")
+]
+Methods = Annotated[
+    list[str] | None, typer.Option("--method", "-m", metavar="NAME", help="A method to race. May be repeated.")
+]
+Global = Annotated[bool, typer.Option("--global", help="Search for the lowest valley, as `downslope search` does.")]
 _RATES = 41  # of a range that is given by its ends
 
 
-def sweep(request: Request, rates: str | None, plot: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Descend at many learning rates, and print how each did."""
-    objective = request.objective()
-    start = options.point(request.start, "--start", objective.names or ())
-    found = ds.sweep(objective, start, _rates(rates), **request.choices)
-    written = _drawn(plot, lambda: ds.draw.sweep(found), lambda file: ds.draw.animate_race(found, file))
-    show.found(found, written, for_program=as_json, quiet=quiet)
-
-
-def compare(request: Request, methods: Sequence[str] | None, plot: Path | None, *, as_json: bool, quiet: bool) -> None:
-    """Race methods down one formula, and print how each did."""
-    objective = request.objective()
-    start = options.point(request.start, "--start", objective.names or ())
-    chosen = {"methods": methods} if methods else {}
-    found = ds.compare(objective, start, **chosen, **request.choices)
-    written = _drawn(plot, lambda: ds.draw.race(found), lambda file: ds.draw.animate_race(found, file))
-    show.found(found, written, for_program=as_json, quiet=quiet)
-
-
-def multistart(
-    request: Request, bounds: Ranges, plot: Path | None, *, is_global: bool, as_json: bool, quiet: bool
+@options.takes("sweep")
+def sweep(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    learning_rates: Rates = None,
+    *,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    **choices: Any,
 ) -> None:
-    """Descend from many starts, or search for the lowest valley, and print what was found."""
-    if bounds is None:
-        raise ds.PointError("where to look? --bounds is missing", hint="give every variable a range: --bounds x=-3..3")
-    objective = request.objective()
-    written: dict[str, str] = {}
-    if is_global:
-        if plot is not None:
-            raise ds.SettingError("--global has no picture", hint="leave --global out to draw the valleys")
-        found: Any = ds.search(objective, bounds, **request.choices)
-    else:
-        found = ds.multistart(objective, bounds, **request.choices)
-        written = _drawn(plot, lambda: [ds.draw.basins(found)], None)
-    show.found(found, written, for_program=as_json, quiet=quiet)
+    """Try many learning rates, and say which is best and which are stable."""
+    run = FormulaRun(formula, start, choices)
+    objective = run.objective()
+    result = ds.sweep(objective, run.point(objective), _rates(learning_rates), **run.others)
+    written = _drawn(plot, lambda: ds.draw.sweep(result), lambda file: ds.draw.animate_race(result, file))
+    show.result(result, written, for_program=json, quiet=quiet)
 
 
-def without_none(objective: str, data: Path | None, unit: list[str] | None, **choices: Any) -> Request:
-    """Return a request whose choices are those that were given."""
-    given = {name: choice for name, choice in choices.items() if choice is not None}
-    return Request(objective, given.pop("start", None), data, options.pairs(unit, "--unit"), given)
+@options.takes("compare")
+def compare(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    methods: Methods = None,
+    *,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    **choices: Any,
+) -> None:
+    """Race methods, each at its own best learning rate."""
+    run = FormulaRun(formula, start, choices)
+    objective = run.objective()
+    result = ds.compare(objective, run.point(objective), methods or None, **run.others)
+    written = _drawn(plot, lambda: ds.draw.race(result), lambda file: ds.draw.animate_race(result, file))
+    show.result(result, written, for_program=json, quiet=quiet)
 
 
-def with_settings(request: Request, texts: list[str] | None) -> Request:
-    """Return a request with settings of the method added."""
-    return replace(request, choices={**request.choices, **options.settings(texts)})
-
-
-def check_global(request: Request, is_global: bool, of_starts: set[str], of_search: set[str]) -> None:
-    """Raise for options that do nothing with or without --global."""
-    idle = sorted(set(request.choices) & (of_starts if is_global else of_search))
-    if idle:
-        option = "--" + idle[0].replace("_", "-")
+@options.takes("multistart", "search")
+def multistart(
+    formula: options.FormulaText,
+    bounds: options.Bounds = None,
+    is_global: Global = False,
+    *,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    **choices: Any,
+) -> None:
+    """Descend from many starts: which valleys there are, and which is the lowest."""
+    usable, others = ds.choices(ds.multistart), ds.choices(ds.search)
+    usable, others = (others, usable) if is_global else (usable, others)
+    idle = next((name for name in choices if name not in usable), None)
+    if idle is not None:
+        option = "--set" if idle not in others or others[idle].is_setting else options.as_option(idle)
         raise ds.SettingError(f"{option} does nothing {'with' if is_global else 'without'} --global")
+    if is_global and plot is not None:
+        raise ds.SettingError("--global has no picture", hint="leave --global out to draw the valleys")
+    if is_global:
+        search(formula, bounds, plot=plot, json=json, quiet=quiet, **choices)
+        return
+    run = FormulaRun(formula, None, choices)
+    result = ds.multistart(run.objective(), _box(bounds), **run.others)
+    written = _drawn(plot, lambda: ds.draw.basins(result), None)
+    show.result(result, written, for_program=json, quiet=quiet)
+
+
+@options.takes("search")
+def search(
+    formula: options.FormulaText,
+    bounds: options.Bounds = None,
+    *,
+    plot: options.Plot = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    **choices: Any,
+) -> None:
+    """Search for the lowest valley, and say how often it was found again."""
+    if plot is not None:
+        raise ds.SettingError("a search has no picture", hint="`downslope multistart` draws the valleys")
+    run, box = FormulaRun(formula, None, choices), _box(bounds)
+    show.result(ds.search(run.objective(), box, **run.others), {}, for_program=json, quiet=quiet)
+
+
+def _box(bounds: str | None) -> dict[str, tuple[float, float]]:
+    """Return the box to look in."""
+    box = options.ranges(bounds)
+    if box is None:
+        raise ds.PointError("where to look? --bounds is missing", hint="give every variable a range: --bounds x=-3..3")
+    return box
 
 
 def _rates(text: str | None) -> list[float] | None:
-    """Return the rates that a text such as `0.001..2` or `0.1,0.5,1` tells of."""
+    """Return the rates that a text such as `0.001..2` or `0.1,0.5,1` stands for."""
     if text is None:
         return None
     low, dots, high = text.partition("..")
@@ -91,14 +134,10 @@ def _rates(text: str | None) -> list[float] | None:
         ) from None
 
 
-def _drawn(plot: Path | None, picture: Any, animation: Any) -> dict[str, str]:
-    """Write the picture that was asked for, and return what was written."""
+def _drawn(plot: Path | None, picture: Callable[[], Any], animation: Callable[[Path], Path] | None) -> dict[str, str]:
+    """Write the picture of a result, and return what was written."""
     if plot is None:
         return {}
-    from downslope.cli import _draw
+    from downslope.cli import _pictures
 
-    if plot.suffix.lower() == ".gif":
-        if animation is None:
-            raise ds.SettingError("there is no moving picture of this", hint="the file's name may end in .png")
-        return {"plot": str(animation(plot))}
-    return {"plot": str(_draw.write_figure(picture, plot))}
+    return {"plot": str(_pictures.write_still_or_moving(plot, picture, animation))}

@@ -1,69 +1,66 @@
-"""`downslope fit`: the parameters with their errors, how good the fit is, and what was found."""
+"""`downslope fit`: the parameters with their errors, how good the fit is, and its findings."""
 
 from __future__ import annotations
 
-import json
+import json as json_text
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 import downslope as ds
+from downslope.cli import _options as options
 from downslope.cli import _print as show
 
-
-@dataclass(frozen=True)
-class Request:
-    """A fit as it was typed.
-
-    Args:
-        data: the table's file.
-        equation: the equation's text.
-        choices: what `ds.fit` takes besides.
-    """
-
-    data: Path
-    equation: str
-    choices: Mapping[str, Any]
+Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV or Parquet file. The two may change places.")]
 
 
-def run(request: Request, plot: Path | None, save: Path | None, *, as_json: bool, quiet: bool, check: bool) -> int:
-    """Carry the request out, print what was asked for, and return the exit code."""
-    found = ds.fit(request.equation, request.data, **request.choices)
+@options.takes("fit")
+def fit(
+    equation: Equation,
+    data: Data,
+    *,
+    plot: options.Plot = None,
+    save: options.Save = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+    **choices: Any,
+) -> int:
+    """Fit an equation to a table: parameters, how sure they are, and what the fit shows."""
+    result = ds.fit(equation, data, **choices)
     written = {}
     if save is not None:
-        folder = ds.save(found.trace, save)
-        text = json.dumps(show.plain(found.as_dict()), ensure_ascii=False, indent=1)
+        folder = ds.save(result.trace, save)
+        text = json_text.dumps(show.plain(result.as_dict()), ensure_ascii=False, indent=1)
         (Path(folder) / "fit.json").write_text(text + "\n", encoding="utf-8")
         written["saved"] = str(folder)
     if plot is not None:
-        from downslope.cli import _draw
+        from downslope.cli import _pictures
 
-        written["plot"] = str(_draw.write_fit(found, plot))
-    if as_json:
-        show.as_json(found.as_dict() | written)
+        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(result), plot))
+    if json:
+        show.as_json(result.as_dict() | written)
     else:
-        _report(found, quiet=quiet)
-        for what, where in written.items():
-            print(f"{what.capitalize()}: {where}")
-    return 0 if found.findings.ok or not check else 1
+        _print_fit(result, quiet=quiet)
+        show.files(written)
+    return 0 if result.findings.ok or not check else 1
 
 
-def _report(found: ds.Fit, *, quiet: bool) -> None:
+def _print_fit(result: ds.Fit, *, quiet: bool) -> None:
     """Print a fit for a person."""
     if quiet:
-        for name, one in found.parameters.items():
-            unit = f" {one.unit}" if one.unit else ""
-            error = f"± {show.number(one.standard_error)}" if math.isfinite(one.standard_error) else ""
-            known = error or {"free": "(not determined)"}.get(one.role, f"({one.role})")
-            print(f"{name} = {show.number(one.value)} {known}{unit}")
+        for name, parameter in result.parameters.items():
+            unit = f" {parameter.unit}" if parameter.unit else ""
+            error = f"± {show.number(parameter.standard_error)}" if math.isfinite(parameter.standard_error) else ""
+            sureness = error or {"free": "(not determined)"}.get(parameter.role, f"({parameter.role})")
+            print(f"{name} = {show.number(parameter.value)} {sureness}{unit}")
     else:
-        lines = str(found).splitlines()
-        print(lines[0])
-        for note in found.notes:
-            print(f"         {note}")
-        print(f"Method   {found.trace.plan['method']}, {found.trace.last_step} steps")
+        lines = str(result).splitlines()
+        show.read_as(lines[0].removeprefix("Read as  "), result.notes)
+        print(f"Method   {result.trace.plan['method']}, {result.trace.last_step} steps")
         print("\n".join(lines[1:]))
         print()
-    show.findings(found.findings, details=not quiet)
+    show.findings(result.findings, details=not quiet)

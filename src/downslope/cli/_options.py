@@ -1,69 +1,189 @@
-"""The options that commands share, and how their texts become values."""
+"""The options of the commands: made from the schemas of choices, and read from text into values.
+
+`takes` marks a command that passes choices on to a verb. `signed` gives it the options of that verb's schema when the
+command is built, not before, since a schema loads what it describes.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
 import math
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import downslope as ds
 
+Command = Callable[..., Any]
 FormulaText = Annotated[
     str, typer.Argument(metavar="FORMULA", help='A formula as written in a book: "f(x) = x² - 4x + 5".')
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="POINT", help="The point to stand at: x=3,y=1.")]
 Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The point to start from: x=4,y=3.")]
-Data = Annotated[
-    Path | None, typer.Option("--data", metavar="FILE", help="A CSV or Parquet file whose columns the formula names.")
-]
-Unit = Annotated[
-    list[str] | None, typer.Option("--unit", metavar="NAME=UNIT", help="The unit of a name: t=hour. May be repeated.")
-]
-Rate = Annotated[
-    float | None,
-    typer.Option("--learning-rate", "-a", metavar="α", help="The learning rate; the method's own if none is given."),
-]
-Steps = Annotated[int, typer.Option("--steps", "-n", metavar="N", help="The most steps to take.")]
-MethodName = Annotated[
-    str, typer.Option("--method", "-m", help="How to step: gradient descent, momentum, adam, newton, bfgs, …")
-]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=NUMBER", help="A setting of the method or schedule: momentum=0.8. May be repeated."
-    ),
-]
-ScheduleName = Annotated[
-    str | None,
-    typer.Option("--schedule", help="How the rate changes: constant, step, exponential, cosine, warm-up."),
-]
-Tolerance = Annotated[float, typer.Option("--tolerance", help="Stop when the norm of the gradient falls to this.")]
-ClipNorm = Annotated[float | None, typer.Option("--clip-norm", help="Shorten gradients longer than this.")]
-ClipValue = Annotated[float | None, typer.Option("--clip-value", help="Cut the gradient's entries to ± this.")]
-Every = Annotated[int, typer.Option("--every", metavar="K", help="Record every K-th step.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of what is random.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf or .gif.")]
-Within = Annotated[str | None, typer.Option("--within", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
+Shown = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
 Bounds = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")]
-OpenBounds = Annotated[
-    str | None,
-    typer.Option("--bounds", metavar="RANGES", help="How far parameters may go: k=0..,b=-1..1; ends may be open."),
-]
 Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write everything into one HTML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 if the descent has a problem.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=NUMBER", help="A setting of the method or schedule: momentum=0.8. May be repeated."
+    ),
+]
+
+_TYPES: Mapping[str, Any] = {"whole": int | None, "number": float | None, "rate": float | None, "truth": bool}
+_ASSIGNED = re.compile(r"\b([a-z_]+)=(?:\"([^\"]*)\"|'([^']*)'|([\w.]+))?")
+
+
+# --- from a schema to options ---------------------------------------------------------------------------------------
+
+
+def takes(
+    *verbs: str, only: Collection[str] = (), without: Collection[str] = (), **helps: str
+) -> Callable[[Command], Command]:
+    """Return a decorator for a command that takes choices of verbs as its last parameter, `**choices`.
+
+    Args:
+        *verbs: names of functions of `downslope`; where two have a choice of one name, the first counts.
+        only: the choices to take; all of them if empty.
+        without: choices to leave out.
+        **helps: help sentences in place of the schema's, by choice.
+    """
+
+    def marked(command: Command) -> Command:
+        def known() -> dict[str, ds.Choice]:
+            merged = {n: c for verb in reversed(verbs) for n, c in ds.choices(getattr(ds, verb)).items()}
+            return {name: merged[name] for name in merged if (not only or name in only) and name not in without}
+
+        command.__known__ = known  # pyright: ignore[reportFunctionMemberAccess]
+        command.__helps__ = helps  # pyright: ignore[reportFunctionMemberAccess]
+        return command
+
+    return marked
+
+
+def signed(command: Command) -> Command:
+    """Return a command as Typer calls it: with an option for each choice, whose texts it turns into values."""
+    if not hasattr(command, "__known__"):
+        return command
+    known: dict[str, ds.Choice] = command.__known__()  # pyright: ignore[reportFunctionMemberAccess]
+    helps: dict[str, str] = command.__helps__  # pyright: ignore[reportFunctionMemberAccess]
+    bare = inspect.signature(command, eval_str=True)
+    written = [one for one in bare.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    typed = [one for one in known.values() if _has_option(one) and one.name not in bare.parameters]
+    settings = [one.name for one in known.values() if one.is_setting]
+    options = [_parameter("settings", Settings, None)] if settings else []
+    options = [_parameter(one.name, _annotation(one, helps.get(one.name)), _absent(one)) for one in typed] + options
+
+    @functools.wraps(command)
+    def called(**arguments: Any) -> Any:
+        chosen: dict[str, Any] = {}
+        for one in typed:
+            text = arguments.pop(one.name)
+            if text is not None and text is not False and text != []:
+                chosen[one.name] = (not one.default) if one.kind == "truth" else _value(one, text)
+        chosen |= _settings(arguments.pop("settings", None), known)
+        with named_as_options(known, [one.name for one in written if one.name == "target"]):
+            return command(**arguments, **chosen)
+
+    positional = [one for one in written if one.kind is not inspect.Parameter.KEYWORD_ONLY]
+    outputs = [one for one in written if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    signature = inspect.Signature([*positional, *options, *outputs])
+    called.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
+    called.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    del called.__wrapped__
+    return called
+
+
+def _has_option(choice: ds.Choice) -> bool:
+    """Tell whether a choice can be typed as an option of its own."""
+    return not choice.is_setting and choice.option != "" and choice.kind != "object"
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """Return an option as a parameter."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _absent(choice: ds.Choice) -> Any:
+    """Return the value of an option that was not typed."""
+    return False if choice.kind == "truth" else None
+
+
+def _annotation(choice: ds.Choice, help_text: str | None) -> Any:
+    """Return the type of an option for Typer, with its names and its help."""
+    option = choice.option or as_option(choice.name)
+    usual = _usual(choice) if help_text is None else ""
+    sentence = (help_text or choice.typed or choice.help) + (f"  [default: {usual}]" if usual else "")
+    metavar = choice.metavar or ("NAME" if choice.kind == "name" else None)
+    kind = list[str] | None if choice.kind == "units" else _TYPES.get(str(choice.kind), str | None)
+    names = {"autocompletion": lambda: list(choice.names)} if choice.names else {}
+    letters = (choice.letter,) if choice.letter else ()
+    return Annotated[kind, typer.Option(option, *letters, metavar=metavar, help=sentence, show_default=False, **names)]
+
+
+def _usual(choice: ds.Choice) -> str:
+    """Return the default of a choice as it is typed; "" for one that need not be shown."""
+    if choice.kind == "truth" or choice.default in (None, (), "auto", "none"):
+        return ""
+    default = choice.default
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+# --- from text to values --------------------------------------------------------------------------------------------
+
+
+def _value(choice: ds.Choice, text: Any) -> Any:
+    """Return the value that an option's text stands for."""
+    option = choice.option or as_option(choice.name)
+    if choice.kind == "sizes":
+        return sizes(text, option)
+    if choice.kind == "batch":
+        return batch(text)
+    if choice.kind in ("share or file", "column or number"):
+        return column_or_number(text)
+    if choice.kind == "pairs":
+        return beginning(text)
+    if choice.kind == "point":
+        return point(text, option, ())
+    if choice.kind == "ranges":
+        return open_ranges(text, option)
+    return pairs(text, option) if choice.kind == "units" else text
+
+
+def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[str, float]:
+    """Return settings such as `momentum=0.8` as numbers.
+
+    Raises:
+        SettingError: for one that has an option of its own.
+    """
+    values = {name: _number(number, f"--set {name}") for name, number in pairs(texts, "--set").items()}
+    for name in values:
+        if name in known and _has_option(known[name]):
+            option = known[name].option or as_option(name)
+            raise ds.SettingError(f"--set does not take {name!r}", hint=f"it has an option: {option}")
+        if name not in known and not any(name in ds.method(method).settings for method in ds.method_names()):
+            settings = ", ".join(choice.name for choice in known.values() if choice.is_setting)
+            raise ds.SettingError(f"there is no setting {name!r}", hint=f"settings are {settings}")
+    return values
 
 
 def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the point that a text such as `x=4,y=3` tells of.
+    """Return the point that a text such as `x=4,y=3` stands for.
 
     Args:
         text: names and numbers; a number may be an expression without names, such as π/2.
-        option: the option it was given with, for the message.
+        option: the option that it was typed behind, for the message.
         names: the names that the formula has.
 
     Raises:
@@ -72,47 +192,43 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
     example = ",".join(f"{name}={i}" for i, name in enumerate(names, start=1)) or "x=1"
     if text is None:
         raise ds.PointError(f"where? {option} is missing", hint=f"give every variable a number: {option} {example}")
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for piece in text.replace(";", ",").split(","):
         name, equals, number = (part.strip() for part in piece.partition("="))
         if not (name and equals and number):
             raise ds.PointError(
                 f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}"
             )
-        if name in found:
+        if name in numbers:
             raise ds.PointError(f"{option}: {name} is given twice")
-        found[name] = _number(number, f"{option}: {name}")
-    return found
+        numbers[name] = _number(number, f"{option}: {name}")
+    return numbers
 
 
-def ranges(text: str | None, option: str = "--within") -> dict[str, tuple[float, float]] | None:
-    """Return the ranges that a text such as `x=-3..3,y=0..1` tells of, or None for none.
-
-    Args:
-        text: names and ranges.
-        option: the option it was given with, for the message.
+def ranges(text: str | None, option: str = "--bounds") -> dict[str, tuple[float, float]] | None:
+    """Return the ranges that a text such as `x=-3..3,y=0..1` stands for, or None for none.
 
     Raises:
         PointError: if a piece of it is not `name=low..high` with low below high.
     """
     if text is None:
         return None
-    found: dict[str, tuple[float, float]] = {}
+    closed: dict[str, tuple[float, float]] = {}
     for name, (low, high) in open_ranges(text, option).items():
         if low is None or high is None:
             raise ds.PointError(f"{option}: {name} has an open end", hint=f"for example {option} {name}=-3..3")
-        found[name] = (low, high)
-    return found
+        closed[name] = (low, high)
+    return closed
 
 
-def open_ranges(text: str | None, option: str) -> dict[str, tuple[float | None, float | None]]:
-    """Return the ranges that a text such as `x=0..,y=..1` tells of, None for an open end.
+def open_ranges(text: str, option: str) -> dict[str, tuple[float | None, float | None]]:
+    """Return the ranges that a text such as `x=0..,y=..1` stands for, None for an open end.
 
     Raises:
         PointError: if a piece of it is not `name=low..high` with low below high.
     """
-    found: dict[str, tuple[float | None, float | None]] = {}
-    for piece in text.replace(";", ",").split(",") if text is not None else ():
+    ends_by_name: dict[str, tuple[float | None, float | None]] = {}
+    for piece in text.replace(";", ",").split(","):
         name, _, span = (part.strip() for part in piece.partition("="))
         low, dots, high = (part.strip() for part in span.partition(".."))
         if not (name and dots and (low or high)):
@@ -122,32 +238,79 @@ def open_ranges(text: str | None, option: str) -> dict[str, tuple[float | None, 
         ends = [_number(end, f"{option}: {name}") if end else None for end in (low, high)]
         if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
             raise ds.PointError(f"{option}: {name} goes from {low} to {high}, which is no range")
-        found[name] = (ends[0], ends[1])
-    return found
+        ends_by_name[name] = (ends[0], ends[1])
+    return ends_by_name
 
 
 def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     """Return texts such as `t=hour` as a mapping."""
-    found = {}
+    values = {}
     for text in texts or []:
         name, equals, rest = (part.strip() for part in text.partition("="))
         if not (name and equals and rest):
             raise ds.SettingError(f"{option}: {text!r} is not name=value")
-        found[name] = rest
-    return found
+        values[name] = rest
+    return values
 
 
-def column_or_number(text: str | None) -> str | float | None:
-    """Return the number that a text is, or else the text, as a column's name."""
+def column_or_number(text: str) -> str | float:
+    """Return the number that a text is, or else the text, as the name of a column or a file."""
     try:
-        return None if text is None else float(text)
+        return float(text)
     except ValueError:
         return text
 
 
-def settings(texts: list[str] | None) -> dict[str, float]:
-    """Return settings such as `momentum=0.8` as numbers."""
-    return {name: _number(number, f"--set {name}") for name, number in pairs(texts, "--set").items()}
+def sizes(text: str, option: str) -> tuple[int, ...]:
+    """Return sizes such as `64,64`; no sizes for "none", "0" and "".
+
+    Raises:
+        SettingError: if one is not a whole number from 1 up.
+    """
+    pieces = [piece.strip() for piece in text.replace(";", ",").split(",")]
+    if text.strip().lower() in ("", "none", "0"):
+        return ()
+    for piece in pieces:
+        if not piece.isdecimal() or int(piece) < 1:
+            raise ds.SettingError(
+                f"{option}: {piece!r} is not a whole number from 1 up", hint=f"for example {option} 64,64"
+            )
+    return tuple(int(piece) for piece in pieces)
+
+
+def batch(text: str) -> int | None:
+    """Return the examples of a step; None for all of them.
+
+    Raises:
+        SettingError: if it is neither a whole number from 1 up nor "all".
+    """
+    if text.strip().lower() == "all":
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise ds.SettingError(
+            f"--batch is a whole number from 1 up, or all; not {text!r}", hint="for example --batch 32"
+        )
+    return int(text)
+
+
+def beginning(text: str) -> dict[str, Any]:
+    """Return the choices that a text such as `steps=100,learning_rate=1` stands for; "none" is None, "true" is True.
+
+    Raises:
+        SettingError: if a piece is not `name=value`.
+    """
+    values = pairs(text.replace(";", ",").split(","), "--begin")
+    return {name: _constant(word) for name, word in values.items()}
+
+
+_CONSTANTS: dict[str, bool | None] = {"none": None, "true": True, "false": False}
+
+
+def _constant(text: str) -> bool | int | float | str | None:
+    """Return the constant or number that a text is, a whole one if it is, or else the text."""
+    if text.lower() in _CONSTANTS:
+        return _CONSTANTS[text.lower()]
+    return int(text) if text.isdecimal() else column_or_number(text)
 
 
 def _number(text: str, what: str) -> float:
@@ -162,3 +325,54 @@ def _number(text: str, what: str) -> float:
     if not math.isfinite(number):
         raise ds.PointError(f"{what} must be a finite number, not {text!r}")
     return number
+
+
+# --- errors and notes in the words of the command line ----------------------------------------------------------------
+
+
+def as_option(name: str) -> str:
+    """Return a name of Python as the option that it is at the terminal."""
+    return "--" + name.replace("_", "-")
+
+
+def as_typed(text: str, known: Collection[str] | None = None) -> str:
+    """Return a sentence with arguments of Python written as options.
+
+    Args:
+        text: the sentence.
+        known: names of arguments; None for all that look like one.
+
+    >>> as_typed('missing="mean" fills them in')
+    '--missing mean fills them in'
+    >>> as_typed('resume=True goes on with it')
+    '--resume goes on with it'
+    """
+
+    def typed(match: re.Match[str]) -> str:
+        name, *values = match.groups()
+        if known is not None and name not in known:
+            return match[0]
+        value = next((value for value in values if value is not None), None)
+        return as_option(name) if value in (None, "True") else f"{as_option(name)} {shlex.quote(value)}"
+
+    return _ASSIGNED.sub(typed, text)
+
+
+@contextlib.contextmanager
+def named_as_options(known: Mapping[str, ds.Choice], others: Iterable[str] = ()) -> Iterator[None]:
+    """Let errors name options where they name arguments of Python.
+
+    Args:
+        known: the choices that have options.
+        others: names of further arguments that are options of their own name.
+    """
+    options = {name: as_option(name) for name in others}
+    options |= {n: c.option or as_option(n) for n, c in known.items() if _has_option(c) or c.kind == "object"}
+    try:
+        yield
+    except ds.DownslopeError as error:
+        for name, option in options.items():
+            if "_" in name:
+                error.message = re.sub(rf"(?<![-\w]){name}\b", option, error.message)
+        error.hint = error.hint and as_typed(error.hint, options)
+        raise

@@ -7,12 +7,14 @@ import math
 import shutil
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import downslope as ds
 from downslope import _text
+from downslope.cli._options import as_typed
 
 _HEAD, _TAIL = 8, 5
 _MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: "✗"}
@@ -25,41 +27,7 @@ def as_json(thing: Mapping[str, Any]) -> None:
 
 def number(value: float) -> str:
     """Return a number in six significant digits, with a true minus sign."""
-    if math.isnan(value):
-        return ""
-    return _text.number(value)
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage of two digits; the blank in it is one at which no line is broken."""
-    return f"{100 * share:.{0 if share >= 0.1 else 1}f}\u00a0%"
-
-
-def decimals(numbers: Sequence[float] | np.ndarray, places: int | None = None) -> list[str]:
-    """Return a column of numbers whose points are below each other.
-
-    Args:
-        numbers: the column.
-        places: decimals; None for as many as the smallest needs for three digits, or powers of ten where that is many.
-    """
-    column = np.asarray(numbers, dtype=float) + 0.0  # no zero has a minus sign
-    sizes = np.abs(column[np.isfinite(column) & (column != 0)])
-    if len(sizes) and (sizes.max() >= 1e5 or (places is None and sizes.min() < 1e-4)):
-        return [f"{one:.3e}".replace("-", "−") if math.isfinite(one) else _unusual(one) for one in column]
-    if places is None:
-        places = 3 if not len(sizes) else min(max(2 - math.floor(math.log10(sizes.min())), 3), 5)
-    rounded = np.round(column, places) + 0.0
-    return [f"{one:.{places}f}".replace("-", "−") if math.isfinite(one) else _unusual(one) for one in rounded]
-
-
-def _unusual(value: float) -> str:
-    """Return what is no finite number as text."""
-    return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
-
-
-def in_words(name: str) -> str:
-    """Return the name of a number in words: `validation_r2` is "validation R²"."""
-    return " ".join({"r2": "R²"}.get(word, word) for word in name.split("_"))
+    return "" if math.isnan(value) else _text.number(value)
 
 
 def labelled(label: str, *texts: str) -> None:
@@ -174,11 +142,62 @@ def plain(thing: Any) -> Any:
     return str(thing)
 
 
-def found(thing: Any, written: Mapping[str, str], *, for_program: bool, quiet: bool) -> None:
-    """Print what was found for a program, in a sentence, or as a table; then what was written where."""
+def result(value: Any, written: Mapping[str, str], *, for_program: bool, quiet: bool) -> None:
+    """Print a result for a program, in a sentence, or as a table; then what was written where."""
     if for_program:
-        as_json(thing.as_dict() | written)
+        as_json(value.as_dict() | written)
         return
-    print(thing.sentence if quiet else thing)
+    print(value.sentence if quiet else value)
+    files(written)
+
+
+def files(written: Mapping[str, str]) -> None:
+    """Print what was written where."""
     for what, where in written.items():
         print(f"{what.capitalize()}: {where}")
+
+
+def read_as(text: str, notes: Sequence[str]) -> None:
+    """Print how a formula was read."""
+    print(f"Read as  {text}")
+    for note in notes:
+        print(f"         {note}")
+
+
+def objective(read: ds.Objective) -> None:
+    """Print how an objective was read."""
+    read_as(read.read_as, read.formula.notes if read.formula is not None else ())
+
+
+def written_report(trace: ds.Trace, diagnosis: ds.Diagnosis, file: Path | None) -> dict[str, str]:
+    """Write a report where one was asked for, and return its file."""
+    if file is None:
+        return {}
+    ds.report(trace, file, diagnosis)
+    return {"report": str(file)}
+
+
+def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
+    """Print a training: data, network, method, evaluations, end, findings, and the cost of the record."""
+    outcome = summary.trace.outcome.value
+    if quiet:
+        print(outcome)
+        if summary.scores:
+            print(summary.score_sentence)
+    else:
+        labelled("Read as", *map(as_typed, summary.notes))
+        labelled("Network", summary.network)
+        labelled("Method", summary.method)
+        print()
+        if summary.evaluations:
+            table(summary.evaluations)
+            print()
+        sentence(outcome)
+        print()
+        if summary.scores:
+            table(summary.score_table, words={"at the end"})
+            print()
+    findings(diagnosis, details=not quiet)
+    if not quiet and summary.cost:
+        print()
+        sentence(summary.cost)

@@ -35,7 +35,7 @@ _PLAIN = ("objective", "equation", "run")  # these and, for `fit` and `train`, `
 _NAMES = {"find_learning_rate": "find-rate"}
 
 
-class _NoWords(Exception):
+class _UntypableError(Exception):
     """A value that cannot be typed."""
 
 
@@ -63,7 +63,7 @@ def as_command(
     """
     try:
         return shlex.join(["downslope", *_words(run, arguments, options)])
-    except _NoWords:
+    except _UntypableError:
         return None
 
 
@@ -74,7 +74,7 @@ def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> li
     if isinstance(run, Training):
         return _words(run.setup, (), {})
     if run is None:
-        raise _NoWords
+        raise _UntypableError
     if isinstance(run, Plan):
         return _of_plan(run)
     if isinstance(run, Setup):
@@ -92,7 +92,7 @@ def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> li
 def _of_plan(plan: Plan) -> list[str]:
     """Return the words of a descent on a formula."""
     if plan.objective.formula is None or plan.objective.data or plan.batches is not None:
-        raise _NoWords
+        raise _UntypableError
     units = {name: unit for name, unit in plan.objective.units.items() if name in plan.start}
     return _of_call(descend, (plan.objective.read_as, plan.start), {**plan.explicit_choices, "units": units or None})
 
@@ -102,7 +102,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     name, known = verb.__name__, choices(verb)
     passed = dict(zip(_POSITIONAL[name], arguments, strict=False))
     if name == "train" and passed.pop("model", None) is not None:
-        raise _NoWords
+        raise _UntypableError
     plain = [argument for argument in passed if argument in _PLAIN or (argument == "data" and name in ("fit", "train"))]
     words = [_NAMES.get(name, name), *(_text(passed[argument]) for argument in plain)]
     for argument, value in passed.items():
@@ -131,7 +131,7 @@ def option_words(choice: Choice, value: Any) -> list[str]:
     """Return a choice as it is typed: an option and its value; nothing for a default.
 
     Raises:
-        _NoWords: for a value that cannot be typed.
+        _UntypableError: for a value that cannot be typed.
     """
     option = choice.option or f"--{choice.name.replace('_', '-')}"
     if value is None and choice.default is None:
@@ -141,7 +141,7 @@ def option_words(choice: Choice, value: Any) -> list[str]:
     if choice.option == "" or choice.kind == "object":
         if value == choice.default:
             return []
-        raise _NoWords
+        raise _UntypableError
     if choice.kind == "truth":
         return [option] if value != choice.default else []
     if choice.kind == "units":
@@ -176,7 +176,7 @@ def _text(value: Any) -> str:
     name = value.name if hasattr(value, "settings") and not value.settings else value
     if isinstance(name, str | Path | os.PathLike):
         return os.fspath(name)
-    raise _NoWords
+    raise _UntypableError
 
 
 def _listed(value: Any) -> str:
@@ -187,28 +187,28 @@ def _listed(value: Any) -> str:
 def _number(value: Any) -> str:
     """Return a number with as many digits as read back to it."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise _NoWords
+        raise _UntypableError
     return str(int(value)) if isinstance(value, int | np.integer) else repr(float(value))
 
 
 def _point(point: Any) -> str:
     """Return a point of named numbers."""
     if not isinstance(point, Mapping) or not point:
-        raise _NoWords
+        raise _UntypableError
     return ",".join(f"{name}={_coordinate(value)}" for name, value in point.items())
 
 
 def _coordinate(value: Any) -> str:
     """Return a coordinate, which is one number."""
     if np.ndim(value) or isinstance(value, str):
-        raise _NoWords
+        raise _UntypableError
     return repr(float(value))
 
 
 def _ranges(ranges: Any) -> str:
     """Return ranges by name, an open end left out."""
     if not isinstance(ranges, Mapping):
-        raise _NoWords
+        raise _UntypableError
     ends: Iterable[tuple[str, Sequence[Any]]] = ranges.items()
     return ",".join(
         f"{name}={'' if low is None else _coordinate(low)}..{'' if high is None else _coordinate(high)}"

@@ -1,0 +1,215 @@
+"""The commands on one descent: descend, diagnose, draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import downslope as ds
+from downslope.cli import _options as options
+from downslope.cli import _print as show
+
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="DIR|FORMULA",
+        help="A folder that `--save` made, of a training under way as well; or a formula to descend on.",
+    ),
+]
+Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf or .gif.")]
+Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
+_MOST_COORDINATES = 6  # columns of the table
+
+
+@dataclass(frozen=True)
+class FormulaRun:
+    """A descent on a formula, as it was typed.
+
+    Args:
+        formula: the formula's text.
+        start: the text of `--start`, or None.
+        choices: the choices of `ds.descend` that were typed.
+    """
+
+    formula: str
+    start: str | None
+    choices: Mapping[str, Any]
+
+    def objective(self) -> ds.Objective:
+        """Return the objective that the formula, its data and its units make."""
+        return ds.objective(self.formula, self.choices.get("data"), units=self.choices.get("units"))
+
+    def point(self, objective: ds.Objective) -> dict[str, float]:
+        """Return the start."""
+        return options.point(self.start, "--start", objective.names or ())
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The choices that are not part of the objective."""
+        return {name: choice for name, choice in self.choices.items() if name not in ("data", "units")}
+
+    def descend(self, objective: ds.Objective) -> ds.Trace:
+        """Go down from the start."""
+        return ds.descend(objective, self.point(objective), **self.others)
+
+
+@options.takes("descend")
+def descend(
+    formula: options.FormulaText,
+    start: options.Start = None,
+    *,
+    plot: options.Plot = None,
+    bounds: options.Shown = None,
+    save: options.Save = None,
+    report: options.Report = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+    **choices: Any,
+) -> int:
+    """Go down from a start, step by step, and say how it ended and why."""
+    run = FormulaRun(formula, start, choices)
+    objective = run.objective()
+    trace = run.descend(objective)
+    diagnosis = ds.diagnose(trace)
+    written = {}
+    if save is not None:
+        written["saved"] = str(ds.save(trace, save))
+    if plot is not None:
+        from downslope.cli import _pictures
+
+        ranges = options.ranges(bounds)
+        written["plot"] = str(_pictures.write_descent(objective, trace, diagnosis, "auto", ranges, plot))
+    written |= show.written_report(trace, diagnosis, report)
+    if json:
+        show.as_json(_descent_as_dict(trace, diagnosis) | written)
+    else:
+        _print_descent(objective, trace, diagnosis, quiet=quiet)
+        show.files(written)
+    return 0 if diagnosis.ok or not check else 1
+
+
+def _print_descent(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
+    """Print a descent for a person."""
+    if not quiet:
+        show.objective(objective)
+        print(f"Method   {ds.summary(trace).method}\n")
+        show.table(_columns(objective, trace))
+        print()
+        show.chart(trace.columns["value"], objective.name)
+    print(trace.outcome.value)
+    show.findings(diagnosis, details=not quiet)
+
+
+def _columns(objective: ds.Objective, trace: ds.Trace) -> dict[str, Any]:
+    """Return the columns of the table: step, coordinates, value, gradient."""
+    columns: dict[str, Any] = {"step": trace.columns["step"]}
+    if trace.coordinates is not None and len(trace.coordinate_names) <= _MOST_COORDINATES:
+        columns |= {
+            _with_unit(name, objective): trace.coordinates[:, i] for i, name in enumerate(trace.coordinate_names)
+        }
+    columns[_with_unit(objective.name, objective)] = trace.columns["value"]
+    if trace.gradients is not None and len(trace.coordinate_names) == 1:
+        columns["gradient"] = trace.gradients[:, 0]
+    else:
+        columns["‖gradient‖"] = trace.columns["gradient_norm"]
+    return columns
+
+
+def _with_unit(name: str, objective: ds.Objective) -> str:
+    """Return a heading with its unit, if it has one."""
+    unit = objective.units.get(name)
+    return f"{name} ({unit})" if unit else name
+
+
+def _descent_as_dict(trace: ds.Trace, diagnosis: ds.Diagnosis) -> dict[str, Any]:
+    """Return what `--json` prints of a descent."""
+    return {**ds.summary(trace).as_dict(), "steps": _steps(trace), "findings": diagnosis.as_list()}
+
+
+def _steps(trace: ds.Trace) -> list[dict[str, Any]]:
+    """Return the rows as objects: step, coordinates by name, value, gradient norm."""
+    names = trace.coordinate_names
+    coordinates = [] if trace.coordinates is None else trace.coordinates.tolist()
+    columns = [trace.columns[name].tolist() for name in ("step", "value", "gradient_norm")]
+    return [
+        {
+            "step": step,
+            **(dict(zip(names, coordinates[row], strict=True)) if coordinates else {}),
+            "value": value,
+            "gradient_norm": norm,
+        }
+        for row, (step, value, norm) in enumerate(zip(*columns, strict=True))
+    ]
+
+
+@options.takes("descend")
+def diagnose(
+    run: Run,
+    start: options.Start = None,
+    *,
+    plot: options.Plot = None,
+    report: options.Report = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+    **choices: Any,
+) -> int:
+    """Say what a descent or a training shows, saved or run now, with the numbers behind it."""
+    typed = FormulaRun(run, start, choices)
+    trace = ds.load(run) if start is None else typed.descend(typed.objective())
+    diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
+    written = {}
+    if plot is not None:
+        from downslope.cli import _pictures
+
+        picture = _pictures.write_training if summary.is_training else _pictures.write_progress
+        written["plot"] = str(picture(trace, diagnosis, plot))
+    written |= show.written_report(trace, diagnosis, report)
+    if json:
+        judged = {"findings": diagnosis.as_list(), "not_run": diagnosis.not_run}
+        show.as_json(summary.as_dict() | judged | written)
+        return 0 if diagnosis.ok or not check else 1
+    if summary.is_training:
+        show.training(summary, diagnosis, quiet=quiet)
+    else:
+        if not quiet:
+            print(f"{trace}\n")
+        show.findings(diagnosis, details=not quiet)
+    show.files(written)
+    return 0 if diagnosis.ok or not check else 1
+
+
+@options.takes("descend")
+def draw(
+    formula: options.FormulaText,
+    plot: Picture = Path("downslope.png"),
+    kind: Kind = "auto",
+    start: options.Start = None,
+    at: options.At = None,
+    *,
+    bounds: options.Shown = None,
+    **choices: Any,
+) -> None:
+    """Draw a formula, its slope at a point, or the way down from a start."""
+    from downslope.cli import _pictures
+
+    if kind not in _pictures.KINDS:
+        raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_pictures.KINDS)}")
+    _pictures.check_suffix(plot)
+    run, ranges = FormulaRun(formula, start, choices), options.ranges(bounds)
+    objective = run.objective()
+    if at is not None:
+        written = _pictures.write_point(objective, options.point(at, "--at", objective.names or ()), ranges, plot)
+    elif start is None and kind in {"progress", "animation"}:
+        raise ds.PointError(f"a picture of kind {kind} shows a descent", hint="say where it starts: --start x=1")
+    elif start is None:
+        written = _pictures.write_descent(objective, None, None, kind, ranges, plot)
+    else:
+        trace = run.descend(objective)
+        written = _pictures.write_descent(objective, trace, ds.diagnose(trace), kind, ranges, plot)
+    print(f"Plot: {written}")

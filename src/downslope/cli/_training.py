@@ -1,0 +1,194 @@
+"""The commands of networks: train and predict."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+import downslope as ds
+from downslope.cli import _options as options
+from downslope.cli import _print as show
+
+TrainingData = Annotated[
+    str, typer.Argument(metavar="DATA", help='A CSV or Parquet file; or a sample: "digits", "iris", "wine", …')
+]
+Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
+Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try what may mend it, and say what helped.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` made.")]
+NewData = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or .npy file of new rows; or a sample.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FILE", help="Write the rows with their predictions: .csv, .tsv or .parquet."),
+]
+Probabilities = Annotated[
+    bool, typer.Option("--probabilities", help="Tell how sure the network is of each class, a column each.")
+]
+
+
+@options.takes("train")
+def train(
+    data: TrainingData,
+    target: Target = None,
+    *,
+    prescribe: Prescribe = False,
+    plot: options.Plot = None,
+    report: options.Report = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    check: options.Check = False,
+    **choices: Any,
+) -> int:
+    """Train a network on a table or on images, and say how it went and why."""
+    from downslope.cli import _pictures, _remedies
+
+    _pictures.check_suffix(plot)  # before the training, which may take long
+    training = ds.train(None, data, target, **choices)
+    trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
+    written = {"saved": str(choices["save"])} if "save" in choices else {}
+    if plot is not None:
+        written["plot"] = str(_pictures.write_training(trace, diagnosis, plot))
+    written |= show.written_report(trace, diagnosis, report)
+    if json:
+        mended = {"prescription": _remedies.prescription_as_dict(ds.prescribe(training))} if prescribe else {}
+        judged = {"findings": diagnosis.as_list(), "not_run": diagnosis.not_run}
+        show.as_json(summary.as_dict() | judged | mended | written)
+    else:
+        show.training(summary, diagnosis, quiet=quiet)
+        show.files(written)
+        if "saved" in written and not quiet:
+            _print_next(data, trace.outcome, shlex.quote(written["saved"]))
+        if prescribe:
+            print()
+            _remedies.print_prescription(ds.prescribe(training), quiet=quiet)
+    return 0 if diagnosis.ok or not check else 1
+
+
+def _print_next(data: str, outcome: ds.Outcome, folder: str) -> None:
+    """Print what can be done with a saved run."""
+    if outcome is ds.Outcome.INTERRUPTED:
+        print("Go on: type the same command again, with --resume")
+    rows = "new.csv" if Path(data).suffix else data
+    print(f"Predict: downslope predict {folder} {shlex.quote(rows)}")
+
+
+def predict(
+    run: Run,
+    data: NewData,
+    out: Out = None,
+    probabilities: Probabilities = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Predict new rows with a network that was trained."""
+    if out is not None:
+        _check_out(out, data)
+    trace = ds.load(run)
+    values = _predicted(trace, data, probabilities=probabilities)
+    target = trace.facts["encoding"]["target"]
+    names = [str(name) for name in target["names"]]
+    headings = [str(label) for label in target["categories"]] if probabilities else names
+    columns = dict(zip(headings, [values] if values.ndim == 1 else values.T, strict=True))
+    kind = "probability" if probabilities else "predicted"
+    written = {}
+    if out is not None:
+        beside = {f"{kind}_{heading}": column for heading, column in columns.items()}
+        written["predictions"] = str(ds.write_table({**_cells(data, len(values)), **beside}, out, infer=True))
+    if trace.outcome is ds.Outcome.RUNNING:
+        print(f"The run in {run} has not ended: predicted by the network as it was last written.", file=sys.stderr)
+    if json:
+        predictions = {"probabilities" if probabilities else "predicted": columns}
+        show.as_json({"targets": names, "rows": len(values), **predictions, **written})
+    elif out is None:
+        _print_predictions(columns, quiet=quiet)
+    else:
+        print(f"Predicted {len(values)} rows: {out}")
+
+
+def _predicted(trace: ds.Trace, data: str, *, probabilities: bool) -> np.ndarray:
+    """Return the predictions for the rows of a file or a sample."""
+    shape = (trace.facts.get("encoding") or {}).get("shape", ())
+    columns = (trace.facts.get("encoding") or {}).get("columns", ())
+    return ds.predict(trace, _rows(data, tuple(shape), named=bool(columns)), probabilities=probabilities)
+
+
+def _rows(data: str, shape: tuple[int, ...], *, named: bool) -> Any:
+    """Return rows as `ds.predict` takes them.
+
+    Args:
+        data: a file, or the name of a sample.
+        shape: of one row of an array.
+        named: whether the network was trained on a table, whose columns have names.
+    """
+    path = Path(data)
+    if not path.suffix and not path.exists():
+        examples = ds.examples(data, standardise=False)
+        return dict(zip(examples.encoding.features, examples.inputs.T, strict=True)) if named else examples.inputs
+    if named or not shape:
+        return data
+    return _array(path, shape)
+
+
+def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the rows of a file as an array, shape (rows, *shape).
+
+    Raises:
+        DataError: if a row is not as many numbers as the network takes.
+    """
+    if path.suffix.lower() == ".npy":
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ds.DataError(f"{path} cannot be read: {error}") from None
+    else:
+        table = ds.read_table(path)
+        words = [name for name, kind in table.kinds.items() if kind != "number"]
+        if words:
+            raise ds.DataError(f"column {words[0]!r} is not of numbers", hint="the network takes numbers alone")
+        array = np.stack(list(table.values()), axis=1)
+    size = math.prod(shape)
+    if array.ndim == 0 or math.prod(array.shape[1:]) != size:
+        sides = " × ".join(map(str, shape))
+        count = math.prod(array.shape[1:]) if array.ndim else 0
+        raise ds.DataError(f"a row has {count} numbers in {path.name}, and the network takes {sides}")
+    return array.reshape(-1, *shape)
+
+
+def _print_predictions(columns: dict[str, np.ndarray], *, quiet: bool) -> None:
+    """Print predictions under the names of their targets, with row numbers; in quiet all of them, without either."""
+    texts = {name: [_text(cell) for cell in column.tolist()] for name, column in columns.items()}
+    if quiet:
+        print("\n".join("\t".join(row) for row in zip(*texts.values(), strict=True)))
+        return
+    rows = len(next(iter(texts.values())))
+    cut = show.table({"row": list(range(1, rows + 1)), **texts})
+    if cut:
+        print(f"\n{rows} rows; --quiet prints every prediction, --out FILE writes them beside the rows.")
+
+
+def _text(cell: Any) -> str:
+    """Return a prediction as text: numbers in six digits, labels as they are."""
+    return show.number(cell) if isinstance(cell, float) else str(cell)
+
+
+def _check_out(out: Path, data: str) -> None:
+    """Raise, before anything is done, where predictions cannot be written."""
+    suffixes = ds.table_suffixes("write")
+    if out.suffix.lower() not in suffixes:
+        hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise ds.SettingError(f"cannot write a table into {out.name!r}", hint=hint)
+    if Path(data).exists() and out.exists() and out.samefile(data):
+        raise ds.SettingError(f"--out would replace the rows in {data}", hint="choose another name")
+
+
+def _cells(data: str, rows: int) -> dict[str, Any]:
+    """Return the columns of a file as they stand in it, or the numbers of so many rows of a sample or an array."""
+    path = Path(data)
+    if path.suffix.lower() == ".npy" or (not path.suffix and not path.exists()):
+        return {"row": list(range(1, rows + 1))}
+    return dict(ds.read_cells(path))
