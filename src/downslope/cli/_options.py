@@ -127,9 +127,11 @@ def _annotation(choice: ds.Choice, help_text: str | None) -> Any:
     sentence = (help_text or choice.typed or choice.help) + (f"  [default: {usual}]" if usual else "")
     metavar = choice.metavar or ("NAME" if choice.kind == "name" else None)
     kind = list[str] | None if choice.kind == "units" else _TYPES.get(str(choice.kind), str | None)
-    names = {"autocompletion": lambda: list(choice.names)} if choice.names else {}
+    names = (lambda: list(choice.names)) if choice.names else None
     letters = (choice.letter,) if choice.letter else ()
-    return Annotated[kind, typer.Option(option, *letters, metavar=metavar, help=sentence, show_default=False, **names)]
+    return Annotated[
+        kind, typer.Option(option, *letters, metavar=metavar, help=sentence, show_default=False, autocompletion=names)
+    ]
 
 
 def _usual(choice: ds.Choice) -> str:
