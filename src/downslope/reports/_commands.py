@@ -138,7 +138,9 @@ def option_words(choice: Choice, value: Any) -> list[str]:
         return []
     if choice.is_setting:
         return ["--set", f"{choice.name}={_number(value)}"]
-    if choice.option == "" or choice.kind == "object":
+    if choice.kind == "batch" and value is None:
+        return [option, "all"]
+    if value is None or choice.option == "" or choice.kind == "object":
         if value == choice.default:
             return []
         raise _UntypableError
@@ -154,7 +156,7 @@ def _value(choice: Choice, value: Any) -> str:
     if choice.kind in ("whole", "number", "rate"):
         return _number(value.every if choice.name == "record" and hasattr(value, "every") else value)
     if choice.kind == "batch":
-        return "all" if value is None else _number(value)
+        return _number(value)
     if choice.kind == "sizes":
         return ",".join(map(_number, value)) or "none" if isinstance(value, Sequence) else _number(value)
     if choice.kind in ("share or file", "column or number") and not isinstance(value, str | os.PathLike):
@@ -163,7 +165,7 @@ def _value(choice: Choice, value: Any) -> str:
         return _point(value)
     if choice.kind == "ranges":
         return _ranges(value)
-    if choice.kind == "pairs":
+    if choice.kind == "pairs" and isinstance(value, Mapping):
         return ",".join(f"{name}={str(part).lower() if part is None else part}" for name, part in value.items())
     return _listed(value)
 
