@@ -216,7 +216,7 @@ def test_a_run_on_a_stream_is_written_and_read(tmp_path: Path):
     "settings, match",
     [
         ({"start": None}, "start=params"),
-        ({"data": None}, "no data"),
+        ({"data": None}, "no training data"),
         ({"data": "digits"}, "read the file first"),
         ({"data": (X, Y[:50])}, "first axes"),
         ({"data": (X, 3.0)}, "first axes"),

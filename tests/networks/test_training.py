@@ -120,7 +120,7 @@ def test_a_run_of_no_steps_tells_of_its_start():
 @pytest.mark.parametrize(
     "settings, match",
     [
-        ({"data": None}, "no data"),
+        ({"data": None}, "no training data"),
         ({"batch": 0}, "batch"),
         ({"accumulate": 1.5}, "accumulate"),
         ({"evaluate_every": 0}, "evaluate_every"),

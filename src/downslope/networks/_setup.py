@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from downslope._choices import checked, defaults, refuse_unknown, schema
+from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._errors import DataError, SettingError, whole
 from downslope._types import Frame, Plain
 from downslope.descent import Beginning, Plan, Record, descend_batches, plan, settings_of_own
@@ -19,59 +19,20 @@ from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
+    RunChoices,
     SetupChanges,
     TargetLike,
+    TrainChoices,
     TrainingChoices,
     batches_of,
 )
-from downslope.networks._folder import check_folder, journal_of
+from downslope.networks._saving import as_written, check_folder, is_plain, journal_of, plain, same_choice
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
 from downslope.networks.tasks import Choices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
-
-_LONGEST = 1000  # entries of a choice that is kept in the trace
-
-
-def same_choice(choice: Any, other: Any) -> bool:
-    """Tell whether two choices are equal; arrays never are."""
-    return (
-        type(choice) is type(other) and isinstance(choice, str | int | float | bool | tuple | None) and choice == other
-    )
-
-
-def is_plain(value: Any) -> bool:
-    """Tell whether a file holds a value as it is."""
-    if isinstance(value, list | tuple):
-        return len(value) <= _LONGEST and all(is_plain(part) for part in value)
-    if isinstance(value, Mapping):
-        return all(isinstance(name, str) and is_plain(part) for name, part in value.items())
-    return isinstance(value, str | int | float | bool | Path | None)
-
-
-def plain(value: Any) -> Any:
-    """Return a plain value as a file gives it back: lists for tuples, text for paths."""
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
-
-
-def as_written(value: Any, name: str) -> str:
-    """Return a value as it is written in Python; a name in place of one that is too long."""
-    layers = layers_in(value)
-    if layers is not None:
-        return f"[{', '.join(layer.as_python() for layer in layers)}]"
-    if isinstance(value, Path):
-        return repr(str(value))
-    if isinstance(value, Mapping) and all(isinstance(part, str | int | float | None) for part in value.values()):
-        return repr(dict(value))
-    short = isinstance(value, str | int | float | bool | None) or (
-        isinstance(value, tuple | list) and len(value) < 30 and all(isinstance(e, str | int | float) for e in value)
-    )
-    return repr(value) if short else name
-
 
 _CHOICES = schema(TrainingChoices)
 _IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)
@@ -433,3 +394,39 @@ def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
     if learning_rate is not None or not chosen.takes_rate or callable(schedule):
         return learning_rate
     return chosen.spec.network_rate
+
+
+@door(TrainChoices)
+def train(
+    model: ModelLike | DataLike | None = None,
+    data: DataLike | ModelLike | None = None,
+    target: TargetLike | None = None,
+    **choices: Unpack[TrainChoices],
+) -> Training:
+    """Train a network and keep what every step left behind.
+
+    Args:
+        model: None for a dense network as `hidden`, `activation` and the other choices of a network say; a sequence of
+            layers; a `Network`; an Equinox module, one with its state as a pair, or a Flax NNX module, which come back
+            in their own kind; or, with `start`, a loss function of (params, batch), perhaps with `key`. Without a model
+            the data may come first: `train("iris")`.
+        data: what to train on: a CSV or Parquet file, a frame, a mapping of columns, a pair (inputs, targets), or the
+            name of a sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is taken as
+            it is: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
+            example along their first axes, or a stream of any batches; a list is a stream.
+        target: the column to predict, for a table.
+        **choices: as in `TrainChoices`.
+
+    Returns:
+        The trained network with its trace.
+
+    Raises:
+        DataError, SettingError, ObjectiveError: for what makes no sense, before anything is trained.
+
+    >>> training = train("iris", hidden=16, steps=1000, progress=False)
+    >>> training.metrics["validation_accuracy"] > 0.9
+    True
+    """
+    passed = checked(TrainChoices, choices, also=("model", "data", "target"), settings=settings_of_own(choices))
+    running = {name: passed.pop(name) for name in schema(RunChoices) if name in passed}
+    return Setup.of(model, data, target, **passed).train(**running)

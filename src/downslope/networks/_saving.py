@@ -1,4 +1,4 @@
-"""The folder that a run is saved in while it trains: started, or resumed with the same choices."""
+"""Saving a training: the folder that it is written into, started or resumed, and its choices as text and plain data."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from downslope._errors import SettingError
 from downslope.descent import Plan, header_of
+from downslope.networks.layers import layers_in
 from downslope.trace import Journal, Trace, load
 
+_LONGEST = 1000  # entries of a choice that is kept in the trace
 _CLOSE = 1e-5  # measurements of data may differ in the last digits from machine to machine
 _SHARED = ("data", "network", "encoding")  # the facts that a run shares with the one that it resumes
 
@@ -118,3 +120,44 @@ def _short(value: Any) -> str:
     """Return a value as text of at most 60 characters."""
     text = str(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+# Choices as Python and as plain data in a file.
+
+
+def same_choice(choice: Any, other: Any) -> bool:
+    """Tell whether two choices are equal; arrays never are."""
+    return (
+        type(choice) is type(other) and isinstance(choice, str | int | float | bool | tuple | None) and choice == other
+    )
+
+
+def is_plain(value: Any) -> bool:
+    """Tell whether a file holds a value as it is."""
+    if isinstance(value, list | tuple):
+        return len(value) <= _LONGEST and all(is_plain(part) for part in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and is_plain(part) for name, part in value.items())
+    return isinstance(value, str | int | float | bool | Path | None)
+
+
+def plain(value: Any) -> Any:
+    """Return a plain value as a file gives it back: lists for tuples, text for paths."""
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def as_written(value: Any, name: str) -> str:
+    """Return a value as it is written in Python; a name in place of one that is too long."""
+    layers = layers_in(value)
+    if layers is not None:
+        return f"[{', '.join(layer.as_python() for layer in layers)}]"
+    if isinstance(value, Path):
+        return repr(str(value))
+    if isinstance(value, Mapping) and all(isinstance(part, str | int | float | None) for part in value.values()):
+        return repr(dict(value))
+    short = isinstance(value, str | int | float | bool | None) or (
+        isinstance(value, tuple | list) and len(value) < 30 and all(isinstance(e, str | int | float) for e in value)
+    )
+    return repr(value) if short else name
