@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import downslope as ds
+from downslope.fitting._equivalent import Rewriting, as_written
+from downslope.fitting._model import EquationModel, model_of
 from tests.fitting.problems import WAVES, noisy
 
 
@@ -30,3 +36,54 @@ def test_amplitudes_are_positive_and_phases_small():
     columns = noisy(text, np.linspace(0, 20, 150), truth, 0.2)
     for seed in range(4):
         assert ds.fit(text, columns, seed=seed).values == pytest.approx(truth, abs=0.2)
+
+
+X = np.linspace(0.2, 6, 40)
+
+
+def read(text: str) -> EquationModel:
+    return model_of(text, {"x": X, "y": X}, None, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "wanted"),
+    [
+        ("y = a e^(-(x - m)²/w²)", {"a": 2, "m": 3, "w": -1.5}, {"a": 2, "m": 3, "w": 1.5}),
+        ("y = a sin(w x)", {"a": 2, "w": -1.5}, {"a": -2, "w": 1.5}),
+        ("y = a sin(w x + p)", {"a": 2, "w": 1.5, "p": 0.4 + 4 * math.pi}, {"a": 2, "w": 1.5, "p": 0.4}),
+        ("y = a sin(w x + p)", {"a": -2, "w": 1.5, "p": 0.4}, {"a": 2, "w": 1.5, "p": 0.4 - math.pi}),
+        ("y = a sin(w x + p)", {"a": 2, "w": -1.5, "p": 0.4}, {"a": 2, "w": 1.5, "p": math.pi - 0.4}),
+        ("y = a e^(-k x) + b e^(-l x)", {"a": 1, "k": 3, "b": 2, "l": 0.5}, {"a": 2, "k": 0.5, "b": 1, "l": 3}),
+        ("y = a e^(-x/s) + b e^(-x/t)", {"a": 1, "s": 0.3, "b": 2, "t": 2}, {"a": 2, "s": 2, "b": 1, "t": 0.3}),
+        ("y = a e^(-k x) + c", {"a": -2, "k": -0.1, "c": 1}, {"a": -2, "k": -0.1, "c": 1}),  # nothing is equivalent
+    ],
+)
+def test_the_conventional_parameters(text, values, wanted) -> None:
+    model = read(text)
+    rewriting = as_written(model, values, {"x": X})
+    assert rewriting(values) == pytest.approx(wanted)
+    np.testing.assert_allclose(
+        model.predicted(rewriting(values), {"x": X}), model.predicted(values, {"x": X}), rtol=1e-9, atol=1e-9
+    )
+
+
+@settings(max_examples=60)
+@given(st.lists(st.floats(-4, 4).filter(lambda value: abs(value) > 0.05), min_size=6, max_size=6))
+def test_the_curve_stays_and_a_second_change_is_none(numbers) -> None:
+    model = read("y = a sin(w x + p) + b e^(-(x - m)²/v²)")
+    values = dict(zip(model.parameters, numbers, strict=True))
+    once = as_written(model, values, {"x": X})(values)
+    np.testing.assert_allclose(model.predicted(once, {"x": X}), model.predicted(values, {"x": X}), rtol=1e-7, atol=1e-7)
+    assert once["v"] > 0
+    assert -math.pi - 1e-9 <= once["p"] <= math.pi + 1e-9
+    assert as_written(model, once, {"x": X})(once) == pytest.approx(once)
+
+
+def test_changes_follow_each_other() -> None:
+    same = Rewriting({name: (name, 1.0, 0.0) for name in "ab"})
+    values = {"a": 2.0, "b": 5.0}
+    assert same(values) == values
+    assert same.permuted({"a": "b", "b": "a"})(values) == {"a": 5.0, "b": 2.0}
+    assert same.shifted("a", 3.0)(values) == {"a": 5.0, "b": 5.0}
+    assert same.shifted("a", 3.0).negated(("a",))(values) == {"a": -5.0, "b": 5.0}
+    assert same.negated(("b",)).permuted({"a": "b", "b": "a"})(values) == {"a": -5.0, "b": 2.0}
