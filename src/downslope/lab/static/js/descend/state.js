@@ -10,7 +10,7 @@
  * @property {string[]|null} race the methods of the race that was run
  * @property {string[]|null} over the variables shown; null for the first ones
  * @property {number} step the step that is selected
- * @property {number[]|null} view the box that is shown, low and high of each axis; null for one around the way
+ * @property {number[]|null} view the box that is shown, low and high of each axis; null for a box that fits the path
  * @property {number|null} hint how many steps of the derivation are revealed; null for all
  * @property {number[]|null} surface azimuth and elevation in degrees; null while no surface is shown
  * @property {"light"|"dark"|null} theme null for the system's

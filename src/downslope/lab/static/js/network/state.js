@@ -21,8 +21,8 @@
  * @property {string[]|null} over the features of the picture; null for the first ones
  * @property {number} trained 1 where the network is trained as the page opens
  * @property {number|null} step the step that is selected; null for the last
- * @property {number} example whose way through the units is shown
- * @property {number} stage of that way
+ * @property {number} example the example in the picture of the units
+ * @property {number} stage the stage of its pass, forward and back
  * @property {"light"|"dark"|null} theme null for the system's
  */
 
