@@ -154,6 +154,7 @@ def test_presets_can_be_built_and_written_down(title, what, own):
         ({"skip": "yes"}, "RequestError"),
         ({"more": '{"save": "/tmp/x"}'}, "RequestError"),
         ({"more": "[1"}, "RequestError"),
+        ({"more": '{"validation": "/etc/passwd"}'}, "RequestError"),
         ({"more": '{"schedule": "no schedule"}'}, "SettingError"),
         ({"sample": "../secret"}, "RequestError"),
         ({"table": UploadedFile("same.csv", b"a,b\n1,x\n2,\n3,z\n4,w\n")}, "DataError"),
