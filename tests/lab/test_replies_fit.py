@@ -42,7 +42,7 @@ def test_a_fit_is_the_one_of_the_library():
 def test_what_is_asked_for_is_what_the_code_says():
     told = ask("fit", **COFFEE | {"fixed": {"a": 20}, "start": {"b": 60, "k": 0.1}, "loss": "huber"})
     assert "'coffee.csv', start={'b': 60.0, 'k': 0.1}, fixed={'a': 20.0}, loss='huber')" in told["python"]
-    assert told["command"].endswith("--start b=60.0,k=0.1 --fixed a=20.0 --loss huber")
+    assert told["command"].endswith("--start b=60.0,k=0.1 --fix a=20.0 --loss huber")
     assert told["free"] == ["b", "k"]
     partial = ask("fit", **COFFEE | {"start": {"b": 60}})
     assert "start" not in partial["python"]

@@ -18,7 +18,6 @@ from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import fields_of, setup_of
 from downslope.lab.replies._training import pieces
-from downslope.lab.replies._writing import train_command
 
 SMALL = _USUAL | {"hidden": [3], "steps": 40}
 LINE = b"t,height\n" + b"".join(b"%d,%d\n" % (t, 3 * t + 1) for t in range(30))
@@ -53,7 +52,7 @@ def test_a_training_is_the_one_of_the_library(run):
     assert len(moments[-1]["layers"]["gradient_norm"]) == 2
     assert end["verdict"]["symptom"] == ds.diagnose(training.trace).symptoms[0]
     assert "data='circles', learning_rate=0.01, steps=40, hidden=(3,), activation='tanh'" in end["python"]
-    assert end["command"] == "downslope train circles --learning-rate 0.01 --steps 40 --hidden 3 --activation tanh"
+    assert end["command"] == "downslope train circles --activation tanh --hidden 3 --learning-rate 0.01 --steps 40"
     assert end["csv"].splitlines()[0].startswith("step,training_loss")
 
 
@@ -125,7 +124,7 @@ def test_what_a_remedy_changes_goes_through_the_fields_of_the_page_unchanged():
     )
     fields = fields_of(setup)
     assert setup_of(_USUAL | fields).explicit_choices == setup.explicit_choices
-    words = train_command(setup)
+    words = ds.as_command(setup)
     assert words is not None
     assert set(words.split(" --")[1:]) == {
         *("method momentum", "schedule cosine", "clip-norm 2.0", "hidden 4", "skip", "set momentum=0.8")
@@ -137,7 +136,7 @@ def test_presets_can_be_built_and_written_down(title, what, own):
     setup = setup_of(_USUAL | own)
     assert setup.task.start is not None
     assert ast.parse(setup.as_python())
-    assert train_command(setup)
+    assert ds.as_command(setup)
 
 
 @pytest.mark.parametrize(

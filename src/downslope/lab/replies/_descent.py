@@ -13,7 +13,6 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope.lab._limits import LIMITS
-from downslope.lab.replies import _writing
 from downslope.lab.replies._grid import grid_reply
 from downslope.lab.replies._request import (
     Box,
@@ -22,6 +21,7 @@ from downslope.lab.replies._request import (
     factor,
     plain,
     plan_of,
+    program,
     rounded,
     spread_rows,
 )
@@ -61,8 +61,8 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "first_text": number(float(columns["value"][0])),
         "value": plain(trace.value),
         "value_text": number(trace.value),
-        "python": _writing.python(plan),
-        "command": _writing.command(plan),
+        "python": program("trace", plan.as_python(), "trace", "ds.diagnose(trace)"),
+        "command": ds.as_command(plan),
     }
 
 
@@ -211,8 +211,8 @@ def race(fields: dict[str, Any]) -> dict[str, Any]:
             "headings": ["method", "α", "steps to rest", objective.name, "verdict"],
             "cells": [_race_cells(entry) for entry in result.entries],
         },
-        "python": _writing.race_python(objective.read_as, start, methods, most),
-        "command": _writing.race_command(objective.read_as, start, methods, most),
+        "python": program("race", f"ds.compare({objective.read_as!r}, {start!r}, {methods!r}, steps={most})", "race"),
+        "command": ds.as_command(ds.compare, objective.read_as, start, methods, steps=most),
     }
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope.lab._limits import LIMITS
-from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._grid import grid_reply
-from downslope.lab.replies._request import PageRequest, RequestError, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
 from downslope.lab.replies._tables import table_of
 
 LOSSES = ds.choices(ds.fit)["loss"].names
@@ -50,7 +49,7 @@ def choices(fields: dict[str, Any]) -> dict[str, Any]:
 
 def fit(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a fit, with at most sixty moments of the descent to it."""
-    request = PageRequest(fields)
+    formula = PageRequest(fields).text("formula")
     table_name, _ = table_of(fields)
     result, arguments = _fitted(fields)
     trace, model = result.trace, result.model
@@ -86,8 +85,8 @@ def fit(fields: dict[str, Any]) -> dict[str, Any]:
         },
         "curve": _curve(result, paths),
         "residuals": [rounded(result.measured[points] - moment, _MOVING_DIGITS) for moment in predicted],
-        "python": _writing.fit_python(request.text("formula"), table_name, arguments),
-        "command": _writing.fit_command(request.text("formula"), table_name, arguments),
+        "python": _python(formula, table_name, arguments),
+        "command": ds.as_command(ds.fit, formula, table_name, **arguments),
     }
 
 
@@ -159,6 +158,11 @@ def _paths(result: ds.Fit, rows: np.ndarray) -> dict[str, np.ndarray]:
     assert trace.coordinates is not None  # the lab's limit of parameters is below that of a record
     columns = dict(zip(trace.coordinate_names, trace.coordinates[rows].T, strict=True))
     return {name: columns.get(name, np.full(len(rows), result[name])) for name in result.parameters}
+
+
+def _python(formula: str, table: str, arguments: dict[str, Any]) -> str:
+    more = "".join(f", {name}={value!r}" for name, value in arguments.items())
+    return program("result", f"ds.fit({formula!r}, {table!r}{more})", "result", "result.findings")
 
 
 def _step_table(result: ds.Fit, rows: np.ndarray, paths: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -193,6 +193,11 @@ def spread_rows(count: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, most).round().astype(int))
 
 
+def program(name: str, call: str, *shown: str) -> str:
+    """Return a Python program that assigns a call to a name and prints expressions."""
+    return f"import downslope as ds\n\n{name} = {call}\n" + "".join(f"print({expression})\n" for expression in shown)
+
+
 def factor(value: float, digits: int) -> str:
     """Return a number as a factor of a product: in brackets if it is negative."""
     text = number(value, digits)

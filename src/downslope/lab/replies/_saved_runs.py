@@ -14,10 +14,9 @@ import downslope as ds
 from downslope._text import in_words, number
 from downslope.lab._limits import LIMITS
 from downslope.lab._runs import Runs, SavedRun, header_of, state_of
-from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import coordinates_of, verdict_reply
 from downslope.lab.replies._grid import grid_reply
-from downslope.lab.replies._request import PageRequest, RequestError, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
 from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
@@ -55,8 +54,8 @@ def run(fields: dict[str, Any]) -> dict[str, Any]:
         "layers": _layers(trace) if has_steps else None,
         "landscape": _landscape(trace) if has_steps else None,
         "plan": [[label, text] for label, text in _plan(trace).items()],
-        "python": _writing.run_python(path),
-        "command": _writing.run_command(path),
+        "python": program("trace", f"ds.load({path!r})", "trace", "ds.diagnose(trace)"),
+        "command": ds.as_command(path),
     }
 
 
@@ -77,8 +76,15 @@ def compare(fields: dict[str, Any]) -> dict[str, Any]:
         "charts": _common_charts(names, [_charts(trace) for trace in traces]),
         "rows": [row for row in rows if len(set(row[1:])) > 1],
         "same": [row[:2] for row in rows if len(set(row[1:])) == 1],
-        "python": _writing.runs_python([os.path.relpath(run.folder) for run in saved]),
+        "python": _python([os.path.relpath(run.folder) for run in saved]),
     }
+
+
+def _python(folders: Sequence[str]) -> str:
+    return (
+        f"import downslope as ds\n\nfor folder in {list(folders)!r}:\n    trace = ds.load(folder)\n"
+        "    print(folder, trace.value, ds.diagnose(trace).symptoms)\n"
+    )
 
 
 def _runs(fields: Mapping[str, Any]) -> Runs:

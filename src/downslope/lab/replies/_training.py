@@ -12,11 +12,10 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import in_words, number
-from downslope.lab.replies import _writing
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
 from downslope.lab.replies._network_views import View
-from downslope.lab.replies._request import plain, rounded
+from downslope.lab.replies._request import plain, program, rounded
 from downslope.lab.replies._unit_graph import why_no_graph
 
 Piece = dict[str, Any]
@@ -142,10 +141,14 @@ def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any]) -> dict
             for name, value in training.metrics.items()
             if name.startswith(_SCORES)
         ],
-        "python": _writing.train_python(named),
-        "command": _writing.train_command(named),
+        "python": _python(named),
+        "command": ds.as_command(named),
         "csv": _csv(training.trace),
     }
+
+
+def _python(setup: ds.Setup) -> str:
+    return program("training", setup.as_python(), "training", "ds.diagnose(training.trace)")
 
 
 def _csv(trace: ds.Trace) -> str:
@@ -173,7 +176,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
             "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in prescription.tried],
             "cost": f"{prescription.steps} steps in all, {prescription.seconds:.0f} seconds of one core.",
             "keep": fields_of(mended) if isinstance(mended, ds.Setup) else None,
-            "python": _writing.train_python(written(mended, fields)) if isinstance(mended, ds.Setup) else None,
+            "python": _python(written(mended, fields)) if isinstance(mended, ds.Setup) else None,
         }
     )
 
