@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib
 import pkgutil
 import subprocess
@@ -60,6 +61,24 @@ def test_a_verb_is_never_hidden_by_a_folder() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'ascend'"):
         ds.ascend  # noqa: B018 - looking it up is the test
+
+
+def test_public_types_print_where_people_find_them() -> None:
+    ds.descend("x²", {"x": 1.0}, steps=1)
+    assert repr(ds.Trace) == "<class 'downslope.Trace'>"
+    for name in ds.__all__:
+        if name not in ("draw", "lab"):
+            assert getattr(ds, name).__module__ == "downslope", name
+
+
+def test_examples_of_public_classes_run() -> None:
+    """The finder of doctests passes over what says that it is from another module."""
+    for name in ds.__all__:
+        value = getattr(ds, name)
+        if isinstance(value, type):
+            written_in = next((part.__globals__ for part in vars(value).values() if hasattr(part, "__globals__")), {})
+            for example in doctest.DocTestFinder().find(value, name, module=False, globs={**vars(ds), **written_in}):
+                assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example).failed == 0, example.name
 
 
 def test_importing_loads_nothing_heavy() -> None:
