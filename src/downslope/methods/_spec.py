@@ -133,6 +133,9 @@ class MethodSpec:
         for setting in self.settings:
             setting.check(self.name, setting.default)
 
+    def __hash__(self) -> int:
+        return hash(self.name)  # hashing every field costs as much as a short descent, and programs are looked up by it
+
     @property
     def defaults(self) -> dict[str, float]:
         """The settings with their default values."""
