@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
@@ -87,7 +88,9 @@ def _chart(axes: Axes, result: Sweep) -> None:
     low, high = float(result.rates[0]), float(result.rates[-1])
     if bound is not None:
         axes.axvspan(low / 1.2, min(bound, high * 1.2), color=style.END, alpha=0.08, linewidth=0)
-        axes.axvline(bound, color=style.END, linewidth=1.4, linestyle="--", label=f"largest stable rate {bound:.4g}")
+        axes.axvline(
+            bound, color=style.END, linewidth=1.4, linestyle="--", label=f"largest stable rate {number(bound, 4)}"
+        )
     axes.plot(result.rates[drawn], shown, color=style.FUNCTION, linewidth=1.2, alpha=0.5, zorder=2)
     kinds = {"came to rest": rests, "on its way": ~rests & ~unstable, "unstable": unstable}
     colours = (style.END, style.START, style.PROBLEM)
@@ -98,10 +101,10 @@ def _chart(axes: Axes, result: Sweep) -> None:
             axes.plot(result.rates[chosen], at[chosen], "o", color=colour, markersize=5, label=name, zorder=3)
     best = float(heights[result.best])
     axes.plot([result.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
-    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {result.best_rate:.4g}")
+    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {number(result.best_rate, 4)}")
     axes.set_xlim(low / 1.2, high * 1.2)
     axes.set_xlabel("learning rate α")
-    what = f"steps to ‖gradient‖ ≤ {result.tolerance:g}" if rests.any() else f"{result.objective.name} at the end"
+    what = f"steps to ‖gradient‖ ≤ {number(result.tolerance)}" if rests.any() else f"{result.objective.name} at the end"
     axes.set_ylabel(what)
     style.calm(axes)
     style.legend(axes)

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from downslope._choices import checked, door, schema
 from downslope._errors import SettingError
+from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, descend
 from downslope.descent import objective as objective_of
@@ -81,11 +82,11 @@ class Race:
     def sentence(self) -> str:
         """The result in a sentence."""
         best = self.winner
-        rate = "" if best.learning_rate is None else f" at α = {best.learning_rate:.4g}"
+        rate = "" if best.learning_rate is None else f" at α = {number(best.learning_rate, 4)}"
         if math.isfinite(best.steps):
             counted = "1 step" if best.steps == 1 else f"{best.steps:.0f} steps"
-            return f"{best.name}{rate} came to a gradient below {self.tolerance:g} first, in {counted}."
-        return f"None came to a gradient below {self.tolerance:g}; {best.name}{rate} ended lowest."
+            return f"{best.name}{rate} came to a gradient below {number(self.tolerance)} first, in {counted}."
+        return f"None came to a gradient below {number(self.tolerance)}; {best.name}{rate} ended lowest."
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
@@ -177,7 +178,7 @@ def race_rows(race: Race) -> list[tuple[str, ...]]:
     """Return methods, rates, steps, end values and verdicts as rows of text, headings first, then the best."""
     rows = [("method", "learning rate", "steps", race.objective.name + " at the end", "verdict")]
     for lane in race.entries:
-        rate = "" if lane.learning_rate is None else f"{lane.learning_rate:.4g}"
+        rate = "" if lane.learning_rate is None else number(lane.learning_rate, 4)
         verdict = lane.diagnosis[0].symptom.replace("_", " ")
         rows.append((lane.name, rate, reached(lane.steps), reached(lane.value), verdict))
     return rows
@@ -193,7 +194,7 @@ def _racers(methods: Any) -> Sequence[Any]:
 def _label(racer: Method) -> str:
     """Return the label of a method in a race: its name, with the settings that differ from the defaults."""
     defaults = racer.spec.defaults
-    changed = [f"{name} {value:g}" for name, value in racer.settings.items() if defaults.get(name) != value]
+    changed = [f"{name} {number(value)}" for name, value in racer.settings.items() if defaults.get(name) != value]
     return f"{racer.name} ({', '.join(changed)})" if changed else racer.name
 
 

@@ -86,12 +86,12 @@ class Sweep:
         if not len(small):
             small = np.flatnonzero(self.rates <= self.best_rate / 16)
         if len(small):
-            lanes[f"too small, α = {self.rates[small[0]]:.3g}"] = self.traces[small[0]]
-        lanes[f"just right, α = {self.best_rate:.3g}"] = self.traces[self.best]
+            lanes[f"too small, α = {number(self.rates[small[0]], 3)}"] = self.traces[small[0]]
+        lanes[f"just right, α = {number(self.best_rate, 3)}"] = self.traces[self.best]
         bound = self.largest_stable_rate or np.inf
         large = np.flatnonzero((self.rates > max(bound, self.best_rate)) & ~np.isfinite(self.steps))
         if len(large):
-            lanes[f"too large, α = {self.rates[large[0]]:.3g}"] = self.traces[large[0]]
+            lanes[f"too large, α = {number(self.rates[large[0]], 3)}"] = self.traces[large[0]]
         return lanes
 
     @property
@@ -283,15 +283,15 @@ def sweep_sentence(result: Sweep) -> str:
     """Return the result of a sweep in a sentence or two."""
     rate, steps, bound = result.best_rate, result.steps[result.best], result.largest_stable_rate
     if math.isfinite(steps):
-        did = f"after {_counted(steps)} the gradient is below {result.tolerance:g}"
+        did = f"after {_counted(steps)} the gradient is below {number(result.tolerance)}"
     else:
         did = (
             f"the value is {number(result.values[result.best])} after {_counted(result.traces[result.best].last_step)}"
         )
-    best = f"The best of {len(result.rates)} rates is α = {rate:.6g}: {did}."
+    best = f"The best of {len(result.rates)} rates is α = {number(rate)}: {did}."
     if bound is None:
         return best
-    return f"{best} The largest stable rate is {bound:.6g}, from the curvature where it ended."
+    return f"{best} The largest stable rate is {number(bound)}, from the curvature where it ended."
 
 
 def sweep_as_text(result: Sweep) -> str:
@@ -322,7 +322,7 @@ def sweep_rows(result: Sweep) -> list[tuple[str, ...]]:
         mark = "◀ best" if index == result.best else "◀ largest stable" if index == at_bound else ""
         rows.append(
             (
-                f"{result.rates[index]:.6g}",
+                number(result.rates[index]),
                 reached(float(result.steps[index])),
                 reached(float(result.values[index])),
                 result.verdicts[index].replace("_", " "),
