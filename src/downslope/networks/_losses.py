@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
 from downslope.networks.data import NUMBERS, SUITED_LOSS
+
+if TYPE_CHECKING:
+    from jax import Array
 
 LossName = Literal[
     "mean squared error",
@@ -51,10 +54,10 @@ class Loss:
 
     name: str
     from_logits: bool | None
-    each: Callable[[Any, Any], Any] | None
-    whole: Callable[[Any, Any], Any] | None = None
+    each: Callable[[Array, Array], Array] | None
+    whole: Callable[[Array, Array], Array] | None = None
 
-    def of_batch(self, outputs: Any, targets: Any) -> Any:
+    def of_batch(self, outputs: Array, targets: Array) -> Array:
         """Return the mean over the examples."""
         if self.whole is not None:
             return self.whole(outputs, targets)
@@ -71,7 +74,7 @@ class Loss:
         return {"name": self.name, "from_logits": self.from_logits}
 
 
-def loss(spec: str | Callable[[Any, Any], Any], *, from_logits: bool = True) -> Loss:
+def loss(spec: str | Callable[[Array, Array], Array], *, from_logits: bool = True) -> Loss:
     """Return a loss by its name, or a function of (outputs, targets) that returns one number.
 
     Raises:
@@ -180,7 +183,7 @@ def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
     return rows / rows.sum(axis=1, keepdims=True)
 
 
-def _as_numbers(outputs: Any, targets: Any) -> Any:
+def _as_numbers(outputs: Array, targets: Array) -> Array:
     """Return targets in the shape and type of the outputs: classes become 1 at their index and 0 elsewhere."""
     numpy = jax().numpy
     if numpy.issubdtype(targets.dtype, numpy.integer) and targets.ndim < outputs.ndim and outputs.shape[-1] > 1:
@@ -189,26 +192,26 @@ def _as_numbers(outputs: Any, targets: Any) -> Any:
     return numpy.reshape(targets, (targets.shape[0], -1)).astype(outputs.dtype)
 
 
-def _mean_of_rows(values: Any) -> Any:
+def _mean_of_rows(values: Array) -> Array:
     """Return the mean of each example's numbers."""
     return jax().numpy.mean(values.reshape(values.shape[0], -1), axis=1)
 
 
-def _squared(outputs: Any, targets: Any) -> Any:
+def _squared(outputs: Array, targets: Array) -> Array:
     return _mean_of_rows((outputs - _as_numbers(outputs, targets)) ** 2)
 
 
-def _absolute(outputs: Any, targets: Any) -> Any:
+def _absolute(outputs: Array, targets: Array) -> Array:
     return _mean_of_rows(jax().numpy.abs(outputs - _as_numbers(outputs, targets)))
 
 
-def _huber(outputs: Any, targets: Any) -> Any:
+def _huber(outputs: Array, targets: Array) -> Array:
     numpy = jax().numpy
     away = numpy.abs(outputs - _as_numbers(outputs, targets))
     return _mean_of_rows(numpy.where(away <= _HUBER, away**2 / 2, _HUBER * (away - _HUBER / 2)))
 
 
-def _binary(outputs: Any, targets: Any, from_logits: bool) -> Any:
+def _binary(outputs: Array, targets: Array, from_logits: bool) -> Array:
     numpy, labels = jax().numpy, _as_numbers(outputs, targets)
     if from_logits:
         # −y log σ(z) − (1 − y) log σ(−z) = log(1 + exp z) − y z, exact for any size of z.
@@ -218,7 +221,7 @@ def _binary(outputs: Any, targets: Any, from_logits: bool) -> Any:
     return _mean_of_rows(-labels * numpy.log(sure) - (1 - labels) * numpy.log1p(-sure))
 
 
-def _softmax(outputs: Any, targets: Any, from_logits: bool) -> Any:
+def _softmax(outputs: Array, targets: Array, from_logits: bool) -> Array:
     numpy, labels = jax().numpy, _as_numbers(outputs, targets)
     if from_logits:
         return -numpy.sum(labels * jax().nn.log_softmax(outputs), axis=-1)
@@ -227,7 +230,7 @@ def _softmax(outputs: Any, targets: Any, from_logits: bool) -> Any:
     return -numpy.sum(labels * numpy.log(numpy.clip(shares, _SMALLEST, 1 - _SMALLEST)), axis=-1)
 
 
-_EACH: Mapping[str, Any] = {
+_EACH: Mapping[str, Callable[..., Array]] = {
     "mean squared error": _squared,
     "mean absolute error": _absolute,
     "huber": _huber,

@@ -108,11 +108,19 @@ def _kind(cells: np.ndarray) -> Kind:
         return "date"
     if cells.dtype != object:
         return "text"
-    # Nullable columns come as objects; the cells that are there decide.
-    types = {type(cell) for cell in cells if not is_missing(cell)}
-    if types and types <= {bool, np.bool_}:
-        return "truth"
-    return "date" if types and all(issubclass(kind, datetime.date | np.datetime64) for kind in types) else "text"
+    # Nullable columns come as objects; the cells that are there decide. Most columns of objects are text, which the
+    # first cell shows, so that long tables are not gone through.
+    kinds: set[Kind] = set()
+    for cell in cells:
+        if isinstance(cell, bool | np.bool_):
+            kinds.add("truth")
+        elif isinstance(cell, datetime.date | np.datetime64):
+            kinds.add("date")
+        elif not is_missing(cell):
+            return "text"
+        if len(kinds) > 1:
+            return "text"
+    return kinds.pop() if kinds else "text"
 
 
 def _typed(cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:

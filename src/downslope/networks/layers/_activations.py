@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
+
+if TYPE_CHECKING:
+    from jax import Array
 
 # Below a hundredth of its largest slope a unit passes next to no gradient: a sigmoid beyond ±6, a tanh beyond ±3.
 FLAT = 0.01
@@ -45,8 +48,8 @@ class Activation:
     """
 
     name: ActivationName
-    function: Callable[[Any], Any]
-    slope: Callable[[Any], Any] | None
+    function: Callable[[Array], Array]
+    slope: Callable[[Array], Array] | None
 
 
 def activation(name: str) -> Activation:
@@ -97,24 +100,24 @@ def _table() -> dict[str, Activation]:
     return {entry.name: entry for entry in known}
 
 
-def _of(path: str) -> Callable[[Any], Any]:
+def _of(path: str) -> Callable[[Array], Array]:
     """Return a function of JAX by its path, looked up when it is called."""
     module, name = path.split(".")
     return lambda z: getattr(getattr(jax(), module), name)(z)
 
 
-def _sigmoid_slope(z: Any) -> Any:
+def _sigmoid_slope(z: Array) -> Array:
     """Return s(1 − s)."""
     return jax().nn.sigmoid(z) * jax().nn.sigmoid(-z)
 
 
-def _softmax_slope(z: Any) -> Any:
+def _softmax_slope(z: Array) -> Array:
     """Return 4p(1 − p), the slope of each probability along its own input."""
     probabilities = jax().nn.softmax(z)
     return 4 * probabilities * (1 - probabilities)
 
 
-def _numeric_slope(function: Callable[[Any], Any], z: Any) -> Any:
+def _numeric_slope(function: Callable[[Array], Array], z: Array) -> Array:
     """Return |φ′| by forward differentiation; its largest is 1.1 for gelu and silu, close enough to 1."""
     numpy = jax().numpy
     return numpy.abs(jax().jvp(function, (z,), (numpy.ones_like(z),))[1])

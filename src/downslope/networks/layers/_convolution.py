@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, final, get_args
 
 from downslope._engine import jax
 from downslope._errors import SettingError
@@ -21,6 +21,9 @@ from downslope.networks.layers._units import (
     NormalisationName,
     UnitLayer,
 )
+
+if TYPE_CHECKING:
+    from jax import Array
 
 Padding = Literal["valid", "same"]
 
@@ -60,7 +63,7 @@ class Convolution(UnitLayer):
         rows, columns = (-(-(side - self._lost) // self.stride) for side in (height, width))
         return rows, columns, self.channels
 
-    def linear(self, kernel: Any, values: Any) -> Any:
+    def linear(self, kernel: Array, values: Array) -> Array:
         return convolved(values[..., None] if values.ndim == 3 else values, kernel, self.stride, self.padding)
 
     def skipped_shape(self, inputs: Shape) -> Shape:
@@ -72,7 +75,7 @@ class Convolution(UnitLayer):
         return 0 if self.padding == "same" else self.kernel - 1
 
 
-def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
+def convolved(image: Array, weight: Array, stride: int, padding: str) -> Array:
     """Convolve a batch of images with a window.
 
     On a CPU this is one matrix product of all windows: inside a compiled loop XLA runs the gradients of its own
@@ -97,8 +100,8 @@ def convolved(image: Any, weight: Any, stride: int, padding: str) -> Any:
 
 
 def product_of_windows(
-    image: Any, weight: Any, strides: Sequence[int], margins: Sequence[tuple[int, int]], **computing: Any
-) -> Any:
+    image: Array, weight: Array, strides: Sequence[int], margins: Sequence[tuple[int, int]], **computing: Any
+) -> Array:
     """Convolve a batch of images with a window by one matrix product.
 
     Args:
@@ -116,7 +119,7 @@ def product_of_windows(
     return jax().numpy.matmul(windows, weight.reshape(-1, weight.shape[-1]), **computing)
 
 
-def _windows(image: Any, sides: Sequence[int], strides: Sequence[int], margins: Sequence[tuple[int, int]]) -> Any:
+def _windows(image: Array, sides: Sequence[int], strides: Sequence[int], margins: Sequence[tuple[int, int]]) -> Array:
     """Return the pixels under every window, shape (batch, height, width, rows × columns × channels)."""
     numpy = jax().numpy
     if any(before or after for before, after in margins):

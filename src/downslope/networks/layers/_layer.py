@@ -18,7 +18,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from downslope._errors import SettingError, TraceError, nearest, whole
 from downslope._types import Plain
 from downslope.networks.layers._activations import activation
 from downslope.networks.layers._initialisations import checked as checked_initialisation
+
+if TYPE_CHECKING:
+    from jax import Array
 
 Shape: TypeAlias = tuple[int, ...]
 Check: TypeAlias = Callable[["Layer", str, Any], Any]
@@ -44,15 +47,17 @@ class ForwardContext:
         nudge: an addend of the pre-activation, so that a gradient by it can be taken; None for nothing.
     """
 
-    def __init__(self, *, training: bool, key: Any, memory: Mapping[str, Any], nudge: Any = None) -> None:
+    def __init__(
+        self, *, training: bool, key: Array | None, memory: Mapping[str, Any], nudge: Array | None = None
+    ) -> None:
         self.training = training
         self.key = key
         self.memory = dict(memory)
         self._nudge = nudge
-        self.before: Any = None
-        self.after: Any = None
+        self.before: Array | None = None
+        self.after: Array | None = None
 
-    def activated(self, values: Any, name: str) -> Any:
+    def activated(self, values: Array, name: str) -> Array:
         """Return the activation of pre-activations, and record both.
 
         A layer with weights and a field `activation` calls this once in `forward`: the statistics of layers during
@@ -66,7 +71,7 @@ class ForwardContext:
         self.after = activation(name).function(self.before)
         return self.after
 
-    def dropped(self, values: Any, share: float) -> Any:
+    def dropped(self, values: Array, share: float) -> Array:
         """Return the values with a share of them at 0 in training, the others enlarged to keep the mean."""
         if share == 0 or self.key is None:
             return values
@@ -127,7 +132,7 @@ class Layer(ABC):
         """Return the state that is carried from batch to batch, such as running means, at step 0; {} for none."""
 
     @abstractmethod
-    def forward(self, weights: Any, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: Any, values: Array, context: ForwardContext) -> Array:
         """Return the outputs for a batch, in JAX.
 
         Args:

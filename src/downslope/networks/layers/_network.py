@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox
 import numpy as np
@@ -12,6 +12,9 @@ from downslope._engine import jax
 from downslope._errors import ObjectiveError, SettingError
 from downslope._types import Plain
 from downslope.networks.layers._layer import ForwardContext, Layer, Shape, checked_layer, from_dict, located
+
+if TYPE_CHECKING:
+    from jax import Array
 
 # Primes: an example of either shape fits no layer but by its rules.
 _UNLIKELY = ((1009,), (1013, 1019, 1021))
@@ -28,10 +31,10 @@ class Passed(NamedTuple):
         after: the activations of each layer with weights.
     """
 
-    outputs: Any
+    outputs: Array
     memory: Any
-    before: tuple[Any, ...]
-    after: tuple[Any, ...]
+    before: tuple[Array, ...]
+    after: tuple[Array, ...]
 
 
 class Network(equinox.Module):
@@ -49,7 +52,7 @@ class Network(equinox.Module):
     inputs: tuple[int, ...] = equinox.field(static=True)
     outputs: tuple[int, ...] = equinox.field(static=True)
 
-    def __call__(self, examples: Any) -> Any:
+    def __call__(self, examples: Any) -> Array:
         """Return the outputs of one example, shape `inputs`, or of a batch of them, without dropout."""
         numpy = jax().numpy
         array = numpy.asarray(examples)
@@ -67,7 +70,7 @@ class Network(equinox.Module):
         }
 
     def forward(
-        self, examples: Any, memory: Any, key: Any, *, training: bool, nudges: tuple[Any, ...] | None = None
+        self, examples: Any, memory: Any, key: Array | None, *, training: bool, nudges: tuple[Array, ...] | None = None
     ) -> Passed:
         """Map a batch.
 
@@ -78,10 +81,10 @@ class Network(equinox.Module):
             training: whether units drop out and batches are normalised by their own mean.
             nudges: an addend of each pre-activation, so that gradients by it can be taken; None for nothing.
         """
-        values, carried = examples, dict(memory)
+        values, carried, looked_into = examples, dict(memory), self._recorded
         before, after = [], []
         for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
-            recorded = index in self._recorded
+            recorded = index in looked_into
             context = ForwardContext(
                 training=training,
                 # A key of its own for each layer, so that no two layers drop the same units.

@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from downslope._errors import SettingError
 from downslope.networks.layers._activations import ActivationName, activation
 from downslope.networks.layers._layer import ForwardContext, Layer, Shape
 from downslope.networks.layers._units import ACTIVATION, SHARE, SIZE
+
+if TYPE_CHECKING:
+    from jax import Array
 
 
 class FixedLayer(Layer):
@@ -42,7 +45,7 @@ class MaxPool(FixedLayer):
             raise SettingError(f"it pools squares of {self.size}, but the image is only {height}×{width}")
         return height // self.size, width // self.size, channels
 
-    def forward(self, weights: None, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: None, values: Array, context: ForwardContext) -> Array:
         return _pooled(values[..., None] if values.ndim == 3 else values, self.size)
 
 
@@ -54,7 +57,7 @@ class Flatten(FixedLayer):
     def output_shape(self, inputs: Shape) -> Shape:
         return (math.prod(inputs),)
 
-    def forward(self, weights: None, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: None, values: Array, context: ForwardContext) -> Array:
         return values.reshape(values.shape[0], -1)
 
 
@@ -68,7 +71,7 @@ class Dropout(FixedLayer):
     def output_shape(self, inputs: Shape) -> Shape:
         return inputs
 
-    def forward(self, weights: None, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: None, values: Array, context: ForwardContext) -> Array:
         return context.dropped(values, self.share)
 
 
@@ -82,7 +85,7 @@ class Activate(FixedLayer):
     def output_shape(self, inputs: Shape) -> Shape:
         return inputs
 
-    def forward(self, weights: None, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: None, values: Array, context: ForwardContext) -> Array:
         return activation(self.activation).function(values)
 
 
@@ -98,7 +101,7 @@ def image_shape(inputs: Shape) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _pooled(image: Any, size: int) -> Any:
+def _pooled(image: Array, size: int) -> Array:
     """Return the largest of each square; by slices, whose gradient is ten times as fast on the CPU as a window's.
 
     The gradient of a `max` along axes divides by how many values equal the largest: none do where XLA computes them a

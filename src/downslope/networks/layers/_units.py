@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Literal, final, get_args
+from typing import TYPE_CHECKING, Literal, final, get_args
 
 import equinox
 import numpy as np
@@ -28,6 +28,9 @@ from downslope.networks.layers._layer import (
     is_share,
     is_size,
 )
+
+if TYPE_CHECKING:
+    from jax import Array
 
 NormalisationName = Literal["none", "batch", "layer"]
 NORMALISATIONS: tuple[NormalisationName, ...] = get_args(NormalisationName)
@@ -50,10 +53,10 @@ class Weights(equinox.Module):
         scale, offset: shape (units,), of a normalisation; None without one.
     """
 
-    weight: Any
-    bias: Any
-    scale: Any
-    offset: Any
+    weight: Array | np.ndarray
+    bias: Array | np.ndarray
+    scale: Array | np.ndarray | None
+    offset: Array | np.ndarray | None
 
 
 class UnitLayer(Layer):
@@ -79,7 +82,7 @@ class UnitLayer(Layer):
         """Return the shape of the pre-activations of one example."""
 
     @abstractmethod
-    def linear(self, kernel: Any, values: Any) -> Any:
+    def linear(self, kernel: Array, values: Array) -> Array:
         """Return the linear map of a batch, without biases."""
 
     @abstractmethod
@@ -114,15 +117,16 @@ class UnitLayer(Layer):
         return {"mean": np.zeros(row, np.float32), "variance": np.ones(row, np.float32)}
 
     @final
-    def forward(self, weights: Weights, values: Any, context: ForwardContext) -> Any:
+    def forward(self, weights: Weights, values: Array, context: ForwardContext) -> Array:
         # The weights take the type of the values: bfloat16 with mixed precision.
-        linear = self.linear(weights.weight.astype(values.dtype), values) + weights.bias.astype(values.dtype)
+        kernel = jax().numpy.asarray(weights.weight, values.dtype)
+        linear = self.linear(kernel, values) + weights.bias.astype(values.dtype)
         outputs = context.activated(self._normalised(weights, linear, context), self.activation)
         # Dropout comes after the recorded activation: a dropped unit is not a dead one.
         outputs = context.dropped(outputs, self.dropout)
         return values + outputs if self.skip else outputs
 
-    def _normalised(self, weights: Weights, values: Any, context: ForwardContext) -> Any:
+    def _normalised(self, weights: Weights, values: Array, context: ForwardContext) -> Array:
         """Return normalised values; the memory takes up the batch's mean and variance."""
         if self.normalisation == "none":
             return values
@@ -138,11 +142,13 @@ class UnitLayer(Layer):
                 context.memory[name] = kept + (1 - _STEADINESS) * moment.astype(np.float32)
         else:
             mean, variance = (context.memory[name].astype(values.dtype) for name in ("mean", "variance"))
+        assert weights.scale is not None
+        assert weights.offset is not None
         scaled = (values - mean) / jax().numpy.sqrt(variance + _LEAST_VARIANCE)
         return scaled * weights.scale.astype(values.dtype) + weights.offset.astype(values.dtype)
 
 
-def _moments(values: Any, axes: Any, *, keep: bool) -> tuple[Any, Any]:
+def _moments(values: Array, axes: int | tuple[int, ...], *, keep: bool) -> tuple[Array, Array]:
     """Return mean and variance along axes."""
     numpy = jax().numpy
     return numpy.mean(values, axes, keepdims=keep), numpy.var(values, axes, keepdims=keep)
@@ -183,7 +189,7 @@ class Dense(UnitLayer):
     def result_shape(self, inputs: Shape) -> Shape:
         return (self.units,)
 
-    def linear(self, kernel: Any, values: Any) -> Any:
+    def linear(self, kernel: Array, values: Array) -> Array:
         return values @ kernel
 
     def skipped_shape(self, inputs: Shape) -> Shape:
