@@ -68,7 +68,8 @@ def test_what_is_taken_away_trains_to_the_same_numbers(tab: Page, tmp_path: Path
     told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     metrics = json.loads(told.stdout.splitlines()[-1])
     assert float(shown["Validation loss"]) == pytest.approx(metrics["validation_loss"], rel=1e-5)
-    assert copied(tab, "Copy as command").startswith("downslope train circles --steps 120")
+    command = "downslope train circles --activation tanh --hidden 4 --learning-rate 0.01 --steps 120"
+    assert copied(tab, "Copy as command") == command
     assert Path(saved(tab, "Save CSV")).read_text().startswith("step,training_loss")
     svg = Path(saved(tab, "Save SVG")).read_text()
     assert "data:image/png" in svg
