@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.methods import FIT_METHODS, METHODS, MethodName, MethodSpec, facts_of, method, rule_of
+from downslope.methods import FIT_METHODS, METHODS, FitMethodName, MethodName, MethodSpec, facts_of, method, rule_of
 from downslope.methods._method import RuleInput
 
 SOURCE = Path(ds.__file__).parent
@@ -44,6 +44,7 @@ def test_every_record_has_every_field(spec: MethodSpec) -> None:
 def test_names_and_aliases_are_distinct_and_the_literal_is_the_table() -> None:
     spellings = [name for spec in (*METHODS, *FIT_METHODS) for name in (spec.name, *spec.aliases)]
     assert len(spellings) == len(set(spellings))
+    assert get_args(FitMethodName) == tuple(spec.name for spec in FIT_METHODS)
     assert get_args(MethodName) == ds.method_names() == tuple(spec.name for spec in METHODS)
 
 
@@ -81,13 +82,11 @@ def test_a_method_can_be_pickled(name: str) -> None:
     assert hash(again) == hash(chosen)
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in METHODS if not isinstance(spec.theory, ds.NoTheory)])
+@pytest.mark.parametrize("name", [spec.name for spec in METHODS if spec.facts({}).recurrence and not spec.noisy])
 @pytest.mark.parametrize("share", [0.45, 0.9, 0.999])
 def test_the_recurrence_is_what_the_rule_does_on_a_bowl(name: str, share: float) -> None:
     chosen = method(name)
     facts = chosen.facts
-    if facts.recurrence is None or facts.noisy:
-        pytest.skip("no recurrence, or not a deterministic one")
     rate = share * facts.bound  # on x²/2, where λ = 1
     expected = facts.contraction(np.array([rate]))[0]
     path = _path(chosen, rate, 200)

@@ -139,6 +139,8 @@ def prepared(plan: Plan) -> Prepared:
 
 def _prepared(plan: Plan) -> Prepared:
     recipe = _recipe(plan)
+    # Without data a step costs nanoseconds, and the first chunk may be the whole descent; with data it may cost seconds
+    # itself.
     first_size = recipe.capacity * recipe.every
     if plan.objective.formula is None or plan.objective.data:
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
@@ -200,7 +202,8 @@ def _as_arrays(plan: Plan) -> Point:
 
 
 def _next_size(recipe: Recipe, steps: int, seconds: float) -> int:
-    """Return how many steps make a chunk long enough to cost nothing, and short enough to be told of."""
+    """Return how many steps make a chunk that takes a noticeable time but still updates the progress bar."""
+    # A whole number of unrolled steps: a chunk that ended between two looks would have to be cut and run again.
     wanted = int(steps * _CHUNK_SECONDS / max(seconds, 1e-6)) // recipe.every
     rows = min(wanted // UNROLLED * UNROLLED, recipe.capacity // UNROLLED * UNROLLED)
     return max(rows, UNROLLED) * recipe.every

@@ -125,7 +125,7 @@ _SMALL = 16  # points of up to so many numbers are recorded whole, with every ei
 
 @dataclass(frozen=True)
 class Record:
-    """What a descent writes down.
+    """The specification of what a descent records.
 
     Args:
         every: record every k-th step, 1 for all; the start and the end are always there.

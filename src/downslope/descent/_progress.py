@@ -1,4 +1,4 @@
-"""What the host does between two chunks: show how far it is, and notice that the user wants to stop."""
+"""Between two chunks: update the progress bar, and notice Ctrl-C."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ UNROLLED = 4  # more than 8 makes compilation take seconds and the loop slower
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """What a compiled program is made for; anything else is an argument of it.
+    """The structure that a program is compiled for; everything else is an argument of it.
 
     Args:
         function: the value of a point given the data.
@@ -51,7 +51,7 @@ class Recipe:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two recipes of one objective must share to share a program."""
+        """The values that two recipes of one objective must share to share a program."""
         return (
             way_of(self.method, self.schedule),
             self.clips,
@@ -103,7 +103,7 @@ class Flags(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """What a compiled call returns.
+    """The result of a compiled call.
 
     Args:
         status: whole numbers in one array, as `Status` names them.

@@ -7,13 +7,12 @@ import numpy as np
 
 from downslope._choices import Choice
 from downslope.descent import ClipChoices, ScheduleChoices
-from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
+from downslope.methods import FitMethodName, Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
     import optax
 
 LossName = Literal["linear", "huber", "soft-L1", "cauchy"]
-FitMethodName = Literal["levenberg-marquardt", "trust region"]
 
 
 class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, ScheduleSettings, total=False):

@@ -120,6 +120,7 @@ def _newton() -> Any:
         slope, _unravel = jax().flatten_util.ravel_pytree(updates)
         numpy = jax().numpy
         hessian = jax().hessian(lambda coordinates: extra["value_fn"](unravel(coordinates)))(flat)
+        # |H| has the eigenvectors of H: along those that curve downward the step goes away from the saddle.
         eigenvalues, directions = numpy.linalg.eigh(hessian)
         bends = numpy.abs(eigenvalues)
         floor = numpy.maximum(_FLATTEST * numpy.max(bends), numpy.finfo(flat.dtype).tiny)
@@ -129,7 +130,7 @@ def _newton() -> Any:
 
 
 class _Secant(NamedTuple):
-    """What BFGS remembers: the inverse Hessian's estimate, the last point and the gradient there."""
+    """The state of BFGS: the inverse Hessian's estimate, the last point and the gradient there."""
 
     inverse_hessian: Any
     coordinates: Any
@@ -159,8 +160,11 @@ def _updated_inverse(state: _Secant, moved: Any, bent: Any) -> Any:
     """Return the estimate after a step s with gradient change y; unchanged where sᵀy is not positive."""
     numpy = jax().numpy
     product = moved @ bent
+    # sᵀy > 0 keeps the estimate positive definite; a zoom search ends there, unless rounding or its 30 trials run out.
     positive = product > 1e-14 * numpy.linalg.norm(moved) * numpy.linalg.norm(bent)
     safe = numpy.where(positive, product, 1.0)
+    # Before the first update the estimate is 1; sᵀy / yᵀy is the size of the inverse curvature along the step taken
+    # (Nocedal and Wright 2006, equation 6.20).
     scale = numpy.where(state.count == 1, safe / numpy.maximum(bent @ bent, numpy.finfo(bent.dtype).tiny), 1.0)
     before = state.inverse_hessian * scale
     keep = numpy.eye(len(moved), dtype=moved.dtype) - numpy.outer(moved, bent) / safe

@@ -73,7 +73,7 @@ class Method:
 
     @property
     def facts(self) -> MethodFacts:
-        """What theory says of the method at these settings."""
+        """The numbers of its theory at these settings."""
         return self.spec.facts(self.settings)
 
 
@@ -152,7 +152,7 @@ def _known(lead: str, name: str, known: Iterable[str]) -> str:
     return f"did you mean {close!r}? {listed}" if close else listed
 
 
-# The update rules, as the compiled loop calls them.
+# Rules: the update of a method, in the form in which the compiled loop calls it.
 
 
 @dataclass(frozen=True)

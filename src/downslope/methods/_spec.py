@@ -1,4 +1,4 @@
-"""What a method is: one frozen record, read by everything that has to know a method.
+"""The record of a method, which everything that has to know a method reads.
 
 MethodSpec ─▶ Method (a spec with its settings chosen) ─▶ Rule (the functions that the compiled loop calls)
 └▶ MethodFacts (numbers for a diagnosis)

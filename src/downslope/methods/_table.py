@@ -347,6 +347,8 @@ TRUST_REGION = MethodSpec(
 
 FIT_METHODS: tuple[MethodSpec, ...] = (LEVENBERG_MARQUARDT, TRUST_REGION)
 
+FitMethodName = Literal["levenberg-marquardt", "trust region"]
+
 
 CUSTOM = MethodSpec(
     name="custom",

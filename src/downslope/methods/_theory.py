@@ -1,4 +1,4 @@
-"""What theory says of a rate α on a bowl of curvature λ.
+"""The theory of a rate α on a bowl of curvature λ.
 
 On a quadratic the error along each curvature λ obeys a linear recurrence whose coefficients depend on αλ = p alone:
 
@@ -33,7 +33,7 @@ Recurrence = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Theory:
-    """What is known of a method on a quadratic.
+    """The theory of a method on a quadratic.
 
     Args:
         bound: the largest αλ at which the method settles, from its settings; λ is the curvature of H, or of P⁻¹H for a

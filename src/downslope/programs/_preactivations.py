@@ -60,7 +60,7 @@ class ProgramLayer:
 
 @dataclass(frozen=True, eq=False)
 class _Network:
-    """A program with what is asked of it again and again."""
+    """A program with the lookups that the search for layers repeats."""
 
     program: StraightProgram
     places: tuple[tuple[str, ...], ...]
@@ -162,17 +162,19 @@ def _layer(product: TracedStep, kernel: int, network: _Network) -> ProgramLayer:
     if reader is not None and activation is not None:
         return ProgramLayer(kernel, bias, outcome, reader.results[0], activation, _layout(product, outcome, network))
     layout = _layout(product, pre, network)
+    # Another layer follows, but nothing on the list of activations: what acts between the two is not known.
     if outcome in network.leading:
         return ProgramLayer(kernel, bias, pre, None, None, layout)
     return ProgramLayer(kernel, bias, pre, pre, "linear", layout)
 
 
 def _settled(value: Value, network: _Network, passing: frozenset[str]) -> Value:
-    """Follow a value through steps that only rearrange it, as long as nothing else reads it on the way."""
+    """Follow a value through steps that only rearrange it, as long as nothing else reads it."""
     while value not in network.program.outputs:
         reader = network.only_reader(value)
         if reader is None or reader.primitive not in passing or reader.operands[0] is not value:
             break
+        # A broadcast or a slice changes the number of entries: what follows is no longer this value, entry by entry.
         if reader.results[0].size != value.size or not _is_real(reader.results[0]):
             break
         value = reader.results[0]

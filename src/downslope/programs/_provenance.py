@@ -18,7 +18,7 @@ from downslope.programs._walk import InnerProgram, Nesting, called, inner_progra
 
 
 class Source(Enum):
-    """What a value is that is no parameter leaf."""
+    """The origin of a value that is no parameter leaf."""
 
     DATA = "it depends on what the function is given, or on arrays it closes over"
     ZERO = "it is zero everywhere"

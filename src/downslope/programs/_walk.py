@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Nesting(Enum):
-    """What the programs inside an operation are to it."""
+    """The relation of an operation to the programs inside it."""
 
     CALL = "the program inside reads its operands and returns its results"
     RULED_CALL = "the same, with a derivative or batching rule of its own, which opening it would lose"

@@ -65,7 +65,7 @@ class Batched:
 
     @property
     def functions(self) -> BatchFunctions:
-        """What programs are compiled of: no examples, which would live as long as the programs do."""
+        """The functions that programs are compiled from, without the examples, which a program would keep alive."""
         return BatchFunctions(self.loss, self.seen, self.nudges, self.layers)
 
     @property

@@ -1,4 +1,4 @@
-"""What a training gathers between its chunks: the rows, until they are a trace, and on disk meanwhile."""
+"""Buffer of recorded rows: flushed to disk between chunks, turned into a trace at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BatchLog:
     Args:
         recipe: what the compiled program records.
         part_names: the names of the parts.
-        journal: where they are written as well, or None; rows that stand there already are taken up.
+        journal: where the rows are written as well, or None; rows that it holds already are read back.
     """
 
     def __init__(self, recipe: BatchRecipe, part_names: tuple[str, ...], journal: Journal | None) -> None:
@@ -32,7 +32,7 @@ class BatchLog:
         self._parts: list[Columns] = []
         self._metrics: list[tuple[int, dict[str, float]]] = []
         self._spectra: list[Spectrum] = []
-        self._written = [0, 0, 0, 0]
+        self._written = [0, 0, 0, 0]  # rows of each stream that the journal holds, so that only new ones are appended
         self._written_spectra = 0
         self._metric_names: tuple[str, ...] = ()
         self.not_finite: tuple[int, str, Plain] | None = None
@@ -51,7 +51,7 @@ class BatchLog:
 
     @property
     def metrics(self) -> Columns:
-        """What was measured so far, as columns; NaN where one was not."""
+        """The measurements so far, as columns; NaN where one was not taken."""
         return self._metric_columns(0, self._names_so_far())
 
     @property
@@ -93,10 +93,12 @@ class BatchLog:
     def add_steps(self, first: int, count: int, chunk: BatchChunk) -> None:
         """Add the rows of a chunk that began at step `first`."""
         every = self._recipe.every
+        # The arrays have the room of the whole capacity: only `count` columns were written.
         numbers = np.asarray(chunk.every_step)[:, :count].astype(np.float64)
         at = np.arange(0, count, every) if every else np.zeros(0, int)
         recorded = np.asarray(chunk.recorded)[: len(at)].astype(np.float64)
         named = self._named(recorded)
+        # Update norm and decrease are known at recording steps only; NaN says so, where 0 would be a number.
         sparse = {name: np.full(count, np.nan) for name in ("update_norm", "first_order_decrease")}
         sparse["update_norm"][at] = np.sqrt(np.sum(named["update_norm"] ** 2, axis=1))
         sparse["first_order_decrease"][at] = named["first_order_decrease"][:, 0]

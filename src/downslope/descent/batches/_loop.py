@@ -24,7 +24,7 @@ from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
 @dataclass(frozen=True, eq=False)
 class BatchRecipe:
-    """What a compiled program is made for; anything else is an argument of it.
+    """The structure that a program is compiled for; everything else is an argument of it.
 
     Args:
         functions: the loss of a batch, and the look into the layers.
@@ -49,7 +49,7 @@ class BatchRecipe:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What two recipes of one objective must share to share a program."""
+        """The values that two recipes of one objective must share to share a program."""
         numbers = (self.clips, self.capacity, self.every, self.accumulate, self.whole, self.parts)
         return (way_of(self.method, self.schedule), numbers)
 
@@ -72,7 +72,7 @@ class BatchState(NamedTuple):
 
 
 class BatchChunk(NamedTuple):
-    """What a compiled call returns.
+    """The result of a compiled call.
 
     Args:
         state: the state after the last step.

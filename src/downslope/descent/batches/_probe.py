@@ -1,4 +1,4 @@
-"""What is measured between two chunks of a training: the Hessian's two ends, and how noisy a batch's gradient is.
+"""Curvature probes of a training: the Hessian's two ends, and the noise of a batch's gradient.
 
 On a fixed sample of the examples, so that two looks differ only by the point. The noise scale B = tr Σ / ‖G‖² is the
 number of examples at which a batch's gradient is as much noise as signal; it is estimated from gradients of the sample
