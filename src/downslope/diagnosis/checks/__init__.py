@@ -16,7 +16,6 @@ from downslope.diagnosis.checks._diverged import diverged
 from downslope.diagnosis.checks._edge import edge_of_stability
 from downslope.diagnosis.checks._exploding import exploding_gradients
 from downslope.diagnosis.checks._initialisation import poor_initialisation
-from downslope.diagnosis.checks._inputs import unscaled_inputs
 from downslope.diagnosis.checks._labels import label_problem
 from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
@@ -31,9 +30,9 @@ from downslope.diagnosis.checks._rate import rate_too_large, rate_too_small
 from downslope.diagnosis.checks._regularised import over_regularised
 from downslope.diagnosis.checks._saddle import maximum, saddle_point
 from downslope.diagnosis.checks._saturated import saturated_units
+from downslope.diagnosis.checks._scaling import unscaled_inputs, unscaled_targets
 from downslope.diagnosis.checks._spike import loss_spike
 from downslope.diagnosis.checks._symmetry import symmetric_units
-from downslope.diagnosis.checks._targets import unscaled_targets
 from downslope.diagnosis.checks._too_few_steps import too_few_steps
 from downslope.diagnosis.checks._training_end import (
     HEALTHY,
