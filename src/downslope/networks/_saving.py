@@ -36,6 +36,7 @@ def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> N
                 raise SettingError(f"{what} needs a folder", hint="name the folder of the run with save=")
     elif resume and overwrite:
         raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
+    # The small file is written last: where it is, there is a run.
     elif not resume and not overwrite and (Path(save) / "trace.json").is_file():
         raise SettingError(
             f"there is a run in {save} already",
@@ -57,6 +58,7 @@ def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal 
     """
     if save is None:
         return None
+    # Resuming what is not there starts it, so that one command can be repeated until it is done.
     if not resume or not Path(save).exists():
         return Journal.begin(save, header_of(planned))
     _refuse_other(header_of(planned), load(save), save)
@@ -112,6 +114,7 @@ def _different(ours: Any, theirs: Any, name: str = "") -> Iterator[tuple[str, An
 def _alike(first: Any, second: Any) -> bool:
     """Tell whether two pieces of plain data are equal up to rounding."""
     if isinstance(first, float) and isinstance(second, float):
+        # NaN stands for "not known" in plans, and equals itself there.
         return (first != first and second != second) or math.isclose(first, second, rel_tol=_CLOSE, abs_tol=1e-9)
     return first == second
 

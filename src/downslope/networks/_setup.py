@@ -94,11 +94,13 @@ class Setup:
             if "output_activation" in of_layers:
                 passed["output_activation"] = of_layers["output_activation"]
         elif "least_units" in of_layers:
+            # Without a model the hidden sizes are raised to the least number of units.
             sizes = self.choices.get("hidden", _CHOICES["hidden"].default)
             passed["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
         named = {name: choice for name, choice in passed.items() if name not in _ONLY_IN_LAYERS}
         kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
         setup = Setup(model, data, target, {**kept, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
+        # The task is shared where nothing that builds it changed: data are read and programs compiled once.
         if "task" in self.__dict__ and setup.structure == self.structure:
             setup.__dict__["task"] = self.task
         return setup
@@ -151,6 +153,7 @@ class Setup:
         Raises:
             DataError: for an argument that is in neither.
         """
+        # Arrays and functions are not in a file; data that were a file or a sample are.
         lacking = [name for name in entries["untold"] if others.get(name) is None]
         if lacking:
             raise DataError(
@@ -185,6 +188,7 @@ class Setup:
         reading = _of_noun(arguments, "rows")
         computing = {"l2": arguments["l2"], "mixed_precision": arguments["mixed_precision"]}
         model, data, seed, validation = self.model, self.data, arguments["seed"], arguments["validation"]
+        # A function is a loss function even without a start, so that the error is about the missing start.
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
             return function_task(model, arguments["start"], data, validation, batching, seed)
@@ -249,6 +253,7 @@ class Setup:
             raise SettingError(
                 "the units of this model are not known, and none can be revived", hint="leave revive out"
             )
+        # Another seed for the new weights: those of step 0 are what died.
         revived, fresh = task.revived, task.start_of(number + 1)
         return lambda point, memory: revived(point, memory, fresh)
 
@@ -262,6 +267,7 @@ class Setup:
         every = arguments["layers_every"]
         planned = plan(
             task.objective,
+            # A seed of its own changes weights and order; the rows held back stay, so that runs are comparable.
             task.start if seed is None else task.start_of(seed),
             method=chosen,
             learning_rate=_rate(chosen, arguments["learning_rate"], arguments["schedule"]),

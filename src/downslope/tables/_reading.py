@@ -37,6 +37,7 @@ def read_table(source: Any) -> Table:
         return source
     if isinstance(source, str | Path):
         return table_from(read_cells(source), Path(source).name)
+    # Frames of some libraries have a method `read` as well.
     if hasattr(source, "read") and not hasattr(source, "columns"):
         return _read_open(source)
     if isinstance(source, Mapping):
@@ -81,6 +82,7 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     file_format = format_of(target.name)
     assert file_format is not None
     assert file_format.write is not None
+    # A frame keeps its types; other columns get theirs from their cells.
     is_frame = isinstance(table, polars.DataFrame)
     frame = table if is_frame else polars.DataFrame([_series(str(name), table[name]) for name in table])
     try:

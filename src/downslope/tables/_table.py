@@ -94,6 +94,7 @@ def table_from(columns: Mapping[str, Any], source: str = "") -> Table:
 
 def _array(name: str, values: Any) -> np.ndarray:
     """Return a column as an array, shape (rows,)."""
+    # Series of Polars, pandas and PyArrow have this method; everything else becomes an array by NumPy's rules.
     plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
     if plain.ndim != 1:
         raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
@@ -130,6 +131,7 @@ def _typed(cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
     if cells.dtype.kind == "M":
         # NumPy makes whole numbers of nanoseconds, and dates of microseconds.
         return cells.astype("datetime64[us]").astype(object), kind
+    # Cell by cell: one that is no number ends it, and the column stays as it is.
     numbers = np.empty(len(cells))
     for index, cell in enumerate(cells):
         try:
@@ -149,6 +151,7 @@ def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
         column = columns[name]
         if column.dtype == object:
             refuse_text(name, column)
+        # The first bad cell is named, and how many there are, so that a person can judge the rest.
         bad = np.flatnonzero(~np.isfinite(column))
         if len(bad):
             kind = "is missing" if np.isnan(column[bad[0]]) else "is infinite"

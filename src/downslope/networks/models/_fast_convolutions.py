@@ -56,6 +56,7 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def fast(*arguments: Any) -> Any:
+        # The program is traced where the function is called, so that derivatives and batches of any shape work.
         closed, returned = jax().make_jaxpr(function, return_shape=True)(*arguments)
         if not _holds_plain(closed.jaxpr):
             return function(*arguments)
@@ -105,9 +106,11 @@ def _is_plain(equation: Any) -> bool:
         return False
     (image, weight), (output,), settings = equation.invars, equation.outvars, equation.params
     _, channels, *sides = (weight.aval.shape[axis] for axis in settings["dimension_numbers"].rhs_spec)
+    # Dilated and grouped convolutions are no product of one matrix with all windows.
     dilations = (*settings["lhs_dilation"], *settings["rhs_dilation"])
     groups = settings["feature_group_count"], settings["batch_group_count"]
     _, output_channels, *_ = settings["dimension_numbers"].out_spec
+    # Positions of the window over the whole batch, which bounds the memory of the copied windows.
     windows = output.aval.size // max(output.aval.shape[output_channels], 1)
     return (
         len(sides) == 2

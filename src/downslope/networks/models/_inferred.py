@@ -88,10 +88,11 @@ def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) ->
     ...     hidden = jax().nn.relu(inputs @ params["w1"] + params["b1"])
     ...     return (hidden @ params["w2"]).sum(), None
     >>> params = {"w1": np.ones((3, 4)), "b1": np.ones(4), "w2": np.ones((4, 1))}
-    >>> found = walk(loss, params, np.ones((5, 3)))
-    >>> found.layers, found.activations, found.shapes
+    >>> walked = walk(loss, params, np.ones((5, 3)))
+    >>> walked.layers, walked.activations, walked.shapes
     (('w1', 'w2'), ('relu', 'linear'), ((5, 4), (5, 1)))
     """
+    # Tracing runs the Python code once, on abstract values; what comes out is the program that JAX would compile.
     closed, returned = jax().make_jaxpr(function, return_shape=True)(params, *rest)
     if not isinstance(returned, tuple) or len(returned) != 2 or getattr(returned[0], "shape", None) != ():
         raise ObjectiveError(
@@ -99,6 +100,7 @@ def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) ->
             hint="Write `return loss, None` where there is nothing else.",
         )
     paths = part_names(params)
+    # Calls are inlined first, so that a layer inside of a jitted or vmapped function is seen like any other.
     program = straighten(closed, len(paths))
     layers = find_layers(program, paths)
     tree_structure = jax().tree_util.tree_structure
@@ -120,10 +122,12 @@ def _tapped(
 
     def tapped(params: Point, perturbations: tuple[Any, ...], *rest: Any) -> tuple[Any, Any, tuple, tuple]:
         inputs = _checked(params, rest, walked)
+        # An addend of zeros changes no value, and its gradient is that of the pre-activation.
         added = dict(zip([layer.pre for layer in layers], _fitting(perturbations, layers), strict=True))
         known = _run(program, inputs, added)
         leaves = [_read(atom, known) for atom in program.outputs]
         value, aux = jax().tree_util.tree_unflatten(returned, leaves)
+        # A vmapped layer may have its batch axis anywhere; readers expect it in front and the units last.
         pre = tuple(known[layer.pre].transpose(layer.layout) for layer in layers)
         post = tuple(None if layer.post is None else known[layer.post].transpose(layer.layout) for layer in layers)
         return value, aux, pre, post
@@ -158,6 +162,7 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
         )
     arrays = [jax().numpy.asarray(leaf) for leaf in leaves]
     for index, (name, array, value) in enumerate(zip(walked.names, arrays, walked.values, strict=True)):
+        # A program is specialised: with other shapes its constants and reshapes would be wrong without an error.
         if array.shape != value.shape or array.dtype != value.dtype:
             error = PointError if index < walked.number_of_parameters else DataError
             raise error(
@@ -214,12 +219,14 @@ def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
     name, before, after = layers[0]
     if len(layers) == 1:
         return _of_layer(name, before, after)[None]
+    # Layers of one shape are stacked, and their statistics become one kernel each.
     stacked = [jax().numpy.stack([layer[side] for layer in layers]) for side in (1, 2)]
     return jax().vmap(lambda z, a: _of_layer(name, z, a))(*stacked)
 
 
 def _group_key(name: str | None, before: Any, after: Any) -> Any:
     """Return the key that layers share if their statistics are computed together."""
+    # Equal names as well: another activation has another slope.
     return name, before.shape, before.dtype, None if after is None else (after.shape, after.dtype)
 
 
@@ -253,6 +260,7 @@ def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, b
     # The shape of a batch decides the program; the values do not, so the first example is repeated.
     some = examples if batch is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), examples)
     with precision("float32"):
+        # In float32 as the training itself: types are part of the program.
         walk_of_loss = walk(loss, point, memory, some, jax().random.key(0))
     return walk_of_loss if walk_of_loss.layers else None
 

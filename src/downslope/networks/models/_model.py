@@ -55,6 +55,7 @@ def model_of(model: Any) -> Model:
     """
     if isinstance(model, Network):
         return _of_network(model)
+    # Equinox returns models with a state as a pair, which is accepted as it is.
     module, state = model if isinstance(model, tuple) and len(model) == 2 else (model, None)
     if isinstance(module, equinox.Module) and callable(module):
         return equinox_model(module, state)
@@ -200,16 +201,19 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
         nnx: `flax.nnx`.
     """
     structure, parameters, chances, memory = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    # Flax wraps each parameter; its path without the wrapper is the name that a user knows.
     names = [name.removesuffix("/value") for name in _tree.part_names(parameters)]
     form = jax().tree.structure(parameters)
 
     def merged(point: Any, memory: Any, key: Any = None) -> Any:
+        # Points are plain dictionaries by name, so that a trace reads the same for all kinds of models.
         state = jax().tree.unflatten(form, [point[name] for name in names])
         # Flax writes into its state, and an array of NumPy would let it.
         state, memory = jax().tree.map(jax().numpy.asarray, (state, memory))
         return nnx.merge(structure, state, chances if key is None else _drawn_keys(chances, key), memory, copy=True)
 
     def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
+        # NNX modules are mutable: each pass works on a copy merged from the arrays.
         network = merged(point, memory, key)
         network.train() if training else network.eval()
         if key is None:

@@ -133,6 +133,7 @@ def revived(model: Model, point: Point, memory: Any, inputs: Any, fresh: Point) 
         inputs: examples; a unit is dead if it passes no gradient on the first 512 of them.
         fresh: newly drawn weights.
     """
+    # As in training, so that batches are normalised by their own mean, without dropout.
     passed = model.forward(point, memory, inputs[:_MOST_ROWS], None, True)
     dead = {
         layer: _dead(name, before)
@@ -225,6 +226,7 @@ def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain
     """Return the examples for training and those for validation."""
     if data is None:
         raise DataError("no training data", hint='for example data="digits", or a file with a target column')
+    # A number is a share of the rows; anything else is validation data.
     is_share = validation is None or isinstance(validation, int | float)
     training, held = prepare(data, target, validation=validation if is_share else 0, seed=seed, **reading)
     if is_share:
@@ -267,6 +269,7 @@ def fitting_model(model: Any, inputs: np.ndarray, seed: int) -> tuple[Model, int
     layers = layers_in(model)
     if layers is not None and not isinstance(model, Network):
         model = network(shape, layers, seed=seed)
+    # Caught here by its shape: inside JAX it would be an error about a matrix product.
     if isinstance(model, Network) and model.inputs != shape:
         raise SettingError(f"the network takes examples of shape {model.inputs}, and these are of shape {shape}")
     seen = model_of(model)
@@ -317,6 +320,7 @@ def _wanted_outputs(loss: Loss, target: Target) -> tuple[int, ...]:
         return ()
     if target.kind == NUMBERS:
         return (target.outputs,)
+    # A squared error on classes is computed against one-hot targets, or against the index of the class.
     if target.kind == CLASSES and loss.name != "softmax cross-entropy":
         return 1, len(target.categories)
     if target.kind == TWO_CLASSES and loss.name != "softmax cross-entropy":

@@ -96,7 +96,9 @@ class _LossFunction:
 
     def __init__(self, function: Callable[..., Any], start: Any) -> None:
         self.name = _name_of(function)
+        # A list of numbers is a vector, not a tree of scalars: {"w": [0, 0]} is what people type.
         self.point, self._fixed = _with_rows(start), None
+        # Inside of a module integers and functions are no parameters, and stay fixed.
         if any(isinstance(node, equinox.Module) for node in _modules(start)):
             self.point, self._fixed = equinox.partition(start, equinox.is_inexact_array)
         self._function = function
@@ -120,6 +122,7 @@ class _LossFunction:
             size: examples of one batch; None where batches have no common first axis.
             stream: the stream of batches, or None.
         """
+        # A trial on one batch finds errors of the function before the loop is compiled.
         tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
         self._check(tried)
         walk = self._walked(tried)
@@ -203,6 +206,7 @@ def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Pla
         shaped = jax().tree.map(lambda leaf: leaf[:whole].reshape(-1, each, *leaf.shape[1:]), examples)
         return jax().lax.map(lambda batch: loss(point, memory, batch, None)[0], shaped).mean()
 
+    # One program for all sets, compiled once for each combination of shapes.
     compiled = jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
     return lambda point, memory, sets: {
         f"{of}_loss": float(value) for of, value in compiled(point, memory, sets).items()

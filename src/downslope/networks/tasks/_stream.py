@@ -145,6 +145,7 @@ def stream_task(
     if task is not None and task not in TASKS:
         raise SettingError(f"a task is 'classes' or 'numbers', not {task!r}")
     raw = Stream.of(source)
+    # Whole numbers, one a row, are indices of classes; the first batch decides for all.
     is_classes = _are_classes(raw.first) if task is None else task == "classes"
     stream = raw.preparing(lambda number, batch: _pair(f"batch {number}", batch, is_classes))
     held = (
@@ -153,6 +154,7 @@ def stream_task(
         else _pair("validation", validation, is_classes)
     )
     inputs, targets = stream.sample()
+    # Validation may hold a class that the first batches lack.
     target = _target(model, inputs, [targets] if held is None else [targets, held[1]], is_classes, seed)
     stream = stream.preparing(lambda number, batch: _checked(f"batch {number}", batch, target))
     if held is not None:
@@ -200,6 +202,7 @@ def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
 def _pair(what: str, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs as they are and targets as a network sees them: int32 (rows,) or float32 (rows, outputs)."""
     inputs, targets = _two(what, batch)
+    # Whole numbers stay whole: they may be indices of words, which a network looks up.
     inputs = inputs.astype(np.float32 if inputs.dtype.kind == "f" else np.int32)
     if inputs.ndim == 1:
         inputs = inputs[:, None]
@@ -249,6 +252,7 @@ def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, s
         return {"rows": None, "outputs": target.outputs, "target_kind": target.kind}
     shown = Examples(inputs, targets, encoding, ())
     back = None if held is None else Examples(held[0], held[1], encoding, ())
+    # The facts are those of the first batches, whose number says nothing about the stream.
     return {**facts(shown, back, seed), "rows": None}
 
 
