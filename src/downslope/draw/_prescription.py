@@ -124,7 +124,7 @@ def _write_right(axes: Axes, height: float, text: str, colour: str) -> None:
 
 def _title(result: Prescription) -> str:
     """Return the finding, and what helps."""
-    wrong = result.diagnosis[0].symptom.replace("_", " ").capitalize()
+    wrong = result.diagnosis[0].title
     if result.best is not None:
         return f"{wrong}, mended by {result.best.remedy.name}"
     return f"{wrong}: nothing helped" if result.tried else wrong

@@ -5,7 +5,7 @@ from downslope.remedies._prescription import Prescription
 from downslope.remedies._rate_finding import RateCheck, RateFinding
 from downslope.remedies._rate_search import find_learning_rate
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._trial import Effect, Trial
+from downslope.remedies._trial import Effect, Trial, Yardstick
 
 __all__ = [
     "Effect",
@@ -14,6 +14,7 @@ __all__ = [
     "RateFinding",
     "Remedy",
     "Trial",
+    "Yardstick",
     "find_learning_rate",
     "prescribe",
 ]
