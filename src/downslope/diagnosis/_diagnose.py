@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -22,20 +22,11 @@ from downslope.diagnosis.checks import (
     local_minimum,
     unexplained,
 )
-from downslope.trace import Trace, as_trace
+from downslope.trace import HasTrace, Trace, as_trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
-
-
-class HasTrace(Protocol):
-    """A result that holds a trace: a training, a fit."""
-
-    @property
-    def trace(self) -> Trace:
-        """Its trace."""
-        ...
 
 
 @dataclass(frozen=True)

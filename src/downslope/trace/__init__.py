@@ -1,11 +1,12 @@
-"""The waist: what every step left behind, how it ended, and how it is kept on disk."""
+"""The waist: the record of every step of a descent, its outcome, and how it is saved and loaded."""
 
 from downslope.trace._columns import median_over_looks
 from downslope.trace._journal import Journal
 from downslope.trace._store import export, load, save
-from downslope.trace._trace import Outcome, Spectrum, Trace, as_trace, with_few_directions
+from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace, with_few_directions
 
 __all__ = [
+    "HasTrace",
     "Journal",
     "Outcome",
     "Spectrum",

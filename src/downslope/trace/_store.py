@@ -40,14 +40,14 @@ from downslope.trace._disk import (
     write_json,
 )
 from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
-from downslope.trace._trace import Trace, as_trace
+from downslope.trace._trace import HasTrace, Trace, as_trace
 
 # Prefixes of the names in a state: of the point, by part, and of the other arrays that a network carries, numbered.
 _POINT, _MEMORY = "point/", "memory/"
 _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read a folder that is being written
 
 
-def save(trace: Trace, folder: str | os.PathLike[str]) -> Path:
+def save(trace: Trace | HasTrace, folder: str | os.PathLike[str]) -> Path:
     """Save a trace in a folder; an existing trace there is replaced.
 
     Args:
@@ -96,7 +96,7 @@ def load(folder: str | os.PathLike[str]) -> Trace:
     return _load(source)
 
 
-def export(trace: Trace, file: str | os.PathLike[str]) -> Path:
+def export(trace: Trace | HasTrace, file: str | os.PathLike[str]) -> Path:
     """Export the steps of a trace as a table, in the format of the file's suffix: CSV, TSV, Parquet or JSON.
 
     Args:

@@ -18,7 +18,7 @@ import functools
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -225,6 +225,15 @@ class Trace:
     def replace(self, **changes: Any) -> Trace:
         """Return a copy with some fields changed."""
         return dataclasses.replace(self, **changes)
+
+
+class HasTrace(Protocol):
+    """A result that holds a trace: a training, a fit."""
+
+    @property
+    def trace(self) -> Trace:
+        """Its trace."""
+        ...
 
 
 def as_trace(value: object, taker: str, example: str) -> Trace:
