@@ -48,6 +48,10 @@ Kind = Literal[
 ]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+# Compiled programs count steps in 32-bit integers and make random keys from 32 bits.
+LARGEST_COUNT = 2**31 - 1
+LARGEST_SEED = 2**32 - 1
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -162,7 +166,9 @@ def number(
 def schema(kind: type) -> Mapping[str, Choice]:
     """Return the choices of a TypedDict by name: those of its bases first, settings of methods and schedules last."""
     known = [_choice(name, annotation) for name, annotation in kind.__annotations__.items()]
-    return types.MappingProxyType({one.name: one for one in sorted(known, key=lambda one: one.is_setting)})
+    return types.MappingProxyType(
+        {choice.name: choice for choice in sorted(known, key=lambda choice: choice.is_setting)}
+    )
 
 
 def _choice(name: str, annotation: Any) -> Choice:
@@ -209,7 +215,7 @@ def defaults(kind: type, *, without: Collection[str] = ()) -> dict[str, Any]:
         without: nouns to leave out.
     """
     known = schema(kind).values()
-    return {one.name: one.default for one in known if not one.is_setting and one.noun not in without}
+    return {c.name: c.default for c in known if not c.is_setting and c.noun not in without}
 
 
 def checked(
@@ -262,11 +268,11 @@ def door(kind: type, *, without: Collection[str] = ()) -> Callable[[Function], F
 
     def described(function: Function) -> Function:
         bare = inspect.signature(function)
-        parameters = [one for one in bare.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        written = {one.name for one in parameters}
+        parameters = [p for p in bare.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        written = {parameter.name for parameter in parameters}
         parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=one.default, annotation=one.type)
-            for name, one in known.items()
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=choice.default, annotation=choice.type)
+            for name, choice in known.items()
             if name not in written
         ]
         function.__signature__ = bare.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
@@ -300,7 +306,7 @@ def choices(function: Callable[..., Any]) -> Mapping[str, Choice]:
 
 def _described(text: str, known: Iterable[Choice]) -> str:
     """Return a docstring with an entry for each choice in place of the one on `**choices`."""
-    entries = "\n".join(_entry(one) for one in known)
+    entries = "\n".join(_entry(choice) for choice in known)
     return re.sub(r"^ {8}\*\*choices:.*(?:\n {12}.*)*", lambda _match: entries, text, count=1, flags=re.MULTILINE)
 
 

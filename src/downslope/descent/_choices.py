@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args
 
-from downslope._choices import Choice
+from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import TableLike
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, Schedule, ScheduleName, ScheduleSettings
 
@@ -108,7 +108,7 @@ class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
             typed="Record every K-th step.",
         ),
     ]
-    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0)]
+    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
 
 
 class MethodChoices(MethodSettings, ScheduleSettings, total=False):

@@ -190,7 +190,7 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
     """Return the point of a formula."""
     example = "{" + ", ".join(f'"{name}": {number}.0' for number, name in enumerate(names, start=1)) + "}"
     if point is None:
-        raise PointError("where? no point is given", hint=f"give every variable a number: {example}")
+        raise PointError("no point is given", hint=f"give every variable a number: {example}")
     if not isinstance(point, Mapping):
         numbers = [point] if np.ndim(point) == 0 else list(point)
         if len(numbers) != len(names):

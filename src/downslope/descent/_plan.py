@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from downslope import _tree
-from downslope._choices import checked, defaults, door
+from downslope._choices import LARGEST_COUNT, checked, defaults, door
 from downslope._errors import SettingError, whole
 from downslope._types import Plain, Point
 from downslope.descent._choices import PlanChoices
@@ -141,8 +141,8 @@ class Record:
     layers_every: int = 10
 
     def __post_init__(self) -> None:
-        whole("every", self.every)
-        whole("layers_every", self.layers_every, least=0)
+        whole("every", self.every, most=LARGEST_COUNT)
+        whole("layers_every", self.layers_every, least=0, most=LARGEST_COUNT)
 
 
 @dataclass(frozen=True, eq=False)

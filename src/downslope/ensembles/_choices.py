@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, get_args
 
-from downslope._choices import Choice
+from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import Point
 from downslope.descent import DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
@@ -38,7 +38,7 @@ class SpaceChoices(ObjectiveChoices, total=False):
         Choice(None, "Instead of bounds, the standard deviation of starts about the centre.", kind="object"),
     ]
     centre: Annotated[Point, Choice(None, "The middle of that cloud; 0 if None.", kind="object")]
-    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0)]
+    seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
 
 
 class MultistartChoices(SpaceChoices, MethodSettings, total=False):

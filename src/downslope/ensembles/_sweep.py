@@ -214,7 +214,7 @@ def _checked(rates: Sequence[float] | np.ndarray) -> np.ndarray:
     """Check learning rates and return them in ascending order without duplicates."""
     try:
         ascending = np.unique(np.asarray(rates, dtype=float))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SettingError(f"learning rates are numbers, not {rates!r}") from None
     if ascending.ndim != 1 or not 1 <= len(ascending) <= _MOST_RATES:
         raise SettingError(f"a sweep has from 1 to {_MOST_RATES} rates")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 
-from downslope._choices import Choice
+from downslope._choices import LARGEST_SEED, Choice
 from downslope.descent import ClipChoices, ScheduleChoices
 from downslope.methods import FitMethodName, Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
@@ -167,4 +167,9 @@ class FitChoices(DescendingFitChoices, total=False):
             typed="The unit of a name: t=hour. May be repeated.",
         ),
     ]
-    seed: Annotated[int, Choice(0, "Seed of the search for a start.", "fit", least=0, typed="Seed of what is random.")]
+    seed: Annotated[
+        int,
+        Choice(
+            0, "Seed of the search for a start.", "fit", least=0, most=LARGEST_SEED, typed="Seed of what is random."
+        ),
+    ]

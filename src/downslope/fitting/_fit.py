@@ -95,13 +95,21 @@ def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
             hint='for example ds.fit("price = w × size + b", "houses.csv")',
         )
     if data is None:
-        raise DataError("fit to what? there is no table", hint=f'for example ds.fit("{equation}", "table.csv")')
+        if not _is_equation(equation):
+            hint = f'for example ds.fit("price = w × size + b", {equation!r})'
+            raise FormulaError("no equation is given to fit", hint=hint)
+        raise DataError("no table is given to fit", hint=f'for example ds.fit("{equation}", "table.csv")')
     return equation, data
 
 
 def _is_equation(value: Any) -> bool:
     """Tell whether something reads as an equation: text with an equals sign that is no file."""
-    return isinstance(value, str) and "=" in value and not Path(value).is_file()
+    if not isinstance(value, str) or "=" not in value:
+        return False
+    try:
+        return not Path(value).is_file()
+    except OSError:  # longer than any file's name
+        return True
 
 
 def _check_mappings(chosen: Mapping[str, Any]) -> None:

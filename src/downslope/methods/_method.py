@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope._engine import jax
 from downslope._errors import SettingError, nearest
+from downslope._text import listed
 from downslope._types import Point
 from downslope.methods._spec import MethodSpec
 from downslope.methods._table import CUSTOM, METHODS, MethodName, spec_named
@@ -124,7 +125,12 @@ def _with_settings(method: Method, settings: Mapping[str, float]) -> Method:
     for name, value in settings.items():
         setting = method.spec.setting(name)
         if setting is None:
-            hint = _known("it has", name, method.spec.defaults)
+            owners = [spec.name for spec in METHODS if name in spec.defaults]
+            hint = (
+                f"it is a setting of {listed(owners)}: method={owners[0]!r}"
+                if owners
+                else _known("it has", name, method.spec.defaults)
+            )
             raise SettingError(f"{method.name} has no setting {name!r}", hint=hint)
         setting.check(method.name, value)
     return Method(method.spec, {**method.settings, **settings}, method.transformation)

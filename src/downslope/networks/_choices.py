@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict,
 
 import numpy as np
 
-from downslope._choices import Choice
+from downslope._choices import LARGEST_COUNT, LARGEST_SEED, Choice
 from downslope._errors import SettingError, whole
 from downslope._types import Frame, TableLike
 from downslope.descent import Batches, ClipChoices
@@ -232,7 +232,9 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
 class TrainingChoices(NetworkChoices, RowChoices, StepChoices, total=False):
     """What may be chosen of a training."""
 
-    steps: Annotated[int, Choice(2000, "The most steps to take.", "training", least=0, letter="-n", metavar="N")]
+    steps: Annotated[
+        int, Choice(2000, "The most steps to take.", "training", least=0, most=LARGEST_COUNT, letter="-n", metavar="N")
+    ]
     start: Annotated[
         Any,
         Choice(
@@ -342,6 +344,7 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, total=False):
             "Seed of weights, order of examples, dropout and the choice of rows to validate.",
             "training",
             least=0,
+            most=LARGEST_SEED,
             typed="Seed of what is random.",
         ),
     ]

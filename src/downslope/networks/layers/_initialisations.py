@@ -34,6 +34,7 @@ InitialisationName = Literal[
 ]
 _SCALED = ("uniform", "normal", "constant")
 _PLAIN = {"zeros": 0.0, "ones": 1.0}
+_MOST_WEIGHTS = 2**31  # of a layer: 16 GB while they are drawn in float64
 _CUT_DEVIATION = 0.87962566103423978  # of a normal number that is truncated at ±2
 
 
@@ -77,6 +78,10 @@ def drawn(name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.
         random: the generator.
         shape: (…, inputs, outputs); leading axes are those of a convolution's window.
     """
+    if math.prod(shape) > _MOST_WEIGHTS:
+        raise SettingError(
+            f"a layer of {shape[-1]} units would have {math.prod(shape)} weights", hint="take fewer units"
+        )
     kind, _, number = name.partition("_")
     if name in _PLAIN or kind == "constant":
         return np.full(shape, _PLAIN.get(name) if name in _PLAIN else float(number), np.float32)
