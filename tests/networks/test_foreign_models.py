@@ -331,7 +331,7 @@ def test_a_run_of_a_foreign_module_is_measured_and_written(model, tmp_path: Path
     assert np.isfinite([spectrum.highest for spectrum in made.trace.spectra]).all()
     again = ds.load(tmp_path / "run")
     np.testing.assert_array_equal(again.end["first/bias"], made.trace.end["first/bias"])
-    with pytest.raises(ds.TraceError, match="build its network"):
+    with pytest.raises(ds.TraceError, match="the network cannot be rebuilt from this trace"):
         ds.predict(tmp_path / "run", X)
 
 

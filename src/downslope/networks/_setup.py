@@ -417,8 +417,8 @@ def train(
             in their own kind; or, with `start`, a loss function of (params, batch), perhaps with `key`. Without a model
             the data may come first: `train("iris")`.
         data: what to train on: a CSV or Parquet file, a frame, a mapping of columns, a pair (inputs, targets), or the
-            name of a sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is taken as
-            it is: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
+            name of a sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is used
+            unchanged: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
             example along their first axes, or a stream of any batches; a list is a stream.
         target: the column to predict, for a table.
         **choices: as in `TrainChoices`.
@@ -427,7 +427,7 @@ def train(
         The trained network with its trace.
 
     Raises:
-        DataError, SettingError, ObjectiveError: for what makes no sense, before anything is trained.
+        DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used, before any step.
 
     >>> training = train("iris", hidden=16, steps=1000, progress=False)
     >>> training.metrics["validation_accuracy"] > 0.9

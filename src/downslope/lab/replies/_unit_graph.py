@@ -21,7 +21,7 @@ _DIGITS, _WRITTEN_DIGITS = 5, 3  # significant digits that are drawn, and those 
 def why_no_graph(setup: ds.Setup) -> str | None:
     """Return why a network is not drawn unit by unit, as a sentence; None where it is."""
     network = setup.task.start
-    if not all(isinstance(layer, ds.Dense) for layer in network.plan):
+    if any(layer.kind != "dense" for layer in network.plan):
         return "Only networks of dense layers are drawn unit by unit."
     if any(layer.normalisation != "none" or layer.skip or layer.activation == "softmax" for layer in network.plan):
         return "Networks with a normalisation or skips are not drawn unit by unit."

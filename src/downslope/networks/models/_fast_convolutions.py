@@ -1,14 +1,14 @@
 """Convolutions of foreign losses, rewritten for the CPU.
 
 Inside a compiled loop, and a training is one, XLA runs the gradients of its own convolution on a CPU 3 to 80 times as
-slowly as at the top of a program. Our networks are written with one matrix product of all windows instead. An Equinox
-or Flax NNX module and a loss function are written by others: here the program that JAX makes of them is evaluated
-equation by equation, as it stands but for its plain convolutions of images, each of which becomes such a product. The
-numbers are the same up to rounding, and derivatives are taken of what was evaluated.
+slowly as at the top of a program. Built-in networks use one matrix product of all windows instead. The JAX program of
+an Equinox or Flax NNX module, or of a loss function, is evaluated equation by equation here, with each plain
+convolution of images replaced by such a product. Values are the same up to rounding, and derivatives are those of the
+replaced program.
 
-It is done anew wherever the loss is traced, so that every shape gets its own program. A convolution inside a `scan`,
-`while` or `cond`, or in a function with a derivative rule of its own, stays what it is, as does one with groups or
-dilation.
+The replacement happens wherever the loss is traced, so that every shape gets its own program. A convolution inside a
+`scan`, `while` or `cond`, or in a function with a derivative rule of its own, stays as it is, and so does one with
+groups or dilation.
 """
 
 from __future__ import annotations
