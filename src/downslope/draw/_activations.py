@@ -10,7 +10,7 @@ import numpy as np
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ _FAR = 1e3  # times the typical activation: what lies farther is cut off, so tha
 _ROWS = ("activation", "variation over examples", "share of units")
 
 
-def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def activations(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the activations of each layer by step, a column a layer.
 
     Layers whose activation is not known are left out; of more than six, six from first to last are shown.
@@ -31,7 +31,7 @@ def activations(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axe
     the activation is all but flat) and the share of units that are dead (flat on every example of the batch).
 
     Args:
-        trace: the training of a network.
+        trace: the training of a network, or its trace.
         axes: three for each layer that is shown, row by row; new ones if None.
 
     Returns:

@@ -12,7 +12,7 @@ from downslope._errors import whole
 from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def write(
 
 def animate(
     objective: inputs.Drawable,
-    trace: Trace,
+    trace: Trace | HasTrace,
     file: str | Path,
     *,
     bounds: inputs.Bounds = None,

@@ -10,7 +10,7 @@ import numpy as np
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +25,7 @@ _MOST_DOTS = 80
 
 def landscape(
     objective: inputs.Drawable,
-    trace: Trace | None = None,
+    trace: Trace | HasTrace | None = None,
     *,
     at: Mapping[str, float] | None = None,
     bounds: inputs.Bounds = None,

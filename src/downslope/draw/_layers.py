@@ -10,7 +10,7 @@ from downslope._text import number
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,14 +23,14 @@ _NO_GRADIENT = "pale red: none, or less than the numbers hold"
 _LATE = 4  # the last quarter of the looks stands for the end
 
 
-def layers(trace: Trace, *, axes: Axes | None = None) -> Axes:
+def layers(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw the norm of the gradient in each layer by step, the first layer lowest.
 
     Colours are logarithmic. A gradient that vanishes on its way back darkens towards the bottom, one that explodes
     lightens.
 
     Args:
-        trace: the training of a network.
+        trace: the training of a network, or its trace.
         axes: where to draw; new ones if None.
 
     Returns:

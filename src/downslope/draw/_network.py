@@ -11,7 +11,7 @@ from downslope._errors import SettingError
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,7 @@ _MOST_LABELLED = 20  # edges that can carry their gradient as text
 _POSITIVE, _NEGATIVE = style.START, style.PATH
 
 
-def network(trace: Trace, *, axes: Axes | None = None) -> Axes:
+def network(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw a network of dense layers as a graph: units as circles, weights as lines.
 
     A line is the wider the larger its weight, blue for a positive one and orange for a negative one; a circle is filled

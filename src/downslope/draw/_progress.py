@@ -9,21 +9,25 @@ import numpy as np
 
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from downslope.diagnosis import Finding
 
 _PANELS = (("value", style.PATH), ("gradient_norm", style.START), ("learning_rate", style.RATE))
 _HIGHEST = 1e200  # above this the marks of a logarithmic axis may not be finite
 _LABELS = {"value": "value", "gradient_norm": "‖gradient‖", "learning_rate": "learning rate α"}
 
 
-def progress(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def progress(
+    trace: Trace | HasTrace, findings: Iterable[Finding] | None = None, *, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """Draw value, gradient norm and learning rate by step.
 
     Args:
-        trace: the descent.
+        trace: the descent, or a result that holds its trace.
         findings: a diagnosis; each finding is marked over the steps at which it shows.
         axes: three axes to draw on, one below the other; new ones if None.
 

@@ -12,7 +12,7 @@ from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.methods import facts_of
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FAR = 8.0  # times: a bound farther above what was measured asks for a logarithmic axis
 
 
-def sharpness(trace: Trace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def sharpness(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the ends of the Hessian's spectrum by step, with the curvature at which steps of this rate overshoot.
 
     Gradient descent overshoots where λ > 2/α, with momentum β where λ > (2 + 2β)/α. Adam and its like divide each

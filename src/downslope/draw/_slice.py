@@ -14,7 +14,7 @@ from downslope._types import Columns
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._grid import levels
-from downslope.trace import Spectrum, Trace
+from downslope.trace import HasTrace, Spectrum, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +162,7 @@ def _flat(trace: Trace, point: Columns) -> np.ndarray:
 
 def slice(
     objective: inputs.Drawable,
-    trace: Trace,
+    trace: Trace | HasTrace,
     *,
     like: Any = None,
     reach: float | None = None,

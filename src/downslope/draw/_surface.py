@@ -11,7 +11,7 @@ from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._landscape import end_of
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ _MOST_DOTS = 120
 
 def surface(
     objective: inputs.Drawable,
-    trace: Trace | None = None,
+    trace: Trace | HasTrace | None = None,
     *,
     bounds: inputs.Bounds = None,
     over: tuple[str, str] | None = None,

@@ -10,10 +10,12 @@ import numpy as np
 from downslope._text import in_words, number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from downslope.diagnosis import Finding
 
 _SMOOTHED_OVER = 50  # the smoothed loss is a mean over so many-th of the run
 _MOST_POINTS = 4000
@@ -23,7 +25,9 @@ _LANE = 0.42  # inches
 _COLOURS = {"good": style.END, "note": style.NOTE, "problem": style.PROBLEM}
 
 
-def training(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
+def training(
+    trace: Trace | HasTrace, findings: Iterable[Finding] | None = None, *, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
     """Draw the training of a network: loss, score and findings by step.
 
     Above, each step's loss, its running mean, and the loss on rows that were held back. Below, the accuracy or R²
@@ -31,7 +35,7 @@ def training(trace: Trace, findings: Iterable[Any] | None = None, *, axes: Seque
     finding as a bar over the steps at which it shows.
 
     Args:
-        trace: the training.
+        trace: the training, or a result that holds its trace.
         findings: a diagnosis; none are drawn if None.
         axes: one for each of the panels that there are, from above; new ones if None.
 

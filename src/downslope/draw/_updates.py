@@ -9,7 +9,7 @@ import numpy as np
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,14 +21,14 @@ _LATE = 5
 _MEANT = "dashed: a thousandth, about usual; far more undoes learning, far less is hardly any"
 
 
-def updates(trace: Trace, *, axes: Axes | None = None) -> Axes:
+def updates(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw the length of each step over the norm of the weights it changes, layer by layer.
 
     A rule of thumb: about a thousandth is usual. Steps far above it throw away what was learnt, far below it the layer
     hardly changes.
 
     Args:
-        trace: the training of a network.
+        trace: the training of a network, or its trace.
         axes: where to draw; new ones if None.
 
     Returns:
