@@ -102,6 +102,11 @@ class Choice:
         """Whether it is a setting of a method or schedule, whose default depends on which; its option is `--set`."""
         return self.noun in ("method", "schedule")
 
+    @property
+    def _is_name_only(self) -> bool:
+        """Whether its type allows names and no objects besides."""
+        return all(_literals(part) or part in (str, type(None)) for part in _alternatives(self.type))
+
     def checked(self, value: Any) -> Any:
         """Return a value of this choice.
 
@@ -114,6 +119,8 @@ class Choice:
             return whole(self.name, value, 0 if self.least == 0 else int(self.least or 1), self.most)
         if self.kind == "number" or (self.kind == "rate" and not callable(value)):
             return number(self.name, value, least=self.least, above=self.above, below=self.below)
+        if self.kind == "name" and self._is_name_only and not isinstance(value, str):
+            raise SettingError(f"{self.name} is a name, not {_shown(value)}", hint=f"names: {', '.join(self.names)}")
         if self.kind == "sizes":
             return _sizes(self.name, value)
         if self.kind == "truth" and type(value).__name__ not in ("bool", "bool_"):

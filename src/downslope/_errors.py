@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import difflib
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -133,6 +133,9 @@ def _excerpt(text: str, position: int, width: int, reach: int = 60) -> list[str]
 # Checks of arguments that several functions share.
 
 
+_LARGEST = 2**62  # of whole numbers, which compiled programs hold in 64 bits
+
+
 def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> int:
     """Return a whole number, NumPy's as well, as Python's own.
 
@@ -152,4 +155,17 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
     if value is None or value < least or (most is not None and value > most):
         span = f"from {least} up" if most is None else f"from {least} to {most}"
         raise SettingError(f"{name} must be a whole number {span}, not {number!r}")
+    if value > _LARGEST:
+        raise SettingError(f"{name} is too large: {value}")
+    return value
+
+
+def mapping(name: str, value: Any, example: str) -> Mapping[str, Any] | None:
+    """Return a mapping by name, or None.
+
+    Raises:
+        SettingError: for anything else.
+    """
+    if value is not None and not isinstance(value, Mapping):
+        raise SettingError(f"{name} must be a mapping of names, not {value!r}", hint=f"for example {name}={example}")
     return value

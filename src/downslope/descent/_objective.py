@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, nearest
+from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, mapping, nearest
 from downslope._types import Columns, Plain, Point
 from downslope.descent.batches._batched import Batched
 from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
@@ -94,7 +94,8 @@ def objective(
     """
     if isinstance(source, Objective):
         return source
-    if precision not in ("float64", "float32"):
+    units = mapping("units", units, '{"t": "hour"}')
+    if not isinstance(precision, str) or precision not in ("float64", "float32"):
         raise ObjectiveError(f"the precision is float64 or float32, not {precision!r}")
     if isinstance(source, str | Formula):
         if data is None:

@@ -101,5 +101,5 @@ class SearchChoices(SpaceChoices, total=False):
     evaluations: Annotated[int | None, Choice(None, "The most to make; None for no limit.", metavar="N")]
     islands: Annotated[
         int | None,
-        Choice(None, "How many; None for 4, or one for each device if those are more.", metavar="N"),
+        Choice(None, "How many; None for 4, or one for each device if those are more.", most=1024, metavar="N"),
     ]

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from downslope._choices import checked, defaults, door, schema
-from downslope._errors import DataError, FormulaError, SettingError
+from downslope._errors import DataError, FormulaError, SettingError, mapping
 from downslope._types import TableLike
 from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
@@ -71,7 +71,7 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     if loss_scale is None:
         solver.find_scale()
     method = checked_method(chosen["method"])
-    go_down = solver.least_squares if method in OWN_METHODS else solver.by_descent
+    go_down = solver.least_squares if isinstance(method, str) and method in OWN_METHODS else solver.by_descent
     own = schema(DescendingFitChoices)
     settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
     trace, verdict = go_down(method, settings)
@@ -115,10 +115,7 @@ def _is_equation(value: Any) -> bool:
 def _check_mappings(chosen: Mapping[str, Any]) -> None:
     """Raise for choices by parameter that are no mappings."""
     for name in ("start", "bounds", "fixed", "ties", "units"):
-        if chosen[name] is not None and not isinstance(chosen[name], Mapping):
-            raise SettingError(
-                f"{name} must be a mapping of names, not {chosen[name]!r}", hint=f"for example {name}={{'a': …}}"
-            )
+        mapping(name, chosen[name], "{'a': …}")
 
 
 def equation(
@@ -142,7 +139,9 @@ def equation(
     >>> equation("price = w × size + b", {"size": [50, 100], "price": [110, 205]}).parameters
     ('w', 'b')
     """
-    return model_of(text, read_table(data), units, tuple(parameters))
+    if not isinstance(parameters, Sequence):
+        raise SettingError(f"parameters are names, not {parameters!r}", hint='for example parameters=["w", "b"]')
+    return model_of(text, read_table(data), mapping("units", units, '{"t": "hour"}'), tuple(map(str, parameters)))
 
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from downslope._errors import SettingError, nearest
+from downslope._errors import SettingError, nearest, whole
 
 Factor = Callable[[Any, Any, Mapping[str, Any], ModuleType], Any]
 SCHEDULE_SETTINGS = ("factor", "every", "warm_up")
@@ -80,6 +80,11 @@ def schedule(course: str | Callable[[Any], Any] | Schedule | None, steps: int, *
         return course
     if callable(course):
         return Schedule("custom", {}, course)
+    if course is not None and not isinstance(course, str):
+        raise SettingError(
+            f"a schedule is a name or a function of the step, not {course!r}", hint='for example schedule="cosine"'
+        )
+    steps = whole("steps", steps, least=0)
     name = (course or "constant").replace("_", "-").replace("warmup", "warm-up")
     if name not in _FACTORS:
         hint = nearest(name, _FACTORS)

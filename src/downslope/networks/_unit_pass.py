@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax, precision
-from downslope._errors import SettingError
+from downslope._errors import DataError, SettingError
 from downslope.networks._losses import loss as loss_of
 from downslope.networks.layers import Network, activation
 
@@ -58,8 +58,18 @@ def unit_pass(
     >>> units.loss, units.after[0].tolist(), units.weight_gradients[0].tolist()
     (4.0, [7.0], [[8.0]])
     """
+    if not isinstance(network, Network):
+        raise SettingError(f"units are those of a Network, not of {type(network).__name__}", hint="see ds.network")
     if any(layer.kind != "dense" for layer in network.plan) or "softmax" in network.activations:
         raise SettingError("only networks of dense layers, without softmax, are gone through unit by unit")
+    for name, numbers in (("example", example), ("target", target)):
+        if numbers is None or np.asarray(numbers).dtype.kind not in "biuf":
+            raise DataError(f"the {name} must hold numbers, not {numbers!r}")
+    if np.shape(example) != network.inputs or np.shape(target) not in ((), network.outputs):
+        raise DataError(
+            f"the network takes {network.inputs} and gives {network.outputs}; an example of {np.shape(example)} and a "
+            f"target of {np.shape(target)} came"
+        )
     criterion, numpy = loss_of(loss, from_logits=from_logits), jax().numpy
 
     def value(network: Network, nudges: Any, example: Any) -> tuple[Any, Any]:

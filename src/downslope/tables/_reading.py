@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,11 +57,18 @@ def read_cells(file: str | Path) -> RawColumns:
     Raises:
         DataError: for a file that cannot be read as a table.
     """
-    path = _existing(Path(file))
+    path = _existing(_path(file))
     file_format = format_of(path.name)
     if file_format is None or file_format.read is None:
         raise DataError(f"cannot read {path.name!r} as a table", hint=readable_formats())
     return file_format.read(path.name, path)
+
+
+def _path(file: Any) -> Path:
+    """Return a file's path."""
+    if not isinstance(file, str | os.PathLike):
+        raise DataError(f"a file is named by text or a path, not by {type(file).__name__}")
+    return Path(file)
 
 
 def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
@@ -77,7 +85,7 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     """
     import polars
 
-    target = Path(file)
+    target = _path(file)
     check_writable(target)
     file_format = format_of(target.name)
     assert file_format is not None

@@ -113,6 +113,9 @@ def examples(
     species: 3 classes (setosa 50, versicolor 50, virginica 50) → softmax cross-entropy.
     Inputs are scaled to mean 0 and deviation 1, measured on 150 rows.
     """
+    for name, choice in (("standardise", standardise), ("scale_targets", scale_targets)):
+        if not isinstance(choice, bool):
+            raise SettingError(f"{name} is true or false, not {choice!r}")
     reading = reading_of(data, target, missing, task, drop)
     return _encoded(reading, np.arange(reading.rows), standardise, scale_targets)
 

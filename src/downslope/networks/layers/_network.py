@@ -9,7 +9,7 @@ import equinox
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import ObjectiveError, SettingError
+from downslope._errors import ObjectiveError, SettingError, whole
 from downslope._types import Plain
 from downslope.networks.layers._layer import ForwardContext, Layer, Shape, checked_layer, from_dict, located
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Primes: an example of either shape fits no layer but by its rules.
 _UNLIKELY = ((1009,), (1013, 1019, 1021))
+_LARGEST_SIDE = 1_000_000_000
 _OF_UNITS = ("units", "channels", "initialisation")  # a layer with any of these fields has weights
 
 
@@ -167,7 +168,11 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
     >>> small.outputs, small.layers[0].weight.shape
     ((1,), (2, 8))
     """
-    first = (inputs,) if isinstance(inputs, int) else tuple(int(side) for side in inputs)
+    sides = inputs if isinstance(inputs, Sequence) and not isinstance(inputs, str | bytes) else (inputs,)
+    first = tuple(whole("inputs", side, most=_LARGEST_SIDE) for side in sides)
+    seed = whole("seed", seed, least=0)
+    if not isinstance(layers, Sequence) or isinstance(layers, str | bytes):
+        raise SettingError(f"layers are a list, not {layers!r}", hint="for example [ds.Dense(8), ds.Dense(1)]")
     plan = tuple(checked_layer(layer, number) for number, layer in enumerate(layers, start=1))
     shape, drawn = first, []
     for index, layer in enumerate(plan):
