@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> N
     Raises:
         SettingError: if a run is there without either, for both, and for either without a folder.
     """
+    if save is not None and not isinstance(save, str | os.PathLike):
+        raise SettingError(f"save is the path of a folder, not {save!r}")
     if save is None:
         for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
             if is_set:

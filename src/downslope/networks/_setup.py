@@ -14,7 +14,7 @@ from typing import Any, Unpack
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._errors import DataError, SettingError, whole
 from downslope._types import Frame, Plain
-from downslope.descent import Beginning, Plan, Record, descend_batches, plan, settings_of_own
+from downslope.descent import Beginning, Plan, Record, checked_progress, descend_batches, plan, settings_of_own
 from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
     DataLike,
@@ -290,6 +290,9 @@ class Setup:
         watch: Callable[[Training], None] | None = None,
     ) -> Training:
         """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
+        progress = checked_progress(progress)
+        if watch is not None and not callable(watch):
+            raise SettingError(f"watch is a function of a training, not {watch!r}")
         check_folder(save, resume=resume, overwrite=overwrite)
         planned = self.plan(seed)
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))

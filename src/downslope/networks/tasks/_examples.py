@@ -71,7 +71,7 @@ def loss_of(choices: Choices, kind: str) -> Loss:
         SettingError: for a cross-entropy of numbers.
     """
     logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
-    chosen = loss(choices.loss or suited_loss(kind), from_logits=logits)
+    chosen = loss(suited_loss(kind) if choices.loss is None else choices.loss, from_logits=logits)
     if chosen.needs_classes and kind == NUMBERS:
         raise SettingError(
             f"{chosen.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
