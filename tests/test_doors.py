@@ -84,8 +84,8 @@ def raw_errors(verb: Callable[..., Any]) -> list[str]:
         for what, value in ODD.items():
             try:
                 verb(**{**needed, **CALLS[verb], name: value})
-            except ds.DownslopeError as error:
-                assert str(error)
+            except ds.DownslopeError:
+                pass
             except Exception as error:
                 raw.append(f"{verb.__name__}({name}={what}): {type(error).__name__}: {str(error)[:80]}")
     return raw
