@@ -132,6 +132,8 @@ def _from(read: Formula, columns: Columns) -> Objective:
     if not read.variables:
         raise FormulaError(f"{read.read_as} has no variable to move along", hint="name one in a header: f(x) = …")
     tree = read.body
+    # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as large as
+    # all entries of the point together, where these are the rows and columns of a grid.
     unused = [name for name in read.variables if name not in names_in(tree)]
 
     def value(point: Point, data: Columns) -> Any:
@@ -154,6 +156,7 @@ def _from(read: Formula, columns: Columns) -> Objective:
 
 def _check_scalar(goal: Objective) -> None:
     """Raise if a formula over data is not averaged or summed to one number."""
+    # Shapes alone: nothing is computed, whatever the number of rows.
     values = {name: np.ones(()) for name in goal.names or ()}
     with precision(goal.precision):
         shape = jax().eval_shape(goal.function, values, goal.data)
@@ -193,6 +196,7 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
     if point is None:
         raise PointError("no point is given", hint=f"give every variable a number: {example}")
     if not isinstance(point, Mapping):
+        # A number for one variable, or numbers in the order of the variables, as on paper.
         numbers = [point] if np.ndim(point) == 0 else list(point)
         if len(numbers) != len(names):
             raise PointError(
@@ -260,7 +264,7 @@ def _check_function(goal: Objective, point: Point) -> None:
     with precision(goal.precision):
         try:
             result = jax().eval_shape(goal.function, point, goal.data)
-        except Exception as error:
+        except Exception as error:  # the user's function may raise anything
             raise ObjectiveError(
                 f"{goal.name} fails when JAX traces it: {type(error).__name__}: {str(error).splitlines()[0]}",
                 hint="write it with jax.numpy, without if on values, and check the point's names and shapes",

@@ -93,6 +93,7 @@ def _of_plan(plan: Plan) -> list[str]:
     """Return the words of a descent on a formula."""
     if plan.objective.formula is None or plan.objective.data or plan.batches is not None:
         raise _UntypableError
+    # The unit of the value follows from those of the variables.
     units = {name: unit for name, unit in plan.objective.units.items() if name in plan.start}
     return _of_call(descend, (plan.objective.read_as, plan.start), {**plan.explicit_choices, "units": units or None})
 
@@ -101,6 +102,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     """Return the words of a call: what is typed plainly first, then its options in the order of the schema."""
     name, known = verb.__name__, choices(verb)
     passed = dict(zip(_POSITIONAL[name], arguments, strict=False))
+    # Layers and models are objects: the command line builds a network from its choices alone.
     if name == "train" and passed.pop("model", None) is not None:
         raise _UntypableError
     plain = [argument for argument in passed if argument in _PLAIN or (argument == "data" and name in ("fit", "train"))]
@@ -108,6 +110,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     for argument, value in passed.items():
         if argument not in plain and value is not None:
             words += _argument(argument, value)
+    # Names that the schema lacks are settings of a method of the caller's own; they come last.
     for option in [*known, *(option for option in options if option not in known)]:
         if option in options:
             words += option_words(known.get(option) or Choice(None, "", "method", name=option), options[option])

@@ -145,6 +145,7 @@ class _BatchLoop:
         """
         numpy, lax, recipe = jax().numpy, jax().lax, self.recipe
         count = numpy.asarray(count, "int32")
+        # A row for the first step of each stretch of `every` steps; the last stretch may be shorter.
         rows = -(-recipe.capacity // recipe.every) if recipe.every else 0
         carry = _BatchCarry(
             state=state,
@@ -154,6 +155,8 @@ class _BatchLoop:
             recorded=numpy.zeros((rows, sum(recipe.widths.values())), "float32"),
         )
 
+        # The first step of a stretch is recorded in the outer loop, so that the program of all other steps has neither
+        # the look into the layers nor a test for it.
         def plain(carry: _BatchCarry, stop: Any) -> _BatchCarry:
             return lax.while_loop(
                 lambda inner: inner.finite & (inner.index < stop),
@@ -170,6 +173,7 @@ class _BatchLoop:
             carry = lax.while_loop(lambda outer: outer.finite & (outer.index < count), block, carry)
         else:
             carry = plain(carry, count)
+        # The index counts the step that met NaN or ∞ as well; the host runs the chunk again up to the one before.
         taken = carry.index - (~carry.finite).astype("int32")
         return BatchChunk(carry.state, taken, carry.finite, carry.every_step, carry.recorded)
 
@@ -182,6 +186,7 @@ class _BatchLoop:
         """Return the batch of the chunk's `index`-th step."""
         if self.recipe.whole:
             return examples
+        # A stream's batches lie one after another; rows of a table are gathered in the order that the host shuffled.
         chosen = index if order is None else order[index]
         return jax().tree.map(lambda leaf: leaf[chosen], examples)
 

@@ -55,12 +55,14 @@ def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | No
         return None
     if state is EndState.BOUNCING and evidence.swing <= FLOOR:
         return None
+    # α·λ/bound above 1 explains the rise; below it, only an early step from steeper ground can have thrown it up.
     if evidence.stability is not None:
         if evidence.stability > 1 + ROUNDING:
             return _above_bound(evidence, state)
         return _jumped(evidence) if state is EndState.RISING and evidence.jumped else None
     if state is EndState.RISING and evidence.jumped:
         return _jumped(evidence)
+    # Without a measured curvature the angle between steps has to do: in an overshot valley they point back and forth.
     if state is not EndState.RISING or (evidence.cosine_late or 0) > -0.5:
         return _unmeasured(evidence)
     return Finding(
@@ -83,6 +85,7 @@ def _above_bound(evidence: Evidence, state: EndState) -> Finding:
     first = "Each step overshoots the valley by more than it came from"
     if state is EndState.BOUNCING:
         first = "Steps overshoot the valley again and again, and the value no longer falls"
+    # Half the largest stable rate contracts the steepest direction at once, where the flattest is not known.
     better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
     return Finding(
         RATE_TOO_LARGE.key,
