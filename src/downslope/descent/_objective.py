@@ -132,8 +132,8 @@ def _from(read: Formula, columns: Columns) -> Objective:
     if not read.variables:
         raise FormulaError(f"{read.read_as} has no variable to move along", hint="name one in a header: f(x) = …")
     tree = read.body
-    # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as large as
-    # all entries of the point together, where these are the rows and columns of a grid.
+    # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
+    # large as all entries of the point together, where these are the rows and columns of a grid.
     unused = [name for name in read.variables if name not in names_in(tree)]
 
     def value(point: Point, data: Columns) -> Any:

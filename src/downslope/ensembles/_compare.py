@@ -148,6 +148,7 @@ def compare(
     passed = checked(CompareChoices, choices, also=("objective", "start", "methods"))
     learning_rates = _rates_by_name(passed.pop("learning_rates", None))
     steps = passed.pop("steps", schema(CompareChoices)["steps"].default)
+    # By label, so that one method races twice with different settings but not twice with the same.
     racers = {_label(racer): racer for racer in map(method, _racers(methods))}
     if not racers:
         raise SettingError("a race needs at least one method")

@@ -122,6 +122,7 @@ def _page(run: Summary, diagnosis: Diagnosis) -> str:
 
 def _title(trace: Trace) -> str:
     """Return the title of the report."""
+    # A training on arrays has no columns; its target is called "target", which says no more than the plan does.
     target = (trace.facts.get("encoding") or {}).get("target") or {}
     names = ", ".join(map(str, target.get("names", ())))
     return f"A network that predicts {names}" if names and names != "target" else str(trace.plan["read_as"])
@@ -171,7 +172,7 @@ def _pictures(run: Summary, diagnosis: Diagnosis) -> str:
             continue
         try:
             axes = picture.of(trace, diagnosis)
-        except SettingError:
+        except SettingError:  # the trace lacks what this picture draws
             continue
         first = axes[0] if isinstance(axes, Sequence) else axes
         caption = html.escape(picture.caption)
@@ -189,6 +190,7 @@ def svg(figure: Any, salt: str) -> str:
     from matplotlib import rc_context
 
     written = io.StringIO()
+    # Names of clip paths are hashes: with a salt of its own, no figure refers to the paths of another on the page.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     return _NEEDLESS.sub("", written.getvalue()).replace("xlink:href=", "href=").strip()
