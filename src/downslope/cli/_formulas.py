@@ -148,8 +148,8 @@ def critical_points(
     result = ds.critical_points(parsed, box)
     if json:
         points = [
-            {"point": dict(one.point), "value": one.value, "kind": one.kind, "eigenvalues": list(one.eigenvalues)}
-            for one in result
+            {"point": dict(p.point), "value": p.value, "kind": p.kind, "eigenvalues": list(p.eigenvalues)}
+            for p in result
         ]
         show.as_json({"read_as": parsed.read_as, "points": points, "sentence": result.sentence})
     elif quiet:

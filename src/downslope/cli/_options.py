@@ -79,28 +79,32 @@ def signed(command: Command) -> Command:
     known: dict[str, ds.Choice] = command.__known__()  # pyright: ignore[reportFunctionMemberAccess]
     helps: dict[str, str] = command.__helps__  # pyright: ignore[reportFunctionMemberAccess]
     bare = inspect.signature(command, eval_str=True)
-    written = [one for one in bare.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    typed = [one for one in known.values() if _has_option(one) and one.name not in bare.parameters]
-    settings = [one.name for one in known.values() if one.is_setting]
+    written = [
+        parameter for parameter in bare.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    typed = [choice for choice in known.values() if _has_option(choice) and choice.name not in bare.parameters]
+    settings = [choice.name for choice in known.values() if choice.is_setting]
     options = [_parameter("settings", Settings, None)] if settings else []
-    options = [_parameter(one.name, _annotation(one, helps.get(one.name)), _absent(one)) for one in typed] + options
+    options = [
+        _parameter(choice.name, _annotation(choice, helps.get(choice.name)), _absent(choice)) for choice in typed
+    ] + options
 
     @functools.wraps(command)
     def called(**arguments: Any) -> Any:
         chosen: dict[str, Any] = {}
-        for one in typed:
-            text = arguments.pop(one.name)
+        for choice in typed:
+            text = arguments.pop(choice.name)
             if text is not None and text is not False and text != []:
-                chosen[one.name] = (not one.default) if one.kind == "truth" else _value(one, text)
+                chosen[choice.name] = (not choice.default) if choice.kind == "truth" else _value(choice, text)
         chosen |= _settings(arguments.pop("settings", None), known)
-        with named_as_options(known, [one.name for one in written if one.name == "target"]):
+        with named_as_options(known, [parameter.name for parameter in written if parameter.name == "target"]):
             return command(**arguments, **chosen)
 
-    positional = [one for one in written if one.kind is not inspect.Parameter.KEYWORD_ONLY]
-    outputs = [one for one in written if one.kind is inspect.Parameter.KEYWORD_ONLY]
+    positional = [parameter for parameter in written if parameter.kind is not inspect.Parameter.KEYWORD_ONLY]
+    outputs = [parameter for parameter in written if parameter.kind is inspect.Parameter.KEYWORD_ONLY]
     signature = inspect.Signature([*positional, *options, *outputs])
     called.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]
-    called.__annotations__ = {name: one.annotation for name, one in signature.parameters.items()}
+    called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     del called.__wrapped__
     return called
 

@@ -20,9 +20,9 @@ _HEAD, _TAIL = 8, 5
 _MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: "✗"}
 
 
-def as_json(thing: Mapping[str, Any]) -> None:
+def as_json(fields: Mapping[str, Any]) -> None:
     """Print one JSON object; numbers that JSON has no word for become null."""
-    print(json.dumps(plain(thing), ensure_ascii=False, allow_nan=False))
+    print(json.dumps(plain(fields), ensure_ascii=False, allow_nan=False))
 
 
 def number(value: float) -> str:
@@ -125,21 +125,21 @@ def _cell(entry: Any) -> str:
     return number(float(entry))
 
 
-def plain(thing: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return NumPy numbers and arrays as plain ones, and what is not finite as None."""
-    if isinstance(thing, Mapping):
-        return {str(key): plain(value) for key, value in thing.items()}
-    if isinstance(thing, str) or thing is None or isinstance(thing, bool | np.bool_):
-        return bool(thing) if isinstance(thing, np.bool_) else thing
-    if isinstance(thing, np.ndarray):
-        return plain(thing.tolist())
-    if isinstance(thing, int | np.integer):
-        return int(thing)
-    if isinstance(thing, float | np.floating):
-        return float(thing) if math.isfinite(thing) else None
-    if isinstance(thing, Sequence):
-        return [plain(entry) for entry in thing]
-    return str(thing)
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, str) or value is None or isinstance(value, bool | np.bool_):
+        return bool(value) if isinstance(value, np.bool_) else value
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Sequence):
+        return [plain(entry) for entry in value]
+    return str(value)
 
 
 def result(value: Any, written: Mapping[str, str], *, for_program: bool, quiet: bool) -> None:

@@ -9,15 +9,17 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._choices import Choice, choices
 from downslope._errors import SettingError
 from downslope.descent import Plan, descend
-from downslope.networks import Setup, Training, train
-from downslope.remedies import Prescription
+
+if TYPE_CHECKING:
+    from downslope.networks import Setup, Training
+    from downslope.remedies import Prescription
 
 # The positional arguments of each verb: which are typed plainly, and which as an option.
 _POSITIONAL: Mapping[str, tuple[str, ...]] = {
@@ -69,20 +71,22 @@ def as_command(
 
 def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> list[str]:
     """Return the words of the command."""
-    if isinstance(run, Prescription):
-        return _words(run.mended, (), {})
-    if isinstance(run, Training):
-        return _words(run.setup, (), {})
     if run is None:
         raise _UntypableError
     if isinstance(run, Plan):
         return _of_plan(run)
-    if isinstance(run, Setup):
-        return _of_call(train, (run.model, run.data, run.target), run.explicit_choices)
     if isinstance(run, str | os.PathLike):
         return ["diagnose", os.fspath(run)]
     if getattr(run, "__name__", None) in _POSITIONAL:
         return _of_call(run, arguments, options)
+    # Loaded here, as a report on a descent needs neither.
+    from downslope.networks import Setup, Training, train
+    from downslope.remedies import Prescription
+
+    if isinstance(run, Setup):
+        return _of_call(train, (run.model, run.data, run.target), run.explicit_choices)
+    if isinstance(run, Training | Prescription):
+        return _words(run.setup if isinstance(run, Training) else run.mended, (), {})
     raise SettingError(
         f"a command is of a plan, a setup, a training or a verb, not of {type(run).__name__}",
         hint="for example ds.as_command(ds.plan('x²', {'x': 1}))",
