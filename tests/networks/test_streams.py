@@ -119,7 +119,7 @@ def test_images_go_through_a_stream():
         ({"data": [(X[:10], NUMBERS[:9])]}, "shape"),
         ({"data": [(X[:10], np.array(["a"] * 10))]}, "numbers are needed"),
         ({"data": batches(NUMBERS), "validation": 0.2}, "share"),
-        ({"data": batches(NUMBERS), "target": "y"}, "target says nothing"),
+        ({"data": batches(NUMBERS), "target": "y"}, "target does not apply to a"),
         ({"data": batches(NUMBERS), "task": "colours"}, "task"),
         ({"data": batches(CLASSES), "model": [ds.Dense(2)]}, "class 2"),
         ({"data": batches(NUMBERS), "patience": 2}, "held back"),
