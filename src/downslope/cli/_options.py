@@ -178,7 +178,11 @@ def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[s
         if name in known and _has_option(known[name]):
             option = known[name].option or as_option(name)
             raise ds.SettingError(f"--set does not take {name!r}", hint=f"it has an option: {option}")
-        if name not in known and not any(name in ds.method(method).settings for method in ds.method_names()):
+        if (
+            name not in known
+            and name != "learning_rate"
+            and not any(name in ds.method(method).settings for method in ds.method_names())
+        ):
             settings = ", ".join(choice.name for choice in known.values() if choice.is_setting)
             raise ds.SettingError(f"there is no setting {name!r}", hint=f"settings are {settings}")
     return values

@@ -50,6 +50,8 @@ def find_rate(
         from downslope.cli import _pictures
 
         _pictures.check_suffix(plot)  # before the search, which may take a while
+    if "learning_rate" in choices:
+        raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
     if _is_data(subject):
         _refuse("a network", {"start": start, **choices}, {"budget", *ds.choices(ds.train)} - {"start"})
         budget = choices.pop("budget", None)
