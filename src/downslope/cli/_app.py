@@ -19,10 +19,10 @@ Port = Annotated[
     typer.Option("--port", metavar="N", min=1, max=65535, help="Where it listens; 8765, or the next that is free."),
 ]
 Host = Annotated[
-    str, typer.Option("--host", metavar="NAME", help="Whom it listens to; beyond this machine a token is needed.")
+    str, typer.Option("--host", metavar="NAME", help="Address to bind; addresses beyond this machine require a token.")
 ]
 Runs = Annotated[
-    Path, typer.Option("--runs", metavar="DIR", help="Where saved runs are looked for, down to three folders deep.")
+    Path, typer.Option("--runs", metavar="DIR", help="Folder to search for saved runs, three levels deep.")
 ]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")]
 

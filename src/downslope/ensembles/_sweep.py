@@ -86,12 +86,12 @@ class Sweep:
         if not len(small):
             small = np.flatnonzero(self.rates <= self.best_rate / 16)
         if len(small):
-            lanes[f"too small, α = {number(self.rates[small[0]], 3)}"] = self.traces[small[0]]
+            lanes[f"too small, α = {number(float(self.rates[small[0]]), 3)}"] = self.traces[small[0]]
         lanes[f"just right, α = {number(self.best_rate, 3)}"] = self.traces[self.best]
         bound = self.largest_stable_rate or np.inf
         large = np.flatnonzero((self.rates > max(bound, self.best_rate)) & ~np.isfinite(self.steps))
         if len(large):
-            lanes[f"too large, α = {number(self.rates[large[0]], 3)}"] = self.traces[large[0]]
+            lanes[f"too large, α = {number(float(self.rates[large[0]]), 3)}"] = self.traces[large[0]]
         return lanes
 
     @property
@@ -322,7 +322,7 @@ def sweep_rows(result: Sweep) -> list[tuple[str, ...]]:
         mark = "◀ best" if index == result.best else "◀ largest stable" if index == at_bound else ""
         rows.append(
             (
-                number(result.rates[index]),
+                number(float(result.rates[index])),
                 reached(float(result.steps[index])),
                 reached(float(result.values[index])),
                 result.verdicts[index].replace("_", " "),

@@ -68,7 +68,10 @@ class LayerChoices(TypedDict, total=False):
         ),
     ]
     skip: Annotated[
-        bool, Choice(False, "Lead around hidden layers of one size.", "network", compiles=True, in_layers=True)
+        bool,
+        Choice(
+            False, "Add skip connections between hidden layers of equal size.", "network", compiles=True, in_layers=True
+        ),
     ]
     dropout: Annotated[
         float,

@@ -1,0 +1,136 @@
+"""The rules of the house that a reader cannot see in one file: sizes, words, imports, comments."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import io
+import statistics
+import tokenize
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import downslope
+
+SOURCE = Path(downslope.__file__).parent
+# Words that say nothing of the value they name.
+VAGUE = {"found", "told", "made", "given", "asked", "place", "thing", "one"}
+
+
+@functools.cache
+def sources() -> dict[str, str]:
+    """Return the text of every module by its dotted name."""
+    texts = {}
+    for file in sorted(SOURCE.rglob("*.py")):
+        parts = file.relative_to(SOURCE.parent).with_suffix("").parts
+        texts[".".join(parts).removesuffix(".__init__")] = file.read_text(encoding="utf-8")
+    return texts
+
+
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Return the modules of this package that each module imports when it runs, those within functions included."""
+    names = set(sources())
+
+    def imported(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.ImportFrom) and child.module:
+                for alias in child.names:
+                    inner = f"{child.module}.{alias.name}"
+                    yield inner if inner in names else child.module
+            elif isinstance(child, ast.Import):
+                yield from (alias.name for alias in child.names)
+            else:
+                yield from imported(child)
+
+    return {name: {other for other in imported(ast.parse(text)) if other in names} for name, text in sources().items()}
+
+
+def identifiers(text: str) -> Iterator[str]:
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NAME:
+            yield token.string
+
+
+def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
+    lines = {name: text.count("\n") for name, text in sources().items()}
+    assert {name: count for name, count in lines.items() if count > 500} == {}
+    assert len(lines) <= 260
+    assert 150 <= statistics.median(lines.values()) <= 220
+
+
+def test_identifiers_say_what_the_value_is() -> None:
+    vague = [
+        (name, word)
+        for name, text in sources().items()
+        for word in identifiers(text)
+        if VAGUE & set(word.lower().strip("_").split("_"))
+    ]
+    assert len(vague) <= 60, vague
+
+
+def code_and_comments(text: str) -> tuple[int, int]:
+    """Return how many lines hold code (no docstrings) and how many comments there are."""
+    prose = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    lines = text.splitlines()
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = sum(token.type == tokenize.COMMENT for token in tokens)
+    code = sum(
+        1
+        for number, line in enumerate(lines, 1)
+        if line.strip() and number not in prose and not line.strip().startswith("#")
+    )
+    return code, comments
+
+
+def test_reasons_stand_in_comments() -> None:
+    counts = [code_and_comments(text) for text in sources().values()]
+    assert sum(comments for _, comments in counts) >= 0.04 * sum(code for code, _ in counts)
+
+
+def test_class_names_are_distinct() -> None:
+    homes = defaultdict(list)
+    for name, text in sources().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].append(name)
+    assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
+
+
+def test_private_modules_stay_in_their_folder() -> None:
+    crossing = [
+        (name, other)
+        for name, others in imports().items()
+        for other in others
+        if len(other.split(".")) > 2
+        and any(part.startswith("_") for part in other.split(".")[2:])
+        and name.split(".")[:2] != other.split(".")[:2]
+    ]
+    assert crossing == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports within functions count as well; those for type checkers alone do not."""
+    graph = imports()
+    state: dict[str, int] = {}
+    cycles = []
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        state[name] = 1
+        for other in graph[name]:
+            if state.get(other) == 1:
+                cycles.append((*way[way.index(other) :], other) if other in way else (name, other))
+            elif other not in state:
+                visit(other, (*way, other))
+        state[name] = 2
+
+    for name in graph:
+        if name not in state:
+            visit(name, (name,))
+    assert cycles == []
