@@ -24,7 +24,7 @@ def _modules() -> dict[str, str]:
 
 
 _MODULE_OF = _modules()
-__all__ = sorted(_MODULE_OF)
+__all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # type checkers read the stub
 
 
 def _publish(fetched: object) -> None:

@@ -26,12 +26,12 @@ def square(point: dict[str, Any]) -> Any:
     return jnp.sum(point["x"] ** 2)
 
 
-@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize("value", WRONG)
 def test_the_objective(value: Any) -> None:
     refuses(lambda: ds.backprop(value, at={"x": 1}))
 
 
-@pytest.mark.parametrize("value", [None, [], {}, (), b"x", set(), math.nan, object(), len, "x"], ids=repr)
+@pytest.mark.parametrize("value", [None, [], {}, (), b"x", set(), math.nan, object(), len, "x"])
 def test_the_point(value: Any) -> None:
     refuses(lambda: ds.backprop("x²", at=value))
     refuses(lambda: ds.backprop("x² + y²", at=value))
@@ -40,17 +40,17 @@ def test_the_point(value: Any) -> None:
     refuses(lambda: ds.backprop(square, at={"x": value}))
 
 
-@pytest.mark.parametrize("value", WRONG[1:], ids=repr)
+@pytest.mark.parametrize("value", WRONG[1:])
 def test_the_table(value: Any) -> None:
     refuses(lambda: ds.backprop("mean((x - size)²)", at={"x": 1}, data=value))
 
 
-@pytest.mark.parametrize("value", [3, "x", [], {}, len], ids=repr)
+@pytest.mark.parametrize("value", [3, "x", [], {}, len])
 def test_the_loss(value: Any) -> None:
     refuses(lambda: ds.backprop("x²", at={"x": 1}, loss=value))
 
 
-@pytest.mark.parametrize("value", [3, "x", [], b"x", {"x": 3}, {3: "m"}, {"z": "m"}, {"x": "nosuch"}], ids=repr)
+@pytest.mark.parametrize("value", [3, "x", [], b"x", {"x": 3}, {3: "m"}, {"z": "m"}, {"x": "nosuch"}])
 def test_the_units(value: Any) -> None:
     refuses(lambda: ds.backprop("x²", at={"x": 1}, units=value))
     refuses(lambda: ds.backprop(square, at={"x": 1.0}, units=value))

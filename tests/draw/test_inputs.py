@@ -90,7 +90,6 @@ def test_text_is_drawn_as_its_objective() -> None:
         {"trace": 3},
         {"trace": "x"},
     ],
-    ids=str,
 )
 def test_wrong_choices_are_answered_in_words(choices: dict[str, Any]) -> None:
     with pytest.raises(ds.DownslopeError) as caught:

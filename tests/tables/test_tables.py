@@ -30,7 +30,7 @@ def _as_pandas(columns: dict[str, Any]) -> pandas.DataFrame:
     return frame.astype({"sold": "boolean"}).assign(day=pandas.to_datetime(frame["day"]))
 
 
-@pytest.mark.parametrize("source", [dict, polars.DataFrame, _as_pandas, "parquet"], ids=str)
+@pytest.mark.parametrize("source", [dict, polars.DataFrame, _as_pandas, "parquet"])
 def test_each_column_has_its_kind(source: Any, tmp_path: Path) -> None:
     if source == "parquet":
         polars.DataFrame(MIXED).write_parquet(tmp_path / "mixed.parquet")

@@ -96,7 +96,7 @@ def test_exports_hold_the_steps(tmp_path, suffix: str, read) -> None:
 WRONG_PATHS = [None, 3, 1.5, [], {}, b"run", "a null \0 in it", object()]
 
 
-@pytest.mark.parametrize("path", WRONG_PATHS, ids=repr)
+@pytest.mark.parametrize("path", WRONG_PATHS)
 def test_what_is_no_path_is_answered(path) -> None:
     trace = runs()[0]
     for call in (lambda: ds.load(path), lambda: ds.save(trace, path), lambda: ds.export(trace, path)):
@@ -104,7 +104,7 @@ def test_what_is_no_path_is_answered(path) -> None:
             call()
 
 
-@pytest.mark.parametrize("value", [None, 3, [], "run", {"step": [0]}], ids=repr)
+@pytest.mark.parametrize("value", [None, 3, [], "run", {"step": [0]}])
 def test_what_is_no_trace_is_answered(value, tmp_path) -> None:
     with pytest.raises(ds.SettingError, match="save takes a trace, not"):
         ds.save(value, tmp_path / "run")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import os
@@ -19,6 +18,7 @@ from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
+    NetworkChoices,
     RunChoices,
     SetupChanges,
     TargetLike,
@@ -124,7 +124,7 @@ class Setup:
     @property
     def all_choices(self) -> dict[str, Any]:
         """Every choice by name; those of a built-in network that were left out have their defaults."""
-        return {**dataclasses.asdict(Choices()), **self.choices}
+        return {**defaults(NetworkChoices), **self.choices}
 
     def as_python(self) -> str:
         """Return the equivalent call of `train`; a value that cannot be written appears as its argument's name."""
@@ -183,7 +183,8 @@ class Setup:
         Raises:
             DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used.
         """
-        arguments, choices = self.choices, Choices(**_of_noun(self.choices, "network"))
+        arguments = self.choices
+        choices = Choices(**{**defaults(NetworkChoices), **_of_noun(self.choices, "network")})
         batching = Batching(arguments["batch"], arguments["accumulate"])
         reading = _of_noun(arguments, "rows")
         computing = {"l2": arguments["l2"], "mixed_precision": arguments["mixed_precision"]}
@@ -388,7 +389,7 @@ def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
         name for name, value in others.items() if value is not None and (not isinstance(value, plain) or bool(value))
     }
     if choices is not None:
-        named |= {field.name for field in dataclasses.fields(Choices) if getattr(choices, field.name) != field.default}
+        named |= {name for name, usual in defaults(NetworkChoices).items() if getattr(choices, name) != usual}
     if named:
         raise SettingError(f"{sorted(named)[0]} does not apply to {what}", hint="leave it out")
 

@@ -40,7 +40,7 @@ from downslope.networks.models import Model, model_of
 
 @dataclass(frozen=True)
 class Choices:
-    """The choices of a network that is built by its sizes.
+    """The choices of a network that is built by its sizes; `NetworkChoices` has their defaults.
 
     Args:
         hidden: units of the hidden layers.
@@ -52,16 +52,16 @@ class Choices:
         from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
     """
 
-    hidden: Sequence[int] = (64, 64)
-    convolutions: Sequence[int] = ()
-    activation: ActivationName = "relu"
-    initialisation: InitialisationName | str = "auto"
-    normalisation: NormalisationName = "none"
-    skip: bool = False
-    dropout: float = 0.0
-    output_activation: ActivationName | Literal["auto"] = "auto"
-    loss: LossName | Callable[[Any, Any], Any] | None = None
-    from_logits: bool | None = None
+    hidden: Sequence[int]
+    convolutions: Sequence[int]
+    activation: ActivationName
+    initialisation: InitialisationName | str
+    normalisation: NormalisationName
+    skip: bool
+    dropout: float
+    output_activation: ActivationName | Literal["auto"]
+    loss: LossName | Callable[[Any, Any], Any] | None
+    from_logits: bool | None
 
 
 def loss_of(choices: Choices, kind: str) -> Loss:
