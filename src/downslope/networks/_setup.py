@@ -84,7 +84,10 @@ class Setup:
         Raises:
             SettingError: for a choice of layers in a foreign model.
         """
-        passed = checked(SetupChanges, changes, settings=settings_of_own(changes))
+        # None removes a choice of a network, whatever values the choice itself allows.
+        removed = {name for name, choice in changes.items() if choice is None and name in schema(NetworkChoices)}
+        kept = {name: choice for name, choice in changes.items() if name not in removed}
+        passed = checked(SetupChanges, kept, settings=settings_of_own(changes))
         passed |= {name: None for name, choice in changes.items() if choice is None}
         model, data, target = (passed.pop(name, getattr(self, name)) for name in ("model", "data", "target"))
         of_layers = {name: passed[name] for name in _IN_LAYERS if name in passed}
@@ -98,8 +101,8 @@ class Setup:
             sizes = self.choices.get("hidden", _CHOICES["hidden"].default)
             passed["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
         named = {name: choice for name, choice in passed.items() if name not in _ONLY_IN_LAYERS}
-        kept = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
-        setup = Setup(model, data, target, {**kept, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
+        rest = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
+        setup = Setup(model, data, target, {**rest, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
         # The task is shared where nothing that builds it changed: data are read and programs compiled once.
         if "task" in self.__dict__ and setup.structure == self.structure:
             setup.__dict__["task"] = self.task
