@@ -250,7 +250,7 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], further: Iterable
 
     >>> refuse_unknown(["learning_rat"], ["learning_rate", "steps"])
     Traceback (most recent call last):
-    downslope._errors.SettingError: unknown argument 'learning_rat'; did you mean learning_rate?
+    downslope.SettingError: unknown argument 'learning_rat'; did you mean learning_rate?
     """
     known, further = tuple(known), tuple(further)
     for name in names:

@@ -9,6 +9,7 @@ cores. What the user has put into `XLA_FLAGS` is kept; `DOWNSLOPE_XLA_FLAGS=off`
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 import threading
@@ -52,8 +53,11 @@ def precision(name: str) -> AbstractContextManager[None]:
 
 _T = TypeVar("_T")
 _MOST_KEPT = 256  # in all; the ones used longest ago go first
-_KEPT: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
-_RECENT: OrderedDict[tuple[weakref.ref[Any], Hashable], None] = OrderedDict()
+_KEPT: weakref.WeakKeyDictionary[Any, dict[Hashable, tuple[int, Any]]] = weakref.WeakKeyDictionary()
+# Numbers of programs, the ones used longest ago first. Their keys stand in `_KEPT` alone: a key may hold the function
+# of the objective, and with it what the function closes over.
+_RECENT: OrderedDict[int, weakref.ref[Any]] = OrderedDict()
+_NUMBERS = itertools.count()
 _LOCK = threading.Lock()
 
 
@@ -65,22 +69,26 @@ def kept(owner: Any, key: Hashable, build: Callable[[], _T]) -> _T:
         key: what it depends on besides.
         build: makes it. The result must not refer to the owner, or neither would ever be released.
     """
-    recent = (weakref.ref(owner), key)
     with _LOCK:
         programs = _KEPT.get(owner)
         if programs is not None and key in programs:
-            _RECENT.move_to_end(recent)
-            return programs[key]
+            number, result = programs[key]
+            _RECENT.move_to_end(number)
+            return result
     result = build()  # outside the lock, as it may take seconds; of two threads that build the same, one wins
     with _LOCK:
-        result = _KEPT.setdefault(owner, {}).setdefault(key, result)
-        _RECENT[recent] = None
-        _RECENT.move_to_end(recent)
+        programs = _KEPT.setdefault(owner, {})
+        if key not in programs:
+            programs[key] = (next(_NUMBERS), result)
+        number, result = programs[key]
+        _RECENT[number] = weakref.ref(owner)
+        _RECENT.move_to_end(number)
         while len(_RECENT) > _MOST_KEPT:
-            (reference, oldest), _ = _RECENT.popitem(last=False)
+            oldest, reference = _RECENT.popitem(last=False)
             alive = reference()
-            if alive is not None:
-                _KEPT.get(alive, {}).pop(oldest, None)
+            others = {} if alive is None else _KEPT.get(alive, {})
+            for stale in [key for key, (number, _) in others.items() if number == oldest]:
+                del others[stale]
     return result
 
 

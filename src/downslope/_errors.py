@@ -30,6 +30,8 @@ class DownslopeError(Exception):
         hint: what to type instead, or the usual cause; shown on a line of its own.
     """
 
+    __module__ = "downslope"
+
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -49,6 +51,8 @@ class FormulaError(DownslopeError):
         width: number of characters to underline.
         hint: what to type instead.
     """
+
+    __module__ = "downslope"
 
     def __init__(
         self,
@@ -76,29 +80,43 @@ class FormulaError(DownslopeError):
 class UnitError(DownslopeError):
     """Units that are unknown or do not fit together."""
 
+    __module__ = "downslope"
+
 
 class DataError(DownslopeError):
     """A table that cannot be used."""
+
+    __module__ = "downslope"
 
 
 class PointError(DownslopeError):
     """A point whose names or shapes do not match those of the objective."""
 
+    __module__ = "downslope"
+
 
 class ObjectiveError(DownslopeError):
     """Something that is not a differentiable scalar of a point."""
+
+    __module__ = "downslope"
 
 
 class SettingError(DownslopeError):
     """A method, rate, schedule or budget that makes no sense."""
 
+    __module__ = "downslope"
+
 
 class TraceError(DownslopeError):
     """A saved trace that is missing, torn beyond repair or of another version."""
 
+    __module__ = "downslope"
+
 
 class MissingExtraError(DownslopeError):
     """An optional part that is not installed."""
+
+    __module__ = "downslope"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -29,7 +29,7 @@ def apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:
     """Return two numbers with so many significant digits, or as many more as tell them apart.
 
     >>> apart(3.0, 2.9999947, 4), apart(1.0, 2.0, 4), apart(1.0, 1.0)
-    (('3', '2.999995'), ('1', '2'), ('1', '1'))
+    (('3', '2.99999'), ('1', '2'), ('1', '1'))
     """
     for more in range(digits, 18):
         texts = number(first, more), number(second, more)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from downslope._engine import _KEPT
 
 ROWS = 1000
 
@@ -50,7 +51,7 @@ def test_a_table_that_a_function_closes_over_is_released(verb) -> None:
     alive = [weakref.ref(columns), weakref.ref(objective)]
     del columns, objective
     gc.collect()
-    assert [reference() for reference in alive] == [None, None]
+    assert all(reference() is None for reference in alive)
 
 
 @pytest.mark.parametrize("verb", ["multistart", "search"])
@@ -65,10 +66,8 @@ def test_the_columns_of_a_formula_are_released(verb) -> None:
 
 
 def test_programs_are_compiled_once_in_the_life_of_an_objective() -> None:
-    from downslope.ensembles._space import _PROGRAMS
-
     objective = ds.objective("x⁴ - 3x² + x/7")
     ds.multistart(objective, bounds={"x": (-3, 3)}, starts=8)
-    programs = dict(_PROGRAMS[objective])
+    programs = dict(_KEPT[objective])
     ds.multistart(objective, bounds={"x": (-2, 3)}, starts=8)
-    assert programs == dict(_PROGRAMS[objective])
+    assert programs == dict(_KEPT[objective])

@@ -130,7 +130,7 @@ def test_a_run_of_no_steps_tells_of_its_start():
         ({"resume": True}, "resume needs a folder"),
         ({"overwrite": True}, "overwrite needs a folder"),
         ({"layers_every": -1}, "layers_every must be a whole number from 0 up, not -1"),
-        ({"steps": "10"}, "steps must be a whole number from 0 up"),
+        ({"steps": "10"}, "steps must be a whole number from 0 to 2147483647"),
         ({"validation": 1.5}, "between 0 and 1"),
         ({"momentum": 0.9}, "momentum"),
         ({"hiden": (3,)}, "hiden"),

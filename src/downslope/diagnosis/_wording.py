@@ -51,8 +51,8 @@ def shown(value: Any) -> str:
 def evidence_texts(evidence: Mapping[str, Any]) -> dict[str, str]:
     """Return evidence as text, by name in words: rates that differ look different, and so do factors and 1.
 
-    >>> evidence_texts({"learning_rate": 3.0, "largest_stable_rate": 2.9999995, "cosine": -1.0})
-    {'learning rate': '3', 'largest stable rate': '2.9999995', 'cosine': '−1'}
+    >>> evidence_texts({"learning_rate": 3.0, "largest_stable_rate": 2.9999992, "cosine": -1.0})
+    {'learning rate': '3', 'largest stable rate': '2.999999', 'cosine': '−1'}
     """
     texts = {name: shown(value) for name, value in evidence.items()}
     texts |= {name: factor(evidence[name]) for name in _FACTORS if isinstance(evidence.get(name), float)}

@@ -88,8 +88,10 @@ class Layer(ABC):
     `normalisation`, `skip`, `dropout`. Remedies change them.
 
     >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> import downslope as ds
     >>> @dataclass(frozen=True)
-    ... class Scale(Layer):
+    ... class Scale(ds.Layer):
     ...     begin: float = 1.0
     ...
     ...     def output_shape(self, inputs):
@@ -103,8 +105,7 @@ class Layer(ABC):
     ...
     ...     def forward(self, weights, values, context):
     ...         return values * weights["factor"]
-    >>> from downslope.networks.layers._network import network
-    >>> network(2, [Scale(3.0)])(np.array([1.0, 2.0])).tolist()
+    >>> ds.network(2, [Scale(3.0)])(np.array([1.0, 2.0])).tolist()
     [3.0, 6.0]
     """
 
