@@ -69,7 +69,7 @@ def program_alone() -> Callable[[], Any]:
 
     def run() -> Any:
         with jax.enable_x64(True):
-            chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.given)
+            chunk = ready.program.begin(ready.start, ready.zero, ready.first_steps, ready.arguments)
             return np.asarray(chunk.record)
 
     return run
