@@ -11,6 +11,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures
 from downslope.cli import _print as show
 
 Run = Annotated[
@@ -80,8 +81,6 @@ def descend(
     if save is not None:
         written["saved"] = str(ds.save(trace, save))
     if plot is not None:
-        from downslope.cli import _pictures
-
         ranges = options.ranges(bounds)
         written["plot"] = str(_pictures.write_descent(objective, trace, diagnosis, "auto", ranges, plot))
     written |= show.written_report(trace, diagnosis, report)
@@ -165,8 +164,6 @@ def diagnose(
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
     written = {}
     if plot is not None:
-        from downslope.cli import _pictures
-
         picture = _pictures.write_training if summary.is_training else _pictures.write_progress
         written["plot"] = str(picture(trace, diagnosis, plot))
     written |= show.written_report(trace, diagnosis, report)
@@ -196,8 +193,6 @@ def draw(
     **choices: Any,
 ) -> None:
     """Draw a formula, its slope at a point, or the way down from a start."""
-    from downslope.cli import _pictures
-
     if kind not in _pictures.KINDS:
         raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_pictures.KINDS)}")
     _pictures.check_suffix(plot)

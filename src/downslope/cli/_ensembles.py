@@ -11,6 +11,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures
 from downslope.cli import _print as show
 from downslope.cli._descents import FormulaRun
 
@@ -138,6 +139,4 @@ def _drawn(plot: Path | None, picture: Callable[[], Any], animation: Callable[[P
     """Write the picture of a result, and return what was written."""
     if plot is None:
         return {}
-    from downslope.cli import _pictures
-
     return {"plot": str(_pictures.write_still_or_moving(plot, picture, animation))}

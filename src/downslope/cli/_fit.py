@@ -11,6 +11,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures
 from downslope.cli import _print as show
 
 Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
@@ -38,8 +39,6 @@ def fit(
         (Path(folder) / "fit.json").write_text(text + "\n", encoding="utf-8")
         written["saved"] = str(folder)
     if plot is not None:
-        from downslope.cli import _pictures
-
         written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(result), plot))
     if json:
         show.as_json(result.as_dict() | written)

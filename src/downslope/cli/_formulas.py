@@ -9,6 +9,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures
 from downslope.cli import _print as show
 
 _GRAPHS = (".svg", ".dot")
@@ -78,8 +79,6 @@ def slope(
     result = ds.slope(objective, at=point)
     written = {}
     if plot is not None:
-        from downslope.cli import _pictures
-
         written["plot"] = str(_pictures.write_point(objective, point, options.ranges(bounds), plot))
     if json:
         show.as_json({"read_as": objective.read_as} | result.as_dict() | written)

@@ -10,6 +10,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures
 from downslope.cli import _print as show
 from downslope.cli._descents import FormulaRun
 
@@ -46,10 +47,7 @@ def find_rate(
     **choices: Any,
 ) -> None:
     """Find a learning rate by a range test and by curvature, and check it by short runs."""
-    if plot is not None:
-        from downslope.cli import _pictures
-
-        _pictures.check_suffix(plot)  # before the search, which may take a while
+    _pictures.check_suffix(plot)  # before the search, which may take a while
     if "learning_rate" in choices:
         raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
     if _is_data(subject):
@@ -61,11 +59,7 @@ def find_rate(
         run = FormulaRun(subject, start, choices)
         objective = run.objective()
         result = ds.find_learning_rate(objective, run.point(objective), **run.others)
-    written = {}
-    if plot is not None:
-        from downslope.cli import _pictures
-
-        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.learning_rate(result), plot))
+    written = {} if plot is None else {"plot": str(_pictures.write_figure(lambda: ds.draw.learning_rate(result), plot))}
     show.result(result, written, for_program=json, quiet=quiet)
 
 
@@ -97,10 +91,7 @@ def prescribe(
     **choices: Any,
 ) -> None:
     """Try what may mend a run, beside the unchanged run, and say what helped."""
-    if plot is not None:
-        from downslope.cli import _pictures
-
-        _pictures.check_suffix(plot)  # before the trials, which may take a while
+    _pictures.check_suffix(plot)  # before the trials, which may take a while
     of_prescription = {name: choices.pop(name) for name in ("seeds", "budget") if name in choices}
     if Path(run).is_dir():
         result = ds.prescribe(run, data=choices.get("data"), **of_prescription)
@@ -108,11 +99,7 @@ def prescribe(
         typed = FormulaRun(run, start, choices)
         objective = typed.objective()
         result = ds.prescribe(ds.plan(objective, typed.point(objective), **typed.others), **of_prescription)
-    written = {}
-    if plot is not None:
-        from downslope.cli import _pictures
-
-        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.prescription(result), plot))
+    written = {} if plot is None else {"plot": str(_pictures.write_figure(lambda: ds.draw.prescription(result), plot))}
     if json:
         show.as_json(prescription_as_dict(result) | written)
         return

@@ -13,6 +13,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
+from downslope.cli import _pictures, _remedies
 from downslope.cli import _print as show
 
 TrainingData = Annotated[
@@ -45,8 +46,6 @@ def train(
     **choices: Any,
 ) -> int:
     """Train a network on a table or on images, and say how it went and why."""
-    from downslope.cli import _pictures, _remedies
-
     _pictures.check_suffix(plot)  # before the training, which may take long
     training = ds.train(None, data, target, **choices)
     trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
