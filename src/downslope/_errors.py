@@ -161,7 +161,7 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
         name: what the message calls it: the argument's name.
         number: the argument.
         least: the smallest that makes sense.
-        most: the largest that does; None for no bound.
+        most: the largest that does; None for the largest that a program holds.
 
     Raises:
         SettingError: for anything else; truth values are no numbers here.

@@ -1,6 +1,7 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
 from downslope.descent._choices import (
+    RATE,
     ClipChoices,
     DescendChoices,
     DescentChoices,
@@ -8,6 +9,7 @@ from downslope.descent._choices import (
     ObjectiveChoices,
     PlanChoices,
     RateChoices,
+    ScheduleChoice,
     ScheduleChoices,
     StopChoices,
 )
@@ -24,6 +26,7 @@ from downslope.descent.batches._descent import descend_batches
 from downslope.descent.batches._trace import header_of
 
 __all__ = [
+    "RATE",
     "Batched",
     "Batches",
     "Beginning",
@@ -37,6 +40,7 @@ __all__ = [
     "PlanChoices",
     "RateChoices",
     "Record",
+    "ScheduleChoice",
     "ScheduleChoices",
     "ShortRun",
     "Show",

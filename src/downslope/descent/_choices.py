@@ -16,6 +16,28 @@ if TYPE_CHECKING:
 Progress = bool | Callable[[int, int, float], None] | None
 
 
+# The learning rate of a descent; other schemas replace its sentences, since the default is another.
+RATE = Choice(
+    None,
+    "The learning rate α, above 0, or an Optax schedule; the method's own if None.",
+    "step",
+    kind="rate",
+    above=0,
+    letter="-a",
+    metavar="α",
+    typed="The learning rate; the method's own if none is given.",
+)
+ScheduleChoice = Annotated[
+    ScheduleName | Callable[[Any], Any] | Schedule | None,
+    Choice(
+        None,
+        "How the rate changes: constant, step, exponential, cosine, warm-up, or an Optax schedule.",
+        "step",
+        typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
+    ),
+]
+
+
 class ObjectiveChoices(TypedDict, total=False):
     """What else makes an objective of a formula's text."""
 
@@ -47,33 +69,13 @@ class ObjectiveChoices(TypedDict, total=False):
 class ScheduleChoices(TypedDict, total=False):
     """How the learning rate changes."""
 
-    schedule: Annotated[
-        ScheduleName | Callable[[Any], Any] | Schedule | None,
-        Choice(
-            None,
-            "How the rate changes: constant, step, exponential, cosine, warm-up, or an Optax schedule.",
-            "step",
-            typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
-        ),
-    ]
+    schedule: ScheduleChoice
 
 
 class RateChoices(ScheduleChoices, total=False):
     """The learning rate and its schedule."""
 
-    learning_rate: Annotated[
-        float | Callable[[Any], Any] | None,
-        Choice(
-            None,
-            "The learning rate α, above 0, or an Optax schedule; the method's own if None.",
-            "step",
-            kind="rate",
-            above=0,
-            letter="-a",
-            metavar="α",
-            typed="The learning rate; the method's own if none is given.",
-        ),
-    ]
+    learning_rate: Annotated[float | Callable[[Any], Any] | None, RATE]
 
 
 class ClipChoices(TypedDict, total=False):

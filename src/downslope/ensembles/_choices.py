@@ -1,11 +1,12 @@
 """What may be chosen of many descents at once: the schemas of `sweep`, `compare`, `multistart` and `search`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, get_args
 
 from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import Point
-from downslope.descent import DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
+from downslope.descent import RATE, DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -59,13 +60,10 @@ class MultistartChoices(SpaceChoices, MethodSettings, total=False):
     ]
     learning_rate: Annotated[
         float | None,
-        Choice(
-            None,
-            "The learning rate α of that method; its own default if None.",
-            "step",
-            above=0,
-            letter="-a",
-            metavar="α",
+        replace(
+            RATE,
+            help="The learning rate α of that method; its own default if None.",
+            kind=None,  # a number: the starts share no schedule
             typed="The learning rate of that method.",
         ),
     ]

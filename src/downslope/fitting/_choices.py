@@ -1,12 +1,13 @@
 """What may be chosen of a fit: the schema of `fit`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 
 from downslope._choices import LARGEST_SEED, Choice
-from downslope.descent import ClipChoices, ScheduleChoices
+from downslope.descent import RATE, ClipChoices, ScheduleChoices
 from downslope.methods import FitMethodName, Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -20,13 +21,10 @@ class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, Schedul
 
     learning_rate: Annotated[
         float | None,
-        Choice(
-            None,
-            "The learning rate α of a method of `descend`; None for one over the highest curvature at the start.",
-            "step",
-            above=0,
-            letter="-a",
-            metavar="α",
+        replace(
+            RATE,
+            help="The learning rate α of a method of `descend`; None for one over the highest curvature at the start.",
+            kind=None,  # a number: a fit takes no schedule
             typed="The learning rate of a method of `descend`; one over the highest curvature if not given.",
         ),
     ]

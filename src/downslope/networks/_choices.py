@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, get_args
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from downslope._choices import LARGEST_COUNT, LARGEST_SEED, Choice
 from downslope._errors import SettingError, whole
 from downslope._types import Frame, TableLike
-from downslope.descent import Batches, ClipChoices
-from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, Schedule, ScheduleName, ScheduleSettings
+from downslope.descent import RATE, Batches, ClipChoices, ScheduleChoice
+from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 from downslope.networks._losses import LossName
 from downslope.networks.data import Missing, SampleName, Task
 from downslope.networks.layers import ActivationName, InitialisationName, Layer, Network, NormalisationName
@@ -200,26 +201,13 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
     ]
     learning_rate: Annotated[
         float | Callable[[Any], Any] | None,
-        Choice(
-            None,
-            "The learning rate α; None for 0.001 with Adam and its like, 0.1 with gradient descent, 0.01 with others.",
-            "step",
-            kind="rate",
-            above=0,
-            letter="-a",
-            metavar="α",
-            typed="The learning rate; the method's own if none is given.",
+        replace(
+            RATE,
+            help="The learning rate α; None for 0.001 with Adam and its like, 0.1 with gradient descent, 0.01 with "
+            "others.",
         ),
     ]
-    schedule: Annotated[
-        ScheduleName | Callable[[Any], Any] | Schedule | None,
-        Choice(
-            None,
-            "How the rate changes, as for `plan`.",
-            "step",
-            typed="How the rate changes: constant, step, exponential, cosine, warm-up.",
-        ),
-    ]
+    schedule: ScheduleChoice
     weight_decay: Annotated[
         float,
         Choice(
