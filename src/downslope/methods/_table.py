@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.methods._directions import (
     adagrad_scale,
@@ -318,7 +319,7 @@ MethodName = Literal[
 
 def _in_a_fit_only(settings: Settings) -> Any:
     """Raise: a method of fits steps by the residuals, which a descent does not know."""
-    raise NotImplementedError("a method of fits has no update rule of its own; ds.fit runs it")
+    raise SettingError("a method of fits has no update rule for a descent", hint="ds.fit runs it")
 
 
 LEVENBERG_MARQUARDT = MethodSpec(
