@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 import downslope as ds
 from downslope.trace import median_over_looks
-from downslope.trace._columns import complete_columns
+from downslope.trace._columns import DerivedColumns
 
 COORDINATES = arrays.arrays(np.float64, (5, 3), elements=st.floats(-100, 100))
 
@@ -18,7 +18,7 @@ COORDINATES = arrays.arrays(np.float64, (5, 3), elements=st.floats(-100, 100))
 @given(COORDINATES, COORDINATES)
 def test_norms_angles_and_decreases_are_those_of_their_definitions(points, gradients) -> None:
     value, bend = np.arange(5.0)[::-1] ** 2, np.linspace(-1, 3, 5)
-    columns = complete_columns({"step": np.arange(5), "value": value, "curvature": bend}, points, gradients)
+    columns = DerivedColumns({"step": np.arange(5), "value": value, "curvature": bend}, points, gradients)
     for row in range(4):
         update = points[row + 1] - points[row]
         assert columns["gradient_norm"][row] == pytest.approx(np.linalg.norm(gradients[row]))
@@ -43,7 +43,7 @@ def test_on_a_quadratic_the_predicted_decrease_is_the_actual_one() -> None:
 
 
 def test_where_steps_are_left_out_nothing_follows_from_their_differences() -> None:
-    columns = complete_columns({"step": np.array([0, 10, 20]), "value": np.ones(3)}, np.eye(3), np.eye(3))
+    columns = DerivedColumns({"step": np.array([0, 10, 20]), "value": np.ones(3)}, np.eye(3), np.eye(3))
     assert np.all(np.isnan(columns["update_norm"]))
     assert np.all(np.isnan(columns["actual_decrease"]))
     np.testing.assert_array_equal(columns["gradient_norm"], 1)

@@ -234,7 +234,7 @@ class Evidence:
             ends = (self.end.start_highest, self.end.highest)
             along = self.curvature
         first, last = (math.nan if λ is None else λ for λ in ends)
-        return np.array([first, *along, last])
+        return np.concatenate([[first], along, [last]])
 
     @functools.cached_property
     def _past_bound(self) -> np.ndarray:

@@ -6,7 +6,7 @@ number is null, never NaN.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import polars
 
     from downslope.trace._trace import Trace
+
+_BLOCK = 1 << 16  # rows of a block: its temporary arrays fit in a cache
 
 
 def median_over_looks(rows: np.ndarray) -> np.ndarray:
@@ -35,35 +37,88 @@ def median_over_looks(rows: np.ndarray) -> np.ndarray:
     return medians
 
 
-def complete_columns(recorded: Columns, coordinates: np.ndarray | None, gradients: np.ndarray | None) -> Columns:
-    """Return all columns of a trace: the recorded ones, and those that follow from coordinates and gradients.
+class DerivedColumns(Mapping[str, np.ndarray]):
+    """All columns of a trace: the recorded ones, and those that follow from coordinates and gradients.
+
+    Each is computed when it is first read. A trace of ten million steps would not fit in memory with all of them.
 
     Args:
         recorded: arrays with one entry per row, or a single number for a constant.
         coordinates: shape (rows, size), or None.
         gradients: shape (rows, size), or None.
     """
-    step = np.asarray(recorded["step"])
-    value = np.asarray(recorded["value"], dtype=float)
-    columns = {"step": step, "value": value}
-    every_step = len(step) > 0 and bool(np.all(np.diff(step) == 1))
-    # The order in memory decides the order of summation: a loaded trace must give the same last bit as the original.
-    coordinates = None if coordinates is None else np.asfortranarray(coordinates)
-    gradients = None if gradients is None else np.asfortranarray(gradients)
-    with np.errstate(all="ignore"):
-        if gradients is not None:
-            columns["gradient_norm"] = np.sqrt(np.sum(gradients * gradients, axis=1))
-        if coordinates is not None and every_step:
-            updates = np.diff(coordinates, axis=0)
-            columns["update_norm"] = _leaving(np.sqrt(np.sum(updates * updates, axis=1)))
-            columns["cosine"] = _leaving(_cosines(updates))
-        if every_step:
-            columns["actual_decrease"] = _leaving(value[:-1] - value[1:])
-        for name, column in recorded.items():
-            columns.setdefault(name, np.broadcast_to(np.asarray(column, dtype=float), step.shape))
-        if gradients is not None and coordinates is not None and every_step:
-            columns["predicted_decrease"] = _leaving(_predicted(columns, gradients, np.diff(coordinates, axis=0)))
-    return {name: columns.get(name, np.full(step.shape, np.nan)) for name in _ORDER}
+
+    def __init__(self, recorded: Columns, coordinates: np.ndarray | None, gradients: np.ndarray | None) -> None:
+        self._recorded, self._coordinates, self._gradients = recorded, coordinates, gradients
+        step = np.asarray(recorded["step"])
+        self._known = {"step": step, "value": np.asarray(recorded["value"], dtype=float)}
+        self._shape = step.shape
+        self._every_step = len(step) > 0 and bool(np.all(step[1:] - step[:-1] == 1))
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._known:
+            if name not in _ORDER:
+                raise KeyError(name)
+            with np.errstate(all="ignore"):
+                self._known[name] = self._column(name)
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_ORDER)
+
+    def __len__(self) -> int:
+        return len(_ORDER)
+
+    def _column(self, name: str) -> np.ndarray:
+        """Return a column: computed where the trace holds what it follows from, else recorded, else NaN."""
+        moves = self._coordinates is not None and self._every_step
+        if name == "gradient_norm" and self._gradients is not None:
+            return self._by_block(lambda _, gradients: np.sqrt(np.sum(gradients * gradients, axis=1)), 0)
+        if name == "update_norm" and moves:
+            return _leaving(self._by_block(lambda points, _: _lengths(np.diff(points, axis=0)), 1))
+        if name == "cosine" and moves:
+            cosines = self._by_block(lambda points, _: _cosines(np.diff(points, axis=0)), 2)
+            return _leaving(np.concatenate([np.full(min(1, self._shape[0] - 1), np.nan), cosines]))
+        if name == "actual_decrease" and self._every_step:
+            return _leaving(self["value"][:-1] - self["value"][1:])
+        if name == "predicted_decrease" and moves and self._gradients is not None:
+            return _leaving(self._predicted())
+        column = np.asarray(self._recorded.get(name, np.nan), dtype=float)
+        return np.broadcast_to(column, self._shape)
+
+    def _predicted(self) -> np.ndarray:
+        """Return the decrease −gᵀu − uᵀHu/2 that the quadratic model predicts for each update u.
+
+        For u = −αg it is α‖g‖² − α²gᵀHg/2, so the curvature along g is enough. Others record `update_curvature`, uᵀHu.
+        """
+        first_order = self._by_block(
+            lambda points, gradients: -np.sum(gradients[:-1] * np.diff(points, axis=0), axis=1), 1
+        )
+        if "update_curvature" in self._recorded:
+            curved = np.broadcast_to(np.asarray(self._recorded["update_curvature"], dtype=float), self._shape)
+            return first_order - curved[:-1] / 2
+        squares = self._by_block(lambda points, _: np.sum(np.diff(points, axis=0) ** 2, axis=1), 1)
+        return first_order - self["curvature"][:-1] * squares / 2
+
+    def _by_block(self, compute: Callable[[Any, Any], np.ndarray], overlap: int) -> np.ndarray:
+        """Compute a column from coordinates and gradients, a block of rows at a time.
+
+        Args:
+            compute: takes coordinates and gradients, shape (n + overlap, size) each or None; returns shape (n,).
+            overlap: the number of rows that a block shares with the next.
+        """
+        rows = max(self._shape[0] - overlap, 0)
+        column = np.empty(rows)
+        for first in range(0, rows, _BLOCK):
+            last = min(first + _BLOCK, rows)
+            # The order in memory decides the order of summation: a loaded trace must give the same last bit as the
+            # original, so each block is laid out alike.
+            blocks = (
+                None if array is None else np.asfortranarray(array[first : last + overlap])
+                for array in (self._coordinates, self._gradients)
+            )
+            column[first:last] = compute(*blocks)
+        return column
 
 
 def part_norms(trace: Trace) -> Columns:
@@ -105,23 +160,16 @@ def _leaving(column: np.ndarray) -> np.ndarray:
     return np.append(column, np.nan)
 
 
+def _lengths(updates: np.ndarray) -> np.ndarray:
+    """Return the norm of each update."""
+    return np.sqrt(np.sum(updates * updates, axis=1))
+
+
 def _cosines(updates: np.ndarray) -> np.ndarray:
-    """Return the cosine between each update and the one before; NaN for the first and for updates of length 0."""
-    norms = np.sqrt(np.sum(updates * updates, axis=1))
+    """Return the cosine between each update after the first and the one before; NaN for updates of length 0."""
+    norms = _lengths(updates)
     products = np.sum(updates[1:] * updates[:-1], axis=1)
-    return np.concatenate([np.full(min(1, len(updates)), np.nan), products / (norms[1:] * norms[:-1])])
-
-
-def _predicted(columns: Columns, gradients: np.ndarray, updates: np.ndarray) -> np.ndarray:
-    """Return the decrease −gᵀu − uᵀHu/2 that the quadratic model predicts for each update u.
-
-    For u = −αg it is α‖g‖² − α²gᵀHg/2, so the curvature along g is enough. Others record `update_curvature`, uᵀHu.
-    """
-    first_order = -np.sum(gradients[:-1] * updates, axis=1)
-    if "update_curvature" in columns:
-        return first_order - columns["update_curvature"][:-1] / 2
-    curvature = columns.get("curvature", np.full(len(gradients), np.nan))[:-1]
-    return first_order - curvature * np.sum(updates * updates, axis=1) / 2
+    return products / (norms[1:] * norms[:-1])
 
 
 _NORMS = ("parameter_norm", "gradient_norm", "update_norm")

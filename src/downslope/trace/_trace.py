@@ -24,7 +24,7 @@ import numpy as np
 
 from downslope._errors import SettingError, described
 from downslope._types import Columns, Plain
-from downslope.trace._columns import complete_columns, evaluations_frame, layers_frame, parts_frame, steps_frame
+from downslope.trace._columns import DerivedColumns, evaluations_frame, layers_frame, parts_frame, steps_frame
 
 if TYPE_CHECKING:
     import polars
@@ -167,7 +167,7 @@ class Trace:
         `step`, `value`, `gradient_norm`, `update_norm`, `learning_rate`, `cosine` (of this update and the one before),
         `curvature` (gᵀHg / gᵀg), `predicted_decrease`, `actual_decrease`.
         """
-        return complete_columns(self.recorded, self.coordinates, self.gradients)
+        return DerivedColumns(self.recorded, self.coordinates, self.gradients)
 
     @functools.cached_property
     def steps(self) -> polars.DataFrame:
