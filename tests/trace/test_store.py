@@ -10,7 +10,7 @@ import polars
 import pytest
 
 import downslope as ds
-from downslope.trace import Outcome, Spectrum, Trace, with_few_directions
+from downslope.trace import Outcome, Spectrum, Trace
 from tests.equality import same
 
 NAN = float("nan")
@@ -207,14 +207,6 @@ def test_directions_that_were_not_kept_are_none(tmp_path, width: int) -> None:
     back = ds.load(ds.save(trace, tmp_path / "run"))
     same(back.spectra, trace.spectra)
     assert [one.has_directions for one in back.spectra] == [True, False, True]
-
-
-def test_only_the_first_and_the_last_of_many_keep_their_directions() -> None:
-    whole = network(2).spectra[0]
-    none = whole.without_directions()
-    kept = [one.has_directions for one in with_few_directions([whole, whole, whole, none])]
-    assert kept == [True, False, True, False]
-    assert [one.has_directions for one in with_few_directions([none, whole, whole, whole], last=2)][1:] == [0, 1, 1]
 
 
 def test_only_large_points_go_beside(tmp_path) -> None:

@@ -3,7 +3,7 @@
 from downslope.trace._columns import median_over_looks
 from downslope.trace._journal import Journal
 from downslope.trace._store import export, load, save
-from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace, with_few_directions
+from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
 __all__ = [
     "HasTrace",
@@ -16,5 +16,4 @@ __all__ = [
     "load",
     "median_over_looks",
     "save",
-    "with_few_directions",
 ]

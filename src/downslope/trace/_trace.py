@@ -16,7 +16,7 @@ import dataclasses
 import enum
 import functools
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -98,13 +98,6 @@ class Spectrum:
     def without_directions(self) -> Spectrum:
         """Return the spectrum without its eigenvectors."""
         return dataclasses.replace(self, lowest_direction=None, highest_direction=None)
-
-
-def with_few_directions(spectra: Sequence[Spectrum], last: int = 1) -> list[Spectrum]:
-    """Return spectra of which only the first and the last few with eigenvectors keep them."""
-    known = [index for index, spectrum in enumerate(spectra) if spectrum.has_directions]
-    keep = {0, *known[-last:]}
-    return [spectrum if index in keep else spectrum.without_directions() for index, spectrum in enumerate(spectra)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 from downslope._types import Columns, Plain
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe
-from downslope.trace import Journal, Spectrum, with_few_directions
+from downslope.descent.batches._rows import GrowingColumns, Measurements
+from downslope.trace import Journal, Spectrum
 
 _LAYERS = (*LAYER_COLUMNS, GRADIENT_COLUMN)
 
@@ -27,11 +28,10 @@ class BatchLog:
 
     def __init__(self, recipe: BatchRecipe, part_names: tuple[str, ...], journal: Journal | None) -> None:
         self._recipe, self._journal = recipe, journal
-        self._steps: list[Columns] = []
-        self._layers: list[Columns] = []
-        self._parts: list[Columns] = []
-        self._metrics: list[tuple[int, dict[str, float]]] = []
+        self._steps, self._layers, self._parts = GrowingColumns(), GrowingColumns(), GrowingColumns()
+        self._measurements = Measurements()
         self._spectra: list[Spectrum] = []
+        self._with_directions: list[int] = []  # the indices of the spectra that still have them
         self._written = [0, 0, 0, 0]  # rows of each stream that the journal holds, so that only new ones are appended
         self._written_spectra = 0
         self._metric_names: tuple[str, ...] = ()
@@ -47,48 +47,46 @@ class BatchLog:
     @property
     def has_steps(self) -> bool:
         """Whether any step was taken."""
-        return bool(self._steps)
+        return bool(len(self._steps))
 
     @property
     def metrics(self) -> Columns:
         """The measurements so far, as columns; NaN where one was not taken."""
-        return self._metric_columns(0, self._names_so_far())
+        return self._measurements.columns()
 
     @property
     def value(self) -> float:
         """The loss of the last step."""
-        return float(self._steps[-1]["value"][-1])
+        return float(self._steps.last("value"))
 
     @property
     def last_spectrum(self) -> Spectrum | None:
         """The last spectrum that is finite, which is the last that has directions."""
-        known = [spectrum for spectrum in self._spectra if spectrum.has_directions]
-        return known[-1] if known else None
+        return self._spectra[self._with_directions[-1]] if self._with_directions else None
 
     @property
     def last_measured(self) -> int | None:
         """The step at which anything was measured last."""
-        return self._metrics[-1][0] if self._metrics else None
+        return self._measurements.last_step
 
     def since_best(self, name: str) -> int:
         """Return how many evaluations came after the lowest finite measurement of a name."""
-        results = [row[name] for _, row in self._metrics if np.isfinite(row.get(name, np.nan))]
-        return len(results) - 1 - int(np.argmin(results)) if results else 0
+        return self._measurements.since_best(name)
 
     def add_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Add what was measured at a step."""
-        index = len(self._metrics)
-        while index and self._metrics[index - 1][0] > step:  # a look that went on beside later steps
-            index -= 1
-        if index and self._metrics[index - 1][0] == step:
-            self._metrics[index - 1][1].update(metrics)
-        else:
-            self._metrics.insert(index, (step, dict(metrics)))
+        """Add what was measured at a step; a look that went on beside later steps comes after theirs."""
+        self._measurements.add(step, metrics)
 
     def add_spectrum(self, spectrum: Spectrum) -> None:
-        """Add the curvature at a step."""
+        """Add the curvature at a step; only the first and the last two spectra keep their directions."""
+        if spectrum.has_directions:
+            self._with_directions.append(len(self._spectra))
+        self._spectra.append(spectrum)
         # The last but one keeps its directions: where the run ends before the last, it is the last.
-        self._spectra = with_few_directions([*self._spectra, spectrum], last=2)
+        later = [index for index in self._with_directions if index]
+        for index in later[:-2]:
+            self._spectra[index] = self._spectra[index].without_directions()
+            self._with_directions.remove(index)
 
     def add_steps(self, first: int, count: int, chunk: BatchChunk) -> None:
         """Add the rows of a chunk that began at step `first`."""
@@ -110,14 +108,14 @@ class BatchLog:
 
     def end_with_last_row(self) -> None:
         """Take the step that leaves the last row back, and what was measured behind it."""
-        steps, parts = self._steps[-1], self._parts[-1]
-        end = steps["step"][-1]
+        end = int(self._steps.last("step"))
         for name in ("update_norm", "first_order_decrease"):
-            steps[name][-1] = np.nan
-        if len(parts["step"]) and parts["step"][-1] == end:
-            parts["update_norm"][-1] = np.nan
-        self._metrics = [(step, row) for step, row in self._metrics if step <= end]
+            self._steps.replace_last(name, np.nan)
+        if len(self._parts) and self._parts.last("step") == end:
+            self._parts.replace_last("update_norm", np.nan)
+        self._measurements.cut_after(end)
         self._spectra = [spectrum for spectrum in self._spectra if spectrum.step <= end]
+        self._with_directions = [index for index in self._with_directions if index < len(self._spectra)]
 
     def _named(self, recorded: np.ndarray) -> Columns:
         """Return the recorded steps' numbers by name, each of shape (rows, width)."""
@@ -127,55 +125,42 @@ class BatchLog:
 
     def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Columns, Columns, tuple[Spectrum, ...]]:
         """Return all rows: steps, layers with their `step`, norms by part, metrics, spectra."""
-        parts, spectra = _joined(self._parts), with_few_directions(self._spectra)
-        parts.pop("step")
-        return _joined(self._steps), _joined(self._layers), parts, self.metrics, tuple(spectra)
+        parts = {name: column for name, column in self._parts.since(0).items() if name != "step"}
+        spectra = list(self._spectra)
+        for index in [index for index in self._with_directions if index][:-1]:
+            spectra[index] = spectra[index].without_directions()
+        return self._steps.since(0), self._layers.since(0), parts, self.metrics, tuple(spectra)
 
     def write(self, state: Mapping[str, Any] | None) -> None:
         """Write the rows that are not on disk yet, with the state behind them."""
         assert self._journal is not None
-        self._metric_names = self._metric_names or self._names_so_far()  # the columns on disk stay as they began
-        pieces = (self._steps, self._layers, self._parts)
-        new = [_joined(rows[done:]) for rows, done in zip(pieces, self._written[:3], strict=True)]
-        leaves = None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()}
-        with_layers = len(new[1]) > 1
+        self._metric_names = self._metric_names or self._measurements.names  # the columns on disk stay as they began
+        tables = (self._steps, self._layers, self._parts)
+        steps, layers, parts = (table.since(done) for table, done in zip(tables, self._written[:3], strict=True))
         self._journal.append(
-            steps=new[0],
-            layers=new[1] if with_layers else None,
-            parts=new[2],
-            metrics=self._metric_columns(self._written[3], self._metric_names),
+            steps=steps,
+            layers=layers if len(layers) > 1 else None,
+            parts=parts,
+            metrics=self._measurements.columns(self._written[3], self._metric_names),
             spectra=self._spectra[self._written_spectra :],
-            state=leaves,
+            state=None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()},
         )
-        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._metrics)]
+        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._measurements)]
         self._written_spectra = len(self._spectra)
-
-    def _names_so_far(self) -> tuple[str, ...]:
-        """Return the names of all that was measured."""
-        return tuple(dict.fromkeys(name for _, row in self._metrics for name in row))
-
-    def _metric_columns(self, first: int, names: tuple[str, ...]) -> Columns:
-        """Return the metrics of these names from the `first` row on as columns, NaN where one was not measured."""
-        rows = self._metrics[first:]
-        columns = {"step": np.array([step for step, _ in rows], dtype=np.int64)}
-        return columns | {name: np.array([row.get(name, np.nan) for _, row in rows], dtype=float) for name in names}
 
     def _take_up(self, journal: Journal) -> None:
         """Take up the rows that stand on disk."""
         rows = journal.rows()
-        self._steps.append(dict(rows.steps))
-        self._parts.append({"step": rows.layers["step"], **rows.parts})
-        self._layers.append(dict(rows.layers))
-        names = [name for name in rows.metrics if name != "step"]
-        self._metric_names = tuple(names)
-        for index, step in enumerate(rows.metrics["step"]):
-            row = {name: float(rows.metrics[name][index]) for name in names}
-            self._metrics.append((int(step), {name: number for name, number in row.items() if not np.isnan(number)}))
-        self._spectra = list(rows.spectra)
-        self._written = [1, 1, 1, len(self._metrics)]
+        # Without a step at which layers were recorded there is no stream of them.
+        layer_steps = rows.layers.get("step", np.zeros(0, np.int64))
+        self._steps.append(rows.steps)
+        self._parts.append({"step": layer_steps, **rows.parts})
+        self._layers.append({"step": layer_steps, **rows.layers})
+        self._metric_names = tuple(name for name in rows.metrics if name != "step")
+        for index, step in enumerate(rows.metrics.get("step", ())):
+            row = {name: float(rows.metrics[name][index]) for name in self._metric_names}
+            self._measurements.add(int(step), {name: number for name, number in row.items() if not np.isnan(number)})
+        for spectrum in rows.spectra:
+            self.add_spectrum(spectrum)
+        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._measurements)]
         self._written_spectra = len(self._spectra)
-
-
-def _joined(pieces: list[Columns]) -> dict[str, np.ndarray]:
-    """Return pieces of the same columns as one."""
-    return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]} if pieces else {}
