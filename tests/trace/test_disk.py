@@ -15,10 +15,10 @@ from downslope.trace._disk import (
     read_arrays,
     read_stream,
     replace_file,
-    replace_folder,
     stream_bytes,
     write_arrays,
 )
+from downslope.trace._folders import replace_folder
 from tests.equality import same
 
 

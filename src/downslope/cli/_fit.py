@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json as json_text
 import math
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -34,10 +32,7 @@ def fit(
     result = ds.fit(equation, data, **choices)
     written = {}
     if save is not None:
-        folder = ds.save(result.trace, save)
-        text = json_text.dumps(show.plain(result.as_dict()), ensure_ascii=False, indent=1)
-        (Path(folder) / "fit.json").write_text(text + "\n", encoding="utf-8")
-        written["saved"] = str(folder)
+        written["saved"] = str(ds.save(result, save))
     if plot is not None:
         written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(result), plot))
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -13,42 +14,51 @@ import numpy as np
 from downslope._errors import SettingError
 from downslope.descent import Plan, header_of
 from downslope.networks.layers import layers_in
-from downslope.trace import Journal, Trace, load
+from downslope.trace import Journal, Trace, load, writing
 
 _LONGEST = 1000  # entries of a choice that is kept in the trace
 _CLOSE = 1e-5  # measurements of data may differ in the last digits from machine to machine
 _SHARED = ("data", "network", "encoding")  # the facts that a run shares with the one that it resumes
 
 
-def check_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> None:
-    """Raise if saving would lose a run, before anything is read or built.
+@contextlib.contextmanager
+def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Iterator[Path | None]:
+    """Be the only writer of a training's folder within a `with` block; refuse to lose a run that is there.
 
     Args:
         save: the folder; None for none.
         resume: whether to resume the run that is there.
         overwrite: whether to replace it.
 
+    Yields:
+        The folder; None for none.
+
     Raises:
         SettingError: if a run is there without either, for both, and for either without a folder.
+        TraceError: if the run is being written by another process, or the folder cannot be written.
     """
-    if save is not None and not isinstance(save, str | os.PathLike):
+    if save is not None and (not isinstance(save, str | os.PathLike) or "\0" in os.fspath(save)):
         raise SettingError(f"save is the path of a folder, not {save!r}")
     if save is None:
         for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
             if is_set:
                 raise SettingError(f"{what} needs a folder", hint="name the folder of the run with save=")
-    elif resume and overwrite:
+        yield None
+        return
+    if resume and overwrite:
         raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
-    # The small file is written last: where it is, there is a run.
-    elif not resume and not overwrite and (Path(save) / "trace.json").is_file():
-        raise SettingError(
-            f"there is a run in {save} already",
-            hint="resume=True continues it; overwrite=True replaces it; or save into another folder",
-        )
+    with writing(save):
+        # The small file is written last: where it is, there is a run.
+        if not resume and not overwrite and os.path.lexists(os.path.join(save, "trace.json")):
+            raise SettingError(
+                f"there is a run in {save} already",
+                hint="resume=True continues it; overwrite=True replaces it; or save into another folder",
+            )
+        yield Path(save)
 
 
 def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal | None:
-    """Return the journal of a run: a new one, in place of one that is there, or a reopened one; see `check_folder`.
+    """Return the journal of a run: a new one, in place of one that is there, or a reopened one; see `run_folder`.
 
     Args:
         planned: the plan of the run.

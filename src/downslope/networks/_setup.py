@@ -26,7 +26,7 @@ from downslope.networks._choices import (
     TrainingChoices,
     batches_of,
 )
-from downslope.networks._saving import as_written, check_folder, is_plain, journal_of, plain, same_choice
+from downslope.networks._saving import as_written, is_plain, journal_of, plain, run_folder, same_choice
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
@@ -297,10 +297,11 @@ class Setup:
         progress = checked_progress(progress)
         if watch is not None and not callable(watch):
             raise SettingError(f"watch is a function of a training, not {watch!r}")
-        check_folder(save, resume=resume, overwrite=overwrite)
-        planned = self.plan(seed)
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
-        trace = descend_batches(planned, progress=progress, journal=journal_of(planned, save, resume), watch=looks)
+        with run_folder(save, resume=resume, overwrite=overwrite) as folder:
+            planned = self.plan(seed)
+            journal = journal_of(planned, folder, resume)
+            trace = descend_batches(planned, progress=progress, journal=journal, watch=looks)
         return self._training(trace)
 
     def _training(self, trace: Trace) -> Training:

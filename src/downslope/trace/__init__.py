@@ -2,6 +2,7 @@
 
 from downslope.trace._columns import median_over_looks
 from downslope.trace._journal import Journal
+from downslope.trace._lock import writing
 from downslope.trace._store import export, load, save
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
@@ -16,4 +17,5 @@ __all__ = [
     "load",
     "median_over_looks",
     "save",
+    "writing",
 ]

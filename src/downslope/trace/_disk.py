@@ -1,4 +1,4 @@
-"""Files that survive a crash: files and folders that are whole or absent, and streams that can be appended to.
+"""Files that survive a crash: files that are whole or absent, and streams that can be appended to.
 
 A new file is written beside its target, flushed to disk and renamed, which is atomic. A stream is Arrow IPC: a message
 with the names and types of the columns (the schema), then messages with rows (record batches), then an end mark. Polars
@@ -11,9 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import struct
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,28 +22,6 @@ from downslope._errors import TraceError
 from downslope._types import Columns
 
 _NAMES, _TYPES = "names", "types"
-
-
-def refuse_other(target: Path) -> None:
-    """Raise if a path exists and is neither an empty folder nor a trace.
-
-    Raises:
-        TraceError: if it does.
-    """
-    if target.exists() and not (target / "trace.json").is_file() and (not target.is_dir() or any(target.iterdir())):
-        raise TraceError(f"{target} exists and is not a trace", hint="choose a folder that does not exist yet")
-
-
-def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder beside its target and move it there; an old folder is removed only afterwards."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        write(beside)
-        _move_folder(beside, target)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
 
 
 def replace_file(target: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -118,19 +94,6 @@ def sync_folder(folder: Path) -> None:
 def _native(array: np.ndarray) -> np.ndarray:
     """Return the array, viewed as unsigned integers if NumPy's file format does not support its type."""
     return array.view(f"u{array.itemsize}") if np.dtype(array.dtype.str) != array.dtype else array
-
-
-def _move_folder(beside: Path, target: Path) -> None:
-    """Move a complete folder to its target; an old folder is removed only afterwards."""
-    if not target.exists():
-        beside.rename(target)
-        return
-    # A folder cannot be replaced atomically, so the old one is moved aside first. A crash between the two renames
-    # leaves both, complete, under other names.
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / target.name)
-    beside.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 _CONTINUATION = b"\xff\xff\xff\xff"

@@ -16,11 +16,13 @@ Invariants:
   no others.
 - Rows may be acknowledged without a state. progress.json holds the lengths at the last state as well; resuming
   truncates to those, so the state always belongs to exactly the rows before it.
-- One process writes; readers need no lock. They may find a state removed between two reads, and read again (`load`).
+- One process writes: `writing` in `_lock` is held from before `begin` or `reopen` to the end.
+  Readers need no lock. They may find a state removed between two reads, and read again (`load`).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,11 +38,10 @@ from downslope.trace._disk import (
     append_stream,
     cut_stream,
     read_arrays,
-    refuse_other,
-    replace_folder,
     write_arrays,
     write_json,
 )
+from downslope.trace._folders import identity, refuse_other, replace_folder
 from downslope.trace._progress import (
     AcknowledgedRows,
     JournalProgress,
@@ -72,6 +73,7 @@ class Journal:
         self.folder = folder
         self._progress = progress
         self._finished = False
+        self._process, self._identity = os.getpid(), identity(folder)
 
     @classmethod
     def begin(cls, folder: str | Path, header: Trace) -> Journal:
@@ -172,6 +174,7 @@ class Journal:
         """
         if self._finished:
             raise TraceError(f"{self.folder} is finished", hint="Journal.reopen resumes a finished trace")
+        self._refuse_other_home()
         # Checked before anything is written: a refused append leaves no file behind.
         streams = _streams(steps or {}, layers or {}, parts or {}, metrics or {})
         before = self._progress
@@ -184,6 +187,7 @@ class Journal:
             after = after if state is None else after.with_state()
             write_progress(self.folder, after)
         except OSError as error:
+            self._refuse_other_home()
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
         self._progress = after
         # Only now: until progress.json was replaced, the previous state was the one to resume from.
@@ -197,6 +201,7 @@ class Journal:
         Raises:
             TraceError: if it cannot be written.
         """
+        self._refuse_other_home()
         try:
             # trace.json names the files that hold the trace; until it is replaced, readers see the running one. So new
             # files have other names than those that the running trace is read from.
@@ -205,8 +210,24 @@ class Journal:
             write_json(self.folder / "trace.json", header_of(trace, streams, points))
             (self.folder / "points.npz").unlink(missing_ok=True)
         except OSError as error:
+            self._refuse_other_home()
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
         self._finished = True
+
+    def _refuse_other_home(self) -> None:
+        """Raise if the folder is no longer the one that this process began to write."""
+        if os.getpid() != self._process:
+            raise TraceError(f"{self.folder} is being written by process {self._process}, of which this one is a fork")
+        now = identity(self.folder)
+        if now is None:
+            hint = "it was removed, renamed or closed to this user while it was being written"
+            raise TraceError(f"the folder {self.folder} is gone", hint=hint)
+        if now != self._identity:
+            hint = "the folder that was being written was removed or renamed"
+            raise TraceError(f"the folder {self.folder} was replaced by another", hint=hint)
+        for name, length in self._progress.lengths.items():
+            if name in STREAMS and length and not (self.folder / stream_file(name)).is_file():
+                raise TraceError(f"{stream_file(name)} is gone from the folder {self.folder}")
 
     def _written(self, streams: Mapping[str, Columns], spectra: Sequence[Spectrum]) -> dict[str, int]:
         """Write rows and spectra after the valid ones, and return the new lengths."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,13 +33,13 @@ from downslope.trace._contents import FORMAT, arrays_of, header_of, streams_of, 
 from downslope.trace._disk import (
     read_arrays,
     read_stream,
-    refuse_other,
     replace_file,
-    replace_folder,
     stream_bytes,
     write_arrays,
     write_json,
 )
+from downslope.trace._folders import brief, identity, moved_aside, refuse_other, replace_folder
+from downslope.trace._lock import writing
 from downslope.trace._progress import is_journal, read_progress, read_rows, stream_file
 from downslope.trace._trace import HasTrace, Trace, as_trace
 
@@ -48,26 +49,28 @@ _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read a folder 
 
 
 def save(trace: Trace | HasTrace, folder: str | os.PathLike[str]) -> Path:
-    """Save a trace in a folder; an existing trace there is replaced.
+    """Save a trace in a folder; an existing trace there is replaced, and lost only once the new one is complete.
 
     Args:
-        trace: the trace, or a result that holds one, such as a Fit.
-        folder: the folder; its parents are created.
+        trace: the trace, or a result that holds one, such as a Fit, whose parameters are saved as well.
+        folder: the folder; its parents are created. A symbolic link is followed, and stays.
 
     Returns:
         The folder.
 
     Raises:
         SettingError: if the first argument is not a trace.
-        TraceError: if the folder holds anything but a trace, or cannot be written.
+        TraceError: if the folder holds anything but a trace, is being written, or cannot be written.
     """
     saved = as_trace(trace, "save", 'ds.save(trace, "run")')
+    texts = dict(getattr(trace, "saved_texts", {}))
     target = _checked_path(folder)
-    try:
-        refuse_other(target)
-        replace_folder(target, lambda beside: _write(saved, beside))
-    except OSError as error:
-        raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
+    with writing(target) as real:
+        try:
+            refuse_other(real)
+            replace_folder(real, lambda beside: _write(saved, beside, texts))
+        except OSError as error:
+            raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
 
 
@@ -84,16 +87,22 @@ def load(folder: str | os.PathLike[str]) -> Trace:
     Raises:
         TraceError: if there is no trace, or it is damaged or of another version.
     """
-    source = _checked_path(folder)
-    if not _is_trace(source):
-        hint = "a trace is a folder written by ds.save, or by descend --save"
-        raise TraceError(f"there is no trace in {source}", hint=hint)
-    for wait in _WAITS if is_journal(source) else ():
+    named = _checked_path(folder)
+    _refuse_no_trace(_now_at(named))
+    for wait in _WAITS:
+        source = _now_at(named)
+        before, is_written = identity(source), is_journal(source)
         try:
-            return _load(source)
-        except TraceError:  # a writer may have replaced files between two reads
-            time.sleep(wait)
-    return _load(source)
+            trace = _load(source)
+        except TraceError:
+            if not is_written and identity(source) == before:
+                raise
+        else:
+            # Otherwise the folder was replaced while it was read, and the files may be of two traces.
+            if identity(source) == before:
+                return trace
+        time.sleep(wait)
+    return _load(_now_at(named))
 
 
 def export(trace: Trace | HasTrace, file: str | os.PathLike[str]) -> Path:
@@ -129,12 +138,23 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
-def _is_trace(folder: Path) -> bool:
-    """Return whether a folder holds a trace."""
+def _now_at(folder: Path) -> Path:
+    """Return where a trace is at this moment: aside, if its writer was killed before the new one had the name."""
+    return moved_aside(Path(os.path.realpath(folder))) or folder
+
+
+def _refuse_no_trace(source: Path) -> None:
+    """Raise, saying why, if a path does not lead to a trace that can be read."""
+    hint = "a trace is a folder written by ds.save, or by descend --save"
     try:
-        return (folder / "trace.json").is_file()
-    except OSError:
-        return False
+        if stat.S_ISDIR(source.stat().st_mode):
+            (source / "trace.json").stat()
+            return
+        raise TraceError(f"there is no trace in {source}: it is a file", hint=hint)
+    except (FileNotFoundError, NotADirectoryError):
+        raise TraceError(f"there is no trace in {source}", hint=hint) from None
+    except OSError as error:
+        raise TraceError(f"{brief(source)} cannot be read: {error.strerror or error}") from None
 
 
 def write_stream(file: Path, columns: Columns) -> dict[str, Any]:
@@ -153,8 +173,10 @@ def write_points(trace: Trace, file: Path) -> str | None:
     return file.name
 
 
-def _write(trace: Trace, folder: Path) -> None:
-    """Write the files of a trace into an empty folder, the header last."""
+def _write(trace: Trace, folder: Path, texts: Mapping[str, str]) -> None:
+    """Write the files of a trace, and texts by the names of their files, into an empty folder; the header last."""
+    for name, text in texts.items():
+        replace_file(folder / name, lambda file, text=text: file.write(text.encode()))
     streams = {name: write_stream(folder / stream_file(name), columns) for name, columns in streams_of(trace).items()}
     write_json(folder / "trace.json", header_of(trace, streams, write_points(trace, folder / "points.npz")))
 
@@ -164,7 +186,9 @@ def _load(source: Path) -> Trace:
     try:
         header = json.loads((source / "trace.json").read_text(encoding="utf-8"))
         version = header["format"]
-    except (ValueError, KeyError, TypeError, OSError):
+    except OSError as error:
+        raise TraceError(f"{source / 'trace.json'} cannot be read: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError):
         raise TraceError(f"{source / 'trace.json'} is damaged") from None
     if version != FORMAT:
         raise TraceError(f"{source} is of format {version}, and this version reads format {FORMAT}")
@@ -172,7 +196,10 @@ def _load(source: Path) -> Trace:
         return _trace_in(source, header)
     except TraceError:
         raise
-    except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
+    except OSError as error:
+        file = Path(error.filename).name if isinstance(error.filename, str) else "a file"
+        raise TraceError(f"{file} in {source} cannot be read: {error.strerror or error}") from None
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
 
 

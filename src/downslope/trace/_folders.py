@@ -1,0 +1,204 @@
+"""Folders of runs that are replaced as a whole: the old one or the new one is there at any moment.
+
+A folder is written beside its target, as `.NAME-xxxxxxxx.new`, and then exchanged with it, in one step where the system
+can. Elsewhere the old one is first renamed to `.NAME-xxxxxxxx.old`; until the new one has its name, readers find the
+old one there. What a killed writer leaves beside the target, the next writer removes, or renames back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from downslope._errors import TraceError
+from downslope.trace._disk import sync_folder
+
+_LONGEST = 180  # bytes of the target's name within another name; file systems allow 255 in all
+_HEADER = "trace.json"
+# What early versions left: `.NAME-xxxxxxxx` of `tempfile.mkdtemp`, and `.NAME-old-xxxxxxxx` with the old folder inside.
+_RANDOM = re.compile(r"(?=.*[0-9_])(?=.*[a-z])[a-z0-9_]{8}")
+_EARLY_FILES = re.compile(r"(steps|layers|parts|metrics)(-finished)?\.arrow|[a-z]+(-\w+)?\.(npz|json)|\..*\.new")
+
+
+def real_path(folder: Path) -> Path:
+    """Return the folder that a path leads to, absolute and without symbolic links.
+
+    Raises:
+        TraceError: for a loop of links, and for names that the system does not accept.
+    """
+    try:
+        real = Path(os.path.realpath(folder))
+        if real.is_symlink():  # what realpath leaves of a loop
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{brief(folder)} cannot be used: {getattr(error, 'strerror', None) or error}") from None
+    return real
+
+
+def refuse_other(target: Path) -> None:
+    """Raise if a path exists and is neither an empty folder nor a trace.
+
+    Raises:
+        TraceError: if it does.
+        OSError: if it cannot be looked into.
+    """
+    if target.exists() and not (target / _HEADER).is_file() and (not target.is_dir() or any(target.iterdir())):
+        raise TraceError(f"{target} exists and is not a trace", hint="choose a folder that does not exist yet")
+
+
+def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder beside its target and exchange the two; the old one is removed afterwards.
+
+    Symbolic links are followed, and stay. The mode is that of a new folder, whatever the old one had.
+
+    Args:
+        target: the folder; its parents are created.
+        write: writes the files into an empty folder.
+    """
+    target = real_path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(target, "new")
+    beside.mkdir()  # and not mkdtemp, whose mode would keep other users out
+    try:
+        write(beside)
+        _exchange(beside, target)
+    finally:
+        # The incomplete folder after a failure, else the old one.
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def moved_aside(target: Path) -> Path | None:
+    """Return where the old folder is if a writer was killed after it moved that aside; None in all other cases.
+
+    Args:
+        target: a folder that does not exist.
+    """
+    if os.path.lexists(target):
+        return None
+    with contextlib.suppress(OSError):
+        aside = [folder for kind, folder in _leftovers(target) if kind == "old" and (folder / _HEADER).is_file()]
+        if aside:
+            return max(aside, key=lambda folder: (folder / _HEADER).stat().st_mtime)
+    return None
+
+
+def clear_leftovers(target: Path) -> None:
+    """Rename an old folder that was moved aside back, and remove what killed writers of a folder left beside it.
+
+    Only for the holder of the lock: without it, these may belong to a living writer.
+    """
+    with contextlib.suppress(OSError):
+        aside = moved_aside(target)
+        if aside is not None:
+            aside.rename(target)
+        for _, folder in list(_leftovers(target)):
+            shutil.rmtree(folder, ignore_errors=True)
+            if folder.name == target.name:  # the early layout: the old folder within one of a name of its own
+                folder.parent.rmdir()
+
+
+def brief(path: Path) -> str:
+    """Return a path for a message, cut where it is very long."""
+    text = str(path)
+    return text if len(text) <= 120 else f"{text[:60]}…{text[-20:]}"
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells a folder from another of its name; None if there is none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def beside_name(target: Path) -> str:
+    """Return the target's name, with a digest for its end if it is so long that no other name could hold it."""
+    if len(os.fsencode(target.name)) <= _LONGEST:
+        return target.name
+    digest = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    return f"{target.name[: _LONGEST // 4]}~{digest}"  # a character has at most four bytes
+
+
+def _beside(target: Path, kind: str) -> Path:
+    """Return an unused name beside a target."""
+    return target.with_name(f".{beside_name(target)}-{secrets.token_hex(4)}.{kind}")
+
+
+def _leftovers(target: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the folders that killed writers left beside a target: whether an incomplete new or the old one, and where.
+
+    A name alone is no proof with the names of early versions, `.NAME-xxxxxxxx`, which a user may choose as well. There
+    the mode, the letters and the files must be those of `mkdtemp` and of a trace.
+    """
+    name = re.escape(beside_name(target))
+    ours, early = re.compile(rf"\.{name}-[0-9a-f]{{8}}\.(new|old)"), re.compile(rf"\.{name}-(old-)?([a-z0-9_]{{8}})")
+    with os.scandir(target.parent) as entries:
+        folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    for folder in folders:
+        path = target.parent / folder
+        if match := ours.fullmatch(folder):
+            yield match[1], path
+        elif (match := early.fullmatch(folder)) and path.stat().st_mode & 0o777 == 0o700:
+            inside = os.listdir(path)
+            if match[1] and inside == [target.name]:
+                yield "old", path / target.name
+            elif not inside or (not match[1] and _is_early(match[2], inside)):
+                yield "new", path
+
+
+def _is_early(letters: str, files: list[str]) -> bool:
+    """Return whether a folder beside a target is an early version's, by the end of its name and its files."""
+    return _RANDOM.fullmatch(letters) is not None and all(map(_EARLY_FILES.fullmatch, files))
+
+
+def _exchange(beside: Path, target: Path) -> None:
+    """Give a complete folder the target's name; an old folder takes the other name."""
+    sync_folder(beside)
+    if not target.exists():
+        beside.rename(target)
+    elif not _exchanged(beside, target):
+        old = _beside(target, "old")
+        target.rename(old)  # from here to the next line readers find the old folder by `moved_aside`
+        try:
+            beside.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(OSError):  # some file systems cannot flush a folder, and some folders cannot be read
+        sync_folder(target.parent)
+
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Exchange two names in one step; return whether the system and its file system can."""
+    call = _renameat2()
+    return (
+        call is not None and call(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0
+    )
+
+
+@functools.cache
+def _renameat2() -> Callable[..., int] | None:
+    """Return Linux's system call that can exchange two names, from the C library; None where there is none."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        call = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return None
+    call.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    return call
