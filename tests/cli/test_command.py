@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -293,3 +294,57 @@ def test_bad_requests_of_many_descents(capsys, words: list[str], told: str) -> N
     assert (code, out) == (2, "")
     assert told in err
     assert "Traceback" not in err
+
+
+BAKING = ("chain", "Quality(time) = 5×time", "Time(temperature) = -2×temperature")
+MINUTES = ("--unit", "Quality=points", "--unit", "time=minute", "--unit", "temperature=delta_degC")
+
+
+def test_the_chain_rule_prints_its_factors_and_their_product(capsys) -> None:
+    code, out, _ = said(capsys, *BAKING, *MINUTES, "--at", "temperature=180")
+    assert code == 0
+    assert "dQuality/dtemperature = 5 × (-2) = -10 points/°C" in out
+    assert out.endswith("at temperature=180: −10 points/°C\n")
+    assert said(capsys, "chain", "sin(u)", "u(x) = x²", "--quiet")[1] == "dy/dx = 2x·cos(x²)\n"
+    assert said(capsys, "chain", "sin(u)", "u(x) = x²", "--quiet", "--at", "x=0")[1] == "0\n"
+    assert said(capsys, "chain", "sin(u)", "u(x) = x²", "--latex")[1].startswith("\\begin{align*}\n")
+
+
+def test_the_chain_rule_for_a_program(capsys) -> None:
+    read = as_json(capsys, "chain", "sin(u)", "u(x) = x²", "--at", "x=π/2")
+    assert read["derivative"] == "2x·cos(x²)"
+    assert read["value"] == pytest.approx(math.pi * math.cos(math.pi**2 / 4))
+
+
+@pytest.mark.parametrize(
+    ("words", "words_of_error"),
+    [
+        (("chain", "x×y", "u = x²"), "formulas of one variable"),
+        (("chain", "sin(u)", "u = x²", "--at", "y=1"), "has no 'y'"),
+        ((*BAKING, "--unit", "time=kilogram", "--unit", "Time=minute"), "kilogram"),
+        (("export", "nowhere", "steps.csv"), "there is no trace"),
+        (("export", "run", "steps.doc"), "cannot export"),
+    ],
+)
+def test_chain_and_export_explain_what_they_cannot_do(capsys, words, words_of_error) -> None:
+    if "run" in words:
+        said(capsys, *PARABOLA, "--save", "run")
+    code, out, err = said(capsys, *words)
+    assert (code, out) == (2, "")
+    assert words_of_error in err
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
+def test_export_writes_the_steps_of_a_saved_run(capsys, suffix: str) -> None:
+    import polars
+
+    said(capsys, *PARABOLA, "--save", "run")
+    written = as_json(capsys, "export", "run", f"tables/steps{suffix}")
+    read = {".csv": polars.read_csv, ".parquet": polars.read_parquet, ".json": polars.read_json}[suffix]
+    table = read(written["table"])
+    assert (len(table), table.columns) == (written["rows"], written["columns"])
+    assert table["value"][0] == 5
+    code, out, _ = said(capsys, "export", "run", f"steps{suffix}")
+    assert code == 0
+    assert "Wrote 21 rows" in out
+    assert f"Table: steps{suffix}" in out

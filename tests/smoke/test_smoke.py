@@ -16,8 +16,10 @@ from downslope.cli import main
 
 COMMANDS = (
     "derive",
+    "chain",
     "slope",
     "backprop",
+    "critical-points",
     "descend",
     "fit",
     "train",
@@ -28,8 +30,10 @@ COMMANDS = (
     "sweep",
     "compare",
     "multistart",
+    "search",
     "diagnose",
     "draw",
+    "export",
 )
 BOWL = "x² + 2y²"
 START = {"x": 4.0, "y": 3.0}

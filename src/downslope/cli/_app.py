@@ -34,6 +34,7 @@ def lab(port: Port = None, host: Host = "127.0.0.1", browser: Browser = True, ru
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (
     _formulas.derive,
+    _formulas.chain,
     _formulas.slope,
     _formulas.backprop,
     _formulas.critical_points,
@@ -50,6 +51,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _ensembles.search,
     _descents.diagnose,
     _descents.draw,
+    _descents.export,
 )
 
 

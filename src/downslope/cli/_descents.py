@@ -1,4 +1,4 @@
-"""The commands on one descent: descend, diagnose, draw."""
+"""The commands on one descent: descend, diagnose, draw, export."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ Run = Annotated[
 ]
 Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf or .gif.")]
 Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
+Saved = Annotated[str, typer.Argument(metavar="DIR", help="A folder that `--save` made, also of a run under way.")]
+Table = Annotated[Path, typer.Argument(metavar="FILE", help="The table: .csv, .tsv, .parquet or .json.")]
 _MOST_COORDINATES = 6  # columns of the table
 
 
@@ -208,3 +210,16 @@ def draw(
         trace = run.descend(objective)
         written = _pictures.write_descent(objective, trace, ds.diagnose(trace), kind, ranges, plot)
     print(f"Plot: {written}")
+
+
+def export(run: Saved, file: Table, json: options.Json = False, quiet: options.Quiet = False) -> None:
+    """Write the recorded steps of a saved run as a table."""
+    trace = ds.load(run)
+    written = str(ds.export(trace, file))
+    steps = trace.steps
+    if json:
+        show.as_json({"table": written, "rows": len(steps), "columns": steps.columns})
+        return
+    if not quiet:
+        print(f"Wrote {len(steps)} rows of {len(steps.columns)} columns.")
+    show.files({"table": written})

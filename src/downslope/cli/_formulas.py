@@ -1,4 +1,4 @@
-"""The commands on a formula alone: derive, slope, backprop, critical-points."""
+"""The commands on formulas alone: derive, chain, slope, backprop, critical-points."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from downslope.cli import _print as show
 
 _GRAPHS = (".svg", ".dot")
 By = Annotated[str | None, typer.Option("--by", help="The variable; all of them if none is given.")]
+Outer = Annotated[str, typer.Argument(metavar="OUTER", help='The outer formula, of one variable: "y(u) = sin(u)".')]
+Inner = Annotated[str, typer.Argument(metavar="INNER", help='What stands for that variable: "u(x) = x²".')]
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX.")]
 Graph = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write the computation graph: .svg or .dot.")
@@ -60,6 +62,36 @@ def _derivations_as_dict(formula: ds.Formula, derivations: list[ds.Derivation]) 
         "derivative": {derivation.variable: str(derivation.derivative) for derivation in derivations},
         "steps": {derivation.variable: derivation.as_dict()["steps"] for derivation in derivations},
     }
+
+
+@options.takes("descend", only=("units",))
+def chain(
+    outer: Outer,
+    inner: Inner,
+    at: options.At = None,
+    *,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    latex: Latex = False,
+    **choices: Any,
+) -> None:
+    """Differentiate a composition of two formulas by the chain rule."""
+    result = ds.chain(outer, inner, **choices)
+    point = None if at is None else options.point(at, "--at", result.inner.variables)
+    value = {} if point is None else {"value": result.at(**point)}
+    if json:
+        show.as_json(result.as_dict() | value)
+    elif latex:
+        print(result.latex())
+    elif quiet:
+        print(show.number(value["value"]) if value else result.product)
+    else:
+        show.read_as(result.outer.read_as, result.outer.notes)
+        show.read_as(result.inner.read_as, result.inner.notes)
+        print(f"\n{result}")
+        if value:
+            unit = f" {result.unit}" if result.unit else ""
+            print(f"at {at}: {show.number(value['value'])}{unit}")
 
 
 @options.takes("descend", only=("data", "units"))

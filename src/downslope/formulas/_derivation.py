@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from downslope._errors import FormulaError
-from downslope.formulas._derivation_rendering import as_html, as_latex, as_list, as_text
+from downslope.formulas._derivation_rendering import as_aligned, as_html, as_latex, as_list, as_text
 from downslope.formulas._expression import Expression, Name, Product, size
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
@@ -148,6 +148,22 @@ class Chain:
                 f"d{y}/d{x} = {product} = {_right(self.product)}{unit}",
             ]
         )
+
+    def latex(self) -> str:
+        """Return the chain rule as an `align*` environment that ends with the product."""
+        formulas = (self.outer_derivative, self.inner_derivative, self.product)
+        return as_aligned(formula.latex for formula in formulas)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the chain rule as plain data, for JSON."""
+        return {
+            "outer": self.outer.read_as,
+            "inner": self.inner.read_as,
+            "outer_derivative": _right(self.outer_derivative),
+            "inner_derivative": _right(self.inner_derivative),
+            "derivative": _right(self.product),
+            "unit": self.unit,
+        }
 
     def __str__(self) -> str:
         return self.text()

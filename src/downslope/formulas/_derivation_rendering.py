@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._expression import Sum
@@ -55,8 +55,22 @@ def as_latex(answer: Formula, root: DerivationStep) -> str:
         if step.rule not in _PLAIN
     ]
     # From the innermost step to the whole: each line only uses results shown above it.
-    shown = [*reversed(rows), answer.latex.replace(" = ", " &= ", 1)]
-    return "\\begin{align*}\n" + " \\\\\n".join(shown) + "\n\\end{align*}"
+    return _environment([*reversed(rows), _at_the_sign(answer.latex)])
+
+
+def as_aligned(equations: Iterable[str]) -> str:
+    """Return equations in LaTeX as an `align*` environment, their equality signs below each other."""
+    return _environment([_at_the_sign(equation) for equation in equations])
+
+
+def _at_the_sign(equation: str) -> str:
+    """Return an equation that is aligned at its equality sign."""
+    return equation.replace(" = ", " &= ", 1)
+
+
+def _environment(rows: Sequence[str]) -> str:
+    """Return rows as an `align*` environment."""
+    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
 def as_html(answer: Formula, root: DerivationStep) -> str:
