@@ -94,8 +94,9 @@ def signed(command: Command) -> Command:
         chosen: dict[str, Any] = {}
         for choice in typed:
             text = arguments.pop(choice.name)
-            if text is not None and text is not False and text != []:
-                chosen[choice.name] = (not choice.default) if choice.kind == "truth" else _value(choice, text)
+            if text is None or (text is False and choice.default is not None) or text == []:
+                continue
+            chosen[choice.name] = _truth(choice, text) if choice.kind == "truth" else _value(choice, text)
         chosen |= _settings(arguments.pop("settings", None), known)
         with named_as_options(known, [parameter.name for parameter in written if parameter.name == "target"]):
             return command(**arguments, **chosen)
@@ -121,7 +122,12 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 def _absent(choice: ds.Choice) -> Any:
     """Return the value of an option that was not typed."""
-    return False if choice.kind == "truth" else None
+    return False if choice.kind == "truth" and choice.default is not None else None
+
+
+def _truth(choice: ds.Choice, flag: bool) -> bool:
+    """Return the value that a flag stands for: the other one than the default, or its own where there is none."""
+    return flag if choice.default is None else not choice.default
 
 
 def _annotation(choice: ds.Choice, help_text: str | None) -> Any:
@@ -131,6 +137,8 @@ def _annotation(choice: ds.Choice, help_text: str | None) -> Any:
     sentence = (help_text or choice.typed or choice.help) + (f"  [default: {usual}]" if usual else "")
     metavar = choice.metavar or ("NAME" if choice.kind == "name" else None)
     kind = list[str] | None if choice.kind == "units" else _TYPES.get(str(choice.kind), str | None)
+    if choice.kind == "truth" and choice.default is None:
+        kind, option = bool | None, f"{option}/--no-{option[2:]}"
     names = (lambda: list(choice.names)) if choice.names else None
     letters = (choice.letter,) if choice.letter else ()
     return Annotated[

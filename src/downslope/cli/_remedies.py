@@ -23,7 +23,7 @@ Run = Annotated[
 Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
 _NOT_FOR_RATES = (
     *("learning_rate", "begin", "patience", "evaluate_every", "probe_every", "layers_every"),
-    *("save", "resume", "overwrite", "record"),
+    *("save", "resume", "overwrite"),
 )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ class Objective:
         units: units by name, the objective's own under `name`.
         precision: "float64" or "float32".
         batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
+        file: the file that `data` was read from, or None.
     """
 
     function: Callable[[Point, Columns], Any]
@@ -44,6 +46,7 @@ class Objective:
     units: Mapping[str, str] = field(default_factory=dict)
     precision: str = "float64"
     batched: Batched | None = None
+    file: str | None = None
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""
@@ -100,7 +103,8 @@ def objective(
     if isinstance(source, str | Formula):
         if data is None:
             return _of_formula(source, tuple(sorted((units or {}).items())))
-        return _with_data(source, read_table(data), units)
+        read = _with_data(source, read_table(data), units)
+        return replace(read, file=os.fspath(data)) if isinstance(data, str | os.PathLike) else read
     if callable(source):
         if data is not None:
             raise ObjectiveError("a function holds its own data", hint="close over the data inside the function")

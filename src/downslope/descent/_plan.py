@@ -49,9 +49,13 @@ def explicit_choices_of(plan: Plan) -> dict[str, Any]:
     """Return the choices to write: rate and steps always, the others where they differ from the defaults."""
     usual = {**defaults(PlanChoices), **_usual_settings(plan)}
     chosen = {name: value for name, value in plan.choices.items() if name not in ("start", "batches")}
-    chosen["record"] = None if plan.record.every == 1 else plan.record.every
+    chosen["record"] = plan.record if plan.record != Record(plan.record.every) else plan.record.every
+    if plan.record == Record():
+        chosen["record"] = None
     if plan.objective.data:
-        chosen["data"] = plan.objective.data
+        chosen["data"] = plan.objective.file or plan.objective.data
+    if plan.objective.formula is not None and plan.objective.units:
+        chosen["units"] = dict(plan.objective.units)
     return {
         name: value
         for name, value in chosen.items()
@@ -81,8 +85,14 @@ def _written(value: Any, name: str) -> str:
     """Return a thing as it is written in Python, or a name for one that is too long to be."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int):
         return repr(value)
+    if isinstance(value, float):
+        return repr(float(value))  # NumPy's own are floats as well, and print their type
+    if isinstance(value, Record):
+        return f"ds.{value}"
+    if isinstance(value, Mapping) and all(isinstance(entry, str) for entry in (*value, *value.values())):
+        return json.dumps(dict(value), ensure_ascii=False)
     if isinstance(value, np.ndarray | np.generic) and np.size(value) <= _MOST and np.all(np.isfinite(value)):
         numbers = np.asarray(value)
         value = numbers.tolist()

@@ -134,7 +134,7 @@ class NetworkChoices(LayerChoices, total=False):
             "Whether cross-entropies take logits; None for yes unless an output activation is named.",
             "network",
             compiles=True,
-            option="",
+            typed="Cross-entropies take logits, or not; they do unless an output activation is named.",
         ),
     ]
 
@@ -154,7 +154,15 @@ class RowChoices(TypedDict, total=False):
         ),
     ]
     scale_targets: Annotated[
-        bool, Choice(True, "Whether targets that are numbers do.", "rows", option="", compiles=True)
+        bool,
+        Choice(
+            True,
+            "Whether targets that are numbers do.",
+            "rows",
+            option="--no-scale-targets",
+            compiles=True,
+            typed="Leave targets that are numbers as they are.",
+        ),
     ]
     missing: Annotated[
         Missing, Choice("refuse", "What becomes of missing cells: refuse, drop or mean.", "rows", compiles=True)

@@ -1,11 +1,14 @@
 """What may be chosen of a prescription and of the search for a learning rate."""
 
 from collections.abc import Callable
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from downslope._choices import Choice
 from downslope.descent import DescentChoices, MethodChoices, ScheduleChoices
 from downslope.networks import DataLike
+
+if TYPE_CHECKING:
+    from downslope.descent import Record
 
 Progress = bool | Callable[[int, int, float], None] | None
 
@@ -57,6 +60,10 @@ class PrescribeChoices(ProgressChoices, total=False):
 class RateSearchChoices(MethodChoices, ScheduleChoices, DescentChoices, ProgressChoices, total=False):
     """What may be chosen of the search for a learning rate."""
 
+    record: Annotated[
+        "Record | int | None",
+        Choice(None, "What the plan with the rate records, as for `plan`.", kind="whole", option="", checks=False),
+    ]
     steps: Annotated[
         int,
         Choice(

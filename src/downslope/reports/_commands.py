@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._choices import Choice, choices
 from downslope._errors import SettingError
-from downslope.descent import Plan, descend
+from downslope.descent import Plan, Record, descend
+from downslope.methods import Method, MethodSpec, Schedule, is_known
 
 if TYPE_CHECKING:
     from downslope.networks import Setup, Training
@@ -95,11 +95,9 @@ def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> li
 
 def _of_plan(plan: Plan) -> list[str]:
     """Return the words of a descent on a formula."""
-    if plan.objective.formula is None or plan.objective.data or plan.batches is not None:
+    if plan.objective.formula is None or plan.batches is not None:
         raise _UntypableError
-    # The unit of the value follows from those of the variables.
-    units = {name: unit for name, unit in plan.objective.units.items() if name in plan.start}
-    return _of_call(descend, (plan.objective.read_as, plan.start), {**plan.explicit_choices, "units": units or None})
+    return _of_call(descend, (plan.objective.read_as, plan.start), plan.explicit_choices)
 
 
 def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> list[str]:
@@ -110,15 +108,38 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     if name == "train" and passed.pop("model", None) is not None:
         raise _UntypableError
     plain = [argument for argument in passed if argument in _PLAIN or (argument == "data" and name in ("fit", "train"))]
-    words = [_NAMES.get(name, name), *(_text(passed[argument]) for argument in plain)]
+    texts = [_text(passed[argument]) for argument in plain]
+    words = []
     for argument, value in passed.items():
         if argument not in plain and value is not None:
             words += _argument(argument, value)
+    choices_by_name = {**_made_with(passed.get(plain[0])), **_by_name(options)}
     # Names that the schema lacks are settings of a method of the caller's own; they come last.
-    for option in [*known, *(option for option in options if option not in known)]:
-        if option in options:
-            words += option_words(known.get(option) or Choice(None, "", "method", name=option), options[option])
-    return words
+    for option in [*known, *(option for option in choices_by_name if option not in known)]:
+        if option in choices_by_name:
+            words += option_words(known.get(option) or Choice(None, "", "method", name=option), choices_by_name[option])
+    command = _NAMES.get(name, name)
+    # "-x²" would be read as an option, unless it stands behind "--".
+    if any(text.startswith("-") for text in texts):
+        return [command, *words, "--", *texts]
+    return [command, *texts, *words]
+
+
+def _made_with(source: Any) -> dict[str, Any]:
+    """Return the choices that are part of a formula or an objective: its data and units."""
+    units, file = getattr(source, "units", None), getattr(source, "file", None)
+    return {**({"units": dict(units)} if units else {}), **({"data": file} if file else {})}
+
+
+def _by_name(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options with methods and schedules as their names and settings."""
+    named: dict[str, Any] = {}
+    for option, value in options.items():
+        if (isinstance(value, Method) and value.transformation is None and is_known(value.spec)) or (isinstance(value, Schedule) and value.function is None):
+            named |= {option: value.name, **value.settings}
+        else:
+            named[option] = value
+    return named
 
 
 def _argument(name: str, value: Any) -> list[str]:
@@ -152,6 +173,8 @@ def option_words(choice: Choice, value: Any) -> list[str]:
             return []
         raise _UntypableError
     if choice.kind == "truth":
+        if choice.default is None:
+            return [option if value else f"--no-{option[2:]}"]
         return [option] if value != choice.default else []
     if choice.kind == "units":
         return [word for name, text in value.items() for word in (option, f"{name}={text}")]
@@ -160,37 +183,69 @@ def option_words(choice: Choice, value: Any) -> list[str]:
 
 def _value(choice: Choice, value: Any) -> str:
     """Return the value of an option as text."""
+    if isinstance(value, Record):
+        if value != Record(value.every):
+            raise _UntypableError
+        return _number(value.every)
     if choice.kind in ("whole", "number", "rate"):
-        return _number(value.every if choice.name == "record" and hasattr(value, "every") else value)
+        return _number(value)
     if choice.kind == "batch":
         return _number(value)
     if choice.kind == "sizes":
         return ",".join(map(_number, value)) or "none" if isinstance(value, Sequence) else _number(value)
-    if choice.kind in ("share or file", "column or number") and not isinstance(value, str | os.PathLike):
-        return _number(value)
+    if choice.kind in ("share or file", "column or number"):
+        return _number(value) if isinstance(value, int | float | np.number) else _name_of_no_number(value)
     if choice.kind == "point":
         return _point(value)
     if choice.kind == "ranges":
         return _ranges(value)
     if choice.kind == "pairs" and isinstance(value, Mapping):
-        return ",".join(f"{name}={str(part).lower() if part is None else part}" for name, part in value.items())
+        return ",".join(f"{name}={_constant(part)}" for name, part in _by_name(value).items())
     return _listed(value)
+
+
+def _constant(value: Any) -> str:
+    """Return a value of a choice within a choice."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return _name_of_no_number(value) if isinstance(value, str) else _number(value)
 
 
 def _text(value: Any) -> str:
     """Return text or a file's path."""
     read_as = getattr(value, "read_as", None)
-    if isinstance(read_as, str) and not getattr(value, "data", None):
+    # The columns of a table that was no file are in no text; an objective that is a function is no formula.
+    if isinstance(read_as, str) and getattr(value, "formula", value) is not None:
+        if getattr(value, "data", None) and not getattr(value, "file", None):
+            raise _UntypableError
         return read_as
-    name = value.name if hasattr(value, "settings") and not value.settings else value
-    if isinstance(name, str | Path | os.PathLike):
+    if isinstance(value, MethodSpec) and is_known(value):
+        return value.name
+    name = value.name if isinstance(value, Method) and not value.settings and is_known(value.spec) else value
+    if isinstance(name, str | os.PathLike):
         return os.fspath(name)
     raise _UntypableError
 
 
+def _name_of_no_number(value: Any) -> str:
+    """Return text that is read back as text: no number, and no word that stands for a constant."""
+    text = _text(value)
+    try:
+        float(text)
+    except ValueError:
+        if text.lower() not in ("none", "true", "false"):
+            return text
+    raise _UntypableError
+
+
 def _listed(value: Any) -> str:
-    """Return text, or several texts with commas between them."""
-    return ",".join(map(_text, value)) if isinstance(value, list | tuple) else _text(value)
+    """Return text, or several texts with commas between them, where none has a comma of its own."""
+    if not isinstance(value, list | tuple):
+        return _text(value)
+    texts = [_text(part) for part in value]
+    if any("," in text or text != text.strip() or not text for text in texts):
+        raise _UntypableError
+    return ",".join(texts)
 
 
 def _number(value: Any) -> str:
@@ -209,17 +264,21 @@ def _point(point: Any) -> str:
 
 def _coordinate(value: Any) -> str:
     """Return a coordinate, which is one number."""
-    if np.ndim(value) or isinstance(value, str):
-        raise _UntypableError
-    return repr(float(value))
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError):
+        raise _UntypableError from None
 
 
 def _ranges(ranges: Any) -> str:
     """Return ranges by name, an open end left out."""
     if not isinstance(ranges, Mapping):
         raise _UntypableError
-    ends: Iterable[tuple[str, Sequence[Any]]] = ranges.items()
-    return ",".join(
-        f"{name}={'' if low is None else _coordinate(low)}..{'' if high is None else _coordinate(high)}"
-        for name, (low, high) in ends
-    )
+    return ",".join(f"{name}={_range(ends)}" for name, ends in ranges.items())
+
+
+def _range(ends: Any) -> str:
+    """Return a range, an open end left out."""
+    if np.ndim(np.asarray(ends, dtype=object)) != 1 or len(ends) != 2:
+        raise _UntypableError
+    return "..".join("" if end is None else _coordinate(end) for end in ends)
