@@ -160,6 +160,12 @@ def plan_of(choices: Mapping[str, Any]) -> ds.Plan:
     return ds.plan(*arguments, **choices)
 
 
+def evaluated(call: str, **names: Any) -> Any:
+    """Return the value of a call that `as_python` wrote, of `ds.descend` as a plan and of `ds.train` as a setup."""
+    verbs = {verb: names.pop(verb) for verb in ("descend", "train") if verb in names}
+    return eval(call, {"ds": SimpleNamespace(Record=ds.Record, **verbs), **names})  # noqa: S307  # written just now
+
+
 def same_plan(ours: ds.Plan, theirs: ds.Plan) -> bool:
     """Tell whether two plans take and record the same steps."""
     data = [{name: column.tolist() for name, column in plan.objective.data.items()} for plan in (ours, theirs)]
@@ -198,7 +204,7 @@ def test_a_plan_is_read_back_from_its_command_and_its_call(monkeypatch) -> None:
             wrong.append((choices, command))
         names = {**choices, "data": TABLE, "schedule": plan.schedule.function}
         call = plan.as_python()
-        again = eval(call, {"ds": SimpleNamespace(descend=ds.plan, Record=ds.Record, method=ds.method), **names})
+        again = evaluated(call, descend=ds.plan, **names)
         if not same_plan(plan, again):
             wrong.append((name, choices, call))
     assert wrong == []
@@ -218,8 +224,7 @@ def test_a_setup_is_read_back_from_its_command_and_its_call(monkeypatch) -> None
             assert arguments == ARGUMENTS["train"]
         elif command is not None:
             wrong.append((choices, command))
-        namespace = SimpleNamespace(train=ds.Setup.of, method=ds.method)
-        again = eval(setup.as_python(), {"ds": namespace, **choices})
+        again = evaluated(setup.as_python(), train=ds.Setup.of, **choices)
         if plain(again.all_choices) != plain(setup.all_choices) or again.target != setup.target:
             wrong.append((name, setup.as_python()))
     assert wrong == []

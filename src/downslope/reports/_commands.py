@@ -135,11 +135,15 @@ def _by_name(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options with methods and schedules as their names and settings."""
     named: dict[str, Any] = {}
     for option, value in options.items():
-        if (isinstance(value, Method) and value.transformation is None and is_known(value.spec)) or (isinstance(value, Schedule) and value.function is None):
-            named |= {option: value.name, **value.settings}
-        else:
-            named[option] = value
+        named |= {option: value.name, **value.settings} if _is_named(value) else {option: value}
     return named
+
+
+def _is_named(value: Any) -> bool:
+    """Tell whether a method or schedule is one that a name and settings describe."""
+    if isinstance(value, Method):
+        return value.transformation is None and is_known(value.spec)
+    return isinstance(value, Schedule) and value.function is None
 
 
 def _argument(name: str, value: Any) -> list[str]:
