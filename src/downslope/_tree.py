@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from downslope._engine import jax
+from downslope._errors import PointError
 from downslope._types import Point
 
 
 def part_names(point: Point) -> tuple[str, ...]:
-    """Return the name of every leaf, in the order in which JAX flattens them.
+    """Return the name of every leaf, in the order in which JAX flattens them: no two have the same.
+
+    Raises:
+        PointError: if two paths print alike, naming both; or for a name that a file cannot hold.
 
     >>> part_names({"y": 3.0, "x": 4.0})
     ('x', 'y')
@@ -21,33 +25,100 @@ def part_names(point: Point) -> tuple[str, ...]:
     ('layers/0/weight',)
     """
     if is_flat(point):
-        return tuple(sorted(point))
+        names = tuple(sorted(point))
+        return distinct(names, "parts", names)
     tree_util = jax().tree_util
-    leaves, _ = tree_util.tree_flatten_with_path(point)
-    return tuple(tree_util.keystr(path, simple=True, separator="/") or "value" for path, _ in leaves)
+    try:
+        paths = [path for path, _ in tree_util.tree_flatten_with_path(point)[0]]
+    except ValueError:
+        raise _unordered(point) from None
+    names = tuple(tree_util.keystr(path, simple=True, separator="/") or "value" for path in paths)
+    return distinct(names, "parts", [tree_util.keystr(path) for path in paths])
 
 
 def coordinate_names(point: Point) -> tuple[str, ...]:
     """Return a name for every number in the point: the part's name, with its index where the part is an array.
 
+    Raises:
+        PointError: if two are alike, naming both; or as `part_names` does.
+
     >>> coordinate_names({"w": np.zeros(2), "b": 0.0})
     ('b', 'w[0]', 'w[1]')
     """
-    names = []
+    names, origins = [], []
     for name, leaf in zip(part_names(point), leaves(point), strict=True):
         shape = np.shape(leaf)
         if shape == ():
             names.append(name)
+            origins.append(f"the part {name!r}")
         else:
             names += [f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape)]
-    return tuple(names)
+            origins += [f"a number of the part {name!r}"] * int(np.prod(shape))
+    return distinct(tuple(names), "coordinates", origins)
+
+
+def distinct(names: tuple[str, ...], kind: str, origins: Sequence[str]) -> tuple[str, ...]:
+    """Return names, after checking that each stands for one thing and that files can hold it.
+
+    Args:
+        names: the names.
+        kind: what they name, in the plural: "parts".
+        origins: what each name was made from, for the message.
+
+    Raises:
+        PointError: for two that are alike, and for letters that a file cannot hold.
+
+    >>> distinct(("a/b", "a/b"), "parts", ["['a/b']", "['a']['b']"])
+    Traceback (most recent call last):
+    downslope.PointError: two parts would have the name 'a/b': ['a/b'] and ['a']['b']
+    rename one of them
+    """
+    if len(set(names)) < len(names):
+        first: dict[str, str] = {}
+        for name, origin in zip(names, origins, strict=True):
+            if name in first:
+                what = f"two {kind} would have the name {name!r}: {first[name]} and {origin}"
+                raise PointError(what, hint="rename one of them")
+            first[name] = origin
+    text = "".join(names)
+    # An array of text loses zero bytes at the ends of its entries, and UTF-8 has no half of a surrogate pair.
+    if "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)):
+        raise PointError(f"a name of the {kind} has letters that a file cannot hold", hint="use printable letters")
+    return names
 
 
 def leaves(point: Point) -> list[Any]:
-    """Return the leaves in the order of `part_names`."""
+    """Return the leaves in the order of `part_names`.
+
+    Raises:
+        PointError: for a mapping whose keys have no order.
+    """
     if is_flat(point):
         return [point[name] for name in sorted(point)]
-    return jax().tree_util.tree_leaves(point)
+    try:
+        return jax().tree_util.tree_leaves(point)
+    except ValueError:
+        raise _unordered(point) from None
+
+
+def _unordered(point: Point) -> PointError:
+    """Return the error for a tree that JAX cannot flatten: a mapping in it has keys of several kinds."""
+    for mapping in _mappings(point):
+        kinds = {type(key): key for key in mapping}
+        if len(kinds) > 1:
+            first, second, *_ = kinds.values()
+            message = f"the keys of a mapping are of several kinds: {first!r} and {second!r}"
+            return PointError(message, hint="use texts for all of them")
+    return PointError("the keys of a mapping have no order", hint="use texts for all of them")
+
+
+def _mappings(value: Any) -> Iterator[Mapping[Any, Any]]:
+    """Yield every mapping in a tree of mappings and sequences."""
+    if isinstance(value, Mapping):
+        yield value
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    for entry in inner:
+        yield from _mappings(entry)
 
 
 def size(point: Point) -> int:

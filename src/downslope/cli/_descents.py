@@ -108,16 +108,19 @@ def _print_descent(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagn
 
 def _columns(objective: ds.Objective, trace: ds.Trace) -> dict[str, Any]:
     """Return the columns of the table: step, coordinates, value, gradient."""
-    columns: dict[str, Any] = {"step": trace.columns["step"]}
+    pairs: list[tuple[str, Any]] = [("step", trace.columns["step"])]
     if trace.coordinates is not None and len(trace.coordinate_names) <= _MOST_COORDINATES:
-        columns |= {
-            _with_unit(name, objective): trace.coordinates[:, i] for i, name in enumerate(trace.coordinate_names)
-        }
-    columns[_with_unit(objective.name, objective)] = trace.columns["value"]
+        pairs += [
+            (_with_unit(name, objective), trace.coordinates[:, i]) for i, name in enumerate(trace.coordinate_names)
+        ]
+    pairs.append((_with_unit(objective.name, objective), trace.columns["value"]))
     if trace.gradients is not None and len(trace.coordinate_names) == 1:
-        columns["gradient"] = trace.gradients[:, 0]
+        pairs.append(("gradient", trace.gradients[:, 0]))
     else:
-        columns["‖gradient‖"] = trace.columns["gradient_norm"]
+        pairs.append(("‖gradient‖", trace.columns["gradient_norm"]))
+    columns: dict[str, Any] = {}
+    for heading, column in pairs:  # a variable may be called "step", "gradient" or as the function is
+        columns[heading + " " * (heading in columns)] = column
     return columns
 
 
@@ -134,7 +137,8 @@ def _descent_as_dict(trace: ds.Trace, diagnosis: ds.Diagnosis) -> dict[str, Any]
 
 def _steps(trace: ds.Trace) -> list[dict[str, Any]]:
     """Return the rows as objects: step, coordinates by name, value, gradient norm."""
-    names = trace.coordinate_names
+    # As in the frame, where a coordinate that has the name of another column is called `coordinate(step)`.
+    names = trace.steps.columns[len(trace.columns) :][: len(trace.coordinate_names)]
     coordinates = [] if trace.coordinates is None else trace.coordinates.tolist()
     columns = [trace.columns[name].tolist() for name in ("step", "value", "gradient_norm")]
     return [

@@ -237,6 +237,7 @@ def _tree_point(goal: Objective, point: Point) -> Point:
     """Return the point of a function, its leaves as arrays, after trying the function on their shapes."""
     dtype = np.dtype(goal.precision)
     tree = jax().tree
+    _tree.leaves(point)  # raises for keys without an order
     leaves, shape = tree.flatten(_lists_as_arrays(point))
     if not leaves:
         raise PointError("the point holds no numbers", hint="for example {'w': np.zeros(3)}")

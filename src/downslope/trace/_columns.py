@@ -125,7 +125,8 @@ def part_norms(trace: Trace) -> Columns:
     """Return the norms by part, shape (rows, parts) each, from the recorded coordinates and gradients."""
     if trace.coordinates is None or trace.gradients is None:
         return {}
-    owner = [trace.part_names.index(name.split("[")[0]) for name in trace.coordinate_names]
+    # By size, since the name of a part may hold brackets as well.
+    owner = np.repeat(np.arange(len(trace.part_names)), [np.size(trace.start[part]) for part in trace.part_names])
     updates = np.vstack([np.diff(trace.coordinates, axis=0), np.full((1, len(owner)), np.nan)])
 
     def by_part(rows: np.ndarray) -> np.ndarray:
@@ -178,11 +179,26 @@ _NORMS = ("parameter_norm", "gradient_norm", "update_norm")
 def steps_frame(trace: Trace) -> polars.DataFrame:
     """Return the columns, the coordinates by name, and their gradients as `gradient(x)`, one row per recorded step."""
     table: dict[str, Any] = dict(trace.columns)
+    names = trace.coordinate_names
+    of_gradients = [f"gradient({name})" for name in names]
     if trace.coordinates is not None:
-        table |= {name: trace.coordinates[:, i] for i, name in enumerate(trace.coordinate_names)}
+        headings = _free(names, {*table, *of_gradients})
+        table |= {heading: trace.coordinates[:, i] for i, heading in enumerate(headings)}
     if trace.gradients is not None:
-        table |= {f"gradient({name})": trace.gradients[:, i] for i, name in enumerate(trace.coordinate_names)}
+        table |= {heading: trace.gradients[:, i] for i, heading in enumerate(of_gradients)}
     return _frame(table)
+
+
+def _free(names: tuple[str, ...], taken: set[str]) -> list[str]:
+    """Return headings for coordinates: `coordinate(value)` for one that has the name of another column."""
+    headings, used = [], taken | set(names)
+    for name in names:
+        heading = name if name not in taken else f"coordinate({name})"
+        while heading != name and heading in used:
+            heading = f"coordinate({heading})"
+        headings.append(heading)
+        used.add(heading)
+    return headings
 
 
 def parts_frame(trace: Trace) -> polars.DataFrame:

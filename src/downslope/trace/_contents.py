@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._errors import TraceError
 from downslope._types import Columns, Plain
 from downslope.trace._disk import aligned
 from downslope.trace._trace import Outcome, Spectrum, Trace
@@ -33,6 +34,8 @@ def encoded(value: Any) -> Any:
     """
     if isinstance(value, Mapping):
         plain = {str(name): encoded(entry) for name, entry in value.items()}
+        if len(plain) < len(value):
+            raise TraceError(f"two of the keys {', '.join(map(repr, value))} are the same as text", hint="rename one")
         # A user's mapping with the same keys as an encoding must not be decoded as one.
         return {"mapping": plain} if plain.keys() in (_ARRAY, _FLOAT, _MAPPING) else plain
     if isinstance(value, np.ndarray):

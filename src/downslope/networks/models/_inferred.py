@@ -16,7 +16,7 @@ import numpy as np
 
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
-from downslope._tree import alike, in_order, part_names
+from downslope._tree import alike, distinct, in_order, part_names
 from downslope._types import Point
 from downslope.networks.layers import FLAT, activation
 from downslope.programs import (
@@ -107,7 +107,7 @@ def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) ->
     names = (*paths, *_names_of_rest(rest))
     arguments = _Arguments(tree_structure((params, *rest)), names, len(paths), program.inputs)
     return Walk(
-        layers=layer_names(layers, paths),
+        layers=distinct(layer_names(layers, paths), "layers", [paths[layer.kernel] for layer in layers]),
         activations=tuple(layer.activation for layer in layers),
         shapes=tuple(layer.shape for layer in layers),
         skipped=tuple(skipped_leaves(program, layers, paths)),

@@ -202,7 +202,8 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
     """
     structure, parameters, chances, memory = nnx.split(module, nnx.Param, nnx.RngState, ...)
     # Flax wraps each parameter; its path without the wrapper is the name that a user knows.
-    names = [name.removesuffix("/value") for name in _tree.part_names(parameters)]
+    wrapped = _tree.part_names(parameters)
+    names = _tree.distinct(tuple(name.removesuffix("/value") for name in wrapped), "parts", wrapped)
     form = jax().tree.structure(parameters)
 
     def merged(point: Any, memory: Any, key: Any = None) -> Any:
