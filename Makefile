@@ -9,6 +9,8 @@ EXAMPLE := src/downslope/examples/houses.csv
 OUT := out
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= 3.11
+# Tests of a file share what they compile, so that a file stays with one worker.
+WORKERS := -n 2 --dist loadfile
 
 # Imports are slow where bytecode is not kept: it is compiled at installation, and written where it may be.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,16 +32,16 @@ demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a p
 	$(BIN)/downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 --learning-rate 0.1 --steps 20 --plot $(OUT)/valley.png
 
 test: $(STAMP) test-js  ## run every test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-quick: $(STAMP)  ## run the tests that take under five minutes
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest versions of the dependencies
 	$(LOWEST)/$(SCRIPTS)/python -m pytest -W default -p no:cacheprovider tests/smoke
 
 test-as-users: $(STAMP)  ## run the numerical tests with the compiler options of users
-	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest -n 2 -m as_users
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 XLA_FLAGS= $(BIN)/python -m pytest $(WORKERS) -m as_users
 
 lint: $(STAMP) lint-js  ## check style, types and structure
 	$(BIN)/ruff format --check .

@@ -23,10 +23,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 # Most of the time goes into compiling: programs are optimised less than what people run. `optimised` takes the first of
-# these back; the second leaves out a way of fusing operations that costs two thirds of what is left.
+# these back; the second leaves out a way of fusing operations that costs two thirds of what is left, and compiles a
+# program in a single piece: splitting it between threads costs a quarter more, and both cores are busy anyway.
 # `make test-as-users` sets both to what people have, and runs the tests marked below.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
 
 # What a shell starts in the background ignores Ctrl-C, and so would every child that a test ends with it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
