@@ -150,8 +150,10 @@ def number(
     >>> number("tolerance", 0, least=0)
     0.0
     """
+    from downslope._numbers import real  # loads NumPy, which `--help` does without
+
     try:
-        numeric = math.nan if isinstance(value, str | bytes) else float(value)
+        numeric = math.nan if isinstance(value, str | bytes) else real(value)
     except (TypeError, ValueError, OverflowError):
         numeric = math.nan
     if isinstance(value, str | bytes) or (math.isnan(numeric) and not isinstance(value, float)):

@@ -169,7 +169,10 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
     >>> whole("steps", 100, least=0)
     100
     """
-    value = int(number) if isinstance(number, numbers.Integral) and not isinstance(number, bool) else None
+    # NumPy's durations count as integral.
+    kind = getattr(getattr(number, "dtype", None), "kind", "i")
+    is_whole = isinstance(number, numbers.Integral) and not isinstance(number, bool) and kind != "m"
+    value = int(number) if is_whole else None
     if value is None or value < least or (most is not None and value > most):
         span = f"from {least} up" if most is None else f"from {least} to {most}"
         raise SettingError(f"{name} must be a whole number {span}, not {number!r}")

@@ -61,6 +61,10 @@ def on_example(
         # A network with a single output returns shape (1,).
         return prediction.reshape(()) if getattr(prediction, "shape", ()) != () and prediction.size == 1 else prediction
 
+    names = (*parameters, *inputs)
+    _tree.distinct(
+        names, "arrays", [f"{name!r} of the network" for name in parameters] + [f"{name!r}" for name in inputs]
+    )
     return value, parameters | inputs
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, mapping, nearest
+from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
 from downslope.descent.batches._batched import Batched
 from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
@@ -224,7 +225,8 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
 
 def _number(name: str, value: Any) -> float:
     """Return a coordinate as a float."""
-    array = np.asarray(value)
+    array = unmasked(value)
+    refuse_complex(name, array.reshape(()) if array.size == 1 else array, PointError)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise PointError(f"{name} must be one number, not {value!r}")
     number = float(array.reshape(()))
@@ -243,7 +245,7 @@ def _tree_point(goal: Objective, point: Point) -> Point:
         raise PointError("the point holds no numbers", hint="for example {'w': np.zeros(3)}")
     arrays = []
     for part, leaf in zip(_tree.part_names(tree.unflatten(shape, leaves)), leaves, strict=True):
-        array = np.asarray(leaf)
+        array = unmasked(leaf)
         if array.dtype.kind not in "biuf":
             raise PointError(f"{part} must hold real numbers, not {array.dtype}")
         if not np.all(np.isfinite(array)):
@@ -256,7 +258,9 @@ def _tree_point(goal: Objective, point: Point) -> Point:
 
 def _lists_as_arrays(point: Point) -> Point:
     """Return the point with a plain list of numbers taken as one array."""
-    return jax().tree.map(lambda leaf: np.asarray(leaf, float) if _is_row(leaf) else leaf, point, is_leaf=_is_row)
+    return jax().tree.map(
+        lambda leaf: reals("the point", leaf, PointError) if _is_row(leaf) else leaf, point, is_leaf=_is_row
+    )
 
 
 def _is_row(leaf: Any) -> bool:

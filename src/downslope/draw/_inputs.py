@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from downslope._errors import ObjectiveError, PointError, SettingError, TraceError, described, nearest
+from downslope._numbers import real
 from downslope.descent import Objective, check_point, objective
 from downslope.trace import Trace, as_trace
 
@@ -99,8 +100,8 @@ def bounds_of(bounds: Bounds, names: Sequence[str]) -> dict[str, tuple[float, fl
                 hint=f"did you mean {close}?" if close else None,
             )
         try:
-            low, high = (float(end) for end in pair)
-        except (TypeError, ValueError):
+            low, high = (real(end) for end in pair)
+        except (TypeError, ValueError, OverflowError):
             low = high = 0.0
         if not -float("inf") < low < high < float("inf"):
             needed = f"the range of {name} must be two numbers, the lower first"

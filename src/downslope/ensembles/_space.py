@@ -13,6 +13,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, kept
 from downslope._errors import PointError, nearest
+from downslope._numbers import real
 from downslope._types import Columns, Point
 from downslope.descent import Objective, check_point
 
@@ -182,8 +183,8 @@ def _ends(objective: Objective, bounds: Any) -> tuple[RowLayout, np.ndarray, np.
 def _end(name: str, pair: Any, index: int) -> float:
     """Return one bound of a variable as a float."""
     try:
-        number = float(pair[index]) if len(pair) == 2 else math.nan
-    except (TypeError, ValueError):
+        number = real(pair[index]) if len(pair) == 2 else math.nan
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise PointError(f"the bounds of {name} are two finite numbers (low, high), not {pair!r}")
@@ -199,8 +200,8 @@ def _deviations(objective: Objective, layout: RowLayout, spread: Any) -> np.ndar
     else:
         deviations = [spread] * len(layout.names)
     try:
-        deviations = np.array(deviations, dtype=float)
-    except (TypeError, ValueError):
+        deviations = np.array([real(deviation) for deviation in deviations])
+    except (TypeError, ValueError, OverflowError):
         raise PointError(f"a spread is a number, or a number by name, not {spread!r}") from None
     if not np.all((deviations > 0) & np.isfinite(deviations)):
         raise PointError("every variable needs a spread above 0")

@@ -17,6 +17,7 @@ import numpy as np
 
 from downslope._choices import checked, door, schema
 from downslope._errors import SettingError
+from downslope._numbers import reals
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
 from downslope.descent import Objective, Plan, Record, descend, make_plan, settings_of_own
@@ -212,10 +213,7 @@ def _best(traces: Sequence[Trace]) -> int:
 
 def _checked(rates: Sequence[float] | np.ndarray) -> np.ndarray:
     """Check learning rates and return them in ascending order without duplicates."""
-    try:
-        ascending = np.unique(np.asarray(rates, dtype=float))
-    except (TypeError, ValueError, OverflowError):
-        raise SettingError(f"learning rates are numbers, not {rates!r}") from None
+    ascending = np.unique(reals("the learning rates", rates, SettingError))
     if ascending.ndim != 1 or not 1 <= len(ascending) <= _MOST_RATES:
         raise SettingError(f"a sweep has from 1 to {_MOST_RATES} rates")
     if not np.all(np.isfinite(ascending) & (ascending > 0)):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import PointError, SettingError, nearest
+from downslope._numbers import real
 from downslope.fitting._model import EquationModel
 from downslope.formulas import formula
 
@@ -142,8 +143,8 @@ def _check_name(model: EquationModel, name: str, what: str) -> None:
 def _number(what: str, value: Any, kind: type[SettingError] | type[PointError] = SettingError) -> float:
     """Return a value as a float; raise if it is not a finite number."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = real(value)
+    except (TypeError, ValueError, OverflowError):
         raise kind(f"{what} must be a number, not {value!r}") from None
     if not math.isfinite(number):
         raise kind(f"{what} must be a finite number, not {number}")
@@ -177,8 +178,8 @@ def _end(name: str, value: float | None, sign: int) -> float:
     if value is None:
         return sign * math.inf
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = real(value)
+    except (TypeError, ValueError, OverflowError):
         raise SettingError(f"a bound of {name} must be a number or None, not {value!r}") from None
     if math.isnan(number):
         raise SettingError(f"a bound of {name} must be a number or None, not nan")

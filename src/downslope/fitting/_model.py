@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import DataError, FormulaError, nearest
+from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.formulas import (
     Equation,
@@ -237,11 +238,8 @@ def _positive(what: str, values: Any, table: Columns, count: int) -> np.ndarray:
                 hint=f"did you mean {close}?" if close else None,
             )
         values = table[values]
-    try:
-        numbers = np.asarray(values, dtype=float)
-        numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
-    except (TypeError, ValueError):
-        raise DataError(f"{what} must be numbers") from None
+    numbers = reals(what, values)
+    numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
     if numbers.shape != (count,):
         raise DataError(f"{what} has {len(numbers)} numbers, but the table has {count} rows")
     bad = np.flatnonzero(~(numbers > 0) & ~np.isnan(numbers) | np.isinf(numbers))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from downslope._errors import DataError, SettingError
+from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
@@ -302,9 +303,10 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
 def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
     """Return the weight of each predicted measurement, shape (rows,)."""
     if sigma is not None:
+        numbers = reals("sigma", sigma)
         try:
-            deviations = np.broadcast_to(np.asarray(sigma, float), (rows,))
-        except (TypeError, ValueError):
+            deviations = np.broadcast_to(numbers, (rows,))
+        except ValueError:
             raise DataError(f"sigma is a number, or a number for each of the {rows} rows") from None
         if not np.all(deviations > 0):
             raise DataError("sigma must be above zero")
@@ -327,10 +329,7 @@ def _at(fit: Fit, data: Any) -> FitArguments:
         raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
     columns = []
     for name in names:
-        try:
-            columns.append(np.atleast_1d(np.asarray(table[name], float)))
-        except (TypeError, ValueError):
-            raise DataError(f"column {name}: numbers are needed to predict from") from None
+        columns.append(np.atleast_1d(reals(name, table[name])))
     try:
         columns = np.broadcast_arrays(*columns)
     except ValueError:

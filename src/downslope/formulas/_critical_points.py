@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._errors import FormulaError, PointError, nearest
+from downslope._numbers import real
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
 from downslope.formulas._printing import book
@@ -159,7 +160,7 @@ def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndar
 def _range(name: str, bounds: object) -> tuple[float, float]:
     """Return a variable's bounds as two floats."""
     try:
-        low, high = map(float, bounds)  # type: ignore[arg-type]  # whatever fails here is the caller's mistake
+        low, high = map(real, bounds)  # type: ignore[arg-type]  # whatever fails here is the caller's mistake
     except (TypeError, ValueError, OverflowError):
         raise PointError(f"the bounds of {name} are two numbers, not {bounds!r}", hint=f'"{name}": (-3, 3)') from None
     return low, high

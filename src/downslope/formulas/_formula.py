@@ -233,12 +233,12 @@ class Formula:
 
 def _numeric(name: str, value: Any) -> np.ndarray:
     """Return a coordinate as an array of floats."""
-    import numpy as np
+    from downslope._numbers import reals, unmasked
 
     try:
-        if value is None or np.asarray(value).dtype.kind in "SUc":  # NumPy would read None as NaN and "3" as 3
+        if value is None or unmasked(value).dtype.kind in "SU":  # NumPy would read None as NaN and "3" as 3
             raise TypeError
-        return np.asarray(value, dtype=float)
+        return reals(name, value, PointError)
     except (TypeError, ValueError, OverflowError):
         raise PointError(f"{name} must be a number or an array of numbers, not {value!r}") from None
 

@@ -7,6 +7,7 @@ MethodSpec ─▶ Method (a spec with its settings chosen) ─▶ Rule (the func
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class Setting:
 
     def check(self, owner: str, value: Any) -> None:
         """Raise a SettingError for a value out of range; `owner` is the method's name."""
-        plain = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        plain = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         if self.whole and plain and (value < self.least or value != int(value)):
             raise SettingError(f"{self.name} of {owner} must be a whole number from {self.least:g} up, not {value}")
         if not plain or value < self.least:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +42,9 @@ def read_table(source: Any) -> Table:
     if hasattr(source, "read") and not hasattr(source, "columns"):
         return _read_open(source)
     if isinstance(source, Mapping):
-        return table_from({str(name): values for name, values in source.items()})
+        return table_from(_by_text(source, source))
     if hasattr(source, "to_dict") and hasattr(source, "columns"):
-        return table_from({str(name): source[name] for name in source.columns})
+        return table_from(_by_text(list(source.columns), source))
     raise DataError(
         f"a table is a file, a mapping of columns or a frame, not {type(source).__name__}",
         hint='for example data="houses.csv" or data={"size": [50, 100], "price": [100, 200]}',
@@ -92,7 +92,8 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     assert file_format.write is not None
     # A frame keeps its types; other columns get theirs from their cells.
     is_frame = isinstance(table, polars.DataFrame)
-    frame = table if is_frame else polars.DataFrame([_series(str(name), table[name]) for name in table])
+    columns = None if is_frame else _by_text(table, table)
+    frame = table if columns is None else polars.DataFrame([_series(name, columns[name]) for name in columns])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         file_format.write(_inferred(frame) if infer and file_format.has_types else frame, target)
@@ -134,6 +135,21 @@ def _read_open(source: Any) -> Table:
     # Standard input and strings have no suffix.
     read = read_csv if file_format is None or file_format.read is None else file_format.read
     return table_from(read(name, content.encode() if isinstance(content, str) else content), name)
+
+
+def _by_text(names: Iterable[Any], columns: Any) -> dict[str, Any]:
+    """Return columns by their names as text.
+
+    Raises:
+        DataError: if two names are the same as text: 1 and "1", or the same name twice.
+    """
+    first: dict[str, Any] = {}
+    for name in names:
+        if str(name) in first:
+            hint = "rename one of them"
+            raise DataError(f"two columns have the name {str(name)!r}: {first[str(name)]!r} and {name!r}", hint=hint)
+        first[str(name)] = name
+    return {text: columns[name] for text, name in first.items()}
 
 
 def _series(name: str, column: Any) -> polars.Series:

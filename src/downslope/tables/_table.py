@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import numbers
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
@@ -11,13 +12,14 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 
 from downslope._errors import DataError
+from downslope._numbers import is_complex, real, refuse_complex, unmasked
 from downslope._types import Columns
 
 Kind: TypeAlias = Literal["number", "text", "truth", "date"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
-_MISSING_TYPES = {"NAType", "NaTType"}  # by name, since pandas is not installed with the package
+_MISSING_TYPES = {"NAType", "NaTType", "MaskedConstant"}  # by name, since pandas is not installed with the package
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def table_from(columns: Mapping[str, Any], source: str = "") -> Table:
             raise DataError(f"column {name!r} has {length} rows, but {first!r} has {rows}")
     if rows == 0:
         raise DataError("the table has no rows")
-    read = {name: _typed(cells, _kind(cells)) for name, cells in entries.items()}
+    read = {name: _typed(name, cells, _kind(cells)) for name, cells in entries.items()}
     return Table(
         {name: cells for name, (cells, _) in read.items()}, {name: kind for name, (_, kind) in read.items()}, source
     )
@@ -95,7 +97,14 @@ def table_from(columns: Mapping[str, Any], source: str = "") -> Table:
 def _array(name: str, values: Any) -> np.ndarray:
     """Return a column as an array, shape (rows,)."""
     # Series of Polars, pandas and PyArrow have this method; everything else becomes an array by NumPy's rules.
-    plain = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    try:
+        plain = unmasked(values)
+    except ValueError:
+        raise DataError(f"the rows of column {name!r} are not of one shape") from None
+    if plain.dtype.kind == "c":
+        refuse_complex(name, plain)
+    if plain.dtype.names is not None:
+        raise DataError(f"column {name!r} holds records: {', '.join(plain.dtype.names)}", hint="give each a column")
     if plain.ndim != 1:
         raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
     return plain
@@ -124,7 +133,7 @@ def _kind(cells: np.ndarray) -> Kind:
     return kinds.pop() if kinds else "text"
 
 
-def _typed(cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
+def _typed(name: str, cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
     """Return a column as `Table.cells` holds it, and its kind: text whose cells are all numbers is numbers."""
     if cells.dtype.kind in "biuf":
         return cells.astype(np.float64), kind
@@ -132,13 +141,15 @@ def _typed(cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
         # NumPy makes whole numbers of nanoseconds, and dates of microseconds.
         return cells.astype("datetime64[us]").astype(object), kind
     # Cell by cell: one that is no number ends it, and the column stays as it is.
-    numbers = np.empty(len(cells))
+    read = np.empty(len(cells))
     for index, cell in enumerate(cells):
+        if is_complex(cell):
+            refuse_complex(name, cells)
         try:
-            numbers[index] = math.nan if is_missing(cell) else float(cell)
-        except (TypeError, ValueError):
+            read[index] = math.nan if is_missing(cell) else real(cell)
+        except (TypeError, ValueError, OverflowError):
             return np.asarray(cells, dtype=object), kind
-    return numbers, "truth" if kind == "truth" else "number"
+    return read, "truth" if kind == "truth" else "number"
 
 
 def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
@@ -166,6 +177,10 @@ def refuse_text(name: str, column: np.ndarray) -> None:
     """Raise at the first cell that is not a number."""
     for row, cell in enumerate(column):
         if not is_missing(cell) and not is_number(cell):
+            if is_complex(cell):
+                refuse_complex(name, column)
+            if isinstance(cell, numbers.Number):
+                raise DataError(f"{cell_name(row, name)}: the number is beyond the largest that a float holds, 1.8e308")
             # The usual cause: a spreadsheet with decimal commas.
             comma = isinstance(cell, str) and is_number(cell.replace(",", "."))
             raise DataError(
@@ -189,7 +204,7 @@ def is_missing(cell: Any) -> bool:
 def is_number(cell: Any) -> bool:
     """Tell whether a cell is a number, or the text of one."""
     try:
-        float(cell)
-    except (TypeError, ValueError):
+        real(cell)
+    except (TypeError, ValueError, OverflowError):
         return False
     return True

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._errors import DataError
+from downslope._numbers import unmasked
 from downslope.descent.batches._batched import Batched, Batches, Order
 
 _MOST_NUMBERS = 4_000_000  # of an order that is handed over at once
@@ -179,7 +180,7 @@ class Streamed:
 
 def _narrow(leaf: Any) -> np.ndarray:
     """Return an array of a batch in the types that are computed in."""
-    array = np.asarray(leaf)
+    array = unmasked(leaf)
     narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
     return array.astype(narrow.get(array.dtype.name, array.dtype), copy=False)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import DataError, SettingError, nearest
+from downslope._numbers import refuse_complex, unmasked
 from downslope._types import Columns
 from downslope.networks.data._samples import sample, sample_names
 from downslope.tables import Table, is_missing, read_table, table_suffixes
@@ -105,16 +106,14 @@ def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
             hint="its columns need names" if names is None else f"name the columns: {', '.join(names)}",
         )
     known = data if isinstance(data, Mapping) else data.columns
-    cells = {str(name): _cells(data[name]) for name in known if names is None or str(name) in names}
+    cells = {name: _cells(data[name]) for name in known if names is None or str(name) in names}
     return read_table(cells) if cells or names is None else Table({}, {})
 
 
 def _cells(values: Any) -> np.ndarray:
     """Return a column as an array, a single value as a column of one row."""
-    if hasattr(values, "to_numpy"):
-        return values.to_numpy()
     try:
-        return np.atleast_1d(np.asarray(values))
+        return np.atleast_1d(unmasked(values))
     except ValueError:
         raise DataError("the rows of a column are not of one shape") from None
 
@@ -159,7 +158,7 @@ def array_of(inputs: Any) -> np.ndarray:
         DataError: for an array of another shape, and for complex numbers.
     """
     try:
-        array = inputs.to_numpy() if hasattr(inputs, "to_numpy") else np.asarray(inputs)
+        array = unmasked(inputs)
     except ValueError:
         raise DataError("the rows of inputs are not of one length") from None
     if array.ndim == 1:
@@ -174,6 +173,7 @@ def array_of(inputs: Any) -> np.ndarray:
         return array.astype(np.float32 if small else np.float64)
     if array.ndim == 2 and array.dtype.kind in "OUS":
         return array.astype(object)
+    refuse_complex("inputs" if array.shape[1] > 1 else "1", array)
     raise DataError(f"inputs are numbers, not {array.dtype}")
 
 

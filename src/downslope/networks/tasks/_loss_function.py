@@ -12,6 +12,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
+from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point
 from downslope.descent import Batched, Objective
 from downslope.networks._trained import Batching, Task, Training, end_point
@@ -227,7 +228,7 @@ def _arrays(data: Any) -> Any:
         raise DataError("no training data", hint="give a tree of arrays, or a list of batches")
     if isinstance(data, str):
         raise DataError(f"a loss function takes arrays or batches, not {data!r}", hint="read the file first")
-    return jax().tree.map(np.asarray, data)
+    return jax().tree.map(unmasked, data)
 
 
 def _rows(data: Any, what: str) -> int:
@@ -249,7 +250,15 @@ def _with_rows(start: Any) -> Any:
     def is_row(node: Any) -> bool:
         return isinstance(node, list) and bool(node) and all(isinstance(number, int | float) for number in node)
 
-    return jax().tree.map(lambda node: np.asarray(node, float) if is_row(node) else node, start, is_leaf=is_row)
+    def checked(node: Any) -> Any:
+        if isinstance(node, complex | np.ma.MaskedArray | np.ndarray):
+            array = unmasked(node)
+            refuse_complex("the start", array, PointError)
+            return array if isinstance(node, np.ma.MaskedArray) else node
+        return reals("the start", node, PointError) if is_row(node) else node
+
+    _tree.leaves(start)  # raises for keys without an order
+    return jax().tree.map(checked, start, is_leaf=is_row)
 
 
 def _modules(start: Any) -> list[Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from downslope._engine import jax
 from downslope._errors import DataError, SettingError
+from downslope._numbers import unmasked
 from downslope._types import Plain
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
@@ -191,7 +192,7 @@ def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
             f"{what} of the stream is a {type(batch).__name__}, where a pair (inputs, targets) is needed",
             hint="other batches are for a loss function: train(loss, stream, start=params)",
         )
-    inputs, targets = (np.asarray(part) for part in batch)
+    inputs, targets = (unmasked(part) for part in batch)
     if not inputs.ndim or not targets.ndim or len(inputs) != len(targets):
         raise DataError(f"{what} holds inputs of shape {inputs.shape} and targets of shape {targets.shape}")
     if inputs.dtype.kind not in "biuf" or targets.dtype.kind not in "biuf":
