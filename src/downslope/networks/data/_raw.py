@@ -173,7 +173,8 @@ def array_of(inputs: Any) -> np.ndarray:
         return array.astype(np.float32 if small else np.float64)
     if array.ndim == 2 and array.dtype.kind in "OUS":
         return array.astype(object)
-    refuse_complex("inputs" if array.shape[1] > 1 else "1", array)
+    if array.dtype.kind == "c" and array.imag.any():
+        refuse_complex("inputs" if array.shape[1] > 1 else "1", array)
     raise DataError(f"inputs are numbers, not {array.dtype}")
 
 
