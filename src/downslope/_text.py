@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 Row = Sequence[str]
@@ -61,6 +62,26 @@ def in_words(name: str) -> str:
     ('validation R²', 'update norm')
     """
     return " ".join({"r2": "R²"}.get(word, word) for word in name.split("_"))
+
+
+# C0, DEL and C1 (a terminal obeys them), line separators, the embeddings, overrides and isolates of bidirectional text
+# (they change the order in which letters appear), and lone halves of surrogate pairs (no encoding prints them).
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, breaks: bool = False) -> str:
+    r"""Return a text without the characters that control a terminal or reorder what is shown.
+
+    Args:
+        text: text from a file, of whoever wrote it.
+        breaks: whether line feeds and tabs are kept.
+
+    >>> printable("f(x)\x1b[2J = x²"), printable("two\nlines"), printable("two\nlines", breaks=True)
+    ('f(x)[2J = x²', 'twolines', 'two\nlines')
+    """
+    if text.isprintable():
+        return text
+    return _CONTROLS.sub(lambda match: match[0] if breaks and match[0] in "\n\t" else "", text)
 
 
 def percent(share: float) -> str:

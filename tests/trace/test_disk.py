@@ -8,17 +8,17 @@ import polars
 import pytest
 
 import downslope as ds
+from downslope.trace._checksum import RunningChecksum
 from downslope.trace._disk import (
     aligned,
     append_stream,
     cut_stream,
-    read_arrays,
-    read_stream,
     replace_file,
     stream_bytes,
     write_arrays,
 )
 from downslope.trace._folders import replace_folder
+from downslope.trace._read_files import read_arrays, read_stream
 from tests.equality import same
 
 
@@ -28,9 +28,10 @@ def columns(first: int, rows: int = 3) -> dict[str, np.ndarray]:
 
 
 def test_a_stream_that_grew_is_the_one_that_was_written_at_once(tmp_path) -> None:
-    file, length = tmp_path / "steps.arrow", 0
+    file, written = tmp_path / "steps.arrow", RunningChecksum()
     for first in (0, 3, 6):
-        length = append_stream(file, length, columns(first))
+        written = append_stream(file, written, columns(first))
+    length = written.extent.length
     assert length == file.stat().st_size
     same(read_stream(file), columns(0, 9))
     same(read_stream(file, length), columns(0, 9))
@@ -41,13 +42,14 @@ def test_a_stream_that_grew_is_the_one_that_was_written_at_once(tmp_path) -> Non
 
 def test_what_follows_the_length_is_no_part_of_a_stream(tmp_path) -> None:
     file = tmp_path / "steps.arrow"
-    length = append_stream(file, 0, columns(0))
+    written = append_stream(file, RunningChecksum(), columns(0))
+    length = written.extent.length
     with file.open("ab") as stream:
         stream.write(b"\xff\xff\xff\xfftorn")
     same(read_stream(file, length), columns(0))
     with pytest.raises(ds.TraceError, match="torn or not an Arrow stream"):
         read_stream(file)
-    longer = append_stream(file, length, columns(3))
+    longer = append_stream(file, written, columns(3)).extent.length
     same(read_stream(file, longer), columns(0, 6))
     cut_stream(file, length)
     assert file.stat().st_size == length
@@ -59,11 +61,11 @@ def test_what_follows_the_length_is_no_part_of_a_stream(tmp_path) -> None:
 
 def test_columns_of_other_names_or_types_are_refused(tmp_path) -> None:
     file = tmp_path / "steps.arrow"
-    length = append_stream(file, 0, columns(0))
+    written = append_stream(file, RunningChecksum(), columns(0))
     for other in ({"step": np.arange(3)}, columns(0) | {"value": np.zeros(3, np.float32)}):
         with pytest.raises(ds.TraceError, match="other columns"):
-            append_stream(file, length, other)
-    assert file.stat().st_size == length
+            append_stream(file, written, other)
+    assert file.stat().st_size == written.extent.length
 
 
 def test_single_numbers_are_broadcast_and_short_columns_refused() -> None:

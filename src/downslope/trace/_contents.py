@@ -1,12 +1,9 @@
-"""The contents of the files of a trace: its streams, its arrays by part, and its header as plain data.
-
-The header is JSON; arrays and numbers that are not finite are encoded, so that they are restored exactly.
-"""
+"""The contents of the files of a trace: its streams, its arrays by part, and its header as plain data."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,54 +11,12 @@ import numpy as np
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
 from downslope.trace._disk import aligned
-from downslope.trace._trace import Outcome, Spectrum, Trace
-
-FORMAT = 2  # of a folder; a reader refuses others
-STREAMS = ("steps", "layers", "parts", "metrics")
+from downslope.trace._header import DIRECTIONS, FORMAT, Header, StreamFile, checked_point, plain_extent
+from downslope.trace._plain import encoded
+from downslope.trace._trace import Spectrum, Trace
 
 _SMALL = 64  # numbers; a larger point is stored as arrays, since as text it would fill a page or more
-_DIRECTIONS = ("lowest_direction", "highest_direction")
 _NO_ROWS = {"step": np.zeros(0, np.int64), "value": np.zeros(0)}
-
-_ARRAY, _FLOAT, _MAPPING = {"array", "shape", "type"}, {"float"}, {"mapping"}
-
-
-def encoded(value: Any) -> Any:
-    """Convert plain data to JSON types; arrays and numbers that are not finite become mappings.
-
-    >>> encoded({"rate": float("inf"), "widths": (8, 8)})
-    {'rate': {'float': 'inf'}, 'widths': [8, 8]}
-    """
-    if isinstance(value, Mapping):
-        plain = {str(name): encoded(entry) for name, entry in value.items()}
-        if len(plain) < len(value):
-            raise TraceError(f"two of the keys {', '.join(map(repr, value))} are the same as text", hint="rename one")
-        # A user's mapping with the same keys as an encoding must not be decoded as one.
-        return {"mapping": plain} if plain.keys() in (_ARRAY, _FLOAT, _MAPPING) else plain
-    if isinstance(value, np.ndarray):
-        return {"array": encoded(value.ravel().tolist()), "shape": list(value.shape), "type": str(value.dtype)}
-    if isinstance(value, np.generic):
-        return encoded(value.item())
-    if isinstance(value, list | tuple):
-        return [encoded(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(value)}
-    return value
-
-
-def decoded(value: Any) -> Any:
-    """Invert `encoded`; tuples become lists."""
-    if isinstance(value, list):
-        return [decoded(entry) for entry in value]
-    if not isinstance(value, dict):
-        return value
-    if value.keys() == _ARRAY:
-        return np.array(decoded(value["array"]), dtype=np.dtype(value["type"])).reshape(value["shape"])
-    if value.keys() == _FLOAT:
-        return float(value["float"])
-    if value.keys() == _MAPPING:
-        value = value["mapping"]
-    return {name: decoded(entry) for name, entry in value.items()}
 
 
 def streams_of(trace: Trace) -> dict[str, dict[str, np.ndarray]]:
@@ -90,7 +45,7 @@ def arrays_of(trace: Trace) -> dict[str, np.ndarray]:
         return {}
     for index, spectrum in enumerate(trace.spectra):
         if spectrum.has_directions:
-            points |= {f"spectra/{index}/{name}": getattr(spectrum, name) for name in _DIRECTIONS}
+            points |= {f"spectra/{index}/{name}": getattr(spectrum, name) for name in DIRECTIONS}
     return {f"{name}/{part}": np.asarray(leaf) for name, point in points.items() for part, leaf in point.items()}
 
 
@@ -99,7 +54,7 @@ def header_of(trace: Trace, streams: Mapping[str, Plain] | None, arrays: str | N
 
     Args:
         trace: the trace.
-        streams: the `file` of each stream and its `length` in bytes; None while the trace is being written.
+        streams: the file of each stream, and how much of it counts; None while the trace is being written.
         arrays: the file of `arrays_of`; None if they are small and part of the header.
     """
 
@@ -116,6 +71,7 @@ def header_of(trace: Trace, streams: Mapping[str, Plain] | None, arrays: str | N
         "versions": dict(trace.versions),
         "coordinate_names": list(trace.coordinate_names),
         "part_names": list(trace.part_names),
+        "part_shapes": [list(np.shape(trace.start[name])) for name in trace.part_names],
         "layer_names": list(trace.layer_names),
         "start": inline(trace.start),
         "end": inline(trace.end),
@@ -135,51 +91,105 @@ def header_of(trace: Trace, streams: Mapping[str, Plain] | None, arrays: str | N
     }
 
 
-def trace_of(header: Mapping[str, Any], streams: Mapping[str, Columns], arrays: Columns) -> Trace:
-    """Restore a trace from its header, its streams and its arrays."""
+def plain_streams(streams: Mapping[str, StreamFile]) -> dict[str, Plain]:
+    """Return the streams of a finished trace as the header has them."""
+    return {name: {"file": stream.file, **plain_extent(stream.extent)} for name, stream in streams.items()}
+
+
+def trace_of(header: Header, streams: Mapping[str, Columns], arrays: Columns, source: str) -> Trace:
+    """Restore a trace from its header, its streams and its arrays.
+
+    Args:
+        header: the header.
+        streams: the columns by stream.
+        arrays: what `arrays_of` returned; empty if the header holds it.
+        source: the name of the run, for messages.
+
+    Raises:
+        TraceError: if they do not fit together.
+    """
     recorded = dict(streams.get("steps") or _NO_ROWS)
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)
     layers = dict(streams.get("layers", {}))
     layer_steps = layers.pop("step", None)
-    return Trace(
-        outcome=Outcome.from_identifier(header["outcome"]),
+    start = _point_of(header, "start", arrays, source)
+    trace = Trace(
+        outcome=header.outcome,
         recorded=recorded,
-        coordinate_names=tuple(header["coordinate_names"]),
+        coordinate_names=header.coordinate_names,
         coordinates=coordinates,
         gradients=gradients,
-        part_names=tuple(header["part_names"]),
+        part_names=header.part_names,
         part_columns=dict(streams.get("parts", {})),
-        start=_point(header["start"], arrays, "start"),
-        end=_point(header["end"], arrays, "end"),
-        spectra=tuple(_spectrum(entry, arrays, f"spectra/{index}") for index, entry in enumerate(header["spectra"])),
-        plan=decoded(header["plan"]),
-        versions=header["versions"],
-        not_finite_part=header["not_finite_part"],
-        not_finite_step=header["not_finite_step"],
-        layer_names=tuple(header["layer_names"]),
+        start=start,
+        end=_point_of(header, "end", arrays, source) or start,
+        spectra=tuple(_with_directions(spectrum, arrays, index) for index, spectrum in enumerate(header.spectra)),
+        plan=header.plan,
+        versions=header.versions,
+        not_finite_part=header.not_finite_part,
+        not_finite_step=header.not_finite_step,
+        layer_names=header.layer_names,
         layer_steps=layer_steps,
         layer_columns=layers,
         metrics=dict(streams.get("metrics", {})),
-        facts=decoded(header["facts"]),
+        facts=header.facts,
     )
+    _check_columns(trace, source)
+    return trace
 
 
-def _spectrum(entry: Mapping[str, Any], arrays: Columns, name: str) -> Spectrum:
-    """Restore a spectrum; take its eigenvectors from the arrays where the header lacks them."""
+def _point_of(header: Header, name: str, arrays: Columns, source: str) -> Columns:
+    """Return a point of the header or, where that lacks it, of the arrays."""
+    point = getattr(header, name)
+    if point is not None:
+        return point
+    refusal = TraceError(f"{source} is damaged: {header.arrays} lacks parts of the {name}")
+    held = entries(arrays, f"{name}/")
+    if not held and name == "end" and header.streams is None:
+        return {}  # a trace that is being written has no end yet
+    if set(held) != set(header.part_names):
+        raise refusal
+    return checked_point(held, refusal)
+
+
+def _with_directions(spectrum: Spectrum, arrays: Columns, index: int) -> Spectrum:
+    """Return a spectrum with its eigenvectors from the arrays, where the header lacks them."""
     # Eigenvectors that are in neither were not kept.
-    lowest, highest = (_point(entry[end], arrays, f"{name}/{end}") or None for end in _DIRECTIONS)
-    return Spectrum(
-        step=entry["step"],
-        eigenvalues=decoded(entry["eigenvalues"]),
-        complete=entry["complete"],
-        lowest_direction=lowest,
-        highest_direction=highest,
-        preconditioned_highest=decoded(entry["preconditioned_highest"]),
-    )
+    held = {name: entries(arrays, f"spectra/{index}/{name}/") for name in DIRECTIONS}
+    return replace(spectrum, **{name: point for name, point in held.items() if point})
 
 
-def _point(entry: Any, arrays: Columns, name: str) -> Columns:
-    """Restore a point from the header or, where that lacks it, from the arrays."""
-    if entry is not None:
-        return decoded(entry)
-    return {key.removeprefix(f"{name}/"): array for key, array in arrays.items() if key.startswith(f"{name}/")}
+def entries(arrays: Columns, prefix: str) -> dict[str, np.ndarray]:
+    """Return the arrays whose names have a prefix, without it, in order."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _check_columns(trace: Trace, source: str) -> None:
+    """Raise if the columns of a trace have other shapes or types than its header says."""
+    count, rows = len(trace.coordinate_names), len(trace.recorded.get("step", ()))
+    matrices = {"coordinates": trace.coordinates, "gradients": trace.gradients}
+    kept = {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    if kept and count != sum(np.size(leaf) for leaf in trace.start.values()):
+        raise TraceError(f"{source} is damaged: its point has other coordinates than coordinate_names")
+    _check(trace.recorded, (rows,), ("step", "value"), f"{source}: steps")
+    _check(kept, (rows, count), (), f"{source}: steps")
+    if trace.layer_steps is not None:
+        _check({"step": trace.layer_steps}, trace.layer_steps.shape[:1], ("step",), f"{source}: layers")
+        rows = len(trace.layer_steps)
+    _check(trace.layer_columns, (rows, len(trace.layer_names)), (), f"{source}: layers")
+    _check(trace.part_columns, (rows, len(trace.part_names)), (), f"{source}: parts")
+    if trace.metrics:
+        _check(trace.metrics, np.shape(trace.metrics.get("step"))[:1], ("step",), f"{source}: metrics")
+
+
+def _check(columns: Columns, shape: tuple[int, ...], needed: tuple[str, ...], source: str) -> None:
+    """Raise unless columns have a shape, are numbers, and have the needed ones among them, with ascending steps."""
+    for name in needed:
+        if name not in columns:
+            raise TraceError(f"{source} is damaged: it lacks the column {name}")
+    for name, column in columns.items():
+        if column.shape != shape or (name == "step" and column.dtype.kind not in "iu"):
+            raise TraceError(f"{source} is damaged: the column {name} has another shape or type")
+    steps = columns.get("step", np.zeros(0))
+    if len(steps) and (steps[0] < 0 or np.any(steps[1:] <= steps[:-1]) or steps[-1] > 2**62):
+        raise TraceError(f"{source} is damaged: its steps do not ascend")

@@ -11,8 +11,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import struct
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,8 +20,11 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns
+from downslope.trace._arrow import END, MARKER, schema_size
+from downslope.trace._checksum import Extent, RunningChecksum, SealingFile, sealed_text, spread
+from downslope.trace._read_files import LARGEST_JSON, NAMES, TYPES
 
-_NAMES, _TYPES = "names", "types"
+_FEWEST_ROWS = 16  # of a message, so that short traces are not mostly headers
 
 
 def replace_file(target: Path, write: Callable[[BinaryIO], Any]) -> None:
@@ -37,9 +40,18 @@ def replace_file(target: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def write_json(target: Path, value: Mapping[str, Any]) -> None:
-    """Write JSON types atomically."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    replace_file(target, lambda file: file.write(text.encode()))
+    """Write JSON types atomically, with their checksum.
+
+    Raises:
+        TraceError: if they are more than any reader accepts.
+    """
+    # Lone halves of surrogate pairs, which a file's name may hold, have no UTF-8; readers leave them out.
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False).encode(errors="replace")
+    if len(text) > LARGEST_JSON - 100:
+        raise TraceError(
+            f"{target.name} would hold {len(text)} bytes, more than the {LARGEST_JSON} that are read again"
+        )
+    replace_file(target, lambda file: file.write(sealed_text(text)))
 
 
 def write_arrays(target: Path, arrays: Columns) -> None:
@@ -53,31 +65,21 @@ def write_arrays(target: Path, arrays: Columns) -> None:
         if array.dtype.hasobject:
             raise TypeError(f"{name} is an array of Python objects, which cannot be stored")
     # Names may contain a slash, which an archive would take for a folder, so the entries are numbered.
-    entries: dict[str, Any] = {str(index): _native(array) for index, array in enumerate(whole)}
-    entries[_NAMES] = np.array(list(arrays), dtype=str)
-    entries[_TYPES] = np.array([str(array.dtype) for array in whole], dtype=str)
-    replace_file(target, lambda file: np.savez(file, **entries))
+    entries = {str(index): _native(array) for index, array in enumerate(whole)}
+    entries[NAMES] = np.array(list(arrays), dtype=str)
+    entries[TYPES] = np.array([str(array.dtype) for array in whole], dtype=str)
+    replace_file(target, lambda file: _write_archive(file, entries))
 
 
-def read_arrays(source: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of a file of `write_arrays`.
-
-    Raises:
-        TraceError: if the file is missing or damaged.
-    """
-    import zipfile
-
-    import ml_dtypes  # noqa: F401  (NumPy knows bfloat16 by name only once this is loaded)
-
-    if not source.is_file():
-        raise TraceError(f"{source} is missing")
-    try:
-        with np.load(source, allow_pickle=False) as archive:
-            names, types = archive[_NAMES].tolist(), archive[_TYPES].tolist()
-            whole = [archive[str(index)].view(np.dtype(kind)) for index, kind in enumerate(types)]
-        return dict(zip(names, whole, strict=True))
-    except (zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError, OSError) as error:
-        raise TraceError(f"{source} is damaged: {type(error).__name__} {error}") from None
+def _write_archive(file: BinaryIO, entries: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as NumPy's `savez` does, with the checksum of the file as the comment of the archive."""
+    sealing = SealingFile(file)
+    with zipfile.ZipFile(sealing, "w") as archive:  # type: ignore[call-overload]  # it needs no more than `write`
+        for name, array in entries.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        archive.comment = SealingFile.BLANK
+    sealing.seal()
 
 
 def sync_folder(folder: Path) -> None:
@@ -94,10 +96,6 @@ def sync_folder(folder: Path) -> None:
 def _native(array: np.ndarray) -> np.ndarray:
     """Return the array, viewed as unsigned integers if NumPy's file format does not support its type."""
     return array.view(f"u{array.itemsize}") if np.dtype(array.dtype.str) != array.dtype else array
-
-
-_CONTINUATION = b"\xff\xff\xff\xff"
-_END = _CONTINUATION + bytes(4)
 
 
 def aligned(columns: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
@@ -128,15 +126,38 @@ def stream_bytes(columns: Columns) -> bytes:
     return written.getvalue()
 
 
-def append_stream(file: Path, length: int, columns: Columns) -> int:
-    """Write rows after the first `length` bytes of a stream, flush them to disk, and return the new length.
+def write_stream(file: Path, columns: Columns) -> Extent:
+    """Write a complete stream, and return how much of it counts: all, with checksums spread over the rows."""
+    checksum = RunningChecksum()
+
+    def write(opened: BinaryIO) -> None:
+        nonlocal checksum
+        for piece in _pieces(columns):
+            opened.write(piece)
+            checksum = checksum.after(piece)
+
+    replace_file(file, write)
+    return checksum.extent
+
+
+def _pieces(columns: Columns) -> Iterator[bytes]:
+    """Yield a complete stream in pieces that each end with a message of rows, the last with the end mark."""
+    rows = len(next(iter(columns.values())))
+    for part in spread(rows, _FEWEST_ROWS):
+        whole = stream_bytes({name: column[part] for name, column in columns.items()})
+        first = 0 if part.start == 0 else len(_head(whole))
+        yield whole[first:] if part.stop == rows else whole[first : -len(END)]
+
+
+def append_stream(file: Path, written: RunningChecksum, columns: Columns) -> RunningChecksum:
+    """Write rows after those of a stream that count, flush them to disk, and return the checksum over all.
 
     Raises:
         TraceError: if the columns or their types differ from those of the stream.
     """
-    whole = stream_bytes(columns)
+    length, whole = written.extent.length, stream_bytes(columns)
     head = _head(whole)
-    rows = whole[len(head) : -len(_END)]
+    rows = whole[len(head) : -len(END)]
     with file.open("r+b" if file.exists() else "w+b") as stream:
         if length and stream.read(len(head)) != head:
             hint = f"the new rows have {', '.join(f'{name} ({column.dtype})' for name, column in columns.items())}"
@@ -147,7 +168,7 @@ def append_stream(file: Path, length: int, columns: Columns) -> int:
         stream.write(piece)
         stream.flush()
         os.fsync(stream.fileno())
-    return length + len(piece)
+    return written.after(piece)
 
 
 def cut_stream(file: Path, length: int) -> None:
@@ -160,30 +181,8 @@ def cut_stream(file: Path, length: int) -> None:
             os.fsync(stream.fileno())
 
 
-def read_stream(file: Path, length: int | None = None) -> dict[str, np.ndarray]:
-    """Read the columns in the first `length` bytes of a stream, or in all of it.
-
-    Raises:
-        TraceError: if the stream is missing, shorter than that, or damaged.
-    """
-    import polars
-
-    if not file.is_file():
-        raise TraceError(f"{file} is missing")
-    with file.open("rb") as stream:
-        data = stream.read() if length is None else stream.read(length)
-    if length is not None and len(data) < length:
-        raise TraceError(f"{file} is torn: only {len(data)} of {length} bytes are there")
-    try:
-        frame = polars.read_ipc_stream(io.BytesIO(data + _END))
-    except Exception as error:  # Polars raises its own exceptions for a damaged stream
-        raise TraceError(f"{file} is torn or not an Arrow stream: {error}") from None
-    return {name: frame[name].to_numpy() for name in frame.columns}
-
-
 def _head(whole: bytes) -> bytes:
     """Return the first message of a stream, the schema, which has no body."""
-    (size,) = struct.unpack_from("<i", whole, len(_CONTINUATION))
-    if not (whole.startswith(_CONTINUATION) and whole.endswith(_END)):
+    if not (whole.startswith(MARKER) and whole.endswith(END)):
         raise TraceError("this version of Polars writes Arrow streams that cannot be appended to")
-    return whole[: len(_END) + size]
+    return whole[: schema_size(whole)]

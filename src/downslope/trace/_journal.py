@@ -2,7 +2,7 @@
 
 The folder is that of `save`, with these files in addition:
 
-    progress.json      the valid length of each stream and the writer's note; replaced atomically
+    progress.json      the valid length of each stream, its checksums, the writer's note; replaced atomically
     state-<n>.npz      what training needs to resume, as last acknowledged
     spectrum-<n>.npz   the measured curvature
     directions-<n>.npz its two extreme eigenvectors: for the first spectrum, the last before the state, and later ones
@@ -16,6 +16,9 @@ Invariants:
   no others.
 - Rows may be acknowledged without a state. progress.json holds the lengths at the last state as well; resuming
   truncates to those, so the state always belongs to exactly the rows before it.
+- progress.json holds a checksum of the valid bytes of each stream, and of some of their beginnings. They come from a
+  running checksum that each append takes further; a file is read again only when a run is resumed, once. The other
+  files carry their checksum in themselves.
 - One process writes: `writing` in `_lock` is held from before `begin` or `reopen` to the end.
   Readers need no lock. They may find a state removed between two reads, and read again (`load`).
 """
@@ -26,22 +29,24 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
-from downslope.trace._contents import STREAMS, header_of, streams_of
+from downslope.trace._checksum import Extent, RunningChecksum
+from downslope.trace._contents import header_of, plain_streams, streams_of
 from downslope.trace._disk import (
     aligned,
     append_stream,
     cut_stream,
-    read_arrays,
     write_arrays,
     write_json,
+    write_stream,
 )
 from downslope.trace._folders import identity, refuse_other, replace_folder
+from downslope.trace._header import STREAMS, StreamFile, stream_files
+from downslope.trace._load import load
 from downslope.trace._progress import (
     AcknowledgedRows,
     JournalProgress,
@@ -49,13 +54,15 @@ from downslope.trace._progress import (
     is_journal,
     read_progress,
     read_rows,
+    seal_arrays,
     spectrum_file,
     state_file,
     stream_file,
     write_progress,
     write_spectrum,
 )
-from downslope.trace._store import load, write_points, write_stream
+from downslope.trace._read_files import opened, read_arrays
+from downslope.trace._store import write_points
 from downslope.trace._trace import Outcome, Spectrum, Trace
 
 
@@ -67,11 +74,13 @@ class Journal:
     Args:
         folder: the folder.
         progress: what was acknowledged so far.
+        checksums: the running checksum of each stream.
     """
 
-    def __init__(self, folder: Path, progress: JournalProgress) -> None:
+    def __init__(self, folder: Path, progress: JournalProgress, checksums: Mapping[str, RunningChecksum]) -> None:
         self.folder = folder
         self._progress = progress
+        self._checksums = dict(checksums)
         self._finished = False
         self._process, self._identity = os.getpid(), identity(folder)
 
@@ -97,7 +106,7 @@ class Journal:
             replace_folder(target, write)
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
-        return cls(target, JournalProgress())
+        return cls(target, JournalProgress(), {})
 
     @classmethod
     def reopen(cls, folder: str | Path) -> Journal:
@@ -113,18 +122,25 @@ class Journal:
             hint = "only a training that was saved while it ran can be resumed"
             raise TraceError(f"there is no training to resume in {source}", hint=hint)
         header = load(source)
-        progress = read_progress(source).at_state()
+        read = read_progress(source)
+        progress = read.returned_to_state()
         try:
-            if header.outcome is not Outcome.RUNNING:
-                _write_header(source, header)
-            # First the shorter lengths, then the cut: a reader in between must not look for bytes that are gone.
+            if not read.is_verified:
+                seal_arrays(source)
+            checksums = _checksums(source, progress.extents)
+            extents = {name: checksum.extent for name, checksum in checksums.items()}
+            progress = replace(progress, extents=extents, at_state=extents, is_verified=True)
+            # First the shorter lengths, then the cut: a reader in between must not look for bytes that are gone. The
+            # header comes between them: beside one with checksums, progress without them would be damaged.
             write_progress(source, progress)
+            if header.outcome is not Outcome.RUNNING or not read.is_verified:
+                _write_header(source, header)
             for name in STREAMS:
-                cut_stream(source / stream_file(name), progress.lengths.get(name, 0))
+                cut_stream(source / stream_file(name), extents[name].length if name in extents else 0)
             _remove_unused(source, progress)
         except OSError as error:
             raise TraceError(f"{source} cannot be resumed: {error.strerror or error}") from None
-        return cls(source, progress)
+        return cls(source, progress, checksums)
 
     @property
     def state(self) -> dict[str, np.ndarray]:
@@ -139,7 +155,7 @@ class Journal:
 
     def rows(self) -> AcknowledgedRows:
         """Read everything acknowledged so far from disk."""
-        return read_rows(self.folder, self._progress.lengths)
+        return read_rows(self.folder, self._progress)
 
     def append(
         self,
@@ -178,18 +194,23 @@ class Journal:
         # Checked before anything is written: a refused append leaves no file behind.
         streams = _streams(steps or {}, layers or {}, parts or {}, metrics or {})
         before = self._progress
-        _refuse_gaps(streams, before.lengths)
+        _refuse_gaps(streams, before.extents)
         try:
             if state is not None:
                 write_arrays(self.folder / state_file(before.states + 1), state)
-            lengths = self._written(streams, spectra)
-            after = replace(before, lengths=lengths, note=before.note if note is None else note)
+            checksums = self._written(streams, spectra)
+            after = replace(
+                before,
+                extents={name: checksum.extent for name, checksum in checksums.items()},
+                spectra=before.spectra + len(spectra),
+                note=before.note if note is None else note,
+            )
             after = after if state is None else after.with_state()
             write_progress(self.folder, after)
         except OSError as error:
             self._refuse_other_home()
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
-        self._progress = after
+        self._progress, self._checksums = after, checksums
         # Only now: until progress.json was replaced, the previous state was the one to resume from.
         if state is not None:
             (self.folder / state_file(before.states)).unlink(missing_ok=True)
@@ -207,7 +228,7 @@ class Journal:
             # files have other names than those that the running trace is read from.
             streams = self._finished_streams(trace)
             points = write_points(trace, self.folder / "points-finished.npz")
-            write_json(self.folder / "trace.json", header_of(trace, streams, points))
+            write_json(self.folder / "trace.json", header_of(trace, plain_streams(streams), points))
             (self.folder / "points.npz").unlink(missing_ok=True)
         except OSError as error:
             self._refuse_other_home()
@@ -225,29 +246,45 @@ class Journal:
         if now != self._identity:
             hint = "the folder that was being written was removed or renamed"
             raise TraceError(f"the folder {self.folder} was replaced by another", hint=hint)
-        for name, length in self._progress.lengths.items():
-            if name in STREAMS and length and not (self.folder / stream_file(name)).is_file():
+        for name in self._progress.extents:
+            if not (self.folder / stream_file(name)).is_file():
                 raise TraceError(f"{stream_file(name)} is gone from the folder {self.folder}")
 
-    def _written(self, streams: Mapping[str, Columns], spectra: Sequence[Spectrum]) -> dict[str, int]:
-        """Write rows and spectra after the valid ones, and return the new lengths."""
-        lengths = dict(self._progress.lengths)
+    def _written(self, streams: Mapping[str, Columns], spectra: Sequence[Spectrum]) -> dict[str, RunningChecksum]:
+        """Write rows and spectra after the valid ones, and return the new checksums."""
+        checksums = dict(self._checksums)
         for name, columns in streams.items():
-            lengths[name] = append_stream(self.folder / stream_file(name), lengths.get(name, 0), columns)
-        count = lengths.get("spectra", 0)
-        for index, spectrum in enumerate(spectra, start=count):
+            before = checksums.get(name, RunningChecksum())
+            checksums[name] = append_stream(self.folder / stream_file(name), before, columns)
+        for index, spectrum in enumerate(spectra, start=self._progress.spectra):
             write_spectrum(self.folder / spectrum_file(index), spectrum)
-        return lengths | {"spectra": count + len(spectra)}
+        return checksums
 
-    def _finished_streams(self, trace: Trace) -> dict[str, dict[str, Any]]:
-        """Return the header entries of the streams of a finished trace; write the streams that changed."""
+    def _finished_streams(self, trace: Trace) -> dict[str, StreamFile]:
+        """Return the streams of a finished trace; write those that changed."""
         written, streams = self.rows().streams, {}
         for name, columns in streams_of(trace).items():
+            running, finished = stream_files(name)
             if _same(written.get(name, {}), columns):
-                streams[name] = {"file": stream_file(name), "length": self._progress.lengths[name]}
+                streams[name] = StreamFile(running, self._progress.extents[name])
             else:
-                streams[name] = write_stream(self.folder / f"{name}-finished.arrow", columns)
+                streams[name] = StreamFile(finished, write_stream(self.folder / finished, columns))
         return streams
+
+
+def _checksums(folder: Path, extents: Mapping[str, Extent]) -> dict[str, RunningChecksum]:
+    """Return the running checksums of streams, each read once up to its extent.
+
+    Raises:
+        TraceError: if a stream is not what its checksum says.
+    """
+    checksums = {}
+    for name, extent in extents.items():
+        with opened(folder / stream_file(name)) as file:
+            checksums[name] = RunningChecksum.of_file(file, extent)
+        if extent.whole.checksum not in (None, checksums[name].extent.whole.checksum):
+            raise TraceError(f"{folder / stream_file(name)} is damaged")
+    return checksums
 
 
 def _write_header(folder: Path, header: Trace) -> None:
@@ -291,9 +328,9 @@ def _streams(steps: Columns, layers: Columns, parts: Columns, metrics: Columns) 
     return streams
 
 
-def _refuse_gaps(streams: Mapping[str, Columns], lengths: Mapping[str, int]) -> None:
+def _refuse_gaps(streams: Mapping[str, Columns], written: Mapping[str, Extent]) -> None:
     """Raise if layers and parts, which share their rows, would differ in number."""
-    if "layers" in streams and lengths.get("layers") and ("parts" in streams) != bool(lengths.get("parts")):
+    if "layers" in streams and "layers" in written and ("parts" in streams) != ("parts" in written):
         raise ValueError(
             "the layers and the parts have the same rows: append both every time, or always only one of them"
         )
@@ -312,7 +349,7 @@ def _same(ours: Columns, theirs: Columns) -> bool:
 
 def _remove_directions(folder: Path, progress: JournalProgress) -> None:
     """Delete the eigenvector files superseded by the last state."""
-    kept = directions_kept(folder, progress.lengths.get("spectra", 0))
+    kept = directions_kept(folder, progress.spectra)
     for file in folder.glob("directions-*.npz"):
         if file.name not in kept:
             file.unlink()
@@ -320,8 +357,8 @@ def _remove_directions(folder: Path, progress: JournalProgress) -> None:
 
 def _remove_unused(folder: Path, progress: JournalProgress) -> None:
     """Delete files of an interrupted or finished run that progress.json does not count."""
-    kept = {spectrum_file(index) for index in range(progress.lengths.get("spectra", 0))} | {progress.state_file}
-    kept |= directions_kept(folder, progress.lengths.get("spectra", 0))
+    kept = {spectrum_file(index) for index in range(progress.spectra)} | {progress.state_file}
+    kept |= directions_kept(folder, progress.spectra)
     for pattern in ("state-*.npz", "spectrum-*.npz", "directions-*.npz", "*-finished.*", ".*.new"):
         for file in folder.glob(pattern):
             if file.name not in kept:

@@ -131,6 +131,7 @@ class Trace:
         metrics: `step` and the evaluations there, by name: `training_loss`, `validation_accuracy`, …; NaN where one was
             not measured.
         facts: plain data measured once: on the data, the network, the loss, the cost of recording.
+        caveats: what a loaded trace lacks, as sentences: rows or points that were damaged, or checksums.
     """
 
     outcome: Outcome
@@ -152,6 +153,7 @@ class Trace:
     layer_columns: Columns = field(default_factory=dict)
     metrics: Columns = field(default_factory=dict)
     facts: Plain = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
 
     @functools.cached_property
     def columns(self) -> Columns:
@@ -203,11 +205,13 @@ class Trace:
         return len(self.recorded["step"])
 
     def __str__(self) -> str:
-        return (
-            f"{self.plan.get('read_as', 'descent')}\n"
-            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_in_words(self.end)}\n"
-            f"{self.outcome.value}"
+        lines = (
+            str(self.plan.get("read_as", "descent")),
+            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_in_words(self.end)}",
+            self.outcome.value,
+            *(f"Caveat: {caveat}." for caveat in self.caveats),
         )
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {self.value:.6g}>"

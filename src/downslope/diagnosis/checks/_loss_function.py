@@ -26,7 +26,8 @@ def wrong_loss(evidence: TrainingEvidence) -> Finding | None:
     in two. Theory: a mean over examples of a loss of each is paired and additive (Vapnik's empirical risk). Threshold:
     rounding.
     """
-    facts = evidence.trace.facts.get("loss") or {}
+    tried = evidence.trace.facts.get("loss")
+    facts = tried if isinstance(tried, dict) else {}
     name = (evidence.network.get("loss") or {}).get("name", "")
     reason = _fault(facts) or _unsuited(evidence, str(name))
     if reason is None:
