@@ -38,10 +38,12 @@ class Diagnosis(Sequence[Finding]):
     Args:
         findings: problems first, then the verdict on a run without any, then the notes.
         not_run: the checks that could not run, and why.
+        caveats: what the trace lacked, such as rows that were damaged; see `Trace`.
     """
 
     findings: tuple[Finding, ...]
     not_run: tuple[NotRun, ...] = ()
+    caveats: tuple[str, ...] = ()
 
     @property
     def symptoms(self) -> tuple[str, ...]:
@@ -75,14 +77,16 @@ class Diagnosis(Sequence[Finding]):
 
     def __str__(self) -> str:
         lines = [line for finding in self.findings for line in _lines(finding)]
-        return "\n".join(lines + [f"- not judged: {skipped}" for skipped in self.not_run])
+        lines += [f"- not judged: {skipped}" for skipped in self.not_run]
+        return "\n".join(lines + [f"! {caveat}" for caveat in self.caveats])
 
     def __repr__(self) -> str:
         return f"<Diagnosis {', '.join(self.symptoms)}>"
 
     def _repr_html_(self) -> str:
+        remarks = [*(f"not judged: {skipped}" for skipped in self.not_run), *self.caveats]
         return "".join(_card(finding) for finding in self.findings) + "".join(
-            f"<p><small>not judged: {html.escape(str(skipped))}</small></p>" for skipped in self.not_run
+            f"<p><small>{html.escape(remark)}</small></p>" for remark in remarks
         )
 
 
@@ -115,6 +119,7 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
         not_run=tuple(result for result in results if isinstance(result, NotRun)),
+        caveats=trace.caveats,
     )
 
 
