@@ -179,7 +179,8 @@ def _check_columns(trace: Trace, source: str) -> None:
     _check(trace.layer_columns, (rows, len(trace.layer_names)), (), f"{source}: layers")
     _check(trace.part_columns, (rows, len(trace.part_names)), (), f"{source}: parts")
     if trace.metrics:
-        _check(trace.metrics, np.shape(trace.metrics.get("step"))[:1], ("step",), f"{source}: metrics")
+        steps = trace.metrics.get("step", np.zeros(0))
+        _check(trace.metrics, steps.shape[:1], ("step",), f"{source}: metrics")
 
 
 def _check(columns: Columns, shape: tuple[int, ...], needed: tuple[str, ...], source: str) -> None:

@@ -180,7 +180,7 @@ class _Restoration:
         """Read the intact rows of a stream."""
         columns, damage = read_rows_until_damage(self._source / file, extent)
         if damage is not None:
-            steps = columns.get("step", ())
+            steps = columns.get("step", np.zeros(0))
             last = (
                 f"after step {steps[-1]}" if len(steps) else f"after the first {len(next(iter(columns.values()), ()))}"
             )

@@ -66,8 +66,10 @@ def decoded(value: Any) -> Any:
 
 def _array(entries: Any, shape: Any, kind: Any) -> np.ndarray:
     """Return an array from its entries, its shape and the name of its type."""
-    sizes = shape if isinstance(shape, list) else [None]
-    if not all(type(size) is int and 0 <= size < 2**48 for size in sizes) or len(sizes) > 32:
+    if not isinstance(shape, list) or len(shape) > 32:
+        raise ValueError("the shape of an array is none")
+    sizes = [size for size in shape if type(size) is int and 0 <= size < 2**48]
+    if len(sizes) < len(shape):
         raise ValueError("the shape of an array is none")
     if not isinstance(entries, list) or len(entries) != math.prod(sizes):
         raise ValueError("an array has another shape than its entries")

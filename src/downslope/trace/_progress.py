@@ -289,7 +289,7 @@ def _read_spectrum(file: Path, verified: bool) -> Spectrum:
             directions[kind][part] = array
     numbers = {name: arrays[name] for name in ("step", "complete", "preconditioned_highest") if name in arrays}
     eigenvalues = arrays.get("eigenvalues")
-    if not ({"step", "complete"} <= set(numbers) and is_spectrum(eigenvalues)):
+    if eigenvalues is None or not is_spectrum(eigenvalues) or not {"step", "complete"} <= set(numbers):
         raise TraceError(f"{file} is damaged: it holds no spectrum")
     if any(array.shape or array.dtype.kind not in "biuf" for array in numbers.values()):
         raise TraceError(f"{file} is damaged: it holds no spectrum")
