@@ -11,8 +11,8 @@ import numpy as np
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
 from downslope.trace._disk import aligned
+from downslope.trace._fields import encoded
 from downslope.trace._header import DIRECTIONS, FORMAT, Header, StreamFile, checked_point, plain_extent
-from downslope.trace._plain import encoded
 from downslope.trace._trace import Spectrum, Trace
 
 _SMALL = 64  # numbers; a larger point is stored as arrays, since as text it would fill a page or more

@@ -160,14 +160,14 @@ class _Restoration:
     def _finished(self, header: Header, arrays: Columns) -> Trace:
         """Restore a finished trace."""
         streams = {name: self._rows(stream.file, stream.extent) for name, stream in (header.streams or {}).items()}
-        return trace_of(header, _even(streams), arrays, str(self._source))
+        return trace_of(header, self._even(streams), arrays, str(self._source))
 
     def _running(self, header: Header, arrays: Columns) -> Trace:
         """Restore a trace that is being written, or was cut off."""
         progress = read_progress(self._source, header.is_verified)
         streams = {name: self._rows(stream_file(name), extent) for name, extent in progress.extents.items()}
         # The header of a running trace has no end and no facts on it: they come from the last state.
-        begun = trace_of(header, _even(streams), arrays, str(self._source))
+        begun = trace_of(header, self._even(streams), arrays, str(self._source))
         state = self._arrays(progress.state_file, "the network as last saved") if progress.state_file else {}
         end = _with_lost_points(header).end if state is None else entries(state, _POINT)
         if end and set(end) != set(header.part_names):
@@ -198,6 +198,10 @@ class _Restoration:
             self._note(error.message, what)
             return None
 
+    def _even(self, streams: Mapping[str, Columns]) -> Mapping[str, Columns]:
+        """Return streams of which those that share their rows have equally many, as far as damage cut them off."""
+        return _even(streams) if self._damages else streams
+
     def _note(self, damage: str, missing: str) -> None:
         """Note a damage and what is missing for it."""
         self._damages.append((damage, missing))
@@ -214,7 +218,7 @@ def _with_lost_points(header: Header) -> Header:
 
 
 def _even(streams: Mapping[str, Columns]) -> dict[str, Columns]:
-    """Return streams of which the layers and the parts have equally many rows, those that both have."""
+    """Return streams of which the parts have as many rows as the layers, or the steps, whose rows they share."""
     owner = "layers" if "layers" in streams else "steps"
     if "parts" not in streams or owner not in streams:
         return dict(streams)

@@ -12,7 +12,7 @@ from downslope._errors import TraceError
 from downslope._types import Columns, Plain
 from downslope.trace._checksum import Extent, Prefix
 from downslope.trace._disk import write_arrays, write_json
-from downslope.trace._fields import Fields
+from downslope.trace._fields import Fields, encoded
 from downslope.trace._header import (
     DIRECTIONS,
     FORMAT,
@@ -22,7 +22,6 @@ from downslope.trace._header import (
     read_extent,
     verified_format,
 )
-from downslope.trace._plain import encoded
 from downslope.trace._read_files import read_arrays, read_json, read_rows_until_damage
 from downslope.trace._trace import Spectrum
 
