@@ -465,7 +465,7 @@ def test_what_is_not_permitted_is_a_sentence(tmp_path, trace, monkeypatch) -> No
         with pytest.raises(ds.TraceError, match="cannot be read: Permission denied"):
             ds.load(tmp_path / "run")
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "read_text", lambda *arguments, **choices: (_ for _ in ()).throw(denied))
+        patched.setattr(os, "open", lambda *arguments, **choices: (_ for _ in ()).throw(denied))
         with pytest.raises(ds.TraceError, match="cannot be read: Permission denied"):
             ds.load(tmp_path / "run")
 
