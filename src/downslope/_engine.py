@@ -1,9 +1,9 @@
-"""The one door to JAX: loaded when first needed, with the settings a compiled descent wants.
+"""The one door to JAX: loaded when first needed, with the bound that a compiled descent wants.
 
 XLA's CPU backend turns a small loop into one machine-code function and pays up to 4 µs an iteration for a larger one.
-The bound that decides is raised before the first compilation (jax issues 26145 and 36799). And a program on the CPU
-runs in the thread that calls it instead of one of JAX's own, so that pieces called from several threads spread over the
-cores. What the user has put into `XLA_FLAGS` is kept; `DOWNSLOPE_XLA_FLAGS=off` leaves both alone.
+The bound that decides is raised before the first compilation (jax issues 26145 and 36799). It can be set in `XLA_FLAGS`
+alone, which XLA reads once: the variable is set while XLA reads it, and restored. What the user has put there is kept;
+`DOWNSLOPE_XLA_FLAGS=off` leaves the bound alone. No other setting of JAX is changed but within a context.
 """
 
 from __future__ import annotations
@@ -20,22 +20,59 @@ from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import Any, TypeVar
 
-_OPTION = "xla_cpu_small_while_loop_byte_threshold"
+from downslope import _programs_on_disk
+
+_BOUND = "xla_cpu_small_while_loop_byte_threshold=1048576"
 
 
 @functools.cache
 def jax() -> ModuleType:
-    """Return the module `jax`, imported with the settings above."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    wanted = os.environ.get("DOWNSLOPE_XLA_FLAGS", "on") != "off"
-    if wanted and "xla_backend_extra_options" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_extra_options={_OPTION}=1048576".strip()
+    """Return the module `jax`, imported with the bound above."""
     import jax as module
     import jax.flatten_util
 
-    if wanted:
-        module.config.update("jax_cpu_enable_async_dispatch", False)
+    _raise_bound(module)
+    if _on_disk:
+        _programs_on_disk.install(module)
     return module
+
+
+def _raise_bound(module: ModuleType) -> None:
+    """Let XLA read `XLA_FLAGS` with the bound, unless the user decides on it or XLA has read them already."""
+    flags = os.environ.get("XLA_FLAGS")
+    if os.environ.get("DOWNSLOPE_XLA_FLAGS", "on") == "off" or "xla_backend_extra_options" in (flags or ""):
+        return
+    os.environ["XLA_FLAGS"] = f"{flags or ''} --xla_backend_extra_options={_BOUND}".strip()
+    try:
+        _read_flags(module)
+    finally:
+        if flags is None:
+            del os.environ["XLA_FLAGS"]
+        else:
+            os.environ["XLA_FLAGS"] = flags
+
+
+def _read_flags(module: ModuleType) -> None:
+    """Let XLA read `XLA_FLAGS`."""
+    try:
+        from jax._src.lib import xla_client
+
+        # Not the backend, which takes longer, and before which the user may still join other processes.
+        xla_client.CompileOptions()
+    except (ImportError, AttributeError):  # JAX has moved it
+        module.devices()
+
+
+_on_disk = False
+
+
+def keep_programs_on_disk() -> None:
+    """Keep compiled programs on disk from now on; for processes that are downslope's own, see `_programs_on_disk`."""
+    global _on_disk
+    if not _on_disk:
+        _on_disk = True
+        if jax.cache_info().currsize:
+            _programs_on_disk.install(jax())
 
 
 def double_precision() -> AbstractContextManager[None]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 
 def main() -> None:
@@ -56,27 +55,10 @@ def _usage_code(error: Exception) -> int:
 
 
 def _prepare_cache() -> None:
-    """Let JAX keep its compiled programs in the user's cache folder, unless it was told where to."""
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    folder = _cache_folder()
-    if folder is None:
-        return
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    """Let JAX keep its compiled programs in the user's cache folder, unless the user chose another."""
+    from downslope._engine import keep_programs_on_disk
 
-
-def _cache_folder() -> Path | None:
-    """Return a folder for compiled programs that can be written to, or None."""
-    import platformdirs
-
-    try:
-        folder = Path(platformdirs.user_cache_dir("downslope", appauthor=False)) / "compiled"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return None
-    return folder if os.access(folder, os.W_OK) else None
+    keep_programs_on_disk()
 
 
 def _silence_output() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import downslope as ds
+from downslope._engine import keep_programs_on_disk
 from downslope.lab._messages import Reply, data_reply, error_reply, job_of, read_frame, write_frame
 
 # Seconds beyond the limit: the server ends a job first and tells the visitor; the alarm is for jobs without a server.
@@ -41,6 +42,7 @@ def main() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICE)
     setup = json.loads(read_frame(source) or b"{}")
+    keep_programs_on_disk()
     # Before any import: libraries that allocate at import are within the limit too.
     _bound_memory(setup["memory"])
     jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
