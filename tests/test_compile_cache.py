@@ -208,7 +208,11 @@ warnings.simplefilter("error")
 keep_programs_on_disk()
 folder = Path(sys.argv[1])
 compilations = []
-jax.monitoring.register_event_listener(lambda name, **_: compilations.append(name) if name.endswith("cache_misses") else None)
+def count(name, **_):
+    if name.endswith("cache_misses"):
+        compilations.append(name)
+
+jax.monitoring.register_event_listener(count)
 
 def run():
     ds.clear_caches()
