@@ -106,3 +106,17 @@ def test_no_text_is_run_as_code() -> None:
             for line in file.read_text(encoding="utf-8").splitlines():
                 code = line.split("#")[0].replace(f"_{word}", "").replace(f".{word}", "")
                 assert word not in code or '"""' in line or "pickled" in line, f"{file.name}: {line.strip()}"
+
+
+def test_every_built_in_layer_is_public_and_has_a_place_in_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer is named in the `__all__` of its file alone; the stub, the reference and errors read it from there."""
+    from downslope.networks.layers._layer import built_in
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "website"))
+    import reference
+
+    assert set(built_in()) <= set(ds.__all__)
+    assert set(built_in()) <= {name for group in reference.GROUPS for name in group.names}
+    with pytest.raises(ds.SettingError) as caught:
+        ds.network(3, [4])
+    assert all(name in (caught.value.hint or "") for name in built_in())

@@ -44,6 +44,11 @@ class Group:
         return [f"[`{prefix}.{name}`][{self.module}.{name}]", summary(text)]
 
 
+def _is_layer(value: object) -> bool:
+    """Return whether a public name is a layer that can stand in a network."""
+    return isinstance(value, type) and issubclass(value, downslope.Layer) and not inspect.isabstract(value)
+
+
 GROUPS = (
     Group(
         "formulas",
@@ -176,12 +181,7 @@ GROUPS = (
             "Network",
             "Layer",
             "ForwardContext",
-            "Dense",
-            "Convolution",
-            "MaxPool",
-            "Flatten",
-            "Activate",
-            "Dropout",
+            *(name for name in downslope.__all__ if _is_layer(getattr(downslope, name))),
             "Examples",
             "Encoding",
             "UnitPass",

@@ -13,17 +13,12 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
+from downslope._exports import exports
+
 __version__ = "0.1.0"
 
 
-def _modules() -> dict[str, str]:
-    """Return the module that each public name comes from, read from the stub beside this file."""
-    stub = __loader__.get_data(__file__ + "i").decode()  # also from a zip file
-    lines = (line.split() for line in stub.splitlines() if line.startswith("from downslope"))
-    return {words[3]: words[1] for words in lines}  # from MODULE import NAME as NAME
-
-
-_MODULE_OF = _modules()
+_MODULE_OF = exports(__name__, __loader__, __file__)
 __all__ = sorted(_MODULE_OF)  # pyright: ignore[reportUnsupportedDunderAll]  # type checkers read the stub
 
 

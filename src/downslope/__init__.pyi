@@ -1,6 +1,7 @@
 """The public names of downslope and the modules that they come from: the one list of them.
 
-Type checkers read it in place of `__init__.py`, which reads it as well, to fetch each name when it is first used.
+Type checkers read it in place of `__init__.py`, which reads it as well, to fetch each name when it is first used. A
+star stands for the `__all__` of a file of layers, so that a new layer is named there alone.
 """
 
 from downslope import draw as draw
@@ -74,16 +75,10 @@ from downslope.methods import Theory as Theory
 from downslope.methods import method as method
 from downslope.methods import method_names as method_names
 from downslope.methods import schedule as schedule
-from downslope.networks import Activate as Activate
-from downslope.networks import Convolution as Convolution
-from downslope.networks import Dense as Dense
-from downslope.networks import Dropout as Dropout
 from downslope.networks import Encoding as Encoding
 from downslope.networks import Examples as Examples
-from downslope.networks import Flatten as Flatten
 from downslope.networks import ForwardContext as ForwardContext
 from downslope.networks import Layer as Layer
-from downslope.networks import MaxPool as MaxPool
 from downslope.networks import Network as Network
 from downslope.networks import Setup as Setup
 from downslope.networks import Training as Training
@@ -96,6 +91,9 @@ from downslope.networks import predict as predict
 from downslope.networks import sample_names as sample_names
 from downslope.networks import train as train
 from downslope.networks import unit_pass as unit_pass
+from downslope.networks.layers._convolution import *
+from downslope.networks.layers._shaping import *
+from downslope.networks.layers._units import *
 from downslope.remedies import Effect as Effect
 from downslope.remedies import Prescription as Prescription
 from downslope.remedies import RateCheck as RateCheck

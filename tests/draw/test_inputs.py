@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,15 @@ def test_every_public_name_is_a_picture_or_data_of_one() -> None:
     data = {"PICTURES", "Grid", "Picture", "box", "grid", "levels"}
     assert {picture.name for picture in PICTURES} | data == set(ds.draw.__all__)
     assert all(picture.caption for picture in PICTURES if picture.shows in ("descent", "training"))
+
+
+def test_every_file_with_a_picture_is_exported() -> None:
+    files = {
+        file.stem for file in Path(ds.draw.__file__ or "").parent.glob("_*.py") if "\n@picture(" in file.read_text()
+    }
+    assert files == {picture.draw.__module__.rpartition(".")[2] for picture in PICTURES}
+    for picture in PICTURES:
+        compile(picture.example, picture.name, "exec")
 
 
 def test_a_grid_holds_what_a_landscape_shows() -> None:

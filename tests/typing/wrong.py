@@ -7,6 +7,9 @@ import downslope as ds
 
 def slips() -> None:
     print(ds.nosuch)  # wrong
+    ds.draw.nosuch("x²")  # wrong
+    ds.draw.curve("x²", bonds=(0, 1))  # wrong
+    ds.Dense("8")  # wrong
     ds.descend("x²", {"x": 1}, learning_rat=0.1)  # wrong
     ds.descend("x²", {"x": 1}, stepz=4)  # wrong
     ds.descend("x²", {"x": 1}, steps="many")  # wrong

@@ -10,10 +10,13 @@ import numpy as np
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+__all__ = ["activations"]
 
 _MOST_LAYERS = 6
 _MOST_POINTS = 200
@@ -21,6 +24,12 @@ _FAR = 1e3  # times the typical activation: what lies farther is cut off, so tha
 _ROWS = ("activation", "variation over examples", "share of units")
 
 
+@picture(
+    "training",
+    example="ds.draw.activations(training.trace)",
+    caption="The activations of each layer by step.",
+    order=30,
+)
 def activations(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the activations of each layer by step, a column a layer.
 

@@ -12,11 +12,13 @@ from downslope._errors import whole
 from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["animate"]
 
 _HELD = 12  # frames for which the last picture stays
 _MOST_FRAMES = 90
@@ -56,6 +58,11 @@ def write(
     frames[0].save(target, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
+@picture(
+    "function",
+    example='ds.draw.animate(valley, trace, "animate.gif")',
+    order=40,
+)
 def animate(
     objective: inputs.Drawable,
     trace: Trace | HasTrace,

@@ -13,17 +13,25 @@ from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.ensembles import Multistart
 
+__all__ = ["basins"]
+
 _MOST_STARTS = 6000
 _NOTHING = 1e-15  # a bottom so near to 0 is 0 but for rounding
 _NAMED = 7  # valleys with a colour of their own
 
 
+@picture(
+    "multistart",
+    example=('box = {"x": (-3, 3), "y": (-2, 2)}\nds.draw.basins(ds.multistart("x⁴ - 4x² + x + y²", box))'),
+    order=10,
+)
 def basins(result: Multistart, *, axes: Axes | None = None) -> Axes:
     """Draw which start falls into which valley: every start in the colour of its valley, a star at each bottom.
 

@@ -11,6 +11,7 @@ from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 
     from downslope.descent import Objective
 
+__all__ = ["curve"]
+
 _MOST_DOTS = 60
 
 
+@picture(
+    "function",
+    example="""
+        parabola = ds.objective("f(x) = x² - 4x + 5")
+        steps = ds.descend(parabola, {"x": -1}, learning_rate=0.2, steps=8)
+        ds.draw.curve(parabola, steps, at={"x": 0})
+    """,
+    order=10,
+)
 def curve(
     objective: inputs.Drawable,
     trace: Trace | HasTrace | None = None,

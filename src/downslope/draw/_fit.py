@@ -9,15 +9,23 @@ import numpy as np
 from downslope._errors import PointError, nearest
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.fitting import Fit
 
+__all__ = ["fit"]
+
 _ROUNDING = 1e-9  # of the data's range
 
 
+@picture(
+    "fit",
+    example=('equation = "temperature = room + excess e^(-k minutes)"\nds.draw.fit(ds.fit(equation, "coffee.csv"))'),
+    order=10,
+)
 def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None = None) -> list[Axes]:
     """Draw a fit.
 

@@ -10,6 +10,7 @@ import numpy as np
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
     from downslope.descent import Objective
 
+__all__ = ["landscape"]
+
 _GRID = 220
 _ARROWS = 5
 _ARROW_SHARE = 0.6  # of a step: the way stays in sight beside its arrows
 _MOST_DOTS = 80
 
 
+@picture(
+    "function",
+    example="ds.draw.landscape(valley, trace)",
+    order=20,
+)
 def landscape(
     objective: inputs.Drawable,
     trace: Trace | HasTrace | None = None,

@@ -10,10 +10,13 @@ from downslope._text import number
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+__all__ = ["layers"]
 
 _MOST_COLUMNS = 150
 _MOST_NAMES = 16
@@ -23,6 +26,12 @@ _NO_GRADIENT = "pale red: none, or less than the numbers hold"
 _LATE = 4  # the last quarter of the looks stands for the end
 
 
+@picture(
+    "training",
+    example="ds.draw.layers(training.trace)",
+    caption="The norm of the gradient in each layer by step, the first layer lowest.",
+    order=20,
+)
 def layers(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw the norm of the gradient in each layer by step, the first layer lowest.
 

@@ -9,11 +9,14 @@ import numpy as np
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.remedies import RateFinding
+
+__all__ = ["learning_rate"]
 
 _SIZE = (8.6, 4.6)
 _STEEP = 30  # from the loss at the start to the lowest, at which heights are logarithmic
@@ -21,6 +24,11 @@ _QUIET = 30  # times below the smallest rate that was checked, where the range t
 _DEEPEST = 1e-8  # of the loss at the start; what lies lower is drawn there
 
 
+@picture(
+    "rate finding",
+    example="ds.draw.learning_rate(ds.find_learning_rate(narrow, start))",
+    order=10,
+)
 def learning_rate(result: RateFinding, *, axes: Axes | None = None) -> Axes:
     """Draw how a learning rate was found.
 

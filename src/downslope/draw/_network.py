@@ -11,10 +11,13 @@ from downslope._errors import SettingError
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+__all__ = ["network"]
 
 MOST_UNITS = 40
 _WIDEST = 4.5
@@ -22,6 +25,12 @@ _MOST_LABELLED = 20  # edges that can carry their gradient as text
 _POSITIVE, _NEGATIVE = style.START, style.PATH
 
 
+@picture(
+    "training",
+    example=('small = ds.train("spirals", hidden=(8, 8), steps=400, progress=False)\nds.draw.network(small.trace)'),
+    caption="The network at the end: weights as lines, biases as circles.",
+    order=60,
+)
 def network(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw a network of dense layers as a graph: units as circles, weights as lines.
 

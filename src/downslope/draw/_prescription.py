@@ -9,11 +9,14 @@ import numpy as np
 
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.remedies import Prescription
+
+__all__ = ["prescription"]
 
 _WIDTH, _ABOVE, _ROW = 9.0, 1.7, 0.52  # inches
 _LABEL = 38  # letters of a line of a row's name
@@ -40,6 +43,14 @@ class _Row(NamedTuple):
     colour: str
 
 
+@picture(
+    "prescription",
+    example="""
+        plan = ds.plan(narrow, start, learning_rate=0.11, steps=60)
+        ds.draw.prescription(ds.prescribe(plan, seeds=3))
+    """,
+    order=10,
+)
 def prescription(result: Prescription, *, axes: Axes | None = None) -> Axes:
     """Draw what a prescription tried, and what helped.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
@@ -16,11 +17,20 @@ if TYPE_CHECKING:
 
     from downslope.diagnosis import Finding
 
+__all__ = ["progress"]
+
 _PANELS = (("value", style.PATH), ("gradient_norm", style.START), ("learning_rate", style.RATE))
 _HIGHEST = 1e200  # above this the marks of a logarithmic axis may not be finite
 _LABELS = {"value": "value", "gradient_norm": "‖gradient‖", "learning_rate": "learning rate α"}
 
 
+@picture(
+    "descent",
+    example="ds.draw.progress(trace, ds.diagnose(trace))",
+    caption="Value, norm of the gradient and learning rate by step; what was found is marked where it shows.",
+    marks_findings=True,
+    order=10,
+)
 def progress(
     trace: Trace | HasTrace, findings: Iterable[Finding] | None = None, *, axes: Sequence[Axes] | None = None
 ) -> list[Axes]:

@@ -15,6 +15,7 @@ from downslope.draw import _style as style
 from downslope.draw._animate import write
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._picture import picture
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
 
     from downslope.ensembles import Race, Sweep
 
+__all__ = ["animate_race", "race"]
+
 _MOST_FRAMES = 80
 _BOTTOM = 1e-16  # of the value at the start: below it all is rounding
 _MOST_STEPS = 400  # of the slowest that are shown, where the others have long arrived
 _BEHIND = 3.0  # times the steps of the slowest that arrives
 
 
+@picture(
+    "race",
+    example="ds.draw.race(ds.compare(narrow, start, steps=100))",
+    order=10,
+)
 def race(result: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
     """Draw several descents together: the value by step of each, and for one or two variables their ways.
 
@@ -53,6 +61,14 @@ def race(result: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
     return panels
 
 
+@picture(
+    "race",
+    example="""
+        race = ds.compare(narrow, start, ("momentum", "adam"), steps=40)
+        ds.draw.animate_race(race, "race.gif")
+    """,
+    order=20,
+)
 def animate_race(result: Race | Sweep, file: str | Path, *, frames_per_second: int = 12) -> Path:
     """Write several descents of one or two variables, racing each other, as a GIF.
 

@@ -11,15 +11,24 @@ from downslope._errors import SettingError
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.methods import facts_of
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["sharpness"]
+
 _FAR = 8.0  # times: a bound farther above what was measured asks for a logarithmic axis
 
 
+@picture(
+    "training",
+    example="ds.draw.sharpness(training.trace)",
+    caption="The ends of the Hessian's spectrum by step.",
+    order=50,
+)
 def sharpness(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) -> list[Axes]:
     """Draw the ends of the Hessian's spectrum by step, with the curvature at which steps of this rate overshoot.
 

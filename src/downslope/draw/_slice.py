@@ -14,6 +14,7 @@ from downslope._types import Columns
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._grid import levels
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Spectrum, Trace
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from downslope.descent import Objective
 
+__all__ = ["slice"]
 
 _GRID = 31
 _FARTHEST = 3.0  # times its own reach: a start that lies farther out is pointed at
@@ -160,6 +162,11 @@ def _flat(trace: Trace, point: Columns) -> np.ndarray:
     return np.concatenate([np.ravel(np.asarray(point[part], dtype=float)) for part in trace.part_names])
 
 
+@picture(
+    "function",
+    example="ds.draw.slice(training.objective, training.trace, like=training.model)",
+    order=50,
+)
 def slice(
     objective: inputs.Drawable,
     trace: Trace | HasTrace,

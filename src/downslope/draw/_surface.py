@@ -11,16 +11,23 @@ from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._landscape import end_of
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+__all__ = ["surface"]
 
 _GRID = 90
 _MOST_DOTS = 120
 
 
+@picture(
+    "function",
+    example="ds.draw.surface(valley, trace)",
+    order=30,
+)
 def surface(
     objective: inputs.Drawable,
     trace: Trace | HasTrace | None = None,

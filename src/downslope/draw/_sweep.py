@@ -12,16 +12,24 @@ from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
+from downslope.draw._picture import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.ensembles import Sweep
 
+__all__ = ["sweep"]
+
 _FIRST_STEPS = 7
 _UNSTABLE = {"rate_too_large", "oscillating", "diverged", "not_finite", "edge_of_stability"}
 
 
+@picture(
+    "sweep",
+    example="ds.draw.sweep(ds.sweep(narrow, start, steps=200))",
+    order=10,
+)
 def sweep(result: Sweep, *, axes: Axes | None = None) -> list[Axes]:
     """Draw a sweep of learning rates.
 

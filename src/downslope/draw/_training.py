@@ -10,12 +10,15 @@ import numpy as np
 from downslope._text import in_words, number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from downslope.diagnosis import Finding
+
+__all__ = ["training"]
 
 _SMOOTHED_OVER = 50  # the smoothed loss is a mean over so many-th of the run
 _MOST_POINTS = 4000
@@ -25,6 +28,16 @@ _LANE = 0.42  # inches
 _COLOURS = {"good": style.END, "note": style.NOTE, "problem": style.PROBLEM}
 
 
+@picture(
+    "training",
+    example="ds.draw.training(training.trace, ds.diagnose(training.trace))",
+    caption=(
+        "Loss and score by step, on the rows trained on and on those held back; below, what was found, over the "
+        "steps at which it shows."
+    ),
+    marks_findings=True,
+    order=10,
+)
 def training(
     trace: Trace | HasTrace, findings: Iterable[Finding] | None = None, *, axes: Sequence[Axes] | None = None
 ) -> list[Axes]:

@@ -9,10 +9,13 @@ import numpy as np
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._picture import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+__all__ = ["updates"]
 
 USUAL = 1e-3
 _MOST_POINTS = 80
@@ -21,6 +24,12 @@ _LATE = 5
 _MEANT = "dashed: a thousandth, about usual; far more undoes learning, far less is hardly any"
 
 
+@picture(
+    "training",
+    example="ds.draw.updates(training.trace)",
+    caption="The length of each step over the norm of the weights it changes.",
+    order=40,
+)
 def updates(trace: Trace | HasTrace, *, axes: Axes | None = None) -> Axes:
     """Draw the length of each step over the norm of the weights it changes, layer by layer.
 

@@ -7,31 +7,19 @@ from downslope.networks._trained import Training, predict
 from downslope.networks._unit_pass import UnitPass, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, sample_names
 from downslope.networks.layers import (
-    Activate,
-    Convolution,
-    Dense,
-    Dropout,
-    Flatten,
     ForwardContext,
     Layer,
-    MaxPool,
     Network,
     activation_names,
     network,
 )
 
 __all__ = [
-    "Activate",
-    "Convolution",
     "DataLike",
-    "Dense",
-    "Dropout",
     "Encoding",
     "Examples",
-    "Flatten",
     "ForwardContext",
     "Layer",
-    "MaxPool",
     "Network",
     "Setup",
     "SetupChanges",

@@ -53,7 +53,7 @@ def unit_pass(
     Raises:
         SettingError: for a network with other layers, or a loss that is not known.
 
-    >>> from downslope.networks import Dense, network
+    >>> from downslope import Dense, network
     >>> units = unit_pass(network(1, [Dense(1)]).with_weights([3, 1]), [2.0], [5.0])
     >>> units.loss, units.after[0].tolist(), units.weight_gradients[0].tolist()
     (4.0, [7.0], [[8.0]])

@@ -25,6 +25,8 @@ from downslope.networks.layers._units import (
 if TYPE_CHECKING:
     from jax import Array
 
+__all__ = ["Convolution"]
+
 Padding = Literal["valid", "same"]
 
 

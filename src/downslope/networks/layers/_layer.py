@@ -14,6 +14,7 @@ layer is one class in one file; the rest of the package never asks of which clas
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import re
 from abc import ABC, abstractmethod
@@ -232,7 +233,7 @@ def checked_layer(layer: Any, number: int) -> Layer:
     if not isinstance(layer, Layer):
         raise SettingError(
             f"layer {number} is a {type(layer).__name__}",
-            hint="layers are Dense, Convolution, MaxPool, Flatten, Dropout, Activate, or a class derived from ds.Layer",
+            hint=f"layers are {', '.join(built_in())}, or a class derived from ds.Layer",
         )
     if not dataclasses.is_dataclass(layer) or not _is_hashable(layer):
         raise SettingError(
@@ -310,6 +311,11 @@ def _derived(base: type[Layer]) -> Iterator[type[Layer]]:
 
 def _is_built_in(layer_class: type) -> bool:
     return layer_class.__module__.partition(".")[0] == "downslope"
+
+
+def built_in() -> list[str]:
+    """Return the names of the built-in layers."""
+    return sorted(c.__name__ for c in _derived(Layer) if _is_built_in(c) and not inspect.isabstract(c))
 
 
 def _kind_of(layer_class: type) -> str:

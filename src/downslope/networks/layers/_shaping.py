@@ -19,6 +19,8 @@ from downslope.networks.layers._units import ACTIVATION, SHARE, SIZE
 if TYPE_CHECKING:
     from jax import Array
 
+__all__ = ["Activate", "Dropout", "Flatten", "MaxPool"]
+
 
 class FixedLayer(Layer):
     """A layer without weights and memory."""

@@ -32,6 +32,8 @@ from downslope.networks.layers._layer import (
 if TYPE_CHECKING:
     from jax import Array
 
+__all__ = ["Dense"]
+
 NormalisationName = Literal["none", "batch", "layer"]
 NORMALISATIONS: tuple[NormalisationName, ...] = get_args(NormalisationName)
 _STEADINESS = 0.99  # how much of the running mean and variance stays in each step, as in Keras
