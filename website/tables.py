@@ -103,21 +103,18 @@ def _paragraphs(check: Callable[..., object]) -> str:
     return re.sub(r"\s+", " ", (inspect.getdoc(check) or "").partition("\n\n")[2])
 
 
-def _remedies(symptoms: Mapping[str, Symptom], maker_named: Callable[[str], Callable[..., object]]) -> str:
+def _remedies(symptoms: Mapping[str, Symptom], makers: Callable[[str], Iterable[Callable[..., object]]]) -> str:
     ordered = sorted(symptoms.values(), key=lambda symptom: symptom.order)
-    helps: dict[str, list[str]] = {}
+    helps: dict[Callable[..., object], list[str]] = {}
     for symptom in ordered:
-        for key in symptom.remedies:
-            helps.setdefault(key, []).append(f"`{symptom.key}`")
-    return table(
-        ["remedy", "for"],
-        ([_help(key, maker_named(key)), ", ".join(keys)] for key, keys in helps.items()),
-    )
+        for maker in makers(symptom.key):
+            helps.setdefault(maker, []).append(f"`{symptom.key}`")
+    return table(["remedy", "for"], ([_help(maker), ", ".join(keys)] for maker, keys in helps.items()))
 
 
-def _help(key: str, maker: Callable[..., object]) -> str:
-    """Return what a remedy is: the maker's docstring, or its name where it has none."""
-    return summary(inspect.getdoc(maker) or key.replace("_", " ").capitalize()).rstrip(".")
+def _help(maker: Callable[..., object]) -> str:
+    """Return what a remedy is: the maker's docstring."""
+    return summary(inspect.getdoc(maker) or "").rstrip(".")
 
 
 def _choices(function: Callable[..., object]) -> str:
@@ -158,8 +155,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "floors": _floors,
     "methods": _methods,
     "rates of methods": _rates,
-    "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.maker_named),
-    "remedies of trainings": lambda: _remedies(TRAINING_SYMPTOMS, _training_remedies.maker_named),
+    "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.descent_makers),
+    "remedies of trainings": lambda: _remedies(TRAINING_SYMPTOMS, _training_remedies.training_makers),
     "choices of descents": lambda: _choices(ds.descend),
     "choices of trainings": lambda: _choices(ds.train),
     "symptoms of descents": lambda: _symptoms(DESCENT_SYMPTOMS.values()),

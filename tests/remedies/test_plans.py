@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,8 +14,9 @@ import pytest
 
 import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, diagnose, quantity_names
-from downslope.remedies._descent_remedies import clipping, descent_makers, maker_named
-from downslope.remedies._remedy import DescentCase, OtherStart
+from downslope.remedies import _descent_remedies, _model_remedies, _start_points, _training_remedies
+from downslope.remedies._descent_remedies import clipping, descent_makers
+from downslope.remedies._remedy import DescentCase, OtherStart, helps, makers_for
 from downslope.remedies._training_remedies import training_makers
 
 SADDLE = "f(x, y) = x² - y² + y⁴"
@@ -91,7 +92,23 @@ def test_every_record_of_a_symptom_names_remedies_that_exist() -> None:
     for symptom in TRAINING_SYMPTOMS:
         assert all(callable(maker) for maker in training_makers(symptom))
     with pytest.raises(KeyError):
-        maker_named("smaler_rate")
+        makers_for("plateau", {"plateau": replace(DESCENT_SYMPTOMS["plateau"], remedies=("smaler_rate",))}, {})
+
+
+def test_a_remedy_that_names_its_symptoms_is_tried_after_those_that_their_records_name() -> None:
+    records = {**DESCENT_SYMPTOMS, **TRAINING_SYMPTOMS}
+    for module in (_descent_remedies, _start_points, _training_remedies, _model_remedies):
+        for maker in vars(module).values():
+            assert set(getattr(maker, "__helps__", ())) <= records.keys(), maker
+
+    @helps("plateau")
+    def shaken(case: DescentCase) -> ds.Remedy | None:
+        """Shake the point."""
+
+    plateau = DESCENT_SYMPTOMS["plateau"]
+    makers = {name: name for name in plateau.remedies}
+    assert makers_for("plateau", {"plateau": plateau}, {"shaken": shaken, **makers}) == (*plateau.remedies, shaken)
+    assert makers_for("nothing", {"plateau": plateau}, makers) == ()
 
 
 @pytest.mark.parametrize("sick", SICK, ids=str)

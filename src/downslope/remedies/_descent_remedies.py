@@ -1,7 +1,7 @@
 """Remedies of a descent in how it steps, and the choice of remedies by symptom.
 
 A maker looks at the case and returns a remedy as data, or None where it does not apply. The record of a symptom names
-its remedies; a new one is a maker here or in `_start_points`, and its name in that record.
+its remedies; a further one is a maker here or in `_start_points` that names its symptoms.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from downslope._text import number
 from downslope.diagnosis import ARRIVED_BY_TOLERANCE, DESCENT_SYMPTOMS, Diagnosis, Severity, plunges
 from downslope.methods import ADAM, BFGS, GRADIENT_DESCENT, L_BFGS, MOMENTUM, NESTEROV, NEWTON, RMSPROP, method
 from downslope.remedies import _start_points
-from downslope.remedies._remedy import DescentCase, DescentMaker, Remedy, same, two_digits
+from downslope.remedies._remedy import DescentCase, DescentMaker, Remedy, helps, makers_for, same, two_digits
 
 _WAYS = 10  # so many times the point's own size a normalised method may go in all its steps
 _DENSE = 64  # numbers in a point up to which Newton's method solves with the whole Hessian
@@ -62,6 +62,7 @@ def adam(case: DescentCase) -> Remedy | None:
     return _normalised(case, ADAM.name, "Adam", why)
 
 
+@helps("ill_conditioned")
 def rmsprop(case: DescentCase) -> Remedy | None:
     """RMSprop at such a rate."""
     why = "Each coordinate is divided by the usual size of its gradient (Tieleman and Hinton 2012)."
@@ -202,28 +203,18 @@ def clipping(case: DescentCase) -> Remedy | None:
 # --- which are tried -------------------------------------------------------------------------------------------------
 
 
-def maker_named(key: str) -> DescentMaker:
-    """Return the maker of a remedy by the key under which the records of symptoms name it.
-
-    Raises:
-        KeyError: if there is none, which a test rules out.
-    """
-    return {**vars(_start_points), **globals()}[key]
-
-
 def descent_makers(symptom: str) -> tuple[DescentMaker, ...]:
     """Return the makers of the remedies for a symptom, in the order in which they are tried; none if unknown.
 
     Rates and starts come first, which need no new program, then other methods, those that theory favours first.
     """
-    record = DESCENT_SYMPTOMS.get(symptom)
-    return () if record is None else tuple(map(maker_named, record.remedies))
+    return makers_for(symptom, DESCENT_SYMPTOMS, {**vars(_start_points), **globals()})
 
 
 # For these a better valley may be anywhere, so a search looks for it; for the others below, descents from further
 # starts show which valleys lie near.
 NEED_A_SEARCH = frozenset({"local_minimum", "plateau"})
-NEED_OTHER_STARTS = frozenset(key for key, record in DESCENT_SYMPTOMS.items() if "other_start" in record.remedies)
+NEED_OTHER_STARTS = frozenset(key for key in DESCENT_SYMPTOMS if _start_points.other_start in descent_makers(key))
 
 
 def is_unfinished(case: DescentCase, diagnosis: Diagnosis) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from downslope._text import number
-from downslope.remedies._remedy import Remedy, TrainingCase, two_digits
+from downslope.remedies._remedy import Remedy, TrainingCase, helps, two_digits
 
 _ROOMY = 64
 
@@ -187,6 +187,7 @@ def dropout(case: TrainingCase) -> Remedy | None:
     return Remedy("dropout of 0.3", why, {"dropout": 0.3}, "score_gap")
 
 
+@helps("over_regularised")
 def no_dropout(case: TrainingCase) -> Remedy | None:
     """No dropout."""
     if not any(layer["dropout"] for layer in case.hidden):

@@ -6,13 +6,13 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from downslope._types import Point
 from downslope.descent import Plan
-from downslope.diagnosis import Evidence, TrainingEvidence
+from downslope.diagnosis import Evidence, Symptom, TrainingEvidence
 from downslope.methods import MethodFacts, facts_of
 from downslope.networks import Setup
 from downslope.trace import Trace
@@ -246,3 +246,38 @@ class DescentCase:
 
 
 DescentMaker = Callable[[DescentCase], Remedy | None]
+Maker = TypeVar("Maker", TrainingMaker, DescentMaker)
+
+
+def helps(*symptoms: str) -> Callable[[Maker], Maker]:
+    """Return a decorator that names symptoms for which a remedy is tried after those that their records name.
+
+    So a remedy that is added to symptoms that exist is written in one file.
+
+    Args:
+        symptoms: their keys.
+    """
+
+    def described(maker: Maker) -> Maker:
+        maker.__helps__ = symptoms  # type: ignore[attr-defined]  # a function takes attributes
+        return maker
+
+    return described
+
+
+def makers_for(symptom: str, records: Mapping[str, Symptom], makers: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the makers of the remedies for a symptom, in the order in which they are tried; none if it is unknown.
+
+    Args:
+        symptom: its key.
+        records: the symptoms by key.
+        makers: the names of the modules that hold makers, with their values.
+
+    Raises:
+        KeyError: for a record that names a remedy that is not there, which a test rules out.
+    """
+    if symptom not in records:
+        return ()
+    named = [makers[key] for key in records[symptom].remedies]
+    naming = [maker for maker in makers.values() if symptom in getattr(maker, "__helps__", ())]
+    return tuple(dict.fromkeys((*named, *naming)))

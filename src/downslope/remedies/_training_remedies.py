@@ -1,7 +1,7 @@
 """Remedies of a training in how it steps, and the choice of remedies by symptom.
 
 A maker looks at the case and returns a remedy as data, or None where it does not apply or nothing would change. The
-record of a symptom names its remedies; a new one is a maker here or in `_model_remedies`, and its name in that record.
+record of a symptom names its remedies; a further one is a maker here or in `_model_remedies` that names its symptoms.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV,
 from downslope.networks import SetupChanges
 from downslope.remedies import _model_remedies
 from downslope.remedies._model_remedies import roomy, scaled_targets, standardised, suited_output
-from downslope.remedies._remedy import Remedy, TrainingCase, TrainingMaker, two_digits
+from downslope.remedies._remedy import Remedy, TrainingCase, TrainingMaker, helps, makers_for, two_digits
 
 _HEADROOM = 0.5  # of the largest stable rate
 _SMALL_STEP = 0.01  # of the weights' root mean square
@@ -84,6 +84,7 @@ def momentum(case: TrainingCase) -> Remedy | None:
     return Remedy("momentum", why, {"method": MOMENTUM.name, "learning_rate": case.rate}, "training_score")
 
 
+@helps("rate_too_small")
 def nesterov(case: TrainingCase) -> Remedy | None:
     """Nesterov's momentum at the same rate."""
     if case.method != GRADIENT_DESCENT.name:
@@ -101,6 +102,7 @@ def rmsprop(case: TrainingCase) -> Remedy | None:
     return Remedy(f"RMSprop at {number(USUAL_RATE)}", why, changes, "training_score")
 
 
+@helps("symmetric_units")
 def noise(case: TrainingCase) -> Remedy | None:
     """Noise in the gradient whose steps are a hundredth of the size of the weights."""
     if case.method != GRADIENT_DESCENT.name or not case.rate > 0:
@@ -155,6 +157,7 @@ def from_healthy(maker: TrainingMaker) -> TrainingMaker:
         changes = {**remedy.changes, "begin": {"steps": case.healthy_steps, **before}}
         return replace(remedy, name=f"{remedy.name} from step {case.healthy_steps} on", changes=changes)
 
+    later.__doc__ = f"{(maker.__doc__ or '').removesuffix('.')}, from the last healthy step on."
     return later
 
 
@@ -211,23 +214,12 @@ def _usual(case: TrainingCase, rate: float, normalisation: str) -> Remedy | None
 
 
 _ALWAYS = (usual, usual_fast, usual_normalised, usual_deep)
-# Remedies for a problem whose record names none: those for a training that falls short without a visible cause.
-_UNEXPLAINED = TRAINING_SYMPTOMS["plateau"].remedies
+_UNEXPLAINED = "plateau"  # a training that falls short without a visible cause
 
 
-def maker_named(key: str) -> TrainingMaker:
-    """Return the maker of a remedy by the key under which the records of symptoms name it.
-
-    Raises:
-        KeyError: if there is none, which a test rules out.
-    """
-    return {**vars(_model_remedies), **globals()}[key]
-
-
-def training_makers(symptom: str, otherwise: Iterable[str] = ()) -> tuple[TrainingMaker, ...]:
+def training_makers(symptom: str, otherwise: Iterable[TrainingMaker] = ()) -> tuple[TrainingMaker, ...]:
     """Return the makers of the remedies for a symptom, in the order in which they are tried."""
-    record = TRAINING_SYMPTOMS.get(symptom)
-    return tuple(map(maker_named, (record.remedies if record is not None else ()) or otherwise))
+    return makers_for(symptom, TRAINING_SYMPTOMS, {**vars(_model_remedies), **globals()}) or tuple(otherwise)
 
 
 def makers() -> tuple[TrainingMaker, ...]:
@@ -259,7 +251,7 @@ def _each(case: TrainingCase, diagnosis: Diagnosis) -> Iterator[Remedy]:
     """Yield remedies per problem, then the general ones; if there is no problem, remedies for the notes."""
     problems = [finding.symptom for finding in diagnosis if finding.severity is Severity.PROBLEM]
     for symptom in problems:
-        yield from _applied(case, training_makers(symptom, _UNEXPLAINED), symptom)
+        yield from _applied(case, training_makers(symptom, training_makers(_UNEXPLAINED)), symptom)
     if problems:
         yield from _applied(case, (*_ALWAYS, adam), problems[0])
         return

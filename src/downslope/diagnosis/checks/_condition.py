@@ -26,7 +26,6 @@ ILL_CONDITIONED = Symptom(
         "bfgs",
         "adam",
         "nesterov",
-        "rmsprop",
     ),
 )
 

@@ -14,7 +14,7 @@ OVER_REGULARISED = Symptom(
     order=90,
     meaning="A penalty on the weights outweighs the data.",
     quantity="penalty_share",
-    remedies=("no_penalty", "less_penalty", "no_dropout"),
+    remedies=("no_penalty", "less_penalty"),
 )
 
 # A penalty that is a third of the loss pulls as hard as the data do; a fit that needed it would still show a low loss.

@@ -15,7 +15,7 @@ SYMMETRIC_UNITS = Symptom(
     order=60,
     meaning="Units of a layer begin as copies of one another and stay so.",
     quantity="unit_copies",
-    remedies=("suited_weights", "noise"),
+    remedies=("suited_weights",),
 )
 
 # Weights of one column that differ by less than this share are equal, in float32 after many steps.

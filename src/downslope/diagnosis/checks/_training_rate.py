@@ -23,7 +23,7 @@ RATE_TOO_SMALL = Symptom(
     order=190,
     meaning="All steps together are short beside the weights' own size.",
     quantity="way",
-    remedies=("larger_rate", "far_larger_rate", "adam", "rmsprop", "rate_from_curvature", "momentum", "nesterov"),
+    remedies=("larger_rate", "far_larger_rate", "adam", "rmsprop", "rate_from_curvature", "momentum"),
 )
 
 # At the edge of stability the ratio hovers at 1 and the loss falls all the same (Cohen et al. 2021).
