@@ -152,6 +152,9 @@ def test_presets_can_be_built_and_written_down(title, what, own):
         ({"rate": "0.1"}, "RequestError"),
         ({"skip": "yes"}, "RequestError"),
         ({"more": '{"save": "/tmp/x"}'}, "RequestError"),
+        ({"more": '{"drop": "x"}'}, "RequestError"),
+        ({"more": '{"start": 1}'}, "RequestError"),
+        ({"more": '{"probe_every": 1}'}, "RequestError"),
         ({"more": "[1"}, "RequestError"),
         ({"more": '{"validation": "/etc/passwd"}'}, "RequestError"),
         ({"more": '{"schedule": "no schedule"}'}, "SettingError"),
@@ -161,6 +164,11 @@ def test_presets_can_be_built_and_written_down(title, what, own):
 )
 def test_what_cannot_be_trained_is_told(change, kind):
     assert refusal("train", **SMALL | change)["kind"] == kind
+
+
+def test_choices_without_a_field_of_their_own_reach_the_setup():
+    more = {"beta1": 0.8, "mixed_precision": True, "missing": "drop"}
+    assert more.items() <= setup_of({**SMALL, "more": json.dumps(more)}).explicit_choices.items()
 
 
 @pytest.mark.parametrize("weights", [None, [1.0], ["a"] * 13, [float("nan")] * 13])

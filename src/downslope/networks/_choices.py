@@ -1,10 +1,14 @@
-"""What may be chosen of a training: the schema of `train` and `Setup`, and what follows from the choices together."""
+"""What may be chosen of a training: the schema of `train` and `Setup`, and what follows from the choices together.
+
+A choice stands beside the code that it steers: those of rows in `data`, of a network in `tasks`, of the loss in
+`_objective`, of batches and steps here. So one that is added takes one file.
+"""
 
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, get_args
 
 import numpy as np
 
@@ -13,9 +17,10 @@ from downslope._errors import SettingError, whole
 from downslope._types import Frame, TableLike
 from downslope.descent import RATE, Batches, ClipChoices, ScheduleChoice
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
-from downslope.networks._losses import LossName
-from downslope.networks.data import Missing, SampleName, Task
-from downslope.networks.layers import ActivationName, InitialisationName, Layer, Network, NormalisationName
+from downslope.networks._objective import ComputationChoices
+from downslope.networks.data import RowChoices, SampleName
+from downslope.networks.layers import Layer, Network
+from downslope.networks.tasks import NetworkChoices
 
 if TYPE_CHECKING:
     import optax
@@ -30,165 +35,6 @@ _EVALUATIONS, _PROBES = 40, 20
 # A probe takes about 16 products with the Hessian on a sample of up to four batches: with these distances, a tenth of
 # the work at most.
 _CLOSEST_PROBES, _CLOSEST_PROBES_OF_ALL = 1000, 250
-
-
-class LayerChoices(TypedDict, total=False):
-    """What may be chosen of the hidden layers and the output, also of those of a network that is there already."""
-
-    activation: Annotated[
-        ActivationName,
-        Choice(
-            "relu",
-            "The activation of the hidden layers.",
-            "network",
-            compiles=True,
-            in_layers=True,
-            typed="Of the hidden layers: relu, tanh, gelu, …",
-        ),
-    ]
-    initialisation: Annotated[
-        InitialisationName | str,
-        Choice(
-            "auto",
-            "How weights begin; auto for what suits the activation.",
-            "network",
-            names=get_args(InitialisationName),
-            compiles=True,
-            in_layers=True,
-        ),
-    ]
-    normalisation: Annotated[
-        NormalisationName,
-        Choice(
-            "none",
-            "The normalisation of the hidden layers.",
-            "network",
-            compiles=True,
-            in_layers=True,
-            typed="Of the hidden layers: batch or layer.",
-        ),
-    ]
-    skip: Annotated[
-        bool,
-        Choice(
-            False, "Add skip connections between hidden layers of equal size.", "network", compiles=True, in_layers=True
-        ),
-    ]
-    dropout: Annotated[
-        float,
-        Choice(
-            0.0,
-            "The share of hidden units to leave out while training.",
-            "network",
-            least=0,
-            below=1,
-            compiles=True,
-            in_layers=True,
-        ),
-    ]
-    output_activation: Annotated[
-        ActivationName | Literal["auto"],
-        Choice(
-            "auto",
-            "The activation of the output; auto for what suits the loss.",
-            "network",
-            compiles=True,
-            in_layers=True,
-        ),
-    ]
-
-
-class NetworkChoices(LayerChoices, total=False):
-    """What may be chosen of a network that is built by its sizes."""
-
-    hidden: Annotated[
-        int | Sequence[int],
-        Choice((64, 64), "Units of the hidden layers.", "network", kind="sizes", metavar="SIZES", compiles=True),
-    ]
-    convolutions: Annotated[
-        int | Sequence[int],
-        Choice(
-            (),
-            "Channels of convolutions with pooling before the hidden layers, for images.",
-            "network",
-            kind="sizes",
-            metavar="SIZES",
-            compiles=True,
-            typed="Channels of convolutions before them: 16,32.",
-        ),
-    ]
-    loss: Annotated[
-        LossName | Callable[[Any, Any], Any] | None,
-        Choice(
-            None,
-            "The loss: a name, or a function of (outputs, targets); None for what suits the targets.",
-            "network",
-            compiles=True,
-            typed="mse, mae, huber, cross-entropy, …; what suits the target if not given.",
-        ),
-    ]
-    from_logits: Annotated[
-        bool | None,
-        Choice(
-            None,
-            "Whether cross-entropies take logits; None for yes unless an output activation is named.",
-            "network",
-            compiles=True,
-            typed="Cross-entropies take logits, or not; they do unless an output activation is named.",
-        ),
-    ]
-
-
-class RowChoices(TypedDict, total=False):
-    """How data are read as examples."""
-
-    standardise: Annotated[
-        bool,
-        Choice(
-            True,
-            "Whether inputs get mean 0 and deviation 1.",
-            "rows",
-            option="--no-standardise",
-            compiles=True,
-            typed="Leave the inputs as they are.",
-        ),
-    ]
-    scale_targets: Annotated[
-        bool,
-        Choice(
-            True,
-            "Whether targets that are numbers do.",
-            "rows",
-            option="--no-scale-targets",
-            compiles=True,
-            typed="Leave targets that are numbers as they are.",
-        ),
-    ]
-    missing: Annotated[
-        Missing, Choice("refuse", "What becomes of missing cells: refuse, drop or mean.", "rows", compiles=True)
-    ]
-    task: Annotated[
-        Task | None,
-        Choice(
-            None,
-            "Read the target as classes or numbers; None to decide by its values.",
-            "rows",
-            compiles=True,
-            typed="Read the target as classes or numbers.",
-        ),
-    ]
-    drop: Annotated[
-        str | Sequence[str],
-        Choice(
-            (),
-            "Columns to leave out.",
-            "rows",
-            kind="columns",
-            metavar="COLUMNS",
-            compiles=True,
-            typed="Columns to leave out: id,name.",
-        ),
-    ]
 
 
 class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
@@ -228,7 +74,7 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
     ]
 
 
-class TrainingChoices(NetworkChoices, RowChoices, StepChoices, total=False):
+class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoices, total=False):
     """What may be chosen of a training."""
 
     steps: Annotated[
@@ -292,16 +138,9 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, total=False):
             typed="Stop after N evaluations without a lower validation loss.",
         ),
     ]
-    l2: Annotated[
-        float,
-        Choice(0.0, "λ of a penalty λ Σ w² on all kernels, part of the loss.", "training", least=0, compiles=True),
-    ]
     accumulate: Annotated[
         int,
         Choice(1, "Batches whose gradients are averaged for one step.", "batches", metavar="N", compiles=True),
-    ]
-    mixed_precision: Annotated[
-        bool, Choice(False, "Compute in bfloat16, with weights in float32.", "training", compiles=True)
     ]
     evaluate_every: Annotated[
         int | None,

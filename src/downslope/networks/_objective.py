@@ -1,14 +1,13 @@
 """The objective of a network: its loss averaged over batches of examples, and the statistics of its layers."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from downslope import _tree
+from downslope._choices import Choice, defaults
 from downslope._engine import jax, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
@@ -20,6 +19,18 @@ _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
 
 
+class ComputationChoices(TypedDict, total=False):
+    """How outputs and loss are computed: what `_Computation` below reads by name."""
+
+    l2: Annotated[
+        float,
+        Choice(0.0, "λ of a penalty λ Σ w² on all kernels, part of the loss.", "computation", least=0, compiles=True),
+    ]
+    mixed_precision: Annotated[
+        bool, Choice(False, "Compute in bfloat16, with weights in float32.", "computation", compiles=True)
+    ]
+
+
 def network_objective(
     model: Model,
     training: tuple[Any, Any],
@@ -28,8 +39,7 @@ def network_objective(
     kind: str,
     *,
     batch: int,
-    l2: float = 0.0,
-    mixed_precision: bool = False,
+    computing: Plain,
     facts: Plain | None = None,
     stream: Iterable[Any] | None = None,
 ) -> Objective:
@@ -42,12 +52,11 @@ def network_objective(
         loss: the loss.
         kind: the kind of the targets, which decides the metric.
         batch: the size of a batch, for which the layers of foreign models are inferred.
-        l2: λ of the penalty λ Σ w² over all kernels.
-        mixed_precision: whether the network is computed in bfloat16, the weights being kept in float32.
+        computing: the choices of `ComputationChoices` by name.
         facts: facts on the examples.
         stream: batches of inputs and targets, or None.
     """
-    compute = _Computation(model, loss, l2, mixed_precision)
+    compute = _Computation(model, loss, computing)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if walk is None else walk.layers
@@ -66,8 +75,8 @@ def network_objective(
         facts={
             **(facts or {}),
             "network": {
-                **_network_facts(model, loss, kind, l2, layers, activations, walk),
-                "mixed_precision": mixed_precision,
+                **_network_facts(model, loss, kind, layers, activations, walk),
+                **compute.choices,
             },
             "loss": _tried(compute, loss, training),
         },
@@ -85,14 +94,15 @@ def network_objective(
 class _Computation:
     """The functions of point, memory and batch that are traced."""
 
-    def __init__(self, model: Model, loss: Loss, l2: float, mixed: bool) -> None:
-        self.model, self._loss, self._l2, self._mixed = model, loss, l2, mixed
+    def __init__(self, model: Model, loss: Loss, computing: Plain) -> None:
+        self.model, self._loss = model, loss
+        self.choices = {**defaults(ComputationChoices), **computing}
         # The penalty is on kernels alone: biases and scales of a normalisation have one axis.
         self._kernels = [np.ndim(leaf) > 1 for leaf in _tree.leaves(model.point)]
 
     def forward(self, point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Any:
         """Map a batch, in bfloat16 with mixed precision."""
-        if self._mixed:
+        if self.choices["mixed_precision"]:
             # The weights themselves stay float32; their gradient passes through this cast.
             point, inputs = jax().tree.map(_shortened, (point, inputs))
         passed = self.model.forward(point, memory, inputs, key, training, nudges)
@@ -146,10 +156,10 @@ class _Computation:
     def _penalty(self, point: Any) -> Any:
         """Return λ Σ w² over the kernels."""
         # Without a penalty its sum does not become part of the program.
-        if not self._l2:
+        if not self.choices["l2"]:
             return 0.0
         kernels = [leaf for leaf, counts in zip(_tree.leaves(point), self._kernels, strict=True) if counts]
-        return self._l2 * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
+        return self.choices["l2"] * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
 
 
 def _shortened(leaf: Any) -> Any:
@@ -188,9 +198,7 @@ def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets:
     return measurements
 
 
-def _network_facts(
-    model: Model, loss: Loss, kind: str, l2: float, layers: Any, activations: Any, walk: Walk | None
-) -> Plain:
+def _network_facts(model: Model, loss: Loss, kind: str, layers: Any, activations: Any, walk: Walk | None) -> Plain:
     """Return the facts on the network before training."""
     return {
         "description": model.description,
@@ -202,7 +210,6 @@ def _network_facts(
         "loss": loss.describe(),
         "kind": kind,
         "metric": metric_of(kind),
-        "l2": l2,
         "normalised": model.description.get("normalised", False)
         or any(layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])),
     }

@@ -18,7 +18,6 @@ from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
-    NetworkChoices,
     RunChoices,
     SetupChanges,
     TargetLike,
@@ -30,7 +29,7 @@ from downslope.networks._saving import as_written, is_plain, journal_of, plain, 
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
-from downslope.networks.tasks import Choices, example_task, function_task, is_stream, stream_task
+from downslope.networks.tasks import Choices, NetworkChoices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
 
@@ -190,7 +189,7 @@ class Setup:
         choices = Choices(**{**defaults(NetworkChoices), **_of_noun(self.choices, "network")})
         batching = Batching(arguments["batch"], arguments["accumulate"])
         reading = _of_noun(arguments, "rows")
-        computing = {"l2": arguments["l2"], "mixed_precision": arguments["mixed_precision"]}
+        computing = _of_noun(arguments, "computation")
         model, data, seed, validation = self.model, self.data, arguments["seed"], arguments["validation"]
         # A function is a loss function even without a start, so that the error is about the missing start.
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):

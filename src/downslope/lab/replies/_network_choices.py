@@ -29,28 +29,15 @@ _FIELDS = (
     "steps",
     "seed",
 )
-# A list of its own, and not the whole schema: other choices name files, or cost more than a visitor may use.
+# These cost more than a visitor may use, or decide what the pictures of the page are drawn from.
+_WITHHELD = frozenset({"start", "evaluate_every", "probe_every", "layers_every"})
+# By kind, so that a choice that is added to `train` can be sent at once; other kinds name files, columns or objects.
+_SENT_KINDS = frozenset({"number", "whole", "rate", "truth", "name", "pairs"})
 _MORE = frozenset(
-    {
-        "accumulate",
-        "begin",
-        "clip_norm",
-        "clip_value",
-        "from_logits",
-        "l2",
-        "loss",
-        "momentum",
-        "noise",
-        "output_activation",
-        "patience",
-        "scale_targets",
-        "schedule",
-        "standardise",
-        "validation",
-        "warm_up",
-        "weight_decay",
-    }
-)
+    name
+    for name, choice in _CHOICES.items()
+    if choice.noun != "run" and choice.kind in _SENT_KINDS and name not in (*_FIELDS, *_WITHHELD)
+) | {"validation"}
 
 
 def choices(fields: dict[str, Any]) -> dict[str, Any]:

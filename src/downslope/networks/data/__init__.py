@@ -4,6 +4,7 @@ from downslope.networks.data._encoding import Encoding
 from downslope.networks.data._examples import (
     Examples,
     Missing,
+    RowChoices,
     Task,
     examples,
     examples_like,
@@ -24,6 +25,7 @@ __all__ = [
     "Encoding",
     "Examples",
     "Missing",
+    "RowChoices",
     "SampleName",
     "Target",
     "Task",

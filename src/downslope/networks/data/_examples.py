@@ -1,14 +1,13 @@
 """The noun `Examples`, encoded data for a network, and the verb from data to examples."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 
+from downslope._choices import Choice
 from downslope._errors import DataError, SettingError
 from downslope.networks.data._encoding import Encoding, Reading, encoding_of, reading_of
 from downslope.networks.data._target import NUMBERS
@@ -17,6 +16,58 @@ Missing = Literal["refuse", "drop", "mean"]
 Task = Literal["classes", "numbers"]
 
 _SHARE, _FEW_ROWS = 0.2, 10
+
+
+class RowChoices(TypedDict, total=False):
+    """How data are read as examples."""
+
+    standardise: Annotated[
+        bool,
+        Choice(
+            True,
+            "Whether inputs get mean 0 and deviation 1.",
+            "rows",
+            option="--no-standardise",
+            compiles=True,
+            typed="Leave the inputs as they are.",
+        ),
+    ]
+    scale_targets: Annotated[
+        bool,
+        Choice(
+            True,
+            "Whether targets that are numbers do.",
+            "rows",
+            option="--no-scale-targets",
+            compiles=True,
+            typed="Leave targets that are numbers as they are.",
+        ),
+    ]
+    missing: Annotated[
+        Missing, Choice("refuse", "What becomes of missing cells: refuse, drop or mean.", "rows", compiles=True)
+    ]
+    task: Annotated[
+        Task | None,
+        Choice(
+            None,
+            "Read the target as classes or numbers; None to decide by its values.",
+            "rows",
+            compiles=True,
+            typed="Read the target as classes or numbers.",
+        ),
+    ]
+    drop: Annotated[
+        str | Sequence[str],
+        Choice(
+            (),
+            "Columns to leave out.",
+            "rows",
+            kind="columns",
+            metavar="COLUMNS",
+            compiles=True,
+            typed="Columns to leave out: id,name.",
+        ),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +94,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def take(self, rows: np.ndarray) -> Examples:
+    def take(self, rows: np.ndarray) -> "Examples":
         """Return some of the rows, by index or by mask."""
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
-    def split(self, validation: float, seed: int) -> tuple[Examples, Examples]:
+    def split(self, validation: float, seed: int) -> "tuple[Examples, Examples]":
         """Return rows for training and rows for validation, shuffled.
 
         Means and deviations stay those of all rows; `prepare` measures them on the training rows alone.

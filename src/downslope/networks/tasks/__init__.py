@@ -1,11 +1,14 @@
 """Tasks: a model and its data as an objective that can be trained."""
 
-from downslope.networks.tasks._examples import Choices, example_task
+from downslope.networks.tasks._examples import example_task
 from downslope.networks.tasks._loss_function import function_task
+from downslope.networks.tasks._sizes import Choices, LayerChoices, NetworkChoices
 from downslope.networks.tasks._stream import is_stream, stream_task
 
 __all__ = [
     "Choices",
+    "LayerChoices",
+    "NetworkChoices",
     "example_task",
     "function_task",
     "is_stream",

@@ -6,9 +6,7 @@ References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement l
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -16,108 +14,19 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
 from downslope._types import Plain, Point
-from downslope.networks._losses import Loss, LossName, loss, suited_loss
+from downslope.networks._losses import Loss
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Batching, Task, trained
 from downslope.networks.data import CLASSES, NUMBERS, TWO_CLASSES, Examples, Target, examples_like, facts, prepare
 from downslope.networks.layers import (
     FLAT,
-    ActivationName,
-    Convolution,
-    Dense,
-    Flatten,
-    InitialisationName,
-    Layer,
-    MaxPool,
     Network,
-    NormalisationName,
     activation,
     layers_in,
     network,
 )
 from downslope.networks.models import Model, model_of
-
-
-@dataclass(frozen=True)
-class Choices:
-    """The choices of a network that is built by its sizes; `NetworkChoices` has their defaults.
-
-    Args:
-        hidden: units of the hidden layers.
-        convolutions: channels of convolutions with pooling before them, for images.
-        activation, initialisation, normalisation, dropout: of each hidden layer, as for `Dense`.
-        skip: whether hidden layers of equal size have skip connections.
-        output_activation: "auto" for what suits the loss, computed from logits; else one by name.
-        loss: a loss by name, a function of (outputs, targets), or None for what suits the targets.
-        from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
-    """
-
-    hidden: Sequence[int]
-    convolutions: Sequence[int]
-    activation: ActivationName
-    initialisation: InitialisationName | str
-    normalisation: NormalisationName
-    skip: bool
-    dropout: float
-    output_activation: ActivationName | Literal["auto"]
-    loss: LossName | Callable[[Any, Any], Any] | None
-    from_logits: bool | None
-
-
-def loss_of(choices: Choices, kind: str) -> Loss:
-    """Return the loss that was chosen, or the one that suits the targets.
-
-    Raises:
-        SettingError: for a cross-entropy of numbers.
-    """
-    logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
-    chosen = loss(suited_loss(kind) if choices.loss is None else choices.loss, from_logits=logits)
-    if chosen.needs_classes and kind == NUMBERS:
-        raise SettingError(
-            f"{chosen.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
-        )
-    return chosen
-
-
-def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
-    """Return a network of the chosen sizes.
-
-    Args:
-        choices: the sizes and the kind of the hidden layers.
-        shape: the shape of one example.
-        outputs: the number of outputs.
-        seed: seed of the weights.
-    """
-    layers: list[Layer] = []
-    common: dict[str, Any] = {
-        "activation": choices.activation,
-        "initialisation": choices.initialisation,
-        "normalisation": choices.normalisation,
-        "dropout": choices.dropout,
-    }
-    for channels in choices.convolutions:
-        layers += [Convolution(channels, padding="same", **common), MaxPool(2)]
-    if len(shape) > 1:
-        layers.append(Flatten())
-    sizes = list(choices.hidden)
-    for index, units in enumerate(sizes):
-        layers.append(Dense(units, skip=choices.skip and index > 0 and sizes[index - 1] == units, **common))
-    # The output begins with small weights whatever its activation, so that the first loss is that of a guess.
-    layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
-    return network(shape, layers, seed=seed)
-
-
-def output_of(choices: Choices) -> ActivationName:
-    """Return the activation of the output; "auto" is linear, since losses take logits and numbers."""
-    return "linear" if choices.output_activation == "auto" else activation(choices.output_activation).name
-
-
-def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
-    """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
-    if loss.name == "softmax cross-entropy" or choices.output_activation == "softmax":
-        return max(wanted, classes)
-    return wanted
-
+from downslope.networks.tasks._sizes import Choices, built, loss_of, outputs_of
 
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
@@ -185,7 +94,7 @@ def example_task(
         batching: how many examples a step sees.
         seed: of weights and of the rows held back.
         reading: further choices of `prepare`, by name.
-        computing: further choices of `network_objective`, by name.
+        computing: the choices of `ComputationChoices`, by name.
     """
     training, held = _examples(data, target, validation, seed, reading)
     seen, loss = fitted(model, choices, training.inputs, training.encoding.target, seed)
@@ -202,7 +111,7 @@ def example_task(
             "encoding": training.encoding.as_dict(),
             "notes": list(training.notes),
         },
-        **computing,
+        computing=computing,
     )
     encoding, notes = training.encoding, training.notes
 

@@ -20,7 +20,8 @@ from downslope._types import Plain
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
 from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts
-from downslope.networks.tasks._examples import Choices, fitted, fitting_model
+from downslope.networks.tasks._examples import fitted, fitting_model
+from downslope.networks.tasks._sizes import Choices
 
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
 
@@ -136,7 +137,7 @@ def stream_task(
         validation: a pair of inputs and targets, or None.
         seed: of the weights, and of the rows that references are computed on.
         task: "classes" or "numbers"; None to decide by the first targets: whole numbers are classes.
-        computing: further choices of `network_objective`, by name.
+        computing: the choices of `ComputationChoices`, by name.
 
     Raises:
         DataError: for batches that are not such pairs.
@@ -170,7 +171,7 @@ def stream_task(
         "notes": [note],
     }
     objective = network_objective(
-        seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, **computing
+        seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, computing=computing
     )
     return Task(objective, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 

@@ -1,0 +1,211 @@
+"""A network that is built by its sizes: its choices, its layers, its loss and its output."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypedDict, get_args
+
+from downslope._choices import Choice
+from downslope._errors import SettingError
+from downslope.networks._losses import Loss, LossName, loss, suited_loss
+from downslope.networks.data import NUMBERS
+from downslope.networks.layers import (
+    ActivationName,
+    Convolution,
+    Dense,
+    Flatten,
+    InitialisationName,
+    Layer,
+    MaxPool,
+    Network,
+    NormalisationName,
+    activation,
+    network,
+)
+
+
+class LayerChoices(TypedDict, total=False):
+    """What may be chosen of the hidden layers and the output, also of those of a network that is there already."""
+
+    activation: Annotated[
+        ActivationName,
+        Choice(
+            "relu",
+            "The activation of the hidden layers.",
+            "network",
+            compiles=True,
+            in_layers=True,
+            typed="Of the hidden layers: relu, tanh, gelu, …",
+        ),
+    ]
+    initialisation: Annotated[
+        InitialisationName | str,
+        Choice(
+            "auto",
+            "How weights begin; auto for what suits the activation.",
+            "network",
+            names=get_args(InitialisationName),
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+    normalisation: Annotated[
+        NormalisationName,
+        Choice(
+            "none",
+            "The normalisation of the hidden layers.",
+            "network",
+            compiles=True,
+            in_layers=True,
+            typed="Of the hidden layers: batch or layer.",
+        ),
+    ]
+    skip: Annotated[
+        bool,
+        Choice(
+            False, "Add skip connections between hidden layers of equal size.", "network", compiles=True, in_layers=True
+        ),
+    ]
+    dropout: Annotated[
+        float,
+        Choice(
+            0.0,
+            "The share of hidden units to leave out while training.",
+            "network",
+            least=0,
+            below=1,
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+    output_activation: Annotated[
+        ActivationName | Literal["auto"],
+        Choice(
+            "auto",
+            "The activation of the output; auto for what suits the loss.",
+            "network",
+            compiles=True,
+            in_layers=True,
+        ),
+    ]
+
+
+class NetworkChoices(LayerChoices, total=False):
+    """What may be chosen of a network that is built by its sizes."""
+
+    hidden: Annotated[
+        int | Sequence[int],
+        Choice((64, 64), "Units of the hidden layers.", "network", kind="sizes", metavar="SIZES", compiles=True),
+    ]
+    convolutions: Annotated[
+        int | Sequence[int],
+        Choice(
+            (),
+            "Channels of convolutions with pooling before the hidden layers, for images.",
+            "network",
+            kind="sizes",
+            metavar="SIZES",
+            compiles=True,
+            typed="Channels of convolutions before them: 16,32.",
+        ),
+    ]
+    loss: Annotated[
+        LossName | Callable[[Any, Any], Any] | None,
+        Choice(
+            None,
+            "The loss: a name, or a function of (outputs, targets); None for what suits the targets.",
+            "network",
+            compiles=True,
+            typed="mse, mae, huber, cross-entropy, …; what suits the target if not given.",
+        ),
+    ]
+    from_logits: Annotated[
+        bool | None,
+        Choice(
+            None,
+            "Whether cross-entropies take logits; None for yes unless an output activation is named.",
+            "network",
+            compiles=True,
+            typed="Cross-entropies take logits, or not; they do unless an output activation is named.",
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The choices of a network that is built by its sizes; `NetworkChoices` has their defaults.
+
+    Args:
+        hidden: units of the hidden layers.
+        convolutions: channels of convolutions with pooling before them, for images.
+        activation, initialisation, normalisation, dropout: of each hidden layer, as for `Dense`.
+        skip: whether hidden layers of equal size have skip connections.
+        output_activation: "auto" for what suits the loss, computed from logits; else one by name.
+        loss: a loss by name, a function of (outputs, targets), or None for what suits the targets.
+        from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
+    """
+
+    hidden: Sequence[int]
+    convolutions: Sequence[int]
+    activation: ActivationName
+    initialisation: InitialisationName | str
+    normalisation: NormalisationName
+    skip: bool
+    dropout: float
+    output_activation: ActivationName | Literal["auto"]
+    loss: LossName | Callable[[Any, Any], Any] | None
+    from_logits: bool | None
+
+
+def loss_of(choices: Choices, kind: str) -> Loss:
+    """Return the loss that was chosen, or the one that suits the targets.
+
+    Raises:
+        SettingError: for a cross-entropy of numbers.
+    """
+    logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
+    chosen = loss(suited_loss(kind) if choices.loss is None else choices.loss, from_logits=logits)
+    if chosen.needs_classes and kind == NUMBERS:
+        raise SettingError(
+            f"{chosen.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
+        )
+    return chosen
+
+
+def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
+    """Return a network of the chosen sizes.
+
+    Args:
+        choices: the sizes and the kind of the hidden layers.
+        shape: the shape of one example.
+        outputs: the number of outputs.
+        seed: seed of the weights.
+    """
+    layers: list[Layer] = []
+    common: dict[str, Any] = {
+        "activation": choices.activation,
+        "initialisation": choices.initialisation,
+        "normalisation": choices.normalisation,
+        "dropout": choices.dropout,
+    }
+    for channels in choices.convolutions:
+        layers += [Convolution(channels, padding="same", **common), MaxPool(2)]
+    if len(shape) > 1:
+        layers.append(Flatten())
+    sizes = list(choices.hidden)
+    for index, units in enumerate(sizes):
+        layers.append(Dense(units, skip=choices.skip and index > 0 and sizes[index - 1] == units, **common))
+    # The output begins with small weights whatever its activation, so that the first loss is that of a guess.
+    layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
+    return network(shape, layers, seed=seed)
+
+
+def output_of(choices: Choices) -> ActivationName:
+    """Return the activation of the output; "auto" is linear, since losses take logits and numbers."""
+    return "linear" if choices.output_activation == "auto" else activation(choices.output_activation).name
+
+
+def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
+    """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
+    if loss.name == "softmax cross-entropy" or choices.output_activation == "softmax":
+        return max(wanted, classes)
+    return wanted
