@@ -1,8 +1,7 @@
 """Methods: one record for each, the rules they step by, and the theory of their rates; schedules of the rate."""
 
-from downslope.methods._choices import MethodSettings, ScheduleName, ScheduleSettings
 from downslope.methods._method import Method, Rule, RuleInput, method, method_names, rule_of
-from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, schedule
+from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, ScheduleName, ScheduleSettings, schedule
 from downslope.methods._spec import MethodSpec, Setting
 from downslope.methods._table import (
     ADAM,
@@ -21,6 +20,7 @@ from downslope.methods._table import (
     TRUST_REGION,
     FitMethodName,
     MethodName,
+    MethodSettings,
     facts_of,
     is_known,
     spec_named,

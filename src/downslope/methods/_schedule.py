@@ -10,18 +10,31 @@ with t the step and `steps` the budget of the descent. Each is written once for 
 schedule, a function from step to rate, is taken as it is.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
+from downslope._choices import Choice
 from downslope._errors import SettingError, nearest, whole
 
 Factor = Callable[[Any, Any, Mapping[str, Any], ModuleType], Any]
-SCHEDULE_SETTINGS = ("factor", "every", "warm_up")
+ScheduleName = Literal["constant", "step", "exponential", "cosine", "warm-up"]
+
+
+class ScheduleSettings(TypedDict, total=False):
+    """The settings that schedules have."""
+
+    factor: Annotated[
+        float,
+        Choice(None, "What the rate is multiplied by, each time or in all.", "schedule", kind="number", checks=False),
+    ]
+    every: Annotated[int, Choice(None, "Steps from one factor to the next.", "schedule", kind="number", checks=False)]
+    warm_up: Annotated[int, Choice(None, "Steps until the rate is reached.", "schedule", kind="number", checks=False)]
+
+
+SCHEDULE_SETTINGS = tuple(ScheduleSettings.__annotations__)
 
 
 @dataclass(frozen=True)

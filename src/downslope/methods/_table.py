@@ -1,13 +1,13 @@
 """The table of methods: one record each. This is the only module that names them.
 
-To add a method, write its record here and put it into `METHODS`; the checks, `compare`, pictures, remedies, command
-line, lab and documentation read it from there.
+To add a method, write its record here, put it into `METHODS` and `MethodName`, and a setting that no other method has
+into `MethodSettings`. The checks, `compare`, pictures, remedies, command line, lab and documentation read it from
+there.
 """
 
-from __future__ import annotations
+from typing import Annotated, Any, Literal, TypedDict
 
-from typing import Any, Literal
-
+from downslope._choices import Choice
 from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.methods._directions import (
@@ -315,6 +315,29 @@ MethodName = Literal[
     "bfgs",
     "l-bfgs",
 ]
+
+
+def _setting(name: str) -> Choice:
+    """Return the choice that a setting of methods is, from their records."""
+    owners = [(spec, setting) for spec in METHODS if (setting := spec.setting(name)) is not None]
+    usual = {spec.name: setting.default for spec, setting in owners if setting in spec.settings}
+    shown = ", ".join(f"{value:g} for {owner}" for owner, value in usual.items())
+    return Choice(None, f"{owners[0][1].help} Default {shown}.", "method", kind="number", checks=False)
+
+
+class MethodSettings(TypedDict, total=False):
+    """The settings that methods have; each has those of its own, with its own defaults."""
+
+    momentum: Annotated[float, _setting("momentum")]
+    beta1: Annotated[float, _setting("beta1")]
+    beta2: Annotated[float, _setting("beta2")]
+    decay: Annotated[float, _setting("decay")]
+    epsilon: Annotated[float, _setting("epsilon")]
+    initial: Annotated[float, _setting("initial")]
+    weight_decay: Annotated[float, _setting("weight_decay")]
+    noise: Annotated[float, _setting("noise")]
+    noise_decay: Annotated[float, _setting("noise_decay")]
+    memory: Annotated[int, _setting("memory")]
 
 
 def _in_a_fit_only(settings: Settings) -> Any:
