@@ -14,8 +14,8 @@ import downslope as ds
 from downslope.descent import Record
 from downslope.diagnosis import Finding, Severity
 from downslope.draw._by_layer import in_blocks, short, some
+from downslope.draw._layers import USUAL
 from downslope.draw._sharpness import bound_of
-from downslope.draw._updates import USUAL
 from downslope.methods import facts_of
 
 PICTURES = {

@@ -23,10 +23,8 @@ from downslope.draw._progress import *
 from downslope.draw._race import *
 from downslope.draw._sharpness import *
 from downslope.draw._slice import *
-from downslope.draw._surface import *
 from downslope.draw._sweep import *
 from downslope.draw._training import *
-from downslope.draw._updates import *
 
 PICTURES: tuple[Picture, ...]
 __all__: list[str]
