@@ -224,7 +224,7 @@ def surface(
     x, y, height = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, None), _SURFACE_GRID)
     # A wall at the edge of the range would flatten the valley.
     ceiling = _ceiling(height, trace)
-    shown = np.minimum(height, ceiling)
+    shown, count = np.minimum(height, ceiling), _SURFACE_GRID
     drawn.plot_surface(
         x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=_SURFACE_GRID, ccount=_SURFACE_GRID
     )
