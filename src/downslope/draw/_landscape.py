@@ -225,9 +225,7 @@ def surface(
     # A wall at the edge of the range would flatten the valley.
     ceiling = _ceiling(height, trace)
     shown, count = np.minimum(height, ceiling), _SURFACE_GRID
-    drawn.plot_surface(
-        x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=_SURFACE_GRID, ccount=_SURFACE_GRID
-    )
+    drawn.plot_surface(x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=count, ccount=count)
     if trace is not None:
         # Lifted a little, since lines on a surface sink into it.
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
