@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +94,7 @@ def prescribe(
     """Try what may mend a run, beside the unchanged run, and say what helped."""
     _pictures.check_suffix(plot)  # before the trials, which may take a while
     of_prescription = {name: choices.pop(name) for name in ("seeds", "budget") if name in choices}
-    if Path(run).is_dir():
+    if os.path.isdir(run):  # Path.is_dir raises for folders that are closed to this user
         result = ds.prescribe(run, data=choices.get("data"), **of_prescription)
     else:
         typed = FormulaRun(run, start, choices)

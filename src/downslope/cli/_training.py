@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -125,7 +126,7 @@ def _rows(data: str, shape: tuple[int, ...], *, named: bool) -> Any:
         named: whether the network was trained on a table, whose columns have names.
     """
     path = Path(data)
-    if not path.suffix and not path.exists():
+    if not path.suffix and not os.path.exists(path):
         examples = ds.examples(data, standardise=False)
         return dict(zip(examples.encoding.features, examples.inputs.T, strict=True)) if named else examples.inputs
     if named or not shape:
@@ -181,13 +182,13 @@ def _check_out(out: Path, data: str) -> None:
     if out.suffix.lower() not in suffixes:
         hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise ds.SettingError(f"cannot write a table into {out.name!r}", hint=hint)
-    if Path(data).exists() and out.exists() and out.samefile(data):
+    if os.path.exists(data) and os.path.exists(out) and os.path.samefile(out, data):
         raise ds.SettingError(f"--out would replace the rows in {data}", hint="choose another name")
 
 
 def _cells(data: str, rows: int) -> dict[str, Any]:
     """Return the columns of a file as they stand in it, or the numbers of so many rows of a sample or an array."""
     path = Path(data)
-    if path.suffix.lower() == ".npy" or (not path.suffix and not path.exists()):
+    if path.suffix.lower() == ".npy" or (not path.suffix and not os.path.exists(path)):
         return {"row": list(range(1, rows + 1))}
     return dict(ds.read_cells(path))

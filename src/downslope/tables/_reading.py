@@ -119,13 +119,17 @@ def check_writable(file: Path) -> None:
 def _existing(path: Path) -> Path:
     """Return the path of a file, one that ships where there is none of this bare name."""
     shipped = _SHIPPED / path.name
-    if not path.exists() and path.parent == Path() and shipped.is_file():
-        return shipped
-    if not path.is_file():
+    try:
+        is_file, is_known = path.is_file(), path.exists()
+        if not is_known and path.parent == Path() and shipped.is_file():
+            return shipped
+        if is_file:
+            return path
         folder = path.parent if path.parent.is_dir() else Path()
         close = nearest(path.name, [entry.name for entry in folder.iterdir() if entry.is_file()])
-        raise DataError(f"there is no file {str(path)!r}", hint=f"did you mean {close}?" if close else None)
-    return path
+    except OSError as error:  # not permitted, or no name that the system accepts
+        raise DataError(f"{path.name[:80]!r} cannot be read: {error.strerror or error}") from None
+    raise DataError(f"there is no file {str(path)!r}", hint=f"did you mean {close}?" if close else None)
 
 
 def _read_open(source: Any) -> Table:

@@ -86,7 +86,10 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 def _now_at(folder: Path) -> Path:
     """Return where a trace is at this moment: aside, if its writer was killed before the new one had the name."""
-    return moved_aside(Path(os.path.realpath(folder))) or folder
+    try:
+        return moved_aside(Path(os.path.realpath(folder))) or folder
+    except OSError:  # a link of another user, which must not be read
+        return folder
 
 
 def _refuse_no_trace(source: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ def raw_data(data: Any, target: str | Sequence[str] | None, drop: str | Sequence
     """
     notes: tuple[str, ...] = ()
     # A name without the suffix of a table is that of a sample, unless a file is called so.
-    if isinstance(data, str) and not Path(data).is_file() and Path(data).suffix.lower() not in table_suffixes():
+    if isinstance(data, str) and not os.path.isfile(data) and Path(data).suffix.lower() not in table_suffixes():
         shipped = sample(data)
         data, target, notes = shipped.data, shipped.target if target is None else target, (f"{shipped}.",)
     if target is not None and not isinstance(target, str) and (not is_table(data) or _is_column(target)):
