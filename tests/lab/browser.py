@@ -39,11 +39,12 @@ def opened(browser: Browser, url: str, **choices: object) -> Iterator[Page]:
 
     Args:
         browser: the browser.
-        url: where the lab is.
+        url: the address that the lab prints.
         choices: `fresh=True` for a first visit; the rest goes to the browser, such as `color_scheme`.
     """
     fresh = choices.pop("fresh", False)
     context = browser.new_context(base_url=url, **{"viewport": WIDE, "reduced_motion": "reduce", **choices})
+    context.request.get(url)  # the cookie that the printed address gives
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     if not fresh:
         names = [f"downslope.greeted.{name}" for name in ("descend", "fit", "network", "runs")]

@@ -9,12 +9,13 @@ import httpx
 import pytest
 from lab.browser import chromium, opened
 from lab.stand_ins import STREAMS, VERBS
+from lab.visiting import visitor
 from playwright.sync_api import Browser, Page
 
 from downslope.lab._limits import Limits
 from downslope.lab.server._serve import Running, running
 
-SHORT = Limits(seconds=1.5, stream_seconds=3, table=100_000, tables=150_000, grace=0.3, wait=20)
+SHORT = Limits(arrival=1.5, seconds=0.8, stream_seconds=3, table=100_000, tables=150_000, stalled=2, wait=60)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def lab(page: Path) -> Iterator[Running]:
 
 @pytest.fixture
 def client(lab: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=lab.url, headers={"X-Visitor": "somebody"}, timeout=60) as opened:
+    with visitor(lab, headers={"X-Visitor": "somebody"}) as opened:
         yield opened
 
 

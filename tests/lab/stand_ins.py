@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
+import tempfile
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,15 @@ VERBS = {
     for name in (
         "asleep",
         "broken",
+        "compiled",
         "deep",
         "dying",
         "echo",
         "endless",
+        "flooding",
         "greedy",
         "misspelt",
+        "kept",
         "nan",
         "noisy",
         "process",
@@ -30,13 +36,55 @@ VERBS = {
         "warmed",
     )
 }
-STREAMS = {name: f"lab.stand_ins:{name}" for name in ("counting", "failing")}
+STREAMS = {name: f"lab.stand_ins:{name}" for name in ("counting", "failing", "flood")}
+_FLOODING = Path(tempfile.gettempdir()) / f"downslope-flooding-{os.getppid()}"
 _warm = 0
 
 
 def warm() -> None:
     global _warm
     _warm += 1
+
+
+def busy(seconds: float) -> None:
+    """Use the CPU for so many of its seconds."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def compiler() -> None:
+    """Stand in for JAX, of which a worker knows what it compiles: `compiled` announces it as JAX does."""
+    jax, monitoring = types.ModuleType("jax"), types.ModuleType("jax.monitoring")
+    listeners = {"began": [], "ended": []}
+    vars(monitoring).update(
+        listeners=listeners,
+        register_scalar_listener=listeners["began"].append,
+        register_event_duration_secs_listener=listeners["ended"].append,
+    )
+    vars(jax)["monitoring"] = monitoring
+    sys.modules.update({"jax": jax, "jax.monitoring": monitoring})
+
+
+def compiled(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile, then compute, for so many CPU seconds each."""
+    listeners, event = sys.modules["jax.monitoring"].listeners, "/jax/core/compile/backend_compile_duration"
+    for listener in listeners["began"]:
+        listener(event, 0.0, fun_name="f")
+    busy(request["compiling"])
+    for listener in listeners["ended"]:
+        listener(event, request["compiling"], fun_name="f")
+    busy(request.get("computing", 0.0))
+    return {"id": os.getpid()}
+
+
+_kept: list[bytearray] = []
+
+
+def kept(request: dict[str, Any]) -> dict[str, Any]:
+    """Keep so many bytes, and touch each page of them."""
+    _kept.append(bytearray(b"x" * request["bytes"]))
+    return {"id": os.getpid()}
 
 
 def warmed(request: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +106,7 @@ def asleep(request: dict[str, Any]) -> dict[str, Any]:
     while "until" in request and not Path(request["until"]).exists():
         time.sleep(0.01)
     time.sleep(request.get("seconds", 0))
-    return {"slept": request.get("seconds")}
+    return {"slept": request.get("seconds"), "id": os.getpid()}
 
 
 def endless(request: dict[str, Any]) -> dict[str, Any]:
@@ -117,6 +165,21 @@ def failing(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Fail, after so many pieces."""
     yield from counting({"to": request["after"]})
     raise ds.DownslopeError("it failed", hint="try again")
+
+
+def flood(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Send large pieces without end; a file says that it goes on."""
+    _FLOODING.touch()
+    try:
+        while True:
+            yield {"text": "x" * request["size"]}
+            time.sleep(0.02)
+    finally:
+        _FLOODING.unlink()
+
+
+def flooding(request: dict[str, Any]) -> dict[str, Any]:
+    return {"now": _FLOODING.exists()}
 
 
 def table_of(request: dict[str, Any]) -> dict[str, Any]:

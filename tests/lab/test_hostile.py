@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from lab.visiting import cookie, cookie_line, visitor
 
 from downslope.lab.server._serve import Running
 
@@ -21,7 +22,7 @@ MEGABYTE = 1024 * 1024
 def _still_answering(lab: Running) -> Iterator[None]:
     """After each of these tests the page is there; how soon is measured by `benchmarks/lab.py`."""
     yield
-    assert httpx.get(lab.url).status_code == 200
+    assert httpx.get(lab.address.url, headers=cookie(lab)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_foreign_origin_is_refused(client: httpx.Client, lab: Running, origin:
 
 
 def test_its_own_page_may_ask(client: httpx.Client, lab: Running) -> None:
-    headers = {"Origin": lab.url.rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    headers = {"Origin": lab.address.url.rstrip("/"), "Sec-Fetch-Site": "same-origin"}
     assert client.post("/api/echo", json={}, headers=headers).status_code == 200
 
 
@@ -59,7 +60,8 @@ def test_a_foreign_host_is_refused(client: httpx.Client, lab: Running, host: str
         client.post("/api/echo", json={}, headers={"Host": called, "Origin": f"http://{called}"}),
     ):
         assert answer.status_code == 403
-        assert lab.url in answer.text
+        assert lab.address.url in answer.text
+        assert str(lab.token) not in answer.text
 
 
 def test_without_a_host_nothing_is_given(lab: Running) -> None:
@@ -96,7 +98,7 @@ def test_what_just_fits_is_taken(client: httpx.Client) -> None:
 
 def test_an_upload_that_says_its_length_is_refused_before_it_comes(lab: Running) -> None:
     with socket.create_connection(("127.0.0.1", lab.address.port), timeout=30) as connection:
-        head = f"POST /api/echo HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\nX-Visitor: a\r\n"
+        head = f"POST /api/echo HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\nX-Visitor: a\r\n{cookie_line(lab)}"
         connection.sendall((head + f"Content-Length: {500 * MEGABYTE}\r\n\r\n").encode())
         answer = b"".join(iter(lambda: connection.recv(4096), b""))  # the server closes: it does not wait for more
     assert answer.startswith(b"HTTP/1.1 413")
@@ -130,7 +132,7 @@ def test_an_upload_to_the_page_is_not_held(client: httpx.Client) -> None:
 
 def test_a_body_that_never_ends_is_given_up(lab: Running) -> None:
     with socket.create_connection(("127.0.0.1", lab.address.port), timeout=30) as connection:
-        head = f"POST /api/echo HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\nX-Visitor: a\r\n"
+        head = f"POST /api/echo HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\nX-Visitor: a\r\n{cookie_line(lab)}"
         connection.sendall((head + "Content-Length: 100\r\n\r\n{").encode())
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
 
@@ -138,7 +140,7 @@ def test_a_body_that_never_ends_is_given_up(lab: Running) -> None:
 @pytest.mark.parametrize("one_visitor", [True, False])
 def test_two_hundred_requests_at_once(lab: Running, one_visitor: bool) -> None:
     limits = httpx.Limits(max_connections=200)
-    with httpx.Client(base_url=lab.url, timeout=120, limits=limits) as client, ThreadPoolExecutor(200) as threads:
+    with visitor(lab, limits=limits) as client, ThreadPoolExecutor(200) as threads:
 
         def ask(number: int) -> int:
             visitor = "crowd" if one_visitor else f"crowd-{number}"
@@ -206,7 +208,9 @@ def test_what_is_no_json_object_of_finite_numbers_is_refused(client: httpx.Clien
 def test_nothing_outside_the_folder_is_served(lab: Running, path: str, page: Path) -> None:
     assert (page.parent / "secret.txt").exists()
     with socket.create_connection(("127.0.0.1", lab.address.port), timeout=30) as connection:  # a client would tidy up
-        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\nConnection: close\r\n\r\n"
+        request = (
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{lab.address.port}\r\n{cookie_line(lab)}Connection: close\r\n\r\n"
+        )
         connection.sendall(request.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 404")

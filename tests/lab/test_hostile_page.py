@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from lab.visiting import visitor
 
 from downslope.lab.server._serve import Running
 
@@ -15,7 +16,7 @@ REQUEST = {"start": {"x": 1, "y": 1}, "rate": 0.1, "method": "gradient descent",
 
 @pytest.fixture(scope="module")
 def client(real_lab: Running) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=real_lab.url, headers={"X-Visitor": "hostile"}, timeout=60) as opened:
+    with visitor(real_lab, headers={"X-Visitor": "hostile"}) as opened:
         yield opened
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from lab import asking
+from lab.visiting import cookie, visitor
 
 import downslope as ds
 from downslope.lab import replies
@@ -149,7 +150,7 @@ def test_a_run_is_followed_until_it_is_finished(lab, growing, folder):
         growing.finish(ds.load(folder / "nets" / "of 3"))
 
     with (
-        httpx.Client(base_url=lab.url, timeout=20) as client,
+        visitor(lab) as client,
         client.stream("GET", "/api/follow", params={"run": "growing", "visitor": "a"}) as reply,
     ):
         assert reply.headers["content-type"] == "text/event-stream"
@@ -163,18 +164,20 @@ def test_a_run_is_followed_until_it_is_finished(lab, growing, folder):
 
 
 def test_a_finished_run_says_so_at_once(lab):
-    told = httpx.get(f"{lab.url}api/follow", params={"run": "valley", "visitor": "a"}).text
+    told = httpx.get(f"{lab.address.url}api/follow", params={"run": "valley", "visitor": "a"}, headers=cookie(lab)).text
     assert told == 'event: finished\ndata: {"state": "finished"}\n\n'
 
 
 @pytest.mark.parametrize("name", ["", "..", "../outside/secret", "linked", "/etc"])
 def test_only_what_was_found_can_be_followed(lab, name):
-    assert httpx.get(f"{lab.url}api/follow", params={"run": name, "visitor": "a"}).status_code == 404
+    with visitor(lab) as client:
+        assert client.get("api/follow", params={"run": name, "visitor": "a"}).status_code == 404
 
 
 def test_pages_from_elsewhere_cannot_follow(lab):
     for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
-        reply = httpx.get(f"{lab.url}api/follow", params={"run": "valley", "visitor": "a"}, headers=headers)
+        sent = {**cookie(lab), **headers}
+        reply = httpx.get(f"{lab.address.url}api/follow", params={"run": "valley", "visitor": "a"}, headers=sent)
         assert reply.status_code == 403
 
 
@@ -182,7 +185,7 @@ def test_followers_are_few_and_their_places_are_given_back(lab, growing):
     def follow(visitor: str) -> Any:
         return client.stream("GET", "/api/follow", params={"run": "growing", "visitor": visitor})
 
-    with httpx.Client(base_url=lab.url, timeout=20) as client:
+    with visitor(lab) as client:
         with follow("a") as first, follow("a") as second:
             assert (first.status_code, second.status_code) == (200, 200)
             with follow("a") as third, follow("b") as fourth, follow("c") as fifth:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -9,15 +11,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from lab.stand_ins import VERBS
+from lab.visiting import cookie
 
 import downslope as ds
+from downslope.lab.server import _entry
 from downslope.lab.server._serve import Address, Running, bind, running
 
 POLICY = (
@@ -88,7 +93,7 @@ def test_what_is_not_there(client: httpx.Client, method: str, path: str, status:
 
 def test_a_request_without_a_visitor_is_refused(lab: Running) -> None:
     for headers in ({}, {"X-Visitor": ""}, {"X-Visitor": "a b"}, {"X-Visitor": "a" * 65}):
-        answer = httpx.post(lab.url + "api/echo", json={}, headers=headers)
+        answer = httpx.post(lab.address.url + "api/echo", json={}, headers={**headers, **cookie(lab)})
         assert answer.status_code == 400, headers
         assert "X-Visitor" in answer.json()["error"]["message"]
 
@@ -200,6 +205,86 @@ def test_a_token_that_cannot_be_typed_is_refused(page: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("path", ["/", "/fit", "/runs?run=a", "/nowhere"])
+def test_without_the_token_a_page_says_where_the_address_is(lab: Running, path: str) -> None:
+    answer = httpx.get(lab.address.url.rstrip("/") + path)
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "Open the address that the command printed" in answer.text
+    assert "restarted" in answer.text
+    assert "A page" not in answer.text
+    assert str(lab.token) not in answer.text
+    style = answer.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}';" in answer.headers["content-security-policy"]
+    assert "script" not in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/static/style.css"), ("GET", "/api/alive"), ("GET", "/api/follow"), ("POST", "/api/echo"),
+     ("POST", "/api/table"), ("POST", "/"), ("HEAD", "/"), ("OPTIONS", "/api/echo")],
+)  # fmt: skip
+def test_without_the_token_nothing_is_answered_or_computed(lab: Running, method: str, path: str) -> None:
+    url = lab.address.url.rstrip("/") + path
+    name, token = lab.entry.cookie, str(lab.token)
+    cookies = (None, f"{name}=", f"{name}=guessed", f"downslope-1={token}", f"{name}={token[:-1]}")
+    for wrong in cookies:
+        headers = {"X-Visitor": "a"} if wrong is None else {"X-Visitor": "a", "Cookie": wrong}
+        answer = httpx.request(method, url, headers=headers)
+        assert (answer.status_code, "set-cookie" in answer.headers) == (403, False)
+        assert str(lab.token) not in answer.text
+        if path.startswith("/api/") and method != "HEAD":
+            assert answer.json()["error"]["kind"] == "TokenError"
+
+
+def test_the_token_leaves_the_address_of_who_has_the_cookie_as_well(lab: Running, client: httpx.Client) -> None:
+    for query in (f"token={lab.token}&f=x", "f=x&token=of-an-earlier-start", f"f=x&code={lab.entry.new_code()}"):
+        answer = client.get(f"/?{query}")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/?f=x")
+    assert client.get("/?f=x&tokens=1").status_code == 200
+
+
+def test_a_code_opens_once_and_for_a_while(lab: Running) -> None:
+    code = lab.entry.new_code()
+    assert httpx.get(f"{lab.address.url}?code={code}x").status_code == 403
+    assert [httpx.get(f"{lab.address.url}?code={code}").status_code for _ in range(2)] == [303, 403]
+    late = lab.entry.new_code()
+    lab.entry._codes[late] -= 60
+    assert httpx.get(f"{lab.address.url}?code={late}").status_code == 403
+
+
+def test_a_code_is_for_the_user_who_opened_the_lab(lab: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.getuid()
+    for user, status in ((me + 1, 403), (me, 303)):
+        monkeypatch.setattr(_entry.os, "getuid", lambda user=user: user)
+        monkeypatch.setattr(_entry, "_ROOT", me if user == me else -1)
+        assert httpx.get(f"{lab.address.url}?code={lab.entry.new_code()}").status_code == status
+
+
+def test_two_labs_on_a_machine_keep_their_cookies_apart(lab: Running, page: Path) -> None:
+    with running(port=0, verbs=VERBS, warm=None, static=page) as other, httpx.Client() as browser:
+        for one in (lab, other):  # a browser sends the cookies of all ports to each
+            browser.get(one.url)
+        assert [browser.get(one.address.url).status_code for one in (lab, other)] == [200, 200]
+
+
+def test_without_a_token_if_one_is_not_wanted(page: Path) -> None:
+    with running(port=0, verbs=VERBS, warm=None, token=False, static=page) as opened:
+        assert "?" not in opened.url
+        assert opened.url_once() == opened.url
+        assert httpx.get(opened.url).status_code == 200
+        headers = {"X-Visitor": "a", "Origin": opened.url.rstrip("/")}
+        assert httpx.post(opened.url + "api/echo", json={}, headers=headers).status_code == 200
+        assert (
+            httpx.post(opened.url + "api/echo", json={}, headers={**headers, "Origin": "http://a"}).status_code == 403
+        )
+    with (
+        pytest.raises(ds.SettingError, match="Other machines reach"),
+        running(host="0.0.0.0", port=0, verbs=VERBS, token=False, static=page),
+    ):
+        pass
+
+
 def test_a_token_asked_for_holds_on_this_machine_too(page: Path) -> None:
     with running(port=0, verbs=VERBS, warm=None, token="class-7b", static=page) as opened:
         assert httpx.get(opened.address.url).status_code == 403
@@ -230,7 +315,7 @@ SERVE = "import downslope as ds; ds.lab.serve(port=0, open_browser=False)"
 
 def test_the_line_the_page_and_a_calm_end() -> None:
     with served(SERVE) as (child, address):
-        assert httpx.get(address, timeout=60).status_code == 200
+        assert httpx.get(address, timeout=60, follow_redirects=True).status_code == 200
         os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to everything that was started
         rest, told = child.communicate(timeout=30)
         assert (child.returncode, rest, told) == (0, "", "")
@@ -258,28 +343,50 @@ _pool.Workers = Reporting
 ds.lab.serve(port=0, open_browser=False)
 """
     with served(script) as (child, address):
-        assert httpx.get(address, timeout=60).status_code == 200
+        assert httpx.get(address, timeout=60, follow_redirects=True).status_code == 200
         child.send_signal(signal.SIGINT)
         closed, _ = child.communicate(timeout=60)
         assert closed.split() == ["downslope-lab", "MainThread"]
 
 
-def test_the_browser_is_opened(tmp_path: Path) -> None:
+def test_the_browser_is_opened_without_the_token_among_the_processes(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened.part\nmv {tmp_path}/opened.part {tmp_path}/opened\n')
     browser.chmod(0o755)
-    script = (
-        f"import os; os.environ['BROWSER'] = {str(browser)!r}\nimport downslope as ds\n"
-        f"import threading, time, pathlib, signal\n"
-        "def end():\n"
-        f"    while not pathlib.Path({str(tmp_path / 'opened')!r}).exists(): time.sleep(0.05)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "threading.Thread(target=end, daemon=True).start()\n"
-        "ds.lab.serve(port=0)"
-    )
+    script = f"import os; os.environ['BROWSER'] = {str(browser)!r}\nimport downslope as ds\nds.lab.serve(port=0)"
     with served(script) as (child, address):
+        wait_for(lambda: (tmp_path / "opened").exists())
+        url = (tmp_path / "opened").read_text().strip()
+        token = address.partition("?token=")[2]
+        assert len(token) >= 32
+        assert token not in url
+        processes = [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.stat().st_uid == os.getuid()]
+        lines = [line for path in processes if (line := content(path)) and b"downslope.lab" in line]
+        assert lines
+        assert not any(token.encode() in line for line in lines)
+        assert not any(token.encode() in content(Path(path.parent, "environ")) for path in processes)
+        first = httpx.get(url, timeout=60)
+        assert (first.status_code, first.headers["location"]) == (303, "/")
+        assert httpx.get(url.partition("?")[0], cookies=first.cookies).status_code == 200
+        assert httpx.get(url).status_code == 403  # it opens once
+        child.send_signal(signal.SIGINT)
         assert child.wait(timeout=60) == 0
-    assert (tmp_path / "opened").read_text().strip() == address
+
+
+def wait_for(true: Callable[[], bool], within: float = 60) -> None:
+    """Wait for something, with a limit that only a failure reaches."""
+    end = time.monotonic() + within
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def content(path: Path) -> bytes:
+    """Return what a file of the system says of a process, nothing of one that has ended."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def test_serving_computes_nothing_in_the_server(tmp_path: Path) -> None:
@@ -287,12 +394,14 @@ def test_serving_computes_nothing_in_the_server(tmp_path: Path) -> None:
         "import sys, httpx\nfrom pathlib import Path\nimport downslope.lab\n"
         "early = [name for name in ('starlette', 'uvicorn', 'jax', 'sympy') if name in sys.modules]\n"
         "from downslope.lab.server._serve import running\n"
-        f"with running(port=0, verbs={{'echo': 'lab.stand_ins:echo'}}, static=Path({str(tmp_path)!r})) as lab:\n"
-        "    answer = httpx.post(lab.url + 'api/echo', json={}, headers={'X-Visitor': 'a'}, timeout=60)\n"
+        "verbs = {'echo': 'lab.stand_ins:echo'}\n"
+        f"with running(port=0, token=False, verbs=verbs, static=Path({str(tmp_path)!r})) as lab:\n"
+        "    answer = httpx.post(lab.address.url + 'api/echo', json={}, headers={'X-Visitor': 'a'}, timeout=60)\n"
         "    late = [name for name in ('jax', 'sympy', 'numpy', 'downslope.descent') if name in sys.modules]\n"
         "import json; print(json.dumps([early, answer.status_code, late]))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    folders = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert json.loads(done.stdout) == [[], 200, []], done.stderr
 

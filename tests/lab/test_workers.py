@@ -18,20 +18,21 @@ from typing import Any
 
 import httpx
 import pytest
-from lab.stand_ins import VERBS
+from lab.stand_ins import STREAMS, VERBS
+from lab.visiting import cookie, cookie_line
 
 from downslope.lab._limits import Limits
 from downslope.lab._messages import Reply
 from downslope.lab.processes._pool import Workers
 from downslope.lab.server._serve import Running, running
 
-LIMITS = Limits(seconds=20, grace=0.3, wait=30)
+LIMITS = Limits(seconds=20, wait=30, workers=3)
 
 
 @asynccontextmanager
 async def crew(limits: Limits = LIMITS, warm: str | None = None) -> AsyncIterator[Workers]:
     """Workers with stand-in verbs."""
-    workers = Workers({**VERBS, "missing": "lab.no_such_module:verb"}, limits, warm=warm)
+    workers = Workers({**VERBS, "missing": "lab.no_such_module:verb"}, limits, streams=STREAMS, warm=warm)
     workers.open()
     try:
         yield workers
@@ -180,20 +181,36 @@ def test_a_job_without_end_is_cut_off(tmp_path: Path, verb: str) -> None:
     run(test())
 
 
-def test_endless_jobs_of_one_visitor_leave_room_for_others(tmp_path: Path) -> None:
+def test_long_jobs_of_one_visitor_leave_room_for_others(tmp_path: Path) -> None:
     async def test() -> None:
-        async with crew(replace(LIMITS, workers=3)) as workers:
+        async with crew() as workers:
+            ends = [tmp_path / "end 1", tmp_path / "end 2"]
             jobs = [
-                (await begun(workers, tmp_path / "1", "endless", "greedy"))[0],
-                (await begun(workers, tmp_path / "2", "asleep", "greedy", seconds=60))[0],
+                (await begun(workers, tmp_path / "1", "asleep", "greedy", until=str(ends[0])))[0],
+                (await begun(workers, tmp_path / "2", "counting", "greedy", pause=0.01))[0],
             ]
             third = asyncio.ensure_future(ask(workers, "echo", "greedy"))
             assert (await ask(workers, "echo", "other")).status == 200
             assert not third.done()  # who holds two waits for one of them
-            assert not any(job.done() for job in jobs)
-            jobs[0].cancel()
+            assert not jobs[0].done()
+            ends[0].touch()
             assert (await third).status == 200
-            jobs[1].cancel()
+
+    run(test())
+
+
+def test_trainings_leave_a_worker_to_others(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with crew(replace(LIMITS, workers=2)) as workers:
+            streams = [workers.ask(f"v{n}", "counting", b'{"pause": 0.01}') for n in range(2)]
+            assert (await anext(streams[0])).status == 206
+            second = asyncio.ensure_future(anext(streams[1]))
+            assert (await ask(workers, "echo", "other")).status == 200
+            assert (await ask(workers, "echo", "v0")).status == 200
+            assert not second.done()  # it waits its turn
+            await streams[0].aclose()
+            assert (await second).status == 206
+            await streams[1].aclose()
 
     run(test())
 
@@ -218,36 +235,143 @@ def test_a_newer_request_supersedes_the_one_that_waits(tmp_path: Path) -> None:
 
 def test_a_newer_request_lets_a_short_one_end(tmp_path: Path) -> None:
     async def test() -> None:
-        async with crew(replace(LIMITS, grace=20, patience=10)) as workers:
+        async with crew(replace(LIMITS, patience=10)) as workers:
             older, process = await begun(workers, tmp_path / "began", "asleep", until=str(tmp_path / "end"))
             newer = asyncio.ensure_future(ask(workers, "asleep", seconds=0))
             assert (await older).status == 409
             (tmp_path / "end").touch()
-            assert told(await newer) == {"slept": 0}
+            assert told(await newer)["slept"] == 0
             assert told(await ask(workers, "process"))["id"] == process
 
     run(test())
 
 
-def test_a_newer_request_ends_a_long_one(tmp_path: Path) -> None:
+def test_a_newer_request_never_costs_the_worker(tmp_path: Path) -> None:
     async def test() -> None:
         async with crew(replace(LIMITS, workers=1)) as workers:
-            older, process = await begun(workers, tmp_path / "began", "asleep", seconds=100)
+            older, process = await begun(workers, tmp_path / "began", "asleep", until=str(tmp_path / "end"))
             newer = asyncio.ensure_future(ask(workers, "asleep", seconds=0))
             assert (await older).status == 409
-            assert told(await newer) == {"slept": 0}
-            assert not alive(process)
+            await asyncio.sleep(0.5)
+            assert alive(process)
+            assert not newer.done()
+            (tmp_path / "end").touch()
+            assert told(await newer) == {"slept": 0, "id": process}  # where the programs of the older one are
 
     run(test())
 
 
-def test_nobody_waiting_ends_the_job(tmp_path: Path) -> None:
+def test_who_leaves_a_job_never_costs_the_worker(tmp_path: Path) -> None:
     async def test() -> None:
-        async with crew() as workers:
+        async with crew(replace(LIMITS, workers=1)) as workers:
+            task, process = await begun(workers, tmp_path / "began", "asleep", until=str(tmp_path / "end"))
+            task.cancel()
+            (tmp_path / "end").touch()
+            assert told(await ask(workers, "process", "other"))["id"] == process
+
+    run(test())
+
+
+def test_a_job_without_end_is_cut_off_when_nobody_waits(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with crew(replace(LIMITS, seconds=0.5)) as workers:
             task, process = await begun(workers, tmp_path / "began", "endless")
             task.cancel()
             await until(lambda: not alive(process))
             assert (await ask(workers, "echo")).status == 200
+
+    run(test())
+
+
+def test_who_leaves_a_stream_stops_it_and_keeps_its_worker(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with crew(replace(LIMITS, workers=1)) as workers:
+            task, process = await begun(workers, tmp_path / "began", "counting", pause=0.01)
+            task.cancel()
+            assert told(await ask(workers, "process", "other"))["id"] == process
+
+    run(test())
+
+
+# Seconds of the CPU
+
+
+def test_seconds_on_the_clock_do_not_count() -> None:
+    """As on a busy machine, where little is computed in a second."""
+
+    async def test() -> None:
+        async with crew(replace(LIMITS, seconds=0.3)) as workers:
+            assert told(await ask(workers, "asleep", seconds=1.2))["slept"] == 1.2
+
+    run(test())
+
+
+def test_a_job_that_hangs_is_cut_off(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with crew(replace(LIMITS, stalled=0.6)) as workers:
+            task, process = await begun(workers, tmp_path / "began", "asleep", seconds=100)
+            reply = await task
+            assert (reply.status, told(reply)["error"]["kind"]) == (503, "LimitError")
+            assert "stood still for 0.6 seconds" in told(reply)["error"]["message"]
+            await until(lambda: not alive(process))
+
+    run(test())
+
+
+def test_compiling_does_not_count() -> None:
+    async def test() -> None:
+        limits = replace(LIMITS, seconds=0.2, compiling=0.8, workers=1)
+        async with crew(limits, warm="lab.stand_ins:compiler") as workers:
+            first = await ask(workers, "compiled", compiling=0.5, computing=0.05)
+            assert first.status == 200, first
+            endless = await ask(workers, "compiled", compiling=0.3, computing=100)
+            assert "0.2 seconds of computing" in told(endless)["error"]["message"]
+            # The process that replaces it has no programs, and gets the same time to compile them.
+            again = await ask(workers, "compiled", compiling=0.5)
+            assert told(again)["id"] != told(first)["id"]
+            endless = await ask(workers, "compiled", compiling=100)
+            assert "0.8 seconds to compile" in told(endless)["error"]["message"]
+
+    run(test())
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_system_that_does_not_tell_cpu_seconds(monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    """Then the worker reports them, and one that is silent has computed."""
+    if not known:
+        monkeypatch.setattr("downslope.lab.processes._process.cpu_seconds", lambda process: None)
+
+    async def test() -> None:
+        async with crew(replace(LIMITS, seconds=0.9)) as workers:
+            assert (await ask(workers, "asleep", seconds=1.5)).status == 200
+            assert "0.9 seconds" in told(await ask(workers, "endless"))["error"]["message"]
+            assert (await ask(workers, "stuck", began=os.devnull)).status == 503
+
+    run(test())
+
+
+def test_ten_visitors_with_a_new_formula_each_are_served_by_as_many_processes_as_cores() -> None:
+    async def test() -> None:
+        limits = replace(LIMITS, seconds=0.12, compiling=5, workers=2, patience=0.05)
+        async with crew(limits, warm="lab.stand_ins:compiler") as workers:
+            asked = [ask(workers, "compiled", f"visitor-{n}", compiling=0.15, computing=0.02) for n in range(10)]
+            replies = await asyncio.gather(*asked)
+            assert [reply.status for reply in replies] == [200] * 10
+            assert len({told(reply)["id"] for reply in replies}) <= 2
+
+    run(test())
+
+
+def test_a_process_that_keeps_too_much_memory_is_replaced() -> None:
+    async def test() -> None:
+        async with crew(replace(LIMITS, resident=200 * 2**20, workers=1)) as workers:
+            first = told(await ask(workers, "kept", bytes=2**20))["id"]
+            assert told(await ask(workers, "kept", bytes=200 * 2**20))["id"] == first
+            # In order: those who wait are answered by the next process.
+            later = await asyncio.gather(*(ask(workers, "kept", f"v{n}", bytes=2**20) for n in range(3)))
+            assert {reply.status for reply in later} == {200}
+            assert first not in {told(reply)["id"] for reply in later}
+            await until(lambda: not alive(first))
 
     run(test())
 
@@ -312,7 +436,7 @@ from lab.stand_ins import VERBS
 from downslope.lab._limits import Limits
 from downslope.lab.server._serve import running
 static, *places = map(Path, sys.argv[1:])
-with running(port=0, limits=Limits(seconds=2), verbs=VERBS, warm=None, static=static) as lab:
+with running(port=0, limits=Limits(seconds=2), verbs=VERBS, warm=None, token=False, static=static) as lab:
     def ask(verb, place):
         headers = {"X-Visitor": verb}
         httpx.post(lab.url + "api/" + verb, json={"began": str(place)}, headers=headers, timeout=60)
@@ -327,7 +451,8 @@ with running(port=0, limits=Limits(seconds=2), verbs=VERBS, warm=None, static=st
 def test_no_process_outlives_a_server_that_was_killed(tmp_path: Path) -> None:
     """Neither one that is idle nor one that holds the interpreter, so that no thread of it can notice."""
     places = [tmp_path / name for name in ("endless", "stuck", "idle")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    folders = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), *map(str, places)]
     with subprocess.Popen(command, env=environment) as server:
         try:
@@ -342,14 +467,15 @@ def test_no_process_outlives_a_server_that_was_killed(tmp_path: Path) -> None:
 # Through the server
 
 
-def test_who_leaves_ends_the_job(page: Path, tmp_path: Path) -> None:
+def test_a_job_whose_visitor_left_is_bounded_as_all_are(page: Path, tmp_path: Path) -> None:
     place = tmp_path / "began"
-    body = json.dumps({"began": str(place), "seconds": 1000})
-    with running(port=0, limits=replace(LIMITS, seconds=1000), verbs=VERBS, warm=None, static=page) as opened:
+    body = json.dumps({"began": str(place)})
+    limits = replace(LIMITS, seconds=0.5)
+    with running(port=0, limits=limits, verbs=VERBS, warm=None, static=page) as opened:
         host = ("127.0.0.1", opened.address.port)
         with socket.create_connection(host, timeout=30) as connection:
-            head = f"POST /api/asleep HTTP/1.1\r\nHost: 127.0.0.1:{host[1]}\r\nX-Visitor: leaving\r\n"
-            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            head = f"POST /api/endless HTTP/1.1\r\nHost: 127.0.0.1:{host[1]}\r\nX-Visitor: leaving\r\n"
+            connection.sendall(f"{head}{cookie_line(opened)}Content-Length: {len(body)}\r\n\r\n{body}".encode())
             asyncio.run(until(lambda: place.exists() and place.read_text() != ""))
         process = int(place.read_text())
         asyncio.run(until(lambda: not alive(process)))
@@ -357,10 +483,10 @@ def test_who_leaves_ends_the_job(page: Path, tmp_path: Path) -> None:
 
 def test_the_server_answers_at_once_while_all_workers_are_at_endless_jobs(lab: Running) -> None:
     async def test() -> None:
-        async with httpx.AsyncClient(base_url=lab.url, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=lab.address.url, headers=cookie(lab), timeout=60) as client:
             endless = [
                 asyncio.ensure_future(client.post("/api/endless", json={}, headers={"X-Visitor": f"endless-{n}"}))
-                for n in range(6)
+                for n in range(4)
             ]
             answered = 0
             while not all(task.done() for task in endless):

@@ -26,10 +26,19 @@ Runs = Annotated[
 ]
 Browser = Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")]
 
+Token = Annotated[
+    bool,
+    typer.Option(
+        "--token/--no-token", help="Let in only who has the address that is printed, not every user of this machine."
+    ),
+]
 
-def lab(port: Port = None, host: Host = "127.0.0.1", browser: Browser = True, runs: Runs = Path()) -> None:
+
+def lab(
+    port: Port = None, host: Host = "127.0.0.1", browser: Browser = True, runs: Runs = Path(), token: Token = True
+) -> None:
     """Open a local page to see, drag and understand a descent."""
-    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs)
+    ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs, token=None if token else False)
 
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (

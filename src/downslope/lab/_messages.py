@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _PIECE = 206
+_NOTE = 100
 _LENGTH = struct.Struct(">I")  # a frame in a pipe: the length of its bytes, and the bytes
 
 
@@ -30,7 +31,7 @@ class Reply:
     """The reply to a request, or a piece of it; from a worker or from the server itself.
 
     Args:
-        status: the HTTP status; 206 for a piece with more to follow.
+        status: the HTTP status; 206 for a piece with more to follow; 100 for a note to the server alone.
         body: JSON, as bytes.
     """
 
@@ -41,6 +42,16 @@ class Reply:
     def is_piece(self) -> bool:
         """Whether more follows."""
         return self.status == _PIECE
+
+    @property
+    def is_note(self) -> bool:
+        """Whether it is a note of what the job has used, which no visitor sees."""
+        return self.status == _NOTE
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the job ends with it."""
+        return not (self.is_piece or self.is_note)
 
     def packed(self) -> bytes:
         """Return the reply as bytes for a pipe."""
@@ -55,6 +66,11 @@ class Reply:
 def data_reply(data: Any, *, is_piece: bool = False) -> Reply:
     """Return a reply of plain data, or a piece of a reply."""
     return Reply(_PIECE if is_piece else 200, json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
+
+
+def note(packed: bytes) -> Reply:
+    """Return a note to the server."""
+    return Reply(_NOTE, packed)
 
 
 def error_reply(
@@ -97,7 +113,9 @@ NOT_STARTED = error_reply(
 )
 
 
-def packed_job(verb: str, body: bytes, table: UploadedFile | None, runs: Path | None = None) -> bytes:
+def packed_job(
+    verb: str, body: bytes, table: UploadedFile | None, runs: Path | None = None, *, number: int = 0
+) -> bytes:
     """Return a job as bytes for a pipe: a line of JSON, the request, and the file.
 
     Args:
@@ -105,14 +123,35 @@ def packed_job(verb: str, body: bytes, table: UploadedFile | None, runs: Path | 
         body: the request, a JSON object.
         table: the uploaded file that the request names.
         runs: the folder to search for saved runs.
+        number: the number by which the job can be stopped.
     """
     head = {
+        "number": number,
         "verb": verb,
         "length": len(body),
         "table": None if table is None else table.name,
         "runs": None if runs is None else str(runs.resolve()),
     }
     return json.dumps(head).encode() + b"\n" + body + (b"" if table is None else table.data)
+
+
+def packed_stop(number: int) -> bytes:
+    """Return the order to stop a job, as bytes for a pipe."""
+    return json.dumps({"stop": number}).encode() + b"\n"
+
+
+def stopped_job(packed: bytes) -> int | None:
+    """Return the number of the job that an order stops; None for a job."""
+    return _head(packed).get("stop")
+
+
+def job_number(packed: bytes) -> int:
+    """Return the number of a job."""
+    return _head(packed)["number"]
+
+
+def _head(packed: bytes) -> dict[str, Any]:
+    return json.loads(packed.partition(b"\n")[0])
 
 
 def job_of(packed: bytes) -> tuple[str, dict[str, Any]]:

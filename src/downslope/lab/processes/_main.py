@@ -1,13 +1,14 @@
 """The main program of a worker process: it reads jobs from a pipe and writes replies, one job at a time.
 
 All computation is in such processes, so that the server can end a job that does not end by itself. A worker never
-outlives its server: a thread reads the pipe and sees it close, and an alarm of the operating system ends a job that
-holds the interpreter, in which no thread gets a turn.
+outlives its server: a thread reads the pipe and sees it close. A job that holds the interpreter, in which no thread gets
+a turn, is ended by the operating system.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import logging
@@ -16,18 +17,34 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import downslope as ds
 from downslope._engine import keep_programs_on_disk
-from downslope.lab._messages import Reply, data_reply, error_reply, job_of, read_frame, write_frame
+from downslope.lab._messages import (
+    Reply,
+    data_reply,
+    error_reply,
+    job_number,
+    job_of,
+    note,
+    read_frame,
+    stopped_job,
+    write_frame,
+)
+from downslope.lab.processes._usage import Meter, resident_bytes
 
-# Seconds beyond the limit: the server ends a job first and tells the visitor; the alarm is for jobs without a server.
+# CPU seconds beyond the limit: the server ends a job first and says so; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0
+
+_REPORT_SECONDS = 0.5  # from one report of what a job has used to the next
 
 # With fewer cores than jobs, the server and the browser come first.
 _NICE = 5
+
+_PR_SET_PDEATHSIG = 1
 
 _log = logging.getLogger("downslope.lab")
 
@@ -36,31 +53,101 @@ def main() -> None:
     """Answer jobs from the standard input until it closes.
 
     The first frame is the setup: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
-    null, "seconds": …, "stream_seconds": …, "memory": …}. An empty frame goes back when the worker is ready.
+    null, "seconds": …, "compiling": …, "stream_seconds": …, "memory": …, "resident": …}. An empty frame goes back when
+    the worker is ready.
     """
     source, sink = _pipes()
+    _die_with_parent()
     if hasattr(os, "nice"):
         os.nice(_NICE)
     setup = json.loads(read_frame(source) or b"{}")
     keep_programs_on_disk()
     # Before any import: libraries that allocate at import are within the limit too.
     _bound_memory(setup["memory"])
-    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    inbox = _Inbox()
     # A thread of its own reads the pipe, so that its end is noticed during a computation.
-    threading.Thread(target=_receive, args=(source, jobs), daemon=True).start()
+    threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
+    outbox = _Outbox(sink, setup["resident"])
+    outbox.write(b"")
     with contextlib.suppress(BrokenPipeError):  # the server has gone
-        write_frame(sink, b"")
         while True:
-            name, request = job_of(jobs.get())
-            with _alarm(setup["stream_seconds" if name in setup["streams"] else "seconds"] + _ALARM_AFTER):
-                for reply in _replies(setup, name, request):
-                    write_frame(sink, reply.packed())
+            packed = inbox.jobs.get()
+            name, request = job_of(packed)
+            seconds = setup["stream_seconds" if name in setup["streams"] else "seconds"] + setup["compiling"]
+            with _alarm(seconds + _ALARM_AFTER):
+                outbox.begin()
+                for reply in _replies(setup, name, request, inbox.stops(job_number(packed))):
+                    outbox.send(reply)
 
 
-def _replies(setup: Mapping[str, Any], name: str, request: dict[str, Any]) -> Iterator[Reply]:
+class _Inbox:
+    """The jobs that wait, and the number of the job that the server stopped last."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self.stopped: int | None = None
+
+    def stops(self, number: int) -> Callable[[], bool]:
+        """Return a function that says whether the server has stopped a job."""
+        return lambda: self.stopped == number
+
+
+class _Outbox:
+    """The pipe to the server, on which replies and reports of what a job has used take turns.
+
+    Args:
+        sink: the pipe.
+        resident: bytes of memory above which the end of a reply is preceded by a report.
+    """
+
+    def __init__(self, sink: BinaryIO, resident: int) -> None:
+        self._sink = sink
+        self._resident = resident
+        self._lock = threading.Lock()
+        self._meter = Meter()
+        self._listening = False
+        self._running = threading.Event()
+        threading.Thread(target=self._report, daemon=True).start()
+
+    def write(self, frame: bytes) -> None:
+        """Write a frame."""
+        with self._lock:
+            write_frame(self._sink, frame)
+
+    def begin(self) -> None:
+        """Report now and then what is used, until the end of a reply."""
+        if not self._listening and "jax" in sys.modules:
+            self._meter.listen()
+            self._listening = True
+        self._meter.begin()
+        self._running.set()
+
+    def send(self, reply: Reply) -> None:
+        """Write a reply or a piece of it."""
+        with self._lock:
+            if not reply.is_piece:
+                # Within the lock: a report after the end of a reply would be taken for one of the next job.
+                self._running.clear()
+                memory = resident_bytes()
+                if (memory or 0) > self._resident:
+                    write_frame(self._sink, note(self._meter.usage(memory=memory).packed()).packed())
+            write_frame(self._sink, reply.packed())
+
+    def _report(self) -> None:
+        with contextlib.suppress(OSError):  # the server has gone, and this process is about to end
+            while self._running.wait():
+                time.sleep(_REPORT_SECONDS)
+                with self._lock:
+                    if self._running.is_set():
+                        write_frame(self._sink, note(self._meter.usage().packed()).packed())
+
+
+def _replies(
+    setup: Mapping[str, Any], name: str, request: dict[str, Any], stopped: Callable[[], bool]
+) -> Iterator[Reply]:
     if name in setup["streams"]:
-        yield from stream(setup["streams"][name], request)
+        yield from stream(setup["streams"][name], request, stopped)
     else:
         yield answer(setup["verbs"][name], request)
 
@@ -78,16 +165,20 @@ def answer(path: str, request: dict[str, Any]) -> Reply:
         return _refusal(failure, path)
 
 
-def stream(path: str, request: dict[str, Any]) -> Iterator[Reply]:
+def stream(path: str, request: dict[str, Any], stopped: Callable[[], bool] = lambda: False) -> Iterator[Reply]:
     """Yield the reply of a verb piece by piece; the last is empty or an error.
 
     Args:
-        path: "module:function", a function from a dict to an iterator of dicts.
+        path: "module:function", a function from a dict to a generator of dicts.
         request: the request of the page.
+        stopped: whether nobody waits for the rest; the generator is then closed, and its programs are kept.
     """
     try:
-        for piece in _function(path)(request):
-            yield data_reply(piece, is_piece=True)
+        with contextlib.closing(_function(path)(request)) as pieces:
+            for piece in pieces:
+                yield data_reply(piece, is_piece=True)
+                if stopped():
+                    break
         yield data_reply({})
     except Exception as failure:
         yield _refusal(failure, path)
@@ -134,12 +225,12 @@ def _out_of_memory() -> Reply:
     return error_reply(
         503,
         "LimitError",
-        "This needs more memory than one computation may take here.",
+        "This needs more memory than one computation may take here, and was stopped.",
         hint="Ask for fewer steps or variables; in Python there is no such limit.",
     )
 
 
-def _function(path: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def _function(path: str) -> Callable[[dict[str, Any]], Any]:
     """Return the function at "module:function"."""
     module, _, name = path.partition(":")
     return getattr(importlib.import_module(module), name)
@@ -167,10 +258,14 @@ def _pipes() -> tuple[BinaryIO, BinaryIO]:
     return source, sink
 
 
-def _receive(source: BinaryIO, jobs: queue.SimpleQueue[bytes]) -> None:
-    """Queue the jobs that arrive; end this process at once, whatever it computes, when the pipe closes."""
+def _receive(source: BinaryIO, inbox: _Inbox) -> None:
+    """Take the jobs that arrive; end this process at once, whatever it computes, when the pipe closes."""
     while (frame := read_frame(source)) is not None:
-        jobs.put(frame)
+        stopped = stopped_job(frame)
+        if stopped is None:
+            inbox.jobs.put(frame)
+        else:
+            inbox.stopped = stopped
     # Not sys.exit, which would only end this thread and leave the computation running.
     os._exit(0)
 
@@ -188,11 +283,21 @@ def _bound_memory(limit: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
+def _die_with_parent() -> None:
+    """Let the system end this process with its server, where it can: a job that holds the interpreter sees no pipe."""
+    if sys.platform == "linux":
+        parent = os.getppid()
+        with contextlib.suppress(OSError, AttributeError):  # a C library without it
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended just before
+            os._exit(0)
+
+
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
-    """End this process if the block takes longer; a signal of the system does it, since Python may be blocked."""
+    """End this process if the block takes more CPU seconds; the system does it, since Python may be blocked."""
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds * (os.cpu_count() or 1))  # those of all threads together
     yield
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)

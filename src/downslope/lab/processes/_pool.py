@@ -1,8 +1,12 @@
 """The pool of worker processes, and the jobs that wait for them.
 
     ask ─▶ waiting ─▶ a worker ─▶ answered
-              │           └─▶ killed: out of time, or its visitor has left
+              │           └─▶ killed: beyond its CPU seconds, hanging, or out of memory
               └─▶ superseded, busy, gone
+
+A process is worth its compiled programs and seconds of imports. So a job that was superseded, or whose visitor has left,
+goes on to its end, and only its reply is dropped: what it compiles is needed a moment later. A streamed job, which may
+go on for minutes, is stopped at its next piece.
 
 Everything here runs on the event loop, so that no state needs a lock; reports of workers come from their threads and
 are handed over to it.
@@ -12,9 +16,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,22 +37,32 @@ from downslope.lab._messages import (
     packed_job,
 )
 from downslope.lab.processes._process import Worker
+from downslope.lab.processes._usage import Usage
 
 _log = logging.getLogger("downslope.lab")
+
+_LEAST_WAIT = 0.1  # seconds from one look at a running job to the next
+_IDLE_SHARE = 0.01  # of a core; what uses less stands still
+_LEAST_PROGRESS = 0.03  # CPU seconds; the system counts them in hundredths
 
 
 @dataclass(eq=False)
 class _Job:
     """A queued or running request."""
 
+    number: int
     visitor: str
     verb: str
-    packed: bytes
+    packed: Callable[[], bytes]
     queued: float
     replies: asyncio.Queue[Reply]
     timer: asyncio.TimerHandle
     worker: Worker | None = None
     settled: bool = False
+    # What it had computed when nobody waited any more, for a stream; what is judged, and since when it has stood still.
+    before: float = 0.0
+    progress: float = 0.0
+    moved: float = 0.0
 
     @property
     def key(self) -> tuple[str, str]:
@@ -82,10 +98,13 @@ class Workers:
             "streams": self.streams,
             "warm": warm,
             "seconds": limits.seconds,
+            "compiling": limits.compiling,
             "stream_seconds": limits.stream_seconds,
             "memory": limits.memory,
+            "resident": limits.resident,
         }
         self._setup = json.dumps(setup).encode()
+        self._numbers = itertools.count()
         self._waiting: list[_Job] = []
         self._ended: list[Worker] = []
         self._look: asyncio.TimerHandle | None = None
@@ -120,7 +139,7 @@ class Workers:
         """Yield the reply to a request, for a stream the pieces before it; a reply says why if there is no other.
 
         An older request of the same visitor for the same verb is answered at once with 409. Closing the generator
-        before the last reply ends the job.
+        before the last reply drops the job if it waits, and stops it if it is a stream.
 
         Args:
             visitor: the key that the page chose for this visit.
@@ -136,7 +155,7 @@ class Workers:
         if len(self._waiting) >= self._limits.waiting:
             yield BUSY
             return
-        job = self._admit(visitor, verb, packed_job(verb, body, table, self._runs))
+        job = self._admit(visitor, verb, body, table)
         self._dispatch()
         try:
             reply = await job.replies.get()
@@ -147,40 +166,44 @@ class Workers:
         finally:
             self._let_go(job)
 
-    def _admit(self, visitor: str, verb: str, packed: bytes) -> _Job:
+    def _admit(self, visitor: str, verb: str, body: bytes, table: UploadedFile | None) -> _Job:
         """Queue a job; it is answered with BUSY when it has waited too long."""
         loop = asyncio.get_running_loop()
+        number = next(self._numbers)
+        # Packed when it begins: the many jobs that wait would otherwise hold as many copies of a table.
+        packed = functools.partial(packed_job, verb, body, table, self._runs, number=number)
         # The closure sees the job that the next line binds.
         timer = loop.call_later(self._limits.wait, lambda: self._settle(job, BUSY))
-        job = _Job(visitor, verb, packed, loop.time(), asyncio.Queue(), timer)
+        job = _Job(number, visitor, verb, packed, loop.time(), asyncio.Queue(), timer)
         self._waiting.append(job)
         return job
 
     def _supersede(self, key: tuple[str, str]) -> None:
-        """Answer the older jobs of a key; a running one may still end by itself, see `_let_go`."""
+        """Answer the older jobs of a key; what runs goes on, see `_let_go`."""
         for job in [*self._waiting, *(worker.job for worker in self._crew if worker.job is not None)]:
             if job.key == key:
                 self._settle(job, SUPERSEDED)
 
     def _settle(self, job: _Job, reply: Reply) -> None:
         """Answer a job, unless it has been answered."""
-        job.timer.cancel()
         if job in self._waiting:
+            job.timer.cancel()
             self._waiting.remove(job)
         if not job.settled:
             job.settled = True
             job.replies.put_nowait(reply)
 
     def _let_go(self, job: _Job) -> None:
-        """Drop a job whose visitor has left; if it runs, its process is ended after a grace period.
-
-        A killed process loses its compiled programs and seconds of imports; most jobs are nearly done and need no kill.
-        """
-        job.timer.cancel()
+        """Drop the reply of a job whose visitor has left; the job goes on, a stream to its next piece."""
         if job in self._waiting:
+            job.timer.cancel()
             self._waiting.remove(job)
-        if job.worker is not None and self._loop is not None:
-            job.timer = self._loop.call_later(self._limits.grace, self._stop, job)
+        if job.worker is not None and job.verb in self.streams and self._loop is not None:
+            job.worker.stop(job.number)
+            job.timer.cancel()
+            job.before, _ = job.worker.spent()
+            job.moved = self._loop.time()
+            self._judge(job)
 
     def _dispatch(self) -> None:
         """Give waiting jobs to idle workers; visitors who hold the fewest workers come first."""
@@ -208,8 +231,7 @@ class Workers:
         A worker that has served the same visitor and verb holds their compiled programs; compiling them again elsewhere
         takes longer than a short wait. A job that has waited longer than `patience` takes any idle worker.
         """
-        # A second endless job of a visitor still leaves workers for everybody else.
-        if self._held(job.visitor) >= self._limits.jobs_per_visitor:
+        if not self._may_begin(job):
             return None
         idle = [worker for worker in self._crew if worker.idle]
         at_home = [worker for worker in idle if job.key in worker.served]
@@ -220,27 +242,55 @@ class Workers:
                 return None  # its programs are compiled in a worker that will soon be free
         return next(iter(at_home or idle), None)
 
+    def _may_begin(self, job: _Job) -> bool:
+        """Return whether its visitor may hold one more worker, and streams as well, if it is one."""
+        if self._held(job.visitor) >= self._limits.jobs_per_visitor:
+            return False
+        # Trainings take minutes: one worker is left to those who wait for milliseconds.
+        streaming = sum(worker.job is not None and worker.job.verb in self.streams for worker in self._crew)
+        return job.verb not in self.streams or streaming < max(1, self._limits.workers - 1)
+
     def _begin(self, job: _Job, worker: Worker) -> None:
         assert self._loop is not None
         self._waiting.remove(job)
         job.timer.cancel()
-        seconds = self._limits.stream_seconds if job.verb in self.streams else self._limits.seconds
-        # From now on the timer bounds the computation and no longer the wait.
-        job.timer = self._loop.call_later(seconds, self._overrun, job, seconds)
         job.worker, worker.job = worker, job
         if job.key not in worker.served:
             worker.served.append(job.key)
-        worker.send(job.packed)
+        worker.send(job.packed())
+        # From now on the timer bounds the computation and no longer the wait.
+        if job.verb in self.streams:
+            seconds = self._limits.stream_seconds
+            job.timer = self._loop.call_later(seconds, self._overrun, job, f"takes longer than {seconds:g} seconds")
+        else:
+            job.moved = self._loop.time()
+            job.timer = self._loop.call_later(min(self._limits.seconds, self._limits.stalled), self._judge, job)
 
-    def _overrun(self, job: _Job, seconds: float) -> None:
+    def _judge(self, job: _Job) -> None:
+        """End a running job that has had its CPU seconds or hangs; look again later if neither."""
+        if self._loop is None or job.worker is None:
+            return
+        limits, now = self._limits, self._loop.time()
+        computed, compiled = job.worker.spent()
+        # A worker that waits uses the CPU a little, for its reports.
+        if computed + compiled - job.progress >= max(_LEAST_PROGRESS, _IDLE_SHARE * limits.stalled):
+            job.progress, job.moved = computed + compiled, now
+        left = limits.seconds - (computed - job.before)
+        if left <= 0:
+            self._overrun(job, f"takes longer than {limits.seconds:g} seconds of computing")
+        elif compiled >= limits.compiling:
+            self._overrun(job, f"takes longer than {limits.compiling:g} seconds to compile")
+        elif now - job.moved >= limits.stalled:
+            self._overrun(job, f"has stood still for {limits.stalled:g} seconds")
+        else:
+            soon = max(_LEAST_WAIT, min(left, limits.stalled / 4))
+            job.timer = self._loop.call_later(soon, self._judge, job)
+
+    def _overrun(self, job: _Job, what: str) -> None:
         """End a job that exceeded its time."""
-        message = f"This takes longer than {seconds:g} seconds, and was stopped."
         hint = "Ask for fewer steps or a simpler formula; in Python there is no such limit."
         # Answered before the process is killed: the end of the process would otherwise be reported as a crash.
-        self._settle(job, error_reply(503, "LimitError", message, hint=hint))
-        self._stop(job)
-
-    def _stop(self, job: _Job) -> None:
+        self._settle(job, error_reply(503, "LimitError", f"This {what}, and was stopped.", hint=hint))
         if job.worker is not None:
             self._dismiss(job.worker)
 
@@ -249,6 +299,7 @@ class Workers:
         self._crew.remove(worker)
         self._ended.append(worker)
         if worker.job is not None:
+            worker.job.timer.cancel()
             worker.job.worker = None
         worker.kill()
         self._top_up()
@@ -264,7 +315,7 @@ class Workers:
 
     def _grow(self) -> None:
         """Start another process if a job has waited longer than `patience` and its visitor may hold one more."""
-        may = [job for job in self._waiting if self._held(job.visitor) < self._limits.jobs_per_visitor]
+        may = [job for job in self._waiting if self._may_begin(job)]
         # A new process costs seconds of imports and hundreds of megabytes, so that a short wait is preferred.
         needed = not self._crew or any(self._starved(job) for job in may)
         if needed and len(self._crew) < self._limits.workers and all(worker.ready for worker in self._crew):
@@ -284,7 +335,7 @@ class Workers:
         assert self._loop is not None
         loop = self._loop
         # A process may hang while it imports, as on a broken accelerator driver.
-        loop.call_later(self._limits.start, self._lost_unless_ready, worker)
+        loop.call_later(self._limits.start, self._lost_unless_ready, worker, 0.0)
 
         def report(worker: Worker, frame: bytes | None) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has closed, and with it all requests
@@ -303,18 +354,22 @@ class Workers:
         elif worker.job is None:
             worker.ready = True
             self._dispatch()
+        elif (reply := Reply.unpacked(frame)).is_note:
+            worker.note(Usage.unpacked(reply.body))
         else:
-            self._answered(worker, worker.job, Reply.unpacked(frame))
+            self._answered(worker, worker.job, reply)
 
     def _answered(self, worker: Worker, job: _Job, reply: Reply) -> None:
         if reply.is_piece:
             if not job.settled:
                 job.replies.put_nowait(reply)
             return
+        job.timer.cancel()
         worker.job = None
         job.worker = None
         self._settle(job, reply)
-        if reply.status == 503:  # out of memory: it may not have freed all it took
+        # A process out of memory may not have freed all it took; of others, the memory that they keep only grows.
+        if reply.status == 503 or worker.resident > self._limits.resident:
             self._dismiss(worker)
         else:
             self._dispatch()
@@ -323,6 +378,7 @@ class Workers:
         """Handle a process that ended by itself. One that could not even start is not restarted: it would loop."""
         self._crew.remove(worker)
         if worker.job is not None:
+            worker.job.timer.cancel()
             worker.job.worker = None
             self._settle(worker.job, LOST)
         if worker.ready:
@@ -335,10 +391,16 @@ class Workers:
             for job in list(self._waiting):
                 self._settle(job, NOT_STARTED)
 
-    def _lost_unless_ready(self, worker: Worker) -> None:
-        if worker in self._crew and not worker.ready:
-            worker.kill()
-            self._lost(worker)
+    def _lost_unless_ready(self, worker: Worker, cpu_before: float) -> None:
+        """End a process that is not ready and has not used the CPU since the last look."""
+        if worker not in self._crew or worker.ready or self._loop is None:
+            return
+        cpu = worker.cpu or 0.0
+        if cpu - cpu_before >= _IDLE_SHARE * self._limits.start:
+            self._loop.call_later(self._limits.start, self._lost_unless_ready, worker, cpu)
+            return
+        worker.kill()
+        self._lost(worker)
 
     def _replace_dead(self) -> None:
         """Replace idle workers whose processes have ended unnoticed."""

@@ -12,11 +12,13 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from downslope.lab._messages import Reply, read_frame, write_frame
+from downslope.lab._messages import Reply, packed_stop, read_frame, write_frame
+from downslope.lab.processes._usage import Usage, cpu_seconds
 
 _COMMAND = "from downslope.lab.processes._main import main; main()"
 
@@ -32,6 +34,9 @@ class Worker:
         self.ready = False
         self.job: Any = None
         self.served: deque[object] = deque(maxlen=32)
+        self._usage = Usage()
+        self._reported = self._cpu_before = 0.0
+        self._writing = threading.Lock()
         self._frames: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._process = subprocess.Popen(
@@ -56,6 +61,16 @@ class Worker:
         """Whether the process is running."""
         return self._process.poll() is None
 
+    @property
+    def cpu(self) -> float | None:
+        """The CPU seconds of the process, or None where the system does not say."""
+        return cpu_seconds(self._process.pid)
+
+    @property
+    def resident(self) -> int:
+        """The bytes that it kept after its last reply, if those are too many; otherwise 0."""
+        return self._usage.memory or 0
+
     def watch(self, report: Callable[[Worker, bytes | None], None]) -> None:
         """Start the thread that listens.
 
@@ -68,7 +83,27 @@ class Worker:
 
     def send(self, frame: bytes) -> None:
         """Give the process a job; return at once."""
+        self._cpu_before = self.cpu or 0.0
+        self.note(Usage())
         self._frames.put(frame)
+
+    def stop(self, number: int) -> None:
+        """Stop the streamed job of this number at its next piece; the process and its programs stay."""
+        with contextlib.suppress(OSError):  # it has ended, which `watch` reports
+            self._write(packed_stop(number))
+
+    def note(self, usage: Usage) -> None:
+        """Note what the job has used, as the process reported it."""
+        self._usage, self._reported = usage, time.monotonic()
+
+    def spent(self) -> tuple[float, float]:
+        """Return the CPU seconds that the job has computed, and those that it has compiled."""
+        usage, cpu = self._usage, self.cpu
+        # A job that holds the interpreter reports nothing, but it computes.
+        passed = time.monotonic() - self._reported if cpu is None else cpu - self._cpu_before - usage.cpu
+        passed = max(0.0, passed)
+        computed, compiled = usage.cpu - usage.compiled, usage.compiled
+        return (computed, compiled + passed) if usage.compiling else (computed + passed, compiled)
 
     def kill(self) -> None:
         """End the process, whatever it computes."""
@@ -84,20 +119,24 @@ class Worker:
             self._thread.join(timeout=5)
 
     def _talk(self, report: Callable[[Worker, bytes | None], None]) -> None:
-        source, sink = self._process.stdout, self._process.stdin
+        source = self._process.stdout
         assert source is not None
-        assert sink is not None
         with contextlib.suppress(OSError):  # it ended while a job was written
             while (answer := read_frame(source)) is not None:
                 report(self, answer)
-                # More pieces follow before the worker reads its next job. An empty frame says that it is ready.
-                if answer and Reply.unpacked(answer).is_piece:
+                # More frames follow before the worker reads its next job. An empty frame says that it is ready.
+                if answer and not Reply.unpacked(answer).is_last:
                     continue
                 if (frame := self._frames.get()) is None:
                     break
-                write_frame(sink, frame)
+                self._write(frame)
         self._end()
         report(self, None)
+
+    def _write(self, frame: bytes) -> None:
+        assert self._process.stdin is not None
+        with self._writing:
+            write_frame(self._process.stdin, frame)
 
     def _end(self) -> None:
         """Reap the process and close its pipes."""

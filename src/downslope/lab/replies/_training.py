@@ -50,20 +50,37 @@ def pieces(work: Callable[[Send], None]) -> Iterator[Piece]:
     """
     # `train` and `prescribe` report through callbacks; a reply is a generator, so one of the two needs a thread.
     results: queue.SimpleQueue[Piece | BaseException | None] = queue.SimpleQueue()
+    closed = threading.Event()
+
+    def send(piece: Piece) -> None:
+        if closed.is_set():
+            raise _StoppedError
+        results.put(piece)
 
     def run() -> None:
         try:
-            work(results.put)
+            work(send)
         except BaseException as error:
             results.put(error)
         else:
             results.put(None)
 
-    threading.Thread(target=run, daemon=True).start()
-    while (piece := results.get()) is not None:
-        if isinstance(piece, BaseException):
-            raise piece
-        yield piece
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while (piece := results.get()) is not None:
+            if isinstance(piece, BaseException):
+                raise piece
+            yield piece
+    finally:
+        # A generator that is closed early stops the work at its next report, and waits: two trainings at a time would
+        # only delay each other.
+        closed.set()
+        thread.join()
+
+
+class _StoppedError(Exception):
+    """Nobody waits for the pieces of a reply any more."""
 
 
 def layers_of(trace: ds.Trace) -> dict[str, list[float | None]]:

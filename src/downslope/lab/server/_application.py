@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter, OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qs
@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -24,17 +25,18 @@ from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._messages import Reply, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
-from downslope.lab.server._pages import File, Files, assembled, read_files
+from downslope.lab.server._pages import Door, File, Files, assembled, read_files
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from downslope.lab.processes._pool import Workers
+    from downslope.lab.server._entry import Entry
     from downslope.lab.server._serve import Address
 
 STATIC = Path(__file__).parents[1] / "static"
 
+_DOOR = "door.html"
 _LONGEST_NAME = 100  # letters of the name of a file
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _GONE = "gone"
@@ -46,20 +48,22 @@ def application(
     address: Address,
     workers: Workers,
     *,
-    token: str | None = None,
+    entry: Entry,
     limits: Limits = LIMITS,
     static: Path = STATIC,
     runs: Path | None = None,
+    crowded: Callable[[], bool] = lambda: False,
 ) -> ASGIApp:
     """Return the lab as an ASGI application.
 
     Args:
         address: the address it listens on.
         workers: the processes that compute; opened and closed with the application.
-        token: the token that visitors need; None for none.
+        entry: who may enter.
         limits: the limits of a request.
         static: the folder of the page's files; read once, here.
         runs: the folder to search for saved runs; None for the working directory.
+        crowded: whether more connections are open than may be.
     """
 
     @contextlib.asynccontextmanager
@@ -75,6 +79,7 @@ def application(
             *(Route(path, Files({"": page}), methods=["GET"]) for path, page in pages.items()),
             Route("/static/{name:path}", Files(files), methods=["GET"]),
             Route(TABLES, _Uploads(tables, limits), methods=["POST"]),
+            Route("/api/alive", _alive, methods=["GET"]),
             Route("/api/follow", _Following(Runs(runs or Path(), limits.runs), limits), methods=["GET"]),
             Route("/api/{verb}", _Verbs(workers, tables, limits), methods=["POST"]),
         ],
@@ -83,7 +88,14 @@ def application(
     )
     # A redirect would turn /static/ into another path, and every response is either a file, a reply or an error.
     app.router.redirect_slashes = False
-    return Guard(app, address, token=token, limits=limits)
+    # A folder of other pages may lack this one, as it is the lab's and not theirs.
+    door = Door(files[_DOOR].body if _DOOR in files else (STATIC / _DOOR).read_bytes())
+    return Guard(app, address, entry, door, limits=limits, crowded=crowded)
+
+
+async def _alive(_: Request) -> Response:
+    """`GET /api/alive`: say that the lab is there, to a page that had lost it."""
+    return Response(status_code=204)
 
 
 class _Verbs:

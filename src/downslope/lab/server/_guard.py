@@ -1,24 +1,26 @@
 """Access control: hosts, origins, tokens, the size of bodies, and the headers of every response.
 
 A foreign page that is open in the same browser can send requests to this machine. So a request must call the lab by
-a name of its own (a foreign name that points here is DNS rebinding) and come from its own page; where other machines
-reach the lab, it must also carry the token.
+a name of its own (a foreign name that points here is DNS rebinding) and come from its own page. Other users of the
+machine reach it as well, so that a request must also carry the token, see `_entry`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import html
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._messages import Reply, error_reply
+from downslope.lab.server._entry import Entry, has_parameter, without_parameters
+from downslope.lab.server._pages import Door
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("downslope.lab")
 
 TABLES = "/api/table"
+CROWDED = "CrowdedError"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -62,7 +65,7 @@ class RefusedError(Exception):
             path: the path of the request.
         """
         # Unread bytes of a body would be parsed as the next request.
-        headers = {"connection": "close"} if self.status in (408, 413) else {}
+        headers = {"connection": "close"} if self.status in (408, 413) or self.kind == CROWDED else {}
         if path.startswith("/api/"):
             return json_response(error_reply(self.status, self.kind, self.message, hint=self.hint), headers)
         text = self.message if self.hint is None else f"{self.message}\n{self.hint}"
@@ -85,16 +88,28 @@ class Guard:
     Args:
         app: the application, called for permitted requests.
         address: the address that the lab listens on.
-        token: the token that visitors need; None for none.
+        entry: who may enter.
+        door: the page of those who may not.
         limits: the limits of a request.
+        crowded: whether more connections are open than may be.
     """
 
-    def __init__(self, app: ASGIApp, address: Address, *, token: str | None = None, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        address: Address,
+        entry: Entry,
+        door: Door,
+        *,
+        limits: Limits = LIMITS,
+        crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._app = app
         self._address = address
-        self._token = token
+        self._entry = entry
+        self._door = door
         self._limits = limits
-        self._cookie = f"downslope-{address.port}"  # cookies are shared by all ports of a host
+        self._crowded = crowded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: the ASGI interface."""
@@ -126,8 +141,12 @@ class Guard:
         # Host before token: the redirect with the token must not serve a rebound name.
         self._check_host(headers)
         self._check_origin(scope, headers)
-        if self._token is not None and not self._known(headers):
-            await self._welcome(scope, headers, self._token)(scope, receive, send)
+        if self._crowded():
+            message = "The lab has as many connections open as it can."
+            raise RefusedError(503, CROWDED, message, hint="Try again in a few seconds.")
+        response = self._answer_at_door(scope, headers)
+        if response is not None:
+            await response(scope, receive, send)
             return
         # The declared length is refused at once; the count in `_CountedBody` holds chunked bodies, which declare none.
         most = self._limits.table if scope["path"] == TABLES else self._limits.body
@@ -149,35 +168,42 @@ class Guard:
         if foreign or (elsewhere and not _is_link(scope, headers)):
             raise RefusedError(403, "ForbiddenError", "Only the lab's own page may ask this.")
 
-    def _known(self, headers: Headers) -> bool:
-        """Return whether the request carries the cookie with the token."""
-        pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-        return any(name == self._cookie and self._is_token(value) for name, _, value in pairs)
-
-    def _is_token(self, text: str) -> bool:
-        # In constant time: the duration of a comparison would tell how many letters of a guess are right.
-        return self._token is not None and hmac.compare_digest(text.encode(), self._token.encode())
+    def _answer_at_door(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the response to a request that does not get in; None for one that does."""
+        if self._entry.token is None:
+            return None
+        is_get, has_token = scope["method"] == "GET", has_parameter(scope["query_string"].decode("latin-1"))
+        if is_get and has_token and self._entry.opens(scope):
+            return self._welcome(scope, headers, self._entry.token)
+        if not self._entry.knows(headers):
+            return self._refusal(scope)
+        # An old token leaves the address as well.
+        return self._welcome(scope, headers, self._entry.token) if is_get and has_token else None
 
     def _welcome(self, scope: Scope, headers: Headers, token: str) -> Response:
-        """Exchange the token in the address for a cookie and redirect to the address without it, or refuse.
+        """Exchange the token in the address for a cookie and redirect to the address without it.
 
         A browser that follows a link from another site withholds strict cookies through all redirects. A page of our
         own that refreshes itself is a new navigation, and gets them.
         """
-        query = scope["query_string"].decode("latin-1")
-        if scope["method"] != "GET" or not any(map(self._is_token, parse_qs(query).get("token", []))):
-            hint = "Open the whole address that was printed, with its token."
-            raise RefusedError(403, "ForbiddenError", "This lab is shared with those who have its token.", hint=hint)
         # The token leaves the address, so that it is neither bookmarked nor shown in a shared screenshot.
-        rest = "&".join(part for part in query.split("&") if not part.startswith("token="))
+        rest = without_parameters(scope["query_string"].decode("latin-1"))
         target = "/" + quote(scope["path"].lstrip("/")) + (f"?{rest}" if rest else "")
         if headers.get("sec-fetch-site", "none") in ("none", "same-origin"):
             response: Response = RedirectResponse(target, status_code=303)
         else:
             response = HTMLResponse(f'<meta http-equiv="refresh" content="0;url={html.escape(target)}">')
         # Strict: requests that other sites trigger carry no cookie, even for top-level navigation.
-        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
+        response.set_cookie(self._entry.cookie, token, httponly=True, samesite="strict", path="/")
         return response
+
+    def _refusal(self, scope: Scope) -> Response:
+        """Return the refusal of a request without the token: a page for people, words for the page's own scripts."""
+        path = scope["path"]
+        if scope["method"] == "GET" and not path.startswith(("/api/", "/static/")):
+            return self._door.response()
+        hint = "Open the whole address that was printed, with its token."
+        return RefusedError(403, "TokenError", "This lab is for those who have its token.", hint=hint).response(path)
 
     async def _refuse_body(self, receive: Receive, declared: int, most: int) -> None:
         """Refuse a body whose declared length is too large."""
@@ -226,7 +252,7 @@ async def body_of(receive: Receive, limits: Limits) -> bytes | None:
     """Return the whole body, or None if the visitor left before its end."""
     pieces = []
     try:
-        async with asyncio.timeout(limits.seconds):
+        async with asyncio.timeout(limits.arrival):
             while (message := await receive())["type"] == "http.request":
                 pieces.append(message.get("body", b""))
                 if not message.get("more_body", False):
@@ -240,7 +266,7 @@ async def _drain(receive: Receive, limits: Limits) -> None:
     """Read and discard the rest of a body, within limits: a browser that is still sending shows no response."""
     count = 0
     try:
-        async with asyncio.timeout(limits.seconds):
+        async with asyncio.timeout(limits.arrival):
             while count <= limits.drained:
                 message = await receive()
                 count += len(message.get("body", b""))
@@ -275,5 +301,5 @@ def _is_link(scope: Scope, headers: Headers) -> bool:
 def _add_headers(message: Message) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
-        headers[name] = value
+        headers.setdefault(name, value)
     headers.setdefault("cache-control", "no-store")

@@ -7,6 +7,7 @@ system may differ (on Windows they come from the registry), and with `nosniff` a
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -113,6 +114,30 @@ def read_files(folder: Path) -> dict[str, File]:
     """Return all files of a folder by their path in it; links are left out."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {path.relative_to(folder).as_posix(): File(path.read_bytes(), path.suffix) for path in paths}
+
+
+class Door:
+    """The page of those who came without the token.
+
+    Its style stands within it, as nothing else of the lab is sent to them, and is permitted by its hash.
+
+    Args:
+        page: the page.
+    """
+
+    def __init__(self, page: bytes) -> None:
+        self._page = page
+        style = page.partition(b"<style>")[2].partition(b"</style>")[0]
+        digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
+        self._policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'; "
+            "frame-ancestors 'none'"
+        )
+
+    def response(self) -> Response:
+        """Return the response."""
+        headers = {"content-security-policy": self._policy}
+        return Response(self._page, 403, headers, media_type=_MEDIA_TYPES[".html"])
 
 
 class Files:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import downslope as ds
 from downslope.lab._limits import LIMITS, Limits
+from downslope.lab.server._entry import Entry
 
 DEFAULT_PORT = 8765
 
@@ -162,7 +163,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int | None = None,
     open_browser: bool = True,
-    token: str | None = None,
+    token: str | bool | None = None,
     runs: str | Path = ".",
 ) -> None:
     """Open the lab, a local page to see, drag and understand a descent; end it with Ctrl-C.
@@ -171,14 +172,15 @@ def serve(
         host: address to bind: "127.0.0.1" for this machine alone, "0.0.0.0" for all addresses of this machine.
         port: port to bind: 8765 or the next free one if None, any free one if 0.
         open_browser: whether to open the page in a browser.
-        token: token that visitors need, of letters, digits, `-` and `_`. Non-local addresses always require one; None
-            generates it.
+        token: token that visitors need, of letters, digits, `-` and `_`; None generates it anew in each start. False
+            asks for none: then every user of this machine can compute and read the runs. Addresses that other machines
+            reach always require one.
         runs: folder to search for saved runs (3 levels).
 
     Raises:
         MissingExtraError: if the extra `lab` is not installed.
-        SettingError: if the port is taken, the host is not this machine, the token has other characters, or there is no
-            such folder.
+        SettingError: if the port is taken, the host is not this machine, the token has other characters or is missing
+            where other machines reach the address, or there is no such folder.
     """
     folder = Path(runs)
     if not folder.is_dir():
@@ -186,7 +188,7 @@ def serve(
     with contextlib.suppress(KeyboardInterrupt), running(host=host, port=port, token=token, runs=folder) as lab:
         print(f"The lab is open at {lab.url} (Ctrl-C ends it)", flush=True)
         if open_browser:
-            threading.Thread(target=webbrowser.open, args=(lab.url,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(lab.url_once(),), daemon=True).start()
         lab.wait()
 
 
@@ -196,18 +198,27 @@ class Running:
 
     Args:
         address: the address it listens on.
-        token: the token that visitors need, if any.
+        entry: who may enter.
         ended: set when the server has stopped.
     """
 
     address: Address
-    token: str | None
+    entry: Entry
     ended: threading.Event
+
+    @property
+    def token(self) -> str | None:
+        """The token that visitors need, if any."""
+        return self.entry.token
 
     @property
     def url(self) -> str:
         """The address to open in a browser, with the token."""
         return self.address.url + ("" if self.token is None else f"?token={self.token}")
+
+    def url_once(self) -> str:
+        """Return an address that opens once; in place of the token, which would be seen among the processes."""
+        return self.address.url + ("" if self.token is None else f"?code={self.entry.new_code()}")
 
     def wait(self) -> None:
         """Wait until the server has stopped."""
@@ -220,7 +231,7 @@ def running(
     *,
     host: str = "127.0.0.1",
     port: int | None = None,
-    token: str | None = None,
+    token: str | bool | None = None,
     limits: Limits = LIMITS,
     verbs: Mapping[str, str] | None = None,
     streams: Mapping[str, str] | None = None,
@@ -233,7 +244,7 @@ def running(
     Args:
         host: address to bind.
         port: port to bind; None for 8765 or another free one.
-        token: token that visitors need; None to generate one where it is required.
+        token: token that visitors need; None to generate one, False for none.
         limits: the limits of a request.
         verbs: name → "module:function"; None for the verbs and streams of the pages.
         streams: the same for verbs with streamed replies.
@@ -249,7 +260,7 @@ def running(
     listening, address = bind(host, port)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
-        token = _checked_token(token, address)
+        entry = Entry(address.port, _checked_token(token, address))
         from downslope.lab.processes._pool import Workers
 
         if verbs is None:
@@ -261,14 +272,25 @@ def running(
             import uvicorn
 
             from downslope.lab.server._application import STATIC, application
+            from downslope.lab.server._connections import Connections
 
-            app = application(address, workers, token=token, limits=limits, static=static or STATIC, runs=runs)
+            connections = Connections(limits)
+            app = application(
+                address,
+                workers,
+                entry=entry,
+                limits=limits,
+                static=static or STATIC,
+                runs=runs,
+                crowded=lambda: connections.crowded,
+            )
             # uvicorn logs nothing: errors are logged by `downslope.lab`.
             server = uvicorn.Server(
                 uvicorn.Config(
                     app,
                     loop="asyncio",
-                    http="h11",
+                    http=connections,  # pyright: ignore[reportArgumentType] - uvicorn only calls it
+                    backlog=connections.backlog,
                     ws="none",
                     lifespan="on",
                     log_config=None,
@@ -290,18 +312,23 @@ def running(
 
             threading.Thread(target=serving, daemon=True, name="downslope-lab").start()
             try:
-                yield Running(address, token, ended)
+                yield Running(address, entry, ended)
             finally:
                 server.should_exit = True
                 ended.wait(10)
 
 
-def _checked_token(token: str | None, address: Address) -> str | None:
-    """Return the token of a lab at an address: generated where one is required and none was chosen."""
-    if token is not None and re.fullmatch(r"[A-Za-z0-9_-]+", token) is None:
-        raise ds.SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
-    if token is None and not address.loopback:
+def _checked_token(token: object, address: Address) -> str | None:
+    """Return the token of a lab at an address: generated where none was chosen, None where none is wanted."""
+    if token is False:
+        if not address.loopback:
+            message = f"Other machines reach {address.host}, so that the lab needs a token there."
+            raise ds.SettingError(message, hint="Without one, leave the host out: the lab is then for this machine.")
+        return None
+    if token is None or token is True:
         return secrets.token_urlsafe(24)
+    if not isinstance(token, str) or re.fullmatch(r"[A-Za-z0-9_-]+", token) is None:
+        raise ds.SettingError("A token has letters, digits, - and _ only.", hint="Leave it out to have one made up.")
     return token
 
 

@@ -18,8 +18,11 @@ export const VISITOR = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b
 
 /** @type {Map<string, Channel>} */
 const channels = new Map();
-/** @type {((lost: boolean) => void)[]} */
+/** @type {((lost: boolean, isLocked: boolean) => void)[]} */
 const watchers = [];
+/** Files that the lab was given, by key, the latest last: a lab that was restarted has none of them. @type {Map<string, File>} */
+const files = new Map();
+const FILES = 4;
 
 /** What the lab refused or could not do, in words. */
 export class LabError extends Error {
@@ -33,7 +36,12 @@ export class LabError extends Error {
   }
 }
 
-/** Call a watcher whenever the lab stops answering, and when it answers again. @param {(lost: boolean) => void} watcher */
+/**
+ * Call a watcher whenever the lab stops answering, and when it answers again. A lab that was restarted is locked to this page
+ * until its new address was opened in the same browser.
+ *
+ * @param {(lost: boolean, isLocked: boolean) => void} watcher
+ */
 export function onLost(watcher) {
   watchers.push(watcher);
 }
@@ -94,7 +102,7 @@ async function next(verb, channel) {
  * @param {AbortSignal} signal
  */
 async function post(verb, request, signal) {
-  const response = await send(verb, JSON.stringify(request), signal);
+  const response = await sendWithFile(verb, request, signal);
   const reply = await parsed(response, signal);
   if (response.ok) return reply;
   if (reply.error?.kind === "superseded") return undefined;
@@ -108,10 +116,47 @@ async function post(verb, request, signal) {
  */
 export async function upload(file) {
   const { signal } = new AbortController();
-  const response = await send(`table?name=${encodeURIComponent(file.name)}`, file, signal);
+  const response = await sendFile(file, signal);
   const reply = await parsed(response, signal);
   if (!response.ok) throw new LabError(reply.error ?? {});
+  // A copy: a file that is changed on the disk cannot be read any more, and would be another table.
+  files.delete(reply.table);
+  files.set(reply.table, new File([await file.arrayBuffer()], file.name));
+  for (const key of [...files.keys()].slice(0, -FILES)) files.delete(key);
   return reply;
+}
+
+/**
+ * @param {File} file
+ * @param {AbortSignal} signal
+ */
+function sendFile(file, signal) {
+  return send(`table?name=${encodeURIComponent(file.name)}`, file, signal);
+}
+
+/**
+ * Send a request; if the lab does not have its file any more, send that again before.
+ *
+ * @param {string} verb
+ * @param {Request} request
+ * @param {AbortSignal} signal
+ */
+async function sendWithFile(verb, request, signal) {
+  const response = await send(verb, JSON.stringify(request), signal);
+  const file = files.get(request.table);
+  if (response.status !== 410 || !file) return response;
+  const kept = await sendFile(file, signal);
+  return kept.ok ? send(verb, JSON.stringify(request), signal) : response;
+}
+
+/** Return whether the lab answers, and lets this page in. */
+export async function isThere() {
+  const { signal } = new AbortController();
+  try {
+    return (await send("alive", null, signal)).ok;
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -126,7 +171,7 @@ export async function upload(file) {
  */
 export async function follow(verb, request, onPiece, signal) {
   try {
-    const response = await send(verb, JSON.stringify(request), signal);
+    const response = await sendWithFile(verb, request, signal);
     if (!response.ok) throw new LabError((await parsed(response, signal)).error ?? {});
     if (!response.body) throw lostNow();
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -150,19 +195,22 @@ export async function follow(verb, request, onPiece, signal) {
 
 /**
  * @param {string} path
- * @param {string | File} body
+ * @param {string | File | null} body null to read
  * @param {AbortSignal} signal
  */
 async function send(path, body, signal) {
+  let response;
   try {
     const headers = { "Content-Type": typeof body === "string" ? "application/json" : "application/octet-stream", "X-Visitor": VISITOR };
-    const response = await fetch(`/api/${path}`, { method: "POST", headers, body, signal });
-    notify(false);
-    return response;
+    response = await fetch(`/api/${path}`, { method: body === null ? "GET" : "POST", headers, body, signal });
   } catch (error) {
     if (signal.aborted) throw error;
     throw lostNow();
   }
+  // Of the lab's refusals only that of a page without its token has this status.
+  if (response.status === 403) throw lockedNow();
+  notify(false, false);
+  return response;
 }
 
 /**
@@ -181,15 +229,23 @@ async function parsed(response, signal) {
 }
 
 function lostNow() {
-  notify(true);
+  notify(true, false);
   return new LabError({ kind: "lost", message: "The lab does not answer." });
 }
 
-let lost = false;
+function lockedNow() {
+  notify(true, true);
+  return new LabError({ kind: "locked", message: "The lab was restarted.", hint: "Open the address that it printed." });
+}
 
-/** @param {boolean} now */
-function notify(now) {
-  if (now === lost) return;
-  lost = now;
-  for (const watcher of watchers) watcher(now);
+let lost = false, locked = false;
+
+/**
+ * @param {boolean} isLost
+ * @param {boolean} isLocked
+ */
+function notify(isLost, isLocked) {
+  if (isLost === lost && isLocked === locked) return;
+  [lost, locked] = [isLost, isLocked];
+  for (const watcher of watchers) watcher(lost, locked);
 }

@@ -2,10 +2,12 @@
 
 /** @import { Page } from "./page.js" */
 
-import { onLost } from "./api.js";
+import { isThere, onLost } from "./api.js";
 import { byId } from "./elements.js";
 
 const AGAIN = 2000; // milliseconds between two tries to reach a lab that was lost
+const LOST = "The lab does not answer. Is “downslope lab” still running? This page goes on as soon as it is.";
+const LOCKED = "The lab was restarted. Open the address that the command printed; this page then goes on by itself.";
 
 /**
  * Connect what every page has around it; `again` requests anew what the page shows.
@@ -58,13 +60,17 @@ function mountGreeting(key) {
   });
 }
 
-/** Say that the lab is lost, and go on when it answers again. @param {() => unknown} again */
+/**
+ * Say that the lab is lost, and go on when it answers again. Asked here and not by the pages, which may have nothing to ask.
+ *
+ * @param {() => unknown} again
+ */
 function keepTrying(again) {
   let trying = 0;
-  onLost((lost) => {
+  onLost((lost, isLocked) => {
     byId("lost").hidden = !lost;
-    byId("lost").textContent = lost ? "The lab does not answer. Is “downslope lab” still running? This page goes on as soon as it is." : "";
+    byId("lost").textContent = isLocked ? LOCKED : lost ? LOST : "";
     clearInterval(trying);
-    if (lost) trying = setInterval(again, AGAIN);
+    if (lost) trying = setInterval(async () => (await isThere()) && again(), AGAIN);
   });
 }
