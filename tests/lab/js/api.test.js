@@ -3,14 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LabError, ask, follow, onLost } from "../../../src/downslope/lab/static/js/api.js";
+import { LabError, ask, follow, isThere, onLost, upload } from "../../../src/downslope/lab/static/js/api.js";
 
 /** Let `fetch` be answered by hand, and return its calls. */
 function calls() {
   const list = [];
   globalThis.fetch = (url, { body, signal }) => new Promise((resolve, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason));
-    list.push({ url, request: JSON.parse(body), answer: (reply, status = 200) => resolve(new Response(JSON.stringify(reply), { status })), reject });
+    list.push({ url, request: typeof body === "string" ? JSON.parse(body) : body, answer: (reply, status = 200) => resolve(new Response(JSON.stringify(reply), { status })), reject });
   });
   return list;
 }
@@ -55,6 +55,47 @@ test("a lab that does not answer is lost until it answers again", async () => {
   sent[1].answer({});
   await answered;
   assert.deepEqual(states, [true, false]);
+});
+
+test("a lab that was restarted is locked until its new address was opened", async () => {
+  const states = [];
+  onLost((lost, isLocked) => states.push([lost, isLocked]));
+  const sent = calls();
+  const refused = ask("steps", {});
+  sent[0].answer({ error: { kind: "TokenError" } }, 403);
+  await assert.rejects(refused, { kind: "locked", hint: "Open the address that it printed." });
+  const there = [isThere(), isThere(), isThere()];
+  sent[1].answer({}, 403);
+  sent[2].reject(new TypeError("connection refused"));
+  assert.deepEqual([await there[0], await there[1]], [false, false]);
+  sent[3].answer({});
+  assert.equal(await there[2], true);
+  assert.deepEqual(states, [[true, true], [true, false], [false, false]]);
+});
+
+test("a file that the lab has no more is sent again", async () => {
+  const sent = calls();
+  const uploaded = upload(new File(["x,y\n1,2\n"], "a.csv"));
+  sent[0].answer({ table: "key" });
+  await uploaded;
+  for (const request of [() => ask("columns", { table: "key" }), () => follow("train", { table: "key" }, () => {}, new AbortController().signal)]) {
+    const before = sent.length;
+    const answered = request();
+    await turn();
+    sent[before].answer({ error: { kind: "TableGoneError", message: "gone" } }, 410);
+    await turn();
+    assert.equal(sent[before + 1].url, "/api/table?name=a.csv");
+    assert.equal(await sent[before + 1].request.text(), "x,y\n1,2\n");
+    sent[before + 1].answer({ table: "key" });
+    await turn();
+    assert.deepEqual(sent[before + 2].request, { table: "key" });
+    sent[before + 2].answer({});
+    await answered;
+  }
+  const another = ask("columns", { table: "unknown" });
+  await turn();
+  sent.at(-1).answer({ error: { kind: "TableGoneError", message: "gone" } }, 410);
+  await assert.rejects(another, { kind: "TableGoneError" });
 });
 
 test("a stream gives its pieces line by line, wherever the network cuts it", async () => {

@@ -1,8 +1,8 @@
 """The main program of a worker process: it reads jobs from a pipe and writes replies, one job at a time.
 
 All computation is in such processes, so that the server can end a job that does not end by itself. A worker never
-outlives its server: a thread reads the pipe and sees it close. A job that holds the interpreter, in which no thread gets
-a turn, is ended by the operating system.
+outlives its server: a thread reads the pipe and sees it close. A job that holds the interpreter, in which no thread
+gets a turn, is ended by the operating system.
 """
 
 from __future__ import annotations

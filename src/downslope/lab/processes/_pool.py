@@ -4,9 +4,9 @@
               │           └─▶ killed: beyond its CPU seconds, hanging, or out of memory
               └─▶ superseded, busy, gone
 
-A process is worth its compiled programs and seconds of imports. So a job that was superseded, or whose visitor has left,
-goes on to its end, and only its reply is dropped: what it compiles is needed a moment later. A streamed job, which may
-go on for minutes, is stopped at its next piece.
+A process is worth its compiled programs and seconds of imports. So a job that was superseded, or whose visitor has
+left, goes on to its end, and only its reply is dropped: what it compiles is needed a moment later. A streamed job,
+which may go on for minutes, is stopped at its next piece.
 
 Everything here runs on the event loop, so that no state needs a lock; reports of workers come from their threads and
 are handed over to it.

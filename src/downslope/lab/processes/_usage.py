@@ -101,7 +101,7 @@ class Meter:
                     self._since = time.process_time()
                 self._depth += 1
 
-    def _on_end(self, event: str, seconds: float, **_: Any) -> None:
+    def _on_end(self, event: str, duration_secs: float, **_: Any) -> None:
         if event.startswith(_COMPILING):
             with self._lock:
                 self._depth = max(0, self._depth - 1)

@@ -50,12 +50,12 @@ class Entry:
         if self.token is None:
             return True
         pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
-        return any([name == self.cookie and self._is_token(value) for name, _, value in pairs])
+        return any(name == self.cookie and self._is_token(value) for name, _, value in pairs)
 
     def opens(self, scope: Scope) -> bool:
         """Return whether the address of a request holds the token or a code that is still good."""
         values = parse_qs(scope["query_string"].decode("latin-1"))
-        if any([self._is_token(text) for text in values.get("token", [])]):
+        if any(self._is_token(text) for text in values.get("token", [])):
             return True
         return any(self._use(code, scope) for code in values.get("code", []))
 

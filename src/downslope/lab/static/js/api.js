@@ -207,7 +207,7 @@ async function send(path, body, signal) {
     if (signal.aborted) throw error;
     throw lostNow();
   }
-  // Of the lab's refusals only that of a page without its token has this status.
+  // Among the requests of the lab's own page, only those without its token are refused with this status.
   if (response.status === 403) throw lockedNow();
   notify(false, false);
   return response;

@@ -20,7 +20,10 @@ const WAITING = { ok: true, symptom: null, sentence: "Training: its steps are co
 
 const page = new Learning(newStore());
 connect(page);
-mountShell(page, () => look(page));
+mountShell(page, () => {
+  page.emit("trouble", "train", null);
+  look(page);
+});
 mountUpload(page);
 mountControls(page);
 const frame = mountPicture(page);

@@ -111,7 +111,10 @@ export class Looking extends Page {
     this.#events?.close();
     this.#events = null;
     if (name === null) return;
-    this.#events = new EventSource(`/api/follow?run=${encodeURIComponent(name)}&visitor=${VISITOR}`);
+    const events = new EventSource(`/api/follow?run=${encodeURIComponent(name)}&visitor=${VISITOR}`);
+    this.#events = events;
+    // A refusal, as after a restart, closes it for good; the next look at the folder follows the run again.
+    events.addEventListener("error", () => events === this.#events && events.readyState === EventSource.CLOSED && this.#follow(null));
     this.#events.addEventListener("changed", () => this.#refresh(name));
     this.#events.addEventListener("finished", async () => {
       this.#follow(null);
