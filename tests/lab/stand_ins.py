@@ -156,9 +156,13 @@ def counting(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Count, a piece each; without an end if none is told."""
     if "began" in request:
         Path(request["began"]).write_text(str(os.getpid()))
-    for number in itertools.count() if request.get("to") is None else range(request["to"]):
-        yield {"number": number}
-        time.sleep(request.get("pause", 0.0))
+    try:
+        for number in itertools.count() if request.get("to") is None else range(request["to"]):
+            yield {"number": number}
+            time.sleep(request.get("pause", 0.0))
+    finally:
+        if "ended" in request:
+            Path(request["ended"]).touch()
 
 
 def failing(request: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -46,11 +46,13 @@ def test_pieces_come_while_it_goes_on(client: httpx.Client) -> None:
         assert client.post("/api/echo", json={"a": 1}).json() == {"got": {"a": 1}}
 
 
-def test_who_leaves_ends_the_work(client: httpx.Client, tmp_path: Path) -> None:
-    began = tmp_path / "began"
-    with client.stream("POST", "/api/counting", json={"pause": 0.05, "began": str(began)}) as answer:
+def test_who_leaves_ends_the_work_and_leaves_the_process(client: httpx.Client, tmp_path: Path) -> None:
+    began, ended = tmp_path / "began", tmp_path / "ended"
+    request = {"pause": 0.05, "began": str(began), "ended": str(ended)}
+    with client.stream("POST", "/api/counting", json=request) as answer:
         next(answer.iter_lines())
-    assert until(lambda: is_gone(int(began.read_text())))
+    assert until(ended.exists)
+    assert not is_gone(int(began.read_text()))  # it has the compiled programs
     assert client.post("/api/counting", json={"to": 1}).status_code == 200
 
 
