@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
 
 from downslope._exports import exports
 
+TYPE_CHECKING = False  # as in `typing`, whose import would take longer than everything here
 __version__ = "0.1.0"
 
 

@@ -13,6 +13,7 @@ from typer.models import CommandInfo
 
 import downslope as ds
 from downslope.cli import _descents, _ensembles, _fit, _formulas, _options, _remedies, _training
+from downslope.cli._signals import Signals
 
 Port = Annotated[
     int | None,
@@ -35,10 +36,17 @@ Token = Annotated[
 
 
 def lab(
-    port: Port = None, host: Host = "127.0.0.1", browser: Browser = True, runs: Runs = Path(), token: Token = True
+    context: typer.Context,
+    port: Port = None,
+    host: Host = "127.0.0.1",
+    browser: Browser = True,
+    runs: Runs = Path(),
+    token: Token = True,
 ) -> None:
     """Open a local page to see, drag and understand a descent."""
     ds.lab.serve(host=host, port=port, open_browser=browser, runs=runs, token=None if token else False)
+    if isinstance(context.obj, Signals):
+        context.obj.forget()  # Ctrl-C is how a lab is closed
 
 
 _COMMANDS: tuple[Callable[..., Any], ...] = (

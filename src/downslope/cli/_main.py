@@ -2,46 +2,98 @@
 
 0    it ran; a descent that ended badly is still an answer
 1    with --check, a descent that has a problem
-2    bad input, told without a traceback
+2    bad input, or output that cannot be written, told without a traceback
+129  stopped by SIGHUP
 130  stopped by Ctrl-C
+143  stopped by SIGTERM
 """
 
 from __future__ import annotations
 
-import os
 import sys
+
+from downslope.cli._signals import Signals  # light, as everything that is imported before the handlers are installed
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command that was typed, and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
+    signals = Signals()
+    signals.end_at_once()  # before the imports, which take a second
+    from downslope.cli._streams import reserve_descriptors
+
+    reserve_descriptors()
+    sys.exit(run(sys.argv[1:], signals))
 
 
-def run(arguments: list[str]) -> int:
+def run(arguments: list[str], signals: Signals | None = None) -> int:
     """Run a command line and return its exit code.
 
     Args:
         arguments: what stands after `downslope`.
+        signals: of this process; None where the caller handles them.
     """
+    from downslope.cli._streams import printable
+
+    with printable():
+        code = _run(arguments, signals)
+        sys.stderr.flush()
+    return code
+
+
+def _run(arguments: list[str], signals: Signals | None) -> int:
+    """Run a command line with streams that can be printed to, and return its exit code."""
+    import contextlib
+
     from downslope._errors import DownslopeError
     from downslope.cli._app import app
+    from downslope.cli._streams import ReaderGone, read_arguments
 
     _prepare_cache()
     try:
-        result = app(arguments, standalone_mode=False)
-        sys.stdout.flush()  # here, where a reader that has gone can still be caught
-    except DownslopeError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
+        with signals or contextlib.nullcontext():
+            result = app(read_arguments(arguments), standalone_mode=False, obj=signals)
+            if result == _INTERRUPTED:  # Typer's answer to KeyboardInterrupt
+                raise KeyboardInterrupt
+            sys.stdout.flush()  # here, where a failure can still be told
     except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        _silence_output()
+        return _stopped(signals)
+    except ReaderGone:
         return 0
+    except DownslopeError as error:
+        return _refused(str(error))
+    except (OSError, UnicodeError) as error:
+        return _refused(_of_system(error))
     except Exception as error:
+        if signals is not None and signals.received:  # raised in a library that made another exception of it
+            return _stopped(signals)
         return _usage_code(error)
-    return result if isinstance(result, int) else 0
+    stopped = signals and signals.received
+    return 128 + stopped if stopped else result if isinstance(result, int) else 0
+
+
+def _stopped(signals: Signals | None) -> int:
+    """Say that a signal stopped the command, and return its code."""
+    print("Stopped.", file=sys.stderr)
+    number = signals and signals.received
+    return 128 + number if number else _INTERRUPTED
+
+
+def _refused(message: str) -> int:
+    """Print an error and return its code."""
+    from downslope.cli._streams import visible
+
+    print(f"Error: {visible(message)}", file=sys.stderr)
+    return 2
+
+
+def _of_system(error: OSError | UnicodeError) -> str:
+    """Return what the system refuses in a sentence."""
+    if isinstance(error, UnicodeError):
+        return f"a name cannot be written in the encoding of this system: {error}\nset PYTHONUTF8=1 to use UTF-8"
+    reason = error.strerror or str(error) or type(error).__name__
+    return reason if error.filename is None else f"{str(error.filename)!r} cannot be read or written: {reason}"
 
 
 def _usage_code(error: Exception) -> int:
@@ -50,7 +102,13 @@ def _usage_code(error: Exception) -> int:
     if code is None:
         raise error
     if show is not None:
-        show()
+        import io
+
+        from downslope.cli._streams import visible
+
+        text = io.StringIO()
+        show(text)
+        print(visible(text.getvalue()), end="", file=sys.stderr)
     return int(code)
 
 
@@ -59,8 +117,3 @@ def _prepare_cache() -> None:
     from downslope._engine import keep_programs_on_disk
 
     keep_programs_on_disk()
-
-
-def _silence_output() -> None:
-    """Send what is still to be written nowhere, as the reader has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import sys
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,8 +22,20 @@ _MARKS = {ds.Severity.GOOD: "✓", ds.Severity.NOTE: "·", ds.Severity.PROBLEM: 
 
 
 def as_json(fields: Mapping[str, Any]) -> None:
-    """Print one JSON object; numbers that JSON has no word for become null."""
-    print(json.dumps(plain(fields), ensure_ascii=False, allow_nan=False))
+    """Print one JSON object; numbers that JSON has no word for become null.
+
+    JSON is UTF-8; where the output has another encoding, letters beyond ASCII are escaped.
+    """
+    print(json.dumps(plain(fields), ensure_ascii=not _has("α✓"), allow_nan=False))
+
+
+def _has(letters: str) -> bool:
+    """Tell whether letters can be printed as they are."""
+    try:
+        letters.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def number(value: float) -> str:
@@ -113,7 +126,8 @@ def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
 
 def _evidence(texts: Mapping[str, str]) -> str:
     """Return evidence by name on one line."""
-    return " · ".join(f"{name} {text}" for name, text in texts.items())
+    # In ASCII the dot is spelled as an asterisk, which would look like a product.
+    return (" · " if _has("·") else "; ").join(f"{name} {text}" for name, text in texts.items())
 
 
 def _cell(entry: Any) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from downslope._errors import DataError
+from downslope._polars import guarded
+from downslope.tables._parquet import check_claims
 
 if TYPE_CHECKING:
     import polars
@@ -121,10 +123,11 @@ def _read_parquet(name: str, source: Path | bytes) -> RawColumns:
     """Return the columns of a Parquet file."""
     import polars
 
-    try:
+    with guarded(name, DataError, what="a Parquet file that can be read"):
+        check_claims(name, source)
         frame = polars.read_parquet(io.BytesIO(source) if isinstance(source, bytes) else source)
-    except Exception as error:  # polars and the operating system raise many kinds for a torn file
-        raise DataError(f"{name} is not a Parquet file that can be read: {error}") from None
+        for column in frame.columns:
+            frame[column].to_numpy()  # here, where a panic is caught
     return {column: frame[column] for column in frame.columns}
 
 
