@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -124,3 +125,90 @@ def test_a_setting_of_another_method_names_that_method() -> None:
 def test_a_fit_without_an_equation_says_so() -> None:
     with pytest.raises(ds.FormulaError, match="no equation"):
         ds.fit("coffee.csv")
+
+
+# --- no argument is ignored -----------------------------------------------------------------------------------------
+
+TEXT, POINT, COLUMNS = "f(x, y) = x² + y", {"x": 1.0, "y": 2.0}, {"y": [1.0, 2.0]}
+LEARNT = ds.formula("x² + y")
+GOAL, PLAN = ds.objective(TEXT), ds.plan("x²", 1.0)
+
+
+def bowl(point: Any) -> Any:
+    return (point["x"] ** 2).sum()
+
+
+# A call by each form of its first argument, and further arguments with a value that says something.
+FORMS: list[tuple[str, Callable[..., Any], dict[str, Any]]] = [
+    ("objective of an objective", lambda **more: ds.objective(GOAL, **more), {"data": COLUMNS, "units": {"x": "m"}}),
+    ("objective of an objective", lambda **more: ds.objective(GOAL, **more), {"name": "g", "precision": "float32"}),
+    ("objective of text", lambda **more: ds.objective("x²", **more), {"name": "g", "precision": "float32"}),
+    ("objective of text", lambda **more: ds.objective("x²", **more), {"units": {"x": "m"}}),
+    ("objective of a function", lambda **more: ds.objective(bowl, **more), {"data": COLUMNS, "units": {"x": "m"}}),
+    ("slope of an objective", lambda **more: ds.slope(GOAL, POINT, **more), {"data": COLUMNS, "units": {"x": "m"}}),
+    ("slope of a function", lambda **more: ds.slope(bowl, {"x": np.ones(1)}, **more), {"units": {"x": "m"}}),
+    ("backprop of an objective", lambda **more: ds.backprop(GOAL, POINT, **more), {"data": COLUMNS}),
+    ("descend from a plan", lambda **more: ds.descend(PLAN, **more), {"start": 2.0, "steps": 3, "units": {"x": "m"}}),
+    ("find a rate for a plan", lambda **more: ds.find_learning_rate(PLAN, **more), {"start": 2.0, "steps": 3}),
+    ("plan of an objective", lambda **more: ds.plan(GOAL, POINT, **more), {"data": COLUMNS, "units": {"x": "m"}}),
+    ("plan with batches", lambda **more: ds.plan("x²", 1.0, **more), {"batches": ds.Batches()}),
+    ("plan by newton", lambda **more: ds.plan("x²", 1.0, method="newton", **more), {"factor": 0.5, "warm_up": 3}),
+    ("plan by a rate", lambda **more: ds.plan("x²", 1.0, learning_rate=bowl, **more), {"every": 3, "schedule": "step"}),
+    ("plan by a schedule", lambda **more: ds.plan("x²", 1.0, schedule=bowl, **more), {"learning_rate": 0.1}),
+    ("schedule", lambda **more: ds.schedule(ds.schedule("step", 9), 9, **more), {"factor": 0.3, "every": 2, "x": 1}),
+    ("schedule of a function", lambda **more: ds.schedule(bowl, 9, **more), {"factor": 0.3, "x": 1}),
+    ("formula of a formula", lambda **more: ds.formula(LEARNT, **more), {"columns": ["y"], "units": {"x": "m"}}),
+    ("derivative", lambda **more: ds.derive(LEARNT, "x", **more).formula, {"columns": ["y"], "units": {"x": "m"}}),
+    ("command of a plan", lambda **more: ds.as_command(PLAN, **more), {"steps": 3, "nosuch": 1}),
+    ("command of a call", lambda **more: ds.as_command(ds.descend, "x²", 1.0, **more), {"nosuch": 1}),
+    ("prescription for a plan", lambda **more: ds.prescribe(PLAN, **more), {"data": COLUMNS, "model": [ds.Dense(1)]}),
+]
+
+
+@pytest.mark.parametrize(("call", "further"), [form[1:] for form in FORMS], ids=[form[0] for form in FORMS])
+def test_an_argument_is_refused_or_changes_the_result(call: Callable[..., Any], further: dict[str, Any]) -> None:
+    usual, ignored = None, []
+    for name, value in further.items():
+        try:
+            result = call(**{name: value})
+        except ds.DownslopeError:
+            continue
+        usual = usual or call()
+        if repr(result) == repr(usual):
+            ignored.append(name)
+    assert ignored == []
+
+
+NUMBERS = np.random.default_rng(0).normal(size=(12, 2)).astype(np.float32)
+SIGNS = (NUMBERS[:, 0] > 0).astype(int)
+RUNS: dict[str, dict[str, Any]] = {
+    "layers": {"model": [ds.Dense(2), ds.Dense(1)], "data": (NUMBERS, SIGNS)},
+    "stream": {"data": [(NUMBERS[:6], SIGNS[:6]), (NUMBERS[6:], SIGNS[6:])]},
+    "loss function": {
+        "model": lambda params, batch: ((batch[0] @ params["w"] - batch[1]) ** 2).mean(),
+        "data": [(NUMBERS[:6], SIGNS[:6]), (NUMBERS[6:], SIGNS[6:])],
+        "start": {"w": np.zeros(2, np.float32)},
+    },
+}
+OTHER = {"hidden": (3,), "convolutions": (2,), "activation": "tanh", "initialisation": "glorot_normal", "skip": True}
+OTHER |= {"normalisation": "layer", "dropout": 0.5, "output_activation": "sigmoid", "loss": "mae", "from_logits": False}
+OTHER |= {"missing": "mean", "task": "numbers", "drop": ["a"], "batch": 4, "target": "y", "l2": 0.1}
+
+
+def fingerprint(setup: ds.Setup) -> str:
+    plan = setup.plan()
+    facts = plan.objective.batched.facts if plan.objective.batched else {}
+    start = [float(np.sum(leaf)) for leaf in jax.tree.leaves(plan.start)]
+    return repr((plan.description, start, facts, setup.task.batch))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_choice_of_a_training_is_refused_or_changes_it(run: str) -> None:
+    usual, ignored = fingerprint(ds.Setup.of(**RUNS[run], steps=9)), []
+    for name, value in OTHER.items():
+        try:
+            if fingerprint(ds.Setup.of(**{**RUNS[run], "steps": 9, name: value})) == usual:
+                ignored.append((run, name))
+        except ds.DownslopeError:
+            continue
+    assert ignored == []

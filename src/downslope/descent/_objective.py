@@ -72,7 +72,7 @@ def objective(
     *,
     units: Mapping[str, str] | None = None,
     name: str | None = None,
-    precision: str = "float64",
+    precision: str | None = None,
 ) -> Objective:
     """Return the objective that something makes.
 
@@ -82,7 +82,9 @@ def objective(
             frame. Names of the table are columns, other names are what to descend on.
         units: units by name, for a formula.
         name: what to call it; by default the formula's or the function's own name.
-        precision: "float64", or "float32" for functions that are large.
+        precision: "float64", the default, or "float32" for functions that are large.
+
+    An Objective is returned as it is, and takes no further arguments.
 
     Returns:
         The objective. The same text gives the same object again, so that nothing is compiled twice.
@@ -97,16 +99,27 @@ def objective(
     11666.666666666666
     """
     if isinstance(source, Objective):
+        same_precision = precision == source.precision
+        further = {"data": data, "units": units, "name": name, "precision": None if same_precision else precision}
+        _refuse_further("an objective", further)
         return source
     units = mapping("units", units, '{"t": "hour"}')
+    precision = "float64" if precision is None else precision
     if not isinstance(precision, str) or precision not in ("float64", "float32"):
         raise ObjectiveError(f"the precision is float64 or float32, not {precision!r}")
     if isinstance(source, str | Formula):
         if data is None:
-            return _of_formula(source, tuple(sorted((units or {}).items())))
-        read = _with_data(source, read_table(data), units)
-        return replace(read, file=os.fspath(data)) if isinstance(data, str | os.PathLike) else read
+            read = _of_formula(source, tuple(sorted((units or {}).items())))
+        else:
+            read = _with_data(source, read_table(data), units)
+        changes: dict[str, Any] = {} if precision == read.precision else {"precision": precision}
+        if name is not None and name != read.name:
+            changes |= {"name": name, "units": {name if n == read.name else n: unit for n, unit in read.units.items()}}
+        if isinstance(data, str | os.PathLike):
+            changes["file"] = os.fspath(data)
+        return replace(read, **changes) if changes else read
     if callable(source):
+        _refuse_further("a function", {"units": units or None})
         if data is not None:
             raise ObjectiveError("a function holds its own data", hint="close over the data inside the function")
         return _of_function(source, name, precision)
@@ -114,6 +127,13 @@ def objective(
         f"an objective is a formula or a function of a point, not {type(source).__name__}",
         hint='for example "f(x) = x² - 4x + 5", or a JAX function that returns one number',
     )
+
+
+def _refuse_further(what: str, arguments: Mapping[str, Any]) -> None:
+    """Raise for an argument that something holds already, or has no use for."""
+    idle = [name for name, value in arguments.items() if value is not None]
+    if idle:
+        raise ObjectiveError(f"{idle[0]} does not apply to {what}", hint="it belongs to the text of a formula")
 
 
 @functools.lru_cache(maxsize=256)

@@ -329,6 +329,8 @@ def make_plan(
     steps = chosen["steps"]
     how = method(chosen["method"], **settings)
     rate, course = _rate(how, chosen["learning_rate"], chosen["schedule"], steps, of_schedule)
+    if chosen["batches"] is not None and goal.batched is None:
+        raise SettingError("this objective is not averaged over batches", hint="leave batches out")
     return Plan(
         objective=goal,
         start=check_point(goal, start),
@@ -368,11 +370,13 @@ def _rate(
             raise SettingError("the learning rate is a schedule already; give one of the two")
         learning_rate, course = None, learning_rate
     if not how.takes_rate:
-        if learning_rate is not None or course is not None:
+        if learning_rate is not None or course is not None or settings:
             why = "searches for the length of each step" if how.searches_line else "holds its own learning rate"
             raise SettingError(f"{how.name} {why}: give no learning rate or schedule")
         return math.nan, Schedule()
     chosen = schedule(course, steps, **settings)
     if chosen.function is not None:
+        if learning_rate is not None:
+            raise SettingError("the schedule is the learning rate already; give one of the two")
         return math.nan, chosen
     return how.default_rate if learning_rate is None else learning_rate, chosen

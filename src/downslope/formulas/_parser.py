@@ -68,6 +68,9 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     3.0
     """
     # Every verb takes text or a Formula: this makes the call idempotent.
+    if isinstance(text, Formula) and set(columns) - {*text.columns} & {*text.variables}:
+        # Names that were variables are columns of this table: the text is read anew.
+        return formula(text.read_as, units=units or text.units or None, columns=columns)
     if isinstance(text, Formula):
         return text if units is None else text.with_units(checked_units(units, text))
     if not isinstance(text, str):

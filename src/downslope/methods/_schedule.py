@@ -89,10 +89,13 @@ def schedule(course: str | Callable[[Any], Any] | Schedule | None, steps: int, *
     >>> schedule("step", 100).settings
     {'factor': 0.5, 'every': 25}
     """
-    if isinstance(course, Schedule):
-        return course
-    if callable(course):
-        return Schedule("custom", {}, course)
+    if isinstance(course, Schedule) or callable(course):
+        if settings:
+            raise SettingError(
+                f"{sorted(settings)[0]} is a setting of a schedule by name, and this schedule is complete",
+                hint='for example schedule="step", factor=0.5',
+            )
+        return course if isinstance(course, Schedule) else Schedule("custom", {}, course)
     if course is not None and not isinstance(course, str):
         raise SettingError(
             f"a schedule is a name or a function of the step, not {course!r}", hint='for example schedule="cosine"'

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._errors import DataError, SettingError, whole
@@ -29,7 +29,7 @@ from downslope.networks._saving import as_written, is_plain, journal_of, plain, 
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
-from downslope.networks.tasks import Choices, NetworkChoices, example_task, function_task, is_stream, stream_task
+from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
 
@@ -37,6 +37,10 @@ _CHOICES = schema(TrainingChoices)
 _IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)
 _STEPPING = sorted(name for name, choice in _CHOICES.items() if choice.noun == "step")
 _ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
+# What a model that comes ready has settled; its loss, and what its outputs stand for, are still open.
+_SIZES = tuple(name for name in schema(NetworkChoices) if name not in ("output_activation", "loss", "from_logits"))
+_NOT_FOR_FUNCTIONS = (*schema(NetworkChoices), "target", "l2", "mixed_precision", "task", "drop", "missing")
+_NOT_FOR_STREAMS = ("target", "drop", "missing", "begin", "batch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,9 @@ class Setup:
             sizes = self.choices.get("hidden", _CHOICES["hidden"].default)
             passed["hidden"] = tuple(max(units, of_layers["least_units"]) for units in sizes)
         named = {name: choice for name, choice in passed.items() if name not in _ONLY_IN_LAYERS}
-        rest = {name: choice for name, choice in self.choices.items() if not _is_replaced(name, named)}
+        # The sizes describe a network that another model takes the place of.
+        settled = _SIZES if changes.get("model") is not None else ()
+        rest = {n: c for n, c in self.choices.items() if n not in settled and not _is_replaced(n, named)}
         setup = Setup(model, data, target, {**rest, **{n: c for n, c in named.items() if c is not None or _is_full(n)}})
         # The task is shared where nothing that builds it changed: data are read and programs compiled once.
         if "task" in self.__dict__ and setup.structure == self.structure:
@@ -186,21 +192,33 @@ class Setup:
             DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used.
         """
         arguments = self.choices
-        choices = Choices(**{**defaults(NetworkChoices), **_of_noun(self.choices, "network")})
+        choices = cast(NetworkChoices, {**defaults(NetworkChoices), **_of_noun(arguments, "network")})
         batching = Batching(arguments["batch"], arguments["accumulate"])
         reading = _of_noun(arguments, "rows")
         computing = _of_noun(arguments, "computation")
         model, data, seed, validation = self.model, self.data, arguments["seed"], arguments["validation"]
         # A function is a loss function even without a start, so that the error is about the missing start.
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
-            _refuse("a loss function", choices, {"target": self.target, **computing, "task": reading["task"]})
+            self._refuse("a loss function", _NOT_FOR_FUNCTIONS)
+            if is_stream(data, pairs=False):
+                self._refuse("a stream", ("batch",))
             return function_task(model, arguments["start"], data, validation, batching, seed)
+        if model is not None:
+            self._refuse("a model that is built already", _SIZES)
         if is_stream(data, pairs=True):
-            _refuse("a stream", None, {"target": self.target, "drop": reading["drop"], "begin": arguments["begin"]})
+            self._refuse("a stream", _NOT_FOR_STREAMS)
             return stream_task(model, choices, data, validation, seed=seed, task=reading["task"], computing=computing)
         return example_task(
             model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
         )
+
+    def _refuse(self, what: str, names: Iterable[str]) -> None:
+        """Raise for a choice that differs from its default and does nothing for this kind of model or data."""
+        usual = {**defaults(TrainingChoices), "target": None}
+        chosen = {**usual, **self.choices, "target": self.target}
+        idle = [name for name in names if name in chosen and not same_choice(chosen[name], usual[name])]
+        if idle:
+            raise SettingError(f"{idle[0]} does not apply to {what}", hint="leave it out")
 
     @property
     def encoding(self) -> Encoding | None:
@@ -383,18 +401,6 @@ def _identity(value: Any) -> Any:
     if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
         return tuple(value)
     return id(value)
-
-
-def _refuse(what: str, choices: Choices | None, others: Plain) -> None:
-    """Raise for a choice that does not apply."""
-    plain = (str, tuple, list, int, float)
-    named = {
-        name for name, value in others.items() if value is not None and (not isinstance(value, plain) or bool(value))
-    }
-    if choices is not None:
-        named |= {name for name, usual in defaults(NetworkChoices).items() if getattr(choices, name) != usual}
-    if named:
-        raise SettingError(f"{sorted(named)[0]} does not apply to {what}", hint="leave it out")
 
 
 def _method(spec: Any, settings: dict[str, Any]) -> Method:

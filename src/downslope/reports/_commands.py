@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope._choices import Choice, choices
+from downslope._choices import Choice, choices, refuse_unknown
 from downslope._errors import SettingError
-from downslope.descent import Plan, Record, descend
+from downslope.descent import Plan, Record, descend, settings_of_own
 from downslope.methods import Method, MethodSpec, Schedule, is_known
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> li
     """Return the words of the command."""
     if run is None:
         raise _UntypableError
+    if getattr(run, "__name__", None) not in _POSITIONAL and (arguments or options):
+        raise SettingError("only a verb takes arguments", hint="for example ds.as_command(ds.descend, 'x²', {'x': 1})")
     if isinstance(run, Plan):
         return _of_plan(run)
     if isinstance(run, str | os.PathLike):
@@ -103,17 +105,25 @@ def _of_plan(plan: Plan) -> list[str]:
 def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mapping[str, Any]) -> list[str]:
     """Return the words of a call: what is typed plainly first, then its options in the order of the schema."""
     name, known = verb.__name__, choices(verb)
-    passed = dict(zip(_POSITIONAL[name], arguments, strict=False))
+    if len(arguments) > len(_POSITIONAL[name]):
+        raise SettingError(f"{name} takes {len(_POSITIONAL[name])} arguments by position, not {len(arguments)}")
+    by_name = {argument: options[argument] for argument in _POSITIONAL[name] if argument in options}
+    passed = {**by_name, **dict(zip(_POSITIONAL[name], arguments, strict=False))}
+    options = {option: value for option, value in options.items() if option not in by_name}
+    refuse_unknown(options, (*_POSITIONAL[name], *known), settings_of_own(options))
     # Layers and models are objects: the command line builds a network from its choices alone.
     if name == "train" and passed.pop("model", None) is not None:
         raise _UntypableError
-    plain = [argument for argument in passed if argument in _PLAIN or (argument == "data" and name in ("fit", "train"))]
+    if _POSITIONAL[name][0] not in passed and name != "train":
+        raise SettingError(f"{name} needs its {_POSITIONAL[name][0]}", hint=f"pass it behind ds.{name}")
+    of_file = ("data",) if name in ("fit", "train") else ()
+    plain = [argument for argument in _POSITIONAL[name] if argument in passed and argument in (*_PLAIN, *of_file)]
     texts = [_text(passed[argument]) for argument in plain]
     words = []
-    for argument, value in passed.items():
-        if argument not in plain and value is not None:
-            words += _argument(argument, value)
-    choices_by_name = {**_made_with(passed.get(plain[0])), **_by_name(options)}
+    for argument in _POSITIONAL[name]:
+        if argument not in plain and passed.get(argument) is not None:
+            words += _argument(argument, passed[argument])
+    choices_by_name = {**_made_with(passed.get(_POSITIONAL[name][0])), **_by_name(options)}
     # Names that the schema lacks are settings of a method of the caller's own; they come last.
     for option in [*known, *(option for option in choices_by_name if option not in known)]:
         if option in choices_by_name:

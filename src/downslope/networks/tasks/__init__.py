@@ -2,11 +2,10 @@
 
 from downslope.networks.tasks._examples import example_task
 from downslope.networks.tasks._loss_function import function_task
-from downslope.networks.tasks._sizes import Choices, LayerChoices, NetworkChoices
+from downslope.networks.tasks._sizes import LayerChoices, NetworkChoices
 from downslope.networks.tasks._stream import is_stream, stream_task
 
 __all__ = [
-    "Choices",
     "LayerChoices",
     "NetworkChoices",
     "example_task",

@@ -5,7 +5,6 @@ References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement l
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from downslope.networks.layers import (
     network,
 )
 from downslope.networks.models import Model, model_of
-from downslope.networks.tasks._sizes import Choices, built, loss_of, outputs_of
+from downslope.networks.tasks._sizes import NetworkChoices, built, loss_of, outputs_of
 
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
@@ -73,7 +72,7 @@ def _mixed(part: str, leaf: Any, new: Any, dead: dict[str, np.ndarray]) -> Any:
 
 def example_task(
     model: Any,
-    choices: Choices,
+    choices: NetworkChoices,
     data: Any,
     target: Any,
     validation: Any,
@@ -143,7 +142,7 @@ def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain
     return training, examples_like(training, validation, target, missing=reading["missing"])
 
 
-def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, seed: int) -> tuple[Model, Loss]:
+def fitted(model: Any, choices: NetworkChoices, inputs: np.ndarray, target: Target, seed: int) -> tuple[Model, Loss]:
     """Return the model and its loss, after checking that they fit the examples.
 
     Args:
@@ -161,8 +160,8 @@ def fitted(model: Any, choices: Choices, inputs: np.ndarray, target: Target, see
         model = built(choices, inputs.shape[1:], outputs, seed)
     seen, outputs = fitting_model(model, inputs, seed)
     # A user's network with two outputs for two classes ends in a softmax.
-    if choices.loss is None and target.kind == TWO_CLASSES and outputs == 2:
-        choices = dataclasses.replace(choices, loss="softmax cross-entropy")
+    if choices["loss"] is None and target.kind == TWO_CLASSES and outputs == 2:
+        choices = {**choices, "loss": "softmax cross-entropy"}
     loss = loss_of(choices, target.kind)
     _check_outputs(outputs, loss, target)
     return seen, loss

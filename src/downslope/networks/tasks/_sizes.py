@@ -1,7 +1,6 @@
 """A network that is built by its sizes: its choices, its layers, its loss and its output."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict, get_args
 
 from downslope._choices import Choice
@@ -130,40 +129,14 @@ class NetworkChoices(LayerChoices, total=False):
     ]
 
 
-@dataclass(frozen=True)
-class Choices:
-    """The choices of a network that is built by its sizes; `NetworkChoices` has their defaults.
-
-    Args:
-        hidden: units of the hidden layers.
-        convolutions: channels of convolutions with pooling before them, for images.
-        activation, initialisation, normalisation, dropout: of each hidden layer, as for `Dense`.
-        skip: whether hidden layers of equal size have skip connections.
-        output_activation: "auto" for what suits the loss, computed from logits; else one by name.
-        loss: a loss by name, a function of (outputs, targets), or None for what suits the targets.
-        from_logits: whether cross-entropies take logits; None for yes with "auto", no with an activation by name.
-    """
-
-    hidden: Sequence[int]
-    convolutions: Sequence[int]
-    activation: ActivationName
-    initialisation: InitialisationName | str
-    normalisation: NormalisationName
-    skip: bool
-    dropout: float
-    output_activation: ActivationName | Literal["auto"]
-    loss: LossName | Callable[[Any, Any], Any] | None
-    from_logits: bool | None
-
-
-def loss_of(choices: Choices, kind: str) -> Loss:
+def loss_of(choices: NetworkChoices, kind: str) -> Loss:
     """Return the loss that was chosen, or the one that suits the targets.
 
     Raises:
         SettingError: for a cross-entropy of numbers.
     """
-    logits = choices.output_activation == "auto" if choices.from_logits is None else choices.from_logits
-    chosen = loss(suited_loss(kind) if choices.loss is None else choices.loss, from_logits=logits)
+    logits = choices["output_activation"] == "auto" if choices["from_logits"] is None else choices["from_logits"]
+    chosen = loss(suited_loss(kind) if choices["loss"] is None else choices["loss"], from_logits=logits)
     if chosen.needs_classes and kind == NUMBERS:
         raise SettingError(
             f"{chosen.name} needs classes, and the targets are numbers", hint='task="classes" reads them as classes'
@@ -171,7 +144,7 @@ def loss_of(choices: Choices, kind: str) -> Loss:
     return chosen
 
 
-def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
+def built(choices: NetworkChoices, shape: tuple[int, ...], outputs: int, seed: int) -> Network:
     """Return a network of the chosen sizes.
 
     Args:
@@ -182,30 +155,35 @@ def built(choices: Choices, shape: tuple[int, ...], outputs: int, seed: int) -> 
     """
     layers: list[Layer] = []
     common: dict[str, Any] = {
-        "activation": choices.activation,
-        "initialisation": choices.initialisation,
-        "normalisation": choices.normalisation,
-        "dropout": choices.dropout,
+        "activation": choices["activation"],
+        "initialisation": choices["initialisation"],
+        "normalisation": choices["normalisation"],
+        "dropout": choices["dropout"],
     }
-    for channels in choices.convolutions:
+    for channels in _several(choices["convolutions"]):
         layers += [Convolution(channels, padding="same", **common), MaxPool(2)]
     if len(shape) > 1:
         layers.append(Flatten())
-    sizes = list(choices.hidden)
+    sizes = _several(choices["hidden"])
     for index, units in enumerate(sizes):
-        layers.append(Dense(units, skip=choices.skip and index > 0 and sizes[index - 1] == units, **common))
+        layers.append(Dense(units, skip=choices["skip"] and index > 0 and sizes[index - 1] == units, **common))
     # The output begins with small weights whatever its activation, so that the first loss is that of a guess.
     layers.append(Dense(outputs, output_of(choices), "glorot_uniform"))
     return network(shape, layers, seed=seed)
 
 
-def output_of(choices: Choices) -> ActivationName:
+def _several(sizes: int | Sequence[int]) -> Sequence[int]:
+    """Return one size or several as a sequence."""
+    return (sizes,) if isinstance(sizes, int) else sizes
+
+
+def output_of(choices: NetworkChoices) -> ActivationName:
     """Return the activation of the output; "auto" is linear, since losses take logits and numbers."""
-    return "linear" if choices.output_activation == "auto" else activation(choices.output_activation).name
+    return "linear" if choices["output_activation"] == "auto" else activation(choices["output_activation"]).name
 
 
-def outputs_of(choices: Choices, loss: Loss, wanted: int, classes: int) -> int:
+def outputs_of(choices: NetworkChoices, loss: Loss, wanted: int, classes: int) -> int:
     """Return how many outputs a network needs: a softmax of two classes has two, a binary cross-entropy one."""
-    if loss.name == "softmax cross-entropy" or choices.output_activation == "softmax":
+    if loss.name == "softmax cross-entropy" or choices["output_activation"] == "softmax":
         return max(wanted, classes)
     return wanted

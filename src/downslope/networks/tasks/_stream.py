@@ -21,7 +21,7 @@ from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
 from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts
 from downslope.networks.tasks._examples import fitted, fitting_model
-from downslope.networks.tasks._sizes import Choices
+from downslope.networks.tasks._sizes import NetworkChoices
 
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
 
@@ -120,7 +120,7 @@ class Stream:
 
 def stream_task(
     model: Any,
-    choices: Choices,
+    choices: NetworkChoices,
     source: Any,
     validation: Any,
     *,
