@@ -192,7 +192,7 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 OTHER = {"hidden": (3,), "convolutions": (2,), "activation": "tanh", "initialisation": "glorot_normal", "skip": True}
 OTHER |= {"normalisation": "layer", "dropout": 0.5, "output_activation": "sigmoid", "loss": "mae", "from_logits": False}
-OTHER |= {"missing": "mean", "task": "numbers", "drop": ["a"], "batch": 4, "target": "y", "l2": 0.1}
+OTHER |= {"missing": "mean", "task": "numbers", "drop": ["a"], "target": "y", "l2": 0.1}
 
 
 def fingerprint(setup: ds.Setup) -> str:

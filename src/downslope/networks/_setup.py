@@ -40,7 +40,7 @@ _ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
 # What a model that comes ready has settled; its loss, and what its outputs stand for, are still open.
 _SIZES = tuple(name for name in schema(NetworkChoices) if name not in ("output_activation", "loss", "from_logits"))
 _NOT_FOR_FUNCTIONS = (*schema(NetworkChoices), "target", "l2", "mixed_precision", "task", "drop", "missing")
-_NOT_FOR_STREAMS = ("target", "drop", "missing", "begin", "batch")
+_NOT_FOR_STREAMS = ("target", "drop", "missing", "begin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,8 +200,6 @@ class Setup:
         # A function is a loss function even without a start, so that the error is about the missing start.
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             self._refuse("a loss function", _NOT_FOR_FUNCTIONS)
-            if is_stream(data, pairs=False):
-                self._refuse("a stream", ("batch",))
             return function_task(model, arguments["start"], data, validation, batching, seed)
         if model is not None:
             self._refuse("a model that is built already", _SIZES)
