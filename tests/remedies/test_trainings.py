@@ -6,10 +6,13 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import equinox
+import jax
 import numpy as np
 import pytest
 
 import downslope as ds
+from downslope.remedies import _prescribe
 from downslope.remedies._remedy import TrainingCase
 from downslope.remedies._training_remedies import _IN_LAYERS, clipping_later, proposals
 from downslope.remedies._trial import score_of
@@ -201,3 +204,25 @@ def test_a_setup_is_written_and_told(model: Any, choices: dict[str, Any]) -> Non
     told = ds.Setup.from_plain(setup.as_plain())
     assert called(told.as_python().removesuffix(")") + ", progress=False)").trace.value == made.trace.value
     assert told.plan().description == setup.plan().description
+
+
+def test_a_saved_run_is_prescribed_for_with_the_parts_that_no_file_holds(tmp_path: Path, monkeypatch) -> None:
+    inputs = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    rows = (inputs, (inputs[:, 0] > 0).astype(int))
+    model = equinox.nn.Linear(2, 1, key=jax.random.key(0))
+    ds.train(model, rows, steps=2, validation=rows, probe_every=0, progress=False, save=tmp_path / "run")
+    taken = []
+    monkeypatch.setattr(_prescribe, "of_training", lambda setup, *others: taken.append(setup))
+    with pytest.raises(ds.DataError, match="does not hold its model"):
+        ds.prescribe(tmp_path / "run", data=rows, validation=rows)
+    ds.prescribe(tmp_path / "run", data=rows, validation=rows, model=model)
+    assert taken[0].model is model
+    assert taken[0].choices["validation"] is rows
+    with pytest.raises(ds.SettingError, match="model is a part of a saved run"):
+        ds.prescribe(taken[0], model=model)
+
+
+def test_a_saved_run_with_a_schedule_of_its_own_is_prescribed_for_as_a_setup(tmp_path: Path) -> None:
+    ds.train("iris", hidden=2, steps=2, schedule=lambda step: 0.1, probe_every=0, progress=False, save=tmp_path / "run")
+    with pytest.raises(ds.SettingError, match="does not hold the schedule"):
+        ds.prescribe(tmp_path / "run")

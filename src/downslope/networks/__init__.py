@@ -1,6 +1,13 @@
 """Networks: an objective averaged over batches of examples, the same descent, more columns."""
 
-from downslope.networks._choices import DataLike, SetupChanges, TrainChoices, TrainingChoices
+from downslope.networks._choices import (
+    DataLike,
+    ModelLike,
+    SetupChanges,
+    TargetLike,
+    TrainChoices,
+    TrainingChoices,
+)
 from downslope.networks._losses import loss_names
 from downslope.networks._setup import Setup, train
 from downslope.networks._trained import Training, predict
@@ -20,9 +27,11 @@ __all__ = [
     "Examples",
     "ForwardContext",
     "Layer",
+    "ModelLike",
     "Network",
     "Setup",
     "SetupChanges",
+    "TargetLike",
     "TrainChoices",
     "Training",
     "TrainingChoices",

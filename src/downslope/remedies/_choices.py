@@ -1,11 +1,11 @@
 """What may be chosen of a prescription and of the search for a learning rate."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from downslope._choices import Choice
 from downslope.descent import DescentChoices, MethodChoices, ScheduleChoices
-from downslope.networks import DataLike
+from downslope.networks import DataLike, ModelLike, TargetLike
 
 if TYPE_CHECKING:
     from downslope.descent import Record
@@ -54,6 +54,25 @@ class PrescribeChoices(ProgressChoices, total=False):
             metavar="FILE",
             typed="The table of the formula; or the rows that a run was trained on.",
         ),
+    ]
+    model: Annotated[
+        ModelLike | None,
+        Choice(None, "The model of a saved run, where it was no list of layers.", "network", kind="object"),
+    ]
+    target: Annotated[
+        TargetLike | None,
+        Choice(None, "The targets of a saved run, where they were no column of its data.", "rows", kind="object"),
+    ]
+    validation: Annotated[
+        DataLike | None,
+        Choice(None, "The rows held back of a saved run, where they were data in memory.", "rows", kind="object"),
+    ]
+    loss: Annotated[
+        Callable[[Any, Any], Any] | None,
+        Choice(None, "The loss of a saved run, where it was a function.", "network", kind="object"),
+    ]
+    start: Annotated[
+        Any, Choice(None, "The parameters that the loss function of a saved run began with.", "rows", kind="object")
     ]
 
 

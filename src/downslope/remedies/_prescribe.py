@@ -21,6 +21,7 @@ from downslope.remedies._training_remedies import everything, proposals
 from downslope.remedies._trial import HELD_BACK, Runner, TrialJob, TrialRun, score_of
 from downslope.trace import Trace, load
 
+_PARTS = ("data", "model", "target", "validation", "loss", "start")  # of a saved run, which a file may not hold
 _BUDGET = 60  # times the steps of the run
 _FEWEST = 100  # steps that a run counts as in this
 _MATTERS = 0.01  # less of a gain is none
@@ -56,28 +57,37 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
     """
     chosen = {**defaults(PrescribeChoices), **checked(PrescribeChoices, choices, also=("run",))}
-    pairs, most, data = chosen["seeds"], chosen["budget"], chosen["data"]
+    pairs, most = chosen["seeds"], chosen["budget"]
+    parts = {name: chosen[name] for name in _PARTS if chosen[name] is not None}
     progress = checked_progress(chosen["progress"])
     if isinstance(run, str | Path) and Path(run).is_dir():
-        setup, trace = _saved(run, data)
+        setup, trace = _saved(run, parts)
         return of_training(setup, trace, pairs, most, progress)
-    if data is not None:
-        raise SettingError("data are the rows of a saved run", hint="a plan, a training and a setup hold theirs")
+    if parts:
+        name = next(iter(parts))
+        what = "data are the rows" if name == "data" else f"{name} is a part"
+        raise SettingError(f"{what} of a saved run", hint="a plan, a training and a setup hold their own")
     if isinstance(run, Plan):
         return of_plan(run, None, pairs, most, progress)
     setup, trace = _trained(run)
     return of_training(setup, trace, pairs, most, progress)
 
 
-def _saved(folder: str | Path, data: Any) -> tuple[Setup, Trace]:
-    """Return the setup and the trace of a saved training."""
+def _saved(folder: str | Path, parts: Mapping[str, Any]) -> tuple[Setup, Trace]:
+    """Return the setup and the trace of a saved training, with the parts of it that no file holds."""
     trace = load(folder)
     if "asked" not in trace.facts:
         raise SettingError(
             f"{folder} does not hold the setup of its run",
             hint="a formula is prescribed for as a plan: ds.prescribe(ds.plan(formula, start, …))",
         )
-    return Setup.from_plain(trace.facts["asked"], data=data), trace
+    lost = [name for name in trace.facts["asked"]["untold"] if name not in _PARTS]
+    if lost:
+        raise SettingError(
+            f"{folder} does not hold the {lost[0]} of its run",
+            hint="prescribe for a setup with it: ds.prescribe(ds.Setup.of(model, data, …))",
+        )
+    return Setup.from_plain(trace.facts["asked"], **parts), trace
 
 
 def _trained(run: Any) -> tuple[Setup, Trace]:
