@@ -1,15 +1,21 @@
 """The rows of a training under way: appended at a constant cost, with the same numbers as a plain list of them."""
 
+import copy
+import shutil
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
+import downslope as ds
+from downslope.descent.batches import _descent, _log
 from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._rows import GrowingColumns, Measurements
-from downslope.trace import Spectrum
+from downslope.trace import Journal, Spectrum
+from downslope.trace._stored import StoredColumns
 
 
 def test_growing_columns_hold_what_was_appended() -> None:
@@ -81,10 +87,69 @@ def test_only_the_first_and_the_last_spectra_keep_their_directions() -> None:
     for step in range(6):
         whole = Spectrum(step, np.array([1.0, 2.0]), False, end, end)
         log.add_spectrum(whole if step not in (2, 5) else whole.without_directions())
-    log._steps.append({"step": np.arange(1)})
+    for table in (log._steps, log._layer_steps):
+        table.append({"step": np.arange(1)})
     # The last but one keeps them as well, since the run may end before the last.
     assert [spectrum.has_directions for spectrum in log._spectra] == [True, False, False, True, True, False]
     kept = [spectrum.has_directions for spectrum in log.gathered()[-1]]
     assert kept == [True, False, False, False, True, False]
     assert log.last_spectrum is not None
     assert log.last_spectrum.step == 4
+
+
+def test_a_record_beyond_the_memory_for_it_stays_on_disk_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choices: dict[str, Any] = {"hidden": (3, 3), "steps": 400, "layers_every": 1, "probe_every": 50, "progress": False}
+    choices |= {"data": "iris", "evaluate_every": 20, "batch": 30}
+    whole = ds.train(save=tmp_path / "whole", **choices).trace
+    monkeypatch.setattr(_log, "_MOST_KEPT", 1000)
+    monkeypatch.setattr(_descent, "_WRITE_SECONDS", 0.0)
+    held, seen = [], []
+    gathered = BatchLog.gathered
+
+    def watched(log: BatchLog) -> Any:
+        held.append(log._layers.bytes + log._parts.bytes)
+        return gathered(log)
+
+    monkeypatch.setattr(BatchLog, "gathered", watched)
+    watch = lambda training: seen.append({**training.trace.layer_columns, **training.trace.part_columns})  # noqa: E731
+    large = ds.train(save=tmp_path / "large", watch=watch, **choices).trace
+    row = sum(column[0].nbytes for column in (*whole.layer_columns.values(), *whole.part_columns.values()))
+    assert max(held) < 100 * row, "at most the rows of a chunk"
+    assert isinstance(large.layer_columns, StoredColumns)
+    for columns in seen:
+        for name, column in columns.items():
+            expected = (whole.layer_columns | whole.part_columns)[name][: len(column)]
+            np.testing.assert_array_equal(column[:-1], expected[:-1])
+    for trace in (large, ds.load(tmp_path / "large"), copy.deepcopy(large)):
+        for name in ("layer_columns", "part_columns", "recorded"):
+            ours, theirs = getattr(trace, name), getattr(whole, name)
+            assert list(ours) == list(theirs)
+            assert all(ours[key].tobytes() == theirs[key].tobytes() for key in theirs)
+        assert str(ds.diagnose(trace)) == str(ds.diagnose(whole))
+    # The rows stand in the folder once.
+    assert not list((tmp_path / "large").glob("layers-finished*"))
+    shutil.rmtree(tmp_path / "large")
+    assert large.layer_columns["activation_mean"].shape == whole.layer_columns["activation_mean"].shape
+
+
+def test_a_last_row_that_changes_after_it_was_dropped_is_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_log, "_MOST_KEPT", 0)
+    header = ds.descend("x²", {"x": 1.0}, learning_rate=0.1, steps=1, progress=False).replace(
+        coordinates=None, gradients=None, coordinate_names=(), layer_names=("a",)
+    )
+    log = BatchLog(cast("Any", SimpleNamespace()), ("x",), Journal.begin(tmp_path / "run", header))
+    norms = {"parameter_norm": np.ones((2, 1)), "gradient_norm": np.ones((2, 1)), "update_norm": np.ones((2, 1))}
+    numbers = {name: np.ones(2) for name in ("value", "gradient_norm", "update_norm", "first_order_decrease")}
+    log._steps.append({"step": np.arange(2), **numbers})
+    log._layer_steps.append({"step": np.arange(2)})
+    log._layers.append({"activation_mean": np.ones((2, 1))})
+    log._parts.append(norms)
+    log.write(None)
+    assert len(log._parts) == 0
+    log.end_with_last_row()
+    _, _, layers, parts, _, _ = log.gathered()
+    np.testing.assert_array_equal(parts["update_norm"], [[1], [np.nan]])
+    np.testing.assert_array_equal(parts["gradient_norm"], [[1], [1]])
+    np.testing.assert_array_equal(layers["activation_mean"], [[1], [1]])

@@ -68,22 +68,67 @@ class Batch:
     starts: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where the columns of a stream lie in its file.
+
+    Args:
+        columns: the schema.
+        batches: the messages with rows.
+    """
+
+    columns: tuple[Column, ...]
+    batches: tuple[Batch, ...]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return sum(batch.rows for batch in self.batches)
+
+    def read(self, stream: BinaryIO, name: str) -> np.ndarray:
+        """Read a column from the file.
+
+        Raises:
+            StreamFormatError: if bytes are missing.
+        """
+        index = [column.name for column in self.columns].index(name)
+        column, first = self.columns[index], 0
+        array = np.empty((self.rows, *column.shape), column.dtype)
+        for batch in self.batches:
+            _fill(stream, batch.starts[index], column, array[first : first + batch.rows])
+            first += batch.rows
+        return array
+
+
+def read_layout(stream: BinaryIO, length: int) -> Layout:
+    """Read the metadata of all messages in the first `length` bytes of a file.
+
+    Raises:
+        StreamFormatError: if anything that they declare does not lie within the file.
+    """
+    columns: tuple[Column, ...] | None = None
+    batches: list[Batch] = []
+    for header, body in _messages(stream, length):
+        kind = header.number(1, "<B")
+        if kind == _SCHEMA and columns is None:
+            columns = _columns(header.table(2))
+        elif kind == _ROWS and columns is not None:
+            batches.append(_batch(header.table(2), columns, body))
+        else:
+            raise StreamFormatError(f"a message of kind {kind} is out of order")
+    if columns is None:
+        raise StreamFormatError("it holds no schema")
+    return Layout(columns, tuple(batches))
+
+
 def read_columns(stream: BinaryIO, length: int) -> dict[str, np.ndarray]:
     """Read the columns in the first `length` bytes of a file, which must end with a message.
 
     Raises:
         StreamFormatError: if they are not a stream of this library, or if bytes are missing.
     """
-    columns, batches = _walked(stream, length)
-    rows = sum(batch.rows for batch in batches)
-    arrays = {column.name: np.empty((rows, *column.shape), column.dtype) for column in columns}
-    for index, column in enumerate(columns):
-        first = 0
-        for batch in batches:
-            target = arrays[column.name][first : first + batch.rows]
-            _fill(stream, batch.starts[index], column, target)
-            first += batch.rows
-    return arrays
+    layout = read_layout(stream, length)
+    return {column.name: layout.read(stream, column.name) for column in layout.columns}
 
 
 def schema_size(whole: bytes) -> int:
@@ -103,23 +148,6 @@ def _fill(stream: BinaryIO, start: int, column: Column, target: np.ndarray) -> N
         target[...] = bits.astype(bool).reshape(target.shape)
     elif stream.readinto(target) != target.nbytes:  # type: ignore[attr-defined]  # of a file, not of every BinaryIO
         raise StreamFormatError("bytes are missing")
-
-
-def _walked(stream: BinaryIO, length: int) -> tuple[tuple[Column, ...], list[Batch]]:
-    """Read the metadata of all messages; check that all that they declare lies within the file."""
-    columns: tuple[Column, ...] | None = None
-    batches: list[Batch] = []
-    for header, body in _messages(stream, length):
-        kind = header.number(1, "<B")
-        if kind == _SCHEMA and columns is None:
-            columns = _columns(header.table(2))
-        elif kind == _ROWS and columns is not None:
-            batches.append(_batch(header.table(2), columns, body))
-        else:
-            raise StreamFormatError(f"a message of kind {kind} is out of order")
-    if columns is None:
-        raise StreamFormatError("it holds no schema")
-    return columns, batches
 
 
 def _messages(stream: BinaryIO, length: int) -> Iterator[tuple[_Table, range]]:

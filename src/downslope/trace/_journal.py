@@ -26,9 +26,10 @@ Invariants:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -46,23 +47,27 @@ from downslope.trace._disk import (
 )
 from downslope.trace._folders import identity, refuse_other, replace_folder
 from downslope.trace._header import STREAMS, StreamFile, stream_files
-from downslope.trace._load import load
+from downslope.trace._load import load_header
 from downslope.trace._progress import (
     AcknowledgedRows,
     JournalProgress,
-    directions_kept,
+    directions_in,
+    directions_of,
     is_journal,
     read_progress,
     read_rows,
+    read_spectra,
     seal_arrays,
     spectrum_file,
     state_file,
     stream_file,
+    superseded,
     write_progress,
     write_spectrum,
 )
-from downslope.trace._read_files import opened, read_arrays
+from downslope.trace._read_files import damage_of, opened, read_arrays
 from downslope.trace._store import write_points
+from downslope.trace._stored import StoredColumns
 from downslope.trace._trace import Outcome, Spectrum, Trace
 
 
@@ -81,6 +86,7 @@ class Journal:
         self.folder = folder
         self._progress = progress
         self._checksums = dict(checksums)
+        self._directions = directions_in(folder, progress.spectra)  # the spectra with a file of eigenvectors
         self._finished = False
         self._process, self._identity = os.getpid(), identity(folder)
 
@@ -121,9 +127,13 @@ class Journal:
         if not is_journal(source):
             hint = "only a training that was saved while it ran can be resumed"
             raise TraceError(f"there is no training to resume in {source}", hint=hint)
-        header = load(source)
+        header = load_header(source)
         read = read_progress(source)
         progress = read.returned_to_state()
+        # Read before anything is cut: rows after the state are worth more than a state that is damaged.
+        read_spectra(source, progress.spectra, read.is_verified)
+        if progress.state_file:
+            read_arrays(source / progress.state_file, read.is_verified)
         try:
             if not read.is_verified:
                 seal_arrays(source)
@@ -153,9 +163,26 @@ class Journal:
         """The last acknowledged note; empty before the first."""
         return self._progress.note
 
-    def rows(self) -> AcknowledgedRows:
-        """Read everything acknowledged so far from disk."""
-        return read_rows(self.folder, self._progress)
+    def rows(self, without: Collection[str] = ()) -> AcknowledgedRows:
+        """Read everything acknowledged so far from disk, except for some streams."""
+        extents = {name: extent for name, extent in self._progress.extents.items() if name not in without}
+        return read_rows(self.folder, replace(self._progress, extents=extents))
+
+    def size(self, name: str) -> int:
+        """Return the acknowledged bytes of a stream."""
+        return self._progress.extents[name].length if name in self._progress.extents else 0
+
+    def stored(
+        self, name: Literal["layers", "parts"], without: tuple[str, ...] = (), then: Columns | None = None
+    ) -> StoredColumns:
+        """Return the acknowledged columns of a stream without reading them.
+
+        Args:
+            name: the stream.
+            without: names of columns to leave out.
+            then: rows after these, which are not written yet.
+        """
+        return StoredColumns(self.folder / stream_file(name), self.size(name), without, then)
 
     def append(
         self,
@@ -211,10 +238,13 @@ class Journal:
             self._refuse_other_home()
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
         self._progress, self._checksums = after, checksums
+        self._directions += [
+            index for index, spectrum in enumerate(spectra, start=before.spectra) if spectrum.has_directions
+        ]
         # Only now: until progress.json was replaced, the previous state was the one to resume from.
         if state is not None:
             (self.folder / state_file(before.states)).unlink(missing_ok=True)
-            _remove_directions(self.folder, after)
+            self._remove_directions()
 
     def finish(self, trace: Trace) -> None:
         """Write the finished trace, so that `load` restores it to the last bit; the last state stays in the folder.
@@ -260,10 +290,25 @@ class Journal:
             write_spectrum(self.folder / spectrum_file(index), spectrum)
         return checksums
 
+    def _remove_directions(self) -> None:
+        """Delete the files of eigenvectors superseded by the last state."""
+        # Known without a look at the folder, in which the files of all spectra are.
+        for index in superseded(self._directions):
+            directions_of(self.folder / spectrum_file(index)).unlink(missing_ok=True)
+            self._directions.remove(index)
+
     def _finished_streams(self, trace: Trace) -> dict[str, StreamFile]:
         """Return the streams of a finished trace; write those that changed."""
-        written, streams = self.rows().streams, {}
-        for name, columns in streams_of(trace).items():
+        streams: dict[str, StreamFile] = {}
+        for name, columns in (("layers", trace.layer_columns), ("parts", trace.part_columns)):
+            if isinstance(columns, StoredColumns) and columns.is_all_on_disk:
+                streams[name] = StreamFile(stream_file(name), self._progress.extents[name])
+        others = trace.replace(
+            **({"layer_steps": None, "layer_columns": {}} if "layers" in streams else {}),
+            **({"part_columns": {}} if "parts" in streams else {}),
+        )
+        written = self.rows(without=streams).streams
+        for name, columns in streams_of(others).items():
             running, finished = stream_files(name)
             if _same(written.get(name, {}), columns):
                 streams[name] = StreamFile(running, self._progress.extents[name])
@@ -283,7 +328,8 @@ def _checksums(folder: Path, extents: Mapping[str, Extent]) -> dict[str, Running
         with opened(folder / stream_file(name)) as file:
             checksums[name] = RunningChecksum.of_file(file, extent)
         if extent.whole.checksum not in (None, checksums[name].extent.whole.checksum):
-            raise TraceError(f"{folder / stream_file(name)} is damaged")
+            path = folder / stream_file(name)
+            raise TraceError(damage_of(path, path.stat().st_size, extent))
     return checksums
 
 
@@ -347,18 +393,13 @@ def _same(ours: Columns, theirs: Columns) -> bool:
     )
 
 
-def _remove_directions(folder: Path, progress: JournalProgress) -> None:
-    """Delete the eigenvector files superseded by the last state."""
-    kept = directions_kept(folder, progress.spectra)
-    for file in folder.glob("directions-*.npz"):
-        if file.name not in kept:
-            file.unlink()
-
-
 def _remove_unused(folder: Path, progress: JournalProgress) -> None:
     """Delete files of an interrupted or finished run that progress.json does not count."""
     kept = {spectrum_file(index) for index in range(progress.spectra)} | {progress.state_file}
-    kept |= directions_kept(folder, progress.spectra)
+    directions = directions_in(folder, progress.spectra)
+    kept |= {
+        directions_of(Path(spectrum_file(index))).name for index in directions if index not in superseded(directions)
+    }
     for pattern in ("state-*.npz", "spectrum-*.npz", "directions-*.npz", "*-finished.*", ".*.new"):
         for file in folder.glob(pattern):
             if file.name not in kept:

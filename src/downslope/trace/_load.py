@@ -59,6 +59,17 @@ def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trac
     return loaded.trace
 
 
+def load_header(source: Path) -> Trace:
+    """Load a trace without its rows.
+
+    Raises:
+        TraceError: if its header or its points are damaged.
+    """
+    header = read_header(source / "trace.json")
+    arrays = read_arrays(source / header.arrays, header.is_verified) if header.arrays else {}
+    return trace_of(header, {}, arrays, str(source))
+
+
 def _settled(named: Path) -> _Loaded:
     """Restore a trace; again where a writer may have replaced files between two reads, which looks like damage."""
     for wait in _WAITS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -120,11 +120,16 @@ def directions_of(file: Path) -> Path:
     return file.with_name(file.name.replace("spectrum-", "directions-"))
 
 
-def directions_kept(folder: Path, count: int) -> set[str]:
-    """Return the names of the files of eigenvectors to keep of the first `count` spectra: the first and the last."""
-    files = [directions_of(folder / spectrum_file(index)) for index in range(count)]
-    existing = [file.name for file in files if file.is_file()]
-    return {directions_of(folder / spectrum_file(0)).name, *existing[-1:]}
+def directions_in(folder: Path, count: int) -> list[int]:
+    """Return the indices of those of the first `count` spectra that have a file of eigenvectors, in order."""
+    prefix, suffix = "directions-", ".npz"
+    names = (file.name.removeprefix(prefix).removesuffix(suffix) for file in folder.glob(f"{prefix}*{suffix}"))
+    return sorted(index for name in names if name.isdecimal() and (index := int(name)) < count)
+
+
+def superseded(directions: Sequence[int]) -> list[int]:
+    """Return which spectra lose their eigenvectors once a state is acknowledged: all but the first and the last."""
+    return [index for index in directions[:-1] if index]
 
 
 def write_progress(folder: Path, progress: JournalProgress) -> None:

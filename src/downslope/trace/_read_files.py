@@ -231,7 +231,7 @@ def read_rows_until_damage(file: Path, extent: Extent) -> Rows:
     with opened(file) as stream:
         size, sound = os.fstat(stream.fileno()).st_size, intact(stream, extent)
         if extent.whole.checksum is None and size < extent.length:
-            return Rows({}, f"{file} is torn: only {size} of {extent.length} bytes are there")
+            return Rows({}, damage_of(file, size, extent))
         try:
             columns = read_columns(stream, sound.length) if sound.length else {}
         except (StreamFormatError, UnicodeDecodeError, struct.error) as error:
@@ -241,8 +241,14 @@ def read_rows_until_damage(file: Path, extent: Extent) -> Rows:
         raise TraceError(f"{file} is damaged: two columns have one name")
     if sound.length == extent.length:
         return Rows(clean)
-    what = f"is torn: only {size} of {extent.length} bytes are there" if size < extent.length else "is damaged"
-    return Rows(clean, f"{file} {what}")
+    return Rows(clean, damage_of(file, size, extent))
+
+
+def damage_of(file: Path, size: int, extent: Extent) -> str:
+    """Return the sentence for a stream that is not what its checksum says."""
+    if size < extent.length:
+        return f"{file} is torn: only {size} of {extent.length} bytes are there"
+    return f"{file} is damaged"
 
 
 def read_stream(file: Path, length: int | None = None) -> dict[str, np.ndarray]:

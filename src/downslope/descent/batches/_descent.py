@@ -63,6 +63,7 @@ def descend_batches(
         run = BatchDescent(plan, arguments_of(plan), journal, watch)
         with Interruption() as interruption, progress_bar(progress, plan.steps) as show:
             outcome = run.run(interruption, show)
+        run.log.end()
         trace = trace_of(run, outcome)
     if journal is not None:
         journal.finish(trace)

@@ -15,6 +15,7 @@ from downslope.descent.batches._rows import GrowingColumns, Measurements
 from downslope.trace import Journal, Spectrum
 
 _LAYERS = (*LAYER_COLUMNS, GRADIENT_COLUMN)
+_MOST_KEPT = 2**26  # bytes of rows by layer and by part; beyond, those that the journal holds are dropped from memory
 
 
 class BatchLog:
@@ -28,12 +29,14 @@ class BatchLog:
 
     def __init__(self, recipe: BatchRecipe, part_names: tuple[str, ...], journal: Journal | None) -> None:
         self._recipe, self._journal = recipe, journal
-        self._steps, self._layers, self._parts = GrowingColumns(), GrowingColumns(), GrowingColumns()
+        self._steps, self._layer_steps = GrowingColumns(), GrowingColumns()
+        self._layers, self._parts = GrowingColumns(), GrowingColumns()  # the rows of `_layer_steps`
         self._measurements = Measurements()
         self._spectra: list[Spectrum] = []
         self._with_directions: list[int] = []  # the indices of the spectra that still have them
-        self._written = [0, 0, 0, 0]  # rows of each stream that the journal holds, so that only new ones are appended
-        self._written_spectra = 0
+        # Rows and spectra that the journal holds, so that only new ones are appended.
+        self._written = dict.fromkeys(("steps", "layers", "metrics", "spectra"), 0)
+        self._dropped = 0  # rows of layers and parts that the journal holds and memory no longer does
         self._metric_names: tuple[str, ...] = ()
         self.not_finite: tuple[int, str, Plain] | None = None
         if journal is not None and journal.state:
@@ -102,16 +105,18 @@ class BatchLog:
         sparse["first_order_decrease"][at] = named["first_order_decrease"][:, 0]
         steps = first + np.arange(count)
         self._steps.append({"step": steps, "value": numbers[0], "gradient_norm": numbers[1], **sparse})
-        self._parts.append({"step": first + at, **{name: named[name] for name in PART_COLUMNS}})
-        layers = {name: named[f"layer/{name}"] for name in _LAYERS if named[f"layer/{name}"].shape[1]}
-        self._layers.append({"step": first + at, **layers})
+        self._layer_steps.append({"step": first + at})
+        self._parts.append({name: named[name] for name in PART_COLUMNS})
+        self._layers.append({name: named[f"layer/{name}"] for name in _LAYERS if named[f"layer/{name}"].shape[1]})
 
     def end_with_last_row(self) -> None:
         """Take the step that leaves the last row back, and what was measured behind it."""
         end = int(self._steps.last("step"))
         for name in ("update_norm", "first_order_decrease"):
             self._steps.replace_last(name, np.nan)
-        if len(self._parts) and self._parts.last("step") == end:
+        if len(self._layer_steps) and self._layer_steps.last("step") == end:
+            if not len(self._parts):
+                self._return_to_memory()
             self._parts.replace_last("update_norm", np.nan)
         self._measurements.cut_after(end)
         self._spectra = [spectrum for spectrum in self._spectra if spectrum.step <= end]
@@ -123,44 +128,78 @@ class BatchLog:
         ends = itertools.accumulate(widths.values())
         return {name: recorded[:, end - width : end] for (name, width), end in zip(widths.items(), ends, strict=True)}
 
-    def gathered(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], Columns, Columns, tuple[Spectrum, ...]]:
-        """Return all rows: steps, layers with their `step`, norms by part, metrics, spectra."""
-        parts = {name: column for name, column in self._parts.since(0).items() if name != "step"}
+    def gathered(self) -> tuple[Columns, np.ndarray, Columns, Columns, Columns, tuple[Spectrum, ...]]:
+        """Return all rows: steps, the steps of the layer rows, layers, norms by part, metrics, spectra."""
         spectra = list(self._spectra)
         for index in [index for index in self._with_directions if index][:-1]:
             spectra[index] = spectra[index].without_directions()
-        return self._steps.since(0), self._layers.since(0), parts, self.metrics, tuple(spectra)
+        layers, parts = self._layers.since(0), self._parts.since(0)
+        if self._dropped:
+            assert self._journal is not None
+            layers = self._journal.stored("layers", without=("step",), then=layers)
+            parts = self._journal.stored("parts", then=parts)
+        return self._steps.since(0), self._layer_steps.since(0)["step"], layers, parts, self.metrics, tuple(spectra)
 
     def write(self, state: Mapping[str, Any] | None) -> None:
         """Write the rows that are not on disk yet, with the state behind them."""
         assert self._journal is not None
         self._metric_names = self._metric_names or self._measurements.names  # the columns on disk stay as they began
-        tables = (self._steps, self._layers, self._parts)
-        steps, layers, parts = (table.since(done) for table, done in zip(tables, self._written[:3], strict=True))
+        held = self._written["layers"] - self._dropped
         self._journal.append(
-            steps=steps,
-            layers=layers if len(layers) > 1 else None,
-            parts=parts,
-            metrics=self._measurements.columns(self._written[3], self._metric_names),
-            spectra=self._spectra[self._written_spectra :],
+            steps=self._steps.since(self._written["steps"]),
+            layers=self._layers.since(held),
+            parts=self._layer_steps.since(self._written["layers"]) | self._parts.since(held),
+            metrics=self._measurements.columns(self._written["metrics"], self._metric_names),
+            spectra=self._spectra[self._written["spectra"] :],
             state=None if state is None else {name: np.asarray(leaf) for name, leaf in state.items()},
         )
-        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._measurements)]
-        self._written_spectra = len(self._spectra)
+        self._count_as_written()
+        if self._dropped or self._layers.bytes + self._parts.bytes > _MOST_KEPT:
+            self._dropped = len(self._layer_steps)
+            self._layers.clear()
+            self._parts.clear()
+
+    def end(self) -> None:
+        """Write what is left of a record of which a part is on disk alone."""
+        if self._dropped:
+            self.write(None)
+
+    def _count_as_written(self) -> None:
+        """Note that the journal holds all rows and spectra."""
+        self._written = {
+            "steps": len(self._steps),
+            "layers": len(self._layer_steps),
+            "metrics": len(self._measurements),
+            "spectra": len(self._spectra),
+        }
+
+    def _return_to_memory(self) -> None:
+        """Read the rows by layer and by part back, to change the last of them."""
+        assert self._journal is not None
+        for table, columns in (
+            (self._layers, self._journal.stored("layers", without=("step",))),
+            (self._parts, self._journal.stored("parts")),
+        ):
+            table.append(columns)
+        self._dropped = 0
 
     def _take_up(self, journal: Journal) -> None:
         """Take up the rows that stand on disk."""
-        rows = journal.rows()
-        # Without a step at which layers were recorded there is no stream of them.
-        layer_steps = rows.layers.get("step", np.zeros(0, np.int64))
+        stays = journal.size("layers") + journal.size("parts") > _MOST_KEPT
+        rows = journal.rows(without=("layers", "parts") if stays else ())
         self._steps.append(rows.steps)
-        self._parts.append({"step": layer_steps, **rows.parts})
-        self._layers.append({"step": layer_steps, **rows.layers})
+        if stays:
+            self._layer_steps.append({"step": journal.stored("layers")["step"]})
+            self._dropped = len(self._layer_steps)
+        else:
+            # Without a step at which layers were recorded there is no stream of them.
+            self._layer_steps.append({"step": rows.layers.get("step", np.zeros(0, np.int64))})
+            self._layers.append({name: column for name, column in rows.layers.items() if name != "step"})
+            self._parts.append(rows.parts)
         self._metric_names = tuple(name for name in rows.metrics if name != "step")
         for index, step in enumerate(rows.metrics.get("step", ())):
             row = {name: float(rows.metrics[name][index]) for name in self._metric_names}
             self._measurements.add(int(step), {name: number for name, number in row.items() if not np.isnan(number)})
         for spectrum in rows.spectra:
             self.add_spectrum(spectrum)
-        self._written = [len(self._steps), len(self._layers), len(self._parts), len(self._measurements)]
-        self._written_spectra = len(self._spectra)
+        self._count_as_written()

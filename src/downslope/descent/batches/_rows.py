@@ -34,9 +34,18 @@ class GrowingColumns:
             buffer[self._rows : rows] = column
         self._rows = rows
 
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._buffers, self._rows = {}, 0
+
     def since(self, first: int) -> dict[str, np.ndarray]:
         """Return the rows from `first` on, as views."""
         return {name: buffer[first : self._rows] for name, buffer in self._buffers.items()}
+
+    @property
+    def bytes(self) -> int:
+        """The memory that all rows take."""
+        return sum(column.nbytes for column in self.since(0).values())
 
     def last(self, name: str) -> np.ndarray:
         """Return the last entry of a column."""

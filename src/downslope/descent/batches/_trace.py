@@ -50,8 +50,8 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     header = header_of(plan)
     if not log.has_steps:
         return dataclasses.replace(header, metrics=log.metrics)
-    recorded, layers, parts, metrics, spectra = log.gathered()
-    recorded["learning_rate"] = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
+    recorded, layer_steps, layers, parts, metrics, spectra = log.gathered()
+    rates = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
     memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
     facts = {**header.facts, "memory": memory}
@@ -60,11 +60,11 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     return dataclasses.replace(
         header,
         outcome=outcome,
-        recorded=recorded,
+        recorded={**recorded, "learning_rate": rates},
         part_columns=parts,
         end=_by_part(_tree.part_names(plan.start), run.state.point),
         spectra=spectra,
-        layer_steps=layers.pop("step"),
+        layer_steps=layer_steps,
         layer_columns=layers,
         metrics=metrics,
         facts=facts | ({"not_finite": described} if described else {}),
