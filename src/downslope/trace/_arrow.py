@@ -69,7 +69,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Layout:
+class StreamLayout:
     """Where the columns of a stream lie in its file.
 
     Args:
@@ -100,7 +100,7 @@ class Layout:
         return array
 
 
-def read_layout(stream: BinaryIO, length: int) -> Layout:
+def read_layout(stream: BinaryIO, length: int) -> StreamLayout:
     """Read the metadata of all messages in the first `length` bytes of a file.
 
     Raises:
@@ -118,7 +118,7 @@ def read_layout(stream: BinaryIO, length: int) -> Layout:
             raise StreamFormatError(f"a message of kind {kind} is out of order")
     if columns is None:
         raise StreamFormatError("it holds no schema")
-    return Layout(columns, tuple(batches))
+    return StreamLayout(columns, tuple(batches))
 
 
 def read_columns(stream: BinaryIO, length: int) -> dict[str, np.ndarray]:
