@@ -75,10 +75,18 @@ def optimised() -> Iterator[None]:
     """Compile as people do, where last digits are held against something."""
     import jax
 
+    from downslope import _engine
+
+    def compile_otherwise(fast: bool) -> None:
+        # Programs that tests before have left were compiled the other way.
+        _engine._KEPT.clear()
+        _engine._RECENT.clear()
+        jax.config.update("jax_disable_most_optimizations", fast)
+
     before = jax.config.values["jax_disable_most_optimizations"]
-    jax.config.update("jax_disable_most_optimizations", False)
+    compile_otherwise(False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    compile_otherwise(before)
 
 
 @pytest.fixture

@@ -1,19 +1,28 @@
 """The objective of a network: its loss averaged over batches of examples, and the statistics of its layers."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
 from downslope import _tree
 from downslope._choices import Choice, defaults
-from downslope._engine import jax, precision
+from downslope._engine import jax, kept, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._losses import Loss, loss_probe, measured, metric_of
 from downslope.networks.layers import size_in_words
-from downslope.networks.models import Model, Walk, look_through, rewritten, statistics, walked, with_fast_convolutions
+from downslope.networks.models import (
+    Model,
+    Walk,
+    look_through,
+    outline,
+    rewritten,
+    statistics,
+    walked,
+    with_fast_convolutions,
+)
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
@@ -56,12 +65,12 @@ def network_objective(
         facts: facts on the examples.
         stream: batches of inputs and targets, or None.
     """
-    compute = _Computation(model, loss, computing)
+    compute, judged, programs = _computation(model, loss, computing)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if walk is None else walk.layers
     activations = model.activations if walk is None else walk.activations
-    assess = functools.partial(_assessed, jax().jit(compute.judged), loss, kind)
+    assess = functools.partial(_assessed, judged, loss, kind)
     batched = Batched(
         loss=compute.loss,
         memory=model.memory,
@@ -72,13 +81,14 @@ def network_objective(
         layers=tuple(layers),
         **_look_inside(compute, model, walk),
         assess=assess,
+        programs=programs,
         facts={
             **(facts or {}),
             "network": {
                 **_network_facts(model, loss, kind, layers, activations, walk),
                 **compute.choices,
             },
-            "loss": _tried(compute, loss, training),
+            "loss": _tried(compute, model, loss, training),
         },
     )
     return Objective(
@@ -126,6 +136,17 @@ class _Computation:
         value = self._loss.of_batch(passed.outputs, targets) + self._penalty(point)
         return value, (passed.memory, statistics(self.model.activations, passed.before, passed.after))
 
+    def nudges(self, batch: Any) -> tuple[Any, ...]:
+        """Return zeros of the shapes of a batch's pre-activations."""
+        # Shapes follow from an abstract evaluation, without running the network.
+        shapes = jax().eval_shape(
+            lambda point, memory, inputs: self.forward(point, memory, inputs, None, True).before,
+            self.model.point,
+            self.model.memory,
+            batch[0],
+        )
+        return tuple(jax().numpy.zeros(shape.shape, shape.dtype) for shape in shapes)
+
     def at_rest(self, point: Any, memory: Any, inputs: Any) -> Any:
         """Return the outputs without dropout, by running means, shape (rows, …)."""
 
@@ -162,6 +183,31 @@ class _Computation:
         return self.choices["l2"] * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
 
 
+class Programs:
+    """The owner of the compiled programs that objectives of equal networks share."""
+
+
+_SHARED = Programs()  # owns the computations themselves
+
+
+def _computation(model: Model, loss: Loss, computing: Plain) -> tuple[_Computation, Callable[..., Any], Programs]:
+    """Return the functions of a network, the compiled evaluation, and the owner of further programs.
+
+    Networks of the same layers of downslope's own share them, so that a second training, by another rate or seed or on
+    other data, is not traced again. A function of the user's may have changed since: it is traced in each training.
+    """
+
+    def build(model: Model) -> tuple[_Computation, Callable[..., Any], Programs]:
+        compute = _Computation(model, loss, computing)
+        return compute, jax().jit(compute.judged), Programs()
+
+    if model.structure is None or loss.whole is not None:
+        return build(model)
+    key = (model.structure, loss.name, loss.from_logits, *sorted(computing.items()))
+    # Shapes stand for the weights, which a program that is shared would keep alive.
+    return kept(_SHARED, key, lambda: build(outline(model)))
+
+
 def _shortened(leaf: Any) -> Any:
     """Return a float array in bfloat16."""
     return leaf.astype("bfloat16") if jax().numpy.issubdtype(leaf.dtype, np.floating) else leaf
@@ -172,21 +218,8 @@ def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict
     if walk is not None:
         return look_through(walk)
     if model.layers:
-        return {"seen": compute.seen, "nudges": _own_nudges(compute, model)}
+        return {"seen": compute.seen, "nudges": compute.nudges}
     return {"seen": None, "nudges": None}
-
-
-def _own_nudges(compute: _Computation, model: Model) -> Any:
-    """Return the function from a batch to zeros of the shapes of its pre-activations."""
-
-    def nudges(batch: Any) -> tuple[Any, ...]:
-        # Shapes follow from an abstract evaluation, without running the network.
-        shapes = jax().eval_shape(
-            lambda inputs: compute.forward(model.point, model.memory, inputs, None, True).before, batch[0]
-        )
-        return tuple(jax().numpy.zeros(shape.shape, shape.dtype) for shape in shapes)
-
-    return nudges
 
 
 def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, float]:
@@ -215,10 +248,10 @@ def _network_facts(model: Model, loss: Loss, kind: str, layers: Any, activations
     }
 
 
-def _tried(compute: _Computation, loss: Loss, training: tuple[Any, Any]) -> Plain:
+def _tried(compute: _Computation, model: Model, loss: Loss, training: tuple[Any, Any]) -> Plain:
     """Return how the loss behaves on artificial outputs."""
     with precision("float32"):
-        shape = jax().eval_shape(compute.at_rest, compute.model.point, compute.model.memory, training[0][:1]).shape
+        shape = jax().eval_shape(compute.at_rest, model.point, model.memory, training[0][:1]).shape
         return loss_probe(loss, np.asarray(training[1]), int(np.prod(shape[1:])))
 
 

@@ -49,6 +49,8 @@ class Batched:
             `training_loss`, `validation_accuracy`, …
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
+        programs: the owner of the programs that are compiled from these functions, shared by objectives of equal
+            functions; None if no other has them.
     """
 
     loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]
@@ -62,6 +64,12 @@ class Batched:
     assess: Callable[[Point, Any, Mapping[str, Any]], Mapping[str, float]]
     facts: Plain
     sample: Any = None
+    programs: object | None = None
+
+    @property
+    def owner(self) -> object:
+        """The owner of the programs that are compiled from these functions."""
+        return self if self.programs is None else self.programs
 
     @property
     def functions(self) -> BatchFunctions:

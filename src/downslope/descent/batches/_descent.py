@@ -92,7 +92,8 @@ class BatchDescent:
         self.every = plan.record.layers_every or _ROUND
         self.source = self._source()
         self.recipe = self._recipe()
-        self.program = kept(self.batched, self.recipe.key, lambda: batch_program(self.recipe))
+        owner = self.batched.owner if self.recipe.is_own else self.batched
+        self.program = kept(owner, self.recipe.key, lambda: batch_program(self.recipe))
         self.probe = self._probe()
         self._sets = self._measured_sets()
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)

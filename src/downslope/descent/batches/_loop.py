@@ -54,6 +54,11 @@ class BatchRecipe:
         return (way_of(self.method, self.schedule), numbers)
 
     @property
+    def is_own(self) -> bool:
+        """Whether neither method nor schedule is a function of the user's, which may be changed from call to call."""
+        return self.schedule.function is None and self.method.transformation is None
+
+    @property
     def widths(self) -> dict[str, int]:
         """The numbers of a recorded step, by name."""
         layers = len(self.functions.layers) if self.functions.seen is not None else 0

@@ -123,7 +123,7 @@ class _Programs:
 
 def _program(batched: Batched) -> _Programs:
     """Return the compiled functions, made once for each objective."""
-    return kept(batched, "probe", lambda: _Programs(batched.loss))
+    return kept(batched.owner, "probe", lambda: _Programs(batched.loss))
 
 
 # One background thread for curvature probes; JAX releases the GIL while it computes.

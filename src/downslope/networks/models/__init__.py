@@ -2,13 +2,14 @@
 
 from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
 from downslope.networks.models._inferred import Walk, look_through, statistics, walked
-from downslope.networks.models._model import Model, model_of
+from downslope.networks.models._model import Model, model_of, outline
 
 __all__ = [
     "Model",
     "Walk",
     "look_through",
     "model_of",
+    "outline",
     "rewritten",
     "statistics",
     "walked",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -32,6 +32,8 @@ class Model:
             training a key of None turns off randomness and nothing else.
         rebuilt: the function from a point and a memory to a model of its own kind.
         description: the network as plain data; for foreign ones only the name of their class.
+        structure: everything that `forward` depends on besides its arguments; networks of equal structure have equal
+            programs. None where that is not known: of foreign models, and of layers that are not downslope's own.
     """
 
     point: Any
@@ -41,6 +43,7 @@ class Model:
     forward: Callable[..., Passed]
     rebuilt: Callable[[Any, Any], Any]
     description: Plain
+    structure: Hashable | None = None
 
 
 def model_of(model: Any) -> Model:
@@ -83,7 +86,26 @@ def _of_network(network: Network) -> Model:
         forward,
         lambda point, memory: equinox.combine(point, fixed),
         {"kind": "network", **network.describe()},
+        _structure(network, fixed),
     )
+
+
+def _structure(network: Network, fixed: Network) -> Hashable | None:
+    """Return the layers of a network and the shapes of its arrays; None with layers of other packages."""
+    own = all(type(layer).__module__.partition(".")[0] == "downslope" for layer in network.plan)
+    leaves, form = jax().tree.flatten(fixed)
+    if not own or leaves:
+        return None
+    arrays = jax().tree.leaves((network, network.memory()))
+    return form, tuple((np.shape(leaf), str(leaf.dtype)) for leaf in arrays)
+
+
+def outline(model: Model) -> Model:
+    """Return a model whose point and memory are the shapes of their arrays."""
+    shapes = jax().tree.map(
+        lambda leaf: jax().ShapeDtypeStruct(np.shape(leaf), leaf.dtype), (model.point, model.memory)
+    )
+    return replace(model, point=shapes[0], memory=shapes[1])
 
 
 _AXIS = "batch"  # the name by which Equinox's documentation has batches normalised
