@@ -88,6 +88,11 @@ def precision(name: str) -> AbstractContextManager[None]:
 # Compiled programs are kept as long as what they were compiled for lives, and no longer: an objective holds the user's
 # table, and a cache that held the objective would hold the table for the rest of the process.
 
+
+class Programs:
+    """The owner of the compiled programs that objectives of equal functions share, whatever their data."""
+
+
 _T = TypeVar("_T")
 _MOST_KEPT = 256  # in all; the ones used longest ago go first
 _KEPT: weakref.WeakKeyDictionary[Any, dict[Hashable, tuple[int, Any]]] = weakref.WeakKeyDictionary()

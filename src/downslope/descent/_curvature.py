@@ -99,7 +99,7 @@ def signed(direction: np.ndarray) -> np.ndarray:
 
 def _product_program(objective: Objective) -> Any:
     """Return the compiled product of the Hessian at a point with a flat vector."""
-    return kept(objective, "product", lambda: _compiled_product(objective.function))
+    return kept(objective.owner, "product", lambda: _compiled_product(objective.function))
 
 
 def _compiled_product(function: Callable[[Point, Columns], Any]) -> Any:

@@ -152,7 +152,7 @@ def _prepared(plan: Plan) -> Prepared:
     coordinates = _tree.coordinate_names(plan.start) if recipe.whole else ()
     return Prepared(
         recipe=recipe,
-        program=kept(plan.objective, recipe.key, lambda: program(recipe)),
+        program=kept(plan.objective.owner, recipe.key, lambda: program(recipe)),
         start=start,
         arguments=arguments,
         zero=zero,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._engine import Programs, jax, kept, precision
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, mapping, nearest
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
@@ -36,6 +36,8 @@ class Objective:
         precision: "float64" or "float32".
         batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
         file: the file that `data` was read from, or None.
+        programs: the owner of the programs that are compiled from `function`, shared by formulas that read alike; None
+            if no other has them.
     """
 
     function: Callable[[Point, Columns], Any]
@@ -48,6 +50,12 @@ class Objective:
     precision: str = "float64"
     batched: Batched | None = None
     file: str | None = None
+    programs: Programs | None = None
+
+    @property
+    def owner(self) -> object:
+        """The owner of the programs that are compiled from `function`."""
+        return self if self.programs is None else self.programs
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""
@@ -136,6 +144,9 @@ def _refuse_further(what: str, arguments: Mapping[str, Any]) -> None:
         raise ObjectiveError(f"{idle[0]} does not apply to {what}", hint="it belongs to the text of a formula")
 
 
+_FORMULAS = Programs()  # owns the functions of formulas
+
+
 @functools.lru_cache(maxsize=256)
 def _of_formula(source: str | Formula, units: tuple[tuple[str, str], ...]) -> Objective:
     """Return the objective of a formula without data."""
@@ -156,6 +167,24 @@ def _from(read: Formula, columns: Columns) -> Objective:
     """Return the objective of a formula that was read."""
     if not read.variables:
         raise FormulaError(f"{read.read_as} has no variable to move along", hint="name one in a header: f(x) = …")
+    value, programs = kept(_FORMULAS, (read.body, read.variables), lambda: (_value_of(read), Programs()))
+    goal = Objective(
+        function=value,
+        name=read.name or "f",
+        read_as=read.read_as,
+        names=read.variables,
+        data=columns,
+        formula=read,
+        units=read.units,
+        programs=programs,
+    )
+    if columns:
+        _check_scalar(goal)
+    return goal
+
+
+def _value_of(read: Formula) -> Callable[[Point, Columns], Any]:
+    """Return the function of a point and data that a formula stands for."""
     tree = read.body
     # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
     # large as all entries of the point together, where these are the rows and columns of a grid.
@@ -165,18 +194,7 @@ def _from(read: Formula, columns: Columns) -> Objective:
         result = evaluate(tree, {**point, **data}, jax_functions())
         return result + 0.0 * sum(point[name] for name in unused) if unused else result
 
-    goal = Objective(
-        function=value,
-        name=read.name or "f",
-        read_as=read.read_as,
-        names=read.variables,
-        data=columns,
-        formula=read,
-        units=read.units,
-    )
-    if columns:
-        _check_scalar(goal)
-    return goal
+    return value
 
 
 def _check_scalar(goal: Objective) -> None:

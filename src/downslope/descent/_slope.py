@@ -303,7 +303,7 @@ def _assemble(
 
 def _look(goal: Objective, dense: bool) -> Any:
     """Return the compiled program that looks at a point: value, gradient, central differences, Hessian, coordinates."""
-    return kept(goal, ("look", dense), lambda: _compiled_look(goal.function, dense))
+    return kept(goal.owner, ("look", dense), lambda: _compiled_look(goal.function, dense))
 
 
 def _compiled_look(function: Callable[[Point, Columns], Any], dense: bool) -> Any:
@@ -333,7 +333,7 @@ def _compiled_look(function: Callable[[Point, Columns], Any], dense: bool) -> An
 
 def _value_program(goal: Objective) -> Any:
     """Return the compiled value at many points, given as rows of coordinates."""
-    return kept(goal, "values of rows", lambda: _compiled_values(goal.function))
+    return kept(goal.owner, "values of rows", lambda: _compiled_values(goal.function))
 
 
 def _compiled_values(function: Callable[[Point, Columns], Any]) -> Any:

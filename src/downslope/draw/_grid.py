@@ -269,4 +269,4 @@ def _on(objective: Objective, varying: Columns, rest: Mapping[str, float]) -> np
 
 def _values(objective: Objective) -> Any:
     """Return the compiled value at many points."""
-    return kept(objective, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))
+    return kept(objective.owner, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))

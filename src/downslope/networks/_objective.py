@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._choices import Choice, defaults
-from downslope._engine import jax, kept, precision
+from downslope._engine import Programs, jax, kept, precision
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._losses import Loss, loss_probe, measured, metric_of
@@ -181,10 +181,6 @@ class _Computation:
             return 0.0
         kernels = [leaf for leaf, counts in zip(_tree.leaves(point), self._kernels, strict=True) if counts]
         return self.choices["l2"] * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
-
-
-class Programs:
-    """The owner of the compiled programs that objectives of equal networks share."""
 
 
 _SHARED = Programs()  # owns the computations themselves

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._engine import jax
+from downslope._engine import Programs, jax
 from downslope._types import Plain, Point
 
 # What is recorded of each part; and of each layer's activations, in the order in which `seen` returns them; the norm of
@@ -64,7 +64,7 @@ class Batched:
     assess: Callable[[Point, Any, Mapping[str, Any]], Mapping[str, float]]
     facts: Plain
     sample: Any = None
-    programs: object | None = None
+    programs: Programs | None = None
 
     @property
     def owner(self) -> object:
