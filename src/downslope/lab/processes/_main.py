@@ -69,8 +69,8 @@ def main() -> None:
     threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
     outbox = _Outbox(sink, setup["resident"])
-    outbox.write(b"")
     with contextlib.suppress(BrokenPipeError):  # the server has gone
+        outbox.write(b"")
         while True:
             packed = inbox.jobs.get()
             name, request = job_of(packed)

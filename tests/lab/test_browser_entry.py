@@ -1,0 +1,82 @@
+"""The door of the lab in a browser: who came without the token, and pages that outlive the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lab.browser import PHONE, WIDE, overflow, violations
+from playwright.sync_api import Browser, expect
+
+from downslope.lab.server._serve import Running, running
+
+# The pages ask these at once. Nothing is fitted here, so that nothing is compiled.
+_TABLES = {name: f"downslope.lab.replies._tables:{name}" for name in ("columns", "samples")}
+VERBS = {**_TABLES, "equation": "lab.stand_ins:misspelt", "fit_choices": "lab.stand_ins:misspelt"}
+
+
+def opened_lab(port: int = 0):
+    return running(port=port, verbs=VERBS, warm=None)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_the_token_everyone_can_read_what_to_do(browser: Browser, lab: Running, scheme: str) -> None:
+    context = browser.new_context(base_url=lab.address.url, color_scheme=scheme)  # pyright: ignore[reportArgumentType] - one of two words
+    page, complaints = context.new_page(), []
+    page.on("console", lambda said: complaints.append(said.text) if "403" not in said.text else None)
+    for size in (WIDE, PHONE, {"width": 320, "height": 600}):
+        page.set_viewport_size(size)  # pyright: ignore[reportArgumentType] - a width and a height
+        response = page.goto("/fit?f=y+=+a·x")
+        assert response is not None
+        assert response.status == 403
+        expect(page.get_by_role("heading", name="Open the address that the command printed")).to_be_visible()
+        assert (
+            page.locator("main").evaluate("box => getComputedStyle(box).borderRadius") == "14px"
+        )  # its style is let in
+        assert overflow(page) <= 0
+        assert violations(page) == []
+    context.close()
+    assert complaints == []
+
+
+def test_the_printed_address_leaves_the_address_bar_and_the_history(browser: Browser) -> None:
+    with opened_lab() as lab:
+        context = browser.new_context()
+        page = context.new_page()
+        asked: list[dict[str, str]] = []
+        page.on("request", lambda request: asked.append(request.headers))
+        page.goto(f"{lab.url}&f=x²")
+        expect(page.get_by_role("heading", name="downslope")).to_be_visible()
+        assert str(lab.token) not in page.url
+        assert page.evaluate("history.length") <= 2  # the blank page, and this one
+        assert not any("referer" in headers for headers in asked[1:] if str(lab.token) in str(headers.get("referer")))
+        assert page.evaluate("document.cookie") == ""  # no script reads it
+        [cookie] = context.cookies()
+        assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
+        context.close()
+
+
+def test_a_page_goes_on_with_its_file_after_a_restart(browser: Browser, tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text("x,y\n1,2\n2,4\n3,7\n")
+    with opened_lab() as lab:
+        context = browser.new_context(base_url=lab.address.url)
+        context.request.get(lab.url)
+        page = context.new_page()
+        page.goto("/fit")
+        page.locator("#file").set_input_files(str(table))
+        expect(page.locator("#data-name")).to_have_text("mine.csv")
+    table.write_text("x,y\n0,0\n")  # the page has a copy
+    page.locator("#formula").fill("y = a·x")
+    expect(page.locator("#lost")).to_contain_text("does not answer")
+    with opened_lab(lab.address.port) as lab:
+        expect(page.locator("#lost")).to_contain_text("was restarted. Open the address")
+        with (
+            page.expect_request("**/api/table?name=mine.csv"),
+            page.expect_response(lambda response: response.url.endswith("/api/columns") and response.ok),
+        ):
+            context.request.get(lab.url)  # as another tab does
+        expect(page.locator("#lost")).to_be_hidden()
+        expect(page.locator("#data-rows")).to_have_text("3 rows, 2 columns")
+        expect(page.locator("#drop-note")).to_be_hidden()
+        context.close()
