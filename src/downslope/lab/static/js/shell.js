@@ -5,6 +5,7 @@
 import { isThere, onLost } from "./api.js";
 import { byId } from "./elements.js";
 
+const GONE = ["lost", "locked"]; // errors that end when the lab answers again
 const AGAIN = 2000; // milliseconds between two tries to reach a lab that was lost
 const LOST = "The lab does not answer. Is “downslope lab” still running? This page goes on as soon as it is.";
 const LOCKED = "The lab was restarted. Open the address that the command printed; this page then goes on by itself.";
@@ -18,7 +19,7 @@ const LOCKED = "The lab was restarted. Open the address that the command printed
 export function mountShell(page, again) {
   mountTheme(page);
   mountGreeting(`downslope.greeted.${document.body.dataset.page}`);
-  keepTrying(again);
+  keepTrying(page, again);
 }
 
 /** Connect the choice of colours, which goes along to the other pages. @param {Page<any>} page */
@@ -63,14 +64,25 @@ function mountGreeting(key) {
 /**
  * Say that the lab is lost, and go on when it answers again. Asked here and not by the pages, which may have nothing to ask.
  *
+ * @param {Page<any>} page
  * @param {() => unknown} again
  */
-function keepTrying(again) {
+function keepTrying(page, again) {
   let trying = 0;
+  /** What could not be answered meanwhile. @type {Set<string>} */
+  const unanswered = new Set();
+  page.on("trouble", (verb, error) => error?.kind && GONE.includes(error.kind) && unanswered.add(verb));
   onLost((lost, isLocked) => {
     byId("lost").hidden = !lost;
     byId("lost").textContent = isLocked ? LOCKED : lost ? LOST : "";
     clearInterval(trying);
-    if (lost) trying = setInterval(async () => (await isThere()) && again(), AGAIN);
+    if (lost) trying = setInterval(isThere, AGAIN);
+    else goOn();
   });
+
+  function goOn() {
+    for (const verb of unanswered) page.emit("trouble", verb, null);
+    unanswered.clear();
+    again();
+  }
 }

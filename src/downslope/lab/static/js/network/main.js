@@ -20,10 +20,7 @@ const WAITING = { ok: true, symptom: null, sentence: "Training: its steps are co
 
 const page = new Learning(newStore());
 connect(page);
-mountShell(page, () => {
-  page.emit("trouble", "train", null);
-  look(page);
-});
+mountShell(page, () => look(page));
 mountUpload(page);
 mountControls(page);
 const frame = mountPicture(page);
