@@ -56,7 +56,7 @@ def command(cache: str) -> Iterator[tuple[str, float]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = [str(Path(sys.executable).with_name("downslope")), "lab", "--no-browser", "--port", str(port)]
+    words = [str(Path(sys.executable).with_name("downslope")), "lab", "--no-browser", "--no-token", "--port", str(port)]
     began = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "XDG_CACHE_HOME": cache})
     assert process.stdout is not None

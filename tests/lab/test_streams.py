@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+
+from downslope.lab.replies import _training
 
 
 def lines(response: httpx.Response) -> list[dict]:
@@ -123,3 +126,22 @@ def test_a_file_too_large_is_refused(client: httpx.Client) -> None:
     answer = client.post("/api/table", content=bytes(100_001))
     assert answer.status_code == 413
     assert "97 kB" in answer.json()["error"]["message"]
+
+
+def test_work_whose_pieces_nobody_waits_for_stops_at_its_next_report() -> None:
+    going_on = threading.Event()
+
+    def work(send: Callable[[dict], None]) -> None:
+        going_on.set()
+        try:
+            while True:
+                send({"a": 1})
+                time.sleep(0.005)
+        finally:
+            going_on.clear()
+
+    pieces = _training.pieces(work)
+    assert next(pieces) == {"a": 1}
+    assert going_on.is_set()
+    pieces.close()
+    assert not going_on.is_set()  # it has ended, and does not compute beside what follows

@@ -86,7 +86,7 @@ class Limits:
     rows: int = 400
     body: int = 64 * 1024
     drained: int = 2 * 1024 * 1024
-    arrival: float = 10.0
+    arrival: float = 8.0
     reading: float = 30.0
     connections: int = 400
     seconds: float = 10.0
@@ -95,7 +95,7 @@ class Limits:
     stream_seconds: float = 600.0
     table: int = 8 * 1024**2
     tables: int = 64 * 1024**2
-    wait: float = 120.0
+    wait: float = 600.0
     waiting: int = 256
     workers: int = field(default_factory=_cores)
     warm: int = 1

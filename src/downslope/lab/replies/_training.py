@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,7 @@ def prescribe(fields: dict[str, Any]) -> Iterator[Piece]:
     yield from pieces(lambda send: _prescribe(setup, fields, send))
 
 
-def pieces(work: Callable[[Send], None]) -> Iterator[Piece]:
+def pieces(work: Callable[[Send], None]) -> Generator[Piece]:
     """Yield the pieces that a function sends while it works.
 
     Args:
