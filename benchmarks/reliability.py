@@ -1,9 +1,9 @@
-"""Kill writers at random moments and see what is left: `python benchmarks/reliability.py kills|saves|lab --count N`.
+"""Kill writers at random moments and see what is left: `python benchmarks/reliability.py WHAT --count N`.
 
 `kills` ends `train digits --steps 20000 --save RUN` by SIGKILL, several times in each run, resumes it to its end, and
 compares every recorded number with an uninterrupted run, bit for bit. `saves` ends processes that save two traces to
 one folder in turn; one of the two must be there, whole, at any moment. Neither may leave a file behind. `lab` is in
-`reliability_lab.py`.
+`reliability_lab.py`, `tables` in `reliability_tables.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 from reliability_lab import lab
+from reliability_tables import tables
 
 import downslope as ds
 
@@ -128,7 +129,7 @@ def _same(ours: Any, theirs: Any) -> bool:
 def main() -> None:
     """Read the arguments and run what they name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("kills", "saves", "lab"))
+    parser.add_argument("what", choices=("kills", "saves", "lab", "tables"))
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20_000)
@@ -138,8 +139,10 @@ def main() -> None:
         kills(arguments.count, arguments.seed, arguments.steps, arguments.per_run)
     elif arguments.what == "saves":
         saves(arguments.count, arguments.seed)
-    else:
+    elif arguments.what == "lab":
         lab(arguments.count)
+    else:
+        tables(arguments.count, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def draw(
     """Draw a formula, its slope at a point, or the way down from a start."""
     if kind not in _pictures.KINDS:
         raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_pictures.KINDS)}")
-    _pictures.check_suffix(plot)
+    _pictures.check_file(plot)
     run, ranges = FormulaRun(formula, start, choices), options.ranges(bounds)
     objective = run.objective()
     if at is not None:

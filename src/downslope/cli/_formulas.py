@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import downslope as ds
+from downslope._files import written
 from downslope.cli import _options as options
 from downslope.cli import _pictures
 from downslope.cli import _print as show
@@ -157,8 +158,8 @@ def backprop(
 def _write_graph(result: ds.Backpropagation, plot: Path) -> Path:
     """Write the graph in the form that the file's name says, and return the file."""
     text = result.svg() if plot.suffix.lower() == ".svg" else result.dot()
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    plot.write_text(text, encoding="utf-8")
+    with written(plot):
+        plot.write_text(text, encoding="utf-8")
     return plot
 
 

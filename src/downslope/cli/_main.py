@@ -90,10 +90,12 @@ def _refused(message: str) -> int:
 
 def _of_system(error: OSError | UnicodeError) -> str:
     """Return what the system refuses in a sentence."""
+    from downslope._files import reason
+
     if isinstance(error, UnicodeError):
         return f"a name cannot be written in the encoding of this system: {error}\nset PYTHONUTF8=1 to use UTF-8"
-    reason = error.strerror or str(error) or type(error).__name__
-    return reason if error.filename is None else f"{str(error.filename)!r} cannot be read or written: {reason}"
+    why = reason(error)
+    return why if error.filename is None else f"{str(error.filename)!r} cannot be read or written: {why}"
 
 
 def _usage_code(error: Exception) -> int:

@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import downslope as ds
+from downslope._files import refuse_unwritable, written
 
 Ranges = Mapping[str, tuple[float, float]] | None
 KINDS = ("auto", "curve", "landscape", "surface", "progress", "animation")
 _SUFFIXES = (".png", ".svg", ".pdf", ".gif")
 
 
-def check_suffix(plot: Path | None) -> None:
-    """Raise if the file's name does not end in a kind of picture; called before work that takes long."""
-    if plot is not None and plot.suffix.lower() not in _SUFFIXES:
+def check_file(plot: Path | None) -> None:
+    """Raise if a file can hold no picture, or cannot be written; called before work that takes long."""
+    if plot is None:
+        return
+    if plot.suffix.lower() not in _SUFFIXES:
         raise ds.SettingError(
             f"cannot draw into {plot.name!r}", hint=f"the file's name must end in {', '.join(_SUFFIXES)}"
         )
+    refuse_unwritable(plot)
 
 
 def write_descent(
@@ -30,7 +34,7 @@ def write_descent(
     plot: Path,
 ) -> Path:
     """Write a picture of an objective, with the way down if there is one, and return its file."""
-    check_suffix(plot)
+    check_file(plot)
     variables = len(objective.names or ())
     if kind == "auto":
         kind = "animation" if plot.suffix == ".gif" else "curve" if variables == 1 else "landscape"
@@ -44,7 +48,7 @@ def write_descent(
 
 def write_point(objective: ds.Objective, at: Mapping[str, float], bounds: Ranges, plot: Path) -> Path:
     """Write the picture of an objective with its slope at one point, and return its file."""
-    check_suffix(plot)
+    check_file(plot)
     picture = ds.draw.curve if len(objective.names or ()) == 1 else ds.draw.landscape
     return _saved(picture(objective, at=at, bounds=bounds), plot)
 
@@ -63,7 +67,7 @@ def write_training(trace: ds.Trace, diagnosis: ds.Diagnosis | None, plot: Path) 
 
 def write_figure(picture: Callable[[], Any], plot: Path) -> Path:
     """Write the figure that a picture's axes belong to, and return its file; the name is checked first."""
-    check_suffix(plot)
+    check_file(plot)
     axes = picture()
     return _saved(axes[0] if isinstance(axes, Sequence) else axes, plot)
 
@@ -79,6 +83,6 @@ def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Cal
 
 def _saved(axes: Any, plot: Path) -> Path:
     """Write the figure that axes belong to, and return its file."""
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    axes.figure.savefig(plot)
+    with written(plot):
+        axes.figure.savefig(plot)
     return plot

@@ -48,7 +48,7 @@ def find_rate(
     **choices: Any,
 ) -> None:
     """Find a learning rate by a range test and by curvature, and check it by short runs."""
-    _pictures.check_suffix(plot)  # before the search, which may take a while
+    _pictures.check_file(plot)  # before the search, which may take a while
     if "learning_rate" in choices:
         raise ds.SettingError("the learning rate is what is looked for", hint="leave it out")
     if _is_data(subject):
@@ -92,7 +92,7 @@ def prescribe(
     **choices: Any,
 ) -> None:
     """Try what may mend a run, beside the unchanged run, and say what helped."""
-    _pictures.check_suffix(plot)  # before the trials, which may take a while
+    _pictures.check_file(plot)  # before the trials, which may take a while
     of_prescription = {name: choices.pop(name) for name in ("seeds", "budget") if name in choices}
     if os.path.isdir(run):  # Path.is_dir raises for folders that are closed to this user
         result = ds.prescribe(run, data=choices.get("data"), **of_prescription)

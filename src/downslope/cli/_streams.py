@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 from downslope._errors import SettingError
+from downslope._files import reason
 from downslope.cli._spelling import spelled
 
 # Control characters but for line feed and tab, and the marks that reverse the direction of the text after them.
@@ -50,6 +51,7 @@ class Output(io.TextIOBase):
         self._stream = stream
         self._reports = reports
         self._filters = filters
+        self._failure: Exception | None = None  # raised again at each call, as Typer ignores it where it tries streams
 
     @property
     def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]  # a property there as well
@@ -96,27 +98,23 @@ class Output(io.TextIOBase):
             ReaderGone: if the reader of a pipe has ended.
             SettingError: if the output cannot be written.
         """
-        if self._stream is None:
-            return
-        try:
-            getattr(self._stream, name)(*arguments)
-        except (OSError, ValueError) as error:  # a closed file is a ValueError
-            stream, self._stream = self._stream, None
-            _forget(stream)
-            if not self._reports:
-                return
-            if isinstance(error, BrokenPipeError):
-                raise ReaderGone from None
-            reason = getattr(error, "strerror", None) or error
-            raise SettingError(f"the output cannot be written: {reason}") from None
+        if self._stream is not None and self._failure is None:
+            try:
+                getattr(self._stream, name)(*arguments)
+            except BrokenPipeError:
+                self._fail(ReaderGone())
+            except (OSError, ValueError) as error:  # a closed file is a ValueError
+                self._fail(SettingError(f"the output cannot be written: {reason(error)}"))
+        if self._failure is not None and self._reports:
+            raise self._failure
 
-
-def _forget(stream: TextIO) -> None:
-    """Send what a stream still holds nowhere, so that the interpreter's last flush does not fail again."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    def _fail(self, failure: Exception) -> None:
+        """Write nothing more, and send what the stream still holds nowhere: the interpreter would try it again."""
+        self._failure = failure
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
 
 
 @contextlib.contextmanager

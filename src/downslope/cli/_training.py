@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import typer
 
 import downslope as ds
+from downslope._files import refuse_unwritable
 from downslope.cli import _options as options
 from downslope.cli import _pictures, _remedies
 from downslope.cli import _print as show
@@ -47,7 +49,9 @@ def train(
     **choices: Any,
 ) -> int:
     """Train a network on a table or on images, and say how it went and why."""
-    _pictures.check_suffix(plot)  # before the training, which may take long
+    _pictures.check_file(plot)  # before the training, which may take long
+    if report is not None:
+        refuse_unwritable(report)
     training = ds.train(None, data, target, **choices)
     trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
     written = {"saved": str(choices["save"])} if "save" in choices else {}
@@ -141,10 +145,7 @@ def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         DataError: if a row is not as many numbers as the network takes.
     """
     if path.suffix.lower() == ".npy":
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise ds.DataError(f"{path} cannot be read: {error}") from None
+        array = array_in(path)
     else:
         table = ds.read_table(path)
         words = [name for name, kind in table.kinds.items() if kind != "number"]
@@ -157,6 +158,20 @@ def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         count = math.prod(array.shape[1:]) if array.ndim else 0
         raise ds.DataError(f"a row has {count} numbers in {path.name}, and the network takes {sides}")
     return array.reshape(-1, *shape)
+
+
+def array_in(path: Path) -> np.ndarray:
+    """Return the array in a file of NumPy.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        # Mapped, since a damaged file may claim more numbers than memory holds; only what is there can be mapped.
+        with warnings.catch_warnings(action="ignore"):
+            return np.array(np.lib.format.open_memmap(path, mode="r"))
+    except Exception as error:  # NumPy hands the header to Python's parser, which has errors of many kinds
+        raise ds.DataError(f"{path} cannot be read: {error or type(error).__name__}") from None
 
 
 def _print_predictions(columns: dict[str, np.ndarray], *, quiet: bool) -> None:

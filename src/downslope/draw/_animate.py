@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import whole
+from downslope._files import written
 from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
@@ -55,7 +56,8 @@ def write(
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     each = 1000 // whole("frames_per_second", frames_per_second, most=1000)
     durations = [each] * (len(frames) - 1) + [each * _HELD]
-    frames[0].save(target, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    with written(target):
+        frames[0].save(target, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
 @picture(

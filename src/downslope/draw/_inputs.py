@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from downslope._errors import ObjectiveError, PointError, SettingError, TraceError, described, nearest
+from downslope._files import refuse_unwritable
 from downslope._numbers import real
 from downslope.descent import Objective, check_point, objective
 from downslope.trace import Trace, as_trace
@@ -185,15 +186,15 @@ def panels_of(axes: Any, count: int, new: Callable[[], list[Axes]]) -> list[Axes
 
 
 def file_of(file: str | Path) -> Path:
-    """Return where a moving picture is written, its folder made.
+    """Return where a moving picture is written.
 
     Raises:
-        SettingError: if it is no path, or its name does not end in .gif.
+        SettingError: if it is no path, its name does not end in .gif, or it cannot be written.
     """
     if not isinstance(file, str | Path):
         raise SettingError(f"a moving picture is written to a file, not {described(file)}", hint='"way.gif"')
     target = Path(file)
     if target.suffix.lower() != ".gif":
         raise SettingError(f"a moving picture is a GIF; {target.name!r} does not end in .gif")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    refuse_unwritable(target)
     return target

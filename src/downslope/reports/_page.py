@@ -12,6 +12,7 @@ from typing import Any
 
 from downslope import draw
 from downslope._errors import SettingError, TraceError
+from downslope._files import refuse_unwritable, written
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.reports._summary import Summary, summary
 from downslope.trace import Trace
@@ -85,22 +86,21 @@ def report(trace: Trace, file: str | os.PathLike[str] | None = None, diagnosis: 
     >>> "<h2>Findings</h2>" in report(ds.descend("x²", {"x": 1.0}, learning_rate=0.1, steps=50))
     True
     """
+    target = None if file is None else _file_of(file)
     run = summary(trace)
     page = _page(run, diagnose(trace) if diagnosis is None else diagnosis)
-    if file is not None:
-        _write(page, file)
+    if target is not None:
+        with written(target, TraceError):
+            target.write_text(page, encoding="utf-8")
     return page
 
 
-def _write(page: str, file: str | os.PathLike[str]) -> None:
-    """Write a page."""
+def _file_of(file: str | os.PathLike[str]) -> Path:
+    """Return where a report is written."""
     if not isinstance(file, str | os.PathLike) or Path(file).suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"cannot write a report into {str(file)!r}", hint="the name must end in .html")
-    try:
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-        Path(file).write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise TraceError(f"{file} cannot be written: {error.strerror or error}") from None
+    refuse_unwritable(Path(file), TraceError)
+    return Path(file)
 
 
 def _page(run: Summary, diagnosis: Diagnosis) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import DataError, SettingError, nearest
+from downslope._files import reason, written
 from downslope.tables._formats import RawColumns, format_of, read_csv, readable_formats, table_suffixes
 from downslope.tables._table import Table, table_from
 
@@ -61,7 +62,10 @@ def read_cells(file: str | Path) -> RawColumns:
     file_format = format_of(path.name)
     if file_format is None or file_format.read is None:
         raise DataError(f"cannot read {path.name!r} as a table", hint=readable_formats())
-    return file_format.read(path.name, path)
+    try:
+        return file_format.read(path.name, path)
+    except (OSError, MemoryError) as error:
+        raise DataError(f"{path.name} cannot be read: {reason(error)}") from None
 
 
 def _path(file: Any) -> Path:
@@ -94,11 +98,11 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     is_frame = isinstance(table, polars.DataFrame)
     columns = None if is_frame else _by_text(table, table)
     frame = table if columns is None else polars.DataFrame([_series(name, columns[name]) for name in columns])
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file_format.write(_inferred(frame) if infer and file_format.has_types else frame, target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written: {error.strerror or error}") from None
+    with written(target, DataError):
+        try:
+            file_format.write(_inferred(frame) if infer and file_format.has_types else frame, target)
+        except polars.exceptions.PolarsError as error:  # cells that the format has no form for, such as lists in CSV
+            raise DataError(f"{target} cannot be written: {error}") from None
     return target
 
 
