@@ -108,7 +108,7 @@ def numpy_batched(name: str, starts: np.ndarray) -> Callable[[], np.ndarray]:
 def torch_batched(name: str, starts: np.ndarray) -> Callable[[], np.ndarray] | None:
     """Return PyTorch on whole tensors, or None where there is no PyTorch."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
     except ImportError:
         return None
 
@@ -171,7 +171,7 @@ def measured(name: str, rounds: int) -> dict[str, dict[str, float | None]]:
 
 def main() -> None:
     """Time every way on both functions and print the ratios."""
-    given = arguments(__doc__.splitlines()[0]).parse_args()
+    given = arguments((__doc__ or "").splitlines()[0]).parse_args()
     texts, results = [], {}
     for name in FORMULAS:
         results[name] = measured(name, given.rounds)

@@ -89,7 +89,9 @@ def lmfit(case: Case, start: Mapping[str, float] | None) -> Answer:
     parameters = Parameters()
     for name, value in zip(case.names, case.first(start), strict=True):
         parameters.add(name, value=value)
-    ended = minimize(lambda now: case.predicted([now[name].value for name in case.names]) - case.measured, parameters)
+    ended: Any = minimize(
+        lambda now: case.predicted([now[name].value for name in case.names]) - case.measured, parameters
+    )
     values = [ended.params[name].value for name in case.names]
     errors = [ended.params[name].stderr or math.nan for name in case.names]
     return _answer(case, values, errors, "success" if ended.success else "failed")
@@ -179,7 +181,7 @@ def summary(runs: list[dict[str, Any]], count: int) -> str:
 
 def main() -> None:
     """Fit every problem from every start with every tool, and print the table."""
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, metavar="FILE", help="the problems, as JSON")
     parser.add_argument("--only", action="append", choices=TOOLS, help="a tool to run; all if not given")
     given = parser.parse_args()

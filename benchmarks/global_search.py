@@ -169,10 +169,11 @@ def stopped_after(seconds: float) -> Iterator[None]:
 def downslope(case: Case, seed: int, evaluations: int, seconds: float) -> list[dict[str, Any]]:
     """Return our runs: one held to evaluations, one to seconds."""
     runs = []
-    for budget, limits in (
-        ("evaluations", {"evaluations": evaluations, "seconds": _HARD * seconds}),
-        ("seconds", {"seconds": seconds}),
-    ):
+    budgets: dict[str, dict[str, Any]] = {
+        "evaluations": {"evaluations": evaluations, "seconds": _HARD * seconds},
+        "seconds": {"seconds": seconds},
+    }
+    for budget, limits in budgets.items():
         began = time.perf_counter()
         found = ds.search(**case.ours, seed=seed, confirmations=0, target=case.enough, **limits)
         spent = time.perf_counter() - began
@@ -203,9 +204,7 @@ def case_of(problem: Mapping[str, Any]) -> Case:
         low, high = start - half, start + half
     read = ds.formula(f"f({', '.join(names)}) = {problem['formula']}")
     symbols = [sympy.Symbol(name, real=True) for name in names]
-    by_name = {
-        symbol: next(one for one in symbols if one.name == symbol.name) for symbol in read.expression.free_symbols
-    }
+    by_name: Any = {symbol: sympy.Symbol(str(symbol), real=True) for symbol in read.expression.free_symbols}
     expression = read.expression.subs(by_name)
     slopes = [sympy.diff(expression, symbol) for symbol in symbols]
     value, gradient = (sympy.lambdify(symbols, what, "math", cse=True) for what in (expression, slopes))
@@ -303,7 +302,7 @@ def summary(runs: list[dict[str, Any]], tools: Sequence[str], evaluations: int, 
 
 def main() -> None:
     """Search every function with every tool and print the table."""
-    parser = arguments(__doc__.splitlines()[0])
+    parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path, metavar="FILE", help="the functions, as JSON")
     parser.add_argument("--seeds", type=int, default=10, help="runs of each tool on each function")
     parser.add_argument("--evaluations", type=int, default=_EVALUATIONS, help="the most, for each dimension")

@@ -170,7 +170,7 @@ def tenth(row: list[float]) -> float:
 
 def main() -> None:
     """Measure everything and print it beside what was aimed at."""
-    given = arguments(__doc__.splitlines()[0], rounds=5).parse_args()
+    given = arguments((__doc__ or "").splitlines()[0], rounds=5).parse_args()
     place = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if place is None:
         raise SystemExit("this needs Chromium: apt-get install chromium")

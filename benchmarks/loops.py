@@ -126,7 +126,7 @@ def optax_per_step() -> Callable[[], Any]:
 def torch_per_step() -> Callable[[], Any] | None:
     """Return PyTorch's SGD in a Python loop, or None where there is no PyTorch."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
     except ImportError:
         return None
 
@@ -146,7 +146,7 @@ def torch_per_step() -> Callable[[], Any] | None:
 
 def main() -> None:
     """Time every way to write the loop and print the ratios."""
-    given = arguments(__doc__.splitlines()[0]).parse_args()
+    given = arguments((__doc__ or "").splitlines()[0]).parse_args()
     alone = "downslope, its compiled program alone"
     same, default = "downslope, the same five columns", "downslope, its whole record"
     runs: dict[str, Callable[[], Any] | None] = {

@@ -63,7 +63,7 @@ _BLIND: Mapping[str, Any] = {
 
 
 def arguments() -> argparse.Namespace:
-    parser = recipe_arguments(__doc__.splitlines()[0])
+    parser = recipe_arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=Path, help="outcomes that `sick_runs.py --out` wrote; trained anew without")
     parser.set_defaults(keep=None)
     return parser.parse_args()

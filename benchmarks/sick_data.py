@@ -25,10 +25,12 @@ import ast
 import inspect
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from sick_faults import Data, UnbuildableError, corrupted, damaged_rows
+
+TaskName: TypeAlias = Literal["classes", "numbers"]
 
 _FEW_ROWS = 30
 _POINTS = 20
@@ -89,7 +91,7 @@ def call_of(text: str) -> tuple[str, dict[str, Any]]:
     raise UnbuildableError(f"cannot read how the data are made: {text!r}")
 
 
-def _made(dataset: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, str]:
+def _made(dataset: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, TaskName]:
     """Return inputs, targets and task before any scaling."""
     name, make = str(dataset["name"]).lower(), str(dataset.get("make", ""))
     told = str(dataset.get("task", "")).lower()
@@ -217,7 +219,7 @@ def _two_boxes(make: str) -> tuple[np.ndarray, np.ndarray]:
     if len(ends) != 2:
         raise UnbuildableError(f"two boxes need two intervals: {make!r}")
     random = np.random.default_rng(0)
-    return np.concatenate([random.uniform(*pair, (half, 2)) for pair in ends]), np.repeat([0, 1], half)
+    return np.concatenate([random.uniform(low, high, (half, 2)) for low, high in ends]), np.repeat([0, 1], half)
 
 
 def _rows_by_hand() -> tuple[np.ndarray, np.ndarray]:
@@ -294,7 +296,7 @@ def _shaped(inputs: np.ndarray, name: str, layers: list[Mapping[str, Any]]) -> n
 # --- split -----------------------------------------------------------------------------------------------------------
 
 
-def _split(inputs: np.ndarray, targets: np.ndarray, task: str, text: str) -> Data:
+def _split(inputs: np.ndarray, targets: np.ndarray, task: TaskName, text: str) -> Data:
     """Return rows to train on and rows to validate on."""
     rows = len(inputs)
     first = re.search(r"first (\d+) train\D+last (\d+)", text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class Data:
     targets: np.ndarray
     held_inputs: np.ndarray
     held_targets: np.ndarray
-    task: str
+    task: Literal["classes", "numbers"]
 
 
 def _words(recipe: Mapping[str, Any]) -> str:

@@ -52,7 +52,7 @@ _PARTS = {"tuned": "tuned", "seen-once": "seen_once"}
 
 
 def arguments() -> argparse.Namespace:
-    parser = recipe_arguments(__doc__.splitlines()[0])
+    parser = recipe_arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep every trace in this folder")
     parser.add_argument("--again", type=Path, metavar="DIR", help="train nothing, diagnose the traces kept there")
     return parser.parse_args()

@@ -99,6 +99,7 @@ def _networks(job: Job) -> Iterable[Run]:
 
 def _train(made: ds.Network, data: Data, choices: Mapping[str, Any], seed: int) -> ds.Training:
     """Return a network trained on data as they are, without any scaling of ours."""
+    others: dict[str, Any] = {"progress": False, **choices}
     return ds.train(
         made,
         (data.inputs, data.targets),
@@ -106,7 +107,7 @@ def _train(made: ds.Network, data: Data, choices: Mapping[str, Any], seed: int) 
         standardise=False,
         scale_targets=False,
         seed=seed,
-        **{"progress": False, **choices},
+        **others,
     )
 
 

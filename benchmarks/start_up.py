@@ -122,7 +122,7 @@ def runs_of(cache: str) -> dict[str, Callable[[], None]]:
 
 def main() -> None:
     """Time every process and print the ratios."""
-    given = arguments(__doc__.splitlines()[0]).parse_args()
+    given = arguments((__doc__ or "").splitlines()[0]).parse_args()
     subprocess.run([sys.executable, "-m", "compileall", "-q", "src"], check=False)
     with tempfile.TemporaryDirectory() as cache:
         seconds = interleaved(runs_of(cache), given.rounds)

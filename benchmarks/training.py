@@ -135,7 +135,7 @@ def optax(work: Work) -> Ready:
 
 def torch(work: Work, *, compiled: bool) -> Ready:
     """Return PyTorch's loop, eager or with its model compiled."""
-    import torch
+    import torch  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
 
     torch.set_num_threads(1)
     inputs, held = torch.from_numpy(work.inputs), torch.from_numpy(work.held_inputs)
@@ -173,7 +173,7 @@ def torch(work: Work, *, compiled: bool) -> Ready:
 
 def keras(work: Work) -> Ready:
     """Return Keras on JAX by `fit`, which shuffles for itself and evaluates after each epoch."""
-    import keras
+    import keras  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
 
     layers = keras.layers
     stack = [layers.Dense(64, "relu"), layers.Dense(64, "relu"), layers.Dense(10)]
@@ -271,7 +271,7 @@ def serve(name: str, file: Path) -> None:
     """Be a tool: say how long the first run took longer than the second, then run whenever a line comes in."""
     kept = np.load(file)
     several = [kept[f"weight {place}"] for place in range(6)]
-    work = Work(*(kept[field] for field in Work._fields[:4]), several, kept["order"])
+    work = Work(**{field: kept[field] for field in Work._fields if field != "weights"}, weights=several)
     try:
         ready = TOOLS[name](work)
         seconds = [_seconds(ready.steps) for _ in range(2)]
@@ -305,7 +305,7 @@ def tools(file: Path) -> Iterator[tuple[str, Served]]:
 
 def main() -> None:
     """Time every tool and print the ratios."""
-    parser = arguments(__doc__.splitlines()[0], rounds=7)
+    parser = arguments((__doc__ or "").splitlines()[0], rounds=7)
     parser.add_argument("--serve", help="be this tool, for the benchmark itself")
     parser.add_argument("--work", type=Path, help="the work of a tool that serves")
     given = parser.parse_args()
@@ -315,8 +315,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "work.npz"
         work = work_of()
-        weights = {f"weight {place}": weight for place, weight in enumerate(work.weights)}
-        np.savez(file, order=work.order, **weights, **dict(zip(Work._fields[:4], work[:4], strict=True)))
+        arrays: dict[str, Any] = {f"weight {index}": weight for index, weight in enumerate(work.weights)}
+        arrays |= {field: getattr(work, field) for field in Work._fields if field != "weights"}
+        np.savez(file, **arrays)
         served = dict(tools(file))
         seconds = interleaved({name: _asking(one, "steps") for name, one in served.items()}, given.rounds)
         reached = {name: one.ask("target") for name, one in served.items()}

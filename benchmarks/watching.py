@@ -277,7 +277,7 @@ def _all(flat: Any, axes: Sequence[int]) -> Any:
 def torch_runs(case: Case) -> Runs:
     """Return PyTorch's loop plain, and with hooks; none where there is no PyTorch."""
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
     except ImportError:
         return {}
     torch.set_num_threads(1)
@@ -320,7 +320,7 @@ def torch_runs(case: Case) -> Runs:
 def _wandb(model: Any, loop: Callable[..., None]) -> Runs:
     """Return the loop under `wandb.watch`, writing to disk alone; none where there is no wandb."""
     try:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]  # a peer, which make bench installs
     except ImportError:
         return {}
     os.environ.update({"WANDB_SILENT": "true", "WANDB_DIR": tempfile.mkdtemp()})
@@ -352,7 +352,7 @@ def measured(case: Case, rounds: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Time every way to watch every network and print the ratios."""
-    parser = arguments(__doc__.splitlines()[0], rounds=15)
+    parser = arguments((__doc__ or "").splitlines()[0], rounds=15)
     parser.add_argument("--only", help="networks whose name holds this")
     given = parser.parse_args()
     results, texts = {}, []

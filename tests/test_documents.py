@@ -10,6 +10,7 @@ import doctest
 import re
 import shlex
 import shutil
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +143,14 @@ def test_every_page_is_in_the_navigation(monkeypatch: pytest.MonkeyPatch) -> Non
     navigation = set(re.findall(r'"([\w/-]+\.md)"', (ROOT / "zensical.toml").read_text(encoding="utf-8")))
     generated = {f"reference/{group.page}.md" for group in reference.GROUPS}
     assert {page.name for page in PAGES[1:]} | generated <= navigation
+
+
+def test_the_site_leads_to_the_addresses_of_the_project() -> None:
+    files = [tomllib.loads((ROOT / name).read_text(encoding="utf-8")) for name in ("pyproject.toml", "zensical.toml")]
+    addresses, site = files[0]["project"]["urls"], files[1]["project"]
+    assert site["site_url"] == addresses["Documentation"]
+    assert site["repo_url"] == addresses["Source"]
+    assert addresses["Source"].endswith(f"/{site['repo_name']}")
 
 
 def test_formulas_become_mathml(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,4 +118,5 @@ from downslope.trace import export as export
 from downslope.trace import load as load
 from downslope.trace import save as save
 
+__all__: list[str]
 __version__: str

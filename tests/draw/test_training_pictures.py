@@ -172,7 +172,7 @@ def test_sharpness_of_momentum_stands_beside_its_bound(iris) -> None:
     spectra = iris.trace.spectra
     np.testing.assert_allclose(line(axes, "highest"), [[one.step, one.highest] for one in spectra])
     np.testing.assert_allclose(line(axes, "lowest"), [[one.step, one.lowest] for one in spectra])
-    assert line(axes, "(2 + 2β)/α")[0, 1] == pytest.approx(3.8 / 0.01)
+    assert line(axes, "αλ = 2 + 2β:")[0, 1] == pytest.approx(3.8 / 0.01)
     assert spectra[-1].highest / 380 == pytest.approx(float(axes.get_title(loc="left").split()[4]), rel=0.1)
 
 
@@ -180,14 +180,14 @@ def test_sharpness_of_adam_is_that_of_the_scaled_hessian(digits) -> None:
     upper, lower = ds.draw.sharpness(digits.trace)
     known = [one for one in digits.trace.spectra if one.preconditioned_highest is not None]
     np.testing.assert_allclose(line(upper, "highest"), [[one.step, one.preconditioned_highest] for one in known])
-    assert line(upper, "38/α")[0, 1] == pytest.approx(38 / 1e-3)
+    assert line(upper, "αλ = 38:")[0, 1] == pytest.approx(38 / 1e-3)
     np.testing.assert_allclose(line(lower, "highest")[:, 1], [one.highest for one in digits.trace.spectra])
 
 
 def test_the_bound_follows_the_rate() -> None:
     settings = {"steps": 60, "method": "gradient descent", "schedule": "cosine", "learning_rate": 0.1}
     trace = ds.train(data="iris", hidden=(4,), layers_every=0, progress=False, **settings).trace
-    bound = line(ds.draw.sharpness(trace)[0], "2/α")
+    bound = line(ds.draw.sharpness(trace)[0], "αλ = 2:")
     rates = trace.columns["learning_rate"]
     np.testing.assert_allclose(bound[:, 1], 2 / rates[rates > 0])
 

@@ -42,3 +42,12 @@ def test_every_normalisation_makes_a_layer(name: _units.NormalisationName) -> No
 def test_every_padding_makes_a_layer(padding: _convolution.Padding) -> None:
     side = {"valid": 4, "same": 6}[padding]
     assert ds.network((6, 6), [ds.Convolution(2, padding=padding)]).outputs == (side, side, 2)
+
+
+@pytest.mark.parametrize(
+    "slip", [{"activation": "rleu"}, {"initialisation": "hee"}, {"normalisation": "bach"}, {"convolutions": 4}], ids=str
+)
+def test_a_slip_in_a_choice_names_no_layer_that_nobody_wrote(slip: dict) -> None:
+    with pytest.raises(ds.SettingError) as caught:
+        ds.Setup.of(data="iris", **slip).plan()
+    assert "layer 1" not in str(caught.value)

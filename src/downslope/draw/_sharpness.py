@@ -74,14 +74,12 @@ def sharpness(trace: Trace | HasTrace, *, axes: Sequence[Axes] | None = None) ->
 
 
 def bound_of(trace: Trace) -> tuple[float, str] | None:
-    """Return the largest αλ that a trace's method bears, and how λ reads then; None where there is no such bound."""
+    """Return the largest αλ that a trace's method bears, as a number and in symbols; None where there is none."""
     method = facts_of(trace.plan)
     if method.bound is None:
         return None
-    text = method.bound_text
-    if method.scaled or "β" not in text:
-        return method.bound, f"{number(method.bound, 3)}/α"
-    return method.bound, f"{text}/α" if "/" in text else f"({text})/α"
+    in_symbols = "β" in method.bound_text and not method.scaled
+    return method.bound, method.bound_text if in_symbols else number(method.bound, 3)
 
 
 def _new_panels(two: bool) -> list[Axes]:
@@ -111,7 +109,7 @@ def _draw_bound(axes: Axes, trace: Trace) -> tuple[np.ndarray, np.ndarray] | Non
     most, name = bound
     height = most / rates[known]
     look: dict[str, Any] = {"color": style.PROBLEM, "linewidth": 1.4, "linestyle": (0, (5, 3))}
-    look["label"] = f"{name}: steeper\nthan this overshoots"
+    look["label"] = f"αλ = {name}:\nsteeper overshoots"
     if np.ptp(height) == 0:
         axes.axhline(height[0], **look)
     else:

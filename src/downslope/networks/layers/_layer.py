@@ -240,13 +240,19 @@ def checked_layer(layer: Any, number: int) -> Layer:
             f"layer {number}: a {type(layer).__name__} cannot be compared and hashed",
             hint="write @dataclass(frozen=True) above its class, and tuples in place of lists",
         )
+    return located(number, lambda: with_checked_fields(layer))
+
+
+def with_checked_fields(layer: Layer) -> Layer:
+    """Return a layer with checked fields and names as the tables spell them.
+
+    Raises:
+        SettingError: for a number out of range or a name that is not known.
+    """
     for field in _fields(layer):
         check: Check | None = field.metadata.get("check")
         if check is not None:
-            with_value = located(
-                number, lambda layer=layer, check=check, name=field.name: check(layer, name, getattr(layer, name))
-            )
-            layer = layer.changed(**{field.name: with_value})
+            layer = layer.changed(**{field.name: check(layer, field.name, getattr(layer, field.name))})
     return layer
 
 

@@ -19,6 +19,7 @@ from downslope.networks.layers import (
     NormalisationName,
     activation,
     network,
+    with_checked_fields,
 )
 
 
@@ -152,6 +153,9 @@ def built(choices: NetworkChoices, shape: tuple[int, ...], outputs: int, seed: i
         shape: the shape of one example.
         outputs: the number of outputs.
         seed: seed of the weights.
+
+    Raises:
+        SettingError: for a choice of the hidden layers that is not known, or convolutions of what is no image.
     """
     layers: list[Layer] = []
     common: dict[str, Any] = {
@@ -160,6 +164,12 @@ def built(choices: NetworkChoices, shape: tuple[int, ...], outputs: int, seed: i
         "normalisation": choices["normalisation"],
         "dropout": choices["dropout"],
     }
+    # Checked before there are layers: an error that numbers one would name what nobody wrote.
+    with_checked_fields(Dense(1, **common))
+    if _several(choices["convolutions"]) and len(shape) not in (2, 3):
+        raise SettingError(
+            f"convolutions need images, and the examples have the shape {shape}", hint="leave convolutions out"
+        )
     for channels in _several(choices["convolutions"]):
         layers += [Convolution(channels, padding="same", **common), MaxPool(2)]
     if len(shape) > 1:
