@@ -25,7 +25,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 
-from downslope._errors import SettingError, nearest, whole
+from downslope._errors import SettingError, described, nearest, whole
 
 Kind = Literal[
     "whole",  # a whole number
@@ -120,11 +120,11 @@ class Choice:
         if self.kind == "number" or (self.kind == "rate" and not callable(value)):
             return number(self.name, value, least=self.least, above=self.above, below=self.below)
         if self.kind == "name" and self._is_name_only and not isinstance(value, str):
-            raise SettingError(f"{self.name} is a name, not {_shown(value)}", hint=f"names: {', '.join(self.names)}")
+            raise SettingError(f"{self.name} is a name, not {described(value)}", hint=f"names: {', '.join(self.names)}")
         if self.kind == "sizes":
             return _sizes(self.name, value)
         if self.kind == "truth" and type(value).__name__ not in ("bool", "bool_"):
-            raise SettingError(f"{self.name} is true or false, not {value!r}")
+            raise SettingError(f"{self.name} is true or false, not {described(value)}")
         return bool(value) if self.kind == "truth" else value
 
 
@@ -135,7 +135,7 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
         return tuple(whole(name, size) for size in several)
     except SettingError:
         raise SettingError(
-            f"{name} must be whole numbers from 1 up, not {_shown(value)}", hint=f"for example {name}=(64, 64)"
+            f"{name} must be whole numbers from 1 up, not {described(value)}", hint=f"for example {name}=(64, 64)"
         ) from None
 
 
@@ -157,7 +157,7 @@ def number(
     except (TypeError, ValueError, OverflowError):
         numeric = math.nan
     if isinstance(value, str | bytes) or (math.isnan(numeric) and not isinstance(value, float)):
-        raise SettingError(f"{name} must be a number, not {_shown(value)}")
+        raise SettingError(f"{name} must be a number, not {described(value)}")
     if above is not None and not (above < numeric < math.inf):
         hint = "the step already goes against the gradient; to climb, descend the negative of the objective"
         climbs = name == "learning_rate" and numeric < 0
@@ -275,7 +275,7 @@ def door(kind: type, *, without: Collection[str] = ()) -> Callable[[Function], F
     """
     known = {name: choice for name, choice in schema(kind).items() if name not in without}
 
-    def described(function: Function) -> Function:
+    def written_out(function: Function) -> Function:
         bare = inspect.signature(function)
         parameters = [p for p in bare.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
         written = {parameter.name for parameter in parameters}
@@ -290,7 +290,7 @@ def door(kind: type, *, without: Collection[str] = ()) -> Callable[[Function], F
             function.__doc__ = _described(function.__doc__, known.values())
         return function
 
-    return described
+    return written_out
 
 
 def choices(function: Callable[..., Any]) -> Mapping[str, Choice]:
@@ -325,9 +325,3 @@ def _entry(choice: Choice) -> str:
     return textwrap.fill(
         f"{choice.name}: {choice.help}{usual}", 120, initial_indent=" " * 8, subsequent_indent=" " * 12
     )
-
-
-def _shown(value: Any, most: int = 60) -> str:
-    """Return a value for a message, shortened."""
-    text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"

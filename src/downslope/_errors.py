@@ -135,7 +135,8 @@ def described(value: object) -> str:
         text = repr(value)
         if len(text) <= 40:
             return text
-    return f"a {type(value).__name__}"
+    kind = type(value).__name__
+    return f"{'an' if kind[0] in 'aeiouAEIOU' else 'a'} {kind}"
 
 
 def _excerpt(text: str, position: int, width: int, reach: int = 60) -> list[str]:
@@ -175,7 +176,7 @@ def whole(name: str, number: Any, least: int = 1, most: int | None = None) -> in
     value = int(number) if is_whole else None
     if value is None or value < least or (most is not None and value > most):
         span = f"from {least} up" if most is None else f"from {least} to {most}"
-        raise SettingError(f"{name} must be a whole number {span}, not {number!r}")
+        raise SettingError(f"{name} must be a whole number {span}, not {described(number)}")
     if value > _LARGEST:
         raise SettingError(f"{name} is too large: {value}")
     return value
@@ -188,5 +189,7 @@ def mapping(name: str, value: Any, example: str) -> Mapping[str, Any] | None:
         SettingError: for anything else.
     """
     if value is not None and not isinstance(value, Mapping):
-        raise SettingError(f"{name} must be a mapping of names, not {value!r}", hint=f"for example {name}={example}")
+        raise SettingError(
+            f"{name} must be a mapping of names, not {described(value)}", hint=f"for example {name}={example}"
+        )
     return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from downslope._types import plain
 from downslope.backpropagation._notation import is_number
 
 _MOST_NUMBERS = 100  # larger arrays are exported as shape and norm only
@@ -45,8 +45,8 @@ class Node:
             "operation": self.operation,
             "computed_as": self.computed_as,
             "role": self.role,
-            "value": as_plain(self.value),
-            "gradient": as_plain(self.gradient),
+            "value": in_short(self.value),
+            "gradient": in_short(self.gradient),
         }
 
 
@@ -77,8 +77,8 @@ class Edge:
             "target": self.target,
             "operation": self.operation,
             "symbol": self.symbol,
-            "local": None if self.local is None else finite_or_none(self.local),
-            "passed": as_plain(self.passed),
+            "local": None if self.local is None else plain(self.local),
+            "passed": in_short(self.passed),
         }
 
 
@@ -154,17 +154,12 @@ def _node(draft: Draft, gradient: np.ndarray) -> Node:
     return Node(draft.label, draft.name, draft.operation, draft.computed_as, draft.role, draft.value, gradient)
 
 
-def as_plain(array: np.ndarray) -> Any:
+def in_short(array: np.ndarray) -> Any:
     """Return a scalar as a number; an array as its shape and norm, with its values if it is small."""
     if is_number(array):
-        return finite_or_none(float(array))
-    record: dict[str, Any] = {"shape": list(array.shape), "norm": finite_or_none(float(np.linalg.norm(array)))}
+        return plain(float(array))
+    record: dict[str, Any] = {"shape": list(array.shape), "norm": plain(float(np.linalg.norm(array)))}
     # JSON has neither complex numbers nor infinity.
     if array.size <= _MOST_NUMBERS and not np.iscomplexobj(array) and np.all(np.isfinite(array)):
         record["values"] = np.asarray(array, float).tolist()
     return record
-
-
-def finite_or_none(value: float) -> float | None:
-    """Return a number, or None for infinity and NaN, which JSON cannot represent."""
-    return value if math.isfinite(value) else None

@@ -11,8 +11,8 @@ import numpy as np
 
 from downslope._errors import PointError, nearest
 from downslope._text import aligned, number
-from downslope._types import Columns
-from downslope.backpropagation._graph import Edge, Node, as_plain, finite_or_none
+from downslope._types import Columns, plain
+from downslope.backpropagation._graph import Edge, Node, in_short
 from downslope.backpropagation._notation import is_number, magnitude, partial, shortened, shown
 from downslope.backpropagation._picture import as_dot, as_svg
 from downslope.formulas import unit_ratio
@@ -93,14 +93,14 @@ class Backpropagation:
         return {
             "read_as": self.read_as,
             "name": self.name,
-            "value": finite_or_none(self.value),
-            "gradient": {part: as_plain(array) for part, array in self.gradient.items()},
-            "at": {part: as_plain(array) for part, array in self.point.items()},
+            "value": plain(self.value),
+            "gradient": {part: in_short(array) for part, array in self.gradient.items()},
+            "at": {part: in_short(array) for part, array in self.point.items()},
             "units": dict(self.units),
             "nodes": [node.as_dict() for node in self.nodes],
             "edges": [edge.as_dict() for edge in self.edges],
             "chain_rule": list(self.chain_rule()),
-            "largest_difference": finite_or_none(self.largest_difference),
+            "largest_difference": plain(self.largest_difference),
         }
 
     def __str__(self) -> str:

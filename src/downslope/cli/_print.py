@@ -15,6 +15,7 @@ import numpy as np
 
 import downslope as ds
 from downslope import _text
+from downslope._types import plain
 from downslope.cli._options import as_typed
 
 _HEAD, _TAIL = 8, 5
@@ -137,23 +138,6 @@ def _cell(entry: Any) -> str:
     if isinstance(entry, int | np.integer):
         return str(entry)
     return number(float(entry))
-
-
-def plain(value: Any) -> Any:
-    """Return NumPy numbers and arrays as plain ones, and what is not finite as None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, str) or value is None or isinstance(value, bool | np.bool_):
-        return bool(value) if isinstance(value, np.bool_) else value
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Sequence):
-        return [plain(entry) for entry in value]
-    return str(value)
 
 
 def result(value: Any, written: Mapping[str, str], *, for_program: bool, quiet: bool) -> None:

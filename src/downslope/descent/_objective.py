@@ -13,7 +13,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import Programs, jax, kept, precision
-from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, mapping, nearest
+from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, described, mapping, nearest
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
 from downslope.descent.batches._batched import Batched
@@ -114,7 +114,7 @@ def objective(
     units = mapping("units", units, '{"t": "hour"}')
     precision = "float64" if precision is None else precision
     if not isinstance(precision, str) or precision not in ("float64", "float32"):
-        raise ObjectiveError(f"the precision is float64 or float32, not {precision!r}")
+        raise ObjectiveError(f"the precision is float64 or float32, not {described(precision)}")
     if isinstance(source, str | Formula):
         if data is None:
             read = _of_formula(source, tuple(sorted((units or {}).items())))
@@ -266,7 +266,7 @@ def _number(name: str, value: Any) -> float:
     array = unmasked(value)
     refuse_complex(name, array.reshape(()) if array.size == 1 else array, PointError)
     if array.size != 1 or array.dtype.kind not in "biuf":
-        raise PointError(f"{name} must be one number, not {value!r}")
+        raise PointError(f"{name} must be one number, not {described(value)}")
     number = float(array.reshape(()))
     if not math.isfinite(number):
         raise PointError(f"{name} must be a finite number, not {number}")

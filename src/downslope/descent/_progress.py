@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from downslope._errors import SettingError
+from downslope._errors import SettingError, described
 
 Show = Callable[[int, int, float], None]
 _PATIENCE = 1.0  # seconds before a bar appears unasked
@@ -54,7 +54,7 @@ def checked_progress(progress: Any) -> Any:
     """
     if progress is None or isinstance(progress, bool) or callable(progress):
         return progress
-    raise SettingError(f"progress is true, false or a function, not {progress!r}")
+    raise SettingError(f"progress is true, false or a function, not {described(progress)}")
 
 
 @contextlib.contextmanager

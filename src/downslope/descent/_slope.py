@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, kept, precision
-from downslope._types import Columns, Point
+from downslope._types import Columns, Point, plain
 from downslope.descent._curvature import hessian_ends, signed, split
 from downslope.descent._objective import Objective, check_point
 from downslope.descent._objective import objective as objective_of
@@ -203,12 +202,12 @@ class Slope:
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data, for JSON."""
         return {
-            "at": _plain(self.point),
+            "at": plain(self.point),
             "value": self.value,
-            "gradient": _plain(self.gradient),
+            "gradient": plain(self.gradient),
             "steepness": self.steepness,
-            "uphill": _plain(self.uphill),
-            "downhill": _plain(self.downhill),
+            "uphill": plain(self.uphill),
+            "downhill": plain(self.downhill),
             "kind": self.kind,
             "note": self.note,
             "hessian": None if self.hessian is None else self.hessian.tolist(),
@@ -355,9 +354,3 @@ def _values(goal: Objective, like: Point, rows: np.ndarray) -> np.ndarray:
     """
     with precision(goal.precision):
         return np.asarray(_value_program(goal)(rows, like, goal.data), float)
-
-
-def _plain(parts: Columns) -> dict[str, Any]:
-    """Return arrays by part as plain numbers and lists."""
-    plain = {name: np.asarray(leaf).tolist() for name, leaf in parts.items()}
-    return {name: None if isinstance(leaf, float) and not math.isfinite(leaf) else leaf for name, leaf in plain.items()}

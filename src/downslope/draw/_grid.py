@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from downslope._engine import jax, kept, precision
-from downslope._errors import PointError, nearest, whole
+from downslope._errors import PointError, described, nearest, whole
 from downslope._types import Columns
 from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
 from downslope.trace import Trace
@@ -128,7 +128,7 @@ def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = 
     names = objective.names or ()
     if over is not None:
         if isinstance(over, str) or len(over) != wanted or len(set(over)) != wanted:
-            raise PointError(f"over names {wanted} variable{'s' if wanted > 1 else ''}, not {over!r}")
+            raise PointError(f"over names {wanted} variable{'s' if wanted > 1 else ''}, not {described(over)}")
         for name in over:
             if name not in names:
                 close = nearest(str(name), names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from downslope._choices import checked, door, schema
-from downslope._errors import SettingError
+from downslope._errors import SettingError, described
 from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective, descend
@@ -170,7 +170,7 @@ def _rates_by_name(rates: Any) -> Mapping[str, float]:
     """
     if rates is not None and not isinstance(rates, Mapping):
         raise SettingError(
-            f"learning_rates are rates by a method's name, not {rates!r}", hint="for example {'adam': 0.1}"
+            f"learning_rates are rates by a method's name, not {described(rates)}", hint="for example {'adam': 0.1}"
         )
     return rates or {}
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, kept
-from downslope._errors import PointError, nearest
+from downslope._errors import PointError, described, nearest
 from downslope._numbers import real
 from downslope._types import Columns, Point
 from downslope.descent import Objective, check_point
@@ -187,7 +187,7 @@ def _end(name: str, pair: Any, index: int) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise PointError(f"the bounds of {name} are two finite numbers (low, high), not {pair!r}")
+        raise PointError(f"the bounds of {name} are two finite numbers (low, high), not {described(pair)}")
     return number
 
 
@@ -202,7 +202,7 @@ def _deviations(objective: Objective, layout: RowLayout, spread: Any) -> np.ndar
     try:
         deviations = np.array([real(deviation) for deviation in deviations])
     except (TypeError, ValueError, OverflowError):
-        raise PointError(f"a spread is a number, or a number by name, not {spread!r}") from None
+        raise PointError(f"a spread is a number, or a number by name, not {described(spread)}") from None
     if not np.all((deviations > 0) & np.isfinite(deviations)):
         raise PointError("every variable needs a spread above 0")
     return deviations

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import PointError, SettingError, nearest
+from downslope._errors import PointError, SettingError, described, nearest
 from downslope._numbers import real
 from downslope.fitting._model import EquationModel
 from downslope.formulas import formula
@@ -145,7 +145,7 @@ def _number(what: str, value: Any, kind: type[SettingError] | type[PointError] =
     try:
         number = real(value)
     except (TypeError, ValueError, OverflowError):
-        raise kind(f"{what} must be a number, not {value!r}") from None
+        raise kind(f"{what} must be a number, not {described(value)}") from None
     if not math.isfinite(number):
         raise kind(f"{what} must be a finite number, not {number}")
     return number
@@ -166,7 +166,7 @@ def _tie(model: EquationModel, name: str, text: str, ties: Mapping[str, str]) ->
 def _ends(name: str, pair: Sequence[float | None]) -> tuple[float, float]:
     """Return the bounds of a parameter, infinite where open."""
     if isinstance(pair, str) or not hasattr(pair, "__len__") or len(pair) != 2:
-        raise SettingError(f"the bounds of {name} are a pair (low, high), not {pair!r}")
+        raise SettingError(f"the bounds of {name} are a pair (low, high), not {described(pair)}")
     low, high = (_end(name, value, sign) for value, sign in zip(pair, (-1, 1), strict=True))
     if not low < high:
         raise SettingError(f"the lower bound of {name}, {low}, is not below the upper one, {high}")
@@ -180,7 +180,7 @@ def _end(name: str, value: float | None, sign: int) -> float:
     try:
         number = real(value)
     except (TypeError, ValueError, OverflowError):
-        raise SettingError(f"a bound of {name} must be a number or None, not {value!r}") from None
+        raise SettingError(f"a bound of {name} must be a number or None, not {described(value)}") from None
     if math.isnan(number):
         raise SettingError(f"a bound of {name} must be a number or None, not nan")
     return number

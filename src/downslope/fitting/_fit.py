@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from downslope._choices import checked, defaults, door, schema
-from downslope._errors import DataError, FormulaError, SettingError, mapping
+from downslope._errors import DataError, FormulaError, SettingError, described, mapping
 from downslope._types import TableLike
 from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
@@ -140,7 +140,9 @@ def equation(
     ('w', 'b')
     """
     if not isinstance(parameters, Sequence):
-        raise SettingError(f"parameters are names, not {parameters!r}", hint='for example parameters=["w", "b"]')
+        raise SettingError(
+            f"parameters are names, not {described(parameters)}", hint='for example parameters=["w", "b"]'
+        )
     return model_of(text, read_table(data), mapping("units", units, '{"t": "hour"}'), tuple(map(str, parameters)))
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.descent import Objective
@@ -285,7 +285,7 @@ class Fit:
 def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
     """Return predictions with a band; see `Fit.predict`."""
     if band not in _BANDS:
-        raise SettingError(f"a band is {' or '.join(_BANDS)}, not {band!r}")
+        raise SettingError(f"a band is {' or '.join(_BANDS)}, not {described(band)}")
     if not 0 < confidence < 1:
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
     arguments = fit.arguments if data is None else _at(fit, data)

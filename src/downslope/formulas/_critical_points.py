@@ -9,7 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
-from downslope._errors import FormulaError, PointError, nearest
+from downslope._errors import FormulaError, PointError, described, nearest
 from downslope._numbers import real
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
@@ -162,7 +162,9 @@ def _range(name: str, bounds: object) -> tuple[float, float]:
     try:
         low, high = map(real, bounds)  # type: ignore[arg-type]  # whatever fails here is the caller's mistake
     except (TypeError, ValueError, OverflowError):
-        raise PointError(f"the bounds of {name} are two numbers, not {bounds!r}", hint=f'"{name}": (-3, 3)') from None
+        raise PointError(
+            f"the bounds of {name} are two numbers, not {described(bounds)}", hint=f'"{name}": (-3, 3)'
+        ) from None
     return low, high
 
 

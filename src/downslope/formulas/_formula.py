@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from downslope._errors import FormulaError, PointError, nearest
+from downslope._errors import FormulaError, PointError, described, nearest
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import Expression, Number, walk
 from downslope.formulas._functions import numpy_functions
@@ -240,7 +240,7 @@ def _numeric(name: str, value: Any) -> np.ndarray:
             raise TypeError
         return reals(name, value, PointError)
     except (TypeError, ValueError, OverflowError):
-        raise PointError(f"{name} must be a number or an array of numbers, not {value!r}") from None
+        raise PointError(f"{name} must be a number or an array of numbers, not {described(value)}") from None
 
 
 def _counted(names: tuple[str, ...]) -> list[str]:

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal, TypedDict
 
 from downslope._choices import Choice
-from downslope._errors import SettingError, nearest, whole
+from downslope._errors import SettingError, described, nearest, whole
 
 Factor = Callable[[Any, Any, Mapping[str, Any], ModuleType], Any]
 ScheduleName = Literal["constant", "step", "exponential", "cosine", "warm-up"]
@@ -98,7 +98,8 @@ def schedule(course: str | Callable[[Any], Any] | Schedule | None, steps: int, *
         return course if isinstance(course, Schedule) else Schedule("custom", {}, course)
     if course is not None and not isinstance(course, str):
         raise SettingError(
-            f"a schedule is a name or a function of the step, not {course!r}", hint='for example schedule="cosine"'
+            f"a schedule is a name or a function of the step, not {described(course)}",
+            hint='for example schedule="cosine"',
         )
     steps = whole("steps", steps, least=0)
     name = (course or "constant").replace("_", "-").replace("warmup", "warm-up")

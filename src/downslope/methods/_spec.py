@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from downslope._errors import SettingError
+from downslope._errors import SettingError, described
 from downslope._types import Point
 from downslope.methods._theory import MethodFacts, NoTheory, Settings, Theory
 
@@ -52,7 +52,9 @@ class Setting:
         if self.whole and plain and (value < self.least or value != int(value)):
             raise SettingError(f"{self.name} of {owner} must be a whole number from {self.least:g} up, not {value}")
         if not plain or value < self.least:
-            raise SettingError(f"{self.name} of {owner} must be a number from {self.least:g} up, not {value!r}")
+            raise SettingError(
+                f"{self.name} of {owner} must be a number from {self.least:g} up, not {described(value)}"
+            )
         if value >= self.below:
             raise SettingError(
                 f"{self.name} of {owner} must be below {self.below:g}, not {value}", hint=f"{self.default:g} is usual"
@@ -123,14 +125,16 @@ class MethodSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise SettingError(f"the name of a method is text, not {self.name!r}")
+            raise SettingError(f"the name of a method is text, not {described(self.name)}")
         if not callable(self.update):
             raise SettingError(
                 f"the update of {self.name} must be a function from settings to an Optax transformation",
                 hint="for example update=lambda settings: optax.trace(settings['momentum'])",
             )
         if not isinstance(self.theory, Theory | NoTheory):
-            raise SettingError(f"the theory of {self.name} must be a ds.Theory or a ds.NoTheory, not {self.theory!r}")
+            raise SettingError(
+                f"the theory of {self.name} must be a ds.Theory or a ds.NoTheory, not {described(self.theory)}"
+            )
         for setting in self.settings:
             setting.check(self.name, setting.default)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import SettingError
+from downslope._errors import SettingError, described
 from downslope.descent import Plan, header_of
 from downslope.networks.layers import layers_in
 from downslope.trace import Journal, Trace, load, writing
@@ -38,7 +38,7 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
         TraceError: if the run is being written by another process, or the folder cannot be written.
     """
     if save is not None and (not isinstance(save, str | os.PathLike) or "\0" in os.fspath(save)):
-        raise SettingError(f"save is the path of a folder, not {save!r}")
+        raise SettingError(f"save is the path of a folder, not {described(save)}")
     if save is None:
         for is_set, what in ((resume, "resume"), (overwrite, "overwrite")):
             if is_set:

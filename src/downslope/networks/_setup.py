@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack, cast
 
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
-from downslope._errors import DataError, SettingError, whole
+from downslope._errors import DataError, SettingError, described, whole
 from downslope._types import Frame, Plain
 from downslope.descent import Beginning, Plan, Record, checked_progress, descend_batches, plan, settings_of_own
 from downslope.methods import SCHEDULE_SETTINGS, Method, method
@@ -244,7 +244,7 @@ class Setup:
         """
         if not isinstance(begin, Mapping) or "steps" not in begin:
             raise SettingError(
-                f"begin is a mapping with the number of first steps, not {begin!r}",
+                f"begin is a mapping with the number of first steps, not {described(begin)}",
                 hint='for example begin={"steps": 100, "learning_rate": 0.1}',
             )
         most = self.choices["steps"]
@@ -261,7 +261,7 @@ class Setup:
             )
         revive = begin.get("revive", False)
         if not isinstance(revive, bool):
-            raise SettingError(f"revive is true or false, not {revive!r}")
+            raise SettingError(f"revive is true or false, not {described(revive)}")
         change = self._revival(seed) if revive else None
         return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
 
@@ -311,7 +311,7 @@ class Setup:
         """Train with a seed of its own, or that of the setup; the other arguments as for `train`."""
         progress = checked_progress(progress)
         if watch is not None and not callable(watch):
-            raise SettingError(f"watch is a function of a training, not {watch!r}")
+            raise SettingError(f"watch is a function of a training, not {described(watch)}")
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
         with run_folder(save, resume=resume, overwrite=overwrite) as folder:
             planned = self.plan(seed)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax, precision
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, described
 from downslope.networks._losses import loss as loss_of
 from downslope.networks.layers import Network, activation
 
@@ -64,7 +64,7 @@ def unit_pass(
         raise SettingError("only networks of dense layers, without softmax, are gone through unit by unit")
     for name, numbers in (("example", example), ("target", target)):
         if numbers is None or np.asarray(numbers).dtype.kind not in "biuf":
-            raise DataError(f"the {name} must hold numbers, not {numbers!r}")
+            raise DataError(f"the {name} must hold numbers, not {described(numbers)}")
     if np.shape(example) != network.inputs or np.shape(target) not in ((), network.outputs):
         raise DataError(
             f"the network takes {network.inputs} and gives {network.outputs}; an example of {np.shape(example)} and a "

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from downslope._text import aligned, number
+from downslope._types import plain
 from downslope.descent import Plan
 from downslope.diagnosis import Diagnosis, quantity
 from downslope.networks import Setup
@@ -138,7 +135,7 @@ class Prescription:
             "keep": None if self.mended is None else self.mended.as_python(),
             "note": self.note,
         }
-        return _plain(facts)
+        return plain(facts)
 
     def __str__(self) -> str:
         lines = [self.verdict]
@@ -174,19 +171,6 @@ def _as_dict(trial: Trial, sign: int) -> dict[str, Any]:
         "helped": trial.helped,
         "steps": trial.steps,
     }
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it; None for a number that is not finite."""
-    if isinstance(value, Mapping):
-        return {name: _plain(entry) for name, entry in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def _moved(trial: Trial) -> str:

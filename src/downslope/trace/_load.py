@@ -91,7 +91,7 @@ def _settled(named: Path) -> _Loaded:
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """Return a path, or raise if it cannot be the name of a file."""
     if not isinstance(path, str | os.PathLike) or "\0" in str(path):
-        raise TraceError(f"a path is a text or a pathlib.Path, not {path!r}")
+        raise TraceError(f"a path is a text or a pathlib.Path, not {described(path)}")
     return Path(path)
 
 

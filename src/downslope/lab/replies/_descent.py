@@ -12,6 +12,7 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
+from downslope._types import plain
 from downslope.lab._limits import LIMITS
 from downslope.lab.replies._grid import grid_reply
 from downslope.lab.replies._request import (
@@ -19,7 +20,6 @@ from downslope.lab.replies._request import (
     PageRequest,
     RequestError,
     factor,
-    plain,
     plan_of,
     program,
     rounded,

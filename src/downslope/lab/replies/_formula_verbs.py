@@ -9,7 +9,8 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope.lab.replies._request import PageRequest, plain, rounded
+from downslope._types import plain
+from downslope.lab.replies._request import PageRequest, rounded
 
 _STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
 _SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn

@@ -175,11 +175,6 @@ def _default_rate(plan: ds.Plan) -> float:
     return float(f"{power * max(digit for digit in _ROUND if digit * power <= rate * (1 + 1e-12)):.1g}")
 
 
-def plain(value: float | None) -> float | None:
-    """Return a number for JSON, null if it is not finite."""
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
 def rounded(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> list[float | None]:
     """Return numbers for JSON with so many significant digits, null where they are not finite."""
     floats = np.asarray(values, dtype=float).tolist()  # NumPy's own scalars take twice as long to be written

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, described
 from downslope._text import aligned, html_table, number
 from downslope._types import Columns, Plain
 from downslope.networks.data._raw import (
@@ -257,7 +257,7 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
     # Settings are checked first, since reading may take long.
     for name, choice in (("missing", missing), ("task", task)):
         if not (isinstance(choice, str) or (choice is None and name == "task")):
-            raise SettingError(f"{name} is a name, not {choice!r}")
+            raise SettingError(f"{name} is a name, not {described(choice)}")
     check_way(missing)
     raw = treated(raw_data(data, target, drop), missing)
     columns: tuple[InputColumn, ...] = ()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import numpy as np
 
 from downslope._choices import Choice
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, described
 from downslope.networks.data._encoding import Encoding, Reading, encoding_of, reading_of
 from downslope.networks.data._target import NUMBERS
 
@@ -166,7 +166,7 @@ def examples(
     """
     for name, choice in (("standardise", standardise), ("scale_targets", scale_targets)):
         if not isinstance(choice, bool):
-            raise SettingError(f"{name} is true or false, not {choice!r}")
+            raise SettingError(f"{name} is true or false, not {described(choice)}")
     reading = reading_of(data, target, missing, task, drop)
     return _encoded(reading, np.arange(reading.rows), standardise, scale_targets)
 

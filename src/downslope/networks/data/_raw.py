@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError, nearest
+from downslope._errors import DataError, SettingError, described, nearest
 from downslope._numbers import refuse_complex, unmasked
 from downslope._types import Columns
 from downslope.networks.data._samples import sample, sample_names
@@ -244,7 +244,7 @@ def check_way(missing: str) -> None:
     if missing not in WAYS:
         close = nearest(str(missing), WAYS)
         raise SettingError(
-            f"missing is {', '.join(map(repr, WAYS[:-1]))} or {WAYS[-1]!r}, not {missing!r}",
+            f"missing is {', '.join(map(repr, WAYS[:-1]))} or {WAYS[-1]!r}, not {described(missing)}",
             hint=f"did you mean {close!r}?" if close else None,
         )
 

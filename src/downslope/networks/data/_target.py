@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError, nearest
+from downslope._errors import DataError, SettingError, described, nearest
 from downslope._text import number
 from downslope._types import Columns
 from downslope.tables import check_numbers, counted, is_missing, names_its_rows, refuse_typing_slip, text_of
@@ -101,7 +101,8 @@ def read_targets(columns: Columns, task: str | None) -> Read:
     if task is not None and task not in TASKS:
         close = nearest(str(task), TASKS)
         raise SettingError(
-            f"a task is 'classes' or 'numbers', not {task!r}", hint=f"did you mean {close!r}?" if close else None
+            f"a task is 'classes' or 'numbers', not {described(task)}",
+            hint=f"did you mean {close!r}?" if close else None,
         )
     if len(columns) > 1:
         return _several(columns, task)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import SettingError, TraceError, nearest, whole
+from downslope._errors import SettingError, TraceError, described, nearest, whole
 from downslope._types import Plain
 from downslope.networks.layers._activations import activation
 from downslope.networks.layers._initialisations import checked as checked_initialisation
@@ -275,7 +275,7 @@ def is_size(layer: Layer, name: str, value: Any) -> int:
 def is_share(layer: Layer, name: str, value: Any) -> float:
     """Return a share in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise SettingError(f"{name} must be a number from 0 up to below 1, not {value!r}")
+        raise SettingError(f"{name} must be a number from 0 up to below 1, not {described(value)}")
     return value
 
 
@@ -296,7 +296,7 @@ def is_choice(*names: str) -> Check:
         if value not in names:
             close = nearest(str(value), names)
             raise SettingError(
-                f"{name} is {', '.join(map(repr, names[:-1]))} or {names[-1]!r}, not {value!r}",
+                f"{name} is {', '.join(map(repr, names[:-1]))} or {names[-1]!r}, not {described(value)}",
                 hint=f"did you mean {close!r}?" if close else None,
             )
         return value

@@ -9,7 +9,7 @@ import equinox
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import ObjectiveError, SettingError, whole
+from downslope._errors import ObjectiveError, SettingError, described, whole
 from downslope._types import Plain
 from downslope.networks.layers._layer import ForwardContext, Layer, Shape, checked_layer, from_dict, located
 
@@ -172,7 +172,7 @@ def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int =
     first = tuple(whole("inputs", side, most=_LARGEST_SIDE) for side in sides)
     seed = whole("seed", seed, least=0)
     if not isinstance(layers, Sequence) or isinstance(layers, str | bytes):
-        raise SettingError(f"layers are a list, not {layers!r}", hint="for example [ds.Dense(8), ds.Dense(1)]")
+        raise SettingError(f"layers are a list, not {described(layers)}", hint="for example [ds.Dense(8), ds.Dense(1)]")
     plan = tuple(checked_layer(layer, number) for number, layer in enumerate(layers, start=1))
     shape, drawn = first, []
     for index, layer in enumerate(plan):

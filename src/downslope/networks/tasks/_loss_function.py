@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax, precision
-from downslope._errors import DataError, ObjectiveError, PointError
+from downslope._errors import DataError, ObjectiveError, PointError, described
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point
 from downslope.descent import Batched, Objective
@@ -227,7 +227,7 @@ def _arrays(data: Any) -> Any:
     if data is None:
         raise DataError("no training data", hint="give a tree of arrays, or a list of batches")
     if isinstance(data, str):
-        raise DataError(f"a loss function takes arrays or batches, not {data!r}", hint="read the file first")
+        raise DataError(f"a loss function takes arrays or batches, not {described(data)}", hint="read the file first")
     return jax().tree.map(unmasked, data)
 
 

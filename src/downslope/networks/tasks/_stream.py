@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax
-from downslope._errors import DataError, SettingError
+from downslope._errors import DataError, SettingError, described
 from downslope._numbers import unmasked
 from downslope._types import Plain
 from downslope.networks._objective import network_objective
@@ -145,7 +145,7 @@ def stream_task(
     """
     Stream.refuse_share(validation)
     if task is not None and task not in TASKS:
-        raise SettingError(f"a task is 'classes' or 'numbers', not {task!r}")
+        raise SettingError(f"a task is 'classes' or 'numbers', not {described(task)}")
     raw = Stream.of(source)
     # Whole numbers, one a row, are indices of classes; the first batch decides for all.
     is_classes = _are_classes(raw.first) if task is None else task == "classes"
