@@ -84,3 +84,43 @@ def test_a_look_goes_on_from_the_directions_of_the_last_one(tmp_path, monkeypatc
         assert files == sorted(file.name for file in (tmp_path / "straight").glob("directions-*"))
         assert files[0] == "directions-0.npz"
         assert len(files) <= 3  # those behind the last state are kept as well
+
+
+def test_a_second_training_into_a_run_is_refused_and_harms_nothing(tmp_path):
+    """Whether it begins, resumes or replaces the run; and from another process."""
+    choices = {"data": "iris", "hidden": (4,), "steps": 300, "evaluate_every": 100, "progress": False}
+    answers = []
+
+    def second(training):
+        for others in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(ds.TraceError, match="is being written by this process"):
+                ds.train(**choices, save=tmp_path / "run", **others)
+        with pytest.raises(ds.TraceError, match="is being written"):
+            ds.save(training, tmp_path / "run")
+        code = "import sys; from downslope.trace import writing; writing(sys.argv[1]).__enter__()"
+        process = subprocess.run([sys.executable, "-c", code, tmp_path / "run"], capture_output=True, text=True)
+        answers.append(process.stderr)
+        ds.load(tmp_path / "run")
+
+    saved = ds.train(**choices, save=tmp_path / "run", watch=second).trace
+    assert answers
+    assert all("is being written by process" in answer for answer in answers)
+    same(dict(ds.load(tmp_path / "run").metrics), dict(saved.metrics))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
+    ds.train(**choices, save=tmp_path / "run", resume=True)  # an error in the training would have kept no lock
+
+
+def test_a_training_whose_folder_disappears_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("downslope.descent.batches._descent._WRITE_SECONDS", 0.0)
+
+    def removing(training):
+        if (tmp_path / "run").exists():
+            (tmp_path / "run").rename(tmp_path / "moved")
+
+    with pytest.raises(ds.TraceError, match=r"the folder .*run is gone"):
+        ds.train(
+            data="iris", hidden=(4,), steps=300, evaluate_every=100, progress=False,
+            save=tmp_path / "run", watch=removing,
+        )  # fmt: skip
+    assert [entry.name for entry in tmp_path.iterdir()] == ["moved"]
+    assert ds.load(tmp_path / "moved").outcome is ds.Outcome.RUNNING

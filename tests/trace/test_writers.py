@@ -393,6 +393,39 @@ except ds.TraceError as error:
     assert "cannot be written: Permission denied" in answer.stdout
 
 
+@pytest.mark.skipif(not AS_ROOT, reason="only root can become another user")
+def test_a_run_in_a_folder_of_another_user_is_locked_inside(tmp_path, trace) -> None:
+    ds.save(trace, tmp_path / "run")
+    os.chown(tmp_path / "run", 65534, 65534)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    code = """
+import filelock
+os.setgid(65534); os.setuid(65534)
+for _ in range(2):
+    with writing(sys.argv[1]):
+        print(sorted(os.listdir(sys.argv[1])))
+        try:
+            with writing(sys.argv[1]): print("twice")
+        except Exception as error: print(error)
+"""
+    answer = in_process(code, tmp_path / "run")
+    assert answer.stdout.count(".downslope-lock") == 2, answer.stderr
+    assert answer.stdout.count("is being written by this process") == 2
+    same(ds.load(tmp_path / "run"), trace)
+    assert ".downslope-lock" not in entries(tmp_path / "run")
+
+
+def test_the_working_directory_is_not_replaced(tmp_path, trace, monkeypatch) -> None:
+    (tmp_path / "run" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "run" / "inner")
+    with pytest.raises(ds.TraceError, match="in use as working directory"):
+        ds.save(trace, ".")
+    assert entries(tmp_path / "run") == ["inner"]
+    ds.save(trace, "run")
+    same(ds.load("run"), trace)
+
+
 # Folders that disappear under a run.
 
 

@@ -31,7 +31,7 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
         overwrite: whether to replace it.
 
     Yields:
-        The folder; None for none.
+        The folder, absolute, since the working directory may change meanwhile; None for none.
 
     Raises:
         SettingError: if a run is there without either, for both, and for either without a folder.
@@ -47,14 +47,14 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
         return
     if resume and overwrite:
         raise SettingError("resume keeps a run, and overwrite replaces it", hint="choose one of the two")
-    with writing(save):
+    with writing(save) as folder:
         # The small file is written last: where it is, there is a run.
-        if not resume and not overwrite and os.path.lexists(os.path.join(save, "trace.json")):
+        if not resume and not overwrite and os.path.lexists(folder / "trace.json"):
             raise SettingError(
                 f"there is a run in {save} already",
                 hint="resume=True continues it; overwrite=True replaces it; or save into another folder",
             )
-        yield Path(save)
+        yield folder
 
 
 def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal | None:

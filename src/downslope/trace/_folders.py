@@ -64,8 +64,15 @@ def replace_folder(target: Path, write: Callable[[Path], None]) -> None:
     Args:
         target: the folder; its parents are created.
         write: writes the files into an empty folder.
+
+    Raises:
+        TraceError: for the working directory and the folders above it.
     """
     target = real_path(target)
+    with contextlib.suppress(OSError):  # the working directory may be gone
+        if Path.cwd().is_relative_to(target):
+            # The shell that stands in it would go on in the old one, which is removed.
+            raise TraceError(f"{target} is in use as working directory", hint="save into a folder inside: run")
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(target, "new")
     beside.mkdir()  # and not mkdtemp, whose mode would keep other users out
