@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -46,7 +47,7 @@ def kills(count: int, seed: int, steps: int, per_run: int) -> None:
         begun = time.perf_counter()
         _trained(parent / "whole", steps)
         seconds = time.perf_counter() - begun
-        whole, files = ds.load(parent / "whole"), sorted(os.listdir(parent / "whole"))
+        whole, files = ds.load(parent / "whole"), _files(parent / "whole")
         done = runs = unequal = littered = 0
         while done < count:
             run, runs = parent / f"run-{runs}", runs + 1
@@ -55,7 +56,7 @@ def kills(count: int, seed: int, steps: int, per_run: int) -> None:
                 _ = ds.load(run) if run.exists() else None  # raises for what cannot be read
             _trained(run, steps)
             unequal += sum(_same(a, b) is False for a, b in _pairs(ds.load(run), whole)) > 0
-            littered += sorted(os.listdir(run)) != files
+            littered += _files(run) != files
             print(f"{done} kills, {unequal} runs unequal, {littered} runs with other files", flush=True)
         hidden = [name for name in os.listdir(parent) if name.startswith(".")]
     print(f"{done} kills of a training of {seconds:.1f} s: {unequal} unequal, {littered + len(hidden)} with leftovers")
@@ -90,6 +91,11 @@ def _command(run: Path, steps: int) -> list[str]:
     """Return the command that begins or resumes a run."""
     choices = ["--steps", str(steps), "--save", str(run), "--resume", "--quiet"]
     return [sys.executable, "-m", "downslope", "train", "digits", *choices]
+
+
+def _files(run: Path) -> list[str]:
+    """Return the names of a run's files; states are numbered by how often the clock called for one."""
+    return sorted(re.sub(r"^state-\d+", "state", name) for name in os.listdir(run))
 
 
 def _trained(run: Path, steps: int) -> None:

@@ -69,8 +69,8 @@ def test_a_masked_number_is_missing(door: str) -> None:
     """Whatever stands under the mask, the result is that of a cell that is missing."""
     plain = [1.0, 2.0, float("nan"), 4.0]
     masked = [
-        np.ma.masked_array([1.0, 2.0, 1e6, 4.0], [0, 0, 1, 0]),
-        np.ma.masked_array([1, 2, 10**6, 4], [0, 0, 1, 0]),
+        np.ma.masked_array([1.0, 2.0, 1e6, 4.0], [False, False, True, False]),
+        np.ma.masked_array([1, 2, 10**6, 4], [False, False, True, False]),
         [1.0, 2.0, np.ma.masked, 4.0],
     ]
     for column in masked:
@@ -86,7 +86,7 @@ def test_a_masked_number_is_missing(door: str) -> None:
 
 
 def test_rows_of_masked_arrays_keep_their_masks() -> None:
-    rows = [np.ma.masked_array([1.0, 5.0], [0, 0]), np.ma.masked_array([2.0, 1e6], [0, 1])]
+    rows = [np.ma.masked_array([1.0, 5.0], [False, False]), np.ma.masked_array([2.0, 1e6], [False, True])]
     with pytest.raises(ds.DataError, match="row 2"):
         ds.examples((rows, [1.0, 2.5]), task="numbers")
 

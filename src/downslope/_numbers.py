@@ -44,8 +44,8 @@ def unmasked(values: Any) -> np.ndarray:
         return np.asarray(values.data)
     if values.dtype.kind in "iuf":
         # Of the types that NaN has, the smallest that holds every entry.
-        return values.astype(np.result_type(values.dtype, np.float32)).filled(np.nan)
-    return values.astype(object).filled(None)
+        return np.ma.filled(values.astype(np.result_type(values.dtype, np.float32)), np.nan)
+    return np.ma.filled(values.astype(object), None)
 
 
 def is_complex(cell: Any) -> bool:
