@@ -124,3 +124,40 @@ def test_a_training_whose_folder_disappears_says_so(tmp_path, monkeypatch):
         )  # fmt: skip
     assert [entry.name for entry in tmp_path.iterdir()] == ["moved"]
     assert ds.load(tmp_path / "moved").outcome is ds.Outcome.RUNNING
+
+
+def stopped_at(step):
+    """Return a function of the progress that ends a run at a step, as a kill would."""
+
+    def stop(done, steps, value):
+        if done >= step:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("layers_every", "probe_every", "validation", "stop"),
+    [(0, 0, 0.0, 1), (0, 0, 0.2, 60), (0, 50, 0.2, 1), (1, 0, 0.0, 60), (10, 0, 0.2, 1), (10, 50, 0.0, 60)],
+)
+def test_streams_may_be_empty(tmp_path, monkeypatch, layers_every, probe_every, validation, stop):
+    """Whatever a run does not record, and whenever it was cut off, it is resumed to the same bits."""
+    monkeypatch.setattr("downslope.descent.batches._descent._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("downslope.descent.batches._descent._SNAPSHOT_SHARE", 1.0)
+    rows = np.random.default_rng(0).normal(size=(20, 2))
+
+    def run(name, progress=False, resume=False):
+        return ds.train(
+            data={"x": rows[:, 0], "y": rows[:, 0] ** 2}, target="y", hidden=(2,), steps=100, validation=validation,
+            layers_every=layers_every, probe_every=probe_every, evaluate_every=50, save=tmp_path / name,
+            progress=progress, resume=resume,
+        ).trace  # fmt: skip
+
+    straight = run("straight")
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", stopped_at(stop))
+    ds.diagnose(ds.load(tmp_path / "stopped"))
+    resumed = run("stopped", resume=True)
+    for columns in ("recorded", "metrics", "end", "layer_columns"):
+        same(dict(getattr(resumed, columns)), dict(getattr(straight, columns)))
+    same(ds.load(tmp_path / "stopped").spectra, straight.spectra)

@@ -20,6 +20,9 @@ from downslope.diagnosis.checks import (
     TRAINING_CHECKS,
     healthy,
     local_minimum,
+    measured_not_finite,
+    not_started,
+    recorded_not_finite,
     unexplained,
 )
 from downslope.trace import HasTrace, Trace, as_trace
@@ -111,7 +114,7 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     compared = [as_trace(other, "diagnose", _EXAMPLE) for other in others]
     # A run that exploded overflows here as well; what comes of it is ∞ or NaN, which every comparison below rejects.
     with np.errstate(all="ignore"):
-        results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
+        results = _results(trace)
     if not _any_problem(results):
         # A sick run may end higher than others for that reason alone.
         results.append(local_minimum(trace, compared))
@@ -121,6 +124,21 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
         not_run=tuple(result for result in results if isinstance(result, NotRun)),
         caveats=trace.caveats,
     )
+
+
+def _results(trace: Trace) -> list[Finding | NotRun | None]:
+    """Return the results of all checks of a trace."""
+    recorded = recorded_not_finite(trace)
+    if recorded is not None:
+        return [recorded]
+    if not len(trace) and not trace.metrics:
+        return [not_started()]
+    results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
+    measured = measured_not_finite(trace)
+    if measured is None:
+        return results
+    sound = [result for result in results if not (isinstance(result, Finding) and result.severity is Severity.GOOD)]
+    return sound if _any_problem(sound) else [*sound, measured]
 
 
 def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:

@@ -152,6 +152,23 @@ def _point_of(header: Header, name: str, arrays: Columns, source: str) -> Column
     return checked_point(held, refusal)
 
 
+def check_points(trace: Trace, header: Header, source: str) -> None:
+    """Raise if the points of a trace have other shapes than its header says.
+
+    Raises:
+        TraceError: if they have.
+    """
+    starts = [np.shape(trace.start[name]) for name in trace.part_names]
+    for what, point in (("start", trace.start), ("end", trace.end)):
+        if [np.shape(point[name]) for name in trace.part_names] != list(header.part_shapes or starts):
+            raise TraceError(f"{source} is damaged: the {what} has another shape than its parts")
+    for spectrum in trace.spectra if trace.gradients is not None else ():
+        for name in DIRECTIONS:
+            direction = getattr(spectrum, name)
+            if direction is not None and [np.shape(leaf) for leaf in direction.values()] != starts:
+                raise TraceError(f"{source} is damaged: an eigenvector has another shape than the point")
+
+
 def _with_directions(spectrum: Spectrum, arrays: Columns, index: int) -> Spectrum:
     """Return a spectrum with its eigenvectors from the arrays, where the header lacks them."""
     # Eigenvectors that are in neither were not kept.

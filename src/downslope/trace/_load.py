@@ -15,7 +15,7 @@ import numpy as np
 from downslope._errors import SettingError, TraceError, described
 from downslope._types import Columns
 from downslope.trace._checksum import Extent
-from downslope.trace._contents import entries, trace_of
+from downslope.trace._contents import check_points, entries, trace_of
 from downslope.trace._folders import brief, identity, moved_aside
 from downslope.trace._header import Header, read_header, stream_files
 from downslope.trace._progress import is_journal, read_progress, read_spectra, stream_file
@@ -165,6 +165,7 @@ class _Restoration:
         if arrays is None:
             header, arrays = _with_lost_points(header), {}
         trace = self._running(header, arrays) if header.streams is None else self._finished(header, arrays)
+        check_points(trace, header, str(self._source))
         if self._has_lost_steps:
             trace = _until_last_row(trace)
         caveats = () if header.is_verified else (_UNVERIFIED,)

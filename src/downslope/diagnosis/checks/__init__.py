@@ -21,7 +21,7 @@ from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
 from downslope.diagnosis.checks._noise import noise_dominated
 from downslope.diagnosis.checks._nonlinearity import missing_nonlinearity
-from downslope.diagnosis.checks._not_finite import not_finite
+from downslope.diagnosis.checks._not_finite import measured_not_finite, not_finite, recorded_not_finite
 from downslope.diagnosis.checks._oscillating import oscillating
 from downslope.diagnosis.checks._output import unshared_output, wrong_output_activation
 from downslope.diagnosis.checks._overfitting import overfitting
@@ -39,6 +39,7 @@ from downslope.diagnosis.checks._training_end import (
     NOT_STARTED,
     PLATEAU,
     healthy,
+    not_started,
     training_diverged,
     training_not_finite,
     unexplained,
@@ -99,5 +100,8 @@ __all__ = [
     "TRAINING_SYMPTOMS",
     "healthy",
     "local_minimum",
+    "measured_not_finite",
+    "not_started",
+    "recorded_not_finite",
     "unexplained",
 ]

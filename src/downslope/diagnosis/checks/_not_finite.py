@@ -1,13 +1,21 @@
-"""A value or gradient that is no number any more: `not_finite`."""
+"""A value or gradient that is no number any more: `not_finite`.
+
+A run that met one says so in its outcome. A trace may hold one all the same: a file was changed, a row was made by
+hand, a norm overflowed. Whatever its origin, such a trace is not healthy.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from downslope._text import in_words
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check
 from downslope.diagnosis._wording import number
+from downslope.trace import Outcome, Trace
 
 NOT_FINITE = Symptom(
     "not_finite",
@@ -90,3 +98,93 @@ def _remedies(step: int) -> tuple[str, ...]:
         "clip the gradient's norm",
         "another start, farther from the edge of the domain",
     )
+
+
+def recorded_not_finite(trace: Trace) -> Finding | None:
+    """Find a value, gradient or coordinate in the rows that is no finite number, though the run says nothing of it.
+
+    Rows end at the last finite point, so that nothing else can be judged of such a trace.
+    """
+    if trace.outcome is Outcome.NOT_FINITE:
+        return None
+    columns = {"step": trace.recorded["step"], "value": trace.recorded["value"]}
+    columns |= {name: trace.recorded[name] for name in ("gradient_norm",) if name in trace.recorded}
+    matrices = {"the point": trace.coordinates, "the gradient": trace.gradients}
+    columns |= {name: matrix for name, matrix in matrices.items() if matrix is not None}
+    return _finding(trace, ((name, np.asarray(column), _bad_rows(column)) for name, column in columns.items()))
+
+
+def measured_not_finite(trace: Trace) -> Finding | None:
+    """Find a measurement that is no finite number, where it was taken: of the steps, the layers, whole data sets."""
+    if trace.outcome is Outcome.NOT_FINITE:
+        return None
+    return _finding(trace, _measurements(trace))
+
+
+def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield name, numbers and rows that are not finite of each measurement."""
+    for name, column in trace.recorded.items():
+        numbers = np.broadcast_to(np.asarray(column, dtype=float), trace.recorded["step"].shape)
+        yield name, numbers, np.isinf(numbers) | (np.isnan(numbers) & _is_known(trace, name))
+    for name, column in {**trace.layer_columns, **trace.part_columns}.items():
+        yield name, column, np.isinf(column).any(axis=1)
+    for name, column in trace.metrics.items():
+        # Not each is measured each time: NaN is a result where another measurement of the same set was taken there.
+        others = [other for key, other in trace.metrics.items() if key != name and _set_of(key) == _set_of(name)]
+        taken = np.any([np.isfinite(other) for other in others], axis=0) if others else False
+        yield name, column, np.isinf(column) | (np.isnan(column) & taken & np.isfinite(column).any())
+    for name, leaf in trace.end.items():
+        numbers = np.atleast_1d(np.asarray(leaf, dtype=float))
+        yield f"the end of {name}", numbers, _bad_rows(numbers)
+
+
+# Of the step that leaves a row, so that the last row has none.
+_LEAVING = frozenset({"update_norm", "update_curvature", "actual_decrease", "predicted_decrease"})
+
+
+def _is_known(trace: Trace, name: str) -> np.ndarray:
+    """Return the rows in which a column of a descent should have a number; of a training, none but the rates."""
+    rows = np.ones(len(trace), dtype=bool)
+    numbers = np.broadcast_to(np.asarray(trace.recorded[name], dtype=float), rows.shape)
+    if not np.isfinite(numbers).any() or (trace.layer_steps is not None and name != "learning_rate"):
+        return ~rows
+    if name == "curvature":  # along a gradient of no length there is none
+        return np.asarray(trace.columns["gradient_norm"], dtype=float) > 0
+    if name in _LEAVING:
+        rows[-1:] = False
+        return rows
+    return rows if name == "learning_rate" else ~rows
+
+
+def _set_of(metric: str) -> str:
+    """Return the set that a metric was measured on: `validation` of `validation_loss`."""
+    before, _, _ = metric.partition("_")
+    return before if before in ("training", "validation") else metric
+
+
+def _bad_rows(numbers: np.ndarray) -> np.ndarray:
+    """Return the rows in which some number is not finite."""
+    finite = np.isfinite(np.asarray(numbers, dtype=float))
+    return ~finite.all(axis=tuple(range(1, finite.ndim)))
+
+
+def _finding(trace: Trace, columns: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> Finding | None:
+    """Return the finding for the first row that is not finite of the first column with one."""
+    for name, numbers, bad in columns:
+        if not np.any(bad):
+            continue
+        row = int(np.flatnonzero(bad)[0])
+        what = name if name.startswith("the ") else f"the {in_words(name)}"
+        where = f"In row {row} {what} is" if len(numbers) > 1 else f"{what.capitalize()} is"
+        return Finding(
+            NOT_FINITE.key,
+            Severity.PROBLEM,
+            f"{where} no finite number, though the run itself met none. It was overwritten, damaged, or too large for "
+            "its type.",
+            {"part": name, "row": row},
+            "every value and every gradient must be a finite number",
+            (row, row),
+            causes=("the numbers of the trace are not those that were computed", "a norm overflowed"),
+            remedies=("run it again",),
+        )
+    return None

@@ -140,11 +140,15 @@ def unexplained(evidence: TrainingEvidence) -> Finding:
     )
 
 
+def not_started() -> Finding:
+    """Return the finding for a trace without a step."""
+    return Finding(NOT_STARTED.key, Severity.GOOD, "No step was taken yet.", {}, "at least one step", (0, 0))
+
+
 def healthy(evidence: TrainingEvidence) -> Finding:
     """Return the finding for a network that does what the data allow, or for one that was not trained yet."""
     if evidence.last_step == 0:
-        sentence = "No step was taken yet."
-        return Finding(NOT_STARTED.key, Severity.GOOD, sentence, {}, "at least one step", evidence.all_steps)
+        return not_started()
     return Finding(
         HEALTHY.key,
         Severity.GOOD,

@@ -1,0 +1,278 @@
+"""Runs of whoever: any header, any length, any file; a `TraceError` or a trace, and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import json
+import os
+import struct
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from downslope.trace._checksum import SealingFile, sealed_text
+from downslope.trace._read_files import read_arrays
+from tests.trace import damaged_runs
+
+FORMAT_2 = Path(__file__).with_name("format_2")
+# What no field is meant to be, of each type that JSON has, at each end of its range.
+WRONG: tuple[Any, ...] = (
+    None, True, -1, 0, 10**18, 2**64, 1.5, 1e308, "", "evil", "../evil", "/etc/passwd", "\x1b[2J", "a\x00b", [], {},
+    [[[]]], [None], ["x", "x"], [0, -1], {"": {}}, {"float": "nan"}, {"float": "0x"}, {"mapping": 3},
+    {"array": [1], "shape": [2], "type": "int64"}, {"array": [], "shape": [0, 2**62], "type": "float64"},
+    {"array": ["x"], "shape": [1], "type": "<U999999999"}, {"array": [1], "shape": [1], "type": "O"},
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch) -> None:
+    monkeypatch.setattr("downslope.trace._load._WAITS", ())
+
+
+@pytest.fixture(params=["descent", "large_descent", "finished", "running"])
+def run(request, tmp_path) -> Path:
+    damaged_runs.RUNS[request.param](tmp_path / "run")
+    return tmp_path / "run"
+
+
+def written(file: Path, value: Any) -> None:
+    """Write a JSON object with a right checksum, as someone would who means harm."""
+    rest = {name: entry for name, entry in value.items() if name != "checksum"}
+    file.write_bytes(sealed_text(json.dumps(rest, indent=1).encode()))
+
+
+def paths(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to each field of a JSON value; of a list, to its first entry."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, entry in entries:
+        yield (name,)
+        yield from ((name, *path) for path in paths(entry))
+
+
+def mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
+    """Return a JSON value with another one at a path; nothing there for `...`."""
+    changed = copy.deepcopy(value)
+    inner = changed
+    for name in path[:-1]:
+        inner = inner[name]
+    if wrong is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = wrong
+    return changed
+
+
+def is_answered(folder: Path) -> bool:
+    """Load a run and read it as people do; return whether it was refused. Anything but a `TraceError` is raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refusal = ""
+        try:
+            trace = ds.load(folder)
+        except ds.TraceError as error:
+            refusal = str(error)
+        if refusal:
+            assert refusal.replace("\n", "").isprintable()
+            return True
+        assert str(trace).replace("\n", "").isprintable()
+        diagnosis = ds.diagnose(trace)
+    assert str(diagnosis).replace("\n", "").replace("\N{NO-BREAK SPACE}", " ").isprintable()
+    ds.summary(trace)
+    return False
+
+
+@pytest.mark.parametrize("name", ["trace.json", "progress.json"])
+def test_any_value_of_any_field_is_answered(run, name: str) -> None:
+    file = run / name
+    if not file.is_file():
+        return
+    value = json.loads(file.read_text())
+    wrongs = itertools.cycle((*WRONG, ...))
+    # Each field meets some of the wrong values, in turn; `benchmarks/reliability.py` tries them all.
+    for path in paths(value):
+        for wrong in itertools.islice(wrongs, 3):
+            written(file, mutated(value, path, wrong))
+            try:
+                is_answered(run)
+            except Exception as error:
+                raise AssertionError(f"{path} = {wrong!r}") from error
+    written(file, value)
+    assert not is_answered(run)
+
+
+@pytest.mark.parametrize(
+    "path", [("plan",), ("start",), ("streams",), ("streams", "steps"), ("streams", "steps", "file"), ("part_names",)]
+)
+def test_fields_that_readers_rely_on_are_refused(tmp_path, path) -> None:
+    folder = damaged_runs.copied(FORMAT_2 / "descent", tmp_path / "run")
+    file = folder / "trace.json"
+    value = json.loads(file.read_text())
+    for wrong in WRONG:
+        file.write_text(json.dumps(mutated(value, path, wrong)))  # of the format without checksums
+        # A plan may hold anything; a folder that is not there has no progress, and no streams have no rows.
+        assert is_answered(folder) or (path in (("plan",), ("streams",)) and isinstance(wrong, dict)), wrong
+
+
+@pytest.mark.parametrize("length", [-1, 0, 1, 10**18, True, "4096", 4.5, None])
+def test_lengths_are_compared_with_the_file(tmp_path, length) -> None:
+    for name, change in (("descent", ("streams", "steps", "length")), ("journal", ("lengths", "steps"))):
+        if length == 0 and name == "journal":
+            continue  # nothing was written yet
+        folder = damaged_runs.copied(FORMAT_2 / name, tmp_path / name)
+        file = folder / ("trace.json" if name == "descent" else "progress.json")
+        file.write_text(json.dumps(mutated(json.loads(file.read_text()), change, length)))
+        with pytest.raises(ds.TraceError):
+            ds.load(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '{"format": 2, "a": ' + "[" * 500 + "]" * 500 + "}",
+        '{"format": ' + "9" * 5000 + "}",
+        '{"format": NaN}',
+        '{"format": 1e999}',
+        '{"format": 2, "format": 2}',
+        "[]",
+        "null",
+        '"text"',
+        "",
+        "\x00",
+        '{"format": "\\ud800"}',
+        '{"format": "\x1b[31m"}',
+    ],
+)
+def test_any_json_is_answered(tmp_path, text: str) -> None:
+    folder = damaged_runs.copied(FORMAT_2 / "journal", tmp_path / "run")
+    for name in ("progress.json", "trace.json"):
+        (folder / name).write_text(text)
+        with pytest.raises(ds.TraceError) as caught:
+            ds.load(folder)
+        assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_a_huge_header_is_not_read(tmp_path) -> None:
+    folder = damaged_runs.copied(FORMAT_2 / "descent", tmp_path / "run")
+    os.truncate(folder / "trace.json", 2**40)
+    with pytest.raises(ds.TraceError, match="larger than any"):
+        ds.load(folder)
+
+
+@pytest.mark.parametrize("name", ["trace.json", "progress.json", "steps.arrow", "points.npz", "spectrum-0.npz"])
+def test_only_regular_files_of_the_folder_are_read(tmp_path, name: str) -> None:
+    folder = damaged_runs.copied(FORMAT_2 / "journal", tmp_path / "run")
+    outside = tmp_path / "outside"
+    (folder / name).rename(outside)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(ds.TraceError, match="leads out"):
+        ds.load(folder)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(ds.TraceError, match=r"no regular file|is a file"):
+        ds.load(folder)
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(ds.TraceError):
+        ds.load(folder)
+    (folder / name).rmdir()
+    outside.rename(folder / f"other {name}")
+    (folder / name).symlink_to(f"other {name}")
+    assert len(ds.load(folder)) == 65
+
+
+def archive(*members: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    """Return an archive with a right checksum."""
+    file = io.BytesIO()
+    sealing = SealingFile(file)
+    with zipfile.ZipFile(sealing, "w", compression) as opened:
+        for name, content in members:
+            opened.writestr(name, content)
+        opened.comment = SealingFile.BLANK
+    sealing.seal()
+    return file.getvalue()
+
+
+def array(values: Any) -> bytes:
+    """Return an array in NumPy's format."""
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def header_only(text: str) -> bytes:
+    """Return a header of NumPy's format that declares what it likes."""
+    padded = text.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(padded)) + padded.encode()
+
+
+NAMES, TYPES = ("names.npy", array(np.array(["end/w"]))), ("types.npy", array(np.array(["float64"])))
+ARCHIVES = {
+    "of 800 GB": archive(
+        NAMES, TYPES, ("0.npy", header_only("{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000,)}"))
+    ),
+    "of a negative shape": archive(
+        NAMES, TYPES, ("0.npy", header_only("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,)}"))
+    ),
+    "nested": archive(NAMES, TYPES, ("0.npy", header_only("(" * 90))),
+    "no header": archive(NAMES, TYPES, ("0.npy", b"")),
+    "compressed": archive(NAMES, TYPES, ("0.npy", array(np.zeros(10**6))), compression=zipfile.ZIP_DEFLATED),
+    "of objects": archive(NAMES, TYPES, ("0.npy", header_only("{'descr': '|O', 'fortran_order': False, 'shape': ()}"))),
+    "of records": archive(NAMES, ("types.npy", array(np.array(["f4,f4"]))), ("0.npy", array(np.zeros(1)))),
+    "of another type": archive(NAMES, ("types.npy", array(np.array(["O"]))), ("0.npy", array(np.zeros(1)))),
+    "of numbers for names": archive(("names.npy", array(np.zeros(1))), TYPES, ("0.npy", array(np.zeros(1)))),
+    "two names": archive(
+        ("names.npy", array(np.array(["a", "a"]))), ("types.npy", array(np.array(["float64"] * 2))),
+        ("0.npy", array(np.zeros(1))), ("1.npy", array(np.zeros(1))),
+    ),
+    "more than its names": archive(NAMES, TYPES, ("0.npy", array(np.zeros(1))), ("7.npy", array(np.zeros(1)))),
+    "without names": archive(("0.npy", array(np.zeros(1)))),
+    "nothing": archive(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_any_file_of_arrays_is_answered(tmp_path, name: str) -> None:
+    file = tmp_path / "points.npz"
+    file.write_bytes(ARCHIVES[name])
+    with pytest.raises(ds.TraceError, match=r"points\.npz is damaged"):
+        read_arrays(file)
+
+
+def test_points_of_other_shapes_are_answered(tmp_path) -> None:
+    folder = tmp_path / "run"
+    damaged_runs.large_descent(folder)
+    for start in (np.zeros(79), np.zeros((2, 40, 2)), np.array(["x"] * 80)):
+        members = [(f"{index}.npy", array(leaf)) for index, leaf in enumerate((start, np.zeros(80)))]
+        names, types = np.array(["start/w", "end/w"]), np.array([str(start.dtype), "float64"])
+        content = archive(*members, ("names.npy", array(names)), ("types.npy", array(types)))
+        (folder / "points.npz").write_bytes(content)
+        with pytest.raises(ds.TraceError):
+            ds.load(folder)
+
+
+def test_text_of_a_run_cannot_control_a_terminal(tmp_path) -> None:
+    evil = "\x1b[2J\x1b]0;title\x07\x9b31m\u202eevil\u2066\r\x08"
+    trace = ds.descend(lambda point: point[f"x{evil}"] ** 2, {f"x{evil}": 1.0}, learning_rate=0.1, steps=5)
+    plan = {**trace.plan, "read_as": evil, "method": evil, "settings": {evil: 1.0}}
+    trace = trace.replace(plan=plan, facts={"notes": [evil], evil: {evil: evil}}, versions={evil: evil})
+    loaded = ds.load(ds.save(trace, tmp_path / "run"))
+    shown = [str(loaded), str(ds.diagnose(loaded)), str(ds.summary(loaded)), str(loaded.facts), str(loaded.versions)]
+    shown += [*loaded.steps.columns, *loaded.parts["part"].to_list(), *loaded.end]
+    for text in shown:
+        assert not set(text) & set("\x1b\x07\x9b\u202e\u2066\r\x08"), text
+    assert "evil" in str(loaded)
+
+
+def test_text_of_several_lines_stays(tmp_path) -> None:
+    trace = ds.descend("x²", 1.0, steps=3).replace(facts={"notes": ["two\nlines\tand a tab"]})
+    assert ds.load(ds.save(trace, tmp_path / "run")).facts == trace.facts
