@@ -4,6 +4,10 @@
 compares every recorded number with an uninterrupted run, bit for bit. `saves` ends processes that save two traces to
 one folder in turn; one of the two must be there, whole, at any moment. Neither may leave a file behind. `lab` is in
 `reliability_lab.py`, `tables` in `reliability_tables.py`.
+
+`flips` flips single bits of all files of a descent, a fit and trainings: none may be silent. `headers` puts wrong
+values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace. All
+three are in `reliability_files.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reliability_files import flips, headers, loads
 from reliability_lab import lab
 from reliability_tables import tables
 
@@ -135,7 +140,7 @@ def _same(ours: Any, theirs: Any) -> bool:
 def main() -> None:
     """Read the arguments and run what they name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("kills", "saves", "lab", "tables"))
+    parser.add_argument("what", choices=("kills", "saves", "lab", "tables", "flips", "headers", "load"))
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20_000)
@@ -145,6 +150,12 @@ def main() -> None:
         kills(arguments.count, arguments.seed, arguments.steps, arguments.per_run)
     elif arguments.what == "saves":
         saves(arguments.count, arguments.seed)
+    elif arguments.what == "flips":
+        flips(arguments.count, arguments.seed, lambda a, b: all(_same(*pair) for pair in _pairs(a, b)))
+    elif arguments.what == "headers":
+        headers()
+    elif arguments.what == "load":
+        loads(arguments.count)
     elif arguments.what == "lab":
         lab(arguments.count)
     else:

@@ -10,6 +10,8 @@ metadata as a flatbuffer, and a body. The numbers of the fields below are those 
 
 from __future__ import annotations
 
+import functools
+import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +22,13 @@ import numpy as np
 MARKER = b"\xff\xff\xff\xff"
 END = MARKER + bytes(4)
 
+_SMALL = 2**22  # bytes that are read at once
 _LARGEST_METADATA = 2**22
 _MOST_COLUMNS, _LONGEST_NAME = 10_000, 1_000
 _SCHEMA, _ROWS = 1, 3  # message headers
 _INTEGER, _FLOAT, _BOOLEAN, _FIXED_LIST = 2, 3, 6, 16  # types
+_BYTE, _SHORT, _POSITION, _INT, _LONG = (struct.Struct(f"<{letter}") for letter in "BhHiq")
+_OFFSET, _PAIR = struct.Struct("<I"), struct.Struct("<qq")
 _FLOATS = {0: np.float16, 1: np.float32, 2: np.float64}
 
 
@@ -61,11 +66,15 @@ class Batch:
 
     Args:
         rows: the number of rows.
-        starts: the position in the file of the data of each column.
+        starts: the position of the data of each column, in the body of the message or in the file.
     """
 
     rows: int
     starts: tuple[int, ...]
+
+    def moved(self, start: int) -> Batch:
+        """Return the batch with positions that begin further on."""
+        return Batch(self.rows, tuple(start + position for position in self.starts))
 
 
 @dataclass(frozen=True)
@@ -108,14 +117,18 @@ def read_layout(stream: BinaryIO, length: int) -> StreamLayout:
     """
     columns: tuple[Column, ...] | None = None
     batches: list[Batch] = []
-    for header, body in _messages(stream, length):
-        kind = header.number(1, "<B")
-        if kind == _SCHEMA and columns is None:
-            columns = _columns(header.table(2))
-        elif kind == _ROWS and columns is not None:
-            batches.append(_batch(header.table(2), columns, body))
-        else:
-            raise StreamFormatError(f"a message of kind {kind} is out of order")
+    known: tuple[bytes, Batch] | None = None
+    for metadata, body in _messages(stream, length):
+        # Most messages of a stream have equally many rows, and so the same metadata.
+        if known is None or known[0] != metadata:
+            kind = _kind(metadata)
+            if kind == _SCHEMA and columns is None:
+                columns = _columns(metadata)
+                continue
+            if kind != _ROWS or columns is None:
+                raise StreamFormatError(f"a message of kind {kind} is out of order")
+            known = metadata, _batch(_root(metadata).table(2), columns, len(body))
+        batches.append(known[1].moved(body.start))
     if columns is None:
         raise StreamFormatError("it holds no schema")
     return StreamLayout(columns, tuple(batches))
@@ -127,6 +140,9 @@ def read_columns(stream: BinaryIO, length: int) -> dict[str, np.ndarray]:
     Raises:
         StreamFormatError: if they are not a stream of this library, or if bytes are missing.
     """
+    if length <= _SMALL:
+        stream.seek(0)
+        stream = io.BytesIO(stream.read(length))
     layout = read_layout(stream, length)
     return {column.name: layout.read(stream, column.name) for column in layout.columns}
 
@@ -150,9 +166,9 @@ def _fill(stream: BinaryIO, start: int, column: Column, target: np.ndarray) -> N
         raise StreamFormatError("bytes are missing")
 
 
-def _messages(stream: BinaryIO, length: int) -> Iterator[tuple[_Table, range]]:
+def _messages(stream: BinaryIO, length: int) -> Iterator[tuple[bytes, range]]:
     """Yield the metadata of each message and the positions of its body."""
-    position = 0
+    position, before, body = 0, b"", 0
     while position < length:
         stream.seek(position)
         head = stream.read(len(END))
@@ -167,17 +183,24 @@ def _messages(stream: BinaryIO, length: int) -> Iterator[tuple[_Table, range]]:
         metadata = stream.read(size)
         if len(metadata) < size:
             raise StreamFormatError("bytes are missing")
-        header = _root(metadata)
-        body = header.number(3, "<q")
+        body = body if metadata == before else _root(metadata).number(3, _LONG)
+        before = metadata
         if not 0 <= body <= length - start:
             raise StreamFormatError(f"the message at byte {position} declares {body} bytes of rows")
-        yield header, range(start, start + body)
+        yield metadata, range(start, start + body)
         position = start + body
 
 
-def _columns(schema: _Table) -> tuple[Column, ...]:
-    """Return the columns of a schema."""
-    if schema.number(0, "<h") != 0:
+def _kind(metadata: bytes) -> int:
+    """Return the kind of a message."""
+    return _root(metadata).number(1, _BYTE)
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(metadata: bytes) -> tuple[Column, ...]:
+    """Return the columns of a message with a schema; runs of one kind share theirs."""
+    schema = _root(metadata).table(2)
+    if schema.number(0, _SHORT) != 0:
         raise StreamFormatError("its numbers are big-endian")
     columns = tuple(_column(field) for field in schema.tables(1))
     names = {column.name for column in columns}
@@ -188,10 +211,10 @@ def _columns(schema: _Table) -> tuple[Column, ...]:
 
 def _column(field: _Table) -> Column:
     """Return the column that a field of a schema describes."""
-    name, kind = field.text(0), field.number(2, "<B")
+    name, kind = field.text(0), field.number(2, _BYTE)
     if kind != _FIXED_LIST:
         return Column(name, _dtype(field), None)
-    children, width = field.tables(5), field.table(3).number(0, "<i")
+    children, width = field.tables(5), field.table(3).number(0, _INT)
     if len(children) != 1 or width < 1:
         raise StreamFormatError("a column of lists lacks their length or type")
     return Column(name, _dtype(children[0]), width)
@@ -199,22 +222,22 @@ def _column(field: _Table) -> Column:
 
 def _dtype(field: _Table) -> np.dtype:
     """Return the type of the numbers of a field."""
-    kind = field.number(2, "<B")
+    kind = field.number(2, _BYTE)
     if kind == _BOOLEAN:
         return np.dtype(bool)
-    if kind == _INTEGER and (bits := field.table(3).number(0, "<i")) in (8, 16, 32, 64):
-        return np.dtype(f"{'i' if field.table(3).number(1, '<B') else 'u'}{bits // 8}")
-    if kind == _FLOAT and (precision := field.table(3).number(0, "<h")) in _FLOATS:
+    if kind == _INTEGER and (bits := field.table(3).number(0, _INT)) in (8, 16, 32, 64):
+        return np.dtype(f"{'i' if field.table(3).number(1, _BYTE) else 'u'}{bits // 8}")
+    if kind == _FLOAT and (precision := field.table(3).number(0, _SHORT)) in _FLOATS:
         return np.dtype(_FLOATS[precision])
     raise StreamFormatError(f"a column is of type {kind}, which is no number")
 
 
-def _batch(header: _Table, columns: tuple[Column, ...], body: range) -> Batch:
-    """Return where the columns of a message with rows lie, after checks of all its lengths."""
-    rows = header.number(0, "<q")
+def _batch(header: _Table, columns: tuple[Column, ...], body: int) -> Batch:
+    """Return where the columns of a message with rows lie in its body, after checks of all its lengths."""
+    rows = header.number(0, _LONG)
     nodes, buffers = header.pairs(1), header.pairs(2)
-    if header.has(3) or not 0 <= rows <= 8 * len(body):
-        raise StreamFormatError(f"a message declares {rows} rows in {len(body)} bytes")
+    if header.has(3) or not 0 <= rows <= 8 * body:
+        raise StreamFormatError(f"a message declares {rows} rows in {body} bytes")
     # A list column has a node and a buffer of its own, before those of its numbers.
     expected = [(rows, 0)] * (len(columns) + sum(column.width is not None for column in columns))
     index = 0
@@ -227,15 +250,15 @@ def _batch(header: _Table, columns: tuple[Column, ...], body: range) -> Batch:
     return Batch(rows, tuple(_starts(columns, buffers, rows, body)))
 
 
-def _starts(columns: tuple[Column, ...], buffers: list[tuple[int, int]], rows: int, body: range) -> Iterator[int]:
+def _starts(columns: tuple[Column, ...], buffers: list[tuple[int, int]], rows: int, body: int) -> Iterator[int]:
     """Yield the position of the data of each column; the buffers may not overlap, so that copies stay bounded."""
     end, index = 0, 0
     for column in columns:
         index += 1 if column.width is None else 2  # what marks missing numbers, of which there are none
         start, size = buffers[index]
-        if start < end or size < column.size(rows) or start + size > len(body):
+        if start < end or size < column.size(rows) or start + size > body:
             raise StreamFormatError(f"the rows of {column.name} lie outside of their message")
-        yield body.start + start
+        yield start
         end, index = start + size, index + 1
 
 
@@ -249,14 +272,14 @@ class _Table:
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data, self._position = data, position
-        self._fields = position - self._read(position, "<i")
-        self._size = self._read(self._fields, "<H")
+        self._fields = position - self._read(position, _INT)
+        self._size = self._read(self._fields, _POSITION)
 
     def has(self, field: int) -> bool:
         """Whether a field is there."""
         return self._offset(field) != 0
 
-    def number(self, field: int, form: str) -> int:
+    def number(self, field: int, form: struct.Struct) -> int:
         """Return the number in a field; 0, the default of all that are read here, where it is not there."""
         offset = self._offset(field)
         return self._read(self._position + offset, form) if offset else 0
@@ -271,12 +294,12 @@ class _Table:
         if count > _MOST_COLUMNS:
             raise StreamFormatError(f"it declares {count} columns")
         places = [start + 4 * index for index in range(count)]
-        return [_Table(self._data, place + self._read(place, "<I")) for place in places]
+        return [_Table(self._data, place + self._read(place, _OFFSET)) for place in places]
 
     def pairs(self, field: int) -> list[tuple[int, int]]:
         """Return a list of pairs of numbers."""
         start, count = self._vector(field, 16)
-        return [struct.unpack_from("<qq", self._data, start + 16 * index) for index in range(count)]
+        return list(_PAIR.iter_unpack(self._data[start : start + 16 * count]))
 
     def text(self, field: int) -> str:
         """Return a text."""
@@ -288,7 +311,7 @@ class _Table:
     def _vector(self, field: int, width: int) -> tuple[int, int]:
         """Return the start and the number of the elements of a list, which all lie within the metadata."""
         position = self._target(field)
-        count = self._read(position, "<I")
+        count = self._read(position, _OFFSET)
         if position + 4 + count * width > len(self._data):
             raise StreamFormatError("a list runs past the end of its message")
         return position + 4, count
@@ -298,20 +321,20 @@ class _Table:
         offset = self._offset(field)
         if not offset:
             raise StreamFormatError(f"field {field} of a message is missing")
-        return self._position + offset + self._read(self._position + offset, "<I")
+        return self._position + offset + self._read(self._position + offset, _OFFSET)
 
     def _offset(self, field: int) -> int:
         """Return the position of a field in the table; 0 where it is not there."""
         entry = 4 + 2 * field
-        return self._read(self._fields + entry, "<H") if entry + 2 <= self._size else 0
+        return self._read(self._fields + entry, _POSITION) if entry + 2 <= self._size else 0
 
-    def _read(self, position: int, form: str) -> int:
+    def _read(self, position: int, form: struct.Struct) -> int:
         """Return the number at a position."""
-        if not 0 <= position <= len(self._data) - struct.calcsize(form):
+        if not 0 <= position <= len(self._data) - form.size:
             raise StreamFormatError("a field lies outside of its message")
-        return struct.unpack_from(form, self._data, position)[0]
+        return form.unpack_from(self._data, position)[0]
 
 
 def _root(metadata: bytes) -> _Table:
     """Return the first table of a message."""
-    return _Table(metadata, struct.unpack_from("<I", metadata)[0])
+    return _Table(metadata, _OFFSET.unpack_from(metadata)[0])

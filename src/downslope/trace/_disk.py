@@ -14,7 +14,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from downslope.trace._arrow import END, MARKER, schema_size
 from downslope.trace._checksum import Extent, RunningChecksum, SealingFile, sealed_text, spread
 from downslope.trace._read_files import LARGEST_JSON, NAMES, TYPES
 
+if TYPE_CHECKING:
+    import polars
+
+_FEW_ROWS = 2**16
 _FEWEST_ROWS = 16  # of a message, so that short traces are not mostly headers
 
 
@@ -117,12 +121,23 @@ def aligned(columns: Mapping[str, Any], rows: int) -> dict[str, np.ndarray]:
 
 def stream_bytes(columns: Columns) -> bytes:
     """Encode columns as a complete stream; those of shape (rows, width) become fixed-size lists."""
+    return _encoded(_frame(columns))
+
+
+def _frame(columns: Columns) -> polars.DataFrame:
+    """Return columns as a frame."""
     import polars
 
     # Arrow's reader does not support lists of length 0; a column of width 0 holds nothing anyway.
-    table = {name: np.ascontiguousarray(column) for name, column in columns.items() if 0 not in column.shape[1:]}
+    return polars.DataFrame(
+        {name: np.ascontiguousarray(column) for name, column in columns.items() if 0 not in column.shape[1:]}
+    )
+
+
+def _encoded(frame: polars.DataFrame) -> bytes:
+    """Encode a frame as a complete stream."""
     written = io.BytesIO()
-    polars.DataFrame(table).write_ipc_stream(written)
+    frame.write_ipc_stream(written)
     return written.getvalue()
 
 
@@ -143,10 +158,13 @@ def write_stream(file: Path, columns: Columns) -> Extent:
 def _pieces(columns: Columns) -> Iterator[bytes]:
     """Yield a complete stream in pieces that each end with a message of rows, the last with the end mark."""
     rows = len(next(iter(columns.values())))
+    # Making a frame costs more than writing one; that of a long trace would be a copy of it in memory.
+    whole = _frame(columns) if rows <= _FEW_ROWS else None
     for part in spread(rows, _FEWEST_ROWS):
-        whole = stream_bytes({name: column[part] for name, column in columns.items()})
-        first = 0 if part.start == 0 else len(_head(whole))
-        yield whole[first:] if part.stop == rows else whole[first : -len(END)]
+        frame = _frame({name: column[part] for name, column in columns.items()}) if whole is None else whole[part]
+        piece = _encoded(frame)
+        first = 0 if part.start == 0 else len(_head(piece))
+        yield piece[first:] if part.stop == rows else piece[first : -len(END)]
 
 
 def append_stream(file: Path, written: RunningChecksum, columns: Columns) -> RunningChecksum:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _LARGEST_WHOLE = 2**62
 _ARRAY, _FLOAT, _MAPPING = {"array", "shape", "type"}, {"float"}, {"mapping"}
 _NOT_FINITE = ("nan", "inf", "-inf")
+_DEEPEST = 60  # levels of plain data
 _LARGEST_ARRAY = 2**28  # bytes of an array
 # A type by name: no list of fields, and no wide text, of which a short list would fill the memory.
 _TYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|<U\d{1,3}")
@@ -49,18 +50,22 @@ def encoded(value: Any) -> Any:
     return value
 
 
-def decoded(value: Any) -> Any:
+def decoded(value: Any, levels: int = _DEEPEST) -> Any:
     """Invert `encoded`; tuples become lists.
 
     Raises:
-        ValueError: for an encoding that makes no sense.
+        ValueError: for an encoding that makes no sense, or more than so many levels.
     """
     if isinstance(value, list):
-        return [decoded(entry) for entry in value]
+        if levels == 0:
+            raise ValueError("it is nested too deeply")
+        return [decoded(entry, levels - 1) if isinstance(entry, list | dict) else entry for entry in value]
     if not isinstance(value, dict):
         return value
+    if levels == 0:
+        raise ValueError("it is nested too deeply")
     if value.keys() == _ARRAY:
-        return _array(decoded(value["array"]), value["shape"], value["type"])
+        return _array(decoded(value["array"], levels - 1), value["shape"], value["type"])
     if value.keys() == _FLOAT:
         if value["float"] not in _NOT_FINITE:
             raise ValueError("a number that is not finite has another name")
@@ -69,7 +74,9 @@ def decoded(value: Any) -> Any:
         value = value["mapping"]
         if not isinstance(value, dict):
             raise ValueError("a mapping is none")
-    return {name: decoded(entry) for name, entry in value.items()}
+    return {
+        name: decoded(entry, levels - 1) if isinstance(entry, list | dict) else entry for name, entry in value.items()
+    }
 
 
 def _array(entries: Any, shape: Any, kind: Any) -> np.ndarray:

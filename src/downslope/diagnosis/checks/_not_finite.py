@@ -129,6 +129,8 @@ def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for name, column in {**trace.layer_columns, **trace.part_columns}.items():
         yield name, column, np.isinf(column).any(axis=1)
     for name, column in trace.metrics.items():
+        if not _set_of(name):
+            continue  # of a look at the curvature: ratios, which may be infinite
         # Not each is measured each time: NaN is a result where another measurement of the same set was taken there.
         others = [other for key, other in trace.metrics.items() if key != name and _set_of(key) == _set_of(name)]
         taken = np.any([np.isfinite(other) for other in others], axis=0) if others else False
@@ -157,9 +159,9 @@ def _is_known(trace: Trace, name: str) -> np.ndarray:
 
 
 def _set_of(metric: str) -> str:
-    """Return the set that a metric was measured on: `validation` of `validation_loss`."""
+    """Return the set that a metric was measured on: `validation` of `validation_loss`; empty for other measurements."""
     before, _, _ = metric.partition("_")
-    return before if before in ("training", "validation") else metric
+    return before if before in ("training", "validation") else ""
 
 
 def _bad_rows(numbers: np.ndarray) -> np.ndarray:

@@ -1,0 +1,166 @@
+"""Runs with flipped bits and hostile headers: `python benchmarks/reliability.py flips|headers|load`."""
+
+from __future__ import annotations
+
+import collections
+import copy
+import itertools
+import json
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import downslope as ds
+from downslope.trace import _load
+from downslope.trace._checksum import sealed_text
+
+WRONG: tuple[Any, ...] = (
+    None, True, -1, 0, 10**18, 2**64, 1.5, 1e308, "", "evil", "../evil", "/etc/passwd", "\x1b[2J", "a\x00b", [], {},
+    [[[]]], [None], ["x", "x"], [0, -1], {"": {}}, {"float": "nan"}, {"float": "0x"}, {"mapping": 3},
+    {"array": [1], "shape": [2], "type": "int64"}, {"array": [], "shape": [0, 2**62], "type": "float64"},
+    {"array": ["x"], "shape": [1], "type": "<U999999999"}, {"array": [1], "shape": [1], "type": "O"},
+)  # fmt: skip
+
+
+def flips(count: int, seed: int, same: Callable[[ds.Trace, ds.Trace], bool]) -> None:
+    """Flip bits of all files of several runs, one at a time, and print how many were silent.
+
+    Args:
+        count: the number of flips, shared evenly by the runs; each file is as likely as each other.
+        seed: of the flips.
+        same: whether two traces are equal to the last bit.
+    """
+    _load._WAITS = ()  # nobody writes these runs, so no damage is one that passes
+    dice = random.Random(seed)
+    outcomes: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    with tempfile.TemporaryDirectory(prefix="downslope-flips-") as folder:
+        runs = dict(_runs(Path(folder)))
+        wholes = {name: ds.load(run) for name, run in runs.items()}
+        for name in itertools.islice(itertools.cycle(runs), count):
+            file = dice.choice(sorted(file for file in runs[name].iterdir() if file.stat().st_size))
+            content = file.read_bytes()
+            bit = dice.randrange(8 * len(content))
+            changed = bytearray(content)
+            changed[bit // 8] ^= 1 << bit % 8
+            file.write_bytes(changed)
+            outcomes[name][_outcome(runs[name], wholes[name], file.name, same)] += 1
+            file.write_bytes(content)
+    for name, counts in outcomes.items():
+        print(f"{name:<22}", dict(counts))
+    total = sum(outcomes.values(), collections.Counter())
+    print(f"{count} flipped bits: {total['silent']} silent, {total['refused']} refused with the file named,", end=" ")
+    print(f"{total['unchanged']} in files that a finished run no longer needs, {total['wrong']} answered wrongly")
+
+
+def headers() -> None:
+    """Put each wrong value in place of each field of the headers, and print how often anything but an error came."""
+    _load._WAITS = ()
+    outcomes: collections.Counter[str] = collections.Counter()
+    with tempfile.TemporaryDirectory(prefix="downslope-headers-") as folder:
+        for run in dict(_runs(Path(folder))).values():
+            for file in sorted(run.glob("*.json")):
+                value = json.loads(file.read_text())
+                if file.name == "fit.json":
+                    continue
+                for path, wrong in itertools.product(_paths(value), (*WRONG, ...)):
+                    _write_sealed(file, _mutated(value, path, wrong))
+                    outcomes[_reading(run)] += 1
+                _write_sealed(file, value)
+    print(f"{outcomes.total()} wrong values in fields of headers:", dict(outcomes))
+
+
+def loads(rows: int) -> None:
+    """Print the CPU seconds in which a long trace is saved and loaded, and the sizes of its files."""
+    with tempfile.TemporaryDirectory(prefix="downslope-loads-") as folder:
+        trace = ds.descend("x² + 3y²", {"x": 1.0, "y": 2.0}, learning_rate=1e-9, steps=rows, tolerance=0)
+        for work, name in (
+            (lambda: ds.save(trace, Path(folder) / "run"), "save"),
+            (lambda: _load_twice(folder), "load"),
+        ):
+            began = time.process_time()
+            work()
+            print(f"{name} {rows} rows: {time.process_time() - began:.2f} CPU s")
+        print(f"{sum(file.stat().st_size for file in (Path(folder) / 'run').iterdir()) / 1e6:.1f} MB")
+
+
+def _load_twice(folder: str) -> None:
+    """Load a run."""
+    ds.load(Path(folder) / "run")
+
+
+def _runs(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Write a run of each kind; yield its name and folder."""
+    descent = ds.descend("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, learning_rate=0.03, steps=300)
+    yield "a descent", ds.save(descent, folder / "descent")
+    large = ds.descend(lambda p: (p["w"] ** 2).sum(), {"w": np.arange(1.0, 201.0)}, learning_rate=0.1, steps=100)
+    yield "a descent of 200", ds.save(large, folder / "large")
+    fit = ds.fit("y = a x + b", {"x": [1.0, 2, 3, 4, 5], "y": [2.1, 3.9, 6.2, 7.8, 10.1]})
+    yield "a fit", ds.save(fit, folder / "fit")
+    choices: dict[str, Any] = {"data": "iris", "hidden": (8,), "steps": 600, "probe_every": 100}
+    ds.train(**choices, save=folder / "training", progress=False)
+    yield "a training", folder / "training"
+    try:
+        ds.train(**choices, save=folder / "running", progress=_stop)
+    except KeyboardInterrupt:
+        yield "a training, cut off", folder / "running"
+
+
+def _stop(done: int, steps: int, value: float) -> None:
+    """End a training in its middle, as a kill would."""
+    if done >= 400:
+        raise KeyboardInterrupt
+
+
+def _outcome(run: Path, whole: ds.Trace, file: str, same: Callable[[ds.Trace, ds.Trace], bool]) -> str:
+    """Return what came of a flipped bit; "wrong" for an error that does not name the file."""
+    try:
+        return "unchanged" if same(ds.load(run), whole) else "silent"
+    except ds.TraceError as error:
+        return "refused" if file in str(error) else "wrong"
+
+
+def _reading(run: Path) -> str:
+    """Read a run as people do, and return what came."""
+    try:
+        trace = ds.load(run)
+    except ds.TraceError:
+        return "refused"
+    except Exception as error:
+        return type(error).__name__
+    try:
+        str(trace), str(ds.diagnose(trace)), str(ds.summary(trace))
+    except Exception as error:
+        return f"loaded, then {type(error).__name__}"
+    return "loaded"
+
+
+def _paths(value: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to each field of a JSON value; of a list, to its first entry."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    for name, entry in entries:
+        yield (name,)
+        yield from ((name, *path) for path in _paths(entry))
+
+
+def _mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
+    """Return a JSON value with another one at a path; nothing there for `...`."""
+    changed = copy.deepcopy(value)
+    inner = changed
+    for name in path[:-1]:
+        inner = inner[name]
+    if wrong is ...:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = wrong
+    return changed
+
+
+def _write_sealed(file: Path, value: Any) -> None:
+    """Write a header with a right checksum, as someone would who means harm."""
+    rest = {name: entry for name, entry in value.items() if name != "checksum"}
+    file.write_bytes(sealed_text(json.dumps(rest, indent=1).encode()))
