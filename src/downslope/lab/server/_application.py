@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from downslope.lab.processes._pool import Workers
-    from downslope.lab.server._entry import Entry
+    from downslope.lab.server._entry import Admission
     from downslope.lab.server._serve import Address
 
 STATIC = Path(__file__).parents[1] / "static"
@@ -48,7 +48,7 @@ def application(
     address: Address,
     workers: Workers,
     *,
-    entry: Entry,
+    entry: Admission,
     limits: Limits = LIMITS,
     static: Path = STATIC,
     runs: Path | None = None,

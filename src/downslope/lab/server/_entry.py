@@ -26,7 +26,7 @@ _ESTABLISHED = "01"  # the state of a socket in the tables of Linux
 _ROOT = 0
 
 
-class Entry:
+class Admission:
     """The token of a lab, and the ways to show that one has it.
 
     Args:

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._messages import Reply, error_reply
-from downslope.lab.server._entry import Entry, has_parameter, without_parameters
+from downslope.lab.server._entry import Admission, has_parameter, without_parameters
 from downslope.lab.server._pages import Door
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Guard:
         self,
         app: ASGIApp,
         address: Address,
-        entry: Entry,
+        entry: Admission,
         door: Door,
         *,
         limits: Limits = LIMITS,

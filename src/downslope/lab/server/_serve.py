@@ -17,7 +17,7 @@ from pathlib import Path
 
 import downslope as ds
 from downslope.lab._limits import LIMITS, Limits
-from downslope.lab.server._entry import Entry
+from downslope.lab.server._entry import Admission
 
 DEFAULT_PORT = 8765
 
@@ -203,7 +203,7 @@ class Running:
     """
 
     address: Address
-    entry: Entry
+    entry: Admission
     ended: threading.Event
 
     @property
@@ -260,7 +260,7 @@ def running(
     listening, address = bind(host, port)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
-        entry = Entry(address.port, _checked_token(token, address))
+        entry = Admission(address.port, _checked_token(token, address))
         from downslope.lab.processes._pool import Workers
 
         if verbs is None:
