@@ -13,14 +13,16 @@ import itertools
 import os
 import sys
 import threading
+import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from downslope import _programs_on_disk
+from downslope._copies import has_name
 
 _BOUND = "xla_cpu_small_while_loop_byte_threshold=1048576"
 
@@ -85,12 +87,91 @@ def precision(name: str) -> AbstractContextManager[None]:
     return jax().enable_x64(name == "float64")
 
 
-# Compiled programs are kept as long as what they were compiled for lives, and no longer: an objective holds the user's
-# table, and a cache that held the objective would hold the table for the rest of the process.
+_LOCK = threading.RLock()  # a structure may be released, and its programs with it, while it is held
+
+# Compiled programs are kept for a structure: what an objective computes, without the data that it computes it of. So a
+# copy of an objective, in this process or in another, shares its programs, and none of them keeps a table alive. The
+# structure of a formula or of a network of our own layers holds nothing of the user's, and the last ones stay for
+# another run. That of a function of the user's lives as long as the objectives that have it.
 
 
-class Programs:
-    """The owner of the compiled programs that objectives of equal functions share, whatever their data."""
+class Structure:
+    """What programs are compiled for, compared by identity; equal contents have the same structure.
+
+    Args:
+        content: what it stands for.
+        origin: the user's function, if it is one.
+    """
+
+    __slots__ = ("__weakref__", "_origin", "content")
+
+    def __init__(self, content: Hashable, origin: Any = None) -> None:
+        self.content = content
+        # Not the function: it may close over data, or over the very objective that has this structure.
+        self._origin = None if origin is None else weakref.ref(origin)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._origin is None:
+            return structure_of, (self.content,)
+        return self.again, (self._origin(),)
+
+    @property
+    def again(self) -> Callable[[Any], Structure]:
+        """The function from a function of the user's, as it is unpickled, to this structure."""
+        number = self.content if isinstance(self.content, str) else None
+        return functools.partial(structure_of_function, number=number, lasting=True)
+
+    def stands_for(self, origin: Any) -> bool:
+        """Tell whether it is that of a function."""
+        return self._origin is not None and self._origin() is origin
+
+
+_STRUCTURES: weakref.WeakValueDictionary[Hashable, Structure] = weakref.WeakValueDictionary()
+_LAST_STRUCTURES: OrderedDict[Structure, None] = OrderedDict()
+_MOST_STRUCTURES = 64
+
+
+def structure_of(content: Hashable) -> Structure:
+    """Return the structure of a content that holds no data and no function of the user's."""
+    with _LOCK:
+        structure = _STRUCTURES.get(content)
+        if structure is None:
+            structure = _STRUCTURES[content] = Structure(content)
+        _keep(structure)
+    return structure
+
+
+def structure_of_function(
+    function: Callable[..., Any], number: str | None = None, *, lasting: bool = False
+) -> Structure:
+    """Return the structure of a function of the user's: a new one, since what it closes over may have changed.
+
+    Args:
+        function: the function, or the class of a model.
+        number: that of the structure which this function had where it was pickled; None for a new one.
+        lasting: whether it stays for the next copy, as jobs come to a worker one after another; only for a function
+            with a name, which its module holds anyway.
+    """
+    with _LOCK:
+        known = None if number is None else _STRUCTURES.get(number)
+        if known is not None and known.stands_for(function):
+            return known
+        content = uuid.uuid4().hex if number is None or known is not None else number
+        try:
+            structure = Structure(content, function)
+        except TypeError:  # an object that is called, without room for a weak reference
+            return Structure(content)
+        _STRUCTURES[content] = structure
+        if lasting and isinstance(function, FunctionType) and has_name(function):
+            _keep(structure)
+    return structure
+
+
+def _keep(structure: Structure) -> None:
+    _LAST_STRUCTURES[structure] = None
+    _LAST_STRUCTURES.move_to_end(structure)
+    while len(_LAST_STRUCTURES) > _MOST_STRUCTURES:
+        _LAST_STRUCTURES.popitem(last=False)
 
 
 _T = TypeVar("_T")
@@ -100,14 +181,13 @@ _KEPT: weakref.WeakKeyDictionary[Any, dict[Hashable, tuple[int, Any]]] = weakref
 # of the objective, and with it what the function closes over.
 _RECENT: OrderedDict[int, weakref.ref[Any]] = OrderedDict()
 _NUMBERS = itertools.count()
-_LOCK = threading.Lock()
 
 
 def kept(owner: Any, key: Hashable, build: Callable[[], _T]) -> _T:
     """Return what `build()` makes, made once for a key in the life of its owner.
 
     Args:
-        owner: what it is made for, compared by identity: an objective, a plan.
+        owner: what it is made for, compared by identity: a structure, a plan.
         key: what it depends on besides.
         build: makes it. The result must not refer to the owner, or neither would ever be released.
     """
@@ -137,12 +217,14 @@ def kept(owner: Any, key: Hashable, build: Callable[[], _T]) -> _T:
 def clear_caches() -> None:
     """Release every compiled program and everything on the device that was kept for another run.
 
-    Nothing of a result is lost; what runs next is compiled again. Programs are released with the objective or the plan
-    that they were compiled for anyway: call this in a long session over ever new objectives that you keep.
+    Nothing of a result is lost; what runs next is compiled again. Programs of a function of yours are released with the
+    objective that they were compiled for anyway: call this in a long session over ever new objectives that you keep.
+    Programs on disk stay; delete their folder to be rid of them.
 
     >>> clear_caches()
     """
     with _LOCK:
+        _LAST_STRUCTURES.clear()
         _KEPT.clear()
         _RECENT.clear()
     if "jax" in sys.modules:

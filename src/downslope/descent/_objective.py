@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import math
 import os
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import Programs, jax, kept, precision
+from downslope._copies import check_functions, fields_alone
+from downslope._engine import Structure, jax, precision, structure_of, structure_of_function
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, described, mapping, nearest
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
@@ -36,8 +38,9 @@ class Objective:
         precision: "float64" or "float32".
         batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
         file: the file that `data` was read from, or None.
-        programs: the owner of the programs that are compiled from `function`, shared by formulas that read alike; None
-            if no other has them.
+        recipe: the call that makes it, for one that is pickled as this call; None where it is pickled as its fields.
+        structure: what its compiled programs are kept for, the same for equal objectives whatever their data; None for
+            this object alone.
     """
 
     function: Callable[[Point, Columns], Any]
@@ -50,17 +53,25 @@ class Objective:
     precision: str = "float64"
     batched: Batched | None = None
     file: str | None = None
-    programs: Programs | None = None
-
-    @property
-    def owner(self) -> object:
-        """The owner of the programs that are compiled from `function`."""
-        return self if self.programs is None else self.programs
+    recipe: functools.partial[Objective] | None = field(default=None, repr=False)
+    structure: Structure | None = field(default=None, repr=False)
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""
         with precision(self.precision):
             return float(self.function(check_point(self, point), self.data))
+
+    @property
+    def owner(self) -> object:
+        """What its compiled programs are kept for."""
+        return self.structure or self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.recipe is not None:
+            return self.recipe, ()
+        function = self.function.function if isinstance(self.function, _FunctionValue) else self.function
+        check_functions(f"the objective {self.name}", function)
+        return copyreg.__newobj__, (Objective,), fields_alone(self)  # pyright: ignore[reportAttributeAccessIssue]
 
     def describe(self) -> Plain:
         """Return what there is to say of it, as plain data."""
@@ -144,9 +155,6 @@ def _refuse_further(what: str, arguments: Mapping[str, Any]) -> None:
         raise ObjectiveError(f"{idle[0]} does not apply to {what}", hint="it belongs to the text of a formula")
 
 
-_FORMULAS = Programs()  # owns the functions of formulas
-
-
 @functools.lru_cache(maxsize=256)
 def _of_formula(source: str | Formula, units: tuple[tuple[str, str], ...]) -> Objective:
     """Return the objective of a formula without data."""
@@ -167,34 +175,19 @@ def _from(read: Formula, columns: Columns) -> Objective:
     """Return the objective of a formula that was read."""
     if not read.variables:
         raise FormulaError(f"{read.read_as} has no variable to move along", hint="name one in a header: f(x) = …")
-    value, programs = kept(_FORMULAS, (read.body, read.variables), lambda: (_value_of(read), Programs()))
     goal = Objective(
-        function=value,
+        function=_FormulaValue(read),
         name=read.name or "f",
         read_as=read.read_as,
         names=read.variables,
         data=columns,
         formula=read,
         units=read.units,
-        programs=programs,
+        structure=structure_of(("formula", read.body, read.variables)),
     )
     if columns:
         _check_scalar(goal)
     return goal
-
-
-def _value_of(read: Formula) -> Callable[[Point, Columns], Any]:
-    """Return the function of a point and data that a formula stands for."""
-    tree = read.body
-    # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
-    # large as all entries of the point together, where these are the rows and columns of a grid.
-    unused = [name for name in read.variables if name not in names_in(tree)]
-
-    def value(point: Point, data: Columns) -> Any:
-        result = evaluate(tree, {**point, **data}, jax_functions())
-        return result + 0.0 * sum(point[name] for name in unused) if unused else result
-
-    return value
 
 
 def _check_scalar(goal: Objective) -> None:
@@ -214,7 +207,51 @@ def _of_function(function: Callable[[Point], Any], name: str | None, kind: str) 
     """Return the objective of a JAX function of a point."""
     called = name or getattr(function, "__name__", "") or type(function).__name__
     shown = "f" if called == "<lambda>" else called
-    return Objective(lambda point, data: function(point), shown, shown, precision=kind)
+    return Objective(_FunctionValue(function), shown, shown, precision=kind, structure=structure_of_function(function))
+
+
+# What programs are compiled from. They must not hold the structure that they are kept for, or neither would be
+# released.
+
+
+@dataclass(frozen=True)
+class _FormulaValue:
+    """The value of a formula at a point.
+
+    Args:
+        formula: the formula.
+    """
+
+    formula: Formula
+
+    def __call__(self, point: Point, data: Columns) -> Any:
+        tree = self.formula.body
+        result = evaluate(tree, {**point, **data}, jax_functions())
+        # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
+        # large as all entries of the point together, where these are the rows and columns of a grid.
+        unused = [name for name in self.formula.variables if name not in names_in(tree)]
+        return result + 0.0 * sum(point[name] for name in unused) if unused else result
+
+
+@dataclass(frozen=True)
+class _FunctionValue:
+    """The value of a user's function at a point.
+
+    Args:
+        function: the function of a point.
+    """
+
+    function: Callable[[Point], Any]
+
+    def __call__(self, point: Point, data: Columns) -> Any:
+        return self.function(point)
+
+    # An object that is called may compare its arrays.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _FunctionValue) and self.function is other.function
+
+    def __hash__(self) -> int:
+        return id(self.function)
 
 
 def check_point(goal: Objective, point: Point) -> Point:

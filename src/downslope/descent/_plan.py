@@ -14,6 +14,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._choices import LARGEST_COUNT, checked, defaults, door
+from downslope._copies import check_functions, fields_alone
 from downslope._errors import SettingError, whole
 from downslope._types import Plain, Point
 from downslope.descent._choices import PlanChoices
@@ -209,6 +210,10 @@ class Plan:
     batches: Batches | None = None
     facts: Plain = field(default_factory=dict)
     beginning: Beginning | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        check_functions("the plan", self.schedule.function, *(self.method.transformation or ()))
+        return fields_alone(self)
 
     @property
     def first_step(self) -> int:

@@ -232,10 +232,9 @@ def _layout_of(objective: Objective, like: Point | None) -> RowLayout:
 
 
 def program(space: Space, build: Callable[..., Any], *structure: Any) -> Any:
-    """Return `build(space.layout, *structure)`, a compiled program, built once in the life of the objective."""
-    return kept(
-        space.objective.owner, (build, space.layout, *structure), functools.partial(build, space.layout, *structure)
-    )
+    """Return `build(space.layout, *structure)`, a compiled program, built once for objectives of one structure."""
+    key = (build, space.layout, *structure)
+    return kept(space.objective.owner, key, functools.partial(build, space.layout, *structure))
 
 
 def derivatives(layout: RowLayout) -> Any:

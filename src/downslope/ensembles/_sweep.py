@@ -16,6 +16,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from downslope._choices import checked, door, schema
+from downslope._copies import fields_alone
 from downslope._errors import SettingError
 from downslope._numbers import reals
 from downslope._text import aligned, html_table, number
@@ -58,6 +59,8 @@ class Sweep:
     best: int
     objective: Objective = field(repr=False)
     tolerance: float
+
+    __getstate__ = fields_alone
 
     @property
     def best_rate(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._errors import DataError, FormulaError, nearest
 from downslope._numbers import reals
 from downslope._types import Columns
@@ -45,6 +46,8 @@ class EquationModel:
     parameters: tuple[str, ...]
     units: Mapping[str, str]
     notes: tuple[str, ...]
+
+    __getstate__ = fields_alone
 
     @functools.cached_property
     def dimensions(self) -> dict[str, dict[str, float] | None]:

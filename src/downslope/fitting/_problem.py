@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._engine import double_precision, jax
+from downslope._engine import double_precision, jax, structure_of
 from downslope._errors import SettingError, nearest
 from downslope._types import Columns, Point
 from downslope.descent import Objective
@@ -175,26 +175,55 @@ _WEIGHT = "1/σ"  # an equation reads it as a quotient, so no column has this na
 
 def mean_square(model: EquationModel, problem: FitProblem, arguments: FitArguments) -> Objective:
     """Return the mean of the squared residuals, weighted and transformed by the loss, as an objective."""
-    # The function must not close over the table: the columns come as arguments, and caches of programs keep functions.
-    names, rows_in_all = tuple(arguments.columns), len(arguments.measured)
-    without_rows = arguments._replace(columns={}, measured=None, weight=None)
     measured = model.equation.left.read_as
-
-    def value(point: Point, data: Columns) -> Any:
-        here = without_rows._replace(
-            columns={name: data[name] for name in names}, measured=data[measured], weight=data[_WEIGHT]
-        )
-        rows = problem.residuals(jax().numpy.stack([point[name] for name in problem.free]), here)
-        return (rows @ rows) / rows_in_all
-
+    function = _MeanSquare(
+        problem,
+        tuple(arguments.columns),
+        measured,
+        tuple((name, float(value)) for name, value in arguments.fixed.items()),
+        float(arguments.loss_scale),
+    )
     return Objective(
-        function=value,
+        function=function,
         name="mean square",
         read_as=f"mean square of {model.equation.read_as}",
         names=problem.free,
         data={**arguments.columns, measured: arguments.measured, _WEIGHT: arguments.weight},
         units={name: unit for name in problem.free if (unit := model.unit(name))},
+        structure=structure_of(function),
     )
+
+
+@dataclass(frozen=True)
+class _MeanSquare:
+    """The mean of the squared residuals at a point.
+
+    It holds no table: the columns come as arguments, and caches of programs keep functions.
+
+    Args:
+        problem: the structure of the fit.
+        columns: the names of the columns of the right side.
+        measured: the name of the left side.
+        fixed: the fixed parameters.
+        loss_scale: as in `FitArguments`.
+    """
+
+    problem: FitProblem
+    columns: tuple[str, ...]
+    measured: str
+    fixed: tuple[tuple[str, float], ...]
+    loss_scale: float
+
+    def __call__(self, point: Point, data: Columns) -> Any:
+        arguments = FitArguments(
+            columns={name: data[name] for name in self.columns},
+            measured=data[self.measured],
+            weight=data[_WEIGHT],
+            fixed=dict(self.fixed),
+            loss_scale=self.loss_scale,
+        )
+        rows = self.problem.residuals(jax().numpy.stack([point[name] for name in self.problem.free]), arguments)
+        return (rows @ rows) / len(arguments.measured)
 
 
 def highest_curvature(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> float:

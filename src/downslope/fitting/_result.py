@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope._types import Columns
@@ -75,6 +76,8 @@ class Fit:
     arguments: FitArguments = field(repr=False)
     uncertainty: Uncertainty = field(repr=False)
     objective: Objective = field(repr=False)
+
+    __getstate__ = fields_alone
 
     def __getitem__(self, name: str) -> float:
         """Return the value of a parameter."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from downslope._copies import fields_alone
 from downslope._errors import FormulaError
 from downslope.formulas._derivation_rendering import as_aligned, as_html, as_latex, as_list, as_text
 from downslope.formulas._expression import Expression, Name, Product, size
@@ -34,6 +35,8 @@ class Derivation:
     formula: Formula
     variable: str
     root: DerivationStep
+
+    __getstate__ = fields_alone
 
     @functools.cached_property
     def derivative(self) -> Formula:

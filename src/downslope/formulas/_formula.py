@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import Expression, Number, walk
@@ -47,6 +48,8 @@ class Formula:
     has_header: bool = False
     origin: str | None = None
     by: tuple[str, ...] = ()
+
+    __getstate__ = fields_alone
 
     @functools.cached_property
     def read_as(self) -> str:

@@ -7,13 +7,15 @@ their sum.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from downslope._engine import jax
+from downslope._copies import check_functions
+from downslope._engine import jax, kept, structure_of
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
 from downslope.networks.data import NUMBERS, SUITED_LOSS
@@ -56,6 +58,13 @@ class Loss:
     from_logits: bool | None
     each: Callable[[Array, Array], Array] | None
     whole: Callable[[Array, Array], Array] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By its name, from which the function of each example follows.
+        if self.whole is None:
+            return functools.partial(loss, self.name, from_logits=self.from_logits is not False), ()
+        check_functions("the loss", self.whole)
+        return loss, (self.whole,)
 
     def of_batch(self, outputs: Array, targets: Array) -> Array:
         """Return the mean over the examples."""
@@ -295,8 +304,11 @@ def loss_probe(loss: Loss, targets: np.ndarray, outputs: int) -> Plain:
 
 def _values(loss: Loss, outputs: list[np.ndarray], targets: list[np.ndarray]) -> list[float]:
     """Return the loss of several batches of one size."""
-    from downslope._engine import jax
+
+    def build() -> Any:
+        return jax().jit(lambda pairs: jax().lax.map(lambda pair: loss.of_batch(*pair), pairs))
 
     # One compiled program for all batches of a size: compiling costs more than computing.
-    each = jax().jit(lambda pairs: jax().lax.map(lambda pair: loss.of_batch(*pair), pairs))
+    own = loss.whole is None
+    each = kept(structure_of(("loss", loss.name, loss.from_logits)), "each", build) if own else build()
     return np.asarray(each((np.stack(outputs).astype(np.float32), np.stack(targets)))).tolist()

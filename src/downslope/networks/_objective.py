@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._choices import Choice, defaults
-from downslope._engine import Programs, jax, kept, precision
+from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
 from downslope.networks._losses import Loss, loss_probe, measured, metric_of
@@ -51,6 +51,7 @@ def network_objective(
     computing: Plain,
     facts: Plain | None = None,
     stream: Iterable[Any] | None = None,
+    own: Callable[[Any], Structure] = structure_of_function,
 ) -> Objective:
     """Return the objective of a network over examples.
 
@@ -64,8 +65,9 @@ def network_objective(
         computing: the choices of `ComputationChoices` by name.
         facts: facts on the examples.
         stream: batches of inputs and targets, or None.
+        own: the function from a model or a loss of the user's to the structure that its programs are kept for.
     """
-    compute, judged, programs = _computation(model, loss, computing)
+    compute, judged, structure = _computation(model, loss, computing, own)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if walk is None else walk.layers
@@ -81,7 +83,6 @@ def network_objective(
         layers=tuple(layers),
         **_look_inside(compute, model, walk),
         assess=assess,
-        programs=programs,
         facts={
             **(facts or {}),
             "network": {
@@ -90,15 +91,45 @@ def network_objective(
             },
             "loss": _tried(compute, model, loss, training),
         },
+        structure=structure,
     )
     return Objective(
-        function=lambda point, data: compute.loss(point, model.memory, (data["inputs"], data["targets"]), None)[0],
+        function=_NetworkValue(compute.loss, model.memory),
         name="loss",
         read_as=_sentence(model, loss),
         data={"inputs": training[0], "targets": training[1]},
         precision="float32",
         batched=batched if model.layers else with_fast_convolutions(batched),
+        structure=structure,
+        recipe=functools.partial(
+            network_objective,
+            model,
+            training,
+            held_out,
+            loss,
+            kind,
+            batch=batch,
+            computing=computing,
+            facts=facts,
+            stream=stream,
+            own=structure.again,
+        ),
     )
+
+
+class _NetworkValue:
+    """The loss over all the examples.
+
+    Args:
+        loss: the loss of a batch.
+        memory: the memory at step 0.
+    """
+
+    def __init__(self, loss: Callable[..., Any], memory: Any) -> None:
+        self._loss, self._memory = loss, memory
+
+    def __call__(self, point: Any, data: Any) -> Any:
+        return self._loss(point, self._memory, (data["inputs"], data["targets"]), None)[0]
 
 
 class _Computation:
@@ -183,25 +214,28 @@ class _Computation:
         return self.choices["l2"] * sum(jax().numpy.sum(leaf**2) for leaf in kernels)
 
 
-_SHARED = Programs()  # owns the computations themselves
-
-
-def _computation(model: Model, loss: Loss, computing: Plain) -> tuple[_Computation, Callable[..., Any], Programs]:
-    """Return the functions of a network, the compiled evaluation, and the owner of further programs.
+def _computation(
+    model: Model, loss: Loss, computing: Plain, own: Callable[[Any], Structure]
+) -> tuple[_Computation, Callable[..., Any], Structure]:
+    """Return the functions of a network, the compiled evaluation, and what further programs are kept for.
 
     Networks of the same layers of downslope's own share them, so that a second training, by another rate or seed or on
     other data, is not traced again. A function of the user's may have changed since: it is traced in each training.
     """
 
-    def build(model: Model) -> tuple[_Computation, Callable[..., Any], Programs]:
+    def build(model: Model) -> tuple[_Computation, Callable[..., Any]]:
         compute = _Computation(model, loss, computing)
-        return compute, jax().jit(compute.judged), Programs()
+        return compute, jax().jit(compute.judged)
 
     if model.structure is None or loss.whole is not None:
-        return build(model)
-    key = (model.structure, loss.name, loss.from_logits, *sorted(computing.items()))
+        network = model.rebuilt(model.point, model.memory)
+        structure = own(loss.whole or type(network[0] if isinstance(network, tuple) else network))
+        compute, judged = build(model)
+        return compute, kept(structure, "judged", lambda: judged), structure
+    structure = structure_of(("network", model.structure, loss.name, loss.from_logits, *sorted(computing.items())))
     # Shapes stand for the weights, which a program that is shared would keep alive.
-    return kept(_SHARED, key, lambda: build(outline(model)))
+    compute, judged = kept(structure, "computation", lambda: build(outline(model)))
+    return compute, judged, structure
 
 
 def _shortened(leaf: Any) -> Any:

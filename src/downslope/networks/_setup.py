@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
+from downslope._copies import check_functions, fields_alone
+from downslope._engine import Structure, jax, structure_of_function
 from downslope._errors import DataError, SettingError, described, whole
 from downslope._types import Frame, Plain
 from downslope.descent import Beginning, Plan, Record, checked_progress, descend_batches, plan, settings_of_own
@@ -53,12 +56,31 @@ class Setup:
         model, data, target: as for `train`.
         choices: the other arguments of `train` by name, without those on display and saving. Choices of a network and
             settings of the method are missing where they were not passed.
+        number: what its copies have in common, so that they share the programs of a model or a loss of the user's.
     """
 
     model: Any
     data: Any
     target: Any
     choices: Mapping[str, Any]
+    number: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the task: the data are read and the network is built again where they are needed.
+        check_functions("the setup", *jax().tree.leaves(self.model), self.data, self.target, *self.choices.values())
+        if hasattr(self.data, "__next__"):
+            raise DataError(
+                "the setup cannot be pickled, since its data come only once, from an iterator",
+                hint="give a list of batches, or a loader that can be pickled",
+            )
+        return fields_alone(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, is_copy=True)
+
+    def _structure_of(self, origin: Any) -> Structure:
+        """Return what programs of a model or a loss of the user's are kept for."""
+        return structure_of_function(origin, self.number, lasting="is_copy" in self.__dict__)
 
     @classmethod
     def of(
@@ -200,15 +222,17 @@ class Setup:
         # A function is a loss function even without a start, so that the error is about the missing start.
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             self._refuse("a loss function", _NOT_FOR_FUNCTIONS)
-            return function_task(model, arguments["start"], data, validation, batching, seed)
+            start = arguments["start"]
+            return function_task(model, start, data, validation, batching, seed, self._structure_of)
+        own = self._structure_of
         if model is not None:
             self._refuse("a model that is built already", _SIZES)
         if is_stream(data, pairs=True):
             self._refuse("a stream", _NOT_FOR_STREAMS)
-            return stream_task(model, choices, data, validation, seed=seed, task=reading["task"], computing=computing)
-        return example_task(
-            model, choices, data, self.target, validation, batching, seed=seed, reading=reading, computing=computing
-        )
+            task = reading["task"]
+            return stream_task(model, choices, data, validation, seed=seed, task=task, computing=computing, own=own)
+        rest = {"seed": seed, "reading": reading, "computing": computing, "own": own}
+        return example_task(model, choices, data, self.target, validation, batching, **rest)
 
     def _refuse(self, what: str, names: Iterable[str]) -> None:
         """Raise for a choice that differs from its default and does nothing for this kind of model or data."""
@@ -262,19 +286,12 @@ class Setup:
         revive = begin.get("revive", False)
         if not isinstance(revive, bool):
             raise SettingError(f"revive is true or false, not {described(revive)}")
-        change = self._revival(seed) if revive else None
-        return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
-
-    def _revival(self, seed: int | None) -> Callable[[Any, Any], Any]:
-        """Return the function that draws new weights for dead units."""
-        task, number = self.task, self.choices["seed"] if seed is None else seed
-        if task.revived is None:
+        change = _Revival(self, seed) if revive else None
+        if change is not None and self.task.revived is None:
             raise SettingError(
                 "the units of this model are not known, and none can be revived", hint="leave revive out"
             )
-        # Another seed for the new weights: those of step 0 are what died.
-        revived, fresh = task.revived, task.start_of(number + 1)
-        return lambda point, memory: revived(point, memory, fresh)
+        return Beginning(self.changed(begin=None, **others)._plan_of_rest(seed), steps, change)
 
     def _plan_of_rest(self, seed: int | None) -> Plan:
         """Return the plan of the training without its first steps."""
@@ -322,6 +339,26 @@ class Setup:
     def _training(self, trace: Trace) -> Training:
         """Return the training that a trace of this setup belongs to."""
         return replace(self.task.training(trace), objective=self.task.objective, setup=self)
+
+
+@dataclass(frozen=True, eq=False)
+class _Revival:
+    """The function of point and memory that draws new weights for dead units.
+
+    Args:
+        setup: the setup of the training.
+        seed: its seed; None for that of the setup.
+    """
+
+    setup: Setup
+    seed: int | None
+
+    def __call__(self, point: Any, memory: Any) -> Any:
+        task, seed = self.setup.task, self.seed
+        # Another seed for the new weights: those of step 0 are what died.
+        fresh = task.start_of((self.setup.choices["seed"] if seed is None else seed) + 1)
+        assert task.revived is not None
+        return task.revived(point, memory, fresh)
 
 
 def in_order(model: Any, data: Any, target: Any) -> tuple[Any, Any, Any]:

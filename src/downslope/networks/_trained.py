@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope import _tree
+from downslope._copies import check_functions, fields_alone
 from downslope._engine import jax, precision
 from downslope._errors import DataError, SettingError, TraceError
 from downslope._text import in_words, number
@@ -51,6 +52,10 @@ class Training:
     outputs: Callable[[Any], np.ndarray] | None
     objective: Objective | None = None
     setup: Setup | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        check_functions("the training", *jax().tree.leaves(self.model))
+        return fields_alone(self)
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
@@ -127,13 +132,28 @@ def trained(model: Model, trace: Trace, encoding: Encoding | None, notes: tuple[
     _, form = jax().tree.flatten(model.memory)
     memory = jax().tree.unflatten(form, [np.asarray(leaf) for leaf in kept]) if kept else model.memory
 
-    def outputs(inputs: Any) -> np.ndarray:
+    return Training(model.rebuilt(point, memory), trace, encoding, notes, _Outputs(model, point, memory))
+
+
+@dataclass(frozen=True, eq=False)
+class _Outputs:
+    """The function from encoded inputs to outputs.
+
+    Args:
+        model: the model at step 0.
+        point: the trained weights.
+        memory: the memory after the last step.
+    """
+
+    model: Model
+    point: Point
+    memory: Any
+
+    def __call__(self, inputs: Any) -> np.ndarray:
         # As in training, whatever precision the caller has set.
         with precision("float32"):
-            at, kept = jax().tree.map(jax().numpy.asarray, (point, memory))
-            return np.asarray(model.forward(at, kept, jax().numpy.asarray(inputs), None, False).outputs)
-
-    return Training(model.rebuilt(point, memory), trace, encoding, notes, outputs)
+            at, kept = jax().tree.map(jax().numpy.asarray, (self.point, self.memory))
+            return np.asarray(self.model.forward(at, kept, jax().numpy.asarray(inputs), None, False).outputs)
 
 
 def end_point(like: Point, trace: Trace) -> Point:

@@ -148,13 +148,21 @@ class Yardstick:
         return f"{mean} ({low} to {high})"
 
 
+def _signed(step: float) -> str:
+    return f"{step:+.3f}"
+
+
+def _short(step: float) -> str:
+    return number(step, 3)
+
+
 HELD_BACK = Yardstick(
     words="score on rows held back",
     heading="score",
     effect_heading="effect (95 %)",
     pairs="seeds",
     sign=1,
-    difference=lambda step: f"{step:+.3f}",
+    difference=_signed,
     lead="",
     luck="other seeds",
 )
@@ -164,7 +172,7 @@ VALUE = Yardstick(
     effect_heading="lower by (95 %)",
     pairs="starts",
     sign=-1,
-    difference=lambda step: number(step, 3),
+    difference=_short,
     lead="lower by ",
     luck="starts close by",
 )

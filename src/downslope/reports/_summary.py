@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._errors import TraceError
 from downslope._text import aligned, decimals, html_table, in_words, number, percent
 from downslope.trace import Trace
@@ -33,6 +34,8 @@ class Summary:
     """
 
     trace: Trace
+
+    __getstate__ = fields_alone
 
     @property
     def is_training(self) -> bool:

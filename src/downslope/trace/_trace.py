@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._errors import SettingError, described
 from downslope._types import Columns, Plain
 from downslope.trace._columns import DerivedColumns, evaluations_frame, layers_frame, parts_frame, steps_frame
@@ -154,6 +155,8 @@ class Trace:
     metrics: Columns = field(default_factory=dict)
     facts: Plain = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+
+    __getstate__ = fields_alone
 
     @functools.cached_property
     def columns(self) -> Columns:

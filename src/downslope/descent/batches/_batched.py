@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._engine import Programs, jax
+from downslope._engine import Structure, jax
 from downslope._types import Plain, Point
 
 # What is recorded of each part; and of each layer's activations, in the order in which `seen` returns them; the norm of
@@ -49,8 +49,7 @@ class Batched:
             `training_loss`, `validation_accuracy`, …
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
-        programs: the owner of the programs that are compiled from these functions, shared by objectives of equal
-            functions; None if no other has them.
+        structure: what compiled programs are kept for, the same for equal networks and losses; None for this object.
     """
 
     loss: Callable[[Point, Any, Any, Any], tuple[Any, Any]]
@@ -64,12 +63,12 @@ class Batched:
     assess: Callable[[Point, Any, Mapping[str, Any]], Mapping[str, float]]
     facts: Plain
     sample: Any = None
-    programs: Programs | None = None
+    structure: Structure | None = None
 
     @property
     def owner(self) -> object:
-        """The owner of the programs that are compiled from these functions."""
-        return self if self.programs is None else self.programs
+        """What the programs that are compiled from these functions are kept for."""
+        return self if self.structure is None else self.structure
 
     @property
     def functions(self) -> BatchFunctions:

@@ -45,6 +45,9 @@ class Model:
     description: Plain
     structure: Hashable | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return model_of, (self.rebuilt(self.point, self.memory),)
+
 
 def model_of(model: Any) -> Model:
     """Return a model around a network.

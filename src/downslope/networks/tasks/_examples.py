@@ -5,12 +5,13 @@ References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._engine import Structure, jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
 from downslope._types import Plain, Point
 from downslope.networks._losses import Loss
@@ -81,6 +82,7 @@ def example_task(
     seed: int,
     reading: Plain,
     computing: Plain,
+    own: Callable[[Any], Structure],
 ) -> Task:
     """Return the task of a network and examples.
 
@@ -94,6 +96,7 @@ def example_task(
         seed: of weights and of the rows held back.
         reading: further choices of `prepare`, by name.
         computing: the choices of `ComputationChoices`, by name.
+        own: the function from a model or a loss of the user's to the structure that its programs are kept for.
     """
     training, held = _examples(data, target, validation, seed, reading)
     seen, loss = fitted(model, choices, training.inputs, training.encoding.target, seed)
@@ -111,6 +114,7 @@ def example_task(
             "notes": list(training.notes),
         },
         computing=computing,
+        own=own,
     )
     encoding, notes = training.encoding, training.notes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ import equinox
 import numpy as np
 
 from downslope import _tree
-from downslope._engine import jax, precision
+from downslope._copies import check_functions
+from downslope._engine import Structure, jax, kept, precision, structure_of_function
 from downslope._errors import DataError, ObjectiveError, PointError, described
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point
@@ -24,7 +26,15 @@ from downslope.trace import Trace
 _MOST_ASSESSED = 5000
 
 
-def function_task(function: Any, start: Any, data: Any, validation: Any, batching: Batching, seed: int) -> Task:
+def function_task(
+    function: Any,
+    start: Any,
+    data: Any,
+    validation: Any,
+    batching: Batching,
+    seed: int,
+    own: Callable[[Any], Structure] = structure_of_function,
+) -> Task:
     """Return the task of a loss function and data.
 
     Args:
@@ -35,6 +45,7 @@ def function_task(function: Any, start: Any, data: Any, validation: Any, batchin
         validation: the share of the examples held back, or examples of its own, as one batch.
         batching: how many examples a step sees.
         seed: of the examples held back.
+        own: the function from the loss function to the structure that its programs are kept for.
 
     Raises:
         ObjectiveError, DataError, PointError: for a function, data or parameters that cannot be trained.
@@ -50,11 +61,19 @@ def function_task(function: Any, start: Any, data: Any, validation: Any, batchin
             hint="train(loss, data, start=params), with loss(params, batch)",
         )
     if is_stream(data, pairs=False):
-        return _streamed(function, start, Stream.of(data), validation, batching.accumulate)
-    return _drawn(function, start, _arrays(data), validation, batching, seed)
+        return _streamed(function, start, Stream.of(data), validation, batching.accumulate, own)
+    return _drawn(function, start, _arrays(data), validation, batching, seed, own)
 
 
-def _drawn(function: Any, start: Any, examples: Any, validation: Any, batching: Batching, seed: int) -> Task:
+def _drawn(
+    function: Any,
+    start: Any,
+    examples: Any,
+    validation: Any,
+    batching: Batching,
+    seed: int,
+    own: Callable[[Any], Structure],
+) -> Task:
     """Return the task of examples from which batches are drawn."""
     rows = _rows(examples, "the data")
     held = None
@@ -69,11 +88,13 @@ def _drawn(function: Any, start: Any, examples: Any, validation: Any, batching: 
         _rows(held, "validation")
     batch = batching.of(rows)
     loss_function = _LossFunction(function, start)
-    objective = loss_function.objective(examples, examples, held, batch or rows, None)
+    objective = loss_function.objective(examples, examples, held, batch or rows, None, own)
     return Task(objective, loss_function.point, batch, loss_function.training)
 
 
-def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumulate: int) -> Task:
+def _streamed(
+    function: Any, start: Any, stream: Stream, validation: Any, accumulate: int, own: Callable[[Any], Structure]
+) -> Task:
     """Return the task of a stream of batches."""
     if stream.common_rows is None and accumulate > 1:
         raise DataError(
@@ -83,8 +104,22 @@ def _streamed(function: Any, start: Any, stream: Stream, validation: Any, accumu
     held = None if validation is None or isinstance(validation, int | float) else _arrays(validation)
     size = stream.common_rows
     loss_function = _LossFunction(function, start)
-    objective = loss_function.objective(stream.first, stream.sample(), held, size, stream)
+    objective = loss_function.objective(stream.first, stream.sample(), held, size, stream, own)
     return Task(objective, loss_function.point, size, loss_function.training)
+
+
+class _LossValue:
+    """The loss of the examples, as a function of the parameters.
+
+    Args:
+        loss: the loss of a batch.
+    """
+
+    def __init__(self, loss: Callable[..., Any]) -> None:
+        self._loss = loss
+
+    def __call__(self, point: Point, data: Any) -> Any:
+        return self._loss(point, (), data["batch"], None)[0]
 
 
 class _LossFunction:
@@ -102,8 +137,12 @@ class _LossFunction:
         # Inside of a module integers and functions are no parameters, and stay fixed.
         if any(isinstance(node, equinox.Module) for node in _modules(start)):
             self.point, self._fixed = equinox.partition(start, equinox.is_inexact_array)
-        self._function = function
+        self._function, self._start = function, start
         self._takes_key = "key" in _parameters(function)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        check_functions("the loss function", self._function)
+        return _LossFunction, (self._function, self._start)
 
     def loss(self, point: Point, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
         """Return the loss of a batch, and the memory, which stays empty."""
@@ -113,7 +152,15 @@ class _LossFunction:
         value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
         return value, memory
 
-    def objective(self, batch: Any, sample: Any, held: Any, size: int | None, stream: Stream | None) -> Objective:
+    def objective(
+        self,
+        batch: Any,
+        sample: Any,
+        held: Any,
+        size: int | None,
+        stream: Stream | None,
+        own: Callable[[Any], Structure] = structure_of_function,
+    ) -> Objective:
         """Return the objective.
 
         Args:
@@ -122,7 +169,9 @@ class _LossFunction:
             held: examples for validation, or None.
             size: examples of one batch; None where batches have no common first axis.
             stream: the stream of batches, or None.
+            own: the function from the loss function to the structure that its programs are kept for.
         """
+        structure = own(self._function)
         # A trial on one batch finds errors of the function before the loop is compiled.
         tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
         self._check(tried)
@@ -135,17 +184,30 @@ class _LossFunction:
             held_out=held,
             layers=walk.layers if walk is not None else (),
             **(look_through(walk) if walk is not None else {"seen": None, "nudges": None}),
-            assess=_assessment(rewritten(self.loss), size),
+            assess=functools.partial(
+                _assessed, kept(structure, ("assess", size), lambda: _means(rewritten(self.loss), size))
+            ),
             facts={"data": _data_facts(sample, held, stream), "network": self._facts(walk)},
             sample=sample,
+            structure=structure,
         )
         return Objective(
-            function=lambda point, data: self.loss(point, (), data["batch"], None)[0],
+            function=_LossValue(self.loss),
             name="loss",
             read_as=self.name,
             data={"batch": tried},
             precision="float32",
             batched=with_fast_convolutions(batched),
+            structure=structure,
+            recipe=functools.partial(
+                self.objective,
+                batch,
+                sample,
+                held,
+                size,
+                stream,
+                structure.again,
+            ),
         )
 
     def training(self, trace: Trace) -> Training:
@@ -195,8 +257,13 @@ class _LossFunction:
         }
 
 
-def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Plain]:
-    """Return the function that measures the loss on examples, in blocks of one batch without an incomplete last one."""
+def _assessed(means: Callable[..., Any], point: Point, memory: Any, sets: Any) -> Plain:
+    """Return the loss on each set of examples."""
+    return {f"{of}_loss": float(value) for of, value in means(point, memory, sets).items()}
+
+
+def _means(loss: Callable[..., Any], size: int | None) -> Callable[..., Any]:
+    """Return the program of the loss on sets of examples, in blocks of one batch without an incomplete last one."""
 
     def mean(point: Point, memory: Any, examples: Any) -> Any:
         rows = min(int(jax().tree.leaves(examples)[0].shape[0]), _MOST_ASSESSED) if size else 0
@@ -208,10 +275,7 @@ def _assessment(loss: Callable[..., Any], size: int | None) -> Callable[..., Pla
         return jax().lax.map(lambda batch: loss(point, memory, batch, None)[0], shaped).mean()
 
     # One program for all sets, compiled once for each combination of shapes.
-    compiled = jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
-    return lambda point, memory, sets: {
-        f"{of}_loss": float(value) for of, value in compiled(point, memory, sets).items()
-    }
+    return jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
 
 
 def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:

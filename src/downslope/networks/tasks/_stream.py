@@ -6,6 +6,7 @@ against it. Nothing is standardised.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._engine import jax
+from downslope._engine import Structure, jax
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import unmasked
 from downslope._types import Plain
@@ -47,14 +48,18 @@ class Stream:
         source: the iterable of batches.
         head: the first batches, where `source` yields them only once; else none.
         read: the first batches.
-        prepared: a function of a batch's number, counted from 1, and the batch, which returns the prepared batch.
+        prepared: functions of a batch's number, counted from 1, and the batch, which return the prepared batch; they
+            are applied one after another.
     """
 
     def __init__(
-        self, source: Iterable[Any], head: list[Any], read: list[Any], prepared: Callable[[int, Any], Any] | None = None
+        self,
+        source: Iterable[Any],
+        head: list[Any],
+        read: list[Any],
+        prepared: tuple[Callable[[int, Any], Any], ...] = (),
     ) -> None:
-        self._source, self._head, self._read = source, head, read
-        self._prepared = prepared or (lambda number, batch: batch)
+        self._source, self._head, self._read, self._prepared = source, head, read, prepared
 
     @classmethod
     def of(cls, source: Iterable[Any]) -> Stream:
@@ -78,14 +83,23 @@ class Stream:
     def preparing(self, prepared: Callable[[int, Any], Any]) -> Stream:
         """Return the same stream with another function applied to each batch."""
         read = [prepared(number, batch) for number, batch in enumerate(self._read, start=1)]
-        before = self._prepared
-        return Stream(self._source, self._head, read, lambda number, batch: prepared(number, before(number, batch)))
+        return Stream(self._source, self._head, read, (*self._prepared, prepared))
 
     def __iter__(self) -> Iterator[Any]:
         # The first batches are replayed in the first round only.
         head, self._head = self._head, []
         for number, batch in enumerate(itertools.chain(head, self._source), start=1):
-            yield self._prepared(number, batch)
+            for prepare in self._prepared:
+                batch = prepare(number, batch)
+            yield batch
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self.reads_again:
+            raise DataError(
+                "a stream that can be read only once cannot be pickled",
+                hint="give a list of batches, or a loader that can be pickled",
+            )
+        return Stream, (self._source, [], self._read, self._prepared)
 
     @property
     def reads_again(self) -> bool:
@@ -127,6 +141,7 @@ def stream_task(
     seed: int,
     task: str | None,
     computing: Plain,
+    own: Callable[[Any], Structure],
 ) -> Task:
     """Return the task of a network and a stream of batches (inputs, targets).
 
@@ -138,6 +153,7 @@ def stream_task(
         seed: of the weights, and of the rows that references are computed on.
         task: "classes" or "numbers"; None to decide by the first targets: whole numbers are classes.
         computing: the choices of `ComputationChoices`, by name.
+        own: the function from a model or a loss of the user's to the structure that its programs are kept for.
 
     Raises:
         DataError: for batches that are not such pairs.
@@ -149,18 +165,14 @@ def stream_task(
     raw = Stream.of(source)
     # Whole numbers, one a row, are indices of classes; the first batch decides for all.
     is_classes = _are_classes(raw.first) if task is None else task == "classes"
-    stream = raw.preparing(lambda number, batch: _pair(f"batch {number}", batch, is_classes))
-    held = (
-        None
-        if validation is None or isinstance(validation, int | float)
-        else _pair("validation", validation, is_classes)
-    )
+    stream = raw.preparing(functools.partial(_pair, is_classes=is_classes))
+    held = None if validation is None or isinstance(validation, int | float) else _pair(None, validation, is_classes)
     inputs, targets = stream.sample()
     # Validation may hold a class that the first batches lack.
     target = _target(model, inputs, [targets] if held is None else [targets, held[1]], is_classes, seed)
-    stream = stream.preparing(lambda number, batch: _checked(f"batch {number}", batch, target))
+    stream = stream.preparing(functools.partial(_checked, target=target))
     if held is not None:
-        _checked("validation", held, target)
+        _checked(None, held, target)
     seen, loss = fitted(model, choices, inputs, target, seed)
     encoding = _encoding(inputs, target)
     rows = len(stream.first[0])
@@ -171,23 +183,38 @@ def stream_task(
         "notes": [note],
     }
     objective = network_objective(
-        seen, (inputs, targets), held, loss, target.kind, batch=rows, facts=known, stream=stream, computing=computing
+        seen,
+        (inputs, targets),
+        held,
+        loss,
+        target.kind,
+        batch=rows,
+        facts=known,
+        stream=stream,
+        computing=computing,
+        own=own,
     )
     return Task(objective, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 
 
 def _are_classes(batch: Any) -> bool:
     """Tell whether the targets of a batch are classes."""
-    _, targets = _two("batch 1", batch)
+    _, targets = _two(1, batch)
     return targets.dtype.kind in "biu" and targets.size == len(targets)
 
 
-def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
+def _called(number: int | None) -> str:
+    """Return what errors call a batch: by its number, counted from 1, or as the examples for validation."""
+    return "validation" if number is None else f"batch {number}"
+
+
+def _two(number: int | None, batch: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and targets of a batch as arrays with equally many rows.
 
     Raises:
         DataError: for anything else than two such arrays.
     """
+    what = _called(number)
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         raise DataError(
             f"{what} of the stream is a {type(batch).__name__}, where a pair (inputs, targets) is needed",
@@ -201,9 +228,9 @@ def _two(what: str, batch: Any) -> tuple[np.ndarray, np.ndarray]:
     return inputs, targets
 
 
-def _pair(what: str, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
+def _pair(number: int | None, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs as they are and targets as a network sees them: int32 (rows,) or float32 (rows, outputs)."""
-    inputs, targets = _two(what, batch)
+    inputs, targets = _two(number, batch)
     # Whole numbers stay whole: they may be indices of words, which a network looks up.
     inputs = inputs.astype(np.float32 if inputs.dtype.kind == "f" else np.int32)
     if inputs.ndim == 1:
@@ -211,7 +238,9 @@ def _pair(what: str, batch: Any, is_classes: bool) -> tuple[np.ndarray, np.ndarr
     if not is_classes:
         return inputs, targets.reshape(len(targets), -1).astype(np.float32)
     if targets.size != len(targets) or not np.all(targets == np.round(targets)):
-        raise DataError(f"{what} holds targets of shape {targets.shape}, where each row needs the index of its class")
+        raise DataError(
+            f"{_called(number)} holds targets of shape {targets.shape}, where each row needs the index of its class"
+        )
     return inputs, targets.reshape(-1).astype(np.int32)
 
 
@@ -228,13 +257,13 @@ def _target(model: Any, inputs: np.ndarray, seen: list[np.ndarray], is_classes: 
     return Target(("target",), TWO_CLASSES if count == 2 else CLASSES, tuple(range(count)))
 
 
-def _checked(what: str, batch: tuple[np.ndarray, np.ndarray], target: Target) -> tuple[np.ndarray, np.ndarray]:
+def _checked(number: int | None, batch: tuple[np.ndarray, np.ndarray], target: Target) -> tuple[np.ndarray, np.ndarray]:
     """Return a batch, or raise if it holds an unknown class."""
     classes = len(target.categories)
     if target.kind != NUMBERS and (batch[1].min() < 0 or batch[1].max() >= classes):
         wrong = batch[1][(batch[1] < 0) | (batch[1] >= classes)][0]
         raise DataError(
-            f"{what} holds the class {wrong}, and the classes are 0 to {classes - 1}",
+            f"{_called(number)} holds the class {wrong}, and the classes are 0 to {classes - 1}",
             hint="they are counted in the first batches, in validation= and by the outputs of the network",
         )
     return batch

@@ -1,0 +1,64 @@
+"""How nouns travel: to another process, to a file, or as a copy.
+
+A noun is pickled as its fields; what is computed from them again is dropped. What it does with functions of its own
+is a class and not a closure. A function of the user's travels by its name, as everywhere in Python: one without a name
+in a module needs cloudpickle, which joblib and Dask use.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+from downslope._errors import ObjectiveError
+
+# Libraries that pickle functions by their code; nothing else tells a noun which of them asks for its state.
+_BY_CODE = ("cloudpickle", "dill", "copy")
+
+
+def fields_alone(noun: Any, /) -> dict[str, Any]:
+    """Return the state of a dataclass without its cached properties; for `__getstate__`."""
+    return {field.name: noun.__dict__[field.name] for field in dataclasses.fields(noun)}
+
+
+def has_name(function: Any) -> bool:
+    """Tell whether a function is the one that its name in its module leads to, by which it can be pickled."""
+    inner = sys.modules.get(getattr(function, "__module__", None) or "")
+    for part in getattr(function, "__qualname__", "<lambda>").split("."):
+        inner = getattr(inner, part, None)
+    return inner is function
+
+
+def check_functions(what: str, *values: Any) -> None:
+    """Raise if a noun that is about to be pickled holds a function without a name in a module.
+
+    Args:
+        what: what the functions are of.
+        values: functions, and anything else, which is not looked at.
+
+    Raises:
+        ObjectiveError: unless a library is at work that pickles functions by their code.
+    """
+    for value in values:
+        function = value
+        while isinstance(function, functools.partial):
+            function = function.func
+        if isinstance(function, FunctionType | BuiltinFunctionType) and not has_name(function) and not _by_code():
+            called = getattr(function, "__qualname__", repr(function))
+            raise ObjectiveError(
+                f"{what} cannot be pickled, since {called} is no function at the top of a module",
+                hint="define it with def at the top of a module, or use cloudpickle",
+            )
+
+
+def _by_code() -> bool:
+    """Tell whether a library that pickles functions by their code is at work, or a plain copy."""
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").split(".")[0] in _BY_CODE or "cloudpickle" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
