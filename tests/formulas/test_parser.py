@@ -238,10 +238,3 @@ def _reads_or_refuses(text: str) -> None:
 @settings(max_examples=500)
 def test_any_text_gives_an_answer_or_a_clear_error(text: str) -> None:
     _reads_or_refuses(text)
-
-
-@pytest.mark.slow
-@given(_TEXTS)
-@settings(max_examples=4_000)
-def test_thousands_of_texts_give_an_answer_or_a_clear_error(text: str) -> None:
-    _reads_or_refuses(text)
