@@ -43,7 +43,7 @@ settings.register_profile(
 settings.load_profile("project")
 
 
-# Tests whose numbers come out of compiled programs.
+# Tests whose numbers come out of compiled programs; the pages among them show what people get.
 AS_USERS = (
     "smoke",
     "descent",
@@ -54,6 +54,7 @@ AS_USERS = (
     "networks/test_inferred_programs.py",
     "networks/test_loss_functions.py",
     "networks/test_training.py",
+    "test_documents.py",
 )
 
 
