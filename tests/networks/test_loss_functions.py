@@ -32,11 +32,14 @@ def order(rows: int, size: int, steps: int) -> np.ndarray:
     return np.concatenate(rounds)[: steps * size].reshape(steps, size)
 
 
+GRADIENT = jax.jit(jax.grad(loss))
+
+
 def by_hand(batches, rate: float) -> dict:
     """Return the parameters after plain gradient descent over batches."""
     params = {name: np.float32(leaf) for name, leaf in START.items()}
     for batch in batches:
-        gradient = jax.grad(loss)(params, batch)
+        gradient = GRADIENT(params, batch)
         params = {name: leaf - rate * gradient[name] for name, leaf in params.items()}
     return params
 
