@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,9 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-# Most of the time goes into compiling: programs are optimised less than what people run. `optimised` takes the first of
-# these back; the second leaves out a way of fusing operations that costs two thirds of what is left, and compiles a
-# program in a single piece: splitting it between threads costs a quarter more, and both cores are busy anyway.
+# Most of the time goes into compiling: programs are optimised less than what people run. The second leaves out a way of
+# fusing operations that costs two thirds of what is left, and compiles a program in a single piece: splitting it
+# between threads costs a quarter more, and both cores are busy anyway.
 # `make test-as-users` sets both to what people have, and runs the tests marked below.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1")
@@ -51,8 +50,10 @@ AS_USERS = (
     "fitting",
     "networks/test_convolution.py",
     "networks/test_fast_convolutions.py",
+    "networks/test_inferred_function.py",
     "networks/test_inferred_programs.py",
     "networks/test_loss_functions.py",
+    "networks/test_network.py",
     "networks/test_training.py",
     "test_documents.py",
 )
@@ -69,25 +70,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _fixed_seed() -> None:
     np.random.seed(0)
-
-
-@pytest.fixture
-def optimised() -> Iterator[None]:
-    """Compile as people do, where last digits are held against something."""
-    import jax
-
-    from downslope import _engine
-
-    def compile_otherwise(fast: bool) -> None:
-        # Programs that tests before have left were compiled the other way.
-        _engine._KEPT.clear()
-        _engine._RECENT.clear()
-        jax.config.update("jax_disable_most_optimizations", fast)
-
-    before = jax.config.values["jax_disable_most_optimizations"]
-    compile_otherwise(False)
-    yield
-    compile_otherwise(before)
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ def test_bounds_hold_and_are_told():
     assert found.standard_errors["a"] == pytest.approx(held.standard_errors["a"], rel=1e-6)
 
 
-@pytest.mark.usefixtures("optimised")
 def test_what_is_fixed_or_tied_is_as_if_it_were_written_so():
     columns = decay()
     start = {"a": 3, "k": 0.5}  # only the constrained fits search for theirs

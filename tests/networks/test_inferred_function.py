@@ -25,7 +25,6 @@ def _single_precision() -> Iterator[None]:
 # Perturbations.
 
 
-@pytest.mark.usefixtures("optimised")
 def test_units_stand_last_also_where_the_kernel_does_first():
     params = {"w": normal(4, 3), "b": normal(4, 1)}
 

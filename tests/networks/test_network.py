@@ -60,7 +60,6 @@ def test_normalisations_skips_and_dropout_train():
     finite(ds.train(layers, (X, NUMBERS), **TINY))
 
 
-@pytest.mark.usefixtures("optimised")
 def test_images_go_through_convolutions():
     layers = [
         Convolution(3, 3, "relu", normalisation="batch", padding="same"),
