@@ -348,3 +348,18 @@ def test_export_writes_the_steps_of_a_saved_run(capsys, suffix: str) -> None:
     assert code == 0
     assert "Wrote 21 rows" in out
     assert f"Table: steps{suffix}" in out
+
+
+def test_a_damaged_run_is_refused_or_read_as_far_as_it_is_intact(capsys, tmp_path: Path) -> None:
+    folder = str(tmp_path / "run")
+    assert said(capsys, "descend", "x²", "--start", "x=1", "--learning-rate", "0.01", "--save", folder)[0] == 0
+    file = tmp_path / "run" / "steps.arrow"
+    content = bytearray(file.read_bytes())
+    content[len(content) * 3 // 4] ^= 8
+    file.write_bytes(content)
+    for command in (["diagnose", folder], ["export", folder, str(tmp_path / "steps.csv")]):
+        code, _, told = said(capsys, *command)
+        assert (code, "steps.arrow is damaged" in told) == (2, True)
+        assert said(capsys, *command, "--damaged", "keep")[0] == 0
+    assert "rows after step" in said(capsys, "diagnose", folder, "--damaged", "keep", "--quiet")[2]
+    assert "rows after step" in as_json(capsys, "diagnose", folder, "--damaged", "keep")["caveats"][0]

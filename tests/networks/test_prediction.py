@@ -119,3 +119,18 @@ def test_a_training_has_what_the_slice_is_drawn_of():
         made = ds.train(model, (X, NUMBERS), **({"hidden": (4,)} if model is None else {}), **settings)
         axes = ds.draw.slice(made.objective, made.trace, like=made.model)
         assert axes.get_xlabel().startswith("along the steepest curvature")
+
+
+@pytest.mark.parametrize("damage", [{}, [], "evil", 3, None, {"kind": "network"}, {"kind": "network", "layers": 3}])
+def test_a_network_that_no_description_makes_is_answered(damage):
+    trace = ds.train(data="iris", hidden=(2,), steps=20, probe_every=0, progress=False).trace
+    for facts in (
+        {**trace.facts, "network": {**trace.facts["network"], "description": damage}},
+        {**trace.facts, "encoding": damage},
+        {**trace.facts, "encoding": {**trace.facts["encoding"], "target": damage}},
+    ):
+        with pytest.raises(ds.DownslopeError):
+            ds.predict(trace.replace(facts=facts), "iris")
+    lost = {name: np.full(np.shape(leaf), np.nan) for name, leaf in trace.end.items()}
+    with pytest.raises(ds.TraceError, match=r"damaged\nlost"):
+        ds.predict(trace.replace(end=lost, caveats=("lost",)), "iris")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,11 +163,12 @@ def diagnose(
     json: options.Json = False,
     quiet: options.Quiet = False,
     check: options.Check = False,
+    damaged: options.Damaged = "refuse",
     **choices: Any,
 ) -> int:
     """Say what a descent or a training shows, saved or run now, with the numbers behind it."""
     typed = FormulaRun(run, start, choices)
-    trace = ds.load(run) if start is None else typed.descend(typed.objective())
+    trace = ds.load(run, damaged=damaged) if start is None else typed.descend(typed.objective())
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
     written = {}
     if plot is not None:
@@ -174,9 +176,11 @@ def diagnose(
         written["plot"] = str(picture(trace, diagnosis, plot))
     written |= show.written_report(trace, diagnosis, report)
     if json:
-        judged = {"findings": diagnosis.as_list(), "not_run": diagnosis.not_run}
+        judged = {"findings": diagnosis.as_list(), "not_run": diagnosis.not_run, "caveats": trace.caveats}
         show.as_json(summary.as_dict() | judged | written)
         return 0 if diagnosis.ok or not check else 1
+    for caveat in trace.caveats if summary.is_training or quiet else ():
+        print(f"Caveat: {caveat}.", file=sys.stderr)
     if summary.is_training:
         show.training(summary, diagnosis, quiet=quiet)
     else:
@@ -216,9 +220,15 @@ def draw(
     print(f"Plot: {written}")
 
 
-def export(run: Saved, file: Table, json: options.Json = False, quiet: options.Quiet = False) -> None:
+def export(
+    run: Saved,
+    file: Table,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    damaged: options.Damaged = "refuse",
+) -> None:
     """Write the recorded steps of a saved run as a table."""
-    trace = ds.load(run)
+    trace = ds.load(run, damaged=damaged)
     written = str(ds.export(trace, file))
     steps = trace.steps
     if json:

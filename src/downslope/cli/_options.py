@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +33,10 @@ Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep t
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write everything into one HTML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
+Damaged = Annotated[
+    Literal["refuse", "keep"],
+    typer.Option("--damaged", help="keep reads what is intact of a damaged run; refuse says what is damaged."),
+]
 Check = Annotated[bool, typer.Option("--check", help="Exit with 1 if the descent has a problem.")]
 Settings = Annotated[
     list[str] | None,

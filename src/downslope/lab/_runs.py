@@ -15,10 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from downslope._text import printable
+
 _FILES = ("trace.json", "progress.json")
 _DEEPEST = 3  # levels below the folder that is searched
 _MOST_FOLDERS = 3000  # that are searched, so that a home folder takes no minutes
 _SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
+_LARGEST = 2**26  # bytes of a header
 _FRESH = 15.0  # seconds without a change after which a run that is not finished counts as cut off
 RUNNING, CUT_OFF, FINISHED, DAMAGED = "running", "cut off", "finished", "damaged"
 
@@ -105,10 +108,15 @@ def state_of(run: SavedRun) -> str:
 def header_of(run: SavedRun) -> RunHeader | None:
     """Return the header of a run, or None if it cannot be read; `mark` in the key makes this once after each change."""
     try:
-        trace = json.loads((run.folder / "trace.json").read_text(encoding="utf-8"))
+        file = run.folder / "trace.json"
+        if file.stat().st_size > _LARGEST:
+            return None
+        trace = json.loads(file.read_text(encoding="utf-8"))
         plan = trace["plan"]
-        return RunHeader(str(trace["outcome"]), str(plan.get("read_as", "")), str(plan.get("method", "")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        texts = (trace["outcome"], plan.get("read_as", ""), plan.get("method", ""))
+        return RunHeader(*(printable(str(text)) for text in texts))
+    # Only for the list: whoever opens a run has all of it checked.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -118,7 +126,7 @@ def _folders(root: Path) -> Iterator[Path]:
     while waiting and count < _MOST_FOLDERS:
         folder, depth = waiting.pop(0)
         count += 1
-        if (folder / "trace.json").is_file():
+        if _is_run(folder):
             yield folder
             continue
         if depth == _DEEPEST:
@@ -129,6 +137,14 @@ def _folders(root: Path) -> Iterator[Path]:
         except OSError:
             continue
         waiting += [(Path(path), depth + 1) for path in sorted(inner)]
+
+
+def _is_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run that may be read."""
+    try:
+        return (folder / "trace.json").is_file()
+    except OSError:
+        return False
 
 
 def _is_searched(entry: os.DirEntry[str]) -> bool:

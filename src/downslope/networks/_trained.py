@@ -195,20 +195,28 @@ def restored(trace: Trace) -> Training:
     Raises:
         TraceError: for a foreign network, and if nothing of the run is written yet.
     """
-    description = trace.facts.get("network", {}).get("description", {})
-    if "encoding" not in trace.facts or description.get("kind") != "network":
+    description = (trace.facts.get("network") or {}).get("description") or {}
+    kind = description.get("kind") if isinstance(description, dict) else None
+    if "encoding" not in trace.facts or kind != "network":
         raise TraceError(
             "the network cannot be rebuilt from this trace",
             hint="only networks of downslope's own layers are saved whole; others predict through `Training.predict`",
         )
+    if trace.caveats and not all(np.all(np.isfinite(np.asarray(leaf, float))) for leaf in trace.end.values()):
+        raise TraceError("the network of this trace is damaged", hint="; ".join(trace.caveats))
     # A journal has rows before it has a state; without one there are no trained weights.
     if trace.outcome is Outcome.RUNNING and "memory" not in trace.facts:
         raise TraceError(
             "nothing of this run is written down yet to predict with",
             hint="wait a second; or, if it was cut off, go on with it: train(…, save=folder, resume=True)",
         )
-    model = model_of(network_from(description))
-    return trained(model, trace, Encoding.from_dict(trace.facts["encoding"]), tuple(trace.facts.get("notes", ())))
+    try:
+        model = model_of(network_from(description))
+        encoding = Encoding.from_dict(trace.facts["encoding"])
+        return trained(model, trace, encoding, tuple(trace.facts.get("notes") or ()))
+    # A description is plain data of whoever wrote the file; what it lacks shows where it is used.
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise TraceError(f"the description of the network is damaged: {type(error).__name__} {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
