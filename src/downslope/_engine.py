@@ -8,6 +8,7 @@ alone, which XLA reads once: the variable is set while XLA reads it, and restore
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -79,12 +80,24 @@ def keep_programs_on_disk() -> None:
 
 def double_precision() -> AbstractContextManager[None]:
     """Return a context in which JAX computes in float64, leaving the caller's own setting as it was."""
-    return jax().enable_x64(True)
+    return precision("float64")
 
 
 def precision(name: str) -> AbstractContextManager[None]:
-    """Return a context in which JAX computes in "float64" or "float32"."""
-    return jax().enable_x64(name == "float64")
+    """Return a context in which JAX computes in "float64" or "float32".
+
+    A number that is not finite ends a descent with an outcome: the user's `jax_debug_nans` and `jax_debug_infs`, which
+    raise an error at the first one, have no effect in it.
+    """
+    module = jax()
+    width = module.enable_x64(name == "float64")
+    if not (module.config.jax_debug_nans or module.config.jax_debug_infs):
+        return width
+    contexts = contextlib.ExitStack()
+    contexts.enter_context(module.debug_nans(False))
+    contexts.enter_context(module.debug_infs(False))
+    contexts.enter_context(width)
+    return contexts
 
 
 _LOCK = threading.RLock()  # a structure may be released, and its programs with it, while it is held

@@ -233,7 +233,7 @@ def highest_curvature(problem: FitProblem, arguments: FitArguments, free: np.nda
         rows = problem.residuals(at, arguments)
         return rows @ rows
 
-    with jax().enable_x64(True):
+    with double_precision():
         hessian = np.asarray(jax().jit(jax().hessian(value))(free)) / len(arguments.measured)
     return float(np.linalg.eigvalsh(hessian)[-1]) if np.all(np.isfinite(hessian)) else np.nan
 
