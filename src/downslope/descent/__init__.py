@@ -1,6 +1,7 @@
 """How a trace is made: objective, method, plan, slope and the descent itself."""
 
 from downslope.descent._choices import (
+    METHOD,
     RATE,
     ClipChoices,
     DescendChoices,
@@ -26,6 +27,7 @@ from downslope.descent.batches._descent import descend_batches
 from downslope.descent.batches._trace import header_of
 
 __all__ = [
+    "METHOD",
     "RATE",
     "Batched",
     "Batches",

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 Progress = bool | Callable[[int, int, float], None] | None
 
 
-# The learning rate of a descent; other schemas replace its sentences, since the default is another.
+# The method and the learning rate of a descent; other schemas replace default and sentences.
+METHOD = Choice(
+    "gradient descent",
+    "How to step: a name of `method_names()`, a `Method`, a `MethodSpec`, or an Optax transformation.",
+    "step",
+    kind="name",
+    names=get_args(MethodName),
+    compiles=True,
+    letter="-m",
+    typed="How to step: gradient descent, momentum, adam, newton, bfgs, …",
+)
 RATE = Choice(
     None,
     "The learning rate α, above 0, or an Optax schedule; the method's own if None.",
@@ -116,19 +126,7 @@ class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
 class MethodChoices(MethodSettings, ScheduleSettings, total=False):
     """The method of a descent and its settings."""
 
-    method: Annotated[
-        "MethodName | Method | MethodSpec | optax.GradientTransformation",
-        Choice(
-            "gradient descent",
-            "How to step: a name of `method_names()`, a `Method`, a `MethodSpec`, or an Optax transformation.",
-            "step",
-            kind="name",
-            names=get_args(MethodName),
-            compiles=True,
-            letter="-m",
-            typed="How to step: gradient descent, momentum, adam, newton, bfgs, …",
-        ),
-    ]
+    method: Annotated["MethodName | Method | MethodSpec | optax.GradientTransformation", METHOD]
 
 
 class PlanChoices(MethodChoices, RateChoices, DescentChoices, total=False):

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import Point
-from downslope.descent import RATE, DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
+from downslope.descent import METHOD, RATE, DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -48,13 +48,10 @@ class MultistartChoices(SpaceChoices, MethodSettings, total=False):
     starts: Annotated[int, Choice(1000, "How many.", least=1, most=MOST_STARTS, metavar="N")]
     method: Annotated[
         "MethodName | Method | MethodSpec | optax.GradientTransformation | None",
-        Choice(
-            None,
-            "A method of `descend` for every start; None for small steps along −∇f, then BFGS and Newton's method.",
-            "step",
-            kind="name",
-            names=get_args(MethodName),
-            letter="-m",
+        replace(
+            METHOD,
+            default=None,
+            help="A method of `descend` for every start; None for small steps along −∇f, then BFGS and Newton.",
             typed="A method for every start; careful steps if not given.",
         ),
     ]

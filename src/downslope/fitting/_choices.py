@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 import numpy as np
 
 from downslope._choices import LARGEST_SEED, Choice
-from downslope.descent import RATE, ClipChoices, ScheduleChoices
+from downslope.descent import METHOD, RATE, ClipChoices, ScheduleChoices
 from downslope.methods import FitMethodName, Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -130,13 +130,11 @@ class FitChoices(DescendingFitChoices, total=False):
     ]
     method: Annotated[
         "FitMethodName | MethodName | Method | MethodSpec | optax.GradientTransformation",
-        Choice(
-            "levenberg-marquardt",
-            "How to find the parameters: levenberg-marquardt, trust region, or a method of `descend`.",
-            "step",
-            kind="name",
-            names=(*get_args(FitMethodName), *get_args(MethodName)),
-            letter="-m",
+        replace(
+            METHOD,
+            default="levenberg-marquardt",
+            help="How to find the parameters: levenberg-marquardt, trust region, or a method of `descend`.",
+            names=(*get_args(FitMethodName), *METHOD.names),
             typed="levenberg-marquardt, trust region, gradient descent, adam, …",
         ),
     ]

@@ -8,18 +8,18 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict
 
 import numpy as np
 
 from downslope._choices import LARGEST_COUNT, LARGEST_SEED, Choice
 from downslope._errors import SettingError, whole
 from downslope._types import Frame, TableLike
-from downslope.descent import RATE, Batches, ClipChoices, ScheduleChoice
+from downslope.descent import METHOD, RATE, Batches, ClipChoices, ScheduleChoice
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 from downslope.networks._objective import ComputationChoices
 from downslope.networks.data import RowChoices, SampleName
-from downslope.networks.layers import Layer, Network
+from downslope.networks.layers import Layer, Network, layers_in
 from downslope.networks.tasks import NetworkChoices
 
 if TYPE_CHECKING:
@@ -42,14 +42,10 @@ class StepChoices(ClipChoices, MethodSettings, ScheduleSettings, total=False):
 
     method: Annotated[
         "MethodName | Method | MethodSpec | optax.GradientTransformation",
-        Choice(
-            "adam",
-            "How to step, as for `plan`.",
-            "step",
-            kind="name",
-            names=get_args(MethodName),
-            compiles=True,
-            letter="-m",
+        replace(
+            METHOD,
+            default="adam",
+            help="How to step, as for `plan`.",
             typed="How to step: adam, adamw, momentum, lion, …",
         ),
     ]
@@ -268,3 +264,35 @@ def batches_of(task: "Job", chosen: Mapping[str, Any]) -> Batches:
         patience=patience,
         probe_every=rounded(probes) if probes else 0,
     )
+
+
+# Which of the first arguments of `train` is which.
+
+
+def in_order(
+    model: ModelLike | DataLike | None, data: DataLike | ModelLike | None, target: TargetLike | None
+) -> tuple[Any, Any, Any]:
+    """Return model, data and target; data may come first, as nothing that is data can be a model."""
+    if not _is_data(model):
+        return model, data, target
+    if data is None or _is_model(data):
+        return data, model, target
+    if target is None and not _is_data_of_its_own(data):
+        return None, model, data
+    raise SettingError("two data sets came, and no model", hint="validation=… takes the rows to validate")
+
+
+def _is_data(value: object) -> bool:
+    """Tell whether something is data and can be no model."""
+    pair = isinstance(value, tuple) and len(value) == 2 and hasattr(value[0], "shape") and not callable(value[0])
+    return pair or isinstance(value, str | os.PathLike | Mapping) or (isinstance(value, Frame) and not callable(value))
+
+
+def _is_data_of_its_own(value: object) -> bool:
+    """Tell whether something is data and can be no target either."""
+    return isinstance(value, Mapping | os.PathLike) or (isinstance(value, tuple) and _is_data(value))
+
+
+def _is_model(value: object) -> bool:
+    """Tell whether something is a model: layers, a network, a module or a loss function."""
+    return callable(value) or layers_in(value) is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
 from downslope._errors import DataError, SettingError, described, whole
-from downslope._types import Frame, Plain
+from downslope._types import Plain
 from downslope.descent import Beginning, Plan, Record, checked_progress, descend_batches, plan, settings_of_own
 from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
@@ -27,6 +26,7 @@ from downslope.networks._choices import (
     TrainChoices,
     TrainingChoices,
     batches_of,
+    in_order,
 )
 from downslope.networks._saving import as_written, is_plain, journal_of, plain, run_folder, same_choice
 from downslope.networks._trained import Batching, Task, Training
@@ -359,33 +359,6 @@ class _Revival:
         fresh = task.start_of((self.setup.choices["seed"] if seed is None else seed) + 1)
         assert task.revived is not None
         return task.revived(point, memory, fresh)
-
-
-def in_order(model: Any, data: Any, target: Any) -> tuple[Any, Any, Any]:
-    """Return model, data and target; data may come first, as nothing that is data can be a model."""
-    if not _is_data(model):
-        return model, data, target
-    if data is None or _is_model(data):
-        return data, model, target
-    if target is None and not _is_data_of_its_own(data):
-        return None, model, data
-    raise SettingError("two data sets came, and no model", hint="validation=… takes the rows to validate")
-
-
-def _is_data(value: Any) -> bool:
-    """Tell whether something is data and can be no model."""
-    pair = isinstance(value, tuple) and len(value) == 2 and hasattr(value[0], "shape") and not callable(value[0])
-    return pair or isinstance(value, str | os.PathLike | Mapping) or (isinstance(value, Frame) and not callable(value))
-
-
-def _is_data_of_its_own(value: Any) -> bool:
-    """Tell whether something is data and can be no target either."""
-    return isinstance(value, Mapping | os.PathLike) or (isinstance(value, tuple) and _is_data(value))
-
-
-def _is_model(value: Any) -> bool:
-    """Tell whether something is a model: layers, a network, a module or a loss function."""
-    return callable(value) or layers_in(value) is not None
 
 
 def _completed(choices: Mapping[str, Any]) -> dict[str, Any]:
