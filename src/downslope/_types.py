@@ -1,6 +1,7 @@
 """Names for the shapes that pass between stages, and values as plain data.
 
 Point   a pytree of arrays: where we stand. For a formula a dict of numbers, `{"x": 4.0, "y": 3.0}`.
+Tree    any pytree of arrays: a batch, the memory of a network, parameters.
 Part    one named leaf of a point: `x`, `layers/0/weight`.
 Table   whatever people have: a file's path, a mapping of columns, a Polars or pandas frame.
 """
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 Point: TypeAlias = Any
+Tree: TypeAlias = Any
 Columns: TypeAlias = Mapping[str, np.ndarray]
 Plain: TypeAlias = Mapping[str, Any]
 

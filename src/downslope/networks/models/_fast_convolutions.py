@@ -17,14 +17,19 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._engine import jax
+from downslope._types import Plain
 from downslope.descent import Batched
 from downslope.networks.layers import product_of_windows
 from downslope.programs import InnerProgram, called, evaluate, walk
+
+if TYPE_CHECKING:
+    from jax import Array
+    from jax.extend.core import Jaxpr, JaxprEqn
 
 # The windows are copied out of the image, pixel by pixel: neither the program nor the memory may grow without bound.
 _MOST_PIXELS = 11 * 11
@@ -66,7 +71,7 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     return fast
 
 
-def _holds_plain(program: Any) -> bool:
+def _holds_plain(program: Jaxpr) -> bool:
     """Tell whether a program has a convolution to rewrite, in itself or in a program that it calls."""
     for equation in program.eqns:
         inner = _opened(equation)
@@ -75,17 +80,17 @@ def _holds_plain(program: Any) -> bool:
     return False
 
 
-def _opened(equation: Any) -> InnerProgram | None:
+def _opened(equation: JaxprEqn) -> InnerProgram | None:
     """Return the program that an equation only calls, or None; one that repeats a forward pass stays closed."""
     return None if equation.params.get("differentiated") else called(equation)
 
 
-def _run(program: Any, constants: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+def _run(program: Jaxpr, constants: Sequence[Array], inputs: Sequence[Array]) -> list[Array]:
     """Evaluate a program with its plain convolutions rewritten."""
     return walk(program, constants, inputs, _outcomes, lambda value: value)
 
 
-def _outcomes(equation: Any, operands: list[Any]) -> list[Any]:
+def _outcomes(equation: JaxprEqn, operands: list[Array]) -> list[Array]:
     """Evaluate one equation; a call that holds a plain convolution is opened."""
     if _is_plain(equation):
         return [_product(equation.params, *operands)]
@@ -124,7 +129,7 @@ def _is_plain(equation: Any) -> bool:
     )
 
 
-def _product(settings: Any, image: Any, weight: Any) -> Any:
+def _product(settings: Plain, image: Array, weight: Array) -> Array:
     """Return a convolution as a product of windows, with the axes in the order of its settings."""
     images, weights, output = settings["dimension_numbers"]
     # Dimension numbers name the axes of any layout; the product wants channels last.

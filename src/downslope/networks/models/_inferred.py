@@ -8,16 +8,16 @@ state all look the same from here. What cannot be inferred is left out with a se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._tree import alike, distinct, in_order, part_names
-from downslope._types import Point
+from downslope._types import Point, Tree
 from downslope.networks.layers import FLAT, activation
 from downslope.programs import (
     Atom,
@@ -31,6 +31,9 @@ from downslope.programs import (
     skipped_leaves,
     straighten,
 )
+
+if TYPE_CHECKING:
+    from jax import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +59,7 @@ class Walk:
     activations: tuple[str | None, ...]
     shapes: tuple[tuple[int, ...], ...]
     skipped: tuple[str, ...]
-    tapped: Callable[..., tuple[Any, Any, tuple[Any, ...], tuple[Any, ...]]] = field(repr=False)
+    tapped: Callable[..., tuple[Array, Tree, tuple[Array, ...], tuple[Array | None, ...]]] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,7 @@ class _Arguments:
     values: tuple[Value, ...]
 
 
-def walk(function: Callable[..., tuple[Any, Any]], params: Point, *rest: Any) -> Walk:
+def walk(function: Callable[..., tuple[Array, Tree]], params: Point, *rest: Tree) -> Walk:
     """Find every layer's pre-activation in a function of parameters.
 
     Args:
@@ -120,7 +123,9 @@ def _tapped(
 ) -> Callable[..., Any]:
     """Return the function `Walk.tapped`."""
 
-    def tapped(params: Point, perturbations: tuple[Any, ...], *rest: Any) -> tuple[Any, Any, tuple, tuple]:
+    def tapped(
+        params: Point, perturbations: tuple[Array, ...], *rest: Tree
+    ) -> tuple[Array, Tree, tuple[Array, ...], tuple[Array | None, ...]]:
         inputs = _checked(params, rest, walked)
         # An addend of zeros changes no value, and its gradient is that of the pre-activation.
         added = dict(zip([layer.pre for layer in layers], _fitting(perturbations, layers), strict=True))
@@ -135,7 +140,7 @@ def _tapped(
     return tapped
 
 
-def _run(program: StraightProgram, inputs: list[Any], added: dict[Value, Any]) -> dict[Value, Any]:
+def _run(program: StraightProgram, inputs: list[Array], added: dict[Value, Array]) -> dict[Value, Array]:
     """Run the steps and return every value; to those in `added` the array there is added as soon as they are known."""
     known = dict(zip(program.inputs, inputs, strict=True))
     for step in program.steps:
@@ -145,14 +150,14 @@ def _run(program: StraightProgram, inputs: list[Any], added: dict[Value, Any]) -
     return known
 
 
-def _read(atom: Atom, known: dict[Value, Any]) -> Any:
+def _read(atom: Atom, known: dict[Value, Array]) -> Array:
     return atom.value if isinstance(atom, Constant) else known[atom]
 
 
 # A program fits the shapes that it was traced for and no others.
 
 
-def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[Any]:
+def _checked(params: Point, rest: tuple[Tree, ...], walked: _Arguments) -> list[Array]:
     """Return the leaves of the arguments as arrays, or raise if they are not of the shapes that were walked."""
     leaves, structure = jax().tree_util.tree_flatten((params, *rest))
     if structure != walked.structure:
@@ -172,7 +177,7 @@ def _checked(params: Point, rest: tuple[Any, ...], walked: _Arguments) -> list[A
     return arrays
 
 
-def _fitting(perturbations: tuple[Any, ...], layers: tuple[ProgramLayer, ...]) -> list[Any]:
+def _fitting(perturbations: tuple[Array, ...], layers: tuple[ProgramLayer, ...]) -> list[Array]:
     """Return the perturbations in the types of the pre-activations, or raise if one has another shape."""
     arrays = [jax().numpy.asarray(array) for array in perturbations]
     shapes, needed = [array.shape for array in arrays], [layer.shape for layer in layers]
@@ -187,21 +192,23 @@ def _fitting(perturbations: tuple[Any, ...], layers: tuple[ProgramLayer, ...]) -
     ]
 
 
-def _names_of_rest(rest: tuple[Any, ...]) -> Iterator[str]:
+def _names_of_rest(rest: tuple[Tree, ...]) -> Iterator[str]:
     """Yield a name for each leaf of the arguments after the parameters."""
     for number, argument in enumerate(rest, start=2):
         for name in part_names(argument):
             yield f"argument {number}" if name == "value" else f"argument {number}, {name},"
 
 
-def _type_and_shape(array: Any) -> str:
+def _type_and_shape(array: Array | Value) -> str:
     return f"{array.dtype}[{', '.join(map(str, array.shape))}]"
 
 
 # The statistics of layers, built-in and inferred.
 
 
-def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], after: tuple[Any, ...]) -> Any:
+def statistics(
+    activations: tuple[str | None, ...], before: tuple[Array, ...], after: tuple[Array | None, ...]
+) -> Array:
     """Return the statistics of each layer, shape (len(LAYER_COLUMNS), layers); NaN where they are not known.
 
     A unit is saturated on an example where the slope of its activation is below `FLAT` of the largest, and dead if it
@@ -214,7 +221,7 @@ def statistics(activations: tuple[str | None, ...], before: tuple[Any, ...], aft
     return in_order(groups, [_of_group([layers[index] for index in group]) for group in groups]).T
 
 
-def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
+def _of_group(layers: list[tuple[str | None, Array, Array | None]]) -> Array:
     """Return the statistics of layers of one kind, shape (layers, len(LAYER_COLUMNS))."""
     name, before, after = layers[0]
     if len(layers) == 1:
@@ -224,13 +231,13 @@ def _of_group(layers: list[tuple[str | None, Any, Any]]) -> Any:
     return jax().vmap(lambda z, a: _of_layer(name, z, a))(*stacked)
 
 
-def _group_key(name: str | None, before: Any, after: Any) -> Any:
+def _group_key(name: str | None, before: Array, after: Array | None) -> Hashable:
     """Return the key that layers share if their statistics are computed together."""
     # Equal names as well: another activation has another slope.
     return name, before.shape, before.dtype, None if after is None else (after.shape, after.dtype)
 
 
-def _of_layer(name: str | None, before: Any, after: Any) -> Any:
+def _of_layer(name: str | None, before: Array, after: Array | None) -> Array:
     """Return mean, deviation, variation, saturated share and dead share of a layer, shape (len(LAYER_COLUMNS),)."""
     numpy = jax().numpy
     if name is None or after is None:
@@ -247,7 +254,7 @@ def _of_layer(name: str | None, before: Any, after: Any) -> Any:
     return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)])
 
 
-def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, batch: int | None) -> Walk | None:
+def walked(loss: Callable[..., Any], point: Point, memory: Tree, examples: Tree, batch: int | None) -> Walk | None:
     """Return the layers inferred from a loss, or None if there are none.
 
     Args:
@@ -268,7 +275,9 @@ def walked(loss: Callable[..., Any], point: Point, memory: Any, examples: Any, b
 def look_through(walked_loss: Walk) -> dict[str, Any]:
     """Return `seen` and `nudges`, as `Batched` has them, of inferred layers."""
 
-    def seen(point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
+    def seen(
+        point: Point, memory: Tree, batch: Tree, key: Array, nudges: tuple[Array, ...]
+    ) -> tuple[Array, tuple[Tree, Array]]:
         value, memory, before, after = walked_loss.tapped(point, nudges, memory, batch, key)
         return value, (memory, statistics(walked_loss.activations, before, after))
 

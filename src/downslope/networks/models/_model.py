@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox
 import numpy as np
@@ -15,8 +15,11 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError
-from downslope._types import Plain
+from downslope._types import Plain, Point, Tree
 from downslope.networks.layers import Network, Passed
+
+if TYPE_CHECKING:
+    from jax import Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +39,12 @@ class Model:
             programs. None where that is not known: of foreign models, and of layers that are not downslope's own.
     """
 
-    point: Any
-    memory: Any
+    point: Point
+    memory: Tree
     layers: tuple[str, ...]
     activations: tuple[str, ...]
     forward: Callable[..., Passed]
-    rebuilt: Callable[[Any, Any], Any]
+    rebuilt: Callable[[Point, Tree], Any]
     description: Plain
     structure: Hashable | None = None
 
@@ -78,7 +81,14 @@ def _of_network(network: Network) -> Model:
     """Return the model of a built-in network."""
     point, fixed = equinox.partition(network, equinox.is_inexact_array)
 
-    def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
+    def forward(
+        point: Point,
+        memory: Tree,
+        inputs: Array,
+        key: Array | None,
+        training: bool,
+        nudges: tuple[Array, ...] | None = None,
+    ) -> Passed:
         return equinox.combine(point, fixed).forward(inputs, memory, key, training=training, nudges=nudges)
 
     return Model(
@@ -114,7 +124,7 @@ def outline(model: Model) -> Model:
 _AXIS = "batch"  # the name by which Equinox's documentation has batches normalised
 
 
-def equinox_model(module: Any, state: Any) -> Model:
+def equinox_model(module: equinox.Module, state: equinox.nn.State | None) -> Model:
     """Return the model of an Equinox module that maps one example, perhaps with `key` or `state`.
 
     Args:
@@ -135,13 +145,20 @@ def equinox_model(module: Any, state: Any) -> Model:
         )
     axis = _axis_of(module)
 
-    def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
+    def forward(
+        point: Point,
+        memory: Tree,
+        inputs: Array,
+        key: Array | None,
+        training: bool,
+        nudges: tuple[Array, ...] | None = None,
+    ) -> Passed:
         network = equinox.nn.inference_mode(equinox.combine(point, fixed), value=not training)
         network = network if key is not None else _without_chance(network)
         # Without randomness a key is passed nevertheless: it may have no default, and nothing depends on it.
         keys = jax().random.split(jax().random.key(0) if key is None else key, len(inputs)) if takes_key else None
 
-        def map_example(example: Any, chance: Any, kept: Any) -> Any:
+        def map_example(example: Array, chance: Array, kept: Tree) -> Any:
             arguments = {"key": chance} if takes_key else {}
             return (network(example, **arguments), None) if state is None else network(example, kept, **arguments)
 
@@ -167,7 +184,7 @@ def _settled(leaf: Any) -> np.ndarray:
     return np.asarray(leaf)
 
 
-def _rebuilt(module: Any, memory: Any) -> Any:
+def _rebuilt(module: equinox.Module, memory: Tree) -> Any:
     """Return the module with arrays of JAX, and its state with it where it has one."""
     with precision("float32"):
         arrays = jax().tree.map(
@@ -176,7 +193,7 @@ def _rebuilt(module: Any, memory: Any) -> Any:
     return arrays[0] if memory is None else arrays
 
 
-def _without_chance(module: Any) -> Any:
+def _without_chance(module: equinox.Module) -> Any:
     """Return a module without dropout."""
     dropouts = [node for node in _nodes(module) if isinstance(node, equinox.nn.Dropout)]
     if not dropouts:
@@ -188,33 +205,33 @@ def _without_chance(module: Any) -> Any:
     )
 
 
-def _nodes(module: Any) -> list[Any]:
+def _nodes(module: equinox.Module) -> list[Any]:
     """Return the leaves of a module, where each layer with dropout or a state is one leaf."""
     kinds = (equinox.nn.Dropout, equinox.nn.StateIndex)
     return jax().tree.leaves(module, is_leaf=lambda node: isinstance(node, kinds))
 
 
-def _is_stateful(module: Any) -> bool:
+def _is_stateful(module: equinox.Module) -> bool:
     return any(isinstance(node, equinox.nn.StateIndex) for node in _nodes(module))
 
 
-def _axis_of(module: Any) -> Any:
+def _axis_of(module: equinox.Module) -> Any:
     """Return the name of the axis over which a module normalises batches."""
     norms = _norms(module)
     return next((norm.axis_name for norm in norms if hasattr(norm, "axis_name")), _AXIS)
 
 
-def _is_normalised(module: Any) -> bool:
+def _is_normalised(module: equinox.Module) -> bool:
     return bool(_norms(module))
 
 
-def _norms(module: Any) -> list[Any]:
+def _norms(module: equinox.Module) -> list[Any]:
     """Return the layers of a module that normalise."""
     nodes = jax().tree.leaves(module, is_leaf=_is_norm)
     return [node for node in nodes if _is_norm(node)]
 
 
-def _is_norm(node: Any) -> bool:
+def _is_norm(node: object) -> bool:
     return isinstance(node, equinox.Module) and "norm" in type(node).__name__.lower()
 
 
@@ -231,14 +248,21 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
     names = _tree.distinct(tuple(name.removesuffix("/value") for name in wrapped), "parts", wrapped)
     form = jax().tree.structure(parameters)
 
-    def merged(point: Any, memory: Any, key: Any = None) -> Any:
+    def merged(point: Point, memory: Tree, key: Array | None = None) -> Any:
         # Points are plain dictionaries by name, so that a trace reads the same for all kinds of models.
         state = jax().tree.unflatten(form, [point[name] for name in names])
         # Flax writes into its state, and an array of NumPy would let it.
         state, memory = jax().tree.map(jax().numpy.asarray, (state, memory))
         return nnx.merge(structure, state, chances if key is None else _drawn_keys(chances, key), memory, copy=True)
 
-    def forward(point: Any, memory: Any, inputs: Any, key: Any, training: bool, nudges: Any = None) -> Passed:
+    def forward(
+        point: Point,
+        memory: Tree,
+        inputs: Array,
+        key: Array | None,
+        training: bool,
+        nudges: tuple[Array, ...] | None = None,
+    ) -> Passed:
         # NNX modules are mutable: each pass works on a copy merged from the arrays.
         network = merged(point, memory, key)
         network.train() if training else network.eval()
@@ -248,7 +272,7 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
         nnx.pop(network, nnx.Intermediate)  # intermediate values are no state
         return Passed(outputs, nnx.split(network, nnx.Param, nnx.RngState, ...)[3], (), ())
 
-    def rebuilt(point: Any, memory: Any) -> Any:
+    def rebuilt(point: Point, memory: Tree) -> Any:
         with precision("float32"):
             return merged(point, memory)
 
@@ -263,7 +287,7 @@ def nnx_model(module: Any, nnx: ModuleType) -> Model:
     )
 
 
-def _drawn_keys(chances: Any, key: Any) -> Any:
+def _drawn_keys(chances: Tree, key: Array) -> Tree:
     """Return the random state with keys split from one key; the counts stay."""
     random, dtypes = jax().random, jax().dtypes
     leaves, form = jax().tree.flatten(chances)

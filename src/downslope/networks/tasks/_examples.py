@@ -6,14 +6,14 @@ References: Sokar et al., "The dormant neuron phenomenon in deep reinforcement l
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import Structure, jax, precision
 from downslope._errors import DataError, ObjectiveError, SettingError
-from downslope._types import Plain, Point
+from downslope._types import Plain, Point, Tree
 from downslope.networks._losses import Loss
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Batching, Task, trained
@@ -28,11 +28,14 @@ from downslope.networks.layers import (
 from downslope.networks.models import Model, model_of
 from downslope.networks.tasks._sizes import NetworkChoices, built, loss_of, outputs_of
 
+if TYPE_CHECKING:
+    from jax import Array
+
 _MOST_ROWS = 512
 _INWARD = ("weight", "scale", "offset")  # of a unit, along the last axis
 
 
-def revived(model: Model, point: Point, memory: Any, inputs: Any, fresh: Point) -> Point:
+def revived(model: Model, point: Point, memory: Tree, inputs: np.ndarray, fresh: Point) -> Point:
     """Return a point whose dead units have newly drawn weights and a bias of 0; the other units keep theirs.
 
     Args:
@@ -53,7 +56,7 @@ def revived(model: Model, point: Point, memory: Any, inputs: Any, fresh: Point) 
     return jax().tree.unflatten(shape, [_mixed(part, leaf, new, dead) for part, leaf, new in named])
 
 
-def _dead(name: str, before: Any) -> np.ndarray:
+def _dead(name: str, before: Array) -> np.ndarray:
     """Return which units of a layer pass no gradient on any example, shape (units,)."""
     slope = activation(name).slope
     if slope is None:
@@ -62,7 +65,7 @@ def _dead(name: str, before: Any) -> np.ndarray:
     return np.all(flat, axis=tuple(range(flat.ndim - 1)))
 
 
-def _mixed(part: str, leaf: Any, new: Any, dead: dict[str, np.ndarray]) -> Any:
+def _mixed(part: str, leaf: Array, new: Array, dead: dict[str, np.ndarray]) -> Array:
     """Return a part in which what leads into dead units comes from a new one."""
     layer, _, kind = part.rpartition("/")
     if layer not in dead or kind not in (*_INWARD, "bias"):
@@ -121,7 +124,7 @@ def example_task(
     def drawn(other: int) -> Point:
         return fitted(model, choices, training.inputs, encoding.target, other)[0].point
 
-    def revive(point: Point, memory: Any, fresh: Point) -> Point:
+    def revive(point: Point, memory: Tree, fresh: Point) -> Point:
         return revived(seen, point, memory, training.inputs, fresh)
 
     return Task(

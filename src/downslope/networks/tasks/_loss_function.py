@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equinox
 import numpy as np
@@ -15,7 +15,7 @@ from downslope._copies import check_functions
 from downslope._engine import Structure, jax, kept, precision, structure_of_function
 from downslope._errors import DataError, ObjectiveError, PointError, described
 from downslope._numbers import reals, refuse_complex, unmasked
-from downslope._types import Plain, Point
+from downslope._types import Plain, Point, Tree
 from downslope.descent import Batched, Objective
 from downslope.networks._trained import Batching, Task, Training, end_point
 from downslope.networks.data import share_of, split_rows
@@ -23,12 +23,15 @@ from downslope.networks.models import Walk, look_through, rewritten, walked, wit
 from downslope.networks.tasks._stream import Stream, is_stream
 from downslope.trace import Trace
 
+if TYPE_CHECKING:
+    from jax import Array
+
 _MOST_ASSESSED = 5000
 
 
 def function_task(
     function: Any,
-    start: Any,
+    start: Tree,
     data: Any,
     validation: Any,
     batching: Batching,
@@ -67,8 +70,8 @@ def function_task(
 
 def _drawn(
     function: Any,
-    start: Any,
-    examples: Any,
+    start: Tree,
+    examples: Tree,
     validation: Any,
     batching: Batching,
     seed: int,
@@ -93,7 +96,7 @@ def _drawn(
 
 
 def _streamed(
-    function: Any, start: Any, stream: Stream, validation: Any, accumulate: int, own: Callable[[Any], Structure]
+    function: Any, start: Tree, stream: Stream, validation: Any, accumulate: int, own: Callable[[Any], Structure]
 ) -> Task:
     """Return the task of a stream of batches."""
     if stream.common_rows is None and accumulate > 1:
@@ -144,7 +147,7 @@ class _LossFunction:
         check_functions("the loss function", self._function)
         return _LossFunction, (self._function, self._start)
 
-    def loss(self, point: Point, memory: Any, batch: Any, key: Any) -> tuple[Any, Any]:
+    def loss(self, point: Point, memory: Tree, batch: Tree, key: Array | None) -> tuple[Array, Tree]:
         """Return the loss of a batch, and the memory, which stays empty."""
         params = point if self._fixed is None else equinox.combine(point, self._fixed)
         # Where nothing is random a key is passed nevertheless: the function may require one.
@@ -217,7 +220,7 @@ class _LossFunction:
         model = point if self._fixed is None else equinox.combine(point, self._fixed)
         return Training(model, trace, None, (), None)
 
-    def _check(self, batch: Any) -> None:
+    def _check(self, batch: Tree) -> None:
         """Raise if the function does not return one number for a batch."""
         try:
             with precision("float32"):
@@ -234,7 +237,7 @@ class _LossFunction:
                 f"{self.name} returns {what}, where one number is needed", hint="average over the batch: .mean()"
             )
 
-    def _walked(self, batch: Any) -> Walk | None:
+    def _walked(self, batch: Tree) -> Walk | None:
         """Return the layers inferred from the function, or None."""
         point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return walked(self.loss, point, (), batch, None)
@@ -265,7 +268,7 @@ def _assessed(means: Callable[..., Any], point: Point, memory: Any, sets: Any) -
 def _means(loss: Callable[..., Any], size: int | None) -> Callable[..., Any]:
     """Return the program of the loss on sets of examples, in blocks of one batch without an incomplete last one."""
 
-    def mean(point: Point, memory: Any, examples: Any) -> Any:
+    def mean(point: Point, memory: Tree, examples: Tree) -> Array:
         rows = min(int(jax().tree.leaves(examples)[0].shape[0]), _MOST_ASSESSED) if size else 0
         if size is None or rows < size:
             return loss(point, memory, examples, None)[0]
@@ -278,7 +281,7 @@ def _means(loss: Callable[..., Any], size: int | None) -> Callable[..., Any]:
     return jax().jit(lambda point, memory, sets: {of: mean(point, memory, sets[of]) for of in sets})
 
 
-def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:
+def _data_facts(sample: Tree, held: Tree, stream: Stream | None) -> Plain:
     """Return the facts on the examples."""
     return {
         "rows": None if stream is not None else _rows(sample, "the data"),
@@ -286,7 +289,7 @@ def _data_facts(sample: Any, held: Any, stream: Stream | None) -> Plain:
     }
 
 
-def _arrays(data: Any) -> Any:
+def _arrays(data: Tree) -> Tree:
     """Return data with arrays for leaves."""
     if data is None:
         raise DataError("no training data", hint="give a tree of arrays, or a list of batches")
@@ -295,7 +298,7 @@ def _arrays(data: Any) -> Any:
     return jax().tree.map(unmasked, data)
 
 
-def _rows(data: Any, what: str) -> int:
+def _rows(data: Tree, what: str) -> int:
     """Return the number of examples, or raise if the arrays do not agree."""
     shapes = {name: np.shape(leaf) for name, leaf in zip(_tree.part_names(data), _tree.leaves(data), strict=True)}
     counts = {shape[0] if shape else None for shape in shapes.values()}
@@ -308,10 +311,10 @@ def _rows(data: Any, what: str) -> int:
     return counts.pop() or 0
 
 
-def _with_rows(start: Any) -> Any:
+def _with_rows(start: Tree) -> Tree:
     """Return parameters with each plain list of numbers as one array."""
 
-    def is_row(node: Any) -> bool:
+    def is_row(node: object) -> bool:
         return isinstance(node, list) and bool(node) and all(isinstance(number, int | float) for number in node)
 
     def checked(node: Any) -> Any:
@@ -325,7 +328,7 @@ def _with_rows(start: Any) -> Any:
     return jax().tree.map(checked, start, is_leaf=is_row)
 
 
-def _modules(start: Any) -> list[Any]:
+def _modules(start: Tree) -> list[Any]:
     """Return the leaves of a tree, each Equinox module as one."""
     return jax().tree.leaves(start, is_leaf=lambda node: isinstance(node, equinox.Module))
 
@@ -338,7 +341,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
         return ()
 
 
-def _name_of(function: Any) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     """Return the name of a function, "loss" for a lambda."""
     called = getattr(function, "__name__", "") or type(function).__name__
     return "loss" if called == "<lambda>" else called

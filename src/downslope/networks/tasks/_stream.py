@@ -17,7 +17,7 @@ import numpy as np
 from downslope._engine import Structure, jax
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import unmasked
-from downslope._types import Plain
+from downslope._types import Plain, Tree
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
 from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts
@@ -27,7 +27,7 @@ from downslope.networks.tasks._sizes import NetworkChoices
 _MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
 
 
-def is_stream(data: Any, *, pairs: bool) -> bool:
+def is_stream(data: object, *, pairs: bool) -> bool:
     """Tell whether data are a stream of batches.
 
     Args:
@@ -54,15 +54,15 @@ class Stream:
 
     def __init__(
         self,
-        source: Iterable[Any],
-        head: list[Any],
-        read: list[Any],
+        source: Iterable[Tree],
+        head: list[Tree],
+        read: list[Tree],
         prepared: tuple[Callable[[int, Any], Any], ...] = (),
     ) -> None:
         self._source, self._head, self._read, self._prepared = source, head, read, prepared
 
     @classmethod
-    def of(cls, source: Iterable[Any]) -> Stream:
+    def of(cls, source: Iterable[Tree]) -> Stream:
         """Return a stream after reading its first batches.
 
         Raises:
@@ -80,12 +80,12 @@ class Stream:
             raise SettingError("the stream of batches is empty")
         return cls(source, read if once else [], read)
 
-    def preparing(self, prepared: Callable[[int, Any], Any]) -> Stream:
+    def preparing(self, prepared: Callable[[int, Tree], Tree]) -> Stream:
         """Return the same stream with another function applied to each batch."""
         read = [prepared(number, batch) for number, batch in enumerate(self._read, start=1)]
         return Stream(self._source, self._head, read, (*self._prepared, prepared))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tree]:
         # The first batches are replayed in the first round only.
         head, self._head = self._head, []
         for number, batch in enumerate(itertools.chain(head, self._source), start=1):
@@ -107,7 +107,7 @@ class Stream:
         return iter(self._source) is not self._source
 
     @property
-    def first(self) -> Any:
+    def first(self) -> Tree:
         """The first batch."""
         return self._read[0]
 
@@ -117,14 +117,14 @@ class Stream:
         counts = {leaf.shape[0] if leaf.ndim else None for leaf in jax().tree.leaves(self.first)}
         return counts.pop() if len(counts) == 1 else None
 
-    def sample(self) -> Any:
+    def sample(self) -> Tree:
         """Return the first batches, concatenated; None where they have no common first axis."""
         if self.common_rows is None:
             return None
         return jax().tree.map(lambda *leaves: np.concatenate(leaves), *self._read)
 
     @staticmethod
-    def refuse_share(validation: Any) -> None:
+    def refuse_share(validation: object) -> None:
         """Raise for a share of a stream to be held back."""
         if isinstance(validation, int | float) and validation:
             raise SettingError(
@@ -197,7 +197,7 @@ def stream_task(
     return Task(objective, seen.point, rows, lambda trace: trained(seen, trace, encoding, (note,)))
 
 
-def _are_classes(batch: Any) -> bool:
+def _are_classes(batch: Tree) -> bool:
     """Tell whether the targets of a batch are classes."""
     _, targets = _two(1, batch)
     return targets.dtype.kind in "biu" and targets.size == len(targets)
@@ -276,7 +276,9 @@ def _encoding(inputs: np.ndarray, target: Target) -> Encoding | None:
     return Encoding((), tuple(int(side) for side in inputs.shape[1:]), (0.0,), (1.0,), (), target)
 
 
-def _facts(inputs: np.ndarray, targets: np.ndarray, held: Any, target: Target, seed: int) -> Plain:
+def _facts(
+    inputs: np.ndarray, targets: np.ndarray, held: tuple[np.ndarray, np.ndarray] | None, target: Target, seed: int
+) -> Plain:
     """Return the facts on the first examples; the number of rows is not known."""
     encoding = _encoding(inputs, target)
     if encoding is None:
