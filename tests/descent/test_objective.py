@@ -117,10 +117,10 @@ def test_formulas_that_read_alike_share_their_programs_and_not_their_tables() ->
     text = "Loss(w) = mean((y - w×x)²)"
     tables = [{"x": [1.0, 2.0], "y": [3.0, 6.0]}, {"x": [1.0, 2.0], "y": [5.0, 10.0]}, {"x": [2.0], "y": [1.0]}]
     goals = [ds.objective(text, table) for table in tables]
-    assert len({id(goal.programs) for goal in goals}) == 1
+    assert len({id(goal.structure) for goal in goals}) == 1
     ends = [float(ds.descend(goal, {"w": 0.0}, method="newton", steps=5).end["w"]) for goal in goals]
     assert ends == pytest.approx([3.0, 5.0, 0.5])
     # Of other texts, and where other names are columns, programs are others.
     others = [("Loss(w) = mean((y - w×x)⁴)", tables[0]), ("mean((y - w×x)²)", {"w": [1.0, 2.0], "y": [3.0, 6.0]})]
-    owners = [ds.objective(*other).programs for other in others]
-    assert len({id(programs) for programs in (*owners, goals[0].programs)}) == 3
+    owners = [ds.objective(*other).structure for other in others]
+    assert len({id(structure) for structure in (*owners, goals[0].structure)}) == 3
