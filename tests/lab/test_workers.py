@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jax
+import jax.monitoring
 import pytest
 from lab.stand_ins import STREAMS, VERBS
 from lab.visiting import cookie, cookie_line
@@ -24,6 +26,7 @@ from lab.visiting import cookie, cookie_line
 from downslope.lab._limits import Limits
 from downslope.lab._messages import Reply
 from downslope.lab.processes._pool import Workers
+from downslope.lab.processes._usage import Meter
 from downslope.lab.server._serve import Running, running
 
 LIMITS = Limits(seconds=20, wait=30, workers=3)
@@ -333,6 +336,18 @@ def test_compiling_does_not_count() -> None:
             assert "0.8 seconds to compile" in told(endless)["error"]["message"]
 
     run(test())
+
+
+def test_what_jax_compiles_is_counted() -> None:
+    meter = Meter()
+    meter.listen()
+    meter.begin()
+    jax.jit(lambda x: jax.jit(lambda y: y * 3 - 1)(x) ** 7)(2.0)
+    usage = meter.usage()
+    assert 0 < usage.compiled <= usage.cpu
+    assert not usage.compiling
+    meter.begin()
+    assert meter.usage().compiled == 0
 
 
 @pytest.mark.parametrize("known", [True, False])
