@@ -14,16 +14,13 @@ from __future__ import annotations
 import importlib
 
 from downslope._exports import exports
+from downslope.draw._picture import in_order
 
 _MODULE_OF = exports(__name__, __loader__, __file__)
 _exported = {name: getattr(importlib.import_module(home), name) for name, home in _MODULE_OF.items()}
 globals().update(_exported)
 
-# In the order in which a report shows them.
-PICTURES = tuple(
-    sorted(
-        (value.__picture__ for value in _exported.values() if hasattr(value, "__picture__")),
-        key=lambda picture: picture.rank,
-    )
-)
+PICTURES = in_order(_exported.values())
+"""Every picture, in the order in which a report shows them: functions, descents, trainings, results."""
+
 __all__ = ["PICTURES", *sorted(_MODULE_OF)]  # pyright: ignore[reportUnsupportedDunderAll]  # type checkers read the stub

@@ -62,3 +62,9 @@ def picture(
         return draw
 
     return described
+
+
+def in_order(functions: Iterable[object]) -> tuple[Picture, ...]:
+    """Return the pictures that functions draw, in the order in which a report shows them."""
+    described = [function.__picture__ for function in functions if hasattr(function, "__picture__")]  # pyright: ignore[reportAttributeAccessIssue]
+    return tuple(sorted(described, key=lambda picture: picture.rank))
