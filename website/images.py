@@ -1,0 +1,241 @@
+"""Draw the pictures in docs/images anew: those of commands and snippets by running their pages, the lab's in Chromium.
+
+python website/images.py             all of them
+python website/images.py fit.md lab  those of some pages
+"""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+sys.path.insert(0, str(ROOT / "src"))
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# Pictures whose pages show neither a command nor a snippet that writes them to a file of this name.
+COMMANDS = (
+    'downslope draw "f(x, y) = x² + 2y²" --start x=4,y=3 -a 0.1 --steps 20 --plot valley.png',
+    'downslope draw "f(x, y) = x² + 10y²" --start x=3,y=1 -a 0.09 --steps 60 --plot narrow.png',
+)
+
+
+def draw(page: Path) -> None:
+    """Run the blocks of a page in an empty folder, and keep the pictures of docs/images that they write."""
+    from downslope.cli._main import run
+
+    names: dict[str, object] = {"__name__": "page"}
+    for language, text in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if language == "python" and ">>>" in text:
+            for example in doctest.DocTestParser().get_examples(text):
+                exec(compile(example.source, page.name, "single"), names)  # noqa: S102 - our own pages
+        elif language == "python":
+            exec(compile(text, page.name, "exec"), names)  # noqa: S102 - our own pages
+        elif language == "console":
+            for line in re.findall(r"^\$ (downslope .*)", text, re.MULTILINE):
+                run(shlex.split(line)[1:])
+
+
+def kept(folder: Path) -> None:
+    """Copy the pictures that docs/images knows from a folder."""
+    for file in sorted(folder.iterdir()):
+        if (IMAGES / file.name).exists():
+            shutil.copy(file, IMAGES / file.name)
+            print(file.name, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def empty_folder() -> Iterator[Path]:
+    """Work in an empty folder with the article's table; keep the pictures that are written there."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copy(ROOT / "src" / "downslope" / "examples" / "houses.csv", folder)
+        os.chdir(folder)
+        try:
+            yield folder
+            kept(folder)
+        finally:
+            os.chdir(before)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of the lab.
+
+    Args:
+        name: its file.
+        address: the state of the page.
+        scheme: "light" or "dark".
+        act: what is done before, given the page.
+        height: of the window.
+    """
+
+    name: str
+    address: str
+    scheme: Literal["light", "dark"]
+    act: Callable[[Page], object]
+    height: int = 1000
+
+
+def _drawn(page: Page) -> None:
+    page.locator("#way[d^=M]").wait_for(state="attached")
+    page.wait_for_timeout(1500)
+
+
+def _at_step(step: int) -> Callable[[Page], None]:
+    def act(page: Page) -> None:
+        _drawn(page)
+        page.locator("#scrub").fill(str(step))
+        page.wait_for_timeout(300)
+
+    return act
+
+
+def _raced(page: Page) -> None:
+    _drawn(page)
+    page.get_by_role("button", name="Run the race").click()
+    page.locator("#race-state", has_text="first").wait_for()
+    # The legend of a race is read from its table; the heading stays in sight.
+    page.locator("#race-table tbody tr").last.scroll_into_view_if_needed()
+    page.locator("h2", has_text="Race").evaluate("heading => heading.scrollIntoView()")
+    page.wait_for_timeout(500)
+
+
+def _trained(page: Page) -> None:
+    page.locator("#train", has_text="Train again").wait_for()
+    page.wait_for_timeout(1500)
+
+
+def _trained_by_layer(page: Page) -> None:
+    _trained(page)
+    page.evaluate("window.scrollTo(0, 360)")
+    page.wait_for_timeout(300)
+
+
+def _compared(page: Page) -> None:
+    page.get_by_label("Compare deep/plain").check()
+    page.get_by_label("Compare deep/normalised").check()
+    page.wait_for_timeout(2000)
+
+
+def _running(page: Page) -> None:
+    page.locator("#run-name", has_text="live").wait_for()
+    page.wait_for_timeout(3000)
+
+
+COFFEE = "/fit?sample=coffee.csv&f=temperature+%3D+a+%2B+b·e^(-k·minutes)&start=a=60,b=20,k=0.2"
+SHOTS = (
+    Shot("lab-descend-light.png", "/?f=f(x,y)=x²%2B2y²&at=x=4,y=3&rate=0.1&steps=100", "light", _at_step(3)),
+    Shot("lab-race-dark.png", "/?f=f(x,y)=(1-x)²%2B100(y-x²)²&at=x=-1.2,y=1&rate=0.001&steps=100", "dark", _raced),
+    Shot("lab-fit-light.png", COFFEE, "light", _drawn),
+    Shot("lab-fit-dark.png", COFFEE, "dark", _at_step(2)),
+    Shot("lab-network-light.png", "/network?hidden=8,8&rate=0.01&steps=800&trained=1", "light", _trained),
+    Shot(
+        "lab-network-dark.png",
+        "/network?hidden=8,8,8,8,8,8,8,8,8,8,8,8&activation=sigmoid&rate=0.001&steps=600&trained=1",
+        "dark",
+        _trained_by_layer,
+        1180,
+    ),
+    Shot("lab-runs-light.png", "/runs?run=deep/plain", "light", _compared),
+    Shot("lab-runs-dark.png", "/runs?run=live", "dark", _running),
+)
+_ENDLESS = (
+    "import downslope as ds; ds.train(data='moons', hidden=(32, 32), steps=5_000_000, evaluate_every=200, "
+    "save='live', progress=False)"
+)
+
+
+def _runs(folder: Path) -> None:
+    """Save the runs that the page Runs shows."""
+    import downslope as ds
+
+    deep: dict[str, Any] = {"hidden": (8,) * 8, "activation": "sigmoid", "steps": 1200, "progress": False}
+    ds.train("circles", save=folder / "deep" / "plain", **deep)
+    ds.train("circles", normalisation="batch", save=folder / "deep" / "normalised", **deep)
+    for name, momentum in (("descent", 0.0), ("momentum", 0.9)):
+        trace = ds.descend(
+            "x² + 10y²", {"x": 4, "y": 1}, method="momentum", momentum=momentum, learning_rate=0.05, steps=80
+        )
+        ds.save(trace, folder / "valley" / name)
+
+
+def lab() -> None:
+    """Take the pictures of the lab in Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    from downslope.lab.server._serve import running
+
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name) / "experiments"
+        _runs(folder)
+        live = subprocess.Popen([sys.executable, "-c", _ENDLESS], cwd=folder, env={**os.environ})
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        try:
+            with running(port=0, token=False, runs=folder) as opened:
+                for shot in SHOTS:
+                    _take(browser, opened.url, shot)
+        finally:
+            live.terminate()
+            live.wait()
+            browser.close()
+
+
+def _take(browser: Browser, url: str, shot: Shot) -> None:
+    """Take one picture, as somebody sees it who has been here before."""
+    context = browser.new_context(
+        base_url=url,
+        color_scheme=shot.scheme,
+        reduced_motion="reduce",
+        viewport={"width": 1280, "height": shot.height},
+    )
+    pages = ("descend", "fit", "network", "runs")
+    context.add_init_script("".join(f"localStorage.setItem('downslope.greeted.{page}', 'yes');" for page in pages))
+    page = context.new_page()
+    page.goto(shot.address)
+    shot.act(page)
+    page.screenshot(path=IMAGES / shot.name)
+    print(shot.name, file=sys.stderr)
+    context.close()
+
+
+def main() -> None:
+    """Draw what was named, or everything."""
+    pages = sys.argv[1:]
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        written = [
+            name for name in re.findall(r"images/([\w-]+\.\w+)", text) if name in text.replace(f"images/{name}", "")
+        ]
+        if page.name in pages or (not pages and written):
+            with empty_folder():
+                draw(page)
+    if not pages:
+        from downslope.cli._main import run
+
+        with empty_folder():
+            for command in COMMANDS:
+                run(shlex.split(command)[1:])
+    if not pages or "lab" in pages:
+        lab()
+
+
+if __name__ == "__main__":
+    main()
