@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,7 @@ SHOTS = (
     Shot("lab-runs-light.png", "/runs?run=deep/plain", "light", _compared),
     Shot("lab-runs-dark.png", "/runs?run=live", "dark", _running),
 )
+_PATIENCE = 300_000  # milliseconds: a training may share its processor with others
 _ENDLESS = (
     "import downslope as ds; ds.train(data='moons', hidden=(32, 32), steps=5_000_000, evaluate_every=200, "
     "save='live', progress=False)"
@@ -186,16 +188,25 @@ def lab() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name) / "experiments"
         _runs(folder)
-        live = subprocess.Popen([sys.executable, "-c", _ENDLESS], cwd=folder, env={**os.environ})
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-        try:
-            with running(port=0, token=False, runs=folder) as opened:
-                for shot in SHOTS:
+        with running(port=0, token=False, runs=folder) as opened:
+            for shot in SHOTS:
+                with _live(folder) if "run=live" in shot.address else contextlib.nullcontext():
                     _take(browser, opened.url, shot)
-        finally:
-            live.terminate()
-            live.wait()
-            browser.close()
+        browser.close()
+
+
+@contextlib.contextmanager
+def _live(folder: Path) -> Iterator[None]:
+    """Keep a run in progress in a folder."""
+    process = subprocess.Popen([sys.executable, "-c", _ENDLESS], cwd=folder)
+    try:
+        while not (folder / "live").is_dir():
+            time.sleep(0.2)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def _take(browser: Browser, url: str, shot: Shot) -> None:
@@ -208,6 +219,7 @@ def _take(browser: Browser, url: str, shot: Shot) -> None:
     )
     pages = ("descend", "fit", "network", "runs")
     context.add_init_script("".join(f"localStorage.setItem('downslope.greeted.{page}', 'yes');" for page in pages))
+    context.set_default_timeout(_PATIENCE)
     page = context.new_page()
     page.goto(shot.address)
     shot.act(page)
