@@ -98,4 +98,4 @@ def reals(name: str, values: Any, kind: type[DownslopeError] = DataError) -> np.
     except OverflowError:
         raise kind(f"{name}: a number is beyond the largest that a float holds, 1.8e308") from None
     except (TypeError, ValueError):
-        raise kind(f"{name} must be numbers") from None
+        raise kind(f"{name}: numbers are needed") from None
