@@ -123,7 +123,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     for argument in _POSITIONAL[name]:
         if argument not in plain and passed.get(argument) is not None:
             words += _argument(argument, passed[argument])
-    choices_by_name = {**_made_with(passed.get(_POSITIONAL[name][0])), **_by_name(options)}
+    choices_by_name = {**_parts_of(passed.get(_POSITIONAL[name][0])), **_by_name(options)}
     # Names that the schema lacks are settings of a method of the caller's own; they come last.
     for option in [*known, *(option for option in choices_by_name if option not in known)]:
         if option in choices_by_name:
@@ -135,7 +135,7 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
     return [command, *texts, *words]
 
 
-def _made_with(source: Any) -> dict[str, Any]:
+def _parts_of(source: Any) -> dict[str, Any]:
     """Return the choices that are part of a formula or an objective: its data and units."""
     units, file = getattr(source, "units", None), getattr(source, "file", None)
     return {**({"units": dict(units)} if units else {}), **({"data": file} if file else {})}
