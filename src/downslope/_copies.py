@@ -19,9 +19,9 @@ from downslope._errors import ObjectiveError
 _BY_CODE = ("cloudpickle", "dill", "copy")
 
 
-def fields_alone(noun: Any, /) -> dict[str, Any]:
+def fields_alone(self: Any) -> dict[str, Any]:
     """Return the state of a dataclass without its cached properties; for `__getstate__`."""
-    return {field.name: noun.__dict__[field.name] for field in dataclasses.fields(noun)}
+    return {field.name: self.__dict__[field.name] for field in dataclasses.fields(self)}
 
 
 def has_name(function: Any) -> bool:

@@ -17,7 +17,7 @@ import threading
 import uuid
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
@@ -58,7 +58,7 @@ def _raise_bound(module: ModuleType) -> None:
 def _read_flags(module: ModuleType) -> None:
     """Let XLA read `XLA_FLAGS`."""
     try:
-        from jax._src.lib import xla_client
+        from jax._src.lib import xla_client  # pyright: ignore[reportPrivateImportUsage] - nothing public reads them
 
         # Not the backend, which takes longer, and before which the user may still join other processes.
         xla_client.CompileOptions()
@@ -93,11 +93,13 @@ def precision(name: str) -> AbstractContextManager[None]:
     width = module.enable_x64(name == "float64")
     if not (module.config.jax_debug_nans or module.config.jax_debug_infs):
         return width
-    contexts = contextlib.ExitStack()
-    contexts.enter_context(module.debug_nans(False))
-    contexts.enter_context(module.debug_infs(False))
-    contexts.enter_context(width)
-    return contexts
+    return _without_alarms(module, width)
+
+
+@contextlib.contextmanager
+def _without_alarms(module: ModuleType, width: AbstractContextManager[None]) -> Iterator[None]:
+    with module.debug_nans(False), module.debug_infs(False), width:
+        yield
 
 
 _LOCK = threading.RLock()  # a structure may be released, and its programs with it, while it is held

@@ -199,6 +199,8 @@ def install(module: ModuleType) -> None:
     # A cache elsewhere than on this machine, or of a size that the user chose, is JAX's own as it is.
     if not folder or "://" in str(folder) or (chosen and config.jax_compilation_cache_max_size != -1):
         return
+    if config.values.get("jax_compilation_cache_check_contents"):
+        return  # the user has JAX compare what it compiles with what it reads
     if not _replace(ProgramFolder(Path(folder), None if chosen else LIMIT, private=not chosen)):
         return
     # A whole entry that this machine cannot run is compiled and written anew.
@@ -224,10 +226,7 @@ def _replace(programs: ProgramFolder) -> bool:
         reference: Any = compilation_cache.get_file_cache
         assert callable(reference)
         assert callable(compilation_cache.decompress_executable)
-        checks = compilation_cache.config.compilation_cache_check_contents.value
     except Exception:  # JAX has moved them: nothing is kept, and nothing fails
         return False
-    if checks:
-        return False  # the user has JAX compare what it compiles with what it reads
     compilation_cache.get_file_cache = lambda path, *others: (programs, path)
     return True
