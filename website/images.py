@@ -103,6 +103,7 @@ def _at_step(step: int) -> Callable[[Page], None]:
     def act(page: Page) -> None:
         _drawn(page)
         page.locator("#scrub").fill(str(step))
+        page.locator("#scrub").blur()
         page.wait_for_timeout(300)
 
     return act
@@ -137,6 +138,7 @@ def _compared(page: Page) -> None:
 
 def _running(page: Page) -> None:
     page.locator("#run-name", has_text="live").wait_for()
+    page.locator("#charts figure").first.wait_for()
     page.wait_for_timeout(3000)
 
 
