@@ -153,7 +153,7 @@ def main() -> None:
     elif arguments.what == "flips":
         flips(arguments.count, arguments.seed, lambda a, b: all(_same(*pair) for pair in _pairs(a, b)))
     elif arguments.what == "headers":
-        headers()
+        headers(arguments.count, arguments.seed)
     elif arguments.what == "load":
         loads(arguments.count)
     elif arguments.what == "lab":

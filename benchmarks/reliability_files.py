@@ -57,21 +57,28 @@ def flips(count: int, seed: int, same: Callable[[ds.Trace, ds.Trace], bool]) -> 
     print(f"{total['unchanged']} in files that a finished run no longer needs, {total['wrong']} answered wrongly")
 
 
-def headers() -> None:
-    """Put each wrong value in place of each field of the headers, and print how often anything but an error came."""
+def headers(count: int, seed: int) -> None:
+    """Put wrong values in place of fields of headers, and print how often anything but an error or a trace came.
+
+    Args:
+        count: the number of mutations.
+        seed: of the choice among all fields and all wrong values.
+    """
     _load._WAITS = ()
+    dice = random.Random(seed)
     outcomes: collections.Counter[str] = collections.Counter()
     with tempfile.TemporaryDirectory(prefix="downslope-headers-") as folder:
-        for run in dict(_runs(Path(folder))).values():
-            for file in sorted(run.glob("*.json")):
-                value = json.loads(file.read_text())
-                if file.name == "fit.json":
-                    continue
-                for path, wrong in itertools.product(_paths(value), (*WRONG, ...)):
-                    _write_sealed(file, _mutated(value, path, wrong))
-                    outcomes[_reading(run)] += 1
-                _write_sealed(file, value)
-    print(f"{outcomes.total()} wrong values in fields of headers:", dict(outcomes))
+        files = [
+            file for run in dict(_runs(Path(folder))).values() for file in (run / "trace.json", run / "progress.json")
+        ]
+        texts = {file: file.read_bytes() for file in files if file.is_file()}
+        fields = [(file, path) for file, text in texts.items() for path in _paths(json.loads(text))]
+        for _ in range(count):
+            file, path = dice.choice(fields)
+            _write_sealed(file, _mutated(json.loads(texts[file]), path, dice.choice((*WRONG, ...))))
+            outcomes[_reading(file.parent)] += 1
+            file.write_bytes(texts[file])
+    print(f"{count} wrong values in {len(fields)} fields of headers:", dict(outcomes))
 
 
 def loads(rows: int) -> None:

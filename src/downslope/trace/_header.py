@@ -119,10 +119,12 @@ def read_header(file: Path) -> Header:
     start, end = (_point(fields, name, parts) for name in ("start", "end"))
     header = Header(
         is_verified=is_verified,
-        outcome=Outcome.from_identifier(fields.checked("outcome", _OUTCOMES.__contains__, "an outcome")),
+        outcome=Outcome.from_identifier(
+            fields.checked("outcome", lambda value: is_text(value) and value in _OUTCOMES, "an outcome")
+        ),
         streams=None if value["streams"] is None else _streams(fields.inner("streams"), is_verified),
         arrays=fields.checked("arrays", (None, *POINTS).__contains__, f"null or {POINTS[0]}"),
-        plan=_known(fields, "plan", _PLAN),
+        plan=_plan(fields),
         facts=_known(fields, "facts", _FACTS),
         versions=fields.checked("versions", is_mapping_of(is_text), "texts by name"),
         coordinate_names=fields.names("coordinate_names"),
@@ -266,6 +268,24 @@ def is_spectrum(eigenvalues: Any) -> bool:
     )
 
 
+def _is_description(value: Any) -> bool:
+    """Tell whether a value describes a network layer by layer, or one that no file describes."""
+    if not isinstance(value, dict) or value.get("kind") != "network":
+        return isinstance(value, dict)
+    layers = value.get("layers")
+    return is_list_of(is_whole)(value.get("inputs")) and isinstance(layers, list) and all(map(_is_layer, layers))
+
+
+def _is_layer(value: Any) -> bool:
+    """Tell whether a value describes a layer: its kind, and what words are made of."""
+    if not isinstance(value, dict) or not is_text(value.get("kind")):
+        return False
+    texts, numbers = ("activation", "normalisation"), ("dropout", "units", "channels")
+    return all(is_text(value[name]) for name in texts if name in value) and all(
+        is_number(value[name]) for name in numbers if name in value
+    )
+
+
 Kind: TypeAlias = "tuple[Callable[[Any], bool], str] | Mapping[str, Kind]"
 
 _OUTCOMES = frozenset(outcome.identifier for outcome in Outcome)
@@ -311,7 +331,7 @@ _FACTS: Mapping[str, Kind] = {
         "l2": _NUMBER,
         "parameters": _WHOLE,
         "loss": {"name": _TEXT, "from_logits": _FLAG},
-        "description": _MAPPING,
+        "description": (lambda value: value is None or _is_description(value), "the description of a network"),
     },
     "loss": (lambda value: is_number(value) or is_mapping_of(optional(is_number))(value), "numbers by name"),
     "record_cost": (optional(is_mapping_of(optional(is_number))), "numbers by name"),
@@ -321,6 +341,19 @@ _FACTS: Mapping[str, Kind] = {
     "notes": _TEXTS,
     "memory": _ARRAYS,
 }
+
+
+_OF_TRAININGS = ("read_as", "method", "schedule", "settings", "steps", "batches")
+
+
+def _plan(fields: Fields) -> Plain:
+    """Return the plan; that of a training has what every training has."""
+    plan = _known(fields, "plan", _PLAN)
+    if fields.value["facts"].get("network") if isinstance(fields.value["facts"], dict) else False:
+        missing = [name for name in _OF_TRAININGS if plan.get(name) is None]
+        if missing or "learning_rate" not in plan:
+            raise fields.error(f"the plan lacks its {(*missing, 'learning_rate')[0]}")
+    return plan
 
 
 def _known(fields: Fields, name: str, kinds: Mapping[str, Kind]) -> Plain:

@@ -134,7 +134,8 @@ def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         # Not each is measured each time: NaN is a result where another measurement of the same set was taken there.
         others = [other for key, other in trace.metrics.items() if key != name and _set_of(key) == _set_of(name)]
         taken = np.any([np.isfinite(other) for other in others], axis=0) if others else False
-        yield name, column, np.isinf(column) | (np.isnan(column) & taken & np.isfinite(column).any())
+        missing = np.isnan(column) & taken & np.isfinite(column).any()
+        yield name, column, np.asarray(np.isinf(column) | missing)
     for name, leaf in trace.end.items():
         numbers = np.atleast_1d(np.asarray(leaf, dtype=float))
         yield f"the end of {name}", numbers, _bad_rows(numbers)
@@ -167,7 +168,7 @@ def _set_of(metric: str) -> str:
 def _bad_rows(numbers: np.ndarray) -> np.ndarray:
     """Return the rows in which some number is not finite."""
     finite = np.isfinite(np.asarray(numbers, dtype=float))
-    return ~finite.all(axis=tuple(range(1, finite.ndim)))
+    return np.asarray(~finite.all(axis=tuple(range(1, finite.ndim))))
 
 
 def _finding(trace: Trace, columns: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> Finding | None:
