@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -65,10 +66,10 @@ def test_a_signal_after_the_answer() -> None:
 
 
 @pytest.fixture
-def signals() -> Signals:
+def signals() -> Iterator[Signals]:
     """The signals of this process, whose handlers are put back."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    yield Signals()  # pyright: ignore[reportReturnType]
+    yield Signals()
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -33,7 +33,7 @@ def parquet(**choices: object) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv", ".npy"])
 def test_mutated_files_are_read_or_refused(suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from reliability_tables import damaged, read
+    from reliability_tables import damaged, read  # pyright: ignore[reportMissingImports]  # beside the scripts
 
     outcomes: Counter[str] = Counter()
     for number, data in enumerate(damaged(suffix, 80, seed=1)):
