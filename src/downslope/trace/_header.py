@@ -309,7 +309,10 @@ _PLAN: Mapping[str, Kind] = {
     "theory": _MAPPING,
     "units": _MAPPING,
     "objective": _MAPPING,
-    "batches": dict.fromkeys(("size", "accumulate", "evaluate_every", "patience", "probe_every"), _WHOLE),
+    "batches": {
+        **dict.fromkeys(("size", "evaluate_every", "patience", "probe_every"), _WHOLE),
+        "accumulate": (is_whole, "a whole number"),
+    },
 }
 _FACTS: Mapping[str, Kind] = {
     "data": {
