@@ -12,10 +12,9 @@ import pytest
 
 import downslope as ds
 from downslope.descent.batches import _descent, _log
-from downslope.descent.batches._log import BatchLog
-from downslope.descent.batches._rows import GrowingColumns, Measurements
+from downslope.descent.batches._log import BatchLog, GrowingColumns, Measurements
 from downslope.trace import Journal, Spectrum
-from downslope.trace._stored import StoredColumns
+from downslope.trace._arrow import StoredColumns
 
 
 def test_growing_columns_hold_what_was_appended() -> None:

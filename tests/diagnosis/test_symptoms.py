@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Severity, Symptom, diagnose, quantity_names
 from downslope.diagnosis._end_state import EndState, StateRule, state_of
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._wording import evidence_texts, factor
+from downslope.diagnosis._finding import evidence_texts, factor
 from downslope.diagnosis.checks import DESCENT_CHECKS, TRAINING_CHECKS
 from tests.numpy_descent import numpy_descent
 

@@ -12,7 +12,7 @@ from lab.stand_ins import STREAMS, VERBS
 from lab.visiting import visitor
 from playwright.sync_api import Browser, Page
 
-from downslope.lab._limits import Limits
+from downslope.lab._messages import Limits
 from downslope.lab.server._serve import Running, running
 
 SHORT = Limits(arrival=1.5, seconds=0.5, stream_seconds=3, table=100_000, tables=150_000, stalled=2, wait=60)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from downslope.lab.server._serve import Running, running
 
 # The pages ask these at once. Nothing is fitted here, so that nothing is compiled.
-_TABLES = {name: f"downslope.lab.replies._tables:{name}" for name in ("columns", "samples")}
+_TABLES = {name: f"downslope.lab.replies._examples:{name}" for name in ("columns", "samples")}
 VERBS = {**_TABLES, "equation": "lab.stand_ins:misspelt", "fit_choices": "lab.stand_ins:misspelt"}
 
 

@@ -18,7 +18,7 @@ import pytest
 from lab.stand_ins import STREAMS, VERBS
 from lab.visiting import cookie_line, visitor
 
-from downslope.lab._limits import Limits
+from downslope.lab._messages import Limits
 from downslope.lab.server import _connections
 from downslope.lab.server._serve import Running, running
 
@@ -195,7 +195,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from lab.stand_ins import VERBS
-from downslope.lab._limits import Limits
+from downslope.lab._messages import Limits
 from downslope.lab.server._serve import running
 with running(port=0, limits=Limits(arrival=20), verbs=VERBS, warm=None, static=Path(sys.argv[1])) as lab:
     print(lab.url, flush=True)

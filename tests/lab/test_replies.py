@@ -13,7 +13,7 @@ from lab.asking import ask, refusal
 
 import downslope as ds
 from downslope.lab import replies
-from downslope.lab._limits import LIMITS
+from downslope.lab._messages import LIMITS
 from downslope.lab.processes import _main
 from downslope.lab.replies._examples import EXAMPLES
 

@@ -11,8 +11,7 @@ from lab.asking import ask, refusal
 from work import calls_of
 
 import downslope as ds
-from downslope.lab._limits import LIMITS
-from downslope.lab._messages import UploadedFile
+from downslope.lab._messages import LIMITS, UploadedFile
 
 COFFEE = {
     "sample": "coffee.csv",

@@ -12,8 +12,7 @@ from lab.asking import ask
 
 import downslope as ds
 from downslope.lab import replies
-from downslope.lab._limits import LIMITS
-from downslope.lab._messages import UploadedFile
+from downslope.lab._messages import LIMITS, UploadedFile
 from downslope.lab.processes import _main
 from downslope.lab.replies._examples import _USUAL, PRESETS
 from downslope.lab.replies._network_choices import fields_of, setup_of

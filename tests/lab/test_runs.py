@@ -16,8 +16,7 @@ from lab.visiting import cookie, visitor
 
 import downslope as ds
 from downslope.lab import replies
-from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import job_of, packed_job
+from downslope.lab._messages import LIMITS, Limits, job_of, packed_job
 from downslope.lab._runs import Runs
 from downslope.lab.processes import _main
 from downslope.lab.server._serve import Running, running

@@ -22,7 +22,7 @@ from lab.stand_ins import VERBS
 from lab.visiting import cookie
 
 import downslope as ds
-from downslope.lab.server import _entry
+from downslope.lab.server import _guard as _entry
 from downslope.lab.server._serve import Address, Running, bind, running
 
 POLICY = (

@@ -23,10 +23,9 @@ import pytest
 from lab.stand_ins import STREAMS, VERBS
 from lab.visiting import cookie, cookie_line
 
-from downslope.lab._limits import Limits
-from downslope.lab._messages import Reply
+from downslope.lab._messages import Limits, Reply
 from downslope.lab.processes._pool import Workers
-from downslope.lab.processes._usage import Meter
+from downslope.lab.processes._process import Meter
 from downslope.lab.server._serve import Running, running
 
 LIMITS = Limits(seconds=20, wait=30, workers=3)
@@ -448,7 +447,7 @@ SCRIPT = """
 import sys, threading, time, httpx
 from pathlib import Path
 from lab.stand_ins import VERBS
-from downslope.lab._limits import Limits
+from downslope.lab._messages import Limits
 from downslope.lab.server._serve import running
 static, *places = map(Path, sys.argv[1:])
 with running(port=0, limits=Limits(seconds=2), verbs=VERBS, warm=None, token=False, static=static) as lab:

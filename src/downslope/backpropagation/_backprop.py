@@ -13,8 +13,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DownslopeError, ObjectiveError, PointError, SettingError, UnitError
 from downslope._types import Columns, Point
-from downslope.backpropagation._expression_graph import formula_graph
-from downslope.backpropagation._graph import Draft, with_gradients
+from downslope.backpropagation._graph import Draft, formula_graph, with_gradients
 from downslope.backpropagation._notation import free_result
 from downslope.backpropagation._program_graph import program_graph
 from downslope.backpropagation._result import Backpropagation

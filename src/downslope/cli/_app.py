@@ -12,8 +12,9 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 import downslope as ds
-from downslope.cli import _descents, _ensembles, _fit, _formulas, _options, _remedies, _training
-from downslope.cli._signals import Signals
+from downslope.cli import _descents, _ensembles, _formulas, _options, _remedies, _training
+from downslope.cli import _descents as _fit
+from downslope.cli._streams import Signals
 
 Port = Annotated[
     int | None,

@@ -10,7 +10,7 @@ import typer
 import downslope as ds
 from downslope._files import written
 from downslope.cli import _options as options
-from downslope.cli import _pictures
+from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 
 _GRAPHS = (".svg", ".dot")

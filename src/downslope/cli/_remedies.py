@@ -11,7 +11,7 @@ import typer
 
 import downslope as ds
 from downslope.cli import _options as options
-from downslope.cli import _pictures
+from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 from downslope.cli._descents import FormulaRun
 

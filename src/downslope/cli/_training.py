@@ -16,8 +16,9 @@ import typer
 import downslope as ds
 from downslope._files import refuse_unwritable
 from downslope.cli import _options as options
-from downslope.cli import _pictures, _remedies
+from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli import _remedies
 
 TrainingData = Annotated[
     str, typer.Argument(metavar="DATA", help='A CSV or Parquet file; or a sample: "digits", "iris", "wine", …')

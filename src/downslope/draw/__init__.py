@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 
 from downslope._exports import exports
-from downslope.draw._picture import in_order
+from downslope.draw._style import in_order
 
 _MODULE_OF = exports(__name__, __loader__, __file__)
 _exported = {name: getattr(importlib.import_module(home), name) for name, home in _MODULE_OF.items()}

@@ -13,7 +13,7 @@ from downslope._files import written
 from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from downslope._text import number
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ from downslope._errors import SettingError
 from downslope._text import number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 from downslope.trace import HasTrace, Trace
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from downslope.draw import _style as style
 from downslope.draw._animate import write
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
-from downslope.draw._picture import picture
+from downslope.draw._style import picture
 from downslope.trace import Trace
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from downslope.formulas._dimensions import dimensions
 from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import names_in, with_numbers
 from downslope.formulas._formula import Formula
@@ -16,7 +15,7 @@ from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
 from downslope.formulas._parser import Equation, equation, formula
 from downslope.formulas._printing import book, book_name
-from downslope.formulas._units import check_units, checked_units, unit_of_powers, unit_ratio
+from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points

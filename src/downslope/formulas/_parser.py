@@ -31,9 +31,8 @@ from downslope.formulas._expression import (
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import FUNCTIONS, SPELLINGS, numpy_functions
 from downslope.formulas._structure import resolve
-from downslope.formulas._tokens import Token, exact, tokens
+from downslope.formulas._tokens import Token, Words, exact, tokens
 from downslope.formulas._units import checked_units
-from downslope.formulas._words import Words
 
 if TYPE_CHECKING:
     from lark.exceptions import UnexpectedToken

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from downslope.formulas._functions import SPELLINGS
-from downslope.formulas._tokens import Token
-from downslope.formulas._words import Words, named
+from downslope.formulas._tokens import Token, Words, named
 
 # Each level costs several Python frames; this stays well below the recursion limit.
 _DEEPEST = 100

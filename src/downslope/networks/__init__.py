@@ -10,8 +10,7 @@ from downslope.networks._choices import (
 )
 from downslope.networks._losses import loss_names
 from downslope.networks._setup import Setup, train
-from downslope.networks._trained import Training, predict
-from downslope.networks._unit_pass import UnitPass, unit_pass
+from downslope.networks._trained import Training, UnitPass, predict, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, sample_names
 from downslope.networks.layers import (
     ForwardContext,

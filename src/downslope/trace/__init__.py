@@ -1,9 +1,9 @@
 """The waist: the record of every step of a descent, its outcome, and how it is saved and loaded."""
 
 from downslope.trace._columns import median_over_looks
+from downslope.trace._folders import writing
 from downslope.trace._journal import Journal
 from downslope.trace._load import load
-from downslope.trace._lock import writing
 from downslope.trace._store import export, save
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 

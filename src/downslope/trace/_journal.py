@@ -35,6 +35,7 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
+from downslope.trace._arrow import StoredColumns
 from downslope.trace._checksum import Extent, RunningChecksum
 from downslope.trace._contents import header_of, plain_streams, streams_of
 from downslope.trace._disk import (
@@ -67,7 +68,6 @@ from downslope.trace._progress import (
 )
 from downslope.trace._read_files import damage_of, opened, read_arrays
 from downslope.trace._store import write_points
-from downslope.trace._stored import StoredColumns
 from downslope.trace._trace import Outcome, Spectrum, Trace
 
 

@@ -25,10 +25,9 @@ from downslope._errors import DataError, TraceError
 from downslope.tables import table_suffixes, write_table
 from downslope.trace._contents import arrays_of, header_of, plain_streams, streams_of
 from downslope.trace._disk import replace_file, write_arrays, write_json, write_stream
-from downslope.trace._folders import refuse_other, replace_folder
+from downslope.trace._folders import refuse_other, replace_folder, writing
 from downslope.trace._header import POINTS, StreamFile, stream_files
 from downslope.trace._load import checked_path
-from downslope.trace._lock import writing
 from downslope.trace._trace import HasTrace, Trace, as_trace
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from downslope.diagnosis._end_curvature import main_parts
 from downslope.diagnosis._end_state import OVERLONG, SLOW_CONTRACTION, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import factor, number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, factor, number
 from downslope.trace import Outcome
 
 ILL_CONDITIONED = Symptom(

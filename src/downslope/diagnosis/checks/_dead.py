@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._text import listed
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 DEAD_UNITS = Symptom(
     "dead_units",

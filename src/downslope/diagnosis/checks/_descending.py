@@ -5,8 +5,7 @@ from __future__ import annotations
 from downslope._text import count
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 from downslope.trace import Outcome
 
 STILL_DESCENDING = Symptom(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from downslope.diagnosis._end_state import EndState, plunges
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 
 DIVERGED = Symptom(
     "diverged",

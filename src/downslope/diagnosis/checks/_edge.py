@@ -6,8 +6,7 @@ import numpy as np
 
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number
 
 EDGE_OF_STABILITY = Symptom(
     "edge_of_stability",

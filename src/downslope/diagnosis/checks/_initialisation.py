@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 POOR_INITIALISATION = Symptom(
     "poor_initialisation",

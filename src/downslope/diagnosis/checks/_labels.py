@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 LABEL_PROBLEM = Symptom(
     "label_problem",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from downslope._text import count
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 from downslope.trace import Trace
 
 LOCAL_MINIMUM = Symptom(

@@ -13,8 +13,7 @@ import numpy as np
 from downslope._text import in_words
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 from downslope.trace import Outcome, Trace
 
 NOT_FINITE = Symptom(

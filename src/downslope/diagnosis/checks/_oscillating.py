@@ -7,8 +7,7 @@ import math
 from downslope._text import apart
 from downslope.diagnosis._end_state import BOUNCING_COSINE, FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import DIGITS, ROUNDING, factor, number
+from downslope.diagnosis._finding import DIGITS, ROUNDING, Finding, Severity, Symptom, check, factor, number
 
 OSCILLATING = Symptom(
     "oscillating",

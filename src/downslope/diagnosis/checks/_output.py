@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 WRONG_OUTPUT_ACTIVATION = Symptom(
     "wrong_output_activation",

@@ -7,8 +7,7 @@ import math
 from downslope._text import count
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 
 PLATEAU = Symptom(
     "plateau",

@@ -7,8 +7,7 @@ import math
 from downslope._text import apart, count
 from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
-from downslope.diagnosis._wording import DIGITS, ROUNDING, number
+from downslope.diagnosis._finding import DIGITS, ROUNDING, Finding, NotRun, Severity, Symptom, check, number
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",

@@ -11,8 +11,7 @@ from downslope._text import listed
 from downslope.diagnosis._end_curvature import main_parts
 from downslope.diagnosis._end_state import ARRIVED, NO_WAY_OUT, EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check
-from downslope.diagnosis._wording import number
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number
 from downslope.trace import Outcome
 
 SADDLE_POINT = Symptom(

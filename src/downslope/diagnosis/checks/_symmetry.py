@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._text import listed
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 SYMMETRIC_UNITS = Symptom(
     "symmetric_units",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from downslope._text import count
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 from downslope.diagnosis.checks._training_rate import reach_of
 
 TOO_FEW_STEPS = Symptom(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from downslope._text import count, in_words
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 NOT_FINITE = Symptom(
     "not_finite",

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
-from downslope.diagnosis._wording import number
 
 VANISHING_GRADIENTS = Symptom(
     "vanishing_gradients",

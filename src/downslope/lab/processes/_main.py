@@ -34,7 +34,7 @@ from downslope.lab._messages import (
     stopped_job,
     write_frame,
 )
-from downslope.lab.processes._usage import Meter, resident_bytes
+from downslope.lab.processes._process import Meter, resident_bytes
 
 # CPU seconds beyond the limit: the server ends a job first and says so; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0

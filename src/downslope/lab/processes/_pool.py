@@ -24,20 +24,20 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from downslope.lab._limits import LIMITS, Limits
 from downslope.lab._messages import (
     BUSY,
     CLOSING,
+    LIMITS,
     LOST,
     NOT_STARTED,
     SUPERSEDED,
+    Limits,
     Reply,
     UploadedFile,
     error_reply,
     packed_job,
 )
-from downslope.lab.processes._process import Worker
-from downslope.lab.processes._usage import Usage
+from downslope.lab.processes._process import Usage, Worker
 
 _log = logging.getLogger("downslope.lab")
 

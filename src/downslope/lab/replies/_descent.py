@@ -13,8 +13,8 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab._limits import LIMITS
-from downslope.lab.replies._grid import grid_reply
+from downslope.lab._messages import LIMITS
+from downslope.lab.replies._formula_verbs import grid_reply
 from downslope.lab.replies._request import (
     Box,
     PageRequest,

@@ -10,11 +10,11 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope.lab._limits import LIMITS
+from downslope.lab._messages import LIMITS
 from downslope.lab.replies._descent import verdict_reply
-from downslope.lab.replies._grid import grid_reply
+from downslope.lab.replies._examples import table_of
+from downslope.lab.replies._formula_verbs import grid_reply
 from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
-from downslope.lab.replies._tables import table_of
 
 LOSSES = ds.choices(ds.fit)["loss"].names
 OWN_METHOD: str = ds.choices(ds.fit)["method"].default

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import itertools
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ import numpy as np
 import downslope as ds
 from downslope._text import number
 from downslope._types import plain
-from downslope.lab.replies._request import PageRequest, rounded
+from downslope.lab.replies._request import Box, PageRequest, RequestError, plan_of, rounded
 
 _STARTS = (4.0, 3.0, 2.0, 1.0)  # of the first variables; any further variable starts at 1
 _SCALES = (1.0, 0.5, 0.1, -1.0, 10.0, 100.0)  # tried in turn
@@ -129,3 +133,151 @@ def _rate_text(bound: float | None, best: float) -> str:
     if bound is None:
         return f"Best α = {number(best, 3)}; this method has no fixed bound."
     return f"Stable up to α = {number(bound, 3)}, best α = {number(best, 3)}."
+
+
+# An objective over one or two variables: a curve, bands and lines of equal height, or a surface as an image.
+
+
+_CURVE_POINTS = 400
+_GRID_POINTS = 120  # along each axis
+_CELLS = 3000  # of the box along each axis, which a coordinate of a contour tells apart
+_SEEN_SHARE = 0.92  # of the points of a curve are within the picture; a wall may leave it
+_MARGIN = 0.06  # of the heights of a curve
+_SHADES = (0.08, 1.0)  # of the lowest and the highest band
+_SURFACE_INCHES, _SURFACE_DOTS = (7.0, 5.2), 150
+_INK = {"light": "#1d2733", "dark": "#dfe7ee"}
+
+Rounding = Callable[[np.ndarray], list[list[float]]]
+
+
+def grid(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an objective in a box, or around the start where the request has no box."""
+    request = PageRequest(fields)
+    objective = request.objective
+    over, start = request.over(objective), request.start(objective)
+    return grid_reply(objective, over, request.box("box", over) or ds.draw.box(start, over), start)
+
+
+def grid_reply(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
+    """Return an objective in a box.
+
+    Args:
+        objective: the objective.
+        over: the one or two variables along the axes.
+        box: the range of each of them.
+        at: the values of all other variables.
+    """
+    box = {name: _not_empty(*box[name]) for name in over}
+    shape = _curve(objective, over[0], box, at) if len(over) == 1 else _contours(objective, over, box, at)
+    return {"over": list(over), "box": {name: list(span) for name, span in box.items()}, **shape}
+
+
+def _not_empty(low: float, high: float) -> tuple[float, float]:
+    """Return a range, widened if it is empty."""
+    least = 1e-9 * max(1.0, abs(low), abs(high))
+    return (low, high) if high - low > least else (low - least, high + least)
+
+
+def _curve(objective: ds.Objective, name: str, box: Box, at: Mapping[str, float]) -> dict[str, Any]:
+    axes, heights = ds.draw.grid(objective, box, at=at, count=_CURVE_POINTS)
+    return {"curve": {name: rounded(axes[name]), "f": rounded(heights)}, "f_range": list(_height_range(heights))}
+
+
+def _height_range(heights: np.ndarray) -> tuple[float, float]:
+    """Return the heights to show: all of them, except a wall that would flatten the rest of the curve."""
+    finite = heights[np.isfinite(heights)]
+    if len(finite) == 0:
+        return (0.0, 1.0)
+    low, high = float(finite.min()), float(finite.max())
+    most = float(np.quantile(finite, _SEEN_SHARE))
+    least = float(np.quantile(finite, 1 - _SEEN_SHARE))
+    if high - low > 20 * (most - least) > 0:
+        low, high = max(low, least - (most - least)), min(high, most + (most - least))
+    margin = _MARGIN * (high - low) or 0.5 * max(1.0, abs(high))
+    return (low - margin, high + margin)
+
+
+def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
+    """Return bands between the levels, as polygons, and lines at them."""
+    from contourpy import FillType, LineType, contour_generator
+
+    axes, heights = ds.draw.grid(objective, box, at=at, count=_GRID_POINTS)
+    levels = [float(level) for level in ds.draw.levels(heights)]
+    if len(levels) < 2:
+        return {"levels": [], "bands": [], "lines": []}
+    masked = np.ma.masked_invalid(heights)
+    kinds = {"fill_type": FillType.OuterOffset, "line_type": LineType.Separate}
+    contours: Any = contour_generator(axes[over[0]], axes[over[1]], masked, name="serial", **kinds)
+    rounding = _rounding(box, over)
+    low, high = float(masked.min()), float(masked.max())
+    # The first and the last band reach beyond the extremes, so that no rounding leaves a gap at them.
+    edges = [low - (levels[1] - levels[0]), *levels, high + (levels[-1] - levels[-2])]
+    shades = np.linspace(*_SHADES, len(edges) - 1)
+    bands = [
+        {
+            "level": lower,
+            "shade": round(float(shade), 3),
+            "polygons": _polygons(contours.filled(lower, upper), rounding),
+        }
+        for lower, upper, shade in zip(edges[:-1], edges[1:], shades, strict=True)
+        if upper > lower
+    ]
+    lines = [{"level": level, "lines": [rounding(line) for line in contours.lines(level)]} for level in levels]
+    return {"levels": levels, "bands": bands, "lines": lines}
+
+
+def _polygons(filled: Any, rounding: Rounding) -> list[list[list[list[float]]]]:
+    """Return polygons as GeoJSON has them: each a list of rings, the outer ring first."""
+    points, offsets = filled
+    return [
+        [rounding(ring[first:last]) for first, last in itertools.pairwise(ends)]
+        for ring, ends in zip(points, offsets, strict=True)
+    ]
+
+
+def _rounding(box: Box, over: tuple[str, ...]) -> Rounding:
+    """Return the function that rounds the points of a line to the resolution of a box.
+
+    Contours are most of a reply; digits that no screen shows would double it.
+    """
+    cells = [(box[name][1] - box[name][0]) / _CELLS for name in over]
+    digits = [min(15, math.ceil(-math.log10(cell))) for cell in cells]
+
+    def rounding(line: np.ndarray) -> list[list[float]]:
+        return [[round(value, count) for value, count in zip(point, digits, strict=True)] for point in line.tolist()]
+
+    return rounding
+
+
+def surface(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return an image of an objective as a surface, with the path of a descent on it."""
+    from matplotlib.figure import Figure
+
+    request = PageRequest(fields)
+    plan = plan_of(request)
+    over = request.over(plan.objective)
+    theme = request.text("theme")
+    if len(over) != 2 or theme not in _INK:
+        raise RequestError("A surface is over two variables, light or dark.")
+    trace = ds.descend(plan, progress=False)
+    axes: Any = Figure(figsize=_SURFACE_INCHES, layout="constrained").add_subplot(projection="3d")
+    ds.draw.surface(plan.objective, trace, over=(over[0], over[1]), bounds=ds.draw.box(trace, over), axes=axes)
+    azimuth, elevation = request.number_or_none("azimuth"), request.number_or_none("elevation")
+    axes.view_init(elev=30.0 if elevation is None else elevation, azim=-60.0 if azimuth is None else azimuth)
+    _recolour(axes, _INK[theme])
+    file = io.BytesIO()
+    axes.figure.savefig(file, format="png", dpi=_SURFACE_DOTS, transparent=True)
+    return {"png": base64.b64encode(file.getvalue()).decode("ascii")}
+
+
+def _recolour(axes: Any, ink: str) -> None:
+    """Write in a colour that can be read on the page, without walls, title and legend, which the page has itself."""
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color((0.0, 0.0, 0.0, 0.0))
+        axis.label.set_color(ink)
+        axis.line.set_color(ink)
+    axes.tick_params(colors=ink)
+    axes.set_title("")
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import downslope as ds
-from downslope.lab._limits import LIMITS
-from downslope.lab._messages import UploadedFile
+from downslope.lab._messages import LIMITS, UploadedFile
+from downslope.lab.replies._examples import preview_of, table_of
 from downslope.lab.replies._request import PageRequest, RequestError
-from downslope.lab.replies._tables import preview_of, table_of
 
 _CHOICES = ds.choices(ds.train)
 _ILL_INITIALISATIONS = ("normal_0.05", "normal_3", "constant_0")  # of the examples that fail

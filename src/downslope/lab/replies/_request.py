@@ -10,7 +10,7 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import number
-from downslope.lab._limits import LIMITS
+from downslope.lab._messages import LIMITS
 
 Box = dict[str, tuple[float, float]]
 

@@ -12,10 +12,10 @@ import numpy as np
 
 import downslope as ds
 from downslope._text import in_words, number
-from downslope.lab._limits import LIMITS
+from downslope.lab._messages import LIMITS
 from downslope.lab._runs import Runs, SavedRun, header_of, state_of
 from downslope.lab.replies._descent import coordinates_of, verdict_reply
-from downslope.lab.replies._grid import grid_reply
+from downslope.lab.replies._formula_verbs import grid_reply
 from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
 from downslope.lab.replies._training import layer_name, layers_of
 

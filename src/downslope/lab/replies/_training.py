@@ -15,9 +15,8 @@ from downslope._text import in_words, number
 from downslope._types import plain
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._network_choices import fields_of, setup_of, written
-from downslope.lab.replies._network_views import View
+from downslope.lab.replies._network_views import View, why_no_graph
 from downslope.lab.replies._request import program, rounded
-from downslope.lab.replies._unit_graph import why_no_graph
 
 Piece = dict[str, Any]
 Send = Callable[[Piece], None]

@@ -21,8 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from downslope.lab._limits import LIMITS, Limits
-from downslope.lab._messages import Reply, UploadedFile, data_reply
+from downslope.lab._messages import LIMITS, Limits, Reply, UploadedFile, data_reply
 from downslope.lab._runs import RUNNING, Runs, SavedRun, run_in, state_of
 from downslope.lab.server._guard import TABLES, Guard, RefusedError, body_of, disconnected, json_response
 from downslope.lab.server._pages import Door, File, Files, assembled, read_files
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from downslope.lab.processes._pool import Workers
-    from downslope.lab.server._entry import Admission
+    from downslope.lab.server._guard import Admission
     from downslope.lab.server._serve import Address
 
 STATIC = Path(__file__).parents[1] / "static"

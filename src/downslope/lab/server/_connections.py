@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from downslope.lab._limits import Limits
+from downslope.lab._messages import Limits
 
 if TYPE_CHECKING:
     from uvicorn.config import Config

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import downslope as ds
-from downslope.lab._limits import LIMITS, Limits
-from downslope.lab.server._entry import Admission
+from downslope.lab._messages import LIMITS, Limits
+from downslope.lab.server._guard import Admission
 
 DEFAULT_PORT = 8765
 
