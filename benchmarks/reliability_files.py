@@ -140,7 +140,8 @@ def _reading(run: Path) -> str:
     except Exception as error:
         return type(error).__name__
     try:
-        str(trace), str(ds.diagnose(trace)), str(ds.summary(trace))
+        for answer in (trace, ds.diagnose(trace), ds.summary(trace)):
+            str(answer)
     except Exception as error:
         return f"loaded, then {type(error).__name__}"
     return "loaded"

@@ -1,4 +1,4 @@
-"""Write a file of a result: pictures, reports, tables."""
+"""Files of results, which are written whole or not at all, and files that Polars reads although they may be damaged."""
 
 from __future__ import annotations
 

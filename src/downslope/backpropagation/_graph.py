@@ -1,4 +1,4 @@
-"""The computation graph: nodes and edges, and the backward pass that computes their gradients by the chain rule."""
+"""The computation graph, also of a formula, and the backward pass that computes its gradients by the chain rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands on one descent: descend, diagnose, draw, export."""
+"""The commands on one descent: descend, diagnose, draw, export; and `fit`."""
 
 from __future__ import annotations
 

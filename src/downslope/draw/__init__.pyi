@@ -17,12 +17,12 @@ from downslope.draw._landscape import *
 from downslope.draw._layers import *
 from downslope.draw._learning_rate import *
 from downslope.draw._network import *
-from downslope.draw._style import Picture as Picture
 from downslope.draw._prescription import *
 from downslope.draw._progress import *
 from downslope.draw._race import *
 from downslope.draw._sharpness import *
 from downslope.draw._slice import *
+from downslope.draw._style import Picture as Picture
 from downslope.draw._sweep import *
 from downslope.draw._training import *
 

@@ -1,4 +1,4 @@
-"""How every picture looks: colours that the colour-blind can tell apart, and calm axes.
+"""What a picture is and how each looks: colours that the colour-blind can tell apart, and calm axes.
 
 References: Okabe and Ito, "Color universal design", 2008.
 """

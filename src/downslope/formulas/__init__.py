@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import names_in, with_numbers
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
+from downslope.formulas._operations import evaluate
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
 from downslope.formulas._parser import Equation, equation, formula
 from downslope.formulas._printing import book, book_name

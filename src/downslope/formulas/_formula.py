@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
-from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import Expression, Number, walk
 from downslope.formulas._functions import numpy_functions
+from downslope.formulas._operations import evaluate
 from downslope.formulas._printing import SUPERSCRIPTS, book, book_name, latex, latex_name
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from downslope.formulas._evaluation import constant_value
 from downslope.formulas._expression import (
     Call,
     Expression,
@@ -20,6 +19,7 @@ from downslope.formulas._expression import (
     names_in,
     walk,
 )
+from downslope.formulas._operations import constant_value
 
 _ADDITIVE = {"mean", "sum"}
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import FormulaError, nearest
-from downslope.formulas._evaluation import constant_value, evaluate
 from downslope.formulas._expression import (
     Call,
     Expression,
@@ -30,6 +29,7 @@ from downslope.formulas._expression import (
 )
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import FUNCTIONS, SPELLINGS, numpy_functions
+from downslope.formulas._operations import constant_value, evaluate
 from downslope.formulas._structure import resolve
 from downslope.formulas._tokens import Token, Words, exact, tokens
 from downslope.formulas._units import checked_units

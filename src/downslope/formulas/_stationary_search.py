@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downslope.formulas._evaluation import evaluate
 from downslope.formulas._expression import Expression
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import numpy_functions
+from downslope.formulas._operations import evaluate
 
 # Grid points per axis, odd so that the centre is among them; in three dimensions a grid would need millions of points.
 _GRID = {1: 20_001, 2: 361}

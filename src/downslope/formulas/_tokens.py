@@ -1,7 +1,7 @@
-"""The tokenizer: split a formula's text into numbers, words, operators and parentheses with their positions.
+"""The tokenizer: split a formula's text into numbers, words, operators and parentheses; decide what words are.
 
 LaTeX commands, superscripts and Unicode signs are normalised to the same few token kinds, so later stages do not
-depend on the notation typed. Words are still uninterpreted runs of letters; `_words` classifies them.
+depend on the notation typed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Units by name: checking, conversion and short notation, with Pint, which is imported on first use."""
+"""Units by name, with Pint, which is imported on first use; and the dimensions of parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import UnitError, nearest
-from downslope.formulas._evaluation import constant_value
 from downslope.formulas._expression import (
     Call,
     Expression,
@@ -20,6 +19,7 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
 )
+from downslope.formulas._operations import constant_value
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula

@@ -1,4 +1,4 @@
-"""Messages between the server and its processes: jobs, replies, and the frames in which a pipe carries them."""
+"""Limits of the lab, and messages between the server and its processes: jobs, replies, and their frames in a pipe."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ hand, a norm overflowed. Whatever its origin, such a trace is not healthy.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def measured_not_finite(trace: Trace) -> Finding | None:
     return _finding(trace, _measurements(trace))
 
 
-def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, Any]]:
     """Yield name, numbers and rows that are not finite of each measurement."""
     for name, column in trace.recorded.items():
         numbers = np.broadcast_to(np.asarray(column, dtype=float), trace.recorded["step"].shape)

@@ -1,4 +1,4 @@
-"""Verbs of a formula: how it is read, its derivatives, the methods that descend it, and its learning rates."""
+"""Verbs of a formula: its picture, reading, derivatives, methods and learning rates."""
 
 from __future__ import annotations
 

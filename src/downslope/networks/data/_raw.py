@@ -174,7 +174,7 @@ def array_of(inputs: Any) -> np.ndarray:
         return array.astype(np.float32 if small else np.float64)
     if array.ndim == 2 and array.dtype.kind in "OUS":
         return array.astype(object)
-    if array.dtype.kind == "c" and array.imag.any():
+    if array.dtype.kind == "c" and np.imag(array).any():
         refuse_complex("inputs" if array.shape[1] > 1 else "1", array)
     raise DataError(f"inputs are numbers, not {array.dtype}")
 
