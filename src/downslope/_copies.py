@@ -2,7 +2,7 @@
 
 A noun is pickled as its fields; what is computed from them again is dropped. What it does with functions of its own
 is a class and not a closure. A function of the user's travels by its name, as everywhere in Python: one without a name
-in a module needs cloudpickle, which joblib and Dask use.
+in a module is pickled by cloudpickle alone, which joblib and Dask use.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from downslope._errors import ObjectiveError
 
-# Libraries that pickle functions by their code; nothing else tells a noun which of them asks for its state.
+# Libraries that take functions by their code; nothing else tells a noun which of them asks for its state.
 _BY_CODE = ("cloudpickle", "dill", "copy")
 
 
@@ -40,7 +40,7 @@ def check_functions(what: str, *values: Any) -> None:
         values: functions, and anything else, which is not looked at.
 
     Raises:
-        ObjectiveError: unless a library is at work that pickles functions by their code.
+        ObjectiveError: unless a library is at work that takes functions by their code.
     """
     for value in values:
         function = value

@@ -107,7 +107,7 @@ def test_a_table_of_cars(capsys, cars: Path) -> None:
         (["iris", "--validation", "1.5"], "between 0 and 1"),
         (["iris", "--clip-norm", "0"], "--clip-norm must be above 0"),
         (["iris", "--dropout", "1"], "dropout"),
-        (["iris", "--convolutions", "8"], "needs an image"),
+        (["iris", "--convolutions", "8"], "convolutions need images"),
         (["iris", "--set", "momentum=0.9"], "adam has no setting 'momentum'"),
         (["iris", "--set", "steps=9"], "it has an option: --steps"),
         (["iris", "--set", "weight_decay=9"], "it has an option: --weight-decay"),

@@ -68,6 +68,6 @@ def test_the_columns_of_a_formula_are_released(verb) -> None:
 def test_programs_are_compiled_once_in_the_life_of_an_objective() -> None:
     objective = ds.objective("x⁴ - 3x² + x/7")
     ds.multistart(objective, bounds={"x": (-3, 3)}, starts=8)
-    programs = dict(_KEPT[objective])
+    programs = dict(_KEPT[objective.owner])
     ds.multistart(objective, bounds={"x": (-2, 3)}, starts=8)
-    assert programs == dict(_KEPT[objective])
+    assert programs == dict(_KEPT[objective.owner])

@@ -322,7 +322,7 @@ def test_a_job_that_hangs_is_cut_off(tmp_path: Path) -> None:
 
 def test_compiling_does_not_count() -> None:
     async def test() -> None:
-        limits = replace(LIMITS, seconds=0.2, compiling=0.8, workers=1)
+        limits = replace(LIMITS, seconds=0.2, compiling=0.8, workers=1, report=0.02)
         async with crew(limits, warm="lab.stand_ins:compiler") as workers:
             first = await ask(workers, "compiled", compiling=0.5, computing=0.05)
             assert first.status == 200, first
@@ -366,7 +366,7 @@ def test_a_system_that_does_not_tell_cpu_seconds(monkeypatch: pytest.MonkeyPatch
 
 def test_ten_visitors_with_a_new_formula_each_are_served_by_as_many_processes_as_cores() -> None:
     async def test() -> None:
-        limits = replace(LIMITS, seconds=0.12, compiling=5, workers=2, patience=0.05)
+        limits = replace(LIMITS, seconds=0.2, compiling=5, workers=2, patience=0.05, report=0.02)
         async with crew(limits, warm="lab.stand_ins:compiler") as workers:
             asked = [ask(workers, "compiled", f"visitor-{n}", compiling=0.15, computing=0.02) for n in range(10)]
             replies = await asyncio.gather(*asked)

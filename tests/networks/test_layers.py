@@ -14,6 +14,7 @@ import pytest
 
 import downslope as ds
 from downslope.networks.layers._layer import from_dict
+from downslope.trace._checksum import sealed_text
 from tests.equality import same
 
 RNG = np.random.default_rng(5)
@@ -197,7 +198,9 @@ def test_a_class_that_is_not_defined_is_named(run: tuple[ds.Training, Path], tmp
     training, _ = run
     folder = ds.save(training.trace, tmp_path / "run")
     file = folder / "trace.json"
-    file.write_text(file.read_text(encoding="utf-8").replace(f"{__name__}.Gated", "mine.Gone"), encoding="utf-8")
+    fields = json.loads(file.read_text(encoding="utf-8").replace(f"{__name__}.Gated", "mine.Gone"))
+    fields.pop("checksum")
+    file.write_bytes(sealed_text(json.dumps(fields, indent=1).encode()))
     with pytest.raises(ds.TraceError, match=r"class mine\.Gone, which is not defined here\nimport mine before"):
         ds.predict(folder, X)
     told = ds.load(folder).facts["asked"]

@@ -139,14 +139,12 @@ def _descent_as_dict(trace: ds.Trace, diagnosis: ds.Diagnosis) -> dict[str, Any]
 
 def _steps(trace: ds.Trace) -> list[dict[str, Any]]:
     """Return the rows as objects: step, coordinates by name, value, gradient norm."""
-    # As in the frame, where a coordinate that has the name of another column is called `coordinate(step)`.
-    names = trace.steps.columns[len(trace.columns) :][: len(trace.coordinate_names)]
     coordinates = [] if trace.coordinates is None else trace.coordinates.tolist()
     columns = [trace.columns[name].tolist() for name in ("step", "value", "gradient_norm")]
     return [
         {
             "step": step,
-            **(dict(zip(names, coordinates[row], strict=True)) if coordinates else {}),
+            **(dict(zip(trace.coordinate_headings, coordinates[row], strict=True)) if coordinates else {}),
             "value": value,
             "gradient_norm": norm,
         }

@@ -117,6 +117,8 @@ def objective(
     >>> loss({"w": 1.0})
     11666.666666666666
     """
+    if name is not None and not isinstance(name, str):
+        raise ObjectiveError(f"the name is a text, not {described(name)}")
     if isinstance(source, Objective):
         same_precision = precision == source.precision
         further = {"data": data, "units": units, "name": name, "precision": None if same_precision else precision}

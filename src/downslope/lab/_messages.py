@@ -263,6 +263,8 @@ class Limits:
         patience: seconds that a job waits for a worker before another process is started for it, and for the worker
             with its compiled programs before it goes to another worker.
         start: seconds in which a process that starts must have used the CPU.
+        report: seconds from one report of what a job has used to the next; until the first, none of it counts as
+            compiling.
         memory: bytes of data that one process may hold (`RLIMIT_DATA`, where the system knows it).
         resident: bytes that a process may keep after a reply. One that keeps more is replaced.
     """
@@ -300,6 +302,7 @@ class Limits:
     jobs_per_visitor: int = 2
     patience: float = 0.25
     start: float = 60.0
+    report: float = 0.5
     memory: int = field(default_factory=_memory)
     resident: int = 3 * _GIGABYTE // 2
 

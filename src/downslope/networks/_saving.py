@@ -57,38 +57,39 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
         yield folder
 
 
-def journal_of(planned: Plan, save: str | Path | None, resume: bool) -> Journal | None:
+def journal_of(planned: Plan, folder: Path | None, resume: bool, named: Any) -> Journal | None:
     """Return the journal of a run: a new one, in place of one that is there, or a reopened one; see `run_folder`.
 
     Args:
         planned: the plan of the run.
-        save: the folder; None for none.
+        folder: the folder; None for none.
         resume: whether to resume the run that is there; a new one is started where nothing is there.
+        named: the folder as the user wrote it, for messages.
 
     Raises:
         SettingError: if the run that is there was started with other choices, saying which.
         TraceError: if something else is there.
     """
-    if save is None:
+    if folder is None:
         return None
     # Resuming what is not there starts it, so that one command can be repeated until it is done.
-    if not resume or not Path(save).exists():
-        return Journal.begin(save, header_of(planned))
-    _refuse_other(header_of(planned), load(save), save)
-    return Journal.reopen(save)
+    if not resume or not folder.exists():
+        return Journal.begin(folder, header_of(planned))
+    _refuse_other(header_of(planned), load(folder), named)
+    return Journal.reopen(folder)
 
 
-def _refuse_other(ours: Trace, there: Trace, save: str | Path) -> None:
+def _refuse_other(ours: Trace, there: Trace, named: Any) -> None:
     """Raise if a run was started with other choices."""
     for name, wanted, theirs in _differences(ours, there):
         if name == "steps":
             raise SettingError(
-                f"the run in {save} was started with {theirs} steps, {wanted} here",
+                f"the run in {named} was started with {theirs} steps, {wanted} here",
                 hint=f"it can be resumed up to step {theirs}; for more steps continue with its network: "
                 "train(training.model, …), saved in another folder",
             )
         raise SettingError(
-            f"the run in {save} was started with other choices: {name} was {_short(theirs)}, is {_short(wanted)} here",
+            f"the run in {named} was started with other choices: {name} was {_short(theirs)}, is {_short(wanted)} here",
             hint="resume with the same choices, or save into another folder",
         )
 

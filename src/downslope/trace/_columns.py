@@ -179,18 +179,16 @@ _NORMS = ("parameter_norm", "gradient_norm", "update_norm")
 def steps_frame(trace: Trace) -> polars.DataFrame:
     """Return the columns, the coordinates by name, and their gradients as `gradient(x)`, one row per recorded step."""
     table: dict[str, Any] = dict(trace.columns)
-    names = trace.coordinate_names
-    of_gradients = [f"gradient({name})" for name in names]
     if trace.coordinates is not None:
-        headings = _free(names, {*table, *of_gradients})
-        table |= {heading: trace.coordinates[:, i] for i, heading in enumerate(headings)}
+        table |= {heading: trace.coordinates[:, i] for i, heading in enumerate(trace.coordinate_headings)}
     if trace.gradients is not None:
-        table |= {heading: trace.gradients[:, i] for i, heading in enumerate(of_gradients)}
+        table |= {f"gradient({name})": trace.gradients[:, i] for i, name in enumerate(trace.coordinate_names)}
     return _frame(table)
 
 
-def _free(names: tuple[str, ...], taken: set[str]) -> list[str]:
+def coordinate_headings(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return headings for coordinates: `coordinate(value)` for one that has the name of another column."""
+    taken = {*_ORDER, *(f"gradient({name})" for name in names)}
     headings, used = [], taken | set(names)
     for name in names:
         heading = name if name not in taken else f"coordinate({name})"
@@ -198,7 +196,7 @@ def _free(names: tuple[str, ...], taken: set[str]) -> list[str]:
             heading = f"coordinate({heading})"
         headings.append(heading)
         used.add(heading)
-    return headings
+    return tuple(headings)
 
 
 def parts_frame(trace: Trace) -> polars.DataFrame:

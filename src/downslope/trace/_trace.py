@@ -25,7 +25,14 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import SettingError, described
 from downslope._types import Columns, Plain
-from downslope.trace._columns import DerivedColumns, evaluations_frame, layers_frame, parts_frame, steps_frame
+from downslope.trace._columns import (
+    DerivedColumns,
+    coordinate_headings,
+    evaluations_frame,
+    layers_frame,
+    parts_frame,
+    steps_frame,
+)
 
 if TYPE_CHECKING:
     import polars
@@ -166,6 +173,11 @@ class Trace:
         `curvature` (gᵀHg / gᵀg), `predicted_decrease`, `actual_decrease`.
         """
         return DerivedColumns(self.recorded, self.coordinates, self.gradients)
+
+    @property
+    def coordinate_headings(self) -> tuple[str, ...]:
+        """The names of the coordinates in `steps`: `coordinate(value)` for one that has the name of another column."""
+        return coordinate_headings(self.coordinate_names)
 
     @functools.cached_property
     def steps(self) -> polars.DataFrame:

@@ -39,8 +39,6 @@ from downslope.lab.processes._process import Meter, resident_bytes
 # CPU seconds beyond the limit: the server ends a job first and says so; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0
 
-_REPORT_SECONDS = 0.5  # from one report of what a job has used to the next
-
 # With fewer cores than jobs, the server and the browser come first.
 _NICE = 5
 
@@ -53,7 +51,8 @@ def main() -> None:
     """Answer jobs from the standard input until it closes.
 
     The first frame is the setup: {"verbs": {name: "module:function"}, "streams": the same, "warm": "module:function" or
-    null, "seconds": …, "compiling": …, "stream_seconds": …, "memory": …, "resident": …}. An empty frame goes back when
+    null, "seconds": …, "compiling": …, "stream_seconds": …, "memory": …, "resident": …,
+    "report": …}. An empty frame goes back when
     the worker is ready.
     """
     source, sink = _pipes()
@@ -68,7 +67,7 @@ def main() -> None:
     # A thread of its own reads the pipe, so that its end is noticed during a computation.
     threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
     _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
-    outbox = _Outbox(sink, setup["resident"])
+    outbox = _Outbox(sink, setup["resident"], setup["report"])
     with contextlib.suppress(BrokenPipeError):  # the server has gone
         outbox.write(b"")
         while True:
@@ -99,11 +98,12 @@ class _Outbox:
     Args:
         sink: the pipe.
         resident: bytes of memory above which the end of a reply is preceded by a report.
+        interval: seconds from one report of what a job has used to the next.
     """
 
-    def __init__(self, sink: BinaryIO, resident: int) -> None:
+    def __init__(self, sink: BinaryIO, resident: int, interval: float) -> None:
         self._sink = sink
-        self._resident = resident
+        self._resident, self._interval = resident, interval
         self._lock = threading.Lock()
         self._meter = Meter()
         self._listening = False
@@ -137,7 +137,7 @@ class _Outbox:
     def _report(self) -> None:
         with contextlib.suppress(OSError):  # the server has gone, and this process is about to end
             while self._running.wait():
-                time.sleep(_REPORT_SECONDS)
+                time.sleep(self._interval)
                 with self._lock:
                     if self._running.is_set():
                         write_frame(self._sink, note(self._meter.usage().packed()).packed())

@@ -102,6 +102,7 @@ class Workers:
             "stream_seconds": limits.stream_seconds,
             "memory": limits.memory,
             "resident": limits.resident,
+            "report": limits.report,
         }
         self._setup = json.dumps(setup).encode()
         self._numbers = itertools.count()
