@@ -14,11 +14,11 @@ VERBS = {
         "steps": "_descent:steps",
         "export": "_descent:export",
         "rates": "_formula_verbs:rates",
-        "grid": "_grid:grid",
+        "grid": "_formula_verbs:grid",
         "race": "_descent:race",
-        "surface": "_grid:surface",
-        "samples": "_tables:samples",
-        "columns": "_tables:columns",
+        "surface": "_formula_verbs:surface",
+        "samples": "_examples:samples",
+        "columns": "_examples:columns",
         "equation": "_fit:equation",
         "fit_choices": "_fit:choices",
         "fit": "_fit:fit",
@@ -30,7 +30,7 @@ VERBS = {
         "runs": "_saved_runs:runs",
         "run": "_saved_runs:run",
         "compare": "_saved_runs:compare",
-        "network_graph": "_unit_graph:graph",
+        "network_graph": "_network_views:graph",
     }.items()
 }
 
