@@ -1,7 +1,7 @@
 """The expression tree of a formula: nine node classes, all plain frozen data, and functions over them.
 
 The tree keeps the form that was typed (`-20p² + 200p - 300` stays a sum of three terms), so that it prints as in a
-textbook and evaluates in the order that was written. It needs neither SymPy nor JAX: `_symbolic` and `_evaluation`
+textbook and evaluates in the order that was written. It needs neither SymPy nor JAX: `_symbolic` and `_operations`
 convert to them on demand.
 """
 

@@ -19,7 +19,7 @@ Invariants:
 - progress.json holds a checksum of the valid bytes of each stream, and of some of their beginnings. They come from a
   running checksum that each append takes further; a file is read again only when a run is resumed, once. The other
   files carry their checksum in themselves.
-- One process writes: `writing` in `_lock` is held from before `begin` or `reopen` to the end.
+- One process writes: `writing` in `_folders` is held from before `begin` or `reopen` to the end.
   Readers need no lock. They may find a state removed between two reads, and read again (`load`).
 """
 

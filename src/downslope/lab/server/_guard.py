@@ -2,7 +2,7 @@
 
 A foreign page that is open in the same browser can send requests to this machine. So a request must call the lab by
 a name of its own (a foreign name that points here is DNS rebinding) and come from its own page. Other users of the
-machine reach it as well, so that a request must also carry the token, see `_entry`.
+machine reach it as well, so that a request must also carry the token, see `Admission`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from downslope.lab._messages import LIMITS, Limits, Reply, error_reply
 from downslope.lab.server._pages import Door
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from downslope.lab.server._serve import Address

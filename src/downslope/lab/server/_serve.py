@@ -14,10 +14,13 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import downslope as ds
 from downslope.lab._messages import LIMITS, Limits
-from downslope.lab.server._guard import Admission
+
+if TYPE_CHECKING:
+    from downslope.lab.server._guard import Admission
 
 DEFAULT_PORT = 8765
 
@@ -260,8 +263,10 @@ def running(
     listening, address = bind(host, port)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
-        entry = Admission(address.port, _checked_token(token, address))
         from downslope.lab.processes._pool import Workers
+        from downslope.lab.server._guard import Admission
+
+        entry = Admission(address.port, _checked_token(token, address))
 
         if verbs is None:
             from downslope.lab import replies
