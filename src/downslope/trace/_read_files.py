@@ -141,7 +141,7 @@ def _clean(value: Any) -> Any:
 
 def _clean_mapping(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON object without control characters in its names and texts."""
-    return _distinct([(printable(name), _clean(entry)) for name, entry in fields.items()])
+    return _distinct([(printable(name, breaks=True), _clean(entry)) for name, entry in fields.items()])
 
 
 def read_arrays(source: Path, sealed: bool = True) -> dict[str, np.ndarray]:
@@ -161,7 +161,7 @@ def read_arrays(source: Path, sealed: bool = True) -> dict[str, np.ndarray]:
             raise TraceError(f"{source} is damaged: its checksum is wrong")
         try:
             members = _members(file)
-            names = [printable(name) for name in members.pop(NAMES).tolist()]
+            names = [printable(name, breaks=True) for name in members.pop(NAMES).tolist()]
             types = members.pop(TYPES).tolist()
             whole = [_typed(members.pop(str(index)), kind) for index, kind in enumerate(types)]
             arrays = dict(zip(names, whole, strict=True))
@@ -236,7 +236,7 @@ def read_rows_until_damage(file: Path, extent: Extent) -> Rows:
             columns = read_columns(stream, sound.length) if sound.length else {}
         except (StreamFormatError, UnicodeDecodeError, struct.error) as error:
             raise TraceError(f"{file} is torn or not an Arrow stream: {printable(str(error))}") from None
-    clean = {printable(name): column for name, column in columns.items()}
+    clean = {printable(name, breaks=True): column for name, column in columns.items()}
     if len(clean) < len(columns):
         raise TraceError(f"{file} is damaged: two columns have one name")
     if sound.length == extent.length:
