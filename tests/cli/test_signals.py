@@ -14,7 +14,8 @@ import pytest
 
 import downslope as ds
 from downslope.cli._main import _run
-from downslope.cli._streams import Signals, printable
+from downslope.cli._signals import Signals
+from downslope.cli._streams import printable
 
 if os.name != "posix":
     pytest.skip("signals of POSIX", allow_module_level=True)

@@ -14,7 +14,7 @@ from typer.models import CommandInfo
 import downslope as ds
 from downslope.cli import _descents, _ensembles, _formulas, _options, _remedies, _training
 from downslope.cli import _descents as _fit
-from downslope.cli._streams import Signals
+from downslope.cli._signals import Signals
 
 Port = Annotated[
     int | None,

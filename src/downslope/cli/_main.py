@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 
-from downslope.cli._streams import Signals  # light, as everything that is imported before the handlers are installed
+from downslope.cli._signals import Signals  # light, as everything that is imported before the handlers are installed
 
 _INTERRUPTED = 130
 

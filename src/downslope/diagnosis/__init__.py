@@ -1,10 +1,9 @@
 """Diagnosis: findings about a descent or a training, from its trace alone."""
 
-from downslope.diagnosis._diagnose import Diagnosis, diagnose
+from downslope.diagnosis._diagnose import Diagnosis, diagnose, has_moved, measure, quantity, quantity_names
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
-from downslope.diagnosis._quantities import has_moved, measure, quantity, quantity_names
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS
 
