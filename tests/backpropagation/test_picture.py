@@ -52,7 +52,7 @@ def test_values_and_gradients_stand_in_the_boxes() -> None:
     assert ds.backprop(NEURON, at=PLACE)._repr_html_() == svg
 
 
-HOSTILE = '<script>alert("x")</script> & \\"\\n"];\n\x00 -> {'
+HOSTILE = '<script>alert("x")</script> & \\"\\n"];\n\x01 -> {'
 
 
 def test_hostile_names_are_escaped() -> None:
@@ -61,7 +61,12 @@ def test_hostile_names_are_escaped() -> None:
     assert "<script>" not in svg
     assert "<script>" in "".join(ElementTree.fromstring(svg).itertext())
     statements(found.dot())
-    assert "\x00" not in svg + found.dot() + str(found)
+    assert "\x01" not in svg + found.dot() + str(found)
+
+
+def test_a_name_that_no_file_can_hold_is_refused() -> None:
+    with pytest.raises(ds.PointError, match="letters that a file cannot hold"):
+        ds.backprop(lambda point: point["a\0"] ** 2, at={"a\0": 2.0})
 
 
 def test_the_dot_text_is_whole() -> None:
