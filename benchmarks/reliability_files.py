@@ -19,6 +19,7 @@ import downslope as ds
 from downslope.trace import _load
 from downslope.trace._checksum import sealed_text
 
+# What no field is meant to be, of each type that JSON has, at each end of its range. The tests use it as well.
 WRONG: tuple[Any, ...] = (
     None, True, -1, 0, 10**18, 2**64, 1.5, 1e308, "", "evil", "../evil", "/etc/passwd", "\x1b[2J", "a\x00b", [], {},
     [[[]]], [None], ["x", "x"], [0, -1], {"": {}}, {"float": "nan"}, {"float": "0x"}, {"mapping": 3},
@@ -72,10 +73,10 @@ def headers(count: int, seed: int) -> None:
             file for run in dict(_runs(Path(folder))).values() for file in (run / "trace.json", run / "progress.json")
         ]
         texts = {file: file.read_bytes() for file in files if file.is_file()}
-        fields = [(file, path) for file, text in texts.items() for path in _paths(json.loads(text))]
+        fields = [(file, path) for file, text in texts.items() for path in paths(json.loads(text))]
         for _ in range(count):
             file, path = dice.choice(fields)
-            _write_sealed(file, _mutated(json.loads(texts[file]), path, dice.choice((*WRONG, ...))))
+            write_sealed(file, mutated(json.loads(texts[file]), path, dice.choice((*WRONG, ...))))
             outcomes[_reading(file.parent)] += 1
             file.write_bytes(texts[file])
     print(f"{count} wrong values in {len(fields)} fields of headers:", dict(outcomes))
@@ -147,15 +148,15 @@ def _reading(run: Path) -> str:
     return "loaded"
 
 
-def _paths(value: Any) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any) -> Iterator[tuple[Any, ...]]:
     """Yield the path to each field of a JSON value; of a list, to its first entry."""
     entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
     for name, entry in entries:
         yield (name,)
-        yield from ((name, *path) for path in _paths(entry))
+        yield from ((name, *path) for path in paths(entry))
 
 
-def _mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
+def mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
     """Return a JSON value with another one at a path; nothing there for `...`."""
     changed = copy.deepcopy(value)
     inner = changed
@@ -168,7 +169,7 @@ def _mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
     return changed
 
 
-def _write_sealed(file: Path, value: Any) -> None:
+def write_sealed(file: Path, value: Any) -> None:
     """Write a header with a right checksum, as someone would who means harm."""
     rest = {name: entry for name, entry in value.items() if name != "checksum"}
     file.write_bytes(sealed_text(json.dumps(rest, indent=1).encode()))

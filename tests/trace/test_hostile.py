@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+import importlib
 import io
 import itertools
 import json
@@ -10,7 +10,6 @@ import os
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,12 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.trace._checksum import SealingFile, sealed_text
+from downslope.trace._checksum import SealingFile
 from downslope.trace._read_files import read_arrays
 from tests.trace import damaged_runs
 
 FORMAT_2 = Path(__file__).with_name("format_2")
-# What no field is meant to be, of each type that JSON has, at each end of its range.
-WRONG: tuple[Any, ...] = (
-    None, True, -1, 0, 10**18, 2**64, 1.5, 1e308, "", "evil", "../evil", "/etc/passwd", "\x1b[2J", "a\x00b", [], {},
-    [[[]]], [None], ["x", "x"], [0, -1], {"": {}}, {"float": "nan"}, {"float": "0x"}, {"mapping": 3},
-    {"array": [1], "shape": [2], "type": "int64"}, {"array": [], "shape": [0, 2**62], "type": "float64"},
-    {"array": ["x"], "shape": [1], "type": "<U999999999"}, {"array": [1], "shape": [1], "type": "O"},
-)  # fmt: skip
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(autouse=True)
@@ -37,37 +30,17 @@ def _no_waits(monkeypatch) -> None:
     monkeypatch.setattr("downslope.trace._load._WAITS", ())
 
 
+@pytest.fixture
+def wrong_headers(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The wrong values, and what puts them into a header, of the benchmark that tries them all."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("reliability_files")
+
+
 @pytest.fixture(params=["descent", "large_descent", "finished", "running"])
 def run(request, tmp_path) -> Path:
     damaged_runs.RUNS[request.param](tmp_path / "run")
     return tmp_path / "run"
-
-
-def written(file: Path, value: Any) -> None:
-    """Write a JSON object with a right checksum, as someone would who means harm."""
-    rest = {name: entry for name, entry in value.items() if name != "checksum"}
-    file.write_bytes(sealed_text(json.dumps(rest, indent=1).encode()))
-
-
-def paths(value: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the path to each field of a JSON value; of a list, to its first entry."""
-    entries = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
-    for name, entry in entries:
-        yield (name,)
-        yield from ((name, *path) for path in paths(entry))
-
-
-def mutated(value: Any, path: tuple[Any, ...], wrong: Any) -> Any:
-    """Return a JSON value with another one at a path; nothing there for `...`."""
-    changed = copy.deepcopy(value)
-    inner = changed
-    for name in path[:-1]:
-        inner = inner[name]
-    if wrong is ...:
-        del inner[path[-1]]
-    else:
-        inner[path[-1]] = wrong
-    return changed
 
 
 def is_answered(folder: Path) -> bool:
@@ -90,45 +63,45 @@ def is_answered(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", ["trace.json", "progress.json"])
-def test_any_value_of_any_field_is_answered(run, name: str) -> None:
+def test_any_value_of_any_field_is_answered(run, name: str, wrong_headers) -> None:
     file = run / name
     if not file.is_file():
         return
     value = json.loads(file.read_text())
-    wrongs = itertools.cycle((*WRONG, ...))
+    wrongs = itertools.cycle((*wrong_headers.WRONG, ...))
     # Each field meets some of the wrong values, in turn; `benchmarks/reliability.py` tries them all.
-    for path in paths(value):
+    for path in wrong_headers.paths(value):
         for wrong in itertools.islice(wrongs, 3):
-            written(file, mutated(value, path, wrong))
+            wrong_headers.write_sealed(file, wrong_headers.mutated(value, path, wrong))
             try:
                 is_answered(run)
             except Exception as error:
                 raise AssertionError(f"{path} = {wrong!r}") from error
-    written(file, value)
+    wrong_headers.write_sealed(file, value)
     assert not is_answered(run)
 
 
 @pytest.mark.parametrize(
     "path", [("plan",), ("start",), ("streams",), ("streams", "steps"), ("streams", "steps", "file"), ("part_names",)]
 )
-def test_fields_that_readers_rely_on_are_refused(tmp_path, path) -> None:
+def test_fields_that_readers_rely_on_are_refused(tmp_path, path, wrong_headers) -> None:
     folder = damaged_runs.copied(FORMAT_2 / "descent", tmp_path / "run")
     file = folder / "trace.json"
     value = json.loads(file.read_text())
-    for wrong in WRONG:
-        file.write_text(json.dumps(mutated(value, path, wrong)))  # of the format without checksums
+    for wrong in wrong_headers.WRONG:
+        file.write_text(json.dumps(wrong_headers.mutated(value, path, wrong)))  # of the format without checksums
         # A plan may hold anything; a folder that is not there has no progress, and no streams have no rows.
         assert is_answered(folder) or (path in (("plan",), ("streams",)) and isinstance(wrong, dict)), wrong
 
 
 @pytest.mark.parametrize("length", [-1, 0, 1, 10**18, True, "4096", 4.5, None])
-def test_lengths_are_compared_with_the_file(tmp_path, length) -> None:
+def test_lengths_are_compared_with_the_file(tmp_path, length, wrong_headers) -> None:
     for name, change in (("descent", ("streams", "steps", "length")), ("journal", ("lengths", "steps"))):
         if length == 0 and name == "journal":
             continue  # nothing was written yet
         folder = damaged_runs.copied(FORMAT_2 / name, tmp_path / name)
         file = folder / ("trace.json" if name == "descent" else "progress.json")
-        file.write_text(json.dumps(mutated(json.loads(file.read_text()), change, length)))
+        file.write_text(json.dumps(wrong_headers.mutated(json.loads(file.read_text()), change, length)))
         with pytest.raises(ds.TraceError):
             ds.load(folder)
 
