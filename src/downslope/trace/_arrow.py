@@ -296,8 +296,8 @@ class _Table:
         start, count = self._vector(field, 4)
         if count > _MOST_COLUMNS:
             raise StreamFormatError(f"it declares {count} columns")
-        places = [start + 4 * index for index in range(count)]
-        return [_Table(self._data, place + self._read(place, _OFFSET)) for place in places]
+        positions = [start + 4 * index for index in range(count)]
+        return [_Table(self._data, position + self._read(position, _OFFSET)) for position in positions]
 
     def pairs(self, field: int) -> list[tuple[int, int]]:
         """Return a list of pairs of numbers."""

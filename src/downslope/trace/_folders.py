@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from downslope._errors import TraceError
+from downslope._text import printable
 from downslope.trace._disk import sync_folder
 
 if TYPE_CHECKING:
@@ -325,13 +326,9 @@ def _writer(file: Path) -> str:
         with file.open("rb") as opened:
             opened.seek(_LOCKED_BYTES)
             who = json.loads(opened.read(1000))
-        process, host, since = int(who["process"]), _printable(who["host"]), _printable(who["since"])
+        process = int(who["process"])
+        host, since = (printable(str(who[name])[:100]) for name in ("host", "since"))  # someone else may write it
     except (OSError, ValueError, KeyError, TypeError):  # the writer has not written it yet
         return "another process"
     ours = process == os.getpid() and host == socket.gethostname()
     return f"this process ({process}) since {since}" if ours else f"process {process} on {host} since {since}"
-
-
-def _printable(text: object) -> str:
-    """Return a text of a file, which someone else may have written, without control characters."""
-    return "".join(letter for letter in str(text)[:100] if letter.isprintable())

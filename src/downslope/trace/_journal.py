@@ -153,6 +153,11 @@ class Journal:
         return cls(source, progress, checksums)
 
     @property
+    def has_state(self) -> bool:
+        """Whether a state was acknowledged."""
+        return self._progress.state_file is not None
+
+    @property
     def state(self) -> dict[str, np.ndarray]:
         """The last acknowledged state, read from disk; empty before the first."""
         file = self._progress.state_file

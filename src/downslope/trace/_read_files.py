@@ -26,7 +26,6 @@ from downslope._text import printable
 from downslope.trace._arrow import StreamFormatError, read_columns
 from downslope.trace._checksum import (
     Extent,
-    Prefix,
     has_tail_seal,
     has_text_seal,
     intact,
@@ -249,18 +248,3 @@ def damage_of(file: Path, size: int, extent: Extent) -> str:
     if size < extent.length:
         return f"{file} is torn: only {size} of {extent.length} bytes are there"
     return f"{file} is damaged"
-
-
-def read_stream(file: Path, length: int | None = None) -> dict[str, np.ndarray]:
-    """Read the columns in the first `length` bytes of a stream without a checksum, or in all of it.
-
-    Raises:
-        TraceError: if the stream is missing, shorter than that, or damaged.
-    """
-    if length is None:
-        with opened(file) as stream:
-            length = stream.seek(0, 2)
-    columns, damage = read_rows_until_damage(file, Extent(Prefix(length, None)))
-    if damage is not None:
-        raise TraceError(damage)
-    return columns

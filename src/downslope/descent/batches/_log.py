@@ -180,7 +180,7 @@ class BatchLog:
         self._dropped = 0  # rows of layers and parts that the journal holds and memory no longer does
         self._metric_names: tuple[str, ...] = ()
         self.not_finite: tuple[int, str, Plain] | None = None
-        if journal is not None and journal.state:
+        if journal is not None and journal.has_state:
             self._take_up(journal)
 
     @property

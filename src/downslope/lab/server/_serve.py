@@ -263,10 +263,8 @@ def running(
     listening, address = bind(host, port)
     with contextlib.closing(listening):
         # The port is bound by now: a taken one is reported before any process starts.
+        checked_token = _checked_token(token, address)
         from downslope.lab.processes._pool import Workers
-        from downslope.lab.server._guard import Admission
-
-        entry = Admission(address.port, _checked_token(token, address))
 
         if verbs is None:
             from downslope.lab import replies
@@ -278,7 +276,9 @@ def running(
 
             from downslope.lab.server._application import STATIC, application
             from downslope.lab.server._connections import Connections
+            from downslope.lab.server._guard import Admission
 
+            entry = Admission(address.port, checked_token)
             connections = Connections(limits)
             app = application(
                 address,
