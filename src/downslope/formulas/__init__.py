@@ -18,11 +18,16 @@ from downslope.formulas._printing import book, book_name
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 
 if TYPE_CHECKING:
+    from downslope.formulas._algebra import ARRAYS, FLOATS, Algebra
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
     from downslope.formulas._derivation import Chain, Derivation, DerivationStep, chain, derive
+    from downslope.formulas._numeric import NumericFormula
     from downslope.formulas._operations import Operation, operations
 
 __all__ = [
+    "ARRAYS",
+    "FLOATS",
+    "Algebra",
     "Chain",
     "CriticalPoint",
     "CriticalPoints",
@@ -30,6 +35,7 @@ __all__ = [
     "DerivationStep",
     "Equation",
     "Formula",
+    "NumericFormula",
     "Operation",
     "book",
     "book_name",
@@ -57,6 +63,8 @@ __all__ = [
 _LATER = {
     **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
     **dict.fromkeys(("Chain", "Derivation", "DerivationStep", "chain", "derive"), "_derivation"),
+    **dict.fromkeys(("ARRAYS", "FLOATS", "Algebra"), "_algebra"),
+    "NumericFormula": "_numeric",
     **dict.fromkeys(("Operation", "operations"), "_operations"),
 }
 

@@ -40,7 +40,7 @@ from downslope.formulas._rules import TABLE
 
 _CONSTANTS = {"π": math.pi, "e": math.e}
 _HALF = Fraction(1, 2)
-_MOST_FACTORS = 10_000  # the largest integer exponent computed by repeated multiplication
+MOST_FACTORS = 10_000  # the largest integer exponent computed by repeated multiplication
 
 
 def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -103,7 +103,7 @@ def _power(
     if known is None:
         return below ** evaluate(exponent, values, functions)
     # An integer exponent is exact for negative bases, and JAX differentiates it by the power rule alone.
-    if known.denominator == 1 and abs(known) <= _MOST_FACTORS:
+    if known.denominator == 1 and abs(known) <= MOST_FACTORS:
         return below ** int(known)
     if known == _HALF:
         return functions["sqrt"](below)
