@@ -229,7 +229,7 @@ def _descent(case: Case) -> str:
 def _descend(case: Case, rate: float | None = None) -> ds.Trace:
     """Return the descent of a case, at another learning rate if one is passed."""
     searches = case["method"] in ("bfgs", "newton")
-    chosen = {} if searches else {"learning_rate": case["learning_rate"] if rate is None else rate}
+    chosen: dict[str, Any] = {} if searches else {"learning_rate": case["learning_rate"] if rate is None else rate}
     return ds.descend(case["formula"], case["start"], method=case["method"], steps=case["steps"], **chosen)
 
 

@@ -13,7 +13,7 @@ import pytest
 from downslope._engine import double_precision, jax
 from downslope._errors import PointError
 from downslope.formulas import Formula, evaluate, formula, jax_functions, numpy_functions
-from downslope.formulas._functions import FUNCTIONS
+from downslope.formulas._functions import FUNCTIONS, SELECTIONS
 
 _DATA = Path(__file__).parents[1] / "data"
 _PUBLISHED = json.loads((_DATA / "functions.json").read_text(encoding="utf-8"))["functions"]
@@ -121,4 +121,4 @@ def test_a_point_with_wrong_names_is_refused() -> None:
 
 
 def test_every_function_is_computed_by_both() -> None:
-    assert set(numpy_functions()) == set(jax_functions()) == set(FUNCTIONS)
+    assert set(numpy_functions()) == set(jax_functions()) == {*FUNCTIONS, *SELECTIONS}

@@ -1,4 +1,4 @@
-"""The expression tree of a formula: nine node classes, all plain frozen data, and functions over them.
+"""The expression tree of a formula: ten node classes, all plain frozen data, and functions over them.
 
 The tree keeps the form that was typed (`-20p² + 200p - 300` stays a sum of three terms), so that it prints as in a
 textbook and evaluates in the order that was written. It needs neither SymPy nor JAX: `_symbolic` and `_operations`
@@ -80,7 +80,41 @@ class Call:
     arguments: tuple[Expression, ...]
 
 
-Expression = Number | Name | MathConstant | Negative | Sum | Product | Quotient | Power | Call
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A condition on two expressions; `sign` is one of < ≤ > ≥ = ≠."""
+
+    left: Expression
+    sign: str
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Conditions of which all have to hold (`word` is "and") or any ("or")."""
+
+    word: str
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piecewise:
+    """The value whose condition is the first to hold; a last value without a condition is taken otherwise.
+
+    Where no condition holds and there is no such value, the formula is not defined.
+    """
+
+    values: tuple[Expression, ...]
+    conditions: tuple[Condition, ...]
+
+    @property
+    def otherwise(self) -> Expression | None:
+        """The value where no condition holds, or None."""
+        return self.values[-1] if len(self.values) > len(self.conditions) else None
+
+
+Condition = Comparison | Combination
+Expression = Number | Name | MathConstant | Negative | Sum | Product | Quotient | Power | Call | Piecewise
 
 ZERO, UNITY, TWO = Number(Fraction(0)), Number(Fraction(1)), Number(Fraction(2))
 
@@ -100,8 +134,24 @@ def children(node: Expression) -> tuple[Expression, ...]:
             return (base, exponent)
         case Call(_, arguments):
             return arguments
+        case Piecewise(values, conditions):
+            return (*values, *(side for condition in conditions for side in sides(condition)))
         case _:
             return ()
+
+
+def sides(condition: Condition) -> tuple[Expression, ...]:
+    """Return the expressions that a condition compares, in the order they are written."""
+    if isinstance(condition, Comparison):
+        return (condition.left, condition.right)
+    return tuple(side for part in condition.conditions for side in sides(part))
+
+
+def map_sides(condition: Condition, function: Callable[[Expression], Expression]) -> Condition:
+    """Return a condition with a function applied to each of the expressions that it compares."""
+    if isinstance(condition, Comparison):
+        return Comparison(function(condition.left), condition.sign, function(condition.right))
+    return Combination(condition.word, tuple(map_sides(part, function) for part in condition.conditions))
 
 
 def map_children(node: Expression, function: Callable[[Expression], Expression]) -> Expression:
@@ -119,6 +169,10 @@ def map_children(node: Expression, function: Callable[[Expression], Expression])
             return Power(function(base), function(exponent))
         case Call(name, arguments):
             return Call(name, tuple(map(function, arguments)))
+        case Piecewise(values, conditions):
+            return Piecewise(
+                tuple(map(function, values)), tuple(map_sides(condition, function) for condition in conditions)
+            )
         case _:
             return node
 

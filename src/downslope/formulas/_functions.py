@@ -65,6 +65,8 @@ SPELLINGS: dict[str, str] = {
 }
 # Functions over the rows of a table, which give one number for a column.
 REDUCTIONS = ("mean", "sum", "count")
+# What piecewise formulas select with; the tables of implementations hold these as well.
+SELECTIONS = ("not", "where")
 
 
 @functools.cache
@@ -127,6 +129,8 @@ def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
         "max": lambda *arguments: functools.reduce(numpy.maximum, arguments),
         "mean": numpy.mean,
         "min": lambda *arguments: functools.reduce(numpy.minimum, arguments),
+        "not": numpy.logical_not,
+        "where": numpy.where,
         "sign": numpy.sign,
         "sin": numpy.sin,
         "sinh": numpy.sinh,

@@ -22,6 +22,7 @@ from downslope.formulas._expression import (
     Name,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
@@ -32,6 +33,7 @@ from downslope.formulas._expression import (
     replaced,
     sum_of,
 )
+from downslope.formulas._piecewise import piecewise
 from downslope.formulas._printing import book
 from downslope.formulas._rules import TABLE
 
@@ -73,6 +75,8 @@ def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str
             return _power(base, exponent, values, functions)
         case Call(function, arguments):
             return functions[function](*(evaluate(argument, values, functions) for argument in arguments))
+        case Piecewise():
+            return piecewise(tree, values, functions, evaluate)
 
 
 def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -297,6 +301,9 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
             return _of_extreme(function, first, second, u)
         case Call("mean"):
             return Quotient(UNITY, Call("count", (u,)))
+        case Piecewise(values, conditions):
+            # The result is one of the values. What the conditions compare only chooses among them.
+            return Piecewise(tuple(UNITY if value == u else ZERO for value in values), conditions)
         case Call("sum") | Name():
             return UNITY
         case Call("count"):

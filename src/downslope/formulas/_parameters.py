@@ -10,6 +10,7 @@ from downslope.formulas._expression import (
     Expression,
     Name,
     Negative,
+    Piecewise,
     Power,
     Product,
     Quotient,
@@ -17,6 +18,7 @@ from downslope.formulas._expression import (
     children,
     map_children,
     names_in,
+    sides,
     walk,
 )
 from downslope.formulas._operations import constant_value
@@ -62,6 +64,9 @@ def _is_linear(tree: Expression, names: Collection[str]) -> bool:
             return not _holds(denominator, names) and _is_linear(numerator, names)
         case Power(base, exponent):
             return constant_value(exponent) == 1 and _is_linear(base, names)
+        case Piecewise(values, conditions):
+            fixed = not any(_holds(side, names) for condition in conditions for side in sides(condition))
+            return fixed and all(_is_linear(value, names) for value in values)
         case Call(function, arguments):
             return function in _ADDITIVE and _is_linear(arguments[0], names)
         case _:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from fractions import Fraction
 
 from downslope.formulas._expression import (
     Call,
+    Combination,
+    Comparison,
+    Condition,
     Expression,
     MathConstant,
     Name,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
@@ -64,6 +69,38 @@ def book(tree: Expression) -> str:
             return f"√{book(argument)}" if simple else f"√({book(argument)})"
         case Call(function, arguments):
             return f"{function}({', '.join(map(book, arguments))})"
+        case Piecewise(values, conditions):
+            pieces = [
+                f"{book(value)} if {_condition(condition, book)}"
+                for value, condition in zip(values, conditions, strict=False)
+            ]
+            if tree.otherwise is not None:
+                pieces.append(f"{book(tree.otherwise)} otherwise")
+            return f"{{{', '.join(pieces)}}}"
+
+
+def _condition(condition: Condition, spell: Callable[[Expression], str]) -> str:
+    """Return a condition in textbook notation, such as 0 < x ≤ 1."""
+    if isinstance(condition, Comparison):
+        return f"{spell(condition.left)} {condition.sign} {spell(condition.right)}"
+    text, before = "", None
+    for part in condition.conditions:
+        if before is None:
+            text = _grouped(part, condition, spell)
+        # 0 < x and x < 1 is written as a chain.
+        elif condition.word == "and" and isinstance(part, Comparison) and before == part.left:
+            text += f" {part.sign} {spell(part.right)}"
+        else:
+            text += f" {condition.word} {_grouped(part, condition, spell)}"
+        before = part.right if isinstance(part, Comparison) else part
+    return text
+
+
+def _grouped(part: Condition, outer: Combination, spell: Callable[[Expression], str]) -> str:
+    """Return a part of a combination of conditions, in parentheses if it binds more loosely."""
+    text = _condition(part, spell)
+    needs = isinstance(part, Combination) and (outer.word == "and" or part.word == "and")
+    return f"({text})" if needs else text
 
 
 def book_name(name: str) -> str:
@@ -255,6 +292,24 @@ def latex(tree: Expression) -> str:
         case Call(function, arguments):
             command = FUNCTIONS[function].latex or rf"\operatorname{{{function}}}"
             return rf"{command}\left({', '.join(map(latex, arguments))}\right)"
+        case Piecewise():
+            return _latex_piecewise(tree)
+
+
+_LATEX_SIGNS = {"≤": r"\le", "≥": r"\ge", "≠": r"\ne", " and ": r" \text{ and } ", " or ": r" \text{ or } "}
+
+
+def _latex_piecewise(tree: Piecewise) -> str:
+    """Return a piecewise expression as LaTeX's cases."""
+    rows = []
+    for value, condition in zip(tree.values, tree.conditions, strict=False):
+        text = _condition(condition, latex)
+        for sign, command in _LATEX_SIGNS.items():
+            text = text.replace(sign, command)
+        rows.append(rf"{latex(value)} & \text{{if }} {text}")
+    if tree.otherwise is not None:
+        rows.append(rf"{latex(tree.otherwise)} & \text{{otherwise}}")
+    return r"\begin{cases} " + r" \\ ".join(rows) + r" \end{cases}"
 
 
 def latex_name(name: str) -> str:

@@ -20,6 +20,7 @@ from downslope.formulas._expression import (
     Name,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
@@ -29,6 +30,7 @@ from downslope.formulas._expression import (
     replaced,
     size,
 )
+from downslope.formulas._piecewise import inside_of_pieces
 from downslope.formulas._printing import book
 
 # A product of more factors is differentiated as a product of two halves: n terms of n factors each fill a page.
@@ -101,6 +103,8 @@ class Differentiator:
                 return self._power(tree, base, exponent)
             case Call(function, arguments):
                 return self._call(tree, function, arguments)
+            case Piecewise():
+                return self._piecewise(tree)
         raise AssertionError(tree)
 
     def _product(self, tree: Expression, factors: tuple[Expression, ...], *, negative: bool = False) -> DerivationStep:
@@ -197,6 +201,14 @@ class Differentiator:
             return self._extreme(tree, function, arguments)
         rule, law, outer = TABLE[function]
         return self._outer(tree, arguments[0], rule, law, outer)
+
+    def _piecewise(self, tree: Piecewise) -> DerivationStep:
+        """Differentiate each piece inside its own range."""
+        pieces = inside_of_pieces(tree, self.variable)
+        inner = [self.step(value) for value, _ in pieces]
+        after = Piecewise(tuple(step.after for step in inner), tuple(condition for _, condition in pieces))
+        said = "Each piece is differentiated inside its own range; at a border the derivative is left undefined."
+        return self._step("piecewise", tree, after, inner, "{u if …, v if …}' = {u' if …, v' if …}", said)
 
     def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
         """Return a mean or sum over rows; an expression that is constant over the rows is moved out of it."""

@@ -17,19 +17,26 @@ from downslope._errors import FormulaError
 from downslope.formulas._expression import (
     UNITY,
     Call,
+    Combination,
+    Comparison,
+    Condition,
     Expression,
     MathConstant,
     Name,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
     Sum,
     product_of,
+    walk,
 )
 from downslope.formulas._functions import REDUCTIONS, own_functions
+from downslope.formulas._piecewise import chained, combined
 from downslope.formulas._printing import terminates
+from downslope.formulas._rules import Differentiator
 
 if TYPE_CHECKING:
     import sympy
@@ -52,6 +59,10 @@ def to_sympy(tree: Expression, columns: Collection[str] = ()) -> sympy.Expr:
         FormulaError: for numbers with too many digits.
     """
     return _SympyWriter(columns).write(tree)
+
+
+_RELATIONS = {"<": "Lt", "≤": "Le", ">": "Gt", "≥": "Ge", "=": "Eq", "≠": "Ne"}
+_SIGNS = {"<": "<", "<=": "≤", ">": ">", ">=": "≥", "==": "=", "!=": "≠"}
 
 
 class _SympyWriter:
@@ -88,6 +99,20 @@ class _SympyWriter:
                 return _makers()[function](inside, *rows)
             case Call(function, arguments):
                 return _makers()[function](*map(self.write, arguments))
+            case Piecewise(values, conditions):
+                decided = [*map(self._condition, conditions), *([True] if tree.otherwise is not None else [])]
+                # Unevaluated, since SymPy would merge pieces and rewrite their conditions.
+                return sympy.Piecewise(*zip(map(self.write, values), decided, strict=True), evaluate=False)
+
+    def _condition(self, condition: Condition) -> Any:
+        """Return a condition as a SymPy relation or a combination of relations."""
+        import sympy
+
+        if isinstance(condition, Combination):
+            combine = sympy.And if condition.word == "and" else sympy.Or
+            return combine(*map(self._condition, condition.conditions))
+        relation = getattr(sympy, _RELATIONS[condition.sign])
+        return relation(self.write(condition.left), self.write(condition.right))
 
 
 def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
@@ -131,6 +156,12 @@ def differentiate(
         FormulaError: if there is no real derivative, or it cannot be expressed as a formula.
     """
     try:
+        if any(isinstance(node, Piecewise) for node in walk(tree)):
+            # SymPy would differentiate at the borders as well, where the pieces need not meet.
+            def tidy(part: Expression) -> Expression:
+                return from_sympy(shortened(to_sympy(part, columns)), decimals=decimals)
+
+            return Differentiator(variable, tidy, columns).step(tree).after
         return from_sympy(shortened(to_sympy(tree, columns).diff(symbol(variable))), decimals=decimals)
     except RecursionError:
         raise FormulaError("the formula is nested too deep to be differentiated") from None
@@ -260,7 +291,28 @@ class _SympyReader:
             return Power(MathConstant("e"), self.read(expression.args[0]))
         if expression.is_Pow:
             return self._power(expression)
+        if isinstance(expression, sympy.Piecewise):
+            return self._piecewise(expression)
         return self._call(expression)
+
+    def _piecewise(self, expression: Any) -> Expression:
+        """Return a piecewise expression; a last condition that always holds is an "otherwise"."""
+        values = tuple(self.read(value) for value, _ in expression.args)
+        decided = [condition for _, condition in expression.args]
+        conditions = decided[:-1] if decided[-1] == True else decided  # noqa: E712 - SymPy's own true
+        return Piecewise(values, tuple(map(self._condition, conditions)))
+
+    def _condition(self, condition: Any) -> Condition:
+        """Return a SymPy condition."""
+        import sympy
+
+        if isinstance(condition, sympy.And | sympy.Or):
+            parts = list(map(self._condition, condition.args))
+            return chained(parts) if isinstance(condition, sympy.And) else combined("or", parts)
+        sign = _SIGNS.get(getattr(condition, "rel_op", ""))
+        if sign is None:
+            raise FormulaError("a condition of the formula cannot be written down")
+        return Comparison(self.read(condition.lhs), sign, self.read(condition.rhs))
 
     def _call(self, expression: Any) -> Expression:
         """Return the application of a function."""

@@ -14,12 +14,14 @@ from downslope.formulas._expression import (
     Expression,
     Name,
     Negative,
+    Piecewise,
     Power,
     Product,
     Quotient,
     Sum,
 )
 from downslope.formulas._operations import constant_value
+from downslope.formulas._piecewise import comparisons
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
@@ -278,6 +280,11 @@ class _Equations:
                 return _product([(self.of(argument), Fraction(1, 2))])
             case Call(function, arguments) if function in _SAME:
                 return self._alike(arguments)
+            case Piecewise(values, conditions):
+                for condition in conditions:
+                    for comparison in comparisons(condition):
+                        self._alike((comparison.left, comparison.right))
+                return self._alike(values)
             case Call(_, arguments):
                 for argument in arguments:
                     self.equal(self.of(argument), {})
