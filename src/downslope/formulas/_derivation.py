@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError
-from downslope.formulas._expression import Expression, Name, Product, Sum, size
+from downslope.formulas._expression import Name, Product, Sum, size
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
 from downslope.formulas._printing import book, latex, latex_name
 from downslope.formulas._rules import DerivationStep, Differentiator, replaced
-from downslope.formulas._symbolic import from_sympy, shortened, to_sympy
+from downslope.formulas._simplify import simplifier
 from downslope.formulas._units import check_convertible, checked_unit_names, unit_ratio
 
 if TYPE_CHECKING:
@@ -229,7 +229,11 @@ def derive(
             hint="compute the derivative only: formula(…).derivative(…)",
         )
     return Derivation(
-        read, by, Differentiator(by, _tidier(read.has_decimals, read.columns), read.columns).step(read.body)
+        read,
+        by,
+        Differentiator(
+            by, simplifier([read.body], decimals=read.has_decimals, columns=read.columns), read.columns
+        ).step(read.body),
     )
 
 
@@ -321,7 +325,7 @@ def chain(outer: str | Formula, inner: str | Formula, *, units: Mapping[str, str
     u, x = first.variables[0], second.variables[0]
     unit = None if units is None else _chained_unit(first, second, units)
     outer_derivative, inner_derivative = first.derivative(u), second.derivative(x)
-    tidy = _tidier(first.has_decimals or second.has_decimals)
+    tidy = simplifier([first.body, second.body], decimals=first.has_decimals or second.has_decimals)
     product = tidy(Product((replaced(outer_derivative.body, Name(u), second.body), inner_derivative.body)))
     name = f"d{first.name or 'y'}/d{x}"
     composed = Formula(name, (x,), product, has_header=True)
@@ -342,12 +346,3 @@ def _chained_unit(outer: Formula, inner: Formula, units: Mapping[str, str]) -> s
 def _right(formula: Formula) -> str:
     """Return a formula's right side in textbook notation."""
     return book(formula.body)
-
-
-def _tidier(decimals: bool, columns: Collection[str] = ()) -> Callable[[Expression], Expression]:
-    """Return a function that collects and orders the terms of a tree."""
-
-    def tidy(tree: Expression) -> Expression:
-        return from_sympy(shortened(to_sympy(tree, columns)), decimals=decimals)
-
-    return tidy

@@ -103,7 +103,7 @@ class Formula:
         >>> formula("P(p) = -20p² + 200p - 300").derivative("p").read_as
         "P'(p) = -40p + 200"
         """
-        from downslope.formulas._symbolic import differentiate
+        from downslope.formulas._simplify import differentiate
 
         by = self.variable(variable)
         body = differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns)
