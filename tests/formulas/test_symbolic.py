@@ -150,7 +150,11 @@ def test_large_formulas_differentiate_in_bounded_time(text: str) -> None:
     calls_of(differentiate, at_most=6_000_000)
 
 
-@pytest.mark.parametrize("text", ["(2x)^9999", "((2x)^9000)^9000", "√(-1)·x", "x·ln(-1)", "x/0"])
+def test_high_powers_are_not_multiplied_out() -> None:
+    assert formula("(2x)^9999").derivative("x").read_as == "19998(2x)^9998"
+
+
+@pytest.mark.parametrize("text", ["√(-1)·x", "x·ln(-1)", "x/0"])
 def test_what_has_no_derivative_to_write_is_refused(text: str) -> None:
     with pytest.raises(FormulaError):
         formula(text).derivative("x")
