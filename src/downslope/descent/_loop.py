@@ -21,8 +21,8 @@ import itertools
 import operator
 from typing import Any, NamedTuple
 
+from downslope._arrays import norms_by_part, sum_of_products, sum_of_squares
 from downslope._engine import jax
-from downslope._tree import alike, in_order
 from downslope._types import Point
 from downslope.descent._recipe import UNROLLED, Arguments, Chunk, Flags, LoopProgram, LoopState, Recipe
 from downslope.methods import Rule, RuleInput, rule_of
@@ -297,44 +297,6 @@ def _finite(value: Any, gradient: Point) -> Any:
     return functools.reduce(operator.and_, finite)
 
 
-def sum_of_products(first: Point, second: Point) -> Any:
-    """Return the inner product of two trees of one shape."""
-    return sum(_total(product) for product in _products(first, second)[1])
-
-
-def _products(first: Point, second: Point) -> tuple[list[list[int]], list[Any]]:
-    """Return groups of leaves, and for each group their inner products: an array, or a number for a leaf alone."""
-    numpy, leaves = jax().numpy, jax().tree.leaves
-    pairs = list(zip(leaves(first), leaves(second), strict=True))
-    groups = alike([a.size for a, _ in pairs], [(a.size, a.dtype, b.dtype) for a, b in pairs])
-    results = []
-    for group in groups:
-        if len(group) == 1:
-            a, b = pairs[group[0]]
-            results.append(_total(a * b))
-        else:
-            a, b = (numpy.stack([pairs[index][side].reshape(-1) for index in group]) for side in (0, 1))
-            results.append(numpy.sum(a * b, axis=1))
-    return groups, results
-
-
-def _total(leaf: Any) -> Any:
-    """Return the sum of an array; a plain number is its own, which spares the tracing of a reduction."""
-    return leaf if leaf.ndim == 0 else jax().numpy.sum(leaf)
-
-
 def _every(leaf: Any) -> Any:
     """Return whether all of an array holds; a plain truth value is its own."""
     return leaf if leaf.ndim == 0 else jax().numpy.all(leaf)
-
-
-def sum_of_squares(point: Point) -> Any:
-    """Return the squared norm of a tree."""
-    return sum_of_products(point, point)
-
-
-def norms_by_part(point: Point) -> Any:
-    """Return the norm of each leaf, shape (parts,)."""
-    numpy = jax().numpy
-    groups, squares = _products(point, point)
-    return numpy.sqrt(in_order(groups, [numpy.atleast_1d(square) for square in squares]))

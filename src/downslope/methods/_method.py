@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from downslope._engine import jax
+from downslope._arrays import JAX_ARRAYS, Arrays
 from downslope._errors import SettingError, nearest
 from downslope._text import listed
 from downslope._types import Point
+from downslope.methods._rule import Direction, Rule, RuleInput
 from downslope.methods._spec import MethodSpec
 from downslope.methods._table import CUSTOM, METHODS, MethodName, spec_named
 from downslope.methods._theory import MethodFacts, Settings
@@ -55,6 +56,11 @@ class Method:
     def decays(self) -> bool:
         """Whether the weights shrink by a share of the rate at each step."""
         return "weight_decay" in self.settings
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rule is written in the array interface, so that it runs without JAX."""
+        return self.transformation is None and isinstance(self.spec.update(self.settings), Direction)
 
     @property
     def takes_rate(self) -> bool:
@@ -158,72 +164,50 @@ def _known(lead: str, name: str, known: Iterable[str]) -> str:
     return f"did you mean {close!r}? {listed}" if close else listed
 
 
-# Rules: the update of a method, in the form in which the compiled loop calls it.
+# Rules: the update of a method, in the form in which a loop calls it.
 
 
-@dataclass(frozen=True)
-class RuleInput:
-    """The point at which a rule computes its update.
-
-    Args:
-        point: the point.
-        value: the objective there.
-        gradient: the gradient there, clipped if the plan says so.
-        rate: the learning rate of this step.
-        settings: the rule's settings, traced.
-        value_function: the objective as a function of the point alone.
-    """
-
-    point: Point
-    value: Any
-    gradient: Point
-    rate: Any
-    settings: Mapping[str, Any]
-    value_function: Callable[[Point], Any]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An update rule.
+def rule_of(method: Method, arrays: Arrays = JAX_ARRAYS) -> Rule:
+    """Return the rule of a method; of its settings only the structural ones are read here.
 
     Args:
-        init: the rule's state at the start, from the point and the settings.
-        update: the update and the next state, from a RuleInput and the state.
-        preconditioner: the scale P of each coordinate where the rule divides by one, from state and settings; else
-            None.
-        stateless: whether the state is empty, so that steps may be run ahead and thrown away.
-        parallel: whether every update points along the gradient.
+        method: the method.
+        arrays: what it computes with; an Optax transformation needs JAX's.
     """
-
-    init: Callable[[Point, Settings], Any]
-    update: Callable[[RuleInput, Any], tuple[Point, Any]]
-    preconditioner: Callable[[Any, Settings], Point] | None = None
-    stateless: bool = False
-    parallel: bool = False
-
-
-def rule_of(method: Method) -> Rule:
-    """Return the rule of a method; of its settings only the structural ones are read here."""
     spec = method.spec
     if method.transformation is not None:
         return _whole_step(lambda settings: method.transformation)
     fixed = {setting.name: method.settings[setting.name] for setting in spec.settings if setting.structural}
-    if spec.searches_line:
-        return _whole_step(lambda settings: spec.update({**settings, **fixed}))
-    plain = spec.follows_gradient and not method.decays
 
     def direction(settings: Settings) -> Any:
         return spec.update({**settings, **fixed})
 
+    if spec.searches_line and not method.is_plain:
+        return _whole_step(direction)
+    if spec.searches_line:
+        return Rule(
+            lambda point, settings: direction(settings).init(arrays, point),
+            lambda step, state: direction(step.settings).update(arrays, step, state),
+        )
+    follows = spec.follows_gradient and not method.decays
+
+    def init(point: Point, settings: Settings) -> Any:
+        chosen = direction(settings)
+        return chosen.init(arrays, point) if isinstance(chosen, Direction) else chosen.init(point)
+
     def update(step: RuleInput, state: Any) -> tuple[Point, Any]:
-        uphill, state = direction(step.settings).update(step.gradient, state, step.point)
+        chosen = direction(step.settings)
+        if isinstance(chosen, Direction):
+            uphill, state = chosen.update(arrays, step, state)
+        else:
+            uphill, state = chosen.update(step.gradient, state, step.point)
         if not method.decays:
-            return jax().tree.map(lambda up: -step.rate * up, uphill), state
+            return arrays.map(lambda up: -step.rate * up, uphill), state
         # Decoupled from the gradient (Loshchilov and Hutter 2019): no scale divides the weights' share.
         decay = step.settings["weight_decay"]
-        return jax().tree.map(lambda up, leaf: -step.rate * (up + decay * leaf), uphill, step.point), state
+        return arrays.map(lambda up, leaf: -step.rate * (up + decay * leaf), uphill, step.point), state
 
-    return Rule(lambda point, settings: direction(settings).init(point), update, spec.scale, plain, plain)
+    return Rule(init, update, spec.scale, follows, follows)
 
 
 def _whole_step(transformation: Callable[[Settings], Any]) -> Rule:

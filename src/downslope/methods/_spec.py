@@ -19,7 +19,7 @@ from downslope.methods._theory import MethodFacts, NoTheory, Settings, Theory
 if TYPE_CHECKING:
     from optax import GradientTransformation
 
-    from downslope.methods._directions import Direction
+    from downslope.methods._rule import Direction
 
 Scale = Callable[[Any, Settings], Point]
 
@@ -75,8 +75,9 @@ class MethodSpec:
     Args:
         name: what it is called; a plan and a trace keep this name.
         help: one sentence on how it steps.
-        update: from the settings, an Optax transformation. It returns the uphill direction, and the step is −α times
-            it; where `searches_line` is set it returns the whole step. The settings may be traced.
+        update: from the settings, an Optax transformation, or a `Direction` for the rules of the table. It returns the
+            uphill direction, and the step is −α times it; where `searches_line` is set it returns the whole step. The
+            settings may be traced.
         settings: what can be set.
         aliases: other names of it.
         default_rate: the learning rate of a descent where none is chosen; None for a line search.

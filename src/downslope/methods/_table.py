@@ -11,13 +11,19 @@ from downslope._choices import Choice
 from downslope._errors import SettingError
 from downslope._types import Plain
 from downslope.methods._directions import (
+    adagrad,
     adagrad_scale,
+    adam,
     adam_scale,
     bfgs,
     gradient,
     l_bfgs,
+    lion,
+    momentum,
+    nesterov,
     newton,
     noisy_gradient,
+    rmsprop,
     rmsprop_scale,
 )
 from downslope.methods._spec import WEIGHT_DECAY, MethodSpec, Setting
@@ -80,12 +86,6 @@ NOISY_GRADIENT_DESCENT = MethodSpec(
 )
 
 
-def _momentum(settings: Settings) -> Any:
-    import optax
-
-    return optax.trace(settings["momentum"])
-
-
 def _momentum_bound(settings: Settings) -> float:
     return 2 + 2 * settings["momentum"]
 
@@ -98,7 +98,7 @@ def _momentum_recurrence(settings: Settings) -> Recurrence:
 MOMENTUM = MethodSpec(
     name="momentum",
     help="Heavy ball: keep the share β of the last step and add −α∇f.",
-    update=_momentum,
+    update=momentum,
     settings=(_MOMENTUM,),
     aliases=("heavy ball",),
     default_rate=0.1,
@@ -108,12 +108,6 @@ MOMENTUM = MethodSpec(
     in_races=True,
     reference="Polyak, Some methods of speeding up the convergence of iteration methods, 1964",
 )
-
-
-def _nesterov(settings: Settings) -> Any:
-    import optax
-
-    return optax.trace(settings["momentum"], nesterov=True)
 
 
 def _nesterov_bound(settings: Settings) -> float:
@@ -128,7 +122,7 @@ def _nesterov_recurrence(settings: Settings) -> Recurrence:
 NESTEROV = MethodSpec(
     name="nesterov",
     help="Momentum with the gradient taken a step ahead, which swings less.",
-    update=_nesterov,
+    update=nesterov,
     settings=(_MOMENTUM,),
     aliases=("nag",),
     default_rate=0.1,
@@ -140,16 +134,10 @@ NESTEROV = MethodSpec(
 )
 
 
-def _adagrad(settings: Settings) -> Any:
-    import optax
-
-    return optax.scale_by_rss(settings["initial"], settings["epsilon"])
-
-
 ADAGRAD = MethodSpec(
     name="adagrad",
     help="Divide each coordinate by the root of the sum of its squared gradients.",
-    update=_adagrad,
+    update=adagrad,
     settings=(
         Setting("initial", 0.1, "The sum of squares before the first step."),
         Setting(_EPSILON.name, 1e-7, _EPSILON.help),
@@ -163,16 +151,10 @@ ADAGRAD = MethodSpec(
 )
 
 
-def _rmsprop(settings: Settings) -> Any:
-    import optax
-
-    return optax.scale_by_rms(settings["decay"], settings["epsilon"])
-
-
 RMSPROP = MethodSpec(
     name="rmsprop",
     help="Divide each coordinate by the root of the running mean of its squared gradients.",
-    update=_rmsprop,
+    update=rmsprop,
     settings=(
         Setting("decay", 0.9, "Share of the running mean of squared gradients that is kept each step.", below=1),
         _EPSILON,
@@ -188,12 +170,6 @@ RMSPROP = MethodSpec(
 )
 
 
-def _adam(settings: Settings) -> Any:
-    import optax
-
-    return optax.scale_by_adam(settings["beta1"], settings["beta2"], settings["epsilon"])
-
-
 def _adam_bound(settings: Settings) -> float:
     # A running mean is momentum whose gradients enter with the share 1 − β, so its bound is momentum's over that share.
     return (2 + 2 * settings["beta1"]) / (1 - settings["beta1"])
@@ -204,7 +180,7 @@ _ADAM_THEORY = Theory(_adam_bound, "(2 + 2β₁)/(1 − β₁)")  # the scale P 
 ADAM = MethodSpec(
     name="adam",
     help="Step along the running mean of gradients, each coordinate divided by its usual size.",
-    update=_adam,
+    update=adam,
     settings=(_BETA1, _BETA2, _EPSILON),
     default_rate=0.1,
     network_rate=1e-3,
@@ -219,7 +195,7 @@ ADAM = MethodSpec(
 ADAMW = MethodSpec(
     name="adamw",
     help="Adam, with weights that shrink by a share of the rate at each step.",
-    update=_adam,
+    update=adam,
     settings=(_BETA1, _BETA2, _EPSILON, _decay(1e-4)),
     default_rate=0.1,
     network_rate=1e-3,
@@ -231,16 +207,10 @@ ADAMW = MethodSpec(
 )
 
 
-def _lion(settings: Settings) -> Any:
-    import optax
-
-    return optax.scale_by_lion(settings["beta1"], settings["beta2"])
-
-
 LION = MethodSpec(
     name="lion",
     help="Step by α in each coordinate, along the sign of a running mean of gradients.",
-    update=_lion,
+    update=lion,
     settings=(_BETA1, Setting(_BETA2.name, 0.99, _BETA1.help, below=1), _decay(1e-3)),
     default_rate=0.01,
     network_rate=1e-4,

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from downslope._arrays import norms_by_part, sum_of_products, sum_of_squares
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.descent._loop import clipped, norms_by_part, sum_of_products, sum_of_squares
+from downslope.descent._loop import clipped
 from downslope.descent._recipe import Arguments, way_of
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, BatchFunctions
 from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of

@@ -1,0 +1,52 @@
+"""Normal numbers that NumPy and JAX draw alike: a function of seed, step and coordinate, without a state.
+
+References: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011 (Threefry-2×32); Box and
+Muller, "A note on the generation of random normal deviates", 1958.
+"""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+from typing import Any
+
+_ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
+_ROUNDS = 20
+_PARITY = 0x1BD11BDA
+
+
+def normal(numpy: ModuleType, seed: Any, step: Any, offset: int, like: Any) -> Any:
+    """Return standard normal numbers in the shape of an array.
+
+    Args:
+        numpy: `numpy` or `jax.numpy`.
+        seed: a whole number below 2³².
+        step: the step, a whole number.
+        offset: the index of the array's first number among all coordinates.
+        like: the array.
+    """
+    index = (numpy.arange(max(like.size, 1), dtype="uint32") + numpy.uint32(offset)).reshape(like.shape)
+    words = _threefry(
+        numpy, numpy.asarray(seed, "uint32"), numpy.zeros_like(index) + numpy.asarray(step, "uint32"), index
+    )
+    # Half a unit above zero, so that the logarithm is finite.
+    wide = numpy.promote_types(like.dtype, "float32")
+    first, second = ((word.astype(wide) + 0.5) / 2.0**32 for word in words)
+    return (numpy.sqrt(-2.0 * numpy.log(first)) * numpy.cos(2 * math.pi * second)).astype(like.dtype)
+
+
+def _threefry(numpy: ModuleType, key: Any, first: Any, second: Any) -> tuple[Any, Any]:
+    """Return two words of random bits for a key and a counter of two words each; the key's second word is 0."""
+    zero = numpy.asarray(0, "uint32")
+    keys = (key, zero, key ^ zero ^ numpy.asarray(_PARITY, "uint32"))
+    first, second = first + keys[0], second + keys[1]
+    for number in range(_ROUNDS):
+        turn = _ROTATIONS[number % 8]
+        first = first + second
+        second = (second << numpy.asarray(turn, "uint32")) | (second >> numpy.asarray(32 - turn, "uint32"))
+        second = second ^ first
+        if number % 4 == 3:
+            group = number // 4 + 1
+            first = first + keys[group % 3]
+            second = second + keys[(group + 1) % 3] + numpy.asarray(group, "uint32")
+    return first, second
