@@ -21,6 +21,7 @@ from downslope._types import Columns, Point
 from downslope.descent._choices import DescendChoices
 from downslope.descent._chunk_result import ChunkResult, joined, result_of
 from downslope.descent._curvature import ends_of_large, spectrum_of_hessian
+from downslope.descent._exploration import explored
 from downslope.descent._loop import program
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan, make_plan
@@ -72,7 +73,8 @@ def descend(
         ready = prepared(plan)
         takes_long = plan.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
-            return _run(plan, ready, interruption, show)
+            trace = _run(plan, ready, interruption, show)
+    return explored(plan, trace)
 
 
 def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:

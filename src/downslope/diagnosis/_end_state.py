@@ -16,6 +16,7 @@ import numpy as np
 from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._steps_to_go import steps_at_speed
+from downslope.diagnosis._surroundings import Fall, Surroundings
 from downslope.trace import Outcome
 
 # A millionth of the way is left when a millionth squared of the decrease is: in values, 1e-12.
@@ -77,6 +78,7 @@ class EndState:
     FLAT: ClassVar[EndState]
     RISING: ClassVar[EndState]
     UNBOUNDED: ClassVar[EndState]
+    AT_KINK: ClassVar[EndState]
     BOUNCING: ClassVar[EndState]
     CRAWLING: ClassVar[EndState]
     FALLING: ClassVar[EndState]
@@ -89,6 +91,7 @@ EndState.AT_MAXIMUM = EndState("rests on a maximum")
 EndState.FLAT = EndState("lies on flat ground that need not be a bottom")
 EndState.RISING = EndState("climbs")
 EndState.UNBOUNDED = EndState("falls faster and faster, without end")
+EndState.AT_KINK = EndState("is held by a kink or a cusp")
 EndState.BOUNCING = EndState("bounces to and fro")
 EndState.CRAWLING = EndState("creeps")
 EndState.FALLING = EndState("falls")
@@ -142,7 +145,8 @@ def _rests(evidence: Evidence) -> bool:
     # Without curvature only the tolerance can tell that a descent rests.
     if left is None or way is None:
         return outcome is Outcome.CONVERGED and end.spectrum is None
-    if end.is_level:
+    # The gradient is exact: a value too large to show a change does not hide a flat point close by.
+    if end.is_level and not (end.is_bowl and way <= NEAR * (end.scale or 1.0)):
         return outcome in (Outcome.CONVERGED, Outcome.STALLED)
     if not end.is_bowl and way > NEAR_ON_TOP * end.scale and not _tiny(evidence, way):
         return False
@@ -161,17 +165,33 @@ def _tiny(evidence: Evidence, way: float) -> bool:
 
 def _kind(evidence: Evidence) -> EndState:
     """Return what kind of flat ground this is."""
-    end = evidence.end
+    end, around = evidence.end, evidence.around
+    if around is not None and around.falls is not None:
+        return _kind_of_falling(evidence, around, around.falls)
     if end.spectrum is None:
         return EndState.AT_MINIMUM if evidence.decrease > 0 else EndState.FLAT
-    if end.is_level:
+    if end.is_level and not (end.is_bowl and (end.newton_length or 0.0) <= NEAR * (end.scale or 1.0)):
         return EndState.FLAT
+    # Values around outrank the curvature at one point, which may be negative on the flank of a flat minimum.
+    if around is not None and around.rises and (end.gradient_norm > 0 or not end.curves_down):
+        return EndState.AT_MINIMUM
     if end.curves_down:
         return EndState.AT_SADDLE if end.curves_up else EndState.AT_MAXIMUM
     if not end.curves_up:
         return EndState.FLAT
     low, high = FLAT_MINIMUM_ORDERS
     return EndState.AT_MINIMUM if end.order is None or low <= end.order <= high else EndState.FLAT
+
+
+def _kind_of_falling(evidence: Evidence, around: Surroundings, fall: Fall) -> EndState:
+    """Return what kind of flat ground this is, from which the value falls on along some ray."""
+    if fall.both_ways:
+        return EndState.AT_SADDLE if around.rises else EndState.AT_MAXIMUM
+    if len(fall.along) == 1 or evidence.trace.gradients is None or not around.rises:
+        return EndState.FLAT
+    # A slope along the ray makes it a tail or a slope that fades; without one it leads out of a saddle of odd order.
+    slope = abs(float(np.asarray(evidence.trace.gradients[-1], dtype=float) @ fall.along))
+    return EndState.AT_SADDLE if slope <= NEAR * abs(fall.change) / fall.distance else EndState.FLAT
 
 
 def _at_noise_floor(evidence: Evidence) -> bool:
@@ -212,6 +232,9 @@ def _heads_into_saddle(evidence: Evidence) -> bool:
     end = evidence.end
     if not (end.curves_down and end.curves_up) or not end.modes or evidence.trace.gradients is None:
         return False
+    # The Hessian along the path may be indefinite though the limit is a minimum, as on x²y²: the values tell.
+    if evidence.around is not None and (evidence.around.falls is None or not evidence.around.falls.both_ways):
+        return False
     along_way_out = end.modes[0][0]
     if _lingers(evidence, along_way_out):
         return True
@@ -232,6 +255,35 @@ def _lingers(evidence: Evidence, along_way_out: float) -> bool:
         return False
     distance = along_way_out / abs(lowest)
     return math.log(end.scale / distance) / math.log1p(rate * abs(lowest)) > evidence.last_step
+
+
+def _is_held(evidence: Evidence) -> bool:
+    """Tell whether a kink or a cusp keeps the descent from settling: no fixed rate does, and a line search stalls."""
+    around = evidence.around
+    if around is None:
+        return False
+    stuck = evidence.trace.outcome is Outcome.STALLED or evidence.searches_line
+    if around.blocked and stuck and not _falls_late(evidence):
+        return True
+    crossing = around.crossing
+    if crossing is None or crossing.kind != "sharp":
+        return False
+    late = crossing.row >= len(evidence.step) // 2
+    return late and (evidence.is_rising or _bounces(evidence) or _swings(evidence))
+
+
+def _falls_late(evidence: Evidence) -> bool:
+    """Tell whether the value still fell by more than rounding in the last tenth of the steps."""
+    row = min(len(evidence.value) - 2, 9 * len(evidence.value) // 10)
+    fall = float(evidence.value[row] - evidence.value[-1]) if row >= 0 else 0.0
+    return fall > VALUE_ROUNDINGS * evidence.end.epsilon * abs(evidence.value[-1])
+
+
+def _swings(evidence: Evidence) -> bool:
+    """Tell whether a third of the late steps turned back and the value does not fall."""
+    late = evidence.cosine[len(evidence.cosine) // 2 :]
+    late = late[np.isfinite(late)]
+    return bool(len(late) and np.mean(late < BOUNCING_COSINE) > 1 / 3 and not evidence.is_falling)
 
 
 def _is_slow(evidence: Evidence) -> bool:
@@ -305,6 +357,7 @@ _RULES = (
     StateRule(10, _if(EndState.NOT_FINITE, lambda evidence: evidence.failed)),
     StateRule(20, lambda evidence: _kind(evidence) if _rests(evidence) else None),
     StateRule(30, _if(EndState.AT_MINIMUM, lambda evidence: evidence.is_noisy, _at_noise_floor)),
+    StateRule(35, _if(EndState.AT_KINK, _is_held)),
     StateRule(40, _if(EndState.RISING, lambda evidence: evidence.is_rising)),
     StateRule(50, _if(EndState.UNBOUNDED, plunges)),
     StateRule(60, _if(EndState.BOUNCING, _bounces)),

@@ -15,6 +15,7 @@ import numpy as np
 
 from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._steps_to_go import steps_to_go
+from downslope.diagnosis._surroundings import Surroundings, surroundings_of
 from downslope.methods import facts_of
 from downslope.trace import Outcome, Trace
 
@@ -41,6 +42,11 @@ class Evidence:
         self.method = facts_of(trace.plan)
         self.settings: Mapping[str, float] = trace.plan.get("settings") or {}
         self.end = EndCurvature(trace)
+
+    @functools.cached_property
+    def around(self) -> Surroundings | None:
+        """The ground around the end, if it was looked at."""
+        return surroundings_of(self.trace)
 
     @property
     def last_step(self) -> int:
@@ -96,7 +102,13 @@ class Evidence:
         if highest is None or self.is_falling or not np.any(np.isfinite(late)):
             return highest
         # Going round without getting lower, the end may happen to lie where the ground is gentle.
-        return max(highest, float(np.max(late[np.isfinite(late)])))
+        return max(highest, float(np.max(late[np.isfinite(late)])), self._crossed_curvature)
+
+    @property
+    def _crossed_curvature(self) -> float:
+        """The curvature of the bottom that the last swing crossed; 0 if it is not known."""
+        crossing = None if self.around is None else self.around.crossing
+        return crossing.curvature if crossing is not None and crossing.kind == "smooth" else 0.0
 
     @functools.cached_property
     def stability(self) -> float | None:

@@ -1,7 +1,10 @@
 """How many steps a descent still needs, by the theory that fits its ground.
 
-A flat bottom is reached by a power of the step, a bowl by one factor along each curvature, a normalised method comes at
-a steady speed; where none of these fits, the latest contraction is assumed to continue.
+Two estimates are made: by theory, and by how the gradient shrank over the last decade of its size. Where the ground is
+known to be a bowl of one curvature the theory is exact; elsewhere a number is returned only if both agree.
+
+    bowl                  r = −d ln‖g‖/dk is constant: ln(‖g‖/target)/r steps
+    |x|ᵖ, 1/xᵖ, e^(−x)    r ∝ ‖g‖^q with q = (p−2)/(p−1), (p+2)/(p+1), 1: ((‖g‖/target)^q − 1)/(q r) steps
 """
 
 from __future__ import annotations
@@ -16,12 +19,17 @@ if TYPE_CHECKING:
 
 # Steps within 26° of one direction: a normalised method on its way, at a steady speed.
 _STRAIGHT = 0.9
-_LONG = 1e12  # more steps to go than this are as good as endless
-_FLAT = 2.5  # a bottom that rises by a higher power than this is flat: it has no curvature to go by
+_LONG = 1e18  # more steps to go than this are as good as endless
+_AGREE = 2.0  # factor within which two estimates must lie
+_DECADE = 10.0  # of the gradient's norm or of the step: the rows that are fitted
+_FEW = 8  # rows, fewer of which show no law
+_GEOMETRIC = 0.02  # a smaller exponent q is none
+_CLEAR = 1e-6  # of the gradient: a smaller change from row to row is rounding
+_SAME_CURVATURE = 1e-6
 
 
 def steps_to_go(evidence: Evidence) -> int | None:
-    """Return the steps until the gradient's norm falls to the target; None if that cannot be told."""
+    """Return the steps until the gradient's norm falls to the target; None if that cannot be foreseen."""
     if evidence.gradient_norm[-1] <= evidence.target:
         return 0
     steps = _foreseen(evidence)
@@ -38,21 +46,40 @@ def steps_at_speed(evidence: Evidence) -> float | None:
     return way / float(np.median(late))
 
 
+def is_quadratic(evidence: Evidence) -> bool:
+    """Tell whether the curvature is the same at both ends and within its range between them, as that of a quadratic."""
+    spectra = [spectrum for spectrum in evidence.trace.spectra if np.all(np.isfinite(spectrum.eigenvalues))]
+    if not spectra or any(len(s.eigenvalues) != len(spectra[0].eigenvalues) for s in spectra):
+        return False
+    size = max(abs(spectra[0].lowest), abs(spectra[0].highest))
+    ends = all(np.allclose(s.eigenvalues, spectra[0].eigenvalues, rtol=0, atol=_SAME_CURVATURE * size) for s in spectra)
+    met = evidence.curvature[np.isfinite(evidence.curvature)]
+    margin = _SAME_CURVATURE * size
+    within = np.all((met >= spectra[0].lowest - margin) & (met <= spectra[0].highest + margin))
+    return bool(size > 0 and ends and within and (len(spectra) > 1 or len(met) > 1))
+
+
 def _foreseen(evidence: Evidence) -> float | None:
-    """Return the steps to go by the theory that fits: a flat bottom, a bowl, a steady speed, or what was seen."""
-    if not evidence.constant_rate or evidence.is_noisy:
+    """Return the steps to go where theory and observation agree, or theory is exact; else None."""
+    if not evidence.constant_rate or evidence.is_noisy or evidence.searches_line:
         return None
-    # No factor per step describes a flat bottom, so the power law comes first.
-    if (evidence.end.order or 2.0) > _FLAT:
-        return _by_power(evidence)
     by_modes = _by_modes(evidence)
-    if by_modes is not None:
+    if by_modes is not None and is_quadratic(evidence):
         return by_modes
-    if not evidence.end.is_bowl or evidence.searches_line:
-        return None
-    if (evidence.method.scaled or evidence.bound is None) and _is_steady(evidence):
+    if (evidence.method.scaled or evidence.bound is None) and evidence.end.is_bowl and _is_steady(evidence):
         return steps_at_speed(evidence)
-    return _by_contraction(evidence)
+    observed = _by_decay(evidence)
+    if observed is None:
+        return None if evidence.trace.gradients is not None else by_modes
+    theory = _by_curvature(evidence)
+    if theory is None:
+        theory = by_modes if by_modes is not None else _by_contraction(evidence)
+    return observed if theory is not None and _agree(observed, theory) else None
+
+
+def _agree(first: float, second: float) -> bool:
+    """Tell whether two numbers of steps are the same within a factor of 2."""
+    return max(first, second) <= _AGREE * min(first, second) + 2
 
 
 def _is_steady(evidence: Evidence) -> bool:
@@ -88,16 +115,75 @@ def _by_contraction(evidence: Evidence) -> float | None:
     return _until(evidence.gradient_norm[-1] / evidence.target, evidence.observed_contraction)
 
 
-def _by_power(evidence: Evidence) -> float | None:
-    """Return the steps if the gradient falls as a power of the step, as it does towards a flat bottom."""
-    step, norm = evidence.step, evidence.gradient_norm
-    middle, last = len(step) // 2, len(step) - 1
-    if not norm[middle] > norm[last] > 0 or step[middle] < 1:
+def _by_decay(evidence: Evidence) -> float | None:
+    """Return the steps if the gradient goes on shrinking by the law of its last decade, r ∝ ‖g‖^q."""
+    rows = _late_rows(evidence)
+    if len(rows) < _FEW:
         return None
-    slopes, steps = np.log(norm[[middle, last]]), np.log(step[[middle, last]])
-    # On |x|ᵖ with p > 2 gradient descent shrinks the slope as a power of the step, a line in logarithms.
-    power = (slopes[0] - slopes[1]) / (steps[1] - steps[0])
-    return evidence.last_step * float(np.expm1((slopes[1] - np.log(evidence.target)) / power))
+    norm, step = evidence.gradient_norm[rows], evidence.step[rows]
+    with np.errstate(all="ignore"):
+        pace = -np.diff(np.log(norm)) / np.diff(step)
+    return _by_law(evidence, np.sqrt(norm[1:] * norm[:-1]), pace)
+
+
+def _by_curvature(evidence: Evidence) -> float | None:
+    """Return the steps if the curvature along the gradient goes on following its size, with r = −ln ρ(αλ)."""
+    rows = _late_rows(evidence)
+    if len(rows) < _FEW or evidence.method.scaled or evidence.learning_rate is None:
+        return None
+    factors = evidence.method.contraction(evidence.learning_rate * evidence.curvature[rows])
+    if factors is None:
+        return None
+    with np.errstate(all="ignore"):
+        pace = -np.log(np.abs(factors))
+    return _by_law(evidence, evidence.gradient_norm[rows], pace)
+
+
+def _by_law(evidence: Evidence, norm: np.ndarray, pace: np.ndarray) -> float | None:
+    """Return the steps by r ∝ ‖g‖^q, from norms and r at each; None if both halves of the rows disagree on it.
+
+    Along it dk = −d‖g‖/(r‖g‖), so that k = ((‖g‖/target)^q − 1)/(q r).
+    """
+    known = np.isfinite(pace) & np.isfinite(norm) & (norm > 0)
+    norm, pace = norm[known], pace[known]
+    if len(norm) < _FEW or not np.all(pace > 0):
+        return None
+    logs = np.log(norm), np.log(pace)
+    half = len(norm) // 2
+    laws = [_line(logs[0][rows], logs[1][rows]) for rows in (slice(None), slice(half, None))]
+    steps = [_steps_by_law(evidence, *law) for law in laws if law is not None]
+    if len(steps) < 2 or not all(math.isfinite(count) for count in steps) or not _agree(*steps):
+        return None
+    return steps[-1]
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
+    """Return slope and intercept of a line through points; a slope of 0 where x hardly changes or y does not follow."""
+    spread = float(np.ptp(x))
+    if spread < _CLEAR:
+        return 0.0, float(np.median(y))
+    slope = float(np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2))
+    if abs(slope) < _GEOMETRIC:
+        return 0.0, float(np.median(y))
+    return slope, float(y.mean() - slope * x.mean())
+
+
+def _steps_by_law(evidence: Evidence, power: float, level: float) -> float:
+    """Return the steps by r = e^level · ‖g‖^power from the end to the target."""
+    last, target = math.log(evidence.gradient_norm[-1]), math.log(evidence.target)
+    pace = level + power * last  # the logarithm of r at the end
+    if power == 0:
+        return (last - target) * math.exp(-pace)
+    grown = power * (last - target)
+    return math.expm1(grown) / power * math.exp(-pace) if grown < 600 else math.inf
+
+
+def _late_rows(evidence: Evidence) -> np.ndarray:
+    """Return the rows of the last decade: in which the gradient fell tenfold, or the step grew tenfold."""
+    norm, step = evidence.gradient_norm, evidence.step
+    above = np.flatnonzero(norm > _DECADE * norm[-1])
+    first = int(above[-1]) + 1 if len(above) else 0
+    return np.arange(max(first, int(np.searchsorted(step, step[-1] / _DECADE))), len(norm))
 
 
 def _until(ratio: float, factor: float) -> float:

@@ -286,6 +286,16 @@ def _is_layer(value: Any) -> bool:
     )
 
 
+def _is_trial(value: Any) -> bool:
+    """Tell whether a value is the result of a rate that was tried."""
+    return (
+        isinstance(value, dict)
+        and is_number(value.get("learning_rate"))
+        and is_number(value.get("value"))
+        and isinstance(value.get("is_sound"), bool)
+    )
+
+
 Kind: TypeAlias = "tuple[Callable[[Any], bool], str] | Mapping[str, Kind]"
 
 _OUTCOMES = frozenset(outcome.identifier for outcome in Outcome)
@@ -343,6 +353,24 @@ _FACTS: Mapping[str, Kind] = {
     "not_finite": _MAPPING,
     "notes": _TEXTS,
     "memory": _ARRAYS,
+    "surroundings": {
+        "judged": _TEXT,
+        **dict.fromkeys(("rises", "blocked"), _FLAG),
+        "scale": _NUMBER,
+        "falls": {"along": _NUMBERS, "distance": _NUMBER, "change": _NUMBER, "both_ways": _FLAG},
+        "endless": {"along": _NUMBERS, "distance": _NUMBER, "value": _NUMBER},
+        "crossing": {
+            "kind": _TEXT,
+            "point": _NUMBERS,
+            **dict.fromkeys(("value", "order", "slope", "curvature"), _NUMBER),
+            "row": _WHOLE,
+        },
+        "failure": {"kind": _TEXT, "point": _NUMBERS, "value": _NUMBER, "lowest": _FLAG},
+    },
+    "rates_tried": (
+        lambda value: isinstance(value, list) and all(map(_is_trial, value)),
+        "a list of rates with their results",
+    ),
 }
 
 

@@ -1,0 +1,341 @@
+"""What the objective does around the end of a descent, by its values alone.
+
+A path tells little of the ground beside it: a saddle entered along its stable axis, a tail that fades for ever and a
+bottom look alike. A formula costs microseconds, so its values are looked at along rays from the end, across the last
+swing, and where a step failed. The result is plain data in the trace, so that a diagnosis reads traces only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from downslope._types import Plain
+from downslope.descent._objective import Objective
+from downslope.descent._plan import Plan
+from downslope.formulas import evaluate, numpy_functions
+from downslope.trace import Outcome, Trace
+
+Values = Callable[[np.ndarray], np.ndarray]
+
+_MOST_WORK = 2_000_000  # values of a table's rows that a look may cost
+_NEAR, _FAR = -8, 12  # powers of ten of the point's scale: nearest and farthest look
+_PER_DECADE = 8
+# The bottom of |x|ᵖ lies p − 1 Newton lengths away: beyond 8 of them every bottom of order up to 8 has turned up.
+_REACHES = (8.0, 32.0)
+_JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far rounding alone moves the value
+_LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
+_LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
+_ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
+_SHARP = 1.8  # |x|ᵖ with a smaller p has no finite curvature at its bottom
+_BEYOND = 0.09  # of a swing, on both sides of it
+_BLOCKED = 0.1  # of the decrease that the slope promises
+
+
+def surroundings(plan: Plan, trace: Trace) -> Plain:
+    """Return what the objective does around the end of a descent; empty where it cannot be looked at.
+
+    `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
+    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `unbounded`: the ray
+    along which it falls without end. `crossing`: what lies between two points of the last swing. `blocked`: whether the
+    slope promises a decrease that the values do not keep. `failure`: what is where a step failed.
+    """
+    values = _values_of(plan.objective, trace)
+    if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
+        return {}
+    with np.errstate(all="ignore"):
+        look = _Look(values, plan, trace)
+        if not np.all(np.isfinite(look.end)) or not math.isfinite(look.value):
+            return {}
+        return {
+            "scale": look.scale,
+            **look.along_rays(),
+            "crossing": look.crossing(),
+            "blocked": look.is_blocked(),
+            "failure": look.failure(),
+        }
+
+
+def values_at(objective: Objective) -> Values | None:
+    """Return the values of a formula at rows of coordinates, by NumPy; None for other objectives."""
+    if objective.formula is None or objective.names is None or objective.precision != "float64":
+        return None
+    body, names, data = objective.formula.body, objective.names, dict(objective.data)
+
+    def values(rows: np.ndarray) -> np.ndarray:
+        if data:  # a mean over a column would take in the rows of points as well
+            return np.array([_single(body, dict(zip(names, row, strict=True)) | data) for row in rows])
+        point = dict(zip(names, rows.T, strict=True))
+        return np.broadcast_to(np.asarray(evaluate(body, point, numpy_functions()), dtype=float), (len(rows),))
+
+    return values
+
+
+def _single(body: Any, values: Plain) -> float:
+    """Return the value at one point over a table."""
+    return float(np.asarray(evaluate(body, values, numpy_functions())))
+
+
+def _values_of(objective: Objective, trace: Trace) -> Values | None:
+    """Return the values of an objective, if a look at them is cheap."""
+    rows = max((np.size(column) for column in objective.data.values()), default=0)
+    looks = 4 * (len(trace.coordinate_names) + 4) * _PER_DECADE * (_FAR - _NEAR)
+    return values_at(objective) if rows * looks <= _MOST_WORK else None
+
+
+class _Look:
+    """The end of a descent, and the objective around it.
+
+    Args:
+        values: the objective at rows of coordinates.
+        plan: the plan of the descent.
+        trace: its trace.
+    """
+
+    def __init__(self, values: Values, plan: Plan, trace: Trace) -> None:
+        assert trace.coordinates is not None
+        assert trace.gradients is not None
+        self._values, self._plan, self._trace = values, plan, trace
+        self._points, self._gradients = trace.coordinates, trace.gradients
+        self.end, self._gradient = self._points[-1], self._gradients[-1]
+        self.value = float(trace.columns["value"][-1])
+        start = self._points[0]
+        lengths = [np.linalg.norm(row) for row in (start, self.end, self.end - start)]
+        finite = [float(length) for length in lengths if math.isfinite(length)]
+        self.scale = max(finite, default=0.0) or 1.0
+        self._noise = self._rounding()
+
+    def _rounding(self) -> float:
+        """Return how far rounding moves the value: a sum of large terms that cancel moves more than its result."""
+        own = 4 * np.finfo(float).eps * abs(self.value)
+        ways = np.concatenate([np.eye(len(self.end)), -np.eye(len(self.end))])
+        rows = self.end + (self.scale * _JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
+        slope = float(np.linalg.norm(self._gradient)) * self.scale * _JITTERS[-1]
+        moved = np.abs(self._values(rows) - self.value)
+        moved = moved[np.isfinite(moved)]
+        return float(max(own, 4 * (np.max(moved, initial=0.0) - 2 * slope))) if len(moved) else own
+
+    # --- along rays ----------------------------------------------------------------------------------------------
+
+    def along_rays(self) -> Plain:
+        """Return along which rays from the end the value falls on, rises, or falls without end."""
+        reach = self._reach()
+        distances = self.scale * 10.0 ** np.arange(_NEAR, _FAR, 1 / _PER_DECADE)
+        nearby = distances[(distances > reach[-1]) & (distances <= 1e3 * self.scale)]
+        near, far = np.concatenate([reach, nearby]), distances[distances >= 1e-3 * self.scale]
+        rays = self._rays()
+        falls: list[tuple[float, float, np.ndarray]] = []
+        rises, endless = False, None
+        for ray in rays:
+            changes = self._values(self.end + near[:, None] * ray) - self.value
+            first = _first(changes, self._noise)
+            if first is None:
+                continue
+            rises |= bool(changes[first] > 0)
+            after = changes[min(max(first + 1, len(reach) - 1), len(changes) - 1)]
+            if changes[first] < 0 and not after >= 0:
+                falls.append((float(changes[first]), float(near[first]), ray))
+                endless = endless or self._endless(far, ray)
+        described = [self._fall(*fall, falls) for fall in falls]
+        nearest = min(described, key=lambda fall: (not fall["both_ways"], fall["distance"]), default=None)
+        return {"falls": nearest, "rises": rises, "endless": endless}
+
+    def _reach(self) -> np.ndarray:
+        """Return the distances at which a look begins: past the bottom that slope and curvature promise."""
+        spectrum, slope = self._trace.end_spectrum, float(np.linalg.norm(self._gradient))
+        curvature = 0.0
+        if spectrum is not None and np.all(np.isfinite(spectrum.eigenvalues)):
+            curvature = float(np.min(np.abs(spectrum.eigenvalues)))
+            sizes = np.abs(np.asarray(spectrum.eigenvalues))
+            curvature = float(np.min(sizes[sizes > 1e-8 * np.max(sizes)], initial=math.inf))
+        way = slope / curvature if 0 < curvature < math.inf else 0.0
+        nearest = 10.0**_NEAR * self.scale
+        return np.array([max(factor * way, nearest) for factor in _REACHES])
+
+    def _rays(self) -> np.ndarray:
+        """Return unit directions: both ways along the path, the slope, the extreme curvatures and the axes."""
+        rows = [self._points[-1] - self._points[0], -self._gradient]
+        if len(self._points) > 1:
+            rows.append(self._points[-1] - self._points[-2])
+        spectrum = self._trace.end_spectrum
+        if spectrum is not None and spectrum.lowest_direction is not None and spectrum.highest_direction is not None:
+            for direction in (spectrum.lowest_direction, spectrum.highest_direction):
+                rows.append(np.concatenate([np.ravel(leaf) for leaf in direction.values()]))
+        units = [row / np.linalg.norm(row) for row in (*rows, *np.eye(len(self.end)))]
+        known = np.array([unit for unit in units if np.all(np.isfinite(unit))])
+        both = np.concatenate([known, -known])
+        _, first = np.unique(np.round(both, 9), axis=0, return_index=True)
+        return both[np.sort(first)]
+
+    def _endless(self, distances: np.ndarray, ray: np.ndarray) -> Plain | None:
+        """Return where a ray along which the value falls without end has led; None if it does not."""
+        values = self._values(self.end + distances[:, None] * ray)
+        known = np.flatnonzero(~np.isfinite(values))
+        stop = int(known[0]) if len(known) else len(values)
+        overflows = stop < len(values) and values[stop] == -math.inf
+        if stop < 2 * _PER_DECADE or (stop < len(values) and not overflows):
+            return None
+        steps = -np.diff(np.concatenate([[self.value], values[:stop]]))
+        decades = -np.diff(values[:stop:_PER_DECADE])
+        # A value that tends to a bound loses a fixed share less in every decade; rounding ends what it loses at 0.
+        late = decades[len(decades) // 2 :]
+        if not np.all(steps >= 0) or len(late) < 2 or not np.all(late[1:] >= _LASTING * late[:-1]) or not late[-1] > 0:
+            return None
+        return {"along": _listed(ray), "distance": float(distances[stop - 1]), "value": float(values[stop - 1])}
+
+    def _fall(self, change: float, distance: float, ray: np.ndarray, falls: list[Any]) -> Plain:
+        """Return a ray along which the value falls on as plain data."""
+        both = any(np.allclose(other, -ray, atol=1e-6) and self._falls_at_once(fall, far, other) for fall, far, other in falls)
+        return {"along": _listed(ray), "distance": distance, "change": change, "both_ways": both}
+
+    def _falls_at_once(self, change: float, distance: float, ray: np.ndarray) -> bool:
+        """Tell whether there is no hill between the end and a fall: a tail falls on the other side of its hill as well."""
+        shares = np.linspace(0, 1, _CELLS + 1)[1:]
+        highest = float(np.nanmax(self._values(self.end + distance * shares[:, None] * ray))) - self.value
+        return highest <= max(abs(change), self._noise)
+
+    # --- between two points of the path --------------------------------------------------------------------------
+
+    def crossing(self) -> Plain | None:
+        """Return what lies between two points of the path where the slope turned round or a pole was jumped; or None.
+
+        `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of |x| that the value rises by.
+        """
+        for first, last, row in self._segments():
+            between = self._between(first, last)
+            if between is not None:
+                return between | {"row": row}
+        return None
+
+    def _segments(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
+        """Yield the segments to look at, with the row that each leaves: jumps upward, the failed step, the last swing."""
+        points, gradients, values = self._points, self._gradients, self._trace.columns["value"]
+        if len(points) > 1:
+            updates = np.diff(points, axis=0)
+            leaving = np.sum(gradients[:-1] * updates, axis=1)
+            reaching = np.sum(gradients[1:] * updates, axis=1)
+            jumps = np.flatnonzero((leaving < 0) & (reaching < 0) & (values[1:] > values[:-1]))
+            for row in jumps[:2]:
+                yield points[row], points[row + 1], int(row)
+        failed = self._failed_point()
+        if failed is not None:
+            yield self.end, failed, len(points) - 1
+        if len(points) > 1:
+            swings = np.flatnonzero((leaving < 0) & (reaching > 0))
+            for row in swings[-2:][::-1]:
+                # A step may have landed on the tip itself: look beyond both of its ends.
+                beyond = _BEYOND * updates[row]
+                yield points[row] - beyond, points[row + 1] + beyond, int(row)
+        if self.is_blocked():
+            way = self._gradient / np.linalg.norm(self._gradient) * 1e-4 * self.scale
+            yield self.end + way, self.end - way, len(points) - 1
+
+    def _between(self, first: np.ndarray, last: np.ndarray) -> Plain | None:
+        """Return what lies between two points: a pole, or the lowest point with its order; None if it is neither."""
+        length = float(np.linalg.norm(last - first))
+        if not 0 < length < math.inf:
+            return None
+        low = self._zoomed(first, last, np.nanargmin)
+        high = self._zoomed(first, last, np.nanargmax)
+        for share, heights in (low, high):
+            if _is_pole(heights):
+                pole = first + share * (last - first)
+                return {"kind": "pole", "point": _listed(pole), "value": float(heights[-1])}
+        share, heights = low
+        if not 0 < share < 1:
+            return None
+        bottom, way = first + share * (last - first), last - first
+        for wide, narrow in _ORDERS:
+            rises = [self._rise(bottom, way, size, heights[-1]) for size in (wide, narrow)]
+            if all(rise > 100 * self._noise and math.isfinite(rise) for rise in rises):
+                order = math.log(rises[0] / rises[1]) / math.log(wide / narrow)
+                return {
+                    "kind": "sharp" if order < _SHARP else "smooth",
+                    "point": _listed(bottom),
+                    "value": float(heights[-1]),
+                    "order": order,
+                    "slope": rises[1] / (2 * narrow * length),
+                    "curvature": rises[1] / (narrow * length) ** 2,
+                }
+        return None
+
+    def _rise(self, bottom: np.ndarray, way: np.ndarray, share: float, lowest: float) -> float:
+        """Return by how much the value rises on both sides of a bottom together."""
+        return float(np.sum(self._values(np.array([bottom - share * way, bottom + share * way])))) - 2 * lowest
+
+    def _zoomed(self, first: np.ndarray, last: np.ndarray, pick: Any) -> tuple[float, np.ndarray]:
+        """Return where an extreme value lies on a segment, as a share of it, and the extreme at each level of a zoom."""
+        low, high, share, heights = 0.0, 1.0, 0.5, []
+        for _ in range(_LEVELS):
+            shares = np.linspace(low, high, _CELLS + 1)
+            values = self._values(first + shares[:, None] * (last - first))
+            if np.all(np.isnan(values)):
+                break
+            index = int(pick(values))
+            share = float(shares[index])
+            heights.append(float(values[index]))
+            low, high = float(shares[max(index - 1, 0)]), float(shares[min(index + 1, _CELLS)])
+        return share, np.array(heights)
+
+    # --- where a step failed -------------------------------------------------------------------------------------
+
+    def is_blocked(self) -> bool:
+        """Tell whether the value rises along −∇f at every distance, though the slope says that it falls."""
+        slope = float(np.linalg.norm(self._gradient))
+        distances = self.scale * 10.0 ** np.arange(-8.0, -5.0)
+        if not slope * distances[0] > 10 * self._noise:
+            return False
+        changes = self._values(self.end - distances[:, None] * self._gradient / slope) - self.value
+        return bool(np.all(changes > -_BLOCKED * slope * distances))
+
+    def failure(self) -> Plain | None:
+        """Return what is where a step of gradient descent failed, or None.
+
+        `kind` is "outside" (no value), "infinite" (the value is), or "no slope" (a value, but no gradient), and then
+        `lowest` says whether the value rises all around.
+        """
+        point = self._failed_point()
+        if point is None:
+            return None
+        value = float(self._values(point[None])[0])
+        if not math.isfinite(value):
+            return {"kind": "outside" if math.isnan(value) else "infinite", "point": _listed(point)}
+        ways = np.concatenate([np.eye(len(point)), -np.eye(len(point)), self._rays()])
+        around = point + self.scale * np.repeat([1e-8, 1e-5, 1e-3], len(ways))[:, None] * np.tile(ways, (3, 1))
+        lowest = bool(np.all(self._values(around) >= value))
+        return {"kind": "no slope", "point": _listed(point), "value": value, "lowest": lowest}
+
+    def _failed_point(self) -> np.ndarray | None:
+        """Return the point that the step after the last row reached; None where that does not follow from the row."""
+        plan = self._plan
+        simple = plan.method.spec.follows_gradient and plan.schedule.name == "constant" and plan.schedule.function is None
+        if self._trace.outcome is not Outcome.NOT_FINITE or not simple or self._trace.not_finite_step == 0:
+            return None
+        if plan.clip_norm is not None or plan.clip_value is not None or plan.record.every != 1:
+            return None
+        return self.end - plan.learning_rate * self._gradient
+
+
+def _first(changes: np.ndarray, noise: float) -> int | None:
+    """Return the index of the first change that rounding does not explain; None if none is, or the domain ends first."""
+    clear = np.flatnonzero(~(np.abs(changes) <= noise))
+    if not len(clear) or np.isnan(changes[clear[0]]):
+        return None
+    return int(clear[0])
+
+
+def _is_pole(heights: np.ndarray) -> bool:
+    """Tell whether extremes at ever finer levels go to infinity: what they gain does not become less."""
+    if len(heights) < _LEVELS:
+        return False
+    if np.any(np.isinf(heights)):
+        return True
+    gains = np.abs(np.diff(heights))[1:]
+    return bool(np.all(gains[1:] >= _LASTING * gains[:-1]) and gains[-1] > 1e-6 * abs(heights[0]))
+
+
+def _listed(row: np.ndarray) -> list[float]:
+    return [float(entry) for entry in row]
