@@ -74,7 +74,7 @@ def descend(
         takes_long = plan.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
             trace = _run(plan, ready, interruption, show)
-    return explored(plan, trace)
+    return explored(plan, trace, lambda other: descend(other, progress=False))
 
 
 def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:

@@ -144,12 +144,15 @@ class Record:
             for points of up to 16 numbers only.
         spectrum: whether to measure the Hessian's eigenvalues at the start and the end.
         layers_every: for an objective over batches, steps from one look inside the layers to the next; 0 for none.
+        tries_rates: whether a rate that a diagnosis of this descent would advise is tried first; for formulas of up to
+            16 numbers and up to 20 000 steps.
     """
 
     every: int = 1
     curvature: bool | None = None
     spectrum: bool = True
     layers_every: int = 10
+    tries_rates: bool = True
 
     def __post_init__(self) -> None:
         whole("every", self.every, most=LARGEST_COUNT)

@@ -30,6 +30,9 @@ _JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far round
 _LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
 _LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
 _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
+_RUNAWAY = 1e6  # times the size of the start: a descent that ends farther away has run away
+_ROUND = 9  # digits of the scale to which a place is rounded
+_CLEAR = 1e-6  # of a value: a smaller change is no growth
 _SHARP = 1.8  # |x|ᵖ with a smaller p has no finite curvature at its bottom
 _BEYOND = 0.09  # of a swing, on both sides of it
 _BLOCKED = 0.1  # of the decrease that the slope promises
@@ -103,9 +106,8 @@ class _Look:
         self.end, self._gradient = self._points[-1], self._gradients[-1]
         self.value = float(trace.columns["value"][-1])
         start = self._points[0]
-        lengths = [np.linalg.norm(row) for row in (start, self.end, self.end - start)]
-        finite = [float(length) for length in lengths if math.isfinite(length)]
-        self.scale = max(finite, default=0.0) or 1.0
+        self._start_scale = _length(start) or 1.0
+        self.scale = max(_length(row) for row in (start, self.end, self.end - start)) or 1.0
         self._noise = self._rounding()
 
     def _rounding(self) -> float:
@@ -113,7 +115,7 @@ class _Look:
         own = 4 * np.finfo(float).eps * abs(self.value)
         ways = np.concatenate([np.eye(len(self.end)), -np.eye(len(self.end))])
         rows = self.end + (self.scale * _JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
-        slope = float(np.linalg.norm(self._gradient)) * self.scale * _JITTERS[-1]
+        slope = _length(self._gradient) * self.scale * _JITTERS[-1]
         moved = np.abs(self._values(rows) - self.value)
         moved = moved[np.isfinite(moved)]
         return float(max(own, 4 * (np.max(moved, initial=0.0) - 2 * slope))) if len(moved) else own
@@ -136,16 +138,18 @@ class _Look:
                 continue
             rises |= bool(changes[first] > 0)
             after = changes[min(max(first + 1, len(reach) - 1), len(changes) - 1)]
-            if changes[first] < 0 and not after >= 0:
+            if changes[first] < 0 and not after >= 0 and self._falls_at_once(changes[first], near[first], ray):
                 falls.append((float(changes[first]), float(near[first]), ray))
-                endless = endless or self._endless(far, ray)
+                endless = endless or self._endless(self.end, self.value, far, ray)
+        if self.scale > _RUNAWAY * self._start_scale:
+            endless = self._endless_from_start()
         described = [self._fall(*fall, falls) for fall in falls]
         nearest = min(described, key=lambda fall: (not fall["both_ways"], fall["distance"]), default=None)
         return {"falls": nearest, "rises": rises, "endless": endless}
 
     def _reach(self) -> np.ndarray:
         """Return the distances at which a look begins: past the bottom that slope and curvature promise."""
-        spectrum, slope = self._trace.end_spectrum, float(np.linalg.norm(self._gradient))
+        spectrum, slope = self._trace.end_spectrum, _length(self._gradient)
         curvature = 0.0
         if spectrum is not None and np.all(np.isfinite(spectrum.eigenvalues)):
             curvature = float(np.min(np.abs(spectrum.eigenvalues)))
@@ -164,31 +168,36 @@ class _Look:
         if spectrum is not None and spectrum.lowest_direction is not None and spectrum.highest_direction is not None:
             for direction in (spectrum.lowest_direction, spectrum.highest_direction):
                 rows.append(np.concatenate([np.ravel(leaf) for leaf in direction.values()]))
-        units = [row / np.linalg.norm(row) for row in (*rows, *np.eye(len(self.end)))]
+        units = [row / _length(row) for row in (*rows, *np.eye(len(self.end)))]
         known = np.array([unit for unit in units if np.all(np.isfinite(unit))])
         both = np.concatenate([known, -known])
         _, first = np.unique(np.round(both, 9), axis=0, return_index=True)
         return both[np.sort(first)]
 
-    def _endless(self, distances: np.ndarray, ray: np.ndarray) -> Plain | None:
+    def _endless_from_start(self) -> Plain | None:
+        """Return where the ray from the start to an end far away leads, if the value falls along it without end."""
+        way = self.end - self._points[0]
+        distances = self._start_scale * 10.0 ** np.arange(0, _FAR, 1 / _PER_DECADE)
+        first = float(self._trace.columns["value"][0])
+        return self._endless(self._points[0], first, distances, way / _length(way))
+
+    def _endless(self, origin: np.ndarray, value: float, distances: np.ndarray, ray: np.ndarray) -> Plain | None:
         """Return where a ray along which the value falls without end has led; None if it does not."""
-        values = self._values(self.end + distances[:, None] * ray)
+        values = self._values(origin + distances[:, None] * ray)
         known = np.flatnonzero(~np.isfinite(values))
         stop = int(known[0]) if len(known) else len(values)
         overflows = stop < len(values) and values[stop] == -math.inf
         if stop < 2 * _PER_DECADE or (stop < len(values) and not overflows):
             return None
-        steps = -np.diff(np.concatenate([[self.value], values[:stop]]))
-        decades = -np.diff(values[:stop:_PER_DECADE])
+        steps = -np.diff(np.concatenate([[value], values[:stop]]))
         # A value that tends to a bound loses a fixed share less in every decade; rounding ends what it loses at 0.
-        late = decades[len(decades) // 2 :]
-        if not np.all(steps >= 0) or len(late) < 2 or not np.all(late[1:] >= _LASTING * late[:-1]) or not late[-1] > 0:
+        if not np.all(steps >= 0) or not _lasts(-np.diff(values[:stop:_PER_DECADE])):
             return None
         return {"along": _listed(ray), "distance": float(distances[stop - 1]), "value": float(values[stop - 1])}
 
     def _fall(self, change: float, distance: float, ray: np.ndarray, falls: list[Any]) -> Plain:
         """Return a ray along which the value falls on as plain data."""
-        both = any(np.allclose(other, -ray, atol=1e-6) and self._falls_at_once(fall, far, other) for fall, far, other in falls)
+        both = any(np.allclose(other, -ray, atol=1e-6) for _, _, other in falls)
         return {"along": _listed(ray), "distance": distance, "change": change, "both_ways": both}
 
     def _falls_at_once(self, change: float, distance: float, ray: np.ndarray) -> bool:
@@ -230,45 +239,68 @@ class _Look:
                 beyond = _BEYOND * updates[row]
                 yield points[row] - beyond, points[row + 1] + beyond, int(row)
         if self.is_blocked():
-            way = self._gradient / np.linalg.norm(self._gradient) * 1e-4 * self.scale
+            way = self._gradient / _length(self._gradient) * 1e-4 * self.scale
             yield self.end + way, self.end - way, len(points) - 1
 
     def _between(self, first: np.ndarray, last: np.ndarray) -> Plain | None:
         """Return what lies between two points: a pole, or the lowest point with its order; None if it is neither."""
-        length = float(np.linalg.norm(last - first))
+        length = _length(last - first)
         if not 0 < length < math.inf:
             return None
-        low = self._zoomed(first, last, np.nanargmin)
-        high = self._zoomed(first, last, np.nanargmax)
-        for share, heights in (low, high):
-            if _is_pole(heights):
-                pole = first + share * (last - first)
-                return {"kind": "pole", "point": _listed(pole), "value": float(heights[-1])}
-        share, heights = low
-        if not 0 < share < 1:
-            return None
-        bottom, way = first + share * (last - first), last - first
+        for pick in (np.nanargmin, np.nanargmax):
+            share = self._zoomed(first, last, pick)
+            extreme = self._snapped(first + share * (last - first))
+            height = self._pole(extreme, last - first)
+            if height is not None:
+                return {"kind": "pole", "point": _listed(extreme), "value": height}
+            if pick is np.nanargmin:
+                bottom, inside = extreme, 0 < share < 1
+        return self._bottom(bottom, last - first) if inside else None
+
+    def _pole(self, point: np.ndarray, way: np.ndarray) -> float | None:
+        """Return the value at the nearest look if it goes to infinity on a side of a point; else None."""
+        shares = 10.0 ** -np.arange(2.0, 9.0)
+        for side in (way, -way):
+            values = self._values(point + shares[:, None] * side)
+            gains = np.diff(values) if values[-1] > values[0] else -np.diff(values)
+            grows = abs(values[-1]) > abs(values[0]) or abs(values[-1] - values[0]) > abs(values[0])
+            if np.all(np.isfinite(values)) and grows and _lasts(gains) and gains[-1] > _CLEAR * abs(values[-1]):
+                return float(values[-1])
+        return None
+
+    def _bottom(self, bottom: np.ndarray, way: np.ndarray) -> Plain | None:
+        """Return what kind of bottom lies on a segment; None if rounding hides it."""
+        value, length = float(self._values(bottom[None])[0]), _length(way)
         for wide, narrow in _ORDERS:
-            rises = [self._rise(bottom, way, size, heights[-1]) for size in (wide, narrow)]
+            rises = [self._rise(bottom, way, size, value) for size in (wide, narrow)]
             if all(rise > 100 * self._noise and math.isfinite(rise) for rise in rises):
                 order = math.log(rises[0] / rises[1]) / math.log(wide / narrow)
                 return {
                     "kind": "sharp" if order < _SHARP else "smooth",
                     "point": _listed(bottom),
-                    "value": float(heights[-1]),
+                    "value": value,
                     "order": order,
                     "slope": rises[1] / (2 * narrow * length),
                     "curvature": rises[1] / (narrow * length) ** 2,
                 }
         return None
 
+    def _snapped(self, point: np.ndarray) -> np.ndarray:
+        """Return a point at rounder coordinates, unless the value there differs by more than rounding and is higher."""
+        digits = _ROUND - math.ceil(math.log10(self.scale))
+        if not -300 < digits < 300:
+            return point
+        snapped = np.round(point, digits) + 0.0
+        values = self._values(np.array([point, snapped]))
+        return point if math.isfinite(values[1]) and values[1] > values[0] + self._noise else snapped
+
     def _rise(self, bottom: np.ndarray, way: np.ndarray, share: float, lowest: float) -> float:
         """Return by how much the value rises on both sides of a bottom together."""
         return float(np.sum(self._values(np.array([bottom - share * way, bottom + share * way])))) - 2 * lowest
 
-    def _zoomed(self, first: np.ndarray, last: np.ndarray, pick: Any) -> tuple[float, np.ndarray]:
-        """Return where an extreme value lies on a segment, as a share of it, and the extreme at each level of a zoom."""
-        low, high, share, heights = 0.0, 1.0, 0.5, []
+    def _zoomed(self, first: np.ndarray, last: np.ndarray, pick: Any) -> float:
+        """Return where an extreme value lies on a segment, as a share of it."""
+        low, high, share = 0.0, 1.0, 0.5
         for _ in range(_LEVELS):
             shares = np.linspace(low, high, _CELLS + 1)
             values = self._values(first + shares[:, None] * (last - first))
@@ -276,15 +308,14 @@ class _Look:
                 break
             index = int(pick(values))
             share = float(shares[index])
-            heights.append(float(values[index]))
             low, high = float(shares[max(index - 1, 0)]), float(shares[min(index + 1, _CELLS)])
-        return share, np.array(heights)
+        return share
 
     # --- where a step failed -------------------------------------------------------------------------------------
 
     def is_blocked(self) -> bool:
         """Tell whether the value rises along −∇f at every distance, though the slope says that it falls."""
-        slope = float(np.linalg.norm(self._gradient))
+        slope = _length(self._gradient)
         distances = self.scale * 10.0 ** np.arange(-8.0, -5.0)
         if not slope * distances[0] > 10 * self._noise:
             return False
@@ -311,7 +342,9 @@ class _Look:
     def _failed_point(self) -> np.ndarray | None:
         """Return the point that the step after the last row reached; None where that does not follow from the row."""
         plan = self._plan
-        simple = plan.method.spec.follows_gradient and plan.schedule.name == "constant" and plan.schedule.function is None
+        simple = (
+            plan.method.spec.follows_gradient and plan.schedule.name == "constant" and plan.schedule.function is None
+        )
         if self._trace.outcome is not Outcome.NOT_FINITE or not simple or self._trace.not_finite_step == 0:
             return None
         if plan.clip_norm is not None or plan.clip_value is not None or plan.record.every != 1:
@@ -327,14 +360,16 @@ def _first(changes: np.ndarray, noise: float) -> int | None:
     return int(clear[0])
 
 
-def _is_pole(heights: np.ndarray) -> bool:
-    """Tell whether extremes at ever finer levels go to infinity: what they gain does not become less."""
-    if len(heights) < _LEVELS:
-        return False
-    if np.any(np.isinf(heights)):
-        return True
-    gains = np.abs(np.diff(heights))[1:]
-    return bool(np.all(gains[1:] >= _LASTING * gains[:-1]) and gains[-1] > 1e-6 * abs(heights[0]))
+def _lasts(gains: np.ndarray) -> bool:
+    """Tell whether what is gained from decade to decade stays above 0 and does not become less in the second half."""
+    late = gains[len(gains) // 2 :]
+    return len(late) > 1 and bool(np.all(late[1:] >= _LASTING * late[:-1]) and late[-1] > 0)
+
+
+def _length(row: np.ndarray) -> float:
+    """Return the norm of a row, whose squares may overflow."""
+    most = float(np.max(np.abs(row), initial=0.0))
+    return most * float(np.linalg.norm(row / most)) if 0 < most < math.inf else most
 
 
 def _listed(row: np.ndarray) -> list[float]:

@@ -1,6 +1,15 @@
 """Diagnosis: findings about a descent or a training, from its trace alone."""
 
-from downslope.diagnosis._diagnose import Diagnosis, diagnose, has_moved, measure, quantity, quantity_names
+from downslope.diagnosis._diagnose import (
+    Diagnosis,
+    diagnose,
+    has_moved,
+    is_advisable,
+    measure,
+    quantity,
+    quantity_names,
+    rates_worth_trying,
+)
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
@@ -21,8 +30,10 @@ __all__ = [
     "TrainingEvidence",
     "diagnose",
     "has_moved",
+    "is_advisable",
     "measure",
     "plunges",
     "quantity",
     "quantity_names",
+    "rates_worth_trying",
 ]

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._errors import SettingError, described
+from downslope.diagnosis._advice import is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity
@@ -26,7 +27,7 @@ from downslope.diagnosis.checks import (
     recorded_not_finite,
     unexplained,
 )
-from downslope.trace import HasTrace, Trace, as_trace
+from downslope.trace import HasTrace, Outcome, Trace, as_trace
 
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
@@ -147,6 +148,21 @@ def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:
     evidence = Evidence(trace)
     state = state_of(evidence, STATE_RULES)
     return [check(evidence, state) for check in DESCENT_CHECKS]
+
+
+def rates_worth_trying(trace: Trace) -> tuple[float, ...]:
+    """Return the learning rates that a diagnosis of a descent would advise, the best first; empty for none."""
+    if trace.outcome is Outcome.INTERRUPTED or not len(trace):
+        return ()
+    with np.errstate(all="ignore"):
+        evidence = Evidence(trace)
+        return rates_to_try(evidence, state_of(evidence, STATE_RULES))
+
+
+def is_advisable(trial: Trace, first: Trace) -> bool:
+    """Tell whether the rate of a descent may be advised instead of that of another from the same start."""
+    with np.errstate(all="ignore"):
+        return is_sound(Evidence(trial), Evidence(first), lambda evidence: state_of(evidence, STATE_RULES))
 
 
 def _of_training(trace: Trace) -> list[Finding | NotRun | None]:

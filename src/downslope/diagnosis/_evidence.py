@@ -155,6 +155,23 @@ class Evidence:
         met = np.abs(np.concatenate([self.curvature, looks]))
         return float(np.max(met[np.isfinite(met)], initial=0.0))
 
+    @functools.cached_property
+    def highest_met(self) -> float:
+        """The highest curvature met: at a recorded point, at the bottom of a swing, or between two late points.
+
+        Between two points it is ‖Δg‖/‖Δx‖, which is what a step across both of them sees.
+        """
+        looks = [spectrum.highest for spectrum in self.trace.spectra]
+        points, gradients = self.trace.coordinates, self.trace.gradients
+        secants = np.zeros(0)
+        if points is not None and gradients is not None and len(points) > 1:
+            late = slice(len(points) // 2, None)
+            lengths = np.linalg.norm(np.diff(points[late], axis=0), axis=1)
+            with np.errstate(all="ignore"):
+                secants = np.linalg.norm(np.diff(gradients[late], axis=0), axis=1) / lengths
+        met = np.concatenate([self.curvature, looks, secants, [self._crossed_curvature]])
+        return float(np.max(met[np.isfinite(met)], initial=0.0))
+
     # --- how the descent moved -----------------------------------------------------------------------------------
 
     @functools.cached_property
@@ -217,7 +234,7 @@ class Evidence:
         # Noise makes single values rise; only a rise far beyond the scatter of the start counts.
         if self.is_noisy:
             return bool(self.value[-1] > self.value[0] + 10 * np.ptp(self.value[:third]))
-        late, middle = self._envelope
+        late, middle = self.envelope
         # Rounding alone may lift a value that stands still.
         margin = 64 * self.end.epsilon * max(abs(late), abs(middle))
         if not late > middle:
@@ -226,7 +243,7 @@ class Evidence:
         return bool(late > self.value[0] + margin or (growing and self._ends_past_bound))
 
     @property
-    def _envelope(self) -> tuple[float, float]:
+    def envelope(self) -> tuple[float, float]:
         """The highest values of the last third and of the one before."""
         rows, third = len(self.value), max(1, len(self.value) // 3)
         return float(np.max(self.value[-third:])), float(np.max(self.value[max(0, rows - 2 * third) : -third]))
@@ -234,7 +251,7 @@ class Evidence:
     @property
     def jumped(self) -> bool:
         """Whether the value ended above its start without rising lately: an early step threw it there."""
-        return self.is_rising and not self.is_noisy and self._envelope[0] <= self._envelope[1]
+        return self.is_rising and not self.is_noisy and self.envelope[0] <= self.envelope[1]
 
     @functools.cached_property
     def _met_curvatures(self) -> np.ndarray:

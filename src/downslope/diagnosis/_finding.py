@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 DIGITS = 4  # of the numbers in a sentence
 # Numbers nearer to each other than this are equal but for rounding, and may look the same.
 ROUNDING = 1e-9
+_LONG = 10_000_000  # whole numbers from here on are rounded
 # Evidence that is read side by side: whether a rate lies above or below another decides the verdict.
 _RATES = ("learning_rate", "largest_stable_rate", "best_rate")
 _FACTORS = ("predicted_contraction", "observed_contraction", "stability")
@@ -59,7 +60,7 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(shown(entry) for entry in value) + "]"
     if isinstance(value, int):
-        return str(value)
+        return str(value) if abs(value) < _LONG else _text.number(value, 3)
     return number(value) if isinstance(value, float) else str(value)
 
 

@@ -16,6 +16,7 @@ from downslope.diagnosis.checks._diverged import diverged
 from downslope.diagnosis.checks._edge import edge_of_stability
 from downslope.diagnosis.checks._exploding import exploding_gradients
 from downslope.diagnosis.checks._initialisation import poor_initialisation
+from downslope.diagnosis.checks._kink import kink
 from downslope.diagnosis.checks._labels import label_problem
 from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
@@ -45,6 +46,7 @@ from downslope.diagnosis.checks._training_end import (
     unexplained,
 )
 from downslope.diagnosis.checks._training_rate import training_rate_too_large, training_rate_too_small
+from downslope.diagnosis.checks._unbounded import pole, unbounded
 from downslope.diagnosis.checks._vanishing import vanishing_gradients
 
 DESCENT_CHECKS = by_cause(
@@ -52,14 +54,17 @@ DESCENT_CHECKS = by_cause(
     diverged,
     edge_of_stability,
     ill_conditioned,
+    kink,
     maximum,
     not_finite,
     oscillating,
     plateau,
+    pole,
     rate_too_large,
     rate_too_small,
     saddle_point,
     still_descending,
+    unbounded,
 )
 TRAINING_CHECKS = by_cause(
     bottleneck,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from downslope._text import count
+from downslope._text import apart, count
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+from downslope.diagnosis._finding import DIGITS, Finding, Severity, Symptom, check, number
 from downslope.trace import Outcome
 
 STILL_DESCENDING = Symptom(
@@ -62,9 +62,20 @@ def _so_far(evidence: Evidence) -> str:
     """Return what has happened."""
     if evidence.last_step == 0:
         return "No step was taken yet."
-    return (
-        f"Healthy so far: the value fell from {number(evidence.value[0])} to {number(evidence.value[-1])} in "
-        f"{count(evidence.last_step)}."
+    first, last = apart(float(evidence.value[0]), float(evidence.value[-1]), DIGITS)
+    steps = count(evidence.last_step)
+    if not evidence.value[-1] < evidence.value[0]:
+        return f"The value is {last} after {steps}, and was {first} at the start."
+    if _meets_no_bottom(evidence):
+        return f"The value fell from {first} to {last} in {steps}."
+    return f"Healthy so far: the value fell from {first} to {last} in {steps}."
+
+
+def _meets_no_bottom(evidence: Evidence) -> bool:
+    """Tell whether the values around show that there is no bottom ahead, or a pole that was jumped over."""
+    around = evidence.around
+    return around is not None and (
+        around.endless is not None or (around.crossing is not None and around.crossing.kind == "pole")
     )
 
 
@@ -73,12 +84,14 @@ def _to_go(evidence: Evidence) -> str:
     target = f"until the gradient is below {number(evidence.target)}"
     if evidence.steps_to_go:
         return f"About {count(evidence.steps_to_go, 'more step')} at this rate {target}."
-    if evidence.searches_line:
-        return f"More steps are needed {target}."
     if evidence.end.spectrum is not None and evidence.end.size == 0:
         return "The slope does not change: no bottom is in sight."
+    if evidence.around is not None and evidence.around.endless is not None:
+        return "No bottom is ahead."
+    if evidence.searches_line:
+        return f"More steps are needed {target}."
     if not evidence.end.is_bowl and evidence.end.spectrum is not None:
-        return "The ground here is not yet a bowl, so the steps to go cannot be foreseen."
+        return "The curvature here is not yet that of a bowl, so the steps to go cannot be foreseen."
     return "How many more steps are needed cannot be foreseen from here."
 
 

@@ -7,7 +7,7 @@ hand, a norm overflowed. Whatever its origin, such a trace is not healthy.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from downslope._text import in_words
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+from downslope.diagnosis._surroundings import Failure
 from downslope.trace import Outcome, Trace
 
 NOT_FINITE = Symptom(
@@ -50,11 +51,11 @@ def not_finite(evidence: Evidence, state: EndState) -> Finding | None:
         step = 0
     part = trace.not_finite_part or "value"
     what = "the value" if part == "value" else f"the gradient along {part}"
-    overflowed = abs(float(evidence.value[-1])) > _HUGE
+    failing = _failing(evidence, step, part)
     return Finding(
         NOT_FINITE.key,
-        Severity.PROBLEM,
-        f"At step {step} {what} was no longer a finite number. {_why(evidence, step, overflowed)}",
+        Severity.NOTE if failing.harmless else Severity.PROBLEM,
+        f"At step {step} {what} was no longer a finite number. {failing.why}",
         {
             "step": step,
             "part": part,
@@ -63,40 +64,93 @@ def not_finite(evidence: Evidence, state: EndState) -> Finding | None:
         "every value and every gradient must be a finite number",
         (step, step),
         parts=() if part == "value" else (part,),
-        causes=_causes(step, overflowed),
-        remedies=_remedies(step),
+        causes=failing.causes,
+        remedies=failing.remedies,
     )
 
 
-def _why(evidence: Evidence, step: int, overflowed: bool) -> str:
-    """Return what led to it."""
-    if step == 0:
-        return "The objective has no value or no slope at the start."
-    if overflowed:
-        return f"The numbers had grown to {number(evidence.value[-1])} before and overflowed."
-    return f"The value before was an ordinary {number(evidence.value[-1])}: a step left where the objective is defined."
+class _Failing(NamedTuple):
+    """How a value or a gradient came not to be finite.
+
+    Args:
+        why: a sentence.
+        causes: the likely causes.
+        remedies: what to change.
+        harmless: whether the step landed on a minimum all the same.
+    """
+
+    why: str
+    causes: tuple[str, ...]
+    remedies: tuple[str, ...] = ("a smaller learning rate", "clip the gradient's norm", "another start")
+    harmless: bool = False
 
 
-def _causes(step: int, overflowed: bool) -> tuple[str, ...]:
-    """Return the likely causes."""
+def _failing(evidence: Evidence, step: int, part: str) -> _Failing:
+    """Return how it came, as far as the trace shows it."""
+    value = number(evidence.value[-1])
     if step == 0:
-        return ("the start lies outside the objective's domain",)
-    if overflowed:
-        return ("the steps grew without bound",)
-    return (
-        "a step left the domain: a logarithm or root of a negative number, a division by zero",
-        "overflow in one step",
+        return _Failing(
+            "The objective has no value or no slope at the start.",
+            ("the start lies outside the objective's domain",),
+            ("another start",),
+        )
+    if abs(float(evidence.value[-1])) > _HUGE:
+        return _Failing(f"The numbers had grown to {value} before and overflowed.", ("the steps grew without bound",))
+    if _is_singular(evidence):
+        return _Failing(
+            "The Hessian is singular at the last point, so Newton's method has no step.",
+            ("no curvature along some direction: the objective is linear or flat there",),
+            ("gradient descent, which needs no curvature", "another start"),
+        )
+    failure = None if evidence.around is None else evidence.around.failure
+    if failure is not None and evidence.around is not None:
+        return _at_point(evidence.around.at(failure.point), failure, value)
+    if part != "value":
+        return _Failing(
+            f"The value there is finite, but it has no slope along {part}; the value before was {value}.",
+            ("a root or a quotient whose slope is infinite or undefined at that point",),
+            ("another start, from which no step lands there", "a smaller learning rate"),
+        )
+    return _Failing(
+        f"The value before was {value}: one step led to where the objective has no finite value.",
+        ("a step left the domain, such as a logarithm of a negative number", "overflow in one step"),
+        ("a smaller learning rate", "clip the gradient's norm", "another start, farther from the edge of the domain"),
     )
 
 
-def _remedies(step: int) -> tuple[str, ...]:
-    """Return what to change."""
-    if step == 0:
-        return ("another start",)
-    return (
-        "a smaller learning rate",
-        "clip the gradient's norm",
-        "another start, farther from the edge of the domain",
+def _is_singular(evidence: Evidence) -> bool:
+    """Tell whether a method that divides by the curvature met none along some direction."""
+    eigenvalues = None if evidence.end.spectrum is None else np.abs(evidence.end.spectrum.eigenvalues)
+    if evidence.method.name != "newton" or eigenvalues is None:
+        return False
+    return bool(np.min(eigenvalues) <= evidence.end.rounding)
+
+
+def _at_point(where: str, failure: Failure, before: str) -> _Failing:
+    """Return how it came, from what is where the step led."""
+    if failure.kind == "outside":
+        return _Failing(
+            f"The value before was {before}: the step went outside the domain, to {where}.",
+            ("a logarithm or an even root of a negative number",),
+            ("a smaller learning rate", "another start, farther from the edge of the domain"),
+        )
+    if failure.kind == "infinite":
+        return _Failing(
+            f"The value before was {before}: the step led to {where}, where the value is infinite.",
+            ("a division by zero", "overflow in one step"),
+        )
+    if failure.lowest:
+        return _Failing(
+            f"The step landed on a minimum, {where} with the value {number(failure.value)}: the value rises all "
+            "around, but the objective has no derivative at that point.",
+            ("a root or a quotient that has no derivative at the minimum",),
+            ("a rate that does not land exactly on that point", "a form of the objective without the root"),
+            harmless=True,
+        )
+    return _Failing(
+        f"The step led to {where}: the value there is {number(failure.value)}, but it has no slope.",
+        ("a root or a quotient whose slope is infinite or undefined at that point",),
+        ("another rate or start, from which no step lands there",),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from downslope._text import apart
+from downslope.diagnosis._advice import advised_rate
 from downslope.diagnosis._end_state import BOUNCING_COSINE, FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import DIGITS, ROUNDING, Finding, Severity, Symptom, check, factor, number
@@ -65,39 +66,49 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
 
 def _for_good(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce that does not die away."""
-    kept = factor(evidence.observed_contraction)
-    sentence = (
-        f"Each step jumps across the valley and lands as far away as before: the gradient keeps {kept} of its size."
+    sentence = f"{_kept(evidence)}{_against_bound(evidence)}"
+    rate = advised_rate(evidence, EndState.BOUNCING)
+    if rate is not None:
+        return Severity.PROBLEM, f"{sentence} Try {number(rate)}.", (f"learning rate {number(rate)}",)
+    return (
+        Severity.PROBLEM,
+        f"{sentence} The steps do not get shorter by themselves.",
+        ("a learning rate that decays", "a tenth of the learning rate"),
     )
-    if evidence.largest_stable_rate is None or evidence.method.scaled:
+
+
+def _kept(evidence: Evidence) -> str:
+    """Return what happens to the gradient from step to step."""
+    kept = evidence.observed_contraction or math.nan
+    if (evidence.cosine_late or 0.0) >= BOUNCING_COSINE:
+        return "The steps go round and round: the value no longer falls, and the point ends near where it was before."
+    if abs(kept - 1) <= 1e-3:
+        return "Each step jumps across the valley and lands as far away as before: the gradient stays the same size."
+    if kept < 1:
         return (
-            Severity.PROBLEM,
-            f"{sentence} The steps do not get shorter by themselves.",
-            ("a learning rate that decays", "a tenth of the learning rate"),
+            f"Each step jumps across the valley and lands almost as far away as before: the gradient keeps "
+            f"{factor(kept)} of its size."
         )
-    better = number(evidence.best_rate or evidence.largest_stable_rate / 2)
+    return f"Each step jumps across the valley and lands farther away: the gradient grows {factor(kept)}-fold."
+
+
+def _against_bound(evidence: Evidence) -> str:
+    """Return where the rate lies against the largest stable one; nothing where it lies below, which explains nothing."""
+    if evidence.largest_stable_rate is None or evidence.method.scaled or evidence.stability is None:
+        return ""
     rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate, DIGITS)
-    if abs((evidence.stability or math.nan) - 1) <= ROUNDING:
-        rate = largest  # equal but for rounding, which the sentence says
-    sentence += f" α = {rate} is {_where(evidence)} {largest}."
-    return Severity.PROBLEM, f"{sentence} Try {better}.", (f"learning rate {better}",)
-
-
-def _where(evidence: Evidence) -> str:
-    """Return where the rate lies against the largest stable one."""
-    ratio = evidence.stability or math.nan
-    if abs(ratio - 1) <= ROUNDING:
-        return "just the largest stable rate"
-    if abs(ratio - 1) <= 0.01:
-        return "at the largest stable rate"
-    return "above the largest stable rate" if ratio > 1 else "below the largest stable rate"
+    if abs(evidence.stability - 1) <= ROUNDING:
+        return f" α = {largest} is exactly the largest stable rate."
+    if abs(evidence.stability - 1) <= 0.01:
+        return f" α = {rate} is at the largest stable rate {largest}."
+    return f" α = {rate} is above the largest stable rate {largest}." if evidence.stability > 1 else ""
 
 
 def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce around the bottom that a fixed length of step cannot leave."""
     sentence = (
-        f"The steps no longer get shorter: the point hops to and fro around the bottom, the value changing by about "
-        f"{number(evidence.swing * evidence.decrease)} a step, {number(evidence.swing)} of what was gained."
+        f"The steps no longer get shorter: the point jumps to and fro around the bottom, and the value changes by about "
+        f"{number(evidence.swing * evidence.decrease)} a step, {number(evidence.swing)} of the decrease so far."
     )
     return (
         Severity.NOTE,
@@ -112,10 +123,7 @@ def _dying(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
         f"Each step crosses the valley and lands {factor(evidence.observed_contraction)} times as far away on the "
         "other side: it gets there, bouncing."
     )
-    if evidence.best_rate is None:
+    rate = advised_rate(evidence, EndState.FALLING)
+    if rate is None:
         return Severity.NOTE, sentence, ("a smaller learning rate",)
-    return (
-        Severity.NOTE,
-        f"{sentence} {number(evidence.best_rate)} is the best rate.",
-        (f"learning rate {number(evidence.best_rate)}",),
-    )
+    return Severity.NOTE, f"{sentence} {number(rate)} is the best rate.", (f"learning rate {number(rate)}",)

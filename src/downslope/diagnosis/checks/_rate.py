@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from downslope._text import apart, count
+from downslope.diagnosis._advice import advised_rate
 from downslope.diagnosis._end_state import FLOOR, SLOW_PACE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import DIGITS, ROUNDING, Finding, NotRun, Severity, Symptom, check, number
+from downslope.diagnosis._steps_to_go import is_quadratic
 
 RATE_TOO_LARGE = Symptom(
     "rate_too_large",
@@ -81,15 +83,14 @@ def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | No
 def _above_bound(evidence: Evidence, state: EndState) -> Finding:
     """Return the finding for a rate above the largest stable one."""
     rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate or math.nan, DIGITS)
-    first = "Each step overshoots the valley by more than it came from"
+    first = "Each step overshoots the valley and lands farther from the bottom than it started"
     if state is EndState.BOUNCING:
         first = "Steps overshoot the valley again and again, and the value no longer falls"
-    # Half the largest stable rate contracts the steepest direction at once, where the flattest is not known.
-    better = evidence.best_rate or (evidence.largest_stable_rate or 0) / 2
+    better = advised_rate(evidence, state)
     return Finding(
         RATE_TOO_LARGE.key,
         Severity.PROBLEM,
-        f"{first}: α = {rate} is above the largest stable rate {largest}. Try {number(better)}.",
+        f"{first}: α = {rate} is above the largest stable rate {largest}.{_try(evidence, better)}",
         evidence.numbers(
             "learning_rate",
             "largest_stable_rate",
@@ -103,7 +104,7 @@ def _above_bound(evidence: Evidence, state: EndState) -> Finding:
         evidence.all_steps,
         causes=("the learning rate is too large for the steepest curvature",),
         remedies=(
-            f"learning rate {number(better)}",
+            f"learning rate {number(better)}" if better else f"a learning rate far below {largest}",
             "a second-order method, which finds its own step",
         ),
     )
@@ -114,8 +115,8 @@ def _jumped(evidence: Evidence) -> Finding:
     return Finding(
         RATE_TOO_LARGE.key,
         Severity.PROBLEM,
-        f"An early step jumped over to higher ground: the value began at {number(evidence.value[0])} and is "
-        f"{number(evidence.value[-1])} now, though it no longer rises.",
+        f"An early step jumped to a higher value: it was {number(evidence.value[0])} at the start and is "
+        f"{number(evidence.value[-1])} at the end, though it no longer rises.",
         evidence.numbers("learning_rate", "largest_stable_rate", "start_value", "value", "gradient_norm"),
         "the value at the end is above that of the start",
         evidence.all_steps,
@@ -139,11 +140,11 @@ def rate_too_small(evidence: Evidence, state: EndState) -> Finding | None:
     """Find steps that are short even against the steepest curvature, while most of the way is still to go."""
     if state is not EndState.CRAWLING:
         return None
-    better = _faster(evidence)
+    better = advised_rate(evidence, state)
     return Finding(
         RATE_TOO_SMALL.key,
         Severity.PROBLEM,
-        f"{_how_short(evidence)} {_how_long(evidence)}{_try(evidence, better)}",
+        f"{_how_short(evidence)} {_how_long(evidence)}{_try(evidence, better, is_quadratic(evidence))}",
         evidence.numbers(
             "learning_rate",
             "largest_stable_rate",
@@ -176,19 +177,10 @@ def _how_long(evidence: Evidence) -> str:
     return f"At {pace} about {count(evidence.steps_to_go, 'more step')} are needed."
 
 
-def _faster(evidence: Evidence) -> float | None:
-    """Return a better rate; for methods whose steps are as long as the rate, one that needs half the steps taken."""
-    largest, rate = evidence.largest_stable_rate, evidence.learning_rate
-    if evidence.method.scaled or largest is None:
-        whole = (evidence.steps_to_go or 0) + evidence.last_step
-        return None if rate is None or not evidence.steps_to_go else rate * 2 * whole / max(evidence.last_step, 1)
-    return evidence.best_rate or largest / 2
-
-
-def _try(evidence: Evidence, better: float | None) -> str:
-    """Return the rate to try, with what it would have to stay below."""
+def _try(evidence: Evidence, better: float | None, bound: bool = False) -> str:
+    """Return the rate to try, and what it would have to stay below."""
     if better is None:
         return ""
-    if evidence.largest_stable_rate is None or evidence.method.scaled:
+    if not bound or evidence.largest_stable_rate is None or evidence.method.scaled:
         return f" Try {number(better)}."
     return f" Try {number(better)}; rates below {number(evidence.largest_stable_rate)} are stable."

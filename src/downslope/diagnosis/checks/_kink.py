@@ -1,0 +1,76 @@
+"""A bottom without a curvature: `kink`."""
+
+from __future__ import annotations
+
+from downslope.diagnosis._end_state import EndState
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+from downslope.diagnosis._surroundings import Crossing, Surroundings
+
+KINK = Symptom(
+    "kink",
+    Severity.PROBLEM,
+    order=35,
+    meaning="Steps cross a kink or a cusp, at which no fixed rate settles and a line search stalls.",
+    quantity="turning",
+    remedies=("decay", "cosine", "smaller_rate", "other_start"),
+)
+
+_KINKED = 0.15  # an order within this of 1 is a kink: both sides have a slope
+_NUMBERS = ("learning_rate", "gradient_norm", "start_value", "value", "cosine")
+
+
+@check(KINK)
+def kink(evidence: Evidence, state: EndState) -> Finding | None:
+    """Find steps held by a kink or a cusp, where the slope jumps and curvature gives no rate."""
+    around = evidence.around
+    if state is not EndState.AT_KINK or around is None:
+        return None
+    crossing = around.crossing if around.crossing is not None and around.crossing.kind == "sharp" else None
+    searches = evidence.searches_line
+    where = "" if crossing is None else f" near {around.at(crossing.point)}"
+    return Finding(
+        KINK.key,
+        Severity.PROBLEM,
+        f"{_stalled(evidence, where) if searches or crossing is None else _crosses(crossing, where)}"
+        f"{_lowest(evidence, around)}",
+        {**({} if crossing is None else {"order": crossing.order}), **evidence.numbers(*_NUMBERS)},
+        "between two points of the path the slope jumps, at every distance looked at",
+        evidence.at_end if searches else evidence.all_steps,
+        causes=("an absolute value, a root, or the edge between two pieces of the objective",),
+        remedies=(
+            ("another start", "a smooth form of the objective, such as √(x² + ε) for |x|")
+            if searches
+            else ("a learning rate that decays", "a smooth form of the objective, such as √(x² + ε) for |x|")
+        ),
+    )
+
+
+def _crosses(crossing: Crossing, where: str) -> str:
+    """Return how steps cross a sharp bottom."""
+    if abs(crossing.order - 1) <= _KINKED:
+        return (
+            f"Steps cross a kink{where}: the slope jumps by {number(2 * crossing.slope)} there. However small, a fixed "
+            "learning rate jumps to and fro across it; a decaying one settles."
+        )
+    shape = "a cusp" if crossing.order < 1 else "a bottom sharper than a bowl"
+    return (
+        f"Steps cross {shape}{where}: the value rises there as the distance to the power {number(crossing.order)}. "
+        "However small, a fixed learning rate jumps to and fro across it; a decaying one settles."
+    )
+
+
+def _stalled(evidence: Evidence, where: str) -> str:
+    """Return how a search along a line stalls."""
+    return (
+        f"Stalled at a kink{where}: the slope is {number(evidence.gradient_norm[-1])}, but it jumps so close by that no "
+        "step along it lowers the value."
+    )
+
+
+def _lowest(evidence: Evidence, around: Surroundings) -> str:
+    """Return the lowest value met between the steps, where it lies below that of the end."""
+    crossing = around.crossing
+    if crossing is None or not crossing.value < evidence.value[-1]:
+        return ""
+    return f" The value is {number(crossing.value)} there and {number(evidence.value[-1])} at the end."

@@ -1,0 +1,94 @@
+"""Objectives without a lowest value: `unbounded` and `pole`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from downslope.diagnosis._end_state import EndState, plunges
+from downslope.diagnosis._evidence import Evidence
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+
+POLE = Symptom(
+    "pole",
+    Severity.PROBLEM,
+    order=4,
+    meaning="The value grows without bound at a point that the descent reached or jumped over.",
+    quantity="highest_value",
+    remedies=("other_start", "smaller_rate", "far_smaller_rate"),
+)
+
+UNBOUNDED = Symptom(
+    "unbounded",
+    Severity.PROBLEM,
+    order=6,
+    meaning="The value falls without bound, so there is no minimum to reach.",
+    quantity="end_value",
+    remedies=("other_start",),
+)
+
+
+@check(POLE)
+def pole(evidence: Evidence, state: EndState) -> Finding | None:
+    """Find a pole between two points of the path, at which the value grows without bound."""
+    around = evidence.around
+    crossing = None if around is None else around.crossing
+    if around is None or crossing is None or crossing.kind != "pole" or state is EndState.AT_MINIMUM:
+        return None
+    across = crossing.row < len(evidence.step) - 1
+    step = int(evidence.step[crossing.row]) + 1
+    return Finding(
+        POLE.key,
+        Severity.PROBLEM,
+        f"{'Step' if across else 'The failed step'} {step} {'jumped over' if across else 'met'} a pole near "
+        f"{around.at(crossing.point)}, where the value has no bound. "
+        + ("Values on its two sides do not compare." if across else "There is no minimum on this side of it."),
+        {
+            "pole": {name: float(x) for name, x in zip(around.names, crossing.point, strict=True)},
+            **evidence.numbers("learning_rate", "start_value", "value", "gradient_norm"),
+        },
+        "the value keeps growing at ever smaller distances",
+        (step, step),
+        causes=("a division by zero or a logarithm of zero between the two points",),
+        remedies=("another start", "a start and a rate that stay on one side of the pole"),
+    )
+
+
+@check(UNBOUNDED)
+def unbounded(evidence: Evidence, state: EndState) -> Finding | None:
+    """Find a value that falls without end along a ray from where the descent stands, or ever faster along its path."""
+    if state in (EndState.AT_MINIMUM, EndState.AT_SADDLE, EndState.AT_MAXIMUM):
+        return None
+    around = evidence.around
+    endless = None if around is None else around.endless
+    if around is None or endless is None:
+        return _by_path(evidence) if around is None and plunges(evidence) else None
+    along = {name: float(x) for name, x in zip(around.names, endless.along, strict=True) if abs(x) > 1e-6}
+    heading = ", ".join(f"{name} → {'∞' if x > 0 else '−∞'}" for name, x in along.items() if abs(x) > 0.1)
+    return Finding(
+        UNBOUNDED.key,
+        Severity.PROBLEM,
+        f"The objective is unbounded below: the value goes on falling as {heading}, to "
+        f"{number(endless.value)} at a distance of {number(endless.distance)}. It has no minimum there.",
+        {"along": along, **evidence.numbers("start_value", "value", "gradient_norm", "lowest_eigenvalue")},
+        f"the value falls at every look up to a distance of {number(endless.distance)}, by no less from decade to decade",
+        evidence.at_end,
+        parts=tuple(along) if np.all(np.isfinite(endless.along)) else (),
+        causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
+        remedies=("check the sign of the objective", "bound the point, or add a term that grows far out"),
+    )
+
+
+def _by_path(evidence: Evidence) -> Finding:
+    """Return the finding for a path along which the value falls ever faster."""
+    return Finding(
+        UNBOUNDED.key,
+        Severity.PROBLEM,
+        f"The objective looks unbounded below: the slope has grown from {number(evidence.gradient_norm[0])} to "
+        f"{number(evidence.gradient_norm[-1])}, and the curvature is still negative.",
+        evidence.numbers("start_value", "value", "gradient_norm", "lowest_eigenvalue"),
+        "the slope grew a thousandfold along negative curvature that does not weaken",
+        evidence.all_steps,
+        confidence=0.8,
+        causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
+        remedies=("check the sign of the objective", "bound the point, or add a term that grows far out"),
+    )
