@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from downslope._judge import Surface, judge
 from downslope._types import Plain
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan
-from downslope.formulas import evaluate, numpy_functions
+from downslope.formulas import ARRAYS, NumericFormula, evaluate, numpy_functions
 from downslope.trace import Outcome, Trace
 
 Values = Callable[[np.ndarray], np.ndarray]
@@ -33,6 +34,7 @@ _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances 
 _RUNAWAY = 1e6  # times the size of the start: a descent that ends farther away has run away
 _ROUND = 9  # digits of the scale to which a place is rounded
 _CLEAR = 1e-6  # of a value: a smaller change is no growth
+_DECIDED = 1e-7  # of the highest curvature: a lowest one above it decides the kind
 _SHARP = 1.8  # |x|ᵖ with a smaller p has no finite curvature at its bottom
 _BEYOND = 0.09  # of a swing, on both sides of it
 _BLOCKED = 0.1  # of the decrease that the slope promises
@@ -44,7 +46,7 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
     how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `unbounded`: the ray
     along which it falls without end. `crossing`: what lies between two points of the last swing. `blocked`: whether the
-    slope promises a decrease that the values do not keep. `failure`: what is where a step failed.
+    slope promises a decrease that the values do not keep. `judged`: the kind of the end by the judge of points. `failure`: what is where a step failed.
     """
     values = _values_of(plan.objective, trace)
     if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
@@ -56,6 +58,7 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
         return {
             "scale": look.scale,
             **look.along_rays(),
+            "judged": look.judged(),
             "crossing": look.crossing(),
             "blocked": look.is_blocked(),
             "failure": look.failure(),
@@ -205,6 +208,34 @@ class _Look:
         shares = np.linspace(0, 1, _CELLS + 1)[1:]
         highest = float(np.nanmax(self._values(self.end + distance * shares[:, None] * ray))) - self.value
         return highest <= max(abs(change), self._noise)
+
+    # --- at the end itself ---------------------------------------------------------------------------------------
+
+    def judged(self) -> str:
+        """Return the kind of the end by the judge of points; "" where the curvature decides, or the end does not rest.
+
+        Straight rays miss a way out that is bent, as the parabola between the two of (x² − y)(x² − 3y).
+        """
+        spectrum, objective = self._trace.end_spectrum, self._plan.objective
+        rests = self._trace.outcome in (Outcome.CONVERGED, Outcome.STALLED) or not np.any(self._gradient)
+        if spectrum is None or objective.formula is None or objective.data or not rests:
+            return ""
+        if not np.all(np.isfinite(spectrum.eigenvalues)) or spectrum.lowest > _DECIDED * abs(spectrum.highest):
+            return ""
+        numeric, size = NumericFormula(objective.formula, ARRAYS), len(self.end)
+
+        def gradients(rows: np.ndarray) -> np.ndarray:
+            _, slopes = numeric.value_and_gradient(list(rows.T))
+            return np.stack([np.broadcast_to(np.asarray(slope, float), len(rows)) for slope in slopes], axis=1)
+
+        def hessian(point: np.ndarray) -> np.ndarray:
+            rows = numeric.hessian([np.array([entry]) for entry in point])
+            return np.array([[float(np.ravel(entry)[0]) for entry in row] for row in rows])
+
+        lengths = np.full(size, self.scale)
+        missed = float(self._reach()[0]) / 8 / self.scale
+        judgement = judge(Surface(self._values, gradients, hessian), self.end, lengths=lengths, blur=missed, at_rest=True)
+        return judgement.kind
 
     # --- between two points of the path --------------------------------------------------------------------------
 

@@ -97,6 +97,14 @@ EndState.CRAWLING = EndState("creeps")
 EndState.FALLING = EndState("falls")
 
 
+_JUDGED = {
+    "minimum": EndState.AT_MINIMUM,
+    "saddle": EndState.AT_SADDLE,
+    "maximum": EndState.AT_MAXIMUM,
+    "inflection": EndState.FLAT,
+}
+
+
 @dataclass(frozen=True)
 class StateRule:
     """How a state is recognised.
@@ -172,6 +180,8 @@ def _kind(evidence: Evidence) -> EndState:
         return EndState.AT_MINIMUM if evidence.decrease > 0 else EndState.FLAT
     if end.is_level and not (end.is_bowl and (end.newton_length or 0.0) <= NEAR * (end.scale or 1.0)):
         return EndState.FLAT
+    if around is not None and around.judged in _JUDGED:
+        return _JUDGED[around.judged]
     # Values around outrank the curvature at one point, which may be negative on the flank of a flat minimum.
     if around is not None and around.rises and (end.gradient_norm > 0 or not end.curves_down):
         return EndState.AT_MINIMUM
