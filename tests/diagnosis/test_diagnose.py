@@ -60,7 +60,7 @@ def test_the_article_by_name() -> None:
     large = diagnose(parabola(learning_rate=1.01))
     assert large.symptoms == ("rate_too_large",)
     assert large[0].sentence == (
-        "Each step overshoots the valley by more than it came from: "
+        "Each step overshoots the valley and lands farther from the bottom than it started: "
         "α = 1.01 is above the largest stable rate 1. Try 0.5."
     )
     small = diagnose(parabola(learning_rate=0.001, steps=1000))

@@ -44,9 +44,10 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     """Return what the objective does around the end of a descent; empty where it cannot be looked at.
 
     `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
-    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `unbounded`: the ray
-    along which it falls without end. `crossing`: what lies between two points of the last swing. `blocked`: whether the
-    slope promises a decrease that the values do not keep. `judged`: the kind of the end by the judge of points. `failure`: what is where a step failed.
+    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `endless`: the ray
+    along which it falls without end. `judged`: the kind of the end by the judge of points. `crossing`: what lies
+    between two points of the path. `blocked`: whether the slope promises a decrease that the values do not keep.
+    `failure`: what is where a step failed.
     """
     values = _values_of(plan.objective, trace)
     if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
@@ -134,15 +135,16 @@ class _Look:
         rays = self._rays()
         falls: list[tuple[float, float, np.ndarray]] = []
         rises, endless = False, None
-        for ray in rays:
-            changes = self._values(self.end + near[:, None] * ray) - self.value
+        rows = self.end + (near[:, None] * rays[:, None, :]).reshape(-1, len(self.end))
+        for ray, changes in zip(rays, self._values(rows).reshape(len(rays), -1) - self.value, strict=True):
             first = _first(changes, self._noise)
             if first is None:
                 continue
             rises |= bool(changes[first] > 0)
             after = changes[min(max(first + 1, len(reach) - 1), len(changes) - 1)]
             if changes[first] < 0 and not after >= 0 and self._falls_at_once(changes[first], near[first], ray):
-                falls.append((float(changes[first]), float(near[first]), ray))
+                last = _last_fall(changes, first, int(np.searchsorted(near, max(reach[-1], self.scale), "right")))
+                falls.append((float(changes[last]), float(near[last]), ray))
                 endless = endless or self._endless(self.end, self.value, far, ray)
         if self.scale > _RUNAWAY * self._start_scale:
             endless = self._endless_from_start()
@@ -204,7 +206,7 @@ class _Look:
         return {"along": _listed(ray), "distance": distance, "change": change, "both_ways": both}
 
     def _falls_at_once(self, change: float, distance: float, ray: np.ndarray) -> bool:
-        """Tell whether there is no hill between the end and a fall: a tail falls on the other side of its hill as well."""
+        """Tell whether no hill lies between the end and a fall: a tail falls on the other side of its hill as well."""
         shares = np.linspace(0, 1, _CELLS + 1)[1:]
         highest = float(np.nanmax(self._values(self.end + distance * shares[:, None] * ray))) - self.value
         return highest <= max(abs(change), self._noise)
@@ -234,15 +236,18 @@ class _Look:
 
         lengths = np.full(size, self.scale)
         missed = float(self._reach()[0]) / 8 / self.scale
-        judgement = judge(Surface(self._values, gradients, hessian), self.end, lengths=lengths, blur=missed, at_rest=True)
+        judgement = judge(
+            Surface(self._values, gradients, hessian), self.end, lengths=lengths, blur=missed, at_rest=True
+        )
         return judgement.kind
 
     # --- between two points of the path --------------------------------------------------------------------------
 
     def crossing(self) -> Plain | None:
-        """Return what lies between two points of the path where the slope turned round or a pole was jumped; or None.
+        """Return what lies between two points of the path, where the slope turned round or a pole was jumped over.
 
-        `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of |x| that the value rises by.
+        `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of the distance by which the
+        value rises. None for nothing of the kind.
         """
         for first, last, row in self._segments():
             between = self._between(first, last)
@@ -251,7 +256,7 @@ class _Look:
         return None
 
     def _segments(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
-        """Yield the segments to look at, with the row that each leaves: jumps upward, the failed step, the last swing."""
+        """Yield segments to look at, with the row that each leaves: jumps upward, the failed step, the last swing."""
         points, gradients, values = self._points, self._gradients, self._trace.columns["value"]
         if len(points) > 1:
             updates = np.diff(points, axis=0)
@@ -263,7 +268,7 @@ class _Look:
         failed = self._failed_point()
         if failed is not None:
             yield self.end, failed, len(points) - 1
-        if len(points) > 1:
+        if len(points) > 1 and self._trace.outcome is not Outcome.CONVERGED:
             swings = np.flatnonzero((leaving < 0) & (reaching > 0))
             for row in swings[-2:][::-1]:
                 # A step may have landed on the tip itself: look beyond both of its ends.
@@ -384,11 +389,18 @@ class _Look:
 
 
 def _first(changes: np.ndarray, noise: float) -> int | None:
-    """Return the index of the first change that rounding does not explain; None if none is, or the domain ends first."""
+    """Return the index of the first change beyond rounding; None if there is none, or the domain ends first."""
     clear = np.flatnonzero(~(np.abs(changes) <= noise))
     if not len(clear) or np.isnan(changes[clear[0]]):
         return None
     return int(clear[0])
+
+
+def _last_fall(changes: np.ndarray, first: int, stop: int) -> int:
+    """Return the last row up to `stop` to which the value keeps falling from the first on."""
+    later = changes[first:stop]
+    turns = np.flatnonzero(~(np.diff(later) <= 0))
+    return first + (int(turns[0]) if len(turns) else max(len(later) - 1, 0))
 
 
 def _lasts(gains: np.ndarray) -> bool:

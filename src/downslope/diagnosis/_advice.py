@@ -1,8 +1,8 @@
 """Which learning rates a diagnosis would advise, and which of them may be printed.
 
 A rate is a prediction. On a quadratic theory proves it; elsewhere it is advised only if a descent at that rate from the
-same start was made, fell, and asks for no other rate. Whoever makes descents calls `rates_to_try` and `is_sound`, and
-keeps the results in the trace as `rates_tried`.
+same start was made, fell, and asks for no other rate. `descent` makes those descents and keeps their
+results in the trace as `rates_tried`.
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def _bounces(evidence: Evidence) -> bool:
     if evidence.is_noisy or swells or cosine is None or observed is None:
         return False
     # A bounce that dies away is slow convergence with a sign, and no problem.
-    lasts = observed > LASTING_CONTRACTION and observed ** (evidence.last_step / 2) > 0.5
+    lasts = observed > LASTING_CONTRACTION and min(observed, 1.0) ** (evidence.last_step / 2) > 0.5
     if cosine < BOUNCING_COSINE and lasts:
         return True
     return not evidence.is_falling and evidence.straightness is not None and evidence.straightness < GETS_NOWHERE

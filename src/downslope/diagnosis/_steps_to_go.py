@@ -33,7 +33,7 @@ def steps_to_go(evidence: Evidence) -> int | None:
     if evidence.gradient_norm[-1] <= evidence.target:
         return 0
     steps = _foreseen(evidence)
-    return None if steps is None or not 0 <= steps < _LONG else math.ceil(steps)
+    return math.ceil(steps) if steps is not None and 0 <= steps < _LONG else None
 
 
 def steps_at_speed(evidence: Evidence) -> float | None:
@@ -172,10 +172,10 @@ def _steps_by_law(evidence: Evidence, power: float, level: float) -> float:
     """Return the steps by r = e^level · ‖g‖^power from the end to the target."""
     last, target = math.log(evidence.gradient_norm[-1]), math.log(evidence.target)
     pace = level + power * last  # the logarithm of r at the end
-    if power == 0:
-        return (last - target) * math.exp(-pace)
     grown = power * (last - target)
-    return math.expm1(grown) / power * math.exp(-pace) if grown < 600 else math.inf
+    with np.errstate(all="ignore"):
+        slowness = float(np.exp(-pace))
+        return (last - target) * slowness if power == 0 else float(np.expm1(grown)) / power * slowness
 
 
 def _late_rows(evidence: Evidence) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from downslope._text import number
 from downslope.trace import Trace
 
+_MAIN = 0.1  # of a unit direction: the share of a coordinate that is named
 _FEW = 6  # coordinates that are named in a sentence
 
 
@@ -110,6 +111,11 @@ class Surroundings:
     blocked: bool
     failure: Failure | None
     judged: str = ""
+
+    def heading(self, along: np.ndarray) -> str:
+        """Return where a ray leads, by its main coordinates: `x → ∞, y → −∞`."""
+        ways = zip(self.names, along, strict=True)
+        return ", ".join(f"{name} → {'∞' if part > 0 else '−∞'}" for name, part in ways if abs(part) > _MAIN)
 
     def at(self, point: np.ndarray) -> str:
         """Return a point in words: `x = 1, y = 2`."""

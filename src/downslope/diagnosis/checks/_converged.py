@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from downslope._text import listed
 from downslope.diagnosis._end_state import ARRIVED, EndState
 from downslope.diagnosis._evidence import Evidence
@@ -40,7 +42,7 @@ def converged(evidence: Evidence, state: EndState) -> Finding | None:
             "predicted_contraction",
             "observed_contraction",
         ),
-        f"left to gain at most {number(ARRIVED)} of the decrease, a rounding of the value, or what was tolerated; "
+        f"a remaining decrease of at most {number(ARRIVED)} of that so far, of rounding, or of the tolerance; "
         f"no eigenvalue below {number(-end.zero)}",
         evidence.at_end,
         confidence=1.0 if sure else 0.7 if end.spectrum is not None else 0.5,
@@ -52,22 +54,31 @@ def _sentence(evidence: Evidence) -> str:
     end = evidence.end
     slope = f"the gradient is {number(end.gradient_norm)}"
     if end.spectrum is None:
-        return f"The slope vanished ({slope}); the curvature was not measured, so that it is a minimum is not certain."
+        return f"The slope is zero within the tolerance ({slope}); without the curvature, a minimum is not certain."
     if evidence.settings.get("weight_decay") and evidence.share_left > ARRIVED:
-        return f"At a minimum, shifted a little by the weight decay: {slope} there, and the steps have come to rest."
+        return f"At a minimum, shifted a little by the weight decay: {slope} there, and the steps are zero."
     if evidence.is_noisy and evidence.share_left > ARRIVED:
         return f"At a minimum, as near as the noise allows: {slope}, and every direction curves up or is flat."
     if end.flat_directions:
         return (
-            f"At the bottom of a valley: {slope}, and the floor is flat along {listed(end.flat_directions)}. "
-            "Along it, curvature alone cannot tell a floor from a shelf."
+            f"At the bottom of a valley: {slope}, and the curvature along {listed(end.flat_directions)} is zero."
+            f"{_along_floor(evidence)}"
         )
     if end.order is not None:
         return (
             f"At a flat minimum: {slope}. The ground rises about as |x| to the power {number(end.order)}, so the "
             "last digits of the point come slowly."
         )
+    if not (end.lowest or 0.0) > 0:
+        return f"At a minimum: {slope}, and the values around are higher{_left(evidence)}."
     return f"At a minimum: {slope}, every direction curves up ({_curvatures(evidence)}){_left(evidence)}."
+
+
+def _along_floor(evidence: Evidence) -> str:
+    """Return what is known of a floor without curvature."""
+    if evidence.around is not None:
+        return " The values around are nowhere lower."
+    return " Curvature alone does not tell whether the value falls on along it."
 
 
 def _curvatures(evidence: Evidence) -> str:
@@ -79,4 +90,4 @@ def _curvatures(evidence: Evidence) -> str:
 def _left(evidence: Evidence) -> str:
     """Return what is still to gain, where that is more than rounding."""
     left = evidence.end.remaining_decrease
-    return f", and only {number(left)} is left to gain" if left else ""
+    return f", and the value can fall by at most {number(left)} more" if left and math.isfinite(left) else ""

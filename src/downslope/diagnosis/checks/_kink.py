@@ -63,8 +63,8 @@ def _crosses(crossing: Crossing, where: str) -> str:
 def _stalled(evidence: Evidence, where: str) -> str:
     """Return how a search along a line stalls."""
     return (
-        f"Stalled at a kink{where}: the slope is {number(evidence.gradient_norm[-1])}, but it jumps so close by that no "
-        "step along it lowers the value."
+        f"Stalled at a kink{where}: the slope is {number(evidence.gradient_norm[-1])}, but it jumps so close by that "
+        "no step along it lowers the value."
     )
 
 

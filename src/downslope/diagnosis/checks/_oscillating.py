@@ -57,7 +57,7 @@ def _finding(evidence: Evidence, severity: Severity, sentence: str, remedies: tu
         severity,
         sentence,
         evidence.numbers(*_NUMBERS),
-        f"median cosine of successive updates below {BOUNCING_COSINE}, or no way made on a value that does not fall",
+        f"median cosine of successive updates below {BOUNCING_COSINE}, or steps that end where they began",
         (int(evidence.step[len(evidence.step) // 2]), evidence.last_step),
         causes=("the learning rate is at the largest stable rate",) if severity is Severity.PROBLEM else (),
         remedies=remedies,
@@ -93,7 +93,7 @@ def _kept(evidence: Evidence) -> str:
 
 
 def _against_bound(evidence: Evidence) -> str:
-    """Return where the rate lies against the largest stable one; nothing where it lies below, which explains nothing."""
+    """Return where the rate lies against the largest stable one; nothing if it lies below, which explains nothing."""
     if evidence.largest_stable_rate is None or evidence.method.scaled or evidence.stability is None:
         return ""
     rate, largest = apart(evidence.learning_rate or math.nan, evidence.largest_stable_rate, DIGITS)
@@ -107,7 +107,7 @@ def _against_bound(evidence: Evidence) -> str:
 def _on_floor(evidence: Evidence) -> tuple[Severity, str, tuple[str, ...]]:
     """Return what to say of a bounce around the bottom that a fixed length of step cannot leave."""
     sentence = (
-        f"The steps no longer get shorter: the point jumps to and fro around the bottom, and the value changes by about "
+        "The steps no longer get shorter: the point jumps to and fro around the bottom, and the value changes by about "
         f"{number(evidence.swing * evidence.decrease)} a step, {number(evidence.swing)} of the decrease so far."
     )
     return (

@@ -8,12 +8,13 @@ from downslope._text import count
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+from downslope.diagnosis._surroundings import Fall, Surroundings
 
 PLATEAU = Symptom(
     "plateau",
     Severity.PROBLEM,
     order=70,
-    meaning="Flat ground that need not be a minimum.",
+    meaning="The slope fades, but this need not be a minimum.",
     quantity="end_gradient",
     remedies=("other_start", "larger_rate", "far_larger_rate", "adam", "newton", "bfgs"),
 )
@@ -55,19 +56,45 @@ def plateau(evidence: Evidence, state: EndState) -> Finding | None:
 
 def _sentence(evidence: Evidence) -> str:
     """Return what the ground is like here."""
-    end = evidence.end
+    end, around = evidence.end, evidence.around
     order = end.order
+    if around is not None and around.falls is not None:
+        return f"{_slope(evidence)}{_ahead(evidence, around, around.falls)} {_moved(evidence)}"
     if end.gradient_norm == 0 and end.size == 0:
-        return "The ground is level here: slope and curvature are both 0, so a bottom cannot be told from a shelf."
+        return "Slope and curvature are both 0 here, so a minimum cannot be told from a shelf."
     if order is not None and math.isfinite(order) and order < 10:
         return (
             f"Slope and curvature fade together as those of |x| to the power {number(order)}: this may be a shelf "
-            "that goes on falling beyond, and not a bottom."
+            "beyond which the value falls on, and not a minimum."
         )
-    moved = "The tolerance was met before the first step."
-    if evidence.last_step:
-        moved = f"{count(evidence.last_step).capitalize()} lowered the value by {number(evidence.decrease)}."
+    kind = "and the curvature fades with it: this is a plateau or a tail, not a minimum."
+    return f"{_slope(evidence)} {kind} {_moved(evidence)}"
+
+
+def _slope(evidence: Evidence) -> str:
+    """Return the size of the slope, beside that of the start where it is smaller."""
+    last, first = evidence.gradient_norm[-1], evidence.gradient_norm[0]
+    if last < first:
+        return f"The slope has fallen from {number(first)} to {number(last)}"
+    return f"The slope is {number(last)}"
+
+
+def _ahead(evidence: Evidence, around: Surroundings, fall: Fall) -> str:
+    """Return where the value falls on."""
+    heading = around.heading(fall.along)
+    if len(fall.along) == 1 and evidence.end.gradient_norm == 0:
+        return f" at a horizontal inflection: the value falls on as {heading}."
     return (
-        f"The slope is only {number(end.gradient_norm)} and the curvature fades with it: this is a plateau or "
-        f"a tail, not a bottom. {moved}"
+        f", but this is not a minimum: the value falls on as {heading}, by {number(-fall.change)} at a distance of "
+        f"{number(fall.distance)}."
     )
+
+
+def _moved(evidence: Evidence) -> str:
+    """Return what the steps achieved."""
+    if not evidence.last_step:
+        return "The tolerance was met before the first step."
+    steps = count(evidence.last_step).capitalize()
+    if evidence.decrease > 0:
+        return f"{steps} lowered the value by {number(evidence.decrease)}."
+    return f"{steps} did not lower the value."

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from downslope._text import listed
+from downslope._types import Columns
 from downslope.diagnosis._end_curvature import main_parts
 from downslope.diagnosis._end_state import ARRIVED, NO_WAY_OUT, EndState
 from downslope.diagnosis._evidence import Evidence
@@ -47,24 +48,26 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
         )
     if state is not EndState.AT_SADDLE or spectrum is None:
         return None
-    parts = main_parts(spectrum.lowest_direction)
+    higher = not spectrum.lowest < -evidence.end.zero
+    parts = _falling_parts(evidence) if higher else main_parts(spectrum.lowest_direction)
     if evidence.trace.outcome is not Outcome.CONVERGED and evidence.share_left > ARRIVED:
-        where = "The descent is running straight into a saddle"
+        where = "The descent is heading straight into a saddle"
     else:
         where = "The gradient vanishes, but this is a saddle"
-    out = "The gradient has nothing along the way out, so no rate leaves it."
-    if evidence.end.modes and evidence.end.modes[0][0] > NO_WAY_OUT * evidence.end.gradient_norm:
-        out = "The gradient has next to nothing along the way out: leaving it takes as many steps as were taken."
+    out = "The gradient is zero along the way out, so no rate leaves it."
+    if not higher and evidence.end.modes and evidence.end.modes[0][0] > NO_WAY_OUT * evidence.end.gradient_norm:
+        out = "The gradient is nearly zero along the way out: leaving it takes as many steps as were taken."
     return Finding(
         SADDLE_POINT.key,
         Severity.PROBLEM,
-        f"{where}: the ground curves down along {listed(parts)} (curvature {number(spectrum.lowest)}) and up elsewhere "
-        f"({number(spectrum.highest)}). {out}",
+        f"{where}: {_ways(evidence, parts, higher)}. {out}",
         {
-            "escaping_direction": _written(spectrum.lowest_direction),
+            "escaping_direction": _written(_way_out(evidence) if higher else spectrum.lowest_direction),
             **evidence.numbers(*_NUMBERS),
         },
-        f"lowest eigenvalue below {number(-evidence.end.zero)} where the gradient vanishes",
+        "a value that falls on along some way where the gradient vanishes"
+        if higher
+        else f"lowest eigenvalue below {number(-evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,
         parts=parts,
         causes=("the start lies on a line from which the gradient never turns towards the way out",),
@@ -72,17 +75,55 @@ def saddle_point(evidence: Evidence, state: EndState) -> Finding | NotRun | None
     )
 
 
+def _tops(evidence: Evidence) -> str:
+    """Return what shows a maximum."""
+    if (evidence.end.highest or 0.0) > 0:
+        return "the value falls every way"
+    return f"no direction curves up (highest curvature {number(evidence.end.highest)})"
+
+
+def _ways(evidence: Evidence, parts: tuple[str, ...], higher: bool) -> str:
+    """Return which way the value falls and which way it rises."""
+    lowest, highest = evidence.end.lowest, evidence.end.highest
+    if not higher:
+        return f"the curvature is {number(lowest)} along {listed(parts)} and {number(highest)} elsewhere"
+    around = evidence.around
+    if around is None or around.falls is None:
+        return "the value falls along a bent way, though the curvature is nowhere negative"
+    return (
+        f"the curvature along {listed(parts)} is {number(lowest)}, but the value falls on that way, by "
+        f"{number(-around.falls.change)} at a distance of {number(around.falls.distance)}"
+    )
+
+
+def _way_out(evidence: Evidence) -> Columns | None:
+    """Return the direction along which the value falls on, by part."""
+    around = evidence.around
+    if around is None or around.falls is None:
+        return None if evidence.end.spectrum is None else evidence.end.spectrum.lowest_direction
+    end, first, parts = evidence.trace.end, 0, {}
+    for name in evidence.trace.part_names:
+        size = int(np.size(end[name]))
+        parts[name] = around.falls.along[first : first + size].reshape(np.shape(end[name]))
+        first += size
+    return parts
+
+
+def _falling_parts(evidence: Evidence) -> tuple[str, ...]:
+    """Return the parts along which the value falls on."""
+    return main_parts(_way_out(evidence))
+
+
 @check(MAXIMUM)
 def maximum(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a flat point from which the ground falls every way."""
     if state is not EndState.AT_MAXIMUM:
         return None
-    highest = number(evidence.end.highest)
     return Finding(
         MAXIMUM.key,
         Severity.PROBLEM,
-        f"The gradient vanishes because this is a maximum, not a minimum: no direction curves up (highest curvature "
-        f"{highest}). A descent that starts exactly here cannot move.",
+        f"The gradient vanishes because this is a maximum, not a minimum: {_tops(evidence)}. A descent that starts "
+        "exactly here cannot move.",
         evidence.numbers(*_NUMBERS),
         f"highest eigenvalue not above {number(evidence.end.zero)} where the gradient vanishes",
         evidence.at_end,

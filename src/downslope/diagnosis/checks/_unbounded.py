@@ -20,7 +20,7 @@ POLE = Symptom(
 UNBOUNDED = Symptom(
     "unbounded",
     Severity.PROBLEM,
-    order=6,
+    order=22,
     meaning="The value falls without bound, so there is no minimum to reach.",
     quantity="end_value",
     remedies=("other_start",),
@@ -63,14 +63,14 @@ def unbounded(evidence: Evidence, state: EndState) -> Finding | None:
     if around is None or endless is None:
         return _by_path(evidence) if around is None and plunges(evidence) else None
     along = {name: float(x) for name, x in zip(around.names, endless.along, strict=True) if abs(x) > 1e-6}
-    heading = ", ".join(f"{name} → {'∞' if x > 0 else '−∞'}" for name, x in along.items() if abs(x) > 0.1)
+    heading = around.heading(endless.along)
     return Finding(
         UNBOUNDED.key,
         Severity.PROBLEM,
         f"The objective is unbounded below: the value goes on falling as {heading}, to "
         f"{number(endless.value)} at a distance of {number(endless.distance)}. It has no minimum there.",
         {"along": along, **evidence.numbers("start_value", "value", "gradient_norm", "lowest_eigenvalue")},
-        f"the value falls at every look up to a distance of {number(endless.distance)}, by no less from decade to decade",
+        f"a value that falls by no less in each decade of the distance, up to {number(endless.distance)}",
         evidence.at_end,
         parts=tuple(along) if np.all(np.isfinite(endless.along)) else (),
         causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
