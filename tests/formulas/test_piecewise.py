@@ -38,7 +38,7 @@ def test_printing() -> None:
 
 
 def test_sympy_and_back() -> None:
-    assert from_sympy(to_sympy(THREE)) == THREE
+    assert book(from_sympy(to_sympy(THREE))) == book(THREE)
 
 
 def test_the_derivative_is_left_undefined_at_the_borders() -> None:

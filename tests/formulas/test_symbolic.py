@@ -73,6 +73,9 @@ def test_second_derivatives() -> None:
 @pytest.mark.parametrize("x", [0.31, 0.87, -0.4, 1.6])
 def test_every_function_differentiates_as_jax_does(name: str, x: float) -> None:
     arguments = "x²/2, 0.3x" if FUNCTIONS[name].arity[0] == 2 else "x²/2 + 0.3x"
+    # An order or a degree is a number; and outside of its domain a derivative means nothing.
+    special = {"besselj": "2, x²/2 + 0.3x", "polygamma": "2, x²/2 + 0.3x", "root": "x²/2 + 0.3x, 5"}
+    arguments = special.get(name, "x²/2 + 0.3" if name == "asech" else arguments)
     read = formula(f"f(x) = {name}({arguments})")
     found = read.derivative()(x=x)
     assert found == pytest.approx(_jax_gradient(read, {"x": x})["x"], rel=1e-12, nan_ok=True)

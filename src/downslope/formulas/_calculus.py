@@ -6,7 +6,7 @@ Walther, Evaluating Derivatives, 2008, chapter 3). Derivatives of the gradient a
 again, so a Hessian times a vector costs a few times the value, whatever the number of variables.
 
 No rule is written here but those of +, −, ·, /, powers and selections: a function's derivative is that of
-`_rules.TABLE`.
+`_function_rules`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ from typing import Any, NamedTuple
 
 from downslope.formulas._expression import (
     Call,
+    Comparison,
+    Condition,
     Expression,
     MathConstant,
     Name,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
     Sum,
 )
-from downslope.formulas._operations import MOST_FACTORS, constant_value
-from downslope.formulas._rules import TABLE
+from downslope.formulas._function_rules import partial
+from downslope.formulas._functions import SELECTIONS
+from downslope.formulas._operations import MOST_FACTORS, constant_value, evaluate, odd_root
+from downslope.formulas._piecewise import harmless_point
 
 _HALF = Fraction(1, 2)
 _LEAVES = ("number", "constant", "variable", "direction", "column")
@@ -104,6 +109,47 @@ class _Graph:
                 return self._grow_power(base, exponent, letters)
             case Call(function, arguments):
                 return self._grow_call(function, [self.grow(argument, letters) for argument in arguments])
+            case Piecewise():
+                return self._grow_piecewise(tree, letters)
+
+    def _grow_piecewise(self, tree: Piecewise, letters: Mapping[str, int]) -> int:
+        """Add the pieces, each computed at a harmless point where it is not in force; the selection comes last."""
+        pieces: list[tuple[int, Expression]] = []
+        before = None
+        for value, condition in zip(tree.values, tree.conditions, strict=False):
+            mask = self._grow_condition(condition, letters)
+            pieces.append((mask if before is None else self._both(mask, before), value))
+            before = mask if before is None else self.put("call", before, mask, detail="or")
+        if tree.otherwise is None:
+            result = self.put("divide", self.number(0), self.number(0))
+        else:
+            assert before is not None
+            otherwise = self.put("call", before, detail="not")
+            result = self._grow_within(tree.otherwise, otherwise, letters)
+        for mask, value in reversed(pieces):
+            result = self.put("call", mask, self._grow_within(value, mask, letters), result, detail="where")
+        return result
+
+    def _both(self, mask: int, before: int) -> int:
+        """Return where a condition holds and no earlier one does."""
+        return self.put("call", mask, self.put("call", before, detail="not"), detail="and")
+
+    def _grow_within(self, value: Expression, mask: int, letters: Mapping[str, int]) -> int:
+        harmless = harmless_point(value, evaluate) or {}
+        inside = {
+            name: self.put(
+                "call", mask, letters.get(name, self._leaf(name)), self.number(Fraction(number)), detail="where"
+            )
+            for name, number in harmless.items()
+        }
+        return self.grow(value, {**letters, **inside})
+
+    def _grow_condition(self, condition: Condition, letters: Mapping[str, int]) -> int:
+        if isinstance(condition, Comparison):
+            sides = (self.grow(side, letters) for side in (condition.left, condition.right))
+            return self.put("call", *sides, detail=condition.sign)
+        parts = [self._grow_condition(part, letters) for part in condition.conditions]
+        return functools.reduce(lambda a, b: self.put("call", a, b, detail=condition.word), parts)
 
     def _leaf(self, name: str) -> int:
         return self.put("column" if name in self._columns else "variable", detail=name)
@@ -126,6 +172,11 @@ class _Graph:
             return self.put("integer power", below, detail=int(known))
         if known == _HALF:
             return self.put("call", below, detail="sqrt")
+        odd = odd_root(exponent)
+        if odd is not None:
+            power, degree = odd
+            root = self.put("call", below, self.number(degree), detail="root")
+            return root if power == 1 else self.put("integer power", root, detail=power)
         return self.put("power", below, self.grow(exponent, letters) if known is None else self.number(known))
 
     def _grow_call(self, function: str, arguments: list[int]) -> int:
@@ -215,7 +266,21 @@ class _Graph:
             sign = self.put("call", self.put("subtract", *ahead), detail="sign")
             share = self.put("add", self.number(1), sign)
             return self.times(factor, self.put("divide", share, self.number(2)))
-        slope = self.grow(TABLE[node.detail][2](Name("u")), {"u": u})
+        if node.detail == "where":
+            # Zero where the piece is not in force. It was computed at a harmless point there, and has no NaN to add.
+            zero, mask = self.number(0), node.inputs[0]
+            chosen = (factor, zero) if position == 1 else (zero, factor)
+            return None if position == 0 else self.put("call", mask, *chosen, detail="where")
+        if node.detail in SELECTIONS:
+            return None
+        letters = {f"u{number}": index for number, index in enumerate(node.inputs)}
+        sources = [self.nodes[index] for index in node.inputs]
+        # An order or a degree is a number, so that the derivative of x^(1/3) has a number as its exponent.
+        arguments = tuple(
+            Number(source.detail) if source.operation == "number" and len(sources) > 1 else Name(letter)
+            for letter, source in zip(letters, sources, strict=True)
+        )
+        slope = self.grow(partial(node.detail, arguments, position), letters)
         return None if self.is_number(slope, 0) else self.times(factor, slope)
 
     # Reverse and forward.

@@ -1,4 +1,4 @@
-"""The functions that a formula may call: their spellings, and their implementations in NumPy, JAX and SymPy."""
+"""The functions that a formula may call: their spellings, and their implementations in NumPy and JAX."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
+
+from downslope.formulas._special import jax_special, numpy_special
 
 
 @dataclass(frozen=True)
@@ -31,30 +33,53 @@ _TABLE = (
     Function("abs", spellings=("Abs",)),
     Function("acos", spellings=("arccos",), latex=r"\arccos"),
     Function("acosh", spellings=("arcosh", "arccosh")),
+    Function("acot", spellings=("arccot",)),
+    Function("acoth", spellings=("arcoth", "arccoth")),
+    Function("acsc", spellings=("arccsc",)),
+    Function("acsch", spellings=("arcsch", "arccsch")),
+    Function("asec", spellings=("arcsec",)),
+    Function("asech", spellings=("arsech", "arcsech")),
     Function("asin", spellings=("arcsin",), latex=r"\arcsin"),
     Function("asinh", spellings=("arsinh", "arcsinh")),
     Function("atan", spellings=("arctan",), latex=r"\arctan"),
     Function("atanh", spellings=("artanh", "arctanh")),
+    Function("besselj", arity=(2, 2)),
     Function("cbrt"),
+    Function("ceil", spellings=("ceiling",)),
     Function("cos", latex=r"\cos"),
     Function("cosh", latex=r"\cosh"),
+    Function("cot", latex=r"\cot"),
+    Function("coth", latex=r"\coth"),
     Function("count"),
+    Function("csc", latex=r"\csc"),
+    Function("csch"),
+    Function("digamma"),
     Function("erf"),
+    Function("erfc"),
     Function("exp", latex=r"\exp"),
+    Function("factorial"),
+    Function("floor"),
+    Function("gamma", spellings=("Γ", "Gamma"), latex=r"\Gamma"),
+    Function("lgamma", spellings=("gammaln", "lngamma")),
     Function("ln", spellings=("log",), latex=r"\ln"),
     Function("log10", spellings=("log_10", "log₁₀", "lg")),
     Function("log2", spellings=("log_2", "log₂")),
     Function("max", arity=(2, None), latex=r"\max"),
     Function("mean", spellings=("Mean", "average", "Average")),
     Function("min", arity=(2, None), latex=r"\min"),
+    Function("mod", arity=(2, 2)),
+    Function("polygamma", arity=(2, 2)),
     Function("relu", spellings=("ReLU",)),
+    Function("root", arity=(2, 2)),
+    Function("sec", latex=r"\sec"),
+    Function("sech"),
     Function("sigmoid", spellings=("σ", "expit")),
-    Function("sign", spellings=("sgn",)),
+    Function("sign", spellings=("sgn", "signum")),
     Function("sin", latex=r"\sin"),
     Function("sinh", latex=r"\sinh"),
     Function("softplus"),
     Function("sqrt"),
-    Function("step", spellings=("heaviside",)),
+    Function("step", spellings=("heaviside", "Heaviside")),
     Function("sum"),
     Function("tan", latex=r"\tan"),
     Function("tanh", latex=r"\tanh"),
@@ -65,8 +90,10 @@ SPELLINGS: dict[str, str] = {
 }
 # Functions over the rows of a table, which give one number for a column.
 REDUCTIONS = ("mean", "sum", "count")
-# What piecewise formulas select with; the tables of implementations hold these as well.
-SELECTIONS = ("not", "where")
+# What piecewise formulas compare and select with; the tables of implementations hold these as well.
+SELECTIONS = ("<", "≤", ">", "≥", "=", "≠", "and", "or", "not", "where")
+# Functions whose first argument is a number, which is no variable of theirs: the order of Jₙ.
+ORDERED = ("besselj", "polygamma")
 
 
 @functools.cache
@@ -82,13 +109,17 @@ def numpy_functions() -> Mapping[str, Callable[..., Any]]:
     def erf(x: Any) -> Any:
         return numpy.vectorize(math.erf, otypes=[float])(x)
 
-    return _shared(numpy) | {
-        "erf": erf,
-        "relu": lambda x: numpy.maximum(x, 0.0),
-        "sigmoid": sigmoid,
-        "softplus": lambda x: numpy.logaddexp(x, 0.0),
-        "step": lambda x: numpy.where(numpy.asarray(x) > 0, 1.0, 0.0),
-    }
+    return (
+        _shared(numpy)
+        | dict(numpy_special())
+        | {
+            "erf": erf,
+            "relu": lambda x: numpy.maximum(x, 0.0),
+            "sigmoid": sigmoid,
+            "softplus": lambda x: numpy.logaddexp(x, 0.0),
+            "step": lambda x: numpy.where(numpy.asarray(x) > 0, 1.0, 0.0),
+        }
+    )
 
 
 @functools.cache
@@ -98,39 +129,67 @@ def jax_functions() -> Mapping[str, Callable[..., Any]]:
 
     module = jax()
     numpy = module.numpy
-    return _shared(numpy) | {
-        "erf": module.lax.erf,
-        "relu": module.nn.relu,
-        "sigmoid": module.nn.sigmoid,
-        "softplus": module.nn.softplus,
-        "step": lambda x: numpy.where(x > 0, 1.0, 0.0),
-    }
+    return (
+        _shared(numpy)
+        | dict(jax_special())
+        | {
+            "erf": module.lax.erf,
+            "relu": module.nn.relu,
+            "sigmoid": module.nn.sigmoid,
+            "softplus": module.nn.softplus,
+            "step": lambda x: numpy.where(x > 0, 1.0, 0.0),
+        }
+    )
 
 
 def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
-    """Return the functions with the same name in `numpy` and `jax.numpy`."""
+    """Return the functions that are written alike for `numpy` and `jax.numpy`."""
+
+    def inverse(x: Any) -> Any:  # Python's own 1/0 raises
+        return numpy.divide(1.0, x)
+
+    def root(x: Any, degree: Any) -> Any:
+        """Return the real root of an odd degree, which is negative where x is."""
+        if degree == 3:
+            return numpy.cbrt(x)
+        return numpy.sign(x) * numpy.abs(x) ** (1.0 / degree)
+
     return {
         "abs": numpy.abs,
         "acos": numpy.arccos,
         "acosh": numpy.arccosh,
+        "acot": lambda x: math.pi / 2 - numpy.arctan(x),
+        "acoth": lambda x: numpy.arctanh(inverse(x)),
+        "acsc": lambda x: numpy.arcsin(inverse(x)),
+        "acsch": lambda x: numpy.arcsinh(inverse(x)),
+        "asec": lambda x: numpy.arccos(inverse(x)),
+        "asech": lambda x: numpy.arccosh(inverse(x)),
         "asin": numpy.arcsin,
         "asinh": numpy.arcsinh,
         "atan": numpy.arctan,
         "atanh": numpy.arctanh,
         "cbrt": numpy.cbrt,
+        "ceil": numpy.ceil,
         "cos": numpy.cos,
         "cosh": numpy.cosh,
+        "cot": lambda x: inverse(numpy.tan(x)),
+        "coth": lambda x: inverse(numpy.tanh(x)),
         # A float, like every other value.
         "count": lambda x: 1.0 * numpy.size(x),
+        "csc": lambda x: inverse(numpy.sin(x)),
+        "csch": lambda x: inverse(numpy.sinh(x)),
         "exp": numpy.exp,
+        "floor": numpy.floor,
         "ln": numpy.log,
         "log10": numpy.log10,
         "log2": numpy.log2,
         "max": lambda *arguments: functools.reduce(numpy.maximum, arguments),
         "mean": numpy.mean,
         "min": lambda *arguments: functools.reduce(numpy.minimum, arguments),
-        "not": numpy.logical_not,
-        "where": numpy.where,
+        "mod": numpy.mod,
+        "root": root,
+        "sec": lambda x: inverse(numpy.cos(x)),
+        "sech": lambda x: inverse(numpy.cosh(x)),
         "sign": numpy.sign,
         "sin": numpy.sin,
         "sinh": numpy.sinh,
@@ -138,125 +197,14 @@ def _shared(numpy: ModuleType) -> dict[str, Callable[..., Any]]:
         "sum": numpy.sum,
         "tan": numpy.tan,
         "tanh": numpy.tanh,
+        "<": numpy.less,
+        "≤": numpy.less_equal,
+        ">": numpy.greater,
+        "≥": numpy.greater_equal,
+        "=": numpy.equal,
+        "≠": numpy.not_equal,
+        "and": numpy.logical_and,
+        "or": numpy.logical_or,
+        "not": numpy.logical_not,
+        "where": numpy.where,
     }
-
-
-# The SymPy classes below keep a function as an atom with a known derivative; SymPy's own would be expanded.
-
-
-@functools.cache
-def own_functions() -> SimpleNamespace:
-    """Return the SymPy classes of the functions that SymPy lacks or would expand, by name."""
-    import sympy
-
-    class Sigmoid(sympy.Function):
-        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return self * (1 - self)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return (1 / (1 + sympy.exp(-_inside(self))))._eval_evalf(prec)
-
-    class Softplus(sympy.Function):
-        """ln(1 + e^x), whose derivative is σ."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Sigmoid(_inside(self))
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.log(1 + sympy.exp(_inside(self)))._eval_evalf(prec)
-
-    class Step(sympy.Function):
-        """1 for x > 0, else 0."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Float(1 if _inside(self) > 0 else 0, precision=prec)
-
-    class Relu(sympy.Function):
-        """The larger of x and 0."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Step(_inside(self))
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Max(_inside(self), 0)._eval_evalf(prec)
-
-    class Sign(sympy.Function):
-        """The sign of x, whose derivative is 0 away from 0."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.sign(_inside(self))._eval_evalf(prec)
-
-    class Magnitude(sympy.Function):
-        """|x|, whose derivative is its sign."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Sign(_inside(self))
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Abs(_inside(self))._eval_evalf(prec)
-
-    class Cbrt(sympy.Function):
-        """The real cube root, which is negative where x is."""
-
-        def fdiff(self, argindex: int = 1) -> Any:
-            return 1 / (3 * self**2)
-
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.real_root(_inside(self), 3)._eval_evalf(prec)
-
-    class Count(sympy.Function):
-        """The number of rows of a table."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            return sympy.Integer(0)
-
-    class Mean(sympy.Function):
-        """The mean over the rows of a table; differentiation commutes with it."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            return _reduced(Mean, _inside(self).diff(by))
-
-    class Total(sympy.Function):
-        """The sum over the rows of a table; its arguments after the first are the columns that vary by row."""
-
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            # Σᵢ c = n·c: without this the sum would be over a constant, and lose the number of rows.
-            inside, rows = _inside(self).diff(by), self.args[1:]
-            if inside.free_symbols.isdisjoint(rows):  # constant over the rows: the sum is a multiple
-                return inside * Count(rows[0]) if rows else inside
-            return _reduced(lambda rest: Total(rest, *rows), inside)
-
-    return SimpleNamespace(
-        Sigmoid=Sigmoid,
-        Softplus=Softplus,
-        Cbrt=Cbrt,
-        Count=Count,
-        Step=Step,
-        Relu=Relu,
-        Sign=Sign,
-        Magnitude=Magnitude,
-        Mean=Mean,
-        Total=Total,
-    )
-
-
-def _reduced(reduction: Any, inside: Any) -> Any:
-    """Return the reduction of an expression, with its numeric factor in front."""
-    if inside.is_number:
-        return inside
-    # 2·mean(x) rather than mean(2x): the form that a textbook shows.
-    factor, rest = inside.as_coeff_Mul()
-    return factor * reduction(rest)
-
-
-def _inside(applied: Any) -> Any:
-    """Return a function's first argument."""
-    return applied.args[0]

@@ -32,10 +32,11 @@ from downslope.formulas._expression import (
     product_of,
     replaced,
     sum_of,
+    walk,
 )
+from downslope.formulas._function_rules import partial
 from downslope.formulas._piecewise import piecewise
 from downslope.formulas._printing import book
-from downslope.formulas._rules import TABLE
 
 # Evaluation of an expression tree with NumPy or JAX, in the order in which it was written.
 
@@ -99,7 +100,10 @@ def _power(
     if base == MathConstant("e"):
         return functions["exp"](evaluate(exponent, values, functions))
     below = evaluate(base, values, functions)
-    known = constant_value(exponent)
+    known, odd = constant_value(exponent), odd_root(exponent)
+    if odd is not None:
+        power, degree = odd
+        return functions["root"](below, float(degree)) ** power
     # Python's own ** raises for negative bases and overflow, and would return a complex number.
     if isinstance(below, float) and (known is None or known.denominator != 1 or not names_in(base)):
         above = evaluate(exponent, values, functions)
@@ -152,6 +156,24 @@ def constant_value(tree: Expression) -> Fraction | None:
             return None
 
 
+def odd_root(exponent: Expression) -> tuple[int, int] | None:
+    """Return p and q of an exponent p/q, typed as a fraction in lowest terms with an odd q > 1; None for any other.
+
+    Such a power is the real root of degree q to the power p, for negative numbers as well. A decimal exponent is not:
+    nobody means x^0.2 as a fifth root of a negative number.
+
+    >>> from downslope.formulas._expression import Number, Quotient, TWO
+    >>> odd_root(Quotient(TWO, Number(Fraction(3))))
+    (2, 3)
+    """
+    value = constant_value(exponent)
+    if value is None or value.denominator == 1 or value.denominator % 2 == 0:
+        return None
+    if any(isinstance(node, Number) and node.decimal for node in walk(exponent)):
+        return None
+    return value.numerator, value.denominator
+
+
 def _as_float(value: Fraction) -> float:
     """Return the nearest float; infinity on overflow."""
     try:
@@ -167,6 +189,8 @@ _CALLS = {
     "ln": "logarithm",
     "max": "maximum",
     "min": "minimum",
+    "mod": "remainder",
+    "root": "root",
     "sqrt": "root",
 }
 
@@ -308,10 +332,11 @@ def _partial(written: Expression, u: Name, own: Name) -> Expression:
             return UNITY
         case Call("count"):
             return ZERO
-        case Call(function, _):
+        case Call(function, arguments):
             # The table gives f'(u) in terms of u. With the result z substituted for f(u), tanh' is 1 - z², which needs
             # no second evaluation of tanh.
-            return replaced(TABLE[function][2](u), written, own)
+            partials = [partial(function, arguments, index) for index, part in enumerate(arguments) if part == u]
+            return replaced(sum_of(partials), written, own)
         case _:
             raise AssertionError(written)
 

@@ -27,14 +27,6 @@ from downslope.formulas._functions import REDUCTIONS
 _NEGATED = {"<": "≥", "≤": ">", ">": "≤", "≥": "<", "=": "≠", "≠": "="}
 _OPENED = {"≤": "<", "≥": ">"}
 _MIRRORED = {"<": ">", "≤": "≥", ">": "<", "≥": "≤"}
-_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
-    "<": lambda left, right: left < right,
-    "≤": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    "≥": lambda left, right: left >= right,
-    "=": lambda left, right: left == right,
-    "≠": lambda left, right: left != right,
-}
 _PROBES = 256
 
 Evaluate = Callable[[Expression, Mapping[str, Any], Mapping[str, Callable[..., Any]]], Any]
@@ -57,8 +49,8 @@ def piecewise(
             if mask:
                 return evaluate(value, values, functions)
             continue
-        pieces.append((mask if before is None else mask & functions["not"](before), value))
-        before = mask if before is None else before | mask
+        pieces.append((mask if before is None else functions["and"](mask, functions["not"](before)), value))
+        before = mask if before is None else functions["or"](before, mask)
     if tree.otherwise is not None:
         if before is None:
             return evaluate(tree.otherwise, values, functions)
@@ -79,9 +71,9 @@ def _holds(
     """Return whether a condition holds: a truth value, or an array of them."""
     if isinstance(condition, Comparison):
         left, right = (evaluate(side, values, functions) for side in (condition.left, condition.right))
-        return _COMPARE[condition.sign](left, right)
+        return functions[condition.sign](left, right)
     parts = [_holds(part, values, functions, evaluate) for part in condition.conditions]
-    return functools.reduce(lambda a, b: a & b if condition.word == "and" else a | b, parts)
+    return functools.reduce(functions[condition.word], parts)
 
 
 def _within(
@@ -92,7 +84,7 @@ def _within(
     evaluate: Evaluate,
 ) -> Any:
     """Evaluate a piece where it is in force, and at a harmless point elsewhere."""
-    harmless = _harmless_point(value, evaluate)
+    harmless = harmless_point(value, evaluate)
     if not harmless or _is_plain(mask):
         return evaluate(value, values, functions)
     inside = {name: functions["where"](mask, values[name], number) for name, number in harmless.items()}
@@ -100,7 +92,7 @@ def _within(
 
 
 @functools.lru_cache(maxsize=256)
-def _harmless_point(value: Expression, evaluate: Evaluate) -> Mapping[str, float] | None:
+def harmless_point(value: Expression, evaluate: Evaluate) -> Mapping[str, float] | None:
     """Return a point at which a piece and its surroundings are finite; None if it needs none or has none."""
     import numpy as np
 

@@ -6,6 +6,7 @@ SymPy only simplifies each result: it collects and orders terms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -30,6 +31,7 @@ from downslope.formulas._expression import (
     replaced,
     size,
 )
+from downslope.formulas._function_rules import NAMES, TABLE, Outer, index_of_argument, with_order
 from downslope.formulas._piecewise import inside_of_pieces
 from downslope.formulas._printing import book
 
@@ -199,8 +201,23 @@ class Differentiator:
             return self._leaf("constant", tree, ZERO, "c' = 0", "The number of rows never changes.")
         if function in ("max", "min"):
             return self._extreme(tree, function, arguments)
-        rule, law, outer = TABLE[function]
-        return self._outer(tree, arguments[0], rule, law, outer)
+        if function == "mod":
+            return self._remainder(tree, *arguments)
+        inside = arguments[index_of_argument(function)]
+        rule, law, outer = TABLE[function] if len(arguments) == 1 else with_order(function, arguments)
+        return self._outer(tree, inside, rule, law, outer)
+
+    def _remainder(self, tree: Expression, above: Expression, below: Expression) -> DerivationStep:
+        """Differentiate a remainder, which rises with u and jumps where u is a multiple of v."""
+        shown = {"u": book(above), "v": book(below)}
+        if self.variable not in names_in(below):
+            inner = self.step(above)
+            law = "(u mod c)' = u'"
+            return self._step("remainder", tree, inner.after, [inner], law, NAMES["remainder"], shown)
+        first, second = self.step(above), self.step(below)
+        after = Sum((first.after, Negative(Product((Call("floor", (Quotient(above, below),)), second.after)))))
+        law = "(u mod v)' = u' - ⌊u/v⌋·v'"
+        return self._step("remainder", tree, after, [first, second], law, NAMES["remainder"], shown)
 
     def _piecewise(self, tree: Piecewise) -> DerivationStep:
         """Differentiate each piece inside its own range."""
@@ -249,8 +266,8 @@ class Differentiator:
         """Differentiate an outer function: by its own rule if its argument is the variable, else by the chain rule."""
         bindings = dict(shown or {})
         if inside == Name(self.variable):
-            plain = law.replace("u", self.variable)
-            return self._step(rule, tree, outer(inside), [], plain, _NAMES[rule], bindings)
+            plain = re.sub(r"\bu\b", self.variable, law)
+            return self._step(rule, tree, outer(inside), [], plain, NAMES[rule], bindings)
         # Differentiate f(u) by a letter that the formula does not use, then substitute the inner expression back.
         u = _free_name(tree)
         below = self.step(inside)
@@ -282,96 +299,9 @@ class Differentiator:
         return DerivationStep(rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children))
 
 
-Outer = Callable[[Expression], Expression]
 _LETTERS = "uvwpqr"
 _SIGN = "The sign stands by."
 _CONSTANT = "A constant factor stands by."
-_NAMES = {
-    "power": "The exponent comes down as a factor and falls by one.",
-    "exponential": "An exponential grows in proportion to itself.",
-    "logarithm": "A logarithm grows by the reciprocal.",
-    "trigonometric": "From the table of trigonometric functions.",
-    "inverse_trigonometric": "From the table of inverse trigonometric functions.",
-    "hyperbolic": "From the table of hyperbolic functions.",
-    "root": "A root is a power with a fraction as its exponent.",
-    "absolute_value": "The slope of |u| is the sign of u; at 0 there is none.",
-    "function": "From the table of known functions.",
-}
-
-
-def _call(function: str) -> Outer:
-    return lambda u: Call(function, (u,))
-
-
-def _number(value: int) -> Expression:
-    return Number(Fraction(value))
-
-
-def _unity_and_square(u: Expression, sign: int) -> Expression:
-    """Return 1 + u² or 1 - u²."""
-    square = Power(u, TWO)
-    return Sum((UNITY, square if sign > 0 else Negative(square)))
-
-
-def _root(inside: Expression) -> Expression:
-    return Call("sqrt", (inside,))
-
-
-TABLE: dict[str, tuple[str, str, Outer]] = {
-    "abs": ("absolute_value", "|u|' = sign(u)", _call("sign")),
-    "acos": (
-        "inverse_trigonometric",
-        "acos(u)' = -1/√(1 - u²)",
-        lambda u: Negative(Quotient(UNITY, _root(_unity_and_square(u, -1)))),
-    ),
-    "acosh": (
-        "hyperbolic",
-        "acosh(u)' = 1/√(u² - 1)",
-        lambda u: Quotient(UNITY, _root(Sum((Power(u, TWO), Negative(UNITY))))),
-    ),
-    "asin": (
-        "inverse_trigonometric",
-        "asin(u)' = 1/√(1 - u²)",
-        lambda u: Quotient(UNITY, _root(_unity_and_square(u, -1))),
-    ),
-    "asinh": ("hyperbolic", "asinh(u)' = 1/√(1 + u²)", lambda u: Quotient(UNITY, _root(_unity_and_square(u, 1)))),
-    "atan": ("inverse_trigonometric", "atan(u)' = 1/(1 + u²)", lambda u: Quotient(UNITY, _unity_and_square(u, 1))),
-    "atanh": ("hyperbolic", "atanh(u)' = 1/(1 - u²)", lambda u: Quotient(UNITY, _unity_and_square(u, -1))),
-    "cbrt": (
-        "root",
-        "∛u' = 1/(3·∛u²)",
-        lambda u: Quotient(UNITY, Product((_number(3), Power(Call("cbrt", (u,)), TWO)))),
-    ),
-    "cos": ("trigonometric", "cos(u)' = -sin(u)", lambda u: Negative(Call("sin", (u,)))),
-    "cosh": ("hyperbolic", "cosh(u)' = sinh(u)", _call("sinh")),
-    "erf": (
-        "function",
-        "erf(u)' = 2·e^(-u²)/√π",
-        lambda u: Quotient(Product((TWO, Power(MathConstant("e"), Negative(Power(u, TWO))))), _root(MathConstant("π"))),
-    ),
-    "exp": ("exponential", "exp(u)' = exp(u)", _call("exp")),
-    "ln": ("logarithm", "ln(u)' = 1/u", lambda u: Quotient(UNITY, u)),
-    "log10": (
-        "logarithm",
-        "log10(u)' = 1/(u·ln(10))",
-        lambda u: Quotient(UNITY, Product((u, Call("ln", (_number(10),))))),
-    ),
-    "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(UNITY, Product((u, Call("ln", (TWO,)))))),
-    "relu": ("function", "relu(u)' = step(u)", _call("step")),
-    "sigmoid": (
-        "function",
-        "σ(u)' = σ(u)·(1 - σ(u))",
-        lambda u: Product((Call("sigmoid", (u,)), Sum((UNITY, Negative(Call("sigmoid", (u,))))))),
-    ),
-    "sign": ("function", "sign(u)' = 0", lambda u: ZERO),
-    "sin": ("trigonometric", "sin(u)' = cos(u)", _call("cos")),
-    "sinh": ("hyperbolic", "sinh(u)' = cosh(u)", _call("cosh")),
-    "softplus": ("function", "softplus(u)' = σ(u)", _call("sigmoid")),
-    "sqrt": ("root", "√u' = 1/(2·√u)", lambda u: Quotient(UNITY, Product((TWO, _root(u))))),
-    "step": ("function", "step(u)' = 0", lambda u: ZERO),
-    "tan": ("trigonometric", "tan(u)' = 1 + tan(u)²", lambda u: Sum((UNITY, Power(Call("tan", (u,)), TWO)))),
-    "tanh": ("hyperbolic", "tanh(u)' = 1 - tanh(u)²", lambda u: Sum((UNITY, Negative(Power(Call("tanh", (u,)), TWO))))),
-}
 
 
 def _ln(tree: Expression) -> Expression:
@@ -383,7 +313,7 @@ def _gathered(factors: list[Expression]) -> list[Expression]:
     counts: dict[Expression, int] = {}
     for factor in factors:
         counts[factor] = counts.get(factor, 0) + 1
-    return [factor if count == 1 else Power(factor, _number(count)) for factor, count in counts.items()]
+    return [factor if count == 1 else Power(factor, Number(Fraction(count))) for factor, count in counts.items()]
 
 
 def _free_name(tree: Expression) -> str:

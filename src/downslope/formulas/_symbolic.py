@@ -33,10 +33,12 @@ from downslope.formulas._expression import (
     product_of,
     walk,
 )
-from downslope.formulas._functions import REDUCTIONS, own_functions
+from downslope.formulas._functions import REDUCTIONS
+from downslope.formulas._operations import odd_root
 from downslope.formulas._piecewise import chained, combined
 from downslope.formulas._printing import terminates
 from downslope.formulas._rules import Differentiator
+from downslope.formulas._symbolic_functions import own_functions
 
 if TYPE_CHECKING:
     import sympy
@@ -91,6 +93,10 @@ class _SympyWriter:
             case Quotient(numerator, denominator):
                 return self.write(numerator) / self.write(denominator)
             case Power(base, exponent):
+                odd = odd_root(exponent)
+                if odd is not None and base != MathConstant("e"):
+                    power, degree = odd
+                    return own_functions().RealRoot(self.write(base), sympy.Integer(degree)) ** power
                 return _power_within_bounds(self.write(base), self.write(exponent))
             case Call("sum" | "count" as function, arguments):
                 inside = self.write(arguments[0])
@@ -210,7 +216,11 @@ def symbol(name: str) -> sympy.Symbol:
 
 
 # Functions with the same name here and in SymPy.
-_SHARED = ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "erf", "sin", "sinh", "tan", "tanh")
+_SHARED = (
+    *("acos", "acosh", "acoth", "acsc", "acsch", "asec", "asech", "asin", "asinh", "atan", "atanh"),
+    *("besselj", "cos", "cosh", "cot", "coth", "csc", "csch", "erf", "erfc", "factorial", "gamma", "polygamma"),
+    *("sec", "sech", "sin", "sinh", "tan", "tanh"),
+)
 
 
 @functools.cache
@@ -221,14 +231,21 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
     own = own_functions()
     return {name: getattr(sympy, name) for name in (*_SHARED, "exp", "sqrt")} | {
         "abs": own.Magnitude,
+        "acot": lambda x: sympy.pi / 2 - sympy.atan(x),  # SymPy's own jumps at 0
         "cbrt": own.Cbrt,
+        "ceil": own.Ceil,
         "count": own.Count,
+        "digamma": lambda x: sympy.polygamma(0, x),
+        "floor": own.Floor,
+        "lgamma": sympy.loggamma,
         "ln": sympy.log,
         "log10": lambda x: sympy.log(x) / sympy.log(10),
         "log2": lambda x: sympy.log(x) / sympy.log(2),
         "max": lambda *arguments: functools.reduce(lambda a, b: a + own.Relu(b - a), _numbers_first(arguments)),
         "min": lambda *arguments: functools.reduce(lambda a, b: a - own.Relu(a - b), _numbers_first(arguments)),
         "mean": own.Mean,
+        "mod": own.Remainder,
+        "root": lambda x, degree: own.RealRoot(x, degree) if degree % 2 == 1 else x ** (1 / degree),
         "sum": own.Total,
         "relu": own.Relu,
         "sigmoid": own.Sigmoid,
@@ -245,7 +262,10 @@ def _numbers_first(expressions: tuple[sympy.Expr, ...]) -> list[sympy.Expr]:
 
 _READ_BACK = {
     "Cbrt": "cbrt",
+    "Ceil": "ceil",
     "Count": "count",
+    "Floor": "floor",
+    "Remainder": "mod",
     "Sigmoid": "sigmoid",
     "Softplus": "softplus",
     "Step": "step",
@@ -255,6 +275,8 @@ _READ_BACK = {
     "Mean": "mean",
     "Total": "sum",
     "log": "ln",
+    "loggamma": "lgamma",
+    "digamma": "digamma",
     "Abs": "abs",
     "sign": "sign",
     **{name: name for name in _SHARED},
@@ -317,7 +339,12 @@ class _SympyReader:
     def _call(self, expression: Any) -> Expression:
         """Return the application of a function."""
         # SymPy may introduce functions that a formula has no notation for: re, im, DiracDelta, Derivative.
-        name = _READ_BACK.get(type(expression).__name__)
+        kind = type(expression).__name__
+        if kind == "RealRoot":
+            return self._root(expression, Fraction(1))
+        if kind == "polygamma" and expression.args[0] == 0:
+            return Call("digamma", (self.read(expression.args[1]),))
+        name = _READ_BACK.get(kind)
         if name is None:
             raise FormulaError("the formula has no real derivative that can be written down")
         arguments = expression.args[:1] if name in REDUCTIONS else expression.args
@@ -378,11 +405,25 @@ class _SympyReader:
         base, exponent = expression.as_base_exp()
         if base == sympy.E:
             return Power(MathConstant("e"), self.read(exponent))
+        if type(base).__name__ == "RealRoot" and exponent.is_Integer and exponent.is_positive:
+            return self._root(base, Fraction(int(exponent)))
         if exponent == sympy.Rational(1, 2):
             return Call("sqrt", (self.read(base),))
         if exponent.is_Rational and exponent.is_negative:
             return Quotient(UNITY, self.read(base ** (-exponent)))
+        if exponent.is_Rational and exponent.q % 2 == 1 and exponent.q > 1 and not base.is_nonnegative:
+            # It was typed as a decimal: as a fraction it would be a real root for negative numbers as well.
+            return Power(self.read(base), Number(Fraction(int(exponent.p), int(exponent.q)), decimal=True))
         return Power(self.read(base), self.read(exponent))
+
+    def _root(self, root: Any, power: Fraction) -> Expression:
+        """Return a power of a real root as a power with a fraction as its exponent."""
+        inside, degree = root.args
+        exponent = power / int(degree)
+        if exponent.denominator == 1:
+            whole = Number(exponent)
+            return self.read(inside) if exponent == 1 else Power(self.read(inside), whole)
+        return Power(self.read(inside), Quotient(*(Number(Fraction(part)) for part in exponent.as_integer_ratio())))
 
 
 def _book_order(expression: Any) -> list[Any]:
