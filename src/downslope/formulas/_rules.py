@@ -1,7 +1,7 @@
 """The rules of differentiation, applied to the tree as it was typed: each application is a `DerivationStep`.
 
-A rule has a law in letters, `(u·v)' = u'·v + u·v'`, bindings of those letters, and the child steps that it builds on.
-SymPy only simplifies each result: it collects and orders terms.
+A rule has a law in letters, `(u·v)' = u'·v + u·v'`, bindings of those letters, the child steps that it builds on, and
+the law with the parts filled in, as it stands before it is simplified.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from downslope.formulas._expression import (
     UNITY,
     ZERO,
     Call,
+    Comparison,
     Expression,
     MathConstant,
     Name,
@@ -26,13 +27,14 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    map_children,
     names_in,
     product_of,
     replaced,
     size,
 )
 from downslope.formulas._function_rules import NAMES, TABLE, Outer, index_of_argument, with_order
-from downslope.formulas._piecewise import inside_of_pieces
+from downslope.formulas._piecewise import combined, inside_of_pieces
 from downslope.formulas._printing import book
 
 # A product of more factors is differentiated as a product of two halves: n terms of n factors each fill a page.
@@ -54,6 +56,7 @@ class DerivationStep:
         bindings: the expression bound to each letter, in textbook notation.
         sentence: a one-sentence explanation of the rule.
         children: the steps whose results this step uses.
+        worked: the law with the parts filled in, before it is simplified to `after`; empty if that is the same.
     """
 
     rule: str
@@ -64,6 +67,7 @@ class DerivationStep:
     sentence: str
     bindings: Mapping[str, str] = field(default_factory=dict)
     children: tuple[DerivationStep, ...] = ()
+    worked: tuple[Expression, ...] = ()
 
 
 class Differentiator:
@@ -205,6 +209,10 @@ class Differentiator:
             return self._remainder(tree, *arguments)
         inside = arguments[index_of_argument(function)]
         rule, law, outer = TABLE[function] if len(arguments) == 1 else with_order(function, arguments)
+        # |u| changes nothing: ln(u)' is 1/u for positive u, and ln(-u)' is -1/-u for negative u.
+        match function, inside:
+            case "ln", Call("abs", (within,)):
+                return self._outer(tree, within, rule, "ln|u|' = 1/u", outer)
         return self._outer(tree, inside, rule, law, outer)
 
     def _remainder(self, tree: Expression, above: Expression, below: Expression) -> DerivationStep:
@@ -236,23 +244,22 @@ class Differentiator:
         return inside if function == "mean" else Product((inside, Call("count", (Name(columns[0]),))))
 
     def _extreme(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> DerivationStep:
-        """Differentiate max or min: the derivative of the selected argument."""
+        """Differentiate max or min: the derivative of the selected argument, none where two are equal."""
+        arguments = tuple(dict.fromkeys(arguments))
         if len(arguments) == 1:
             return self.step(arguments[0])
-        first, rest = arguments[0], arguments[1:]
-        other = rest[0] if len(rest) == 1 else Call(function, rest)
-        u, v = self.step(first), self.step(other)
-        # step(u - v) is 1 where u is selected. At a tie it is 0, which picks v: any subgradient is as good there.
-        ahead = Sum((first, Negative(other))) if function == "max" else Sum((other, Negative(first)))
-        chosen = Call("step", (ahead,))
-        after = Sum((Product((chosen, u.after)), Product((Sum((UNITY, Negative(chosen))), v.after))))
-        said = (
-            f"The {function} changes as whichever of the two it is; step(·) is 1 where its argument is above 0, else 0."
-        )
-        law = "max(u, v)' = step(u - v)·u' + (1 - step(u - v))·v'"
-        law = law if function == "max" else "min(u, v)' = step(v - u)·u' + (1 - step(v - u))·v'"
-        shown = {"u": book(first), "v": book(other)}
-        return self._step("maximum" if function == "max" else "minimum", tree, after, [u, v], law, said, shown)
+        inner = [self.step(argument) for argument in arguments]
+        sign = ">" if function == "max" else "<"
+        conditions = [
+            combined("and", [_ahead(argument, sign, other) for other in arguments if other != argument])
+            for argument in arguments
+        ]
+        after = Piecewise(tuple(step.after for step in inner), tuple(conditions))
+        word = "larger" if function == "max" else "smaller"
+        said = f"The {function} changes as the {word} of its arguments does; where two are equal, it may have a kink."
+        law = f"{function}(u, v)' = {{u' if u {sign} v, v' if v {sign} u}}"
+        shown = {_LETTERS[index]: book(argument) for index, argument in enumerate(arguments[: len(_LETTERS)])}
+        return self._step("maximum" if function == "max" else "minimum", tree, after, inner, law, said, shown)
 
     def _outer(
         self,
@@ -264,7 +271,7 @@ class Differentiator:
         shown: Mapping[str, str] | None = None,
     ) -> DerivationStep:
         """Differentiate an outer function: by its own rule if its argument is the variable, else by the chain rule."""
-        bindings = dict(shown or {})
+        bindings: Mapping[str, str] = dict(shown or {})
         if inside == Name(self.variable):
             plain = re.sub(r"\bu\b", self.variable, law)
             return self._step(rule, tree, outer(inside), [], plain, NAMES[rule], bindings)
@@ -275,9 +282,11 @@ class Differentiator:
         beside = Differentiator(u, self.tidy, self.columns)
         first = beside._outer(around, Name(u), rule, law, outer, bindings)
         after = Product((replaced(first.after, Name(u), inside), below.after))
+        worked = (Product((first.after, below.after)), after)
         said = f"With {u} = {book(inside)}: the derivative by {u}, times the derivative of {u}."
         chain = f"d/d{self.variable} = d/d{u} · d{u}/d{self.variable}"
-        return self._step("chain", tree, after, [first, below], chain, said, {u: book(inside), "outer": book(around)})
+        shown = {u: book(inside), "outer": book(around)}
+        return self._step("chain", tree, after, [first, below], chain, said, shown, worked)
 
     def _leaf(self, rule: str, tree: Expression, after: Expression, law: str, sentence: str) -> DerivationStep:
         """Return a step without children."""
@@ -292,11 +301,44 @@ class Differentiator:
         law: str,
         sentence: str,
         bindings: Mapping[str, str] | None = None,
+        worked: tuple[Expression, ...] = (),
     ) -> DerivationStep:
         """Return a step with its result simplified, unless the result is too large for that."""
         # Each step is simplified on its own, so that every line of a derivation is as short as in a textbook.
         tidied = self.tidy(after) if size(after) <= _MOST_NODES else after
-        return DerivationStep(rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children))
+        lines = tuple(dict.fromkeys(_without_nesting(line) for line in worked or (after,)))
+        shorter = tuple(line for line in lines if book(line) != book(tidied))
+        return DerivationStep(
+            rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children), shorter
+        )
+
+
+def _without_nesting(tree: Expression) -> Expression:
+    """Return a tree with products of products and sums of sums written in one row, its value and order unchanged."""
+    tree = map_children(tree, _without_nesting)
+    match tree:
+        case Product(factors):
+            negative = sum(isinstance(factor, Negative) for factor in factors[:1])
+            row: list[Expression] = []
+            for index, factor in enumerate(factors):
+                bare = factor.operand if isinstance(factor, Negative) and index == 0 else factor
+                row += bare.factors if isinstance(bare, Product) else (bare,)
+            return Negative(Product(tuple(row))) if negative else Product(tuple(row))
+        case Sum(terms):
+            return Sum(tuple(inner for term in terms for inner in (term.terms if isinstance(term, Sum) else (term,))))
+        case Negative(Negative(operand)):
+            return operand
+        case Power(base, Number(value)) if value == 1:
+            return base
+        case _:
+            return tree
+
+
+def _ahead(first: Expression, sign: str, second: Expression) -> Comparison:
+    """Return a comparison, the variable on its left: x > 0 for 0 < x."""
+    if names_in(first) or not names_in(second):
+        return Comparison(first, sign, second)
+    return Comparison(second, "<" if sign == ">" else ">", first)
 
 
 _LETTERS = "uvwpqr"

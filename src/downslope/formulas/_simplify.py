@@ -16,6 +16,7 @@ from downslope.formulas._expression import (
     Call,
     Expression,
     Negative,
+    Piecewise,
     Quotient,
     Sum,
     children,
@@ -25,6 +26,7 @@ from downslope.formulas._expression import (
 )
 from downslope.formulas._fractions import as_fractions
 from downslope.formulas._functions import REDUCTIONS, numpy_functions
+from downslope.formulas._pieces import simplified_pieces
 from downslope.formulas._printing import book
 from downslope.formulas._products import expanded, terms_of
 from downslope.formulas._rules import Differentiator
@@ -58,6 +60,10 @@ def simplifier(
 
     @functools.lru_cache(maxsize=256)
     def simplified(tree: Expression) -> Expression:
+        if any(isinstance(node, Piecewise) for node in walk(tree)):
+            pieces = simplified_pieces(tree, simplified, decimals=decimals)
+            # Left of the case distinctions are what stand side by side: {…} + {…}.
+            return pieces if pieces == tree or agree(tree, pieces, columns) else tree
         if size(tree) > _MOST_NODES:
             return _gathered(tree, textbook)
         # A rewriting has to save something; the first form only gathers like terms.
