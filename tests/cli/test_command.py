@@ -139,7 +139,7 @@ def test_slope_as_json(capsys) -> None:
 def test_derive_as_json(capsys) -> None:
     found = as_json(capsys, "derive", "P(p) = -20p² + 200p - 300")
     assert found["derivative"] == "P'(p) = -40p + 200"
-    assert found["steps"][0]["rule"] == "sum"
+    assert found["steps"][-1]["rule"] == "sum"
     both = as_json(capsys, "derive", "h(x, y) = 100 - x² - 2y²")
     assert both["derivative"] == {"x": "∂h/∂x = -2x", "y": "∂h/∂y = -4y"}
 

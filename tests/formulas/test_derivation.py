@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import downslope as ds
 from downslope.formulas import evaluate, jax_functions, names_in
-from downslope.formulas._derivation import walk
+from downslope.formulas._steps import law_as_latex, numbered, walk
 
 FORMULAS = """
 3 | x | x + 2 | 4 - x | 5x | -5x | x/3 | x² | x³ - 2x | 4x⁷ | x^(1/2) | x^-2 | x^2.5 | 1/x | 3/x²
@@ -35,7 +35,7 @@ def slopes(tree, variable: str, x: float) -> tuple[float, float]:
 @pytest.mark.parametrize("text", TEXTS)
 def test_every_step_agrees_with_jax(text: str) -> None:
     derivation = ds.derive(f"f(x) = {text}")
-    for _, step in walk(derivation.root):
+    for step in walk(derivation.root):
         finite = 0
         for x in POINTS:
             expected, held = slopes(step.before, step.variable, x)
@@ -48,7 +48,7 @@ def test_every_step_agrees_with_jax(text: str) -> None:
 
 def test_there_are_enough_of_them() -> None:
     assert len(TEXTS) >= 60
-    rules = {step.rule for text in TEXTS for _, step in walk(ds.derive(f"f(x) = {text}").root)}
+    rules = {step.rule for text in TEXTS for step in walk(ds.derive(f"f(x) = {text}").root)}
     assert rules >= {
         *(
             "constant",
@@ -121,13 +121,106 @@ def test_eighty_factors_are_bounded() -> None:
 def test_four_renderings_of_one_walk() -> None:
     derivation = ds.derive("f(x) = sin(x² + 1)")
     steps = derivation.as_dict()["steps"]
-    assert [step["number"] for step in steps][:2] == ["1", "1.1"]
-    assert steps[0]["rule"] == "chain"
-    assert steps[0]["bindings"]["u"] == "x² + 1"
+    # A step stands below those that it uses: a learner reads towards the derivative, not away from it.
+    assert [step["number"] for step in steps] == ["1", "2", "3", "4"]
+    assert steps[-1]["rule"] == "chain"
+    assert steps[-1]["uses"] == ["1", "3"]
+    assert steps[-1]["bindings"]["u"] == "x² + 1"
     assert "u = x² + 1" in derivation.text()
+    assert derivation.text().rstrip().endswith("f'(x) = 2x·cos(x² + 1)")
     assert derivation.latex().startswith("\\begin{align*}")
     assert derivation.html().count("<li>") == len(steps)
     assert "<b" not in ds.derive("f(x) = x").html().replace("<b>", "").replace("<br>", "")
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_latex_and_html_have_the_same_steps_in_the_same_order(text: str) -> None:
+    derivation = ds.derive(f"f(x) = {text}")
+    steps = derivation.as_dict()["steps"]
+    plain, latex, page = derivation.text(), derivation.latex(), derivation.html()
+    assert [line.split("  ")[0] for line in plain.splitlines() if line[:1].isdigit()] == [s["number"] for s in steps]
+    assert latex.count(r" && \text{") == len(steps) == page.count("<li>")
+    for step in numbered(derivation.root):
+        assert law_as_latex(step.step.law) in latex
+    for step in steps:
+        assert step["law"] in plain
+        assert all(int(number) < int(step["number"]) for number in step["uses"])
+
+
+def filled(text: str, by: str = "x") -> list[str]:
+    """Return the last step's result, from the rule with the parts filled in to the derivative."""
+    step = ds.derive(text, by).as_dict()["steps"][-1]
+    return [*step["worked"], step["after"]]
+
+
+def test_the_rule_is_filled_in_before_it_is_simplified() -> None:
+    assert filled("(x+1)/(x-1)") == ["(1·(x - 1) - (x + 1)·1)/(x - 1)²", "-2/(x - 1)²"]
+    assert filled("(3x²+1)⁵") == ["5u⁴·6x", "5(3x² + 1)⁴·6x", "30x·(3x² + 1)⁴"]
+    assert filled("x·e^x") == ["1·e^x + x·e^x", "(x + 1)e^x"]
+    assert filled("4x - 1") == ["4 + 0", "4"]
+    assert filled("x³") == ["3x²"]
+
+
+def test_brackets_show_what_is_differentiated() -> None:
+    text = ds.derive("(x + 1)/(x - 1)").text()
+    assert "d/dx [(x + 1)/(x - 1)] =" in text
+    assert "d/dx sin(x) = cos(x)" in ds.derive("sin x").text()
+    assert "∂/∂x [x²y] = y·2x = 2xy" in ds.derive("x²y", "x").text()
+
+
+def test_a_maximum_is_differentiated_piece_by_piece() -> None:
+    assert str(ds.derive("max(x, 1-x)").derivative) == "{1 if x > 1/2, -1 if x < 1/2}"
+    assert str(ds.derive("max(0, x)²").derivative) == "{0 if x < 0, 2x if x > 0}"
+    assert "step" not in ds.derive("min(x, x²)").text()
+
+
+def test_higher_and_mixed_derivatives() -> None:
+    second = ds.derive("f(x) = x⁴", order=2, at={"x": 2})
+    assert str(second.derivative) == "f''(x) = 12x²"
+    assert second.value == 48
+    assert second.order == 2
+    assert second.text().index("f'(x) = 4x³") < second.text().index("f''(x) = 12x²")
+    assert second.as_dict()["lower"]["derivative"] == "f'(x) = 4x³"
+    mixed = ds.derive("f(x, y) = x²y³", ["x", "y"])
+    assert str(mixed.derivative) == "∂²f/∂x∂y = 6xy²"
+    assert mixed.read_as == "f(x, y) = x²y³"
+
+
+def test_a_value_where_there_is_none() -> None:
+    at_the_tip = ds.derive("√x", at={"x": 0})
+    assert at_the_tip.value is None
+    assert at_the_tip.text().endswith("at x = 0: not defined")
+    assert "not defined" in at_the_tip.latex()
+
+
+def test_directional_derivative() -> None:
+    along = ds.derive("f(x, y) = x²y", direction={"x": 3, "y": 4}, at={"x": 1, "y": 2})
+    assert along.value == pytest.approx(0.6 * 4 + 0.8 * 1)
+    assert str(along.derivative) == "D_v f(x, y) = (6xy + 4x²)/5"
+    with pytest.raises(ds.PointError, match="must not be zero"):
+        ds.derive("x²y", direction={"x": 0})
+    with pytest.raises(ds.PointError, match="no variable 'z'"):
+        ds.derive("x²y", direction={"z": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "slope"),
+    [
+        ("x² + y² = 25", {"x": 3, "y": 4}, -0.75),
+        ("x³ + y³ = 6xy", {"x": 3, "y": 3}, -1.0),
+        ("x·y = 1", {"x": 2, "y": 0.5}, -0.25),
+        ("sin(x y) + y = 0", {"x": 1, "y": 0}, 0.0),
+    ],
+)
+def test_implicit_derivative(text: str, at: dict[str, float], slope: float) -> None:
+    assert ds.derive(text, "x", implicit="y", at=at).value == pytest.approx(slope)
+
+
+def test_implicit_derivatives_off_the_curve_are_refused() -> None:
+    with pytest.raises(ds.PointError, match="not on the curve"):
+        ds.derive("x² + y² = 25", "x", implicit="y", at={"x": 1, "y": 1})
+    with pytest.raises(ds.FormulaError, match="does not determine y"):
+        ds.derive("x² + 0y = 25", "x", implicit="y")
 
 
 def test_a_derivative_carries_its_unit() -> None:
@@ -148,9 +241,24 @@ def test_the_chain_rule_for_two_formulas() -> None:
     both = ds.chain("Quality(time) = 5×time", "Time(temperature) = -2×temperature", units=units)
     assert both.at(temperature=180) == -10
     assert both.unit == "points/°C"
-    assert "5 × (-2) = -10" in both.text()
+    assert "5·(-2) = -10" in both.text()
     curved = ds.chain("y(u) = sin(u)", "u(x) = x²")
     assert curved.at(x=0.7) == pytest.approx(1.4 * np.cos(0.49))
+
+
+def test_chains_of_any_length_and_of_several_variables() -> None:
+    three = ds.chain("y = sin(u)", "u = v²", "v = 3x + 1")
+    assert three.text().startswith("dy/dx = dy/du · du/dv · dv/dx")
+    assert three.at(x=0.3) == pytest.approx(np.cos(1.9**2) * 2 * 1.9 * 3)
+    spread = ds.chain("z = x²y", "x(t) = cos(t)", "y(t) = 3t")
+    assert "dz/dt = ∂z/∂x · dx/dt + ∂z/∂y · dy/dt" in spread.text()
+    assert spread.at(t=0.7) == pytest.approx(-2 * np.cos(0.7) * 2.1 * np.sin(0.7) + 3 * np.cos(0.7) ** 2)
+    free = ds.chain("z = x²y", "x = s·t", "y = s + t", by="s")
+    assert free.at(s=1.5, t=0.5) == pytest.approx(3 * 1.5**2 * 0.25 + 2 * 1.5 * 0.125)
+    with pytest.raises(ds.FormulaError, match="stands for no variable"):
+        ds.chain("z = x²y", "x = t", "w = t²")
+    with pytest.raises(ds.FormulaError, match="name the variable"):
+        ds.chain("z = x²y", "x = s·t", "y = s + t")
 
 
 def test_units_that_do_not_fit_show_both() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,22 @@ from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 
 _GRAPHS = (".svg", ".dot")
-By = Annotated[str | None, typer.Option("--by", help="The variable; all of them if none is given.")]
-Outer = Annotated[str, typer.Argument(metavar="OUTER", help='The outer formula, of one variable: "y(u) = sin(u)".')]
-Inner = Annotated[str, typer.Argument(metavar="INNER", help='What stands for that variable: "u(x) = x²".')]
+By = Annotated[str | None, typer.Option("--by", help="The variable; x,y for a mixed derivative; all if none is named.")]
+Outer = Annotated[str, typer.Argument(metavar="OUTER", help='The outer formula: "y(u) = sin(u)".')]
+Inner = Annotated[
+    list[str],
+    typer.Argument(metavar="INNER...", help='What stands for its variables, and for those of these: "u = x²".'),
+]
+ChainBy = Annotated[str | None, typer.Option("--by", help="The variable to differentiate by, if several are left.")]
+Order = Annotated[int, typer.Option("--order", min=1, max=12, help="How many times to differentiate.")]
+Direction = Annotated[
+    str | None, typer.Option("--direction", metavar="VECTOR", help="Differentiate along this vector: x=3,y=4.")
+]
+Implicit = Annotated[
+    str | None,
+    typer.Option("--implicit", metavar="NAME", help="The variable that an equation makes a function of the other: y."),
+]
+AtValue = Annotated[str | None, typer.Option("--at", metavar="POINT", help="Evaluate the derivative there: x=3,y=1.")]
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX.")]
 Graph = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write the computation graph: .svg or .dot.")
@@ -27,6 +41,10 @@ Graph = Annotated[
 def derive(
     formula: options.FormulaText,
     by: By = None,
+    order: Order = 1,
+    at: AtValue = None,
+    direction: Direction = None,
+    implicit: Implicit = None,
     *,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -34,34 +52,59 @@ def derive(
     **choices: Any,
 ) -> None:
     """Differentiate a formula, with the rules used."""
-    parsed = ds.formula(formula, **choices)
-    variables = [by] if by is not None else list(parsed.variables)
-    if not variables:
-        raise ds.FormulaError(
-            "there is no variable to differentiate by", hint="a header may name one: f(x) = " + parsed.read_as
-        )
-    derivations = [ds.derive(parsed, variable) for variable in variables]
+    names = None if by is None else [name.strip() for name in by.split(",")]
+    if implicit is not None:
+        variable = None if names is None else names[0]
+        derivations = [ds.derive(formula, variable, implicit=implicit)]
+    else:
+        parsed = ds.formula(formula, **choices)
+        if not parsed.variables:
+            raise ds.FormulaError(
+                "there is no variable to differentiate by", hint="a header may name one: f(x) = " + parsed.read_as
+            )
+        if direction is not None:
+            vector = options.point(direction, "--direction", parsed.variables)
+            derivations = [ds.derive(parsed, direction=vector)]
+        else:
+            every = [names] if names is not None else itertools.combinations_with_replacement(parsed.variables, order)
+            derivations = [ds.derive(parsed, tuple(each), order=order) for each in every]
+    read = derivations[0].read
+    if at is not None:
+        point = options.point(at, "--at", read.variables)
+        derivations = [derivation.at_point(point) for derivation in derivations]
     if json:
-        show.as_json(_derivations_as_dict(parsed, derivations))
+        show.as_json(_derivations_as_dict(read, derivations))
     elif latex:
         print("\n".join(derivation.latex() for derivation in derivations))
     elif quiet:
-        print("\n".join(str(derivation.derivative) for derivation in derivations))
+        print("\n".join(_answer(derivation) for derivation in derivations))
     else:
-        show.read_as(parsed.read_as, parsed.notes)
+        show.read_as(derivations[0].read_as, read.notes)
         for derivation in derivations:
             print(f"\n{derivation}")
 
 
+def _answer(derivation: ds.Derivation) -> str:
+    """Return what `--quiet` prints: the value at a point, else the derivative."""
+    if derivation.point is None:
+        return str(derivation.derivative)
+    return "not defined" if derivation.value is None else show.number(derivation.value)
+
+
 def _derivations_as_dict(formula: ds.Formula, derivations: list[ds.Derivation]) -> dict[str, Any]:
     """Return what `--json` prints: the steps of one derivative, or those of each by variable."""
-    head = {"read_as": formula.read_as, "notes": list(formula.notes)}
+    head = {"read_as": derivations[0].read_as, "notes": list(formula.notes)}
     if len(derivations) == 1:
         return head | derivations[0].as_dict()
+    each = {",".join(derivation.derivative.by): derivation.as_dict() for derivation in derivations}
+    values = (
+        {"value": {name: one["value"] for name, one in each.items()}} if "value" in next(iter(each.values())) else {}
+    )
     return {
         **head,
-        "derivative": {derivation.variable: str(derivation.derivative) for derivation in derivations},
-        "steps": {derivation.variable: derivation.as_dict()["steps"] for derivation in derivations},
+        "derivative": {name: one["derivative"] for name, one in each.items()},
+        "steps": {name: one["steps"] for name, one in each.items()},
+        **values,
     }
 
 
@@ -69,6 +112,7 @@ def _derivations_as_dict(formula: ds.Formula, derivations: list[ds.Derivation]) 
 def chain(
     outer: Outer,
     inner: Inner,
+    by: ChainBy = None,
     at: options.At = None,
     *,
     json: options.Json = False,
@@ -76,9 +120,9 @@ def chain(
     latex: Latex = False,
     **choices: Any,
 ) -> None:
-    """Differentiate a composition of two formulas by the chain rule."""
-    result = ds.chain(outer, inner, **choices)
-    point = None if at is None else options.point(at, "--at", result.inner.variables)
+    """Differentiate a composition of formulas by the chain rule."""
+    result = ds.chain(outer, *inner, by=by, **choices)
+    point = None if at is None else options.point(at, "--at", result.product.variables)
     value = {} if point is None else {"value": result.at(**point)}
     if json:
         show.as_json(result.as_dict() | value)
@@ -87,8 +131,8 @@ def chain(
     elif quiet:
         print(show.number(value["value"]) if value else result.product)
     else:
-        show.read_as(result.outer.read_as, result.outer.notes)
-        show.read_as(result.inner.read_as, result.inner.notes)
+        for member in result.formulas:
+            show.read_as(member.read_as, member.notes)
         print(f"\n{result}")
         if value:
             unit = f" {result.unit}" if result.unit else ""

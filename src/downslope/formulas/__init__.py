@@ -19,8 +19,9 @@ from downslope.formulas._units import check_units, checked_units, dimensions, un
 
 if TYPE_CHECKING:
     from downslope.formulas._algebra import ARRAYS, FLOATS, Algebra
+    from downslope.formulas._chain import Chain, chain
     from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
-    from downslope.formulas._derivation import Chain, Derivation, DerivationStep, chain, derive
+    from downslope.formulas._derivation import Derivation, DerivationStep, derive
     from downslope.formulas._numeric import NumericFormula
     from downslope.formulas._operations import Operation, operations
 
@@ -62,7 +63,8 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
-    **dict.fromkeys(("Chain", "Derivation", "DerivationStep", "chain", "derive"), "_derivation"),
+    **dict.fromkeys(("Chain", "chain"), "_chain"),
+    **dict.fromkeys(("Derivation", "DerivationStep", "derive"), "_derivation"),
     **dict.fromkeys(("ARRAYS", "FLOATS", "Algebra"), "_algebra"),
     "NumericFormula": "_numeric",
     **dict.fromkeys(("Operation", "operations"), "_operations"),

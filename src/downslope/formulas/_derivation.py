@@ -1,145 +1,44 @@
-"""The verbs `derive` (a derivative with the rules applied, as data) and `chain` (the chain rule for two formulas)."""
+"""The verb `derive`: a derivative of any order, directional or implicit, with the rules applied, as data."""
 
 from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import Any
 
 from downslope._copies import fields_alone
-from downslope._errors import FormulaError
-from downslope.formulas._expression import Name, Product, Sum, size
+from downslope._errors import FormulaError, PointError, SettingError, mapping, whole
+from downslope._numbers import real
+from downslope._text import number
+from downslope.formulas._expression import (
+    ZERO,
+    Call,
+    Expression,
+    Negative,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+    size,
+    sum_of,
+    with_numbers,
+)
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
-from downslope.formulas._printing import book, latex, latex_name
-from downslope.formulas._rules import DerivationStep, Differentiator, replaced
-from downslope.formulas._simplify import simplifier
-from downslope.formulas._units import check_convertible, checked_unit_names, unit_ratio
+from downslope.formulas._printing import book, book_name, latex, latex_name
+from downslope.formulas._rules import DerivationStep, Differentiator
+from downslope.formulas._simplify import check_constants, simplifier
+from downslope.formulas._steps import as_environment, as_items, as_lines, as_list, as_rows, at_the_sign, law_as_latex
 
-if TYPE_CHECKING:
-    from downslope.formulas._formula import Formula
-    from downslope.formulas._rules import DerivationStep
-
-
-# Render a derivation as text, LaTeX, HTML and plain data, all from the same walk over its steps.
-
-
-_PLAIN = {"constant", "variable"}
-_MOST_LINES = 400
-
-
-def walk(root: DerivationStep) -> Iterator[tuple[str, DerivationStep]]:
-    """Yield every step with its number (1, 1.1, 1.1.1, …) in pre-order."""
-    # Iterative, since a derivation may be deeper than Python's recursion limit.
-    stack = [("1", root)]
-    while stack:
-        number, step = stack.pop()
-        yield number, step
-        stack += [
-            (f"{number}.{position}", child) for position, child in reversed(list(enumerate(step.children, start=1)))
-        ]
-
-
-def as_text(answer: Formula, root: DerivationStep) -> str:
-    """Return the steps as numbered, indented lines below the derivative."""
-    unit = f"   in {answer.unit}" if answer.unit else ""
-    lines = [f"{answer}{unit}", ""]
-    for line, (number, step) in enumerate(walk(root)):
-        # A product of many factors has thousands of steps.
-        if line >= _MOST_LINES:
-            lines.append("…  the rest is left out")
-            break
-        indent = "   " * number.count(".")
-        lines.append(f"{indent}{number}  {rule_name(step)}:  {_operator(step)} {_grouped(step)} = {book(step.after)}")
-        if step.rule not in _PLAIN:
-            bindings = ", ".join(f"{letter} = {shown}" for letter, shown in step.bindings.items() if letter != "outer")
-            lines.append(f"{indent}{' ' * len(number)}  {step.law}{'   with ' + bindings if bindings else ''}")
-    return "\n".join(lines)
-
-
-def as_latex(answer: Formula, root: DerivationStep) -> str:
-    """Return the steps as an `align*` environment that ends with the derivative."""
-    rows = [
-        rf"\frac{{d}}{{d{latex_name(step.variable)}}}\left[{latex(step.before)}\right] &= {latex(step.after)}"
-        rf" && \text{{{rule_name(step)}}}"
-        for _, step in walk(root)
-        if step.rule not in _PLAIN
-    ]
-    # From the innermost step to the whole: each line only uses results shown above it.
-    return _environment([*reversed(rows), _at_the_sign(answer.latex)])
-
-
-def as_aligned(equations: Iterable[str]) -> str:
-    """Return equations in LaTeX as an `align*` environment, their equality signs below each other."""
-    return _environment([_at_the_sign(equation) for equation in equations])
-
-
-def _at_the_sign(equation: str) -> str:
-    """Return an equation that is aligned at its equality sign."""
-    return equation.replace(" = ", " &= ", 1)
-
-
-def _environment(rows: Sequence[str]) -> str:
-    """Return rows as an `align*` environment."""
-    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
-
-
-def as_html(answer: Formula, root: DerivationStep) -> str:
-    """Return the steps as nested ordered lists below the derivative."""
-    return f"<p><strong>{html.escape(str(answer))}</strong></p><ol>{_item(root)}</ol>"
-
-
-def as_list(root: DerivationStep) -> list[dict[str, Any]]:
-    """Return the steps as plain data, each with its number."""
-    return [
-        {
-            "number": number,
-            "rule": step.rule,
-            "before": book(step.before),
-            "after": book(step.after),
-            "variable": step.variable,
-            "law": step.law,
-            "bindings": dict(step.bindings),
-            "sentence": step.sentence,
-        }
-        for number, step in walk(root)
-    ]
-
-
-def rule_name(step: DerivationStep) -> str:
-    """Return the rule's identifier in words."""
-    return step.rule.replace("_", " ")
-
-
-def _item(step: DerivationStep) -> str:
-    """Return a step as a list item, its child steps as a nested list."""
-    bindings = "".join(
-        f"<br><i>{html.escape(letter)}</i> = {html.escape(shown)}"
-        for letter, shown in step.bindings.items()
-        if letter != "outer"
-    )
-    below = f"<ol>{''.join(map(_item, step.children))}</ol>" if step.children else ""
-    return (
-        f"<li><b>{html.escape(rule_name(step))}</b>: {html.escape(_operator(step))} {html.escape(_grouped(step))} = "
-        f"{html.escape(book(step.after))}<br>{html.escape(step.sentence)}{bindings}{below}</li>"
-    )
-
-
-def _operator(step: DerivationStep) -> str:
-    """Return the derivative operator by a step's variable."""
-    return f"d/d{step.variable}"
-
-
-def _grouped(step: DerivationStep) -> str:
-    """Return the differentiated expression, in parentheses if it is a sum."""
-    text = book(step.before)
-    return f"({text})" if isinstance(step.before, Sum) else text
-
-
-# Each node may become a step that SymPy simplifies.
+# Each node may become a step that is simplified.
 _MOST_NODES = 1500
+_HIGHEST_ORDER = 12
+_OFF_THE_CURVE = 1e-9  # relative difference of both sides of an equation at a point that is not on its curve
 
 
 @dataclass(frozen=True)
@@ -147,47 +46,100 @@ class Derivation:
     """A derivative with the steps that lead to it.
 
     Args:
-        formula: the differentiated formula.
-        variable: the variable of differentiation.
-        root: the outermost step; its `after` is the derivative.
+        formula: the differentiated formula; for a derivative of higher order, that of the order below.
+        variable: the variable of differentiation; for a directional derivative, the names of all variables.
+        root: the last step; its `after` is the derivative.
+        point: a point at which the derivative has a value, or None.
+        lower: the derivation of the order below, or None.
     """
 
     formula: Formula
     variable: str
     root: DerivationStep
+    point: Mapping[str, float] | None = None
+    lower: Derivation | None = None
 
     __getstate__ = fields_alone
 
     @functools.cached_property
     def derivative(self) -> Formula:
         """The derivative as a formula, with its unit if the units are known."""
+        if self.root.rule in ("implicit", "directional"):
+            name = self.root.law.partition(" = ")[0]
+            return Formula(name, self.formula.variables, self.root.after, has_header="/" not in name)
         return self.formula.derivative_as(self.variable, self.root.after)
 
     @property
     def read_as(self) -> str:
         """The differentiated formula in textbook notation."""
-        return self.formula.read_as
+        return self.read.text.strip() if self.root.rule == "implicit" else self.read.read_as
+
+    @property
+    def read(self) -> Formula:
+        """The formula that was differentiated first."""
+        return self.lower.read if self.lower is not None else self.formula
+
+    @property
+    def order(self) -> int:
+        """How many times the formula is differentiated."""
+        return 1 if self.lower is None else self.lower.order + 1
+
+    @property
+    def value(self) -> float | None:
+        """The derivative's value at `point`; None without a point or where it has no value."""
+        value = None if self.point is None else self.at(**self.point)
+        return value if value is not None and math.isfinite(value) else None
+
+    def at(self, **values: float) -> float:
+        """Return the derivative's value at a point."""
+        return float(self.derivative(values))
+
+    def at_point(self, point: Mapping[str, float]) -> Derivation:
+        """Return the derivation with the derivative's value at a point."""
+        return _with_point(self, point)
 
     def text(self) -> str:
-        """Return the steps as numbered lines."""
-        return as_text(self.derivative, self.root)
+        """Return the steps as numbered lines, the derivative below them."""
+        lines: list[str] = []
+        for derivation in self._orders():
+            unit = f"   in {derivation.derivative.unit}" if derivation.derivative.unit else ""
+            lines += [*as_lines(derivation.root, self.formula.variables), "", f"{derivation.derivative}{unit}", ""]
+        return "\n".join([*lines[:-1], *self._value_lines()])
 
     def latex(self) -> str:
-        """Return the steps as an aligned LaTeX derivation."""
-        return as_latex(self.derivative, self.root)
+        """Return the steps as an aligned LaTeX derivation that ends with the derivative."""
+        rows: list[str] = []
+        for derivation in self._orders():
+            rows += [*as_rows(derivation.root, self.formula.variables), at_the_sign(derivation._result_as_latex())]
+        if self.point is not None:
+            point = ", ".join(f"{latex_name(name)} = {value:g}" for name, value in self.point.items())
+            shown = "\\text{not defined}" if self.value is None else latex(_as_tree(self.value))
+            rows.append(rf"\left.{self._symbol_in_latex()}\right|_{{{point}}} &= {shown}")
+        return as_environment(rows)
 
     def html(self) -> str:
-        """Return the steps as nested lists."""
-        return as_html(self.derivative, self.root)
+        """Return the steps as ordered lists, the derivative below them."""
+        parts = []
+        for derivation in self._orders():
+            parts.append(as_items(derivation.root, self.formula.variables))
+            parts.append(f"<p><strong>{html.escape(str(derivation.derivative))}</strong></p>")
+        parts += [f"<p>{html.escape(line)}</p>" for line in self._value_lines()]
+        return "".join(parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the derivation as plain data, for JSON."""
-        return {
+        result: dict[str, Any] = {
             "variable": self.variable,
+            "order": self.order,
             "derivative": str(self.derivative),
             "unit": self.derivative.unit,
             "steps": as_list(self.root),
         }
+        if self.lower is not None:
+            result["lower"] = self.lower.as_dict()
+        if self.point is not None:
+            result |= {"point": dict(self.point), "value": self.value}
+        return result
 
     def __str__(self) -> str:
         return self.text()
@@ -195,19 +147,67 @@ class Derivation:
     def _repr_html_(self) -> str:
         return self.html()
 
+    def _orders(self) -> list[Derivation]:
+        """Return the derivations of all orders, the first first."""
+        return [*(() if self.lower is None else self.lower._orders()), self]
+
+    def _value_lines(self) -> list[str]:
+        """Return the derivative's value at the point: filled in, and as a number."""
+        if self.point is None:
+            return []
+        shown = ", ".join(f"{book_name(name)} = {number(value)}" for name, value in self.point.items())
+        if self.value is None:
+            return [f"at {shown}: not defined"]
+        filled = book(with_numbers(self.root.after, self.point, digits=15))
+        value = number(self.value)
+        sides = [value] if filled.replace("-", "−") == value else [filled, value]
+        name = self.derivative.name
+        return [f"at {shown}: {' = '.join([*([book_name(name)] if name else []), *sides])}{self._unit()}"]
+
+    def _unit(self) -> str:
+        """Return the derivative's unit behind a space, nothing if it has none."""
+        return f" {self.derivative.unit}" if self.derivative.unit else ""
+
+    def _result_as_latex(self) -> str:
+        """Return the derivative as an equation in LaTeX."""
+        if self.root.rule in ("implicit", "directional"):
+            return f"{self._symbol_in_latex()} = {latex(self.root.after)}"
+        text = self.derivative.latex
+        return text if self.derivative.name is not None else f"{self._symbol_in_latex()} = {text}"
+
+    def _symbol_in_latex(self) -> str:
+        """Return the derivative without its variables in LaTeX."""
+        if self.root.rule in ("implicit", "directional"):
+            return law_as_latex(self.root.law.partition(" = ")[0])
+        if self.derivative.name is not None:
+            return self.derivative.latex.partition(" = ")[0]
+        sign = "d" if len(self.formula.variables) == 1 else r"\partial "
+        order = "" if self.order == 1 else f"^{{{self.order}}}"
+        below = " ".join(f"{sign}{latex_name(name)}" for name in self.derivative.by)
+        return rf"\frac{{{sign.strip()}{order}}}{{{below}}}"
+
 
 def derive(
     formula: str | Formula,
-    variable: str | None = None,
+    variable: str | Sequence[str] | None = None,
     *,
+    order: int = 1,
+    at: Mapping[str, float] | None = None,
+    direction: Mapping[str, float] | None = None,
+    implicit: str | None = None,
     units: Mapping[str, str] | None = None,
     columns: Collection[str] = (),
 ) -> Derivation:
     """Differentiate a formula step by step.
 
     Args:
-        formula: the formula or its text.
-        variable: the variable of differentiation; optional if there is only one.
+        formula: the formula or its text; an equation in two variables with `implicit`.
+        variable: the variable of differentiation; optional if there is only one. Several are taken in turn, for a mixed
+            derivative.
+        order: how many times to differentiate by the variable.
+        at: a point at which to evaluate the derivative.
+        direction: differentiate along this vector, scaled to length 1.
+        implicit: the variable that the equation makes a function of `variable`: y in x² + y² = 25.
         units: units by name; the derivative then has a unit as well.
         columns: names of data columns, for text that uses some.
 
@@ -216,133 +216,185 @@ def derive(
 
     Raises:
         FormulaError: for text that cannot be parsed, an unknown variable, or a formula too large to show its steps.
+        PointError: for a point that lacks a variable, or that is not on the curve of the equation.
+        SettingError: for an order that is not a whole number, or choices that exclude each other.
         UnitError: for unknown units, or units of names that do not occur.
 
     >>> print(derive("f(x) = x² - 4x + 5").derivative)
     f'(x) = 2x - 4
+    >>> print(derive("f(x, y) = x²y³", ["x", "y"]).derivative)
+    ∂²f/∂x∂y = 6xy²
+    >>> derive("x² + y² = 25", "x", implicit="y", at={"x": 3, "y": 4}).value
+    -0.75
     """
+    order = whole("order", order, 1, _HIGHEST_ORDER)
+    if implicit is not None:
+        if direction is not None or order > 1:
+            raise SettingError("implicit cannot be combined with direction or an order above 1")
+        return _implicit(formula, variable, implicit, at)
     read = read_formula(formula, units=units, columns=columns)
+    if direction is not None:
+        if variable is not None or order > 1:
+            raise SettingError("direction cannot be combined with a variable or an order above 1")
+        return _directional(read, direction, at)
+    names = list(variable) if isinstance(variable, list | tuple) else [variable]
+    if len(names) > _HIGHEST_ORDER or not names:
+        raise SettingError(f"name between 1 and {_HIGHEST_ORDER} variables to differentiate by")
+    if len(names) == 1:
+        names *= order
+    elif order not in (1, len(names)):
+        raise SettingError(f"order is {order}, but {len(names)} variables are named")
+    derivation: Derivation | None = None
+    for name in names:
+        derivation = _derived(read if derivation is None else derivation.derivative, name, derivation)
+    assert derivation is not None
+    return _with_point(derivation, at)
+
+
+def _derived(read: Formula, variable: str | None, lower: Derivation | None = None) -> Derivation:
+    """Return the derivation of a formula by one variable."""
     by = read.variable(variable)
-    if size(read.body) > _MOST_NODES:
+    check_constants(read.body)
+    return Derivation(read, by, _steps(read, by, read.body), lower=lower)
+
+
+def _steps(read: Formula, by: str, tree: Expression) -> DerivationStep:
+    """Return the steps of the derivative of a tree."""
+    if size(tree) > _MOST_NODES:
         raise FormulaError(
-            f"the formula has {size(read.body)} parts, too many to show each step",
+            f"the formula has {size(tree)} parts, too many to show each step",
             hint="compute the derivative only: formula(…).derivative(…)",
         )
-    return Derivation(
-        read,
-        by,
-        Differentiator(
-            by, simplifier([read.body], decimals=read.has_decimals, columns=read.columns), read.columns
-        ).step(read.body),
+    tidy = simplifier([tree], decimals=read.has_decimals, columns=read.columns)
+    return Differentiator(by, tidy, read.columns).step(tree)
+
+
+def _with_point(derivation: Derivation, at: Mapping[str, float] | None) -> Derivation:
+    """Return a derivation with a point at which its value is shown."""
+    point = _numbers("at", at, derivation.formula)
+    if point is None:
+        return derivation
+    missing = [name for name in derivation.formula.variables if name not in point]
+    if missing:
+        raise PointError(f"at needs a value for {', '.join(missing)}")
+    if derivation.root.rule == "implicit":
+        _check_on_the_curve(derivation.formula, point)
+    return Derivation(derivation.formula, derivation.variable, derivation.root, point, derivation.lower)
+
+
+def _numbers(what: str, values: Mapping[str, float] | None, read: Formula) -> dict[str, float] | None:
+    """Return a number for each name, checked."""
+    checked = mapping(what, values, '{"x": 1.0}')
+    if checked is None:
+        return None
+    numbers: dict[str, float] = {}
+    for name, value in checked.items():
+        if name not in read.variables:
+            listed = ", ".join(read.variables) or "no variables"
+            raise PointError(f"{read.read_as} has no variable {name!r}; it has {listed}")
+        try:
+            numbers[name] = real(value)
+        except (TypeError, ValueError, OverflowError):
+            raise PointError(f"{what}: {name} must be a number, not {value!r}") from None
+        if not math.isfinite(numbers[name]):
+            raise PointError(f"{what}: {name} must be a finite number")
+    return numbers
+
+
+def _directional(read: Formula, direction: Mapping[str, float], at: Mapping[str, float] | None) -> Derivation:
+    """Return the derivation of a directional derivative: the gradient times the unit vector."""
+    vector = _numbers("direction", direction, read) or {}
+    parts = {name: _as_tree(value) for name, value in vector.items() if value}
+    if not parts:
+        raise PointError("the direction must not be zero", hint='for example direction={"x": 3, "y": 4}')
+    tidy = simplifier([read.body], decimals=read.has_decimals, columns=read.columns)
+    squares = [
+        Power(part.operand if isinstance(part, Negative) else part, Number(Fraction(2))) for part in parts.values()
+    ]
+    length = Call("sqrt", (sum_of(squares),))
+    units = {name: tidy(Quotient(part, length)) for name, part in parts.items()}
+    partials = [_steps(read, name, read.body) for name in parts]
+    worked = sum_of([Product((unit, step.after)) for unit, step in zip(units.values(), partials, strict=True)])
+    law = "D_v f = " + " + ".join(f"v_{name}·∂f/∂{name}" for name in parts)
+    check_constants(read.body)
+    root = DerivationStep(
+        "directional",
+        read.body,
+        tidy(worked),
+        ", ".join(parts),
+        law,
+        "The directional derivative is the gradient times the direction, scaled to length 1.",
+        {f"v_{name}": unit for name, unit in units.items()},
+        tuple(partials),
+        (worked,),
     )
+    return _with_point(Derivation(read, root.variable, root), at)
 
 
-@dataclass(frozen=True)
-class Chain:
-    """The chain rule for a composition of two formulas.
-
-    Args:
-        outer: the outer formula, y = f(u).
-        inner: the inner formula, u = g(x).
-        outer_derivative: dy/du.
-        inner_derivative: du/dx.
-        product: dy/dx as a formula of x.
-        unit: the unit of dy/dx, or None.
-    """
-
-    outer: Formula
-    inner: Formula
-    outer_derivative: Formula
-    inner_derivative: Formula
-    product: Formula
-    unit: str | None
-
-    def at(self, **values: float) -> float:
-        """Return dy/dx at a value of the inner formula's variable."""
-        return float(self.product(values))
-
-    def text(self) -> str:
-        """Return the chain rule as four lines of text."""
-        y, u, x = self.outer.name or "y", self.outer.variables[0], self.inner.variables[0]
-        unit = f" {self.unit}" if self.unit else ""
-        factors = [_right(derivative) for derivative in (self.outer_derivative, self.inner_derivative)]
-        product = " × ".join(f"({factor})" if factor.startswith("-") or " " in factor else factor for factor in factors)
-        return "\n".join(
-            [
-                f"d{y}/d{x} = d{y}/d{u} · d{u}/d{x}",
-                f"d{y}/d{u} = {_right(self.outer_derivative)}",
-                f"d{u}/d{x} = {_right(self.inner_derivative)}",
-                f"d{y}/d{x} = {product} = {_right(self.product)}{unit}",
-            ]
-        )
-
-    def latex(self) -> str:
-        """Return the chain rule as an `align*` environment that ends with the product."""
-        formulas = (self.outer_derivative, self.inner_derivative, self.product)
-        return as_aligned(formula.latex for formula in formulas)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the chain rule as plain data, for JSON."""
-        return {
-            "outer": self.outer.read_as,
-            "inner": self.inner.read_as,
-            "outer_derivative": _right(self.outer_derivative),
-            "inner_derivative": _right(self.inner_derivative),
-            "derivative": _right(self.product),
-            "unit": self.unit,
-        }
-
-    def __str__(self) -> str:
-        return self.text()
+def _implicit(
+    text: str | Formula, variable: str | Sequence[str] | None, implicit: str, at: Mapping[str, float] | None
+) -> Derivation:
+    """Return the derivation of dy/dx from an equation: -F_x/F_y, where F is its left side minus its right side."""
+    left, right = _sides(text)
+    names = tuple(dict.fromkeys((*left.variables, *right.variables)))
+    read = Formula(
+        None,
+        names,
+        left.body if right.body == ZERO else Sum((*_terms(left.body), Negative(right.body))),
+        text=f"{left.read_as} = {right.read_as}",
+        notes=(*left.notes, *right.notes),
+    )
+    y = read.variable(implicit)
+    others = [name for name in names if name != y]
+    if variable is None and len(others) == 1:
+        variable = others[0]
+    if not isinstance(variable, str) or variable == y:
+        raise FormulaError(f"name the variable that {y} is a function of", hint=f"one of {', '.join(others) or '…'}")
+    x = read.variable(variable)
+    by_x, by_y = _steps(read, x, read.body), _steps(read, y, read.body)
+    if by_y.after == ZERO:
+        raise FormulaError(f"the equation does not determine {y}: its derivative by {y} is 0")
+    worked = Negative(Quotient(by_x.after, by_y.after))
+    tidy = simplifier([read.body], decimals=read.has_decimals)
+    root = DerivationStep(
+        "implicit",
+        read.body,
+        tidy(worked),
+        x,
+        f"d{y}/d{x} = -F_{x}/F_{y}",
+        f"F is the left side minus the right side. Along the curve F stays 0: F_{x} + F_{y}·d{y}/d{x} = 0.",
+        {"F": read.body},
+        (by_x, by_y),
+        (worked,),
+    )
+    return _with_point(Derivation(read, x, root), at)
 
 
-def chain(outer: str | Formula, inner: str | Formula, *, units: Mapping[str, str] | None = None) -> Chain:
-    """Differentiate a composition of two formulas by the chain rule: dy/dx = dy/du · du/dx.
-
-    Args:
-        outer: y = f(u), of one variable.
-        inner: u = g(x), of one variable.
-        units: units by name, for the names of both formulas.
-
-    Returns:
-        Both derivatives, their product and its unit.
-
-    Raises:
-        FormulaError: for text that cannot be parsed, or a formula without exactly one variable.
-        UnitError: for unknown units, or if the inner formula's unit cannot be converted to that of the outer variable.
-
-    >>> rule = chain("Quality(time) = 5×time", "Time(temperature) = -2×temperature",
-    ...              units={"Quality": "points", "time": "minute", "Time": "minute", "temperature": "delta_degC"})
-    >>> rule.at(temperature=180), rule.unit
-    (-10.0, 'points/°C')
-    """
-    first, second = read_formula(outer), read_formula(inner)
-    for member in (first, second):
-        if len(member.variables) != 1:
-            raise FormulaError(
-                f"the chain rule needs formulas of one variable; {member.read_as} has {len(member.variables)}"
-            )
-    u, x = first.variables[0], second.variables[0]
-    unit = None if units is None else _chained_unit(first, second, units)
-    outer_derivative, inner_derivative = first.derivative(u), second.derivative(x)
-    tidy = simplifier([first.body, second.body], decimals=first.has_decimals or second.has_decimals)
-    product = tidy(Product((replaced(outer_derivative.body, Name(u), second.body), inner_derivative.body)))
-    name = f"d{first.name or 'y'}/d{x}"
-    composed = Formula(name, (x,), product, has_header=True)
-    return Chain(first, second, outer_derivative, inner_derivative, composed, unit)
+def _check_on_the_curve(read: Formula, point: Mapping[str, float]) -> None:
+    """Check that an equation, written as F = 0, holds at a point."""
+    sizes = [abs(Formula(None, read.variables, term)(point)) for term in _terms(read.body)]
+    if not abs(read(point)) <= _OFF_THE_CURVE * (1 + sum(sizes)):
+        shown = ", ".join(f"{book_name(name)} = {number(value)}" for name, value in point.items())
+        raise PointError(f"{shown} is not on the curve {read.text}: its sides differ by {number(read(point))}")
 
 
-def _chained_unit(outer: Formula, inner: Formula, units: Mapping[str, str]) -> str | None:
-    """Return the unit of dy/dx, after checking that the inner formula's unit converts to that of the outer variable."""
-    y, u = outer.name or "", outer.variables[0]
-    g, x = inner.name or u, inner.variables[0]
-    checked_unit_names(units, [name for name in (y, u, g, x) if name], "either formula")
-    # The inner value takes the place of u, so minutes can stand for hours, but not for kilograms.
-    if u in units and g in units:
-        check_convertible(units[g], units[u], f"{g}, which stands for {u},")
-    return unit_ratio(units[y], units[x]) if y in units and x in units else None
+def _sides(text: str | Formula) -> tuple[Formula, Formula]:
+    """Return both sides of an equation; a formula without an equality sign equals 0."""
+    if isinstance(text, Formula):
+        return text, Formula(None, (), ZERO)
+    if not isinstance(text, str):
+        raise FormulaError(f"an equation is text, not {type(text).__name__}", hint="for example x² + y² = 25")
+    left, equals, right = text.partition("=")
+    return read_formula(left), read_formula(right) if equals else Formula(None, (), ZERO)
 
 
-def _right(formula: Formula) -> str:
-    """Return a formula's right side in textbook notation."""
-    return book(formula.body)
+def _terms(tree: Expression) -> tuple[Expression, ...]:
+    """Return the terms of a sum, a single one for any other tree."""
+    return tree.terms if isinstance(tree, Sum) else (tree,)
+
+
+def _as_tree(value: float) -> Expression:
+    """Return a number as a tree, its sign in front."""
+    exact = Fraction(repr(value))
+    tree = Number(abs(exact), exact.denominator != 1)
+    return Negative(tree) if value < 0 else tree

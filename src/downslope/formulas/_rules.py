@@ -53,7 +53,7 @@ class DerivationStep:
         after: its derivative.
         variable: the variable of differentiation.
         law: the rule in letters.
-        bindings: the expression bound to each letter, in textbook notation.
+        bindings: the expression bound to each letter.
         sentence: a one-sentence explanation of the rule.
         children: the steps whose results this step uses.
         worked: the law with the parts filled in, before it is simplified to `after`; empty if that is the same.
@@ -65,7 +65,7 @@ class DerivationStep:
     variable: str
     law: str
     sentence: str
-    bindings: Mapping[str, str] = field(default_factory=dict)
+    bindings: Mapping[str, Expression] = field(default_factory=dict)
     children: tuple[DerivationStep, ...] = ()
     worked: tuple[Expression, ...] = ()
 
@@ -122,14 +122,14 @@ class Differentiator:
             constant, after = product_of(fixed), Product((*fixed, inner.after))
             if negative:
                 constant, after = Negative(constant), Negative(after)
-            shown = {"c": book(constant), "u": book(product_of(moving))}
+            shown = {"c": constant, "u": product_of(moving)}
             return self._step("constant_multiple", tree, after, [inner], "(c·u)' = c·u'", _CONSTANT, shown)
         # x·x becomes x² first, so that the power rule applies rather than the product rule with equal terms.
         gathered = _gathered(moving)
         if len(gathered) < len(moving):
             inner = self.step(product_of(gathered))
             said = "Equal factors are a power."
-            return self._step("power", tree, inner.after, [inner], "u·u = u²", said, {"u": book(gathered[0])})
+            return self._step("power", tree, inner.after, [inner], "u·u = u²", said, {"u": gathered[0]})
         if len(gathered) > _MOST_FACTORS:
             half = len(gathered) // 2
             return self._two_factors(tree, product_of(gathered[:half]), product_of(gathered[half:]))
@@ -137,7 +137,7 @@ class Differentiator:
             return self._two_factors(tree, *gathered)
         inner = [self.step(factor) for factor in gathered]
         turns = [Product((*gathered[:index], child.after, *gathered[index + 1 :])) for index, child in enumerate(inner)]
-        shown = {_LETTERS[index]: book(factor) for index, factor in enumerate(gathered)}
+        shown = {_LETTERS[index]: factor for index, factor in enumerate(gathered)}
         said = "Each factor is differentiated in turn while the others stand by."
         return self._step("product", tree, Sum(tuple(turns)), inner, "(u·v·w)' = u'·v·w + u·v'·w + u·v·w'", said, shown)
 
@@ -145,7 +145,7 @@ class Differentiator:
         """Differentiate a product of two factors."""
         first, second = self.step(u), self.step(v)
         after = Sum((Product((first.after, v)), Product((u, second.after))))
-        shown = {"u": book(u), "v": book(v)}
+        shown = {"u": u, "v": v}
         said = "Each factor is differentiated in turn while the other stands by."
         return self._step("product", tree, after, [first, second], "(u·v)' = u'·v + u·v'", said, shown)
 
@@ -154,21 +154,21 @@ class Differentiator:
         # A quotient by a constant is a constant multiple: the quotient rule would only add zero terms.
         if self.variable not in names_in(v):
             inner = self.step(u)
-            shown = {"c": book(v), "u": book(u)}
+            shown = {"c": v, "u": u}
             after = Quotient(inner.after, v)
             return self._step("constant_multiple", tree, after, [inner], "(u/c)' = u'/c", _CONSTANT, shown)
         second = self.step(v)
         squared = Power(v, TWO)
         if self.variable not in names_in(u):
             after = Negative(Quotient(Product((u, second.after)), squared))
-            shown = {"c": book(u), "v": book(v)}
+            shown = {"c": u, "v": v}
             return self._step(
                 "quotient", tree, after, [second], "(c/v)' = -c·v'/v²", "The numerator is constant.", shown
             )
         first = self.step(u)
         above = Sum((Product((first.after, v)), Negative(Product((u, second.after)))))
         said = "Bottom times the derivative of the top, less top times that of the bottom, over the bottom squared."
-        shown = {"u": book(u), "v": book(v)}
+        shown = {"u": u, "v": v}
         law = "(u/v)' = (u'·v - u·v')/v²"
         return self._step("quotient", tree, Quotient(above, squared), [first, second], law, said, shown)
 
@@ -180,7 +180,7 @@ class Differentiator:
             first, second = self.step(base), self.step(exponent)
             inside = Sum((Product((second.after, _ln(base))), Quotient(Product((exponent, first.after)), base)))
             said = "Base and exponent both change: write the power as e^(v·ln(u))."
-            shown = {"u": book(base), "v": book(exponent)}
+            shown = {"u": base, "v": exponent}
             law = "(u^v)' = u^v·(v'·ln(u) + v·u'/u)"
             return self._step("general_power", tree, Product((tree, inside)), [first, second], law, said, shown)
         if in_exponent:
@@ -192,7 +192,7 @@ class Differentiator:
         # Simplify n - 1 at once: the law shows x⁴, not x^(5-1).
         lower = self.tidy(Sum((exponent, Negative(UNITY))))
         drop: Outer = lambda u: Product((exponent, Power(u, lower)))  # noqa: E731 - the rule itself, as in the table
-        return self._outer(tree, base, "power", "(u^n)' = n·u^(n-1)", drop, {"n": book(exponent)})
+        return self._outer(tree, base, "power", "(u^n)' = n·u^(n-1)", drop, {"n": exponent})
 
     def _call(self, tree: Expression, function: str, arguments: tuple[Expression, ...]) -> DerivationStep:
         """Differentiate a known function."""
@@ -258,7 +258,7 @@ class Differentiator:
         word = "larger" if function == "max" else "smaller"
         said = f"The {function} changes as the {word} of its arguments does; where two are equal, it may have a kink."
         law = f"{function}(u, v)' = {{u' if u {sign} v, v' if v {sign} u}}"
-        shown = {_LETTERS[index]: book(argument) for index, argument in enumerate(arguments[: len(_LETTERS)])}
+        shown = {_LETTERS[index]: argument for index, argument in enumerate(arguments[: len(_LETTERS)])}
         return self._step("maximum" if function == "max" else "minimum", tree, after, inner, law, said, shown)
 
     def _outer(
@@ -268,10 +268,10 @@ class Differentiator:
         rule: str,
         law: str,
         outer: Outer,
-        shown: Mapping[str, str] | None = None,
+        shown: Mapping[str, Expression] | None = None,
     ) -> DerivationStep:
         """Differentiate an outer function: by its own rule if its argument is the variable, else by the chain rule."""
-        bindings: Mapping[str, str] = dict(shown or {})
+        bindings: Mapping[str, Expression] = dict(shown or {})
         if inside == Name(self.variable):
             plain = re.sub(r"\bu\b", self.variable, law)
             return self._step(rule, tree, outer(inside), [], plain, NAMES[rule], bindings)
@@ -285,7 +285,7 @@ class Differentiator:
         worked = (Product((first.after, below.after)), after)
         said = f"With {u} = {book(inside)}: the derivative by {u}, times the derivative of {u}."
         chain = f"d/d{self.variable} = d/d{u} · d{u}/d{self.variable}"
-        shown = {u: book(inside), "outer": book(around)}
+        shown = {u: inside, "outer": around}
         return self._step("chain", tree, after, [first, below], chain, said, shown, worked)
 
     def _leaf(self, rule: str, tree: Expression, after: Expression, law: str, sentence: str) -> DerivationStep:
@@ -300,7 +300,7 @@ class Differentiator:
         children: list[DerivationStep],
         law: str,
         sentence: str,
-        bindings: Mapping[str, str] | None = None,
+        bindings: Mapping[str, Expression] | None = None,
         worked: tuple[Expression, ...] = (),
     ) -> DerivationStep:
         """Return a step with its result simplified, unless the result is too large for that."""

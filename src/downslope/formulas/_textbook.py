@@ -71,9 +71,19 @@ class Textbook:
         typed = None if leads else self._typed.get(terms.key)
         if typed is not None:
             return typed
+        common = self._common_denominator(terms)
+        if common != 1:
+            return Quotient(self.tree(scaled(terms, Fraction(common)), leads=False), Number(Fraction(common)))
         ordered = self._ordered(terms, leads)
         parts = [self._product(powers, coefficient) for powers, coefficient in ordered]
         return parts[0] if len(parts) == 1 else Sum(tuple(parts))
+
+    def _common_denominator(self, terms: Terms) -> int:
+        """Return the denominator that all coefficients share: (6xy + 4x²)/5; 1 where it prints as decimals."""
+        denominators = {coefficient.denominator for coefficient in terms.coefficients.values()}
+        shares = len(terms.coefficients) > 1 and len(denominators) == 1
+        plain = shares and not any(_has_denominator(powers) for powers in terms.coefficients)
+        return denominators.pop() if plain and not (self.decimals and terminates(Fraction(1, max(denominators)))) else 1
 
     def _ordered(self, terms: Terms, leads: bool) -> list[tuple[Powers, Fraction]]:
         """Return terms by descending degree, plain numbers last; a positive one leads."""
@@ -82,7 +92,7 @@ class Textbook:
         items.sort(key=lambda item: (not _names(item[0]), -_degree(item[0]), rank[id(item)]))
         names = set().union(*(_names(powers) for powers, _ in items))
         positive = next((index for index, (_, coefficient) in enumerate(items) if coefficient > 0), None)
-        keeps_order = leads and len(names) == 1 and _degree(items[0][0]) > 0
+        keeps_order = leads and len(names) == 1 and _is_polynomial(terms)
         if positive and items[0][1] < 0 and not keeps_order:
             items.insert(0, items.pop(positive))
         return items
@@ -188,6 +198,11 @@ def _may_be_shorter(term: Expression) -> bool:
         return len(book(Textbook(decimals=True).tree(terms, leads=False))) < len(book(term))
     except TooLargeError:
         return True
+
+
+def _has_denominator(powers: Powers) -> bool:
+    """Return whether a product has a negative power in it."""
+    return any(isinstance(exponent, Fraction) and exponent < 0 for _, exponent in powers)
 
 
 def _names(powers: Powers) -> set[str]:

@@ -94,8 +94,8 @@ def _steepness(formula: ds.Formula, point: list[float]) -> float:
 
 
 def _derivation(formula: ds.Formula, by: str) -> dict[str, Any]:
-    steps = ds.derive(formula, by).as_dict()["steps"]  # the outermost first, which gives the answer
-    return {"by": by, "derivative": steps[0]["after"], "steps": [_step(step) for step in steps]}
+    steps = ds.derive(formula, by).as_dict()["steps"]  # the last one gives the answer
+    return {"by": by, "derivative": steps[-1]["after"], "steps": [_step(step) for step in steps]}
 
 
 def _step(step: dict[str, Any]) -> dict[str, str]:
@@ -104,7 +104,7 @@ def _step(step: dict[str, Any]) -> dict[str, str]:
         "number": step["number"],
         "rule": step["rule"].replace("_", " "),
         "from": step["before"],
-        "to": step["after"],
+        "to": " = ".join([*step["worked"], step["after"]]),
         "text": step["sentence"],
         "law": f"{step['law']} with {bindings}" if bindings else step["law"],
     }
