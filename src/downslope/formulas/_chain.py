@@ -98,7 +98,7 @@ class Chain:
         lines = [f"{symbol} = {law}"] if law != symbol else []
         lines += [f"{link.symbol} = {_right(link.derivative)}" for link in self.links]
         unit = f" {self.unit}" if self.unit else ""
-        sides = [*map(book, self.worked), _right(self.product)]
+        sides = [*self._filled(), _right(self.product)]
         return "\n".join([*lines, f"{symbol} = {' = '.join(dict.fromkeys(sides))}{unit}"])
 
     def latex(self) -> str:
@@ -117,13 +117,26 @@ class Chain:
             "variable": self.variable,
             "rule": " + ".join(" · ".join(link.symbol for link in path) for path in self.paths),
             "derivatives": {link.symbol: _right(link.derivative) for link in self.links},
-            "worked": list(dict.fromkeys(map(book, self.worked))),
+            "worked": self._filled(),
             "derivative": _right(self.product),
             "unit": self.unit,
         }
 
     def __str__(self) -> str:
         return self.text()
+
+    def _filled(self) -> list[str]:
+        """Return the chain rule filled in, and once more in terms of the innermost variables if that differs."""
+        factors = [[_in_parentheses(link.derivative.body) for link in path] for path in self.paths]
+        inside = book(self.worked[-1])
+        changes = self.worked[0] != self.worked[-1] and inside != _right(self.product)
+        return [" + ".join(map(" × ".join, factors)), *([inside] if changes else [])]
+
+
+def _in_parentheses(tree: Expression) -> str:
+    """Return a factor, in parentheses if it is a sum or begins with a sign."""
+    text = book(tree)
+    return f"({text})" if text.startswith("-") or " " in text else text
 
 
 def chain(

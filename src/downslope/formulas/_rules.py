@@ -307,10 +307,15 @@ class Differentiator:
         # Each step is simplified on its own, so that every line of a derivation is as short as in a textbook.
         tidied = self.tidy(after) if size(after) <= _MOST_NODES else after
         lines = tuple(dict.fromkeys(_without_nesting(line) for line in worked or (after,)))
-        shorter = tuple(line for line in lines if book(line) != book(tidied))
+        shorter = tuple(line for line in lines if _terms(line) != _terms(tidied))
         return DerivationStep(
             rule, tree, tidied, self.variable, law, sentence, dict(bindings or {}), tuple(children), shorter
         )
+
+
+def _terms(tree: Expression) -> list[str]:
+    """Return the terms of a sum in textbook notation, sorted: a line that differs in their order only is not shown."""
+    return sorted(map(book, tree.terms)) if isinstance(tree, Sum) else [book(tree)]
 
 
 def _without_nesting(tree: Expression) -> Expression:
