@@ -50,7 +50,7 @@ def _jax_gradient(read: Formula, point: dict[str, Any], data: dict[str, Any] | N
         ("f(x) = ln(x)/x", ["f'(x) = (1 - ln(x))/x²"]),
         ("f(x) = (x + 1)/(x - 1)", ["f'(x) = -2/(x - 1)²"]),
         ("f(x) = |x|", ["f'(x) = sign(x)"]),
-        ("f(x) = max(x, 0)", ["f'(x) = step(x)"]),
+        ("f(x) = max(x, 0)", ["f'(x) = {1 if x > 0, 0 if x < 0}"]),
         ("f(x) = softplus(3x)", ["f'(x) = 3sigmoid(3x)"]),
         ("f(x) = (x + 1)^5", ["f'(x) = 5(x + 1)⁴"]),
     ],

@@ -217,7 +217,7 @@ class Differentiator:
 
     def _remainder(self, tree: Expression, above: Expression, below: Expression) -> DerivationStep:
         """Differentiate a remainder, which rises with u and jumps where u is a multiple of v."""
-        shown = {"u": book(above), "v": book(below)}
+        shown = {"u": above, "v": below}
         if self.variable not in names_in(below):
             inner = self.step(above)
             law = "(u mod c)' = u'"
