@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_args
 
 from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import TableLike
+from downslope.descent._work import EngineName
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, Schedule, ScheduleName, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -118,6 +119,17 @@ class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
             compiles=True,
             checks=False,
             typed="Record every K-th step.",
+        ),
+    ]
+    engine: Annotated[
+        EngineName,
+        Choice(
+            "auto",
+            "What runs the steps: numpy, which starts at once; jax, which compiles them first and is faster from some "
+            "ten thousand steps or rows on; auto chooses by the work to be done.",
+            names=get_args(EngineName),
+            kind="name",
+            compiles=True,
         ),
     ]
     seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]

@@ -6,6 +6,7 @@ the progress, and stops if the user asked to.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from downslope.descent._choices import DescendChoices
 from downslope.descent._chunk_result import ChunkResult, joined, result_of
 from downslope.descent._curvature import ends_of_large, spectrum_of_hessian
 from downslope.descent._exploration import explored
-from downslope.descent._loop import program
+from downslope.descent._numpy_loop import numpy_program
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan, make_plan
 from downslope.descent._progress import Interruption, checked_progress, progress_bar
@@ -69,7 +70,7 @@ def descend(
     plan = _plan(objective, start, passed)
     if plan.objective.batched is not None:
         return descend_batches(plan, progress=progress)
-    with precision(plan.objective.precision):
+    with precision(plan.objective.precision) if plan.runs_in == "jax" else contextlib.nullcontext():
         ready = prepared(plan)
         takes_long = plan.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
@@ -144,17 +145,18 @@ def _prepared(plan: Plan) -> Prepared:
     # Without data a step costs nanoseconds, and the first chunk may be the whole descent; with data it may cost seconds
     # itself.
     first_size = recipe.capacity * recipe.every
-    if plan.objective.formula is None or plan.objective.data:
+    if plan.objective.formula is None or plan.objective.data or recipe.engine == "numpy":
         first_size = min(first_size, -(-_FIRST_LOOK // recipe.every) * recipe.every)
     first_steps = np.int64(min(first_size, plan.steps))
-    start, arguments, zero, first_steps = jax().device_put(
-        (_as_arrays(plan), arguments_of(plan), np.int64(0), first_steps)
-    )
+    on_device = (_as_arrays(plan), arguments_of(plan), np.int64(0), first_steps)
+    if recipe.engine == "jax":
+        on_device = jax().device_put(on_device)
+    start, arguments, zero, first_steps = on_device
     names = _tree.part_names(plan.start)
     coordinates = _tree.coordinate_names(plan.start) if recipe.whole else ()
     return Prepared(
         recipe=recipe,
-        program=kept(plan.objective.owner, recipe.key, lambda: program(recipe)),
+        program=kept(plan.objective.owner, recipe.key, lambda: _program(recipe)),
         start=start,
         arguments=arguments,
         zero=zero,
@@ -164,6 +166,15 @@ def _prepared(plan: Plan) -> Prepared:
         coordinate_names=coordinates,
         start_by_part=_by_part(names, plan.start),
     )
+
+
+def _program(recipe: Recipe) -> LoopProgram:
+    """Return the loop of a recipe."""
+    if recipe.engine == "numpy":
+        return numpy_program(recipe)
+    from downslope.descent._loop import program
+
+    return program(recipe)
 
 
 def _recipe(plan: Plan) -> Recipe:
@@ -188,6 +199,7 @@ def _recipe(plan: Plan) -> Recipe:
         hessian=plan.is_small and plan.record.spectrum,
         size=_tree.size(plan.start),
         parts=len(_tree.part_names(plan.start)),
+        engine=plan.runs_in,
     )
 
 
@@ -200,6 +212,8 @@ def _capacity(rows: int) -> int:
 def _as_arrays(plan: Plan) -> Point:
     """Return the start as arrays of the objective's precision."""
     dtype = np.dtype(plan.objective.precision)
+    if _tree.is_flat(plan.start):
+        return {name: np.asarray(leaf, dtype) for name, leaf in plan.start.items()}
     return jax().tree.map(lambda leaf: np.asarray(leaf, dtype), plan.start)
 
 
@@ -235,7 +249,7 @@ def _trace(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Out
         end=_by_part(ready.part_names, end.point),
         spectra=_spectra(plan, results[0], end),
         plan=plan.description,
-        versions=versions(),
+        versions=versions(ready.recipe.engine),
         not_finite_part=None if bad is None else ("value", *_numbered(ready))[bad],
         not_finite_step=None if bad is None else _failed_step(recorded, gradients),
     )

@@ -17,14 +17,23 @@ The carry holds numbers one by one where the point does, which XLA keeps in regi
 from __future__ import annotations
 
 import functools
-import itertools
 import operator
 from typing import Any, NamedTuple
 
-from downslope._arrays import norms_by_part, sum_of_products, sum_of_squares
+from downslope._arrays import JAX_ARRAYS, norms_by_part, sum_of_products, sum_of_squares
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.descent._recipe import UNROLLED, Arguments, Chunk, Flags, LoopProgram, LoopState, Recipe
+from downslope.descent._recipe import (
+    UNROLLED,
+    Arguments,
+    Chunk,
+    Flags,
+    LoopProgram,
+    LoopState,
+    Recipe,
+    clipped,
+    layout,
+)
 from downslope.methods import Rule, RuleInput, rule_of
 
 _LONG = 4096  # rows from which on the shorter loop pays for the longer compilation
@@ -50,12 +59,10 @@ class _Loop:
     def __init__(self, recipe: Recipe, rule: Rule) -> None:
         self.recipe = recipe
         self.rule = rule
-        # Exact: the stop is tested after every step and the last finite point is kept. Otherwise the loop may run past
-        # the stop, and the host finds it in the record: for small points the test costs as much as the step.
-        self.exact = recipe.every > 1 or not recipe.whole
+        self.exact = recipe.exact
         self.forgets = not self.exact and rule.stateless
         self.unroll = UNROLLED if self.forgets and recipe.capacity >= _LONG else 1
-        self.layout = self._layout()
+        self.layout = layout(recipe, rule)
 
     def begin(self, point: Point, first: Any, steps: Any, arguments: Arguments) -> Chunk:
         """Start at a point, which is that of step `first`, and take up to `steps` steps."""
@@ -126,7 +133,8 @@ class _Loop:
         carry = self._stepped(carry, update, rule, arguments)
         if self.exact:
             carry = carry._replace(record=self._put(carry, {"actual_decrease": before - carry.state.value}))
-        return carry._replace(row=carry.row + 1)
+        # A step that leads nowhere is no step: the row of the point that it left becomes the last.
+        return carry._replace(row=carry.row + (carry.flags.finite.astype(int) if self.exact else 1))
 
     def _update(self, state: LoopState, arguments: Arguments) -> tuple[Point, Any]:
         """Return the update that the rule makes of the gradient here, and the rule's next state."""
@@ -134,7 +142,7 @@ class _Loop:
         step = RuleInput(
             state.point,
             state.value,
-            clipped(state.gradient, self.recipe.clips, arguments),
+            clipped(JAX_ARRAYS, state.gradient, self.recipe.clips, arguments),
             rate,
             arguments.settings,
             lambda point: self._value(point, arguments),
@@ -209,24 +217,6 @@ class _Loop:
             }
         return summary
 
-    def _layout(self) -> dict[str, tuple[int, int]]:
-        """Return where each quantity stands in a row of the record."""
-        recipe, widths = self.recipe, {"value": 1}
-        if recipe.whole:
-            widths |= {"coordinates": recipe.size, "gradients": recipe.size}
-        if recipe.curvature:
-            widths |= {"curvature": 1} if self.rule.parallel else {"curvature": 1, "update_curvature": 1}
-        if self.exact:
-            widths |= dict.fromkeys(
-                ("gradient_norm", "update_norm", "cosine", "actual_decrease", "first_order_decrease"), 1
-            )
-            if not recipe.whole:
-                widths |= dict.fromkeys(
-                    ("parts/parameter_norm", "parts/gradient_norm", "parts/update_norm"), recipe.parts
-                )
-        places = itertools.accumulate(widths.values(), initial=0)
-        return {name: (index, width) for (name, width), index in zip(widths.items(), places, strict=False)}
-
     def _empty_record(self, state: LoopState) -> Any:
         """Return room for the record, a row of it along the first axis so that each quantity lies together."""
         entries = sum(width for _, width in self.layout.values())
@@ -270,20 +260,6 @@ class _Loop:
         for index, leaf in reversed(list(enumerate((value, *jax().tree.leaves(gradient))))):
             bad = jax().lax.select(_every(jax().lax.is_finite(leaf)), bad, numpy.full((), index))
         return bad
-
-
-def clipped(gradient: Point, clips: tuple[bool, bool], arguments: Arguments) -> Point:
-    """Return the gradient, its entries cut and then its norm, where a recipe clips (by norm, by value)."""
-    numpy, tree = jax().numpy, jax().tree
-    by_norm, by_value = clips
-    if by_value:
-        gradient = tree.map(lambda g: numpy.clip(g, -arguments.clip_value, arguments.clip_value), gradient)
-    if by_norm:
-        norm = numpy.sqrt(sum_of_squares(gradient))
-        # The quotient may be NaN at a norm of 0, where it is not selected; nothing is differentiated through it.
-        shrink = numpy.where(norm > arguments.clip_norm, arguments.clip_norm / norm, 1.0)
-        gradient = tree.map(lambda g: g * shrink, gradient)
-    return gradient
 
 
 def _all(flags: Flags) -> Any:

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Unpack
+from typing import Any, Unpack, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from downslope._types import Plain, Point
 from downslope.descent._choices import PlanChoices
 from downslope.descent._objective import Objective, check_point
 from downslope.descent._objective import objective as objective_of
+from downslope.descent._work import EngineName, engine_of
 from downslope.descent.batches._batched import Batches
 from downslope.formulas import Formula
 from downslope.methods import (
@@ -120,6 +121,7 @@ def choices_of(plan: Plan) -> dict[str, Any]:
         "clip_value": plan.clip_value,
         "record": plan.record,
         "seed": plan.seed,
+        "engine": plan.engine,
         "batches": plan.batches,
     }
 
@@ -197,6 +199,7 @@ class Plan:
         batches: how examples are taken, for an objective over batches; else None.
         facts: what the trace is to tell besides, plain data by name.
         beginning: for an objective over batches, first steps that another plan takes; None for none.
+        engine: what runs it: "numpy", "jax", or "auto" to choose by the work to be done.
     """
 
     objective: Objective
@@ -213,6 +216,7 @@ class Plan:
     batches: Batches | None = None
     facts: Plain = field(default_factory=dict)
     beginning: Beginning | None = None
+    engine: EngineName = "auto"
 
     def __getstate__(self) -> dict[str, Any]:
         check_functions("the plan", self.schedule.function, *(self.method.transformation or ()))
@@ -227,6 +231,11 @@ class Plan:
     def is_small(self) -> bool:
         """Whether the point is recorded whole."""
         return _tree.size(self.start) <= _SMALL
+
+    @functools.cached_property
+    def runs_in(self) -> str:
+        """The engine that runs it: "numpy" or "jax"."""
+        return engine_of(self)
 
     @functools.cached_property
     def description(self) -> Plain:
@@ -248,6 +257,7 @@ class Plan:
             "clip_value": self.clip_value,
             "every": self.record.every,
             "seed": self.seed,
+            "engine": self.runs_in,
             **({} if self.batches is None else {"batches": dataclasses.asdict(self.batches)}),
             **({} if self.beginning is None else {"beginning": self.beginning.as_plain()}),
         }
@@ -339,7 +349,7 @@ def make_plan(
     rate, course = _rate(how, chosen["learning_rate"], chosen["schedule"], steps, of_schedule)
     if chosen["batches"] is not None and goal.batched is None:
         raise SettingError("this objective is not averaged over batches", hint="leave batches out")
-    return Plan(
+    planned = Plan(
         objective=goal,
         start=check_point(goal, start),
         method=how,
@@ -352,7 +362,13 @@ def make_plan(
         record=_record(chosen["record"]),
         seed=chosen["seed"],
         batches=(chosen["batches"] or Batches()) if goal.batched is not None else None,
+        engine=chosen["engine"],
     )
+    if planned.engine not in get_args(EngineName):
+        raise SettingError(f"the engine is numpy, jax or auto, not {planned.engine!r}")
+    if planned.engine == "numpy":
+        engine_of(planned)  # which raises if NumPy cannot run it
+    return planned
 
 
 def settings_of_own(choices: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from downslope import __version__
+from downslope._arrays import Arrays
 from downslope._engine import jax
 from downslope._types import Columns, Point
 from downslope.descent._plan import Plan
-from downslope.methods import Method, Schedule
+from downslope.formulas import Formula
+from downslope.methods import Method, Rule, Schedule
 
 UNROLLED = 4  # more than 8 makes compilation take seconds and the loop slower
 
@@ -35,6 +38,7 @@ class Recipe:
         hessian: whether the Hessian at both ends is returned.
         size: how many numbers a point has.
         parts: how many leaves a point has.
+        engine: what runs it: "numpy" or "jax".
     """
 
     function: Callable[[Point, Columns], Any]
@@ -48,6 +52,21 @@ class Recipe:
     hessian: bool
     size: int
     parts: int
+    engine: str = "jax"
+
+    @property
+    def formula(self) -> Formula:
+        """The formula that `function` is the value of; of a recipe for NumPy alone."""
+        return self.function.formula  # pyright: ignore[reportFunctionMemberAccess] - functions of arrays run in JAX
+
+    @property
+    def exact(self) -> bool:
+        """Whether the stop is tested after every step and the last finite point is kept.
+
+        Otherwise the compiled loop may run past the stop, and the host finds it in the record: for small points the
+        test costs as much as the step.
+        """
+        return self.every > 1 or not self.whole
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -62,6 +81,7 @@ class Recipe:
             self.hessian,
             self.size,
             self.parts,
+            self.engine,
         )
 
 
@@ -138,6 +158,36 @@ class Status(NamedTuple):
     bad_part: int
 
 
+def layout(recipe: Recipe, rule: Rule) -> dict[str, tuple[int, int]]:
+    """Return where each quantity stands in a row of the record: its first entry and how many it has."""
+    widths = {"value": 1}
+    if recipe.whole:
+        widths |= {"coordinates": recipe.size, "gradients": recipe.size}
+    if recipe.curvature:
+        widths |= {"curvature": 1} if rule.parallel else {"curvature": 1, "update_curvature": 1}
+    if recipe.exact:
+        widths |= dict.fromkeys(
+            ("gradient_norm", "update_norm", "cosine", "actual_decrease", "first_order_decrease"), 1
+        )
+        if not recipe.whole:
+            widths |= dict.fromkeys(("parts/parameter_norm", "parts/gradient_norm", "parts/update_norm"), recipe.parts)
+    starts = itertools.accumulate(widths.values(), initial=0)
+    return {name: (index, width) for (name, width), index in zip(widths.items(), starts, strict=False)}
+
+
+def clipped(arrays: Arrays, gradient: Point, clips: tuple[bool, bool], arguments: Arguments) -> Point:
+    """Return the gradient, its entries cut and then its norm, where a recipe clips (by norm, by value)."""
+    numpy, (by_norm, by_value) = arrays.numpy, clips
+    if by_value:
+        gradient = arrays.map(lambda g: numpy.clip(g, -arguments.clip_value, arguments.clip_value), gradient)
+    if by_norm:
+        norm = numpy.sqrt(arrays.inner(gradient, gradient))
+        # The quotient may be NaN at a norm of 0, where it is not selected; nothing is differentiated through it.
+        shrink = numpy.where(norm > arguments.clip_norm, arguments.clip_norm / norm, 1.0)
+        gradient = arrays.map(lambda g: g * shrink, gradient)
+    return gradient
+
+
 class LoopProgram(NamedTuple):
     """The compiled programs of a recipe.
 
@@ -185,7 +235,8 @@ def rates_of(plan: Plan, step: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def versions() -> dict[str, str]:
+def versions(engine: str = "jax") -> dict[str, str]:
     """Return the versions of what computed the trace; asked of the modules, as package metadata is slow to import."""
     python = ".".join(map(str, sys.version_info[:3]))
-    return {"python": python, "downslope": __version__, "jax": jax().__version__, "numpy": np.__version__}
+    compiler = {"jax": jax().__version__} if engine == "jax" else {}
+    return {"python": python, "downslope": __version__, **compiler, "numpy": np.__version__}

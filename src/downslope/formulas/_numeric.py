@@ -44,6 +44,11 @@ class NumericFormula:
         self._calculus = calculus(formula.body, formula.variables, formula.columns)
         self._data = data or {}
 
+    @property
+    def operations(self) -> int:
+        """How many operations compute the value and the gradient."""
+        return len(self._calculus.listing("gradient").nodes)
+
     def value(self, point: Iterable[Any]) -> Any:
         """Return the value at a point."""
         return self._of_value(point)[0]

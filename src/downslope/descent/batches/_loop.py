@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from downslope._arrays import norms_by_part, sum_of_products, sum_of_squares
+from downslope._arrays import JAX_ARRAYS, norms_by_part, sum_of_products, sum_of_squares
 from downslope._engine import jax
 from downslope._types import Point
-from downslope.descent._loop import clipped
-from downslope.descent._recipe import Arguments, way_of
+from downslope.descent._recipe import Arguments, clipped, way_of
 from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, PART_COLUMNS, BatchFunctions
 from downslope.methods import Method, Rule, RuleInput, Schedule, rule_of
 
@@ -262,7 +261,7 @@ class _BatchLoop:
         step = RuleInput(
             state.point,
             value,
-            clipped(gradient, self.recipe.clips, arguments),
+            clipped(JAX_ARRAYS, gradient, self.recipe.clips, arguments),
             rate,
             arguments.settings,
             lambda point: self.functions.loss(point, state.memory, batch, key)[0],

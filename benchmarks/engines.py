@@ -1,0 +1,78 @@
+"""Do both engines give the same numbers? Generated formulas by every method, in NumPy and in JAX.
+
+    python benchmarks/engines.py [--formulas 300] [--seed 0] [--steps 50] [--write]
+
+The largest relative difference of a coordinate over the first 50 steps is printed by method, with how often outcome and
+first finding differ. A method that draws on differences of gradients multiplies rounding: what is left of the distance
+to the end is compared as well as the coordinate, so that 1e-12 means 1e-12 of the larger of the two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+
+import numpy as np
+from generated_formulas import generated
+from timing import machine, publish, table
+
+import downslope as ds
+
+ARTICLE = [
+    ("f(x) = x² - 4x + 5", {"x": 0.0}),
+    ("f(x) = x²", {"x": 10.0}),
+    ("f(x, y) = x² + 2y²", {"x": 4.0, "y": 3.0}),
+    ("P(p) = 20p² - 200p + 300", {"p": 0.0}),
+    ("f(x, y) = x² - y²", {"x": 1.0, "y": 0.1}),
+]
+TOLERANCE = 1e-12
+
+
+def difference(text: str, start: dict[str, float], method: str, steps: int) -> tuple[float, bool, bool]:
+    """Return the largest relative difference, and whether outcome and findings agree."""
+    in_numpy, in_jax = (
+        ds.descend(text, start, method=method, steps=steps, engine=engine, progress=False)
+        for engine in ("numpy", "jax")
+    )
+    rows = min(len(in_numpy.coordinates), len(in_jax.coordinates))
+    first, second = in_numpy.coordinates[:rows], in_jax.coordinates[:rows]
+    scale = np.maximum(np.abs(second), np.max(np.abs(second), axis=0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0)
+    findings = [[finding.symptom for finding in ds.diagnose(trace)] for trace in (in_numpy, in_jax)]
+    return float(apart), in_numpy.outcome is in_jax.outcome and rows == len(in_jax.coordinates), findings[0] == findings[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--formulas", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--method", action="append")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    problems = [*ARTICLE, *generated(arguments.formulas, arguments.seed)]
+    results = defaultdict(list)
+    began = time.perf_counter()
+    for text, start in problems:
+        for method in arguments.method or ds.method_names():
+            apart, same_end, same_findings = difference(text, start, method, arguments.steps)
+            results[method].append((apart, same_end, same_findings))
+            if arguments.verbose and (apart > TOLERANCE or not same_end or not same_findings):
+                print(f"{method}: {apart:.2g}, ends {same_end}, findings {same_findings}: {text} from {start}")
+        ds.clear_caches()
+    rows = [["method", "within 1e-12", "largest difference", "same outcome", "same findings"]]
+    for method, entries in results.items():
+        apart, ends, findings = map(np.array, zip(*entries, strict=True))
+        shares = [f"{np.mean(entry):.1%}" for entry in (apart <= TOLERANCE, ends, findings)]
+        rows.append([method, shares[0], f"{apart.max():.1e}", *shares[1:]])
+    text = f"{len(problems)} formulas, {arguments.steps} steps, {machine()}\n\n{table(rows)}"
+    print(text, f"\n{time.perf_counter() - began:.0f} s")
+    if arguments.write:
+        publish("engines", text)
+
+
+if __name__ == "__main__":
+    main()

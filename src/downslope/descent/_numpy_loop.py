@@ -1,0 +1,245 @@
+"""The loop without a compiler: a Python loop over NumPy vectors, for descents that end before JAX would be compiled.
+
+It takes the same steps by the same rules (`methods`, in the array interface) and writes the same record as the compiled
+loop of `_loop`. A formula is evaluated on plain floats, or on the columns of a table; its derivatives are our own.
+Curvatures along the way are measured when a chunk has ended, at all of its rows together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from downslope._arrays import NUMPY_ARRAYS
+from downslope._types import Columns, Point
+from downslope.descent._recipe import (
+    Arguments,
+    Chunk,
+    Flags,
+    LoopProgram,
+    LoopState,
+    Recipe,
+    Status,
+    clipped,
+    layout,
+)
+from downslope.formulas import ARRAYS, FLOATS, Formula, NumericFormula
+from downslope.methods import Rule, RuleInput, rule_of
+
+_MOST_NUMBERS = 1 << 20  # of an intermediate result over rows of the record and rows of the table
+
+
+class NumericObjective:
+    """A formula as a function of the vector of its variables, in the order in which a point's parts stand.
+
+    Args:
+        formula: the formula.
+        data: the table's columns, or none.
+    """
+
+    def __init__(self, formula: Formula, data: Columns) -> None:
+        self.names = tuple(sorted(formula.variables))
+        self._data = data
+        self._formula = formula
+        self._single = NumericFormula(formula, ARRAYS if data else FLOATS, data)
+        # Where each variable stands in the vector, and where each part of the vector stands among the variables.
+        self._taken = [self.names.index(name) for name in formula.variables]
+        self._returned = [formula.variables.index(name) for name in self.names]
+        self._in_order = self._taken == self._returned == list(range(len(self.names)))
+
+    def __call__(self, vector: np.ndarray) -> np.float64:
+        """Return the value at a vector."""
+        return np.float64(self._single.value(self._values(vector)))
+
+    def value_and_gradient(self, vector: np.ndarray) -> tuple[np.float64, np.ndarray]:
+        """Return the value and the gradient at a vector."""
+        value, gradient = self._single.value_and_gradient(self._values(vector))
+        return np.float64(value), self._vector(gradient)
+
+    def hessian(self, vector: np.ndarray) -> np.ndarray:
+        """Return the Hessian at a vector, shape (size, size)."""
+        matrix = np.array(self._single.hessian(self._values(vector)), dtype=float)
+        return matrix[np.ix_(self._returned, self._returned)]
+
+    def bends(self, vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
+        """Return uᵀHu at many vectors for a direction u each, shapes (rows, size), (rows, size) → (rows,)."""
+        table = next(iter(self._data.values()), None)
+        block = max(1, _MOST_NUMBERS // (1 if table is None else len(table)))
+        pieces = [slice(first, first + block) for first in range(0, len(vectors), block)]
+        return np.concatenate([self._bends(vectors[piece], along[piece]) for piece in pieces])
+
+    def _bends(self, vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
+        many = NumericFormula(self._formula, ARRAYS, self._data)
+        axes = (slice(None), None) if self._data else (slice(None),)  # points along an axis of their own
+        point = [vectors[:, index][axes] for index in self._taken]
+        direction = [along[:, index][axes] for index in self._taken]
+        product = many.hessian_times(point, direction)
+        terms = [np.broadcast_to(entry, direction[0].shape) * u for entry, u in zip(product, direction, strict=True)]
+        return sum(terms[1:], terms[0]).reshape(-1)
+
+    def _values(self, vector: np.ndarray) -> Sequence[Any]:
+        # NumPy's own numbers where the table's columns are NumPy's too: a quotient of Python's raises an error at 0.
+        values: Sequence[Any] = list(vector) if self._data else vector.tolist()
+        return values if self._in_order else [values[index] for index in self._taken]
+
+    def _vector(self, entries: Sequence[Any]) -> np.ndarray:
+        return np.array(entries if self._in_order else [entries[index] for index in self._returned], dtype=float)
+
+
+def numpy_program(recipe: Recipe) -> LoopProgram:
+    """Return the functions of a recipe that take its steps in NumPy."""
+    loop = _NumpyLoop(recipe, rule_of(recipe.method, NUMPY_ARRAYS))
+    return LoopProgram(loop.begin, loop.go_on, loop.layout, False)
+
+
+@dataclass
+class _Rows:
+    """The rows that a chunk has written: vectors for the most part, a number a row for the others."""
+
+    values: list[Any] = field(default_factory=list)
+    points: list[np.ndarray] = field(default_factory=list)
+    gradients: list[np.ndarray] = field(default_factory=list)
+    updates: list[np.ndarray] = field(default_factory=list)
+    arrivals: list[np.ndarray] = field(default_factory=list)  # the updates that led to the rows
+    decreases: list[Any] = field(default_factory=list)
+
+
+class _NumpyLoop:
+    """The functions of one recipe."""
+
+    def __init__(self, recipe: Recipe, rule: Rule) -> None:
+        self.recipe = recipe
+        self.rule = rule
+        self.layout = layout(recipe, rule)
+        # An objective over no table is made once; tables are not kept alive.
+        self._plain = NumericObjective(recipe.formula, {}) if not recipe.formula.columns else None
+
+    def begin(self, point: Point, first: Any, steps: Any, arguments: Arguments) -> Chunk:
+        """Start at a point, which is that of step `first`, and take up to `steps` steps."""
+        with np.errstate(all="ignore"):
+            goal = self._goal(arguments)
+            vector = np.array([point[name] for name in goal.names], dtype=float)
+            value, gradient = goal.value_and_gradient(vector)
+            rule = self.rule.init(vector, arguments.settings)
+            state = LoopState(int(first), vector, value, gradient, rule, np.zeros_like(vector))
+            return self._run(goal, state, int(steps), arguments)
+
+    def go_on(self, state: LoopState, steps: Any, arguments: Arguments) -> Chunk:
+        """Take up to `steps` more steps from a state."""
+        with np.errstate(all="ignore"):
+            goal = self._goal(arguments)
+            vector = np.array([state.point[name] for name in goal.names], dtype=float)
+            return self._run(goal, state._replace(point=vector), int(steps), arguments)
+
+    def _goal(self, arguments: Arguments) -> NumericObjective:
+        return self._plain or NumericObjective(self.recipe.formula, arguments.data)
+
+    def _run(self, goal: NumericObjective, state: LoopState, steps: int, arguments: Arguments) -> Chunk:
+        """Take the steps of a chunk; at each, the same conditions to go on as in the compiled loop."""
+        start, first, last = state.point, state.step, state.step + steps
+        limit = float(arguments.tolerance) ** 2
+        flags = Flags(self._is_finite(state.value, state.gradient), bool(state.gradient @ state.gradient > limit), True)
+        bad_part, rows, written = self._bad_part(state.value, state.gradient), _Rows(), False
+        while flags.finite and flags.steep and flags.moving and state.step < last:
+            update, rule = self._update(goal, state, arguments)
+            written = (state.step - first) % self.recipe.every == 0
+            if written:
+                self._write(rows, state, update)
+            point = state.point + update
+            value, gradient = goal.value_and_gradient(point)
+            finite = self._is_finite(value, gradient)
+            steep = bool(gradient @ gradient > limit)
+            flags = Flags(finite, flags.steep and steep, not np.array_equal(point, state.point))
+            bad_part = self._bad_part(value, gradient)
+            if written:
+                rows.decreases.append(state.value - value if finite else 0.0)
+            if finite:
+                state = LoopState(state.step + 1, point, value, gradient, rule, update)
+        if written and not flags.finite:
+            self._unwrite(rows)  # its step leads nowhere: the row is the last
+        self._write(rows, state, np.full_like(state.point, np.nan))
+        rows.decreases.append(np.nan)
+        status = Status(len(rows.values), state.step, *map(int, flags), bad_part)
+        hessians = np.stack([goal.hessian(start), goal.hessian(state.point)]) if self.recipe.hessian else None
+        return Chunk(
+            np.array(status),
+            state._replace(point=dict(zip(goal.names, state.point, strict=True))),
+            self._record(goal, rows),
+            hessians,
+            self._preconditioner(goal, state, arguments),
+        )
+
+    def _update(self, goal: NumericObjective, state: LoopState, arguments: Arguments) -> tuple[np.ndarray, Any]:
+        """Return the update that the rule makes of the gradient here, and the rule's next state."""
+        rate = self.recipe.schedule.rate(state.step, arguments.rate, arguments.budget, arguments.course, np)
+        gradient = clipped(NUMPY_ARRAYS, state.gradient, self.recipe.clips, arguments)
+        step = RuleInput(state.point, state.value, gradient, rate, arguments.settings, goal)
+        return self.rule.update(step, state.rule)
+
+    def _preconditioner(self, goal: NumericObjective, state: LoopState, arguments: Arguments) -> Any:
+        """Return the rule's scale by name, or None."""
+        if self.rule.preconditioner is None:
+            return None
+        scale = self.rule.preconditioner(state.rule, arguments.settings)
+        return dict(zip(goal.names, scale, strict=True))
+
+    @staticmethod
+    def _is_finite(value: Any, gradient: np.ndarray) -> bool:
+        return bool(np.isfinite(value) and np.isfinite(gradient).all())
+
+    @staticmethod
+    def _bad_part(value: Any, gradient: np.ndarray) -> int:
+        """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
+        if not np.isfinite(value):
+            return 0
+        finite = np.isfinite(gradient)
+        return 0 if finite.all() else 1 + int(np.argmin(finite))
+
+    def _write(self, rows: _Rows, state: LoopState, update: np.ndarray) -> None:
+        rows.values.append(state.value)
+        rows.points.append(state.point)
+        rows.gradients.append(state.gradient)
+        rows.updates.append(update)
+        rows.arrivals.append(state.update)
+
+    def _unwrite(self, rows: _Rows) -> None:
+        for column in (rows.values, rows.points, rows.gradients, rows.updates, rows.arrivals, rows.decreases):
+            column.pop()
+
+    def _record(self, goal: NumericObjective, rows: _Rows) -> np.ndarray:
+        """Return the record of a chunk, shape (entries, rows)."""
+        points, gradients, updates = (np.array(column) for column in (rows.points, rows.gradients, rows.updates))
+        columns: dict[str, Any] = {"value": np.array(rows.values, dtype=float)}
+        if self.recipe.whole:
+            columns |= {"coordinates": points.T, "gradients": gradients.T}
+        if self.recipe.curvature:
+            columns["curvature"] = goal.bends(points, gradients) / _squares(gradients)
+            if not self.rule.parallel:
+                columns["update_curvature"] = goal.bends(points, updates)
+        if self.recipe.exact:
+            columns |= self._summary(points, gradients, updates, rows)
+        return np.concatenate([np.atleast_2d(columns[name]) for name in self.layout])
+
+    def _summary(
+        self, points: np.ndarray, gradients: np.ndarray, updates: np.ndarray, rows: _Rows
+    ) -> Mapping[str, np.ndarray]:
+        """Return the norms and angles of the rows, as the compiled loop's `_summary`."""
+        arrivals, lengths = np.array(rows.arrivals), np.sqrt(_squares(updates))
+        summary = {
+            "gradient_norm": np.sqrt(_squares(gradients)),
+            "update_norm": lengths,
+            "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(_squares(arrivals))),
+            "actual_decrease": np.array(rows.decreases, dtype=float),
+            "first_order_decrease": -np.sum(gradients * updates, axis=1),
+        }
+        if self.recipe.whole:
+            return summary
+        of_parts = {"parameter_norm": points, "gradient_norm": gradients, "update_norm": updates}
+        return summary | {f"parts/{name}": np.abs(vectors).T for name, vectors in of_parts.items()}
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    return np.sum(vectors * vectors, axis=1)
