@@ -128,20 +128,21 @@ def test_newton_goes_down_from_beside_a_maximum() -> None:
 
 
 def test_another_rate_start_or_number_of_steps_compiles_nothing() -> None:
-    plan = ds.plan("f(x) = x² - 4x + 5.25", {"x": 0}, learning_rate=0.1, steps=20)
+    plan = ds.plan("f(x) = x² - 4x + 5.25", {"x": 0}, learning_rate=0.1, steps=20, engine="jax")
     ds.descend(plan)
     begin = prepared(plan).program.begin
     before = begin._cache_size()
     for rate, start, steps in [(0.2, 1.0, 20), (0.05, -3.0, 40), (0.01, 2.5, 99)]:
-        ds.descend("f(x) = x² - 4x + 5.25", start, learning_rate=rate, steps=steps)
-    other = ds.plan("f(x) = x² - 4x + 5.25", 4.0, learning_rate=0.3, steps=77)
+        ds.descend("f(x) = x² - 4x + 5.25", start, learning_rate=rate, steps=steps, engine="jax")
+    other = ds.plan("f(x) = x² - 4x + 5.25", 4.0, learning_rate=0.3, steps=77, engine="jax")
     assert prepared(other).program.begin is begin
     assert begin._cache_size() == before == 1
 
 
 def test_another_setting_of_a_method_compiles_nothing() -> None:
     plans = [
-        ds.plan(ROSENBROCK, (0, 0), method="adam", beta1=beta, clip_norm=clip) for beta, clip in [(0.9, 1), (0.5, 9)]
+        ds.plan(ROSENBROCK, (0, 0), method="adam", beta1=beta, clip_norm=clip, engine="jax")
+        for beta, clip in [(0.9, 1), (0.5, 9)]
     ]
     for plan in plans:
         ds.descend(plan)

@@ -7,13 +7,25 @@ import math
 import subprocess
 import sys
 import warnings
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from downslope.formulas import ARRAYS, FLOATS, Algebra, NumericFormula, formula
+from downslope.formulas import ARRAYS, FLOATS, Algebra, Formula, NumericFormula, formula
+from downslope.formulas._expression import (
+    UNITY,
+    ZERO,
+    Call,
+    Combination,
+    Comparison,
+    Name,
+    Negative,
+    Number,
+    Piecewise,
+)
 from downslope.formulas._functions import FUNCTIONS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
@@ -176,8 +188,6 @@ def test_many_points_over_a_table() -> None:
 
 def test_another_algebra() -> None:
     """Exact fractions: no operation of an algebra of one's own goes through floats."""
-    from fractions import Fraction
-
     exact = Algebra(number=Fraction, constants={}, function={}.__getitem__)
     value, gradient, hessian = NumericFormula(formula("f(x, y) = x³/3 - 0.1x·y²"), exact).value_gradient_hessian(
         [Fraction(1, 7), Fraction(2, 3)]
@@ -196,3 +206,29 @@ def test_a_gradient_loads_neither_jax_nor_sympy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_piece_that_is_not_in_force_hands_on_no_slope() -> None:
+    x = Name("x")
+    pieces = Piecewise(
+        (formula("x·ln x").body, formula("√(-x) + y²").body),
+        (Comparison(x, ">", ZERO), Combination("and", (Comparison(x, "<", ZERO), Comparison(x, "≥", Negative(UNITY))))),
+    )
+    read = NumericFormula(Formula("f", ("x", "y"), pieces))
+    assert read.value_gradient_hessian([1.0, 2.0]) == (0.0, [1.0, 0.0], [[1.0, 0.0], [0.0, 0.0]])
+    assert read.value_gradient_hessian([-0.25, 2.0]) == (4.5, [-1.0, 4.0], [[-2.0, 0.0], [0.0, 2.0]])
+    assert math.isnan(read.value([0.0, 2.0]))
+    assert math.isnan(read.value([-2.0, 2.0]))
+    many = NumericFormula(Formula("f", ("x", "y"), pieces), ARRAYS)
+    value, (by_x, by_y) = many.value_and_gradient([np.array([1.0, -0.25]), np.array([2.0, 2.0])])
+    np.testing.assert_array_equal([value, by_x, by_y], [[0.0, 4.5], [1.0, -1.0], [0.0, 4.0]])
+
+
+def test_pieces_over_a_table() -> None:
+    read = formula("L(w) = mean((price - w×size)²)", columns=tuple(COLUMNS))
+    bound = Number(Fraction(120))
+    body = Call("mean", (Piecewise((read.body.arguments[0], Name("w")), (Comparison(Name("size"), "<", bound),)),))
+    numeric = NumericFormula(Formula("L", ("w",), body, ("size", "price")), ARRAYS, COLUMNS)
+    value, (slope,) = numeric.value_and_gradient([1.5])
+    assert value == pytest.approx((25.0**2 + 50.0**2 + 1.5) / 3)
+    assert slope == pytest.approx((-2 * 25 * 50 - 2 * 50 * 100 + 1) / 3)

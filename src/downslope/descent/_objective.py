@@ -19,7 +19,16 @@ from downslope._errors import DataError, FormulaError, ObjectiveError, PointErro
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
 from downslope.descent.batches._batched import Batched
-from downslope.formulas import Formula, evaluate, formula, jax_functions, names_in
+from downslope.formulas import (
+    ARRAYS,
+    FLOATS,
+    Formula,
+    NumericFormula,
+    evaluate,
+    formula,
+    jax_functions,
+    names_in,
+)
 from downslope.tables import check_numbers, read_table
 
 
@@ -58,8 +67,18 @@ class Objective:
 
     def __call__(self, point: Point) -> float:
         """Return the value at `point`, as a float."""
+        checked = check_point(self, point)
+        if self.numeric is not None and self.precision == "float64":
+            return float(self.numeric.value([checked[name] for name in self.numeric.variables]))
         with precision(self.precision):
-            return float(self.function(check_point(self, point), self.data))
+            return float(self.function(checked, self.data))
+
+    @functools.cached_property
+    def numeric(self) -> NumericFormula | None:
+        """The formula with its derivatives, in float64 and without JAX; None for a function."""
+        if self.formula is None:
+            return None
+        return NumericFormula(self.formula, ARRAYS if self.data else FLOATS, self.data)
 
     @property
     def owner(self) -> object:
@@ -194,13 +213,10 @@ def _from(read: Formula, columns: Columns) -> Objective:
 
 def _check_scalar(goal: Objective) -> None:
     """Raise if a formula over data is not averaged or summed to one number."""
-    # Shapes alone: nothing is computed, whatever the number of rows.
-    values = {name: np.ones(()) for name in goal.names or ()}
-    with precision(goal.precision):
-        shape = jax().eval_shape(goal.function, values, goal.data)
-    if shape.shape != ():
+    if goal.numeric is not None and goal.numeric.by_row:
+        rows = len(next(iter(goal.data.values())))
         raise ObjectiveError(
-            f"{goal.read_as} is one number for each of the {shape.shape[0]} rows, not one number",
+            f"{goal.read_as} is one number for each of the {rows} rows, not one number",
             hint="average over the rows with mean(…), or add them with sum(…)",
         )
 

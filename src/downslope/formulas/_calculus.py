@@ -382,6 +382,7 @@ class Calculus:
         self._listings: dict[str, Listing] = {}
         self._inputs = [self._graph.put("variable", detail=name) for name in variables]
         self._value = self._graph.grow(tree, {})
+        self.by_row = self._graph.by_row[self._value]  # whether the value differs from row to row of the table
 
     def listing(self, answer: str) -> Listing:
         """Return what to run for "value", "gradient", "hessian" or "product": each with those before it."""

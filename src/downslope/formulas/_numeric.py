@@ -45,6 +45,11 @@ class NumericFormula:
         self._data = data or {}
 
     @property
+    def by_row(self) -> bool:
+        """Whether the value is a number for each row of the table, instead of a single one."""
+        return self._calculus.by_row
+
+    @property
     def operations(self) -> int:
         """How many operations compute the value and the gradient."""
         return len(self._calculus.listing("gradient").nodes)
@@ -175,6 +180,8 @@ _OPERATORS = {
     "subtract": operator.sub,
     "multiply": operator.mul,
     "negative": operator.neg,
+    "and": operator.and_,
+    "or": operator.or_,
 }
 
 
@@ -188,6 +195,8 @@ def _operation(node: Result, algebra: Algebra) -> Callable[..., Any]:
         case "integer power":
             power, exponent = algebra.integer_power, node.detail
             return operator.pos if exponent == 1 else lambda base: power(base, exponent)
+        case "compare":
+            return algebra.compare(node.detail)
         case "call":
             return algebra.function(node.detail)
         case _:
