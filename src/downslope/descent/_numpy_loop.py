@@ -7,9 +7,9 @@ Curvatures along the way are measured when a chunk has ended, at all of its rows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from downslope._types import Columns, Point
 from downslope.descent._recipe import (
     Arguments,
     Chunk,
-    Flags,
     LoopProgram,
     LoopState,
     Recipe,
@@ -95,16 +94,11 @@ def numpy_program(recipe: Recipe) -> LoopProgram:
     return LoopProgram(loop.begin, loop.go_on, loop.layout, False)
 
 
-@dataclass
-class _Rows:
-    """The rows that a chunk has written: vectors for the most part, a number a row for the others."""
+class _Row(NamedTuple):
+    """A row of the record: where the descent stood, and the step that left it, NaN at the end."""
 
-    values: list[Any] = field(default_factory=list)
-    points: list[np.ndarray] = field(default_factory=list)
-    gradients: list[np.ndarray] = field(default_factory=list)
-    updates: list[np.ndarray] = field(default_factory=list)
-    arrivals: list[np.ndarray] = field(default_factory=list)  # the updates that led to the rows
-    decreases: list[Any] = field(default_factory=list)
+    state: LoopState
+    update: np.ndarray
 
 
 class _NumpyLoop:
@@ -139,35 +133,37 @@ class _NumpyLoop:
 
     def _run(self, goal: NumericObjective, state: LoopState, steps: int, arguments: Arguments) -> Chunk:
         """Take the steps of a chunk; at each, the same conditions to go on as in the compiled loop."""
-        start, first, last = state.point, state.step, state.step + steps
+        start, first, last, every = state.point, state.step, state.step + steps, self.recipe.every
         limit = float(arguments.tolerance) ** 2
-        flags = Flags(self._is_finite(state.value, state.gradient), bool(state.gradient @ state.gradient > limit), True)
-        bad_part, rows, written = self._bad_part(state.value, state.gradient), _Rows(), False
-        while flags.finite and flags.steep and flags.moving and state.step < last:
+        finite, square = _finite_and_square(state.value, state.gradient)
+        steep, moving, bad_part, leads = square > limit, True, _bad_part(state.value, state.gradient), True
+        rows: list[_Row] = []
+        decreases: list[Any] = []
+        while finite and steep and moving and state.step < last:
             update, rule = self._update(goal, state, arguments)
-            written = (state.step - first) % self.recipe.every == 0
-            if written:
-                self._write(rows, state, update)
+            leads = (state.step - first) % every != 0
+            if not leads:
+                rows.append(_Row(state, update))
             point = state.point + update
             value, gradient = goal.value_and_gradient(point)
-            finite = self._is_finite(value, gradient)
-            steep = bool(gradient @ gradient > limit)
-            flags = Flags(finite, flags.steep and steep, not np.array_equal(point, state.point))
-            bad_part = self._bad_part(value, gradient)
-            if written:
-                rows.decreases.append(state.value - value if finite else 0.0)
-            if finite:
-                state = LoopState(state.step + 1, point, value, gradient, rule, update)
-        if written and not flags.finite:
-            self._unwrite(rows)  # its step leads nowhere: the row is the last
-        self._write(rows, state, np.full_like(state.point, np.nan))
-        rows.decreases.append(np.nan)
-        status = Status(len(rows.values), state.step, *map(int, flags), bad_part)
+            finite, square = _finite_and_square(value, gradient)
+            steep, moving = steep and square > limit, point.tolist() != state.point.tolist()
+            if not finite:
+                bad_part = _bad_part(value, gradient)
+                break
+            if not leads:
+                decreases.append(state.value - value)
+            state = LoopState(state.step + 1, point, value, gradient, rule, update)
+        if not finite and not leads:
+            rows.pop()  # its step leads nowhere: the point is the last
+        rows.append(_Row(state, np.full_like(state.point, np.nan)))
+        decreases.append(np.nan)
+        status = Status(len(rows), state.step, int(finite), int(steep), int(moving), bad_part)
         hessians = np.stack([goal.hessian(start), goal.hessian(state.point)]) if self.recipe.hessian else None
         return Chunk(
             np.array(status),
             state._replace(point=dict(zip(goal.names, state.point, strict=True))),
-            self._record(goal, rows),
+            self._record(goal, rows, decreases),
             hessians,
             self._preconditioner(goal, state, arguments),
         )
@@ -186,33 +182,12 @@ class _NumpyLoop:
         scale = self.rule.preconditioner(state.rule, arguments.settings)
         return dict(zip(goal.names, scale, strict=True))
 
-    @staticmethod
-    def _is_finite(value: Any, gradient: np.ndarray) -> bool:
-        return bool(np.isfinite(value) and np.isfinite(gradient).all())
-
-    @staticmethod
-    def _bad_part(value: Any, gradient: np.ndarray) -> int:
-        """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
-        if not np.isfinite(value):
-            return 0
-        finite = np.isfinite(gradient)
-        return 0 if finite.all() else 1 + int(np.argmin(finite))
-
-    def _write(self, rows: _Rows, state: LoopState, update: np.ndarray) -> None:
-        rows.values.append(state.value)
-        rows.points.append(state.point)
-        rows.gradients.append(state.gradient)
-        rows.updates.append(update)
-        rows.arrivals.append(state.update)
-
-    def _unwrite(self, rows: _Rows) -> None:
-        for column in (rows.values, rows.points, rows.gradients, rows.updates, rows.arrivals, rows.decreases):
-            column.pop()
-
-    def _record(self, goal: NumericObjective, rows: _Rows) -> np.ndarray:
+    def _record(self, goal: NumericObjective, rows: list[_Row], decreases: list[Any]) -> np.ndarray:
         """Return the record of a chunk, shape (entries, rows)."""
-        points, gradients, updates = (np.array(column) for column in (rows.points, rows.gradients, rows.updates))
-        columns: dict[str, Any] = {"value": np.array(rows.values, dtype=float)}
+        points = np.array([row.state.point for row in rows])
+        gradients = np.array([row.state.gradient for row in rows])
+        updates = np.array([row.update for row in rows])
+        columns: dict[str, Any] = {"value": np.array([row.state.value for row in rows], dtype=float)}
         if self.recipe.whole:
             columns |= {"coordinates": points.T, "gradients": gradients.T}
         if self.recipe.curvature:
@@ -220,25 +195,39 @@ class _NumpyLoop:
             if not self.rule.parallel:
                 columns["update_curvature"] = goal.bends(points, updates)
         if self.recipe.exact:
-            columns |= self._summary(points, gradients, updates, rows)
+            arrivals = np.array([row.state.update for row in rows])
+            columns |= self._summary(points, gradients, updates, arrivals)
+            columns["actual_decrease"] = np.array(decreases, dtype=float)
         return np.concatenate([np.atleast_2d(columns[name]) for name in self.layout])
 
     def _summary(
-        self, points: np.ndarray, gradients: np.ndarray, updates: np.ndarray, rows: _Rows
+        self, points: np.ndarray, gradients: np.ndarray, updates: np.ndarray, arrivals: np.ndarray
     ) -> Mapping[str, np.ndarray]:
         """Return the norms and angles of the rows, as the compiled loop's `_summary`."""
-        arrivals, lengths = np.array(rows.arrivals), np.sqrt(_squares(updates))
+        lengths = np.sqrt(_squares(updates))
         summary = {
             "gradient_norm": np.sqrt(_squares(gradients)),
             "update_norm": lengths,
             "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(_squares(arrivals))),
-            "actual_decrease": np.array(rows.decreases, dtype=float),
             "first_order_decrease": -np.sum(gradients * updates, axis=1),
         }
         if self.recipe.whole:
             return summary
         of_parts = {"parameter_norm": points, "gradient_norm": gradients, "update_norm": updates}
         return summary | {f"parts/{name}": np.abs(vectors).T for name, vectors in of_parts.items()}
+
+
+def _finite_and_square(value: Any, gradient: np.ndarray) -> tuple[bool, float]:
+    """Return whether the value and every entry of the gradient are finite, and the square of its norm."""
+    square = float(gradient @ gradient)
+    # A square that is finite needs no look at the entries, of which ∞ or NaN would have made it the same.
+    return math.isfinite(value) and (math.isfinite(square) or bool(np.isfinite(gradient).all())), square
+
+
+def _bad_part(value: Any, gradient: np.ndarray) -> int:
+    """Return 0 if the value is not finite, else 1 + the index of the first part whose gradient is not."""
+    finite = np.isfinite(gradient)
+    return 0 if finite.all() or not math.isfinite(value) else 1 + int(np.argmin(finite))
 
 
 def _squares(vectors: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from downslope._arrays import JAX_ARRAYS, Arrays
+from downslope._arrays import JAX_ARRAYS, NUMPY_ARRAYS, Arrays
 from downslope._errors import SettingError, nearest
 from downslope._text import listed
 from downslope._types import Point
@@ -179,9 +179,10 @@ def rule_of(method: Method, arrays: Arrays = JAX_ARRAYS) -> Rule:
         return _whole_step(lambda settings: method.transformation)
     fixed = {setting.name: method.settings[setting.name] for setting in spec.settings if setting.structural}
 
-    def direction(settings: Settings) -> Any:
+    def direction_of(settings: Settings) -> Any:
         return spec.update({**settings, **fixed})
 
+    direction = _remembered(direction_of) if arrays is NUMPY_ARRAYS else direction_of
     if spec.searches_line and not method.is_plain:
         return _whole_step(direction)
     if spec.searches_line:
@@ -208,6 +209,21 @@ def rule_of(method: Method, arrays: Arrays = JAX_ARRAYS) -> Rule:
         return arrays.map(lambda up, leaf: -step.rate * (up + decay * leaf), uphill, step.point), state
 
     return Rule(init, update, spec.scale, follows, follows)
+
+
+def _remembered(direction: Callable[[Settings], Any]) -> Callable[[Settings], Any]:
+    """Return a function that keeps its last result: the settings are the same at every step of a descent."""
+    last: tuple[Settings | None, Any] = (None, None)
+
+    def remembered(settings: Settings) -> Any:
+        nonlocal last
+        known, result = last
+        if settings is not known:
+            result = direction(settings)
+            last = (settings, result)
+        return result
+
+    return remembered
 
 
 def _whole_step(transformation: Callable[[Settings], Any]) -> Rule:

@@ -26,27 +26,23 @@ def normal(numpy: ModuleType, seed: Any, step: Any, offset: int, like: Any) -> A
         like: the array.
     """
     index = (numpy.arange(max(like.size, 1), dtype="uint32") + numpy.uint32(offset)).reshape(like.shape)
-    words = _threefry(
-        numpy, numpy.asarray(seed, "uint32"), numpy.zeros_like(index) + numpy.asarray(step, "uint32"), index
-    )
+    words = _threefry(numpy.asarray(seed, "uint32"), numpy.zeros_like(index) + numpy.asarray(step, "uint32"), index)
     # Half a unit above zero, so that the logarithm is finite.
     wide = numpy.promote_types(like.dtype, "float32")
     first, second = ((word.astype(wide) + 0.5) / 2.0**32 for word in words)
     return (numpy.sqrt(-2.0 * numpy.log(first)) * numpy.cos(2 * math.pi * second)).astype(like.dtype)
 
 
-def _threefry(numpy: ModuleType, key: Any, first: Any, second: Any) -> tuple[Any, Any]:
+def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """Return two words of random bits for a key and a counter of two words each; the key's second word is 0."""
-    zero = numpy.asarray(0, "uint32")
-    keys = (key, zero, key ^ zero ^ numpy.asarray(_PARITY, "uint32"))
-    first, second = first + keys[0], second + keys[1]
+    keys = (key, 0, key ^ _PARITY)
+    first = first + key
     for number in range(_ROUNDS):
         turn = _ROTATIONS[number % 8]
         first = first + second
-        second = (second << numpy.asarray(turn, "uint32")) | (second >> numpy.asarray(32 - turn, "uint32"))
-        second = second ^ first
+        second = ((second << turn) | (second >> (32 - turn))) ^ first
         if number % 4 == 3:
             group = number // 4 + 1
             first = first + keys[group % 3]
-            second = second + keys[(group + 1) % 3] + numpy.asarray(group, "uint32")
+            second = second + keys[(group + 1) % 3] + group
     return first, second
