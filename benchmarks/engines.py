@@ -41,7 +41,11 @@ def difference(text: str, start: dict[str, float], method: str, steps: int) -> t
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0)
     findings = [[finding.symptom for finding in ds.diagnose(trace)] for trace in (in_numpy, in_jax)]
-    return float(apart), in_numpy.outcome is in_jax.outcome and rows == len(in_jax.coordinates), findings[0] == findings[1]
+    return (
+        float(apart),
+        in_numpy.outcome is in_jax.outcome and rows == len(in_jax.coordinates),
+        findings[0] == findings[1],
+    )
 
 
 def main() -> None:

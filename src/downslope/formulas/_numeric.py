@@ -180,8 +180,6 @@ _OPERATORS = {
     "subtract": operator.sub,
     "multiply": operator.mul,
     "negative": operator.neg,
-    "and": operator.and_,
-    "or": operator.or_,
 }
 
 
@@ -195,8 +193,6 @@ def _operation(node: Result, algebra: Algebra) -> Callable[..., Any]:
         case "integer power":
             power, exponent = algebra.integer_power, node.detail
             return operator.pos if exponent == 1 else lambda base: power(base, exponent)
-        case "compare":
-            return algebra.compare(node.detail)
         case "call":
             return algebra.function(node.detail)
         case _:
