@@ -137,7 +137,7 @@ def test_rough_ground(text: str, at: float, kind: str, smoothness: str) -> None:
         ("Abs(x) - y**2", "saddle"),
         ("Abs(y - x**2) + x**2/100", "minimum"),
         ("Abs(y - x**2) - x**2/100", "saddle"),
-        ("Max(x, y)", "saddle"),
+        ("Max(x, y)", "slope"),
     ],
 )
 def test_kinks_of_two_variables(text: str, kind: str) -> None:

@@ -29,6 +29,7 @@ _NEAR = 1e-7  # share of the lengths by which a Newton step may miss a flat poin
 _BLUR = 1e-11  # share of the lengths within which two points are the same to a sign of curvature
 _SINGULAR = 1e-11  # scaled curvature that rounding of a Hessian's entries leaves
 _DRIFT = 3.0  # a curvature must exceed its change over the blur by this factor
+_LEVEL = 1e-7  # share of the steep directions' change that rounding leaves along a curve of critical points
 _STEEP_STEPS = 12  # chord-Newton steps over the steep directions
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _MANY = 8  # variables above which rays all around are few: the cost grows, the evidence does not
@@ -107,6 +108,7 @@ def judge(
     lengths: np.ndarray | None = None,
     blur: float = 0.0,
     at_rest: bool | None = None,
+    is_missing: bool = False,
 ) -> Judgement:
     """Decide what kind of point lies at given coordinates.
 
@@ -118,6 +120,7 @@ def judge(
         blur: how well the point is known, as a share of the lengths: closer than this nothing is looked at. 0 for
             coordinates that are meant exactly.
         at_rest: whether the point counts as flat; None to decide that from the gradient.
+        is_missing: whether there is no value at the point, although the nearest float may have one: tan at π/2.
     """
     point = np.asarray(point, float)
     scale = np.maximum(np.abs(point), 1.0) if lengths is None else np.asarray(lengths, float)
@@ -125,7 +128,7 @@ def judge(
     with np.errstate(all="ignore"):
         ground.value = float(surface.values(point[None])[0])
         ground.gradient = np.asarray(surface.gradients(point[None])[0], float)
-        if not np.isfinite(ground.value):
+        if is_missing or not np.isfinite(ground.value):
             return _without_value(ground)
         if not surface.is_smooth or not np.all(np.isfinite(ground.gradient)):
             rough = _rough(ground)
@@ -212,8 +215,10 @@ def _rough(ground: _Ground) -> Judgement | None:
     if smoothness == "smooth":
         return None
     kind, isolated, looks = _around(ground, ground.change)
+    if kind == "inflection" or (kind == "saddle" and any(map(_passes, sides[::2], sides[1::2]))):
+        kind = "slope"
     return Judgement(
-        "slope" if kind == "inflection" else kind,
+        kind,
         smoothness,
         isolated,
         by="slopes" if smoothness in ("kink", "cusp") else "limits",
@@ -233,6 +238,12 @@ def _without_gradient(ground: _Ground) -> Judgement:
         return Judgement("slope", "smooth", by="slopes", value=ground.value, gradient=gradient)
     kind, isolated, looks = _around(ground, ground.change)
     return Judgement(kind, "smooth", isolated, by="values", value=ground.value, gradient=(0.0,) * size, looks=looks)
+
+
+def _passes(ahead: Side, behind: Side) -> bool:
+    """Tell whether the value rises along one ray and falls along the opposite one, at first order."""
+    slopes = ahead.slope, behind.slope
+    return min(slopes) < 0 < max(slopes) and min(map(abs, slopes)) > 1e-6 * max(map(abs, slopes))
 
 
 def _around(ground: _Ground, change: Changes) -> tuple[str, bool | None, tuple[Look, ...]]:
@@ -291,6 +302,10 @@ def _smooth(ground: _Ground, at_rest: bool | None) -> Judgement:
     reduced, isolated, looks = kind_of_looks(
         looks_of(rises, along.shape[1], max(10 * missed, ground.blur)), along.shape[1]
     )
+    if reduced == "degenerate" and steep.any():
+        unit = float(np.min(np.abs(curvatures[steep]))) * float(np.min(ground.lengths / units)) ** 2 / 2
+        if looks and all(_is_level(look, unit) for look in looks):
+            reduced, isolated = "level", False
     kind = _joined(reduced, up, down, size)
     return Judgement(
         kind, "smooth", isolated, certain=False, by="values" if kind != "degenerate" else "", looks=looks, **common
@@ -373,6 +388,11 @@ def _by_signs(curvatures: np.ndarray) -> str:
     if curvatures[0] > 0:
         return "minimum"
     return "maximum" if curvatures[-1] < 0 else "saddle"
+
+
+def _is_level(look: Look, unit: float) -> bool:
+    """Tell whether changes along flat directions are nothing against those of the steep ones, unit·r²."""
+    return max(-look.lowest, look.highest) <= _LEVEL * unit * look.radius**2
 
 
 def _joined(reduced: str, up: bool, down: bool, size: int) -> str:

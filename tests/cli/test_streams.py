@@ -26,7 +26,7 @@ CALLS: dict[str, list[str]] = {
     "chain": ["chain", "sin(u)", "u = x²"],
     "slope": ["slope", "x⁴ + π·y²", "--at", "x=1,y=2"],
     "backprop": ["backprop", "(w·x - 1)²", "--at", "w=1,x=2"],
-    "critical-points": ["critical-points", "x⁴ - 4x²", "--bounds", "x=-3..3"],
+    "critical": ["critical", "x⁴ - 4x²", "--within", "x=-3..3"],
     "descend": PARABOLA,
     "fit": ["fit", "houses.csv", "price = w × size", "--unit", "size=m²"],
     "train": ["train", "xor", "--steps", "5", "--hidden", "4"],

@@ -19,7 +19,7 @@ COMMANDS = (
     "chain",
     "slope",
     "backprop",
-    "critical-points",
+    "critical",
     "descend",
     "fit",
     "train",

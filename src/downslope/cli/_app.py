@@ -55,7 +55,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _formulas.chain,
     _formulas.slope,
     _formulas.backprop,
-    _formulas.critical_points,
+    _formulas.critical,
     _descents.descend,
     _fit.fit,
     _training.train,

@@ -1,4 +1,4 @@
-"""The commands on formulas alone: derive, chain, slope, backprop, critical-points."""
+"""The commands on formulas alone: derive, chain, slope, backprop, critical."""
 
 from __future__ import annotations
 
@@ -34,6 +34,9 @@ AtValue = Annotated[str | None, typer.Option("--at", metavar="POINT", help="Eval
 Latex = Annotated[bool, typer.Option("--latex", help="Print LaTeX.")]
 Graph = Annotated[
     Path | None, typer.Option("--plot", metavar="FILE", help="Write the computation graph: .svg or .dot.")
+]
+Within = Annotated[
+    str | None, typer.Option("--within", "--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")
 ]
 
 
@@ -208,28 +211,28 @@ def _write_graph(result: ds.Backpropagation, plot: Path) -> Path:
 
 
 @options.takes("descend", only=("units",))
-def critical_points(
+def critical(
     formula: options.FormulaText,
-    bounds: options.Bounds = None,
+    within: Within = None,
     *,
     json: options.Json = False,
     quiet: options.Quiet = False,
     **choices: Any,
 ) -> None:
-    """Find every point in a box where the gradient is zero, and say what kind each is."""
-    box = options.ranges(bounds)
+    """Find every critical point of a formula in a box, with its kind and proof.
+
+    Critical points are those where the gradient is zero or does not exist: minima, maxima, saddles, inflections, kinks.
+    The last lines say what was proved.
+    """
+    box = options.ranges(within, "--within")
     if box is None:
-        raise ds.PointError("where to look? --bounds is missing", hint="give every variable a range: --bounds x=-3..3")
+        raise ds.PointError("give a box to search: --within is missing", hint="for example --within x=-3..3,y=0..1")
     parsed = ds.formula(formula, **choices)
     result = ds.critical_points(parsed, box)
     if json:
-        points = [
-            {"point": dict(p.point), "value": p.value, "kind": p.kind, "eigenvalues": list(p.eigenvalues)}
-            for p in result
-        ]
-        show.as_json({"read_as": parsed.read_as, "points": points, "sentence": result.sentence})
+        show.as_json({"read_as": parsed.read_as} | result.as_dict())
     elif quiet:
-        print("\n".join(map(str, result)))
+        print("\n".join(map(str, result.points)))
     else:
         show.read_as(parsed.read_as, parsed.notes)
         print(f"\n{result}")

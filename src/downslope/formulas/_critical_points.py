@@ -1,7 +1,8 @@
-"""The verb `critical_points`: every point in a box where a formula's gradient vanishes, classified by the Hessian."""
+"""The verb `critical_points`: every point of a box where the gradient is zero or does not exist, with its kind."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,33 +10,38 @@ from typing import Any, overload
 
 import numpy as np
 
+from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
 from downslope._numbers import real
+from downslope._types import plain
+from downslope.formulas._critical_kinds import JudgedPoint, Landscape, landscape
+from downslope.formulas._critical_words import closing_sentence
+from downslope.formulas._exact_points import exact_coordinates
 from downslope.formulas._formula import Formula
 from downslope.formulas._parser import formula as read_formula
-from downslope.formulas._printing import book
-from downslope.formulas._stationary_search import Derivatives, StationaryPoint, search
-from downslope.formulas._symbolic import from_sympy, symbol, to_sympy
 
-# Isolating the real roots of a polynomial is exact at any degree, but its cost grows quickly.
-_HIGHEST_DEGREE = 12
 _MOST_VARIABLES = 8
 
 
 @dataclass(frozen=True)
 class CriticalPoint:
-    """A point where the gradient vanishes.
+    """A point where the gradient vanishes or does not exist.
 
     Args:
         point: the coordinates by name.
-        value: the formula's value.
-        kind: "minimum", "maximum", "saddle", or "degenerate" if the Hessian is singular.
-        eigenvalues: the eigenvalues of the Hessian, ascending.
-        gradient_norm: the norm of the gradient at these coordinates, zero up to rounding.
-        exact: the coordinates in textbook notation if the equations were solved exactly; else None.
-        note: a remark on a degenerate point, else "".
+        value: the formula's value; in a removable gap, its limit.
+        kind: "minimum", "maximum", "saddle", "inflection" (a horizontal one, of one variable), "kink" (where the slope
+            jumps without a minimum or maximum), "level" (the value is constant around the point), or "degenerate"
+            where neither curvature nor the values around decide.
+        eigenvalues: the eigenvalues of the Hessian, ascending; NaN where there is none.
+        gradient_norm: the norm of the gradient at these coordinates, zero up to rounding; NaN where there is none.
+        smooth: whether the gradient exists.
+        isolated: whether no other critical point lies close by; None where that is not known.
+        certified: whether it is proved that exactly one critical point lies here.
+        note: a remark, else "".
         units: units of the coordinates by name, as far as they are known.
         unit: the unit of the value, or None.
+        formula: the formula, from which `exact` is derived.
     """
 
     point: Mapping[str, float]
@@ -43,10 +49,38 @@ class CriticalPoint:
     kind: str
     eigenvalues: tuple[float, ...]
     gradient_norm: float
-    exact: Mapping[str, str] | None = None
+    smooth: bool = True
+    isolated: bool | None = True
+    certified: bool = False
     note: str = ""
     units: Mapping[str, str] = field(default_factory=dict)
     unit: str | None = None
+    formula: Formula | None = field(default=None, repr=False, compare=False)
+
+    __getstate__ = fields_alone
+
+    @functools.cached_property
+    def exact(self) -> Mapping[str, str] | None:
+        """The coordinates in textbook notation if they have a short closed form; else None."""
+        if self.formula is None or not self.smooth or not self.isolated:
+            return None
+        return exact_coordinates(self.formula, self.point)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the point as plain data, for JSON; None stands for numbers that do not exist."""
+        return plain(
+            {
+                "point": dict(self.point),
+                "value": self.value,
+                "kind": self.kind,
+                "smooth": self.smooth,
+                "isolated": self.isolated,
+                "certified": self.certified,
+                "note": self.note,
+                "eigenvalues": list(self.eigenvalues),
+                "gradient_norm": self.gradient_norm,
+            }
+        )
 
     def __str__(self) -> str:
         shown = self.exact or {name: f"{value:.10g}" for name, value in self.point.items()}
@@ -63,8 +97,9 @@ class CriticalPoints(Sequence[CriticalPoint]):
 
     Args:
         points: the points.
-        method: "symbolic" if the equations were solved exactly, else "numeric".
-        sentence: how the points were computed, and whether the list is complete.
+        method: "proved" if it is proved that there are no others, "partly proved" where boxes are left in which nothing
+            is proved, "numeric" where a numeric search was needed.
+        sentence: what was proved, and what else there is in the box: curves of critical points, poles, gaps.
     """
 
     points: tuple[CriticalPoint, ...]
@@ -85,6 +120,10 @@ class CriticalPoints(Sequence[CriticalPoint]):
     def __iter__(self) -> Iterator[CriticalPoint]:
         return iter(self.points)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the points as plain data, for JSON."""
+        return {"points": [point.as_dict() for point in self.points], "method": self.method, "sentence": self.sentence}
+
     def __str__(self) -> str:
         return "\n".join([*map(str, self.points), self.sentence])
 
@@ -95,7 +134,10 @@ def critical_points(
     *,
     units: Mapping[str, str] | None = None,
 ) -> CriticalPoints:
-    """Find every point in a box where the gradient of a formula is zero.
+    """Find every point of a box where the gradient of a formula is zero or does not exist.
+
+    The box is searched by branch and bound with interval arithmetic, which proves where the gradient is not zero and
+    where it is zero exactly once. Poles are named and are no points.
 
     Args:
         formula: the formula or its text.
@@ -103,32 +145,24 @@ def critical_points(
         units: units by name; the points then print with them.
 
     Returns:
-        The points in order of their values, each classified by the eigenvalues of its Hessian; and how they were
-        computed.
+        The points in order of their values, each with its kind, and a sentence on what was proved.
 
     Raises:
         FormulaError: for text that cannot be parsed, more than eight variables, or a formula of data columns.
         PointError: for a variable without bounds, or bounds that are not two increasing finite numbers.
         UnitError: for unknown units, or units of names that do not occur.
 
-    >>> for point in critical_points("x⁴ - 2x²", {"x": (-3, 3)}):
-    ...     print(point)
+    >>> print(critical_points("x⁴ - 2x²", {"x": (-3, 3)}))
     minimum at x = -1, value -1
     minimum at x = 1, value -1
     maximum at x = 0, value 0
+    Exactly these 3, proved: no other point of the box has a zero gradient.
     """
     read = read_formula(formula, units=units)
     box = _box(read, bounds)
-    derivatives = Derivatives(read)
-    exact = _solved(read, box)
-    if exact is not None:
-        zeros = [StationaryPoint(np.array([float(value) for value in values]), "") for values in exact]
-        points = [_point(read, derivatives, zero, values) for zero, values in zip(zeros, exact, strict=True)]
-        sentence = "The equations ∇f = 0 were solved exactly: these are all of them."
-        return CriticalPoints(_in_order(points), "symbolic", sentence)
-    points = [_point(read, derivatives, zero, None) for zero in search(derivatives, box)]
-    sentence = "Found by a numeric search of the box, which can miss points that lie closer together than its grid."
-    return CriticalPoints(_in_order(points), "numeric", sentence)
+    judged = landscape(read, box)
+    points = [_point(read, point) for point in judged.points]
+    return CriticalPoints(_in_order(points, judged), judged.method, closing_sentence(read, judged))
 
 
 def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndarray:
@@ -168,63 +202,21 @@ def _range(name: str, bounds: object) -> tuple[float, float]:
     return low, high
 
 
-def _solved(formula: Formula, box: np.ndarray) -> list[tuple[Any, ...]] | None:
-    """Return the exact solutions of ∇f = 0 for the cases that SymPy always solves, else None.
-
-    These are polynomials of one variable and systems of linear equations with rational coefficients.
-    """
-    import sympy
-
-    symbols = [symbol(name) for name in formula.variables]
-    expression = to_sympy(formula.body)
-    if not expression.is_polynomial(*symbols):
-        return None
-    gradient = [sympy.Poly(expression.diff(variable), *symbols) for variable in symbols]
-    # With π or √2 in a coefficient, SymPy's root isolation and its test of a zero determinant are no longer decided.
-    if any(not part.domain.is_QQ and not part.domain.is_ZZ for part in gradient):
-        return None
-    solutions: list[tuple[Any, ...]]
-    if len(symbols) == 1:
-        (part,) = gradient
-        if part.is_zero or part.degree() > _HIGHEST_DEGREE:
-            return None
-        roots: Any = part.real_roots()
-        solutions = [(root,) for root in sorted(set(roots), key=float)]
-    else:
-        if any(part.total_degree() > 1 for part in gradient):
-            return None
-        matrix, right = sympy.linear_eq_to_matrix([part.as_expr() for part in gradient], symbols)
-        # A singular system has no solution or a whole line: the numeric search reports either.
-        if matrix.det() == 0:
-            return None
-        solution: Any = matrix.LUsolve(right)
-        solutions = [tuple(solution)]
-    return [
-        values
-        for values in solutions
-        if all(low <= float(v) <= high for v, (low, high) in zip(values, box, strict=True))
-    ]
-
-
-def _point(
-    formula: Formula, derivatives: Derivatives, zero: StationaryPoint, exact: tuple[Any, ...] | None
-) -> CriticalPoint:
-    """Return a zero of the gradient with its value and classification."""
-    values = zero.coordinates
-    hessian = derivatives.hessian(values[None])[0]
-    eigenvalues = np.linalg.eigvalsh(hessian) if np.all(np.isfinite(hessian)) else np.full(len(values), np.nan)
-    kind = _kind(eigenvalues)
-    note = zero.note or (_look_around(derivatives, values) if kind == "degenerate" else "")
+def _point(formula: Formula, judged: JudgedPoint) -> CriticalPoint:
+    """Return a judged point with names and units."""
     return CriticalPoint(
-        point={name: float(value) + 0.0 for name, value in zip(formula.variables, values, strict=True)},
-        value=float(derivatives.value(values[None])[0]) + 0.0,
-        kind=kind,
-        eigenvalues=tuple(float(value) for value in eigenvalues),
-        gradient_norm=float(np.linalg.norm(derivatives.gradient(values[None])[0])),
-        exact=None if exact is None else _exact(formula, exact),
-        note=note,
+        point={name: float(x) + 0.0 for name, x in zip(formula.variables, judged.point, strict=True)},
+        value=judged.value + 0.0,
+        kind=judged.kind,
+        eigenvalues=judged.eigenvalues,
+        gradient_norm=judged.gradient_norm,
+        smooth=judged.is_smooth,
+        isolated=judged.isolated,
+        certified=judged.certified,
+        note=judged.note,
         units={name: unit for name in formula.variables if (unit := formula.unit_of(name))},
         unit=formula.unit,
+        formula=formula,
     )
 
 
@@ -233,43 +225,12 @@ def _with_unit(text: str, unit: str | None) -> str:
     return f"{text} {unit}" if unit else text
 
 
-def _kind(eigenvalues: np.ndarray) -> str:
-    """Classify by the signs of the Hessian's eigenvalues; "degenerate" if it is singular up to rounding."""
-    largest = float(np.max(np.abs(eigenvalues), initial=0.0))
-    if not np.all(np.isfinite(eigenvalues)) or np.any(np.abs(eigenvalues) <= max(1e-7 * largest, 1e-12)):
-        return "degenerate"
-    if eigenvalues[0] > 0:
-        return "minimum"
-    return "maximum" if eigenvalues[-1] < 0 else "saddle"
+def _in_order(points: list[CriticalPoint], judged: Landscape) -> tuple[CriticalPoint, ...]:
+    """Return points in order of value, then of coordinates; values that differ by rounding count as equal."""
+    unit = max(1e-9 * judged.scale, 1e-300)
+    return tuple(sorted(points, key=lambda point: (_ranked(point.value / unit), tuple(point.point.values()))))
 
 
-def _look_around(derivatives: Derivatives, point: np.ndarray) -> str:
-    """Describe a degenerate point by the values on a small sphere around it."""
-    rng = np.random.default_rng(0)
-    # Normalised Gaussian vectors are uniform on the sphere. Degenerate directions are often axes.
-    rays = rng.normal(size=(200, len(point)))
-    rays = np.concatenate([rays, np.eye(len(point)), -np.eye(len(point))])
-    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
-    around = point + 1e-2 * max(1.0, float(np.max(np.abs(point)))) * rays
-    change = derivatives.value(around) - derivatives.value(point[None])[0]
-    change = change[np.isfinite(change)]
-    # Differences below rounding are no evidence.
-    floor = 1e-14 * max(1e-300, abs(float(derivatives.value(point[None])[0])))
-    if np.any(change > floor) and np.any(change < -floor):
-        return "values around are higher and lower: a flat saddle"
-    if np.any(change > floor):
-        return "values around are higher: a flat minimum"
-    return "values around are lower: a flat maximum" if np.any(change < -floor) else "values around are the same"
-
-
-def _exact(formula: Formula, values: tuple[Any, ...]) -> dict[str, str] | None:
-    """Return exact coordinates in textbook notation, or None if they have no short form with roots."""
-    if any("RootOf" in str(value) or value.count_ops() > 12 for value in values):
-        return None
-    shown = (book(from_sympy(value, decimals=formula.has_decimals)) for value in values)
-    return dict(zip(formula.variables, shown, strict=True))
-
-
-def _in_order(points: list[CriticalPoint]) -> tuple[CriticalPoint, ...]:
-    """Return points in order of value, then of coordinates."""
-    return tuple(sorted(points, key=lambda point: (round(point.value, 9), tuple(point.point.values()))))
+def _ranked(value: float) -> float:
+    """Return a value rounded to whole numbers, as far as floats tell these apart."""
+    return round(value) if abs(value) < 2**52 else value

@@ -7,13 +7,17 @@ with a singular Hessian as well. Newton steps refine the results, and duplicates
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from downslope.formulas._expression import Expression
+from downslope.formulas._algebra import ARRAYS
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import numpy_functions
+from downslope.formulas._numeric import NumericFormula
 from downslope.formulas._operations import evaluate
 
 # Grid points per axis, odd so that the centre is among them; in three dimensions a grid would need millions of points.
@@ -21,6 +25,7 @@ _GRID = {1: 20_001, 2: 361}
 _STARTS = {1: 400, 2: 3000}
 _MANY_STARTS = 6000
 _ROUNDS = 60
+_FEW_ROUNDS = 30
 _SAME = 1e-6  # distance, as a fraction of the box, below which two points are one
 _SAME_FLAT = 2e-2  # the same for singular Hessians, where convergence is slow and stops some distance away
 _FLAT_SHARE = 1e-9  # of the typical gradient: below this all around a point, the function is constant there
@@ -44,36 +49,60 @@ class Derivatives:
 
     def __init__(self, formula: Formula) -> None:
         self.names = formula.variables
-        self._value = formula.body
-        gradient = formula.gradient()
-        self._gradient = [part.body for part in gradient]
-        self._hessian = [[entry.body for entry in part.gradient()] for part in gradient]
+        self._body = formula.body
+        self._numeric = NumericFormula(formula, ARRAYS)
 
     def value(self, points: np.ndarray) -> np.ndarray:
         """Return the formula at points of shape (points, variables)."""
-        return self._at(self._value, points)
+        with np.errstate(all="ignore"):
+            return _rows(evaluate(self._body, _by_name(self.names, points), numpy_functions()), points)
 
     def gradient(self, points: np.ndarray) -> np.ndarray:
         """Return the gradient at points, shape (points, variables)."""
-        return np.stack([self._at(part, points) for part in self._gradient], axis=-1)
+        _, gradient = self._numeric.value_and_gradient(_columns(points))
+        return np.stack([_rows(part, points) for part in gradient], axis=-1)
 
     def hessian(self, points: np.ndarray) -> np.ndarray:
         """Return the Hessian at points, shape (points, variables, variables)."""
-        rows = [np.stack([self._at(entry, points) for entry in row], axis=-1) for row in self._hessian]
-        return np.stack(rows, axis=-2)
-
-    def _at(self, tree: Expression, points: np.ndarray) -> np.ndarray:
-        coordinates = {name: points[..., axis] for axis, name in enumerate(self.names)}
-        with np.errstate(all="ignore"):
-            values = evaluate(tree, coordinates, numpy_functions())
-        return np.broadcast_to(np.asarray(values, dtype=float), points.shape[:-1])
+        _, _, hessian = self._numeric.value_gradient_hessian(_columns(points))
+        return np.stack([np.stack([_rows(entry, points) for entry in row], axis=-1) for row in hessian], axis=-2)
 
 
-def search(derivatives: Derivatives, box: np.ndarray) -> list[StationaryPoint]:
-    """Return the zeros of the gradient in a box of shape (variables, 2)."""
+def _by_name(names: tuple[str, ...], points: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(names, _columns(points), strict=True))
+
+
+def _columns(points: np.ndarray) -> list[np.ndarray]:
+    """Return the coordinates of points, an array for each variable."""
+    return [points[..., axis] for axis in range(points.shape[-1])]
+
+
+def _rows(values: Any, points: np.ndarray) -> np.ndarray:
+    """Return a value for each point."""
+    return np.broadcast_to(np.asarray(values, dtype=float), points.shape[:-1])
+
+
+def polished(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Return points moved downhill on ‖∇f‖ to a zero close by, singular or not."""
+    start = points.copy()
+    settled = _down(derivatives, points, span, _FEW_ROUNDS)
+    return _newton(derivatives, settled if len(settled) == len(start) else start, span)
+
+
+def scaled_curvatures(derivatives: Derivatives, point: np.ndarray, span: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues of the Hessian in units of the box, as shares of the largest."""
+    hessian = derivatives.hessian(point[None])[0] * np.outer(span, span)
+    if not np.all(np.isfinite(hessian)):
+        return np.zeros(len(point))
+    curvatures = np.linalg.eigvalsh(hessian)
+    return curvatures / max(float(np.max(np.abs(curvatures))), 1e-300)
+
+
+def search(derivatives: Derivatives, box: np.ndarray, seconds: float = 2.0) -> list[StationaryPoint]:
+    """Return the zeros of the gradient in a box of shape (variables, 2), with a limit in seconds of the CPU."""
     span = box[:, 1] - box[:, 0]
     starts = _starts(derivatives, box)
-    points = _down(derivatives, starts, span)
+    points = _down(derivatives, starts, span, until=time.process_time() + seconds)
     points = _newton(derivatives, points, span)
     # Zeros on the boundary count: allow for rounding, then clip.
     points = points[np.all((points >= box[:, 0] - 1e-9 * span) & (points <= box[:, 1] + 1e-9 * span), axis=1)]
@@ -158,16 +187,22 @@ def _spread(box: np.ndarray, count: int) -> np.ndarray:
     return box[:, 0] + unit * (box[:, 1] - box[:, 0])
 
 
-def _down(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> np.ndarray:
+def _down(
+    derivatives: Derivatives,
+    points: np.ndarray,
+    span: np.ndarray,
+    rounds: int = _ROUNDS,
+    until: float = math.inf,
+) -> np.ndarray:
     """Minimise ‖∇f‖² from each point by Levenberg–Marquardt steps, each with its own damping."""
     points = points.copy()
     gradient = derivatives.gradient(points)
     norm = np.sum(gradient**2, axis=1)
     damping = np.full(len(points), 1e-3)
     active = np.isfinite(norm)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         rows = np.flatnonzero(active)
-        if len(rows) == 0:
+        if len(rows) == 0 or time.process_time() > until:
             break
         step = _damped_step(derivatives, points[rows], gradient[rows], damping[rows], span)
         tried = points[rows] + step
@@ -211,7 +246,9 @@ def _newton(derivatives: Derivatives, points: np.ndarray, span: np.ndarray) -> n
         gradient, hessian = derivatives.gradient(points), derivatives.hessian(points)
         hessian = np.where(np.all(np.isfinite(hessian), axis=(1, 2), keepdims=True), hessian, 0.0)
         # The pseudo-inverse moves across a line of zeros only, not along it, where a solve would fail.
-        step = -(np.linalg.pinv(hessian, rcond=1e-11, hermitian=True) @ gradient[..., None])[..., 0]
+        with np.errstate(all="ignore"):
+            step = -(np.linalg.pinv(hessian, rcond=1e-11, hermitian=True) @ gradient[..., None])[..., 0]
+        step = np.nan_to_num(step, nan=0.0, posinf=0.0, neginf=0.0)
         # A step over 1 % of the box may lead to another zero, and would lose this one.
         tried = points + np.where(np.max(np.abs(step) / span, axis=1, keepdims=True) < 0.01, step, 0.0)
         better = np.sum(derivatives.gradient(tried) ** 2, axis=1) < np.sum(gradient**2, axis=1)
