@@ -17,7 +17,7 @@ def test_the_text_has_three_parts() -> None:
         "Chain rule",
     ]
     assert "∂L/∂w = ∂L/∂z₁ · ∂z₁/∂w = −0.0935875 × 2 = −0.187175" in lines
-    assert lines[-1].startswith("Checked: jax.grad gives")
+    assert lines[-1].startswith("Checked: ds.slope gives")
 
 
 def test_as_dict_is_plain_even_where_numbers_are_not_finite() -> None:

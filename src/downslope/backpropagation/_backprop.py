@@ -13,7 +13,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import DownslopeError, ObjectiveError, PointError, SettingError, UnitError
 from downslope._types import Columns, Point
-from downslope.backpropagation._graph import Draft, formula_graph, with_gradients
+from downslope.backpropagation._graph import Draft, Edge, Node, formula_graph, with_gradients
 from downslope.backpropagation._notation import free_result
 from downslope.backpropagation._program_graph import program_graph
 from downslope.backpropagation._result import Backpropagation
@@ -125,7 +125,8 @@ def backprop(
     r"""Evaluate a computation and backpropagate through it, keeping every value, local derivative and gradient.
 
     A node z with the uses z₁, …, zₙ has the gradient ∂L/∂z = Σᵢ ∂L/∂zᵢ · ∂zᵢ/∂z. Starting from ∂L/∂L = 1, one backward
-    pass computes all gradients. The gradient of the point is compared with `jax.grad`.
+    pass computes all gradients. The gradient of the point is compared with that of `slope` for a formula, with
+    `jax.grad` for a function.
 
     Args:
         objective: a formula's text, a Formula, an Objective, a JAX function of a point, or an Equinox network.
@@ -161,13 +162,12 @@ def backprop(
     if loss is not None and not callable(loss):
         raise SettingError(f"loss is a function of the prediction, not {type(loss).__name__}")
     target, point = _target(objective, at, data, loss, units)
-    with precision(target.precision):
-        drafts = _graph(target, point)
-        try:
-            nodes, edges = with_gradients(drafts)
-            true = jax().grad(target.function)(point, target.data)
-        except Exception as error:
-            raise _not_differentiable(target, error) from error
+    plain = target.numeric if target.precision == "float64" else None
+    if plain is not None:
+        nodes, edges = with_gradients(_graph(target, point))
+        true = dict(zip(plain.variables, plain.value_and_gradient(point[n] for n in plain.variables)[1], strict=True))
+    else:
+        nodes, edges, true = _by_jax(target, point)
     parts, slopes = _by_part(point), _by_part(true)
     # A formula's gradient is reported in the order of its header; a pytree's in JAX's own order.
     order = target.names if target.formula is not None and target.names is not None else tuple(parts)
@@ -180,8 +180,19 @@ def backprop(
         point={name: parts[name] for name in order},
         gradient=gradient,
         largest_difference=_largest_difference(gradient, slopes),
+        checked_by="jax.grad" if plain is None else "ds.slope",
         units=target.units,
     )
+
+
+def _by_jax(target: Objective, point: Point) -> tuple[tuple[Node, ...], tuple[Edge, ...], Point]:
+    """Return the nodes and edges with their gradients, and the gradient of `jax.grad`."""
+    with precision(target.precision):
+        drafts = _graph(target, point)
+        try:
+            return *with_gradients(drafts), jax().grad(target.function)(point, target.data)
+        except Exception as error:
+            raise _not_differentiable(target, error) from error
 
 
 def _target(

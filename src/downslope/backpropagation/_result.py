@@ -34,8 +34,9 @@ class Backpropagation:
         edges: the edges in the order of the backward pass.
         point: the point, an array by part.
         gradient: the gradient of the result, an array by part.
-        largest_difference: the largest difference between an entry of `gradient` and that of `jax.grad`.
+        largest_difference: the largest difference between an entry of `gradient` and that of another computation.
         units: units by name, the result's own under `name`; empty if they are unknown.
+        checked_by: the other computation: "jax.grad", or "ds.slope" for a formula.
     """
 
     read_as: str
@@ -46,6 +47,7 @@ class Backpropagation:
     gradient: Columns
     largest_difference: float
     units: Mapping[str, str] = field(default_factory=dict)
+    checked_by: str = "jax.grad"
 
     @property
     def value(self) -> float:
@@ -54,7 +56,7 @@ class Backpropagation:
 
     @property
     def agrees(self) -> bool:
-        """Whether `jax.grad` gives the same gradient up to rounding."""
+        """Whether the other computation gives the same gradient up to rounding."""
         largest = max((float(np.max(np.abs(array), initial=0.0)) for array in self.gradient.values()), default=0.0)
         # Both gradients are sums of rounded products in different orders: compare to half the digits of the precision.
         digits = max(np.finfo(self.nodes[-1].value.dtype).eps ** 0.5, 1e-9)
@@ -148,13 +150,14 @@ def _unit_lines(graph: Backpropagation) -> list[str]:
 
 
 def checked(graph: Backpropagation) -> str:
-    """Return the comparison with `jax.grad` as a sentence."""
+    """Return the comparison with another computation as a sentence."""
     if graph.largest_difference == 0:
-        return "Checked: jax.grad gives exactly this gradient."
+        return f"Checked: {graph.checked_by} gives exactly this gradient."
     largest = number(graph.largest_difference, 2)
     if graph.agrees:
-        return f"Checked: jax.grad gives the same gradient, the largest difference is {largest}."
-    return f"Checked: jax.grad gives another gradient, the largest difference is {largest}; is there a kink here?"
+        return f"Checked: {graph.checked_by} gives the same gradient, the largest difference is {largest}."
+    different = f"Checked: {graph.checked_by} gives another gradient, the largest difference is {largest}"
+    return f"{different}; is there a kink here?"
 
 
 def _forward_row(node: Node) -> tuple[str, ...]:
