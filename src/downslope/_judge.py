@@ -144,7 +144,7 @@ def judge(
 
 def _without_value(ground: _Ground) -> Judgement:
     """Judge a point at which there is no value, by the limits along rays."""
-    sides = tuple(ray.side(float("nan")) for ray in _all_rays(ground))
+    sides = _rounded(ground, tuple(ray.side(float("nan")) for ray in _all_rays(ground)))
     known = [side for side in sides if side.trend != "undefined"]
     trends = {side.trend for side in known}
     if not known:
@@ -177,6 +177,20 @@ def _filled(ground: _Ground, limit: float, sides: tuple[Side, ...]) -> Judgement
     return Judgement(kind, "gap", isolated, by="limits", value=limit, sides=sides, looks=looks)
 
 
+def _rounded(ground: _Ground, sides: tuple[Side, ...]) -> tuple[Side, ...]:
+    """Return the ground along rays with 0 for limits and slopes that are nothing but rounding."""
+    unit = _variation(ground)
+    slope = unit / float(np.max(ground.lengths))
+    return tuple(
+        replace(
+            side,
+            limit=0.0 if abs(side.limit) <= 1e-9 * unit else side.limit,
+            slope=0.0 if abs(side.slope) <= 1e-9 * slope else side.slope,
+        )
+        for side in sides
+    )
+
+
 def _variation(ground: _Ground) -> float:
     """Return how much the value varies over the lengths, to hold a limit against."""
     rows = ground.point + 0.1 * ground.lengths * directions_of(len(ground.point))
@@ -199,7 +213,7 @@ def _rough(ground: _Ground) -> Judgement | None:
     """Judge a point where the domain ends or the slope jumps; None where the ground is smooth."""
     every = _all_rays(ground)
     pairs = list(zip(every[::2], every[1::2], strict=True))
-    sides = tuple(ray.side(ground.value) for ray in every)
+    sides = _rounded(ground, tuple(ray.side(ground.value) for ray in every))
     limits = [side.limit for side in sides if side.trend == "finite"]
     tolerance = 1e-6 * max(abs(ground.value), _variation(ground))
     smoothness = "smooth"

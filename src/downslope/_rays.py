@@ -174,6 +174,11 @@ def joint(ahead: Ray, behind: Ray, value: float) -> str:
     exponent = _exponent(ahead.radii[usable], total[usable])
     if exponent < _STEEP:
         return "cusp"
+    # A kink close by is none here: at distances that do not reach it the slopes fit together.
+    typical = abs(total[usable[-1]])
+    closer = slice(usable[-1] + 1, None)
+    if np.any((error[closer] < 0.1 * typical) & (np.abs(total[closer]) < 0.5 * typical)):
+        return "smooth"
     return "kink" if exponent < _KINK and _stays(total[usable]) else "smooth"
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import html
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -84,15 +88,23 @@ def test_rotated_quadratics(bends: list[float], angle: float, scale: float) -> N
         ("-x²", 0, "maximum"),
         ("x⁴", 0, "minimum"),
         ("-x⁴", 0, "maximum"),
-        ("x³", 0, "saddle"),
+        ("x³", 0, "inflection"),
         ("x² + y⁴", (0, 0), "minimum"),
         ("x² - y⁴", (0, 0), "saddle"),
-        ("(x - y)²", (0, 0), "degenerate"),
-        ("f(x) = 3", 0, "degenerate"),
+        ("(x - y)²", (0, 0), "minimum"),
+        ("f(x) = 3", 0, "level"),
         ("x³ - 3x y²", (0, 0), "saddle"),
         ("sigmoid(x)", -20, "slope"),
         ("ln(x)", 1, "slope"),
         ("ln(x)", -1, "not finite"),
+        ("(x² - y)(x² - 3y)", (0, 0), "saddle"),
+        ("x² + 1e7y²", (0, 0), "minimum"),
+        ("x² + 1e17", 0, "minimum"),
+        ("x + sin(x)", np.pi, "inflection"),
+        ("x^(2/3)", 0, "minimum"),
+        ("2x + |x|", 0, "kink"),
+        ("√x", 0, "edge"),
+        ("sign(x)", 0, "jump"),
     ],
 )
 def test_kinds(text: str, at, kind: str) -> None:
@@ -133,3 +145,70 @@ def test_large_points_have_two_ends() -> None:
     assert there.hessian is None
     assert there.eigenvalues[-1] == pytest.approx(10, rel=1e-3)
     assert there.eigenvalues[0] == pytest.approx(-1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "words"),
+    [
+        ("ln x", 0, "ln(x) is not defined at x = 0; it falls without bound as x → 0⁺"),
+        ("ln x", -1, "outside the domain"),
+        ("1/x", 0, "rises without bound as x → 0⁺ and falls without bound as x → 0⁻"),
+        ("f(x) = x ln x", 0, "f is not defined at x = 0 (the edge of the domain); it tends to 0 as x → 0⁺"),
+        ("√(4 - x²)", 2, "the slope grows without bound as x → 2⁻"),
+        ("sin(x)/x", 0, "a removable gap); it tends to 1 as x → 0"),
+        ("sin(1/x)", 0, "it has no limit there"),
+        ("|x|", 0, "a kink: the slope is −1 to the left and 1 to the right"),
+        ("relu(x)", 0, "a kink: the slope is 0 to the left and 1 to the right"),
+        ("cbrt(x)", 0, "a vertical tangent"),
+        ("1/(x - y)", (1, 1), "a pole"),
+        ("max(x, y)", (1, 1), "one-sided slopes x: 0 to the left, 1 to the right"),
+    ],
+)
+def test_a_point_without_a_gradient_says_why(text: str, at, words: str) -> None:
+    there = ds.slope(text, at=at)
+    assert words in str(there)
+    assert there.steepness != there.steepness
+    json.dumps(there.as_dict(), allow_nan=False)
+    assert words.partition(";")[0] in html.unescape(there._repr_html_())
+
+
+def test_rounding_is_printed_as_zero() -> None:
+    said = str(ds.slope("sin(x)", at=np.pi / 2))
+    assert "x = 0\n" in said
+    assert "uphill" not in said
+    assert "tangent" not in said
+
+
+def test_no_rate_is_stable_where_a_direction_curves_down() -> None:
+    for text, at in (("x²y³ - 4y", (2, -1)), ("x² - y²", (1, 1)), ("x² - y⁴", (0, 0))):
+        there = ds.slope(text, at=at)
+        assert there.largest_stable_rate is None
+        assert "largest stable" not in str(there)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_reports_of_numbers_that_are_not_finite(number: float) -> None:
+    """Text, HTML and JSON take NaN and ±∞ in every field."""
+    there = ds.slope("x² + 10y²", at={"x": 3, "y": 1})
+    for field in dataclasses.fields(there):
+        value = getattr(there, field.name)
+        if isinstance(value, float):
+            broken = dataclasses.replace(there, **{field.name: number})
+        elif isinstance(value, np.ndarray):
+            broken = dataclasses.replace(there, **{field.name: np.full_like(value, number)})
+        elif isinstance(value, dict) and field.name != "units":
+            broken = dataclasses.replace(there, **{field.name: dict.fromkeys(value, np.asarray(number))})
+        else:
+            continue
+        assert str(broken)
+        assert broken._repr_html_()
+        json.dumps(broken.as_dict(), allow_nan=False)
+
+
+def test_a_formula_needs_neither_jax_nor_sympy() -> None:
+    code = (
+        "import sys, downslope as ds\n"
+        "str(ds.slope('x⁴ + |y| + ln(z)', at=(0, 0, 1)))\n"
+        "sys.exit(bool({'jax', 'sympy', 'flint'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

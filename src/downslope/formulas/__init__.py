@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from downslope.formulas._derivation import Derivation, DerivationStep, derive
     from downslope.formulas._numeric import NumericFormula
     from downslope.formulas._operations import Operation, operations
+    from downslope.formulas._surface import surface
 
 __all__ = [
     "ARRAYS",
@@ -56,6 +57,7 @@ __all__ = [
     "names_in",
     "numpy_functions",
     "operations",
+    "surface",
     "unit_of_powers",
     "unit_ratio",
     "with_numbers",
@@ -67,6 +69,7 @@ _LATER = {
     **dict.fromkeys(("Derivation", "DerivationStep", "derive"), "_derivation"),
     **dict.fromkeys(("ARRAYS", "FLOATS", "Algebra"), "_algebra"),
     "NumericFormula": "_numeric",
+    "surface": "_surface",
     **dict.fromkeys(("Operation", "operations"), "_operations"),
 }
 

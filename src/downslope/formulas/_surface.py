@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from downslope._judge import Surface
+from downslope.formulas._algebra import ARRAYS
 from downslope.formulas._balls import NotEnclosedError, balls
 from downslope.formulas._formula import Formula
 from downslope.formulas._numeric import NumericFormula
@@ -16,23 +19,58 @@ from downslope.formulas._stationary_search import Derivatives
 _MOST_ROWS = 4000  # above this, differences on balls take seconds
 
 
-def surface(formula: Formula, *, exactly: bool = False, is_smooth: bool | None = None) -> Surface:
-    """Return a formula without columns as a surface.
+def surface(
+    formula: Formula,
+    data: Mapping[str, np.ndarray] | None = None,
+    *,
+    exactly: bool = False,
+    is_smooth: bool | None = None,
+) -> Surface:
+    """Return a formula as a surface.
 
     Args:
         formula: the formula.
-        exactly: whether differences of values are taken on balls of 128 bits, which takes a hundred times as long.
+        data: the table's columns by name.
+        exactly: whether differences of values are taken on balls of 128 bits, which takes a hundred times as long; not
+            for formulas of columns.
         is_smooth: whether the ground around the point is known to be smooth; None to read that off the tree.
     """
-    derivatives = Derivatives(formula)
     if is_smooth is None:
         is_smooth = not any(part.kind != "divisor" for part in rough_parts(formula.body))
+    if data:
+        return _over_table(formula, data, is_smooth)
+    derivatives = Derivatives(formula)
     return Surface(
         derivatives.value,
         derivatives.gradient,
         lambda point: derivatives.hessian(point[None])[0],
         is_smooth,
         functools.partial(_changes, formula, derivatives) if exactly else None,
+    )
+
+
+def _over_table(formula: Formula, data: Mapping[str, np.ndarray], is_smooth: bool) -> Surface:
+    """Return a formula over a table as a surface: points along the first axis, the table's rows along the last."""
+    numeric = NumericFormula(formula, ARRAYS, data)
+    size = len(formula.variables)
+
+    def inputs(points: np.ndarray) -> list[np.ndarray]:
+        return [points[:, axis, None] for axis in range(size)]
+
+    def column(values: Any, points: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(np.asarray(values, float), (len(points), 1))[:, 0]
+
+    def hessian(point: np.ndarray) -> np.ndarray:
+        _, _, rows = numeric.value_gradient_hessian(inputs(point[None]))
+        return np.array([[float(column(entry, point[None])[0]) for entry in row] for row in rows])
+
+    return Surface(
+        lambda points: column(numeric.value(inputs(points)), points),
+        lambda points: np.stack(
+            [column(part, points) for part in numeric.value_and_gradient(inputs(points))[1]], axis=1
+        ),
+        hessian,
+        is_smooth,
     )
 
 
