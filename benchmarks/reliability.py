@@ -6,8 +6,8 @@ one folder in turn; one of the two must be there, whole, at any moment. Neither 
 `reliability_lab.py`, `tables` in `reliability_tables.py`.
 
 `flips` flips single bits of all files of a descent, a fit and trainings: none may be silent. `headers` puts wrong
-values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace, `record`
-measures the memory that a large one takes. All four are in `reliability_files.py`.
+values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace;
+`record` measures the memory that a large one takes. All four are in `reliability_files.py`.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ class Journal:
             without: names of columns to leave out.
             then: rows after these, which are not written yet.
         """
-        return StoredColumns(self.folder / stream_file(name), self.size(name), without, then)
+        with opened(self.folder / stream_file(name)) as stream:
+            return StoredColumns(stream, self.size(name), without, then)
 
     def append(
         self,
