@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._errors import TraceError
 from downslope._text import aligned, decimals, html_table, in_words, number, percent
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace, as_trace
 
 _SHOWN = 11  # evaluations of the table
 _SETS = ("training", "validation")
@@ -137,25 +136,20 @@ class Summary:
         return "".join(html_table(_rows(table)) for table in (self.evaluations, self.score_table) if table)
 
 
-def summary(trace: Trace) -> Summary:
+def summary(trace: Trace | HasTrace) -> Summary:
     """Return a run in words and small tables.
 
     Args:
-        trace: the trace of a descent or a training.
+        trace: the trace of a descent or a training, or a result that holds one, such as a Training.
 
     Raises:
-        TraceError: for anything else.
+        SettingError: for anything else.
 
     >>> import downslope as ds
     >>> summary(ds.descend("x²", {"x": 1}, learning_rate=0.1, steps=5)).method
     'gradient descent, α = 0.1'
     """
-    if not isinstance(trace, Trace):
-        raise TraceError(
-            f"a summary is of a trace, not of {type(trace).__name__}",
-            hint="for example ds.summary(ds.load(folder)), or of the trace of a training: training.trace",
-        )
-    return Summary(trace)
+    return Summary(as_trace(trace, "summary", 'ds.summary(ds.load("run"))'))
 
 
 def _rows(table: Table) -> list[list[str]]:
