@@ -23,10 +23,15 @@ def test_a_writer_that_ends_early_changes_nothing(tmp_path: Path, was: str | Non
     target = tmp_path / "page.html"
     if was is not None:
         target.write_text(was)
-    with pytest.raises(KeyboardInterrupt), written(target) as partial:
-        partial.write_text("half")
-        assert (target.read_text() if target.exists() else None) == was, "what a kill would leave"
-        raise KeyboardInterrupt
+
+    def write() -> None:
+        with written(target) as partial:
+            partial.write_text("half")
+            assert (target.read_text() if target.exists() else None) == was, "what a kill would leave"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == ({} if was is None else {target.name: was})
 
 

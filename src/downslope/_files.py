@@ -24,8 +24,8 @@ def written(file: Path, kind: type[DownslopeError] = SettingError) -> Iterator[P
         kind: the error to raise.
 
     Yields:
-        The file to write: one beside it, which takes its name at the end; or itself, if it is a device or a pipe, or its
-        folder cannot be written.
+        The file to write: one beside it, which takes its name at the end; or itself, if it is a device or a pipe, or
+        if its folder cannot be written.
 
     Raises:
         DownslopeError: of that kind, naming the file, for whatever the system refuses.
