@@ -75,7 +75,7 @@ def saves(count: int, seed: int) -> None:
         for name, rate in zip(names, (0.1, 0.05), strict=True):
             ds.save(ds.descend("x² + 3y²", {"x": 1.0, "y": 2.0}, learning_rate=rate, steps=2000, tolerance=0), name)
         traces = [ds.load(name) for name in names]
-        target = Path(folder) / "run" / "run"
+        target = ds.save(traces[0], Path(folder) / "run" / "run")
         for done in range(count):
             command = [sys.executable, "-c", _SAVING, str(target), *names]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:

@@ -73,6 +73,31 @@ def load_header(source: Path) -> Trace:
     return trace_of(header, {}, arrays, str(source))
 
 
+@dataclass(frozen=True)
+class Outline:
+    """What a list of runs says of one.
+
+    Args:
+        outcome: how it ended.
+        read_as: the objective, as it was read.
+        method: the name of the method.
+    """
+
+    outcome: Outcome
+    read_as: str
+    method: str
+
+
+def outline(folder: Path) -> Outline:
+    """Return the outline of a saved trace, from its header alone, which is checked as `load` does.
+
+    Raises:
+        TraceError: if the header is missing or damaged.
+    """
+    header = read_header(folder / "trace.json")
+    return Outline(header.outcome, header.plan.get("read_as") or "", header.plan.get("method") or "")
+
+
 def _settled(named: Path) -> _Loaded:
     """Restore a trace; again where a writer may have replaced files between two reads, which looks like damage."""
     for wait in _WAITS:
