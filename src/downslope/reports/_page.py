@@ -127,7 +127,9 @@ def _title(trace: Trace) -> str:
     # A training on arrays has no columns; its target is called "target", which says no more than the plan does.
     target = (trace.facts.get("encoding") or {}).get("target") or {}
     names = ", ".join(map(str, target.get("names", ())))
-    return f"A network that predicts {names}" if names and names != "target" else str(trace.plan["read_as"])
+    return (
+        f"A network that predicts {names}" if names and names != "target" else str(trace.plan.get("read_as", "descent"))
+    )
 
 
 def _section(heading: str, content: str) -> str:
@@ -153,7 +155,7 @@ def _setup(run: Summary) -> str:
             "Data": run.data or "not known",
             "Network": run.network,
             "Method": run.method,
-            "Seed": str(run.trace.plan["seed"]),
+            "Seed": str(run.trace.plan.get("seed", "")),
         }
     )
     return "".join(f"<p>{html.escape(note)}</p>" for note in run.notes) + table

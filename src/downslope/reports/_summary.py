@@ -95,7 +95,7 @@ class Summary:
         """Return the run as plain data, for JSON."""
         trace = self.trace
         summary = {
-            "read_as": trace.plan["read_as"],
+            "read_as": _read_as(trace),
             "outcome": trace.outcome.identifier,
             "outcome_sentence": trace.outcome.value,
             "steps": trace.last_step,
@@ -122,7 +122,7 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        facts = [("Read as", str(self.trace.plan["read_as"])), ("Network", self.network), ("Method", self.method)]
+        facts = [("Read as", _read_as(self.trace)), ("Network", self.network), ("Method", self.method)]
         lines = [f"{label:<9}{text}" for label, text in facts if text]
         for table in (self.evaluations, self.score_table):
             if table:
@@ -157,15 +157,20 @@ def _rows(table: Table) -> list[list[str]]:
     return [list(table), *map(list, zip(*table.values(), strict=True))]
 
 
+def _read_as(trace: Trace) -> str:
+    """Return the objective as it was read; a trace of someone else may lack it."""
+    return str(trace.plan.get("read_as", "descent"))
+
+
 def _method(trace: Trace) -> str:
     """Return the method and its numbers in words."""
     plan = trace.plan
-    parts = [str(plan["method"])]
-    if plan["learning_rate"] is not None:
+    parts = [str(plan.get("method", ""))]
+    if plan.get("learning_rate") is not None:
         parts.append(f"α = {number(plan['learning_rate'])}")
-    if plan["schedule"] != "constant":
+    if plan.get("schedule", "constant") != "constant":
         parts.append(f"{plan['schedule']} schedule")
-    parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in plan["settings"].items()]
+    parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in (plan.get("settings") or {}).items()]
     return ", ".join(parts)
 
 

@@ -3,7 +3,7 @@
 from downslope.trace._columns import median_over_looks
 from downslope.trace._folders import is_written, writing
 from downslope.trace._journal import Journal
-from downslope.trace._load import load, outline
+from downslope.trace._load import Outline, load, outline
 from downslope.trace._store import export, save
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
@@ -11,6 +11,7 @@ __all__ = [
     "HasTrace",
     "Journal",
     "Outcome",
+    "Outline",
     "Spectrum",
     "Trace",
     "as_trace",
