@@ -6,8 +6,8 @@ one folder in turn; one of the two must be there, whole, at any moment. Neither 
 `reliability_lab.py`, `tables` in `reliability_tables.py`.
 
 `flips` flips single bits of all files of a descent, a fit and trainings: none may be silent. `headers` puts wrong
-values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace. All
-three are in `reliability_files.py`.
+values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace;
+`record` measures the memory that a large one takes. All four are in `reliability_files.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reliability_files import flips, headers, loads
+from reliability_files import flips, headers, loads, record
 from reliability_lab import lab
 from reliability_tables import tables
 
@@ -75,7 +75,7 @@ def saves(count: int, seed: int) -> None:
         for name, rate in zip(names, (0.1, 0.05), strict=True):
             ds.save(ds.descend("x² + 3y²", {"x": 1.0, "y": 2.0}, learning_rate=rate, steps=2000, tolerance=0), name)
         traces = [ds.load(name) for name in names]
-        target = Path(folder) / "run" / "run"
+        target = ds.save(traces[0], Path(folder) / "run" / "run")
         for done in range(count):
             command = [sys.executable, "-c", _SAVING, str(target), *names]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -140,7 +140,7 @@ def _same(ours: Any, theirs: Any) -> bool:
 def main() -> None:
     """Read the arguments and run what they name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("kills", "saves", "lab", "tables", "flips", "headers", "load"))
+    parser.add_argument("what", choices=("kills", "saves", "lab", "tables", "flips", "headers", "load", "record"))
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20_000)
@@ -156,6 +156,8 @@ def main() -> None:
         headers(arguments.count, arguments.seed)
     elif arguments.what == "load":
         loads(arguments.count)
+    elif arguments.what == "record":
+        record(arguments.steps)
     elif arguments.what == "lab":
         lab(arguments.count)
     else:

@@ -1,22 +1,27 @@
-"""Runs with flipped bits and hostile headers: `python benchmarks/reliability.py flips|headers|load`."""
+"""Runs with flipped bits, hostile headers and long records: `reliability.py flips|headers|load|record`."""
 
 from __future__ import annotations
 
 import collections
 import copy
+import gc
 import itertools
 import json
 import random
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 
 import downslope as ds
-from downslope.trace import _load
+from downslope.descent.batches._log import BatchLog
+from downslope.descent.batches._loop import BatchRecipe
+from downslope.trace import Journal, Trace, _load
 from downslope.trace._checksum import sealed_text
 
 # What no field is meant to be, of each type that JSON has, at each end of its range. The tests use it as well.
@@ -94,6 +99,73 @@ def loads(rows: int) -> None:
             work()
             print(f"{name} {rows} rows: {time.process_time() - began:.2f} CPU s")
         print(f"{sum(file.stat().st_size for file in (Path(folder) / 'run').iterdir()) / 1e6:.1f} MB")
+
+
+def record(steps: int) -> None:
+    """Print the memory and the disk that the record of a training of 1000 layers takes.
+
+    The record alone is written, row by row as a training does it, finished and loaded: XLA needs more than 10 GB to
+    compile 1000 different layers, which says nothing about the record.
+
+    Args:
+        steps: of the training; each tenth is a recorded one, as by default.
+    """
+    names = tuple(f"{layer}/{kind}" for layer in range(_LAYERS) for kind in ("weights", "bias"))
+    functions = SimpleNamespace(layers=range(_LAYERS), seen=True)
+    recipe = BatchRecipe(*(cast("Any", functions), None, None), (False, False), _CHUNK, 10, 1, False, len(names))
+    header = Trace(
+        outcome=ds.Outcome.RUNNING,
+        recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0)},
+        coordinate_names=(),
+        coordinates=None,
+        gradients=None,
+        part_names=names,
+        part_columns={},
+        start=dict.fromkeys(names, np.zeros(2, np.float32)),
+        end={},
+        spectra=(),
+        plan={"method": "sgd"},
+        versions={},
+        layer_names=tuple(map(str, range(_LAYERS))),
+        facts={},
+    )
+    numbers = np.random.default_rng(0)
+    chunk: Any = SimpleNamespace(
+        every_step=numbers.random((2, _CHUNK), np.float32),
+        recorded=numbers.random((_CHUNK // 10, sum(recipe.widths.values())), np.float32),
+    )
+    with tempfile.TemporaryDirectory(prefix="downslope-record-") as folder:
+        run, before = Path(folder) / "run", _peak()
+        journal = Journal.begin(run, header)
+        log = BatchLog(recipe, names, journal)
+        for first in range(0, steps, _CHUNK):
+            log.add_steps(first, _CHUNK, chunk)
+            log.write(None)
+        log.end()
+        recorded, layer_steps, layers, parts, metrics, spectra = log.gathered()
+        whole = header.replace(
+            outcome=ds.Outcome.STEPS_USED, recorded=recorded, layer_steps=layer_steps, layer_columns=layers,
+            part_columns=parts, metrics=metrics, spectra=spectra, end=header.start,
+        )  # fmt: skip
+        written = _peak()
+        journal.finish(whole)
+        finished = _peak()
+        size = sum(file.stat().st_size for file in run.iterdir())
+        print(f"{steps} steps, {len(layer_steps)} with {_LAYERS} layers and {len(names)} parts: {size / 1e9:.2f} GB,")
+        print(f"peak memory: {before:.2f} GB before, {written:.2f} GB written, {finished:.2f} GB finished", end=", ")
+        del whole, layers, parts, log, journal
+        gc.collect()
+        began = time.perf_counter()
+        ds.load(run)
+        print(f"{_peak():.2f} GB loaded in {time.perf_counter() - began:.1f} s")
+
+
+_LAYERS, _CHUNK = 1000, 1000
+
+
+def _peak() -> float:
+    """Return the most memory that the process has had, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _load_twice(folder: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -15,26 +17,50 @@ from downslope._errors import DownslopeError, SettingError
 
 @contextlib.contextmanager
 def written(file: Path, kind: type[DownslopeError] = SettingError) -> Iterator[Path]:
-    """A context in which a file is written; its folder is made, and nothing half-written stays.
+    """A context in which a file is written; its folder is made, and the old file or the new one is there at any moment.
 
     Args:
         file: the file.
         kind: the error to raise.
 
+    Yields:
+        The file to write: one beside it, which takes its name at the end; or itself, if it is a device or a pipe, or
+        if its folder cannot be written.
+
     Raises:
         DownslopeError: of that kind, naming the file, for whatever the system refuses.
     """
-    existed = os.path.lexists(file)
+    beside = None
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        yield file
+        target = Path(os.path.realpath(file))  # a link stays
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = _beside(target)
+        yield beside or file
+        if beside is not None:
+            if target.exists():
+                shutil.copymode(target, beside)
+            os.replace(beside, target)
     except BaseException as error:
-        if not existed:
+        if beside is not None:
             with contextlib.suppress(OSError, ValueError):
-                file.unlink(missing_ok=True)
+                beside.unlink(missing_ok=True)
         if isinstance(error, OSError | UnicodeError):
             raise kind(f"{file} cannot be written: {reason(error)}") from None
         raise
+
+
+def _beside(target: Path) -> Path | None:
+    """Return an unused name beside a file, with its suffix, by which writers know the format; None for no regular file.
+
+    None as well where the file may be written and its folder may not, and where neither may, which the writer refuses.
+    """
+    if target.exists() and not (target.is_file() and os.access(target, os.W_OK) and os.access(target.parent, os.W_OK)):
+        return None
+    stem = target.stem if len(os.fsencode(target.name)) <= _LONGEST_NAME else target.stem[: _LONGEST_NAME // 8]
+    return target.with_name(f".{stem}-{secrets.token_hex(4)}.partial{target.suffix}")
+
+
+_LONGEST_NAME = 230  # bytes, so that the name beside it has at most the 255 that file systems allow
 
 
 def refuse_unwritable(file: Path, kind: type[DownslopeError] = SettingError) -> None:

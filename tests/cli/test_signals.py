@@ -40,6 +40,14 @@ main()
 DESCEND = ["descend", "f(x) = x² - 4x + 5", "--start", "x=0", "--steps", "5", "--quiet"]
 
 
+@pytest.fixture(autouse=True)
+def hang_up_is_heeded() -> Iterator[None]:
+    """The tests and the processes that they start heed SIGHUP, also where the suite runs under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def stopped(number: signal.Signals, moment: str, *words: str) -> tuple[int, str, str]:
     """Run a command that sends itself a signal; return its code and what it printed."""
     command = [sys.executable, "-c", SCRIPT, str(int(number)), moment, *words]

@@ -306,7 +306,7 @@ def test_a_descent_without_measurements_is_its_loss_alone() -> None:
 @pytest.mark.parametrize(
     "choices",
     [
-        {"hidden": (8,) * 7, "activation": "sigmoid", "initialisation": "uniform_0.05"},
+        {"hidden": (8,) * 4, "activation": "sigmoid", "initialisation": "uniform_0.05"},
         {"learning_rate": 1e4, "method": "gradient descent", "activation": "linear", "loss": "mean squared error"},
         {"learning_rate": 30.0, "method": "gradient descent"},
         {"learning_rate": 1e-30, "method": "gradient descent"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from downslope.lab._messages import LIMITS, Limits, job_of, packed_job
 from downslope.lab._runs import Runs
 from downslope.lab.processes import _main
 from downslope.lab.server._serve import Running, running
-from downslope.trace import Journal, Outcome
+from downslope.trace import Journal, Outcome, writing
 
 VALLEY = "f(x, y) = x² + 10y²"
 
@@ -61,6 +62,24 @@ def test_runs_are_found_and_nothing_else(folder):
     assert next(run for run in told if run["name"] == "valley")["what"] == VALLEY
     assert len(Runs(folder, 2).listed()) == 2
     assert [run.name for run in Runs(folder / "valley", 9).listed()] == ["valley"]
+
+
+def test_a_run_is_running_as_long_as_its_lock_is_held(tmp_path):
+    """However long it compiles before its first step, and however lately it was killed."""
+    header = ds.descend(VALLEY, {"x": 4, "y": 1}, learning_rate=0.05, steps=1)
+    with writing(tmp_path / "run"):
+        Journal.begin(tmp_path / "run", header)
+        for file in (tmp_path / "run").iterdir():
+            os.utime(file, (1e9, 1e9))
+        assert ask("runs", tmp_path)["runs"][0]["state"] == "running"
+    assert ask("runs", tmp_path)["runs"][0]["state"] == "cut off"
+
+
+def test_a_header_with_a_flipped_bit_is_listed_as_damaged(tmp_path):
+    run = ds.save(ds.descend(VALLEY, {"x": 4, "y": 1}, learning_rate=0.05, steps=1), tmp_path / "run")
+    text = (run / "trace.json").read_bytes()
+    (run / "trace.json").write_bytes(text.replace(b"gradient descent", b"gradient descend"))
+    assert ask("runs", tmp_path)["runs"][0]["state"] == "damaged"
 
 
 def test_a_descent_is_told_with_its_ground(folder):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from downslope.trace import Journal, _journal
 from tests.equality import same
 from tests.networks.train_until_killed import trained
 
@@ -161,3 +162,26 @@ def test_streams_may_be_empty(tmp_path, monkeypatch, layers_every, probe_every, 
     for columns in ("recorded", "metrics", "end", "layer_columns"):
         same(dict(getattr(resumed, columns)), dict(getattr(straight, columns)))
     same(ds.load(tmp_path / "stopped").spectra, straight.spectra)
+
+
+def test_a_signal_before_the_first_step_leaves_a_run_that_was_interrupted(tmp_path, monkeypatch):
+    choices = {"data": "xor", "hidden": (3,), "steps": 30, "progress": False}
+    begin = Journal.begin
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "begin", lambda *arguments: (begin(*arguments), signal.raise_signal(signal.SIGINT))[0])
+        left = ds.train(**choices, save=tmp_path / "run")
+    assert left.trace.last_step == 0
+    assert ds.load(tmp_path / "run").outcome is ds.Outcome.INTERRUPTED
+    resumed = ds.train(**choices, save=tmp_path / "run", resume=True)
+    same(dict(resumed.trace.recorded), dict(ds.train(**choices).trace.recorded))
+
+
+def test_a_run_is_resumed_with_each_file_read_once(tmp_path, monkeypatch):
+    choices = {"data": "xor", "hidden": (3,), "steps": 30, "save": tmp_path / "run", "progress": False}
+    ds.train(**choices)
+    read = []
+    arrays = _journal.read_arrays
+    monkeypatch.setattr(_journal, "read_arrays", lambda file, *rest: (read.append(file.name), arrays(file, *rest))[1])
+    ds.train(**choices, resume=True)
+    assert len(read) == 1
+    assert read[0].startswith("state-")

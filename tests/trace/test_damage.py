@@ -10,6 +10,7 @@ import pytest
 
 import downslope as ds
 from downslope.trace import Journal, Outcome
+from downslope.trace._arrow import StoredColumns
 from downslope.trace._checksum import RunningChecksum
 from tests.equality import same
 from tests.trace import damaged_runs, journal_writer
@@ -220,3 +221,19 @@ def test_every_file_is_one_that_is_checked(run) -> None:
             assert b"downslope XXH3 " in file.read_bytes()[-31:]
         else:
             assert streams is None or file.name.removesuffix(".arrow").removesuffix("-finished") in streams
+
+
+def test_large_rows_by_layer_stay_on_disk_and_are_checked(run, monkeypatch) -> None:
+    whole = ds.load(run)
+    monkeypatch.setattr("downslope.trace._load._LARGEST_READ", 0)
+    stored = ds.load(run)
+    for columns in (stored.layer_columns, stored.part_columns):
+        assert isinstance(columns, StoredColumns) or not columns
+    same(stored.replace(layer_columns=dict(stored.layer_columns), part_columns=dict(stored.part_columns)), whole)
+    for file in (*run.glob("layers*.arrow"), *run.glob("parts*.arrow")):
+        damaged_runs.flip(file, file.stat().st_size // 2, 3)
+    if stored.layer_columns or stored.part_columns:
+        with pytest.raises(ds.TraceError, match=r"(layers|parts).*arrow is damaged"):
+            ds.load(run)
+    for file in (*run.glob("layers*.arrow"), *run.glob("parts*.arrow")):
+        damaged_runs.flip(file, file.stat().st_size // 2, 3)

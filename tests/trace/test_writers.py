@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.trace import Journal, Trace, _folders, writing
+from downslope.trace import Journal, Trace, _folders, is_written, writing
 from downslope.trace._folders import replace_folder
 from tests.equality import same
 from tests.trace.test_journal import writer
@@ -93,6 +94,30 @@ def test_every_name_of_a_folder_has_the_same_lock(tmp_path, trace, monkeypatch) 
         for name in (tmp_path / "run", tmp_path / "link", "./run/", "x/../run"):
             with pytest.raises(ds.TraceError, match="is being written"):
                 ds.save(trace, name)
+
+
+def test_whether_a_run_is_written_follows_from_its_lock(tmp_path) -> None:
+    run = tmp_path / "run"
+    assert is_written(run) is None
+    with writing(run):
+        assert is_written(run) is True
+        assert (
+            in_process("from downslope.trace import is_written; print(is_written(Path(sys.argv[1])))", run).stdout
+            == "True\n"
+        )
+    assert is_written(run) is None
+    in_process("with writing(sys.argv[1]): os.kill(os.getpid(), signal.SIGKILL)", run)
+    assert is_written(run) is False
+    lock = tmp_path / ".run.downslope-lock"
+    who = json.loads(lock.read_bytes()[1:])
+    for process, host, expected in (
+        (os.getpid(), who["host"], False),
+        (1, "elsewhere", None),
+        ("x", who["host"], None),
+    ):
+        # A number that another process has by now; another machine; nonsense.
+        lock.write_bytes(b" " + json.dumps({**who, "process": process, "host": host}).encode())
+        assert is_written(run) is expected
 
 
 def test_threads_that_save_at_once_never_tear_a_run(tmp_path, trace, other) -> None:

@@ -205,8 +205,8 @@ def backprop(
 def _write_graph(result: ds.Backpropagation, plot: Path) -> Path:
     """Write the graph in the form that the file's name says, and return the file."""
     text = result.svg() if plot.suffix.lower() == ".svg" else result.dot()
-    with written(plot):
-        plot.write_text(text, encoding="utf-8")
+    with written(plot) as partial:
+        partial.write_text(text, encoding="utf-8")
     return plot
 
 

@@ -279,6 +279,6 @@ def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Cal
 
 def _saved(axes: Any, plot: Path) -> Path:
     """Write the figure that axes belong to, and return its file."""
-    with written(plot):
-        axes.figure.savefig(plot)
+    with written(plot) as partial:
+        axes.figure.savefig(partial)
     return plot

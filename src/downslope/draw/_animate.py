@@ -56,8 +56,8 @@ def write(
         frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
     each = 1000 // whole("frames_per_second", frames_per_second, most=1000)
     durations = [each] * (len(frames) - 1) + [each * _HELD]
-    with written(target):
-        frames[0].save(target, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    with written(target) as partial:
+        frames[0].save(partial, save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
 @picture(

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from downslope._text import printable
+from downslope._errors import TraceError
+
+if TYPE_CHECKING:
+    from downslope.trace import Outline
 
 _FILES = ("trace.json", "progress.json")
 _DEEPEST = 3  # levels below the folder that is searched
 _MOST_FOLDERS = 3000  # that are searched, so that a home folder takes no minutes
 _SKIPPED = frozenset({"node_modules", "site-packages", "__pycache__"})
-_LARGEST = 2**26  # bytes of a header
-_FRESH = 15.0  # seconds without a change after which a run that is not finished counts as cut off
+_FRESH = 15.0  # seconds without a change after which a run whose writer is not known counts as cut off
 RUNNING, CUT_OFF, FINISHED, DAMAGED = "running", "cut off", "finished", "damaged"
 
 
@@ -41,21 +43,6 @@ class SavedRun:
     folder: Path
     changed: float
     mark: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class RunHeader:
-    """The head of a run's trace.json.
-
-    Args:
-        outcome: the identifier of the outcome.
-        what: the objective, as it was read.
-        method: the name of the method.
-    """
-
-    outcome: str
-    what: str
-    method: str
 
 
 class Runs:
@@ -99,24 +86,25 @@ def state_of(run: SavedRun) -> str:
     header = header_of(run)
     if header is None:
         return DAMAGED
-    if header.outcome != RUNNING:
+    if header.outcome.identifier != RUNNING:
         return FINISHED
-    return RUNNING if time.time() - run.changed < _FRESH else CUT_OFF
+    from downslope.trace import is_written
+
+    written = is_written(run.folder)
+    if written is None:
+        written = time.time() - run.changed < _FRESH
+    return RUNNING if written else CUT_OFF
 
 
 @functools.lru_cache(maxsize=512)
-def header_of(run: SavedRun) -> RunHeader | None:
-    """Return the header of a run, or None if it cannot be read; `mark` in the key makes this once after each change."""
+def header_of(run: SavedRun) -> Outline | None:
+    """Return the outline of a run, or None if it cannot be read: once after each change, since `mark` is in the key."""
+    # Imported here: NumPy would take up most of the time in which the server starts.
+    from downslope.trace import outline
+
     try:
-        file = run.folder / "trace.json"
-        if file.stat().st_size > _LARGEST:
-            return None
-        trace = json.loads(file.read_text(encoding="utf-8"))
-        plan = trace["plan"]
-        texts = (trace["outcome"], plan.get("read_as", ""), plan.get("method", ""))
-        return RunHeader(*(printable(str(text)) for text in texts))
-    # Only for the list: whoever opens a run has all of it checked.
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return outline(run.folder)
+    except TraceError:
         return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from downslope._errors import SettingError, described
 from downslope.descent import Plan, header_of
 from downslope.networks.layers import layers_in
-from downslope.trace import Journal, Trace, load, writing
+from downslope.trace import Journal, Trace, writing
 
 _LONGEST = 1000  # entries of a choice that is kept in the trace
 _CLOSE = 1e-5  # measurements of data may differ in the last digits from machine to machine
@@ -75,8 +75,7 @@ def journal_of(planned: Plan, folder: Path | None, resume: bool, named: Any) -> 
     # Resuming what is not there starts it, so that one command can be repeated until it is done.
     if not resume or not folder.exists():
         return Journal.begin(folder, header_of(planned))
-    _refuse_other(header_of(planned), load(folder), named)
-    return Journal.reopen(folder)
+    return Journal.reopen(folder, lambda there: _refuse_other(header_of(planned), there, named))
 
 
 def _refuse_other(ours: Trace, there: Trace, named: Any) -> None:

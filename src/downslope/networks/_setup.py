@@ -332,7 +332,7 @@ class Setup:
         looks = None if watch is None else lambda so_far: watch(self._training(so_far))
         with run_folder(save, resume=resume, overwrite=overwrite) as folder:
             planned = self.plan(seed)
-            journal = journal_of(planned, folder, resume, save)
+            journal = functools.partial(journal_of, planned, folder, resume, save)
             trace = descend_batches(planned, progress=progress, journal=journal, watch=looks)
         return self._training(trace)
 

@@ -15,7 +15,7 @@ from downslope._errors import SettingError, TraceError
 from downslope._files import refuse_unwritable, written
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.reports._summary import Summary, summary
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #23303b; --soft: #5b6975; --paper: #ffffff; --card: #f5f7f9; --line: #d9dee3;
@@ -70,17 +70,19 @@ _NEEDLESS = re.compile(
 )
 
 
-def report(trace: Trace, file: str | os.PathLike[str] | None = None, diagnosis: Diagnosis | None = None) -> str:
+def report(
+    trace: Trace | HasTrace, file: str | os.PathLike[str] | None = None, diagnosis: Diagnosis | None = None
+) -> str:
     """Return a report on a run as HTML that needs no other file, and write it if a file is named.
 
     Args:
-        trace: the trace of a descent or a training.
+        trace: the trace of a descent or a training, or a result that holds one, such as a Training.
         file: where to write it; the name must end in .html.
         diagnosis: the findings to show; those of `diagnose` if None.
 
     Raises:
-        SettingError: if the file's name does not end in .html.
-        TraceError: for something that is no trace, or a file that cannot be written.
+        SettingError: for something that is no trace, or if the file's name does not end in .html.
+        TraceError: for a file that cannot be written.
 
     >>> import downslope as ds
     >>> "<h2>Findings</h2>" in report(ds.descend("x²", {"x": 1.0}, learning_rate=0.1, steps=50))
@@ -88,10 +90,10 @@ def report(trace: Trace, file: str | os.PathLike[str] | None = None, diagnosis: 
     """
     target = None if file is None else _file_of(file)
     run = summary(trace)
-    page = _page(run, diagnose(trace) if diagnosis is None else diagnosis)
+    page = _page(run, diagnose(run.trace) if diagnosis is None else diagnosis)
     if target is not None:
-        with written(target, TraceError):
-            target.write_text(page, encoding="utf-8")
+        with written(target, TraceError) as partial:
+            partial.write_text(page, encoding="utf-8")
     return page
 
 
@@ -125,7 +127,9 @@ def _title(trace: Trace) -> str:
     # A training on arrays has no columns; its target is called "target", which says no more than the plan does.
     target = (trace.facts.get("encoding") or {}).get("target") or {}
     names = ", ".join(map(str, target.get("names", ())))
-    return f"A network that predicts {names}" if names and names != "target" else str(trace.plan["read_as"])
+    return (
+        f"A network that predicts {names}" if names and names != "target" else str(trace.plan.get("read_as", "descent"))
+    )
 
 
 def _section(heading: str, content: str) -> str:
@@ -151,7 +155,7 @@ def _setup(run: Summary) -> str:
             "Data": run.data or "not known",
             "Network": run.network,
             "Method": run.method,
-            "Seed": str(run.trace.plan["seed"]),
+            "Seed": str(run.trace.plan.get("seed", "")),
         }
     )
     return "".join(f"<p>{html.escape(note)}</p>" for note in run.notes) + table

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._errors import TraceError
 from downslope._text import aligned, decimals, html_table, in_words, number, percent
-from downslope.trace import Trace
+from downslope.trace import HasTrace, Trace, as_trace
 
 _SHOWN = 11  # evaluations of the table
 _SETS = ("training", "validation")
@@ -96,7 +95,7 @@ class Summary:
         """Return the run as plain data, for JSON."""
         trace = self.trace
         summary = {
-            "read_as": trace.plan["read_as"],
+            "read_as": _read_as(trace),
             "outcome": trace.outcome.identifier,
             "outcome_sentence": trace.outcome.value,
             "steps": trace.last_step,
@@ -123,7 +122,7 @@ class Summary:
         }
 
     def __str__(self) -> str:
-        facts = [("Read as", str(self.trace.plan["read_as"])), ("Network", self.network), ("Method", self.method)]
+        facts = [("Read as", _read_as(self.trace)), ("Network", self.network), ("Method", self.method)]
         lines = [f"{label:<9}{text}" for label, text in facts if text]
         for table in (self.evaluations, self.score_table):
             if table:
@@ -137,25 +136,20 @@ class Summary:
         return "".join(html_table(_rows(table)) for table in (self.evaluations, self.score_table) if table)
 
 
-def summary(trace: Trace) -> Summary:
+def summary(trace: Trace | HasTrace) -> Summary:
     """Return a run in words and small tables.
 
     Args:
-        trace: the trace of a descent or a training.
+        trace: the trace of a descent or a training, or a result that holds one, such as a Training.
 
     Raises:
-        TraceError: for anything else.
+        SettingError: for anything else.
 
     >>> import downslope as ds
     >>> summary(ds.descend("x²", {"x": 1}, learning_rate=0.1, steps=5)).method
     'gradient descent, α = 0.1'
     """
-    if not isinstance(trace, Trace):
-        raise TraceError(
-            f"a summary is of a trace, not of {type(trace).__name__}",
-            hint="for example ds.summary(ds.load(folder)), or of the trace of a training: training.trace",
-        )
-    return Summary(trace)
+    return Summary(as_trace(trace, "summary", 'ds.summary(ds.load("run"))'))
 
 
 def _rows(table: Table) -> list[list[str]]:
@@ -163,15 +157,20 @@ def _rows(table: Table) -> list[list[str]]:
     return [list(table), *map(list, zip(*table.values(), strict=True))]
 
 
+def _read_as(trace: Trace) -> str:
+    """Return the objective as it was read; a trace of someone else may lack it."""
+    return str(trace.plan.get("read_as", "descent"))
+
+
 def _method(trace: Trace) -> str:
     """Return the method and its numbers in words."""
     plan = trace.plan
-    parts = [str(plan["method"])]
-    if plan["learning_rate"] is not None:
+    parts = [str(plan.get("method", ""))]
+    if plan.get("learning_rate") is not None:
         parts.append(f"α = {number(plan['learning_rate'])}")
-    if plan["schedule"] != "constant":
+    if plan.get("schedule", "constant") != "constant":
         parts.append(f"{plan['schedule']} schedule")
-    parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in plan["settings"].items()]
+    parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in (plan.get("settings") or {}).items()]
     return ", ".join(parts)
 
 

@@ -98,9 +98,9 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     is_frame = isinstance(table, polars.DataFrame)
     columns = None if is_frame else _by_text(table, table)
     frame = table if columns is None else polars.DataFrame([_series(name, columns[name]) for name in columns])
-    with written(target, DataError):
+    with written(target, DataError) as partial:
         try:
-            file_format.write(_inferred(frame) if infer and file_format.has_types else frame, target)
+            file_format.write(_inferred(frame) if infer and file_format.has_types else frame, partial)
         except polars.exceptions.PolarsError as error:  # cells that the format has no form for, such as lists in CSV
             raise DataError(f"{target} cannot be written: {error}") from None
     return target

@@ -1,9 +1,9 @@
 """The waist: the record of every step of a descent, its outcome, and how it is saved and loaded."""
 
 from downslope.trace._columns import median_over_looks
-from downslope.trace._folders import writing
+from downslope.trace._folders import is_written, writing
 from downslope.trace._journal import Journal
-from downslope.trace._load import load
+from downslope.trace._load import Outline, load, outline
 from downslope.trace._store import export, save
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
@@ -11,12 +11,15 @@ __all__ = [
     "HasTrace",
     "Journal",
     "Outcome",
+    "Outline",
     "Spectrum",
     "Trace",
     "as_trace",
     "export",
+    "is_written",
     "load",
     "median_over_looks",
+    "outline",
     "save",
     "writing",
 ]

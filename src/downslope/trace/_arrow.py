@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import struct
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class Batch:
 
     def moved(self, start: int) -> Batch:
         """Return the batch with positions that begin further on."""
-        return Batch(self.rows, tuple(start + position for position in self.starts))
+        return Batch(self.rows, tuple([start + position for position in self.starts]))
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class StreamLayout:
     columns: tuple[Column, ...]
     batches: tuple[Batch, ...]
 
-    @property
+    @functools.cached_property
     def rows(self) -> int:
         """The number of rows."""
         return sum(batch.rows for batch in self.batches)
@@ -130,7 +130,7 @@ def read_layout(stream: BinaryIO, length: int) -> StreamLayout:
                 continue
             if kind != _ROWS or columns is None:
                 raise StreamFormatError(f"a message of kind {kind} is out of order")
-            known = metadata, _batch(_root(metadata).table(2), columns, len(body))
+            known = metadata, _batch(metadata, columns, len(body))
         batches.append(known[1].moved(body.start))
     if columns is None:
         raise StreamFormatError("it holds no schema")
@@ -143,11 +143,29 @@ def read_columns(stream: BinaryIO, length: int) -> dict[str, np.ndarray]:
     Raises:
         StreamFormatError: if they are not a stream of this library, or if bytes are missing.
     """
-    if length <= _SMALL:
-        stream.seek(0)
-        stream = io.BytesIO(stream.read(length))
-    layout = read_layout(stream, length)
-    return {column.name: layout.read(stream, column.name) for column in layout.columns}
+    if length > _SMALL:
+        layout = read_layout(stream, length)
+        return {column.name: layout.read(stream, column.name) for column in layout.columns}
+    stream.seek(0)
+    content = stream.read(length)
+    layout = read_layout(io.BytesIO(content), length)
+    return {column.name: _taken(content, layout, index) for index, column in enumerate(layout.columns)}
+
+
+def _taken(content: bytes, layout: StreamLayout, index: int) -> np.ndarray:
+    """Return a column of a stream that was read whole; short streams have many small messages."""
+    column = layout.columns[index]
+    if column.dtype == bool:
+        return layout.read(io.BytesIO(content), column.name)
+    width = column.dtype.itemsize * (column.width or 1)
+    starts = [(batch.starts[index], batch.rows * width) for batch in layout.batches]
+    # A `bytearray`, since an array of bytes that cannot be changed could not be either.
+    joined = bytearray().join([content[start : start + size] for start, size in starts])
+    if len(joined) != layout.rows * width:
+        raise StreamFormatError("bytes are missing")
+    if not joined:
+        return np.empty((layout.rows, *column.shape), column.dtype)
+    return np.frombuffer(joined, column.dtype).reshape(layout.rows, *column.shape)
 
 
 def schema_size(whole: bytes) -> int:
@@ -235,8 +253,10 @@ def _dtype(field: _Table) -> np.dtype:
     raise StreamFormatError(f"a column is of type {kind}, which is no number")
 
 
-def _batch(header: _Table, columns: tuple[Column, ...], body: int) -> Batch:
+@functools.lru_cache(maxsize=64)
+def _batch(metadata: bytes, columns: tuple[Column, ...], body: int) -> Batch:
     """Return where the columns of a message with rows lie in its body, after checks of all its lengths."""
+    header = _root(metadata).table(2)
     rows = header.number(0, _LONG)
     nodes, buffers = header.pairs(1), header.pairs(2)
     if header.has(3) or not 0 <= rows <= 8 * body:
@@ -352,17 +372,17 @@ class StoredColumns(Mapping[str, np.ndarray]):
     The file stays open, so that the columns can be read after another run has taken its name.
 
     Args:
-        file: the stream.
+        stream: the opened file; it may be closed afterwards.
         length: the bytes of it that count.
         without: names of columns to leave out.
         then: rows after these, which are not in the file.
     """
 
     def __init__(
-        self, file: Path, length: int, without: tuple[str, ...] = (), then: Mapping[str, np.ndarray] | None = None
+        self, stream: BinaryIO, length: int, without: tuple[str, ...] = (), then: Mapping[str, np.ndarray] | None = None
     ) -> None:
         self._then = {name: column for name, column in (then or {}).items() if len(column)}
-        self._stream = file.open("rb")
+        self._stream = os.fdopen(os.dup(stream.fileno()), "rb")
         weakref.finalize(self, self._stream.close)
         self._reading = threading.Lock()  # the file has one position
         self._layout = read_layout(self._stream, length)
@@ -373,6 +393,21 @@ class StoredColumns(Mapping[str, np.ndarray]):
     def is_all_on_disk(self) -> bool:
         """Whether there are no rows beyond those of the file."""
         return not self._then
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each column, without reading it."""
+        shapes = {}
+        for column in self._layout.columns:
+            rows = self._layout.rows + len(self._then.get(column.name, ()))
+            shapes[column.name] = (rows, *column.shape)
+        return {name: shapes[name] for name in self._names}
+
+    def pop(self, name: str, default: np.ndarray | None = None) -> np.ndarray | None:
+        """Return a column, or the default, and leave it out from now on."""
+        column = self.get(name, default)
+        self._names = tuple(other for other in self._names if other != name)
+        return column
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._names:

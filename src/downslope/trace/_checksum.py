@@ -9,6 +9,7 @@ flipped bit makes it pass as one of an earlier format, which had none.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -108,6 +109,9 @@ def intact(file: BinaryIO, extent: Extent) -> Prefix:
     if extent.whole.checksum is None:
         return extent.whole
     state, longest = _hash(), Prefix(0, None)
+    if extent.length <= _PIECE:
+        file.seek(0)
+        file = io.BytesIO(file.read(extent.length))  # instead of a system call for each of many short beginnings
     for prefix in extent.prefixes:
         begun = longest.length
         for piece in _pieces(file, begun, prefix.length):

@@ -10,9 +10,10 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._types import Columns, Plain
+from downslope.trace._arrow import StoredColumns
 from downslope.trace._disk import aligned
 from downslope.trace._fields import encoded
-from downslope.trace._header import DIRECTIONS, FORMAT, Header, StreamFile, checked_point, plain_extent
+from downslope.trace._header import DIRECTIONS, FORMAT, Header, StreamFile, is_point, plain_extent
 from downslope.trace._trace import Spectrum, Trace
 
 _SMALL = 64  # numbers; a larger point is stored as arrays, since as text it would fill a page or more
@@ -110,7 +111,7 @@ def trace_of(header: Header, streams: Mapping[str, Columns], arrays: Columns, so
     """
     recorded = dict(streams.get("steps") or _NO_ROWS)
     coordinates, gradients = recorded.pop("coordinates", None), recorded.pop("gradients", None)
-    layers = dict(streams.get("layers", {}))
+    layers, parts = (_own(streams.get(name, {})) for name in ("layers", "parts"))
     layer_steps = layers.pop("step", None)
     start = _point_of(header, "start", arrays, source)
     trace = Trace(
@@ -120,7 +121,7 @@ def trace_of(header: Header, streams: Mapping[str, Columns], arrays: Columns, so
         coordinates=coordinates,
         gradients=gradients,
         part_names=header.part_names,
-        part_columns=dict(streams.get("parts", {})),
+        part_columns=parts,
         start=start,
         end=_point_of(header, "end", arrays, source) or start,
         spectra=tuple(_with_directions(spectrum, arrays, index) for index, spectrum in enumerate(header.spectra)),
@@ -138,18 +139,22 @@ def trace_of(header: Header, streams: Mapping[str, Columns], arrays: Columns, so
     return trace
 
 
+def _own(columns: Columns) -> dict[str, np.ndarray] | StoredColumns:
+    """Return columns in a mapping that may be changed, without reading those that stay on disk."""
+    return columns if isinstance(columns, StoredColumns) else dict(columns)
+
+
 def _point_of(header: Header, name: str, arrays: Columns, source: str) -> Columns:
     """Return a point of the header or, where that lacks it, of the arrays."""
     point = getattr(header, name)
     if point is not None:
         return point
-    refusal = TraceError(f"{source} is damaged: {header.arrays} lacks parts of the {name}")
     held = entries(arrays, f"{name}/")
     if not held and name == "end" and header.streams is None:
         return {}  # a trace that is being written has no end yet
-    if set(held) != set(header.part_names):
-        raise refusal
-    return checked_point(held, refusal)
+    if set(held) != set(header.part_names) or not is_point(held):
+        raise TraceError(f"{source} is damaged: {header.arrays} lacks parts of the {name}")
+    return held
 
 
 def check_points(trace: Trace, header: Header, source: str) -> None:
@@ -205,9 +210,10 @@ def _check(columns: Columns, shape: tuple[int, ...], needed: tuple[str, ...], so
     for name in needed:
         if name not in columns:
             raise TraceError(f"{source} is damaged: it lacks the column {name}")
-    for name, column in columns.items():
-        if column.shape != shape or (name == "step" and column.dtype.kind not in "iu"):
+    shapes = columns.shapes if isinstance(columns, StoredColumns) else {n: c.shape for n, c in columns.items()}
+    for name in columns:
+        if shapes[name] != shape or (name == "step" and columns[name].dtype.kind not in "iu"):
             raise TraceError(f"{source} is damaged: the column {name} has another shape or type")
-    steps = columns.get("step", np.zeros(0))
+    steps = columns["step"] if "step" in columns else np.zeros(0)
     if len(steps) and (steps[0] < 0 or np.any(steps[1:] <= steps[:-1]) or steps[-1] > 2**62):
         raise TraceError(f"{source} is damaged: its steps do not ascend")

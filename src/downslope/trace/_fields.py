@@ -6,6 +6,7 @@ than it should have is a `TraceError` that names it.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Mapping, Set
@@ -20,6 +21,8 @@ T = TypeVar("T")
 
 _LARGEST_WHOLE = 2**62
 _ARRAY, _FLOAT, _MAPPING = {"array", "shape", "type"}, {"float"}, {"mapping"}
+_NESTED = (list, dict)
+_ENTRIES: tuple[Set[type], Set[type]] = (frozenset({int, float, bool}), frozenset({str}))  # of numbers, of texts
 _NOT_FINITE = ("nan", "inf", "-inf")
 _DEEPEST = 60  # levels of plain data
 _LARGEST_ARRAY = 2**28  # bytes of an array
@@ -59,24 +62,22 @@ def decoded(value: Any, levels: int = _DEEPEST) -> Any:
     if isinstance(value, list):
         if levels == 0:
             raise ValueError("it is nested too deeply")
-        return [decoded(entry, levels - 1) if isinstance(entry, list | dict) else entry for entry in value]
+        return [decoded(entry, levels - 1) if isinstance(entry, _NESTED) else entry for entry in value]
     if not isinstance(value, dict):
         return value
     if levels == 0:
         raise ValueError("it is nested too deeply")
-    if value.keys() == _ARRAY:
+    if "array" in value and value.keys() == _ARRAY:
         return _array(decoded(value["array"], levels - 1), value["shape"], value["type"])
-    if value.keys() == _FLOAT:
+    if "float" in value and value.keys() == _FLOAT:
         if value["float"] not in _NOT_FINITE:
             raise ValueError("a number that is not finite has another name")
         return float(value["float"])
-    if value.keys() == _MAPPING:
+    if "mapping" in value and value.keys() == _MAPPING:
         value = value["mapping"]
         if not isinstance(value, dict):
             raise ValueError("a mapping is none")
-    return {
-        name: decoded(entry, levels - 1) if isinstance(entry, list | dict) else entry for name, entry in value.items()
-    }
+    return {name: decoded(entry, levels - 1) if isinstance(entry, _NESTED) else entry for name, entry in value.items()}
 
 
 def _array(entries: Any, shape: Any, kind: Any) -> np.ndarray:
@@ -88,20 +89,21 @@ def _array(entries: Any, shape: Any, kind: Any) -> np.ndarray:
         raise ValueError("the shape of an array is none")
     if not isinstance(entries, list) or len(entries) != math.prod(sizes):
         raise ValueError("an array has another shape than its entries")
-    if (
-        not isinstance(kind, str)
-        or not _TYPE.fullmatch(kind)
-        or len(entries) * np.dtype(kind).itemsize > _LARGEST_ARRAY
-    ):
+    dtype = _dtype(kind) if isinstance(kind, str) else None
+    if dtype is None or len(entries) * dtype.itemsize > _LARGEST_ARRAY:
         raise ValueError("an array is of no type that is written")
-    if any(
-        isinstance(entry, list | dict | None) or isinstance(entry, str) != kind.startswith("<U") for entry in entries
-    ):
+    if not {type(entry) for entry in entries} <= _ENTRIES[dtype.kind == "U"]:
         raise ValueError("an array holds other entries than its type says")
     try:
-        return np.array(entries, np.dtype(kind)).reshape(sizes)
+        return np.array(entries, dtype).reshape(sizes)
     except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from None
+
+
+@functools.lru_cache(maxsize=64)
+def _dtype(kind: str) -> np.dtype | None:
+    """Return the type of an array from its name; None for one that is not written."""
+    return np.dtype(kind) if _TYPE.fullmatch(kind) else None
 
 
 class Fields:

@@ -320,15 +320,62 @@ def _release(lock: BaseFileLock) -> None:
         lock.release()
 
 
+def is_written(folder: Path) -> bool | None:
+    """Return whether a process writes a run, by its lock; None where that is not known.
+
+    It is not where there is no lock, since the file system may have none, and for a writer on another machine.
+    """
+    target = real_path(folder)
+    for file in (target.with_name(f".{beside_name(target)}{_SUFFIX}"), target / _SUFFIX):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            process, host, _ = _held_by(file)
+            return _is_alive(process) and _is_held(file) if host == socket.gethostname() else None
+    return None
+
+
+def _is_alive(process: int) -> bool:
+    """Tell whether a process of this machine is there."""
+    if sys.platform == "win32":  # where os.kill ends it
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return process > 0
+
+
+def _is_held(file: Path) -> bool:
+    """Tell whether a lock is held by the living process that its file names, whose number may be another's by now."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    with file.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _held_by(file: Path) -> tuple[int, str, str]:
+    """Return who holds a lock: process, machine, since when."""
+    with file.open("rb") as opened:
+        opened.seek(_LOCKED_BYTES)
+        who = json.loads(opened.read(1000))
+    # Someone else may write it.
+    host, since = (printable(str(who[name])[:100]) for name in ("host", "since"))
+    return int(who["process"]), host, since
+
+
 def _writer(file: Path) -> str:
     """Return who holds a lock, in words."""
-    try:
-        with file.open("rb") as opened:
-            opened.seek(_LOCKED_BYTES)
-            who = json.loads(opened.read(1000))
-        process = int(who["process"])
-        host, since = (printable(str(who[name])[:100]) for name in ("host", "since"))  # someone else may write it
-    except (OSError, ValueError, KeyError, TypeError):  # the writer has not written it yet
-        return "another process"
-    ours = process == os.getpid() and host == socket.gethostname()
-    return f"this process ({process}) since {since}" if ours else f"process {process} on {host} since {since}"
+    for wait in (0.0, 0.01, 0.1):  # the writer may not have written it yet
+        time.sleep(wait)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            process, host, since = _held_by(file)
+            ours = process == os.getpid() and host == socket.gethostname()
+            return f"this process ({process}) since {since}" if ours else f"process {process} on {host} since {since}"
+    return "another process"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,8 +182,12 @@ def plain_extent(extent: Extent) -> Plain:
     return {"length": extent.length, "checksum": extent.whole.checksum, "earlier": earlier}
 
 
+_CHECKSUM = re.compile(f"[0-9a-f]{{{DIGITS}}}")
+_ARE_WHOLE = is_list_of(is_whole)
+
+
 def _is_checksum(value: Any) -> bool:
-    return is_text(value) and len(value) == DIGITS and set(value) <= set("0123456789abcdef")
+    return is_text(value) and _CHECKSUM.fullmatch(value) is not None
 
 
 def _prefix(value: object, path: str) -> Prefix:
@@ -194,7 +199,7 @@ def _prefix(value: object, path: str) -> Prefix:
 
 def _shape(value: object, path: str) -> tuple[int, ...]:
     """Return the shape of a part."""
-    if not is_list_of(is_whole)(value) or len(value) > 32 or math.prod(value) > 2**40:  # type: ignore[arg-type]
+    if not _ARE_WHOLE(value) or len(value) > 32 or math.prod(value) > 2**40:  # type: ignore[arg-type]
         raise TraceError(f"{path} is damaged: a shape is needed, not {described(value)}")
     return tuple(value)  # type: ignore[arg-type]
 
@@ -219,15 +224,14 @@ def _point(fields: Fields, name: str, parts: tuple[str, ...]) -> Columns | None:
     point = fields.mapping(name)
     if set(point) != set(parts) and not (name == "end" and not point and fields.value["streams"] is None):
         raise fields.refusal(name, "a point with the parts of part_names")
-    return checked_point(point, fields.refusal(name, "numbers by part"))
+    if not is_point(point):
+        raise fields.refusal(name, "numbers by part")
+    return point
 
 
-def checked_point(point: Mapping[str, Any], refusal: TraceError) -> Columns:
-    """Return a point if each of its parts is numbers; else raise."""
-    for leaf in point.values():
-        if not (is_number(leaf) or (isinstance(leaf, np.ndarray) and _is_numeric(leaf))):
-            raise refusal
-    return dict(point)
+def is_point(point: Mapping[str, Any]) -> bool:
+    """Tell whether each part of a point is numbers."""
+    return all(is_number(leaf) or (isinstance(leaf, np.ndarray) and _is_numeric(leaf)) for leaf in point.values())
 
 
 def _is_numeric(array: np.ndarray) -> bool:
@@ -248,7 +252,9 @@ def _spectrum(value: object, path: str, parts: tuple[str, ...]) -> Spectrum:
         kept = None if fields.value[name] is None else fields.mapping(name)
         if kept is not None and not set(kept) <= set(parts):
             raise fields.refusal(name, "a point with the parts of part_names")
-        directions[name] = None if kept is None else checked_point(kept, fields.refusal(name, "numbers by part"))
+        if kept is not None and not is_point(kept):
+            raise fields.refusal(name, "numbers by part")
+        directions[name] = kept
     return Spectrum(
         step=fields.whole("step"),
         eigenvalues=eigenvalues,

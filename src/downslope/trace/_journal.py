@@ -26,7 +26,7 @@ Invariants:
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -88,6 +88,7 @@ class Journal:
         self._checksums = dict(checksums)
         self._directions = directions_in(folder, progress.spectra)  # the spectra with a file of eigenvectors
         self._finished = False
+        self._read_state: dict[str, np.ndarray] | None = None  # as `reopen` read it, until it is taken
         self._process, self._identity = os.getpid(), identity(folder)
 
     @classmethod
@@ -115,10 +116,14 @@ class Journal:
         return cls(target, JournalProgress(), {})
 
     @classmethod
-    def reopen(cls, folder: str | Path) -> Journal:
+    def reopen(cls, folder: str | Path, check: Callable[[Trace], None] = lambda header: None) -> Journal:
         """Resume a trace at its last acknowledged state; rows after it are removed.
 
         A finished trace can be resumed as well; its outcome is RUNNING from then on.
+
+        Args:
+            folder: the folder.
+            check: raises if the trace, of which it gets all but the rows, is not the one to resume.
 
         Raises:
             TraceError: if the folder was not written by a journal, or is damaged.
@@ -128,12 +133,12 @@ class Journal:
             hint = "only a training that was saved while it ran can be resumed"
             raise TraceError(f"there is no training to resume in {source}", hint=hint)
         header = load_header(source)
+        check(header)
         read = read_progress(source)
         progress = read.returned_to_state()
         # Read before anything is cut: rows after the state are worth more than a state that is damaged.
         read_spectra(source, progress.spectra, read.is_verified)
-        if progress.state_file:
-            read_arrays(source / progress.state_file, read.is_verified)
+        state = read_arrays(source / progress.state_file, read.is_verified) if progress.state_file else None
         try:
             if not read.is_verified:
                 seal_arrays(source)
@@ -150,7 +155,9 @@ class Journal:
             _remove_unused(source, progress)
         except OSError as error:
             raise TraceError(f"{source} cannot be resumed: {error.strerror or error}") from None
-        return cls(source, progress, checksums)
+        journal = cls(source, progress, checksums)
+        journal._read_state = state
+        return journal
 
     @property
     def has_state(self) -> bool:
@@ -159,9 +166,10 @@ class Journal:
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """The last acknowledged state, read from disk; empty before the first."""
+        """The last acknowledged state; empty before the first."""
+        state, self._read_state = self._read_state, None  # it may be as large as all else, and is used once
         file = self._progress.state_file
-        return read_arrays(self.folder / file) if file else {}
+        return state if state is not None else read_arrays(self.folder / file) if file else {}
 
     @property
     def note(self) -> Plain:
@@ -187,7 +195,8 @@ class Journal:
             without: names of columns to leave out.
             then: rows after these, which are not written yet.
         """
-        return StoredColumns(self.folder / stream_file(name), self.size(name), without, then)
+        with opened(self.folder / stream_file(name)) as stream:
+            return StoredColumns(stream, self.size(name), without, then)
 
     def append(
         self,
@@ -242,7 +251,7 @@ class Journal:
         except OSError as error:
             self._refuse_other_home()
             raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
-        self._progress, self._checksums = after, checksums
+        self._progress, self._checksums, self._read_state = after, checksums, None
         self._directions += [
             index for index, spectrum in enumerate(spectra, start=before.spectra) if spectrum.has_directions
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import time
@@ -26,6 +27,8 @@ Damaged = Literal["refuse", "keep"]
 
 # Prefixes of the names in a state: of the point, by part, and of the other arrays that a network carries, numbered.
 _POINT, _MEMORY = "point/", "memory/"
+_BY_LAYER = (*stream_files("layers"), *stream_files("parts"))
+_LARGEST_READ = 2**27  # bytes of a stream by layer or by part that are read; beyond, its columns are when they are used
 _WAITS = (0.01, 0.05, 0.25)  # seconds before each new attempt to read a folder that is being written
 
 
@@ -68,6 +71,31 @@ def load_header(source: Path) -> Trace:
     header = read_header(source / "trace.json")
     arrays = read_arrays(source / header.arrays, header.is_verified) if header.arrays else {}
     return trace_of(header, {}, arrays, str(source))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a list of runs says of one.
+
+    Args:
+        outcome: how it ended.
+        read_as: the objective, as it was read.
+        method: the name of the method.
+    """
+
+    outcome: Outcome
+    read_as: str
+    method: str
+
+
+def outline(folder: Path) -> Outline:
+    """Return the outline of a saved trace, from its header alone, which is checked as `load` does.
+
+    Raises:
+        TraceError: if the header is missing or damaged.
+    """
+    header = read_header(folder / "trace.json")
+    return Outline(header.outcome, header.plan.get("read_as") or "", header.plan.get("method") or "")
 
 
 def _settled(named: Path) -> _Loaded:
@@ -193,7 +221,8 @@ class _Restoration:
 
     def _rows(self, file: str, extent: Extent) -> Columns:
         """Read the intact rows of a stream."""
-        columns, damage = read_rows_until_damage(self._source / file, extent)
+        most = _LARGEST_READ if file in _BY_LAYER else math.inf
+        columns, damage = read_rows_until_damage(self._source / file, extent, most)
         if damage is not None:
             steps = columns.get("step", np.zeros(0))
             last = (

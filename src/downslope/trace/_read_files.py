@@ -15,7 +15,7 @@ import re
 import stat
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -23,7 +23,7 @@ import numpy as np
 
 from downslope._errors import TraceError
 from downslope._text import printable
-from downslope.trace._arrow import StreamFormatError, read_columns
+from downslope.trace._arrow import StoredColumns, StreamFormatError, read_columns
 from downslope.trace._checksum import (
     Extent,
     has_tail_seal,
@@ -37,6 +37,10 @@ NAMES, TYPES = "names", "types"  # the entries of a file of arrays that describe
 LARGEST_JSON = 2**26  # bytes
 
 _CONTROL = re.compile(r"[^ -\[\]-~\n\u00a0-\u2027\u202f-\u2065\u2070-\ud7ff\ue000-\U0010ffff]")
+_ASCII, _PLAIN = bytes(range(0x80)), bytes([*b"\n", *range(0x20, 0x5C), *range(0x5D, 0x7F)])
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
+# Of a text with each digit as 0. What is beyond 64 bits, or infinite, has one of them.
+_LARGE_NUMBERS = (b"0" * 19, b"e000", b"e+000")
 _LARGEST_INTEGER = 2**64
 _NUMERIC = frozenset("biufc")
 
@@ -89,14 +93,11 @@ def read_json(file: Path) -> Document:
     if has_text_seal(text) and not sealed:
         raise TraceError(f"{file} is damaged: its checksum is wrong")
     try:
-        content = text.decode()
-        fields = json.loads(
-            content, object_pairs_hook=_distinct, parse_int=_integer, parse_float=_finite, parse_constant=_finite
-        )
+        fields = _decoder(text).decode(text.decode())
         if not isinstance(fields, dict):
             raise ValueError("it holds no mapping")
         # Text without an escape or a control character, as nearly all is, holds none in any string.
-        return Document(_clean_mapping(fields) if _CONTROL.search(content) else fields, sealed)
+        return Document(_clean_mapping(fields) if _has_control(text) else fields, sealed)
     except RecursionError:
         raise TraceError(f"{file} is damaged: it is nested too deeply") from None
     except ValueError as error:
@@ -125,6 +126,25 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("a number is not finite")
     return number
+
+
+def _has_control(content: bytes) -> bool:
+    """Tell whether a JSON text has a control character or an escape."""
+    # Most of a text is ASCII, which is searched ten times as fast as a pattern is.
+    others = content.translate(None, _PLAIN)
+    return others.translate(None, _ASCII) != others or _CONTROL.search(others.decode()) is not None
+
+
+def _decoder(content: bytes) -> json.JSONDecoder:
+    """Return what decodes a JSON text: with a check of each number where one may be too large."""
+    shape = content.translate(_SHAPE)
+    return _CHECKING if any(number in shape for number in _LARGE_NUMBERS) else _PLAIN_NUMBERS
+
+
+_CHECKING = json.JSONDecoder(
+    object_pairs_hook=_distinct, parse_int=_integer, parse_float=_finite, parse_constant=_finite
+)
+_PLAIN_NUMBERS = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_finite)
 
 
 def _clean(value: Any) -> Any:
@@ -217,12 +237,17 @@ class Rows(NamedTuple):
         damage: what is wrong with the rows after these; None if these are all.
     """
 
-    columns: dict[str, np.ndarray]
+    columns: Mapping[str, np.ndarray]
     damage: str | None = None
 
 
-def read_rows_until_damage(file: Path, extent: Extent) -> Rows:
+def read_rows_until_damage(file: Path, extent: Extent, most: float = math.inf) -> Rows:
     """Read the rows of a stream: all that count, or those before the first damage.
+
+    Args:
+        file: the stream.
+        extent: how much of it counts.
+        most: bytes; the columns of an intact stream beyond stay on disk, and are read when they are used.
 
     Raises:
         TraceError: if the stream is missing, or is no stream in spite of a right checksum.
@@ -232,6 +257,10 @@ def read_rows_until_damage(file: Path, extent: Extent) -> Rows:
         if extent.whole.checksum is None and size < extent.length:
             return Rows({}, damage_of(file, size, extent))
         try:
+            if most < sound.length == extent.length:
+                stored = StoredColumns(stream, sound.length)
+                if all(printable(name, breaks=True) == name for name in stored):
+                    return Rows(stored)
             columns = read_columns(stream, sound.length) if sound.length else {}
         except (StreamFormatError, UnicodeDecodeError, struct.error) as error:
             raise TraceError(f"{file} is torn or not an Arrow stream: {printable(str(error))}") from None

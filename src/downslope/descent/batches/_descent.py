@@ -44,7 +44,7 @@ def descend_batches(
     plan: Plan,
     *,
     progress: bool | Callable[[int, int, float], None] | None = None,
-    journal: Journal | None = None,
+    journal: Callable[[], Journal | None] | None = None,
     watch: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Go down a plan whose objective is averaged over batches of examples.
@@ -52,21 +52,23 @@ def descend_batches(
     Args:
         plan: the plan. Its tolerance is left aside: a batch's gradient is never at rest.
         progress: as for `descend`.
-        journal: where rows and state are written while it runs; one that holds a state is gone on with from there, to
-            the same numbers.
+        journal: begins or reopens what rows and state are written into while it runs; one that holds a state is gone on
+            with from there, to the same numbers.
         watch: called at each evaluation but the last with the trace as it is then; what it gives back is not looked at.
 
     Returns:
         The trace; a journal is finished with it.
     """
     with precision(plan.objective.precision):
-        run = BatchDescent(plan, arguments_of(plan), journal, watch)
+        # From before the journal begins: a run that is there ends with an outcome, also before its first step.
         with Interruption() as interruption, progress_bar(progress, plan.steps) as show:
+            opened = None if journal is None else journal()
+            run = BatchDescent(plan, arguments_of(plan), opened, watch)
             outcome = run.run(interruption, show)
         run.log.end()
         trace = trace_of(run, outcome)
-    if journal is not None:
-        journal.finish(trace)
+    if opened is not None:
+        opened.finish(trace)
     return trace
 
 

@@ -134,7 +134,7 @@ def _cells(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
     points, columns = coordinates_of(trace), trace.columns
     is_single = len(trace.coordinate_names) == 1
     slopes = np.asarray(trace.gradients)[:, 0] if is_single else columns["gradient_norm"]
-    rates = [] if trace.plan["learning_rate"] is None else [columns["learning_rate"]]
+    rates = [] if trace.plan.get("learning_rate") is None else [columns["learning_rate"]]
     return [
         [
             str(int(columns["step"][row])),
@@ -159,7 +159,7 @@ def _arithmetic(trace: ds.Trace, rows: np.ndarray) -> list[list[str]]:
     assert points is not None
     assert gradients is not None
     rates = trace.columns["learning_rate"]
-    is_plain = trace.plan["method"] == "gradient descent"
+    is_plain = trace.plan.get("method") == "gradient descent"
     lines: list[list[str]] = []
     for row in rows:
         if row + 1 >= len(points) or not np.all(np.isfinite(points[row + 1])):

@@ -109,7 +109,7 @@ def _listing(run: SavedRun) -> dict[str, Any]:
     return {
         "name": run.name,
         "state": state_of(run),
-        "what": header.what if header else "",
+        "what": header.read_as if header else "",
         "method": header.method if header else "",
         "changed": _ago(time.time() - run.changed),
     }
