@@ -14,7 +14,7 @@ import numpy as np
 
 from downslope import _tree
 from downslope._copies import check_functions, fields_alone
-from downslope._engine import Structure, jax, precision, structure_of, structure_of_function
+from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, described, mapping, nearest
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Columns, Plain, Point
@@ -80,6 +80,23 @@ class Objective:
             return None
         return NumericFormula(self.formula, ARRAYS if self.data else FLOATS, self.data)
 
+    def values(self, points: Columns) -> np.ndarray:
+        """Return the values at many points.
+
+        Args:
+            points: the numbers of each part at every point, shape (points,) each.
+        """
+        count = len(next(iter(points.values())))
+        rows = len(next(iter(self.data.values()), ()))
+        if self.numeric is None or self.precision != "float64" or count * max(rows, 1) > _MOST_AT_ONCE:
+            with precision(self.precision):
+                return np.array(_compiled_values(self)(dict(points), self.data), dtype=float)
+        assert self.formula is not None
+        many = NumericFormula(self.formula, ARRAYS, self.data)
+        block = max(1, _BLOCK // rows) if rows else count
+        pieces = [slice(first, first + block) for first in range(0, count, block)]
+        return np.concatenate([_values_in(many, points, piece) for piece in pieces])
+
     @property
     def owner(self) -> object:
         """What its compiled programs are kept for."""
@@ -102,6 +119,22 @@ class Objective:
             "units": dict(self.units),
             "precision": self.precision,
         }
+
+
+_BLOCK = 1 << 20  # numbers of an intermediate result over points and rows
+_MOST_AT_ONCE = 1 << 27  # points times rows that are left to NumPy: about a second's work
+
+
+def _values_in(many: NumericFormula, points: Columns, piece: slice) -> np.ndarray:
+    """Return the values at some of many points; beside a table, points have an axis of their own."""
+    own = [points[name][piece] for name in many.variables]
+    result = many.value([values[:, None] for values in own] if many.reduces_rows else own)
+    return np.broadcast_to(np.reshape(result, -1) if np.ndim(result) else result, own[0].shape).astype(float)
+
+
+def _compiled_values(objective: Objective) -> Any:
+    """Return the compiled value at many points."""
+    return kept(objective.owner, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))
 
 
 def objective(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from downslope._engine import jax, kept, precision
+from downslope._engine import jax, precision
 from downslope._errors import PointError, described, nearest, whole
 from downslope._types import Columns
 from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
@@ -249,6 +249,10 @@ def over_grid(
 
 def gradient_at(objective: Objective, point: Mapping[str, float]) -> dict[str, float]:
     """Return the gradient at a point, by name."""
+    if objective.numeric is not None:
+        names = objective.numeric.variables
+        gradient = objective.numeric.value_and_gradient([float(point[name]) for name in names])[1]
+        return {name: float(part) for name, part in zip(names, gradient, strict=True)}
     with precision(objective.precision):
         slope = jax().grad(objective.function)(
             {name: np.float64(value) for name, value in point.items()}, objective.data
@@ -261,12 +265,6 @@ def _on(objective: Objective, varying: Columns, rest: Mapping[str, float]) -> np
     shape = next(iter(varying.values())).shape
     flat = {name: np.ravel(values) for name, values in varying.items()}
     fixed = {name: np.full(flat[next(iter(flat))].shape, value) for name, value in rest.items() if name not in flat}
-    with precision(objective.precision):
-        values = np.array(_values(objective)({**flat, **fixed}, objective.data), dtype=float)
+    values = objective.values({**flat, **fixed})
     values[~np.isfinite(values)] = np.nan
     return values.reshape(shape)
-
-
-def _values(objective: Objective) -> Any:
-    """Return the compiled value at many points."""
-    return kept(objective.owner, "values", lambda: jax().jit(jax().vmap(objective.function, in_axes=(0, None))))

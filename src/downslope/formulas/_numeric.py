@@ -45,6 +45,11 @@ class NumericFormula:
         self._data = data or {}
 
     @property
+    def reduces_rows(self) -> bool:
+        """Whether columns of a table enter the value."""
+        return bool(self._data)
+
+    @property
     def by_row(self) -> bool:
         """Whether the value is a number for each row of the table, instead of a single one."""
         return self._calculus.by_row
