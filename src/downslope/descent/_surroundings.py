@@ -31,6 +31,8 @@ _JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far round
 _LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
 _LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
 _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
+_SHORTEST = 1e-9  # of the scale: between points that are closer rounding decides
+_PLAIN = 1e-9  # of the path's length, within which the flat point of a plain minimum lies
 _RUNAWAY = 1e6  # times the size of the start: a descent that ends farther away has run away
 _ROUND = 9  # digits of the scale to which a place is rounded
 _CLEAR = 1e-6  # of a value: a smaller change is no growth
@@ -51,6 +53,8 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     """
     values = _values_of(plan.objective, trace)
     if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
+        return {}
+    if _is_plain_minimum(trace):
         return {}
     with np.errstate(all="ignore"):
         look = _Look(values, plan, trace)
@@ -91,6 +95,21 @@ def _values_of(objective: Objective, trace: Trace) -> Values | None:
     rows = max((np.size(column) for column in objective.data.values()), default=0)
     looks = 4 * (len(trace.coordinate_names) + 4) * _PER_DECADE * (_FAR - _NEAR)
     return values_at(objective) if rows * looks <= _MOST_WORK else None
+
+
+def _is_plain_minimum(trace: Trace) -> bool:
+    """Tell whether gradient and curvature alone prove a minimum, as at the end of most descents that converge.
+
+    All directions curve up as much as at the start, and the flat point lies within a billionth of the path's length.
+    """
+    if trace.outcome is not Outcome.CONVERGED or len(trace.spectra) < 2 or trace.end_spectrum is None:
+        return False
+    assert trace.coordinates is not None
+    first, last = trace.spectra[0], trace.spectra[-1]
+    length = float(np.linalg.norm(trace.coordinates[-1] - trace.coordinates[0]))
+    curves = last.lowest > _DECIDED * max(abs(first.highest), abs(first.lowest), last.highest)
+    slope = float(trace.columns["gradient_norm"][-1])
+    return bool(curves and slope <= _PLAIN * length * last.lowest)
 
 
 class _Look:
@@ -269,7 +288,8 @@ class _Look:
         if failed is not None:
             yield self.end, failed, len(points) - 1
         if len(points) > 1 and self._trace.outcome is not Outcome.CONVERGED:
-            swings = np.flatnonzero((leaving < 0) & (reaching > 0))
+            long = np.max(np.abs(updates), axis=1) > _SHORTEST * self.scale
+            swings = np.flatnonzero((leaving < 0) & (reaching > 0) & long)
             for row in swings[-2:][::-1]:
                 # A step may have landed on the tip itself: look beyond both of its ends.
                 beyond = _BEYOND * updates[row]
@@ -281,7 +301,7 @@ class _Look:
     def _between(self, first: np.ndarray, last: np.ndarray) -> Plain | None:
         """Return what lies between two points: a pole, or the lowest point with its order; None if it is neither."""
         length = _length(last - first)
-        if not 0 < length < math.inf:
+        if not _SHORTEST * self.scale < length < math.inf:
             return None
         for pick in (np.nanargmin, np.nanargmax):
             share = self._zoomed(first, last, pick)

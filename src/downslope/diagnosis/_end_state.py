@@ -270,7 +270,7 @@ def _lingers(evidence: Evidence, along_way_out: float) -> bool:
 def _is_held(evidence: Evidence) -> bool:
     """Tell whether a kink or a cusp keeps the descent from settling: no fixed rate does, and a line search stalls."""
     around = evidence.around
-    if around is None:
+    if around is None or evidence.trace.outcome is Outcome.CONVERGED:
         return False
     stuck = evidence.trace.outcome is Outcome.STALLED or evidence.searches_line
     if around.blocked and stuck and not _falls_late(evidence):
@@ -286,7 +286,7 @@ def _falls_late(evidence: Evidence) -> bool:
     """Tell whether the value still fell by more than rounding in the last tenth of the steps."""
     row = min(len(evidence.value) - 2, 9 * len(evidence.value) // 10)
     fall = float(evidence.value[row] - evidence.value[-1]) if row >= 0 else 0.0
-    return fall > VALUE_ROUNDINGS * evidence.end.epsilon * abs(evidence.value[-1])
+    return fall > VALUE_ROUNDINGS * evidence.end.epsilon * max(abs(evidence.value[-1]), evidence.decrease)
 
 
 def _swings(evidence: Evidence) -> bool:
@@ -365,9 +365,9 @@ def _if(state: EndState, *conditions: Callable[[Evidence], bool]) -> Callable[[E
 
 _RULES = (
     StateRule(10, _if(EndState.NOT_FINITE, lambda evidence: evidence.failed)),
+    StateRule(15, _if(EndState.AT_KINK, _is_held)),
     StateRule(20, lambda evidence: _kind(evidence) if _rests(evidence) else None),
     StateRule(30, _if(EndState.AT_MINIMUM, lambda evidence: evidence.is_noisy, _at_noise_floor)),
-    StateRule(35, _if(EndState.AT_KINK, _is_held)),
     StateRule(40, _if(EndState.RISING, lambda evidence: evidence.is_rising)),
     StateRule(50, _if(EndState.UNBOUNDED, plunges)),
     StateRule(60, _if(EndState.BOUNCING, _bounces)),

@@ -1,4 +1,4 @@
-"""Compare: one descent per method, each at its own best rate, from one start."""
+"""Compare: one descent per method, each at its own best rate, and momentum at its own best β, from one start."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Unpack
+
+import numpy as np
 
 from downslope._choices import checked, door, schema
 from downslope._errors import SettingError, described
@@ -20,6 +22,11 @@ from downslope.formulas import Formula
 from downslope.methods import METHODS, Method, MethodName, MethodSpec, method
 from downslope.trace import Trace
 
+_MOMENTUM = "momentum"  # the setting β of momentum and Nesterov
+_SYMBOLS = {_MOMENTUM: "β"}
+_OTHER_BETA = 0.5
+_BETAS = tuple(round(beta, 2) for beta in np.arange(0.0, 1.0, 0.02).tolist())
+
 
 @dataclass(frozen=True, eq=False)
 class Entry:
@@ -31,6 +38,7 @@ class Entry:
         trace: its descent.
         diagnosis: the diagnosis of that.
         sweep: the sweep that determined the rate; None if the rate was an argument or the method takes none.
+        settings: the settings that were chosen with the rate, by name: β of momentum. Empty for none.
     """
 
     name: str
@@ -38,6 +46,15 @@ class Entry:
     trace: Trace
     diagnosis: Diagnosis
     sweep: Sweep | None
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def tuned(self) -> str:
+        """The rate and the settings that were chosen, as text: `α = 0.33, β = 0.52`; "" for a method without a rate."""
+        if self.learning_rate is None:
+            return ""
+        chosen = [f"{_SYMBOLS.get(name, name)} = {number(value, 4)}" for name, value in self.settings.items()]
+        return ", ".join([f"α = {number(self.learning_rate, 4)}", *chosen])
 
     @property
     def steps(self) -> float:
@@ -82,11 +99,14 @@ class Race:
     def sentence(self) -> str:
         """The result in a sentence."""
         best = self.winner
-        rate = "" if best.learning_rate is None else f" at α = {number(best.learning_rate, 4)}"
+        rate = f" at {best.tuned}" if best.tuned else ""
+        swept = " Momentum's β was swept with α." if any(entry.settings for entry in self.entries) else ""
         if math.isfinite(best.steps):
             counted = "1 step" if best.steps == 1 else f"{best.steps:.0f} steps"
-            return f"{best.name}{rate} came to a gradient below {number(self.tolerance)} first, in {counted}."
-        return f"None came to a gradient below {number(self.tolerance)}; {best.name}{rate} ended lowest."
+            first = f"{best.name}{rate} was first to a gradient below {number(self.tolerance)}, in {counted}."
+        else:
+            first = f"No method reached a gradient below {number(self.tolerance)}; {best.name}{rate} ended lowest."
+        return first + swept
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
@@ -98,6 +118,7 @@ class Race:
                 {
                     "name": entry.name,
                     "learning_rate": entry.learning_rate,
+                    "settings": dict(entry.settings),
                     "steps": None if math.isinf(entry.steps) else int(entry.steps),
                     "value": None if math.isinf(entry.value) else entry.value,
                     "verdict": entry.diagnosis[0].symptom,
@@ -124,7 +145,7 @@ def compare(
     methods: MethodName | Method | MethodSpec | Sequence[MethodName | Method | MethodSpec | Any] | None = None,
     **choices: Unpack[CompareChoices],
 ) -> Race:
-    """Race methods from one start, each at its own best rate.
+    """Race methods from one start, each at its own best rate; momentum and Nesterov at their own best β as well.
 
     Args:
         objective: a formula's text, a Formula, a JAX function of a point, or an Objective.
@@ -177,11 +198,13 @@ def _rates_by_name(rates: Any) -> Mapping[str, float]:
 
 def race_rows(race: Race) -> list[tuple[str, ...]]:
     """Return methods, rates, steps, end values and verdicts as rows of text, headings first, then the best."""
-    rows = [("method", "learning rate", "steps", race.objective.name + " at the end", "verdict")]
+    betas = any(lane.settings for lane in race.entries)
+    rows = [("method", "learning rate", *(["β"] * betas), "steps", race.objective.name + " at the end", "verdict")]
     for lane in race.entries:
         rate = "" if lane.learning_rate is None else number(lane.learning_rate, 4)
+        beta = [", ".join(number(value, 4) for value in lane.settings.values())] * betas
         verdict = lane.diagnosis[0].symptom.replace("_", " ")
-        rows.append((lane.name, rate, reached(lane.steps), reached(lane.value), verdict))
+        rows.append((lane.name, rate, *beta, reached(lane.steps), reached(lane.value), verdict))
     return rows
 
 
@@ -205,8 +228,38 @@ def _entry(
     """Run a method at its rate or, without one, at the best rate of a sweep."""
     has_rate = how.takes_rate
     if rate is None and has_rate:
-        rates = sweep(goal, start, steps=steps, method=how, **choices)
-        return Entry(name, rates.best_rate, rates.traces[rates.best], rates.diagnoses[rates.best], rates)
+        rates, settings = _swept(goal, start, how, steps, choices)
+        return Entry(name, rates.best_rate, rates.traces[rates.best], rates.diagnoses[rates.best], rates, settings)
     arguments = {} if rate is None else {"learning_rate": rate}
     trace = descend(goal, start, method=how, steps=steps, progress=False, **arguments, **choices)
     return Entry(name, rate, trace, diagnose(trace), None)
+
+
+def _swept(goal: Objective, start: Point, how: Method, steps: int, choices: Any) -> tuple[Sweep, Mapping[str, float]]:
+    """Return the sweep over the rates of a method, and of those over β the one that is best, with its β."""
+    first = sweep(goal, start, steps=steps, method=how, **choices)
+    if _MOMENTUM not in how.settings or dict(how.settings) != dict(how.spec.defaults):
+        return first, {}
+    swept = [(first, float(how.settings[_MOMENTUM]))]
+    # The best β of a bowl follows from its condition number; ½ is tried besides, as most ground is no bowl.
+    for beta in {_best_beta(how, first), _OTHER_BETA} - {None, swept[0][1]}:
+        tuned = method(how.spec, **{_MOMENTUM: beta})
+        swept.append((sweep(goal, start, steps=steps, method=tuned, **choices), float(beta)))
+    best, beta = min(swept, key=lambda pair: standing(pair[0].traces[pair[0].best]))
+    return best, {_MOMENTUM: beta}
+
+
+def _best_beta(how: Method, swept: Sweep) -> float | None:
+    """Return the β that, with the rate that suits it, contracts the slowest error of the bowl at the end the most."""
+    spectrum = swept.traces[swept.best].end_spectrum
+    if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)) or not spectrum.lowest > 0:
+        return None
+    curvatures = np.array([spectrum.lowest, spectrum.highest])
+
+    def slowest(beta: float) -> float:
+        facts = how.spec.facts({_MOMENTUM: beta})
+        rate = facts.best_rate(*curvatures.tolist())
+        factors = None if rate is None else facts.contraction(rate * curvatures)
+        return math.inf if factors is None else float(np.max(factors))
+
+    return min(_BETAS, key=slowest)

@@ -34,6 +34,7 @@ _BELOW, _ABOVE = 40, 6  # quarter octaves below and above the largest stable rat
 _FREE_RATES = np.geomspace(1e-4, 10.0, 41)  # for methods without a stability bound by curvature alone
 _LOOK = 4.0 ** np.arange(-6, 3)  # rates of a first coarse sweep, in units of the largest stable one at the start
 _MOST_RATES = 1000
+_TIP = 1e-3  # of the rates before: a largest stable rate below it is that of a tip
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,15 +177,24 @@ def sweep(
     rates = _default_rates(base) if learning_rates is None else _checked(learning_rates)
     traces = tuple(_at(base, rate) for rate in rates)
     best = _best(traces)
+    diagnoses = tuple(map(diagnose, traces))
+    stable = _stable(base, _spectrum(base, traces[best], float(rates[best])))
+    if stable is not None and (_is_kinked(diagnoses[best]) or stable < _TIP * rates[0]):
+        stable = None
     return Sweep(
         rates=rates,
         traces=traces,
-        diagnoses=tuple(map(diagnose, traces)),
-        largest_stable_rate=_stable(base, _spectrum(base, traces[best], float(rates[best]))),
+        diagnoses=diagnoses,
+        largest_stable_rate=stable,
         best=best,
         objective=base.objective,
         tolerance=base.tolerance,
     )
+
+
+def _is_kinked(diagnosis: Diagnosis) -> bool:
+    """Tell whether a descent is held by a kink, at which no fixed rate settles."""
+    return "kink" in diagnosis
 
 
 def steps_to_rest(trace: Trace) -> float:
@@ -205,8 +215,9 @@ def standing(trace: Trace) -> tuple[float, float]:
 
 
 def _at(base: Plan, rate: float) -> Trace:
-    """Run the descent at a rate."""
-    return descend(replace(base, learning_rate=float(rate)), progress=False)
+    """Run the descent at a rate; no other rate is tried for it, since the sweep does that."""
+    record = replace(base.record, tries_rates=False)
+    return descend(replace(base, learning_rate=float(rate), record=record), progress=False)
 
 
 def _best(traces: Sequence[Trace]) -> int:
@@ -237,6 +248,9 @@ def _default_rates(base: Plan) -> np.ndarray:
     best = _best(traces)
     spectrum = _spectrum(base, traces[best], float(at_start * _LOOK[best]))
     centre = _stable(base, spectrum) or at_start
+    # Close to a kink or a tip the curvature grows without bound, and gives no rate.
+    if _is_kinked(diagnose(traces[best])) or centre < _TIP * at_start:
+        spectrum, centre = None, at_start
     rates = centre * 2.0 ** (np.arange(-_BELOW, _ABOVE + 1) / _PER_OCTAVE)
     if spectrum is not None and spectrum.lowest > 0:
         theory = base.method.facts.best_rate(spectrum.lowest, spectrum.highest)
@@ -288,6 +302,10 @@ def sweep_sentence(result: Sweep) -> str:
     else:
         did = (
             f"the value is {number(result.values[result.best])} after {_counted(result.traces[result.best].last_step)}"
+        )
+    if _is_kinked(result.diagnoses[result.best]):
+        return f"No fixed rate settles, since the steps cross a kink; at the best of {len(result.rates)}, α = " + (
+            f"{number(rate)}, {did}."
         )
     best = f"The best of {len(result.rates)} rates is α = {number(rate)}: {did}."
     if bound is None:

@@ -114,7 +114,9 @@ class Descents:
         if self.interrupted:
             return None
         try:
-            trace = descend(plan, progress=False)
+            # Its own remedies are what is tried here, so that a diagnosis need not try rates as well.
+            record = dataclasses.replace(plan.record, tries_rates=False)
+            trace = descend(dataclasses.replace(plan, record=record), progress=False)
         except KeyboardInterrupt:
             self.interrupted = True
             return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from downslope._text import apart
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
+from downslope.diagnosis._finding import DIGITS, Finding, Severity, Symptom, check, number
 from downslope.diagnosis._surroundings import Crossing, Surroundings
 
 KINK = Symptom(
@@ -27,13 +28,15 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
     if state is not EndState.AT_KINK or around is None:
         return None
     crossing = around.crossing if around.crossing is not None and around.crossing.kind == "sharp" else None
-    searches = evidence.searches_line
+    searches, at_bottom = evidence.searches_line, around.falls is None and around.blocked
     where = "" if crossing is None else f" near {around.at(crossing.point)}"
     return Finding(
         KINK.key,
-        Severity.PROBLEM,
-        f"{_stalled(evidence, where) if searches or crossing is None else _crosses(crossing, where)}"
-        f"{_lowest(evidence, around)}",
+        Severity.NOTE if at_bottom else Severity.PROBLEM,
+        _rests(evidence, where)
+        if at_bottom
+        else (_stalled(evidence, where) if searches or crossing is None else _crosses(crossing, where))
+        + _lowest(evidence, around),
         {**({} if crossing is None else {"order": crossing.order}), **evidence.numbers(*_NUMBERS)},
         "between two points of the path the slope jumps, at every distance looked at",
         evidence.at_end if searches else evidence.all_steps,
@@ -68,9 +71,18 @@ def _stalled(evidence: Evidence, where: str) -> str:
     )
 
 
+def _rests(evidence: Evidence, where: str) -> str:
+    """Return that the end is the tip itself."""
+    return (
+        f"The end is the lowest point of a kink or a cusp{where}: the value rises all around, though the slope is "
+        f"{number(evidence.gradient_norm[-1])}. No fixed rate stays there."
+    )
+
+
 def _lowest(evidence: Evidence, around: Surroundings) -> str:
     """Return the lowest value met between the steps, where it lies below that of the end."""
     crossing = around.crossing
     if crossing is None or not crossing.value < evidence.value[-1]:
         return ""
-    return f" The value is {number(crossing.value)} there and {number(evidence.value[-1])} at the end."
+    there, last = apart(crossing.value, float(evidence.value[-1]), DIGITS)
+    return f" The value is {there} there and {last} at the end."
