@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, ForwardRef, Literal, TypeVar, Union, get_args, get_origin
 
 from downslope._errors import SettingError, described, nearest, whole
+from downslope._foreign_names import our_name
 
 Kind = Literal[
     "whole",  # a whole number
@@ -257,6 +258,9 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], further: Iterable
     known, further = tuple(known), tuple(further)
     for name in names:
         if name not in known and name not in further:
+            ours = our_name(name, (*known, *further)) if isinstance(name, str) else None
+            if ours is not None:
+                raise SettingError(f"unknown argument {name!r}", hint=f"it is called {ours} here")
             close = nearest(name, (*known, *further))
             if close is not None:
                 raise SettingError(f"unknown argument {name!r}; did you mean {close}?")

@@ -113,7 +113,7 @@ def _box(bounds: str | None) -> dict[str, tuple[float, float]]:
     """Return the box to look in."""
     box = options.ranges(bounds)
     if box is None:
-        raise ds.PointError("where to look? --bounds is missing", hint="give every variable a range: --bounds x=-3..3")
+        raise ds.PointError("--bounds is missing", hint="give every variable a range: --bounds x=-3..3")
     return box
 
 
@@ -126,7 +126,9 @@ def _rates(text: str | None) -> list[float] | None:
         if dots:
             ends = float(low), float(high)
             if not 0 < ends[0] < ends[1]:
-                raise ds.SettingError(f"--learning-rates: {text!r} is no range above 0", hint="for example 0.001..2")
+                raise ds.SettingError(
+                    f"--learning-rates: {text!r} must rise from a number above 0", hint="for example 0.001..2"
+                )
             return [float(rate) for rate in np.geomspace(*ends, _RATES)]
         return [float(piece) for piece in text.split(",")]
     except ValueError:

@@ -100,6 +100,9 @@ def _of_system(error: OSError | UnicodeError) -> str:
 
 def _usage_code(error: Exception) -> int:
     """Show what was wrong with the way the command was typed and return its code; raise what is no such error."""
+    from downslope.cli._options import named_here
+
+    named_here(error)
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if code is None:
         raise error

@@ -7,6 +7,7 @@ command is built, not before, since a schema loads what it describes.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import functools
 import inspect
 import math
@@ -19,6 +20,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import downslope as ds
+from downslope._foreign_names import our_name
 
 Command = Callable[..., Any]
 FormulaText = Annotated[
@@ -213,7 +215,7 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
     """
     example = ",".join(f"{name}={i}" for i, name in enumerate(names, start=1)) or "x=1"
     if text is None:
-        raise ds.PointError(f"where? {option} is missing", hint=f"give every variable a number: {option} {example}")
+        raise ds.PointError(f"{option} is missing", hint=f"give every variable a number: {option} {example}")
     numbers: dict[str, float] = {}
     for piece in text.replace(";", ",").split(","):
         name, equals, number = (part.strip() for part in piece.partition("="))
@@ -259,7 +261,7 @@ def open_ranges(text: str, option: str) -> dict[str, tuple[float | None, float |
             )
         ends = [_number(end, f"{option}: {name}") if end else None for end in (low, high)]
         if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
-            raise ds.PointError(f"{option}: {name} goes from {low} to {high}, which is no range")
+            raise ds.PointError(f"{option}: the range of {name} is empty: {low} is not below {high}")
         ends_by_name[name] = (ends[0], ends[1])
     return ends_by_name
 
@@ -378,6 +380,20 @@ def as_typed(text: str, known: Collection[str] | None = None) -> str:
         return as_option(name) if value in (None, "True") else f"{as_option(name)} {shlex.quote(value)}"
 
     return _ASSIGNED.sub(typed, text)
+
+
+_ALIKE = 0.75  # of difflib: less alike, the nearest option is no help
+
+
+def named_here(error: Exception) -> None:
+    """Let the error for an option that does not exist say what it is called here: `--lr` is `--learning-rate`."""
+    typed, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if not isinstance(typed, str) or context is None or not hasattr(error, "possibilities"):
+        return
+    known = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    ours = our_name(typed.lstrip("-"), [option.lstrip("-").replace("-", "_") for option in known])
+    alike = difflib.get_close_matches(typed, known, n=1, cutoff=_ALIKE)
+    error.possibilities = [as_option(ours)] if ours is not None else alike  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @contextlib.contextmanager

@@ -46,7 +46,7 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     """Return what the objective does around the end of a descent; empty where it cannot be looked at.
 
     `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
-    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `endless`: the ray
+    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `edge`: whether the domain ends on some ray. `endless`: the ray
     along which it falls without end. `judged`: the kind of the end by the judge of points. `crossing`: what lies
     between two points of the path. `blocked`: whether the slope promises a decrease that the values do not keep.
     `failure`: what is where a step failed.
@@ -153,11 +153,12 @@ class _Look:
         near, far = np.concatenate([reach, nearby]), distances[distances >= 1e-3 * self.scale]
         rays = self._rays()
         falls: list[tuple[float, float, np.ndarray]] = []
-        rises, endless = False, None
+        rises, edge, endless = False, False, None
         rows = self.end + (near[:, None] * rays[:, None, :]).reshape(-1, len(self.end))
         for ray, changes in zip(rays, self._values(rows).reshape(len(rays), -1) - self.value, strict=True):
             first = _first(changes, self._noise)
             if first is None:
+                edge |= bool(np.any(np.isnan(changes[near <= self.scale])))
                 continue
             rises |= bool(changes[first] > 0)
             after = changes[min(max(first + 1, len(reach) - 1), len(changes) - 1)]
@@ -169,7 +170,7 @@ class _Look:
             endless = self._endless_from_start()
         described = [self._fall(*fall, falls) for fall in falls]
         nearest = min(described, key=lambda fall: (not fall["both_ways"], fall["distance"]), default=None)
-        return {"falls": nearest, "rises": rises, "endless": endless}
+        return {"falls": nearest, "rises": rises, "edge": edge, "endless": endless}
 
     def _reach(self) -> np.ndarray:
         """Return the distances at which a look begins: past the bottom that slope and curvature promise."""

@@ -171,8 +171,8 @@ def _tiny(evidence: Evidence, way: float) -> bool:
     return evidence.trace.outcome is Outcome.CONVERGED and way <= NEAR * max(evidence.end.scale, 1.0)
 
 
-def _kind(evidence: Evidence) -> EndState:
-    """Return what kind of flat ground this is."""
+def _kind(evidence: Evidence) -> EndState | None:
+    """Return what kind of flat ground this is; None if it is none."""
     end, around = evidence.end, evidence.around
     if around is not None and around.falls is not None:
         return _kind_of_falling(evidence, around, around.falls)
@@ -183,8 +183,10 @@ def _kind(evidence: Evidence) -> EndState:
     if around is not None and around.judged in _JUDGED:
         return _JUDGED[around.judged]
     # Values around outrank the curvature at one point, which may be negative on the flank of a flat minimum.
-    if around is not None and around.rises and (end.gradient_norm > 0 or not end.curves_down):
+    if around is not None and around.rises and not around.edge:
         return EndState.AT_MINIMUM
+    if around is not None and end.curves_down:
+        return None  # a slope down to the edge of the domain
     if end.curves_down:
         return EndState.AT_SADDLE if end.curves_up else EndState.AT_MAXIMUM
     if not end.curves_up:

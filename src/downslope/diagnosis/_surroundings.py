@@ -96,6 +96,7 @@ class Surroundings:
         names: the coordinates' names.
         falls: a ray along which the value falls on; None if there is none.
         rises: whether it rises along some ray.
+        edge: whether the domain ends on some ray before the value changes.
         endless: a ray along which it falls without end; None if there is none.
         crossing: what was jumped over; None for nothing noticed.
         blocked: whether the values do not fall along −∇f as the slope promises.
@@ -106,6 +107,7 @@ class Surroundings:
     names: tuple[str, ...]
     falls: Fall | None
     rises: bool
+    edge: bool
     endless: EndlessFall | None
     crossing: Crossing | None
     blocked: bool
@@ -152,6 +154,7 @@ def _read(facts: Mapping[str, Any], names: tuple[str, ...]) -> Surroundings:
         if falls is None
         else Fall(row(falls["along"]), float(falls["distance"]), float(falls["change"]), bool(falls["both_ways"])),
         bool(facts.get("rises")),
+        bool(facts.get("edge")),
         None
         if endless is None
         else EndlessFall(row(endless["along"]), float(endless["distance"]), float(endless["value"])),

@@ -361,7 +361,7 @@ _FACTS: Mapping[str, Kind] = {
     "memory": _ARRAYS,
     "surroundings": {
         "judged": _TEXT,
-        **dict.fromkeys(("rises", "blocked"), _FLAG),
+        **dict.fromkeys(("rises", "edge", "blocked"), _FLAG),
         "scale": _NUMBER,
         "falls": {"along": _NUMBERS, "distance": _NUMBER, "change": _NUMBER, "both_ways": _FLAG},
         "endless": {"along": _NUMBERS, "distance": _NUMBER, "value": _NUMBER},

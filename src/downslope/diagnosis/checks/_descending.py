@@ -97,8 +97,13 @@ def _to_go(evidence: Evidence) -> str:
 
 def _too_coarse(evidence: Evidence) -> str:
     """Return that the tolerance stopped the descent before the bottom."""
-    left = evidence.end.remaining_decrease
-    ahead = f", yet the ground ahead still falls by about {number(left)}" if left else ", yet the bottom is not reached"
+    left, around = evidence.end.remaining_decrease, evidence.around
+    if around is not None and around.edge and not evidence.end.is_bowl:
+        slope = number(evidence.end.gradient_norm)
+        return (
+            f"The descent stopped close to the edge of the domain, where the gradient is {slope}: this is no minimum."
+        )
+    ahead = f", though the value ahead still falls by about {number(left)}" if left else ", before the bottom"
     return f"The descent stopped with the gradient at {number(evidence.end.gradient_norm)}{ahead}."
 
 
