@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _OURS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(
-        ("lr", "alpha", "eta", "eta0", "step_size", "stepsize", "rate", "lrate"), ("learning_rate", "rate")
-    ),
+    **dict.fromkeys(("lr", "lrate", "rate", "alpha", "eta", "eta0", "step_size", "stepsize"), ("learning_rate",)),
     **dict.fromkeys(
         ("max_iter", "maxiter", "max_iterations", "n_iter", "niter", "iter", "iters", "iterations", "num_steps"),
         ("steps",),

@@ -46,10 +46,10 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     """Return what the objective does around the end of a descent; empty where it cannot be looked at.
 
     `scale`: the length that distances are held against. `falls`: the ray along which the value falls on, if any, by
-    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `edge`: whether the domain ends on some ray. `endless`: the ray
-    along which it falls without end. `judged`: the kind of the end by the judge of points. `crossing`: what lies
-    between two points of the path. `blocked`: whether the slope promises a decrease that the values do not keep.
-    `failure`: what is where a step failed.
+    how much, and whether it does so both ways. `rises`: whether the value rises along some ray. `edge`: whether the
+    domain ends on some ray. `endless`: the ray along which the value falls without end. `judged`: the kind of the end
+    by the judge of points. `crossing`: what lies between two points of the path. `blocked`: whether the slope promises
+    a decrease that the values do not keep. `failure`: what is where a step failed.
     """
     values = _values_of(plan.objective, trace)
     if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
@@ -269,6 +269,11 @@ class _Look:
         `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of the distance by which the
         value rises. None for nothing of the kind.
         """
+        if not np.any(self._gradient):
+            for axis in np.eye(len(self.end)):
+                bottom = self._bottom(self.end, axis * self.scale)
+                if bottom is not None and bottom["kind"] == "sharp":
+                    return bottom | {"row": len(self._points) - 1}
         for first, last, row in self._segments():
             between = self._between(first, last)
             if between is not None:

@@ -180,13 +180,13 @@ def _kind(evidence: Evidence) -> EndState | None:
         return EndState.AT_MINIMUM if evidence.decrease > 0 else EndState.FLAT
     if end.is_level and not (end.is_bowl and (end.newton_length or 0.0) <= NEAR * (end.scale or 1.0)):
         return EndState.FLAT
+    if around is not None and around.edge and end.gradient_norm > 0 and not end.is_bowl:
+        return None  # a slope down to the edge of the domain
     if around is not None and around.judged in _JUDGED:
         return _JUDGED[around.judged]
     # Values around outrank the curvature at one point, which may be negative on the flank of a flat minimum.
-    if around is not None and around.rises and not around.edge:
+    if around is not None and around.rises:
         return EndState.AT_MINIMUM
-    if around is not None and end.curves_down:
-        return None  # a slope down to the edge of the domain
     if end.curves_down:
         return EndState.AT_SADDLE if end.curves_up else EndState.AT_MAXIMUM
     if not end.curves_up:
@@ -272,8 +272,12 @@ def _lingers(evidence: Evidence, along_way_out: float) -> bool:
 def _is_held(evidence: Evidence) -> bool:
     """Tell whether a kink or a cusp keeps the descent from settling: no fixed rate does, and a line search stalls."""
     around = evidence.around
-    if around is None or evidence.trace.outcome is Outcome.CONVERGED:
+    if around is None:
         return False
+    if evidence.trace.outcome is Outcome.CONVERGED or evidence.end.gradient_norm == 0:
+        # The derivative is taken as 0 on the tip of |x|, where there is none.
+        tip = around.crossing is not None and around.crossing.kind == "sharp"
+        return tip and around.crossing.row == len(evidence.step) - 1
     stuck = evidence.trace.outcome is Outcome.STALLED or evidence.searches_line
     if around.blocked and stuck and not _falls_late(evidence):
         return True
@@ -339,6 +343,9 @@ def _has_stopped(evidence: Evidence) -> bool:
 
 def _on_tail(evidence: Evidence) -> bool:
     """Tell whether the ground at the end is level or no bowl."""
+    around = evidence.around
+    if around is not None and around.edge and evidence.end.gradient_norm > 0 and not evidence.end.is_level:
+        return False
     return evidence.end.is_level or not evidence.end.is_bowl
 
 

@@ -28,7 +28,7 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
     if state is not EndState.AT_KINK or around is None:
         return None
     crossing = around.crossing if around.crossing is not None and around.crossing.kind == "sharp" else None
-    searches, at_bottom = evidence.searches_line, around.falls is None and around.blocked
+    searches, at_bottom = evidence.searches_line, _is_bottom(evidence, around)
     where = "" if crossing is None else f" near {around.at(crossing.point)}"
     return Finding(
         KINK.key,
@@ -71,12 +71,16 @@ def _stalled(evidence: Evidence, where: str) -> str:
     )
 
 
+def _is_bottom(evidence: Evidence, around: Surroundings) -> bool:
+    """Tell whether the end is the lowest point of a kink."""
+    return around.falls is None and (around.blocked or evidence.end.gradient_norm == 0)
+
+
 def _rests(evidence: Evidence, where: str) -> str:
     """Return that the end is the tip itself."""
-    return (
-        f"The end is the lowest point of a kink or a cusp{where}: the value rises all around, though the slope is "
-        f"{number(evidence.gradient_norm[-1])}. No fixed rate stays there."
-    )
+    slope = number(evidence.gradient_norm[-1])
+    though = f", though the slope is {slope}" if evidence.gradient_norm[-1] > 0 else ", but it has no derivative there"
+    return f"The end is the lowest point of a kink or a cusp{where}: the value rises all around{though}."
 
 
 def _lowest(evidence: Evidence, around: Surroundings) -> str:
