@@ -12,10 +12,10 @@ from downslope.draw._fit import *
 from downslope.draw._grid import Grid as Grid
 from downslope.draw._grid import box as box
 from downslope.draw._grid import grid as grid
-from downslope.draw._grid import levels as levels
 from downslope.draw._landscape import *
 from downslope.draw._layers import *
 from downslope.draw._learning_rate import *
+from downslope.draw._levels import levels as levels
 from downslope.draw._network import *
 from downslope.draw._prescription import *
 from downslope.draw._progress import *

@@ -11,6 +11,7 @@ from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._breaks import broken, height_range
 from downslope.draw._style import picture
 from downslope.trace import HasTrace, Trace
 
@@ -67,19 +68,29 @@ def curve(
     axes = inputs.axes_of(axes, style.new_axes)
     steps = grid.path(trace, (name,))[:, 0]
     seen = np.array([*steps, *([point[name]] if point is not None else [])])
-    kept = inputs.bounds_of(bounds, (name,))
+    kept, rest = inputs.bounds_of(bounds, (name,)), grid.rest_of(function, trace, point)
     low, high = grid.window((name,), seen[:, None], kept)[name]
     if name not in kept:
-        low, high = grid.around((low, high), _interesting(trace, point, name))
+        centre = _interesting(trace, point, name)
+        low, high = grid.around((low, high), centre)
+        # The end of a way that ran away lies outside.
+        middle = centre if centre is not None and low <= centre <= high else (low + high) / 2
+        low, high = grid.near(function, name, (low, high), middle, rest)
     x = np.linspace(low, high, 600)
-    y = grid.along(function, name, x, grid.rest_of(function, trace, point))
-    axes.plot(x, y, color=style.FUNCTION, linewidth=2.0, label=function.name, zorder=2)
+    y = grid.along(function, name, x, rest)
+    line = broken(lambda values: grid.along(function, name, values, rest), x, y)
+    axes.plot(*line, color=style.FUNCTION, linewidth=2.0, label=function.name, zorder=2)
     if point is not None:
         _tangent(axes, function, point, name, (low, high))
     if trace is not None:
         _steps(axes, steps, trace.columns["value"], (low, high))
+    values = [] if trace is None else trace.columns["value"][(steps >= low) & (steps <= high)]
+    seen = np.array([*values, *([] if point is None else [function(point)])], dtype=float)
     axes.set_xlim(low, high)
-    _limit_height(axes, y)
+    axes.set_ylim(*height_range(y, seen))
+    style.zero_lines(axes)
+    if not np.isfinite(y).any():
+        style.message(axes, f"{function.name} is not defined here")
     axes.set_xlabel(style.label(name, function.units))
     axes.set_ylabel(style.label(function.name, function.units))
     style.title(axes, function.read_as)
@@ -106,9 +117,9 @@ def _steps(axes: Axes, x: np.ndarray, value: np.ndarray, shown: tuple[float, flo
     axes.plot(x, value, color=style.PATH, linewidth=1.2, alpha=0.85, zorder=3, label=name)
     dots = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_DOTS)).round().astype(int))
     axes.plot(x[dots], value[dots], "o", color=style.PATH, markersize=4, zorder=4)
-    axes.plot(x[:1], value[:1], "o", color=style.START, markersize=8, zorder=5, label="start")
+    axes.plot(x[:1], value[:1], **style.END_MARKS["start"], zorder=5, label="start")
     if last == taken:
-        axes.plot(x[-1:], value[-1:], "o", color=style.END, markersize=8, zorder=6, label="end")
+        axes.plot(x[-1:], value[-1:], **style.END_MARKS["end"], zorder=6, label="end")
 
 
 def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: str, shown: tuple[float, float]) -> None:
@@ -127,16 +138,3 @@ def _tangent(axes: Axes, objective: Objective, at: Mapping[str, float], name: st
         label=f"tangent, slope {number(slope, 4)}",
     )
     axes.plot([at[name]], [value], "o", color=style.TANGENT, markersize=7, zorder=5)
-
-
-def _limit_height(axes: Axes, y: np.ndarray) -> None:
-    """Keep a pole of the function from flattening the rest of the picture."""
-    finite = y[np.isfinite(y)]
-    if len(finite) < 10:
-        return
-    # Quantiles ignore the few points next to a pole, which can be arbitrarily high.
-    low, high = np.quantile(finite, [0.02, 0.98])
-    lowest, highest = finite.min(), finite.max()
-    if highest - lowest > 20 * (high - low) > 0:
-        margin = 0.15 * (high - low)
-        axes.set_ylim(max(lowest, low - margin), min(highest, high + margin))

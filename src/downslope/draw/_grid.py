@@ -10,6 +10,7 @@ import numpy as np
 from downslope._engine import jax, precision
 from downslope._errors import PointError, described, nearest, whole
 from downslope._types import Columns
+from downslope.draw._breaks import neighbourhood
 from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
 from downslope.trace import Trace
 
@@ -20,10 +21,11 @@ Ranges = dict[str, tuple[float, float]]
 
 _MARGIN = 0.18
 _FAR = 40.0  # a path that ends so many times farther than its median reach has run away, and is not shown whole
+_FIRST = 3  # the rows whose reach says how far a path may go that ran away
 _EARLY = 12  # the rows by whose reach a path that ran away is shown
-_LEVELS = 18
-# Levels at equal shares of the area lie close on steep walls; the power moves them towards the floor of a valley.
-_TOWARDS_FLOOR = 1.6
+_WIDE = 20.0  # times: ranges that differ more are of different kinds, and each keeps its own scale
+_SLOW = 0.1  # of the slope at the end
+_LEAST = 0.5  # of the wider range is shown along the other
 
 
 class Grid(NamedTuple):
@@ -76,30 +78,20 @@ def grid(
     return Grid(axes, over_grid(function, names, ranges, rest, count)[2])
 
 
-def levels(heights: np.ndarray, count: int = _LEVELS) -> np.ndarray:
-    """Return contour levels that show a valley: heights at equal shares of the area, closer together at its floor.
-
-    Args:
-        heights: heights on a grid, NaN where there is none.
-        count: how many levels at most.
-
-    Returns:
-        The levels, rising; empty where all heights are the same.
-    """
-    finite = heights[np.isfinite(heights)]
-    if len(finite) == 0 or finite.max() == finite.min():
-        return np.array([])
-    shares = np.linspace(0, 1, count + 2)[1:-1] ** _TOWARDS_FLOOR
-    rising = np.unique(np.quantile(finite, shares))
-    return rising[rising > finite.min()]
-
-
-def box(around: Trace | Mapping[str, float], over: tuple[str, ...]) -> Ranges:
+def box(
+    around: Trace | Mapping[str, float],
+    over: tuple[str, ...],
+    *,
+    objective: Drawable | None = None,
+    units: Units = None,
+) -> Ranges:
     """Return the range that a picture shows along each variable.
 
     Args:
         around: a trace, whose path is seen and whose end lies well inside; or a point.
         over: the variables along the axes.
+        objective: what is drawn, for curves: its turning points nearby are shown as well.
+        units: units by name, where `objective` is text.
 
     Raises:
         PointError: if the trace holds no coordinates, or there is no such variable.
@@ -109,9 +101,25 @@ def box(around: Trace | Mapping[str, float], over: tuple[str, ...]) -> Ranges:
         missing = [name for name in over if name not in around]
         if missing:
             raise PointError(f"the point says nothing of {', '.join(missing)}")
-        return window(over, np.array([[float(around[name]) for name in over]]))
-    trace = trace_of(around, "box")
-    return roomy(window(over, path(trace, over)), {}, [float(trace.end[name]) for name in over])
+        at = {name: float(value) for name, value in around.items()}
+        ranges, centre = window(over, np.array([[at[name] for name in over]])), at
+        trace = None
+    else:
+        trace, at = trace_of(around, "box"), None
+        centre = dict(zip(over, resting(trace, over), strict=True))
+        ranges = roomy(window(over, path(trace, over)), {}, [centre[name] for name in over])
+    if objective is None or len(over) != 1:
+        return ranges
+    function = objective_of(objective, units)
+    rest = rest_of(function, trace, at)
+    return {over[0]: near(function, over[0], ranges[over[0]], centre[over[0]], rest)}
+
+
+def near(
+    objective: Objective, name: str, low_high: tuple[float, float], centre: float, rest: Mapping[str, float]
+) -> tuple[float, float]:
+    """Return the range of a curve, widened to its turning points nearby."""
+    return neighbourhood(lambda x: along(objective, name, x, rest), *low_high, centre)
 
 
 def variables(objective: Objective, wanted: int, over: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -161,6 +169,16 @@ def path(trace: Trace | None, names: tuple[str, ...]) -> np.ndarray:
     return trace.coordinates[:, [trace.coordinate_names.index(name) for name in names]]
 
 
+def resting(trace: Trace, names: tuple[str, ...]) -> tuple[float, ...]:
+    """Return the end of a path, or the point where it was far slower: a saddle that it left again."""
+    norms = trace.columns.get("gradient_norm")
+    if norms is not None and trace.coordinates is not None and len(norms) == len(trace.coordinates):
+        slowest = int(np.argmin(np.where(np.isfinite(norms), norms, np.inf)))
+        if norms[slowest] < _SLOW * norms[-1]:
+            return tuple(map(float, path(trace, names)[slowest]))
+    return tuple(float(trace.end[name]) for name in names)
+
+
 def rest_of(objective: Objective, trace: Trace | None, at: Mapping[str, float] | None) -> dict[str, float]:
     """Return the values of the names that are not shown: those of a point, else of the end of the way, else 0."""
     rest = dict.fromkeys(objective.names or (), 0.0)
@@ -174,28 +192,41 @@ def window(names: tuple[str, ...], points: np.ndarray, bounds: Bounds = None) ->
 
     Args:
         names: the names of the axes.
-        points: shape (rows, names), what must be seen; the last row counts most.
+        points: shape (rows, names), what must be seen, except for the end of a path that ran away.
         bounds: ranges by name that are to be kept.
     """
     fixed = bounds_of(bounds, names)
+    points = _before_running_away(points)
     return {name: fixed[name] if name in fixed else _range(points[:, index]) for index, name in enumerate(names)}
 
 
+def _before_running_away(points: np.ndarray) -> np.ndarray:
+    """Return the rows of a path up to where it has left the region in which it began, if it never comes back."""
+    points = points[np.all(np.isfinite(points), axis=1)]
+    if len(points) < 3:
+        return points
+    reach = np.abs(points - points[0])
+    typical = np.median(reach, axis=0)
+    largest = reach.max(axis=0)
+    ran_away = (reach[-3:].max(axis=0) > 0.8 * largest) & (largest > _FAR * typical)
+    # What grows by a constant factor is at half of its steps still far below its end, and still far out.
+    early = reach[:_EARLY].max(axis=0)
+    ran_away |= (reach[-3:].max(axis=0) > 0.8 * largest) & (largest > _FAR**2 * early) & (early > 0)
+    if not ran_away.any():
+        return points
+    first = reach[:_FIRST].max(axis=0)
+    first = np.where(first > 0, first, np.inf)
+    near = np.all(reach[:, ran_away] <= _FAR * first[ran_away], axis=1)
+    return points[: max(int(np.argmin(near)) if not near.all() else len(points), _FIRST)]
+
+
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """Return a range around values, those of a path that ran away left out."""
+    """Return a range around values."""
     values = values[np.isfinite(values)]
     if len(values) == 0:
         return (-5.0, 5.0)
-    start, reach = values[0], np.abs(values - values[0])
-    typical = np.median(reach[reach > 0]) if np.any(reach > 0) else 0.0
-    # It ends about as far out as it ever was, and that is far beyond its typical reach.
-    ran_away = reach[-3:].max() > 0.8 * reach.max() > 0.8 * _FAR * typical
-    if ran_away:
-        early = reach[:_EARLY]
-        typical = min(typical, np.median(early[early > 0])) if np.any(early > 0) else typical
-    near = values[reach <= _FAR * typical] if ran_away else values
-    low, high = float(near.min()), float(near.max())
-    if high - low <= 1e-9 * max(1.0, abs(start)):
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
         half = max(1.0, abs(low))
         return (low - half, high + half)
     margin = _MARGIN * (high - low)
@@ -211,26 +242,42 @@ def around(low_high: tuple[float, float], centre: float | None) -> tuple[float, 
     return (min(low, centre - 0.45 * reach), max(high, centre + 0.45 * reach))
 
 
-def roomy(ranges: Ranges, fixed: Mapping[str, object] | None, centre: list[float | None]) -> Ranges:
-    """Return the ranges widened around the end of the way, and none much narrower than the other.
+def roomy(
+    ranges: Ranges, fixed: Mapping[str, object] | None, centre: list[float | None], *, least: float = _LEAST
+) -> Ranges:
+    """Return the ranges widened around the end of the way, and none much narrower than the other of its scale.
 
     Args:
         ranges: by name.
         fixed: the names whose range stays as it is.
         centre: what should lie well inside, in the order of the ranges.
+        least: the share of the widest range that is shown along every variable.
     """
     fixed = fixed or {}
     wide = {
         name: span if name in fixed else around(span, middle)
         for (name, span), middle in zip(ranges.items(), centre, strict=True)
     }
-    widest = max(high - low for low, high in wide.values())
+    spans = {name: high - low for name, (low, high) in wide.items()}
+    if not is_one_scale(wide):
+        return wide
     for name, (low, high) in wide.items():
         # A range much narrower than the other would look like a line.
-        lacking = 0.25 * widest - (high - low)
+        lacking = least * max(spans.values()) - (high - low)
         if lacking > 0 and name not in fixed:
             wide[name] = (low - lacking / 2, high + lacking / 2)
     return wide
+
+
+def is_one_scale(ranges: Ranges) -> bool:
+    """Return whether ranges are of comparable width, so that one scale serves both axes."""
+    spans = [high - low for low, high in ranges.values()]
+    return max(spans) <= _WIDE * min(spans)
+
+
+def is_one_kind(objective: Objective, names: tuple[str, ...]) -> bool:
+    """Return whether variables have the same unit, or none."""
+    return len({objective.units.get(name) for name in names}) == 1
 
 
 def along(objective: Objective, name: str, values: np.ndarray, rest: Mapping[str, float]) -> np.ndarray:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
+from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
+from downslope.draw._levels import label_levels
+from downslope.draw._levels import levels as levels_of
 from downslope.draw._style import picture
 from downslope.trace import HasTrace, Trace
 
@@ -46,7 +49,8 @@ def landscape(
 ) -> Axes:
     """Draw a function of two variables from above, with the way down.
 
-    The contour levels lie at equal shares of the ground, not at equal heights, so that a narrow valley shows.
+    The contour levels are round numbers, closer together where the ground is flat, so that a narrow valley shows. Both
+    axes have one scale where the variables have the same unit and comparable ranges, so that right angles look right.
 
     Args:
         objective: the formula or its text, a JAX function, or an objective.
@@ -67,12 +71,18 @@ def landscape(
     function, trace = inputs.objective_of(objective, units), inputs.way_of(trace, "landscape")
     names = grid.variables(function, 2, over)
     point = inputs.point_of(function, at)
-    axes = inputs.axes_of(axes, lambda: style.new_axes(size=(6.6, 5.2)))
     steps = grid.path(trace, names)
     seen = np.vstack([steps, *([[point[name] for name in names]] if point is not None else [])])
     kept = inputs.bounds_of(bounds, names)
     ranges = grid.roomy(grid.window(names, seen, kept), kept, end_of(trace, point, names))
-    _contours(axes, *grid.over_grid(function, names, ranges, grid.rest_of(function, trace, point), _GRID))
+    alone = axes is None
+    axes = inputs.axes_of(axes, lambda: style.new_axes(size=_size(ranges)))
+    axes.set_xlim(*ranges[names[0]])
+    axes.set_ylim(*ranges[names[1]])
+    if grid.is_one_scale(ranges) and grid.is_one_kind(function, names):
+        axes.set_aspect("equal", adjustable="box")
+    ground = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, point), _GRID)
+    contours = _contours(axes, *ground)
     if trace is not None:
         _way(axes, steps)
         _arrows(axes, steps, trace, names)
@@ -85,23 +95,34 @@ def landscape(
     style.title(axes, function.read_as)
     style.calm(axes)
     axes.grid(visible=False)
-    style.legend(axes)
+    style.legend(axes, beside=alone)
+    if contours is not None and alone:
+        label_levels(axes, contours, seen)
     return axes
 
 
+def _size(ranges: grid.Ranges) -> tuple[float, float]:
+    """Return the size of a figure for ranges on one scale, in inches."""
+    (left, right), (low, high) = ranges.values()
+    height = min(max(5.6 * (high - low) / (right - left), 3.4), 5.6) if grid.is_one_scale(ranges) else 4.6
+    return 7.4, height + 0.6
+
+
 def end_of(trace: Trace | None, at: Mapping[str, float] | None, names: tuple[str, ...]) -> list[float | None]:
-    """Return what should lie well inside the picture: a point, else the end of the way."""
+    """Return what should lie well inside the picture: a point, else where the way comes to rest or slows down."""
     if at is not None:
         return [float(at[name]) for name in names]
-    return [None if trace is None else float(trace.end[name]) for name in names]
+    return [None] * len(names) if trace is None else list(grid.resting(trace, names))
 
 
-def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> None:
-    """Draw the ground: pale bands between contour lines."""
-    levels = grid.levels(height)
+def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> Any:
+    """Draw the ground, pale bands between contour lines; return these, None where there is one height only."""
+    levels = levels_of(height)
     if len(levels) < 2:
         axes.set_facecolor("#eef1f4")
-        return
+        finite = height[np.isfinite(height)]
+        style.message(axes, f"{number(finite[0])} everywhere" if len(finite) else "not defined here")
+        return None
     masked = np.ma.masked_invalid(height)
     shades = np.linspace(0.42, 0.97, len(levels) + 1)
     from matplotlib import colormaps
@@ -110,7 +131,9 @@ def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, height: np.ndarray) -> N
     axes.contourf(
         x, y, masked, levels=[float(np.nanmin(height)), *levels, float(np.nanmax(height))], colors=colours, zorder=0
     )
-    axes.contour(x, y, masked, levels=levels, colors="white", linewidths=0.7, alpha=0.9, zorder=1)
+    return axes.contour(
+        x, y, masked, levels=levels, colors="white", linewidths=0.7, linestyles="solid", alpha=0.9, zorder=1
+    )
 
 
 def _way(axes: Axes, steps: np.ndarray) -> None:
@@ -126,21 +149,17 @@ def _way(axes: Axes, steps: np.ndarray) -> None:
         linewidth=1.8,
         zorder=4,
         path_effects=edge,
-        label=f"{len(steps) - 1} steps",
+        label=_taken(steps),
     )
     dots = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MOST_DOTS)).round().astype(int))
     axes.plot(steps[dots, 0], steps[dots, 1], "o", color=style.PATH, markersize=3.5, zorder=5)
-    for row, colour, name in ((0, style.START, "start"), (-1, style.END, "end")):
-        axes.plot(
-            *steps[row],
-            "o",
-            color=colour,
-            markersize=9,
-            markeredgecolor="white",
-            markeredgewidth=1.3,
-            zorder=6,
-            label=name,
-        )
+    for row, name in ((0, "start"), (-1, "end")):
+        axes.plot(*steps[row], **style.END_MARKS[name], zorder=6, label=name)
+
+
+def _taken(steps: np.ndarray) -> str:
+    """Return the name of a path."""
+    return f"{len(steps) - 1} step{'' if len(steps) == 2 else 's'}"
 
 
 def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...]) -> None:
@@ -156,7 +175,7 @@ def _arrows(axes: Axes, steps: np.ndarray, trace: Trace, names: tuple[str, ...])
         if length == 0 or reach < 0.02 * np.linalg.norm(np.ptp(steps, axis=0)):
             break
         tip = steps[row] + downhill / length * reach * _ARROW_SHARE
-        arrow = {"arrowstyle": "-|>", "color": style.INK, "linewidth": 1.1, "shrinkA": 4, "shrinkB": 2}
+        arrow = {"arrowstyle": "-|>", "color": style.PATH, "linewidth": 1.1, "shrinkA": 4, "shrinkB": 2}
         axes.annotate("", xy=tuple(tip), xytext=tuple(steps[row]), arrowprops=arrow, zorder=5)
 
 
@@ -220,29 +239,57 @@ def surface(
         raise SettingError("a surface is drawn on three-dimensional axes", hint='projection="3d", or leave axes out')
     steps = grid.path(trace, names)
     kept = inputs.bounds_of(bounds, names)
-    ranges = grid.roomy(grid.window(names, steps, kept), kept, end_of(trace, None, names))
+    ranges = grid.roomy(grid.window(names, steps, kept), kept, end_of(trace, None, names), least=1.0)
     x, y, height = grid.over_grid(function, names, ranges, grid.rest_of(function, trace, None), _SURFACE_GRID)
     # A wall at the edge of the range would flatten the valley.
     ceiling = _ceiling(height, trace)
-    shown, count = np.minimum(height, ceiling), _SURFACE_GRID
-    drawn.plot_surface(x, y, shown, cmap=style.CONTOURS, alpha=0.82, linewidth=0, rcount=count, ccount=count)
+    floor = _floor(height, trace)
+    shown, count = np.clip(height, floor, ceiling), _SURFACE_GRID
+    drawn.plot_surface(
+        x, y, shown, cmap=style.CONTOURS, alpha=0.9, linewidth=0, antialiased=False, rcount=count, ccount=count
+    )
     if trace is not None:
         # Lifted a little, since lines on a surface sink into it.
         lift = 0.01 * (np.nanmax(shown) - np.nanmin(shown))
-        values = np.minimum(trace.columns["value"], ceiling) + lift
+        values = np.clip(trace.columns["value"], floor, ceiling) + lift
         dots = "o" if len(steps) <= _MOST_SURFACE_DOTS else None
         drawn.plot(
-            steps[:, 0], steps[:, 1], values, color=style.PATH, linewidth=2.0, marker=dots, markersize=3, zorder=9
+            *steps.T, values, color=style.PATH, linewidth=2.0, marker=dots, markersize=3, zorder=9, label=_taken(steps)
         )
-        for row, colour, text in ((0, style.START, "start"), (-1, style.END, "end")):
-            drawn.plot(*steps[row], values[row], "o", color=colour, markersize=8, zorder=10, label=text)
+        for row, text in ((0, "start"), (-1, "end")):
+            drawn.plot(*steps[row], values[row], **style.END_MARKS[text], zorder=10, label=text)
     drawn.set_xlabel(style.label(names[0], function.units))
     drawn.set_ylabel(style.label(names[1], function.units))
     drawn.set_zlabel(style.label(function.name, function.units))
     style.title(drawn, function.read_as)
     style.legend(drawn)
-    drawn.view_init(elev=32, azim=-58)
+    drawn.view_init(elev=34, azim=_side(shown))
     return drawn
+
+
+def _side(height: np.ndarray) -> float:
+    """Return the angle to look from: that of the lowest corner, so that no wall is in the way."""
+    quarter = len(height) // 4
+    corners = {-58: height[:quarter, -quarter:], -122: height[:quarter, :quarter]}
+    corners |= {32: height[-quarter:, -quarter:], 148: height[-quarter:, :quarter]}
+    means = {
+        angle: float(np.nanmean(corner)) if np.isfinite(corner).any() else 0.0 for angle, corner in corners.items()
+    }
+    spread = float(np.nanmax(height) - np.nanmin(height)) if np.isfinite(height).any() else 0.0
+    # The usual side, unless another one is clearly lower.
+    best = min(means, key=lambda angle: means[angle])
+    return float(best if means[best] < means[-58] - 0.1 * spread else -58)
+
+
+def _floor(height: np.ndarray, trace: Trace | None) -> float:
+    """Return the height below which the surface is cut off, so that a pole does not flatten the rest."""
+    finite = height[np.isfinite(height)]
+    if len(finite) == 0:
+        return 0.0
+    least, middle, most = np.quantile(finite, [0.02, 0.5, 0.98])
+    reached = np.array([]) if trace is None else trace.columns["value"][np.isfinite(trace.columns["value"])]
+    wanted = min(least - 1.5 * (most - least), *(reached[:1] if len(reached) else [middle]))
+    return float(max(finite.min(), wanted))
 
 
 def _ceiling(height: np.ndarray, trace: Trace | None) -> float:

@@ -28,6 +28,7 @@ __all__ = ["animate_race", "race"]
 _MOST_FRAMES = 80
 _BOTTOM = 1e-16  # of the value at the start: below it all is rounding
 _MOST_STEPS = 400  # of the slowest that are shown, where the others have long arrived
+_MOST_NAMES = 5  # lanes whose names have room inside the picture
 _BEHIND = 3.0  # times the steps of the slowest that arrives
 
 
@@ -58,7 +59,19 @@ def race(result: Race | Sweep, *, axes: Axes | None = None) -> list[Axes]:
         if legend is not None:
             legend.remove()
     style.title(panels[0], result.objective.read_as)
+    if axes is None and len(lanes) > _MOST_NAMES:
+        _names_below(panels[0])
     return panels
+
+
+def _names_below(axes: Axes) -> None:
+    """Move the names of many lanes out of the picture, below both panels."""
+    handles, names = axes.get_legend_handles_labels()
+    legend = axes.get_legend()
+    if legend is not None:
+        legend.remove()
+    columns = min(len(names), 5)
+    axes.figure.legend(handles, names, loc="outside lower center", ncol=columns, frameon=False, fontsize=9)
 
 
 @picture(
@@ -171,7 +184,7 @@ def _ways(
     # Descents that run away would shrink all others to a dot.
     calm = [way for way, trace in zip(ways.values(), lanes.values(), strict=True) if _is_calm(trace)]
     ranges = grid.window(names, np.vstack(calm or [*ways.values()])[:, : len(names)])
-    ranges = {name: grid.around(span, None) for name, span in ranges.items()}
+    ranges = grid.roomy(ranges, {}, [None] * len(names))
     (curve if flat else landscape)(objective, bounds=ranges, axes=axes)
     shown = axes.get_xlim(), axes.get_ylim()
     moving = []

@@ -13,7 +13,7 @@ from downslope._text import number
 from downslope._types import Columns
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
-from downslope.draw._grid import levels
+from downslope.draw._levels import levels
 from downslope.draw._style import picture
 from downslope.trace import HasTrace, Spectrum, Trace
 

@@ -26,7 +26,27 @@ RATE = "#56708a"
 NOTE = "#e69f00"
 PROBLEM = "#cc3311"
 LANES = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3b4a57", "#8c6d31", "#7b3294")
+# The path has one colour; its ends differ by their filling.
+END_MARKS: Mapping[str, Mapping[str, Any]] = {
+    "start": {
+        "marker": "o",
+        "linestyle": "",
+        "color": "white",
+        "markeredgecolor": PATH,
+        "markeredgewidth": 2.2,
+        "markersize": 8,
+    },
+    "end": {
+        "marker": "o",
+        "linestyle": "",
+        "color": PATH,
+        "markeredgecolor": "white",
+        "markeredgewidth": 1.3,
+        "markersize": 10,
+    },
+}
 GRID = "#d9dee3"
+ZERO = "#8a97a3"
 INK = "#23303b"
 CONTOURS = "bone"
 SIZE = (7.2, 4.8)
@@ -64,6 +84,18 @@ def calm(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def zero_lines(axes: Axes) -> None:
+    """Draw the axes through zero where that lies inside the picture."""
+    for (low, high), draw in ((axes.get_xlim(), axes.axvline), (axes.get_ylim(), axes.axhline)):
+        if low < 0 < high:
+            draw(0, color=ZERO, linewidth=0.9, zorder=1)
+
+
+def message(axes: Axes, text: str) -> None:
+    """Write in the middle of a picture why nothing is drawn."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=RATE)
+
+
 def scale_height(axes: Axes, values: np.ndarray) -> None:
     """Make the height logarithmic where nothing lies below 0 and what lies above spans more than a hundredfold."""
     finite = values[np.isfinite(values)]
@@ -93,6 +125,11 @@ def legend(axes: Axes, *, below: bool = False, beside: bool = False) -> None:
     if not handles:
         return
     position: dict[str, Any] = {"loc": "best"}
+    if below and len(axes.figure.axes) == 1:
+        # Layouts make room for a figure's legend even where the axes keep one scale.
+        columns = min(len(handles), 3)
+        axes.figure.legend(handles, names, loc="outside lower center", ncol=columns, frameon=False, fontsize=9)
+        return
     if below:
         position = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1), "ncol": min(len(handles), 3)}
     if beside:

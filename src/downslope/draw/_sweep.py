@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 _FIRST_STEPS = 7
+_SETTLED = {"converged"}
 _UNSTABLE = {"rate_too_large", "oscillating", "diverged", "not_finite", "edge_of_stability"}
 
 
@@ -58,7 +59,8 @@ def sweep(result: Sweep, *, axes: Axes | None = None) -> list[Axes]:
         seen = grid.path(trace, names)
         if name.startswith("too large"):
             seen = seen[:_FIRST_STEPS]  # the later ones would make the valley a dot
-        picture(result.objective, trace, bounds=grid.window(names, seen), axes=panel)
+        ranges = grid.roomy(grid.window(names, seen), {}, [None] * len(names))
+        picture(result.objective, trace, bounds=ranges, axes=panel)
         style.title(panel, name)
         legend = panel.get_legend()
         if legend is not None:
@@ -84,13 +86,9 @@ def _chart(axes: Axes, result: Sweep) -> None:
     heights = result.steps if rests.any() else result.values
     unstable = np.array([verdict in _UNSTABLE for verdict in result.verdicts]) & ~rests
     drawn = np.isfinite(heights)
-    if not drawn.any():
-        drawn[:] = True
-        heights = np.ones(len(drawn))
     shown = heights[drawn]
-    top = float(shown.max())
     axes.set_xscale("log")
-    if shown.min() > 0 and top / shown.min() > 5:
+    if len(shown) and shown.min() > 0 and shown.max() / shown.min() > 5:
         axes.set_yscale("log")
     bound = result.largest_stable_rate
     low, high = float(result.rates[0]), float(result.rates[-1])
@@ -100,16 +98,32 @@ def _chart(axes: Axes, result: Sweep) -> None:
             bound, color=style.END, linewidth=1.4, linestyle="--", label=f"largest stable rate {number(bound, 4)}"
         )
     axes.plot(result.rates[drawn], shown, color=style.FUNCTION, linewidth=1.2, alpha=0.5, zorder=2)
-    kinds = {"came to rest": rests, "on its way": ~rests & ~unstable, "unstable": unstable}
-    colours = (style.END, style.START, style.PROBLEM)
-    for (name, chosen), colour in zip(kinds.items(), colours, strict=True):
-        if chosen.any():
-            # Rates without a height stand along the upper edge, where they would be.
-            at = np.where(drawn, heights, top * (1.4 if axes.get_yscale() == "log" else 1.08))
-            axes.plot(result.rates[chosen], at[chosen], "o", color=colour, markersize=5, label=name, zorder=3)
-    best = float(heights[result.best])
-    axes.plot([result.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
-    axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {number(result.best_rate, 4)}")
+    settled = np.array([verdict in _SETTLED for verdict in result.verdicts]) & ~rests
+    kinds = {
+        "came to rest": (rests, style.END, "full"),
+        f"converged, gradient above {number(result.tolerance)}": (settled, style.END, "none"),
+        "on its way": (~rests & ~settled & ~unstable, style.START, "full"),
+        "unstable": (unstable, style.PROBLEM, "full"),
+    }
+    edge = axes.get_xaxis_transform()
+    for name, (chosen, colour, fill) in kinds.items():
+        look: dict[str, Any] = {"color": colour, "markersize": 5, "fillstyle": fill, "zorder": 3}
+        if (chosen & drawn).any():
+            axes.plot(result.rates[chosen & drawn], heights[chosen & drawn], "o", label=name, **look)
+        # Rates without a height stand above the picture: no height is invented for them.
+        if (chosen & ~drawn).any():
+            rates = result.rates[chosen & ~drawn]
+            known = {} if (chosen & drawn).any() else {"label": name}
+            axes.plot(rates, np.full(len(rates), 1.03), "o", transform=edge, clip_on=False, **known, **look)
+    if rests.any() and not drawn.all():
+        edge_text: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        axes.annotate(
+            "not reached", (0, 1.03), (-4, 0), ha="right", va="center", fontsize=8, color=style.INK, **edge_text
+        )
+    if drawn[result.best]:
+        best = float(heights[result.best])
+        axes.plot([result.best_rate], [best], "*", color=style.PATH, markersize=17, markeredgecolor="white", zorder=5)
+        axes.plot([], [], "*", color=style.PATH, markersize=11, label=f"best rate {number(result.best_rate, 4)}")
     axes.set_xlim(low / 1.2, high * 1.2)
     axes.set_xlabel("learning rate α")
     what = f"steps to ‖gradient‖ ≤ {number(result.tolerance)}" if rests.any() else f"{result.objective.name} at the end"
