@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from flint import arb
 
 PRECISION = 128  # bits: what cancels near a double zero of a slope is far below those of a float
+# Functions that Arb has under the same name.
+_METHODS = (
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "cot", "coth", "csc", "csch", "digamma"),
+    *("erf", "erfc", "exp", "gamma", "lgamma", "sec", "sech", "sin", "sinh", "tan", "tanh"),
+)
 
 
 class NotEnclosedError(Exception):
@@ -32,29 +37,32 @@ def balls() -> Algebra:
     """Return the algebra of balls."""
     from flint import arb, ctx
 
+    one = _number(Fraction(1))
     table: dict[str, Callable[..., Any]] = {
         "abs": abs,
-        "cbrt": _cube_root,
-        "erfc": lambda x: x.erfc(),
-        "floor": lambda x: x.floor(),
-        "ceil": lambda x: x.ceil(),
-        "gamma": lambda x: x.gamma(),
+        "acot": lambda x: arb.pi() / 2 - x.atan(),
+        "acoth": lambda x: (one / x).atanh(),
+        "acsc": lambda x: (one / x).asin(),
+        "acsch": lambda x: (one / x).asinh(),
+        "asec": lambda x: (one / x).acos(),
+        "asech": lambda x: (one / x).acosh(),
+        "besselj": lambda order, x: x.bessel_j(order),
+        "cbrt": lambda x: _odd_root(x, 3),
+        "factorial": lambda x: (x + 1).gamma(),
         "ln": lambda x: x.log(),
         "log10": lambda x: x.log() / arb.const_log10(),
         "log2": lambda x: x.log() / arb.const_log2(),
         "max": lambda x, y: x.max(y),
         "min": lambda x, y: x.min(y),
         "relu": lambda x: x.max(arb(0)),
+        "root": lambda x, degree: _odd_root(x, int(float(degree))),
         "sigmoid": lambda x: 1 / (1 + (-x).exp()),
         "sign": lambda x: x.sgn(),
         "softplus": lambda x: (1 + x.exp()).log() if not x > 60 else x + (-x).exp().log1p(),
         "sqrt": lambda x: x.nonnegative_part().sqrt() if not x < 0 else arb.nan(),
         "step": _step,
     }
-    for name in ("acos", "acosh", "asin", "asinh", "atan", "atanh", "cos", "cosh", "cot", "csc", "erf", "exp"):
-        table[name] = _method(name)
-    for name in ("sec", "sin", "sinh", "tan", "tanh"):
-        table[name] = _method(name)
+    table |= {name: _method(name) for name in _METHODS}
     return Algebra(
         number=_number,
         constants={"π": _at_precision(arb.pi), "e": _at_precision(arb.const_e)},
@@ -89,16 +97,17 @@ def _at_precision(constant: Callable[[], Any]) -> Any:
         return constant()
 
 
-def _cube_root(x: arb) -> arb:
-    if x > 0:
-        return x.root(3)
-    if x < 0:
-        return -((-x).root(3))
+def _odd_root(x: arb, degree: int) -> arb:
+    """Return the real root of an odd degree, which is negative where x is."""
     from flint import arb
 
+    if x > 0:
+        return x.root(degree)
+    if x < 0:
+        return -((-x).root(degree))
     if not x.is_finite():
         return arb.nan()
-    largest = x.abs_upper().root(3)
+    largest = x.abs_upper().root(degree)
     return arb(0).union(largest) if x >= 0 else (-largest).union(largest)
 
 
@@ -143,10 +152,8 @@ class Ratio:
         self.below = below
 
     def __add__(self, other: Ratio) -> Ratio:
-        if self.below is None and other.below is None:
-            return Ratio(self.above + other.above)
         if self.below is None:
-            return Ratio(self.above * other.below + other.above, other.below)
+            return Ratio(self.above + other.above) if other.below is None else other + self
         if other.below is None:
             return Ratio(self.above + other.above * self.below, self.below)
         if self.below is other.below:
@@ -235,8 +242,6 @@ def series() -> Algebra:
         return arb_series([value])
 
     table: dict[str, Callable[..., Any]] = {
-        "erfc": lambda x: x.erfc(),
-        "gamma": lambda x: x.gamma(),
         "ln": lambda x: x.log(),
         "log10": lambda x: x.log() / arb.const_log10(),
         "log2": lambda x: x.log() / arb.const_log2(),
@@ -246,11 +251,17 @@ def series() -> Algebra:
         "cosh": lambda x: (x.exp() + (-x).exp()) / 2,
         "tanh": lambda x: 1 - 2 / ((2 * x).exp() + 1),
         "cbrt": lambda x: (x.log() / 3).exp(),
+        "root": lambda x, degree: (x.log() / degree).exp(),
+        "acot": lambda x: arb.pi() / 2 - x.atan(),
+        "factorial": lambda x: (x + 1).gamma(),
+        "sech": lambda x: 2 / (x.exp() + (-x).exp()),
+        "csch": lambda x: 2 / (x.exp() - (-x).exp()),
+        "coth": lambda x: 1 + 2 / ((2 * x).exp() - 1),
         "sec": lambda x: 1 / x.cos(),
         "csc": lambda x: 1 / x.sin(),
         "cot": lambda x: x.cos() / x.sin(),
     }
-    for name in ("acos", "asin", "atan", "cos", "erf", "exp", "sin", "sqrt", "tan"):
+    for name in ("acos", "asin", "atan", "cos", "erf", "erfc", "exp", "gamma", "lgamma", "sin", "sqrt", "tan"):
         table[name] = _method(name)
     return Algebra(
         number=lambda value: constant(_number(value)),

@@ -31,7 +31,7 @@ from downslope.formulas._expression import (
     map_children,
     names_in,
 )
-from downslope.formulas._operations import constant_value
+from downslope.formulas._operations import constant_value, odd_root
 from downslope.formulas._piecewise import comparisons
 
 _MOST_PAIRS = 10  # of arguments of one max or min
@@ -100,9 +100,12 @@ def _borders(node: Expression) -> Iterator[tuple[Expression, str]]:
         case Call("mod", (u, v)):
             yield _sine_of_turns(Quotient(u, v)), "steps"
             yield v, "divisor"
-        case Call("log", (u, base)) if len(node.arguments) == 2:
-            yield u, "edge"
-            yield base, "edge"
+        case Call("root", (u, degree)):
+            known = constant_value(degree)
+            yield u, "root" if known is not None and known % 2 == 1 else "edge"
+        case Call("besselj" | "polygamma" as function, (_, u)):
+            if function == "polygamma":
+                yield _sine_of_turns(u), "divisor"
         case Call(function, (u, *_)) if function in _CALLS:
             border, kind = _CALLS[function]
             yield border(u), kind
@@ -118,7 +121,7 @@ def _borders_of_power(base: Expression, exponent: Expression) -> Iterator[tuple[
             yield base, "edge"
         return
     if known.denominator != 1:
-        yield base, "root" if known.denominator % 2 else "edge"
+        yield base, "edge" if odd_root(exponent) is None else "root"
     if known < 0:
         yield base, "divisor"
 
@@ -157,8 +160,10 @@ _CALLS: dict[str, tuple[Callable[[Expression], Expression], str]] = {
     "sec": (lambda u: Call("cos", (u,)), "divisor"),
     "cot": (lambda u: Call("sin", (u,)), "divisor"),
     "csc": (lambda u: Call("sin", (u,)), "divisor"),
-    "gamma": (_sine_of_turns, "divisor"),
-    "factorial": (_sine_of_turns, "divisor"),
+    **dict.fromkeys(("coth", "csch", "acsch"), (_itself, "divisor")),
+    **dict.fromkeys(("acoth", "asec", "acsc"), (lambda u: Sum((Power(u, TWO), Negative(UNITY))), "edge")),
+    "asech": (lambda u: Product((u, Sum((UNITY, Negative(u))))), "edge"),
+    **dict.fromkeys(("gamma", "lgamma", "digamma", "factorial"), (_sine_of_turns, "divisor")),
 }
 
 
@@ -190,7 +195,12 @@ def smooth_piece(
         case Call("max" | "min" as function, arguments):
             return inner(_selected(function, arguments, sign))
         case Call("cbrt", (u,)):
-            return Call("cbrt", (inner(u),)) if sign(u) > 0 else Negative(Call("cbrt", (Negative(inner(u)),)))
+            return _piece_of_root(u, Fraction(1, 3), inner, sign)
+        case Call("root", (u, degree)) if (known := constant_value(degree)) is not None and known % 2 == 1:
+            return _piece_of_root(u, 1 / known, inner, sign)
+        case Power(Call("cbrt", (u,)), exponent) if (known := constant_value(exponent)) and known.denominator == 1:
+            # ∛u² is one power, whose slope is one quotient.
+            return _piece_of_root(u, known / 3, inner, sign)
         case Call("floor" | "ceil", _) if whole is not None:
             return _number(whole(tree))
         case Call("mod", (u, v)) if whole is not None:
@@ -244,12 +254,30 @@ def _piece_of_power(
 ) -> Expression:
     """Return a power with a positive base: (−8)^(2/3) is 8^(2/3), and (−8)^(1/3) is −8^(1/3)."""
     known = constant_value(exponent)
-    if known is None or known.denominator == 1:
+    if known is None or odd_root(exponent) is None:
         return Power(inner(base), inner(exponent))
-    if known.denominator % 2 == 0 or sign(base) > 0:
-        return Power(inner(base), exponent)
-    turned = Power(Negative(inner(base)), exponent)
-    return Negative(turned) if known.numerator % 2 else turned
+    return _piece_of_root(base, known, inner, sign)
+
+
+def _piece_of_root(
+    base: Expression,
+    exponent: Fraction,
+    inner: Callable[[Expression], Expression],
+    sign: Callable[[Expression], int],
+) -> Expression:
+    """Return a power with an odd denominator as one of a base that is not negative."""
+    if exponent.denominator == 1:
+        return Power(inner(base), _signed(exponent))
+    if sign(base) > 0:
+        return Power(inner(base), _signed(exponent))
+    turned = Power(Negative(inner(base)), _signed(exponent))
+    return Negative(turned) if exponent.numerator % 2 else turned
+
+
+def _signed(value: Fraction) -> Expression:
+    """Return a number as a decimal, which is read as a power of positive numbers alone."""
+    decimal = value.denominator != 1
+    return Negative(Number(-value, decimal)) if value < 0 else Number(value, decimal)
 
 
 def _number(value: int) -> Expression:
