@@ -221,7 +221,7 @@ class _Box:
                 continue
             self.result.unproved.append(around)
             if near and self._is_zero(point):
-                self._add(Candidate(self._rounded(point, around), False, True))
+                self._add(Candidate(self._rounded(point, around), False, True, blur=_SAME))
 
     def _cell_is_out(self, piece: Piece, cell: np.ndarray) -> bool:
         from flint import ctx

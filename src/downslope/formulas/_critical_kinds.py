@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from downslope._judge import judge
 from downslope._judgement import Judgement
 from downslope.formulas._balls import NotEnclosedError
 from downslope.formulas._critical_box import survey_box
-from downslope.formulas._critical_line import survey_line
+from downslope.formulas._critical_line import slope_sign, survey_line
 from downslope.formulas._expression import Expression, names_in
 from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts
@@ -148,6 +148,7 @@ class _Judge:
         self.span = box[:, 1] - box[:, 0]
         self.derivatives = Derivatives(formula)
         self.result = Landscape()
+        self.places: list[float] = []
 
     def landscape(self) -> Landscape:
         """Return what there is in the box."""
@@ -158,6 +159,7 @@ class _Judge:
         # The median alone is zero where the values underflow in most of the box.
         self.result.scale = max(float(np.median(size)), 1e-3 * float(np.max(size))) if len(values) else 1.0
         survey, parts = self._survey()
+        self.places = [float(candidate.point[0]) for candidate in survey.candidates]
         for candidate in survey.candidates:
             self._judge(candidate, parts.get(float(candidate.point[0])) if len(self.span) == 1 else None)
         self._drop_ends_of_regions(survey)
@@ -196,11 +198,11 @@ class _Judge:
         """Add what a numeric search finds."""
         smooth = not any(part.has_two_sides for part in rough_parts(self.formula.body))
         for point in search(self.derivatives, self.box, _SECONDS_NUMERIC):
-            if self._is_spoilt(point.coordinates, survey):
+            if self._is_spoilt(point.coordinates, survey) or not self._has_settled(point.coordinates):
                 continue
             if not _is_near(point.coordinates, [other.point for other in survey.candidates], 1e-5 * self.span):
                 curve = bool(point.note)
-                survey.candidates.append(Candidate(point.coordinates, False, smooth or None, curve=curve))
+                survey.candidates.append(Candidate(point.coordinates, False, smooth or None, curve=curve, blur=1e-4))
 
     def _is_spoilt(self, point: np.ndarray, survey: Survey) -> bool:
         """Tell whether a point of one variable lies next to a gap or pole, where rounding makes up zeros."""
@@ -209,6 +211,14 @@ class _Judge:
         cuts = [candidate.point[0] for candidate in survey.candidates if candidate.is_smooth is None]
         near = [box[0] for box in survey.unproved if box[0, 0] <= point[0] <= box[0, 1]]
         return any(low - 1e-6 * self.span[0] <= cut <= high + 1e-6 * self.span[0] for low, high in near for cut in cuts)
+
+    def _has_settled(self, point: np.ndarray) -> bool:
+        """Tell whether the gradient at a point of a numeric search is zero against the curvature, or against others."""
+        slope = float(np.max(np.abs(self.derivatives.gradient(point[None])[0]) * self.span))
+        bend = float(np.max(np.abs(self.derivatives.hessian(point[None])[0]) * np.outer(self.span, self.span)))
+        typical = np.linalg.norm(self.derivatives.gradient(self._sample()) * self.span, axis=1)
+        typical = float(np.median(typical[np.isfinite(typical)])) if np.any(np.isfinite(typical)) else 0.0
+        return slope <= 1e-7 * max(bend, typical)
 
     # Kinds
 
@@ -259,11 +269,29 @@ class _Judge:
         at_rest = True if candidate.is_smooth else None
         lengths = 0.5 * self.span
         ground = surface(self.formula, is_smooth=is_smooth)
-        judgement = judge(ground, candidate.point, lengths=lengths, at_rest=at_rest, is_missing=is_missing)
-        if judgement.kind == "degenerate":
+        blur = 2 * candidate.blur
+        judgement = judge(ground, candidate.point, lengths=lengths, blur=blur, at_rest=at_rest, is_missing=is_missing)
+        if judgement.kind == "degenerate" and not is_missing:
             exact = surface(self.formula, exactly=True, is_smooth=is_smooth)
-            judgement = judge(exact, candidate.point, lengths=lengths, at_rest=at_rest)
+            judgement = judge(exact, candidate.point, lengths=lengths, blur=blur, at_rest=at_rest)
+        has_limit = judgement.smoothness not in ("pole", "undefined", "edge", "jump")
+        if len(self.span) == 1 and has_limit and judgement.kind in ("degenerate", "level") and not candidate.curve:
+            kind = self._kind_by_slopes(float(candidate.point[0]))
+            judgement = replace(judgement, kind=kind, isolated=True) if kind else judgement
         return judgement
+
+    def _kind_by_slopes(self, x: float) -> str:
+        """Return the kind of a point of one variable by the certain signs of the slope on both sides; "" if unknown.
+
+        Between a point and its neighbours in the list the slope has no zero, so that it keeps its sign.
+        """
+        others = [float(point) for point in self.places if abs(point - x) > _SAME * self.span[0]]
+        left = max([self.box[0, 0], *(other for other in others if other < x)])
+        right = min([self.box[0, 1], *(other for other in others if other > x)])
+        before, after = (slope_sign(self.formula, x + (end - x) / 2) for end in (left, right))
+        if 0 in (before, after):
+            return ""
+        return "inflection" if before == after else "minimum" if before < 0 else "maximum"
 
     def _add_gap(self, candidate: Candidate, kind: str, isolated: bool | None, limit: float) -> None:
         """Add a removable gap: a point if the values around make it one."""

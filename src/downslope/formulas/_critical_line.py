@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope.formulas._balls import PRECISION, NotEnclosedError, series
-from downslope.formulas._expression import Expression, names_in
+from downslope.formulas._expression import Call, Expression, names_in
+from downslope.formulas._formula import Formula
 from downslope.formulas._functions import numpy_functions
 from downslope.formulas._operations import evaluate
 from downslope.formulas._roughness import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _SAME = 1e-9  # share of the range within which two cuts are one
 _NEAR = 1e-6  # share of the range around a cut within which what is unproved is said of the cut
+_POLE = 1e8  # size from which a function at the float next to its pole is taken to be infinite
 _MOST_CUTS = 400
 _SECONDS = 0.5  # of the CPU for the zeros of one expression
 _SHARES = (0.45, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003, 0.001)  # of an interval, to be settled at a pole or a gap
@@ -80,6 +82,21 @@ def survey_line(tree: Expression, variable: str, low: float, high: float) -> tup
     line.cut()
     line.search()
     return line.survey, line.cuts
+
+
+def slope_sign(formula: Formula, x: float) -> int:
+    """Return the certain sign of the slope of a formula of one variable; 0 where it is not certain."""
+    from flint import arb, ctx
+
+    (variable,) = formula.variables
+    line = _Line(formula.body, variable, x - 1.0, x + 1.0)
+    piece = line.piece(formula.body, x, x)
+    if piece is None:
+        return 0
+    with ctx.workprec(PRECISION), contextlib.suppress(NotEnclosedError):
+        (slope,) = Enclosure(piece, (variable,)).gradient([arb(x)])
+        return 1 if slope > 0 else -1 if slope < 0 else 0
+    return 0
 
 
 class _Line:
@@ -129,10 +146,17 @@ class _Line:
                     continue
                 new += self._zeros_of_border(piece, part, first, last)
             for cut in new:
+                if self._is_passed(cut):
+                    continue
                 if all(abs(cut.x - other.x) > _SAME * self.span for other in self.cuts):
                     self.cuts.append(cut)
             if len(self.cuts) > _MOST_CUTS:
                 raise NotEnclosedError("too many borders")
+
+    def _is_passed(self, cut: Cut) -> bool:
+        """Tell whether a function is defined at a cut all the same: Γ has poles at 0, −1, −2, … but none at 1."""
+        node = cut.part.node
+        return cut.part.kind == "divisor" and isinstance(node, Call) and abs(self.value(node, cut.x)) < _POLE
 
     def _zeros_of_border(self, piece: Expression, part: RoughPart, first: float, last: float) -> list[Cut]:
         """Return the cuts that a border makes in an interval."""

@@ -30,6 +30,7 @@ class Candidate:
         kind: the kind, if it was proved; else "". "pole" for a pole, "slope" for a gap in a slope.
         limit: the limit of the value in a gap; None elsewhere.
         curve: whether it stands for a curve or region of critical points.
+        blur: how well the point is known, as a share of the box.
         region: the flat interval of one variable that it stands for; None for a point.
     """
 
@@ -39,6 +40,7 @@ class Candidate:
     kind: str = ""
     limit: float | None = None
     curve: bool = False
+    blur: float = 0.0
     region: tuple[float, float] | None = None
 
 
