@@ -132,15 +132,22 @@ def _as_in(after: Any, before: Any) -> Any:
 
 
 class _NumpyArrays:
-    """Single vectors of NumPy; a function has the methods `value_and_gradient` and `hessian`."""
+    """Single vectors of NumPy; a function has the methods `value_and_gradient` and `hessian`.
+
+    Args:
+        lanes: whether a point is many vectors side by side, shape (lanes, size); for rules that search no line.
+    """
 
     numpy = np
+
+    def __init__(self, *, lanes: bool = False) -> None:
+        self._lanes = lanes
 
     def map(self, function: Callable[..., Any], *points: Point) -> Point:
         return function(*points)
 
     def inner(self, first: Point, second: Point) -> Any:
-        return first @ second
+        return np.sum(first * second, axis=-1, keepdims=True) if self._lanes else first @ second
 
     def flat(self, point: Point) -> tuple[Any, Callable[[Any], Point]]:
         return point, lambda vector: vector
@@ -183,6 +190,7 @@ class _NumpyArrays:
 
 JAX_ARRAYS: Arrays = _JaxArrays()
 NUMPY_ARRAYS: Arrays = _NumpyArrays()
+LANE_ARRAYS: Arrays = _NumpyArrays(lanes=True)
 
 
 # Sums over trees of JAX arrays.

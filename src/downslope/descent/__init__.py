@@ -21,6 +21,7 @@ from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, se
 from downslope.descent._progress import Show, checked_progress, progress_bar
 from downslope.descent._range_test import ShortRun, range_test, sharpness, short_run
 from downslope.descent._recipe import versions
+from downslope.descent._side_by_side import descend_at_rates
 from downslope.descent._slope import Slope, slope
 from downslope.descent.batches._batched import Batched, Batches
 from downslope.descent.batches._descent import descend_batches
@@ -51,6 +52,7 @@ __all__ = [
     "check_point",
     "checked_progress",
     "descend",
+    "descend_at_rates",
     "descend_batches",
     "header_of",
     "make_plan",

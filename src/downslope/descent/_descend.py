@@ -75,6 +75,15 @@ def descend(
         takes_long = plan.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
             trace = _run(plan, ready, interruption, show)
+    return _explored(plan, trace)
+
+
+def finished(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Outcome) -> Trace:
+    """Return the trace of a descent that has ended, with what lies around its end."""
+    return _explored(plan, _trace(plan, ready, results, outcome))
+
+
+def _explored(plan: Plan, trace: Trace) -> Trace:
     return explored(plan, trace, lambda other: descend(other, progress=False))
 
 

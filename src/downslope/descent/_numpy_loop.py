@@ -7,6 +7,7 @@ Curvatures along the way are measured when a chunk has ended, at all of its rows
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -53,6 +54,15 @@ class NumericObjective:
         """Return the value at a vector."""
         return np.float64(self._single.value(self._values(vector)))
 
+    def values_and_gradients(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and gradients at many vectors, shape (rows, size) → (rows,), (rows, size)."""
+        value, gradient = self._many.value_and_gradient(self._points(vectors))
+        values, gradients = np.empty(len(vectors)), np.empty(vectors.shape)
+        values[:] = np.ravel(value)
+        for column, index in enumerate(self._returned):
+            gradients[:, column] = np.ravel(gradient[index])
+        return values, gradients
+
     def value_and_gradient(self, vector: np.ndarray) -> tuple[np.float64, np.ndarray]:
         """Return the value and the gradient at a vector."""
         value, gradient = self._single.value_and_gradient(self._values(vector))
@@ -71,13 +81,19 @@ class NumericObjective:
         return np.concatenate([self._bends(vectors[piece], along[piece]) for piece in pieces])
 
     def _bends(self, vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
-        many = NumericFormula(self._formula, ARRAYS, self._data)
-        axes = (slice(None), None) if self._data else (slice(None),)  # points along an axis of their own
-        point = [vectors[:, index][axes] for index in self._taken]
-        direction = [along[:, index][axes] for index in self._taken]
-        product = many.hessian_times(point, direction)
+        point, direction = self._points(vectors), self._points(along)
+        product = self._many.hessian_times(point, direction)
         terms = [np.broadcast_to(entry, direction[0].shape) * u for entry, u in zip(product, direction, strict=True)]
         return sum(terms[1:], terms[0]).reshape(-1)
+
+    @functools.cached_property
+    def _many(self) -> NumericFormula:
+        return NumericFormula(self._formula, ARRAYS, self._data)
+
+    def _points(self, vectors: np.ndarray) -> list[np.ndarray]:
+        """Return the numbers of each variable; beside the rows of a table, points have an axis of their own."""
+        columns = [vectors[:, index] for index in self._taken]
+        return [column[:, None] for column in columns] if self._data else columns
 
     def _values(self, vector: np.ndarray) -> Sequence[Any]:
         # NumPy's own numbers where the table's columns are NumPy's too: a quotient of Python's raises an error at 0.
@@ -99,6 +115,18 @@ class _Row(NamedTuple):
 
     state: LoopState
     update: np.ndarray
+
+
+def _columns(rows: list[_Row], decreases: list[Any]) -> dict[str, np.ndarray]:
+    """Return rows as columns."""
+    return {
+        "value": np.array([row.state.value for row in rows], dtype=float),
+        "points": np.array([row.state.point for row in rows]),
+        "gradients": np.array([row.state.gradient for row in rows]),
+        "updates": np.array([row.update for row in rows]),
+        "arrivals": np.array([row.state.update for row in rows]),
+        "actual_decrease": np.array(decreases, dtype=float),
+    }
 
 
 class _NumpyLoop:
@@ -163,7 +191,7 @@ class _NumpyLoop:
         return Chunk(
             np.array(status),
             state._replace(point=dict(zip(goal.names, state.point, strict=True))),
-            self._record(goal, rows, decreases),
+            record_of(self.recipe, self.rule, goal, _columns(rows, decreases)),
             hessians,
             self._preconditioner(goal, state, arguments),
         )
@@ -182,39 +210,45 @@ class _NumpyLoop:
         scale = self.rule.preconditioner(state.rule, arguments.settings)
         return dict(zip(goal.names, scale, strict=True))
 
-    def _record(self, goal: NumericObjective, rows: list[_Row], decreases: list[Any]) -> np.ndarray:
-        """Return the record of a chunk, shape (entries, rows)."""
-        points = np.array([row.state.point for row in rows])
-        gradients = np.array([row.state.gradient for row in rows])
-        updates = np.array([row.update for row in rows])
-        columns: dict[str, Any] = {"value": np.array([row.state.value for row in rows], dtype=float)}
-        if self.recipe.whole:
-            columns |= {"coordinates": points.T, "gradients": gradients.T}
-        if self.recipe.curvature:
-            columns["curvature"] = goal.bends(points, gradients) / _squares(gradients)
-            if not self.rule.parallel:
-                columns["update_curvature"] = goal.bends(points, updates)
-        if self.recipe.exact:
-            arrivals = np.array([row.state.update for row in rows])
-            columns |= self._summary(points, gradients, updates, arrivals)
-            columns["actual_decrease"] = np.array(decreases, dtype=float)
-        return np.concatenate([np.atleast_2d(columns[name]) for name in self.layout])
 
-    def _summary(
-        self, points: np.ndarray, gradients: np.ndarray, updates: np.ndarray, arrivals: np.ndarray
-    ) -> Mapping[str, np.ndarray]:
-        """Return the norms and angles of the rows, as the compiled loop's `_summary`."""
-        lengths = np.sqrt(_squares(updates))
-        summary = {
-            "gradient_norm": np.sqrt(_squares(gradients)),
-            "update_norm": lengths,
-            "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(_squares(arrivals))),
-            "first_order_decrease": -np.sum(gradients * updates, axis=1),
-        }
-        if self.recipe.whole:
-            return summary
-        of_parts = {"parameter_norm": points, "gradient_norm": gradients, "update_norm": updates}
-        return summary | {f"parts/{name}": np.abs(vectors).T for name, vectors in of_parts.items()}
+def record_of(recipe: Recipe, rule: Rule, goal: NumericObjective, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Return a record as the compiled loop writes it, shape (entries, rows).
+
+    Args:
+        recipe: what is recorded.
+        rule: the rule of its method.
+        goal: the objective.
+        columns: by row: "value", shape (rows,); "points", "gradients" and "updates", shape (rows, size); for a recipe
+            that tests every step also "arrivals", the update that led to the row, and "actual_decrease".
+    """
+    points, gradients, updates = columns["points"], columns["gradients"], columns["updates"]
+    record: dict[str, Any] = {"value": columns["value"]}
+    if recipe.whole:
+        record |= {"coordinates": points.T, "gradients": gradients.T}
+    if recipe.curvature:
+        record["curvature"] = goal.bends(points, gradients) / _squares(gradients)
+        if not rule.parallel:
+            record["update_curvature"] = goal.bends(points, updates)
+    if recipe.exact:
+        record |= _summary(recipe, columns)
+    return np.concatenate([np.atleast_2d(record[name]) for name in layout(recipe, rule)])
+
+
+def _summary(recipe: Recipe, columns: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Return the norms and angles of the rows, as the compiled loop's `_summary`."""
+    points, gradients, updates = columns["points"], columns["gradients"], columns["updates"]
+    lengths, arrivals = np.sqrt(_squares(updates)), columns["arrivals"]
+    summary = {
+        "gradient_norm": np.sqrt(_squares(gradients)),
+        "update_norm": lengths,
+        "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(_squares(arrivals))),
+        "actual_decrease": columns["actual_decrease"],
+        "first_order_decrease": -np.sum(gradients * updates, axis=1),
+    }
+    if recipe.whole:
+        return summary
+    of_parts = {"parameter_norm": points, "gradient_norm": gradients, "update_norm": updates}
+    return summary | {f"parts/{name}": np.abs(vectors).T for name, vectors in of_parts.items()}
 
 
 def _finite_and_square(value: Any, gradient: np.ndarray) -> tuple[bool, float]:

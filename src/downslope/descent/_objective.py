@@ -80,6 +80,11 @@ class Objective:
             return None
         return NumericFormula(self.formula, ARRAYS if self.data else FLOATS, self.data)
 
+    @functools.cached_property
+    def _many(self) -> NumericFormula:
+        assert self.formula is not None
+        return NumericFormula(self.formula, ARRAYS, self.data)
+
     def values(self, points: Columns) -> np.ndarray:
         """Return the values at many points.
 
@@ -91,8 +96,7 @@ class Objective:
         if self.numeric is None or self.precision != "float64" or count * max(rows, 1) > _MOST_AT_ONCE:
             with precision(self.precision):
                 return np.array(_compiled_values(self)(dict(points), self.data), dtype=float)
-        assert self.formula is not None
-        many = NumericFormula(self.formula, ARRAYS, self.data)
+        many = self._many
         block = max(1, _BLOCK // rows) if rows else count
         pieces = [slice(first, first + block) for first in range(0, count, block)]
         return np.concatenate([_values_in(many, points, piece) for piece in pieces])

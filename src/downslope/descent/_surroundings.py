@@ -17,7 +17,7 @@ from downslope._judge import Surface, judge
 from downslope._types import Plain
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan
-from downslope.formulas import ARRAYS, NumericFormula, evaluate, numpy_functions
+from downslope.formulas import ARRAYS, NumericFormula
 from downslope.trace import Outcome, Trace
 
 Values = Callable[[np.ndarray], np.ndarray]
@@ -74,20 +74,8 @@ def values_at(objective: Objective) -> Values | None:
     """Return the values of a formula at rows of coordinates, by NumPy; None for other objectives."""
     if objective.formula is None or objective.names is None or objective.precision != "float64":
         return None
-    body, names, data = objective.formula.body, objective.names, dict(objective.data)
-
-    def values(rows: np.ndarray) -> np.ndarray:
-        if data:  # a mean over a column would take in the rows of points as well
-            return np.array([_single(body, dict(zip(names, row, strict=True)) | data) for row in rows])
-        point = dict(zip(names, rows.T, strict=True))
-        return np.broadcast_to(np.asarray(evaluate(body, point, numpy_functions()), dtype=float), (len(rows),))
-
-    return values
-
-
-def _single(body: Any, values: Plain) -> float:
-    """Return the value at one point over a table."""
-    return float(np.asarray(evaluate(body, values, numpy_functions())))
+    names = objective.names
+    return lambda rows: objective.values(dict(zip(names, rows.T, strict=True)))
 
 
 def _values_of(objective: Objective, trace: Trace) -> Values | None:

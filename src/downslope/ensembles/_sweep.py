@@ -21,7 +21,7 @@ from downslope._errors import SettingError
 from downslope._numbers import reals
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
-from downslope.descent import Objective, Plan, Record, descend, make_plan, settings_of_own
+from downslope.descent import Objective, Plan, Record, descend, descend_at_rates, make_plan, settings_of_own
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import SweepChoices
 from downslope.formulas import Formula
@@ -175,7 +175,7 @@ def sweep(
     if not base.is_small:
         base = replace(base, record=Record(base.record.every, curvature=False, spectrum=False))
     rates = _default_rates(base) if learning_rates is None else _checked(learning_rates)
-    traces = tuple(_at(base, rate) for rate in rates)
+    traces = _at_rates(base, rates)
     best = _best(traces)
     diagnoses = tuple(map(diagnose, traces))
     stable = _stable(base, _spectrum(base, traces[best], float(rates[best])))
@@ -214,10 +214,9 @@ def standing(trace: Trace) -> tuple[float, float]:
     return steps_to_rest(trace), end_value(trace)
 
 
-def _at(base: Plan, rate: float) -> Trace:
-    """Run the descent at a rate; no other rate is tried for it, since the sweep does that."""
-    record = replace(base.record, tries_rates=False)
-    return descend(replace(base, learning_rate=float(rate), record=record), progress=False)
+def _at_rates(base: Plan, rates: np.ndarray) -> tuple[Trace, ...]:
+    """Run the descents at some rates; no other rates are tried for them, since the sweep does that."""
+    return descend_at_rates(replace(base, record=replace(base.record, tries_rates=False)), rates)
 
 
 def _best(traces: Sequence[Trace]) -> int:
@@ -244,7 +243,7 @@ def _default_rates(base: Plan) -> np.ndarray:
         return _FREE_RATES
     # The bound at the start says little where the curvature varies. A coarse sweep shows where descents end; the bound
     # there is the centre of the fine one.
-    traces = [_at(base, rate) for rate in at_start * _LOOK]
+    traces = _at_rates(base, at_start * _LOOK)
     best = _best(traces)
     spectrum = _spectrum(base, traces[best], float(at_start * _LOOK[best]))
     centre = _stable(base, spectrum) or at_start

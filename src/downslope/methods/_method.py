@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from downslope._arrays import JAX_ARRAYS, NUMPY_ARRAYS, Arrays
+from downslope._arrays import JAX_ARRAYS, Arrays
 from downslope._errors import SettingError, nearest
 from downslope._text import listed
 from downslope._types import Point
@@ -182,7 +182,7 @@ def rule_of(method: Method, arrays: Arrays = JAX_ARRAYS) -> Rule:
     def direction_of(settings: Settings) -> Any:
         return spec.update({**settings, **fixed})
 
-    direction = _remembered(direction_of) if arrays is NUMPY_ARRAYS else direction_of
+    direction = _remembered(direction_of) if arrays is not JAX_ARRAYS else direction_of
     if spec.searches_line and not method.is_plain:
         return _whole_step(direction)
     if spec.searches_line:

@@ -1,0 +1,161 @@
+"""Descents of one plan at many rates, side by side: a step of all of them is a few operations of NumPy.
+
+A lane that has ended is computed on with the others and its numbers are dropped; a sweep has at most some dozen lanes,
+and an operation on them costs as much as on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope._arrays import LANE_ARRAYS
+from downslope.descent._chunk_result import ChunkResult, result_of
+from downslope.descent._descend import Prepared, descend, finished, prepared
+from downslope.descent._numpy_loop import NumericObjective, record_of
+from downslope.descent._plan import Plan
+from downslope.descent._recipe import Arguments, Chunk, LoopState, Status, clipped
+from downslope.methods import Rule, RuleInput, rule_of
+from downslope.trace import Trace
+
+_MOST_NUMBERS = 20_000_000  # of all points of all lanes
+
+
+class _Lanes(NamedTuple):
+    """What the lanes did: a row for each step that any of them took.
+
+    Args:
+        values: shape (rows, lanes).
+        points, gradients, updates: shape (rows, lanes, size); the last updates are NaN.
+        ends: the row of each lane's last point, shape (lanes,).
+        flags: whether each lane was finite, steep and moving when it ended, shape (3, lanes).
+        bad_parts: the part of each lane that was not finite, 0 for the value, shape (lanes,).
+        scales: what the rule divides by at the end of each lane, shape (lanes, size), or None.
+    """
+
+    values: np.ndarray
+    points: np.ndarray
+    gradients: np.ndarray
+    updates: np.ndarray
+    ends: np.ndarray
+    flags: np.ndarray
+    bad_parts: np.ndarray
+    scales: np.ndarray | None
+
+
+def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> tuple[Trace, ...]:
+    """Return the descents of a plan at several learning rates.
+
+    Args:
+        plan: the plan; its own rate is not used.
+        rates: the rates.
+    """
+    plans = [replace(plan, learning_rate=float(rate)) for rate in rates]
+    ready = prepared(plan) if plan.runs_in == "numpy" else None
+    if ready is None or not _fits(plan, ready, len(plans)):
+        return tuple(descend(other, progress=False) for other in plans)
+    formula = plan.objective.formula
+    assert formula is not None
+    goal, rule = NumericObjective(formula, plan.objective.data), rule_of(plan.method, LANE_ARRAYS)
+    with np.errstate(all="ignore"):
+        lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments)
+        results = [_result(ready, goal, rule, lanes, index) for index in range(len(plans))]
+    return tuple(finished(other, ready, [result], result.outcome) for other, result in zip(plans, results, strict=True))
+
+
+def _fits(plan: Plan, ready: Prepared, lanes: int) -> bool:
+    """Tell whether lanes can run side by side: rules that look at a single point cannot."""
+    alone = plan.method.searches_line or plan.method.spec.noisy or ready.recipe.exact
+    rows = len(next(iter(plan.objective.data.values()), ())) or 1
+    room = lanes * max((plan.steps + 1) * ready.recipe.size, rows) <= _MOST_NUMBERS
+    return room and not alone and lanes > 1
+
+
+def _run(plan: Plan, goal: NumericObjective, rule: Rule, rates: np.ndarray, arguments: Arguments) -> _Lanes:
+    """Take steps in all lanes until each has ended."""
+    start = np.array([float(plan.start[name]) for name in goal.names])
+    point = np.tile(start, (len(rates), 1))
+    value, gradient = goal.values_and_gradients(point)
+    state, limit = rule.init(point, arguments.settings), float(arguments.tolerance) ** 2
+    finite, steep = _finite(value, gradient), _squares(gradient) > limit
+    running = finite & steep
+    flags = np.stack([finite, steep, np.ones(len(rates), bool)])
+    ends, bad_parts, scales = np.zeros(len(rates), int), _bad_parts(value, gradient), _scales(rule, state, arguments)
+    rows: list[tuple[np.ndarray, ...]] = []
+    while running.any() and len(rows) < plan.steps:
+        before = state
+        rate = plan.schedule.rate(len(rows), rates[:, None], arguments.budget, arguments.course, np)
+        slope = clipped(LANE_ARRAYS, gradient, _clips(plan), arguments)
+        update, state = rule.update(RuleInput(point, value, slope, rate, arguments.settings, goal), state)
+        rows.append((value, point, gradient, update))
+        reached = point + update
+        value, gradient = goal.values_and_gradients(reached)
+        finite, steep = _finite(value, gradient), steep & (_squares(gradient) > limit)
+        moving, point = (reached != point).any(axis=1), reached
+        ended = running & ~(finite & steep & moving)
+        if ended.any():
+            ends[ended] = np.where(finite, len(rows), len(rows) - 1)[ended]
+            flags[:, ended] = np.stack([finite, steep, moving])[:, ended]
+            bad_parts[ended] = _bad_parts(value, gradient)[ended]
+            if scales is not None:
+                for lanes, known in ((ended & finite, state), (ended & ~finite, before)):
+                    scales[lanes] = _scales(rule, known, arguments)[lanes]
+            running = running & ~ended
+    ends[running] = len(rows)
+    if scales is not None:
+        scales[running] = _scales(rule, state, arguments)[running]
+    rows.append((value, point, gradient, np.full_like(point, np.nan)))
+    values, points, gradients, updates = (np.array(column) for column in zip(*rows, strict=True))
+    return _Lanes(values, points, gradients, updates, ends, flags, bad_parts, scales)
+
+
+def _scales(rule: Rule, state: Any, arguments: Arguments) -> Any:
+    """Return what the rule divides by, shape (lanes, size); None if it does not."""
+    return None if rule.preconditioner is None else np.array(rule.preconditioner(state, arguments.settings))
+
+
+def _result(ready: Prepared, goal: NumericObjective, rule: Rule, lanes: _Lanes, index: int) -> ChunkResult:
+    """Return a lane as the result of a descent of its own."""
+    end = int(lanes.ends[index])
+    rows = slice(end + 1)
+    updates = np.array(lanes.updates[rows, index])
+    updates[-1] = np.nan  # the step that leaves the last row is not taken
+    columns = {
+        "value": lanes.values[rows, index],
+        "points": lanes.points[rows, index],
+        "gradients": lanes.gradients[rows, index],
+        "updates": updates,
+    }
+    first, last = columns["points"][0], columns["points"][-1]
+    finite, steep, moving = (int(flag) for flag in lanes.flags[:, index])
+    point: Any = dict(zip(goal.names, last, strict=True))
+    scale = None if lanes.scales is None else dict(zip(goal.names, lanes.scales[index], strict=True))
+    chunk = Chunk(
+        np.array(Status(end + 1, end, finite, steep, moving, int(lanes.bad_parts[index]))),
+        LoopState(end, point, columns["value"][-1], columns["gradients"][-1], None, None),
+        record_of(ready.recipe, rule, goal, columns),
+        np.stack([goal.hessian(first), goal.hessian(last)]) if ready.recipe.hessian else None,
+        scale,
+    )
+    return result_of(ready.program, chunk, end, ready.arguments, ready.start)
+
+
+def _clips(plan: Plan) -> tuple[bool, bool]:
+    return plan.clip_norm is not None, plan.clip_value is not None
+
+
+def _squares(vectors: np.ndarray) -> np.ndarray:
+    return np.sum(vectors * vectors, axis=1)
+
+
+def _finite(value: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    return np.isfinite(value) & np.isfinite(gradient).all(axis=1)
+
+
+def _bad_parts(value: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+    """Return 0 where the value is not finite, else 1 + the index of the first part whose gradient is not."""
+    finite = np.isfinite(gradient)
+    return np.where(finite.all(axis=1) | ~np.isfinite(value), 0, 1 + np.argmin(finite, axis=1))
