@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import optax
 import pytest
 
 import downslope as ds
+from downslope.descent import descend_at_rates
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SIZES = {"size": np.array([50.0, 100.0, 150.0]), "price": np.array([100.0, 200.0, 310.0])}
@@ -155,3 +157,21 @@ def test_a_small_descent_loads_neither_jax_nor_sympy() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["gradient descent", "nesterov", "adam", "rmsprop"])
+def test_descents_side_by_side_are_those_of_each_alone(name: Any) -> None:
+    clip = None if name == "gradient descent" else 50.0  # without it some run away
+    base = ds.plan("f(y, x) = x² + 3y² + x⁴", {"x": 2, "y": 3}, method=name, steps=120, clip_norm=clip)
+    rates = np.geomspace(1e-3, 2, 12)
+    for together, rate in zip(descend_at_rates(base, rates), rates, strict=True):
+        alone = ds.descend(dataclasses.replace(base, learning_rate=float(rate)), progress=False)
+        assert_alike(together, alone, rtol=1e-10)
+        assert together.plan == alone.plan
+
+
+def test_descents_side_by_side_over_a_table() -> None:
+    base = ds.plan("mean((price - w×size - b)²)", {"w": 0, "b": 0}, data=SIZES, steps=20)
+    for together, rate in zip(descend_at_rates(base, [1e-6, 1e-4, 10.0]), [1e-6, 1e-4, 10.0], strict=True):
+        alone = ds.descend(dataclasses.replace(base, learning_rate=rate), progress=False)
+        assert_alike(together, alone, rtol=1e-10)

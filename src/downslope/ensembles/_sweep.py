@@ -260,8 +260,11 @@ def _default_rates(base: Plan) -> np.ndarray:
 
 def _stable_rate_at_start(base: Plan) -> float | None:
     """Return the largest stable rate by the curvature at the start; None if there is no curvature or no bound."""
-    # A descent at a rate of nearly 0 stays at the start and records the curvature there.
-    trace = descend(replace(base, learning_rate=1e-12, record=_with_spectrum(base)), progress=False)
+    # A descent at a rate of nearly 0 stays at the start and records the curvature there. Compiled, it has as many steps
+    # as the others, whose program it shares.
+    steps = 0 if base.runs_in == "numpy" else base.steps
+    still = replace(base, learning_rate=1e-12, steps=steps, record=_with_spectrum(base))
+    trace = descend(still, progress=False)
     spectrum = trace.spectra[0] if trace.spectra else None
     if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)):
         return None
