@@ -174,6 +174,34 @@ def test_a_maximum_is_differentiated_piece_by_piece() -> None:
     assert "step" not in ds.derive("min(x, x²)").text()
 
 
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("|x|", ["x = 0"]),
+        ("|x² - 2|", ["x = -√2", "x = √2"]),
+        ("x|x|", []),
+        ("max(x, 1-x)", ["x = 1/2"]),
+        ("max(0, x)²", []),
+        ("√x", ["x = 0"]),
+        ("x^(2/3)", ["x = 0"]),
+        ("x^(3/2)", []),
+        ("ln|x|", []),
+        ("x - |x² - 2x|", ["x = 0", "x = 2"]),
+        ("sign(x - 3)", ["x = 3"]),
+    ],
+)
+def test_where_there_is_no_derivative(text: str, places: list[str]) -> None:
+    derivation = ds.derive(text)
+    assert derivation.as_dict()["gaps"] == places
+    assert ("no derivative where" in derivation.text()) == bool(places)
+    assert ("no derivative where" in derivation.latex()) == bool(places)
+
+
+def test_a_border_that_is_not_solved_is_a_possible_place() -> None:
+    assert "perhaps no derivative where sin(x) = 0" in ds.derive("|sin x|").text()
+    assert ds.derive("|x·y|", "x").as_dict()["possible_gaps"] == ["xy = 0"]
+
+
 def test_higher_and_mixed_derivatives() -> None:
     second = ds.derive("f(x) = x⁴", order=2, at={"x": 2})
     assert str(second.derivative) == "f''(x) = 12x²"

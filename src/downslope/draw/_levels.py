@@ -125,7 +125,7 @@ def label_levels(axes: Axes, contours: Any, path: np.ndarray) -> None:
             continue
         place, along = spot
         x, y = corner + place * size
-        width, height = axes.get_position().size * axes.figure.get_size_inches()
+        width, height = axes.get_window_extent().size
         angle = math.degrees(math.atan2(along[1] * height, along[0] * width))
         axes.annotate(
             number(level),

@@ -29,12 +29,14 @@ from downslope.formulas._expression import (
     with_numbers,
 )
 from downslope.formulas._formula import Formula
+from downslope.formulas._gaps import Gap, gaps
 from downslope.formulas._parser import formula as read_formula
 from downslope.formulas._printing import book, book_name, latex, latex_name
 from downslope.formulas._rules import DerivationStep, Differentiator
 from downslope.formulas._simplify import check_constants, simplifier
 from downslope.formulas._steps import as_environment, as_items, as_lines, as_list, as_rows, at_the_sign, law_as_latex
 
+_VERBS = {True: "no derivative", False: "perhaps no derivative"}
 # Each node may become a step that is simplified.
 _MOST_NODES = 1500
 _HIGHEST_ORDER = 12
@@ -79,6 +81,13 @@ class Derivation:
         """The formula that was differentiated first."""
         return self.lower.read if self.lower is not None else self.formula
 
+    @functools.cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Where the formula has a value but no derivative: at kinks, jumps and vertical tangents."""
+        if self.root.rule in ("implicit", "directional"):
+            return ()
+        return gaps(self.root.before, self.variable, decimals=self.formula.has_decimals)
+
     @property
     def order(self) -> int:
         """How many times the formula is differentiated."""
@@ -103,7 +112,8 @@ class Derivation:
         lines: list[str] = []
         for derivation in self._orders():
             unit = f"   in {derivation.derivative.unit}" if derivation.derivative.unit else ""
-            lines += [*as_lines(derivation.root, self.formula.variables), "", f"{derivation.derivative}{unit}", ""]
+            lines += [*as_lines(derivation.root, self.formula.variables), "", f"{derivation.derivative}{unit}"]
+            lines += [*derivation._gap_lines(), ""]
         return "\n".join([*lines[:-1], *self._value_lines()])
 
     def latex(self) -> str:
@@ -111,6 +121,10 @@ class Derivation:
         rows: list[str] = []
         for derivation in self._orders():
             rows += [*as_rows(derivation.root, self.formula.variables), at_the_sign(derivation._result_as_latex())]
+            for is_certain, verb in _VERBS.items():
+                places = [gap.latex() for gap in derivation.gaps if gap.is_certain == is_certain]
+                if places:
+                    rows.append(rf"&\text{{{verb} where }} {', '.join(places)}")
         if self.point is not None:
             point = ", ".join(f"{latex_name(name)} = {value:g}" for name, value in self.point.items())
             shown = "\\text{not defined}" if self.value is None else latex(_as_tree(self.value))
@@ -123,6 +137,7 @@ class Derivation:
         for derivation in self._orders():
             parts.append(as_items(derivation.root, self.formula.variables))
             parts.append(f"<p><strong>{html.escape(str(derivation.derivative))}</strong></p>")
+            parts += [f"<p>{html.escape(line)}</p>" for line in derivation._gap_lines()]
         parts += [f"<p>{html.escape(line)}</p>" for line in self._value_lines()]
         return "".join(parts)
 
@@ -134,6 +149,8 @@ class Derivation:
             "derivative": str(self.derivative),
             "unit": self.derivative.unit,
             "steps": as_list(self.root),
+            "gaps": [gap.text() for gap in self.gaps if gap.is_certain],
+            "possible_gaps": [gap.text() for gap in self.gaps if not gap.is_certain],
         }
         if self.lower is not None:
             result["lower"] = self.lower.as_dict()
@@ -150,6 +167,11 @@ class Derivation:
     def _orders(self) -> list[Derivation]:
         """Return the derivations of all orders, the first first."""
         return [*(() if self.lower is None else self.lower._orders()), self]
+
+    def _gap_lines(self) -> list[str]:
+        """Return where there is no derivative, in words."""
+        places = {sure: [gap.text() for gap in self.gaps if gap.is_certain == sure] for sure in _VERBS}
+        return [f"{verb} where {' or '.join(places[sure])}" for sure, verb in _VERBS.items() if places[sure]]
 
     def _value_lines(self) -> list[str]:
         """Return the derivative's value at the point: filled in, and as a number."""
@@ -184,7 +206,7 @@ class Derivation:
         sign = "d" if len(self.formula.variables) == 1 else r"\partial "
         order = "" if self.order == 1 else f"^{{{self.order}}}"
         below = " ".join(f"{sign}{latex_name(name)}" for name in self.derivative.by)
-        return rf"\frac{{{sign.strip()}{order}}}{{{below}}}"
+        return rf"\frac{{{sign.strip()}{order}}}{{{below}}}\left[{latex(self.read.body)}\right]"
 
 
 def derive(
@@ -237,7 +259,7 @@ def derive(
         if variable is not None or order > 1:
             raise SettingError("direction cannot be combined with a variable or an order above 1")
         return _directional(read, direction, at)
-    names = list(variable) if isinstance(variable, list | tuple) else [variable]
+    names: list[Any] = list(variable) if isinstance(variable, list | tuple) else [variable]
     if len(names) > _HIGHEST_ORDER or not names:
         raise SettingError(f"name between 1 and {_HIGHEST_ORDER} variables to differentiate by")
     if len(names) == 1:

@@ -44,6 +44,7 @@ from downslope.formulas._terms import (
 )
 
 _MOST_TERMS = 120  # of an expanded sum
+_MOST_FACTORED = 1_000_000  # under a root
 _MOST_EXPANDED = 12  # the highest power of a sum that is multiplied out
 
 
@@ -291,7 +292,22 @@ def _power_of_number(value: Fraction, exponent: Fraction) -> Terms:
     exact = _exact_power(value, exponent)
     if exact is not None:
         return number(exact)
+    outside, inside = _out_of_root(value, exponent.denominator)
+    if outside != 1:
+        return multiplied(number(_number_power(outside, exponent.numerator)), power(number(inside), number(exponent)))
     return _gathered(Fraction(1), ((Base("number", f"#{value}", Number(value)), exponent),))
+
+
+def _out_of_root(value: Fraction, degree: int) -> tuple[Fraction, Fraction]:
+    """Return what comes out of a root and what stays: √8 is 2·√2, √(1/2) is √2/2."""
+    inside, below = value.numerator * value.denominator ** (degree - 1), value.denominator
+    outside = 1
+    if inside < _MOST_FACTORED:
+        for factor in range(2, 1 + math.ceil(inside ** (1 / degree))):
+            while inside % factor**degree == 0:
+                inside //= factor**degree
+                outside *= factor
+    return Fraction(outside, below), Fraction(inside)
 
 
 def _exact_power(value: Fraction, exponent: Fraction) -> Fraction | None:
