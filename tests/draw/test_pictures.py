@@ -237,3 +237,100 @@ def test_the_loss_of_a_fit_is_a_landscape_with_the_way_on_it() -> None:
     found = ds.fit("y = a e^(-k x)", columns, start={"a": 1, "k": 1})
     axes = ds.draw.landscape(found.objective, found.trace)
     np.testing.assert_allclose(line(axes, "end")[0], [found["a"], found["k"]])
+
+
+def curve_of(axes: Axes, name: str = "f") -> np.ndarray:
+    """Return the points of the curve."""
+    return line(axes, name)
+
+
+@pytest.mark.parametrize(("text", "at", "pole"), [("1/x", 1, 0), ("tan(x)", 0.5, np.pi / 2), ("1/(x-1)²", 3, 1)])
+def test_a_pole_has_two_branches_and_no_stroke_across(text: str, at: float, pole: float) -> None:
+    axes = ds.draw.curve(f"f(x) = {text}", at=at)
+    x, y = curve_of(axes).T
+    assert axes.get_xlim()[0] < pole < axes.get_xlim()[1]
+    (gaps,) = np.nonzero(~np.isfinite(y))
+    near = gaps[np.abs(x[gaps] - pole) < 1e-6]
+    assert len(near)
+    # The line is broken at the pole, and both branches leave the picture there.
+    assert x[near[0] - 1] < pole < x[near[-1] + 1]
+    low, high = axes.get_ylim()
+    assert not low < y[near[0] - 1] < high
+    assert not low < y[near[-1] + 1] < high
+    # The rest is no flat line: the tangent's point is well inside.
+    assert 0.02 < (float(ds.formula(text)(x=at)) - low) / (high - low) < 0.98
+
+
+@pytest.mark.parametrize("text", ["floor(x)", "sign(x - 1)"])
+def test_a_jump_is_no_stroke(text: str) -> None:
+    y = curve_of(ds.draw.curve(f"f(x) = {text}", at=1.5))[:, 1]
+    steps = np.abs(np.diff(y))
+    assert np.nanmax(steps) == 0
+    assert np.isnan(y).any()
+
+
+@pytest.mark.parametrize("text", ["x³ - 3x", "e^x", "|x|", "√(x+4)", "1000x", "x⁹"])
+def test_a_curve_without_poles_is_not_broken(text: str) -> None:
+    assert np.isfinite(curve_of(ds.draw.curve(f"f(x) = {text}", at=0.5))[:, 1]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "at", "shown"),
+    [("x³ - 3x", 0.5, (-1, 1)), ("|x-1| + |x+1|", 0.2, (-1, 1)), ("sin(x)", 1, (np.pi / 2,)), ("x²", 3, (0,))],
+)
+def test_the_neighbourhood_of_a_point_shows_what_is_near(text: str, at: float, shown: tuple[float, ...]) -> None:
+    low, high = ds.draw.curve(f"f(x) = {text}", at=at).get_xlim()
+    assert all(low < x < high for x in shown)
+    assert high - low < 12
+
+
+def test_axes_of_one_kind_have_one_scale() -> None:
+    trace = ds.descend("x² + 2y²", {"x": 4, "y": 3}, steps=5)
+    assert ds.draw.landscape("x² + 2y²", trace).get_aspect() == 1
+    units = {"x": "metre", "y": "second"}
+    assert ds.draw.landscape("x² + 2y²", trace, units=units).get_aspect() == "auto"
+    far = ds.descend("(x/1e6)² + y²", {"x": 1e6, "y": 1}, steps=3)
+    axes = ds.draw.landscape("(x/1e6)² + y²", far)
+    assert axes.get_aspect() == "auto"
+    assert np.diff(axes.get_ylim())[0] < 10
+
+
+@pytest.mark.parametrize("text", ["x² + 2y²", "x² - y²", "100 - x² - 2y²", "x + y", "100(y-x²)² + (1-x)²", "1/(x²+y²)"])
+def test_contour_levels_are_round_numbers(text: str) -> None:
+    _, heights = ds.draw.grid(text, {"x": (-2, 2.1), "y": (-1.5, 2)}, count=80)
+    found = levels(heights)
+    assert 5 <= len(found) <= 20
+    assert all(float(f"{level:.3g}") == pytest.approx(level, rel=1e-12, abs=1e-12) for level in found)
+
+
+def test_contour_labels_keep_off_the_path() -> None:
+    trace = ds.descend(VALLEY, {"x": 4, "y": 3}, learning_rate=0.1, steps=20)
+    axes = ds.draw.landscape(VALLEY, trace)
+    values = [text for text in axes.texts if text.get_text()]
+    assert len(values) >= 3
+    size = np.array([np.diff(axes.get_xlim())[0], np.diff(axes.get_ylim())[0]])
+    for text in values:
+        apart = np.linalg.norm((trace.coordinates - np.array(text.xy)) / size, axis=1)
+        assert apart.min() > 0.05
+
+
+def test_a_saddle_that_was_left_lies_inside() -> None:
+    trace = ds.descend("x² - y²", {"x": 1, "y": 1e-3}, learning_rate=0.1, steps=40)
+    for axes in (ds.draw.landscape("x² - y²", trace), ds.draw.surface("x² - y²", trace)):
+        for low, high in (axes.get_xlim(), axes.get_ylim()):
+            assert low < -0.2 < 0.2 < high
+    assert "40 steps" in labels(axes)
+
+
+def test_a_sweep_invents_no_height() -> None:
+    found = ds.sweep("x²", 10)
+    chart = ds.draw.sweep(found)[-1]
+    shown = {one.get_label(): one for one in chart.get_lines()}
+    settled = next(name for name in shown if str(name).startswith("converged"))
+    # These stand above the picture, in its own coordinates, not at a number of steps.
+    for name in (settled, "unstable"):
+        assert np.all(np.asarray(shown[name].get_ydata()) == 1.03)
+        assert shown[name].get_transform() == chart.get_xaxis_transform()
+    rates = np.asarray(shown[settled].get_xdata())
+    verdicts = dict(zip(found.rates, found.verdicts, strict=True))
+    assert all(verdicts[rate] == "converged" for rate in rates)

@@ -10,6 +10,7 @@ Values = Callable[[np.ndarray], np.ndarray]
 
 _MOST_BREAKS = 60
 _HALVINGS = 40
+_GROWN = 1e3  # times the values at the ends of an interval: a pole lies within
 _JUMP = 0.02  # of the heights shown: a smaller jump is not seen
 _SHARE = 0.08  # of the points at each end may leave the picture
 _TALL = 20.0  # times the heights of most points: what lies beyond is a wall or a pole
@@ -31,28 +32,62 @@ def broken(values: Values, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np
     """
     tall = _spread(y)
     steps = np.abs(np.diff(y))
-    suspects = np.flatnonzero(steps > _JUMP * tall)
+    # Two points at equal distances from a pole are equally high.
+    heights = np.minimum(np.abs(y[:-1]), np.abs(y[1:]))
+    suspects = np.flatnonzero((steps > _JUMP * tall) | (heights > _TALL * tall))
+    steps = np.fmax(steps, heights)
     suspects = suspects[np.argsort(-steps[suspects])[:_MOST_BREAKS]]
     if len(suspects) == 0:
         return x, y
-    left, right, low, high = (side[suspects + shift] for side in (x, y) for shift in (0, 1))
-    first = np.abs(high - low)
+    begin = np.abs(y[suspects]) + np.abs(y[suspects + 1]) + tall
+    added: list[tuple[float, float]] = []
+    known = np.zeros(len(suspects), bool)
+    for follow in (_larger_difference, _larger_value):
+        left, right, low, high, infinite = _narrowed(values, x, y, suspects, follow)
+        grown = np.maximum(np.abs(low), np.abs(high)) > _GROWN * begin
+        stays = infinite | grown
+        if follow is _larger_difference:
+            stays |= np.abs(high - low) > 0.5 * np.abs(y[suspects + 1] - y[suspects])
+        for row in np.flatnonzero(stays & ~known):
+            middle = (left[row] + right[row]) / 2
+            added += [(left[row], low[row]), (middle, np.nan), (right[row], high[row])]
+        known |= stays
+    more = np.array(added).reshape(-1, 2)
+    order = np.argsort(np.concatenate([x, more[:, 0]]), kind="stable")
+    return np.concatenate([x, more[:, 0]])[order], np.concatenate([y, more[:, 1]])[order]
+
+
+Quarters = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _larger_difference(heights: Quarters) -> np.ndarray:
+    """Return where the left half has the larger difference: that is where a jump or a change of sign lies."""
+    low, _, middle, _, high = heights
+    return np.abs(middle - low) >= np.abs(high - middle)
+
+
+def _larger_value(heights: Quarters) -> np.ndarray:
+    """Return where the left half has the larger value: that is where a pole lies whose branches are equally high."""
+    _, first, _, last, _ = heights
+    return np.abs(first) >= np.abs(last)
+
+
+def _narrowed(
+    values: Values, x: np.ndarray, y: np.ndarray, rows: np.ndarray, follow: Callable[[Quarters], np.ndarray]
+) -> Quarters:
+    """Return intervals halved again and again: both ends, the values there, and whether a point without one was met."""
+    left, right, low, high = x[rows], x[rows + 1], y[rows], y[rows + 1]
+    infinite = np.zeros(len(rows), bool)
     for _ in range(_HALVINGS):
         middle = (left + right) / 2
-        value = values(middle)
-        value = np.where(np.isfinite(value), value, np.where(np.abs(low) > np.abs(high), high, low))
-        # Follow the half with the larger difference.
-        in_left = np.abs(value - low) >= np.abs(high - value)
-        left, right = np.where(in_left, left, middle), np.where(in_left, middle, right)
-        low, high = np.where(in_left, low, value), np.where(in_left, value, high)
-    stays = np.abs(high - low) > 0.5 * first
-    # Both branches of 1/x² rise without bound: what is found there is a value beyond all others, not a difference.
-    stays |= np.maximum(np.abs(low), np.abs(high)) > 1e3 * (np.abs(y[suspects]) + np.abs(y[suspects + 1]) + tall)
-    rows = suspects[stays]
-    added_x = np.concatenate([left[stays], (left[stays] + right[stays]) / 2, right[stays]])
-    added_y = np.concatenate([low[stays], np.full(len(rows), np.nan), high[stays]])
-    order = np.argsort(np.concatenate([x, added_x]), kind="stable")
-    return np.concatenate([x, added_x])[order], np.concatenate([y, added_y])[order]
+        first, value, last = (values(points) for points in ((left + middle) / 2, middle, (middle + right) / 2))
+        infinite |= ~np.isfinite(value)
+        with np.errstate(invalid="ignore"):
+            in_left = follow((low, first, value, last, high))
+        goes_left, goes_right = in_left & ~infinite, ~in_left & ~infinite
+        left, right = np.where(goes_right, middle, left), np.where(goes_left, middle, right)
+        low, high = np.where(goes_right, value, low), np.where(goes_left, value, high)
+    return left, right, low, high, infinite
 
 
 def height_range(heights: np.ndarray, seen: np.ndarray | None = None) -> tuple[float, float]:
