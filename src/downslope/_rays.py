@@ -13,6 +13,7 @@ _EPSILON = float(np.finfo(float).eps)
 _RADII = 10.0 ** -np.arange(1, 14)  # shares of the lengths, largest first
 _NEAREST = 1e4  # roundings of a coordinate below which a distance is too short to be meant
 _UNBOUNDED = 1.5  # growth over the smaller half of the decades against the larger: ln 2, a convergent value below 1
+_SHRINKS = 0.8  # from one decade to the next; ⁵√h shrinks to 0.63
 _KINK = 0.08  # exponents of h below which a difference of slopes does not fade: |x|^1.1 is smooth, x·ln|x| is not
 _STEEP = -0.02  # exponents below which a slope grows without bound
 _SPOILT = 1e3  # growth of the changes from decade to decade that only rounding explains
@@ -53,10 +54,15 @@ class Ray:
             return Side(direction, trend, float("nan"), float("nan"))
         limit, spoilt = self._limit()
         if np.isfinite(value):
-            return Side(direction, trend, limit, self.slope(value))
+            return Side(direction, trend, value if self._reaches(value) else limit, self.slope(value))
         # A limit is an estimate, and what surrounds a gap has lost digits that cancel.
         clean = Ray(self.direction, self.radii[:spoilt], self.values[:spoilt], self.rounding)
         return Side(direction, trend, limit, clean.slope(limit, 1e-11 * float(np.max(np.abs(clean.values[:2])))))
+
+    def _reaches(self, value: float) -> bool:
+        """Tell whether the values tend to that at the point: the difference shrinks up to the smallest distance."""
+        last, before = np.abs(self.values[-1] - value), np.abs(self.values[-2] - value)
+        return bool(last <= _SHRINKS * before or last <= _SIGNAL * _EPSILON * abs(value))
 
     def _trend(self) -> str:
         """Return whether the values have a limit, rise without bound, or fall without bound."""

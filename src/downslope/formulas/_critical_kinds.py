@@ -19,8 +19,8 @@ from downslope.formulas._stationary_search import Derivatives, search
 from downslope.formulas._surface import surface
 from downslope.formulas._survey import Candidate, Survey
 
-_SECONDS = 1.2  # of the CPU for a proof
-_SECONDS_NUMERIC = 0.5  # of the CPU for the search where a proof is not complete
+_SECONDS = 1.0  # of the CPU for a proof
+_SECONDS_NUMERIC = 0.3  # of the CPU for the search where a proof is not complete
 _SAME = 1e-6  # share of the box within which two points are one
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut
 _AROUND = 1e-3  # share of the box within which what is not proved is said of a point
