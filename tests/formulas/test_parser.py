@@ -89,7 +89,9 @@ def test_a_header_declares_the_names_in_order() -> None:
 def test_letters_of_a_run_are_multiplied_when_all_are_declared() -> None:
     assert formula("f(a, b) = ab")(a=2, b=3) == 6
     assert formula("f(x1, x2) = 3x1x2")(x1=2, x2=5) == 30
-    assert formula("ab").variables == ("ab",)
+    # Without a header two letters are a product as well, as in every textbook; a word stays one name.
+    assert formula("ab").variables == ("a", "b")
+    assert formula("abc").variables == ("abc",)
 
 
 def test_a_declared_name_wins_over_constants_and_functions() -> None:

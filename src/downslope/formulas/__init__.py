@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from downslope.formulas._equation import Equation, equation
 from downslope.formulas._expression import names_in, with_numbers
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._operations import evaluate
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
-from downslope.formulas._parser import Equation, equation, formula
+from downslope.formulas._parser import formula
 from downslope.formulas._printing import book, book_name
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 

@@ -25,7 +25,7 @@ from downslope.formulas._expression import (
     walk,
 )
 from downslope.formulas._functions import FUNCTIONS
-from downslope.formulas._tokens import COMMAND_OF
+from downslope.formulas._letters import COMMAND_OF
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

@@ -5,18 +5,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
+from downslope.formulas._cases import Cases
 from downslope.formulas._functions import SPELLINGS
-from downslope.formulas._tokens import Token, Words, named
+from downslope.formulas._header import marked_derivatives
+from downslope.formulas._tokens import Token
+from downslope.formulas._words import Words, named
 
 # Each level costs several Python frames; this stays well below the recursion limit.
 _DEEPEST = 100
 # Kinds of token that end a denominator, end an operand and begin one.
-_ENDS_QUOTIENT = {"PLUS", "MINUS", "TIMES", "SLASH", "COMMA"}
-_CLOSES = {"(": ")", "[": "]", "{": "}", "|": "|"}
-_ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE"}
-_BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "FUNCTION"}
+_ENDS_TERM = {"PLUS", "MINUS", "COMMA", "IF", "OTHERWISE", "SEPARATOR", "RELATION", "AND", "OR", "EQUALS"}
+_ENDS_QUOTIENT = {*_ENDS_TERM, "TIMES", "SLASH", "MODULO"}
+_CLOSES = {"(": ")", "[": "]", "{": "}", "|": "|", "⌊": "⌋", "⌈": "⌉"}
+_ROUNDS = {"⌊": "floor", "⌈": "ceil"}
+_ENDS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "CLOSE", "BAR_CLOSE", "PIECES_CLOSE", "BANG", "DEGREE"}
+_CALLS = {"FUNCTION", "LOGARITHM", "BESSEL", "CHOICE", "SERIES", "DERIVATIVE"}
+_BEGINS_OPERAND = {"NUMBER", "NAME", "CONSTANT", "OPEN", "BAR_OPEN", "PIECES_OPEN", *_CALLS}
+# Signs of other notations, with what to say where they are left over.
+_LEFT_OVER = {
+    "PRIME": (
+        "a prime is the derivative of something that this formula does not define",
+        "use derive for a derivative",
+    ),
+    "ARROW": ("an arrow belongs to a limit or a rule", "a formula is one expression: f(x) = x²"),
+    "COLON": ("a colon has no meaning here", "a quotient is written with /"),
+    "SEMICOLON": ("a semicolon has no meaning here", "arguments are separated by commas"),
+    "SUBSCRIPT": ("'_' has no meaning here", "a subscript follows a letter: w_1"),
+    "AMPERSAND": ("'&' has no meaning here", "conditions are joined by and"),
+    "AND": ("'and' joins conditions only", "write a choice as {x² if x > 0 and x < 1, x otherwise}"),
+    "OR": ("'or' joins conditions only", "write a choice as {x² if x < 0 or x > 1, x otherwise}"),
+    "ROW": ("a formula is one line", None),
+}
 
 
 def resolve(tokens: list[Token], words: Words) -> list[Token]:
@@ -25,9 +47,26 @@ def resolve(tokens: list[Token], words: Words) -> list[Token]:
     Raises:
         FormulaError: for unknown names, ambiguous quotients, functions without arguments, unmatched parentheses.
     """
+    tokens = marked_derivatives(tokens, words.known, words.text)
+    words.indices = tuple(_indices(tokens))
     resolved = list(named(tokens, words))
     structured = _structured(_closed(resolved, words), words)
+    for token in structured:
+        if token.kind in _LEFT_OVER:
+            raise words.fail(_LEFT_OVER[token.kind][0], token, _LEFT_OVER[token.kind][1])
     return _multiplied(structured, words)
+
+
+def _indices(tokens: list[Token]) -> Iterator[str]:
+    """Yield the names of the indices of sums and products: i of ∑_{i=1}^{3}."""
+    for index, token in enumerate(tokens):
+        if token.kind == "SERIES":
+            for start, following in enumerate(tokens[index + 1 : index + 10], index + 1):
+                if following.kind == "SUBSCRIPT" and [t.kind for t in tokens[start + 1 : start + 4 : 2]] == [
+                    "OPEN",
+                    "EQUALS",
+                ]:
+                    yield tokens[start + 2].text
 
 
 def _closed(tokens: list[Token], words: Words) -> list[Token]:
@@ -42,7 +81,11 @@ def _closed(tokens: list[Token], words: Words) -> list[Token]:
             output.append(replace(token, kind="BAR_CLOSE" if closes else "BAR_OPEN"))
         else:
             closes = kind == "CLOSE"
-            output.append(token)
+            # ⌊x⌋ is floor(x).
+            if token.text in _ROUNDS and kind == "OPEN":
+                output.append(replace(token, kind="FUNCTION", text=_ROUNDS[token.text]))
+            is_round = token.text in "⌊⌋⌈⌉"
+            output.append(replace(token, text=")" if closes else "(") if is_round else token)
         if kind not in {"OPEN", "CLOSE", "BAR"}:
             continue
         if not closes:
@@ -64,6 +107,7 @@ def _structured(tokens: list[Token], words: Words) -> list[Token]:
     reader = _Structure(tokens, words)
     # Before everything else, since splitting changes the indices of the tokens.
     reader.cut_fractions()
+    reader.match_parentheses()
     return reader.read(0, len(reader.tokens))
 
 
@@ -76,9 +120,13 @@ class _Structure:
     def __init__(self, tokens: list[Token], words: Words) -> None:
         self.tokens = tokens
         self.words = words
+        self.cases = Cases(tokens, words, self.read, self._closing)
+        self._closed_by: dict[int, int] = {}
 
     def read(self, index: int, end: int) -> list[Token]:
         """Return the tokens from `index` up to `end`, rewritten."""
+        if self.cases.is_choice(index, end):
+            return self.cases.choice(index, end)
         output: list[Token] = []
         while index < end:
             piece, index = self._piece(index, end)
@@ -90,8 +138,20 @@ class _Structure:
         token = self.tokens[index]
         if depth > _DEEPEST:
             raise self.words.fail(f"functions are nested more than {_DEEPEST} deep", token)
-        if token.kind == "FUNCTION":
+        if token.kind in ("FUNCTION", "LOGARITHM", "BESSEL"):
             return self._call(index, end, depth)
+        if token.kind == "OPEN":
+            stop = self._closing(index)
+            return [token, *self.read(index + 1, stop), self.tokens[stop]], stop + 1
+        if token.kind == "CHOICE":
+            stop = self._closing(index + 1)
+            return self.cases.call(token, index + 1, stop), stop + 1
+        if token.kind == "SERIES":
+            return self._series(index, end)
+        if token.kind == "DERIVATIVE":
+            opened, closed = _parentheses(token)
+            operand, stop = self._term(token, index + 1, end, "derivative")
+            return [token, opened, *operand, closed], stop
         if token.kind == "ROOT":
             return self._root(index, end, depth)
         if token.kind == "FRACTION":
@@ -115,28 +175,48 @@ class _Structure:
             index = stop + 1
         else:
             argument, index = self._bare_argument(token, index, end, depth)
-        called = [token, *argument]
+        opened, closed = _parentheses(token)
+        if token.kind == "LOGARITHM":
+            base = Token("NUMBER" if token.text.isdigit() else "NAME", token.text, token.position, True)
+            base = replace(base, kind="CONSTANT") if token.text == "e" else base
+            logarithm = replace(token, kind="FUNCTION", text="ln", implied=True)
+            slash = Token("SLASH", "/", token.position, True)
+            called = [opened, logarithm, *argument, slash, logarithm, opened, base, closed, closed]
+        elif token.kind == "BESSEL":
+            order = Token("NUMBER", token.text, token.position, True)
+            comma = Token("COMMA", ",", token.position, True)
+            called = [replace(token, kind="FUNCTION", text="besselj"), argument[0], order, comma, *argument[1:]]
+        else:
+            called = [token, *argument]
         if not power:
             return called, index
-        opened, closed = _parentheses(token)
         return [opened, *called, closed, *power], index
 
     def _power(self, index: int, end: int, function: Token) -> tuple[list[Token], int]:
         """Return the power between a function's name and its argument; it must be a positive integer."""
         stop = index + 2
-        if index + 1 < end and self.tokens[index + 1].kind == "OPEN":
+        if index + 1 < end and self.tokens[index + 1].kind == "MINUS":
+            stop = min(index + 3, end)
+        elif index + 1 < end and self.tokens[index + 1].kind == "OPEN":
             stop = self._closing(index + 1) + 1
         power = self.tokens[index:stop]
         # sin²x is (sin x)², but sin⁻¹x is used for asin as well as for 1/sin: only positive integers are clear.
         digits = [token.text for token in power if token.kind not in {"POWER", "OPEN", "CLOSE"}]
         if len(digits) == 1 and digits[0].isdigit():
             return power, stop
-        name = function.text
-        inverse = f"a{name}" if f"a{name}" in SPELLINGS else "the inverse function"
+        name = function.text if function.kind == "FUNCTION" else "log"
+        shown = "".join(token.text for token in power if not token.implied)
+        if digits == ["-", "1"]:
+            inverse = f"a{name}(x), also called arc{name}(x)," if f"a{name}" in SPELLINGS else "the inverse function"
+            raise self.words.fail(
+                f"{name} to the power -1 can mean its inverse or its reciprocal",
+                function,
+                hint=f"write {inverse} for the inverse, or 1/{name}(x) for the reciprocal",
+            )
         raise self.words.fail(
-            f"{name} to a power other than a whole number can mean two things",
+            f"a power between {name} and its argument is a positive whole number",
             function,
-            hint=f"write {inverse}(x) for the inverse, or {name}(x)^(-1) for 1/{name}(x)",
+            hint=f"write ({name}(x)){shown if shown.startswith('^') else '^(…)'} for a power of the value",
         )
 
     def _bare_argument(self, function: Token, index: int, end: int, depth: int) -> tuple[list[Token], int]:
@@ -148,10 +228,17 @@ class _Structure:
             output.append(self.tokens[index])
             index += 1
         began = len(output)
-        while index < end and self.tokens[index].kind in {*_BEGINS_OPERAND, "POWER", "ROOT", "FRACTION"}:
+        while index < end and self.tokens[index].kind in {
+            *_BEGINS_OPERAND,
+            "POWER",
+            "ROOT",
+            "FRACTION",
+            "BANG",
+            "DEGREE",
+        }:
             token = self.tokens[index]
             # sin x cos x is sin(x)·cos(x): the next function ends the argument.
-            if token.kind == "FUNCTION" and len(output) > began:
+            if token.kind in _CALLS and len(output) > began:
                 break
             if token.kind == "POWER":
                 stop = self._exponent_end(index, end)
@@ -182,8 +269,51 @@ class _Structure:
             )
         return [opened, *output, closed], index
 
+    def _term(self, sign: Token, index: int, end: int, what: str) -> tuple[list[Token], int]:
+        """Return what a sum or a derivative applies to: the product up to the next + or -."""
+        stop = index
+        while stop < end and self.tokens[stop].kind in ("MINUS", "PLUS"):
+            stop += 1
+        while stop < end and self.tokens[stop].kind not in _ENDS_TERM:
+            # The sign in x^-2 and 2·-3 belongs to the product.
+            is_sign = self.tokens[stop].kind in ("POWER", "TIMES", "SLASH")
+            stop = self._closing(stop) + 1 if self.tokens[stop].kind in ("OPEN", "BAR_OPEN") else stop + 1
+            while is_sign and stop < end and self.tokens[stop].kind in ("MINUS", "PLUS"):
+                stop += 1
+        if stop == index:
+            raise self.words.fail(f"this {what} has nothing to apply to", sign, "write it before a formula: d/dx x²")
+        if stop < end and self.tokens[stop].kind in ("PLUS", "MINUS"):
+            self.words.note(f"the {what} applies up to the next {self.tokens[stop].text} only")
+        return self.read(index, stop), stop
+
+    def _series(self, index: int, end: int) -> tuple[list[Token], int]:
+        """Return a sum or a product over an index as SERIES(index, first, last, term)."""
+        token = self.tokens[index]
+        name = "sum" if token.text == "∑" else "product"
+        example = rf"\{'sum' if name == 'sum' else 'prod'}_{{i=1}}^{{3}} i x"
+        index += 1
+        bounds: dict[str, list[Token]] = {}
+        while index < end and self.tokens[index].kind in ("SUBSCRIPT", "POWER") and len(bounds) < 2:
+            kind = self.tokens[index].kind
+            stop = self._closing(index + 1) + 1 if self._opens(index + 1, end) else min(index + 2, end)
+            bounds[kind] = self.tokens[index + 1 : stop]
+            index = stop
+        lower, upper = bounds.get("SUBSCRIPT", []), bounds.get("POWER", [])
+        named = [piece.kind for piece in lower[1:3]] == ["NAME", "EQUALS"]
+        if not upper or not named:
+            hint = f"write {example}; for the rows of a table write sum(…) or mean(…)"
+            raise self.words.fail(f"a {name} needs its index and its bounds", token, hint)
+        term, index = self._term(token, index, end, name)
+        opened, closed = _parentheses(token)
+        comma = Token("COMMA", ",", token.position, True)
+        first, last = ([opened, *piece, closed] for piece in (lower[3:-1], upper))
+        return [token, opened, lower[1], comma, *first, comma, *last, comma, *term, closed], index
+
+    def _opens(self, index: int, end: int) -> bool:
+        return index < end and self.tokens[index].kind == "OPEN"
+
     def _exponent_end(self, index: int, end: int) -> int:
-        """Return the place after the exponent that begins with the POWER at `place`."""
+        """Return the index after the exponent that begins with the POWER at an index."""
         index += 1
         while index < end and self.tokens[index].kind in {"MINUS", "PLUS"}:
             index += 1
@@ -235,7 +365,7 @@ class _Structure:
         for index in reversed([index for index, token in enumerate(self.tokens) if token.kind == "FRACTION"]):
             self._cut_digits(index + 1)
             opens = index + 1 < len(self.tokens) and self.tokens[index + 1].kind == "OPEN"
-            self._cut_digits(self._closing(index + 1) + 1 if opens else index + 2)
+            self._cut_digits(self._counted_closing(index + 1) + 1 if opens else index + 2)
 
     def _cut_digits(self, index: int) -> None:
         """Split an integer after its first digit."""
@@ -246,6 +376,10 @@ class _Structure:
 
     def _closing(self, index: int) -> int:
         """Return the index of the matching closing sign; `_closed` has checked that there is one."""
+        return self._closed_by[index]
+
+    def _counted_closing(self, index: int) -> int:
+        """Return the index of the closing sign, while tokens are still being split."""
         depth = 0
         for position in range(index, len(self.tokens)):
             kind = self.tokens[position].kind
@@ -253,6 +387,15 @@ class _Structure:
             if depth == 0:
                 return position
         raise self.words.fail(f"this {self.tokens[index].text} is never closed", self.tokens[index])
+
+    def match_parentheses(self) -> None:
+        """Remember which sign closes which."""
+        opened: list[int] = []
+        for index, token in enumerate(self.tokens):
+            if token.kind in ("OPEN", "BAR_OPEN"):
+                opened.append(index)
+            elif token.kind in ("CLOSE", "BAR_CLOSE"):
+                self._closed_by[opened.pop()] = index
 
 
 def _parentheses(token: Token) -> tuple[Token, Token]:
@@ -266,6 +409,7 @@ def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
     quotient: Token | None = None  # the first token of the denominator that is still open
     # The denominator begins at output[begins], on the nesting level quotient_depth.
     depth, quotient_depth, begins = 0, 0, 0
+    opening, closing = {"OPEN", "BAR_OPEN", "PIECES_OPEN"}, {"CLOSE", "BAR_CLOSE", "PIECES_CLOSE"}
     for token in tokens:
         if output and output[-1].kind in _ENDS_OPERAND and token.kind in _BEGINS_OPERAND:
             _check_call(output[-1], token, words)
@@ -276,10 +420,10 @@ def _multiplied(tokens: list[Token], words: Words) -> list[Token]:
             if len(output) > 2 and output[-2].kind == "POWER" and output[-3].kind in {"NUMBER", "CONSTANT"}:
                 words.note(f"the exponent in {output[-3].text}^{output[-1].text} is {output[-1].text} only")
             output.append(Token("TIMES", "·", token.position, implied=True))
-        depth += (token.kind in {"OPEN", "BAR_OPEN"}) - (token.kind in {"CLOSE", "BAR_CLOSE"})
+        depth += (token.kind in opening) - (token.kind in closing)
         # Remember where a denominator begins, until a sign ends it: + - × / , or a closing parenthesis.
         if quotient is None and output and output[-1].kind == "SLASH":
-            opens = token.kind in {"OPEN", "BAR_OPEN"}
+            opens = token.kind in opening
             quotient, quotient_depth, begins = token, depth - opens, len(output)
         elif depth < quotient_depth or (depth == quotient_depth and token.kind in _ENDS_QUOTIENT):
             quotient = None

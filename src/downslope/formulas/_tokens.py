@@ -1,4 +1,4 @@
-"""The tokenizer: split a formula's text into numbers, words, operators and parentheses; decide what words are.
+"""The tokenizer: split a formula's text into numbers, words, operators and parentheses.
 
 LaTeX commands, superscripts and Unicode signs are normalised to the same few token kinds, so later stages do not
 depend on the notation typed.
@@ -7,26 +7,29 @@ depend on the notation typed.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
-from downslope._errors import FormulaError, nearest
+from downslope._errors import FormulaError
+from downslope.formulas._foreign import SAME, near, refusal
 from downslope.formulas._functions import SPELLINGS
-
-# Greek letters and their LaTeX commands.
-
-
-# A letter may have several commands; the last of each letter is the one that is printed.
-_TABLE = """
-alpha α, beta β, gamma γ, delta δ, epsilon ε, zeta ζ, eta η, vartheta θ, theta θ, iota ι, kappa κ, lambda λ, mu μ, nu ν,
-xi ξ, omicron ο, rho ρ, sigma σ, tau τ, upsilon υ, varphi φ, phi φ, chi χ, psi ψ, omega ω, Gamma Γ, Delta Δ, Theta Θ,
-Lambda Λ, Xi Ξ, Sigma Σ, Phi Φ, Psi Ψ, Omega Ω, varepsilon ε
-"""
-LETTER_OF: dict[str, str] = {pair.split()[0]: pair.split()[1] for pair in _TABLE.split(",")}
-COMMAND_OF: dict[str, str] = {letter: command for command, letter in LETTER_OF.items()} | {"π": "pi"}
-
+from downslope.formulas._letters import (
+    ACCENTS,
+    COMMANDS,
+    IGNORED_COMMANDS,
+    LETTER_OF,
+    LETTERS,
+    LONG_SIGNS,
+    PLAIN_SIGN,
+    SIGNS,
+    SKIPPED,
+    WORD_COMMANDS,
+    fraction,
+    lowered,
+    plain_letters,
+    raised,
+)
+from downslope.formulas._numerals import commas_checked, numeral
 
 # Parsing is linear, but derivation and layout are not: longer text is refused before any work is done.
 LONGEST = 20_000
@@ -38,7 +41,7 @@ class Token:
 
     Args:
         kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS,
-            ROOT, FRACTION; and BAR_OPEN, BAR_CLOSE after `_structure` has distinguished opening from closing bars.
+            ROOT, FRACTION and others of `_letters`; and those that later stages put in place of them.
         text: its normalised text.
         position: its start in the original text.
         implied: whether it was inserted rather than typed.
@@ -50,131 +53,46 @@ class Token:
     implied: bool = False
 
 
-_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣʸᵃᵇᵐᵏᵗ", "0123456789+-()nxyabmkt", strict=True))
-_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-_FRACTIONS = {"½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅛": (1, 8)}
-_SIGNS = {
-    "+": "PLUS",
-    "-": "MINUS",
-    "−": "MINUS",
-    "–": "MINUS",
-    "*": "TIMES",
-    "×": "TIMES",
-    "·": "TIMES",
-    "⋅": "TIMES",
-    "∗": "TIMES",
-    "∙": "TIMES",
-    "/": "SLASH",
-    "÷": "SLASH",
-    "∕": "SLASH",
-    "^": "POWER",
-    "(": "OPEN",
-    "[": "OPEN",
-    "{": "OPEN",
-    ")": "CLOSE",
-    "]": "CLOSE",
-    "}": "CLOSE",
-    "|": "BAR",
-    ",": "COMMA",
-    "=": "EQUALS",
-    "√": "ROOT",
-    "∛": "ROOT",
-    "π": "CONSTANT",
+# What a word in \text{…} says, where it is not a name.
+KEYWORDS: dict[str, str] = {
+    **dict.fromkeys(("if", "when", "for", "If", "For", "When", "IF"), "IF"),
+    **dict.fromkeys(("otherwise", "else", "elsewhere", "Otherwise", "Else"), "OTHERWISE"),
+    **dict.fromkeys(("and", "And", "AND"), "AND"),
+    **dict.fromkeys(("or", "Or", "OR"), "OR"),
+    **dict.fromkeys(("mod", "Mod", "MOD"), "MODULO"),
 }
-_COMMANDS = {
-    "cdot": ("TIMES", "*"),
-    "times": ("TIMES", "*"),
-    "div": ("SLASH", "/"),
-    "pi": ("CONSTANT", "π"),
-    "frac": ("FRACTION", "frac"),
-    "dfrac": ("FRACTION", "frac"),
-    "tfrac": ("FRACTION", "frac"),
-    "sqrt": ("ROOT", "√"),
-    "lvert": ("BAR", "|"),
-    "rvert": ("BAR", "|"),
-    "vert": ("BAR", "|"),
-}
-_IGNORED_COMMANDS = {"left", "right", "quad", "qquad", "displaystyle", "big", "Big", "bigl", "bigr"}
-_WORD_COMMANDS = {"mathrm", "text", "operatorname", "mathit", "textrm", "mathbf"}
-_NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_LETTERS = "A-Za-zͰ-ορ-ϿÀ-ÖØ-öø-ÿ"  # without π, which is a constant of its own
-_WORD = re.compile(rf"[{_LETTERS}](?:[{_LETTERS}0-9]|_\{{[A-Za-z0-9]+\}}|_[A-Za-z0-9]+|[₀-₉])*")
-_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_SUBSCRIPT = re.compile(r"_(?:\{([A-Za-z0-9]+)\}|([A-Za-z0-9]))")
-_BRACED_WORD = re.compile(r"\s*\{([^{}]*)\}")
-# Fraction("1e999999999") would allocate hundreds of megabytes.
-_MOST_DIGITS = 400  # of an exponent of ten: 1e400 is beyond every float already
+_WORD = re.compile(rf"[{LETTERS}](?:[{LETTERS}0-9])*")
+_PLAIN_SUBSCRIPT = re.compile(r"_[A-Za-z0-9]+")
+_SHORT_SUBSCRIPT = re.compile(rf"_\s*(?:\\([A-Za-z]+)|([0-9]+|[{LETTERS}]))")
+_BRACED_SUBSCRIPT = re.compile(r"_\s*(?:\\(?:text|mathrm|rm|operatorname|mathit|textrm)\s*)?\{")
+_BRACED_LETTERS = re.compile(rf"\{{\s*\\?([{LETTERS}]+)\s*\}}\s*(?=_)")
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
+_INSIDE_BRACES = re.compile(r"\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
+_PROGRAM = re.compile(
+    r"(?:Math|math|np|numpy|jnp|jax\.numpy|torch|tf|tf\.math|sp|sympy|cmath|scipy\.special)\.(?=[A-Za-z])"
+)
+_ENVIRONMENT = re.compile(r"\s*\{([a-z]+)\*?\}(?:\s*\{[lcr| ]*\})?(?:\s*\[[a-z]\])?")
+_CASES = ("cases", "dcases", "rcases")
+_LAYOUT = ("equation", "align", "aligned", "gather", "gathered", "displaymath", "math", "split", "array", "multline")
+_WITH_ARGUMENT = ("tag", "label", "hspace", "vspace", "phantom", "color", "textcolor", "hphantom", "vphantom")
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, notes: list[str] | None = None) -> list[Token]:
     """Split a text into tokens.
+
+    Args:
+        text: the text.
+        notes: a list that takes sentences on how ambiguous notation was interpreted.
 
     Raises:
         FormulaError: at the first character that cannot be part of a formula.
     """
     if len(text) > LONGEST:
         raise FormulaError(f"the formula has {len(text)} characters, more than {LONGEST}")
-    output: list[Token] = []
-    text = _plain_letters(text)
-    position = 0
-    while position < len(text):
-        character = text[position]
-        if character.isspace() or character == "$":
-            position += 1
-        elif character in "0123456789." and _NUMBER.match(text, position):
-            position = _number(text, position, output)
-        elif character == "\\":
-            position = _command(text, position, output)
-        elif text.startswith("**", position):
-            output.append(Token("POWER", "^", position))
-            position += 2
-        elif character in _SIGNS:
-            output.append(Token(_SIGNS[character], character, position))
-            position += 1
-        elif character in _SUPERSCRIPTS:
-            position = _superscript(text, position, output)
-        elif character in _FRACTIONS:
-            _fraction(character, position, output)
-            position += 1
-        elif match := _WORD.match(text, position):
-            output.append(Token("WORD", _plain_name(match.group()), position))
-            position = match.end()
-        else:
-            raise _unknown(text, position)
-    return output
-
-
-def _plain_letters(text: str) -> str:
-    """Return the text with 𝑥, µ and other letter variants as plain letters; positions do not change."""
-    if text.isascii():
-        return text
-    return "".join(map(_plain_letter, text))
-
-
-def _plain_letter(character: str) -> str:
-    """Return the plain letter of a letter variant; any other character as it is."""
-    if not character.isalpha() or character in _SUPERSCRIPTS:
-        return character
-    # NFKC of a ligature has several letters, which would shift the positions in error messages.
-    plain = unicodedata.normalize("NFKC", character)
-    return plain if len(plain) == 1 else character
-
-
-def _number(text: str, position: int, output: list[Token]) -> int:
-    """Append the number at `position` and return where it ends."""
-    match = _NUMBER.match(text, position)
-    assert match is not None
-    number = match.group()
-    _, _, exponent = number.lower().partition("e")
-    if len(number) > _MOST_DIGITS or (exponent and abs(int(exponent[:9])) > _MOST_DIGITS):
-        raise FormulaError("this number is too long or too large", text=text, position=position, width=len(number))
-    # 1.2.3 would otherwise be the product 1.2·0.3.
-    if text[match.end() : match.end() + 1] == ".":
-        raise FormulaError(
-            "a number has one decimal point at most", text=text, position=position, width=len(number) + 1
-        )
-    output.append(Token("NUMBER", number, position))
-    return match.end()
+    reader = _Reader(plain_letters(text), [] if notes is None else notes)
+    reader.read_all()
+    commas_checked(reader.output, reader.text)
+    return reader.output
 
 
 def exact(number: str) -> Fraction:
@@ -186,247 +104,289 @@ def exact(number: str) -> Fraction:
     return Fraction(number)
 
 
-def _command(text: str, position: int, output: list[Token]) -> int:
-    """Append the LaTeX command at `position` and return where it ends."""
-    match = _COMMAND.match(text, position)
-    if match is None:  # \, \; \! \: are spaces; \{ and \| are the plain signs
-        if text[position + 1 : position + 2] in {",", ";", "!", ":", " "}:
-            return position + 2
-        if text[position + 1 : position + 2] in {"{", "}", "|"}:
+class _Reader:
+    """Read tokens from left to right; each method takes a position and returns the one after what it read."""
+
+    def __init__(self, text: str, notes: list[str]) -> None:
+        self.text = text
+        self.notes = notes
+        self.output: list[Token] = []
+        self.is_latex = "\\" in text
+
+    def put(self, kind: str, text: str, position: int, implied: bool = False) -> None:
+        """Append a token."""
+        self.output.append(Token(kind, text, position, implied))
+
+    def fail(self, message: str, position: int, width: int = 1, hint: str | None = None) -> FormulaError:
+        """Return an error with a caret."""
+        return FormulaError(message, text=self.text, position=position, width=width, hint=hint)
+
+    def read_all(self) -> None:
+        """Read the whole text."""
+        position = 0
+        while position < len(self.text):
+            position = self._next(position)
+
+    def _next(self, position: int) -> int:
+        character = self.text[position]
+        if character.isspace() or character in SKIPPED or character == "~":
             return position + 1
-        raise FormulaError("a backslash begins a LaTeX command such as \\frac or \\cdot", text=text, position=position)
-    name = match.group(1)
-    if name in _IGNORED_COMMANDS:
-        return match.end()
-    if name in _WORD_COMMANDS:
-        word = _BRACED_WORD.match(text, match.end())
-        if word is None or not _WORD.fullmatch(word.group(1).strip()):
-            raise FormulaError(
-                f"\\{name} needs a name in braces", text=text, position=position, width=len(match.group())
-            )
-        output.append(Token("WORD", _plain_name(word.group(1).strip()), position))
-        return word.end()
-    if name in _COMMANDS:
-        output.append(Token(*_COMMANDS[name], position))
-    elif name in LETTER_OF or name in SPELLINGS:
-        subscript = _SUBSCRIPT.match(text, match.end())
-        word = LETTER_OF.get(name, name) + (f"_{subscript.group(1) or subscript.group(2)}" if subscript else "")
-        output.append(Token("WORD", word, position))
-        return subscript.end() if subscript else match.end()
-    else:
-        close = nearest(name, [*_COMMANDS, *LETTER_OF, *SPELLINGS])
-        raise FormulaError(
-            f"the LaTeX command \\{name} is not known",
-            text=text,
-            position=position,
-            width=len(match.group()),
-            hint=f"did you mean \\{close}?" if close else None,
+        if character in "0123456789" or (character == "." and self.text[position + 1 : position + 2].isdecimal()):
+            return numeral(self.text, position, self.output, self.notes)
+        if character == "\\":
+            return self._command(position)
+        if raised(character):
+            return self._superscript(position)
+        if lowered(character):
+            return self._loose_subscript(position)
+        if fraction(character):
+            return self._fraction(position)
+        if _PROGRAM.match(self.text, position) and not self.text[position - 1 : position].isalpha():
+            return _end(_PROGRAM.match(self.text, position))
+        if _WORD.match(self.text, position):
+            return self._word(position)
+        if character == "{" and _BRACED_LETTERS.match(self.text, position):
+            match = _BRACED_LETTERS.match(self.text, position)
+            assert match is not None
+            return self._subscripted(LETTER_OF.get(match.group(1), match.group(1)), position, match.end())
+        return self._sign(position)
+
+    def _sign(self, position: int) -> int:
+        for sign, kind, plain in LONG_SIGNS:
+            if self.text.startswith(sign, position):
+                self.put(kind, plain, position)
+                return position + len(sign)
+        character = self.text[position]
+        if character == ".":
+            self.put("PERIOD", ".", position)
+        elif character == "_" and not any(token.kind == "SERIES" for token in self.output):
+            raise self.fail("'_' has no meaning here", position, hint="a subscript follows a letter: w_1")
+        elif character in SIGNS:
+            self.put(SIGNS[character], PLAIN_SIGN.get(character, character), position)
+        else:
+            raise self._unknown(position)
+        return position + 1
+
+    # Words and their subscripts.
+
+    def _word(self, position: int) -> int:
+        match = _WORD.match(self.text, position)
+        assert match is not None
+        # Σ with bounds is a sum, by itself a letter.
+        after = self.text[match.end() : match.end() + 1]
+        if match.group() in ("Σ", "Π") and (after == "_" or lowered(after)):
+            self.put("SERIES", "∑" if match.group() == "Σ" else "∏", position)
+            return match.end()
+        return self._subscripted(match.group(), position, match.end())
+
+    def _subscripted(self, word: str, position: int, end: int) -> int:
+        """Append a word with the subscripts that follow it: x₁, x_1, x_{max}, w_{i+1}."""
+        while True:
+            begun = end
+            if match := _BRACED_SUBSCRIPT.match(self.text, end):
+                word, end = self._braced_subscript(word, position, match.end())
+            elif self.text[end : end + 1] == "_":
+                match = (_SHORT_SUBSCRIPT if self.is_latex else _PLAIN_SUBSCRIPT).match(self.text, end)
+                if match is None:
+                    raise self.fail("'_' has no meaning here", end, hint="a subscript follows a letter: w_1")
+                below = match.group()[1:].strip()
+                word, end = f"{word}_{LETTER_OF.get(below[1:], below.removeprefix(chr(92)))}", match.end()
+            elif lowered(self.text[end : end + 1]):
+                below = ""
+                while lowered(self.text[end : end + 1]):
+                    below += lowered(self.text[end]) or ""
+                    end += 1
+                word += f"_{_plain_index(below)}"
+            if end == begun:
+                break
+        self.put("WORD", word, position)
+        return end
+
+    def _braced_subscript(self, word: str, position: int, begin: int) -> tuple[str, int]:
+        end, depth = begin, 1
+        while end < len(self.text) and depth:
+            depth += (self.text[end] == "{") - (self.text[end] == "}")
+            end += 1
+        inside = re.sub(
+            r"\\(?:text|mathrm|rm|mathit|textrm|operatorname)\b|\\[,;:! ]|[{}\s,~]", "", self.text[begin : end - 1]
         )
-    return match.end()
+        inside = re.sub(r"\\([A-Za-z]+)", lambda match: LETTER_OF.get(match.group(1), match.group(1)), inside)
+        if depth or not re.fullmatch(rf"[{LETTERS}0-9]+(?:[+-][0-9]+)?", inside):
+            raise self.fail(
+                "a subscript is a name or a number",
+                begin - 1,
+                max(1, end - begin + 1),
+                hint="for example x_1 or x_{max}",
+            )
+        return f"{word}_{_plain_index(inside)}", end
 
+    def _loose_subscript(self, position: int) -> int:
+        """Append a run of subscripts that belongs to a sign, as in ∑ᵢ₌₁³."""
+        end = position
+        while lowered(self.text[end : end + 1]):
+            end += 1
+        if not self.output or self.output[-1].kind != "SERIES":
+            raise self.fail("a subscript follows a letter", position, end - position, hint="for example x₁")
+        self.put("SUBSCRIPT", "_", position, implied=True)
+        self._group("".join(lowered(character) or "" for character in self.text[position:end]), position, end)
+        return end
 
-def _superscript(text: str, position: int, output: list[Token]) -> int:
-    """Append a run of superscripts as a power in implied parentheses and return where it ends."""
-    end = position
-    while end < len(text) and text[end] in _SUPERSCRIPTS:
-        end += 1
-    try:
+    def _group(self, inside: str, position: int, end: int) -> None:
+        """Append the tokens of a small formula in implied parentheses."""
+        try:
+            inner = tokens(inside, self.notes)
+        except FormulaError as error:
+            raise self.fail(error.message, position, end - position, hint=error.hint) from None
+        self.put("OPEN", "(", position, implied=True)
+        self.output += [Token(token.kind, token.text, min(position + token.position, end - 1)) for token in inner]
+        self.put("CLOSE", ")", end - 1, implied=True)
+
+    def _superscript(self, position: int) -> int:
+        """Append a run of superscripts as a power, or as the degree of the root that follows: ³√x."""
+        end = position
+        while raised(self.text[end : end + 1]):
+            end += 1
         # Superscripts are a small formula of their own: x⁻¹, x²ⁿ, e⁻⁽ˣ⁺¹⁾.
-        inner = tokens("".join(_SUPERSCRIPTS[character] for character in text[position:end]))
-    except FormulaError as error:
-        raise FormulaError(error.message, text=text, position=position, width=end - position, hint=error.hint) from None
-    output.append(Token("POWER", "^", position))
-    output.append(Token("OPEN", "(", position, implied=True))
-    output += [Token(token.kind, token.text, position + token.position) for token in inner]
-    output.append(Token("CLOSE", ")", position, implied=True))
-    return end
+        inside = "".join(raised(character) or "" for character in self.text[position:end])
+        begins = not self.output or self.output[-1].kind in (
+            "PLUS",
+            "MINUS",
+            "TIMES",
+            "SLASH",
+            "OPEN",
+            "EQUALS",
+            "COMMA",
+        )
+        if self.text[end : end + 1] == "√" and begins:
+            self.put("ROOT", "√", end)
+            self.put("OPEN", "[", position)
+            self.output += [Token(token.kind, token.text, position) for token in tokens(inside)]
+            self.put("CLOSE", "]", position)
+            return end + 1
+        self.put("POWER", "^", position)
+        self._group(inside, position, end)
+        return end
+
+    def _fraction(self, position: int) -> int:
+        """Append a fraction character as a quotient in parentheses; after a whole number it is added to that."""
+        above, below = fraction(self.text[position]) or (0, 1)
+        before = self.output[-1] if self.output else None
+        if before is not None and before.kind == "NUMBER" and before.text.isdigit() and not before.implied:
+            self.notes.append(f"{before.text}{self.text[position]} is read as {before.text} + {above}/{below}")
+            above += below * int(self.output.pop().text)
+        # In parentheses, so that x½ is a product and 2^½ a square root.
+        pieces = (("OPEN", "("), ("NUMBER", str(above)), ("SLASH", "/"), ("NUMBER", str(below)), ("CLOSE", ")"))
+        for kind, piece in pieces:
+            self.put(kind, piece, position, implied=True)
+        return position + 1
+
+    # LaTeX commands.
+
+    def _command(self, position: int) -> int:
+        match = _COMMAND.match(self.text, position)
+        if match is None:
+            return self._short_command(position)
+        name = match.group(1)
+        if name in ("left", "right") and self.text[match.end() :].lstrip()[:1] == ".":
+            # \left\{ … \right. : the invisible delimiter closes the visible one.
+            self.put(*(("OPEN", "{") if name == "left" else ("CLOSE", "}")), position, implied=True)
+            return self.text.index(".", match.end()) + 1
+        if name in IGNORED_COMMANDS:
+            return match.end()
+        if name in ("begin", "end"):
+            return self._environment(name, position, match.end())
+        if name in _WITH_ARGUMENT:
+            return _end(_INSIDE_BRACES.match(self.text, match.end())) or match.end()
+        if name in WORD_COMMANDS:
+            return self._words_in_braces(name, position, match.end())
+        if name in ACCENTS:
+            return self._accented(name, position, match.end())
+        if name in COMMANDS:
+            self.put(*COMMANDS[name], position)
+        elif name in LETTER_OF or name in SPELLINGS or name in SAME:
+            return self._subscripted(LETTER_OF.get(name, name), position, match.end())
+        else:
+            raise self._unknown_command(name, position, match.end() - position)
+        return match.end()
+
+    def _short_command(self, position: int) -> int:
+        following = self.text[position + 1 : position + 2]
+        if following in {",", ";", "!", ":", ">", " ", "/", "(", ")", "[", "]", "\n"}:  # spaces and delimiters
+            return position + 2
+        if following in {"{", "}", "&"}:  # the plain signs
+            return position + 1
+        if following == "\\":
+            self.put("ROW", "\\\\", position)
+            return _end(re.compile(r"\\\\\s*\[[^\]]*\]").match(self.text, position)) or position + 2
+        if following == "|":
+            raise self._foreign("‖", position, 2)
+        if following == "%":
+            raise self._unknown(position + 1)
+        raise self.fail("a backslash begins a LaTeX command such as \\frac or \\cdot", position)
+
+    def _environment(self, which: str, position: int, end: int) -> int:
+        match = _ENVIRONMENT.match(self.text, end)
+        name = match.group(1) if match else ""
+        if match is None or name not in (*_CASES, *_LAYOUT):
+            raise self._foreign("matrix" if "matrix" in name else "begin", position, end - position)
+        if name in _CASES:
+            self.put(*(("OPEN", "{") if which == "begin" else ("CLOSE", "}")), position, implied=True)
+        return match.end()
+
+    def _words_in_braces(self, name: str, position: int, end: int) -> int:
+        match = _INSIDE_BRACES.match(self.text, end)
+        if match is None:
+            raise self.fail(f"\\{name} needs a name in braces", position, end - position)
+        inside = re.sub(r"\\[,;:! ]", "", (match.group(1) or match.group(2) or "")).strip()
+        words = inside.replace("~", " ").split()
+        if len(words) == 1 and re.fullmatch(rf"\\?[{LETTERS}](?:[{LETTERS}0-9_])*", inside):
+            word = inside.removeprefix("\\")
+            return self._subscripted(LETTER_OF.get(word, word), position, match.end())
+        if len(words) > 1 and not any(word.strip(",") in KEYWORDS for word in words) and "$" not in inside:
+            raise self.fail(f"\\{name} needs a name in braces", position, end - position)
+        inner = _Reader(plain_letters(inside), self.notes)
+        inner.read_all()
+        self.output += [Token(token.kind, token.text, position) for token in inner.output]
+        return match.end()
+
+    def _accented(self, name: str, position: int, end: int) -> int:
+        match = _INSIDE_BRACES.match(self.text, end)
+        letter = (match.group(1) or match.group(2) or "").strip().removeprefix("\\") if match else ""
+        letter = LETTER_OF.get(letter, letter)
+        if match is None or not _WORD.fullmatch(letter):
+            raise self.fail(f"\\{name} needs a letter in braces", position, end - position)
+        return self._subscripted(f"{letter}_{ACCENTS[name]}", position, match.end())
+
+    # Errors.
+
+    def _unknown_command(self, name: str, position: int, width: int) -> FormulaError:
+        if refusal(name):
+            return self._foreign(name, position, width)
+        close = near(name, [*COMMANDS, *LETTER_OF, *SPELLINGS])
+        hint = f"did you mean \\{close}?" if close else None
+        return self.fail(f"the LaTeX command \\{name} is not known", position, width, hint)
+
+    def _foreign(self, name: str, position: int, width: int = 1) -> FormulaError:
+        message, hint = refusal(name) or (f"{name} is not known", "")
+        return self.fail(message, position, width, hint)
+
+    def _unknown(self, position: int) -> FormulaError:
+        """Return the error for a character that cannot be part of a formula."""
+        character = self.text[position]
+        if refusal(character):
+            return self._foreign(character, position)
+        hints = {
+            "%": "write 5/100 for 5 %, and x mod 2 for a remainder",
+            "?": "write a choice as {x² if x < 0, x otherwise}",
+            "@": "a formula has + - · / ^ and functions",
+        }
+        return self.fail(f"{character!r} has no meaning in a formula", position, hint=hints.get(character))
 
 
-def _fraction(character: str, position: int, output: list[Token]) -> None:
-    """Append a fraction character such as ½ as a quotient in parentheses."""
-    # In parentheses, so that x½ is a product and 2^½ a square root.
-    above, below = _FRACTIONS[character]
-    for kind, piece in (("OPEN", "("), ("NUMBER", str(above)), ("SLASH", "/"), ("NUMBER", str(below)), ("CLOSE", ")")):
-        output.append(Token(kind, piece, position, implied=True))
+def _end(match: re.Match[str] | None) -> int:
+    return match.end() if match else 0
 
 
-def _plain_name(name: str) -> str:
-    """Return a name with subscripts normalised: x₁ and x_{1} become x_1."""
-    plain = name.replace("{", "").replace("}", "")
-    head = plain.rstrip("₀₁₂₃₄₅₆₇₈₉")
-    if head == plain:
-        return plain
-    return head + "_" + "".join(_SUBSCRIPTS[digit] for digit in plain[len(head) :])
-
-
-def _unknown(text: str, position: int) -> FormulaError:
-    """Return the error for a character that cannot be part of a formula."""
-    character = text[position]
-    hints = {
-        "'": "use derive for a derivative; primes are not supported",
-        "∞": "infinity is not a number to compute with",
-        "_": "a subscript follows a letter: w_1",
-        "<": "a formula is one expression, not a comparison",
-        ">": "a formula is one expression, not a comparison",
-        "!": "factorials are not supported; write the product out",
-        "%": "write 5% as 5/100",
-        ";": "a formula is one expression",
-    }
-    return FormulaError(
-        f"{character!r} has no meaning in a formula", text=text, position=position, hint=hints.get(character)
-    )
-
-
-# Classify words: a word is a name, a constant, a function, or a product of names.
-
-
-CONSTANTS = ("π", "e")
-_UNDECLARED = ("x", "y", "z")
-_NOT_NUMBERS = ("nan", "inf", "infinity")
-# Functions that are often typed without parentheses or a space: sinx, exp2x.
-_RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh", "tanh")
-
-
-@dataclass
-class Words:
-    """The parser's context: the names that a formula may use, and the notes collected while reading it.
-
-    Args:
-        text: the source text, for error messages.
-        declared: the header's names, or None if there is no header.
-        columns: names of data columns.
-        notes: sentences on how ambiguous notation was interpreted.
-    """
-
-    text: str
-    declared: tuple[str, ...] | None
-    columns: Collection[str]
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, sentence: str) -> None:
-        """Add a sentence on how ambiguous notation was interpreted, unless it is there already."""
-        if sentence not in self.notes:
-            self.notes.append(sentence)
-
-    def fail(self, message: str, token: Token, hint: str | None = None) -> FormulaError:
-        """Return an error with a caret under a token."""
-        return FormulaError(message, text=self.text, position=token.position, width=len(token.text), hint=hint)
-
-
-def named(tokens: list[Token], words: Words) -> Iterable[Token]:
-    """Yield the tokens with every word classified."""
-    for index, token in enumerate(tokens):
-        if token.kind != "WORD":
-            yield token
-            continue
-        following = tokens[index + 1] if index + 1 < len(tokens) else None
-        yield from _meaning(token, following, words)
-
-
-def _meaning(token: Token, following: Token | None, words: Words) -> list[Token]:
-    """Return the tokens that a word stands for."""
-    word = token.text
-    known = {*(words.declared or ()), *words.columns}
-    # Declared names win over functions and constants: a header `f(e) = e²` means the variable e.
-    if word in known:
-        if word in SPELLINGS and following is not None and following.kind == "OPEN":
-            words.note(f"{word} is a declared name here, not the function")
-        return [replace(token, kind="NAME")]
-    # A function name is always the function, even before a letter: `sin x` is no product.
-    if word in SPELLINGS:
-        return [_function(token, following, words)]
-    # A variable called nan or inf is a number that was pasted into the formula.
-    if word.lower() in _NOT_NUMBERS:
-        raise words.fail(f"{word} is not a number to compute with", token)
-    if word in ("π", "pi"):
-        return [replace(token, kind="CONSTANT", text="π")]
-    if word == "e":
-        return [replace(token, kind="CONSTANT")]
-    pieces = _pieces(word, (*known, *CONSTANTS) if words.declared is not None else (*known, *_UNDECLARED, *CONSTANTS))
-    if pieces is not None:
-        return _split(token, pieces, following, words)
-    _check_run_together(token, {*known, *(() if words.declared is not None else _UNDECLARED)}, words)
-    if words.declared is not None:
-        raise _undeclared(token, following, words)
-    _check_misspelt(token, following, words)
-    if len(word.partition("_")[0].rstrip("0123456789")) > 1 and word not in words.columns:
-        words.note(f"{word} is read as one name")
-    return [replace(token, kind="NAME")]
-
-
-def _function(token: Token, following: Token | None, words: Words) -> Token:
-    """Return a word as a function token, after checking that an argument follows."""
-    if following is None or following.kind in {"PLUS", "TIMES", "SLASH", "CLOSE", "COMMA", "EQUALS"}:
-        raise words.fail(f"{token.text} is a function and needs an argument", token, hint=f"write {token.text}(x)")
-    if token.text == "log":
-        words.note("log is the natural logarithm; write log10 for the decimal one")
-    return replace(token, kind="FUNCTION", text=SPELLINGS[token.text])
-
-
-def _pieces(word: str, known: Collection[str]) -> list[str] | None:
-    """Split a word into known names, longest first, optionally with a function at its end; None if impossible."""
-    # Dynamic programming over split positions: the word has a split if its end is reachable. setdefault keeps the first
-    # path to each position, which took the longest names.
-    reached: dict[int, list[str]] = {0: []}
-    longest_first = sorted(set(known), key=len, reverse=True)
-    for start in range(len(word)):
-        if start not in reached:
-            continue
-        for name in longest_first:
-            if word.startswith(name, start):
-                reached.setdefault(start + len(name), [*reached[start], name])
-        if start > 0 and word[start:] in SPELLINGS:
-            reached.setdefault(len(word), [*reached[start], word[start:]])
-    pieces = reached.get(len(word))
-    # `ee` and `eπ` are names rather than products of constants.
-    if pieces is None or all(piece in CONSTANTS for piece in pieces):
-        return None
-    return pieces
-
-
-def _split(token: Token, pieces: list[str], following: Token | None, words: Words) -> list[Token]:
-    """Return the parts of a word as separate tokens."""
-    if len(pieces) > 1:
-        words.note(f"{token.text} is read as {'·'.join(pieces)}")
-    parts, position = [], token.position
-    for piece in pieces:
-        part = Token("NAME", piece, position)
-        if piece in SPELLINGS and piece not in words.columns and piece not in (words.declared or ()):
-            part = _function(part, following, words)
-        elif piece in CONSTANTS and piece not in words.columns and piece not in (words.declared or ()):
-            part = replace(part, kind="CONSTANT")
-        parts.append(part)
-        position += len(piece)
-    return parts
-
-
-def _undeclared(token: Token, following: Token | None, words: Words) -> FormulaError:
-    """Return the error for a name that the header does not declare."""
-    declared = words.declared or ()
-    candidates = [*declared, *words.columns]
-    if following is not None and following.kind == "OPEN":
-        candidates += SPELLINGS
-    close = nearest(token.text, candidates)
-    listed = ", ".join([*declared, *words.columns]) or "no names"
-    hint = f"did you mean {close}?" if close else f"add {token.text} to the header if it is a variable"
-    return words.fail(f"{token.text} is not declared; the formula has {listed}", token, hint)
-
-
-def _check_run_together(token: Token, known: Collection[str], words: Words) -> None:
-    """Raise for a function joined to its argument: sinx, exp2x."""
-    # Longest first, so that sinhx is reported as sinh(x), not sin(hx).
-    for function in sorted(_RUN_TOGETHER, key=len, reverse=True):
-        argument = token.text.removeprefix(function)
-        if argument == token.text or not _pieces(argument.lstrip("0123456789"), (*known, *CONSTANTS)):
-            continue
-        hint = f"write {function}({argument})"
-        raise words.fail(f"{token.text} is one word; write a function's argument in parentheses", token, hint)
-
-
-def _check_misspelt(token: Token, following: Token | None, words: Words) -> None:
-    """Raise if a name before a parenthesis looks like a misspelt function."""
-    if following is None or following.kind != "OPEN" or len(token.text) < 3:
-        return
-    close = nearest(token.text, [name for name in SPELLINGS if len(name) > 2])
-    if close is not None:
-        raise words.fail(f"there is no function {token.text}", token, hint=f"did you mean {close}?")
+def _plain_index(index: str) -> str:
+    """Return a subscript; one that is computed, as in x_{i+1}, keeps its braces."""
+    return f"{{{index}}}" if "+" in index or "-" in index else index
