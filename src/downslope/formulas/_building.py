@@ -120,6 +120,9 @@ def parser() -> Any:  # a Lark, whose transformer makes `parse` return an Expres
             return _call(piece, pieces[1:-1:2], words)
 
         def factorial(self, operand: Expression, _sign: Any) -> Expression:
+            if operand == Call("factorial", operand.arguments if isinstance(operand, Call) else ()):
+                piece, words = _sign.value
+                raise words.fail("two factorial signs can mean a double factorial", piece, "write (x!)!, or a product")
             return Call("factorial", (operand,))
 
         def degrees(self, operand: Expression, sign: Any) -> Expression:
@@ -260,6 +263,14 @@ def _checked(tree: Expression) -> tuple[bool, Expression | None]:
     below = [_checked(child) for child in children(tree)]
     undefined = next((part for _, part in below if part is not None), None)
     has_names = isinstance(tree, Name) or any(named for named, _ in below)
+    if (
+        isinstance(tree, Quotient)
+        and has_names
+        and undefined is None
+        and not below[1][0]
+        and _value(tree.denominator) == 0
+    ):
+        return True, tree
     # Only the largest parts are evaluated: a child without names is, where its parent has some.
     if undefined is None and has_names:
         for child, (named, _) in zip(children(tree), below, strict=True):

@@ -65,7 +65,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("int", "an integral", "integrals are not supported; for the whole part of a number write floor(x)"),
     ("∇ nabla grad gradient", "a gradient", "derive(formula) gives all partial derivatives, slope their values"),
     ("diff deriv derivative Derivative", "a derivative", _DERIVE),
-    ("div curl rot laplacian hess hessian jacobian ∆", "a vector operator", _DERIVE),
+    ("div curl rot laplacian hess hessian jacobian", "a vector operator", _DERIVE),
     ("solve fsolve roots nsolve", "solving an equation", "equations are not solved; minimise (left - right)² instead"),
     ("argmin argmax", "the place of an extreme value", _SEARCH),
     ("sup inf supremum infimum minimize maximize", "an extreme value", _SEARCH),
@@ -80,6 +80,7 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("hypot", "a distance", "write √(x² + y²)"),
     ("binom comb choose nCr ncr dbinom tbinom", "a binomial coefficient", "write n!/(k!·(n - k)!)"),
     ("perm nPr", "a number of arrangements", "write n!/(n - k)!"),
+    ("return def function import print", "a word of a program", "write the expression alone: x**2 + 1"),
     ("gcd lcm hcf isprime prime totient", "a function of whole numbers", "it has no derivative"),
     ("round rint nint", "rounding", "write floor(x + 1/2)"),
     ("trunc fix", "rounding towards zero", "write sign(x)·floor(|x|)"),
@@ -141,6 +142,8 @@ _OPERATORS = {name: (what, instead) for names, what, instead in _TABLE for name 
 # may be: `H(x)` is written for the unit step, for Hermite's polynomials and for H·x.
 _LETTERS: dict[str, str] = {
     "H": "write heaviside(x) for the unit step",
+    "u": "write heaviside(t) for the unit step",
+    "Θ": "write heaviside(x) for the unit step",
     "θ": "write heaviside(x) for the unit step",
     "ζ": "the zeta function is not supported",
     "Φ": "write (1 + erf(x/√2))/2 for the normal distribution",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from downslope._errors import FormulaError
 from downslope.formulas._functions import SPELLINGS
-from downslope.formulas._tokens import Token
+from downslope.formulas._tokens import KEYWORDS, Token
 
 _PUNCTUATION = ("PERIOD", "COMMA", "SEMICOLON", "COLON", "ROW")
 _CHOOSES = ("RELATION", "AMPERSAND", "ROW")
@@ -45,7 +45,7 @@ def unwrapped(tokens: list[Token], text: str) -> list[Token]:
             "text stands before {\\displaystyle …}",
             hint="a page shows a formula as text and as LaTeX: keep one of the two",
         )
-    tokens = _marks_after_powers(tokens)
+    tokens = _without_idle_braces(tokens)
     if tokens and tokens[0].kind == "EQUALS" and len(tokens) > 1:  # =A*EXP(-x) of a spreadsheet
         tokens = tokens[1:]
     while tokens:
@@ -56,10 +56,14 @@ def unwrapped(tokens: list[Token], text: str) -> list[Token]:
         else:
             break
     depth, output = 0, []
-    for token in tokens:
+    for index, token in enumerate(tokens):
         depth += (token.kind == "OPEN") - (token.kind == "CLOSE")
         # f(x) &= x² of an aligned environment.
-        if depth == 0 and token.kind == "AMPERSAND":
+        if (
+            depth == 0
+            and token.kind == "AMPERSAND"
+            and "EQUALS" in {t.kind for t in tokens[max(index - 1, 0) : index + 2]}
+        ):
             continue
         if depth == 0 and token.kind == "ROW":
             raise _fail("a formula is one line", text, token, "read each line by itself")
@@ -69,8 +73,8 @@ def unwrapped(tokens: list[Token], text: str) -> list[Token]:
     return output
 
 
-def _marks_after_powers(tokens: list[Token]) -> list[Token]:
-    """Return a degree sign or a prime that was typed as a power as such a sign: 30^°, f^{'}."""
+def _without_idle_braces(tokens: list[Token]) -> list[Token]:
+    """Return a sign that was typed as a power as such a sign, 30^°, f^{'}, and a keyword without braces: {if}."""
     output: list[Token] = []
     index = 0
     while index < len(tokens):
@@ -81,6 +85,14 @@ def _marks_after_powers(tokens: list[Token]) -> list[Token]:
         elif following == ["POWER", "OPEN", *following[2:3], "CLOSE"] and following[2] in marks:
             output.append(tokens[index + 2])
             index += 4
+            continue
+        elif following[:3] == ["OPEN", "WORD", "CLOSE"] and tokens[index + 1].text in (*KEYWORDS, "where"):
+            output.append(tokens[index + 1])
+            index += 3
+            continue
+        elif following[:3] == ["WORD", "OPEN", "CLOSE"] and tokens[index].text.lower() == "pi":  # PI() of a spreadsheet
+            output.append(tokens[index])
+            index += 3
             continue
         output.append(tokens[index])
         index += 1

@@ -188,6 +188,8 @@ def plain_letters(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _plain_letter(character: str) -> str:
+    if character == "∆":  # the sign of an increment looks like the letter
+        return "Δ"
     if character.isascii() or raised(character) or lowered(character) or character in "ªº":
         return character
     # NFKC of a ligature has several letters, which would shift the positions in error messages.

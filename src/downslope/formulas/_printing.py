@@ -67,6 +67,13 @@ def book(tree: Expression) -> str:
             # √x needs no parentheses, but √xy is read as √(x)·y.
             simple = isinstance(argument, Name | MathConstant | Number) and len(book(argument)) == 1
             return f"√{book(argument)}" if simple else f"√({book(argument)})"
+        case Call("floor" | "ceil" as function, (argument,)):
+            opening, closing = "⌊⌋" if function == "floor" else "⌈⌉"
+            return f"{opening}{book(argument)}{closing}"
+        case Call("factorial", (argument,)):
+            return _book_factorial(argument)
+        case Call("besselj", (Number(order, _), argument)) if order.denominator == 1:
+            return f"J{str(order).translate(_SUBSCRIPTS)}({book(argument)})"
         case Call(function, arguments):
             return f"{function}({', '.join(map(book, arguments))})"
         case Piecewise(values, conditions):
@@ -101,6 +108,14 @@ def _grouped(part: Condition, outer: Combination, spell: Callable[[Expression], 
     text = _condition(part, spell)
     needs = isinstance(part, Combination) and (outer.word == "and" or part.word == "and")
     return f"({text})" if needs else text
+
+
+def _book_factorial(argument: Expression) -> str:
+    """Return n!, with parentheses unless the argument is a name, a number or a call."""
+    text = book(argument)
+    simple = isinstance(argument, Name | Number | MathConstant) and _rank(argument) == _ATOM
+    plain = simple and (not isinstance(argument, Number) or "e" not in text)
+    return f"{text}!" if plain else f"({text})!"
 
 
 def book_name(name: str) -> str:
@@ -291,6 +306,15 @@ def latex(tree: Expression) -> str:
             return rf"\sqrt{{{latex(argument)}}}"
         case Call("cbrt", (argument,)):
             return rf"\sqrt[3]{{{latex(argument)}}}"
+        case Call("floor" | "ceil" as function, (argument,)):
+            return rf"\left\l{function} {latex(argument)} \right\r{function}"
+        case Call("factorial", (argument,)):
+            simple = isinstance(argument, Name | Number) and _rank(argument) == _ATOM
+            return f"{latex(argument)}!" if simple else rf"\left({latex(argument)}\right)!"
+        case Call("besselj", (Number(order, _), argument)) if order.denominator == 1:
+            return rf"J_{{{order}}}\left({latex(argument)}\right)"
+        case Call("mod", (above, below)):
+            return rf"\left({_latex_inside(above, _PRODUCT)} \bmod {_latex_inside(below, _POWER)}\right)"
         case Call(function, arguments):
             command = FUNCTIONS[function].latex or rf"\operatorname{{{function}}}"
             return rf"{command}\left({', '.join(map(latex, arguments))}\right)"

@@ -35,8 +35,6 @@ _LEFT_OVER = {
     "SEMICOLON": ("a semicolon has no meaning here", "arguments are separated by commas"),
     "SUBSCRIPT": ("'_' has no meaning here", "a subscript follows a letter: w_1"),
     "AMPERSAND": ("'&' has no meaning here", "conditions are joined by and"),
-    "AND": ("'and' joins conditions only", "write a choice as {x² if x > 0 and x < 1, x otherwise}"),
-    "OR": ("'or' joins conditions only", "write a choice as {x² if x < 0 or x > 1, x otherwise}"),
     "ROW": ("a formula is one line", None),
 }
 
@@ -331,6 +329,8 @@ class _Structure:
             stop = self._closing(index)
             degree = self.read(index + 1, stop)
             index = stop + 1
+        elif token.text == "∜":
+            degree = [Token("NUMBER", "4", token.position, True)]
         argument, index = self._argument(token, index, end, depth)
         if degree is None:
             return [replace(token, kind="FUNCTION", text="cbrt" if token.text == "∛" else "sqrt"), *argument], index

@@ -96,7 +96,7 @@ class _SympyWriter:
                 odd = odd_root(exponent)
                 if odd is not None and base != MathConstant("e"):
                     power, degree = odd
-                    return own_functions().RealRoot(self.write(base), sympy.Integer(degree)) ** power
+                    return _real_root(self.write(base), sympy.Integer(degree)) ** power
                 return _power_within_bounds(self.write(base), self.write(exponent))
             case Call("sum" | "count" as function, arguments):
                 inside = self.write(arguments[0])
@@ -119,6 +119,13 @@ class _SympyWriter:
             return combine(*map(self._condition, condition.conditions))
         relation = getattr(sympy, _RELATIONS[condition.sign])
         return relation(self.write(condition.left), self.write(condition.right))
+
+
+def _real_root(x: Any, degree: Any) -> Any:
+    """Return the real root of an odd degree: a power of its own only where x may be negative."""
+    if x.is_nonnegative:
+        return x ** (1 / degree)
+    return -((-x) ** (1 / degree)) if x.is_negative else own_functions().RealRoot(x, degree)
 
 
 def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
@@ -245,7 +252,7 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
         "min": lambda *arguments: functools.reduce(lambda a, b: a - own.Relu(a - b), _numbers_first(arguments)),
         "mean": own.Mean,
         "mod": own.Remainder,
-        "root": lambda x, degree: own.RealRoot(x, degree) if degree % 2 == 1 else x ** (1 / degree),
+        "root": lambda x, degree: _real_root(x, degree) if degree % 2 == 1 else x ** (1 / degree),
         "sum": own.Total,
         "relu": own.Relu,
         "sigmoid": own.Sigmoid,

@@ -100,12 +100,6 @@ def own_functions() -> SimpleNamespace:
     class RealRoot(sympy.Function):
         """The real root of x of an odd degree, which is negative where x is."""
 
-        @classmethod
-        def eval(cls, x: Any, degree: Any) -> Any:
-            if x.is_nonnegative:
-                return x ** (1 / degree)
-            return -((-x) ** (1 / degree)) if x.is_negative else None
-
         def fdiff(self, argindex: int = 1) -> Any:
             degree = _arguments(self)[1]
             return 1 / (degree * self ** (degree - 1))

@@ -56,7 +56,7 @@ class Token:
 # What a word in \text{…} says, where it is not a name.
 KEYWORDS: dict[str, str] = {
     **dict.fromkeys(("if", "when", "for", "If", "For", "When", "IF"), "IF"),
-    **dict.fromkeys(("otherwise", "else", "elsewhere", "Otherwise", "Else"), "OTHERWISE"),
+    **dict.fromkeys(("otherwise", "else", "elsewhere", "Otherwise", "Else", "True"), "OTHERWISE"),
     **dict.fromkeys(("and", "And", "AND"), "AND"),
     **dict.fromkeys(("or", "Or", "OR"), "OR"),
     **dict.fromkeys(("mod", "Mod", "MOD"), "MODULO"),
@@ -157,6 +157,8 @@ class _Reader:
                 self.put(kind, plain, position)
                 return position + len(sign)
         character = self.text[position]
+        if character == "." and self.text[position + 1 : position + 2] in ("*", "/", "^"):  # element by element
+            return position + 1
         if character == ".":
             self.put("PERIOD", ".", position)
         elif character == "_" and not any(token.kind == "SERIES" for token in self.output):
@@ -172,6 +174,11 @@ class _Reader:
     def _word(self, position: int) -> int:
         match = _WORD.match(self.text, position)
         assert match is not None
+        # \\frac xy takes one character each.
+        kinds = [token.kind for token in self.output[-2:]]
+        if kinds[-1:] == ["FRACTION"] or (kinds[:1] == ["FRACTION"] and kinds[-1] in ("WORD", "NUMBER")):
+            self.put("WORD", match.group()[0], position)
+            return position + 1
         # Σ with bounds is a sum, by itself a letter.
         after = self.text[match.end() : match.end() + 1]
         if match.group() in ("Σ", "Π") and (after == "_" or lowered(after)):
@@ -340,8 +347,8 @@ class _Reader:
         inside = re.sub(r"\\[,;:! ]", "", (match.group(1) or match.group(2) or "")).strip()
         words = inside.replace("~", " ").split()
         if len(words) == 1 and re.fullmatch(rf"\\?[{LETTERS}](?:[{LETTERS}0-9_])*", inside):
-            word = inside.removeprefix("\\")
-            return self._subscripted(LETTER_OF.get(word, word), position, match.end())
+            word = LETTER_OF.get(inside[1:], inside[1:]) if inside[0] == "\\" else inside
+            return self._subscripted(word, position, match.end())
         if len(words) > 1 and not any(word.strip(",") in KEYWORDS for word in words) and "$" not in inside:
             raise self.fail(f"\\{name} needs a name in braces", position, end - position)
         inner = _Reader(plain_letters(inside), self.notes)

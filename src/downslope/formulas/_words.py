@@ -28,6 +28,7 @@ _UNIT = re.compile(rf"[{LETTERS}](?:[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}
 _LOGARITHM = re.compile(rf"(?:log|ln|lg)_?([{LETTERS}](?:_[A-Za-z0-9]+)?|[0-9]+)")
 _BESSEL = re.compile(r"J_?([0-9]{1,2})")
 _GREEK = re.compile("[α-ωΑ-Ω]+")
+_ALWAYS_REFUSED = ("lim", "return", "def", "function")
 _MOST_PRODUCT = 2  # letters that are multiplied
 
 
@@ -117,7 +118,7 @@ class _Names:
         special = self._special(index, token, called)
         if special is not None:
             return special
-        if (message := refusal(word)) and len(word) > 1 and (called or word == "lim"):
+        if (message := refusal(word)) and len(word) > 1 and (called or word in _ALWAYS_REFUSED):
             raise words.fail(*message[:1], token, message[1])
         if len(_letters(word)) == 1 and called:
             self._check_letter(index, token)
@@ -137,12 +138,17 @@ class _Names:
     def _special(self, index: int, token: Token, called: bool) -> list[Token] | None:
         """Return the tokens of a function, a constant or a keyword; None for an ordinary word."""
         word, words = token.text, self.words
-        if word in KEYWORDS and not (called and word in _CHOICES):
+        as_function = called and not self._follows_operand(index)
+        if word in KEYWORDS and not (as_function and (word in _CHOICES or word.lower() == "mod")):
             return [replace(token, kind=KEYWORDS[word])]
-        if word in _CHOICES and called:
+        if word in _CHOICES and as_function:
             return [replace(token, kind="CHOICE", text="where" if "iecewise" not in word else "piecewise")]
         if word == "where":
             return [replace(token, kind="IF")]
+        if word == "∂":
+            raise words.fail("∂ belongs to a derivative", token, "write ∂/∂x before a formula, or use derive")
+        if word in ("deg", "degree", "degrees") and index and self.tokens[index - 1].kind == "NUMBER":
+            return [replace(token, kind="DEGREE")]
         if word in self.bare and called:
             both = f"write {word}·(…) for a product, or {SPELLINGS[word]}(…) for the function"
             raise words.fail(f"{word} is a parameter and stands before a parenthesis", token, both)
@@ -161,6 +167,11 @@ class _Names:
         if word == "e":
             return [replace(token, kind="CONSTANT")]
         return self._foreign(index, token, called)
+
+    def _follows_operand(self, index: int) -> bool:
+        """Tell whether a value stands before a word, so that if (…) and mod (…) are no functions there."""
+        before = self.tokens[index - 1].kind if index else ""
+        return before in ("NUMBER", "WORD", "CONSTANT", "CLOSE", "BANG", "BAR", "DEGREE", "AMPERSAND")
 
     def _foreign(self, index: int, token: Token, called: bool) -> list[Token] | None:
         """Return the function that another language or program calls by a word."""
@@ -236,7 +247,7 @@ class _Names:
         if suffix is not None and (units := _units(word.removesuffix(suffix))) and len(units) <= _MOST_PRODUCT:
             return [*units, suffix]
         units = _units(word)
-        if units is None or len(units) < 2 or word in LETTER_OF or word.startswith(("Δ", "∆")):
+        if units is None or len(units) < 2 or _letters(word) in LETTER_OF or word.startswith("Δ"):
             return None
         unknown = [unit for unit in units if unit not in known and not (unit == "e" and before_power)]
         # Euler's number: N₀e^(-λt), also over a table.
