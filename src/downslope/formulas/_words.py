@@ -119,7 +119,7 @@ class _Names:
         if special is not None:
             return special
         if (message := refusal(word)) and len(word) > 1 and (called or word in _ALWAYS_REFUSED):
-            raise words.fail(*message[:1], token, message[1])
+            raise words.fail(message[0], token, message[1])
         if len(_letters(word)) == 1 and called:
             self._check_letter(index, token)
         return self._name_or_product(index, token, called)
