@@ -23,6 +23,7 @@ from downslope.descent._range_test import ShortRun, range_test, sharpness, short
 from downslope.descent._recipe import versions
 from downslope.descent._side_by_side import descend_at_rates
 from downslope.descent._slope import Slope, slope
+from downslope.descent._surroundings import values_at
 from downslope.descent.batches._batched import Batched, Batches
 from downslope.descent.batches._descent import descend_batches
 from downslope.descent.batches._trace import header_of
@@ -65,5 +66,6 @@ __all__ = [
     "short_run",
     "slope",
     "spectrum_of_hessian",
+    "values_at",
     "versions",
 ]

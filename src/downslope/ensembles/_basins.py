@@ -19,6 +19,7 @@ from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._text import number
 from downslope._types import Columns, Point
+from downslope.descent import values_at
 from downslope.ensembles._space import RowLayout, Space, derivatives, program
 
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one basin
@@ -32,6 +33,10 @@ _LEVEL, _LEVEL_OF_VALUE = 1e-10, 1e-9  # of the relief and of the value: bottoms
 _STEEP, _STEEP_OF_VALUE = 1e-12, 1e-10  # likewise the decrease that Newton's step may still predict at a bottom
 _FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the relief: a smaller curvature is 0
 _BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if all points at this distance are higher
+_DECADES = 10.0 ** -np.arange(2.0, 8.0)  # of the extent: distances at which a pole is looked for
+_LASTING = 0.9  # of the fall in a decade that must remain in the next, for a pole
+_KINKED = 30.0  # a rise that falls by less in a decade is that from a kink
+_SUSPECTS = 64  # the lowest places, which are looked at for a pole
 _ABOUT = 8  # random directions, in addition to those of the curvature
 
 
@@ -41,10 +46,11 @@ class Basin:
 
     Args:
         point: the bottom.
-        value: the objective there.
+        value: the objective there; close to it, for a pole.
         kind: "minimum" (smooth or at a kink), "saddle", "maximum", "flat", "edge" (the value falls on beyond the
-            bounds) or "not at rest". All flat places of one value are one basin, and so are all descents that had not
-            come to rest. After the thousand lowest places, all others are one basin of kind "other".
+            bounds), "pole" (the value falls without bound) or "not at rest". All flat places of one value are one
+            basin, and so are all descents that had not come to rest. After the thousand lowest places, all others are
+            one basin of kind "other".
         count: how many descents ended there.
         share: of all descents.
     """
@@ -82,10 +88,9 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
     with np.errstate(all="ignore"):
         units = (ends - space.origin) / space.extent
         ended = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
-        if not len(ended):
-            return (), index
         groups, rest = _groups(units[ended], values[ended])
-        bottoms, kinds, depths = _bottoms(space, ends[ended[[members[0] for members in groups]]])
+        lowest = [members[0] for members in groups]
+        bottoms, kinds, depths = _bottoms(space, ends[ended[lowest]]) if groups else (ends[:0], [], values[:0])
     basins = []
     for position, together in enumerate(_merged(space, bottoms, kinds, depths)):
         members = ended[np.concatenate([groups[group] for group in together])]
@@ -97,7 +102,34 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         index[ended[rest]] = len(basins)
         point = _plain(space.layout, ends[ended[rest[0]]])
         basins.append(Basin(point, float(values[ended[rest[0]]]), "other", len(rest), len(rest) / len(ends)))
+    poles = _poles(space, ends, index, units)
+    index[index >= 0] += len(poles)
+    for position, members in enumerate(poles):
+        index[members] = position
+        point = _plain(space.layout, ends[members[0]])
+        value = float(np.nanmin(_approach(space, ends[members[0]])))
+        basins.insert(position, Basin(point, value, "pole", len(members), len(members) / len(ends)))
     return tuple(basins), index
+
+
+def _poles(space: Space, ends: np.ndarray, index: np.ndarray, units: np.ndarray) -> list[np.ndarray]:
+    """Return the groups of ends that have no finite value because they hit a pole."""
+    left = np.flatnonzero((index < 0) & np.all(np.abs(units) < _AWAY, axis=1))
+    poles = []
+    for _ in range(_SUSPECTS):
+        if not len(left):
+            break
+        near = np.all(np.abs(units[left] - units[left[0]]) <= _SAME, axis=1)
+        if is_pole(space, ends[left[0]]):
+            poles.append(left[near])
+        left = left[~near]
+    return poles
+
+
+def is_far(space: Space, ends: np.ndarray) -> np.ndarray:
+    """Return which ends are so far away that the descent was unbounded, shape (ends,)."""
+    with np.errstate(all="ignore"):
+        return ~np.all(np.abs((ends - space.origin) / space.extent) < _AWAY, axis=1)
 
 
 _RELIEFS: weakref.WeakKeyDictionary[Space, float] = weakref.WeakKeyDictionary()
@@ -193,10 +225,49 @@ def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], n
         )
     rise = relief(space)
     kinds = [_kind(space, rise, *point) for point in zip(points, value, gradient, hessian, strict=True)]
-    for index in np.flatnonzero(np.array(kinds) == "not at rest"):
+    # The derivative on the tip of |x| is taken as 0, so that a kink may look flat.
+    for index in np.flatnonzero(np.isin(kinds, ("not at rest", "flat"))):
+        if kinds[index] == "flat" and not _is_kinked(space, points[index], value[index]):
+            continue
         if _is_lowest_about(space, points[index], value[index], gradient[index], hessian[index]):
             kinds[index] = "minimum"
+    for index in np.argsort(value, kind="stable")[:_SUSPECTS]:
+        if kinds[index] in ("minimum", "not at rest") and is_pole(space, points[index]):
+            kinds[index] = "pole"
     return points, kinds, value
+
+
+def _is_kinked(space: Space, point: np.ndarray, value: float) -> bool:
+    """Tell whether the value rises about in proportion to the distance along some axis, as at a kink."""
+    rises = _approach(space, point) - value
+    with np.errstate(all="ignore"):
+        decades = rises[:-1] / rises[1:]
+    # A tenth of the distance leaves a tenth of the rise from a kink, and a hundredth from a smooth bottom.
+    return bool(np.any(np.all((rises[1:] > 0) & (decades < _KINKED), axis=0)))
+
+
+def is_pole(space: Space, point: np.ndarray) -> bool:
+    """Tell whether the value falls without bound towards a point: by no less in each decade of the distance.
+
+    Towards a smooth bottom it falls by a hundredth of the fall before, towards a kink by a tenth.
+    """
+    with np.errstate(all="ignore"):
+        around = _approach(space, point)
+        falls = -np.diff(around, axis=0)
+        lasts = np.all(falls[1:] >= _LASTING * falls[:-1], axis=0) & (falls[-1] > 0)
+        # What is gained must matter beside the values themselves, which rounding changes as well.
+        grows = np.sum(falls, axis=0) > 1e-3 * np.abs(around[0])
+    return bool(np.any(lasts & grows))
+
+
+def _approach(space: Space, point: np.ndarray) -> np.ndarray:
+    """Return the values along the axes at shrinking distances from a point, shape (distances, ways)."""
+    ways = np.concatenate([np.eye(space.size), -np.eye(space.size)]) * space.extent
+    rows = point + (_DECADES[:, None, None] * ways).reshape(-1, space.size)
+    values = values_at(space.objective)
+    with np.errstate(all="ignore"):
+        around = heights(space, rows) if values is None else values(rows)
+    return np.reshape(around, (len(_DECADES), -1))
 
 
 def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> bool:
@@ -299,6 +370,8 @@ def _named(point: Point) -> Sequence[tuple[str, Any]]:
 def shown_row(space: Space, basin: Basin) -> np.ndarray:
     """Return the coordinates of a bottom as a row, with those that are 0 within rounding set to 0."""
     row = space.layout.row(basin.point)
+    if basin.kind == "pole":  # where a descent met it, to as many digits as tell it
+        row = space.extent * np.round(row / space.extent, 6)
     return np.where(np.abs(row) < 1e-12 * space.extent, 0.0, row)
 
 

@@ -16,7 +16,7 @@ from downslope._text import aligned, html_table, number
 from downslope._types import Point
 from downslope.descent import Objective, settings_of_own
 from downslope.descent import objective as objective_of
-from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
+from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import MultistartChoices
 from downslope.ensembles._descents import by_method, to_the_bottom
 from downslope.ensembles._space import Space, space_of
@@ -68,6 +68,11 @@ class Multistart:
         """The number of descents that met a value that is not finite, or were unbounded."""
         return int(np.sum(self.basin < 0))
 
+    @property
+    def ran_away(self) -> int:
+        """The number of descents that went so far away that the objective seems to be unbounded."""
+        return int(np.sum((self.basin < 0) & is_far(self.space, self.ends)))
+
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
         return {
@@ -100,7 +105,7 @@ def multistart(
     bounds: Mapping[str, tuple[float, float]] | tuple[Point, Point] | None = None,
     **choices: Unpack[MultistartChoices],
 ) -> Multistart:
-    """Go down from many starts, and gather where they end into valleys.
+    """Descend from many starts, and group where they end into valleys.
 
     Without a method each start follows −∇f in small steps, so that it stays in the valley it lies in, and BFGS and
     Newton's method then go to the very bottom. With one, every start takes its steps as `descend` would, without a
@@ -182,7 +187,9 @@ def valleys(result: Multistart) -> list[tuple[str, ...]]:
     dots = ("…",) if len(result.names) > _TABLE_COLUMNS else ()
     rows = [("", "kind", result.objective.name, *names, *dots, "starts")]
     for position, basin in enumerate(result.basins[:_MOST_ROWS]):
-        deepest = level(basin.value, result.basins[0].value, relief(result.space))
+        minima = [other.value for other in result.basins if other.kind == "minimum"]
+        has_pole = any(other.kind == "pole" for other in result.basins)
+        deepest = not has_pole and bool(minima) and level(basin.value, minima[0], relief(result.space))
         kind = ("lowest " if deepest else "local ") + basin.kind if basin.kind == "minimum" else basin.kind
         numbers = shown_row(result.space, basin)[:_TABLE_COLUMNS]
         share = f"{100 * basin.share:.3g} %"
@@ -194,21 +201,53 @@ def valleys(result: Multistart) -> list[tuple[str, ...]]:
 def sentence_on_valleys(result: Multistart) -> str:
     """Return the result in a sentence or two."""
     count, starts = len(result.basins), len(result.starts)
-    lost = f" {result.lost} of them met no finite number, or went down without end." if result.lost else ""
+    lost = _lost(result)
     lowest = result.lowest
     if lowest is None:
         return f"None of {starts} descents ended at a finite place.{lost}"
+    poles = [basin for basin in result.basins if basin.kind == "pole"]
+    if poles:
+        return _at_poles(result, poles) + lost
     if result.basins[-1].kind == "other":
         count -= 1
         places = f"more than {count} places"
     else:
         places = _counted(count)
     where = point_in_words(result.names, shown_row(result.space, lowest))
+    if lowest.kind == "not at rest":
+        begin = f"The lowest point, {number(lowest.value)} at {where}, is not at rest: the value still falls there."
+        return f"{begin} {starts} descents ended at {places}.{lost}"
     if lowest.kind != "minimum":
         begin = f"{starts} descents ended at {places}; the lowest, {number(lowest.value)} at {where}, is "
         return begin + f"{_article(lowest.kind)}.{lost}"
     begin = f"{starts} descents ended at {places}; the lowest is {number(lowest.value)} at {where}."
     return begin + _others(result.basins, relief(result.space)) + lost
+
+
+def _lost(result: Multistart) -> str:
+    """Return a sentence on the descents that ended at no finite point."""
+    if not result.lost:
+        return ""
+    away = result.ran_away
+    if away == result.lost:
+        many = "All" if away == len(result.starts) else str(away)
+        return f" {many} went down without end: the objective looks unbounded below."
+    ran = f", and {away} went down without end" if away else ""
+    return f" {result.lost - away} met a value that is not finite{ran}."
+
+
+def _at_poles(result: Multistart, poles: Sequence[Basin]) -> str:
+    """Return sentences on an objective that falls without bound at poles, and on its lowest minimum."""
+    where = point_in_words(result.names, shown_row(result.space, poles[0]))
+    more = f" and at {len(poles) - 1} more pole{'s' if len(poles) > 2 else ''}" if len(poles) > 1 else ""
+    ended = sum(basin.count for basin in poles)
+    first = f"The value falls without bound at the pole {where}{more}, so there is no lowest value."
+    second = f" {ended} of {len(result.starts)} descents ended there."
+    minima = [basin for basin in result.basins if basin.kind == "minimum"]
+    if not minima:
+        return f"{first}{second}"
+    at = point_in_words(result.names, shown_row(result.space, minima[0]))
+    return f"{first}{second} The lowest local minimum is {number(minima[0].value)} at {at}."
 
 
 def _others(basins: Sequence[Basin], rise: float) -> str:

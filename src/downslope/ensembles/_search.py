@@ -16,7 +16,7 @@ from downslope._text import number
 from downslope._types import Point
 from downslope.descent import Objective
 from downslope.descent import objective as objective_of
-from downslope.ensembles._basins import Basin, gathered, level, point_in_words, relief, shown_row
+from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import SearchChoices
 from downslope.ensembles._hopping import CHAINS, programs
 from downslope.ensembles._lanes import count, side_by_side
@@ -73,7 +73,16 @@ class Search:
         """The result and the evidence for it, in a sentence or two."""
         where = point_in_words(self.space.layout.names, shown_row(self.space, self.best))
         value = number(self.value, 10)
-        kind = "" if self.best.kind == "minimum" else f" ({self.best.kind})"
+        if self.best.kind == "pole":
+            return (
+                f"The value falls without bound at the pole {where}, so there is no lowest value; the lowest that was "
+                f"met is {value}."
+            )
+        if self.best.kind == "not at rest":
+            return (
+                f"The lowest point is not at rest: the value {value} at {where} still falls there. {self._evidence()}"
+            )
+        kind = "" if self.best.kind == "minimum" else f" ({_KINDS.get(self.best.kind, self.best.kind)})"
         return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
 
     def _evidence(self) -> str:
@@ -84,7 +93,7 @@ class Search:
             times = {1: "The one round", 2: "Both rounds"}.get(self.rounds, f"All {self.rounds} rounds")
             return f"{times} from independent starts ended there."
         if not self.confirmations:
-            return f"None of {self.rounds} rounds that ended found it again: it may not be the lowest."
+            return f"None of the {self.rounds} rounds that ended reached this value again: it may not be the lowest."
         return f"{self.confirmations} of {self.rounds} rounds from independent starts ended there, and none lower."
 
     def as_dict(self) -> dict[str, Any]:
@@ -111,6 +120,10 @@ class Search:
         return f"<Search {self.value:.6g}, found by {self.confirmations} of {self.rounds} rounds>"
 
 
+_KINDS = {
+    "edge": "on the edge of the bounds, beyond which the value may fall on",
+    "flat": "on flat ground: the value may tend to a bound",
+}
 _REASONS = {
     "evidence": "stopped because the best was found often enough.",
     "target": "stopped because the target was reached.",
@@ -258,13 +271,13 @@ class _IslandSearch:
             Basin(basin.point, basin.value, basin.kind, times, times / max(rounds, 1))
             for basin, times in zip(basins, counts, strict=True)
         )
-        best = counted[0]
+        best, rise = counted[0], relief(space)
         reached = self._gathered("reached")[lowest <= lowest.min() + 1e-9 * max(1.0, abs(lowest.min()))].min()
         return Search(
             best=best,
             basins=tuple(basin for basin in counted if basin.count),
             rounds=rounds,
-            confirmations=sum(basin.count for basin in counted if level(basin.value, best.value, relief(space))),
+            confirmations=sum(level(value, best.value, rise) for value in heights(space, points[1:]).tolist()),
             evaluations=self.evaluations,
             evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
             seconds=seconds,
