@@ -10,7 +10,7 @@ import numpy as np
 from downslope._engine import jax, precision
 from downslope._errors import PointError, described, nearest, whole
 from downslope._types import Columns
-from downslope.draw._breaks import neighbourhood
+from downslope.draw._breaks import broken, height_range, neighbourhood
 from downslope.draw._inputs import Bounds, Drawable, Units, bounds_of, objective_of, point_of, trace_of
 from downslope.trace import Trace
 
@@ -40,6 +40,11 @@ class Grid(NamedTuple):
     axes: dict[str, np.ndarray]
     heights: np.ndarray
 
+    @property
+    def height_range(self) -> tuple[float, float]:
+        """The heights to show: all of them, except a wall or a pole that would flatten the rest."""
+        return height_range(self.heights)
+
 
 def grid(
     objective: Drawable,
@@ -47,6 +52,7 @@ def grid(
     *,
     at: Mapping[str, float] | None = None,
     count: int = 120,
+    breaks: bool = False,
     units: Units = None,
 ) -> Grid:
     """Return the values that a curve or a landscape shows.
@@ -56,6 +62,7 @@ def grid(
         bounds: the range of one or two variables, by name, or a pair for the only variable.
         at: where the other variables are; 0 if None.
         count: the number of points along each axis.
+        breaks: put NaN beside each pole and jump of a curve, so that no line is drawn across.
         units: units by name, where `objective` is text.
 
     Raises:
@@ -74,7 +81,13 @@ def grid(
     axes = {name: np.linspace(low, high, count) for name, (low, high) in ranges.items()}
     names = tuple(ranges)
     if len(names) == 1:
-        return Grid(axes, along(function, names[0], axes[names[0]], rest))
+        x = axes[names[0]]
+        heights = along(function, names[0], x, rest)
+        if breaks:
+            cut, line = broken(lambda values: along(function, names[0], values, rest), x, heights)
+            gaps = cut[~np.isfinite(line) & ~np.isin(cut, x)]
+            heights[np.clip(np.searchsorted(x, gaps), 0, count - 1)] = np.nan
+        return Grid(axes, heights)
     return Grid(axes, over_grid(function, names, ranges, rest, count)[2])
 
 

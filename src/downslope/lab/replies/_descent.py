@@ -47,7 +47,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "name": plan.objective.name,
         "read_as": plan.objective.read_as,
         "over": list(over),
-        "box": {name: list(span) for name, span in ds.draw.box(trace, over).items()},
+        "box": {name: list(span) for name, span in ds.draw.box(trace, over, objective=plan.objective).items()},
         "path": {name: rounded(points[:, index[name]]) for name in over},
         "gradients": {name: rounded(gradients[:, index[name]]) for name in over},
         "tangents": {"slope": rounded(gradients[:, 0])} if len(index) == 1 else None,

@@ -141,8 +141,6 @@ def _rate_text(bound: float | None, best: float) -> str:
 _CURVE_POINTS = 400
 _GRID_POINTS = 120  # along each axis
 _CELLS = 3000  # of the box along each axis, which a coordinate of a contour tells apart
-_SEEN_SHARE = 0.92  # of the points of a curve are within the picture; a wall may leave it
-_MARGIN = 0.06  # of the heights of a curve
 _SHADES = (0.08, 1.0)  # of the lowest and the highest band
 _SURFACE_INCHES, _SURFACE_DOTS = (7.0, 5.2), 150
 _INK = {"light": "#1d2733", "dark": "#dfe7ee"}
@@ -155,7 +153,7 @@ def grid(fields: dict[str, Any]) -> dict[str, Any]:
     request = PageRequest(fields)
     objective = request.objective
     over, start = request.over(objective), request.start(objective)
-    return grid_reply(objective, over, request.box("box", over) or ds.draw.box(start, over), start)
+    return grid_reply(objective, over, request.box("box", over) or ds.draw.box(start, over, objective=objective), start)
 
 
 def grid_reply(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
@@ -179,22 +177,9 @@ def _not_empty(low: float, high: float) -> tuple[float, float]:
 
 
 def _curve(objective: ds.Objective, name: str, box: Box, at: Mapping[str, float]) -> dict[str, Any]:
-    axes, heights = ds.draw.grid(objective, box, at=at, count=_CURVE_POINTS)
-    return {"curve": {name: rounded(axes[name]), "f": rounded(heights)}, "f_range": list(_height_range(heights))}
-
-
-def _height_range(heights: np.ndarray) -> tuple[float, float]:
-    """Return the heights to show: all of them, except a wall that would flatten the rest of the curve."""
-    finite = heights[np.isfinite(heights)]
-    if len(finite) == 0:
-        return (0.0, 1.0)
-    low, high = float(finite.min()), float(finite.max())
-    most = float(np.quantile(finite, _SEEN_SHARE))
-    least = float(np.quantile(finite, 1 - _SEEN_SHARE))
-    if high - low > 20 * (most - least) > 0:
-        low, high = max(low, least - (most - least)), min(high, most + (most - least))
-    margin = _MARGIN * (high - low) or 0.5 * max(1.0, abs(high))
-    return (low - margin, high + margin)
+    line = ds.draw.grid(objective, box, at=at, count=_CURVE_POINTS, breaks=True)
+    curve = {name: rounded(line.axes[name]), "f": rounded(line.heights)}
+    return {"curve": curve, "f_range": list(line.height_range)}
 
 
 def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
