@@ -144,6 +144,20 @@ def test_derive_as_json(capsys) -> None:
     assert both["derivative"] == {"x": "∂h/∂x = -2x", "y": "∂h/∂y = -4y"}
 
 
+def test_derive_further_derivatives(capsys) -> None:
+    assert said(capsys, "derive", "f(x) = x³", "--order", "2", "--at", "x=2", "--quiet")[1].strip() == "12"
+    assert said(capsys, "derive", "x²y", "--by", "x,y", "--quiet")[1].strip() == "2x"
+    assert said(capsys, "derive", "x² + y² = 25", "--implicit", "y", "--at", "x=3,y=4", "-q")[1].strip() == "−0.75"
+    assert said(capsys, "derive", "x²y", "--direction", "x=3,y=4", "--at", "x=1,y=2", "-q")[1].strip() == "3.2"
+    assert said(capsys, "derive", "√x", "--at", "x=0", "-q")[1].strip() == "not defined"
+    second = as_json(capsys, "derive", "h(x, y) = x²y", "--order", "2", "--at", "x=1,y=2")
+    assert second["derivative"] == {"x,x": "∂²h/∂x² = 2y", "x,y": "∂²h/∂x∂y = 2x", "y,y": "∂²h/∂y² = 0"}
+    assert second["value"] == {"x,x": 4.0, "x,y": 2.0, "y,y": 0.0}
+    three = as_json(capsys, "chain", "y = sin(u)", "u = v²", "v = 3x", "--at", "x=0")
+    assert three["rule"] == "dy/du · du/dv · dv/dx"
+    assert three["value"] == 0
+
+
 def test_numbers_may_be_expressions(capsys) -> None:
     assert as_json(capsys, "slope", "sin(x)", "--at", "x=π/2")["value"] == pytest.approx(1)
 

@@ -99,16 +99,9 @@ def _derivations_as_dict(formula: ds.Formula, derivations: list[ds.Derivation]) 
     head = {"read_as": derivations[0].read_as, "notes": list(formula.notes)}
     if len(derivations) == 1:
         return head | derivations[0].as_dict()
-    each = {",".join(derivation.derivative.by): derivation.as_dict() for derivation in derivations}
-    values = (
-        {"value": {name: one["value"] for name, one in each.items()}} if "value" in next(iter(each.values())) else {}
-    )
-    return {
-        **head,
-        "derivative": {name: one["derivative"] for name, one in each.items()},
-        "steps": {name: one["steps"] for name, one in each.items()},
-        **values,
-    }
+    answers = {",".join(derivation.derivative.by): derivation.as_dict() for derivation in derivations}
+    shown = [name for name in ("derivative", "steps", "gaps", "value") if name in next(iter(answers.values()))]
+    return head | {name: {by: answer[name] for by, answer in answers.items()} for name in shown}
 
 
 @options.takes("descend", only=("units",))

@@ -123,8 +123,8 @@ def label_levels(axes: Axes, contours: Any, path: np.ndarray) -> None:
         spot = _free_spot([(segment - corner) / size for segment in segments], np.vstack(taken))
         if spot is None:
             continue
-        place, along = spot
-        x, y = corner + place * size
+        point, along = spot
+        x, y = corner + point * size
         width, height = axes.get_window_extent().size
         angle = math.degrees(math.atan2(along[1] * height, along[0] * width))
         axes.annotate(
@@ -140,7 +140,7 @@ def label_levels(axes: Axes, contours: Any, path: np.ndarray) -> None:
             annotation_clip=True,
             path_effects=[patheffects.Stroke(linewidth=2.5, foreground="white", alpha=0.75), patheffects.Normal()],
         )
-        taken.append(place[None])
+        taken.append(point[None])
 
 
 def _spread(count: int) -> list[int]:

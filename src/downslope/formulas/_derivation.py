@@ -122,9 +122,9 @@ class Derivation:
         for derivation in self._orders():
             rows += [*as_rows(derivation.root, self.formula.variables), at_the_sign(derivation._result_as_latex())]
             for is_certain, verb in _VERBS.items():
-                places = [gap.latex() for gap in derivation.gaps if gap.is_certain == is_certain]
-                if places:
-                    rows.append(rf"&\text{{{verb} where }} {', '.join(places)}")
+                equations = [gap.latex() for gap in derivation.gaps if gap.is_certain == is_certain]
+                if equations:
+                    rows.append(rf"&\text{{{verb} where }} {', '.join(equations)}")
         if self.point is not None:
             point = ", ".join(f"{latex_name(name)} = {value:g}" for name, value in self.point.items())
             shown = "\\text{not defined}" if self.value is None else latex(_as_tree(self.value))
@@ -170,8 +170,8 @@ class Derivation:
 
     def _gap_lines(self) -> list[str]:
         """Return where there is no derivative, in words."""
-        places = {sure: [gap.text() for gap in self.gaps if gap.is_certain == sure] for sure in _VERBS}
-        return [f"{verb} where {' or '.join(places[sure])}" for sure, verb in _VERBS.items() if places[sure]]
+        equations = {sure: [gap.text() for gap in self.gaps if gap.is_certain == sure] for sure in _VERBS}
+        return [f"{verb} where {' or '.join(equations[sure])}" for sure, verb in _VERBS.items() if equations[sure]]
 
     def _value_lines(self) -> list[str]:
         """Return the derivative's value at the point: filled in, and as a number."""

@@ -103,8 +103,8 @@ def as_rows(root: DerivationStep, variables: Sequence[str]) -> list[str]:
         sides = [latex(line) for line in (*step.worked, step.after)]
         law = f"{rule_name(step)}: ${law_as_latex(step.law)}$"
         bindings = ", ".join(f"${latex_name(letter)} = {latex(tree)}$" for letter, tree in _bindings(step))
-        told = rf"\text{{{law}{' with ' + bindings if bindings else ''}}}"
-        rows.append(rf"{_left_in_latex(step, variables)} &= {sides[0]} && {told}")
+        explanation = rf"\text{{{law}{' with ' + bindings if bindings else ''}}}"
+        rows.append(rf"{_left_in_latex(step, variables)} &= {sides[0]} && {explanation}")
         rows += [f"&= {side}" for side in sides[1:]]
     return rows
 
