@@ -79,7 +79,7 @@ def test_a_step_solves_the_damped_normal_equations(damping) -> None:
     jacobian, residuals = random.normal(size=(12, 4)) * [1, 10, 0.01, 3], random.normal(size=12)
     scale = np.linalg.norm(jacobian, axis=0)
     with jax.enable_x64(True):
-        step = np.asarray(_solved(jacobian, residuals, state(jacobian, damping, scale)))
+        step = np.asarray(_solved(np, jacobian, residuals, state(jacobian, damping, scale)))
     left = jacobian.T @ jacobian + damping * np.diag(scale**2)
     np.testing.assert_allclose(left @ step, -jacobian.T @ residuals, rtol=1e-9, atol=1e-12)
 
@@ -89,8 +89,8 @@ def test_with_little_damping_it_is_the_step_of_gauss_and_newton_with_much_a_shor
     jacobian, residuals = random.normal(size=(12, 3)), random.normal(size=12)
     scale = np.linalg.norm(jacobian, axis=0)
     with jax.enable_x64(True):
-        newton = np.asarray(_solved(jacobian, residuals, state(jacobian, 1e-20, scale)))
-        short = np.asarray(_solved(jacobian, residuals, state(jacobian, 1e12, scale)))
+        newton = np.asarray(_solved(np, jacobian, residuals, state(jacobian, 1e-20, scale)))
+        short = np.asarray(_solved(np, jacobian, residuals, state(jacobian, 1e12, scale)))
     np.testing.assert_allclose(newton, np.linalg.lstsq(jacobian, -residuals, rcond=None)[0], rtol=1e-9)
     np.testing.assert_allclose(short * 1e12, -(jacobian.T @ residuals) / scale**2, rtol=1e-9)
 
@@ -102,7 +102,7 @@ def test_columns_parallel_to_nine_digits_keep_theirs() -> None:
     jacobian = np.column_stack([first, first + 1e-9 * random.normal(size=40)])
     wanted = np.array([1.0, -2.0])
     with jax.enable_x64(True):
-        step = np.asarray(_solved(jacobian, -jacobian @ wanted, state(jacobian, 1e-30, np.ones(2))))
+        step = np.asarray(_solved(np, jacobian, -jacobian @ wanted, state(jacobian, 1e-30, np.ones(2))))
     np.testing.assert_allclose(step, wanted, rtol=1e-5)
     normal = np.linalg.lstsq(jacobian.T @ jacobian, jacobian.T @ jacobian @ wanted, rcond=None)[0]
     assert np.max(np.abs(normal - wanted)) > 0.1

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 import downslope as ds
 from downslope.fitting._model import model_of
+from downslope.fitting._numeric_problem import highest_curvature, predicted_with_slopes
 from downslope.fitting._problem import (
     LOSSES,
     FitArguments,
     FitProblem,
     checked_loss,
-    highest_curvature,
     mean_square,
-    predicted_with_slopes,
     scores,
 )
 from downslope.formulas import formula

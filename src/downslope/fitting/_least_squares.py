@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from downslope._types import Plain
 from downslope.descent import Objective, plan, spectrum_of_hessian, versions
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._equivalent import Rewriting
-from downslope.fitting._levenberg_marquardt import recorded
+from downslope.fitting._levenberg_marquardt import recorded, recorded_in_numpy
+from downslope.fitting._numeric_problem import MOST_ROWS, NumericProblem, is_small
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._uncertainty import uncertainty
 from downslope.methods import FIT_METHODS, NEWTON
@@ -102,7 +103,7 @@ class Solution:
 def levenberg_marquardt(
     problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
 ) -> Solution:
-    """Solve by the compiled method of Levenberg and Marquardt.
+    """Solve by the method of Levenberg and Marquardt.
 
     Args:
         problem: the residuals.
@@ -111,12 +112,17 @@ def levenberg_marquardt(
         start: shape (free,).
         steps: the maximum number of steps to try.
     """
-    capacity = max(_SMALLEST_RECORD, 1 << steps.bit_length())
-    with double_precision():
-        # The number of steps is an argument, so any number of them runs the same program.
-        state, record, hessian = jax().device_get(
-            recorded(problem, capacity, is_bounded(bounds))(start, arguments, bounds, np.int64(steps))
-        )
+    if is_small(arguments):
+        numeric = NumericProblem(problem, arguments)
+        state, record = recorded_in_numpy(numeric.linearised, start, bounds, is_bounded(bounds), steps)
+        hessian = numeric.hessian(state.free)
+    else:
+        capacity = max(_SMALLEST_RECORD, 1 << steps.bit_length())
+        with double_precision():
+            # The number of steps is an argument, so any number of them runs the same program.
+            state, record, hessian = jax().device_get(
+                recorded(problem, capacity, is_bounded(bounds))(start, arguments, bounds, np.int64(steps))
+            )
     rows = slice(int(state.taken) + 1)
     return Solution(
         LEVENBERG_MARQUARDT,
@@ -133,26 +139,24 @@ def levenberg_marquardt(
 def trust_region(
     problem: FitProblem, arguments: FitArguments, bounds: Bounds, start: np.ndarray, steps: int
 ) -> Solution:
-    """Solve by SciPy's trust-region reflective method, then converge with the compiled one."""
+    """Solve by SciPy's trust-region reflective method, then converge by the other method."""
     from scipy.optimize import least_squares
 
-    program = jax().jit(
-        lambda free, arguments: (problem.residuals(free, arguments), jax().jacfwd(problem.residuals)(free, arguments))
-    )
+    linearised = _linearised(problem, arguments)
     visited: list[np.ndarray] = []
 
     def residuals(free: np.ndarray) -> np.ndarray:
-        rows = np.asarray(program(free, arguments)[0])
+        rows = linearised(free)[0]
         # SciPy refuses NaN and ∞. 1e150 squared is still finite, so the step is only rejected.
         return np.where(np.isfinite(rows), rows, 1e150)
 
     def jacobian(free: np.ndarray) -> np.ndarray:
         visited.append(free.copy())
-        return np.nan_to_num(np.asarray(program(free, arguments)[1]))
+        return np.nan_to_num(linearised(free)[1])
 
     slopes: Any = jacobian  # SciPy's annotation admits only the names of its own approximations
 
-    with double_precision(), np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
         # SciPy needs a start strictly between the bounds.
         inside = np.nextafter(bounds[0], np.inf), np.nextafter(bounds[1], -np.inf)
         try:
@@ -173,17 +177,32 @@ def trust_region(
             last = start
         final = levenberg_marquardt(problem, arguments, bounds, last, steps)
         way = np.array(visited[:-1]).reshape(-1, len(start))
-        linearised = [jax().device_get(program(free, arguments)) for free in way]
+        along = [linearised(free) for free in way]
     return Solution(
         TRUST_REGION,
         np.concatenate([way, final.points]),
-        np.concatenate([*([matrix.T @ rows] for rows, matrix in linearised), final.gradients]),
-        np.concatenate([np.array([rows @ rows / 2 for rows, _ in linearised]), final.squares]),
+        np.concatenate([*([matrix.T @ rows] for rows, matrix in along), final.gradients]),
+        np.concatenate([np.array([rows @ rows / 2 for rows, _ in along]), final.squares]),
         final.jacobian,
         final.hessian,
         final.still,
         final.undetermined,
     )
+
+
+def _linearised(problem: FitProblem, arguments: FitArguments) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return the function from a point to residuals and their Jacobian."""
+    if is_small(arguments):
+        return NumericProblem(problem, arguments).linearised
+    program = jax().jit(
+        lambda free, arguments: (problem.residuals(free, arguments), jax().jacfwd(problem.residuals)(free, arguments))
+    )
+
+    def linearised(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with double_precision():
+            return jax().device_get(program(free, arguments))
+
+    return linearised
 
 
 def is_bounded(bounds: Bounds) -> bool:
@@ -217,7 +236,8 @@ def trace_of(problem: FitProblem, objective: Objective, solution: Solution, step
     """
     start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
     description = plan(objective, start, method=NEWTON, steps=steps, tolerance=0.0).description
-    described = {**description, "method": solution.method, "settings": {}}
+    engine = "numpy" if _rows(objective) <= MOST_ROWS else "jax"
+    described = {**description, "method": solution.method, "settings": {}, "engine": engine}
     return _trace(problem.free, described, solution, _rows(objective))
 
 
@@ -273,7 +293,7 @@ def _trace(free: tuple[str, ...], described: Plain, solution: Solution, rows: in
         end=end,
         spectra=(spectrum_of_hessian(share * solution.hessian[np.ix_(order, order)], last, end),),
         plan=described,
-        versions=versions(),
+        versions=versions(str(described["engine"])),
         not_finite_part=None if solution.finite else "value",
         not_finite_step=None if solution.finite else last,
     )

@@ -1,4 +1,6 @@
-"""The method of Levenberg and Marquardt as one compiled program, and as one program for many starts.
+"""The method of Levenberg and Marquardt, from one start with its record, and from many starts side by side.
+
+A step is written once, for NumPy and JAX; all of its arrays may have the starts as their first axis.
 
 With r the residuals and J their Jacobian, half the squares are ‖r + Jδ‖²/2 to first order in a step δ. Minimising that
 alone is the Gauss–Newton step; it is far too long where J is nearly singular or r bends. So a step minimises
@@ -17,7 +19,11 @@ Marquardt's method", 1999.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from downslope._engine import jax
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -71,6 +77,9 @@ class AcceptedSteps(NamedTuple):
     squares: Any
 
 
+Linearised = Callable[[Any], tuple[Any, Any]]
+
+
 @functools.lru_cache(maxsize=64)
 def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
     """Return the compiled program `(free, arguments, bounds, most) → (MarquardtState, AcceptedSteps, Hessian)`.
@@ -85,7 +94,8 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
 
     def run(free: Any, arguments: FitArguments, bounds: Any, most: Any) -> tuple[MarquardtState, AcceptedSteps, Any]:
         numpy, lax = jax().numpy, jax().lax
-        state = _begin(problem, free, arguments)
+        linearised = _in_jax(problem, arguments)
+        state = _begin(numpy, linearised, free)
         room = AcceptedSteps(
             numpy.zeros((capacity, len(problem.free))),
             numpy.zeros((capacity, len(problem.free))),
@@ -95,7 +105,7 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
         # The rows are written in the loop, into arrays of a fixed size, as shapes in a compiled program are fixed. The
         # capacity is a power of two, so that fits of many lengths share a program.
         def step(carry: tuple[MarquardtState, AcceptedSteps]) -> tuple[MarquardtState, AcceptedSteps]:
-            state = _step(problem, carry[0], arguments, bounds, bounded)
+            state = _step(numpy, linearised, carry[0], bounds, bounded)
             return state, _write(carry[1], state)
 
         state, record = lax.while_loop(
@@ -104,10 +114,36 @@ def recorded(problem: FitProblem, capacity: int, bounded: bool) -> Any:
             (state, _write(room, state)),
         )
         # The full second derivative, not JᵀJ: the trace reports curvature as every other trace does.
-        hessian = jax().hessian(lambda at: _half_squares(problem.residuals(at, arguments)))(state.free)
+        hessian = jax().hessian(lambda at: _half_squares(numpy, problem.residuals(at, arguments)))(state.free)
         return state, record, hessian
 
     return jax().jit(run)
+
+
+def recorded_in_numpy(
+    linearised: Linearised, free: np.ndarray, bounds: Any, bounded: bool, most: int
+) -> tuple[MarquardtState, AcceptedSteps]:
+    """Return the state at the end and the accepted steps.
+
+    Args:
+        linearised: residuals and Jacobian at a point.
+        free: the start, shape (free,).
+        bounds: lowest and highest value of each free parameter.
+        bounded: whether any bound is finite.
+        most: the number of steps to try.
+    """
+    with np.errstate(all="ignore"):
+        state = _begin(np, linearised, free)
+        accepted = [state]
+        while not state.still and state.tried < most:
+            state = _step(np, linearised, state, bounds, bounded)
+            if state.taken == len(accepted):
+                accepted.append(state)
+        return state, AcceptedSteps(
+            np.array([row.free for row in accepted]),
+            np.array([row.jacobian.T @ row.residuals for row in accepted]),
+            np.array([row.squares for row in accepted], dtype=float),
+        )
 
 
 @functools.lru_cache(maxsize=64)
@@ -115,73 +151,95 @@ def many(problem: FitProblem, tries: int, bounded: bool) -> Any:
     """Return the compiled program `(starts, arguments, bounds) → (ends, squares)` over many starts side by side."""
 
     def run(free: Any, arguments: FitArguments, bounds: Any) -> tuple[Any, Any]:
+        numpy, linearised = jax().numpy, _in_jax(problem, arguments)
+
         def step(state: MarquardtState, _: None) -> tuple[MarquardtState, None]:
-            return _step(problem, state, arguments, bounds, bounded), None
+            return _step(numpy, linearised, state, bounds, bounded), None
 
         # A fixed number of steps: under vmap a while_loop runs until its slowest lane ends and then selects between old
         # and new states in every step anyway, so nothing would be saved by testing for the end.
-        state, _ = jax().lax.scan(step, _begin(problem, free, arguments), None, length=tries)
+        state, _ = jax().lax.scan(step, _begin(numpy, linearised, free), None, length=tries)
         return state.free, state.squares
 
     return jax().jit(jax().vmap(run, in_axes=(0, None, None)))
 
 
-def _begin(problem: FitProblem, free: Any, arguments: FitArguments) -> MarquardtState:
+def many_in_numpy(
+    linearised: Linearised, starts: np.ndarray, bounds: Any, bounded: bool, tries: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ends and half their squares from many starts side by side, shapes (starts, free) and (starts,)."""
+    with np.errstate(all="ignore"):
+        state = _begin(np, linearised, starts)
+        for _ in range(tries):
+            if state.still.all():
+                break
+            state = _step(np, linearised, state, bounds, bounded)
+        return state.free, state.squares
+
+
+def _begin(numpy: ModuleType, linearised: Linearised, free: Any) -> MarquardtState:
     """Return the state at the start; one whose squares are not finite counts as converged, and goes nowhere."""
-    numpy = jax().numpy
-    residuals, jacobian = _linearised(problem, free, arguments)
-    squares = _half_squares(residuals)
+    residuals, jacobian = linearised(free)
+    squares = _half_squares(numpy, residuals)
     return MarquardtState(
         free,
         residuals,
         jacobian,
         squares,
-        _lengths(jacobian),
-        numpy.asarray(_FIRST_DAMPING),
-        numpy.asarray(2.0),
-        numpy.asarray(0),
-        numpy.asarray(0),
+        _lengths(numpy, jacobian),
+        numpy.full_like(squares, _FIRST_DAMPING),
+        numpy.full_like(squares, 2.0),
+        numpy.zeros_like(squares, int),
+        numpy.zeros_like(squares, int),
         ~numpy.isfinite(squares),
     )
 
 
 def _step(
-    problem: FitProblem, state: MarquardtState, arguments: FitArguments, bounds: Any, bounded: bool
+    numpy: ModuleType, linearised: Linearised, state: MarquardtState, bounds: Any, bounded: bool
 ) -> MarquardtState:
     """Try one step; accept it where the squares fall, or where they stay and the gradient falls."""
-    numpy = jax().numpy
     low, high = bounds
-    gradient = state.jacobian.T @ state.residuals
+    gradient = _against(numpy, state.jacobian, state.residuals)
     # A column of zeros has the solution 0, so a held parameter stays and the others are solved for without it.
     held = ((state.free <= low) & (gradient > 0)) | ((state.free >= high) & (gradient < 0))
-    jacobian = numpy.where(held, 0.0, state.jacobian)
-    reached = state.free + _solved(jacobian, state.residuals, state)
+    jacobian = numpy.where(held[..., None, :], 0.0, state.jacobian)
+    reached = state.free + _solved(numpy, jacobian, state.residuals, state)
     if bounded:
         # Clipping the step alone would leave the other parameters where the clipped ones were still to help them. So
         # those that would leave go to their bound first, which changes the residuals by J·partway, and the others are
         # solved for again from there.
         leaves = (reached < low) | (reached > high)
         partway = numpy.where(leaves, numpy.clip(reached, low, high) - state.free, 0.0)
-        rest = _solved(numpy.where(leaves, 0.0, jacobian), state.residuals + jacobian @ partway, state)
+        rest = _solved(
+            numpy,
+            numpy.where(leaves[..., None, :], 0.0, jacobian),
+            state.residuals + _along(numpy, jacobian, partway),
+            state,
+        )
         reached = numpy.clip(state.free + numpy.where(leaves, partway, rest), low, high)
     # A column of zeros without damping would divide 0 by 0: such a parameter has no effect here and stays.
     reached = numpy.where(numpy.isfinite(reached), reached, state.free)
     change = reached - state.free
     # The decrease of ‖r‖²/2 that the linear model predicts: −rᵀJδ − ‖Jδ‖²/2. It is computed from the step as taken,
     # since after bounds and clipping the shorter formula for an exact solution no longer holds.
-    linear_change = jacobian @ change
-    predicted = -(state.residuals @ linear_change) - linear_change @ linear_change / 2
-    residuals, after = _linearised(problem, reached, arguments)
-    squares = _half_squares(residuals)
+    linear_change = _along(numpy, jacobian, change)
+    predicted = -numpy.sum(state.residuals * linear_change, axis=-1) - _half_squares(numpy, linear_change)
+    residuals, after = linearised(reached)
+    squares = _half_squares(numpy, residuals)
     gain = (state.squares - squares) / numpy.where(predicted > 0, predicted, 1.0)
     # Near the end the squares agree to their last digits while the parameters can still gain some: a parameter's error
     # goes with the root of that of the squares. There the largest scaled gradient decides instead.
     level = numpy.abs(squares - state.squares) <= 4e-16 * state.squares
-    finer = _steepness(after, residuals, held) < _steepness(state.jacobian, state.residuals, held)
-    good = numpy.isfinite(squares) & numpy.all(numpy.isfinite(after)) & ((squares < state.squares) | (level & finer))
+    finer = _steepness(numpy, after, residuals, held) < _steepness(numpy, state.jacobian, state.residuals, held)
+    good = (
+        numpy.isfinite(squares)
+        & numpy.all(numpy.isfinite(after), axis=(-2, -1))
+        & ((squares < state.squares) | (level & finer))
+    )
     # D never shrinks (Moré): if a column vanishes for a moment, its parameter must not be sent to infinity.
-    scale = numpy.maximum(state.scale, _lengths(after))
-    small = numpy.all(numpy.abs(change) <= _STILL * (numpy.abs(state.free) + _STILL))
+    scale = numpy.maximum(state.scale, _lengths(numpy, after))
+    small = numpy.all(numpy.abs(change) <= _STILL * (numpy.abs(state.free) + _STILL), axis=-1)
     still = small | (numpy.abs(predicted) <= _FLAT * state.squares) | (~good & (state.damping >= _LARGEST_DAMPING))
     # Nielsen's rule. gain = 1: the linear model was right, μ falls to a third; 1/2: μ stays; → 0: μ doubles.
     # The cubic between has no jumps; thresholds (÷10 above 3/4, ×10 below 1/4) make μ oscillate. In a row of failures
@@ -194,7 +252,7 @@ def _step(
         squares,
         scale,
         numpy.maximum(state.damping * shrink, _SMALLEST_DAMPING),
-        numpy.asarray(2.0),
+        numpy.full_like(state.growth, 2.0),
         state.tried + 1,
         state.taken + 1,
         still,
@@ -202,57 +260,82 @@ def _step(
     refused = state._replace(
         damping=state.damping * state.growth, growth=state.growth * 2, tried=state.tried + 1, still=still
     )
-    # Both outcomes are computed and one is selected: under vmap each lane decides for itself. A lane that has converged
-    # keeps its state, as `many` goes on for the others.
-    chosen = jax().tree.map(lambda new, old: numpy.where(good, new, old), taken, refused)
-    return jax().tree.map(lambda new, old: numpy.where(state.still, old, new), chosen, state)
+    # Both outcomes are computed and one is selected: each of many lanes decides for itself. A lane that has converged
+    # keeps its state, as the others go on.
+    chosen = _selected(numpy, good, taken, refused)
+    return _selected(numpy, state.still, state, chosen)
 
 
-def _solved(jacobian: Any, residuals: Any, state: MarquardtState) -> Any:
+def _selected(numpy: ModuleType, holds: Any, first: MarquardtState, second: MarquardtState) -> MarquardtState:
+    """Return the first state where a condition on lanes holds, the second elsewhere."""
+
+    def selected(new: Any, old: Any) -> Any:
+        return numpy.where(holds.reshape(holds.shape + (1,) * (new.ndim - holds.ndim)), new, old)
+
+    return MarquardtState(*map(selected, first, second))
+
+
+def _solved(numpy: ModuleType, jacobian: Any, residuals: Any, state: MarquardtState) -> Any:
     """Return the δ that minimises ‖r + Jδ‖² + μ‖Dδ‖².
 
     In ε = Dδ it is the least-squares problem [J D⁻¹; √μ I] ε ≈ [−r; 0]. With its matrix written as QR, R ε = Qᵀ[−r; 0].
     Cholesky's decomposition of JᵀJ + μD² would be cheaper, but the condition number of JᵀJ is that of J squared: with
     columns that are parallel to 8 digits, as in sums of exponentials, no digit of the step would be left.
     """
-    numpy = jax().numpy
-    count = jacobian.shape[1]
-    rows = numpy.concatenate([jacobian / state.scale, numpy.sqrt(state.damping) * numpy.eye(count)])
-    right = numpy.concatenate([-residuals, numpy.zeros(count)])
+    count = jacobian.shape[-1]
+    damped = numpy.sqrt(state.damping)[..., None, None] * numpy.eye(count)
     # The right side is decomposed as one more column: its part of R is Qᵀ[−r; 0], and Q itself is never formed.
-    upper = numpy.linalg.qr(numpy.column_stack([rows, right]), mode="r")
-    return jax().scipy.linalg.solve_triangular(upper[:count, :count], upper[:count, count]) / state.scale
+    above = numpy.concatenate([jacobian / state.scale[..., None, :], -residuals[..., None]], axis=-1)
+    below = numpy.concatenate([damped, numpy.zeros_like(damped[..., :1])], axis=-1)
+    upper = numpy.linalg.qr(numpy.concatenate([above, below], axis=-2), mode="r")
+    # R is small and triangular: the unknowns from the last to the first.
+    unknowns: list[Any] = []
+    for row in reversed(range(count)):
+        known = sum(upper[..., row, row + 1 + k] * unknown for k, unknown in enumerate(unknowns))
+        unknowns.insert(0, (upper[..., row, count] - known) / upper[..., row, row])
+    return numpy.stack(unknowns, axis=-1) / state.scale
 
 
-def _linearised(problem: FitProblem, free: Any, arguments: FitArguments) -> tuple[Any, Any]:
-    """Return the residuals, shape (rows,), and their Jacobian, shape (rows, free), from one evaluation."""
+def _in_jax(problem: FitProblem, arguments: FitArguments) -> Linearised:
+    """Return the function from a point to residuals, shape (rows,), and their Jacobian, shape (rows, free)."""
 
     def residuals(at: Any) -> tuple[Any, Any]:
         rows = problem.residuals(at, arguments)
         return rows, rows
 
-    # Forward mode: a fit has few parameters and many rows, and its cost goes with the parameters.
-    jacobian, rows = jax().jacfwd(residuals, has_aux=True)(free)
-    return rows, jacobian
+    def linearised(free: Any) -> tuple[Any, Any]:
+        # Forward mode: a fit has few parameters and many rows, and its cost goes with the parameters.
+        jacobian, rows = jax().jacfwd(residuals, has_aux=True)(free)
+        return rows, jacobian
+
+    return linearised
 
 
-def _steepness(jacobian: Any, residuals: Any, held: Any) -> Any:
+def _against(numpy: ModuleType, jacobian: Any, rows: Any) -> Any:
+    """Return Jᵀr."""
+    return numpy.matmul(rows[..., None, :], jacobian)[..., 0, :]
+
+
+def _along(numpy: ModuleType, jacobian: Any, change: Any) -> Any:
+    """Return Jδ."""
+    return numpy.matmul(jacobian, change[..., None])[..., 0]
+
+
+def _steepness(numpy: ModuleType, jacobian: Any, residuals: Any, held: Any) -> Any:
     """Return the largest |cos| of the angle between the residuals and a column of J, times ‖r‖; 0 at a minimum."""
-    numpy = jax().numpy
-    slopes = numpy.abs(jacobian.T @ residuals) / _lengths(jacobian)
-    return numpy.max(numpy.where(held, 0.0, slopes))
+    slopes = numpy.abs(_against(numpy, jacobian, residuals)) / _lengths(numpy, jacobian)
+    return numpy.max(numpy.where(held, 0.0, slopes), axis=-1)
 
 
-def _lengths(jacobian: Any) -> Any:
+def _lengths(numpy: ModuleType, jacobian: Any) -> Any:
     """Return the length of each column, shape (free,); 1 for a column of zeros, so that it can be divided by."""
-    numpy = jax().numpy
-    lengths = numpy.sqrt(numpy.sum(jacobian * jacobian, axis=0))
+    lengths = numpy.sqrt(numpy.sum(jacobian * jacobian, axis=-2))
     return numpy.where((lengths > 0) & numpy.isfinite(lengths), lengths, 1.0)
 
 
-def _half_squares(residuals: Any) -> Any:
+def _half_squares(numpy: ModuleType, residuals: Any) -> Any:
     """Return half the sum of squares."""
-    return residuals @ residuals / 2
+    return numpy.sum(residuals * residuals, axis=-1) / 2
 
 
 def _write(record: AcceptedSteps, state: MarquardtState) -> AcceptedSteps:

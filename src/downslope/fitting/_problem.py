@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from downslope._engine import double_precision, jax, structure_of
+from downslope._engine import jax, structure_of
 from downslope._errors import SettingError, nearest
 from downslope._types import Columns, Point
 from downslope.descent import Objective
 from downslope.fitting._model import EquationModel
-from downslope.formulas import evaluate, jax_functions
+from downslope.formulas import evaluate, jax_functions, numpy_functions
 
 _MAD = 1.4826  # standard deviation over median |r| of a normal distribution
 
@@ -134,7 +134,8 @@ class FitProblem:
             arguments: holds the fixed ones.
         """
         values = dict(arguments.fixed) | {name: free[index] for index, name in enumerate(self.free)}
-        return values | {name: evaluate(tree, values, jax_functions()) for name, tree in self.ties}
+        functions = numpy_functions() if isinstance(free, np.ndarray) else jax_functions()
+        return values | {name: evaluate(tree, values, functions) for name, tree in self.ties}
 
     def predicted(self, free: Any, arguments: FitArguments) -> Any:
         """Return the right side of the equation, shape (rows,)."""
@@ -144,7 +145,12 @@ class FitProblem:
     def residuals(self, free: Any, arguments: FitArguments) -> Any:
         """Return the residuals whose squares are summed, shape (rows,): weighted and transformed by the loss."""
         plain = (self.predicted(free, arguments) - arguments.measured) * arguments.weight
-        return LOSSES[self.loss](plain / arguments.loss_scale, jax().numpy) * arguments.loss_scale
+        return transformed(self.loss, plain, arguments.loss_scale, jax().numpy)
+
+
+def transformed(loss: str, residuals: Any, scale: Any, numpy: Any = np) -> Any:
+    """Return residuals whose squares add up to the loss, by `numpy` or `jax.numpy`."""
+    return LOSSES[loss](residuals / scale, numpy) * scale
 
 
 class FitArguments(NamedTuple):
@@ -226,28 +232,8 @@ class _MeanSquare:
         return (rows @ rows) / len(arguments.measured)
 
 
-def highest_curvature(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> float:
-    """Return the highest eigenvalue of the Hessian of the mean square at a point."""
-
-    def value(at: Any) -> Any:
-        rows = problem.residuals(at, arguments)
-        return rows @ rows
-
-    with double_precision():
-        hessian = np.asarray(jax().jit(jax().hessian(value))(free)) / len(arguments.measured)
-    return float(np.linalg.eigvalsh(hessian)[-1]) if np.all(np.isfinite(hessian)) else np.nan
-
-
-def predicted_with_slopes(
-    problem: FitProblem, free: np.ndarray, arguments: FitArguments
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the predictions, shape (rows,), and their derivatives by the free parameters, shape (rows, free)."""
-    with double_precision():
-        return jax().device_get(_program(problem)(free, arguments))
-
-
 @functools.lru_cache(maxsize=64)
-def _program(problem: FitProblem) -> Any:
+def compiled_with_slopes(problem: FitProblem) -> Any:
     """Return the compiled program `(free, arguments) → (predictions, their derivatives)`."""
 
     def run(free: Any, arguments: FitArguments) -> tuple[Any, Any]:
@@ -259,3 +245,13 @@ def _program(problem: FitProblem) -> Any:
         return value, slopes
 
     return jax().jit(run)
+
+
+def compiled_hessian(problem: FitProblem) -> Any:
+    """Return the compiled program `(free, arguments) → Hessian of half the squares`."""
+
+    def half_squares(at: Any, arguments: FitArguments) -> Any:
+        rows = problem.residuals(at, arguments)
+        return rows @ rows / 2
+
+    return jax().jit(jax().hessian(half_squares))

@@ -17,7 +17,8 @@ from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._model import EquationModel
-from downslope.fitting._problem import FitArguments, FitProblem, predicted_with_slopes
+from downslope.fitting._numeric_problem import predicted_with_slopes
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._report import as_html, as_text, summary, table
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.tables import read_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -28,12 +29,11 @@ from downslope.fitting._least_squares import (
     verdict_on,
 )
 from downslope.fitting._model import EquationModel
+from downslope.fitting._numeric_problem import highest_curvature, is_small, predicted_with_slopes
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
-    highest_curvature,
     mean_square,
-    predicted_with_slopes,
     typical_deviation,
 )
 from downslope.fitting._starts import search_start
@@ -184,7 +184,7 @@ class Solver:
 
     def _searched(self, task: FitTask) -> np.ndarray:
         """Search for a start."""
-        with double_precision():
+        with contextlib.nullcontext() if is_small(task.arguments) else double_precision():
             return search_start(task.model, task.problem, task.arguments, task.limits.bounds, self._seed)
 
     def _as_written(self, task: FitTask, solution: Solution) -> Solution:

@@ -10,14 +10,16 @@ new ones, and fitted again.
 from __future__ import annotations
 
 import functools
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from downslope._engine import jax
 from downslope.fitting._least_squares import is_bounded
-from downslope.fitting._levenberg_marquardt import many
+from downslope.fitting._levenberg_marquardt import many, many_in_numpy
 from downslope.fitting._model import EquationModel
+from downslope.fitting._numeric_problem import NumericProblem, is_small
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.formulas import divisors, linear_names
 
@@ -25,6 +27,7 @@ _GUESSES = 8192  # per round
 _FITTED = 48  # of them per round
 _TRIES = 60  # steps of each of these fits
 _ROWS = 400  # evenly spread rows that guesses are judged by
+_NUMBERS = 1 << 18  # of predictions at once, so that they stay in a cache
 _DECADES = 1.0  # standard deviation of the logarithm of guesses around the scale of the columns
 _RIDGE = 1e-13  # keeps the normal equations solvable for parallel columns; they are of length 1
 _ROUNDS = 4
@@ -53,18 +56,18 @@ def search_start(
         return np.clip(np.zeros(len(linear)), *bounds)
     few = arguments.rows(np.unique(np.linspace(0, len(arguments.measured) - 1, _ROWS).round().astype(int)))
     random = np.random.default_rng(seed)
-    rank, climb = _ranked(problem, linear), many(problem, _TRIES, is_bounded(bounds))
+    rank, climb = _searching(problem, linear, few, bounds)
     parents = starts = ends = np.empty((0, len(problem.free)))
     squares = np.empty(0)
     for _ in range(_ROUNDS):
         guesses = _guesses(model, problem, few, bounds, random)
         if len(ends):
             guesses = _crossed(guesses, np.concatenate([parents, ends[_apart(ends, squares)]]), random)
-        completed, squares_before = jax().device_get(rank(guesses, few, bounds))
+        completed, squares_before = rank(guesses)
         squares_before = _or_infinite(completed, squares_before)
         parents = completed[np.argsort(squares_before)[:_PARENTS]]
         best = completed[_chosen(completed, squares_before)]
-        reached, left = jax().device_get(climb(best, few, bounds))
+        reached, left = climb(best)
         starts, ends = np.concatenate([starts, best]), np.concatenate([ends, reached])
         squares = np.concatenate([squares, _or_infinite(reached, left)])
         level = np.flatnonzero(squares <= squares.min() * (1 + _LEVEL))
@@ -72,6 +75,54 @@ def search_start(
             break
     # The start is returned and not the end, so that the user sees the descent from it.
     return starts[level[int(np.argmin(_rates(model, problem, few, ends[level])))]]
+
+
+def _searching(problem: FitProblem, linear: tuple[str, ...], few: FitArguments, bounds: Any) -> tuple[Any, Any]:
+    """Return two functions of points: to points with the linear parameters filled in, and to the ends of fits.
+
+    Both return the squares of these as well.
+    """
+    bounded = is_bounded(bounds)
+    if is_small(few):
+        numeric = NumericProblem(problem, few)
+        positions = np.array([problem.free.index(name) for name in linear], dtype=int)
+        return (
+            lambda guesses: _ranked_in_numpy(numeric, few, positions, guesses, bounds),
+            lambda starts: many_in_numpy(numeric.linearised, starts, bounds, bounded, _TRIES),
+        )
+    rank, climb = _ranked(problem, linear), many(problem, _TRIES, bounded)
+    return (
+        lambda guesses: jax().device_get(rank(guesses, few, bounds)),
+        lambda starts: jax().device_get(climb(starts, few, bounds)),
+    )
+
+
+def _ranked_in_numpy(
+    numeric: NumericProblem, few: FitArguments, positions: np.ndarray, guesses: np.ndarray, bounds: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the guesses with the linear parameters filled in, and their squares."""
+    free = guesses
+    if len(positions):
+        pieces = np.array_split(guesses, -(-len(guesses) * len(few.measured) // _NUMBERS))
+        free = np.concatenate([_completed(numeric, few, positions, piece) for piece in pieces])
+        free = np.clip(free, *bounds)
+    return free, numeric.squares(free)
+
+
+def _completed(numeric: NumericProblem, few: FitArguments, positions: np.ndarray, guesses: np.ndarray) -> np.ndarray:
+    """Return guesses with their linear parameters by least squares."""
+    without = np.array(guesses)
+    without[:, positions] = 0.0
+    with np.errstate(all="ignore"):
+        base = numeric.predicted(without)
+        slopes = []
+        for position in positions:
+            unit = np.array(without)
+            unit[:, position] = 1.0
+            slopes.append(numeric.predicted(unit) - base)
+        target = (few.measured - base) * few.weight
+        without[:, positions] = _least_squares(np, np.stack(slopes, axis=1) * few.weight, target)
+    return without
 
 
 def _or_infinite(points: np.ndarray, squares: np.ndarray) -> np.ndarray:
@@ -154,9 +205,8 @@ def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
             # A model linear in these is base + Σ cᵢ·slopeᵢ; the slopes are differences, exact but for rounding.
             base = problem.predicted(without, arguments)
             slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(units)
-            free = guess.at[positions].set(
-                _least_squares(slopes * arguments.weight, (arguments.measured - base) * arguments.weight)
-            )
+            target = (arguments.measured - base) * arguments.weight
+            free = guess.at[positions].set(_least_squares(numpy, slopes * arguments.weight, target))
             free = numpy.clip(free, *bounds)
         rows = problem.residuals(free, arguments)
         return free, rows @ rows
@@ -164,15 +214,21 @@ def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
     return jax().jit(jax().vmap(run, in_axes=(0, None, None)))
 
 
-def _least_squares(slopes: Any, target: Any) -> Any:
-    """Return the coefficients of slopes, shape (coefficients, rows), whose sum is nearest to the target, (rows,)."""
+def _least_squares(numpy: ModuleType, slopes: Any, target: Any) -> Any:
+    """Return the coefficients of slopes, shape (…, coefficients, rows), whose sum is nearest to the target, (…, rows).
+
+    A target that no finite slopes reach has NaN as coefficients.
+    """
     # The normal equations: guesses need few digits, and thousands of small systems are solved at once.
-    numpy = jax().numpy
-    lengths = numpy.sqrt(numpy.sum(slopes * slopes, axis=1))
+    lengths = numpy.sqrt(numpy.sum(slopes * slopes, axis=-1))
     lengths = numpy.where(lengths > 0, lengths, 1.0)
-    scaled = slopes / lengths[:, None]
-    normal = scaled @ scaled.T + _RIDGE * numpy.eye(len(slopes))
-    return numpy.linalg.solve(normal, scaled @ target) / lengths
+    scaled = slopes / lengths[..., None]
+    identity = numpy.eye(slopes.shape[-2])
+    normal = numpy.matmul(scaled, numpy.swapaxes(scaled, -1, -2)) + _RIDGE * identity
+    # NumPy refuses a system that is not finite, together with all others.
+    finite = numpy.all(numpy.isfinite(normal), axis=(-2, -1))[..., None, None]
+    solved = numpy.linalg.solve(numpy.where(finite, normal, identity), numpy.matmul(scaled, target[..., None]))
+    return numpy.where(finite, solved, numpy.nan)[..., 0] / lengths
 
 
 def _chosen(guesses: np.ndarray, squares: np.ndarray) -> np.ndarray:

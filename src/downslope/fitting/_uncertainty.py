@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from downslope._engine import double_precision, jax
 from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, typical_deviation
+from downslope.formulas import Formula, NumericFormula, with_trees
 
 _ROUNDING = 1e-12  # a singular value below this share of the largest is 0
 _TAKES_PART = 0.05  # component of a unit direction from which on a parameter counts as part of it
@@ -285,7 +285,7 @@ def parameters_of(
 
 def _values(problem: FitProblem, arguments: FitArguments, free: np.ndarray) -> Mapping[str, float]:
     """Return the values of all parameters by name."""
-    with double_precision():
+    with np.errstate(all="ignore"):
         return {name: float(value) for name, value in problem.everything(free, arguments).items()}
 
 
@@ -293,17 +293,11 @@ def _tied_errors(
     problem: FitProblem, arguments: FitArguments, free: np.ndarray, held: np.ndarray, uncertainty: Uncertainty
 ) -> dict[str, float]:
     """Return the standard errors of the tied parameters by name."""
-    if not problem.ties:
-        return {}
-
-    def tied(at: Any) -> dict[str, Any]:
-        values = problem.everything(at, arguments)
-        return {name: values[name] for name, _ in problem.ties}
-
-    with double_precision():
-        slopes = jax().device_get(jax().jacfwd(tied)(free))
-    errors = {}
-    for name, slope in slopes.items():
+    errors, fixed, trees = {}, {name: float(value) for name, value in arguments.fixed.items()}, {}
+    for name, tie in problem.ties:
+        trees[name] = with_trees(tie, trees)
+        tied = NumericFormula(Formula(None, problem.free, trees[name], tuple(fixed)), data=fixed)
+        slope = np.array(tied.value_and_slopes(free.tolist())[1], dtype=float)
         rests = bool(np.any(held & (slope != 0)))  # depends on a parameter that has no error
         errors[name] = np.nan if rests else float(np.sqrt(uncertainty.variance(slope[None])[0]))
     return errors

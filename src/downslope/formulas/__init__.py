@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._equation import Equation, equation
-from downslope.formulas._expression import names_in, with_numbers
+from downslope.formulas._expression import names_in, weighted_sum, with_numbers, with_trees
 from downslope.formulas._formula import Formula
 from downslope.formulas._functions import jax_functions, numpy_functions
 from downslope.formulas._operations import evaluate
@@ -61,7 +61,9 @@ __all__ = [
     "surface",
     "unit_of_powers",
     "unit_ratio",
+    "weighted_sum",
     "with_numbers",
+    "with_trees",
 ]
 
 _LATER = {

@@ -385,7 +385,7 @@ class Calculus:
         self.by_row = self._graph.by_row[self._value]  # whether the value differs from row to row of the table
 
     def listing(self, answer: str) -> Listing:
-        """Return what to run for "value", "gradient", "hessian" or "product": each with those before it."""
+        """Return what to run for "value", then "gradient", then "hessian" or "product"; or "slopes", forward."""
         with self._lock:
             if answer not in self._listings:
                 outputs = [self._value, *self._derivatives(answer)]
@@ -398,6 +398,9 @@ class Calculus:
         if answer == "value":
             return []
         graph = self._graph
+        if answer == "slopes":
+            unit = graph.number(1)
+            return [graph.tangents([self._value], {variable: unit})[0] for variable in self._inputs]
         adjoint = graph.adjoints(self._value)
         gradient = [adjoint.get(index) for index in self._inputs]
         if answer == "gradient":

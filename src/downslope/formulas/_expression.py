@@ -222,6 +222,18 @@ def replaced(tree: Expression, old: Expression, new: Expression) -> Expression:
     return new if tree == old else map_children(tree, lambda child: replaced(child, old, new))
 
 
+def with_trees(tree: Expression, trees: Mapping[str, Expression]) -> Expression:
+    """Return the tree with other trees substituted for names."""
+    if isinstance(tree, Name):
+        return trees.get(tree.name, tree)
+    return map_children(tree, lambda child: with_trees(child, trees))
+
+
+def weighted_sum(tree: Expression, weight: str) -> Expression:
+    """Return the sum over the rows of a tree times a column."""
+    return Call("sum", (Product((Name(weight), tree)),))
+
+
 def with_numbers(tree: Expression, values: Mapping[str, float], *, digits: int = 5) -> Expression:
     """Return the tree with numbers substituted for names, their signs moved in front as in a textbook.
 

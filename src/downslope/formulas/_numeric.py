@@ -68,6 +68,11 @@ class NumericFormula:
         value, *gradient = self._of_gradient(point)
         return value, gradient
 
+    def value_and_slopes(self, point: Iterable[Any]) -> tuple[Any, Sequence[Any]]:
+        """Return the value and the derivative by each variable; of a value for each row of a table, for each row."""
+        value, *slopes = self._of_slopes(point)
+        return value, slopes
+
     def hessian(self, point: Iterable[Any]) -> list[list[Any]]:
         """Return the second derivatives as rows of a square matrix."""
         return self.value_gradient_hessian(point)[2]
@@ -94,6 +99,10 @@ class NumericFormula:
     @functools.cached_property
     def _of_gradient(self) -> Answer:
         return self._bound("gradient")
+
+    @functools.cached_property
+    def _of_slopes(self) -> Answer:
+        return self._bound("slopes")
 
     @functools.cached_property
     def _of_hessian(self) -> Answer:
