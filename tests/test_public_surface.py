@@ -93,7 +93,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_a_descent_loads_only_what_it_needs() -> None:
     code = "from downslope.cli._main import run\nrun(['descend', 'x²', '--start', 'x=1', '--json'])"
-    assert loaded_after(code) == {"jax", "lark"}
+    assert loaded_after(code) == {"lark"}
 
 
 def test_bad_input_does_not_wait_for_jax() -> None:
