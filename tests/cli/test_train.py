@@ -61,7 +61,7 @@ def test_a_first_training(capsys) -> None:
     assert 6 <= len(table) <= 12
     assert [int(row.split()[0]) for row in (table[0], table[-1])] == [0, 120]
     assert float(table[-1].split()[3]) > 0.5
-    assert "All the steps that were allowed were taken." in out
+    assert "Stopped after the maximum of" in out
     assert re.search(r"^accuracy +0\.\d{4} +0\.\d{4}$", out, re.MULTILINE)
     assert out.splitlines()[-2:] == ["Saved: run", "Predict: downslope predict run digits"]
     assert max(map(len, out.splitlines())) <= 100

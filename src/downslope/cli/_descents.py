@@ -73,6 +73,7 @@ def descend(
     report: options.Report = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    evidence: options.Evidence = False,
     check: options.Check = False,
     **choices: Any,
 ) -> int:
@@ -91,12 +92,14 @@ def descend(
     if json:
         show.as_json(_descent_as_dict(trace, diagnosis) | written)
     else:
-        _print_descent(objective, trace, diagnosis, quiet=quiet)
+        _print_descent(objective, trace, diagnosis, quiet=quiet, evidence=evidence)
         show.files(written)
     return 0 if diagnosis.ok or not check else 1
 
 
-def _print_descent(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
+def _print_descent(
+    objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagnosis, *, quiet: bool, evidence: bool
+) -> None:
     """Print a descent for a person."""
     if not quiet:
         show.objective(objective)
@@ -104,8 +107,8 @@ def _print_descent(objective: ds.Objective, trace: ds.Trace, diagnosis: ds.Diagn
         show.table(_columns(objective, trace))
         print()
         show.chart(trace.columns["value"], objective.name)
-    print(trace.outcome.value)
-    show.findings(diagnosis, details=not quiet)
+    print(trace.ending)
+    show.findings(diagnosis, details=not quiet, evidence=evidence)
 
 
 def _columns(objective: ds.Objective, trace: ds.Trace) -> dict[str, Any]:
@@ -161,6 +164,7 @@ def diagnose(
     report: options.Report = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    evidence: options.Evidence = False,
     check: options.Check = False,
     damaged: options.Damaged = "refuse",
     **choices: Any,
@@ -181,11 +185,11 @@ def diagnose(
     for caveat in trace.caveats if summary.is_training or quiet else ():
         print(f"Caveat: {caveat}.", file=sys.stderr)
     if summary.is_training:
-        show.training(summary, diagnosis, quiet=quiet)
+        show.training(summary, diagnosis, quiet=quiet, evidence=evidence)
     else:
         if not quiet:
             print(f"{trace}\n")
-        show.findings(diagnosis, details=not quiet)
+        show.findings(diagnosis, details=not quiet, evidence=evidence)
     show.files(written)
     return 0 if diagnosis.ok or not check else 1
 
@@ -254,6 +258,7 @@ def fit(
     save: options.Save = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    evidence: options.Evidence = False,
     check: options.Check = False,
     **choices: Any,
 ) -> int:
@@ -267,12 +272,12 @@ def fit(
     if json:
         show.as_json(result.as_dict() | written)
     else:
-        _print_fit(result, quiet=quiet)
+        _print_fit(result, quiet=quiet, evidence=evidence)
         show.files(written)
     return 0 if result.findings.ok or not check else 1
 
 
-def _print_fit(result: ds.Fit, *, quiet: bool) -> None:
+def _print_fit(result: ds.Fit, *, quiet: bool, evidence: bool) -> None:
     """Print a fit for a person."""
     if quiet:
         for name, parameter in result.parameters.items():
@@ -286,4 +291,4 @@ def _print_fit(result: ds.Fit, *, quiet: bool) -> None:
         print(f"Method   {result.trace.plan['method']}, {result.trace.last_step} steps")
         print("\n".join(lines[1:]))
         print()
-    show.findings(result.findings, details=not quiet)
+    show.findings(result.findings, details=not quiet, evidence=evidence)

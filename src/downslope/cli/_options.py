@@ -35,6 +35,7 @@ Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep t
 Report = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write everything into one HTML file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict only.")]
+Evidence = Annotated[bool, typer.Option("--evidence", help="List the numbers behind each finding.")]
 Damaged = Annotated[
     Literal["refuse", "keep"],
     typer.Option("--damaged", help="keep reads what is intact of a damaged run; refuse says what is damaged."),

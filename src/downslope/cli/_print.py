@@ -111,13 +111,13 @@ def chart(values: np.ndarray, heading: str, height: int = 6) -> None:
     print()
 
 
-def findings(diagnosis: ds.Diagnosis, *, details: bool = True) -> None:
-    """Print what was found, the most important first, with the evidence behind it and what to try."""
+def findings(diagnosis: ds.Diagnosis, *, details: bool = True, evidence: bool = False) -> None:
+    """Print the findings, the most important first, with what to try and, if it is wanted, the evidence behind them."""
     width = _width()
     for finding in diagnosis:
         lead = f"{_MARKS[finding.severity]} {finding.symptom}: "
         print(textwrap.fill(lead + finding.sentence, width, subsequent_indent="  "))
-        if details and finding.evidence:
+        if evidence and finding.evidence:
             print(
                 textwrap.fill(_evidence(finding.evidence_texts()), width, initial_indent="  ", subsequent_indent="  ")
             )
@@ -176,9 +176,9 @@ def written_report(trace: ds.Trace, diagnosis: ds.Diagnosis, file: Path | None) 
     return {"report": str(file)}
 
 
-def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool) -> None:
+def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool, evidence: bool = False) -> None:
     """Print a training: data, network, method, evaluations, end, findings, and the cost of the record."""
-    outcome = summary.trace.outcome.value
+    outcome = summary.trace.ending
     if quiet:
         print(outcome)
         if summary.scores:
@@ -196,7 +196,7 @@ def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool) -> No
         if summary.scores:
             table(summary.score_table, words={"at the end"})
             print()
-    findings(diagnosis, details=not quiet)
+    findings(diagnosis, details=not quiet, evidence=evidence)
     if not quiet and summary.cost:
         print()
         sentence(summary.cost)

@@ -46,6 +46,7 @@ def train(
     report: options.Report = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    evidence: options.Evidence = False,
     check: options.Check = False,
     **choices: Any,
 ) -> int:
@@ -64,7 +65,7 @@ def train(
         judged = {"findings": diagnosis.as_list(), "not_run": diagnosis.not_run}
         show.as_json(summary.as_dict() | judged | mended | written)
     else:
-        show.training(summary, diagnosis, quiet=quiet)
+        show.training(summary, diagnosis, quiet=quiet, evidence=evidence)
         show.files(written)
         if "saved" in written and not quiet:
             _print_next(data, trace.outcome, shlex.quote(written["saved"]))

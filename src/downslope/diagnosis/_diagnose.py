@@ -81,7 +81,15 @@ class Diagnosis(Sequence[Finding]):
         return finding in self.symptoms if isinstance(finding, str) else finding in self.findings
 
     def __str__(self) -> str:
-        lines = [line for finding in self.findings for line in _lines(finding)]
+        return self.as_text()
+
+    def as_text(self, evidence: bool = False) -> str:
+        """Return the findings as lines of text.
+
+        Args:
+            evidence: whether the numbers behind each finding are listed below it.
+        """
+        lines = [line for finding in self.findings for line in _lines(finding, evidence)]
         lines += [f"- not judged: {skipped}" for skipped in self.not_run]
         return "\n".join(lines + [f"! {caveat}" for caveat in self.caveats])
 
@@ -179,10 +187,10 @@ def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
     return any(isinstance(result, Finding) and result.severity is Severity.PROBLEM for result in results)
 
 
-def _lines(finding: Finding) -> list[str]:
-    """Return a finding as lines of text: verdict and sentence, evidence, remedies."""
+def _lines(finding: Finding, evidence: bool) -> list[str]:
+    """Return a finding as lines of text: verdict and sentence, evidence if it is wanted, remedies."""
     lines = [f"{_MARKS[finding.severity]} {finding.title}: {finding.sentence}"]
-    if finding.evidence:
+    if evidence and finding.evidence:
         lines.append("    " + ", ".join(f"{name} {text}" for name, text in finding.evidence_texts().items()))
     if finding.remedies:
         lines.append("    try: " + "; ".join(finding.remedies))

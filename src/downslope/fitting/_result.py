@@ -261,7 +261,7 @@ class Fit:
             "loss": self.loss,
             "confidence": self.confidence,
             "outcome": self.trace.outcome.identifier,
-            "outcome_sentence": self.trace.outcome.value,
+            "outcome_sentence": self.trace.ending,
             "steps": self.trace.last_step,
             "method": self.trace.plan["method"],
             "notes": list(self.notes),

@@ -97,7 +97,7 @@ class Summary:
         summary = {
             "read_as": _read_as(trace),
             "outcome": trace.outcome.identifier,
-            "outcome_sentence": trace.outcome.value,
+            "outcome_sentence": trace.ending,
             "steps": trace.last_step,
             "value": trace.value,
             "plan": {name: entry for name, entry in trace.plan.items() if name != "objective"},
@@ -127,7 +127,7 @@ class Summary:
         for table in (self.evaluations, self.score_table):
             if table:
                 lines += ["", *aligned(_rows(table), {0} if table is self.score_table else ())]
-        return "\n".join([*lines, "", self.trace.outcome.value, *([self.cost] if self.cost else [])])
+        return "\n".join([*lines, "", self.trace.ending, *([self.cost] if self.cost else [])])
 
     def __repr__(self) -> str:
         return f"<Summary of {self.trace.last_step} steps>"

@@ -47,8 +47,8 @@ class Outcome(enum.Enum):
     """
 
     CONVERGED = "The gradient fell below the tolerance."
-    STALLED = "The steps became smaller than the precision of the numbers: nothing moves any more."
-    STEPS_USED = "All the steps that were allowed were taken."
+    STALLED = "The steps became smaller than the precision of the numbers, so the point no longer moves."
+    STEPS_USED = "Stopped after the maximum number of steps."
     NOT_FINITE = "A value or a gradient was no longer a finite number; the trace ends at the last finite point."
     INTERRUPTED = "Stopped by the user; the trace holds every step until then."
     STOPPED_EARLY = "The validation loss had stopped falling, so the run was ended early."
@@ -205,6 +205,14 @@ class Trace:
         return float(self.recorded["value"][-1]) if len(self) else float("nan")
 
     @property
+    def ending(self) -> str:
+        """How the descent ended, in a sentence: that of its outcome, with the number of steps where these ran out."""
+        if self.outcome is Outcome.STEPS_USED:
+            steps = self.last_step
+            return f"Stopped after the maximum of {steps} step{'s' if steps != 1 else ''}."
+        return self.outcome.value
+
+    @property
     def last_step(self) -> int:
         """The number of steps that ended at a finite point."""
         return int(self.recorded["step"][-1]) if len(self) else 0
@@ -223,7 +231,7 @@ class Trace:
         lines = (
             str(self.plan.get("read_as", "descent")),
             f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_in_words(self.end)}",
-            self.outcome.value,
+            self.ending,
             *(f"Caveat: {caveat}." for caveat in self.caveats),
         )
         return "\n".join(lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._end_state import EndState, plunges
+from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
 
@@ -55,13 +55,13 @@ def pole(evidence: Evidence, state: EndState) -> Finding | None:
 
 @check(UNBOUNDED)
 def unbounded(evidence: Evidence, state: EndState) -> Finding | None:
-    """Find a value that falls without end along a ray from where the descent stands, or ever faster along its path."""
+    """Find a value that falls without end along a ray from where the descent stands."""
     if state in (EndState.AT_MINIMUM, EndState.AT_SADDLE, EndState.AT_MAXIMUM):
         return None
     around = evidence.around
     endless = None if around is None else around.endless
     if around is None or endless is None:
-        return _by_path(evidence) if around is None and plunges(evidence) else None
+        return None
     along = {name: float(x) for name, x in zip(around.names, endless.along, strict=True) if abs(x) > 1e-6}
     heading = around.heading(endless.along)
     return Finding(
@@ -73,22 +73,6 @@ def unbounded(evidence: Evidence, state: EndState) -> Finding | None:
         f"a value that falls by no less in each decade of the distance, up to {number(endless.distance)}",
         evidence.at_end,
         parts=tuple(along) if np.all(np.isfinite(endless.along)) else (),
-        causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
-        remedies=("check the sign of the objective", "bound the point, or add a term that grows far out"),
-    )
-
-
-def _by_path(evidence: Evidence) -> Finding:
-    """Return the finding for a path along which the value falls ever faster."""
-    return Finding(
-        UNBOUNDED.key,
-        Severity.PROBLEM,
-        f"The objective looks unbounded below: the slope has grown from {number(evidence.gradient_norm[0])} to "
-        f"{number(evidence.gradient_norm[-1])}, and the curvature is still negative.",
-        evidence.numbers("start_value", "value", "gradient_norm", "lowest_eigenvalue"),
-        "the slope grew a thousandfold along negative curvature that does not weaken",
-        evidence.all_steps,
-        confidence=0.8,
         causes=("the objective has no minimum in this direction", "a sign is the wrong way round"),
         remedies=("check the sign of the objective", "bound the point, or add a term that grows far out"),
     )

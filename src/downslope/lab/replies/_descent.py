@@ -53,7 +53,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "tangents": {"slope": rounded(gradients[:, 0])} if len(index) == 1 else None,
         "values": rounded(columns["value"]),
         "steps": [int(step) for step in columns["step"]],
-        "outcome": trace.outcome.value,
+        "outcome": trace.ending,
         "steps_taken": trace.last_step,
         "rate": plain(plan.learning_rate),
         "verdict": verdict_reply(ds.diagnose(trace)),

@@ -68,7 +68,7 @@ def fit(fields: dict[str, Any]) -> dict[str, Any]:
         "values": rounded(trace.columns["value"][rows]),
         "value_text": number(trace.value),
         "first_text": number(float(trace.columns["value"][0])),
-        "outcome": trace.outcome.value,
+        "outcome": trace.ending,
         "verdict": verdict_reply(result.findings),
         "parameters": {"headings": list(headings), "cells": [list(row) for row in cells]},
         "summary": [list(pair) for pair in result.summary()],

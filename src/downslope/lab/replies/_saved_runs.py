@@ -47,7 +47,7 @@ def run(fields: dict[str, Any]) -> dict[str, Any]:
     path = os.path.relpath(saved.folder)
     return {
         **_listing(saved),
-        "outcome": trace.outcome.value,
+        "outcome": trace.ending,
         "verdict": verdict_reply(ds.diagnose(trace)) if has_steps else None,
         "last": trace.last_step if has_steps else None,
         "charts": _charts(trace) if has_steps else [],

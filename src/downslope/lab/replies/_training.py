@@ -151,7 +151,7 @@ def _weights(trace: ds.Trace) -> list[float]:
 def _end(setup: ds.Setup, training: ds.Training, fields: dict[str, Any]) -> dict[str, Any]:
     named = written(setup, fields)
     return {
-        "outcome": training.trace.outcome.value,
+        "outcome": training.trace.ending,
         "verdict": verdict_reply(ds.diagnose(training.trace)),
         "metrics": [
             [in_words(name).capitalize(), number(value)]
