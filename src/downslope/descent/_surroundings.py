@@ -31,6 +31,9 @@ _JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far round
 _LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
 _LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
 _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
+_FLAT = 1e-8  # of the largest curvature: a smaller one is none
+# Of the decrease that slope and curvature leave: a smaller fall proves nothing. Every tail falls by twice that.
+_OF_REST = 1.5
 _SHORTEST = 1e-9  # of the scale: between points that are closer rounding decides
 _PLAIN = 1e-9  # of the path's length, within which the flat point of a plain minimum lies
 _RUNAWAY = 1e6  # times the size of the start: a descent that ends farther away has run away
@@ -135,7 +138,7 @@ class _Look:
 
     def along_rays(self) -> Plain:
         """Return along which rays from the end the value falls on, rises, or falls without end."""
-        reach = self._reach()
+        reach, rest = self._reach(), self._rest()
         distances = self.scale * 10.0 ** np.arange(_NEAR, _FAR, 1 / _PER_DECADE)
         nearby = distances[(distances > reach[-1]) & (distances <= 1e3 * self.scale)]
         near, far = np.concatenate([reach, nearby]), distances[distances >= 1e-3 * self.scale]
@@ -152,6 +155,9 @@ class _Look:
             after = changes[min(max(first + 1, len(reach) - 1), len(changes) - 1)]
             if changes[first] < 0 and not after >= 0 and self._falls_at_once(changes[first], near[first], ray):
                 last = _last_fall(changes, first, int(np.searchsorted(near, max(reach[-1], self.scale), "right")))
+                # Along a floor the rounding of the coordinates moves the value, by less than is left to the bottom.
+                if not -changes[last] > _OF_REST * rest:
+                    continue
                 falls.append((float(changes[last]), float(near[last]), ray))
                 endless = endless or self._endless(self.end, self.value, far, ray)
         if self.scale > _RUNAWAY * self._start_scale:
@@ -162,15 +168,35 @@ class _Look:
 
     def _reach(self) -> np.ndarray:
         """Return the distances at which a look begins: past the bottom that slope and curvature promise."""
-        spectrum, slope = self._trace.end_spectrum, _length(self._gradient)
-        curvature = 0.0
-        if spectrum is not None and np.all(np.isfinite(spectrum.eigenvalues)):
-            curvature = float(np.min(np.abs(spectrum.eigenvalues)))
-            sizes = np.abs(np.asarray(spectrum.eigenvalues))
-            curvature = float(np.min(sizes[sizes > 1e-8 * np.max(sizes)], initial=math.inf))
-        way = slope / curvature if 0 < curvature < math.inf else 0.0
+        curvature = self._gentlest()
+        way = _length(self._gradient) / curvature if curvature > 0 else 0.0
         nearest = 10.0**_NEAR * self.scale
         return np.array([max(factor * way, nearest) for factor in _REACHES])
+
+    def _rest(self) -> float:
+        """Return Σ gᵢ²/2|λᵢ| over the directions that curve: the decrease that a bowl would still allow."""
+        spectrum, gradient = self._trace.end_spectrum, self._gradient
+        curved = self._gentlest()
+        if curved == 0 or spectrum is None or spectrum.lowest_direction is None or spectrum.highest_direction is None:
+            return 0.0
+        rest, left = 0.0, gradient
+        ways = {spectrum.highest: spectrum.highest_direction, spectrum.lowest: spectrum.lowest_direction}
+        for curvature, direction in ways.items():
+            way = np.concatenate([np.ravel(leaf) for leaf in direction.values()])
+            along = float(gradient @ way)
+            left = left - along * way
+            rest += along * along / (2 * abs(curvature)) if abs(curvature) >= curved else 0.0
+        more = _length(left)
+        return rest + more * (more / (2 * curved)) if len(gradient) > 2 else rest
+
+    def _gentlest(self) -> float:
+        """Return the smallest |λ| at the end that is not zero beside the largest; 0 if there is none."""
+        spectrum = self._trace.end_spectrum
+        if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)):
+            return 0.0
+        sizes = np.abs(np.asarray(spectrum.eigenvalues, dtype=float))
+        curved = sizes[sizes > _FLAT * np.max(sizes)]
+        return float(np.min(curved)) if len(curved) else 0.0
 
     def _rays(self) -> np.ndarray:
         """Return unit directions: both ways along the path, the slope, the extreme curvatures and the axes."""
@@ -242,10 +268,16 @@ class _Look:
             rows = numeric.hessian([np.array([entry]) for entry in point])
             return np.array([[float(np.ravel(entry)[0]) for entry in row] for row in rows])
 
-        lengths = np.full(size, self.scale)
-        missed = float(self._reach()[0]) / 8 / self.scale
+        # Near a flat point, not at it, curvatures of either sign may be left: judge the rounder point if it is flatter.
+        snapped = self._snapped(self.end)
+        flatter = _length(gradients(snapped[None])[0]) <= _length(self._gradient)
+        missed = 0.0 if flatter else float(self._reach()[0]) / _REACHES[0] / self.scale
         judgement = judge(
-            Surface(self._values, gradients, hessian), self.end, lengths=lengths, blur=missed, at_rest=True
+            Surface(self._values, gradients, hessian),
+            snapped if flatter else self.end,
+            lengths=np.full(size, self.scale),
+            blur=missed,
+            at_rest=True,
         )
         return judgement.kind
 
@@ -413,7 +445,7 @@ def _first(changes: np.ndarray, noise: float) -> int | None:
 def _last_fall(changes: np.ndarray, first: int, stop: int) -> int:
     """Return the last row up to `stop` to which the value keeps falling from the first on."""
     later = changes[first:stop]
-    turns = np.flatnonzero(~(np.diff(later) <= 0))
+    turns = np.flatnonzero(~(np.isfinite(later[1:]) & (np.diff(later) <= 0)))
     return first + (int(turns[0]) if len(turns) else max(len(later) - 1, 0))
 
 

@@ -57,6 +57,8 @@ NOISE_FLOORS = 10.0
 TAIL_EXPONENT = 0.9
 # Steps of less than a billionth of the point's size: it stands.
 STANDS_STILL = 1e-9
+# A slope that is a thousandth of that at the start has faded.
+_FADED_SLOPE = 1e-3
 # A flat bottom is told from a shelf by its order p: x⁴ to x⁸ turn up again on the other side, x³ goes on falling.
 FLAT_MINIMUM_ORDERS = (3.5, 10.0)
 
@@ -197,6 +199,8 @@ def _kind(evidence: Evidence) -> EndState | None:
 
 def _kind_of_falling(evidence: Evidence, around: Surroundings, fall: Fall) -> EndState:
     """Return what kind of flat ground this is, from which the value falls on along some ray."""
+    if around.endless is not None and evidence.gradient_norm[-1] > _FADED_SLOPE * evidence.gradient_norm[0]:
+        return EndState.FALLING
     if fall.both_ways:
         return EndState.AT_SADDLE if around.rises else EndState.AT_MAXIMUM
     if len(fall.along) == 1 or evidence.trace.gradients is None or not around.rises:

@@ -56,6 +56,9 @@ def rate_too_large(evidence: Evidence, state: EndState) -> Finding | NotRun | No
         return None
     if state is EndState.BOUNCING and evidence.swing <= FLOOR:
         return None
+    failure = None if evidence.around is None else evidence.around.failure
+    if failure is not None and failure.lowest:
+        return None  # the step that failed landed on the minimum
     # α·λ/bound above 1 explains the rise; below it, only an early step from steeper ground can have thrown it up.
     if evidence.stability is not None:
         if evidence.stability > 1 + ROUNDING:
