@@ -204,8 +204,11 @@ class _Composition:
     def _unused(self, index: int, formula: Formula) -> str:
         """Return what is wrong with a formula that stands for no variable."""
         before = self.formulas[index - 1]
-        listed = ", ".join(before.variables)
-        return f"{formula.read_as} stands for no variable; {before.read_as} has {listed or 'none'}"
+        listed = ", ".join(before.variables) or "none"
+        return (
+            f"{formula.read_as} stands for no variable of {before.read_as}, which has {listed}; "
+            "its name may differ only behind formulas of one variable"
+        )
 
     def chain(self, by: str | None) -> Chain:
         """Return the derivative of the outermost formula."""

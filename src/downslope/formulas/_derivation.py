@@ -12,7 +12,6 @@ from typing import Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, SettingError, mapping, whole
-from downslope._numbers import real
 from downslope._text import number
 from downslope.formulas._expression import (
     ZERO,
@@ -309,11 +308,15 @@ def _numbers(what: str, values: Mapping[str, float] | None, read: Formula) -> di
     checked = mapping(what, values, '{"x": 1.0}')
     if checked is None:
         return None
+    from downslope._numbers import real  # which needs NumPy
+
     numbers: dict[str, float] = {}
-    for name, value in checked.items():
+    spelt = {book_name(name): name for name in read.variables}
+    for typed, value in checked.items():
+        name = spelt.get(typed, typed)
         if name not in read.variables:
             listed = ", ".join(read.variables) or "no variables"
-            raise PointError(f"{read.read_as} has no variable {name!r}; it has {listed}")
+            raise PointError(f"{read.read_as} has no variable {typed!r}; it has {listed}")
         try:
             numbers[name] = real(value)
         except (TypeError, ValueError, OverflowError):

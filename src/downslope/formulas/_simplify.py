@@ -7,16 +7,20 @@ of those that agree with the original at points of its domain is chosen.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from downslope._errors import FormulaError
 from downslope.formulas._expression import (
-    UNITY,
     Call,
     Expression,
+    Name,
     Negative,
+    Number,
     Piecewise,
+    Power,
+    Product,
     Quotient,
     Sum,
     children,
@@ -68,10 +72,12 @@ def simplifier(
             return _gathered(tree, textbook)
         # A rewriting has to save something; the first form only gathers like terms.
         lengths: dict[Expression, int] = {}
+        is_exact = _is_polynomial_tree(tree)
         for form, price in _forms(tree, textbook):
             lengths.setdefault(form, _length(form) + price)
         for form in sorted(lengths, key=lambda form: lengths[form]):
-            if form == tree or agree(tree, form, columns):
+            # Polynomials are rearranged exactly: there is nothing to try, and NumPy is not needed.
+            if is_exact or form == tree or agree(tree, form, columns):
                 return form
         return tree
 
@@ -111,21 +117,26 @@ def check_constants(tree: Expression) -> None:
     Raises:
         FormulaError: for a division by zero, and for roots and logarithms of negative numbers.
     """
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        stack += children(node)
+        by_zero = isinstance(node, Quotient) and not names_in(node.denominator) and _value(node.denominator) == 0
+        # A number that is too large for a float is one all the same.
+        if by_zero or (children(node) and not names_in(node) and math.isnan(_value(node))):
+            raise FormulaError(f"{book(node)} has no value, so the formula has no derivative")
+
+
+def _value(tree: Expression) -> float:
+    """Return the value of a tree without names, NaN where it has none."""
+    if isinstance(tree, Number):
+        return 1.0 if tree.value else 0.0  # all that matters, and no overflow
     import numpy as np
 
     from downslope.formulas._operations import evaluate
 
-    functions = numpy_functions()
-    stack = [tree]
     with np.errstate(all="ignore"):
-        while stack:
-            node = stack.pop()
-            stack += children(node)
-            divisor = node.denominator if isinstance(node, Quotient) else UNITY
-            by_zero = not names_in(divisor) and evaluate(divisor, {}, functions) == 0
-            # A number that is too large for a float is one all the same.
-            if by_zero or (not names_in(node) and np.isnan(evaluate(node, {}, functions))):
-                raise FormulaError(f"{book(node)} has no value, so the formula has no derivative")
+        return float(evaluate(tree, {}, numpy_functions()))
 
 
 def _gathered(tree: Expression, textbook: Textbook) -> Expression:
@@ -161,6 +172,19 @@ def _forms(tree: Expression, textbook: Textbook) -> Iterator[tuple[Expression, i
                 yield textbook.tree(multiplied_out), price + _EXPANSION
     except TooLargeError:
         return
+
+
+def _is_polynomial_tree(tree: Expression) -> bool:
+    """Return whether a tree has sums, products, quotients by numbers and whole positive powers of names only."""
+    for node in walk(tree):
+        match node:
+            case Number() | Name() | Negative() | Sum() | Product() | Quotient(_, Number()):
+                continue
+            case Power(_, Number(value)) if value.denominator == 1 and value > 0:
+                continue
+            case _:
+                return False
+    return True
 
 
 def _attempt(function: Callable[[Terms], Terms], terms: Terms) -> Terms | None:
