@@ -221,6 +221,30 @@ def test_a_value_where_there_is_none() -> None:
     assert "not defined" in at_the_tip.latex()
 
 
+@pytest.mark.parametrize(
+    ("text", "at", "polynomial"),
+    [
+        ("e^x", 0, "1 + x + x²/2 + x³/6 + x⁴/24"),
+        ("sin x", 0, "x - x³/6"),
+        ("ln x", 1, "(x - 1) - (x - 1)²/2 + (x - 1)³/3 - (x - 1)⁴/4"),
+        ("1/(1-x)", 0, "1 + x + x² + x³ + x⁴"),
+        ("|x|", 0, None),
+        ("ln x", 0, None),
+    ],
+)
+def test_taylor_polynomials(text: str, at: float, polynomial: str | None) -> None:
+    assert ds.derive(text, order=4, at={"x": at}).as_dict()["taylor"] == polynomial
+
+
+def test_a_kink_has_no_value() -> None:
+    assert ds.derive("|x|", at={"x": 0}).value is None
+    assert ds.derive("|x|", order=2, at={"x": 0}).value is None
+    assert ds.derive("|x|", at={"x": -2}).value == -1
+    assert ds.derive("x|x|", at={"x": 0}).value == 0
+    assert ds.derive("|x·y|", "x", at={"x": 0, "y": 1}).value is None
+    assert ds.derive("|x·y|", "x", at={"x": 0, "y": 0}).value == 0
+
+
 def test_directional_derivative() -> None:
     along = ds.derive("f(x, y) = x²y", direction={"x": 3, "y": 4}, at={"x": 1, "y": 2})
     assert along.value == pytest.approx(0.6 * 4 + 0.8 * 1)

@@ -28,13 +28,15 @@ from downslope.formulas._expression import (
     with_numbers,
 )
 from downslope.formulas._formula import Formula
-from downslope.formulas._gaps import Gap, gaps
+from downslope.formulas._gaps import Gap, gaps, lacks_slope
 from downslope.formulas._parser import formula as read_formula
 from downslope.formulas._printing import book, book_name, latex, latex_name
 from downslope.formulas._rules import DerivationStep, Differentiator
 from downslope.formulas._simplify import check_constants, simplifier
 from downslope.formulas._steps import as_environment, as_items, as_lines, as_list, as_rows, at_the_sign, law_as_latex
+from downslope.formulas._taylor import exact_number, taylor_polynomial
 
+_NAMED = ("implicit", "directional")  # rules whose law names the derivative
 _VERBS = {True: "no derivative", False: "perhaps no derivative"}
 # Each node may become a step that is simplified.
 _MOST_NODES = 1500
@@ -65,7 +67,7 @@ class Derivation:
     @functools.cached_property
     def derivative(self) -> Formula:
         """The derivative as a formula, with its unit if the units are known."""
-        if self.root.rule in ("implicit", "directional"):
+        if self.root.rule in _NAMED:
             name = self.root.law.partition(" = ")[0]
             return Formula(name, self.formula.variables, self.root.after, has_header="/" not in name)
         return self.formula.derivative_as(self.variable, self.root.after)
@@ -83,7 +85,7 @@ class Derivation:
     @functools.cached_property
     def gaps(self) -> tuple[Gap, ...]:
         """Where the formula has a value but no derivative: at kinks, jumps and vertical tangents."""
-        if self.root.rule in ("implicit", "directional"):
+        if self.root.rule in _NAMED:
             return ()
         return gaps(self.root.before, self.variable, decimals=self.formula.has_decimals)
 
@@ -92,11 +94,31 @@ class Derivation:
         """How many times the formula is differentiated."""
         return 1 if self.lower is None else self.lower.order + 1
 
+    @functools.cached_property
+    def _lacks_slope(self) -> bool:
+        """Whether the formula has a kink, a jump or a vertical tangent at the point, or had one before."""
+        if self.point is None or self.root.rule in _NAMED:
+            return False
+        lower = self.lower is not None and self.lower.at_point(self.point)._lacks_slope
+        return lower or lacks_slope(self.root.before, self.variable, self.point)
+
     @property
     def value(self) -> float | None:
         """The derivative's value at `point`; None without a point or where it has no value."""
-        value = None if self.point is None else self.at(**self.point)
+        if self.point is None or self._lacks_slope:
+            return None
+        value = self.at(**self.point)
         return value if value is not None and math.isfinite(value) else None
+
+    @functools.cached_property
+    def taylor(self) -> Formula | None:
+        """The Taylor polynomial of this degree at the point; None without a point or in several variables."""
+        if self.point is None or len(self.read.variables) != 1 or self._lacks_slope or self.root.rule in _NAMED:
+            return None
+        (name,) = self.read.variables
+        bodies = [self.read.body, *(each.root.after for each in self._orders())]
+        body = taylor_polynomial(bodies, name, exact_number(self.point[name]), decimals=self.read.has_decimals)
+        return None if body is None else Formula(f"T_{self.order}", self.read.variables, body, has_header=True)
 
     def at(self, **values: float) -> float:
         """Return the derivative's value at a point."""
@@ -113,7 +135,8 @@ class Derivation:
             unit = f"   in {derivation.derivative.unit}" if derivation.derivative.unit else ""
             lines += [*as_lines(derivation.root, self.formula.variables), "", f"{derivation.derivative}{unit}"]
             lines += [*derivation._gap_lines(), ""]
-        return "\n".join([*lines[:-1], *self._value_lines()])
+        expansion = [] if self.order < 2 or self.taylor is None else [f"Taylor polynomial: {self.taylor}"]
+        return "\n".join([*lines[:-1], *self._value_lines(), *expansion])
 
     def latex(self) -> str:
         """Return the steps as an aligned LaTeX derivation that ends with the derivative."""
@@ -126,8 +149,10 @@ class Derivation:
                     rows.append(rf"&\text{{{verb} where }} {', '.join(equations)}")
         if self.point is not None:
             point = ", ".join(f"{latex_name(name)} = {value:g}" for name, value in self.point.items())
-            shown = "\\text{not defined}" if self.value is None else latex(_as_tree(self.value))
+            shown = "\\text{not defined}" if self.value is None else latex(exact_number(self.value))
             rows.append(rf"\left.{self._symbol_in_latex()}\right|_{{{point}}} &= {shown}")
+            if self.order > 1 and self.taylor is not None:
+                rows.append(at_the_sign(self.taylor.latex))
         return as_environment(rows)
 
     def html(self) -> str:
@@ -154,7 +179,8 @@ class Derivation:
         if self.lower is not None:
             result["lower"] = self.lower.as_dict()
         if self.point is not None:
-            result |= {"point": dict(self.point), "value": self.value}
+            taylor = None if self.taylor is None else book(self.taylor.body)
+            result |= {"point": dict(self.point), "value": self.value, "taylor": taylor}
         return result
 
     def __str__(self) -> str:
@@ -191,14 +217,14 @@ class Derivation:
 
     def _result_as_latex(self) -> str:
         """Return the derivative as an equation in LaTeX."""
-        if self.root.rule in ("implicit", "directional"):
+        if self.root.rule in _NAMED:
             return f"{self._symbol_in_latex()} = {latex(self.root.after)}"
         text = self.derivative.latex
         return text if self.derivative.name is not None else f"{self._symbol_in_latex()} = {text}"
 
     def _symbol_in_latex(self) -> str:
         """Return the derivative without its variables in LaTeX."""
-        if self.root.rule in ("implicit", "directional"):
+        if self.root.rule in _NAMED:
             return law_as_latex(self.root.law.partition(" = ")[0])
         if self.derivative.name is not None:
             return self.derivative.latex.partition(" = ")[0]
@@ -329,7 +355,7 @@ def _numbers(what: str, values: Mapping[str, float] | None, read: Formula) -> di
 def _directional(read: Formula, direction: Mapping[str, float], at: Mapping[str, float] | None) -> Derivation:
     """Return the derivation of a directional derivative: the gradient times the unit vector."""
     vector = _numbers("direction", direction, read) or {}
-    parts = {name: _as_tree(value) for name, value in vector.items() if value}
+    parts = {name: exact_number(value) for name, value in vector.items() if value}
     if not parts:
         raise PointError("the direction must not be zero", hint='for example direction={"x": 3, "y": 4}')
     tidy = simplifier([read.body], decimals=read.has_decimals, columns=read.columns)
@@ -416,10 +442,3 @@ def _sides(text: str | Formula) -> tuple[Formula, Formula]:
 def _terms(tree: Expression) -> tuple[Expression, ...]:
     """Return the terms of a sum, a single one for any other tree."""
     return tree.terms if isinstance(tree, Sum) else (tree,)
-
-
-def _as_tree(value: float) -> Expression:
-    """Return a number as a tree, its sign in front."""
-    exact = Fraction(repr(value))
-    tree = Number(abs(exact), exact.denominator != 1)
-    return Negative(tree) if value < 0 else tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -74,7 +75,7 @@ def gaps(tree: Expression, variable: str, *, decimals: bool = False) -> tuple[Ga
             continue
         for zero in zeros:
             value = float(evaluate(zero, {}, numpy_functions()))
-            if _lacks_slope(tree, variable, value):
+            if lacks_slope(tree, variable, {variable: value}):
                 certain[Gap(Name(variable), zero, is_certain=True)] = value
     return (*sorted(certain, key=lambda gap: certain[gap]), *possible)[:_MOST]
 
@@ -117,20 +118,30 @@ def _number(value: Fraction) -> Expression:
     return Negative(Number(-value)) if value < 0 else Number(value)
 
 
-def _lacks_slope(tree: Expression, variable: str, at: float) -> bool:
-    """Return whether a formula has a value at a point, and slopes on both sides that differ or grow without bound."""
+def lacks_slope(tree: Expression, variable: str, point: Mapping[str, float]) -> bool:
+    """Return whether a formula has a value at a point, and slopes on both sides that differ or grow without bound.
+
+    Only formulas with a part that is not smooth are looked at.
+
+    >>> from downslope.formulas import formula
+    >>> [lacks_slope(formula(text).body, "x", {"x": 0.0}) for text in ("|x|", "x|x|", "cbrt(x)", "1/x")]
+    [True, False, True, False]
+    """
+    if not any(part.kind in _KINDS and variable in names_in(part.border) for part in rough_parts(tree)):
+        return False
     import numpy as np
 
-    functions = numpy_functions()
+    functions, at = numpy_functions(), point[variable]
     reach = _REACH * max(1.0, abs(at))
     with np.errstate(all="ignore"):
-        value = float(evaluate(tree, {variable: np.float64(at)}, functions))
+        value = float(evaluate(tree, {name: np.float64(number) for name, number in point.items()}, functions))
         if not math.isfinite(value):
             return False
         slopes = []
         for side in (-1.0, 1.0):
             moves = np.array([side * reach, side * reach / _NEARER])
-            far, near = (np.broadcast_to(evaluate(tree, {variable: at + moves}, functions), 2) - value) / moves
+            values = np.broadcast_to(evaluate(tree, {**point, variable: at + moves}, functions), 2)
+            far, near = (values - value) / moves
             # A slope that grows as its ends approach each other is vertical.
             if math.isfinite(near) and abs(near) > 3 * abs(far) and abs(near) > 1:
                 return True

@@ -92,7 +92,8 @@ def heading(row: NumberedStep) -> str:
     step = row.step
     bindings = ", ".join(f"{book_name(letter)} = {book(tree)}" for letter, tree in _bindings(step))
     after = f", from {_listed(row.uses)}" if row.uses else ""
-    return f"{rule_name(step)}{after}:  {step.law}{'   with ' + bindings if bindings else ''}"
+    law = step.law.replace(step.variable, book_name(step.variable)) if "_" in step.variable else step.law
+    return f"{rule_name(step)}{after}:  {law}{'   with ' + bindings if bindings else ''}"
 
 
 def as_rows(root: DerivationStep, variables: Sequence[str]) -> list[str]:
@@ -187,6 +188,18 @@ def _left_in_latex(step: DerivationStep, variables: Sequence[str]) -> str:
 
 
 _FUNCTION = re.compile(r"\b(" + "|".join(sorted(SPELLINGS, key=len, reverse=True)) + r")(?=\()")
+_SIGNS = {
+    **{
+        "·": r" \cdot ",
+        "∂": r"\partial ",
+        "…": r"\ldots",
+        "≠": r"\ne ",
+        " mod ": r" \bmod ",
+        "σ": r"\sigma",
+        "π": r"\pi",
+    },
+    **{"⌊": r"\lfloor ", "⌋": r" \rfloor", "⌈": r"\lceil ", "⌉": r" \rceil"},
+}
 _COMMANDS = {"sin", "cos", "tan", "sinh", "cosh", "tanh", "ln", "exp", "max", "min", "sec", "csc", "cot"}
 
 
@@ -196,20 +209,24 @@ def law_as_latex(law: str) -> str:
     >>> print(law_as_latex("(u/v)' = (u'·v - u·v')/v²"))
     (u/v)' = (u' \cdot v - u \cdot v')/v^{2}
     """
-    text = re.sub(r"∛(\w)", r"\\sqrt[3]{\1}", re.sub(r"√\(([^()]*)\)", r"\\sqrt{\1}", law))
+    # The braces of pieces are no groups of LaTeX.
+    text = law.replace("{", "\1").replace("}", "\2")
+    text = re.sub(r"∛(\w)", r"\\sqrt[3]{\1}", re.sub(r"√\(([^()]*)\)", r"\\sqrt{\1}", text))
     text = re.sub(r"√(\w)", r"\\sqrt{\1}", text)
     text = re.sub(r"([d∂]\w*)/([d∂]\w+)", r"\\frac{\1}{\2}", text)
     text = re.sub(r"\^\(([^()]*)\)", r"^{\1}", text)
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda match: f"^{{{match.group().translate(_SUPERSCRIPTS)}}}", text)
     text = _FUNCTION.sub(_command, text)
-    text = text.replace("{u if", r"\{u \text{ if }").replace("σ", r"\sigma").replace("π", r"\pi")
+    text = re.sub(r"(?<=[A-Za-z])_(\w+)", r"_{\1}", text).replace("\1", r"\{").replace("\2", r"\}")
     text = re.sub(r"(?<![\\\w])(if|otherwise|and)(?!\w)", r"\\text{ \1 }", text)
-    for sign, command in (("·", r" \cdot "), ("∂", r"\partial "), ("…", r"\ldots"), ("≠", r"\ne ")):
+    for sign, command in _SIGNS.items():
         text = text.replace(sign, command)
-    return text
+    return " ".join(text.split())
 
 
 def _command(match: re.Match[str]) -> str:
     """Return a function's name as LaTeX."""
     name = match.group(1)
+    if name == "σ":
+        return name
     return f"\\{name}" if name in _COMMANDS else rf"\operatorname{{{name}}}"
