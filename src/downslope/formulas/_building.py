@@ -44,6 +44,8 @@ DEEPEST = 120
 _LARGEST_POWER = 10_000  # of a number: beyond it the exact value no longer fits into memory
 _MOST_TERMS = 1000  # of a sum that is written out
 _MOST_NODES = 5000
+_HUGE = 1e14
+_TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
 
 
 class TokenStream:
@@ -279,12 +281,21 @@ def _checked(tree: Expression) -> tuple[bool, Expression | None]:
     return has_names, undefined
 
 
+def _has_value(tree: Expression) -> bool:
+    """Tell whether a tree without names has a finite value; tan(π/2), which rounding makes huge, has none."""
+    value = abs(_value(tree))
+    if value < _HUGE:
+        return True
+    of_angle = any(isinstance(node, Call) and node.function in _TRIGONOMETRIC for node in walk(tree))
+    return math.isfinite(value) and not (of_angle and MathConstant("π") in walk(tree))
+
+
 def _smallest(tree: Expression) -> Expression | None:
     """Return the smallest undefined part of a tree without names; None if its value is finite."""
-    if isinstance(tree, MathConstant) or math.isfinite(_value(tree)):
+    if isinstance(tree, MathConstant) or _has_value(tree):
         return None
     while True:
-        inner = next((child for child in children(tree) if not math.isfinite(_value(child))), None)
+        inner = next((child for child in children(tree) if not _has_value(child)), None)
         if inner is None:
             return tree
         tree = inner

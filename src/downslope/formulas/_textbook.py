@@ -38,6 +38,7 @@ class Textbook:
         self.decimals = decimals
         self._typed: dict[str, Expression] = {}
         self._signs: dict[str, int] = {}
+        self._decimal_powers = False  # whether a power was typed as x^0.2, which no negative number has
         for tree in source:
             self._learn(tree)
 
@@ -47,6 +48,8 @@ class Textbook:
         while stack:
             node = stack.pop()
             stack += children(node)
+            if isinstance(node, Power) and isinstance(node.exponent, Number) and node.exponent.decimal:
+                self._decimal_powers = True
             if not isinstance(node, Sum):
                 continue
             try:
@@ -165,6 +168,10 @@ class Textbook:
             return inside
         if exponent == _HALF:
             return Call("sqrt", (inside,))
+        if exponent.denominator % 2 and exponent.denominator > 1 and not self._decimal_powers:
+            # A real root, for negative numbers as well: as a decimal it would lose them.
+            above, below = Number(Fraction(abs(exponent.numerator))), Number(Fraction(exponent.denominator))
+            return Power(inside, Negative(Quotient(above, below)) if exponent < 0 else Quotient(above, below))
         return Power(inside, self._number(exponent))
 
     def _base(self, base: Base) -> Expression:
