@@ -18,6 +18,7 @@ import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import downslope as ds
@@ -37,6 +38,21 @@ def bowl(point: dict[str, Any]) -> Any:
 
 def batch_loss(point: dict[str, Any], batch: Any) -> Any:
     return jnp.mean((batch @ point["w"] - 1.0) ** 2)
+
+
+def halving(step: Any) -> Any:
+    return 0.1 * 0.5**step
+
+
+def nothing(params: Any) -> Any:
+    return ()
+
+
+def downhill(gradient: Any, state: Any, params: Any = None) -> Any:
+    return jax.tree.map(lambda leaf: -0.01 * leaf, gradient), state
+
+
+plain_steps = optax.GradientTransformation(nothing, downhill)
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +127,8 @@ NOUNS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         lambda: ds.Setup.of(batch_loss, rows()[0], start={"w": np.zeros(3)}, steps=5),
         lambda s: s.train(progress=False).trace.recorded,
     ),
+    "setup with a schedule of one's own": (lambda: ds.Setup.of(None, rows(), schedule=halving, **QUIET), trained),
+    "setup with a method of one's own": (lambda: ds.Setup.of(None, rows(), method=plain_steps, **QUIET), trained),
     "training": (
         lambda: ds.train(data=rows(), **SMALL),
         lambda t: (t.predict(rows()[0][:3]), t.metrics, t.trace.end, told(t), t.setup.as_python()),

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
+import numpy as np
+
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
@@ -403,12 +405,29 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
 
 
 def _identity(value: Any) -> Any:
-    """Return a key that equal plain values share, and other values only if they are the same object."""
+    """Return a key that equal plain values and equal arrays share, and other values only if they are one object."""
     if isinstance(value, str | int | float | bool | Path | None):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return value.dtype.str, value.shape, _digest(value)
     if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
         return tuple(value)
+    # A list of batches is a stream, and a pair of arrays is not, so their types count.
+    if type(value) in (list, tuple) and len(value) <= _MOST_ENTRIES:
+        return type(value), *map(_identity, value)
+    if type(value) is dict and len(value) <= _MOST_ENTRIES:
+        return dict, *((name, _identity(entry)) for name, entry in value.items())
     return id(value)
+
+
+_MOST_ENTRIES = 1000  # of data that are compared entry by entry
+
+
+def _digest(array: np.ndarray) -> bytes:
+    """Return the checksum of the numbers of an array, which differs where two arrays do."""
+    import xxhash
+
+    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
 
 
 def _method(spec: Any, settings: dict[str, Any]) -> Method:
