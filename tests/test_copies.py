@@ -143,6 +143,12 @@ NOUNS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         ),
         lambda t: (t.predict(rows()[0][:3]), t.trace.end, t.setup.train(progress=False).trace.end),
     ),
+    "training of a perceptron of Equinox": (
+        lambda: ds.train(
+            equinox.nn.MLP(3, 1, 4, 1, key=jax.random.key(0)), rows(), steps=4, probe_every=0, progress=False
+        ),
+        lambda t: (t.predict(rows()[0][:3]), t.trace.end, t.setup.train(progress=False).trace.end),
+    ),
     "plan of a training": (lambda: used_setup().plan(), lambda p: ds.descend(p, progress=False).end),
     "prescription": (lambda: ds.prescribe(ds.plan(GOAL, START, learning_rate=9.0, steps=20)), told),
     "rate finding": (lambda: ds.find_learning_rate(GOAL, START, steps=20), told),

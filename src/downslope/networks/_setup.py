@@ -34,6 +34,7 @@ from downslope.networks._saving import as_written, is_plain, journal_of, plain, 
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
+from downslope.networks.models import packed, unpacked
 from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
@@ -69,16 +70,17 @@ class Setup:
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the task: the data are read and the network is built again where they are needed.
-        check_functions("the setup", *jax().tree.leaves(self.model), self.data, self.target, *self.choices.values())
+        model = packed(self.model)
+        check_functions("the setup", *jax().tree.leaves(model), self.data, self.target, *self.choices.values())
         if hasattr(self.data, "__next__"):
             raise DataError(
                 "the setup cannot be pickled, since its data come only once, from an iterator",
                 hint="give a list of batches, or a loader that can be pickled",
             )
-        return fields_alone(self)
+        return {**fields_alone(self), "model": model}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, is_copy=True)
+        self.__dict__.update(state, model=unpacked(state["model"]), is_copy=True)
 
     def _structure_of(self, origin: Any) -> Structure:
         """Return what programs of a model or a loss of the user's are kept for."""
