@@ -56,7 +56,7 @@ class Model:
 def packed(model: Any) -> Any:
     """Return a model as it is pickled: the functions in Equinox modules by where they are.
 
-    What `jax.nn` and `equinox.nn.MLP` have as activations is a custom derivative or a lambda, which pickle refuses.
+    What `jax.nn` and `equinox.nn.MLP` have as activations, a custom derivative and a lambda, cannot be pickled.
     """
     if not any(isinstance(part, equinox.Module) for part in (model if isinstance(model, tuple) else (model,))):
         return model
