@@ -307,7 +307,9 @@ def named() -> dict[str, Callable[[], Any]]:
         "course": lambda: ds.plan(GOAL, START, schedule=course, steps=3),
         "stray": lambda: ds.Setup.of(None, rows(), loss=stray, **QUIET),
         "of_batch": lambda: ds.Setup.of(of_batch, rows()[0], start=start, steps=3),
-        "<lambda> ": lambda: ds.Setup.of(equinox.nn.MLP(3, 1, 2, 1, key=jax.random.key(0)), rows(), steps=3),
+        "<lambda> ": lambda: ds.Setup.of(
+            equinox.nn.MLP(3, 1, 2, 1, activation=lambda x: x**2, key=jax.random.key(0)), rows(), steps=3
+        ),
         "<lambda>  ": lambda: ds.plan(functools.partial(lambda f, p: f(p), inner), start, steps=3),
     }
 
