@@ -8,6 +8,8 @@ one folder in turn; one of the two must be there, whole, at any moment. Neither 
 `flips` flips single bits of all files of a descent, a fit and trainings: none may be silent. `headers` puts wrong
 values into all fields of their headers: a `TraceError`, or a trace that can be read. `load` times a long trace;
 `record` measures the memory that a large one takes. All four are in `reliability_files.py`.
+
+`cases` tries each fault again that was ever seen around a run, and prints what came; see `reliability_cases.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from reliability_cases import cases
 from reliability_files import flips, headers, loads, record
 from reliability_lab import lab
 from reliability_tables import tables
@@ -140,7 +143,9 @@ def _same(ours: Any, theirs: Any) -> bool:
 def main() -> None:
     """Read the arguments and run what they name."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("kills", "saves", "lab", "tables", "flips", "headers", "load", "record"))
+    parser.add_argument(
+        "what", choices=("kills", "saves", "lab", "tables", "flips", "headers", "load", "record", "cases")
+    )
     parser.add_argument("--count", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=20_000)
@@ -156,6 +161,8 @@ def main() -> None:
         headers(arguments.count, arguments.seed)
     elif arguments.what == "load":
         loads(arguments.count)
+    elif arguments.what == "cases":
+        cases()
     elif arguments.what == "record":
         record(arguments.steps)
     elif arguments.what == "lab":

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -111,8 +111,9 @@ def record(steps: int) -> None:
         steps: of the training; each tenth is a recorded one, as by default.
     """
     names = tuple(f"{layer}/{kind}" for layer in range(_LAYERS) for kind in ("weights", "bias"))
-    functions = SimpleNamespace(layers=range(_LAYERS), seen=True)
-    recipe = BatchRecipe(*(cast("Any", functions), None, None), (False, False), _CHUNK, 10, 1, False, len(names))
+    functions: Any = SimpleNamespace(layers=range(_LAYERS), seen=True)
+    unused: Any = None
+    recipe = BatchRecipe(functions, unused, unused, (False, False), _CHUNK, 10, 1, False, len(names))
     header = Trace(
         outcome=ds.Outcome.RUNNING,
         recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0)},

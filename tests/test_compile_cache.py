@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from downslope import _programs_on_disk
-from downslope._programs_on_disk import ProgramFolder, own_folder
+from downslope._programs_on_disk import ProgramFolder, own_folder, processor_digest
 
 VALUE = zlib.compress(bytes(range(256)) * 40)
 POSIX = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users here")
@@ -77,6 +77,28 @@ def test_an_entry_of_plain_jax_is_read_in_a_folder_of_the_users_choice_alone(tmp
     assert ProgramFolder(tmp_path).get("key") is None
     file.write_bytes(VALUE[:20])
     assert ProgramFolder(tmp_path, private=False).get("key") is None
+
+
+def test_kinds_of_processors_have_their_own_entries(tmp_path: Path) -> None:
+    """A home folder may be shared by machines, and a program may need what one of them lacks."""
+    digests = []
+    for number, text in enumerate(
+        (
+            "processor\t: 0\nmodel name\t: A\nflags\t\t: fpu avx2\ncpu MHz\t\t: 2000\n\nprocessor\t: 1\nflags: fpu\n",
+            "processor\t: 1\nmodel name\t: A\nflags\t\t: fpu avx2\ncpu MHz\t\t: 3000\n\n",
+            "processor\t: 0\nmodel name\t: A\nflags\t\t: fpu avx2 avx512f\ncpu MHz\t\t: 2000\n\n",
+        )
+    ):
+        file = tmp_path / f"cpuinfo-{number}"
+        file.write_text(text)
+        digests.append(processor_digest(file))
+    assert digests[0] == digests[1] != digests[2]
+    assert processor_digest(tmp_path / "none") == processor_digest(tmp_path / "none")
+    old, new = (ProgramFolder(tmp_path, processor=digests[index]) for index in (0, 2))
+    new.put("key", b"with avx512f")
+    assert old.get("key") is None
+    old.put("key", b"without")
+    assert (old.get("key"), new.get("key")) == (b"without", b"with avx512f")
 
 
 def test_the_entries_used_longest_ago_go_first(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import equinox
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import downslope as ds
@@ -37,6 +38,21 @@ def bowl(point: dict[str, Any]) -> Any:
 
 def batch_loss(point: dict[str, Any], batch: Any) -> Any:
     return jnp.mean((batch @ point["w"] - 1.0) ** 2)
+
+
+def halving(step: Any) -> Any:
+    return 0.1 * 0.5**step
+
+
+def nothing(params: Any) -> Any:
+    return ()
+
+
+def downhill(gradient: Any, state: Any, params: Any = None) -> Any:
+    return jax.tree.map(lambda leaf: -0.01 * leaf, gradient), state
+
+
+plain_steps = optax.GradientTransformation(nothing, downhill)
 
 
 def rows() -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +127,8 @@ NOUNS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
         lambda: ds.Setup.of(batch_loss, rows()[0], start={"w": np.zeros(3)}, steps=5),
         lambda s: s.train(progress=False).trace.recorded,
     ),
+    "setup with a schedule of one's own": (lambda: ds.Setup.of(None, rows(), schedule=halving, **QUIET), trained),
+    "setup with a method of one's own": (lambda: ds.Setup.of(None, rows(), method=plain_steps, **QUIET), trained),
     "training": (
         lambda: ds.train(data=rows(), **SMALL),
         lambda t: (t.predict(rows()[0][:3]), t.metrics, t.trace.end, told(t), t.setup.as_python()),
@@ -122,6 +140,12 @@ NOUNS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "training of a module": (
         lambda: ds.train(
             equinox.nn.Linear(3, 1, key=jax.random.key(0)), rows(), steps=4, probe_every=0, progress=False
+        ),
+        lambda t: (t.predict(rows()[0][:3]), t.trace.end, t.setup.train(progress=False).trace.end),
+    ),
+    "training of a perceptron of Equinox": (
+        lambda: ds.train(
+            equinox.nn.MLP(3, 1, 4, 1, key=jax.random.key(0)), rows(), steps=4, probe_every=0, progress=False
         ),
         lambda t: (t.predict(rows()[0][:3]), t.trace.end, t.setup.train(progress=False).trace.end),
     ),
@@ -283,7 +307,9 @@ def named() -> dict[str, Callable[[], Any]]:
         "course": lambda: ds.plan(GOAL, START, schedule=course, steps=3),
         "stray": lambda: ds.Setup.of(None, rows(), loss=stray, **QUIET),
         "of_batch": lambda: ds.Setup.of(of_batch, rows()[0], start=start, steps=3),
-        "<lambda> ": lambda: ds.Setup.of(equinox.nn.MLP(3, 1, 2, 1, key=jax.random.key(0)), rows(), steps=3),
+        "<lambda> ": lambda: ds.Setup.of(
+            equinox.nn.MLP(3, 1, 2, 1, activation=lambda x: x**2, key=jax.random.key(0)), rows(), steps=3
+        ),
         "<lambda>  ": lambda: ds.plan(functools.partial(lambda f, p: f(p), inner), start, steps=3),
     }
 

@@ -212,3 +212,25 @@ def test_a_choice_of_a_training_is_refused_or_changes_it(run: str) -> None:
         except ds.DownslopeError:
             continue
     assert ignored == []
+
+
+@pytest.mark.parametrize("start", [np.zeros(0), {"w": np.zeros(0)}, {"a": np.zeros((0, 3)), "b": {}}, [], {}])
+def test_a_point_without_a_number_is_refused(start: Any) -> None:
+    works: tuple[Callable[[], Any], ...] = (
+        lambda: ds.plan(lambda point: 3.0, start),
+        lambda: ds.slope(lambda point: 3.0, start),
+        lambda: ds.train(lambda point, batch: 3.0, np.ones((5, 2)), start=start, steps=2, progress=False),
+    )
+    for work in works:
+        with pytest.raises(ds.PointError, match="holds no numbers"):
+            work()
+
+
+def test_a_constant_is_a_function() -> None:
+    start = {"w": 1.0, "nothing": np.zeros(0)}
+    assert ds.descend(lambda point: 3.0, start, steps=3, progress=False).value == 3.0
+    assert ds.slope(lambda point: 3.0, start).value == 3.0
+    training = ds.train(
+        lambda point, batch: 3.0, np.ones((5, 2)), start={"w": np.ones(2)}, steps=2, progress=False, probe_every=0
+    )
+    assert training.trace.value == 3.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import sys
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -30,6 +31,49 @@ def has_name(function: Any) -> bool:
     for part in getattr(function, "__qualname__", "<lambda>").split("."):
         inner = getattr(inner, part, None)
     return inner is function
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """A function by where it is, for those that pickle does not take by their name.
+
+    Args:
+        module: its module.
+        name: its name there; or that of a function that has it as a default.
+        default: which default of that function it is; None for the function itself.
+    """
+
+    module: str
+    name: str
+    default: int | None = None
+
+    @classmethod
+    def to(cls, function: Any) -> Reference | None:
+        """Return the reference to a function; None if its module does not lead to it."""
+        module = getattr(function, "__module__", None) or ""
+        if has_name(function):
+            return cls(module, function.__qualname__)
+        # A lambda that is a default, as the final activation of equinox.nn.MLP.
+        for name, owner in vars(sys.modules.get(module, object)).items():
+            for method in vars(owner) if isinstance(owner, type) else ():
+                defaults = _defaults(vars(owner)[method])
+                if any(default is function for default in defaults):
+                    return cls(module, f"{name}.{method}", [default is function for default in defaults].index(True))
+        return None
+
+    def function(self) -> Any:
+        """Return the function."""
+        inner = importlib.import_module(self.module)
+        for part in self.name.split("."):
+            inner = getattr(inner, part)
+        return inner if self.default is None else _defaults(inner)[self.default]
+
+
+def _defaults(function: Any) -> tuple[Any, ...]:
+    """Return the defaults of a function, within what wraps it."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return getattr(function, "__defaults__", None) or ()
 
 
 def check_functions(what: str, *values: Any) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import platform
 import stat
 import tempfile
 import time
@@ -42,11 +43,12 @@ class ProgramFolder:
         limit: the most bytes it may hold, the entries used longest ago being removed; None for no limit.
         private: whether an entry must be this user's own and sealed. Otherwise an entry without a seal, which plain JAX
             wrote, is read where it can be decompressed.
+        processor: what ends the names of entries that only this kind of processor can run.
     """
 
-    def __init__(self, folder: Path, limit: int | None = LIMIT, *, private: bool = True) -> None:
+    def __init__(self, folder: Path, limit: int | None = LIMIT, *, private: bool = True, processor: str = "") -> None:
         self._path = folder  # JAX prints it
-        self._limit, self._private = limit, private
+        self._limit, self._private, self._processor = limit, private, processor
         self._room = 0  # bytes that may be written before the folder is measured again
 
     def get(self, key: str) -> bytes | None:
@@ -73,7 +75,7 @@ class ProgramFolder:
             self._make_room(len(sealed))
 
     def _file(self, key: str) -> Path:
-        return self._path / f"{key}{_SUFFIX}"
+        return self._path / f"{key}{self._processor}{_SUFFIX}"
 
     def _checked(self, key: str, content: bytes) -> bytes | None:
         """Return what was put; None where it is damaged."""
@@ -169,6 +171,30 @@ def _decompresses(content: bytes) -> bool:
     return True
 
 
+def processor_digest(description: Path = Path("/proc/cpuinfo")) -> str:
+    """Return what tells the kinds of processors apart that machines with one home folder may have.
+
+    JAX's own key does not: a program for a processor with more instructions would end another one's process.
+
+    Args:
+        description: where Linux describes each core; the first one counts.
+    """
+    features = [platform.machine()]
+    try:
+        with description.open(encoding="utf-8", errors="replace") as source:
+            first = source.read(1 << 14).partition("\n\n")[0]
+        features += [line for line in first.splitlines() if line.partition(":")[0].strip() in _OF_KIND]
+    except OSError:
+        features.append(platform.processor())  # which starts a process on Linux
+    return "-" + hashlib.blake2b("\n".join(features).encode(), digest_size=6).hexdigest()
+
+
+# Not the clock rate or the number of the core, which change.
+_OF_KIND = frozenset(
+    ["vendor_id", "cpu family", "model", "model name", "flags", "Features", "CPU implementer", "CPU part", "isa"]
+)
+
+
 def own_folder() -> Path | None:
     """Return the user's own folder for compiled programs; None where there is none to be trusted."""
     import platformdirs
@@ -201,7 +227,8 @@ def install(module: ModuleType) -> None:
         return
     if config.values.get("jax_compilation_cache_check_contents"):
         return  # the user has JAX compare what it compiles with what it reads
-    if not _replace(ProgramFolder(Path(folder), None if chosen else LIMIT, private=not chosen)):
+    limit, processor = (None, "") if chosen else (LIMIT, processor_digest())
+    if not _replace(ProgramFolder(Path(folder), limit, private=not chosen, processor=processor)):
         return
     # A whole entry that this machine cannot run is compiled and written anew.
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")

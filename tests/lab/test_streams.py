@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from downslope.lab.replies import _training
+from downslope.lab.server._application import _until_gone
 
 
 def lines(response: httpx.Response) -> list[dict]:
@@ -145,3 +148,32 @@ def test_work_whose_pieces_nobody_waits_for_stops_at_its_next_report() -> None:
     assert going_on.is_set()
     pieces.close()
     assert not going_on.is_set()  # it has ended, and does not compute beside what follows
+
+
+@pytest.mark.parametrize("ends", ["server", "visitor"])
+def test_a_reply_that_is_waited_for_is_closed_whoever_ends_it(ends: str) -> None:
+    closed = []
+
+    async def replies() -> AsyncGenerator[Any]:
+        try:
+            await asyncio.sleep(60)
+            yield None
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    async def receive() -> dict[str, str]:
+        await asyncio.sleep(60 if ends == "server" else 0.01)
+        return {"type": "http.disconnect"}
+
+    async def served() -> None:
+        stream = _until_gone(replies(), cast("Any", receive))
+        task = asyncio.ensure_future(anext(stream, None))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait((task,))
+        assert task.cancelled() == (ends == "server")
+        await stream.aclose()
+
+    asyncio.run(served())
+    assert closed == [True]

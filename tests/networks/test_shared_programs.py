@@ -16,6 +16,7 @@ from downslope.networks import Setup
 
 INPUTS = np.linspace(-1, 1, 12)[:, None].repeat(3, axis=1)
 CHOICES: dict[str, Any] = {"steps": 4, "probe_every": 0, "layers_every": 0, "progress": False}
+QUIET = {name: choice for name, choice in CHOICES.items() if name != "progress"}
 
 
 def loss_after(layers: Any, inputs: np.ndarray = INPUTS, **choices: Any) -> float:
@@ -120,3 +121,23 @@ def test_shared_programs_hold_neither_weights_nor_functions() -> None:
     del inputs, network, schedule
     gc.collect()
     assert [reference() for reference in references] == [None] * 3
+
+
+def test_setups_over_equal_arrays_share_their_rows_and_others_do_not() -> None:
+    targets = INPUTS.sum(axis=1)
+    setup = Setup.of(None, (INPUTS, targets), hidden=(2,), **QUIET)
+    assert setup.task
+    other = INPUTS.copy()
+    other[3, 1] = np.nextafter(other[3, 1], 2)
+    for data, shared in (
+        ((INPUTS.copy(), targets.copy()), True),
+        ((np.asfortranarray(INPUTS), targets), True),
+        ((other, targets), False),
+        ((INPUTS.astype(np.float32), targets), False),
+        ([INPUTS, targets], False),  # a stream
+    ):
+        assert ("task" in setup.changed(data=data).__dict__) is shared
+    changing = (INPUTS.copy(), targets)
+    kept = setup.changed(data=changing)
+    changing[0][0, 0] += 1
+    assert "task" not in kept.changed(data=changing).__dict__

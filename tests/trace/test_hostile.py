@@ -106,6 +106,17 @@ def test_lengths_are_compared_with_the_file(tmp_path, length, wrong_headers) -> 
             ds.load(folder)
 
 
+@pytest.mark.parametrize("more", [1, 10**18])
+def test_a_length_beyond_the_file_is_no_length_although_the_checksum_is_right(tmp_path, more, wrong_headers) -> None:
+    damaged_runs.descent(tmp_path / "run")
+    file = tmp_path / "run" / "trace.json"
+    value = json.loads(file.read_text())
+    value["streams"]["steps"]["length"] += more
+    wrong_headers.write_sealed(file, value)
+    with pytest.raises(ds.TraceError, match=r"only .* bytes are there"):
+        ds.load(tmp_path / "run")
+
+
 @pytest.mark.parametrize(
     "text",
     [

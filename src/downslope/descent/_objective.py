@@ -299,7 +299,10 @@ class _FunctionValue:
     function: Callable[[Point], Any]
 
     def __call__(self, point: Point, data: Columns) -> Any:
-        return self.function(point)
+        value = self.function(point)
+        return (
+            jax().numpy.asarray(value) if isinstance(value, float) else value
+        )  # a constant, which JAX leaves as it is
 
     # An object that is called may compare its arrays.
     def __eq__(self, other: object) -> bool:
@@ -371,7 +374,7 @@ def _tree_point(goal: Objective, point: Point) -> Point:
     tree = jax().tree
     _tree.leaves(point)  # raises for keys without an order
     leaves, shape = tree.flatten(_lists_as_arrays(point))
-    if not leaves:
+    if not any(map(np.size, leaves)):
         raise PointError("the point holds no numbers", hint="for example {'w': np.zeros(3)}")
     arrays = []
     for part, leaf in zip(_tree.part_names(tree.unflatten(shape, leaves)), leaves, strict=True):

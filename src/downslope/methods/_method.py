@@ -34,7 +34,7 @@ class Method:
     transformation: GradientTransformation | None = None
 
     def __hash__(self) -> int:
-        return hash((self.spec, tuple(sorted(self.settings.items())), id(self.transformation)))
+        return hash((self.spec, tuple(sorted(self.settings.items())), *map(id, self.transformation or ())))
 
     @property
     def name(self) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, cast
 
+import numpy as np
+
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
@@ -32,6 +34,7 @@ from downslope.networks._saving import as_written, is_plain, journal_of, plain, 
 from downslope.networks._trained import Batching, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
+from downslope.networks.models import packed, unpacked
 from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Trace
@@ -67,16 +70,17 @@ class Setup:
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the task: the data are read and the network is built again where they are needed.
-        check_functions("the setup", *jax().tree.leaves(self.model), self.data, self.target, *self.choices.values())
+        model = packed(self.model)
+        check_functions("the setup", *jax().tree.leaves(model), self.data, self.target, *self.choices.values())
         if hasattr(self.data, "__next__"):
             raise DataError(
                 "the setup cannot be pickled, since its data come only once, from an iterator",
                 hint="give a list of batches, or a loader that can be pickled",
             )
-        return fields_alone(self)
+        return {**fields_alone(self), "model": model}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, is_copy=True)
+        self.__dict__.update(state, model=unpacked(state["model"]), is_copy=True)
 
     def _structure_of(self, origin: Any) -> Structure:
         """Return what programs of a model or a loss of the user's are kept for."""
@@ -403,12 +407,29 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
 
 
 def _identity(value: Any) -> Any:
-    """Return a key that equal plain values share, and other values only if they are the same object."""
+    """Return a key that equal plain values and equal arrays share, and other values only if they are one object."""
     if isinstance(value, str | int | float | bool | Path | None):
         return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return value.dtype.str, value.shape, _digest(value)
     if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
         return tuple(value)
+    # A list of batches is a stream, and a pair of arrays is not, so their types count.
+    if type(value) in (list, tuple) and len(value) <= _MOST_ENTRIES:
+        return type(value), *map(_identity, value)
+    if type(value) is dict and len(value) <= _MOST_ENTRIES:
+        return dict, *((name, _identity(entry)) for name, entry in value.items())
     return id(value)
+
+
+_MOST_ENTRIES = 1000  # of data that are compared entry by entry
+
+
+def _digest(array: np.ndarray) -> bytes:
+    """Return the checksum of the numbers of an array, which differs where two arrays do."""
+    import xxhash
+
+    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
 
 
 def _method(spec: Any, settings: dict[str, Any]) -> Method:

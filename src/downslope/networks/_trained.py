@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from downslope.networks._losses import loss as loss_of
 from downslope.networks._losses import probabilities as probabilities_of
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Network, activation, network_from
-from downslope.networks.models import Model, model_of
+from downslope.networks.models import Model, model_of, packed, unpacked
 from downslope.trace import Outcome, Trace, load
 
 if TYPE_CHECKING:
@@ -55,8 +55,12 @@ class Training:
     setup: Setup | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        check_functions("the training", *jax().tree.leaves(self.model))
-        return fields_alone(self)
+        model = packed(self.model)
+        check_functions("the training", *jax().tree.leaves(model))
+        return {**fields_alone(self), "model": model}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, model=unpacked(state["model"]))
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from downslope._arrays import JAX_ARRAYS, norms_by_part, sum_of_products, sum_of_squares
+from downslope._copies import has_name
 from downslope._engine import jax
 from downslope._types import Point
 from downslope.descent._recipe import Arguments, clipped, way_of
@@ -55,8 +56,11 @@ class BatchRecipe:
 
     @property
     def is_own(self) -> bool:
-        """Whether neither method nor schedule is a function of the user's, which may be changed from call to call."""
-        return self.schedule.function is None and self.method.transformation is None
+        """Whether neither method nor schedule closes over anything, which may be changed from call to call.
+
+        A function with a name in a module closes over nothing, and a copy of what has it has the same one.
+        """
+        return all(map(has_name, (self.schedule.function or has_name, *(self.method.transformation or ()))))
 
     @property
     def widths(self) -> dict[str, int]:

@@ -293,13 +293,15 @@ async def _until_gone(replies: AsyncGenerator[Reply], receive: Receive) -> Async
         async with contextlib.aclosing(replies):
             while True:
                 upcoming = asyncio.ensure_future(anext(replies, None))
-                await asyncio.wait((upcoming, left), return_when=asyncio.FIRST_COMPLETED)
-                if not upcoming.done():
-                    upcoming.cancel()
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await upcoming
-                    return
-                if (reply := upcoming.result()) is None:
+                try:
+                    await asyncio.wait((upcoming, left), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    # Also where this is cancelled itself, as at the end of the server: a generator that waits for its
+                    # next reply cannot be closed.
+                    if not upcoming.done():
+                        upcoming.cancel()
+                        await asyncio.wait((upcoming,))
+                if upcoming.cancelled() or (reply := upcoming.result()) is None:
                     return
                 yield reply
     finally:

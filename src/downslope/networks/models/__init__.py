@@ -2,7 +2,7 @@
 
 from downslope.networks.models._fast_convolutions import rewritten, with_fast_convolutions
 from downslope.networks.models._inferred import Walk, look_through, statistics, walked
-from downslope.networks.models._model import Model, model_of, outline
+from downslope.networks.models._model import Model, model_of, outline, packed, unpacked
 
 __all__ = [
     "Model",
@@ -10,8 +10,10 @@ __all__ = [
     "look_through",
     "model_of",
     "outline",
+    "packed",
     "rewritten",
     "statistics",
+    "unpacked",
     "walked",
     "with_fast_convolutions",
 ]

@@ -13,6 +13,7 @@ import equinox
 import numpy as np
 
 from downslope import _tree
+from downslope._copies import Reference
 from downslope._engine import jax, precision
 from downslope._errors import ObjectiveError
 from downslope._types import Plain, Point, Tree
@@ -49,7 +50,33 @@ class Model:
     structure: Hashable | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return model_of, (self.rebuilt(self.point, self.memory),)
+        return _unpacked, (packed(self.rebuilt(self.point, self.memory)),)
+
+
+def packed(model: Any) -> Any:
+    """Return a model as it is pickled: the functions in Equinox modules by where they are.
+
+    What `jax.nn` and `equinox.nn.MLP` have as activations, a custom derivative and a lambda, cannot be pickled.
+    """
+    if not any(isinstance(part, equinox.Module) for part in (model if isinstance(model, tuple) else (model,))):
+        return model
+    return jax().tree.map(lambda leaf: Reference.to(leaf) or leaf if _is_function(leaf) else leaf, model)
+
+
+def unpacked(model: Any) -> Any:
+    """Return the model that was packed."""
+    if not any(isinstance(part, equinox.Module) for part in (model if isinstance(model, tuple) else (model,))):
+        return model
+    return jax().tree.map(lambda leaf: leaf.function() if isinstance(leaf, Reference) else leaf, model)
+
+
+def _unpacked(model: Any) -> Model:
+    return model_of(unpacked(model))
+
+
+def _is_function(leaf: Any) -> bool:
+    """Tell whether a leaf is a function, or what JAX makes of one."""
+    return callable(leaf) and not isinstance(leaf, type | equinox.Module) and hasattr(leaf, "__qualname__")
 
 
 def model_of(model: Any) -> Model:

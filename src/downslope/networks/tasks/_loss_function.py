@@ -153,7 +153,7 @@ class _LossFunction:
         # Where nothing is random a key is passed nevertheless: the function may require one.
         chance = jax().random.key(0) if key is None else key
         value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
-        return value, memory
+        return jax().numpy.asarray(value) if isinstance(value, float) else value, memory  # a constant
 
     def objective(
         self,
