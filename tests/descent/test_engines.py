@@ -14,7 +14,7 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.descent import descend_at_rates
+from downslope.descent import descend_at_best_rate, descend_at_rates, standing
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SIZES = {"size": np.array([50.0, 100.0, 150.0]), "price": np.array([100.0, 200.0, 310.0])}
@@ -175,3 +175,14 @@ def test_descents_side_by_side_over_a_table() -> None:
     for together, rate in zip(descend_at_rates(base, [1e-6, 1e-4, 10.0]), [1e-6, 1e-4, 10.0], strict=True):
         alone = ds.descend(dataclasses.replace(base, learning_rate=rate), progress=False)
         assert_alike(together, alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("steps", "tolerance"), [(400, 1e-8), (30, 1e-10)])
+def test_the_best_of_descents_side_by_side_is_the_best_of_all(steps: int, tolerance: float) -> None:
+    base = ds.plan("f(x, y) = x² + 3y² + x⁴", (2, 3), steps=steps, tolerance=tolerance, method="nesterov")
+    rates = np.geomspace(1e-3, 0.5, 15)
+    best = descend_at_best_rate(base, rates)
+    expected = min(descend_at_rates(base, rates), key=standing)
+    assert best.plan["learning_rate"] == expected.plan["learning_rate"]
+    assert best.outcome is expected.outcome
+    np.testing.assert_array_equal(best.coordinates, expected.coordinates)

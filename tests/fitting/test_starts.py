@@ -61,8 +61,8 @@ def test_the_normal_equations_bear_columns_of_any_length_and_of_none() -> None:
     slopes = random.normal(size=(3, 25)) * np.array([[1e-8], [1.0], [1e8]])
     target = random.normal(size=25)
     with jax.enable_x64(True):
-        found = np.asarray(_least_squares(slopes, target))
-        dead = np.asarray(_least_squares(slopes * np.array([[1], [0], [1]]), target))
+        found = np.asarray(_least_squares(np, slopes, target))
+        dead = np.asarray(_least_squares(np, slopes * np.array([[1], [0], [1]]), target))
     np.testing.assert_allclose(found, np.linalg.lstsq(slopes.T / 1.0, target, rcond=1e-30)[0], rtol=1e-6)
     assert dead[1] == 0
     assert np.all(np.isfinite(dead))

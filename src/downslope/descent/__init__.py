@@ -21,7 +21,7 @@ from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, se
 from downslope.descent._progress import Show, checked_progress, progress_bar
 from downslope.descent._range_test import ShortRun, range_test, sharpness, short_run
 from downslope.descent._recipe import versions
-from downslope.descent._side_by_side import descend_at_rates
+from downslope.descent._side_by_side import descend_at_best_rate, descend_at_rates, end_value, standing, steps_to_rest
 from downslope.descent._slope import Slope, slope
 from downslope.descent._surroundings import values_at
 from downslope.descent.batches._batched import Batched, Batches
@@ -53,8 +53,10 @@ __all__ = [
     "check_point",
     "checked_progress",
     "descend",
+    "descend_at_best_rate",
     "descend_at_rates",
     "descend_batches",
+    "end_value",
     "header_of",
     "make_plan",
     "objective",
@@ -66,6 +68,8 @@ __all__ = [
     "short_run",
     "slope",
     "spectrum_of_hessian",
+    "standing",
+    "steps_to_rest",
     "values_at",
     "versions",
 ]

@@ -6,6 +6,7 @@ and an operation on them costs as much as on one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from downslope.descent._numpy_loop import NumericObjective, record_of
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import Arguments, Chunk, LoopState, Status, clipped
 from downslope.methods import Rule, RuleInput, rule_of
-from downslope.trace import Trace
+from downslope.trace import Outcome, Trace
 
 _MOST_NUMBERS = 20_000_000  # of all points of all lanes
 
@@ -45,6 +46,15 @@ class _Lanes(NamedTuple):
     bad_parts: np.ndarray
     scales: np.ndarray | None
 
+    @property
+    def best(self) -> int:
+        """The lane that converged first or, if none did, that ended lowest."""
+        finite, steep, _ = self.flags
+        rested = np.where(finite & ~steep, self.ends, np.inf)
+        values = self.values[self.ends, np.arange(len(self.ends))]
+        values = np.where(finite & np.isfinite(values), values, np.inf)
+        return min(range(len(values)), key=lambda lane: (rested[lane], values[lane]))
+
 
 def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> tuple[Trace, ...]:
     """Return the descents of a plan at several learning rates.
@@ -54,28 +64,75 @@ def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> tuple[T
         rates: the rates.
     """
     plans = [replace(plan, learning_rate=float(rate)) for rate in rates]
-    ready = prepared(plan) if plan.runs_in == "numpy" else None
-    if ready is None or not _fits(plan, ready, len(plans)):
+    ready = _prepared(plan, len(plans))
+    if ready is None:
         return tuple(descend(other, progress=False) for other in plans)
-    formula = plan.objective.formula
-    assert formula is not None
-    goal, rule = NumericObjective(formula, plan.objective.data), rule_of(plan.method, LANE_ARRAYS)
+    goal, rule = _of(plan)
     with np.errstate(all="ignore"):
         lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments)
         results = [_result(ready, goal, rule, lanes, index) for index in range(len(plans))]
     return tuple(finished(other, ready, [result], result.outcome) for other, result in zip(plans, results, strict=True))
 
 
-def _fits(plan: Plan, ready: Prepared, lanes: int) -> bool:
-    """Tell whether lanes can run side by side: rules that look at a single point cannot."""
+def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray) -> Trace:
+    """Return the descent at the best of some rates: the first to converge or, if none does, the one that ends lowest.
+
+    Side by side, all lanes end when the first one has converged.
+
+    Args:
+        plan: the plan; its own rate is not used.
+        rates: the rates.
+    """
+    ready = _prepared(plan, len(rates))
+    if ready is None:
+        return min(descend_at_rates(plan, rates), key=standing)
+    goal, rule = _of(plan)
+    with np.errstate(all="ignore"):
+        lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments, only_first=True)
+        best = lanes.best
+        result = _result(ready, goal, rule, lanes, best)
+    return finished(replace(plan, learning_rate=float(rates[best])), ready, [result], result.outcome)
+
+
+def steps_to_rest(trace: Trace) -> float:
+    """Return the number of steps of a descent to its tolerance, ∞ if it did not reach it."""
+    rested = trace.outcome is Outcome.CONVERGED
+    still = trace.outcome is Outcome.STALLED and trace.columns["gradient_norm"][-1] <= trace.plan["tolerance"]
+    return float(trace.last_step) if rested or still else math.inf
+
+
+def end_value(trace: Trace) -> float:
+    """Return the value at the end of a descent, ∞ if that is not finite."""
+    return trace.value if trace.outcome is not Outcome.NOT_FINITE and math.isfinite(trace.value) else math.inf
+
+
+def standing(trace: Trace) -> tuple[float, float]:
+    """Return the key that descents are ranked by: steps to the tolerance, then the value at the end."""
+    return steps_to_rest(trace), end_value(trace)
+
+
+def _of(plan: Plan) -> tuple[NumericObjective, Rule]:
+    formula = plan.objective.formula
+    assert formula is not None
+    return NumericObjective(formula, plan.objective.data), rule_of(plan.method, LANE_ARRAYS)
+
+
+def _prepared(plan: Plan, lanes: int) -> Prepared | None:
+    """Return a plan as prepared for lanes side by side; None if they must run one after another."""
+    ready = prepared(plan) if plan.runs_in == "numpy" else None
+    if ready is None:
+        return None
+    # Rules that look at a single point cannot.
     alone = plan.method.searches_line or plan.method.spec.noisy or ready.recipe.exact
     rows = len(next(iter(plan.objective.data.values()), ())) or 1
     room = lanes * max((plan.steps + 1) * ready.recipe.size, rows) <= _MOST_NUMBERS
-    return room and not alone and lanes > 1
+    return ready if room and not alone and lanes > 1 else None
 
 
-def _run(plan: Plan, goal: NumericObjective, rule: Rule, rates: np.ndarray, arguments: Arguments) -> _Lanes:
-    """Take steps in all lanes until each has ended."""
+def _run(
+    plan: Plan, goal: NumericObjective, rule: Rule, rates: np.ndarray, arguments: Arguments, *, only_first: bool = False
+) -> _Lanes:
+    """Take steps in all lanes until each has ended, or until the first of them has converged."""
     start = np.array([float(plan.start[name]) for name in goal.names])
     point = np.tile(start, (len(rates), 1))
     value, gradient = goal.values_and_gradients(point)
@@ -104,6 +161,8 @@ def _run(plan: Plan, goal: NumericObjective, rule: Rule, rates: np.ndarray, argu
                 for lanes, known in ((ended & finite, state), (ended & ~finite, before)):
                     scales[lanes] = _scales(rule, known, arguments)[lanes]
             running = running & ~ended
+            if only_first and (finite & ~steep)[ended].any():
+                break
     ends[running] = len(rows)
     if scales is not None:
         scales[running] = _scales(rule, state, arguments)[running]

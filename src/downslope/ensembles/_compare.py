@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,11 @@ from downslope._choices import checked, door, schema
 from downslope._errors import SettingError, described
 from downslope._text import number
 from downslope._types import Point
-from downslope.descent import Objective, descend
+from downslope.descent import Objective, Plan, descend, end_value, make_plan, standing, steps_to_rest
 from downslope.descent import objective as objective_of
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import CompareChoices
-from downslope.ensembles._sweep import Sweep, as_html, as_text, end_value, reached, standing, steps_to_rest, sweep
+from downslope.ensembles._sweep import Sweep, as_html, as_text, at_best_rate, reached, sweep_of
 from downslope.formulas import Formula
 from downslope.methods import METHODS, Method, MethodName, MethodSpec, method
 from downslope.trace import Trace
@@ -37,7 +38,8 @@ class Entry:
         learning_rate: its rate, None for a method that takes none.
         trace: its descent.
         diagnosis: the diagnosis of that.
-        sweep: the sweep that determined the rate; None if the rate was an argument or the method takes none.
+        swept: the plan of the sweep that its rate is the best of; None if the rate was an argument or the method takes
+            none.
         settings: the settings that were chosen with the rate, by name: β of momentum. Empty for none.
     """
 
@@ -45,8 +47,13 @@ class Entry:
     learning_rate: float | None
     trace: Trace
     diagnosis: Diagnosis
-    sweep: Sweep | None
+    swept: Plan | None = field(default=None, repr=False)
     settings: Mapping[str, float] = field(default_factory=dict)
+
+    @functools.cached_property
+    def sweep(self) -> Sweep | None:
+        """The sweep that its rate is the best of, made when it is first used; None where there is none."""
+        return None if self.swept is None else sweep_of(self.swept)
 
     @property
     def tuned(self) -> str:
@@ -226,32 +233,37 @@ def _entry(
     goal: Objective, start: Point, name: str, how: Method, rate: float | None, steps: int, choices: Any
 ) -> Entry:
     """Run a method at its rate or, without one, at the best rate of a sweep."""
-    has_rate = how.takes_rate
-    if rate is None and has_rate:
-        rates, settings = _swept(goal, start, how, steps, choices)
-        return Entry(name, rates.best_rate, rates.traces[rates.best], rates.diagnoses[rates.best], rates, settings)
+    if rate is None and how.takes_rate:
+        best, plan, settings = _tuned(goal, start, how, steps, choices)
+        return Entry(name, float(best.plan["learning_rate"]), best, diagnose(best), plan, settings)
     arguments = {} if rate is None else {"learning_rate": rate}
     trace = descend(goal, start, method=how, steps=steps, progress=False, **arguments, **choices)
-    return Entry(name, rate, trace, diagnose(trace), None)
+    return Entry(name, rate, trace, diagnose(trace))
 
 
-def _swept(goal: Objective, start: Point, how: Method, steps: int, choices: Any) -> tuple[Sweep, Mapping[str, float]]:
-    """Return the sweep over the rates of a method, and of those over β the one that is best, with its β."""
-    first = sweep(goal, start, steps=steps, method=how, **choices)
+def _tuned(
+    goal: Objective, start: Point, how: Method, steps: int, choices: Any
+) -> tuple[Trace, Plan, Mapping[str, float]]:
+    """Return the descent of a method at the best of many rates and, with momentum, of some β; its plan, and its β."""
+
+    def tried(tuned: Method) -> tuple[Trace, Plan]:
+        plan = make_plan(goal, start, {"steps": steps, "method": tuned, **choices})
+        return at_best_rate(plan), plan
+
+    first, plan = tried(how)
     if _MOMENTUM not in how.settings or dict(how.settings) != dict(how.spec.defaults):
-        return first, {}
-    swept = [(first, float(how.settings[_MOMENTUM]))]
+        return first, plan, {}
+    runs = [(first, plan)]
     # The best β of a bowl follows from its condition number; ½ is tried besides, as most ground is no bowl.
-    for beta in {_best_beta(how, first), _OTHER_BETA} - {None, swept[0][1]}:
-        tuned = method(how.spec, **{_MOMENTUM: beta})
-        swept.append((sweep(goal, start, steps=steps, method=tuned, **choices), float(beta)))
-    best, beta = min(swept, key=lambda pair: standing(pair[0].traces[pair[0].best]))
-    return best, {_MOMENTUM: beta}
+    for beta in {_best_beta(how, first), _OTHER_BETA} - {None, float(how.settings[_MOMENTUM])}:
+        runs.append(tried(method(how.spec, **{_MOMENTUM: beta})))
+    best, plan = min(runs, key=lambda run: standing(run[0]))
+    return best, plan, {_MOMENTUM: float(plan.method.settings[_MOMENTUM])}
 
 
-def _best_beta(how: Method, swept: Sweep) -> float | None:
+def _best_beta(how: Method, best: Trace) -> float | None:
     """Return the β that, with the rate that suits it, contracts the slowest error of the bowl at the end the most."""
-    spectrum = swept.traces[swept.best].end_spectrum
+    spectrum = best.end_spectrum
     if spectrum is None or not np.all(np.isfinite(spectrum.eigenvalues)) or not spectrum.lowest > 0:
         return None
     curvatures = np.array([spectrum.lowest, spectrum.highest])

@@ -21,11 +21,23 @@ from downslope._errors import SettingError
 from downslope._numbers import reals
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
-from downslope.descent import Objective, Plan, Record, descend, descend_at_rates, make_plan, settings_of_own
+from downslope.descent import (
+    Objective,
+    Plan,
+    Record,
+    descend,
+    descend_at_best_rate,
+    descend_at_rates,
+    end_value,
+    make_plan,
+    settings_of_own,
+    standing,
+    steps_to_rest,
+)
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import SweepChoices
 from downslope.formulas import Formula
-from downslope.trace import Outcome, Spectrum, Trace
+from downslope.trace import Spectrum, Trace
 
 _MOST_ROWS = 17  # of a table: fewer than a screen has
 _POSITIONAL = ("objective", "start")
@@ -166,16 +178,14 @@ def sweep(
         raise SettingError("a sweep tries many rates", hint="learning_rates=[0.01, 0.1, 1] says which")
     passed = checked(SweepChoices, choices, also=(*_POSITIONAL, "learning_rates"), settings=settings_of_own(choices))
     base = make_plan(objective, start, {"steps": schema(SweepChoices)["steps"].default, **passed})
-    if base.schedule.function is not None:
-        raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
-    if math.isnan(base.learning_rate):
-        raise SettingError(
-            f"{base.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"
-        )
-    if not base.is_small:
-        base = replace(base, record=Record(base.record.every, curvature=False, spectrum=False))
-    rates = _default_rates(base) if learning_rates is None else _checked(learning_rates)
-    traces = _at_rates(base, rates)
+    return sweep_of(base, None if learning_rates is None else _checked(learning_rates))
+
+
+def sweep_of(base: Plan, rates: np.ndarray | None = None) -> Sweep:
+    """Return the sweep of a plan over some rates, ascending; None for those around the largest stable one."""
+    base = _swept(base)
+    rates = _default_rates(base) if rates is None else rates
+    traces = descend_at_rates(_trying_no_rates(base), rates)
     best = _best(traces)
     diagnoses = tuple(map(diagnose, traces))
     stable = _stable(base, _spectrum(base, traces[best], float(rates[best])))
@@ -192,31 +202,37 @@ def sweep(
     )
 
 
+def at_best_rate(base: Plan) -> Trace:
+    """Return the descent at the best of the rates that a sweep tries."""
+    base = _swept(base)
+    return descend_at_best_rate(_trying_no_rates(base), _default_rates(base))
+
+
+def _swept(base: Plan) -> Plan:
+    """Return a plan as its descents at many rates have it: a large one records no curvature.
+
+    Raises:
+        SettingError: for one whose rate is not fixed.
+    """
+    if base.schedule.function is not None:
+        raise SettingError("a sweep is of fixed rates; a schedule changes them", hint="leave the schedule out")
+    if math.isnan(base.learning_rate):
+        raise SettingError(
+            f"{base.method.name} takes no fixed learning rate to sweep", hint="compare methods with ds.compare"
+        )
+    if base.is_small:
+        return base
+    return replace(base, record=Record(base.record.every, curvature=False, spectrum=False))
+
+
 def _is_kinked(diagnosis: Diagnosis) -> bool:
     """Tell whether a descent is held by a kink, at which no fixed rate settles."""
     return "kink" in diagnosis
 
 
-def steps_to_rest(trace: Trace) -> float:
-    """Return the number of steps of a descent to its tolerance, ∞ if it did not reach it."""
-    rested = trace.outcome is Outcome.CONVERGED
-    still = trace.outcome is Outcome.STALLED and trace.columns["gradient_norm"][-1] <= trace.plan["tolerance"]
-    return float(trace.last_step) if rested or still else math.inf
-
-
-def end_value(trace: Trace) -> float:
-    """Return the value at the end of a descent, ∞ if that is not finite."""
-    return trace.value if trace.outcome is not Outcome.NOT_FINITE and math.isfinite(trace.value) else math.inf
-
-
-def standing(trace: Trace) -> tuple[float, float]:
-    """Return the key that descents are ranked by: steps to the tolerance, then the value at the end."""
-    return steps_to_rest(trace), end_value(trace)
-
-
-def _at_rates(base: Plan, rates: np.ndarray) -> tuple[Trace, ...]:
-    """Run the descents at some rates; no other rates are tried for them, since the sweep does that."""
-    return descend_at_rates(replace(base, record=replace(base.record, tries_rates=False)), rates)
+def _trying_no_rates(base: Plan) -> Plan:
+    """Return a plan for whose descents no other rates are tried, since the sweep does that."""
+    return replace(base, record=replace(base.record, tries_rates=False))
 
 
 def _best(traces: Sequence[Trace]) -> int:
@@ -243,12 +259,11 @@ def _default_rates(base: Plan) -> np.ndarray:
         return _FREE_RATES
     # The bound at the start says little where the curvature varies. A coarse sweep shows where descents end; the bound
     # there is the centre of the fine one.
-    traces = _at_rates(base, at_start * _LOOK)
-    best = _best(traces)
-    spectrum = _spectrum(base, traces[best], float(at_start * _LOOK[best]))
+    best = descend_at_best_rate(_trying_no_rates(base), at_start * _LOOK)
+    spectrum = _spectrum(base, best, float(best.plan["learning_rate"]))
     centre = _stable(base, spectrum) or at_start
     # Close to a kink or a tip the curvature grows without bound, and gives no rate.
-    if _is_kinked(diagnose(traces[best])) or centre < _TIP * at_start:
+    if _is_kinked(diagnose(best)) or centre < _TIP * at_start:
         spectrum, centre = None, at_start
     rates = centre * 2.0 ** (np.arange(-_BELOW, _ABOVE + 1) / _PER_OCTAVE)
     if spectrum is not None and spectrum.lowest > 0:

@@ -33,6 +33,7 @@ _SMALLEST_DAMPING = 1e-20  # √μ = 1e-10 still separates directions that J, wi
 _LARGEST_DAMPING = 1e30  # a step of 1e-30 that still fails: no step will succeed
 _STILL = 1e-14  # a relative step below it changes no digit that matters
 _FLAT = 1e-18  # a predicted decrease below this share of the squares is rounding: (1e-9)², as squares go
+_LEVEL = 2e-15  # of the squares: what a sum of some dozen rounded squares may differ by
 
 
 class MarquardtState(NamedTuple):
@@ -230,7 +231,7 @@ def _step(
     gain = (state.squares - squares) / numpy.where(predicted > 0, predicted, 1.0)
     # Near the end the squares agree to their last digits while the parameters can still gain some: a parameter's error
     # goes with the root of that of the squares. There the largest scaled gradient decides instead.
-    level = numpy.abs(squares - state.squares) <= 4e-16 * state.squares
+    level = numpy.abs(squares - state.squares) <= _LEVEL * state.squares
     finer = _steepness(numpy, after, residuals, held) < _steepness(numpy, state.jacobian, state.residuals, held)
     good = (
         numpy.isfinite(squares)

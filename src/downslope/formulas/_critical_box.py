@@ -29,6 +29,9 @@ _SINGULAR = 1e-6  # scaled curvature below which a zero may belong to a curve of
 _WIDE = 1 / 24  # share of the box over which a curve of zeros extends at least
 _SAME = 1e-7  # share of the box within which two candidates are one
 _STEPS_ALONG = 200
+_STEPS_ONTO = 6
+_MOST_GROUPS = 8
+_PROBES_ALONG = 7
 _FINE = 2.0**-12  # share of the box below which a cell is not searched again
 
 Signs = Mapping[Expression, int]
@@ -292,33 +295,57 @@ class _Box:
         """Add the points of two variables where a kink can be critical."""
         sided = [part for part in self.parts if part.kind in ("kink", "root", "jump")]
         for part in sided:
-            self._add_kinks(self._stationary_along(part))
+            self._add_kinks(*self._stationary_along(part))
         for first, second in itertools.combinations(sided, 2):
             self._add_kinks(self._corner(first.border, second.border))
         for part in self.parts:
             if part.kind in ("edge", "kink", "root", "divisor"):
                 self._add_tips(part)
 
-    def _add_kinks(self, system: EquationSystem | None) -> None:
-        """Add the zeros of a system, which the judge decides."""
+    def _add_kinks(self, system: EquationSystem | None, border: Enclosure | None = None) -> None:
+        """Add the zeros of a system, which the judge decides; where they fill a border, a few of them."""
         if system is None:
             return
         result = zeros(system, self.box, seconds=self.seconds / 4)
         for point in result.points():
             self._add(Candidate(self._rounded(point, np.stack([point, point], axis=1)), True, None))
-        for group in groups(result.cells, 1e-6 * self.span)[:8]:
+        width = max((float(np.max(np.ptp(cell, axis=1) / self.span)) for cell in result.cells), default=0.0)
+        for group in groups(result.cells, max(0.02 * width, 1e-6) * self.span)[:_MOST_GROUPS]:
             around = hull(group)
             if np.max(np.ptp(around, axis=1) / self.span) < _WIDE:
                 near = [simplest(low - 1e-9, high + 1e-9) for low, high in around]
                 middle = around.mean(axis=1)
                 point = np.array([m if n is None else n for m, n in zip(middle, near, strict=True)])
                 self._add(Candidate(point, False, None))
+            elif border is not None:
+                # The value is the same all along a stretch of the border: judge a few points, from the centre out.
+                middles = np.stack([cell.mean(axis=1) for cell in group])
+                away = np.sum(((middles - self.box.mean(axis=1)) / self.span) ** 2, axis=1)
+                for index in np.argsort(away)[np.linspace(0, len(group) - 1, _PROBES_ALONG).astype(int)]:
+                    point = self._onto(border, middles[index])
+                    near = [simplest(x - m, x + m) for x, m in zip(point, 1e-12 * self.span, strict=True)]
+                    point = np.array([x if n is None else n for x, n in zip(point, near, strict=True)])
+                    self._add(Candidate(point, False, None, curve=True))
 
-    def _stationary_along(self, part: RoughPart) -> EquationSystem | None:
-        """Return the equations u = 0 and ∇f₀ × ∇u = 0 of a kink; None where the parts are nested in rough ones."""
+    def _onto(self, border: Enclosure, point: np.ndarray) -> np.ndarray:
+        """Return a point moved onto the zeros of a border by Newton's steps along its gradient."""
+        from flint import arb, ctx
+
+        with ctx.workprec(PRECISION):
+            for _ in range(_STEPS_ONTO):
+                value, gradient = border.with_gradient([arb(float(x)) for x in point])
+                slope = np.array([float(part.mid()) for part in gradient])
+                square = float(slope @ slope)
+                if not np.isfinite(square) or square == 0:
+                    break
+                point = point - float(value.mid()) / square * slope
+        return point
+
+    def _stationary_along(self, part: RoughPart) -> tuple[EquationSystem | None, Enclosure | None]:
+        """Return the equations u = 0 and ∇f₀ × ∇u = 0 of a kink, and u; None without a value on the border."""
         on_border = _on_border(part.node)
         if on_border is None:
-            return None
+            return None, None
         body = replaced(self.tree, part.node, on_border)
         others = [other for other in rough_parts(body) if other.has_two_sides]
         if others or any(other.has_two_sides for other in rough_parts(part.border)):
@@ -327,7 +354,8 @@ class _Box:
             body, border = smooth_piece(body, signs), smooth_piece(part.border, signs)
         else:
             border = part.border
-        return _parallel(Enclosure(border, self.variables), Enclosure(body, self.variables))
+        u = Enclosure(border, self.variables)
+        return _parallel(u, Enclosure(body, self.variables)), u
 
     def _sign_at_centre(self) -> Callable[[Expression], int]:
         values = {

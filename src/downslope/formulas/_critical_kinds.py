@@ -250,6 +250,10 @@ class _Judge:
         if judgement.smoothness in ("kink", "cusp"):
             if kind == "slope" and len(self.span) > 1:
                 return  # passed by on the slope, like all other points of the border
+            if candidate.curve and any(
+                p.kind == kind and not p.is_smooth and not p.isolated for p in self.result.points
+            ):
+                return  # one of each kind stands for the curve
             note = _note_of_sides(judgement)
             kind = "kink" if kind == "slope" else kind
         elif kind == "slope":

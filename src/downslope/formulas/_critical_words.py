@@ -13,6 +13,7 @@ from downslope.formulas._formula import Formula
 from downslope.formulas._printing import book, book_name
 
 _MOST_LISTED = 8
+_COMPLETE_OUTSIDE = "Proved: outside of the curves and regions listed, no other point of the box has a zero gradient"
 
 
 def closing_sentence(formula: Formula, landscape: Landscape) -> str:
@@ -36,7 +37,11 @@ def _on_completeness(landscape: Landscape) -> str:
         )
     if landscape.unproved:
         return _on_unproved(landscape)
-    lack = " or lacks one" if any(not point.is_smooth for point in landscape.points) else ""
+    # Of several variables, all points of a border lack a gradient, which the next sentence says.
+    alone = not landscape.borders and any(not point.is_smooth for point in landscape.points)
+    lack = " or lacks one" if alone else ""
+    if 0 < curves < count:
+        return f"{_COMPLETE_OUTSIDE}{_on_margins(landscape)}."
     if count == 0:
         return f"No critical point, proved: no point of the box has a zero gradient{lack}{_on_margins(landscape)}."
     if curves == count:
@@ -49,7 +54,7 @@ def _on_unproved(landscape: Landscape) -> str:
     """Return where nothing is proved."""
     curves = [point for point in landscape.points if point.isolated is False]
     if curves:
-        return "Outside of the curves of critical points, the list is complete: proved."
+        return f"{_COMPLETE_OUTSIDE}."
     texts = [_around(middle, half) for middle, half in landscape.unproved[:_MOST_LISTED]]
     certified = sum(point.certified for point in landscape.points)
     isolated = len(landscape.points)
