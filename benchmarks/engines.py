@@ -1,7 +1,5 @@
 """Do both engines give the same numbers? Generated formulas by every method, in NumPy and in JAX.
 
-    python benchmarks/engines.py [--formulas 300] [--seed 0] [--steps 50] [--write]
-
 The largest relative difference of a coordinate over the first 50 steps is printed by method, with how often outcome and
 first finding differ. A method that draws on differences of gradients multiplies rounding: what is left of the distance
 to the end is compared as well as the coordinate, so that 1e-12 means 1e-12 of the larger of the two.
@@ -9,13 +7,12 @@ to the end is compared as well as the coordinate, so that 1e-12 means 1e-12 of t
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
 
 import numpy as np
 from generated_formulas import generated
-from timing import machine, publish, table
+from timing import arguments, machine, publish, table
 
 import downslope as ds
 
@@ -49,33 +46,32 @@ def difference(text: str, start: dict[str, float], method: str, steps: int) -> t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    """Compare the engines and print a row for each method."""
+    parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--formulas", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--method", action="append")
-    parser.add_argument("--verbose", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    arguments = parser.parse_args()
-    problems = [*ARTICLE, *generated(arguments.formulas, arguments.seed)]
+    parser.add_argument("--method", action="append", help="a method; all of them if none is named")
+    parser.add_argument("--verbose", action="store_true", help="print every difference")
+    given = parser.parse_args()
+    problems = [*ARTICLE, *generated(given.formulas, given.seed)]
     results = defaultdict(list)
     began = time.perf_counter()
     for text, start in problems:
-        for method in arguments.method or ds.method_names():
-            apart, same_end, same_findings = difference(text, start, method, arguments.steps)
+        for method in given.method or ds.method_names():
+            apart, same_end, same_findings = difference(text, start, method, given.steps)
             results[method].append((apart, same_end, same_findings))
-            if arguments.verbose and (apart > TOLERANCE or not same_end or not same_findings):
+            if given.verbose and (apart > TOLERANCE or not same_end or not same_findings):
                 print(f"{method}: {apart:.2g}, ends {same_end}, findings {same_findings}: {text} from {start}")
         ds.clear_caches()
-    rows = [["method", "within 1e-12", "largest difference", "same outcome", "same findings"]]
+    rows = []
     for method, entries in results.items():
         apart, ends, findings = map(np.array, zip(*entries, strict=True))
         shares = [f"{np.mean(entry):.1%}" for entry in (apart <= TOLERANCE, ends, findings)]
-        rows.append([method, shares[0], f"{apart.max():.1e}", *shares[1:]])
-    text = f"{len(problems)} formulas, {arguments.steps} steps, {machine()}\n\n{table(rows)}"
-    print(text, f"\n{time.perf_counter() - began:.0f} s")
-    if arguments.write:
-        publish("engines", text)
+        rows.append((method, shares[0], f"{np.median(apart):.0e}", f"{apart.max():.0e}", *shares[1:]))
+    heads = ("method", "within 1e-12", "median difference", "largest", "same outcome", "same findings")
+    about = f"{machine()}; {len(problems)} formulas, {given.steps} steps, {time.perf_counter() - began:.0f} seconds."
+    publish(given, "engines", f"{about}\n\n{table(heads, rows)}", {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Seconds from the command to the answer: a descent, a fit, a sweep and a search, beside scripts that do the same.
 
 Whole processes, interleaved, with bytecode compiled and the cache of compiled programs warm, as on the second call of a
-day; for the descent also with that cache off, as on the first. The scripts do no more than what is asked: they keep no
-record and give no verdict.
+day; a descent that is made to compile also with that cache off, as on the first. The scripts do the task alone: they
+keep no record and give no verdict. Each ratio is to the script in the column beside it, or to a process that only
+starts JAX.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from timing import arguments, interleaved, machine, median_ratio, publish, table
 COFFEE = Path(__file__).parents[1] / "src" / "downslope" / "examples" / "coffee.csv"
 DESCEND = ["descend", "f(x) = x² - 4x + 5", "--start", "x=0", "--learning-rate", "0.1", "--steps", "20"]
 FIT = ["fit", str(COFFEE), "temperature = room + excess × e^(-k×minutes)"]
+FIT_FROM = [*FIT, "--start", "room=20,excess=60,k=0.1"]
 SWEEP = ["sweep", "f(x) = x²", "--start", "x=10"]
 SEARCH = ["multistart", "x⁴ - 4x² + x", "--bounds", "x=-3..3", "--global"]
 
@@ -76,10 +78,22 @@ from scipy.optimize import dual_annealing
 print(dual_annealing(lambda x: x[0]**4 - 4*x[0]**2 + x[0], [(-3, 3)]))
 """,
 }
+# What a process of ours is held against; the others, against a process that only starts JAX.
+PEERS = {
+    "downslope descend": "descend, by SciPy BFGS",
+    "downslope fit": "fit, by SciPy curve_fit",
+    "downslope fit --start": "fit, by SciPy curve_fit",
+    "downslope search": "search, by SciPy dual_annealing",
+}
 # What is timed, by task: our command's arguments, and the scripts beside it with the library that each needs.
 TASKS = {
     "descend": (DESCEND, {"SciPy BFGS": "scipy"}),
+    "descend --engine jax": ([*DESCEND, "--engine", "jax"], {}),
+    "slope": (["slope", "x² - 4x + 5", "--at", "x=1"], {}),
+    "derive": (["derive", "(x² + 1)/x"], {}),
+    "backprop": (["backprop", "L = (y - w·x)²", "--at", "w=0.5,x=2,y=1.25"], {}),
     "fit": (FIT, {"SciPy curve_fit": "scipy", "lmfit": "lmfit"}),
+    "fit --start": (FIT_FROM, {}),
     "sweep": (SWEEP, {"Optax": "optax", "PyTorch": "torch"}),
     "search": (SEARCH, {"SciPy dual_annealing": "scipy"}),
 }
@@ -110,8 +124,8 @@ def runs_of(cache: str) -> dict[str, Callable[[], None]]:
     runs = {"nothing but JAX": script("JAX alone"), "downslope --help": process([downslope, "--help"])}
     for task, (words, others) in TASKS.items():
         runs[f"downslope {task}"] = process([downslope, *words], XDG_CACHE_HOME=cache)
-        if task == "descend":
-            runs["downslope descend, first"] = process([downslope, *words], JAX_COMPILATION_CACHE_DIR="")
+        if "jax" in words:
+            runs[f"downslope {task}, first"] = process([downslope, *words], JAX_COMPILATION_CACHE_DIR="")
         for name, library in others.items():
             if importlib.util.find_spec(library) is None:
                 print(f"left out: {name} (not installed here)")
@@ -130,8 +144,13 @@ def main() -> None:
     results = {
         name: {"seconds": statistics.median(row), "ratio": median_ratio(row, base)} for name, row in seconds.items()
     }
-    rows = [(name, f"{one['seconds']:.2f}", f"{one['ratio']:.2f}") for name, one in results.items()]
-    text = f"{machine()}; medians of {given.rounds} interleaved runs.\n\n{table(('process', 'seconds', 'ratio'), rows)}"
+    beside = {name: median_ratio(seconds[name], seconds[peer]) for name, peer in PEERS.items() if peer in seconds}
+    rows = [
+        (name, f"{one['seconds']:.2f}", f"{one['ratio']:.2f}", f"{beside[name]:.2f}" if name in beside else "")
+        for name, one in results.items()
+    ]
+    heads = ("process", "seconds", "to JAX alone", "to its peer")
+    text = f"{machine()}; medians of {given.rounds} interleaved runs.\n\n{table(heads, rows)}"
     publish(given, "start_up", text, {"rows": results})
 
 
