@@ -39,7 +39,7 @@ from downslope.formulas._textbook import Textbook
 
 _MOST_NODES = 600  # nobody reads longer results
 _MOST_NODES_TOGETHER = 250  # of an expression that is written as one fraction
-_POINTS = 24
+_POINTS = 32
 _AGREEMENT = 1e-8
 _ROWS = 5
 _IDENTITY, _EXPANSION = 5, 3  # symbols that an identity and a multiplication have to save
@@ -268,10 +268,12 @@ def _points(names: Sequence[str]) -> dict[str, Any]:
     random = np.random.default_rng(7)
     values = {}
     for name in names:
-        sizes = np.concatenate([random.uniform(0.05, 0.95, 8), random.uniform(0.5, 3, 10), random.uniform(3, 40, 6)])
+        small = random.uniform(0.05, 0.95, 8), random.uniform(0.05, 0.95, 8)
+        sizes = np.concatenate([small[0], random.uniform(0.5, 3, 10), random.uniform(3, 40, 6), small[1]])
         # The first third is positive for every name, so that logarithms and roots of products have values.
         signs = np.where(np.arange(_POINTS) < 4, 1.0, random.choice([-1.0, 1.0], _POINTS))
         signs[8:14] = 1.0
+        signs[24:] = -1.0
         values[name] = sizes * signs
     return values
 
