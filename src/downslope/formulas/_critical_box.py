@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from downslope.formulas._balls import PRECISION, NotEnclosedError
+from downslope.formulas._critical_piece import Piece, certain_kind, gradient_system
 from downslope.formulas._expression import ZERO, Call, Expression, names_in, replaced
 from downslope.formulas._functions import numpy_functions
 from downslope.formulas._operations import evaluate
-from downslope.formulas._roughness import RoughPart, exponential_factor, rough_parts, smooth_piece
+from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas._stationary_search import Derivatives, polished, scaled_curvatures
 from downslope.formulas._survey import Candidate, Enclosure, Survey, hull, simplest
 from downslope.formulas._zeros import EquationSystem, Zeros, ball_of, groups, zeros
@@ -37,31 +37,6 @@ _FINE = 2.0**-12  # share of the box below which a cell is not searched again
 Signs = Mapping[Expression, int]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A smooth piece of a formula: a tree, and where it is in force.
-
-    Args:
-        tree: the piece.
-        signs: each border with its sign, as smooth expressions on balls.
-    """
-
-    tree: Expression
-    signs: tuple[tuple[Enclosure, int], ...]
-
-    def is_out_of_force(self, balls: Sequence[Any]) -> bool:
-        """Tell whether a border certainly has the other sign."""
-        for border, sign in self.signs:
-            value = border.value(balls)
-            if (value < 0 and sign > 0) or (value > 0 and sign < 0):
-                return True
-        return False
-
-    def touches_border(self, balls: Sequence[Any]) -> bool:
-        """Tell whether a border may be zero."""
-        return any(not (border.value(balls) > 0 or border.value(balls) < 0) for border, _ in self.signs)
-
-
 def survey_box(
     tree: Expression, variables: tuple[str, ...], box: np.ndarray, derivatives: Derivatives, seconds: float
 ) -> Survey:
@@ -77,10 +52,10 @@ def survey_box(
     Raises:
         NotEnclosedError: for functions without an enclosure, or too many borders.
     """
-    return _Box(tree, variables, box, derivatives, seconds).survey()
+    return _BoxSurvey(tree, variables, box, derivatives, seconds).survey()
 
 
-class _Box:
+class _BoxSurvey:
     """A formula over a box."""
 
     def __init__(
@@ -151,7 +126,7 @@ class _Box:
         if not names:
             self._add_region(piece, box)
             return
-        system = _gradient_system(piece, self.variables, self._is_singular)
+        system = gradient_system(piece, self.variables, self._is_singular)
         result = zeros(system, box, seconds=seconds)
         self.result.is_complete &= result.is_complete
         enclosure = Enclosure(piece.tree, self.variables)
@@ -162,7 +137,7 @@ class _Box:
                 if piece.touches_border(zero):
                     self._add(Candidate(_middle(zero), False, None))
                     continue
-                kind = _certain_kind(enclosure.with_hessian(zero)[2])
+                kind = certain_kind(enclosure.with_hessian(zero)[2])
                 self._add(Candidate(self._nice(zero), True, True, kind))
         if result.flat:
             self._add_region(piece, hull(result.flat))
@@ -199,11 +174,14 @@ class _Box:
 
     def _settle(self, piece: Piece, result: Zeros, seconds: float, depth: int) -> None:
         """Decide the cells that bisection left, group by group: curves of zeros, degenerate zeros, single ones."""
+        if not result.is_complete:
+            self.result.unproved.append(hull(result.cells))  # a numeric search takes over
+            return
         if not result.cells:
             return
         cells = [cell for cell in result.cells if not self._cell_is_out(piece, cell)]
         width = max((float(np.max(np.ptp(cell, axis=1) / self.span)) for cell in cells), default=0.0)
-        # Newton's steps end up to a thousandth of the box away from a degenerate zero, whose cells lie scattered.
+        # Newton's steps end up to a thousandth of the box from a degenerate zero, whose cells lie scattered.
         gap = 0.02 * width if width > _FINE else 2e-3
         for group in groups(cells, gap * self.span):
             around = hull(group)
@@ -387,7 +365,7 @@ class _Box:
         if len(names_in(border)) < 2:
             return
         piece = Piece(border, ())
-        result = zeros(_gradient_system(piece, self.variables, None), self.box, seconds=self.seconds / 4)
+        result = zeros(gradient_system(piece, self.variables, None), self.box, seconds=self.seconds / 4)
         for point in result.points():
             rounded = self._rounded(point, np.stack([point, point], axis=1))
             values = {name: np.float64(x) for name, x in zip(self.variables, rounded, strict=True)}
@@ -395,43 +373,6 @@ class _Box:
                 value = float(evaluate(border, values, numpy_functions()))
             if abs(value) <= 1e-12:
                 self._add(Candidate(rounded, True, None))
-
-
-def _gradient_system(
-    piece: Piece, variables: tuple[str, ...], is_singular: Callable[[np.ndarray], bool] | None
-) -> EquationSystem:
-    """Return the equations ∇f = 0 of a piece where it is in force."""
-    factors = exponential_factor(piece.tree)
-    whole = Enclosure(piece.tree, variables)
-
-    def excludes(point: Sequence[Any]) -> bool:
-        if piece.is_out_of_force(point):
-            return True
-        gradient = whole.gradient(point)
-        return not all(part.is_finite() for part in gradient) and whole.slope_is_away_from_zero(point)
-
-    if factors is None:
-
-        def jacobian(point: Sequence[Any]) -> Any:
-            _, gradient, hessian = whole.with_hessian(point)
-            return gradient, hessian
-
-        return EquationSystem(whole.gradient, jacobian, excludes, is_singular)
-    front, exponent = (Enclosure(part, variables) for part in factors)
-    size = range(len(variables))
-
-    def values(point: Sequence[Any]) -> list[Any]:
-        w, w1 = front.with_gradient(point)
-        _, u1 = exponent.with_gradient(point)
-        return [w1[i] + w * u1[i] for i in size]
-
-    def factored(point: Sequence[Any]) -> Any:
-        w, w1, w2 = front.with_hessian(point)
-        _, u1, u2 = exponent.with_hessian(point)
-        rows = [[w2[i][j] + w1[j] * u1[i] + w * u2[i][j] for j in size] for i in size]
-        return [w1[i] + w * u1[i] for i in size], rows
-
-    return EquationSystem(values, factored, excludes, is_singular)
 
 
 def _parallel(u: Enclosure, f: Enclosure) -> EquationSystem:
@@ -478,22 +419,3 @@ def _inflated(box: np.ndarray, share: float, limits: np.ndarray) -> np.ndarray:
     margin = share * np.ptp(box, axis=1, keepdims=True)
     wide = np.concatenate([box[:, :1] - margin, box[:, 1:] + margin], axis=1)
     return np.clip(wide, limits[:, :1], limits[:, 1:])
-
-
-def _certain_kind(hessian: Sequence[Sequence[Any]]) -> str:
-    """Return the kind that the enclosure of a Hessian proves; "" where it does not.
-
-    The eigenvalues of matrices that differ by less than their entries' radii differ by at most n times these.
-    """
-    matrix = np.array([[float(entry.mid()) for entry in row] for row in hessian])
-    radius = np.array([[float(entry.rad()) for entry in row] for row in hessian])
-    # Congruence keeps the signs of eigenvalues: measure each variable in its own unit of curvature.
-    size = np.sqrt(np.maximum(np.max(np.abs(matrix), axis=1), 1e-300))
-    matrix, radius = matrix / np.outer(size, size), radius / np.outer(size, size)
-    curvatures = np.linalg.eigvalsh(matrix)
-    doubt = len(matrix) * (float(np.max(radius)) + 1e-14 * float(np.max(np.abs(matrix))))
-    if np.any(np.abs(curvatures) <= doubt):
-        return ""
-    if curvatures[0] > 0:
-        return "minimum"
-    return "maximum" if curvatures[-1] < 0 else "saddle"

@@ -19,8 +19,8 @@ from downslope.formulas._stationary_search import Derivatives, search
 from downslope.formulas._surface import surface
 from downslope.formulas._survey import Candidate, Survey
 
-_SECONDS = 1.0  # of the CPU for a proof
-_SECONDS_NUMERIC = 0.3  # of the CPU for the search where a proof is not complete
+_SECONDS = 1.3  # of the CPU for a proof
+_SECONDS_NUMERIC = 0.2  # of the CPU for the search where a proof is not complete
 _SAME = 1e-6  # share of the box within which two points are one
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut
 _AROUND = 1e-3  # share of the box within which what is not proved is said of a point
@@ -103,13 +103,13 @@ def landscape(formula: Formula, box: np.ndarray) -> Landscape:
     names = set(names_in(formula.body))
     present = [index for index, name in enumerate(formula.variables) if name in names]
     if len(present) == len(formula.variables):
-        return _Judge(formula, box).landscape()
+        return _BoxJudge(formula, box).landscape()
     centre = box.mean(axis=1)
     absent = tuple(name for name in formula.variables if name not in names)
     if not present:
         return _constant(formula, centre, absent)
     inner = Formula(name=None, variables=tuple(formula.variables[index] for index in present), body=formula.body)
-    result = _Judge(inner, box[present]).landscape()
+    result = _BoxJudge(inner, box[present]).landscape()
     result.absent = absent
     result.points = [_extended(point, present, centre) for point in result.points]
     result.unproved = []
@@ -139,7 +139,7 @@ def _extended(point: JudgedPoint, present: list[int], centre: np.ndarray) -> Jud
     )
 
 
-class _Judge:
+class _BoxJudge:
     """A formula over a box, all of whose variables occur."""
 
     def __init__(self, formula: Formula, box: np.ndarray) -> None:

@@ -78,7 +78,7 @@ def survey_line(tree: Expression, variable: str, low: float, high: float) -> tup
     Raises:
         NotEnclosedError: for functions without an enclosure.
     """
-    line = _Line(tree, variable, low, high)
+    line = _LineSurvey(tree, variable, low, high)
     line.cut()
     line.search()
     return line.survey, line.cuts
@@ -89,7 +89,7 @@ def slope_sign(formula: Formula, x: float) -> int:
     from flint import arb, ctx
 
     (variable,) = formula.variables
-    line = _Line(formula.body, variable, x - 1.0, x + 1.0)
+    line = _LineSurvey(formula.body, variable, x - 1.0, x + 1.0)
     piece = line.piece(formula.body, x, x)
     if piece is None:
         return 0
@@ -99,7 +99,7 @@ def slope_sign(formula: Formula, x: float) -> int:
     return 0
 
 
-class _Line:
+class _LineSurvey:
     """A formula over a range."""
 
     def __init__(self, tree: Expression, variable: str, low: float, high: float) -> None:

@@ -94,10 +94,10 @@ def zeros(system: EquationSystem, box: np.ndarray, *, seconds: float = 1.0) -> Z
     from flint import ctx
 
     with ctx.workprec(PRECISION):
-        return _Search(system, np.asarray(box, float), seconds).run()
+        return _Bisection(system, np.asarray(box, float), seconds).run()
 
 
-class _Search:
+class _Bisection:
     """Branch and bound, one level of bisections after another."""
 
     def __init__(self, system: EquationSystem, box: np.ndarray, seconds: float) -> None:
