@@ -3,6 +3,9 @@
 FILE is JSON with any of the lists `readings`, `critical`, `descents` and `slopes`, each a list of cases with right
 values. Everything runs in this process. `--list NAME` judges one list, `--wrong` prints each wrong case with what came,
 `--only TEXT` keeps the cases whose id, family or formula contains a text.
+
+`--mutate N` changes the file's formulas at random N times, and passes each to `formula`, `derive`, `slope` and
+`descend`: whatever is no `DownslopeError` is printed, and every formula that takes longer than two seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import re
 import time
 import warnings
@@ -37,8 +41,13 @@ def main() -> None:
     parser.add_argument("--list", choices=list(_JUDGES), help="judge this list only")
     parser.add_argument("--wrong", action="store_true", help="print each wrong case and what came")
     parser.add_argument("--only", default="", help="judge the cases whose id, family or formula contains this")
+    parser.add_argument("--mutate", type=int, metavar="N", help="read, derive and descend N mutated formulas instead")
+    parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     cases = json.loads(options.file.read_text(encoding="utf-8"))
+    if options.mutate is not None:
+        mutate(_texts(cases), options.mutate, options.seed)
+        return
     for name, judge in _JUDGES.items():
         chosen = [case for case in cases.get(name, []) if _matches(case, options.only)]
         if chosen and options.list in (None, name):
@@ -88,6 +97,99 @@ def _said(error: Exception) -> str:
     """Return an error's message and hint, without the excerpt of the text."""
     hint = getattr(error, "hint", None)
     return f"{getattr(error, 'message', error)}{f' ({hint})' if hint else ''}"
+
+
+# --- Mutations ------------------------------------------------------------------------------------------------------
+
+_SCRAPS = [
+    *"xyztaeπσ0123456789+-*/^()[]{}|,=.!_;:'<>&%°√∛²ⁿ₁½≤⌊⌋Σ ",
+    *(
+        " if ",
+        " otherwise",
+        " and ",
+        "sin",
+        "ln ",
+        "cot(",
+        "mod ",
+        "max(",
+        "gamma(",
+        "e^",
+        "**",
+        "1 000",
+        "d/dx ",
+        "J_0(",
+    ),
+    *("\\frac{", "\\sqrt[3]{", "\\left(", "\\right)", "\\sum_{i=1}^{3} ", "\\begin{cases} ", "\\end{cases}", " \\\\ "),
+    *(
+        "\\text{if }",
+        "\\cdot ",
+        "^\\circ",
+        "\\sigma ",
+        "f(x) = ",
+        "{\\displaystyle ",
+        "where(",
+        "π/",
+        "log_3(",
+        "\u2009",
+    ),
+]
+_SLOW = 2.0  # seconds
+
+
+def _texts(cases: Mapping[str, list[Case]]) -> list[str]:
+    """Return every formula of a file."""
+    every = [case.get("text", case.get("formula")) for part in _JUDGES for case in cases.get(part, ())]
+    return [text for text in every if isinstance(text, str)]
+
+
+def mutated(text: str, chance: random.Random) -> str:
+    """Return a text with a few pieces deleted, doubled, exchanged or inserted."""
+    for _ in range(chance.choice((1, 1, 1, 2, 2, 3, 5))):
+        begin = chance.randint(0, len(text))
+        end = min(len(text), begin + chance.randint(0, 4))
+        piece = chance.choice(("", "", text[begin:end] * 2, chance.choice(_SCRAPS), chance.choice(_SCRAPS)))
+        text = text[:begin] + piece + text[end if chance.random() < 0.6 else begin :]
+    return text
+
+
+def mutate(texts: list[str], count: int, seed: int) -> None:
+    """Read, derive and descend mutated formulas, and print those that end in anything but an answer or an error."""
+    chance = random.Random(seed)
+    refused = faults = slow = 0
+    for _ in range(count):
+        text = mutated(chance.choice(texts), chance)
+        began = time.process_time()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                _used(text)
+        except ds.DownslopeError:
+            refused += 1
+        except Exception as error:  # a traceback is what is looked for
+            faults += 1
+            print(f"{text!r}: {type(error).__name__}: {str(error)[:150]}", flush=True)
+        if time.process_time() - began > _SLOW:
+            slow += 1
+            print(f"{text!r}: {time.process_time() - began:.1f} s", flush=True)
+    print(f"{count} mutated formulas: {refused} refused, {faults} faults, {slow} slower than {_SLOW:g} s")
+
+
+def _used(text: str) -> None:
+    """Read a formula, print and reread it, and pass it to the verbs."""
+    read = ds.formula(text)
+    again = ds.formula(read.read_as)
+    assert again.read_as == read.read_as, f"{read.read_as} is read again as {again.read_as}"
+    assert read.latex
+    point = dict.fromkeys(read.variables, 0.7)
+    read(point)
+    if not read.variables:
+        return
+    for verb in (lambda: str(ds.derive(read, read.variables[0])), lambda: str(ds.slope(read, point))):
+        try:
+            verb()
+        except ds.DownslopeError as error:
+            str(error)
+    ds.diagnose(ds.descend(read, point, learning_rate=0.01, steps=3))
 
 
 # --- Readings -------------------------------------------------------------------------------------------------------

@@ -127,6 +127,28 @@ def test_a_formula_that_begins_with_a_minus_sign(capsys) -> None:
     assert (code, out.strip()) == (0, "-40p + 200")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["derive", "-x²", "--quiet"],
+        ["derive", "--quiet", "-x²"],
+        ["derive", "--quiet", "--", "-x²"],
+        ["derive", "--", "-x²", "--quiet"],
+        ["derive", "--by", "x", "-x²", "-q"],
+    ],
+    ids=" ".join,
+)
+def test_a_formula_may_begin_with_a_minus_sign(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    code, out, _ = said(capsys, *words)
+    assert (code, out.strip()) == (0, "-2x")
+
+
+def test_a_subscript_is_read_where_it_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "derive", "x₁²y", "--by", "x₁", "--at", "x₁=3,y=1", "--quiet")
+    assert code == 0, out
+    assert "6" in out
+
+
 def test_slope_as_json(capsys) -> None:
     found = as_json(capsys, "slope", "h(x, y) = 100 - x² - 2y²", "--at", "x=3,y=1")
     assert found["gradient"] == {"x": -6.0, "y": -4.0}

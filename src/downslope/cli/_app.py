@@ -73,6 +73,28 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
 )
 
 
+class _Command(TyperCommand):
+    """A command whose formula may begin with a minus sign: `derive -x²`, `slope "-x²" --at x=1`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments; a formula is no option, whatever it begins with."""
+        formulas = [p for p in self.params if p.param_type_name == "argument" and _is_formula(p)]
+        if not formulas:
+            return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, list(_options.with_marked_formulas(args, self.params)))
+        for parameter in formulas:
+            value = ctx.params.get(parameter.name)
+            ctx.params[parameter.name] = (
+                value.strip() if isinstance(value, str) else value and type(value)(map(str.strip, value))
+            )
+        return rest
+
+
+def _is_formula(parameter: Any) -> bool:
+    """Tell whether an argument of a command takes a formula."""
+    return any(word in (parameter.metavar or "") for word in ("FORMULA", "OUTER", "INNER"))
+
+
 class _Commands(TyperGroup):
     """The commands: names and first sentences until one is called, then that one with its options."""
 
@@ -91,7 +113,7 @@ class _Commands(TyperGroup):
 
     def _built(self, name: str) -> Any:
         """Return a command with its options."""
-        information = CommandInfo(name, callback=_options.signed(self._functions[name]))
+        information = CommandInfo(name, cls=_Command, callback=_options.signed(self._functions[name]))
         return get_command_from_info(information, pretty_exceptions_short=False, rich_markup_mode=None)
 
 

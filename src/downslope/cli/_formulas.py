@@ -55,7 +55,7 @@ def derive(
     **choices: Any,
 ) -> None:
     """Differentiate a formula, with the rules used."""
-    names = None if by is None else [name.strip() for name in by.split(",")]
+    names = None if by is None else [options.plain_name(name.strip()) for name in by.split(",")]
     if implicit is not None:
         variable = None if names is None else names[0]
         derivations = [ds.derive(formula, variable, implicit=implicit)]

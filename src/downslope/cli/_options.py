@@ -49,6 +49,7 @@ Settings = Annotated[
 ]
 
 _TYPES: Mapping[str, Any] = {"whole": int | None, "number": float | None, "rate": float | None, "truth": bool}
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _ASSIGNED = re.compile(r"\b([a-z_]+)=(?:\"([^\"]*)\"|'([^']*)'|([\w.]+))?")
 
 
@@ -224,10 +225,55 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
             raise ds.PointError(
                 f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}"
             )
+        name = _own_name(name, names)
         if name in numbers:
             raise ds.PointError(f"{option}: {name} is given twice")
         numbers[name] = _number(number, f"{option}: {name}")
     return numbers
+
+
+def plain_name(name: str) -> str:
+    """Return a name with its subscript as the library spells it: x₁ is x_1."""
+    return re.sub("[₀-₉]+$", lambda match: "_" + match[0].translate(_SUBSCRIPTS), name)
+
+
+def _own_name(name: str, names: Iterable[str]) -> str:
+    """Return a variable's name as the formula spells it: x₁ and x1 are x_1, where only that one is there."""
+    alike = [own for own in names if _plain(own) == _plain(name)]
+    return alike[0] if name not in names and len(alike) == 1 else name
+
+
+def _plain(name: str) -> str:
+    return name.translate(_SUBSCRIPTS).replace("_", "").replace("{", "").replace("}", "")
+
+
+def with_marked_formulas(words: Iterable[str], parameters: Iterable[Any]) -> Iterator[str]:
+    """Yield the words of a command; one that begins with a minus sign and is no option gets a space in front of it.
+
+    Click takes such words for options, and a space is nothing to a formula. Behind `--` options are read as well, where
+    a formula follows.
+    """
+    options = [parameter for parameter in parameters if parameter.param_type_name == "option"]
+    takes_value = {name for option in options if not option.is_flag for name in option.opts}
+    short = {name for option in options for name in option.opts if not name.startswith("--")} | {"-h"}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--" and rest and rest[0][:1] == "-" and rest[0][:2] != "--":
+            continue
+        yield f" {word}" if _is_negative(word, short) else word
+        if word == "--":
+            yield from rest
+            return
+        if word in takes_value and rest:
+            yield rest.pop(0)
+
+
+def _is_negative(word: str, short: Iterable[str]) -> bool:
+    """Tell whether a word is a formula with a minus sign in front of it rather than an option."""
+    if len(word) < 2 or word[0] not in "-−" or word[1] == "-":
+        return False
+    return word[:2] not in short or re.search(r"[^A-Za-z-]", word[1:]) is not None
 
 
 def ranges(text: str | None, option: str = "--bounds") -> dict[str, tuple[float, float]] | None:
@@ -255,6 +301,7 @@ def open_ranges(text: str, option: str) -> dict[str, tuple[float | None, float |
     ends_by_name: dict[str, tuple[float | None, float | None]] = {}
     for piece in text.replace(";", ",").split(","):
         name, _, span = (part.strip() for part in piece.partition("="))
+        name = plain_name(name)
         low, dots, high = (part.strip() for part in span.partition(".."))
         if not (name and dots and (low or high)):
             raise ds.PointError(

@@ -304,7 +304,7 @@ def _power_length(tokens: list[Token], index: int) -> int:
         return 0
     if index + 1 < len(tokens) and tokens[index + 1].kind == "OPEN":
         return 4 if index + 3 < len(tokens) and tokens[index + 3].kind == "CLOSE" else 0
-    return 2
+    return 2 if index + 1 < len(tokens) else 0
 
 
 def _braces(tokens: list[Token], index: int) -> tuple[list[Token], int]:

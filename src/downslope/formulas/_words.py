@@ -89,6 +89,7 @@ class _Names:
         self.words = words
         # Letters that occur by themselves: ab is their product where a and b do.
         self.single = {token.text for token in tokens if token.kind == "WORD" and _UNIT.fullmatch(token.text)}
+        self._grow_single()
         self.spellings = {_plain(name): name for name in words.known}
         # Where σ is a parameter as well, σ(…) is no sigmoid.
         self.bare = {
@@ -96,6 +97,17 @@ class _Names:
             for index, token in enumerate(tokens)
             if token.kind == "WORD" and token.text in ("σ", "Γ") and not self._is_called(index)
         }
+
+    def _grow_single(self) -> None:
+        """Add the letters of products to those that occur by themselves, as they do once the formula is printed."""
+        words = [(token.text, index) for index, token in enumerate(self.tokens) if token.kind == "WORD"]
+        size = -1
+        while size < len(self.single):
+            size = len(self.single)
+            for word, index in words:
+                following = self.following(index)
+                if not _known_word(word):
+                    self.single.update(self._product(word, following is not None and following.kind == "POWER") or ())
 
     def following(self, index: int) -> Token | None:
         """Return the token after one, if there is any."""
@@ -356,6 +368,11 @@ def _pieces(word: str, known: Collection[str]) -> list[str] | None:
 def _is_common_function(word: str) -> bool:
     """Tell whether a word is a function that letters may stand before: xsin(x), kln(t)."""
     return len(word) > 1 and word in SPELLINGS and word not in _ONLY_CALLED and word not in (*REDUCTIONS, "step", "lg")
+
+
+def _known_word(word: str) -> bool:
+    """Tell whether a word means something of its own."""
+    return word in SPELLINGS or word in SAME or word in KEYWORDS or word in _CHOICES or refusal(word) is not None
 
 
 def _units(word: str) -> list[str] | None:
