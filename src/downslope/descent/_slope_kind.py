@@ -96,7 +96,7 @@ def _beside(side: Side, name: str, x: float) -> str:
 def _on_kink(judgement: Judgement, names: Sequence[str]) -> str:
     """Return the one-sided slopes at a kink, a cusp or a tip."""
     if len(names) == 1 and len(judgement.sides) == 2:
-        right, left = judgement.sides[0].slope, -judgement.sides[1].slope
+        right, left = judgement.sides[0].slope, 0.0 - judgement.sides[1].slope
         if judgement.smoothness == "kink":
             return f"a kink: the slope is {number(left)} to the left and {number(right)} to the right"
         word = "a vertical tangent" if left == right else "a cusp"
@@ -131,7 +131,7 @@ def gradient_in_words(judgement: Judgement, names: Sequence[str]) -> str:
             return "does not exist"
         ahead, behind = judgement.sides[2 * index : 2 * index + 2]
         right = _shown(ahead.slope, ahead)
-        left = _shown(-behind.slope, behind)
+        left = _shown(0.0 - behind.slope, behind)
         texts.append(f"{name}: {left} to the left, {right} to the right")
     return "does not exist; one-sided slopes " + "; ".join(texts)
 

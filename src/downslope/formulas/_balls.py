@@ -37,15 +37,15 @@ def balls() -> Algebra:
     """Return the algebra of balls."""
     from flint import arb, ctx
 
-    one = _number(Fraction(1))
+    unity = _number(Fraction(1))
     table: dict[str, Callable[..., Any]] = {
         "abs": abs,
         "acot": lambda x: arb.pi() / 2 - x.atan(),
-        "acoth": lambda x: (one / x).atanh(),
-        "acsc": lambda x: (one / x).asin(),
-        "acsch": lambda x: (one / x).asinh(),
-        "asec": lambda x: (one / x).acos(),
-        "asech": lambda x: (one / x).acosh(),
+        "acoth": lambda x: (unity / x).atanh(),
+        "acsc": lambda x: (unity / x).asin(),
+        "acsch": lambda x: (unity / x).asinh(),
+        "asec": lambda x: (unity / x).acos(),
+        "asech": lambda x: (unity / x).acosh(),
         "besselj": lambda order, x: x.bessel_j(order),
         "cbrt": lambda x: _odd_root(x, 3),
         "cos": lambda x: _wave(x)[1],
@@ -237,8 +237,8 @@ def ratios() -> Algebra:
             above, below = parts[name]
 
             def quotient(x: Ratio) -> Ratio:
-                one = Ratio(_number(Fraction(1)))
-                top = one if above is None else Ratio(inner.function(above)(x.plain))
+                unity = Ratio(_number(Fraction(1)))
+                top = unity if above is None else Ratio(inner.function(above)(x.plain))
                 return top.over(Ratio(inner.function(below)(x.plain)))
 
             return quotient

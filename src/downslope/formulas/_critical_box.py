@@ -31,6 +31,7 @@ _SAME = 1e-7  # share of the box within which two candidates are one
 _STEPS_ALONG = 200
 _STEPS_ONTO = 6
 _MOST_GROUPS = 8
+_MOST_CORNERS = 40
 _PROBES_ALONG = 7
 _FINE = 2.0**-12  # share of the box below which a cell is not searched again
 
@@ -75,8 +76,7 @@ class _BoxSurvey:
         pieces = list(self._pieces())
         for piece in pieces:
             self._search(piece, self.seconds / len(pieces))
-        if len(self.variables) == 2:
-            self._search_kinks()
+        self._search_kinks()
         self.result.rough = tuple(part.border for part in self.parts if part.has_two_sides)
         return self.result
 
@@ -225,8 +225,9 @@ class _BoxSurvey:
                 + 0.03 * self.span * np.concatenate([np.eye(len(point)), -np.eye(len(point)), np.ones((1, len(point)))])
             )
         )
-        scale = np.nanmax(np.where(np.isfinite(typical), typical, 0.0))
-        return bool(np.all(here <= 1e-7 * max(scale, 1e-300)))
+        largest = np.max(np.where(np.isfinite(typical), typical, 0.0), axis=1)
+        # The median, since next to a pole one of them is as large as any number.
+        return bool(np.all(here <= 1e-7 * max(float(np.median(largest)), 1e-300)))
 
     def _rounded(self, point: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Return the simplest point next to a degenerate zero at which the gradient is no larger."""
@@ -270,12 +271,13 @@ class _BoxSurvey:
     # Kinks
 
     def _search_kinks(self) -> None:
-        """Add the points of two variables where a kink can be critical."""
+        """Add the points where a kink can be critical; of more than two variables, the corners and tips alone."""
         sided = [part for part in self.parts if part.kind in ("kink", "root", "jump")]
-        for part in sided:
+        size = len(self.variables)
+        for part in sided if size == 2 else ():
             self._add_kinks(*self._stationary_along(part))
-        for first, second in itertools.combinations(sided, 2):
-            self._add_kinks(self._corner(first.border, second.border))
+        for corner in itertools.islice(itertools.combinations(sided, size), _MOST_CORNERS):
+            self._add_kinks(self._corner([part.border for part in corner]))
         for part in self.parts:
             if part.kind in ("edge", "kink", "root", "divisor"):
                 self._add_tips(part)
@@ -347,17 +349,18 @@ class _BoxSurvey:
 
         return sign
 
-    def _corner(self, first: Expression, second: Expression) -> EquationSystem | None:
-        """Return the equations u = 0 and v = 0 of two borders."""
+    def _corner(self, borders: Sequence[Expression]) -> EquationSystem:
+        """Return the equations u = 0, v = 0, … of as many borders as there are variables."""
         signs = self._sign_at_centre()
-        u = Enclosure(smooth_piece(first, signs), self.variables)
-        v = Enclosure(smooth_piece(second, signs), self.variables)
+        parts = [Enclosure(smooth_piece(border, signs), self.variables) for border in borders]
 
         def jacobian(point: Sequence[Any]) -> Any:
-            (a, rows_a), (b, rows_b) = u.with_gradient(point), v.with_gradient(point)
-            return [a, b], [list(rows_a), list(rows_b)]
+            rows = [part.with_gradient(point) for part in parts]
+            return [value for value, _ in rows], [list(gradient) for _, gradient in rows]
 
-        return EquationSystem(lambda point: [u.value(point), v.value(point)], jacobian, lambda point: False, _never)
+        return EquationSystem(
+            lambda point: [part.value(point) for part in parts], jacobian, lambda point: False, _never
+        )
 
     def _add_tips(self, part: RoughPart) -> None:
         """Add the points at which a border touches zero, as x² + y² does: tips of cones, poles and gaps."""

@@ -400,7 +400,7 @@ def _note_of_sides(judgement: Judgement) -> str:
     """Return the one-sided slopes of a point of one variable; the word for others."""
     if len(judgement.sides) != 2:
         return "not smooth: the gradient does not exist"
-    right, left = judgement.sides[0].slope, -judgement.sides[1].slope
+    right, left = judgement.sides[0].slope, 0.0 - judgement.sides[1].slope
     if judgement.smoothness == "kink":
         return f"a kink: slope {left:.6g} to the left, {right:.6g} to the right"
     word = "a vertical tangent" if left == right else "a cusp"

@@ -42,6 +42,8 @@ def _on_completeness(landscape: Landscape) -> str:
     lack = " or lacks one" if alone else ""
     if 0 < curves < count:
         return f"{_COMPLETE_OUTSIDE}{_on_margins(landscape)}."
+    if count == 0 and landscape.borders:
+        return f"No point of the box has a zero gradient, proved{_on_margins(landscape)}."
     if count == 0:
         return f"No critical point, proved: no point of the box has a zero gradient{lack}{_on_margins(landscape)}."
     if curves == count:
@@ -117,7 +119,7 @@ def _on_borders(borders: Sequence[Expression], size: int) -> str:
         return (
             f"{where}; points there are listed if the value is stationary along the border, or where two borders meet."
         )
-    return f"{where}; kinks of more than two variables were not searched for."
+    return f"{where}; of more than two variables, only the points where all borders meet were searched."
 
 
 def _equations(borders: Sequence[Expression]) -> str:

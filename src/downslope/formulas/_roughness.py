@@ -292,31 +292,31 @@ def as_quotient(tree: Expression) -> tuple[Expression, Expression] | None:
     >>> tuple(map(book, as_quotient(formula("x + 1/x").body)))
     ('x·x + 1', 'x')
     """
-    above, below = _over_one(tree)
+    above, below = _fraction_of(tree)
     return (above, below) if below != UNITY else None
 
 
-def _over_one(tree: Expression) -> tuple[Expression, Expression]:
+def _fraction_of(tree: Expression) -> tuple[Expression, Expression]:
     """Return numerator and denominator, 1 where there is none with names."""
     match tree:
         case Negative(operand):
-            above, below = _over_one(operand)
+            above, below = _fraction_of(operand)
             return Negative(above), below
         case Sum(terms):
-            parts = [_over_one(term) for term in terms]
+            parts = [_fraction_of(term) for term in terms]
             divisors = tuple(dict.fromkeys(below for _, below in parts if below != UNITY))
             lifted = [
                 _product([above, *(divisor for divisor in divisors if divisor != below)]) for above, below in parts
             ]
             return Sum(tuple(lifted)), _product(list(divisors))
         case Product(factors):
-            parts = [_over_one(factor) for factor in factors]
+            parts = [_fraction_of(factor) for factor in factors]
             return _product([above for above, _ in parts]), _product([below for _, below in parts])
         case Quotient(numerator, denominator) if names_in(denominator):
-            first, second = _over_one(numerator), _over_one(denominator)
+            first, second = _fraction_of(numerator), _fraction_of(denominator)
             return _product([first[0], second[1]]), _product([first[1], second[0]])
         case Power(base, exponent) if names_in(base):
-            return _power_over_one(tree, base, exponent)
+            return _fraction_of_power(tree, base, exponent)
         case Call("tan" | "sec" | "cot" | "csc" as function, (u,)):
             sine, cosine = Call("sin", (u,)), Call("cos", (u,))
             return {"tan": (sine, cosine), "sec": (UNITY, cosine), "cot": (cosine, sine), "csc": (UNITY, sine)}[
@@ -326,14 +326,14 @@ def _over_one(tree: Expression) -> tuple[Expression, Expression]:
             return tree, UNITY
 
 
-def _power_over_one(tree: Expression, base: Expression, exponent: Expression) -> tuple[Expression, Expression]:
+def _fraction_of_power(tree: Expression, base: Expression, exponent: Expression) -> tuple[Expression, Expression]:
     """Return numerator and denominator of a power with a constant exponent."""
     known = constant_value(exponent)
     if known is None or known == 0:
         return tree, UNITY
     if known < 0:
         return UNITY, Power(base, Number(-known)) if known != -1 else base
-    above, below = _over_one(base)
+    above, below = _fraction_of(base)
     if below == UNITY or known.denominator != 1:
         return tree, UNITY
     return Power(above, exponent), Power(below, exponent)

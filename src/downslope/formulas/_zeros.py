@@ -134,7 +134,7 @@ class _Bisection:
                     self.zeros.is_complete = False
                     return self.zeros
                 following += self._visited(box)
-            if len(following) > max(_CROWD, earlier) and self._is_crowd_of_one(following):
+            if len(following) > max(_CROWD, earlier) and self._is_along_curve(following):
                 self.zeros.cells += following
                 return self.zeros
             earlier = max(earlier, 2 * len(following)) if len(following) > _CROWD else earlier
@@ -265,7 +265,7 @@ class _Bisection:
         known = (self.zeros.certified[index] for index in near)
         return any(all(new.overlaps(old) for new, old in zip(zero, other, strict=True)) for other in known)
 
-    def _is_crowd_of_one(self, boxes: list[np.ndarray]) -> bool:
+    def _is_along_curve(self, boxes: list[np.ndarray]) -> bool:
         """Tell whether boxes in growing number lie along a curve of zeros."""
         if self.system.is_singular is None:
             return False
