@@ -15,6 +15,9 @@ from pathlib import Path
 import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, quantity
 from downslope.diagnosis.checks import TRAINING_CHECKS
+from downslope.formulas._foreign import SAME
+from downslope.formulas._function_rules import TABLE
+from downslope.formulas._functions import FUNCTIONS
 from downslope.methods import METHODS, Theory
 from downslope.remedies import _descent_remedies, _training_remedies
 
@@ -140,6 +143,15 @@ def described(choice: ds.Choice) -> str:
     return f"{choice.help} One of {', '.join(f'`{name}`' for name in choice.names)}."
 
 
+def _functions() -> str:
+    rows = []
+    for name, function in FUNCTIONS.items():
+        others = [*function.spellings, *(word for word, same in SAME.items() if same == name)]
+        law = TABLE[name][1] if name in TABLE else ""
+        rows.append([f"`{name}`", ", ".join(f"`{other}`" for other in others), law])
+    return table(["function", "also written", "derivative"], rows)
+
+
 def _floors() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (floors, *_) = project["tool"]["importlinter"]["contracts"]
@@ -153,6 +165,7 @@ def _floors() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "floors": _floors,
+    "functions of formulas": _functions,
     "methods": _methods,
     "rates of methods": _rates,
     "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.descent_makers),

@@ -184,7 +184,7 @@ def _of_left_side(text: str, left: list[Token], right: list[Token], equals: Toke
         text=text,
         position=where,
         width=max(1, equals.position - where),
-        hint="a header is y = … or f(x, y) = …; an equation is not solved: minimise (left - right)² to meet it",
+        hint="a header is y = … or f(x, y) = …; for dy/dx on the curve of an equation use derive(…, implicit='y')",
     )
 
 
