@@ -31,7 +31,7 @@ _JITTERS = np.array([1e-13, 3e-13, 1e-12, 3e-12])  # of the scale: how far round
 _LEVELS, _CELLS = 7, 64  # of a zoom: each level is 32 times as fine as the one before
 _LASTING = 0.9  # of a decrease that must stay from level to level or from decade to decade, for it to be endless
 _ORDERS = ((1e-3, 1e-5), (1e-2, 1e-4), (1e-1, 1e-2))  # of the swing: distances that tell the order of a bottom
-_FLAT = 1e-8  # of the largest curvature: a smaller one is none
+_FLAT = 1e-13  # of the largest curvature: a smaller one is none
 # Of the decrease that slope and curvature leave: a smaller fall proves nothing. Every tail falls by twice that.
 _OF_REST = 1.5
 _SHORTEST = 1e-9  # of the scale: between points that are closer rounding decides
@@ -132,7 +132,22 @@ class _Look:
         slope = _length(self._gradient) * self.scale * _JITTERS[-1]
         moved = np.abs(self._values(rows) - self.value)
         moved = moved[np.isfinite(moved)]
-        return float(max(own, 4 * (np.max(moved, initial=0.0) - 2 * slope))) if len(moved) else own
+        jitter = 4 * (float(np.max(moved, initial=0.0)) - 2 * slope)
+        return max(own, jitter, self._quantum(own))
+
+    def _quantum(self, own: float) -> float:
+        """Return the smallest change that the value can show; 0 where it follows the slope to its own rounding.
+
+        ln(1 + e^(−x)) changes in steps of 1e−16 far out, though it is 1e−11 itself.
+        """
+        slope = _length(self._gradient)
+        if not slope > 0:
+            return 0.0
+        distances = self.scale * 10.0 ** np.arange(-12.0, -3.0)
+        changes = np.abs(self._values(self.end - distances[:, None] * self._gradient / slope) - self.value)
+        hidden = (changes == 0) & (slope * distances > 4 * own)
+        shown = changes[(changes > 0) & np.isfinite(changes)]
+        return 8 * float(np.min(shown)) if np.any(hidden) and len(shown) else 0.0
 
     # --- along rays ----------------------------------------------------------------------------------------------
 
@@ -161,7 +176,7 @@ class _Look:
                 falls.append((float(changes[last]), float(near[last]), ray))
                 endless = endless or self._endless(self.end, self.value, far, ray)
         if self.scale > _RUNAWAY * self._start_scale:
-            endless = self._endless_from_start()
+            endless = self._endless_from_start() or endless
         described = [self._fall(*fall, falls) for fall in falls]
         nearest = min(described, key=lambda fall: (not fall["both_ways"], fall["distance"]), default=None)
         return {"falls": nearest, "rises": rises, "edge": edge, "endless": endless}
@@ -293,11 +308,11 @@ class _Look:
             for axis in np.eye(len(self.end)):
                 bottom = self._bottom(self.end, axis * self.scale)
                 if bottom is not None and bottom["kind"] == "sharp":
-                    return bottom | {"row": len(self._points) - 1}
+                    return {**bottom, "row": len(self._points) - 1}
         for first, last, row in self._segments():
             between = self._between(first, last)
             if between is not None:
-                return between | {"row": row}
+                return {**between, "row": row}
         return None
 
     def _segments(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
@@ -317,9 +332,7 @@ class _Look:
             long = np.max(np.abs(updates), axis=1) > _SHORTEST * self.scale
             swings = np.flatnonzero((leaving < 0) & (reaching > 0) & long)
             for row in swings[-2:][::-1]:
-                # A step may have landed on the tip itself: look beyond both of its ends.
-                beyond = _BEYOND * updates[row]
-                yield points[row] - beyond, points[row + 1] + beyond, int(row)
+                yield points[row], points[row + 1], int(row)
         if self.is_blocked():
             way = self._gradient / _length(self._gradient) * 1e-4 * self.scale
             yield self.end + way, self.end - way, len(points) - 1
@@ -329,15 +342,17 @@ class _Look:
         length = _length(last - first)
         if not _SHORTEST * self.scale < length < math.inf:
             return None
+        way = last - first
         for pick in (np.nanargmin, np.nanargmax):
-            share = self._zoomed(first, last, pick)
-            extreme = self._snapped(first + share * (last - first))
-            height = self._pole(extreme, last - first)
+            extreme = self._snapped(first + self._zoomed(first, last, pick) * way)
+            height = self._pole(extreme, way)
             if height is not None:
                 return {"kind": "pole", "point": _listed(extreme), "value": height}
-            if pick is np.nanargmin:
-                bottom, inside = extreme, 0 < share < 1
-        return self._bottom(bottom, last - first) if inside else None
+        # A step may have landed on the tip itself: look beyond both of its ends.
+        first, last = first - _BEYOND * way, last + _BEYOND * way
+        share = self._zoomed(first, last, np.nanargmin)
+        bottom = self._snapped(first + share * (last - first))
+        return self._bottom(bottom, way) if 0 < share < 1 else None
 
     def _pole(self, point: np.ndarray, way: np.ndarray) -> float | None:
         """Return the value at the nearest look if it goes to infinity on a side of a point; else None."""
@@ -397,9 +412,11 @@ class _Look:
 
     def is_blocked(self) -> bool:
         """Tell whether the value rises along −∇f at every distance, though the slope says that it falls."""
-        slope = _length(self._gradient)
-        distances = self.scale * 10.0 ** np.arange(-8.0, -5.0)
-        if not slope * distances[0] > 10 * self._noise:
+        slope, curvature = _length(self._gradient), abs(float(self._trace.columns["curvature"][-1]))
+        # Beyond the bottom of a bowl the value rises without any kink.
+        bottom = slope / curvature if curvature > 0 else math.inf
+        distances = min(self.scale, bottom) * 10.0 ** np.arange(-8.0, -5.0)
+        if not slope * distances[0] > 10 * self._noise or not distances[0] > 1e-15 * self.scale:
             return False
         changes = self._values(self.end - distances[:, None] * self._gradient / slope) - self.value
         return bool(np.all(changes > -_BLOCKED * slope * distances))

@@ -280,8 +280,8 @@ def _is_held(evidence: Evidence) -> bool:
         return False
     if evidence.trace.outcome is Outcome.CONVERGED or evidence.end.gradient_norm == 0:
         # The derivative is taken as 0 on the tip of |x|, where there is none.
-        tip = around.crossing is not None and around.crossing.kind == "sharp"
-        return tip and around.crossing.row == len(evidence.step) - 1
+        tip = around.crossing
+        return tip is not None and tip.kind == "sharp" and tip.row == len(evidence.step) - 1
     stuck = evidence.trace.outcome is Outcome.STALLED or evidence.searches_line
     if around.blocked and stuck and not _falls_late(evidence):
         return True

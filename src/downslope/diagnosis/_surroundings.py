@@ -149,28 +149,31 @@ def _read(facts: Mapping[str, Any], names: tuple[str, ...]) -> Surroundings:
         return float(entry.get(name, math.nan))
 
     return Surroundings(
-        names,
-        None
+        names=names,
+        falls=None
         if falls is None
         else Fall(row(falls["along"]), float(falls["distance"]), float(falls["change"]), bool(falls["both_ways"])),
-        bool(facts.get("rises")),
-        bool(facts.get("edge")),
-        None
+        rises=bool(facts.get("rises")),
+        edge=bool(facts.get("edge")),
+        endless=None
         if endless is None
         else EndlessFall(row(endless["along"]), float(endless["distance"]), float(endless["value"])),
-        None
+        crossing=None
         if crossing is None
         else Crossing(
-            str(crossing["kind"]),
-            row(crossing["point"]),
-            *(known(crossing, name) for name in ("value", "order", "slope", "curvature")),
-            int(crossing["row"]),
+            kind=str(crossing["kind"]),
+            point=row(crossing["point"]),
+            value=known(crossing, "value"),
+            order=known(crossing, "order"),
+            slope=known(crossing, "slope"),
+            curvature=known(crossing, "curvature"),
+            row=int(crossing["row"]),
         ),
-        bool(facts.get("blocked")),
-        None
+        blocked=bool(facts.get("blocked")),
+        failure=None
         if failure is None
         else Failure(
             str(failure["kind"]), row(failure["point"]), known(failure, "value"), bool(failure.get("lowest", False))
         ),
-        str(facts.get("judged", "")),
+        judged=str(facts.get("judged", "")),
     )

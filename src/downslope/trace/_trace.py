@@ -138,7 +138,8 @@ class Trace:
             `activation_deviation`, `saturated_share`, `dead_share`, `activation_gradient_norm`.
         metrics: `step` and the evaluations there, by name: `training_loss`, `validation_accuracy`, …; NaN where one was
             not measured.
-        facts: plain data measured once: on the data, the network, the loss, the cost of recording.
+        facts: plain data measured once: on the data, the network, the loss, the cost of recording; of a formula, what
+            its values do around the end (`surroundings`), and the rates that were tried for advice (`rates_tried`).
         caveats: what a loaded trace lacks, as sentences: rows or points that were damaged, or checksums.
     """
 
