@@ -63,10 +63,11 @@ def book(tree: Expression) -> str:
         # |x - |y|| cannot be parsed without guessing which bar closes; the inner absolute value is printed as a call.
         case Call("abs", (argument,)) if not _has_bars(argument):
             return f"|{book(argument)}|"
-        case Call("sqrt", (argument,)):
+        case Call("sqrt" | "cbrt" as function, (argument,)):
             # √x needs no parentheses, but √xy is read as √(x)·y.
             simple = isinstance(argument, Name | MathConstant | Number) and len(book(argument)) == 1
-            return f"√{book(argument)}" if simple else f"√({book(argument)})"
+            root = "√" if function == "sqrt" else "∛"
+            return f"{root}{book(argument)}" if simple else f"{root}({book(argument)})"
         case Call("floor" | "ceil" as function, (argument,)):
             opening, closing = "⌊⌋" if function == "floor" else "⌈⌉"
             return f"{opening}{book(argument)}{closing}"
@@ -235,7 +236,7 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
         if before.value == 1 or isinstance(factor, Negative):  # 1·√x and 5·(-2), not 1√x and 5(-2)
             return False
         reads_as_power_of_ten = piece[0] in "eE" and piece[1:2].isdigit()
-        return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√" or len(word) == 1 or is_call)
+        return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√∛" or len(word) == 1 or is_call)
     if isinstance(before, Name | MathConstant):
         both = (last in _LETTERS and word in _LETTERS) or ("π" in (last, word) and len(last) == len(word) == 1)
         return both and last != word and not _INDEX.match(piece, len(word))  # xy0 would be one name
@@ -252,7 +253,7 @@ def _book_power(base: Expression, exponent: Expression) -> str:
     """Return a power; integer exponents of up to two digits as superscripts."""
     below = _inside(base, _ATOM)
     # √x² would look like √(x²).
-    if below[0] == "√" and below[-1] != ")":
+    if below[0] == "∛" or (below[0] == "√" and below[-1] != ")"):
         below = f"({below})"
     match exponent:
         case Number(value, _) if value.denominator == 1 and abs(value) < 100:

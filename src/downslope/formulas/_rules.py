@@ -36,6 +36,8 @@ from downslope.formulas._expression import (
 from downslope.formulas._function_rules import NAMES, TABLE, Outer, index_of_argument, with_order
 from downslope.formulas._piecewise import combined, inside_of_pieces
 from downslope.formulas._printing import book
+from downslope.formulas._products import terms_of
+from downslope.formulas._terms import TooLargeError
 
 # A product of more factors is differentiated as a product of two halves: n terms of n factors each fill a page.
 _MOST_FACTORS = 6
@@ -89,6 +91,11 @@ class Differentiator:
         if self.variable not in names_in(tree):
             return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} does not change with {self.variable}.")
         match tree:
+            # x - x has a derivative, but its parts may have none: √(x - x).
+            case Call(_, (Sum() as inside,)) | Power(Sum() as inside, Number()) if _cancels(inside):
+                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is always the same.")
+            case Sum() if _cancels(tree):
+                return self._leaf("constant", tree, ZERO, "c' = 0", f"{_shown(tree)} is always the same.")
             case Name():
                 return self._leaf("variable", tree, UNITY, "x' = 1", f"{self.variable} changes by as much as itself.")
             # -20p² is one constant multiple, as a textbook shows it, not a sign and then a multiple.
@@ -337,6 +344,14 @@ def _without_nesting(tree: Expression) -> Expression:
             return base
         case _:
             return tree
+
+
+def _cancels(tree: Sum) -> bool:
+    """Return whether the terms of a sum cancel to a number."""
+    try:
+        return terms_of(tree).constant() is not None
+    except TooLargeError:
+        return False
 
 
 def _ahead(first: Expression, sign: str, second: Expression) -> Comparison:
