@@ -233,7 +233,8 @@ def _joins(before: Expression, factor: Expression, last: str, piece: str) -> boo
         return False
     word, is_call = _first_word(piece), isinstance(factor.base if isinstance(factor, Power) else factor, Call)
     if isinstance(before, Number):
-        if before.value == 1 or isinstance(factor, Negative):  # 1·√x and 5·(-2), not 1√x and 5(-2)
+        named = isinstance(factor.base if isinstance(factor, Power) else factor, Name)
+        if (before.value == 1 and not named) or isinstance(factor, Negative):  # 1·√x and 5·(-2), not 1√x and 5(-2)
             return False
         reads_as_power_of_ten = piece[0] in "eE" and piece[1:2].isdigit()
         return "e" not in last and not reads_as_power_of_ten and (piece[0] in "(√∛" or len(word) == 1 or is_call)
