@@ -319,7 +319,7 @@ def test_what_the_data_cannot_determine_is_a_finding(capsys, tmp_path: Path) -> 
         (["sweep", "x²", "--start", "x=1", "--method", "bfgs"], "compare"),
         (["compare", "x²", "--start", "x=1", "-m", "adm"], "adam"),
         (["multistart", "x²"], "--bounds is missing"),
-        (["multistart", "x²", "--bounds", "x=3..1"], "no range"),
+        (["multistart", "x²", "--bounds", "x=3..1"], "is empty"),
         (["multistart", "x²", "--bounds", "x=0..1", "--seconds", "3"], "--global"),
         (["multistart", "x²", "--bounds", "x=0..1", "--global", "--starts", "3"], "--global"),
         (["multistart", "x²", "--bounds", "x=0..1", "--global", "--set", "momentum=0.5"], "--global"),

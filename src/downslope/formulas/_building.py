@@ -26,18 +26,21 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     children,
+    constant_value,
     depth,
     map_children,
+    odd_root,
     product_of,
     size,
     walk,
 )
 from downslope.formulas._functions import FUNCTIONS, ORDERED
-from downslope.formulas._operations import constant_value, evaluate, odd_root
+from downslope.formulas._letters import Token
+from downslope.formulas._operations import evaluate
 from downslope.formulas._piecewise import combined
 from downslope.formulas._printing import book
 from downslope.formulas._special import HIGHEST_ORDER
-from downslope.formulas._tokens import Token, exact
+from downslope.formulas._tokens import exact
 from downslope.formulas._words import Words
 
 DEEPEST = 120

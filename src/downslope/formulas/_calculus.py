@@ -31,10 +31,12 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    constant_value,
+    odd_root,
 )
 from downslope.formulas._function_rules import partial
 from downslope.formulas._functions import SELECTIONS
-from downslope.formulas._operations import MOST_FACTORS, constant_value, evaluate, odd_root
+from downslope.formulas._operations import MOST_FACTORS, evaluate
 from downslope.formulas._piecewise import harmless_point
 
 _HALF = Fraction(1, 2)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from downslope.formulas._tokens import Token
+from downslope.formulas._letters import Token
 from downslope.formulas._words import Words
 
 Read = Callable[[int, int], list[Token]]
@@ -19,7 +19,7 @@ _OPENS = ("OPEN", "BAR_OPEN")
 _TRIMMED = ("COMMA", "SEMICOLON", "COLON", "AMPERSAND")
 
 
-class _Item(NamedTuple):
+class _Case(NamedTuple):
     """A piece by the indices of its tokens: value, and condition; `otherwise` where it has none and needs none."""
 
     value: tuple[int, int]
@@ -63,23 +63,23 @@ class Cases:
                     raise self._fail("piecewise takes pairs of a value and a condition", token)
                 value, condition = inner
                 is_last = self.tokens[condition[0]].kind == "OTHERWISE" if condition[0] < condition[1] else False
-                items.append(_Item(value, None if is_last else condition, is_last))
+                items.append(_Case(value, None if is_last else condition, is_last))
             return self._written(items, token)
         if len(arguments) not in (2, 3):
             raise self._fail("a choice takes a condition and two values: where(x < 0, x², x)", token)
         condition, value, *rest = arguments
-        return self._written([_Item(value, condition), *(_Item(other, None, True) for other in rest)], token)
+        return self._written([_Case(value, condition), *(_Case(other, None, True) for other in rest)], token)
 
     # The pieces of a range.
 
-    def _items(self, begin: int, end: int) -> Iterator[_Item]:
+    def _items(self, begin: int, end: int) -> Iterator[_Case]:
         """Yield the pieces in a range; a condition that stands alone belongs to the value before it."""
         kinds = {self.tokens[index].kind for index in self._level(begin, end)}
         separators = ("ROW", "SEMICOLON") if kinds & {"ROW", "SEMICOLON"} else ("COMMA",)
         for start, stop in self._split(begin, end, separators):
             yield from self._item(start, stop, separators)
 
-    def _item(self, begin: int, end: int, separators: tuple[str, ...]) -> Iterator[_Item]:
+    def _item(self, begin: int, end: int, separators: tuple[str, ...]) -> Iterator[_Case]:
         begin, end = self._trimmed(begin, end)
         if begin >= end:
             return
@@ -89,37 +89,37 @@ class Cases:
         if marker is None:
             relation = next((index for index in level if kind_at[index] in ("RELATION", "EQUALS")), None)
             if relation is None:
-                yield _Item((begin, end), None)
+                yield _Case((begin, end), None)
                 return
             border = [index for index in level if kind_at[index] in ("AMPERSAND", "COMMA") and index < relation]
             if border and "COMMA" not in separators:
-                yield _Item(self._trimmed(begin, border[-1]), self._trimmed(border[-1] + 1, end))
+                yield _Case(self._trimmed(begin, border[-1]), self._trimmed(border[-1] + 1, end))
             elif border:
-                yield _Item(self._trimmed(begin, border[0]), self._trimmed(border[0] + 1, end))
+                yield _Case(self._trimmed(begin, border[0]), self._trimmed(border[0] + 1, end))
             else:
-                yield _Item((begin, begin), (begin, end))
+                yield _Case((begin, begin), (begin, end))
             return
         value = self._trimmed(begin, marker)
         if kind_at[marker] == "OTHERWISE":
-            yield _Item(value if value[0] < value[1] else self._trimmed(marker + 1, end), None, True)
+            yield _Case(value if value[0] < value[1] else self._trimmed(marker + 1, end), None, True)
             return
         # A if C else B: what follows else is an item of its own.
         other = next((index for index in level if index > marker and kind_at[index] == "OTHERWISE"), end)
         if other == marker + 1:  # \text{if otherwise}
-            yield _Item(value, None, True)
+            yield _Case(value, None, True)
             return
-        yield _Item(value, self._trimmed(marker + 1, other))
+        yield _Case(value, self._trimmed(marker + 1, other))
         if other < end:
             rest = list(self._item(other + 1, end, separators))
             yield from (item if item.condition else item._replace(otherwise=True) for item in rest)
 
-    def _paired(self, items: list[_Item], begin: int) -> list[_Item]:
+    def _paired(self, items: list[_Case], begin: int) -> list[_Case]:
         """Return the items with a value and the condition after it joined: x², x < 0, x, x ≥ 0."""
-        pieces: list[_Item] = []
+        pieces: list[_Case] = []
         for item in items:
             lacks_value = item.value[0] >= item.value[1]
             if lacks_value and pieces and pieces[-1].condition is None and not pieces[-1].otherwise:
-                pieces[-1] = _Item(pieces[-1].value, item.condition)
+                pieces[-1] = _Case(pieces[-1].value, item.condition)
             elif lacks_value:
                 signs = list(self._level(*(item.condition or (begin, begin + 1))))
                 relation = next((index for index in signs if self.tokens[index].kind == "RELATION"), begin)
@@ -135,7 +135,7 @@ class Cases:
 
     # Writing them out.
 
-    def _written(self, items: list[_Item], token: Token) -> list[Token]:
+    def _written(self, items: list[_Case], token: Token) -> list[Token]:
         """Return the tokens that the grammar reads."""
         if not items:
             raise self._fail("a choice needs pieces", token)

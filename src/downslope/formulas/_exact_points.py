@@ -17,10 +17,10 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     children,
+    constant_value,
     names_in,
 )
 from downslope.formulas._formula import Formula
-from downslope.formulas._operations import constant_value
 from downslope.formulas._printing import book, terminates
 
 _HIGHEST_DEGREE = 12  # isolating the roots of a polynomial is exact at any degree, but its cost grows quickly

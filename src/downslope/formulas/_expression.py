@@ -234,6 +234,42 @@ def weighted_sum(tree: Expression, weight: str) -> Expression:
     return Call("sum", (Product((Name(weight), tree)),))
 
 
+def constant_value(tree: Expression) -> Fraction | None:
+    """Return the exact value of a tree of numbers, signs and quotients; None for any other tree.
+
+    >>> constant_value(Negative(Number(Fraction(3))))
+    Fraction(-3, 1)
+    """
+    match tree:
+        case Number(value):
+            return value
+        case Negative(operand):
+            inner = constant_value(operand)
+            return None if inner is None else -inner
+        case Quotient(numerator, denominator):
+            above, below = constant_value(numerator), constant_value(denominator)
+            return above / below if above is not None and below else None
+        case _:
+            return None
+
+
+def odd_root(exponent: Expression) -> tuple[int, int] | None:
+    """Return p and q of an exponent p/q, typed as a fraction in lowest terms with an odd q > 1; None for any other.
+
+    Such a power is the real root of degree q to the power p, for negative numbers as well. A decimal exponent is not:
+    nobody means x^0.2 as a fifth root of a negative number.
+
+    >>> odd_root(Quotient(TWO, Number(Fraction(3))))
+    (2, 3)
+    """
+    value = constant_value(exponent)
+    if value is None or value.denominator == 1 or value.denominator % 2 == 0:
+        return None
+    if any(isinstance(node, Number) and node.decimal for node in walk(exponent)):
+        return None
+    return value.numerator, value.denominator
+
+
 def with_numbers(tree: Expression, values: Mapping[str, float], *, digits: int = 5) -> Expression:
     """Return the tree with numbers substituted for names, their signs moved in front as in a textbook.
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from downslope._errors import FormulaError
 from downslope.formulas._functions import SPELLINGS
-from downslope.formulas._tokens import KEYWORDS, Token
+from downslope.formulas._letters import Token
+from downslope.formulas._tokens import KEYWORDS
 
 _PUNCTUATION = ("PERIOD", "COMMA", "SEMICOLON", "COLON", "ROW")
 _CHOOSES = ("RELATION", "AMPERSAND", "ROW")
@@ -18,7 +19,7 @@ _SEPARATES = ("COMMA", "SEMICOLON", "BAR")
 _TWICE = re.compile(r"\S\s*\{\\displaystyle")
 
 
-class Header(NamedTuple):
+class LeftSide(NamedTuple):
     """The left side of a formula, and the tokens of its right side.
 
     Args:
@@ -114,14 +115,14 @@ def _is_wrapped(tokens: list[Token]) -> bool:
     return True
 
 
-def header(text: str, tokens: list[Token]) -> Header:
+def header(text: str, tokens: list[Token]) -> LeftSide:
     """Split tokens into the formula's name, its declared variables, and the right side."""
     arrow = _by_arrow(tokens)
     if arrow is not None:
         return arrow
     equals = next(_equals_signs(tokens), None)
     if equals is None:
-        return Header(None, None, tokens)
+        return LeftSide(None, None, tokens)
     left, right = tokens[:equals], tokens[equals + 1 :]
     second = next(_equals_signs(right), None)
     if second is not None:
@@ -140,30 +141,30 @@ def _equals_signs(tokens: Sequence[Token]):
             yield index
 
 
-def _by_arrow(tokens: list[Token]) -> Header | None:
+def _by_arrow(tokens: list[Token]) -> LeftSide | None:
     """Return the header of x ↦ x², f: x ↦ x² or lambda x: x**2; None for any other text."""
     kinds = [token.kind for token in tokens]
     match kinds:
         case ["WORD", "ARROW", *_]:
-            return Header(None, (tokens[0].text,), tokens[2:])
+            return LeftSide(None, (tokens[0].text,), tokens[2:])
         case ["WORD", "COLON", "WORD", "ARROW", *_]:
-            return Header(tokens[0].text, (tokens[2].text,), tokens[4:])
+            return LeftSide(tokens[0].text, (tokens[2].text,), tokens[4:])
     if kinds[:1] == ["WORD"] and tokens[0].text in ("lambda", "λ") and "COLON" in kinds:
         colon = kinds.index("COLON")
         names = _names(tokens[1:colon])
         if names is not None:
-            return Header(None, names, tokens[colon + 1 :])
+            return LeftSide(None, names, tokens[colon + 1 :])
     return None
 
 
-def _of_left_side(text: str, left: list[Token], right: list[Token], equals: Token) -> Header:
+def _of_left_side(text: str, left: list[Token], right: list[Token], equals: Token) -> LeftSide:
     """Return the header of a left side: a name, a name with its variables, or the name of a derivative."""
     note = ""
     name, rest = _name(left)
     if name is not None and ("'" in name or "/" in name):
         note = f"{name} is the name of this formula, which is its right side; derive gives its derivative"
     if name is not None and not rest:
-        return Header(name, None, right, note)
+        return LeftSide(name, None, right, note)
     if left and left[0].text in SPELLINGS and (len(left) < 2 or left[1].kind != "OPEN" or left[0].text != "gamma"):
         raise _fail(
             f"the left side is the function {left[0].text}, not a name",
@@ -177,7 +178,7 @@ def _of_left_side(text: str, left: list[Token], right: list[Token], equals: Toke
             for token in rest[1:-1]:
                 if declared.count(token.text) > 1:
                     raise FormulaError(f"{token.text} is declared twice", text=text, position=token.position)
-            return Header(name, declared, right, note)
+            return LeftSide(name, declared, right, note)
     where = left[0].position if left else equals.position
     raise FormulaError(
         "the left side of the equals sign is neither a name nor a name with its variables",

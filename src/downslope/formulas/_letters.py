@@ -1,9 +1,29 @@
-"""Letters and signs of formulas: Greek letters, raised and lowered letters, fractions, operators and LaTeX commands."""
+"""Tokens, and the letters, signs and LaTeX commands that formulas are written with."""
 
 from __future__ import annotations
 
 import functools
 import unicodedata
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of the text.
+
+    Args:
+        kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS,
+            ROOT, FRACTION and others of the tables below; and those that later stages put in place of them.
+        text: its normalised text.
+        position: its start in the original text.
+        implied: whether it was inserted rather than typed.
+    """
+
+    kind: str
+    text: str
+    position: int
+    implied: bool = False
+
 
 # Greek letters and their LaTeX commands. A letter may have several; the last of each letter is the one that is printed.
 _TABLE = """

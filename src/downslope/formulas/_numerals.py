@@ -6,12 +6,9 @@ Digits that stand apart are one number or an error, never a product.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from downslope._errors import FormulaError
-
-if TYPE_CHECKING:
-    from downslope.formulas._tokens import Token
+from downslope.formulas._letters import Token
 
 # Fraction("1e999999999") would allocate hundreds of megabytes.
 _MOST_DIGITS = 400  # of an exponent of ten: 1e400 is beyond every float already
@@ -25,8 +22,6 @@ _COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+")
 
 def numeral(text: str, position: int, output: list[Token], notes: list[str]) -> int:
     """Append the number at a position and return where it ends."""
-    from downslope.formulas._tokens import Token
-
     if marked := _MARKED.match(text, position):
         plain = re.sub(r"\D", "", marked.group())
         raise _fail("digits of a number stand together", text, position, marked.end(), f"write {plain}")

@@ -27,12 +27,13 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    constant_value,
     map_children,
     names_in,
+    odd_root,
     product_of,
     replaced,
     sum_of,
-    walk,
 )
 from downslope.formulas._function_rules import partial
 from downslope.formulas._piecewise import piecewise
@@ -134,44 +135,6 @@ def _real_power(base: float, exponent: float) -> float:
         return math.inf
     except (ValueError, ZeroDivisionError):
         return math.nan
-
-
-def constant_value(tree: Expression) -> Fraction | None:
-    """Return the exact value of a tree of numbers, signs and quotients; None for any other tree.
-
-    >>> from downslope.formulas._expression import Negative, Number
-    >>> constant_value(Negative(Number(Fraction(3))))
-    Fraction(-3, 1)
-    """
-    match tree:
-        case Number(value):
-            return value
-        case Negative(operand):
-            inner = constant_value(operand)
-            return None if inner is None else -inner
-        case Quotient(numerator, denominator):
-            above, below = constant_value(numerator), constant_value(denominator)
-            return above / below if above is not None and below else None
-        case _:
-            return None
-
-
-def odd_root(exponent: Expression) -> tuple[int, int] | None:
-    """Return p and q of an exponent p/q, typed as a fraction in lowest terms with an odd q > 1; None for any other.
-
-    Such a power is the real root of degree q to the power p, for negative numbers as well. A decimal exponent is not:
-    nobody means x^0.2 as a fifth root of a negative number.
-
-    >>> from downslope.formulas._expression import Number, Quotient, TWO
-    >>> odd_root(Quotient(TWO, Number(Fraction(3))))
-    (2, 3)
-    """
-    value = constant_value(exponent)
-    if value is None or value.denominator == 1 or value.denominator % 2 == 0:
-        return None
-    if any(isinstance(node, Number) and node.decimal for node in walk(exponent)):
-        return None
-    return value.numerator, value.denominator
 
 
 def _as_float(value: Fraction) -> float:

@@ -16,12 +16,12 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     children,
+    constant_value,
     map_children,
     names_in,
     sides,
     walk,
 )
-from downslope.formulas._operations import constant_value
 
 _ADDITIVE = {"mean", "sum"}
 

@@ -11,9 +11,10 @@ from downslope.formulas._building import DEEPEST, TokenStream, parser, undefined
 from downslope.formulas._expression import Expression, depth, names_in, size
 from downslope.formulas._formula import Formula
 from downslope.formulas._header import header, unwrapped
+from downslope.formulas._letters import Token
 from downslope.formulas._printing import book
 from downslope.formulas._structure import resolve
-from downslope.formulas._tokens import Token, tokens
+from downslope.formulas._tokens import tokens
 from downslope.formulas._units import checked_units
 from downslope.formulas._words import Words
 

@@ -17,6 +17,7 @@ from downslope.formulas._expression import (
     Condition,
     Expression,
     Piecewise,
+    constant_value,
     names_in,
     sides,
     walk,
@@ -173,7 +174,6 @@ def _without_weaker(condition: Condition) -> Condition:
     """Return a condition without comparisons that follow from others: x > 2 of x > 1 and x > 2."""
     if not isinstance(condition, Combination) or condition.word != "and":
         return condition
-    from downslope.formulas._operations import constant_value
 
     strictest: dict[tuple[Expression, str], Any] = {}
     for part in condition.conditions:

@@ -28,10 +28,11 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     children,
+    constant_value,
     map_children,
     names_in,
+    odd_root,
 )
-from downslope.formulas._operations import constant_value, odd_root
 from downslope.formulas._piecewise import comparisons
 
 _MOST_PAIRS = 10  # of arguments of one max or min

@@ -11,7 +11,7 @@ from dataclasses import replace
 from downslope.formulas._cases import Cases
 from downslope.formulas._functions import SPELLINGS
 from downslope.formulas._header import marked_derivatives
-from downslope.formulas._tokens import Token
+from downslope.formulas._letters import Token
 from downslope.formulas._words import Words, named
 
 # Each level costs several Python frames; this stays well below the recursion limit.

@@ -30,11 +30,11 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    odd_root,
     product_of,
     walk,
 )
 from downslope.formulas._functions import REDUCTIONS
-from downslope.formulas._operations import odd_root
 from downslope.formulas._piecewise import chained, combined
 from downslope.formulas._printing import terminates
 from downslope.formulas._rules import Differentiator

@@ -7,7 +7,6 @@ depend on the notation typed.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 
 from downslope._errors import FormulaError
@@ -24,6 +23,7 @@ from downslope.formulas._letters import (
     SIGNS,
     SKIPPED,
     WORD_COMMANDS,
+    Token,
     fraction,
     lowered,
     plain_letters,
@@ -33,24 +33,6 @@ from downslope.formulas._numerals import commas_checked, numeral
 
 # Parsing is linear, but derivation and layout are not: longer text is refused before any work is done.
 LONGEST = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of the text.
-
-    Args:
-        kind: NUMBER, WORD, NAME, CONSTANT, FUNCTION, PLUS, MINUS, TIMES, SLASH, POWER, OPEN, CLOSE, BAR, COMMA, EQUALS,
-            ROOT, FRACTION and others of `_letters`; and those that later stages put in place of them.
-        text: its normalised text.
-        position: its start in the original text.
-        implied: whether it was inserted rather than typed.
-    """
-
-    kind: str
-    text: str
-    position: int
-    implied: bool = False
 
 
 # What a word in \text{…} says, where it is not a name.

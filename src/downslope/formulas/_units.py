@@ -19,8 +19,8 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    constant_value,
 )
-from downslope.formulas._operations import constant_value
 from downslope.formulas._piecewise import comparisons
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from downslope._errors import FormulaError, nearest
 from downslope.formulas._foreign import ONLY_CALLED, SAME, near, refusal, refusal_of_letter
 from downslope.formulas._functions import REDUCTIONS, SPELLINGS
-from downslope.formulas._letters import LETTER_OF, LETTERS
-from downslope.formulas._tokens import KEYWORDS, Token
+from downslope.formulas._letters import LETTER_OF, LETTERS, Token
+from downslope.formulas._tokens import KEYWORDS
 
 CONSTANTS = ("π", "e")
 _UNDECLARED = ("x", "y", "z")
