@@ -58,7 +58,7 @@ def gradient_system(
             _, gradient, hessian = whole.with_hessian(point)
             return gradient, hessian
 
-        return EquationSystem(whole.gradient, jacobian, excludes, is_singular)
+        return EquationSystem(whole.gradient, jacobian, excludes, is_singular, whole.in_floats)
     front, exponent = (Enclosure(part, variables) for part in factors)
     size = range(len(variables))
 
@@ -73,7 +73,7 @@ def gradient_system(
         rows = [[w2[i][j] + w1[j] * u1[i] + w * u2[i][j] for j in size] for i in size]
         return [w1[i] + w * u1[i] for i in size], rows
 
-    return EquationSystem(values, factored, excludes, is_singular)
+    return EquationSystem(values, factored, excludes, is_singular, whole.in_floats)
 
 
 def certain_kind(hessian: Sequence[Sequence[Any]]) -> str:

@@ -185,8 +185,10 @@ def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndar
         if name not in bounds:
             raise PointError(f"there are no bounds for {name}", hint=f"give a range for every variable, {example}")
         low, high = _range(name, bounds[name])
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise PointError(f"the bounds of {name}, {low} and {high}, are not two increasing finite numbers")
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise PointError(f"the bounds of {name} must be finite numbers, not {low:g} and {high:g}")
+        if low >= high:
+            raise PointError(f"the range of {name} is empty: {low:g} is not below {high:g}")
         rows.append((low, high))
     return np.array(rows)
 

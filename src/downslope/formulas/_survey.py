@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from downslope.formulas._algebra import Algebra
+from downslope.formulas._algebra import FLOATS, Algebra
 from downslope.formulas._balls import Ratio, balls, ratios
 from downslope.formulas._expression import Expression
 from downslope.formulas._formula import Formula
@@ -71,7 +72,8 @@ class Enclosure:
 
     def __init__(self, tree: Expression, variables: tuple[str, ...]) -> None:
         self.formula = Formula(name=None, variables=variables, body=tree)
-        self._balls = NumericFormula(self.formula, balls())
+        # Setting the precision costs as much as an operation, so that callers set it once for many balls.
+        self._balls = NumericFormula(self.formula, replace(balls(), context=None))
         self.tree = tree
 
     def value(self, point: Sequence[Any]) -> Any:
@@ -94,6 +96,15 @@ class Enclosure:
         """Tell whether a derivative that is not finite, as around a pole, still certainly does not vanish."""
         quotients = NumericFormula(self.formula, ratios()).value_and_gradient([Ratio(ball) for ball in point])[1]
         return any(q.above.is_finite() and not q.above.contains(0) for q in quotients)
+
+    def in_floats(self, point: Sequence[float]) -> tuple[Sequence[float], Sequence[Sequence[float]]]:
+        """Return gradient and Hessian at a point of floats."""
+        _, gradient, hessian = self._floats.value_gradient_hessian(point)
+        return gradient, hessian
+
+    @functools.cached_property
+    def _floats(self) -> NumericFormula:
+        return NumericFormula(self.formula, FLOATS)
 
     def in_algebra(self, algebra: Algebra) -> NumericFormula:
         """Return the expression in another algebra."""

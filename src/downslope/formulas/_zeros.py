@@ -52,12 +52,15 @@ class EquationSystem:
             it is not finite there.
         is_singular: whether the Jacobian at a point, in floats, is singular where Newton's steps from it lead; tells a
             curve of zeros from a crowd of single ones. None where that is not known.
+        approximate: components and Jacobian of equations with the same zeros, in floats; None to take the
+            middles of balls, at several times the cost.
     """
 
     values: Callable[[Balls], Sequence[arb]]
     jacobian: Callable[[Balls], tuple[Sequence[arb], Sequence[Sequence[arb]]]]
     excludes: Callable[[Balls], bool]
     is_singular: Callable[[np.ndarray], bool] | None = None
+    approximate: Callable[[Sequence[float]], tuple[Sequence[float], Sequence[Sequence[float]]]] | None = None
 
 
 @dataclass
@@ -225,16 +228,9 @@ class _Bisection:
         from flint import arb
 
         scale = [max(abs(float(at.mid())), 2.0**-10 * span) for at, span in zip(image, self.span, strict=True)]
-        point = [ball.mid() for ball in image]
-        for _ in range(_NEWTON_STEPS):
-            values, rows = self.system.jacobian(point)
-            inverse = _inverse(rows)
-            if inverse is None or not all(value.is_finite() for value in values):
-                return False
-            step = inverse @ [float(value.mid()) for value in values]
-            point = [(at - arb(float(part))).mid() for at, part in zip(point, step, strict=True)]
-            if np.all(np.abs(step) <= 2.0**-50 * np.array(scale)):
-                break
+        point = self._approached([float(ball.mid()) for ball in image], scale)
+        if point is None:
+            return False
         tiny = [at + arb(0, 2.0**-44 * size) for at, size in zip(point, scale, strict=True)]
         if not all(ball.contains(small) for ball, small in zip(balls, tiny, strict=True)):
             return False
@@ -256,6 +252,28 @@ class _Bisection:
         ends = [(np.nextafter(float(b.lower()), np.inf), np.nextafter(float(b.upper()), -np.inf)) for b in balls]
         self.regions = np.concatenate([self.regions, np.array([ends])])
         return True
+
+    def _approached(self, start: list[float], scale: list[float]) -> list[arb] | None:
+        """Return where Newton's steps lead from a point; None where they end."""
+        from flint import arb
+
+        point, approximate = np.array(start), self.system.approximate
+        for _ in range(_NEWTON_STEPS):
+            if approximate is not None:
+                values, rows = approximate(point.tolist())
+            else:
+                balls = [arb(float(x)) for x in point]
+                enclosed, enclosed_rows = self.system.jacobian(balls)
+                values = [float(value.mid()) for value in enclosed]
+                rows = [[float(entry.mid()) for entry in row] for row in enclosed_rows]
+            inverse = _inverse_of(rows)
+            if inverse is None or not np.all(np.isfinite(values)):
+                return None
+            step = inverse @ values
+            point = point - step
+            if np.all(np.abs(step) <= 2.0**-48 * np.array(scale)):
+                break
+        return [arb(float(x)) for x in point]
 
     def _is_known(self, zero: list[arb], middle: np.ndarray) -> bool:
         """Tell whether a zero is among those found before."""
@@ -309,9 +327,14 @@ def ball_of(low: float, high: float) -> arb:
 
 def _inverse(rows: Sequence[Sequence[arb]]) -> np.ndarray | None:
     """Return the inverse of a Jacobian's midpoint, in floats; None if it is singular."""
+    return _inverse_of([[float(entry.mid()) for entry in row] for row in rows])
+
+
+def _inverse_of(rows: Sequence[Sequence[float]]) -> np.ndarray | None:
+    """Return the inverse of a matrix; None if it is singular."""
     if len(rows) <= 2:
-        return _small_inverse([[float(entry.mid()) for entry in row] for row in rows])
-    matrix = np.array([[float(entry.mid()) for entry in row] for row in rows])
+        return _small_inverse(rows)
+    matrix = np.array(rows)
     if not np.all(np.isfinite(matrix)):
         return None
     try:
@@ -321,7 +344,7 @@ def _inverse(rows: Sequence[Sequence[arb]]) -> np.ndarray | None:
     return inverse if np.all(np.isfinite(inverse)) else None
 
 
-def _small_inverse(matrix: list[list[float]]) -> np.ndarray | None:
+def _small_inverse(matrix: Sequence[Sequence[float]]) -> np.ndarray | None:
     """Return the inverse of one or two rows, at a tenth of the cost of LAPACK's."""
     if len(matrix) == 1:
         ((a,),) = matrix
