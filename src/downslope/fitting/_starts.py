@@ -200,13 +200,14 @@ def _ranked(problem: FitProblem, linear: tuple[str, ...]) -> Any:
         numpy = jax().numpy
         free = guess
         if linear:
-            without = guess.at[positions].set(0.0)
-            units = numpy.zeros((len(positions), len(guess))).at[np.arange(len(positions)), positions].set(1.0)
+            units = np.eye(len(problem.free))[positions]
+            chosen = units.any(axis=0)
+            without = numpy.where(chosen, 0.0, guess)
             # A model linear in these is base + Σ cᵢ·slopeᵢ; the slopes are differences, exact but for rounding.
             base = problem.predicted(without, arguments)
-            slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(units)
+            slopes = jax().vmap(lambda unit: problem.predicted(without + unit, arguments) - base)(numpy.asarray(units))
             target = (arguments.measured - base) * arguments.weight
-            free = guess.at[positions].set(_least_squares(numpy, slopes * arguments.weight, target))
+            free = numpy.where(chosen, _least_squares(numpy, slopes * arguments.weight, target) @ units, guess)
             free = numpy.clip(free, *bounds)
         rows = problem.residuals(free, arguments)
         return free, rows @ rows
