@@ -395,7 +395,7 @@ def _at_index(term: Expression, index: str, number: int) -> Expression:
 
 def _derivative(token: Token, operand: Expression, words: Words) -> Expression:
     """Return the derivative of an operand by the variables that a token names, carried out."""
-    from downslope.formulas._symbolic import differentiate
+    from downslope.formulas._simplify import differentiate
 
     decimals = any(isinstance(node, Number) and node.decimal for node in walk(operand))
     variables = token.text.split(",")

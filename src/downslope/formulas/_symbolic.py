@@ -1,14 +1,13 @@
-"""Conversion between expression trees and SymPy, and differentiation with it; SymPy is imported on first use.
+"""Conversion between expression trees and SymPy, which is imported on first use.
 
 Numbers are converted exactly, names become real symbols. Functions that SymPy would expand (sigmoid, softplus, relu,
-the mean over a table) become SymPy functions defined in `_functions`, so that derivatives stay as short as in a
-textbook.
+the mean over a table) become SymPy functions defined in `_symbolic_functions`, so that results stay as short as in
+a textbook.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -32,22 +31,17 @@ from downslope.formulas._expression import (
     Sum,
     odd_root,
     product_of,
-    walk,
 )
 from downslope.formulas._functions import REDUCTIONS
 from downslope.formulas._piecewise import chained, combined
 from downslope.formulas._printing import terminates
-from downslope.formulas._rules import Differentiator
 from downslope.formulas._symbolic_functions import own_functions
 
 if TYPE_CHECKING:
     import sympy
 
 _MOST_BITS = 4_000  # of a number's numerator and denominator; a float has room for 1024
-_MOST_TERMS = 100
-_MOST_OPERATIONS = 400  # larger expressions stay as they are, since simplifying them takes seconds
-_MOST_OPERATIONS_TOGETHER = 60
-_TOO_LARGE = "the formula's numbers are too large to be differentiated exactly"
+_TOO_LARGE = "the formula's numbers are too large to be written exactly"
 
 
 def to_sympy(tree: Expression, columns: Collection[str] = ()) -> sympy.Expr:
@@ -152,66 +146,6 @@ def from_sympy(expression: sympy.Expr, *, decimals: bool = False) -> Expression:
         FormulaError: if it contains a function or number that a formula cannot express.
     """
     return _SympyReader(decimals).read(expression)
-
-
-def differentiate(
-    tree: Expression, variable: str, *, decimals: bool = False, columns: Collection[str] = ()
-) -> Expression:
-    """Return the derivative of a tree by a variable, simplified by a few cheap rules.
-
-    Args:
-        tree: the expression.
-        variable: the variable of differentiation.
-        decimals: whether numbers with a finite decimal expansion print as decimals.
-        columns: the names in the tree that are data columns.
-
-    Raises:
-        FormulaError: if there is no real derivative, or it cannot be expressed as a formula.
-    """
-    try:
-        if any(isinstance(node, Piecewise) for node in walk(tree)):
-            # SymPy would differentiate at the borders as well, where the pieces need not meet.
-            def tidy(part: Expression) -> Expression:
-                return from_sympy(shortened(to_sympy(part, columns)), decimals=decimals)
-
-            return Differentiator(variable, tidy, columns).step(tree).after
-        return from_sympy(shortened(to_sympy(tree, columns).diff(symbol(variable))), decimals=decimals)
-    except RecursionError:
-        raise FormulaError("the formula is nested too deep to be differentiated") from None
-
-
-def shortened(expression: sympy.Expr) -> sympy.Expr:
-    """Return the shortest of the forms that a textbook might use.
-
-    Polynomials are expanded and fractions combined where that does not lengthen them; large expressions stay.
-    """
-    import sympy
-
-    if expression.count_ops() > _MOST_OPERATIONS:
-        return expression
-    # `simplify` tries hundreds of rewrites and takes seconds; three forms cover what textbook derivatives need.
-    forms = [expression]
-    # Expansion can explode: (x + y)^500 has 501 terms, a product of forty sums 2^40. Bound it before expanding.
-    if expression.is_polynomial(*expression.free_symbols) and _terms_expanded(expression) <= _MOST_TERMS:
-        forms.append(sympy.expand(expression))
-    else:
-        forms.append(sympy.powsimp(expression, deep=False))
-        if expression.count_ops() <= _MOST_OPERATIONS_TOGETHER:
-            above, below = sympy.fraction(sympy.together(expression))
-            forms.append((sympy.expand(above) if _terms_expanded(above) <= _MOST_TERMS else above) / below)
-    return min(forms, key=lambda form: form.count_ops())
-
-
-def _terms_expanded(expression: Any) -> int:
-    """Return an upper bound on the number of terms after expansion, capped at `_MOST_TERMS` + 1."""
-    if expression.is_Add:
-        return min(sum(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
-    if expression.is_Mul:
-        return min(math.prod(map(_terms_expanded, expression.args)), _MOST_TERMS + 1)
-    if expression.is_Pow and expression.exp.is_Integer:
-        base = _terms_expanded(expression.base)
-        return base if base == 1 else min(base ** min(abs(int(expression.exp)), 10), _MOST_TERMS + 1)
-    return 1
 
 
 @functools.cache
