@@ -105,7 +105,7 @@ class Cases:
             return
         # A if C else B: what follows else is an item of its own.
         other = next((index for index in level if index > marker and kind_at[index] == "OTHERWISE"), end)
-        if other == marker + 1:  # \text{if otherwise}
+        if other == marker + 1 and other < end:  # \text{if otherwise}
             yield _Case(value, None, True)
             return
         yield _Case(value, self._trimmed(marker + 1, other))
@@ -137,8 +137,8 @@ class Cases:
 
     def _written(self, items: list[_Case], token: Token) -> list[Token]:
         """Return the tokens that the grammar reads."""
-        if not items:
-            raise self._fail("a choice needs pieces", token)
+        if not any(item.condition for item in items):
+            raise self._fail("a choice has no condition", token, "write it as {x² if x < 0, x otherwise}")
         output = [Token("PIECES_OPEN", "{", token.position, True)]
         for number, item in enumerate(items):
             if number:

@@ -43,6 +43,7 @@ KEYWORDS: dict[str, str] = {
     **dict.fromkeys(("or", "Or", "OR"), "OR"),
     **dict.fromkeys(("mod", "Mod", "MOD"), "MODULO"),
 }
+_LONG_BEGINS = frozenset(sign[0] for sign, _, _ in LONG_SIGNS)
 _WORD = re.compile(rf"[{LETTERS}](?:[{LETTERS}0-9])*")
 _PLAIN_SUBSCRIPT = re.compile(r"_[A-Za-z0-9]+")
 _SHORT_SUBSCRIPT = re.compile(rf"_\s*(?:\\([A-Za-z]+)|([0-9]+|[{LETTERS}]))")
@@ -134,7 +135,7 @@ class _Reader:
         return self._sign(position)
 
     def _sign(self, position: int) -> int:
-        for sign, kind, plain in LONG_SIGNS:
+        for sign, kind, plain in LONG_SIGNS if self.text[position] in _LONG_BEGINS else ():
             if self.text.startswith(sign, position):
                 self.put(kind, plain, position)
                 return position + len(sign)

@@ -25,7 +25,7 @@ _RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh"
 _ONLY_CALLED = {*ONLY_CALLED, "σ", "Γ", "gamma", "Gamma", "root", "factorial"}
 _CHOICES = ("where", "piecewise", "Piecewise", "if", "If", "IF", "iif", "IIF", "ifelse")
 _UNIT = re.compile(rf"[{LETTERS}](?:[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}](?![{LETTERS}0-9])))+)?")
-_LOGARITHM = re.compile(rf"(?:log|ln|lg)_?([{LETTERS}](?:_[A-Za-z0-9]+)?|[0-9]+)")
+_LOGARITHM = re.compile(rf"log(?:_([{LETTERS}](?:_[A-Za-z0-9]+)?)|_?([0-9]+))")
 _BESSEL = re.compile(r"J_?([0-9]{1,2})")
 _GREEK = re.compile("[α-ωΑ-Ω]+")
 _ALWAYS_REFUSED = ("lim", "return", "def", "function")
@@ -168,7 +168,7 @@ class _Names:
         if word in SPELLINGS and (called or word not in _ONLY_CALLED):
             return [self._function(index, token, SPELLINGS[word])]
         if match := _LOGARITHM.fullmatch(word):
-            return [replace(token, kind="LOGARITHM", text=match.group(1))]
+            return [replace(token, kind="LOGARITHM", text=match.group(1) or match.group(2))]
         if called and (match := _BESSEL.fullmatch(word)):
             return [replace(token, kind="BESSEL", text=match.group(1))]
         # A variable called nan or inf is a number that was pasted into the formula.
@@ -223,9 +223,11 @@ class _Names:
     def _check_letter(self, index: int, token: Token) -> None:
         """Raise for f(x) and H(x), which can be functions, where the argument is a name."""
         inside = self.tokens[index + 2 : index + 4]
-        if len(inside) < 2 or inside[0].kind != "WORD" or inside[1].kind not in ("CLOSE", "COMMA"):
+        is_name = len(inside) > 1 and inside[0].kind == "WORD" and inside[1].kind in ("CLOSE", "COMMA")
+        # The unit step is applied to differences: H(x - 1).
+        if not is_name and token.text not in ("H", "Θ"):
             return
-        refused = refusal_of_letter(token.text, inside[0].text)
+        refused = refusal_of_letter(token.text, inside[0].text if is_name else "…")
         if refused is not None and self.words.declared is None and token.text not in self.words.columns:
             raise self.words.fail(refused[0], token, refused[1])
 
@@ -244,7 +246,7 @@ class _Names:
         self._check_run_together(token)
         if words.declared is not None:
             raise self._undeclared(token, called)
-        if called and len(_letters(word)) > 1:
+        if called and len(_units(word) or _letters(word)) > 1:
             raise self._uncallable(token, pieces)
         if len(_letters(word)) > 1 and word not in words.columns:
             units = "·".join(unit for unit in _UNIT.findall(word)) if words.alone else ""
