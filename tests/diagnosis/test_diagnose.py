@@ -103,7 +103,9 @@ def test_it_is_a_sequence_of_findings() -> None:
 
 
 def test_it_reads_as_verdict_evidence_and_what_to_try() -> None:
-    first, second, third = str(diagnose(parabola(learning_rate=1.01))).splitlines()
+    diagnosis = diagnose(parabola(learning_rate=1.01))
+    first, second, third = diagnosis.as_text(evidence=True).splitlines()
+    assert str(diagnosis).splitlines() == [first, third]
     assert first.startswith("✗ Rate too large: Each step overshoots")
     assert "largest stable rate 1," in second
     assert third.strip().startswith("try: learning rate 0.5")
