@@ -59,7 +59,7 @@ def identifiers(text: str) -> Iterator[str]:
 def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     lines = {name: text.count("\n") for name, text in sources().items()}
     assert {name: count for name, count in lines.items() if count > 500} == {}
-    assert len(lines) <= 260
+    assert len(lines) <= 320  # 260 without the derivatives, simplification and proofs of formulas that load no SymPy
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -110,14 +110,14 @@ def numpy_program(recipe: Recipe) -> LoopProgram:
     return LoopProgram(loop.begin, loop.go_on, loop.layout, False)
 
 
-class _Row(NamedTuple):
+class _RecordedStep(NamedTuple):
     """A row of the record: where the descent stood, and the step that left it, NaN at the end."""
 
     state: LoopState
     update: np.ndarray
 
 
-def _columns(rows: list[_Row], decreases: list[Any]) -> dict[str, np.ndarray]:
+def _columns(rows: list[_RecordedStep], decreases: list[Any]) -> dict[str, np.ndarray]:
     """Return rows as columns."""
     return {
         "value": np.array([row.state.value for row in rows], dtype=float),
@@ -165,13 +165,13 @@ class _NumpyLoop:
         limit = float(arguments.tolerance) ** 2
         finite, square = _finite_and_square(state.value, state.gradient)
         steep, moving, bad_part, leads = square > limit, True, _bad_part(state.value, state.gradient), True
-        rows: list[_Row] = []
+        rows: list[_RecordedStep] = []
         decreases: list[Any] = []
         while finite and steep and moving and state.step < last:
             update, rule = self._update(goal, state, arguments)
             leads = (state.step - first) % every != 0
             if not leads:
-                rows.append(_Row(state, update))
+                rows.append(_RecordedStep(state, update))
             point = state.point + update
             value, gradient = goal.value_and_gradient(point)
             finite, square = _finite_and_square(value, gradient)
@@ -184,7 +184,7 @@ class _NumpyLoop:
             state = LoopState(state.step + 1, point, value, gradient, rule, update)
         if not finite and not leads:
             rows.pop()  # its step leads nowhere: the point is the last
-        rows.append(_Row(state, np.full_like(state.point, np.nan)))
+        rows.append(_RecordedStep(state, np.full_like(state.point, np.nan)))
         decreases.append(np.nan)
         status = Status(len(rows), state.step, int(finite), int(steep), int(moving), bad_part)
         hessians = np.stack([goal.hessian(start), goal.hessian(state.point)]) if self.recipe.hessian else None
