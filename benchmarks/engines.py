@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 from generated_formulas import generated
@@ -26,21 +27,22 @@ ARTICLE = [
 TOLERANCE = 1e-12
 
 
-def difference(text: str, start: dict[str, float], method: str, steps: int) -> tuple[float, bool, bool]:
+def difference(text: str, start: dict[str, float], method: Any, steps: int) -> tuple[float, bool, bool]:
     """Return the largest relative difference, and whether outcome and findings agree."""
     in_numpy, in_jax = (
         ds.descend(text, start, method=method, steps=steps, engine=engine, progress=False)
         for engine in ("numpy", "jax")
     )
-    rows = min(len(in_numpy.coordinates), len(in_jax.coordinates))
-    first, second = in_numpy.coordinates[:rows], in_jax.coordinates[:rows]
+    ours, theirs = np.asarray(in_numpy.coordinates), np.asarray(in_jax.coordinates)
+    rows = min(len(ours), len(theirs))
+    first, second = ours[:rows], theirs[:rows]
     scale = np.maximum(np.abs(second), np.max(np.abs(second), axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0)
     findings = [[finding.symptom for finding in ds.diagnose(trace)] for trace in (in_numpy, in_jax)]
     return (
         float(apart),
-        in_numpy.outcome is in_jax.outcome and rows == len(in_jax.coordinates),
+        in_numpy.outcome is in_jax.outcome and rows == len(theirs),
         findings[0] == findings[1],
     )
 
