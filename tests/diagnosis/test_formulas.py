@@ -130,6 +130,8 @@ def test_what_fails_is_said_as_it_is():
     assert "domain" not in str(newton)
     tip = ds.diagnose(descended("(√(x² + 4y²))²", {"x": 1, "y": 0}, rate=0.5))
     assert "landed on a minimum" in tip[0].sentence
+    edge = ds.diagnose(descended("x - ln(x)", {"x": 1.5}, rate=6.0, steps=1))
+    assert "pole" not in edge
     outside = ds.diagnose(descended("x - √x", {"x": 4}, rate=6.0))
     assert "outside the domain" in str(outside)
 

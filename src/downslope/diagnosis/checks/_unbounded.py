@@ -35,12 +35,14 @@ def pole(evidence: Evidence, state: EndState) -> Finding | None:
     if around is None or crossing is None or crossing.kind != "pole" or state is EndState.AT_MINIMUM:
         return None
     across = crossing.row < len(evidence.step) - 1
+    if not across and not crossing.value < evidence.value[-1]:
+        return None  # the value rises towards the edge that a step went beyond, which says nothing of a minimum
     step = int(evidence.step[crossing.row]) + 1
     return Finding(
         POLE.key,
         Severity.PROBLEM,
         f"{'Step' if across else 'The failed step'} {step} {'jumped over' if across else 'met'} a pole near "
-        f"{around.at(crossing.point)}, where the value has no bound. "
+        f"{around.at(crossing.point)}, where the value {'has no bound' if across else 'falls without bound'}. "
         + ("Values on its two sides do not compare." if across else "There is no minimum on this side of it."),
         {
             "pole": {name: float(x) for name, x in zip(around.names, crossing.point, strict=True)},
