@@ -212,3 +212,8 @@ def test_a_formula_needs_neither_jax_nor_sympy() -> None:
         "sys.exit(bool({'jax', 'sympy', 'flint'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_gradient_is_by_name_whatever_the_order_of_the_header() -> None:
+    found = ds.slope("f(w, b) = w² + 3b", {"w": 1, "b": 2})
+    assert (float(found.gradient["w"]), float(found.gradient["b"])) == (2.0, 3.0)

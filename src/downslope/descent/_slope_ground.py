@@ -72,6 +72,8 @@ def _of_formula(goal: Objective, at: Point) -> Ground:
 
     read = goal.formula
     assert read is not None
+    # In the order of the point's leaves, by which the caller splits what comes back: b before w.
+    read = replace(read, variables=tuple(_tree.part_names(at)))
     flat = np.array([float(at[name]) for name in read.variables])
     around = surface(read, goal.data)
     shifts = np.diag(_step(flat))
