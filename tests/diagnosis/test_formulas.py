@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ KINKS = [
 
 
 def descended(formula, start, method=DESCENT, rate=0.1, steps=300):
-    rates = {} if method in ("bfgs", "newton") else {"learning_rate": rate}
+    rates: dict[str, Any] = {} if method in ("bfgs", "newton") else {"learning_rate": rate}
     return ds.descend(formula, start, method=method, steps=steps, **rates)
 
 
