@@ -44,7 +44,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     ds.slope: {"objective": "x²", "at": {"x": 1.0}},
     ds.objective: {"source": "x²"},
     ds.derive: {"formula": "x²"},
-    ds.chain: {"outer": "u²", "inner": "u = 3x"},
+    ds.chain: {"outer": "u²", "inner": ("u = 3x",)},
     ds.formula: {"text": "x²"},
     ds.critical_points: {"formula": "x²", "bounds": {"x": (-1, 1)}},
     ds.backprop: {"objective": "x²", "at": {"x": 1.0}},
@@ -78,13 +78,25 @@ def raw_errors(verb: Callable[..., Any]) -> list[str]:
     needed = {
         key: None for key, one in parameters.items() if one.default is one.empty and one.kind is not one.VAR_POSITIONAL
     }
+    gathered = next((key for key, one in parameters.items() if one.kind is one.VAR_POSITIONAL), None)
+
+    def call(values: dict[str, Any]) -> None:
+        if gathered not in values:
+            verb(**values)
+            return
+        before = [values.pop(key) for key in list(parameters)[: list(parameters).index(gathered)]]
+        verb(*before, *values.pop(gathered), **values)
+
     raw = []
     for name, parameter in parameters.items():
-        if (verb.__name__, name) in LEFT_OUT or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        further = parameter.kind is parameter.VAR_POSITIONAL and name in CALLS[verb]
+        if (verb.__name__, name) in LEFT_OUT or (
+            parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) and not further
+        ):
             continue
         for what, value in ODD.items():
             try:
-                verb(**{**needed, **CALLS[verb], name: value})
+                call({**needed, **CALLS[verb], name: (value,) if further else value})
             except ds.DownslopeError:
                 pass
             except Exception as error:

@@ -223,7 +223,7 @@ class _Composition:
         if by is None and len(free) != 1:
             raise FormulaError(f"name the variable to differentiate by; there are {', '.join(free) or 'none'}")
         variable = free[0] if by is None else by
-        if variable not in free:
+        if not isinstance(variable, str) or variable not in free:
             raise FormulaError(f"there is no variable {variable!r} to differentiate by; there are {', '.join(free)}")
         unit = self._unit(variable)
         paths = list(self._paths(0, variable))
