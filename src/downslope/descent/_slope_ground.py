@@ -107,7 +107,7 @@ def _of_function(goal: Objective, at: Point) -> Ground:
     around = Surface(
         functools.partial(_values, goal, arrays),
         functools.partial(_gradients, goal, arrays, flat, gradient),
-        functools.partial(_hessian, goal, arrays, flat, hessian) if dense else None,
+        None if hessian is None else functools.partial(_hessian, goal, arrays, flat, hessian),
         is_smooth=True,
     )
     return Ground(flat, value, differences, hessian, around, None, False)
