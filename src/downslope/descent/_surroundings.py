@@ -57,9 +57,9 @@ def surroundings(plan: Plan, trace: Trace) -> Plain:
     values = _values_of(plan.objective, trace)
     if values is None or trace.coordinates is None or trace.gradients is None or not len(trace):
         return {}
-    if _is_plain_minimum(trace):
-        return {}
     with np.errstate(all="ignore"):
+        if _is_plain_minimum(trace):
+            return {}
         look = _Look(values, plan, trace)
         if not np.all(np.isfinite(look.end)) or not math.isfinite(look.value):
             return {}
