@@ -56,6 +56,17 @@ def descended(formula, start, method=DESCENT, rate=0.1, steps=300):
     return ds.descend(formula, start, method=method, steps=steps, **rates)
 
 
+@pytest.mark.parametrize(
+    ("formula", "start", "method", "rate"),
+    [("x·e^(-x)", 2, DESCENT, 0.1), ("x/(1 + |x|)", 0, "adam", 0.1), ("-x²/(1 + x²)", 1, "adam", 0.01)],
+)
+def test_on_a_tail_no_bottom_is_promised(formula, start, method, rate):
+    diagnosis = ds.diagnose(ds.descend(f"f(x) = {formula}", start, method=method, learning_rate=rate, steps=1000))
+    assert "rate_too_small" not in diagnosis
+    assert "converged" not in diagnosis
+    assert not any("more steps at" in finding.sentence for finding in diagnosis)
+
+
 @pytest.mark.parametrize(("formula", "start", "method"), TAILS)
 def test_a_tail_is_no_minimum(formula, start, method):
     diagnosis = ds.diagnose(descended(formula, start, method, steps=1000))

@@ -310,6 +310,8 @@ def _is_slow(evidence: Evidence) -> bool:
     """Tell whether the steps are short against the steepest curvature met, while most of the way is still to go."""
     if evidence.pace is None or evidence.is_noisy or len(evidence.step) < 2:
         return False
+    if evidence.falls_ahead:
+        return False  # there is no bottom that a larger rate would reach
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method.scaled:

@@ -21,6 +21,7 @@ from downslope.trace import Outcome, Trace
 
 # What a swing has to shrink to before it counts as gone.
 _DIED_AWAY = 1e-3
+_AHEAD = 0.5  # cosine between a ray and the way down: the ray leads ahead
 
 
 class Evidence:
@@ -47,6 +48,15 @@ class Evidence:
     def around(self) -> Surroundings | None:
         """The ground around the end, if it was looked at."""
         return surroundings_of(self.trace)
+
+    @functools.cached_property
+    def falls_ahead(self) -> bool:
+        """Whether the value goes on falling from the end along the way down: no bottom is ahead."""
+        fall = None if self.around is None else self.around.falls
+        if fall is None or self.trace.gradients is None:
+            return False
+        gradient = self.trace.gradients[-1]
+        return bool(-gradient @ fall.along > _AHEAD * np.linalg.norm(gradient))
 
     @property
     def last_step(self) -> int:

@@ -67,7 +67,7 @@ def _foreseen(evidence: Evidence) -> float | None:
     if by_modes is not None and is_quadratic(evidence):
         return by_modes
     if (evidence.method.scaled or evidence.bound is None) and evidence.end.is_bowl and _is_steady(evidence):
-        return steps_at_speed(evidence)
+        return None if evidence.falls_ahead else steps_at_speed(evidence)
     observed = _by_decay(evidence)
     if observed is None:
         return None if evidence.trace.gradients is not None else by_modes
