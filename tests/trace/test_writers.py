@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -151,7 +152,8 @@ def test_threads_that_save_at_once_never_tear_a_run(tmp_path, trace, other) -> N
     over.set()
     reader.join()
     assert trouble == []
-    assert all("is being written by this process" in text for text in refused)
+    # A writer that ended before its name was read is "another writer".
+    assert all(re.search("is being written by (this process|another writer)", text) for text in refused)
     assert entries(tmp_path) == ["run"]
 
 

@@ -378,4 +378,4 @@ def _writer(file: Path) -> str:
             process, host, since = _held_by(file)
             ours = process == os.getpid() and host == socket.gethostname()
             return f"this process ({process}) since {since}" if ours else f"process {process} on {host} since {since}"
-    return "another process"
+    return "another writer"  # which ended since, or is about to say who it is
