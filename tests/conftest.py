@@ -57,11 +57,14 @@ AS_USERS = (
     "networks/test_training.py",
     "test_documents.py",
 )
+# Files that take longest. They begin first, so that at the end no worker is left with one of them.
+LONG_FILES = ("test_documents.py", "test_browser", "test_doors.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that `make test-as-users` runs."""
+    """Put the longest files first, and mark the tests that `make test-as-users` runs."""
     tests = Path(__file__).parent
+    items.sort(key=lambda item: not item.path.name.startswith(LONG_FILES))
     for item in items:
         if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(AS_USERS):
             item.add_marker(pytest.mark.as_users)
