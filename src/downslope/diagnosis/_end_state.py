@@ -310,8 +310,6 @@ def _is_slow(evidence: Evidence) -> bool:
     """Tell whether the steps are short against the steepest curvature met, while most of the way is still to go."""
     if evidence.pace is None or evidence.is_noisy or len(evidence.step) < 2:
         return False
-    if evidence.falls_ahead:
-        return False  # there is no bottom that a larger rate would reach
     far = evidence.share_left > ARRIVED_BY_TOLERANCE
     unfinished = evidence.steps_to_go is None or evidence.steps_to_go > evidence.last_step
     if evidence.bound is None or evidence.method.scaled:
@@ -388,7 +386,7 @@ _RULES = (
     StateRule(60, _if(EndState.BOUNCING, _bounces)),
     StateRule(70, _if(EndState.AT_SADDLE, _heads_into_saddle)),
     StateRule(80, _if(EndState.FLAT, _is_slow, _fades)),
-    StateRule(90, _if(EndState.CRAWLING, _is_slow)),
+    StateRule(90, _if(EndState.CRAWLING, _is_slow, lambda evidence: not evidence.falls_ahead)),
     StateRule(100, _if(EndState.CRAWLING, _moves_nothing)),
     StateRule(110, _if(EndState.AT_SADDLE, _has_stopped, lambda evidence: _stands_between(evidence.end))),
     StateRule(120, _if(EndState.AT_MINIMUM, _is_balanced)),

@@ -102,7 +102,7 @@ def search(derivatives: Derivatives, box: np.ndarray, seconds: float = 2.0) -> l
     """Return the zeros of the gradient in a box of shape (variables, 2), with a limit in seconds of the CPU."""
     span = box[:, 1] - box[:, 0]
     starts = _starts(derivatives, box)
-    points = _down(derivatives, starts, span, until=time.process_time() + seconds)
+    points = _down(derivatives, starts, span, until=time.thread_time() + seconds)
     points = _newton(derivatives, points, span)
     # Zeros on the boundary count: allow for rounding, then clip.
     points = points[np.all((points >= box[:, 0] - 1e-9 * span) & (points <= box[:, 1] + 1e-9 * span), axis=1)]
@@ -202,7 +202,7 @@ def _down(
     active = np.isfinite(norm)
     for _ in range(rounds):
         rows = np.flatnonzero(active)
-        if len(rows) == 0 or time.process_time() > until:
+        if len(rows) == 0 or time.thread_time() > until:
             break
         step = _damped_step(derivatives, points[rows], gradient[rows], damping[rows], span)
         tried = points[rows] + step

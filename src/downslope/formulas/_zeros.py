@@ -110,7 +110,7 @@ class _Bisection:
         self.zeros = Zeros()
         self.middles: list[np.ndarray] = []
         self.regions = np.empty((0, len(box), 2))  # boxes with exactly one zero, which is known
-        self.until = time.process_time() + seconds
+        self.until = time.thread_time() + seconds
         self.narrowest = _NARROWEST.get(len(box), _NARROWEST_OF_MANY) * np.maximum(
             self.span, 2.0**-8 * np.max(np.abs(box), axis=1)
         )
@@ -132,7 +132,7 @@ class _Bisection:
         while active:
             following: list[np.ndarray] = []
             for index, box in enumerate(active):
-                if time.process_time() > self.until:
+                if time.thread_time() > self.until:
                     self.zeros.cells += following + active[index:]
                     self.zeros.is_complete = False
                     return self.zeros
