@@ -9,9 +9,8 @@ EXAMPLE := src/downslope/examples/houses.csv
 OUT := out
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= 3.11
-# Tests of a file share what they compile, so that a file stays with one worker. Three for two cores: many tests wait
-# for a server or a browser.
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+# Tests of a file share what they compile, so that a file stays with one worker.
+WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Imports are slow where bytecode is not kept: it is compiled at installation, and written where it may be.
 unexport PYTHONDONTWRITEBYTECODE
