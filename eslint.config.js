@@ -6,7 +6,7 @@ import globals from "globals";
 const VAGUE = ["found", "told", "made", "given", "asked", "place", "thing", "one"]; // names that say nothing of the value
 
 export default [
-  { ignores: ["**/vendor/**", "site/**", "dist/**", "build/**", "out/**", ".venv/**", ".tools/**"] },
+  { ignores: ["**/vendor/**", "site/**", "dist/**", "build/**", "out/**", ".venv*/**", ".tools/**"] },
   js.configs.recommended,
   {
     rules: {
