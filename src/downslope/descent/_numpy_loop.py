@@ -226,7 +226,7 @@ def record_of(recipe: Recipe, rule: Rule, goal: NumericObjective, columns: dict[
     if recipe.whole:
         record |= {"coordinates": points.T, "gradients": gradients.T}
     if recipe.curvature:
-        record["curvature"] = goal.bends(points, gradients) / _squares(gradients)
+        record["curvature"] = goal.bends(points, gradients) / squares(gradients)
         if not rule.parallel:
             record["update_curvature"] = goal.bends(points, updates)
     if recipe.exact:
@@ -237,11 +237,11 @@ def record_of(recipe: Recipe, rule: Rule, goal: NumericObjective, columns: dict[
 def _summary(recipe: Recipe, columns: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
     """Return the norms and angles of the rows, as the compiled loop's `_summary`."""
     points, gradients, updates = columns["points"], columns["gradients"], columns["updates"]
-    lengths, arrivals = np.sqrt(_squares(updates)), columns["arrivals"]
+    lengths, arrivals = np.sqrt(squares(updates)), columns["arrivals"]
     summary = {
-        "gradient_norm": np.sqrt(_squares(gradients)),
+        "gradient_norm": np.sqrt(squares(gradients)),
         "update_norm": lengths,
-        "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(_squares(arrivals))),
+        "cosine": np.sum(updates * arrivals, axis=1) / (lengths * np.sqrt(squares(arrivals))),
         "actual_decrease": columns["actual_decrease"],
         "first_order_decrease": -np.sum(gradients * updates, axis=1),
     }
@@ -264,5 +264,6 @@ def _bad_part(value: Any, gradient: np.ndarray) -> int:
     return 0 if finite.all() or not math.isfinite(value) else 1 + int(np.argmin(finite))
 
 
-def _squares(vectors: np.ndarray) -> np.ndarray:
+def squares(vectors: np.ndarray) -> np.ndarray:
+    """Return the squared length of each row."""
     return np.sum(vectors * vectors, axis=1)

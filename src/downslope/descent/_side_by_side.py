@@ -16,7 +16,7 @@ import numpy as np
 from downslope._arrays import LANE_ARRAYS
 from downslope.descent._chunk_result import ChunkResult, result_of
 from downslope.descent._descend import Prepared, descend, finished, prepared
-from downslope.descent._numpy_loop import NumericObjective, record_of
+from downslope.descent._numpy_loop import NumericObjective, record_of, squares
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import Arguments, Chunk, LoopState, Status, clipped
 from downslope.methods import Rule, RuleInput, rule_of
@@ -137,7 +137,7 @@ def _run(
     point = np.tile(start, (len(rates), 1))
     value, gradient = goal.values_and_gradients(point)
     state, limit = rule.init(point, arguments.settings), float(arguments.tolerance) ** 2
-    finite, steep = _finite(value, gradient), _squares(gradient) > limit
+    finite, steep = _finite(value, gradient), squares(gradient) > limit
     running = finite & steep
     flags = np.stack([finite, steep, np.ones(len(rates), bool)])
     ends, bad_parts, scales = np.zeros(len(rates), int), _bad_parts(value, gradient), _scales(rule, state, arguments)
@@ -150,7 +150,7 @@ def _run(
         rows.append((value, point, gradient, update))
         reached = point + update
         value, gradient = goal.values_and_gradients(reached)
-        finite, steep = _finite(value, gradient), steep & (_squares(gradient) > limit)
+        finite, steep = _finite(value, gradient), steep & (squares(gradient) > limit)
         moving, point = (reached != point).any(axis=1), reached
         ended = running & ~(finite & steep & moving)
         if ended.any():
@@ -204,10 +204,6 @@ def _result(ready: Prepared, goal: NumericObjective, rule: Rule, lanes: _Lanes, 
 
 def _clips(plan: Plan) -> tuple[bool, bool]:
     return plan.clip_norm is not None, plan.clip_value is not None
-
-
-def _squares(vectors: np.ndarray) -> np.ndarray:
-    return np.sum(vectors * vectors, axis=1)
 
 
 def _finite(value: np.ndarray, gradient: np.ndarray) -> np.ndarray:

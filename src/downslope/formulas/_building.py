@@ -32,6 +32,7 @@ from downslope.formulas._expression import (
     odd_root,
     product_of,
     size,
+    sum_of,
     walk,
 )
 from downslope.formulas._functions import FUNCTIONS, ORDERED
@@ -371,11 +372,7 @@ def _series(
     if not terms:
         return Number(exact("0" if name == "sum" else "1"))
     words.note(f"the {name} over {index} is written out")
-    return _sum_of(terms) if name == "sum" else product_of(terms)
-
-
-def _sum_of(terms: list[Expression]) -> Expression:
-    return terms[0] if len(terms) == 1 else Sum(tuple(terms))
+    return sum_of(terms) if name == "sum" else product_of(terms)
 
 
 def _names_of(terms: list[Expression]) -> dict[str, None]:

@@ -244,7 +244,6 @@ def marked_derivatives(tokens: list[Token], known: Sequence[str], text: str) -> 
     return output
 
 
-_UPPER = re.compile(r"([d∂])")
 _LOWER = re.compile(r"([d∂])(.+)")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from downslope.formulas._algebra import as_float
 from downslope.formulas._expression import (
     TWO,
     UNITY,
@@ -57,7 +58,7 @@ def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str
     """
     match tree:
         case Number(value):
-            return _as_float(value)
+            return as_float(value)
         case Name(name):
             return values[name]
         case MathConstant(name):
@@ -116,7 +117,7 @@ def _power(
         return below ** int(known)
     if known == _HALF:
         return functions["sqrt"](below)
-    return below ** _as_float(known)
+    return below ** as_float(known)
 
 
 def _quotient(above: Any, below: Any) -> Any:
@@ -135,14 +136,6 @@ def _real_power(base: float, exponent: float) -> float:
         return math.inf
     except (ValueError, ZeroDivisionError):
         return math.nan
-
-
-def _as_float(value: Fraction) -> float:
-    """Return the nearest float; infinity on overflow."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
 
 
 _CALLS = {

@@ -312,7 +312,6 @@ _FLAG: Kind = (optional(lambda value: isinstance(value, bool)), "true or false")
 _MAPPING: Kind = (optional(lambda value: isinstance(value, dict)), "a mapping")
 _TEXTS: Kind = (optional(is_list_of(optional(is_text))), "a list of texts")
 _NUMBERS: Kind = (optional(is_list_of(is_number)), "a list of numbers")
-_SETTINGS: Kind = (optional(is_mapping_of(optional(lambda value: is_number(value) or is_text(value)))), "settings")
 _ARRAYS: Kind = (is_list_of(lambda value: isinstance(value, np.ndarray)), "a list of arrays")
 
 _PLAN: Mapping[str, Kind] = {
