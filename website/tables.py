@@ -15,9 +15,8 @@ from pathlib import Path
 import downslope as ds
 from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, Symptom, quantity
 from downslope.diagnosis.checks import TRAINING_CHECKS
-from downslope.formulas._foreign import SAME
-from downslope.formulas._function_rules import TABLE
-from downslope.formulas._functions import FUNCTIONS
+from downslope.formulas.expressions import FUNCTION_RULES, FUNCTIONS
+from downslope.formulas.reading._foreign import SAME
 from downslope.methods import METHODS, Theory
 from downslope.remedies import _descent_remedies, _training_remedies
 
@@ -147,7 +146,7 @@ def _functions() -> str:
     rows = []
     for name, function in FUNCTIONS.items():
         others = [*function.spellings, *(word for word, same in SAME.items() if same == name)]
-        law = TABLE[name][1] if name in TABLE else ""
+        law = FUNCTION_RULES[name][1] if name in FUNCTION_RULES else ""
         rows.append([f"`{name}`", ", ".join(f"`{other}`" for other in others), law])
     return table(["function", "also written", "derivative"], rows)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import downslope as ds
 from downslope.formulas import evaluate, jax_functions, names_in
-from downslope.formulas._steps import law_as_latex, numbered, walk
+from downslope.formulas.derivations._steps import law_as_latex, numbered, walk
 
 FORMULAS = """
 3 | x | x + 2 | 4 - x | 5x | -5x | x/3 | x² | x³ - 2x | 4x⁷ | x^(1/2) | x^-2 | x^2.5 | 1/x | 3/x²

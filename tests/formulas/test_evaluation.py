@@ -13,7 +13,7 @@ import pytest
 from downslope._engine import double_precision, jax
 from downslope._errors import FormulaError, PointError
 from downslope.formulas import Formula, evaluate, formula, jax_functions, numpy_functions
-from downslope.formulas._functions import FUNCTIONS, SELECTIONS
+from downslope.formulas.expressions import FUNCTIONS, SELECTIONS
 
 _DATA = Path(__file__).parents[1] / "data"
 _PUBLISHED = json.loads((_DATA / "functions.json").read_text(encoding="utf-8"))["functions"]

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from downslope.formulas import ARRAYS, FLOATS, Algebra, Formula, NumericFormula, formula
-from downslope.formulas._expression import (
+from downslope.formulas.expressions import (
+    FUNCTIONS,
     UNITY,
     ZERO,
     Call,
@@ -26,7 +27,6 @@ from downslope.formulas._expression import (
     Number,
     Piecewise,
 )
-from downslope.formulas._functions import FUNCTIONS
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SAMPLE = 25

@@ -8,10 +8,9 @@ import numpy as np
 
 from downslope._engine import double_precision, jax
 from downslope.formulas import Formula, book, evaluate, jax_functions, numpy_functions
-from downslope.formulas._expression import Call, Combination, Comparison, Name, Number, Piecewise, Power
-from downslope.formulas._operations import operations
-from downslope.formulas._printing import latex
-from downslope.formulas._symbolic import from_sympy, to_sympy
+from downslope.formulas._sympy import from_sympy, to_sympy
+from downslope.formulas.evaluation import operations
+from downslope.formulas.expressions import Call, Combination, Comparison, Name, Number, Piecewise, Power, latex
 
 X = Name("x")
 

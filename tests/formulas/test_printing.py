@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from downslope._errors import FormulaError
 from downslope.formulas import Formula, formula
-from downslope.formulas._expression import (
+from downslope.formulas.expressions import (
     Call,
     Expression,
     MathConstant,
@@ -22,9 +22,10 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    book,
+    latex,
     with_numbers,
 )
-from downslope.formulas._printing import book, latex
 
 X, Y, W, SIZE = Name("x"), Name("y"), Name("w"), Name("size")
 E = MathConstant("e")

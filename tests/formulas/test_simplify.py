@@ -9,7 +9,7 @@ import pytest
 
 import downslope as ds
 from downslope.formulas import book, formula
-from downslope.formulas._simplify import agree, simplifier
+from downslope.formulas.symbolic._simplify import agree, simplifier
 
 _DERIVATIVES = {
     "tan(x) - x": "tan(x)²",

@@ -16,8 +16,8 @@ from work import calls_of
 from downslope._engine import double_precision, jax
 from downslope._errors import FormulaError
 from downslope.formulas import Formula, evaluate, formula, jax_functions
-from downslope.formulas._functions import FUNCTIONS
-from downslope.formulas._symbolic import from_sympy, to_sympy
+from downslope.formulas._sympy import from_sympy, to_sympy
+from downslope.formulas.expressions import FUNCTIONS
 
 _DATA = Path(__file__).parents[1] / "data"
 _PUBLISHED = json.loads((_DATA / "functions.json").read_text(encoding="utf-8"))["functions"]

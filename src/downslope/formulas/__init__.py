@@ -1,6 +1,6 @@
 """Formulas: parsing and evaluation, derivatives with their steps, critical points, units.
 
-Derivations, critical points and operations are imported on first use, since a descent does not need them.
+Derivations and critical points are imported on first use, since a descent does not need them.
 """
 
 from __future__ import annotations
@@ -8,24 +8,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from downslope.formulas._equation import Equation, equation
-from downslope.formulas._expression import names_in, weighted_sum, with_numbers, with_trees
 from downslope.formulas._formula import Formula
-from downslope.formulas._functions import jax_functions, numpy_functions
-from downslope.formulas._operations import evaluate
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
-from downslope.formulas._parser import formula
-from downslope.formulas._printing import book, book_name
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
+from downslope.formulas.evaluation import ARRAYS, FLOATS, Algebra, NumericFormula, Operation, evaluate, operations
+from downslope.formulas.expressions import (
+    book,
+    book_name,
+    jax_functions,
+    names_in,
+    numpy_functions,
+    weighted_sum,
+    with_numbers,
+    with_trees,
+)
+from downslope.formulas.reading import Equation, equation, formula
 
 if TYPE_CHECKING:
-    from downslope.formulas._algebra import ARRAYS, FLOATS, Algebra
-    from downslope.formulas._chain import Chain, chain
-    from downslope.formulas._critical_points import CriticalPoint, CriticalPoints, critical_points
-    from downslope.formulas._derivation import Derivation, DerivationStep, derive
-    from downslope.formulas._numeric import NumericFormula
-    from downslope.formulas._operations import Operation, operations
-    from downslope.formulas._surface import surface
+    from downslope.formulas.critical import CriticalPoint, CriticalPoints, critical_points, surface
+    from downslope.formulas.derivations import Chain, Derivation, chain, derive
+    from downslope.formulas.symbolic import DerivationStep
 
 __all__ = [
     "ARRAYS",
@@ -67,18 +69,14 @@ __all__ = [
 ]
 
 _LATER = {
-    **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points"), "_critical_points"),
-    **dict.fromkeys(("Chain", "chain"), "_chain"),
-    **dict.fromkeys(("Derivation", "DerivationStep", "derive"), "_derivation"),
-    **dict.fromkeys(("ARRAYS", "FLOATS", "Algebra"), "_algebra"),
-    "NumericFormula": "_numeric",
-    "surface": "_surface",
-    **dict.fromkeys(("Operation", "operations"), "_operations"),
+    **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points", "surface"), "critical"),
+    **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "derivations"),
+    "DerivationStep": "symbolic",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Import a lazily loaded name from its module."""
+    """Import a name from its folder on first use."""
     if name not in _LATER:
         raise AttributeError(f"module 'downslope.formulas' has no attribute {name!r}")
     return getattr(importlib.import_module(f"downslope.formulas.{_LATER[name]}"), name)

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
-from downslope.formulas._expression import Expression, Number, walk
-from downslope.formulas._functions import numpy_functions
-from downslope.formulas._operations import evaluate
-from downslope.formulas._printing import SUPERSCRIPTS, book, book_name, latex, latex_name
+from downslope.formulas.evaluation import evaluate
+from downslope.formulas.expressions import (
+    SUPERSCRIPTS,
+    Expression,
+    Number,
+    book,
+    book_name,
+    latex,
+    latex_name,
+    numpy_functions,
+    walk,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +76,7 @@ class Formula:
     @functools.cached_property
     def expression(self) -> sympy.Expr:
         """The right side as a SymPy expression with real symbols and exact numbers."""
-        from downslope.formulas._symbolic import to_sympy
+        from downslope.formulas._sympy import to_sympy
 
         return to_sympy(self.body, self.columns)
 
@@ -103,7 +111,7 @@ class Formula:
         >>> formula("P(p) = -20p² + 200p - 300").derivative("p").read_as
         "P'(p) = -40p + 200"
         """
-        from downslope.formulas._simplify import differentiate
+        from downslope.formulas.symbolic import differentiate
 
         by = self.variable(variable)
         body = differentiate(self.body, by, decimals=self.has_decimals, columns=self.columns)

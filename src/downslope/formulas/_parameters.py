@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from downslope.formulas._expression import (
+from downslope.formulas.expressions import (
     Call,
     Expression,
     Name,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from downslope.formulas._expression import (
+from downslope.formulas.expressions import (
     TWO,
     UNITY,
     ZERO,
@@ -28,12 +28,12 @@ from downslope.formulas._expression import (
     Quotient,
     Sum,
     children,
+    comparisons,
     constant_value,
     map_children,
     names_in,
     odd_root,
 )
-from downslope.formulas._piecewise import comparisons
 
 _MOST_PAIRS = 10  # of arguments of one max or min
 

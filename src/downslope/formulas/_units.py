@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import UnitError, nearest
-from downslope.formulas._expression import (
+from downslope.formulas.expressions import (
     Call,
     Expression,
     Name,
@@ -19,9 +19,9 @@ from downslope.formulas._expression import (
     Product,
     Quotient,
     Sum,
+    comparisons,
     constant_value,
 )
-from downslope.formulas._piecewise import comparisons
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula

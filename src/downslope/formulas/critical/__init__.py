@@ -1,0 +1,23 @@
+"""Critical points: where a gradient is zero or does not exist, proved on balls.
+
+The proofs are imported on first use, since a descent needs no more than `surface`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from downslope.formulas.critical._surface import surface
+
+if TYPE_CHECKING:
+    from downslope.formulas.critical._points import CriticalPoint, CriticalPoints, critical_points
+
+__all__ = ["CriticalPoint", "CriticalPoints", "critical_points", "surface"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the critical points on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module 'downslope.formulas.critical' has no attribute {name!r}")
+    return getattr(importlib.import_module("downslope.formulas.critical._points"), name)

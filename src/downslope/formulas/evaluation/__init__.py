@@ -1,0 +1,15 @@
+"""Evaluation: a formula and its derivatives as operations on floats, arrays or other numbers."""
+
+from downslope.formulas.evaluation._algebra import ARRAYS, FLOATS, Algebra
+from downslope.formulas.evaluation._numeric import NumericFormula
+from downslope.formulas.evaluation._operations import Operation, evaluate, operations
+
+__all__ = [
+    "ARRAYS",
+    "FLOATS",
+    "Algebra",
+    "NumericFormula",
+    "Operation",
+    "evaluate",
+    "operations",
+]
