@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 import downslope as ds
-from downslope._foreign_names import our_name
+from downslope._choices import our_name
 
 Command = Callable[..., Any]
 FormulaText = Annotated[
