@@ -26,18 +26,32 @@ from downslope import _programs_on_disk
 from downslope._copies import has_name
 
 _BOUND = "xla_cpu_small_while_loop_byte_threshold=1048576"
+_LOCK = threading.RLock()  # a structure may be released, and its programs with it, while it is held
+_ON_LOADING: list[Callable[[], None]] = []
 
 
 @functools.cache
 def jax() -> ModuleType:
     """Return the module `jax`, imported with the bound above."""
-    import jax as module
-    import jax.flatten_util
+    with _LOCK:
+        import jax as module
+        import jax.flatten_util
 
-    _raise_bound(module)
-    if _on_disk:
-        _programs_on_disk.install(module)
-    return module
+        _raise_bound(module)
+        if _on_disk:
+            _programs_on_disk.install(module)
+        while _ON_LOADING:
+            _ON_LOADING.pop()()
+        return module
+
+
+def on_loading_jax(action: Callable[[], None]) -> None:
+    """Call a function once JAX is loaded, before anything is compiled; at once if it is loaded already."""
+    with _LOCK:
+        if jax.cache_info().currsize:
+            action()
+        else:
+            _ON_LOADING.append(action)
 
 
 def _raise_bound(module: ModuleType) -> None:
@@ -101,8 +115,6 @@ def _without_alarms(module: ModuleType, width: AbstractContextManager[None]) -> 
     with module.debug_nans(False), module.debug_infs(False), width:
         yield
 
-
-_LOCK = threading.RLock()  # a structure may be released, and its programs with it, while it is held
 
 # Compiled programs are kept for a structure: what an objective computes, without the data that it computes it of. So a
 # copy of an objective, in this process or in another, shares its programs, and none of them keeps a table alive. The

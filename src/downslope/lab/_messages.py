@@ -258,7 +258,7 @@ class Limits:
         waiting: jobs that may wait at the same time, of all visitors together.
         workers: processes that compute: as many as cores, since more would only delay each other. Trainings leave one
             of them to others.
-        warm: processes that are kept ready without requests.
+        warm: processes that are kept ready without requests: two, so that a picture does not wait for a longer job.
         jobs_per_visitor: workers that one visitor may hold.
         patience: seconds that a job waits for a worker before another process is started for it, and for the worker
             with its compiled programs before it goes to another worker.
@@ -298,7 +298,7 @@ class Limits:
     wait: float = 600.0
     waiting: int = 256
     workers: int = field(default_factory=_cores)
-    warm: int = 1
+    warm: int = 2
     jobs_per_visitor: int = 2
     patience: float = 0.25
     start: float = 60.0

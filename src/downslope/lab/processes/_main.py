@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 import downslope as ds
-from downslope._engine import keep_programs_on_disk
+from downslope._engine import keep_programs_on_disk, on_loading_jax
 from downslope.lab._messages import (
     Reply,
     data_reply,
@@ -38,6 +38,8 @@ from downslope.lab.processes._process import Meter, resident_bytes
 
 # CPU seconds beyond the limit: the server ends a job first and says so; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0
+
+_QUIET = 2.0  # seconds from the first job that may come to the import of what the first picture does without
 
 # With fewer cores than jobs, the server and the browser come first.
 _NICE = 5
@@ -66,10 +68,11 @@ def main() -> None:
     inbox = _Inbox()
     # A thread of its own reads the pipe, so that its end is noticed during a computation.
     threading.Thread(target=_receive, args=(source, inbox), daemon=True).start()
-    _prepare({**setup["verbs"], **setup["streams"]}, setup["warm"])
     outbox = _Outbox(sink, setup["resident"], setup["report"])
+    _warm(setup["warm"])
     with contextlib.suppress(BrokenPipeError):  # the server has gone
         outbox.write(b"")
+        threading.Thread(target=_prepare, args=({**setup["verbs"], **setup["streams"]},), daemon=True).start()
         while True:
             packed = inbox.jobs.get()
             name, request = job_of(packed)
@@ -106,7 +109,7 @@ class _Outbox:
         self._resident, self._interval = resident, interval
         self._lock = threading.Lock()
         self._meter = Meter()
-        self._listening = False
+        on_loading_jax(self._meter.listen)
         self._running = threading.Event()
         threading.Thread(target=self._report, daemon=True).start()
 
@@ -117,9 +120,6 @@ class _Outbox:
 
     def begin(self) -> None:
         """Report now and then what is used, until the end of a reply."""
-        if not self._listening and "jax" in sys.modules:
-            self._meter.listen()
-            self._listening = True
         self._meter.begin()
         self._running.set()
 
@@ -129,9 +129,10 @@ class _Outbox:
             if not reply.is_piece:
                 # Within the lock: a report after the end of a reply would be taken for one of the next job.
                 self._running.clear()
-                memory = resident_bytes()
-                if (memory or 0) > self._resident:
-                    write_frame(self._sink, note(self._meter.usage(memory=memory).packed()).packed())
+                usage = self._meter.usage(memory=resident_bytes())
+                # So the server knows which worker has programs for a visitor, and which one keeps too much.
+                if usage.compiled or (usage.memory or 0) > self._resident:
+                    write_frame(self._sink, note(usage.packed()).packed())
             write_frame(self._sink, reply.packed())
 
     def _report(self) -> None:
@@ -210,16 +211,6 @@ def _refusal(failure: Exception, path: str) -> Reply:
     )
 
 
-def warm() -> None:
-    """Load what the first picture needs, so that it does not wait for imports."""
-    from downslope._engine import jax
-
-    ds.formula("f(x) = x²")
-    jax().devices()
-    for verb in ("descend", "diagnose"):  # a public name is imported when it is first read
-        getattr(ds, verb)
-
-
 def _out_of_memory() -> Reply:
     """Return the reply that also tells the server to replace this process."""
     return error_reply(
@@ -236,13 +227,24 @@ def _function(path: str) -> Callable[[dict[str, Any]], Any]:
     return getattr(importlib.import_module(module), name)
 
 
-def _prepare(verbs: Mapping[str, str], warming: str | None) -> None:
-    """Import all verbs; one that cannot be imported is reported when it is requested."""
-    for path in (*verbs.values(), *([] if warming is None else [warming])):
+def _warm(path: str | None) -> None:
+    """Call the function at "module:function"."""
+    try:
+        if path is not None:
+            _function(path)()  # pyright: ignore[reportCallIssue] - it takes nothing
+    except Exception as failure:
+        _log.warning("%s could not be prepared: %s", path, failure)
+
+
+def _prepare(verbs: Mapping[str, str]) -> None:
+    """Import all verbs, a moment later; one that cannot be imported is reported when it is requested.
+
+    Some load JAX, which takes longer than the first pictures do, and would make them wait.
+    """
+    time.sleep(_QUIET)
+    for path in verbs.values():
         try:
-            function = _function(path)
-            if path == warming:
-                function()  # pyright: ignore[reportCallIssue] - it takes nothing
+            _function(path)
         except Exception as failure:
             _log.warning("%s could not be prepared: %s", path, failure)
 

@@ -87,7 +87,7 @@ class Workers:
         limits: Limits = LIMITS,
         *,
         streams: Mapping[str, str] | None = None,
-        warm: str | None = "downslope.lab.processes._main:warm",
+        warm: str | None = None,
         runs: Path | None = None,
     ) -> None:
         self.verbs, self.streams = dict(verbs), dict(streams or {})
@@ -110,8 +110,9 @@ class Workers:
         self._ended: list[Worker] = []
         self._look: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        # Before the event loop runs: imports in the processes and in the server then go on at the same time.
-        self._crew = [Worker(self._setup) for _ in range(limits.warm)]
+        # Before the event loop runs: imports in the process and in the server then go on at the same time. A second
+        # process would compete with both; it follows when the first is ready.
+        self._crew = [Worker(self._setup)]
 
     def open(self) -> None:
         """Start listening to the workers, on the running event loop."""
@@ -229,8 +230,8 @@ class Workers:
     def _worker_for(self, job: _Job) -> Worker | None:
         """Return the worker for a job, or None if the job should wait.
 
-        A worker that has served the same visitor and verb holds their compiled programs; compiling them again elsewhere
-        takes longer than a short wait. A job that has waited longer than `patience` takes any idle worker.
+        A worker that has compiled programs for the same visitor and verb is waited for, since compiling them again
+        elsewhere takes longer than a short wait. A job that has waited longer than `patience` takes any idle worker.
         """
         if not self._may_begin(job):
             return None
@@ -239,8 +240,8 @@ class Workers:
         if not self._starved(job):
             if any(worker.job is not None and worker.job.key == job.key for worker in self._crew):
                 return None  # the job that it superseded is about to end
-            if not at_home and any(job.key in worker.served for worker in self._crew):
-                return None  # its programs are compiled in a worker that will soon be free
+            if not at_home and any(job.key in worker.compiled for worker in self._crew):
+                return None  # its programs are in a worker that will soon be free
         return next(iter(at_home or idle), None)
 
     def _may_begin(self, job: _Job) -> bool:
@@ -323,7 +324,8 @@ class Workers:
             self._start()
 
     def _top_up(self) -> None:
-        while len(self._crew) < self._limits.warm:
+        """Start what is missing of the processes that are kept ready."""
+        while len(self._crew) < min(self._limits.warm, self._limits.workers):
             self._start()
 
     def _start(self) -> None:
@@ -355,6 +357,7 @@ class Workers:
         elif worker.job is None:
             worker.ready = True
             self._dispatch()
+            self._top_up()
         elif (reply := Reply.unpacked(frame)).is_note:
             worker.note(Usage.unpacked(reply.body))
         else:
@@ -368,6 +371,8 @@ class Workers:
         job.timer.cancel()
         worker.job = None
         job.worker = None
+        if worker.has_compiled and job.key not in worker.compiled:
+            worker.compiled.append(job.key)
         self._settle(job, reply)
         # A process out of memory may not have freed all it took; of others, the memory that they keep only grows.
         if reply.status == 503 or worker.resident > self._limits.resident:

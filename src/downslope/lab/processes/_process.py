@@ -132,7 +132,9 @@ class Worker:
     def __init__(self, setup: bytes) -> None:
         self.ready = False
         self.job: Any = None
+        # The keys of the last jobs, and of those that it has compiled programs for.
         self.served: deque[object] = deque(maxlen=32)
+        self.compiled: deque[object] = deque(maxlen=32)
         self._usage = Usage()
         self._reported = self._cpu_before = 0.0
         self._writing = threading.Lock()
@@ -166,8 +168,13 @@ class Worker:
         return cpu_seconds(self._process.pid)
 
     @property
+    def has_compiled(self) -> bool:
+        """Whether its last job compiled anything."""
+        return self._usage.compiled > 0
+
+    @property
     def resident(self) -> int:
-        """The bytes that it kept after its last reply, if those are too many; otherwise 0."""
+        """The bytes that it kept after its last reply, as far as it reported them; otherwise 0."""
         return self._usage.memory or 0
 
     def watch(self, report: Callable[[Worker, bytes | None], None]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -26,20 +28,30 @@ from downslope.lab.replies._request import (
     spread_rows,
 )
 
+_FIELDS_OF_PLAN = ("formula", "start", "method", "rate", "steps")
+_DESCENTS = 4  # that are kept: the table of steps is requested a moment after the picture
 _DIGITS = 5  # of the numbers in the arithmetic
 _RACE_ROWS = 300  # of each path in a race, which has several
 _RACE_MARGIN = 0.08  # of the heights that a race shows
 
 
+def warm() -> None:
+    """Make a picture over one variable and one over two, so that the first one waits for no import."""
+    request = {"start": {"x": 4, "y": 3}, "method": "gradient descent", "steps": 100, "grid": True}
+    for formula in ("f(x) = x²", "f(x, y) = x² + 2y²"):
+        descend({"formula": formula, **request})
+
+
 def descend(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a descent: its path, the verdict, and the same as Python and as a command.
 
-    The table of steps is a verb of its own: numbers as text take longer than the rest, and are not looked at first.
+    The table of steps is a verb of its own: numbers as text take longer than the rest, and are not looked at first. A
+    request with `grid` gets the objective around the path as well, since each request of its own waits for its turn.
     """
     request = PageRequest(fields)
-    plan = plan_of(request)
-    over = request.over(plan.objective)
-    trace, rows = _descended(plan)
+    plan, trace = descent_of(fields)
+    over, rows = request.over(plan.objective), _shown_rows(trace)
+    box = ds.draw.box(trace, over, objective=plan.objective)
     columns = {name: column[rows] for name, column in trace.columns.items()}
     points, gradients = coordinates_of(trace)[rows], np.asarray(trace.gradients)[rows]
     index = {name: position for position, name in enumerate(trace.coordinate_names)}
@@ -47,7 +59,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "name": plan.objective.name,
         "read_as": plan.objective.read_as,
         "over": list(over),
-        "box": {name: list(span) for name, span in ds.draw.box(trace, over, objective=plan.objective).items()},
+        "box": {name: list(span) for name, span in box.items()},
         "path": {name: rounded(points[:, index[name]]) for name in over},
         "gradients": {name: rounded(gradients[:, index[name]]) for name in over},
         "tangents": {"slope": rounded(gradients[:, 0])} if len(index) == 1 else None,
@@ -63,13 +75,22 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "value_text": number(trace.value),
         "python": program("trace", plan.as_python(), "trace", "ds.diagnose(trace)"),
         "command": ds.as_command(plan),
+        "grid": _grid_around(plan, over, request.box("box", over) or box) if fields.get("grid") else None,
     }
+
+
+def _grid_around(plan: ds.Plan, over: tuple[str, ...], box: Box) -> dict[str, Any] | None:
+    """Return the objective in a box, or None if it cannot be drawn; the verb `grid` says why."""
+    try:
+        return grid_reply(plan.objective, over, box, plan.start)
+    except ds.DownslopeError:
+        return None
 
 
 def steps(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the table of the steps of a descent, and the arithmetic of each."""
-    plan = plan_of(PageRequest(fields))
-    trace, rows = _descended(plan)
+    plan, trace = descent_of(fields)
+    rows = _shown_rows(trace)
     return {
         "steps": [int(step) for step in trace.columns["step"][rows]],
         "headings": _headings(trace, plan),
@@ -80,7 +101,7 @@ def steps(fields: dict[str, Any]) -> dict[str, Any]:
 
 def export(fields: dict[str, Any]) -> dict[str, Any]:
     """Return every step of a descent as a file of comma-separated values."""
-    trace = ds.descend(plan_of(PageRequest(fields)), progress=False)
+    _, trace = descent_of(fields)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["step", *trace.coordinate_names, "value", "gradient_norm"])
@@ -117,10 +138,20 @@ def verdict_reply(diagnosis: ds.Diagnosis) -> dict[str, Any]:
     }
 
 
-def _descended(plan: ds.Plan) -> tuple[ds.Trace, np.ndarray]:
-    """Return the trace of a plan, and the indices of the rows that are shown."""
-    trace = ds.descend(plan, progress=False)
-    return trace, spread_rows(len(trace.columns["step"]), LIMITS.rows)
+def descent_of(fields: dict[str, Any]) -> tuple[ds.Plan, ds.Trace]:
+    """Return the plan of a request and its trace, the same again where a request has followed with the same plan."""
+    return _descent_of(json.dumps([fields.get(name) for name in _FIELDS_OF_PLAN]))
+
+
+@functools.lru_cache(maxsize=_DESCENTS)
+def _descent_of(packed: str) -> tuple[ds.Plan, ds.Trace]:
+    plan = plan_of(PageRequest(dict(zip(_FIELDS_OF_PLAN, json.loads(packed), strict=True))))
+    return plan, ds.descend(plan, progress=False)
+
+
+def _shown_rows(trace: ds.Trace) -> np.ndarray:
+    """Return the indices of the rows that are shown."""
+    return spread_rows(len(trace.columns["step"]), LIMITS.rows)
 
 
 def _headings(trace: ds.Trace, plan: ds.Plan) -> list[str]:

@@ -229,7 +229,8 @@ def _rounding(box: Box, over: tuple[str, ...]) -> Rounding:
     digits = [min(15, math.ceil(-math.log10(cell))) for cell in cells]
 
     def rounding(line: np.ndarray) -> list[list[float]]:
-        return [[round(value, count) for value, count in zip(point, digits, strict=True)] for point in line.tolist()]
+        columns = (np.round(column, count) for column, count in zip(line.T, digits, strict=True))
+        return np.column_stack(tuple(columns)).tolist()
 
     return rounding
 

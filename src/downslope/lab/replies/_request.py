@@ -162,8 +162,10 @@ def plan_of(request: PageRequest) -> ds.Plan:
 
 def _default_rate(plan: ds.Plan) -> float:
     """Return a round rate well below the stability bound at the start, at most the method's own default."""
-    usual = plan.learning_rate
-    hessian = np.asarray(ds.slope(plan.objective, plan.start).hessian, dtype=float)
+    usual, numeric = plan.learning_rate, plan.objective.numeric
+    assert numeric is not None  # every objective of the lab is a formula
+    # Not ds.slope, which judges the point as well and takes as long as the descent.
+    hessian = np.array(numeric.hessian([float(plan.start[name]) for name in numeric.variables]))
     if not np.all(np.isfinite(hessian)):
         return usual
     # Gradient descent on a quadratic is stable up to 2 over the largest eigenvalue.

@@ -158,7 +158,7 @@ def _outward(host: str) -> str:
         return probe.getsockname()[0]
 
 
-_WARM = "downslope.lab.processes._main:warm"
+_WARM = "downslope.lab.replies._descent:warm"
 
 
 def serve(

@@ -128,6 +128,8 @@ export interface DescentReply extends ValuesByStep, PathReply, Judged, Written {
   box: Record<string, Range>;
   rate: Value;
   end: Record<string, Value>;
+  /** Where the request wants it and the formula has one. */
+  grid: Grid | null;
 }
 export interface StepTable {
   steps: number[];

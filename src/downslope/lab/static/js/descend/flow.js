@@ -1,11 +1,13 @@
 /**
  * From a change to the requests that it makes necessary.
  *
- *     formula ─▶ read ─▶ descend ─▶ grid (fitted around the path)
+ *     formula ─▶ read ─▶ descend, with the grid around the path
  *                            ├────▶ steps, which are read and not seen at once
  *                            └────▶ rates, once nothing has moved for a moment
  *     start, rate, method, steps ─▶ descend; the grid and its box stay
  *     the box, the variables shown ─▶ grid
+ *
+ * Each key is a request, since of each verb only one runs and only the newest waits.
  */
 
 /** @import { State } from "./state.js" */
@@ -14,7 +16,7 @@
 import { ask } from "../api.js";
 import { Page } from "../page.js";
 
-const TYPING = 90; // milliseconds after the last key
+const WRONG = 250; // milliseconds after the last key: a formula is wrong most of the time while it is typed
 const SETTLED = 300; // milliseconds after the last move
 
 /**
@@ -25,6 +27,8 @@ const SETTLED = 300; // milliseconds after the last move
 export class Descent extends Page {
   /** @type {Grid | null} */
   grid = null;
+  /** The formula that the grid shows. @type {string | null} */
+  gridOf = null;
   /** @type {Rates | null} */
   rates = null;
 
@@ -48,18 +52,13 @@ export class Descent extends Page {
 /** Request what each change makes necessary, from now on. @param {Descent} page */
 export function connect(page) {
   /** @type {number | undefined} */
-  let typing;
-  /** @type {number | undefined} */
   let settling;
 
   page.store.listen((changed, how) => {
     /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
-    if (has("f")) {
-      clearTimeout(typing);
-      if (how.typing) typing = setTimeout(() => read(page, how), TYPING);
-      else read(page, how);
-    } else if (page.reading) {
+    if (has("f")) read(page, how);
+    else if (page.reading) {
       if (has("at", "rate", "method", "steps") && !how.fit) keepView(page);
       if (has("at")) page.emit("start");
       if (has("at", "rate", "method", "steps", "over")) descend(page, { fit: how.fit || has("over") });
@@ -89,6 +88,7 @@ export async function read(page, how = {}) {
   try {
     reading = await ask("read", { formula });
   } catch (error) {
+    if (how.typing) await new Promise((resolve) => setTimeout(resolve, WRONG));
     if (formula === page.state.f) page.emit("wrong", /** @type {Trouble} */ (error));
     return;
   }
@@ -120,19 +120,23 @@ function fitting(page, { variables }, how) {
 }
 
 /**
- * Request the descent; with `fit`, the grid around it as well.
+ * Request the descent; with `fit`, and where the grid is of another formula, the grid around it as well.
  *
  * @param {Descent} page
  * @param {{ fit?: boolean }} options
  */
 async function descend(page, { fit }) {
-  const request = page.request();
-  let descent = null;
+  // With more variables than the picture has, the grid depends on where the others are.
+  const isGridStale = fit || page.gridOf !== page.state.f || (page.reading?.variables.length ?? 0) > 2;
+  const request = page.request(isGridStale ? { grid: true, box: chosenBox(page) } : {});
+  let grid = null;
   try {
-    descent = await ask("descend", request);
+    const descent = await ask("descend", request);
     if (!descent || request.formula !== page.state.f) return;
     page.descent = descent;
     page.emit("trouble", "descend", null);
+    ({ grid } = descent);
+    if (grid) showGrid(page, grid);
     page.emit("descent");
     page.emit("row");
     askSteps(page, request);
@@ -140,8 +144,7 @@ async function descend(page, { fit }) {
     if (request.formula !== page.state.f) return;
     page.emit("trouble", "descend", /** @type {Trouble} */ (error));
   }
-  // With more variables than the picture has, the grid depends on where the others are.
-  if (fit || !page.grid || ((page.reading?.variables.length ?? 0) > 2 && descent)) await lay(page);
+  if (isGridStale && !grid) await lay(page); // says why there is none
 }
 
 /**
@@ -160,20 +163,29 @@ async function askSteps(page, request) {
 
 /** Request the grid in the box of the state, or in a box that fits the path. @param {Descent} page */
 async function lay(page) {
-  const { view, f } = page.state;
+  const { f } = page.state;
   const shown = page.over;
-  const box = view && view.length === 2 * shown.length ? toBox(view, shown) : boxOf(page.descent, shown);
+  const box = chosenBox(page) ?? boxOf(page.descent, shown);
   try {
     const request = { formula: f, start: page.start, box, over: shown };
     const grid = await ask("grid", request);
     if (!grid || f !== page.state.f) return;
-    page.grid = grid;
-    page.emit("trouble", "grid", null);
-    page.emit("grid");
+    showGrid(page, grid);
     if (page.descent) page.emit("row");
   } catch (error) {
     if (f === page.state.f) page.emit("trouble", "grid", /** @type {Trouble} */ (error));
   }
+}
+
+/**
+ * @param {Descent} page
+ * @param {Grid} grid
+ */
+function showGrid(page, grid) {
+  page.grid = grid;
+  page.gridOf = page.state.f;
+  page.emit("trouble", "grid", null);
+  page.emit("grid");
 }
 
 /** Request the stable rates and the best. @param {Descent} page */
@@ -194,6 +206,12 @@ function keepView(page) {
   if (page.state.view || !page.grid) return;
   const { over, box } = page.grid;
   page.set({ view: over.flatMap((name) => box[name]) }, { quiet: true });
+}
+
+/** Return the box of the state, or null where the picture fits the path. @param {Descent} page */
+function chosenBox(page) {
+  const { view } = page.state;
+  return view && view.length === 2 * page.over.length ? toBox(view, page.over) : null;
 }
 
 /**
