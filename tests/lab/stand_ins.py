@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import downslope as ds
+from downslope import _engine
 
 VERBS = {
     name: f"lab.stand_ins:{name}"
@@ -64,6 +65,8 @@ def compiler() -> None:
     )
     vars(jax)["monitoring"] = monitoring
     sys.modules.update({"jax": jax, "jax.monitoring": monitoring})
+    for action in _engine._ON_LOADING:  # as the door to JAX does
+        action()
 
 
 def compiled(request: dict[str, Any]) -> dict[str, Any]:
