@@ -9,9 +9,11 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 Row = Sequence[str]
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789", "_{}")
 
 
 def number(value: float, digits: int = 6) -> str:
@@ -67,6 +69,23 @@ def in_words(name: str) -> str:
 # C0, DEL and C1 (a terminal obeys them), line separators, the embeddings, overrides and isolates of bidirectional text
 # (they change the order in which letters appear), and lone halves of surrogate pairs (no encoding prints them).
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def own_names(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a mapping with its names as a formula spells them, where that is clear: x₁ and x1 are its x_1.
+
+    >>> own_names({"x₁": 1.0, "y": 2.0}, ["x_1", "x_2"])
+    {'x_1': 1.0, 'y': 2.0}
+    """
+    spelt: dict[str, list[str]] = {}
+    for name in names:
+        spelt.setdefault(name.translate(_SUBSCRIPTS), []).append(name)
+
+    def own(name: Any) -> Any:
+        alike = spelt.get(name.translate(_SUBSCRIPTS), []) if isinstance(name, str) and name not in names else []
+        return alike[0] if len(alike) == 1 and alike[0] not in values else name
+
+    return {own(name): value for name, value in values.items()}
 
 
 def printable(text: str, breaks: bool = False) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from downslope._errors import FormulaError
+from downslope._errors import FormulaError, PointError
 from downslope.formulas import formula
 
 E = math.e
@@ -79,6 +79,28 @@ VALUES: list[tuple[str, dict[str, float], float]] = [
     ("Math.pow(x, 3) + np.exp(x)", {"x": 0}, 1),
     ("lambda x: x**2", {"x": 3}, 9),
     ("kcos(x) + xln(x)", {"k": 2, "x": 1}, 2 * math.cos(1)),
+    # choices of other programs: Desmos, C, Mathematica, MATLAB, spreadsheets
+    ("{x < 0: x², x < 1: x, 1}", {"x": 0.5}, 0.5),
+    ("{x < 0: x², x}", {"x": 3}, 3),
+    ("{x²: x ≤ 1; 2x - 1: x > 1}", {"x": 3}, 5),
+    ("x < 0 ? x^2 : x < 1 ? 7 : x", {"x": 0.5}, 7),
+    ("if x < 0 then x^2 else if x < 1 then 7 else x", {"x": 0.5}, 7),
+    ("Piecewise[{{x^2, x < 0}, {x, x < 1}}, 9]", {"x": 3}, 9),
+    ("piecewise({x < 0, x^2}, {x >= 0, x})", {"x": -3}, 9),
+    ("piecewise(x < 0, x^2, x < 1, 7, x)", {"x": 0.5}, 7),
+    ("IFS(x<0, x^2, x>=0, x)", {"x": -3}, 9),
+    ("2(x<0)*x^2 + (x>=0)*x", {"x": -3}, 18),
+    ("[x > 1]x + y*(0 < y & y < 1)", {"x": 2, "y": 0.5}, 2.5),
+    ("{xy/(x² + y²) if (x, y) ≠ (0, 0), 7 otherwise}", {"x": 0, "y": 0}, 7),
+    (r"\begin{cases} x^2 & \mbox{if } x < 0 \\ x & \mbox{otherwise.} \end{cases}", {"x": 3}, 3),
+    # quantities, bases, indices
+    ("ΔH - TΔS", {"ΔH": 10, "T": 3, "ΔS": 2}, 4),
+    (r"Q = mc\Delta T", {"m": 2, "c": 3, "ΔT": 4}, 24),
+    (r"\log_{1/2} x + \log_{a+1} 9", {"x": 8, "a": 2}, -1),
+    ("x[1]^2 + x[2]", {"x_1": 2, "x_2": 3}, 7),
+    ("e⁻ˣ²", {"x": 0.5}, math.exp(-0.25)),
+    ("Pi x", {"x": 2}, 2 * math.pi),
+    ("z = f(x, y) = x² + y", {"x": 2, "y": 3}, 7),
 ]
 
 
@@ -127,6 +149,18 @@ def test_the_value_is_as_meant(text: str, point: dict[str, float], value: float)
         ("f(x) = ax² + bx + c", "f(x, a, b, c)"),
         ("x² + y² = 25", "equation"),
         ("besselj(x, 2)", "whole number"),
+        ("cosxsinx", "one word"),
+        ("mod(x, 0)", "no finite real value"),
+        ("D[x^2, x]", "derivative"),
+        (r"\mathrm{Re}^2 + 1", "f(Re)"),
+        ("lim_{x→0} sin(x)/x", "limit"),
+        ("Integrate[x^2, x]", "integral"),
+        ("deg2rad(x)", "°"),
+        ("xy = 1", "equation"),
+        ("z = xy + yz²", "equation"),
+        ("N(t) = N₀e^(-λt)", "N(t, N_0, λ)"),
+        ("(x < 3)", "comparison"),
+        ("{xy if (x, y) < (0, 0), 1 otherwise}", "equal or different"),
     ],
 )
 def test_a_refusal_says_what_to_write(text: str, mention: str) -> None:
@@ -174,3 +208,11 @@ def test_mutated_formulas_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -
     del sys.modules["formulas"]
     if benchmark is not None:
         sys.modules["formulas"] = benchmark
+
+
+def test_points_name_variables_as_a_formula_or_a_book_does() -> None:
+    for point in ({"x₁": 2, "x₂": 3}, {"x_1": 2, "x2": 3}):
+        assert formula("x₁² + x₂")(point) == 7
+    with pytest.raises(PointError, match="has no 'x3'"):
+        formula("x₁² + x₂")({"x1": 2, "x_2": 3, "x3": 1})
+    assert formula("x₁² + x₂").variable("x₁") == "x_1"

@@ -17,6 +17,7 @@ from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
 from downslope._errors import DataError, FormulaError, ObjectiveError, PointError, described, mapping, nearest
 from downslope._numbers import reals, refuse_complex, unmasked
+from downslope._text import own_names
 from downslope._types import Columns, Plain, Point
 from downslope.descent.batches._batched import Batched
 from downslope.formulas import (
@@ -341,6 +342,7 @@ def _named_point(goal: Objective, names: tuple[str, ...], point: Point) -> dict[
                 f"{goal.read_as} has {len(names)} variables, and {len(numbers)} numbers came", hint=f"write {example}"
             )
         point = dict(zip(names, numbers, strict=True))
+    point = own_names(point, names)
     for name in point:
         if name not in names:
             close = nearest(str(name), names)

@@ -14,6 +14,7 @@ from downslope import _tree
 from downslope._engine import jax, kept
 from downslope._errors import PointError, described, nearest
 from downslope._numbers import real
+from downslope._text import own_names
 from downslope._types import Columns, Point
 from downslope.descent import Objective, check_point
 
@@ -172,6 +173,7 @@ def _ends(objective: Objective, bounds: Any) -> tuple[RowLayout, np.ndarray, np.
         if len(pairs) != len(objective.names):
             raise PointError(f"bounds are a (low, high) for each of {', '.join(objective.names)}")
         bounds = dict(zip(objective.names, pairs, strict=True))
+    bounds = own_names(bounds, objective.names)
     _check_names(objective, bounds)
     missing = [name for name in objective.names if name not in bounds]
     if missing:
@@ -195,6 +197,7 @@ def _deviations(objective: Objective, layout: RowLayout, spread: Any) -> np.ndar
     """Return the standard deviation of each coordinate."""
     deviations: Any
     if isinstance(spread, Mapping):
+        spread = own_names(spread, layout.names)
         _check_names(objective, spread)
         deviations = [spread.get(name, math.nan) for name in layout.names]
     else:

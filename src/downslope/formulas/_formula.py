@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
+from downslope._text import own_names
 from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import (
     SUPERSCRIPTS,
@@ -152,7 +153,9 @@ class Formula:
         """
         if name is None and len(self.variables) == 1:
             return self.variables[0]
-        if isinstance(name, str) and name in self.variables:
+        if isinstance(name, str):
+            (name,) = own_names({name: None}, self.variables)
+        if name in self.variables:
             return name
         listed = ", ".join(self.variables) or "no variables"
         if name is None:
@@ -180,8 +183,8 @@ class Formula:
 
         if not isinstance(values, Mapping | None):
             raise PointError(f"a point is a mapping of names to numbers, not {type(values).__name__}")
-        arguments = {**(values or {}), **named}
         wanted = (*self.variables, *self.columns)
+        arguments = own_names({**(values or {}), **named}, wanted)
         for name in arguments:
             if name not in wanted:
                 close = nearest(str(name), wanted)

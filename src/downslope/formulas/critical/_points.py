@@ -13,7 +13,7 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
 from downslope._numbers import real
-from downslope._text import listed
+from downslope._text import listed, own_names
 from downslope._types import plain
 from downslope.formulas._formula import Formula
 from downslope.formulas.critical._exact import exact_coordinates
@@ -179,6 +179,7 @@ def _box(formula: Formula, bounds: Mapping[str, tuple[float, float]]) -> np.ndar
         raise FormulaError("critical_points takes formulas without data columns")
     if not isinstance(bounds, Mapping):
         raise PointError(f"bounds is a mapping of variables to ranges, not {type(bounds).__name__}", hint=example)
+    bounds = own_names(bounds, formula.variables)
     for name in bounds:
         if name not in formula.variables:
             close = nearest(str(name), formula.variables)

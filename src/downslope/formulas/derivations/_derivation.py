@@ -12,7 +12,7 @@ from typing import Any
 
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, SettingError, mapping, whole
-from downslope._text import number
+from downslope._text import number, own_names
 from downslope.formulas._formula import Formula
 from downslope.formulas.derivations._gaps import Gap, gaps, lacks_slope
 from downslope.formulas.derivations._steps import (
@@ -353,12 +353,10 @@ def _numbers(what: str, values: Mapping[str, float] | None, read: Formula) -> di
     from downslope._numbers import real  # which needs NumPy
 
     numbers: dict[str, float] = {}
-    spelt = {book_name(name): name for name in read.variables}
-    for typed, value in checked.items():
-        name = spelt.get(typed, typed)
+    for name, value in own_names(checked, read.variables).items():
         if name not in read.variables:
             listed = ", ".join(read.variables) or "no variables"
-            raise PointError(f"{read.read_as} has no variable {typed!r}; it has {listed}")
+            raise PointError(f"{read.read_as} has no variable {name!r}; it has {listed}")
         try:
             numbers[name] = real(value)
         except (TypeError, ValueError, OverflowError):

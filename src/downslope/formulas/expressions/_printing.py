@@ -360,6 +360,8 @@ def latex_name(name: str) -> str:
         text = "\\" + COMMAND_OF[letters]
     elif len(letters) == 1:
         text = letters
+    elif letters[0] == "Δ" and len(letters) == 2:
+        text = rf"\Delta {latex_name(letters[1])}"
     else:
         text = rf"\mathrm{{{letters}}}"
     below = ",".join(piece for piece in (digits, subscript) if piece)

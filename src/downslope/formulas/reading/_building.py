@@ -269,13 +269,8 @@ def _checked(tree: Expression) -> tuple[bool, Expression | None]:
     below = [_checked(child) for child in children(tree)]
     undefined = next((part for _, part in below if part is not None), None)
     has_names = isinstance(tree, Name) or any(named for named, _ in below)
-    if (
-        isinstance(tree, Quotient)
-        and has_names
-        and undefined is None
-        and not below[1][0]
-        and _value(tree.denominator) == 0
-    ):
+    divides = isinstance(tree, Quotient) or (isinstance(tree, Call) and tree.function == "mod")
+    if divides and has_names and undefined is None and not below[1][0] and _value(children(tree)[1]) == 0:
         return True, tree
     # Only the largest parts are evaluated: a child without names is, where its parent has some.
     if undefined is None and has_names:
@@ -367,7 +362,7 @@ def _series(
             raise words.fail(
                 f"{node.name} is not declared; the formula has {', '.join(words.declared)}",
                 token,
-                f"declare every variable in the header: f({', '.join(_names_of(terms))}) = …",
+                f"declare every variable in the header: {words.name or 'f'}({', '.join(_names_of(terms))}) = …",
             )
     if not terms:
         return Number(exact("0" if name == "sum" else "1"))

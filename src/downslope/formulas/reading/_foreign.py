@@ -56,17 +56,21 @@ _SEARCH = "use search or multistart for the lowest point, critical_points for al
 
 # Operators and functions that formulas do not have: their names, what they are, and what to do instead.
 _TABLE: tuple[tuple[str, str, str], ...] = (
-    ("lim limit limsup liminf", "a limit", "slope(…) says what a formula does beside a gap"),
+    ("lim limit limsup liminf Limit", "a limit", "slope(…) says what a formula does beside a gap"),
     (
-        "∫ ∬ ∭ ∮ iint iiint oint integral integrate quad",
+        "∫ ∬ ∭ ∮ iint iiint oint integral integrate Integrate NIntegrate quad",
         "an integral",
         "integrals are not supported; write the antiderivative out",
     ),
     ("int", "an integral", "integrals are not supported; for the whole part of a number write floor(x)"),
     ("∇ nabla grad gradient", "a gradient", "derive(formula) gives all partial derivatives, slope their values"),
-    ("diff deriv derivative Derivative", "a derivative", _DERIVE),
+    ("diff deriv derivative Derivative Dt", "a derivative", _DERIVE),
     ("div curl rot laplacian hess hessian jacobian", "a vector operator", _DERIVE),
-    ("solve fsolve roots nsolve", "solving an equation", "equations are not solved; minimise (left - right)² instead"),
+    (
+        "solve fsolve roots nsolve Solve NSolve FindRoot",
+        "solving an equation",
+        "equations are not solved; minimise (left - right)² instead",
+    ),
     ("argmin argmax", "the place of an extreme value", _SEARCH),
     ("sup inf supremum infimum minimize maximize", "an extreme value", _SEARCH),
     ("Re Im re im arg conj conjugate cis complex", "a complex number", _COMPLEX),
@@ -75,7 +79,11 @@ _TABLE: tuple[tuple[str, str, str], ...] = (
     ("norm Vert lVert rVert ‖ ∥", "a norm", "write it out: √(x² + y²)"),
     ("rand random randn randint RAND", "a random number", _RANDOM),
     ("sind cosd tand asind acosd atand cotd", "a function of degrees", _DEGREES),
-    ("degrees deg radians rad", "a change of units", _DEGREES),
+    (
+        "degrees deg radians rad deg2rad rad2deg DEGREES RADIANS toRadians toDegrees Degree",
+        "a change of units",
+        _DEGREES,
+    ),
     ("atan2 arctan2", "the angle of a point", "write atan(y/x), where x > 0; it has no other quadrants"),
     ("hypot", "a distance", "write √(x² + y²)"),
     ("binom comb choose nCr ncr dbinom tbinom", "a binomial coefficient", "write n!/(k!·(n - k)!)"),

@@ -19,6 +19,10 @@ _SEPARATES = ("COMMA", "SEMICOLON", "BAR")
 _TWICE = re.compile(r"\S\s*\{\\displaystyle")
 
 
+# The left side of xy = 1 is a product, and no name.
+_USUAL_PRODUCT = re.compile("[xyz]{2,3}")
+
+
 class LeftSide(NamedTuple):
     """The left side of a formula, and the tokens of its right side.
 
@@ -125,9 +129,18 @@ def header(text: str, tokens: list[Token]) -> LeftSide:
         return LeftSide(None, None, tokens)
     left, right = tokens[:equals], tokens[equals + 1 :]
     second = next(_equals_signs(right), None)
+    if second is not None and len(left) == 1 and left[0].kind == "WORD" and _is_header(right[:second]):
+        return header(text, right)  # y = f(x) = x²
     if second is not None:
         raise _fail("a formula has at most one equals sign", text, right[second])
     return _of_left_side(text, left, right, tokens[equals])
+
+
+def _is_header(left: list[Token]) -> bool:
+    """Tell whether tokens are a name with a list of variables."""
+    name, rest = _name(left)
+    is_list = name is not None and len(rest) > 2 and rest[0].kind == "OPEN" and rest[-1].kind == "CLOSE"
+    return is_list and _names(rest[1:-1]) is not None
 
 
 def _equals_signs(tokens: Sequence[Token]):
@@ -163,7 +176,7 @@ def _of_left_side(text: str, left: list[Token], right: list[Token], equals: Toke
     name, rest = _name(left)
     if name is not None and ("'" in name or "/" in name):
         note = f"{name} is the name of this formula, which is its right side; derive gives its derivative"
-    if name is not None and not rest:
+    if name is not None and not rest and not _USUAL_PRODUCT.fullmatch(name):
         return LeftSide(name, None, right, note)
     if left and left[0].text in SPELLINGS and (len(left) < 2 or left[1].kind != "OPEN" or left[0].text != "gamma"):
         raise _fail(

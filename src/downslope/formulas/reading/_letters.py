@@ -41,6 +41,7 @@ SIGNS: dict[str, str] = {
     ",": "COMMA",
     ";": "SEMICOLON",
     ":": "COLON",
+    "?": "QUESTION",
     **dict.fromkeys("=≔", "EQUALS"),
     **dict.fromkeys("√∛∜", "ROOT"),
     "π": "CONSTANT",

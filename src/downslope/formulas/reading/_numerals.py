@@ -52,7 +52,9 @@ def commas_checked(output: list[Token], text: str) -> None:
     opened: list[bool] = []  # for each open parenthesis, whether it follows a word, as in max(2,5)
     for index, token in enumerate(output):
         if token.kind == "OPEN":
-            opened.append(index > 0 and output[index - 1].kind == "WORD" and token.text != "{")
+            before = [piece.kind for piece in output[max(index - 2, 0) : index]]
+            compares = before[:1] == ["CLOSE"] and before[1:] in (["RELATION"], ["EQUALS"])  # (x, y) = (0, 0)
+            opened.append(compares or (before[-1:] == ["WORD"] and token.text != "{"))
         elif token.kind == "CLOSE" and opened:
             opened.pop()
         elif token.kind == "COMMA" and text[token.position + 1 : token.position + 2].isdigit() and index:

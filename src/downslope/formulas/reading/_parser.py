@@ -59,7 +59,7 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     columns = _checked_columns(columns)
     notes: list[str] = []
     name, declared, pieces, note = header(text, unwrapped(tokens(text, notes), text))
-    words = Words(text, declared, columns, notes)
+    words = Words(text, declared, columns, notes, name=name)
     if note:
         words.note(note)
     resolved = resolve(pieces, words)
@@ -69,6 +69,11 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
     _check_size(tree, text)
     _check_constants(tree)
     names = names_in(tree)
+    if name in names and declared is None and name not in columns:
+        raise FormulaError(
+            f"{name} stands on both sides: this is an equation, and no formula for {name}",
+            hint="bring it to one side; for dy/dx on the curve of an equation use derive(…, implicit='y')",
+        )
     variables = declared if declared is not None else _in_order(n for n in names if n not in columns)
     read = Formula(
         name=name,

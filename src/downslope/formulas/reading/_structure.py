@@ -33,6 +33,8 @@ _LEFT_OVER = {
     "ARROW": ("an arrow belongs to a limit or a rule", "a formula is one expression: f(x) = x²"),
     "COLON": ("a colon has no meaning here", "a quotient is written with /"),
     "SEMICOLON": ("a semicolon has no meaning here", "arguments are separated by commas"),
+    "QUESTION": ("'?' has no meaning here", "write a choice as {x² if x < 0, x otherwise}"),
+    "THEN": ("then has no meaning here", "write a choice as {x² if x < 0, x otherwise}"),
     "SUBSCRIPT": ("'_' has no meaning here", "a subscript follows a letter: w_1"),
     "AMPERSAND": ("'&' has no meaning here", "conditions are joined by and"),
     "ROW": ("a formula is one line", None),
@@ -140,6 +142,8 @@ class _Structure:
             return self._call(index, end, depth)
         if token.kind == "OPEN":
             stop = self._closing(index)
+            if self.cases.is_factor(index, stop):
+                return self.cases.factor(index, stop), stop + 1
             return [token, *self.read(index + 1, stop), self.tokens[stop]], stop + 1
         if token.kind == "CHOICE":
             stop = self._closing(index + 1)
@@ -164,6 +168,10 @@ class _Structure:
         token = self.tokens[index]
         index += 1
         power: list[Token] = []
+        base: list[Token] = []
+        if token.text == "ln" and index < end and self.tokens[index].kind == "SUBSCRIPT":  # \log_{a+1} x
+            stop = self._closing(index + 1)
+            base, index = [self.tokens[index + 1], *self.read(index + 2, stop), self.tokens[stop]], stop + 1
         if index < end and self.tokens[index].kind == "POWER":
             power, index = self._power(index, end, token)
         if index < end and self.tokens[index].kind == "OPEN":
@@ -175,11 +183,13 @@ class _Structure:
             argument, index = self._bare_argument(token, index, end, depth)
         opened, closed = _parentheses(token)
         if token.kind == "LOGARITHM":
-            base = Token("NUMBER" if token.text.isdigit() else "NAME", token.text, token.position, True)
-            base = replace(base, kind="CONSTANT") if token.text == "e" else base
+            number = Token("NUMBER" if token.text.isdigit() else "NAME", token.text, token.position, True)
+            number = replace(number, kind="CONSTANT") if token.text == "e" else number
+            base = [opened, number, closed]
+        if base:
             logarithm = replace(token, kind="FUNCTION", text="ln", implied=True)
             slash = Token("SLASH", "/", token.position, True)
-            called = [opened, logarithm, *argument, slash, logarithm, opened, base, closed, closed]
+            called = [opened, logarithm, *argument, slash, logarithm, *base, closed]
         elif token.kind == "BESSEL":
             order = Token("NUMBER", token.text, token.position, True)
             comma = Token("COMMA", ",", token.position, True)

@@ -40,6 +40,7 @@ KEYWORDS: dict[str, str] = {
     **dict.fromkeys(("otherwise", "else", "elsewhere", "Otherwise", "Else", "True"), "OTHERWISE"),
     **dict.fromkeys(("and", "And", "AND"), "AND"),
     **dict.fromkeys(("or", "Or", "OR"), "OR"),
+    **dict.fromkeys(("then", "Then", "THEN"), "THEN"),
     **dict.fromkeys(("mod", "Mod", "MOD"), "MODULO"),
 }
 _LONG_BEGINS = frozenset(sign[0] for sign, _, _ in LONG_SIGNS)
@@ -48,6 +49,11 @@ _PLAIN_SUBSCRIPT = re.compile(r"_[A-Za-z0-9]+")
 _SHORT_SUBSCRIPT = re.compile(rf"_\s*(?:\\([A-Za-z]+)|([0-9]+|[{LETTERS}]))")
 _BRACED_SUBSCRIPT = re.compile(r"_\s*(?:\\(?:text|mathrm|rm|operatorname|mathit|textrm)\s*)?\{")
 _BRACED_LETTERS = re.compile(rf"\{{\s*\\?([{LETTERS}]+)\s*\}}\s*(?=_)")
+_CHANGING = re.compile(rf"\s*(?:\\([A-Za-z]+)|([{LETTERS}])|\{{([{LETTERS}])\}})")
+_INDEX = re.compile(r"\[([0-9]+)\]")
+_BASE = re.compile(r"_\s*\{([^{}]*)\}")
+_SIMPLE_BASE = re.compile(rf"\s*\\?[{LETTERS}0-9_]+\s*")
+_POWER_OF_POWER = re.compile(rf"([{LETTERS}])([0-9]+)")
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
 _INSIDE_BRACES = re.compile(r"\s*(?:\{([^{}]*)\}|([A-Za-z0-9]))")
 _PROGRAM = re.compile(
@@ -169,9 +175,17 @@ class _Reader:
         return self._subscripted(match.group(), position, match.end())
 
     def _subscripted(self, word: str, position: int, end: int) -> int:
-        """Append a word with the subscripts that follow it: x₁, x_1, x_{max}, w_{i+1}."""
+        """Append a word with the subscripts that follow it: x₁, x_1, x_{max}, w_{i+1}, x[0]."""
+        if word == "log" and (match := _BASE.match(self.text, end)) and not _SIMPLE_BASE.fullmatch(match.group(1)):
+            self.put("WORD", word, position)
+            self.put("SUBSCRIPT", "_", end, implied=True)
+            self._group(match.group(1), match.start(1), match.end(1))
+            return match.end()
         while True:
             begun = end
+            if (match := _INDEX.match(self.text, end)) and word.lower() not in SPELLINGS:
+                self.notes.append(f"{word}{match.group()} is read as {word}_{match.group(1)}")
+                word, end = f"{word}_{match.group(1)}", match.end()
             if match := _BRACED_SUBSCRIPT.match(self.text, end):
                 word, end = self._braced_subscript(word, position, match.end())
             elif self.text[end : end + 1] == "_":
@@ -201,6 +215,8 @@ class _Reader:
         )
         inside = re.sub(r"\\([A-Za-z]+)", lambda match: LETTER_OF.get(match.group(1), match.group(1)), inside)
         if depth or not re.fullmatch(rf"[{LETTERS}0-9]+(?:[+-][0-9]+)?", inside):
+            if refusal(word):
+                raise self._foreign(word, position, len(word))
             raise self.fail(
                 "a subscript is a name or a number",
                 begin - 1,
@@ -237,6 +253,11 @@ class _Reader:
             end += 1
         # Superscripts are a small formula of their own: x⁻¹, x²ⁿ, e⁻⁽ˣ⁺¹⁾.
         inside = "".join(raised(character) or "" for character in self.text[position:end])
+        if inside.isascii() and (power := _POWER_OF_POWER.search(inside)):
+            inside = _POWER_OF_POWER.sub(r"\1^\2", inside)
+            self.notes.append(
+                f"the exponent {self.text[position:end]} is read as {inside}, with {power[0][0]} to a power"
+            )
         begins = not self.output or self.output[-1].kind in (
             "PLUS",
             "MINUS",
@@ -292,11 +313,19 @@ class _Reader:
             return self._accented(name, position, match.end())
         if name in COMMANDS:
             self.put(*COMMANDS[name], position)
+        elif name == "Delta" and (letter := self._letter_of_change(match.end())):  # one quantity: ΔT
+            return self._subscripted(f"Δ{letter[0]}", position, letter[1])
         elif name in LETTER_OF or name in SPELLINGS or name in SAME:
             return self._subscripted(LETTER_OF.get(name, name), position, match.end())
         else:
             raise self._unknown_command(name, position, match.end() - position)
         return match.end()
+
+    def _letter_of_change(self, position: int) -> tuple[str, int] | None:
+        r"""Return the letter that \Delta belongs to, and where it ends; None for any other sign."""
+        match = _CHANGING.match(self.text, position)
+        letter = (LETTER_OF.get(match[1]) or "" if match[1] else match[2] or match[3]) if match else ""
+        return (letter, match.end()) if match and letter else None
 
     def _short_command(self, position: int) -> int:
         following = self.text[position + 1 : position + 2]
@@ -327,6 +356,8 @@ class _Reader:
         if match is None:
             raise self.fail(f"\\{name} needs a name in braces", position, end - position)
         inside = re.sub(r"\\[,;:! ]", "", (match.group(1) or match.group(2) or "")).strip()
+        if inside.rstrip(".,;") in KEYWORDS:
+            inside = inside.rstrip(".,;")
         words = inside.replace("~", " ").split()
         if len(words) == 1 and re.fullmatch(rf"\\?[{LETTERS}](?:[{LETTERS}0-9_])*", inside):
             word = LETTER_OF.get(inside[1:], inside[1:]) if inside[0] == "\\" else inside
@@ -366,7 +397,6 @@ class _Reader:
             return self._foreign(character, position)
         hints = {
             "%": "write 5/100 for 5 %, and x mod 2 for a remainder",
-            "?": "write a choice as {x² if x < 0, x otherwise}",
             "@": "a formula has + - · / ^ and functions",
         }
         return self.fail(f"{character!r} has no meaning in a formula", position, hint=hints.get(character))

@@ -23,8 +23,12 @@ _NOT_NUMBERS = ("nan", "inf", "infinity")
 _RUN_TOGETHER = ("sin", "cos", "tan", "ln", "log", "exp", "sqrt", "sinh", "cosh", "tanh")
 # Letters and words that are functions before a parenthesis only.
 _ONLY_CALLED = {*ONLY_CALLED, "σ", "Γ", "gamma", "Gamma", "root", "factorial"}
-_CHOICES = ("where", "piecewise", "Piecewise", "if", "If", "IF", "iif", "IIF", "ifelse")
-_UNIT = re.compile(rf"[{LETTERS}](?:[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}](?![{LETTERS}0-9])))+)?")
+_CHOICES = ("where", "piecewise", "Piecewise", "if", "If", "IF", "iif", "IIF", "ifelse", "IFS", "ifs")
+_PAIRED = ("piecewise", "Piecewise", "IFS", "ifs")  # choices whose arguments are conditions and values in turn
+# A letter with its index; ΔT is one quantity.
+_UNIT = re.compile(
+    rf"(?:Δ(?=[{LETTERS}]))?[{LETTERS}](?:[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}](?![{LETTERS}0-9])))+)?"
+)
 _LOGARITHM = re.compile(rf"log(?:_([{LETTERS}](?:_[A-Za-z0-9]+)?)|_?([0-9]+))")
 _BESSEL = re.compile(r"J_?([0-9]{1,2})")
 _GREEK = re.compile("[α-ωΑ-Ω]+")
@@ -41,6 +45,7 @@ class Words:
         declared: the header's names, or None if there is no header.
         columns: names of data columns.
         notes: sentences on how ambiguous notation was interpreted.
+        name: the formula's name, for an error's example of a header.
         indices: the indices of sums, which are names inside them.
     """
 
@@ -48,6 +53,7 @@ class Words:
     declared: tuple[str, ...] | None
     columns: Collection[str]
     notes: list[str] = field(default_factory=list)
+    name: str | None = None
     indices: tuple[str, ...] = ()
 
     @property
@@ -130,7 +136,9 @@ class _Names:
         special = self._special(index, token, called)
         if special is not None:
             return special
-        if (message := refusal(word)) and len(word) > 1 and (called or word in _ALWAYS_REFUSED):
+        is_operator = word == "D" and called and self.tokens[index + 1].text == "["  # D[x^2, x] of Mathematica
+        message = refusal("Derivative" if is_operator else word)
+        if message and (is_operator or (len(word) > 1 and (called or word in _ALWAYS_REFUSED))):
             raise words.fail(message[0], token, message[1])
         if len(_letters(word)) == 1 and called:
             self._check_letter(index, token)
@@ -151,10 +159,12 @@ class _Names:
         """Return the tokens of a function, a constant or a keyword; None for an ordinary word."""
         word, words = token.text, self.words
         as_function = called and not self._follows_operand(index)
+        if word in ("if", "If", "IF") and any(token.text in ("then", "Then", "THEN") for token in self.tokens):
+            return [replace(token, kind="IF")]
         if word in KEYWORDS and not (as_function and (word in _CHOICES or word.lower() == "mod")):
             return [replace(token, kind=KEYWORDS[word])]
         if word in _CHOICES and as_function:
-            return [replace(token, kind="CHOICE", text="where" if "iecewise" not in word else "piecewise")]
+            return [replace(token, kind="CHOICE", text="piecewise" if word in _PAIRED else "where")]
         if word == "where":
             return [replace(token, kind="IF")]
         if word == "∂":
@@ -174,7 +184,9 @@ class _Names:
         # A variable called nan or inf is a number that was pasted into the formula.
         if word.lower() in _NOT_NUMBERS:
             raise words.fail(f"{word} is not a number to compute with", token)
-        if word in ("π", "pi") or (word == "PI" and not words.known):
+        if word in ("π", "pi") or (word in ("PI", "Pi") and not words.known):
+            if word == "Pi":
+                words.note("Pi is read as π")
             return [replace(token, kind="CONSTANT", text="π")]
         if word == "e":
             return [replace(token, kind="CONSTANT")]
@@ -216,7 +228,7 @@ class _Names:
             raise self.words.fail(
                 f"{token.text} is a function and needs an argument", token, hint=f"write {token.text}(x)"
             )
-        if token.text == "log":
+        if token.text == "log" and following.kind != "SUBSCRIPT":
             self.words.note("log is the natural logarithm; write log10 for the decimal one")
         return replace(token, kind="FUNCTION", text=name)
 
@@ -241,6 +253,10 @@ class _Names:
             return self._split(index, token, pieces)
         before_power = (following := self.following(index)) is not None and following.kind == "POWER"
         pieces = self._product(word, before_power)
+        if pieces is not None and words.text[token.position : token.position + 1] == "\\" and words.declared is None:
+            # \mathrm{Re} is one name, set upright, but Re is printed and read again as R·e.
+            hint = f"declare it in a header, f({word}) = …, or write {'·'.join(pieces)} for a product"
+            raise words.fail(f"{word}, set upright, is one name, and without a header a product", token, hint)
         if pieces is not None and not (called and words.declared is None and pieces[-1] not in SPELLINGS):
             return self._split(index, token, pieces)
         self._check_run_together(token)
@@ -249,7 +265,7 @@ class _Names:
         if called and len(_units(word) or _letters(word)) > 1:
             raise self._uncallable(token, pieces)
         if len(_letters(word)) > 1 and word not in words.columns:
-            units = "·".join(unit for unit in _UNIT.findall(word)) if words.alone else ""
+            units = "·".join(_UNIT.findall(word.replace("Δ", "Δ ", 1))) if words.alone else ""
             spelled = f"; write {units} for a product" if units and len(_letters(word)) <= 5 else ""
             words.note(f"{word} is read as one name{spelled}")
         return [replace(token, kind="NAME")]
@@ -261,6 +277,8 @@ class _Names:
         if suffix is not None and (units := _units(word.removesuffix(suffix))) and len(units) <= _MOST_PRODUCT:
             return [*units, suffix]
         units = _units(word)
+        if units and "Δ" in word[1:]:  # no word: TΔS is T·ΔS
+            return units
         if units is None or len(units) < 2 or _letters(word) in LETTER_OF or word.startswith("Δ"):
             return None
         unknown = [unit for unit in units if unit not in known and not (unit == "e" and before_power)]
@@ -302,7 +320,7 @@ class _Names:
         for function in sorted(_RUN_TOGETHER, key=len, reverse=True):
             before, joined, argument = token.text.partition(function)
             letters = argument.lstrip("0123456789")
-            if not joined or not (_pieces(letters, known) or _GREEK.fullmatch(letters)):
+            if not joined or not (_pieces(letters, known) or _GREEK.fullmatch(letters) or _runs_on(letters, known)):
                 continue
             units = [] if not before else _pieces(before, known) or _units(before)
             if units is None or len(units) > _MOST_PRODUCT:
@@ -320,7 +338,9 @@ class _Names:
         if close:
             return words.fail(message, token, f"did you mean {close}?")
         return words.fail(
-            message, token, f"declare every variable in the header: f({', '.join(self._all_names())}) = …"
+            message,
+            token,
+            f"declare every variable in the header: {words.name or 'f'}({', '.join(self._all_names())}) = …",
         )
 
     def _all_names(self) -> Iterator[str]:
@@ -365,6 +385,15 @@ def _pieces(word: str, known: Collection[str]) -> list[str] | None:
     if pieces is None or all(piece in CONSTANTS for piece in pieces):
         return None
     return pieces
+
+
+def _runs_on(word: str, known: Collection[str]) -> bool:
+    """Tell whether a word goes on with a further function and its argument: x, sin and x of cosxsinx."""
+    for function in _RUN_TOGETHER:
+        before, joined, argument = word.partition(function)
+        if joined and _pieces(before, known) and (_pieces(argument, known) or _runs_on(argument, known)):
+            return True
+    return False
 
 
 def _is_common_function(word: str) -> bool:
