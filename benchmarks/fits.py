@@ -1,6 +1,6 @@
 """Agreeing digits of fits with certified answers, from published starts and from none, for us and for SciPy and lmfit.
 
-FILE holds problems: a formula of columns and parameters, two starts, certified parameters and standard deviations. A
+FILE holds either cases, which are judged by `fit_cases`, or problems: a formula of columns and parameters, two starts, certified parameters and standard deviations. A
 run without a start begins at ones where a tool must have one. The peers call the same formula through NumPy, without a
 Jacobian, at their own settings.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import fit_cases
 import numpy as np
 from timing import arguments, machine, publish, table
 
@@ -185,7 +186,14 @@ def main() -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the problems, as JSON")
     parser.add_argument("--only", action="append", choices=TOOLS, help="a tool to run; all if not given")
     given = parser.parse_args()
-    problems = json.loads(given.file.read_text(encoding="utf-8"))["problems"]
+    contents = json.loads(given.file.read_text(encoding="utf-8"))
+    if "cases" in contents:
+        results = fit_cases.judged(contents["cases"])
+        for result in results:
+            print(f"{result['id']:<24} {'; '.join(result['faults']) or 'right'}")
+        publish(given, "fit_cases", fit_cases.report(results), {"results": results})
+        return
+    problems = contents["problems"]
     runs = []
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

@@ -16,7 +16,7 @@ from downslope.diagnosis import Diagnosis
 from downslope.fitting._choices import DescendingFitChoices, FitChoices
 from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._model import CompleteRows, EquationModel, model_of, rows_of
-from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
+from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores, tree_at_limits
 from downslope.fitting._report import findings
 from downslope.fitting._result import Fit
 from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
@@ -171,9 +171,11 @@ def _task(
         )
     if loss_scale is not None and not loss_scale > 0:
         raise SettingError(f"the scale of a loss is above 0, not {loss_scale}")
-    problem = FitProblem(model.equation.right.body, model.parameters, limits.free, limits.ties, loss)
+    columns = {name: rows.columns[name] for name in model.equation.right.columns}
+    right = tree_at_limits(model.equation.right.body, columns)
+    problem = FitProblem(right, model.parameters, limits.free, limits.ties, loss)
     arguments = FitArguments(
-        columns={name: rows.columns[name] for name in model.equation.right.columns},
+        columns=columns,
         measured=rows.measured,
         weight=rows.weight,
         fixed={name: np.float64(value) for name, value in limits.fixed.items()},

@@ -95,6 +95,11 @@ class Solution:
         return bool(np.isfinite(self.squares[-1]))
 
     @property
+    def has_slopes(self) -> bool:
+        """Whether every derivative at the end is finite."""
+        return bool(np.all(np.isfinite(self.jacobian)))
+
+    @property
     def sound(self) -> bool:
         """Whether the solver converged at a finite point that the data determine."""
         return self.finite and self.still and not self.undetermined
@@ -131,7 +136,7 @@ def levenberg_marquardt(
         record.squares[rows],
         state.jacobian,
         hessian,
-        bool(state.still),
+        bool(state.still) and bool(np.all(np.isfinite(state.jacobian))),
         _undetermined(state.jacobian, state.residuals),
     )
 

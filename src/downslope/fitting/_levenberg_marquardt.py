@@ -179,7 +179,7 @@ def many_in_numpy(
 
 
 def _begin(numpy: ModuleType, linearised: Linearised, free: Any) -> MarquardtState:
-    """Return the state at the start; one whose squares are not finite counts as converged, and goes nowhere."""
+    """Return the state at the start; one whose squares or slopes are not finite counts as still, and goes nowhere."""
     residuals, jacobian = linearised(free)
     squares = _half_squares(numpy, residuals)
     return MarquardtState(
@@ -192,7 +192,7 @@ def _begin(numpy: ModuleType, linearised: Linearised, free: Any) -> MarquardtSta
         numpy.full_like(squares, 2.0),
         numpy.zeros_like(squares, int),
         numpy.zeros_like(squares, int),
-        ~numpy.isfinite(squares),
+        ~(numpy.isfinite(squares) & numpy.all(numpy.isfinite(jacobian), axis=(-2, -1))),
     )
 
 

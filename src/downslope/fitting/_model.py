@@ -21,7 +21,9 @@ from downslope.formulas import (
     equation,
     evaluate,
     jax_functions,
+    numpy_functions,
     unit_of_powers,
+    with_limits,
     with_numbers,
 )
 from downslope.tables import check_numbers
@@ -79,7 +81,12 @@ class EquationModel:
         """Return the right side of the equation, shape (rows,)."""
         right = self.equation.right
         values = {name: columns[name] for name in right.columns} | {name: parameters[name] for name in self.parameters}
-        return _rows(right(**values), columns)
+        predicted = _rows(right(**values), columns)
+        if np.all(np.isfinite(predicted)):
+            return predicted
+        limited = with_limits(right.body, frozenset(right.columns))
+        with np.errstate(all="ignore"):
+            return _rows(evaluate(limited, values, numpy_functions()), columns)
 
     def with_values(self, values: Mapping[str, float]) -> str:
         """Return the equation in book notation, with numbers in place of parameters.
@@ -92,7 +99,8 @@ class EquationModel:
 
     def right(self, parameters: Mapping[str, Any], columns: Mapping[str, Any]) -> Any:
         """Return the right side of the equation as a JAX expression, shape (rows,)."""
-        value = evaluate(self.equation.right.body, {**columns, **parameters}, jax_functions())
+        right = with_limits(self.equation.right.body, frozenset(self.equation.right.columns))
+        value = evaluate(right, {**columns, **parameters}, jax_functions())
         return value + 0.0 * columns[self.columns[0]]  # broadcasts a constant model to one number per row
 
 

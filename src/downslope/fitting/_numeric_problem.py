@@ -19,6 +19,7 @@ from downslope.formulas import ARRAYS, Formula, NumericFormula, weighted_sum, wi
 
 MOST_ROWS = 4096  # beyond, a compiled fit is faster by more than it takes to compile
 _FACTORS = "ψ/σ"  # an equation reads it as a quotient, so no column has this name
+_DIFFERENCE = 6e-6  # of a parameter: the cube root of the rounding error balances it against that of the difference
 _BLOCK = 1 << 18  # numbers of a column at many points, so that operations stay in a cache
 
 
@@ -76,7 +77,25 @@ class NumericProblem:
         """Return the predictions, shape (…, rows), and their derivatives, shape (…, rows, free)."""
         with np.errstate(all="ignore"):
             value, slopes = self._model.value_and_slopes(self._point(free))
-            return self._rows(value, free), np.stack([self._rows(slope, free) for slope in slopes], axis=-1)
+            predicted = self._rows(value, free)
+            jacobian = np.stack([self._rows(slope, free) for slope in slopes], axis=-1)
+            if free.ndim == 1 and not np.all(np.isfinite(jacobian)):
+                jacobian = self._with_differences(free, predicted, jacobian)
+            return predicted, jacobian
+
+    def _with_differences(self, free: np.ndarray, predicted: np.ndarray, jacobian: np.ndarray) -> np.ndarray:
+        """Return a Jacobian with central differences where the chain rule has no number but the model has."""
+        absent = ~np.isfinite(jacobian) & np.isfinite(predicted)[:, None]
+        slopes = np.array(jacobian)
+        for index in np.flatnonzero(absent.any(axis=0)):
+            step = _DIFFERENCE * (abs(free[index]) or 1.0)
+            apart = np.array([free, free])
+            apart[:, index] += (step, -step)
+            higher, lower = self.predicted(apart)
+            difference = (higher - lower) / (apart[0, index] - apart[1, index])
+            rows = absent[:, index]
+            slopes[rows, index] = difference[rows]
+        return slopes
 
     def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the residuals, weighted and transformed by the loss, and their Jacobian."""

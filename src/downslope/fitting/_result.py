@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._model import EquationModel
 from downslope.fitting._numeric_problem import predicted_with_slopes
-from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.fitting._problem import FitArguments, FitProblem, tree_at_limits
 from downslope.fitting._report import as_html, as_text, summary, table
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.tables import read_table
@@ -294,7 +294,8 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
     arguments = fit.arguments if data is None else _at(fit, data)
     free = np.array([fit[name] for name in fit.free])
-    value, slopes = predicted_with_slopes(fit.problem, free, arguments)
+    right = tree_at_limits(fit.model.equation.right.body, arguments.columns)
+    value, slopes = predicted_with_slopes(replace(fit.problem, right=right), free, arguments)
     held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
     with np.errstate(all="ignore"):
         variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._formula import Formula
+from downslope.formulas._limits import limit_points, with_limits
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 from downslope.formulas.evaluation import ARRAYS, FLOATS, Algebra, NumericFormula, Operation, evaluate, operations
@@ -56,6 +57,7 @@ __all__ = [
     "formula",
     "interchangeable",
     "jax_functions",
+    "limit_points",
     "linear_names",
     "names_in",
     "numpy_functions",
@@ -64,6 +66,7 @@ __all__ = [
     "unit_of_powers",
     "unit_ratio",
     "weighted_sum",
+    "with_limits",
     "with_numbers",
     "with_trees",
 ]

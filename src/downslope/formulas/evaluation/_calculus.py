@@ -249,7 +249,10 @@ class _Graph:
     def _along_power(self, index: int, position: int, factor: int) -> int | None:
         base, exponent = self.nodes[index].inputs
         if position == 1:
-            return self.times(factor, self.times(index, self.put("call", base, detail="ln")))
+            # 0^b is 0 for all b > 0, so its slope by b is 0 and not 0·ln 0.
+            is_zero = self.put("call", base, self.number(0), detail="=")
+            apart = self.put("call", is_zero, self.number(1), base, detail="where")
+            return self.times(factor, self.times(index, self.put("call", apart, detail="ln")))
         node = self.nodes[exponent]
         lower = (
             self.number(node.detail - 1)
