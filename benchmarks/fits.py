@@ -1,8 +1,8 @@
 """Agreeing digits of fits with certified answers, from published starts and from none, for us and for SciPy and lmfit.
 
-FILE holds either cases, which are judged by `fit_cases`, or problems: a formula of columns and parameters, two starts, certified parameters and standard deviations. A
-run without a start begins at ones where a tool must have one. The peers call the same formula through NumPy, without a
-Jacobian, at their own settings.
+FILE holds cases, which `fit_cases` judges, or problems: a formula of columns and parameters, two starts, certified
+parameters and standard deviations. A run without a start begins at ones where a tool must have one. The peers call the
+same formula through NumPy, without a Jacobian, at their own settings.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from downslope.methods import FitMethodName, Method, MethodName, MethodSettings,
 if TYPE_CHECKING:
     import optax
 
+IntervalKind = Literal["linear", "profile"]
 LossName = Literal["linear", "huber", "soft-L1", "cauchy"]
 
 
@@ -151,6 +152,40 @@ class FitChoices(DescendingFitChoices, total=False):
         ),
     ]
     confidence: Annotated[float, Choice(0.95, "The confidence of the intervals, between 0 and 1.", "fit", checks=False)]
+    intervals: Annotated[
+        IntervalKind,
+        Choice(
+            "linear",
+            "How intervals are computed: linear, value ± t·error; or profile, by refits, with ends of their own.",
+            "fit",
+            kind="name",
+            names=("linear", "profile"),
+        ),
+    ]
+    rows: Annotated[
+        str | Sequence[int] | None,
+        Choice(
+            None,
+            'The rows that take part, counted from 1, ends included: "10:200", ":50,80:"; all if None.',
+            "fit",
+            kind="text",
+            metavar="RANGES",
+            typed="The rows that take part, counted from 1: 10:200.",
+            checks=False,
+        ),
+    ]
+    where: Annotated[
+        str | None,
+        Choice(
+            None,
+            'A condition on columns that rows must meet: "x < 5".',
+            "fit",
+            kind="text",
+            metavar="CONDITION",
+            typed='A condition that rows must meet: "x < 5".',
+            checks=False,
+        ),
+    ]
     units: Annotated[
         Mapping[str, str] | None,
         Choice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -15,14 +16,16 @@ from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._choices import DescendingFitChoices, FitChoices
 from downslope.fitting._constraints import Constraints, checked_start, constraints
-from downslope.fitting._model import CompleteRows, EquationModel, model_of, rows_of
+from downslope.fitting._findings import findings_of
+from downslope.fitting._inference import with_intervals
+from downslope.fitting._model import EquationModel, model_of
 from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores, tree_at_limits
-from downslope.fitting._report import findings
 from downslope.fitting._result import Fit
+from downslope.fitting._rows import CompleteRows, rows_of
 from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
 from downslope.fitting._uncertainty import parameters_of, uncertainty
 from downslope.tables import read_table
-from downslope.trace import Trace
+from downslope.trace import Outcome, Trace
 
 
 @door(FitChoices)
@@ -64,7 +67,7 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
     model = model_of(equation, table, chosen["units"], tuple(named), columns)
     limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
-    rows = rows_of(model, table, sigma, weights)
+    rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
     task = _task(model, limits, rows, loss, loss_scale)
     first = checked_start(model, start)
     solver = Solver(task, None if first is None else limits.start(first), chosen["steps"], chosen["seed"])
@@ -76,8 +79,8 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
     trace, verdict = go_down(method, settings)
     moved = () if first is None else limits.moved(first)
-    notes = (*model.notes, *moved, *dict.fromkeys(solver.notes))
-    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"])
+    notes = (*model.notes, *rows.notes, *moved, *dict.fromkeys(solver.notes))
+    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"], chosen["intervals"])
 
 
 def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
@@ -192,19 +195,22 @@ def _fit_of(
     notes: tuple[str, ...],
     confidence: float,
     absolute_sigma: bool,
+    intervals: str,
 ) -> Fit:
     """Build the result of a fit from its trace."""
     free = np.array([float(trace.end[name]) for name in task.problem.free])
     residuals, slopes = task.linearised(free)
     score = scores(task.problem.loss, residuals, float(task.arguments.loss_scale))
     held = task.limits.pressed(free, slopes.T @ (residuals if score is None else score[0]))
-    resting = {name: float(trace.end[name]) for name, rests in zip(task.problem.free, held, strict=True) if rests}
     errors = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=score)
-    return Fit(
+    # What a solver calls still is converged only where the verdict on its end is.
+    arrived = trace.outcome is Outcome.STALLED and "converged" in verdict
+    bare = Fit(
         parameters=parameters_of(task.model, task.problem, task.arguments, free, held, errors, confidence),
-        trace=trace,
-        findings=findings(task.model, trace, verdict, task.problem.free, resting, errors, rows.columns),
+        trace=replace(trace, outcome=Outcome.CONVERGED) if arrived else trace,
+        findings=verdict,
         data=rows.columns,
+        row_numbers=rows.numbers,
         left_out=rows.left_out,
         notes=notes,
         confidence=confidence,
@@ -215,4 +221,8 @@ def _fit_of(
         arguments=task.arguments,
         uncertainty=errors,
         objective=task.objective,
+        bounds=task.limits.bounds,
+        intervals=intervals,
     )
+    profiled = with_intervals(bare)
+    return replace(profiled, findings=findings_of(profiled, slopes))

@@ -33,6 +33,7 @@ _SMALLEST_DAMPING = 1e-20  # √μ = 1e-10 still separates directions that J, wi
 _LARGEST_DAMPING = 1e30  # a step of 1e-30 that still fails: no step will succeed
 _STILL = 1e-14  # a relative step below it changes no digit that matters
 _FLAT = 1e-18  # a predicted decrease below this share of the squares is rounding: (1e-9)², as squares go
+_SETTLED = 1e-11  # of the squares: a decrease by less ends a refit
 _LEVEL = 2e-15  # of the squares: what a sum of some dozen rounded squares may differ by
 
 
@@ -175,6 +176,25 @@ def many_in_numpy(
             if state.still.all():
                 break
             state = _step(np, linearised, state, bounds, bounded)
+        return state.free, state.squares
+
+
+def refitted(
+    linearised: Linearised, starts: np.ndarray, bounds: Any, bounded: bool, tries: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ends and half their squares of fits that begin near their ends, shapes (starts, free) and (starts,).
+
+    A lane ends when a step lowers its squares by no more than rounding: squares, not parameters, are what is wanted.
+    """
+    with np.errstate(all="ignore"):
+        state = _begin(np, linearised, starts)
+        for _ in range(tries):
+            if state.still.all():
+                break
+            before, taken = state.squares, state.taken
+            state = _step(np, linearised, state, bounds, bounded)
+            settled = (state.taken > taken) & (before - state.squares <= _SETTLED * before)
+            state = state._replace(still=state.still | settled)
         return state.free, state.squares
 
 

@@ -1,4 +1,4 @@
-"""An equation over a table as a function of its parameters, and the rows of the table that a fit uses."""
+"""An equation over a table as a function of its parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from downslope._copies import fields_alone
 from downslope._errors import DataError, FormulaError, nearest
-from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.formulas import (
     Equation,
@@ -26,7 +25,6 @@ from downslope.formulas import (
     with_limits,
     with_numbers,
 )
-from downslope.tables import check_numbers
 
 _LONG = 4  # letters; an unknown name at least as long that resembles a column's is treated as a misspelling
 
@@ -168,92 +166,3 @@ def _listed(names: tuple[str, ...], kind: str) -> str:
 def _rows(values: Any, columns: Columns) -> np.ndarray:
     """Return values broadcast to one number per row."""
     return np.broadcast_to(np.asarray(values, dtype=float), np.shape(next(iter(columns.values())))).copy()
-
-
-@dataclass(frozen=True, eq=False)
-class CompleteRows:
-    """The rows of a table without missing cells, with their weights.
-
-    Args:
-        columns: the columns of the equation.
-        measured: the left side of the equation, shape (rows,).
-        weight: the factor on each residual, shape (rows,).
-        left_out: numbers of the omitted rows, counted from 1.
-    """
-
-    columns: Columns
-    measured: np.ndarray
-    weight: np.ndarray
-    left_out: tuple[int, ...]
-
-
-def rows_of(model: EquationModel, table: Columns, sigma: Any, weights: Any) -> CompleteRows:
-    """Return the complete rows of a table, checked, with weights.
-
-    Args:
-        model: the equation.
-        table: every column of the table.
-        sigma: the standard deviation of each measurement: a column's name, an array or a number; None for equal ones.
-        weights: the factor on each squared residual, likewise.
-
-    Raises:
-        DataError: for non-numeric or infinite cells, a left side that is not finite, weights that are not positive, or
-            if every row has a missing cell.
-    """
-    if sigma is not None and weights is not None:
-        raise DataError("sigma and weights are alternatives; give only one of them")
-    used = {name: table[name] for name in model.columns}
-    count = len(next(iter(used.values())))
-    weight = np.ones(count)
-    if sigma is not None:
-        weight = 1 / _positive("sigma", sigma, table, count)
-    elif weights is not None:
-        weight = np.sqrt(_positive("weights", weights, table, count))
-    missing = np.zeros(count, dtype=bool)
-    for name, column in used.items():
-        if column.dtype == object:
-            check_numbers(used, [name])
-        missing |= np.isnan(column)
-    complete = ~missing & ~np.isnan(weight)
-    if not complete.any():
-        raise DataError("every row has a missing cell, so none can be used")
-    numbers = np.flatnonzero(complete) + 1
-    _check_finite(used, numbers)
-    columns = check_numbers({name: column[complete] for name, column in used.items()}, model.columns)
-    measured = model.measured(columns)
-    bad = np.flatnonzero(~np.isfinite(measured))
-    if len(bad):
-        raise DataError(
-            f"row {numbers[bad[0]]}: {model.equation.left.read_as} is not a finite number "
-            f"({len(bad)} such row{'s' if len(bad) > 1 else ''})",
-            hint="leave these rows out, or fit another left side",
-        )
-    return CompleteRows(columns, measured, weight[complete], tuple(int(row) + 1 for row in np.flatnonzero(~complete)))
-
-
-def _check_finite(used: Columns, numbers: np.ndarray) -> None:
-    """Raise if a column is infinite in one of these rows, counted from 1."""
-    for name, column in used.items():
-        bad = numbers[np.isinf(np.asarray(column, float)[numbers - 1])]
-        if len(bad):
-            raise DataError(f"row {bad[0]}, column {name}: the number is infinite", hint="leave the row out")
-
-
-def _positive(what: str, values: Any, table: Columns, count: int) -> np.ndarray:
-    """Return positive numbers, shape (count,); NaN where they are missing."""
-    if isinstance(values, str):
-        if values not in table:
-            close = nearest(values, table)
-            raise DataError(
-                f"{what}: there is no column {values!r}; the table has {', '.join(table)}",
-                hint=f"did you mean {close}?" if close else None,
-            )
-        values = table[values]
-    numbers = reals(what, values)
-    numbers = np.broadcast_to(numbers, (count,)) if numbers.ndim == 0 else numbers
-    if numbers.shape != (count,):
-        raise DataError(f"{what} has {len(numbers)} numbers, but the table has {count} rows")
-    bad = np.flatnonzero(~(numbers > 0) & ~np.isnan(numbers) | np.isinf(numbers))
-    if len(bad):
-        raise DataError(f"row {bad[0] + 1}: {what} must be above zero and finite, not {numbers[bad[0]]:g}")
-    return numbers

@@ -97,14 +97,25 @@ class NumericProblem:
             slopes[rows, index] = difference[rows]
         return slopes
 
-    def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the residuals, weighted and transformed by the loss, and their Jacobian."""
+    def linearised(
+        self, free: np.ndarray, measured: np.ndarray | None = None, weight: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the residuals, weighted and transformed by the loss, and their Jacobian.
+
+        Args:
+            free: the points.
+            measured: the left side at each point and row, shape (points, rows); that of the data if None.
+            weight: the weights, likewise.
+        """
         predicted, slopes = self.predicted_with_slopes(free)
-        plain, weight = self._plain(predicted), self._arguments.weight
+        measured = self._arguments.measured if measured is None else measured
+        weight = self._arguments.weight if weight is None else weight
+        with np.errstate(all="ignore"):
+            plain = (predicted - measured) * weight
         rows = transformed(self._problem.loss, plain, self._arguments.loss_scale)
         known = scores(self._problem.loss, plain, self._arguments.loss_scale)
         if known is None:
-            return rows, slopes * weight[:, None]
+            return rows, slopes * weight[..., None]
         # b² = ρ, so b·b′ = ρ′/2 = ψ; at 0 the transformation is the identity.
         flat = rows == 0
         bend = np.where(flat, 1.0, known[0] / np.where(flat, 1.0, rows))

@@ -1,19 +1,13 @@
-"""The report of a fit in text and HTML, and its findings on parameters that are hard to determine or on a bound."""
+"""The report of a fit in text and HTML."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from downslope._text import aligned, html_pairs, html_table, number
-from downslope._types import Columns
-from downslope.diagnosis import Diagnosis, Finding, Severity
-from downslope.fitting._model import EquationModel
-from downslope.fitting._uncertainty import Uncertainty
-from downslope.trace import Trace
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit
@@ -27,8 +21,9 @@ _STRONG = 0.9  # correlations from here on are listed
 def as_text(fit: Fit) -> str:
     """Format a fit as aligned text."""
     rows = table(fit)
+    words = {0, *(column for column, head in enumerate(rows[0]) if head == "unit")}
     pairs = [f"{label:<28} {text}" for label, text in summary(fit)]
-    return "\n".join([f"Read as  {fit.read_as}", "", *aligned(rows, words={0, 4}), "", *pairs])
+    return "\n".join([f"Read as  {fit.read_as}", "", *aligned(rows, words=words), "", *pairs])
 
 
 def as_html(fit: Fit) -> str:
@@ -38,9 +33,12 @@ def as_html(fit: Fit) -> str:
 
 def table(fit: Fit) -> list[tuple[str, ...]]:
     """Return the parameters as rows of text, headings first; the last column only if any parameter has a unit."""
-    heads = ("parameter", "value", "standard error", f"{fit.confidence * 100:.4g} % interval", "unit")
-    rows = [heads, *(_row(parameter) for parameter in fit.parameters.values())]
-    return rows if any(row[-1] for row in rows[1:]) else [row[:-1] for row in rows]
+    level = f"{fit.confidence * 100:.4g} %"
+    how = "interval" if fit.intervals == "linear" else "by profile"
+    heads = ("parameter", "value", "standard error", f"{level} {how}", "by profile", "unit")
+    rows = [heads, *(_row(fit, parameter) for parameter in fit.parameters.values())]
+    kept = [column for column in range(len(heads)) if column < 4 or any(row[column] for row in rows[1:])]
+    return [tuple(row[column] for column in kept) for row in rows]
 
 
 def summary(fit: Fit) -> list[tuple[str, str]]:
@@ -49,7 +47,7 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
     lines = [
         ("rows", f"{rows}" + (f", {len(fit.left_out)} more left out for missing cells" if fit.left_out else "")),
         ("degrees of freedom", str(fit.degrees_of_freedom)),
-        ("residual standard deviation", number(fit.residual_standard_deviation, 4)),
+        _spread(fit),
         ("R²", number(fit.r_squared)),
         ("AIC, BIC", f"{number(fit.aic, 4)}, {number(fit.bic, 4)}"),
     ]
@@ -59,6 +57,14 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
     if strong:
         lines.append(("correlations", ", ".join(strong)))
     return lines
+
+
+def _spread(fit: Fit) -> tuple[str, str]:
+    """Return the residuals' deviation, or χ² where σ is known."""
+    if not fit.uncertainty.absolute:
+        return "residual standard deviation", number(fit.residual_standard_deviation, 4)
+    reduced, p = number(fit.reduced_chi_square, 3), number(fit.p_value, 2)
+    return "χ²/ν", f"{number(fit.chi_square, 4)}/{fit.degrees_of_freedom} = {reduced}, p = {p}"
 
 
 def rounded(value: float, error: float) -> str:
@@ -77,18 +83,27 @@ def rounded(value: float, error: float) -> str:
     return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
-def _row(parameter: Parameter) -> tuple[str, ...]:
+def interval_text(ends: tuple[float, float], error: float) -> str:
+    """Format the ends of an interval, with as many digits as the error justifies."""
+    return f"{rounded(ends[0], error)} … {rounded(ends[1], error)}"
+
+
+def _row(fit: Fit, parameter: Parameter) -> tuple[str, ...]:
     """Format a parameter as a row of text."""
-    value, unit = rounded(parameter.value, parameter.standard_error), parameter.unit or ""
+    value, error = rounded(parameter.value, parameter.standard_error), parameter.standard_error
+    # A product of columns' names would look like a unit and be none.
+    unit = (parameter.unit or "") if fit.model.units else ""
+    profiled = fit.profiled.get(parameter.name)
+    beside = interval_text(profiled, error) if profiled and fit.intervals == "linear" else ""
     if parameter.role in ("fixed", "at bound"):
-        return parameter.name, value, parameter.role, "", unit
-    if math.isinf(parameter.standard_error):
-        return parameter.name, value, "not determined", "", unit
-    if math.isnan(parameter.standard_error):
-        return parameter.name, value, "not known", "", unit
-    ends = f"{rounded(parameter.low, parameter.standard_error)} … {rounded(parameter.high, parameter.standard_error)}"
+        return parameter.name, value, parameter.role, "", beside, unit
+    if math.isinf(error):
+        return parameter.name, value, "not determined", "", beside, unit
+    if math.isnan(error):
+        return parameter.name, value, "not known", "", beside, unit
     tied = " (tied)" if parameter.role == "tied" else ""
-    return parameter.name, value, "± " + number(parameter.standard_error, 2) + tied, ends, unit
+    ends = interval_text((parameter.low, parameter.high), error)
+    return parameter.name, value, "± " + number(error, 2) + tied, ends, beside, unit
 
 
 def _strong(fit: Fit) -> list[str]:
@@ -101,103 +116,3 @@ def _strong(fit: Fit) -> list[str]:
                 pairs.append((abs(value), f"{fit.free[column]}–{fit.free[row]} {number(value, 3)}"))
     shown = [text for _, text in sorted(pairs, reverse=True)]
     return shown[:5] + ([f"{len(shown) - 5} more"] if len(shown) > 5 else [])
-
-
-_NARROW = 1e3  # condition number (longest over shortest axis of the confidence ellipsoid) from which on it is reported
-_TAKES_PART = 0.3  # component of the weakest direction from which on a parameter is named
-_SAID_BETTER = {"ill_conditioned", "plateau"}  # replaced by a finding in terms of the parameters
-
-
-def findings(
-    model: EquationModel,
-    trace: Trace,
-    verdict: Diagnosis,
-    free: Sequence[str],
-    held: Mapping[str, float],
-    uncertainty: Uncertainty,
-    columns: Columns,
-) -> Diagnosis:
-    """Return the findings on a fit and on its trace, the most important first.
-
-    Args:
-        model: the equation.
-        trace: the descent to the parameters.
-        verdict: the diagnosis of that trace.
-        free: names of the free parameters.
-        held: the parameters on a bound, with their values.
-        uncertainty: the uncertainty of the free parameters.
-        columns: the data.
-    """
-    last = (trace.last_step, trace.last_step)
-    own: list[Finding] = []
-    if uncertainty.undetermined:
-        own.append(_undetermined(model, [free[index] for index in uncertainty.undetermined], columns, last))
-    elif uncertainty.condition_number > _NARROW:
-        own.append(_ill_conditioned(free, uncertainty, last))
-    if held:
-        own.append(_at_bound(held, last))
-    kept = [finding for finding in verdict if finding.symptom not in _SAID_BETTER]
-    if uncertainty.undetermined:
-        kept = [finding for finding in kept if finding.severity is Severity.PROBLEM]
-    rank = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
-    return Diagnosis(tuple(sorted([*own, *kept], key=lambda finding: rank[finding.severity])), verdict.not_run)
-
-
-def _undetermined(model: EquationModel, names: list[str], columns: Columns, last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters that can change together without any change of the predictions."""
-    constant = [name for name in model.equation.right.columns if len(columns[name]) > 1 and np.ptp(columns[name]) == 0]
-    alone = f"{names[0]} makes no difference to the predictions there"
-    together = f"{', '.join(names[:-1])} and {names[-1]} can change together without changing a single prediction"
-    why = f": {constant[0]} is the same in every row" if constant else ""
-    return Finding(
-        "undetermined",
-        Severity.PROBLEM,
-        f"The data cannot determine {' and '.join(names) if len(names) < 3 else ', '.join(names)}: "
-        f"{alone if len(names) == 1 else together}{why}.",
-        {"parameters": list(names)} | ({"constant_columns": constant} if constant else {}),
-        "a singular value of the scaled Jacobian below 1e-12 of the largest",
-        last,
-        parts=tuple(names),
-        causes=(
-            ("a column that never changes",)
-            if constant
-            else ("parameters that occur only as a product or sum", "a start too far from the data")
-        ),
-        remedies=("fix one of them", "another start", "data where they differ"),
-    )
-
-
-def _ill_conditioned(free: Sequence[str], uncertainty: Uncertainty, last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters with nearly the same effect."""
-    parts = [name for name, part in zip(free, uncertainty.weakest, strict=True) if abs(part) >= _TAKES_PART]
-    names = " and ".join(parts) if len(parts) < 3 else ", ".join(parts)
-    return Finding(
-        "ill_conditioned",
-        Severity.NOTE,
-        f"{names} can hardly be told apart: changed together they move the predictions "
-        f"{uncertainty.condition_number:.3g} times less than other changes do, in units of their own effect.",
-        {"condition_number": uncertainty.condition_number}
-        | {"weakest_direction": {name: float(part) for name, part in zip(free, uncertainty.weakest, strict=True)}},
-        f"a condition number of the scaled Jacobian above {_NARROW:.0f}",
-        last,
-        parts=tuple(parts),
-        causes=("parameters that nearly make up for each other over the range of the data",),
-        remedies=("data over a wider range", "fix one of them", "fewer parameters"),
-    )
-
-
-def _at_bound(held: Mapping[str, float], last: tuple[int, int]) -> Finding:
-    """Return the finding on parameters on a bound."""
-    listed = " and ".join(f"{name} = {value:.6g}" for name, value in held.items())
-    return Finding(
-        "at_bound",
-        Severity.NOTE,
-        f"{listed}: on {'a bound' if len(held) == 1 else 'bounds'} beyond which the squares would fall further, "
-        "so without an error of its own.",
-        dict(held),
-        "a parameter at its bound with the gradient pointing outward",
-        last,
-        parts=tuple(held),
-        causes=("the bound is tighter than the data", "the model does not fit"),
-        remedies=("widen the bound if nothing forbids it",),
-    )

@@ -16,9 +16,11 @@ from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
+from downslope.fitting._inference import confidence_region, profile, profile_intervals
 from downslope.fitting._model import EquationModel
 from downslope.fitting._numeric_problem import predicted_with_slopes
 from downslope.fitting._problem import FitArguments, FitProblem, tree_at_limits
+from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
 from downslope.fitting._report import as_html, as_text, summary, table
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.tables import read_table
@@ -51,7 +53,8 @@ class Fit:
         trace: the descent to them.
         findings: findings on the descent and on the data, the most important first.
         data: the columns of the equation, without rows with missing cells.
-        left_out: numbers of the omitted rows, counted from 1.
+        row_numbers: the numbers of these rows in the table, counted from 1.
+        left_out: numbers of the rows with missing cells, counted from 1.
         notes: how the equation was interpreted and how the fit proceeded, as sentences.
         confidence: level of the intervals, from 0 to 1.
         loss: name of the loss.
@@ -61,12 +64,17 @@ class Fit:
         arguments: its data.
         uncertainty: covariance and degrees of freedom.
         objective: the mean square, as a function of the free parameters.
+        bounds: lowest and highest value of each free parameter.
+        intervals: how the intervals of `parameters` were computed: "linear" or "profile".
+        profiled: profile intervals by name: of every parameter where `intervals` is "profile", else of `curved`.
+        curved: the parameters whose linear interval misleads.
     """
 
     parameters: Mapping[str, Parameter]
     trace: Trace
     findings: Diagnosis
     data: Columns
+    row_numbers: np.ndarray
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
     confidence: float
@@ -77,6 +85,10 @@ class Fit:
     arguments: FitArguments = field(repr=False)
     uncertainty: Uncertainty = field(repr=False)
     objective: Objective = field(repr=False)
+    bounds: tuple[np.ndarray, np.ndarray] = field(repr=False)
+    intervals: str = "linear"
+    profiled: Mapping[str, Interval] = field(default_factory=dict)
+    curved: tuple[str, ...] = ()
 
     __getstate__ = fields_alone
 
@@ -144,6 +156,25 @@ class Fit:
         """√(sum of squares / degrees of freedom); NaN for 0 degrees of freedom."""
         return float(np.sqrt(self.uncertainty.residual_variance))
 
+    @property
+    def chi_square(self) -> float:
+        """χ², the sum of the squared residuals in units of σ; NaN unless σ is known (`absolute_sigma`)."""
+        return self.residual_sum_of_squares if self.uncertainty.absolute else np.nan
+
+    @property
+    def reduced_chi_square(self) -> float:
+        """χ²/ν, about 1 where the model fits; NaN unless σ is known."""
+        return self.chi_square / self.degrees_of_freedom if self.degrees_of_freedom > 0 else np.nan
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a χ² at least as large if the model and σ are right; NaN unless σ is known."""
+        from scipy.special import chdtrc
+
+        if not self.uncertainty.absolute or self.degrees_of_freedom <= 0:
+            return np.nan
+        return float(chdtrc(self.degrees_of_freedom, self.chi_square))
+
     @functools.cached_property
     def r_squared(self) -> float:
         """1 − residual / total sum of squares, both weighted; NaN if the left side is constant."""
@@ -194,6 +225,49 @@ class Fit:
             SettingError: for an unknown band, or a prediction band without `sigma` where the fit's own differ.
         """
         return predicted_with_band(self, data, band, self.confidence if confidence is None else confidence, sigma)
+
+    def profile_intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """Return the interval of each parameter by profile likelihood.
+
+        Each is moved while the others are refitted, until the squares have risen as far as the level allows: by
+        s²·F(1, n − p), or by χ²(1) where σ is known. Unlike value ± t·error, the ends need not be equally far away.
+
+        Args:
+            level: the level, between 0 and 1.
+
+        Returns:
+            Low and high end by name. An end that the data leave open is infinite; a bound ends an interval.
+
+        Raises:
+            SettingError: for a robust loss, or without degrees of freedom.
+
+        >>> import downslope as ds
+        >>> demand = {"t": [1, 2, 3, 4, 5, 7], "demand": [8.3, 10.3, 19, 16, 15.6, 19.8]}
+        >>> ends = ds.fit("demand = A (1 - e^(-k t))", demand).profile_intervals()
+        >>> [round(end, 3) for end in ends["k"]]
+        [0.131, 1.808]
+        """
+        return profile_intervals(self, level)
+
+    def profile(self, name: str, level: float = 0.95) -> Profile:
+        """Return how the squares rise as one parameter moves and the others follow.
+
+        Args:
+            name: a free parameter.
+            level: the level of the interval that it holds.
+        """
+        return profile(self, name, level)
+
+    def confidence_region(self, first: str, second: str, level: float = 0.95, *, points: int = 64) -> ConfidenceRegion:
+        """Return the joint region of two parameters by profile likelihood.
+
+        Args:
+            first: a free parameter.
+            second: another one.
+            level: the level at which both lie inside.
+            points: the number of points on the border.
+        """
+        return confidence_region(self, first, second, level, points)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the parameters with their errors as rows of text, the headings first."""
@@ -246,6 +320,8 @@ class Fit:
         return {
             "read_as": self.read_as,
             "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
+            "profile": {name: list(ends) for name, ends in self.profiled.items()},
+            "covariance": self.covariance.tolist(),
             "correlation": {
                 name: dict(zip(self.free, map(float, row), strict=True))
                 for name, row in zip(self.free, self.correlation, strict=True)
@@ -255,6 +331,9 @@ class Fit:
             "degrees_of_freedom": self.degrees_of_freedom,
             "residual_sum_of_squares": self.residual_sum_of_squares,
             "residual_standard_deviation": self.residual_standard_deviation,
+            "chi_square": self.chi_square,
+            "reduced_chi_square": self.reduced_chi_square,
+            "p_value": self.p_value,
             "r_squared": self.r_squared,
             "aic": self.aic,
             "bic": self.bic,

@@ -1,0 +1,223 @@
+"""What the squares around a fit say of its parameters: profile intervals, profiles, regions, lopsidedness."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from downslope._errors import SettingError, nearest
+from downslope.fitting._numeric_problem import NumericProblem
+from downslope.fitting._profile import (
+    ConfidenceRegion,
+    Interval,
+    Profile,
+    Surface,
+    intervals,
+    profile_points,
+    region,
+)
+from downslope.fitting._uncertainty import quantile
+from downslope.formulas import linear_names
+
+if TYPE_CHECKING:
+    from downslope.fitting._result import Fit
+
+_TOGETHER = 1 << 22  # numbers of a Jacobian at many points at once
+_WIDE, _POINTS = 1.25, 25  # how far a profile goes beyond its interval, and in how many points
+_FINITE_END = 4.0  # standard errors that a profile goes where its interval is open
+_AWAY, _BENT = 2.0, 0.2  # standard errors, and the share of the squares' rise that may differ from the parabola there
+_NO_RESIDUALS = 1e-26  # of the sum of measured squares: residuals are rounding
+
+
+def checked_level(level: float) -> float:
+    """Return a level between 0 and 1.
+
+    Raises:
+        SettingError: for anything else.
+    """
+    if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+        raise SettingError(f"the level lies between 0 and 1, not {level}", hint="0.95 for 95 %")
+    return float(level)
+
+
+def with_intervals(fit: Fit) -> Fit:
+    """Return a fit with its profile intervals: all of them where they are wanted, else those that differ."""
+    if fit.intervals == "profile":
+        ends = profile_intervals(fit, fit.confidence)
+        parameters = {
+            name: replace(parameter, low=ends[name].low, high=ends[name].high) if name in ends else parameter
+            for name, parameter in fit.parameters.items()
+        }
+        return replace(fit, parameters=parameters, profiled=ends, curved=_curved(fit))
+    curved = _curved(fit)
+    wanted = np.array([fit.free.index(name) for name in curved], dtype=int)
+    return replace(fit, profiled=_intervals_of(fit, fit.confidence, wanted), curved=curved) if curved else fit
+
+
+def _curved(fit: Fit) -> tuple[str, ...]:
+    """Return the free parameters along which the squares are far from the parabola of the linear interval.
+
+    Each is moved two standard errors to either side while the others are refitted, which shows the part of Bates' and
+    Watts' curvature that matters for its interval.
+    """
+    size = len(fit.measured) * len(fit.free) ** 2
+    errors = fit.uncertainty.standard_errors
+    straight = len(linear_names(fit.model.equation.right.body, fit.free)) == len(fit.free) and not fit.problem.ties
+    usable = np.flatnonzero(np.isfinite(errors) & (errors > 0))
+    problem = "converged" not in fit.findings or bool(fit.uncertainty.undetermined)
+    if fit.loss != "linear" or straight or problem or not len(usable) or size > _TOGETHER or _is_exact(fit):
+        return ()
+    surface = surface_of(fit)
+    steps = np.concatenate([-np.eye(len(errors))[usable], np.eye(len(errors))[usable]]) * (
+        _AWAY * np.where(np.isfinite(errors), errors, 0.0)
+    )
+    held = steps != 0
+    with np.errstate(all="ignore"):
+        inside = np.clip(surface.best + surface.followed(steps, held), *surface.bounds)
+        _, squares = surface.refit(inside, held)
+        distance = np.max(np.abs((inside - surface.best) / np.where(errors > 0, errors, np.inf)) * held, axis=-1)
+        share = (surface.rise(squares) / distance) ** 2
+    # A bound nearer than a tenth of an error leaves nothing to compare.
+    bent = (~(np.abs(share - 1) <= _BENT) & (distance > 0.1)).reshape(2, -1).any(axis=0)
+    return tuple(fit.free[index] for index in usable[bent])
+
+
+def surface_of(fit: Fit) -> Surface:
+    """Return the squares of a fit around its minimum.
+
+    Raises:
+        SettingError: where there is no profile: for a robust loss, or without degrees of freedom.
+    """
+    if fit.loss != "linear":
+        raise SettingError(
+            f"a profile likelihood needs least squares; the {fit.loss.replace('_', '-')} loss is no likelihood",
+            hint='fit with loss="linear", or use fit.bootstrap()',
+        )
+    if not fit.uncertainty.absolute and not fit.degrees_of_freedom > 0:
+        raise SettingError("without degrees of freedom no interval can be known", hint="add rows, or fix a parameter")
+    numeric = NumericProblem(fit.problem, fit.arguments)
+    size = len(fit.measured) * (len(fit.free) + 1)
+    return Surface(
+        linearised=numeric.linearised,
+        best=np.array([fit[name] for name in fit.free]),
+        variance=1.0 if fit.uncertainty.absolute else fit.uncertainty.residual_variance,
+        covariance=fit.uncertainty.determined,
+        bounds=fit.bounds,
+        together=max(1, _TOGETHER // size),
+    )
+
+
+def profile_intervals(fit: Fit, level: float) -> dict[str, Interval]:
+    """Return profile intervals of all parameters; see `Fit.profile_intervals`."""
+    checked_level(level)
+    free = _intervals_of(fit, level, np.arange(len(fit.free)))
+    return {name: free[name] if name in free else _following(fit, name, free) for name in fit.parameters}
+
+
+def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Interval]:
+    """Return the intervals of free parameters, by name."""
+    surface = surface_of(fit)
+    if _is_exact(fit):
+        return {fit.free[index]: Interval(surface.best[index], surface.best[index]) for index in wanted}
+    lost = set(fit.uncertainty.undetermined)
+    chosen = np.array([index for index in wanted if index not in lost], dtype=int)
+    errors = _scales(fit, surface)[chosen]
+    target = quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
+    ends = intervals(surface, chosen, errors, target)
+    low, high = fit.bounds
+    return {fit.free[index]: ends.get(index, Interval(float(low[index]), float(high[index]))) for index in wanted}
+
+
+def _scales(fit: Fit, surface: Surface) -> np.ndarray:
+    """Return about a standard error of each free parameter, also of one on a bound, shape (free,)."""
+    errors = np.sqrt(np.diag(surface.covariance))
+    _, jacobian = surface.linearised(surface.best[None])
+    lengths = np.linalg.norm(jacobian[0], axis=0)
+    alone = math.sqrt(surface.variance) / np.where(lengths > 0, lengths, 1.0)
+    return np.where(np.isfinite(errors) & (errors > 0), errors, alone)
+
+
+def _is_exact(fit: Fit) -> bool:
+    """Return whether the residuals are rounding, so that every interval is a point."""
+    if fit.uncertainty.absolute:
+        return False
+    return fit.residual_sum_of_squares <= _NO_RESIDUALS * float(np.sum((fit.measured * fit.arguments.weight) ** 2))
+
+
+def _following(fit: Fit, name: str, free: dict[str, Interval]) -> Interval:
+    """Return the interval of a fixed parameter, or of one that is tied: by the ends of the only one it follows."""
+    parameter = fit.parameters[name]
+    if parameter.role != "tied":
+        return Interval(parameter.value, parameter.value)
+    from downslope.formulas import names_in
+
+    sources = [other for other in names_in(dict(fit.problem.ties)[name]) if other in fit.free]
+    if len(sources) != 1:
+        return Interval(parameter.low, parameter.high)
+    index = fit.free.index(sources[0])
+    ends = []
+    with np.errstate(all="ignore"):
+        for end in free[sources[0]]:
+            point = np.array([fit[other] for other in fit.free])
+            point[index] = end
+            ends.append(float(fit.problem.everything(point, fit.arguments)[name]))
+    return Interval(min(ends), max(ends))
+
+
+def profile(fit: Fit, name: str, level: float) -> Profile:
+    """Return the profile of a parameter; see `Fit.profile`."""
+    index = _index(fit, name)
+    interval = _intervals_of(fit, checked_level(level), np.array([index]))[name]
+    surface = surface_of(fit)
+    error = float(_scales(fit, surface)[index])
+    target = quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
+    best = float(surface.best[index])
+    reach = [
+        min(_WIDE * abs(end - best), _FINITE_END * 2 * error) if math.isfinite(end) else _FINITE_END * error
+        for end in interval
+    ]
+    low, high = (float(side[index]) for side in fit.bounds)
+    half = _POINTS // 2
+    values = np.concatenate(
+        [
+            np.linspace(max(best - reach[0], low), best, half, endpoint=False),
+            np.linspace(best, min(best + reach[1], high), half + 1),
+        ]
+    )
+    points, zeta = profile_points(surface, index, values)
+    usable = np.isfinite(zeta)
+    return Profile(name, best, error, values[usable], zeta[usable], points[usable], fit.free, interval, target, level)
+
+
+def confidence_region(fit: Fit, first: str, second: str, level: float, points: int) -> ConfidenceRegion:
+    """Return the joint region of two parameters; see `Fit.confidence_region`."""
+    from scipy.special import chdtri, fdtri
+
+    level = checked_level(level)
+    pair = _index(fit, first), _index(fit, second)
+    if pair[0] == pair[1]:
+        raise SettingError(f"a region is of two different parameters, not of {first} twice")
+    lost = [fit.free[index] for index in pair if not np.isfinite(fit.uncertainty.standard_errors[index])]
+    if lost:
+        raise SettingError(f"{lost[0]} has no finite error, so there is no region", hint="fix a parameter")
+    twice = chdtri(2, 1 - level) if fit.uncertainty.absolute else 2 * fdtri(2, fit.degrees_of_freedom, level)
+    border, ellipse = region(surface_of(fit), pair, math.sqrt(float(twice)), points)
+    return ConfidenceRegion((first, second), level, border, ellipse)
+
+
+def _index(fit: Fit, name: str) -> int:
+    """Return the index of a free parameter.
+
+    Raises:
+        SettingError: if there is none of this name.
+    """
+    if name not in fit.free:
+        close = nearest(str(name), fit.free)
+        raise SettingError(
+            f"{name!r} is no free parameter; these are {', '.join(fit.free)}",
+            hint=f"did you mean {close}?" if close else None,
+        )
+    return fit.free.index(name)
