@@ -1,19 +1,33 @@
 """Fit an equation to a table: parameters, their uncertainty, and the descent to them."""
 
+from downslope.fitting._bootstrap import Bootstrap
+from downslope.fitting._comparison import FitComparison, compare_fits
+from downslope.fitting._derived import Derived
 from downslope.fitting._fit import equation, fit
 from downslope.fitting._model import EquationModel
+from downslope.fitting._prediction import Prediction
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._result import Fit, Prediction
+from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
+from downslope.fitting._residuals import ResidualTests
+from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 
 __all__ = [
+    "Bootstrap",
+    "ConfidenceRegion",
+    "Derived",
     "EquationModel",
     "Fit",
     "FitArguments",
+    "FitComparison",
     "FitProblem",
+    "Interval",
     "Parameter",
     "Prediction",
+    "Profile",
+    "ResidualTests",
     "Uncertainty",
+    "compare_fits",
     "equation",
     "fit",
 ]

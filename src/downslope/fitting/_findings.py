@@ -14,7 +14,9 @@ from downslope._text import listed, number
 from downslope._types import Columns
 from downslope.diagnosis import Diagnosis, Finding, Severity
 from downslope.fitting._model import EquationModel
+from downslope.fitting._numeric_problem import MOST_ROWS
 from downslope.fitting._report import interval_text
+from downslope.fitting._residuals import outliers
 from downslope.fitting._uncertainty import Uncertainty
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ def findings_of(fit: Fit, jacobian: np.ndarray) -> Diagnosis:
     kept = [finding for finding in verdict if finding.symptom not in better]
     if uncertainty.undetermined:
         kept = [finding for finding in kept if finding.severity is Severity.PROBLEM]
-    own += [*_of_chi_square(fit, last), *_lopsided(fit, last)]
+    own += [*_of_chi_square(fit, last), *_lopsided(fit, last), *_outlying(fit, last)]
     if not _says_how_it_ended([*own, *kept], all_held=len(held) == len(fit.free)):
         own.append(_not_at_rest(fit, last))
     ordered = sorted([*own, *kept], key=lambda finding: _RANK[finding.severity])
@@ -192,6 +194,27 @@ def _of_chi_square(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
             causes=("overstated deviations", "averaged data"),
             remedies=("leave absolute_sigma out",),
         )
+
+
+def _outlying(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
+    """Yield the finding on rows that the other rows do not explain."""
+    if fit.loss != "linear" or len(fit.measured) > MOST_ROWS or fit.uncertainty.undetermined:
+        return
+    rows = outliers(fit)
+    if not rows:
+        return
+    shown = listed([f"row {row}" for row in rows[:5]]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+    yield Finding(
+        "outlier",
+        Severity.NOTE,
+        f"{shown[0].upper()}{shown[1:]} {'lies' if len(rows) == 1 else 'lie'} too far from the curve for "
+        "normal errors.",
+        {"rows": list(rows)},
+        "a t test of a residual against the fit to the other rows, at 1 % for all rows together",
+        last,
+        causes=("a slip in the table", "errors with heavy tails", "a model that fails there"),
+        remedies=("look at the row", "loss=huber", "leave the row out, and say so"),
+    )
 
 
 def _lopsided(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:

@@ -180,22 +180,41 @@ def many_in_numpy(
 
 
 def refitted(
-    linearised: Linearised, starts: np.ndarray, bounds: Any, bounded: bool, tries: int
+    linearised: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    starts: np.ndarray,
+    bounds: Any,
+    bounded: bool,
+    tries: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ends and half their squares of fits that begin near their ends, shapes (starts, free) and (starts,).
 
     A lane ends when a step lowers its squares by no more than rounding: squares, not parameters, are what is wanted.
+
+    Args:
+        linearised: residuals and Jacobian at points and the indices of their lanes, as each lane has its own.
+        starts: shape (starts, free).
+        bounds: lowest and highest value of each free parameter.
+        bounded: whether any bound is finite.
+        tries: the number of steps to try.
     """
+    ends, squares = np.array(starts, float), np.full(len(starts), np.nan)
+    lanes = np.arange(len(starts))
     with np.errstate(all="ignore"):
-        state = _begin(np, linearised, starts)
+        state = _begin(np, lambda free: linearised(free, lanes), ends)
         for _ in range(tries):
-            if state.still.all():
-                break
+            if 2 * np.count_nonzero(state.still) >= len(lanes):
+                # Half of the lanes have ended: the others go on alone, instead of computing all of them in vain.
+                ends[lanes], squares[lanes] = state.free, state.squares
+                going = ~state.still
+                lanes, state = lanes[going], MarquardtState(*(part[going] for part in state))
+            if not len(lanes):
+                return ends, squares
             before, taken = state.squares, state.taken
-            state = _step(np, linearised, state, bounds, bounded)
+            state = _step(np, lambda free, lanes=lanes: linearised(free, lanes), state, bounds, bounded)
             settled = (state.taken > taken) & (before - state.squares <= _SETTLED * before)
             state = state._replace(still=state.still | settled)
-        return state.free, state.squares
+        ends[lanes], squares[lanes] = state.free, state.squares
+        return ends, squares
 
 
 def _begin(numpy: ModuleType, linearised: Linearised, free: Any) -> MarquardtState:

@@ -127,10 +127,10 @@ class Surface:
         return np.concatenate([ends for ends, _ in parts]), np.concatenate([squares for _, squares in parts])
 
     def _refitted(self, starts: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        def apart(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def apart(free: np.ndarray, lanes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             residuals, jacobian = self.linearised(free)
             # The solution of least squares for a column of zeros is 0: such a parameter stays.
-            return residuals, np.where(held[:, None, :], 0.0, jacobian)
+            return residuals, np.where(held[lanes, None, :], 0.0, jacobian)
 
         return refitted(apart, starts, self.bounds, is_bounded(self.bounds), _TRIES)
 

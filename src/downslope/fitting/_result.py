@@ -5,43 +5,32 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._errors import DataError, SettingError, described
-from downslope._numbers import reals
 from downslope._types import Columns
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
-from downslope.fitting._inference import confidence_region, profile, profile_intervals
+from downslope.fitting._bootstrap import Bootstrap, bootstrap
+from downslope.fitting._derived import Derived, derived
+from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
 from downslope.fitting._model import EquationModel
-from downslope.fitting._numeric_problem import predicted_with_slopes
-from downslope.fitting._problem import FitArguments, FitProblem, tree_at_limits
+from downslope.fitting._prediction import Prediction, predicted_with_band
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
 from downslope.fitting._report import as_html, as_text, summary, table
+from downslope.fitting._residuals import ResidualTests, residual_tests, table_of
 from downslope.fitting._uncertainty import Parameter, Uncertainty
-from downslope.tables import read_table
 from downslope.trace import Trace
 
-_BANDS = ("confidence", "prediction")
+if TYPE_CHECKING:
+    import polars
+
 _CURVE_MARGIN = 0.03  # of the data's range, beyond which a curve does not go
 _ROUNDING = 1e-28  # of the sum of measured squares: a total sum of squares below it is 0
-
-
-class Prediction(NamedTuple):
-    """The predictions of a fit, with a band.
-
-    Args:
-        value: shape (rows,).
-        low, high: the ends of the band at each row, shape (rows,).
-    """
-
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,6 +258,51 @@ class Fit:
         """
         return confidence_region(self, first, second, level, points)
 
+    def derived(self, text: str, confidence: float | None = None) -> Derived:
+        """Return a quantity derived from the parameters, with its error by the delta method.
+
+        Args:
+            text: a formula of parameters, "ln(2)/k", or an equation, "half_life = ln(2)/k".
+            confidence: level of its interval; that of the fit if None.
+
+        Raises:
+            FormulaError: for a formula that cannot be read or has a name that is no parameter.
+
+        >>> import downslope as ds
+        >>> decay = ds.fit("y = A e^(-k t)", {"t": [0, 1, 2, 3], "y": [20.1, 14.8, 11.1, 8.1]})
+        >>> half = decay.derived("ln(2)/k")
+        >>> round(half.value, 3), round(half.standard_error, 3)
+        (2.3, 0.018)
+        """
+        return derived(self, text, self.confidence if confidence is None else checked_level(confidence))
+
+    derive = derived
+
+    def bootstrap(
+        self, samples: int = 1000, kind: str = "cases", *, seed: int = 0, confidence: float | None = None
+    ) -> Bootstrap:
+        """Refit resampled data, for errors that presume less than the covariance does.
+
+        Args:
+            samples: the number of refits.
+            kind: "cases" resamples rows; "residuals" adds resampled residuals to the curve, for few or designed rows.
+            seed: seed of the resampling.
+            confidence: level of the intervals; that of the fit if None.
+
+        Raises:
+            SettingError: for parameters that the data do not determine, or settings that make no sense.
+        """
+        level = self.confidence if confidence is None else checked_level(confidence)
+        return bootstrap(self, samples, kind, seed, level)
+
+    def table(self) -> polars.DataFrame:
+        """Return the rows of the fit: columns, fitted, residual, standardised residual and leverage."""
+        return table_of(self)
+
+    def residual_tests(self) -> ResidualTests:
+        """Return tests of the residuals: runs, normality, outliers and leverage."""
+        return residual_tests(self)
+
     def rows(self) -> list[tuple[str, ...]]:
         """Return the parameters with their errors as rows of text, the headings first."""
         return table(self)
@@ -363,63 +397,3 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return as_html(self)
-
-
-def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
-    """Return predictions with a band; see `Fit.predict`."""
-    if band not in _BANDS:
-        raise SettingError(f"a band is {' or '.join(_BANDS)}, not {described(band)}")
-    if not 0 < confidence < 1:
-        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
-    arguments = fit.arguments if data is None else _at(fit, data)
-    free = np.array([fit[name] for name in fit.free])
-    right = tree_at_limits(fit.model.equation.right.body, arguments.columns)
-    value, slopes = predicted_with_slopes(replace(fit.problem, right=right), free, arguments)
-    held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
-    with np.errstate(all="ignore"):
-        variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
-        if band == "prediction":
-            variance = variance + fit.uncertainty.measurement_variance / _weights(fit, data, sigma, len(value)) ** 2
-        half = fit.uncertainty.half_width(confidence) * np.sqrt(variance)
-    return Prediction(value, value - half, value + half)
-
-
-def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
-    """Return the weight of each predicted measurement, shape (rows,)."""
-    if sigma is not None:
-        numbers = reals("sigma", sigma)
-        try:
-            deviations = np.broadcast_to(numbers, (rows,))
-        except ValueError:
-            raise DataError(f"sigma is a number, or a number for each of the {rows} rows") from None
-        if not np.all(deviations > 0):
-            raise DataError("sigma must be above zero")
-        return 1 / deviations
-    if data is None:
-        return fit.arguments.weight
-    if np.ptp(fit.arguments.weight) > 0:
-        raise SettingError(
-            "the rows of the fit have different weights, so that of a new measurement is unknown", hint="give sigma"
-        )
-    return np.full(rows, fit.arguments.weight[0])
-
-
-def _at(fit: Fit, data: Any) -> FitArguments:
-    """Return the data to predict from, checked."""
-    names = tuple(fit.arguments.columns)
-    table = data if isinstance(data, Mapping) else read_table(data)
-    missing = [name for name in names if name not in table]
-    if missing:
-        raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
-    columns = []
-    for name in names:
-        columns.append(np.atleast_1d(reals(name, table[name])))
-    try:
-        columns = np.broadcast_arrays(*columns)
-    except ValueError:
-        sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
-        raise DataError(f"the columns of a prediction must have equal lengths, but {sizes}") from None
-    rows = np.zeros(columns[0].shape if columns else 1)
-    return fit.arguments._replace(
-        columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows)
-    )

@@ -1,0 +1,163 @@
+"""Compare two fits to the same rows: the F test of nested models, and the difference of Akaike's criterion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from downslope._errors import DataError, SettingError, described
+from downslope._text import html_pairs, number
+from downslope.fitting._result import Fit
+
+_SURE = 0.05  # probability below which the smaller model is refused
+_MATTERS = 2.0  # a difference of the criterion below it decides nothing (Burnham and Anderson, 2002)
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class FitComparison:
+    """Two fits to the same rows, the one with fewer parameters first.
+
+    Args:
+        simpler: the equation of the fit with fewer parameters, with its number of parameters in `parameters`.
+        richer: the equation of the other one.
+        parameters: the number of determined parameters of each.
+        f: the F statistic (where σ is known, the difference of χ²) of the richer model over the simpler one; NaN where
+            both have as many parameters.
+        f_degrees: its degrees of freedom; the second is infinite where σ is known.
+        p_value: the probability of a statistic as large if the simpler model is right and nested in the richer one.
+        delta_aicc: AICc of the simpler model minus that of the richer one: above 0 the richer one is preferred.
+        preferred: "simpler", "richer" or "neither", by the F test where there is one, else by AICc.
+    """
+
+    simpler: str
+    richer: str
+    parameters: tuple[int, int]
+    f: float
+    f_degrees: tuple[float, float]
+    p_value: float
+    delta_aicc: float
+    preferred: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain data, for JSON."""
+        return {
+            "simpler": self.simpler,
+            "richer": self.richer,
+            "parameters": list(self.parameters),
+            "f": self.f,
+            "f_degrees": list(self.f_degrees),
+            "p_value": self.p_value,
+            "delta_aicc": self.delta_aicc,
+            "preferred": self.preferred,
+        }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the comparison as labels and texts."""
+        lines = [
+            ("simpler", f"{self.simpler} ({self.parameters[0]} parameters)"),
+            ("richer", f"{self.richer} ({self.parameters[1]} parameters)"),
+        ]
+        if math.isfinite(self.f):
+            first, second = self.f_degrees
+            label, degrees = ("F", f"{first:g} and {second:g}") if math.isfinite(second) else ("Δχ²", f"{first:g}")
+            lines.append(
+                (label, f"{number(self.f, 4)} with {degrees} degrees of freedom, p = {number(self.p_value, 2)}")
+            )
+        lines.append(("ΔAICc", number(self.delta_aicc, 4)))
+        lines.append(("preferred", self.preferred))
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:<10} {text}" for label, text in self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_pairs(self.rows())
+
+
+def compare_fits(first: Fit, second: Fit) -> FitComparison:
+    """Compare two fits to the same rows.
+
+    With S the weighted sums of squares and ν the degrees of freedom, F = ((S₁ − S₂)/(ν₁ − ν₂))/(S₂/ν₂). It presumes
+    that the model with fewer parameters is a special case of the other. AICc = n·ln(S/n) + 2K + 2K(K + 1)/(n − K − 1)
+    with K the parameters and the variance does not.
+
+    Args:
+        first: a fit by least squares.
+        second: another one, in either order.
+
+    Raises:
+        DataError: for different rows, left sides or weights.
+        SettingError: for a robust loss, or where σ is known for only one of them.
+
+    >>> from downslope import fit
+    >>> data = {"x": [0, 1, 2, 3, 4, 5], "y": [1.1, 2.9, 5.2, 7.1, 8.8, 11.1]}
+    >>> compare_fits(fit("y = a + b x", data), fit("y = a + b x + c x²", data)).preferred
+    'simpler'
+    """
+    for fit in (first, second):
+        if not isinstance(fit, Fit):
+            raise SettingError(f"compare_fits compares two fits, not {described(fit)}", hint="ds.compare_fits(a, b)")
+        if fit.loss != "linear":
+            raise SettingError(f"fits with the {fit.loss.replace('_', '-')} loss have no likelihood to compare")
+    _check_same_rows(first, second)
+    simpler, richer = sorted((first, second), key=lambda fit: -fit.degrees_of_freedom)
+    rows = len(simpler.measured)
+    counts = rows - simpler.degrees_of_freedom, rows - richer.degrees_of_freedom
+    statistic, degrees, p = _test(simpler, richer)
+    delta = _aicc(simpler) - _aicc(richer)
+    if math.isnan(p):
+        preferred = "neither" if not abs(delta) > _MATTERS else "richer" if delta > 0 else "simpler"
+    else:
+        preferred = "richer" if p < _SURE else "simpler"
+    return FitComparison(simpler.read_as, richer.read_as, counts, statistic, degrees, p, delta, preferred)
+
+
+def _check_same_rows(first: Fit, second: Fit) -> None:
+    """Raise unless two fits have the same measurements with the same weights."""
+    if len(first.measured) != len(second.measured):
+        raise DataError(
+            f"the fits have different rows: {len(first.measured)} and {len(second.measured)}",
+            hint="fit both to the rows that are complete in both",
+        )
+    if not np.allclose(first.measured, second.measured, rtol=_ROUNDING, atol=0.0):
+        raise DataError(
+            f"the fits have different left sides: {first.model.equation.left.read_as} and "
+            f"{second.model.equation.left.read_as}, or different rows",
+            hint="their squares are sums of different things; fit both to the same left side and rows",
+        )
+    if first.uncertainty.absolute != second.uncertainty.absolute:
+        raise SettingError("σ is known for only one of the fits", hint="give absolute_sigma to both")
+    if not np.allclose(first.arguments.weight, second.arguments.weight, rtol=_ROUNDING):
+        raise DataError("the fits weight the rows differently", hint="give both the same sigma or weights")
+
+
+def _test(simpler: Fit, richer: Fit) -> tuple[float, tuple[float, float], float]:
+    """Return the statistic, its degrees of freedom and its probability."""
+    from scipy.special import chdtrc, fdtrc
+
+    more = float(simpler.degrees_of_freedom - richer.degrees_of_freedom)
+    fall = max(simpler.residual_sum_of_squares - richer.residual_sum_of_squares, 0.0)
+    if more <= 0 or (not richer.uncertainty.absolute and richer.degrees_of_freedom <= 0):
+        return math.nan, (more, math.nan), math.nan
+    if richer.uncertainty.absolute:
+        return fall, (more, math.inf), float(chdtrc(more, fall))
+    below = richer.residual_sum_of_squares / richer.degrees_of_freedom
+    ratio = fall / more / below if below > 0 else math.inf if fall > 0 else math.nan
+    return ratio, (more, float(richer.degrees_of_freedom)), float(fdtrc(more, richer.degrees_of_freedom, ratio))
+
+
+def _aicc(fit: Fit) -> float:
+    """Return Akaike's criterion with the correction for few rows."""
+    rows = len(fit.measured)
+    count = rows - fit.degrees_of_freedom + (0 if fit.uncertainty.absolute else 1)
+    left = rows - count - 1
+    correction = 2 * count * (count + 1) / left if left > 0 else math.inf
+    if fit.uncertainty.absolute:
+        return fit.residual_sum_of_squares + 2 * count + correction
+    if fit.residual_sum_of_squares <= 0:
+        return -math.inf
+    return rows * math.log(fit.residual_sum_of_squares / rows) + 2 * count + correction

@@ -1,0 +1,119 @@
+"""Quantities derived from the parameters of a fit, with their errors: a half-life ln(2)/k.
+
+To first order in the errors (the delta method) the variance of g(p) is ∇gᵀ C ∇g, over the whole covariance C, so that
+correlated errors add up or cancel as they should. Fixed parameters count as exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._errors import FormulaError, described, nearest
+from downslope._text import number
+from downslope.formulas import Formula, NumericFormula, dimensions, formula, unit_of_powers, with_trees
+from downslope.formulas import expressions as trees
+
+if TYPE_CHECKING:
+    from downslope.fitting._result import Fit
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A quantity derived from the parameters of a fit.
+
+    Args:
+        name: its name, or the formula where it has none.
+        formula: the formula in book notation.
+        value: its value at the fitted parameters.
+        standard_error: its standard error; ∞ if the data do not determine it, NaN if it depends on a parameter on a
+            bound.
+        low: low end of its confidence interval.
+        high: high end of its confidence interval.
+        unit: its unit, where the columns have units; None if it has none or is unknown.
+    """
+
+    name: str
+    formula: str
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    unit: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the quantity as plain data, for JSON."""
+        return {
+            "formula": self.formula,
+            "value": self.value,
+            "standard_error": self.standard_error,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+        }
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        ends = f"{number(self.low, 4)} … {number(self.high, 4)}"
+        return f"{self.name} = {number(self.value)} ± {number(self.standard_error, 2)}{unit} ({ends})"
+
+
+def derived(fit: Fit, text: str, confidence: float) -> Derived:
+    """Return a derived quantity; see `Fit.derived`."""
+    if not isinstance(text, str):
+        raise FormulaError(f"a derived quantity is a formula as text, not {described(text)}", hint='"ln(2)/k"')
+    read = formula(text, columns=list(fit.parameters))
+    if read.variables:
+        unknown = read.variables[0]
+        close = nearest(unknown, fit.parameters)
+        raise FormulaError(
+            f"{unknown} is no parameter of the fit; it has {', '.join(fit.parameters)}",
+            text=text,
+            position=max(text.rfind(unknown), 0),
+            width=len(unknown),
+            hint=f"did you mean {close}?" if close else None,
+        )
+    ties: dict[str, Any] = {}
+    for name, tie in fit.problem.ties:
+        ties[name] = with_trees(tie, ties)
+    fixed = {name: float(value) for name, value in fit.arguments.fixed.items()}
+    model = NumericFormula(Formula(None, fit.free, with_trees(read.body, ties), tuple(fixed)), data=fixed)
+    value, slopes = model.value_and_slopes([fit[name] for name in fit.free])
+    slope = np.array(slopes, dtype=float)
+    rests = any(fit.parameters[name].role == "at bound" and slope[index] for index, name in enumerate(fit.free))
+    error = np.nan if rests else float(np.sqrt(fit.uncertainty.variance(slope[None])[0])) if slope.any() else 0.0
+    half = error * fit.uncertainty.half_width(confidence) if error else 0.0
+    return Derived(
+        name=read.name or read.read_as,
+        formula=read.read_as,
+        value=float(value),
+        standard_error=error,
+        low=float(value) - half,
+        high=float(value) + half,
+        unit=_unit(fit, read.body),
+    )
+
+
+_QUANTITY = "quantity derived"  # holds a blank, so that no parameter has this name
+
+
+def _unit(fit: Fit, body: Any) -> str | None:
+    """Return the unit that follows from those of the columns; None where there is none."""
+    if not fit.model.units:
+        return None
+    names = list(fit.parameters)
+    exponents = dimensions(trees.Name(_QUANTITY), body, names, [_QUANTITY])[_QUANTITY]
+    powers: dict[str, float] = {}
+    for name, power in (exponents or {}).items():
+        inner = fit.model.dimensions.get(name)
+        if inner is None:
+            return None
+        for column, exponent in inner.items():
+            powers[column] = powers.get(column, 0.0) + float(power) * exponent
+    powers = {column: power for column, power in powers.items() if power}
+    if not powers or not all(column in fit.model.units for column in powers):
+        return None
+    unit = unit_of_powers(powers, fit.model.units)
+    return None if unit == "1" else unit

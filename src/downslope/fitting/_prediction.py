@@ -1,0 +1,93 @@
+"""Predictions of a fit, with a band for the curve or for the next measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from downslope._errors import DataError, SettingError, described
+from downslope._numbers import reals
+from downslope.fitting._numeric_problem import predicted_with_slopes
+from downslope.fitting._problem import FitArguments, tree_at_limits
+from downslope.tables import read_table
+
+if TYPE_CHECKING:
+    from downslope.fitting._result import Fit
+
+_BANDS = ("confidence", "prediction")
+
+
+class Prediction(NamedTuple):
+    """The predictions of a fit, with a band.
+
+    Args:
+        value: shape (rows,).
+        low, high: the ends of the band at each row, shape (rows,).
+    """
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma: Any) -> Prediction:
+    """Return predictions with a band; see `Fit.predict`."""
+    if band not in _BANDS:
+        raise SettingError(f"a band is {' or '.join(_BANDS)}, not {described(band)}")
+    if not 0 < confidence < 1:
+        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
+    arguments = fit.arguments if data is None else _at(fit, data)
+    free = np.array([fit[name] for name in fit.free])
+    right = tree_at_limits(fit.model.equation.right.body, arguments.columns)
+    value, slopes = predicted_with_slopes(replace(fit.problem, right=right), free, arguments)
+    held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
+    with np.errstate(all="ignore"):
+        variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
+        if band == "prediction":
+            variance = variance + fit.uncertainty.measurement_variance / _weights(fit, data, sigma, len(value)) ** 2
+        half = fit.uncertainty.half_width(confidence) * np.sqrt(variance)
+    return Prediction(value, value - half, value + half)
+
+
+def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
+    """Return the weight of each predicted measurement, shape (rows,)."""
+    if sigma is not None:
+        numbers = reals("sigma", sigma)
+        try:
+            deviations = np.broadcast_to(numbers, (rows,))
+        except ValueError:
+            raise DataError(f"sigma is a number, or a number for each of the {rows} rows") from None
+        if not np.all(deviations > 0):
+            raise DataError("sigma must be above zero")
+        return 1 / deviations
+    if data is None:
+        return fit.arguments.weight
+    if np.ptp(fit.arguments.weight) > 0:
+        raise SettingError(
+            "the rows of the fit have different weights, so that of a new measurement is unknown", hint="give sigma"
+        )
+    return np.full(rows, fit.arguments.weight[0])
+
+
+def _at(fit: Fit, data: Any) -> FitArguments:
+    """Return the data to predict from, checked."""
+    names = tuple(fit.arguments.columns)
+    table = data if isinstance(data, Mapping) else read_table(data)
+    missing = [name for name in names if name not in table]
+    if missing:
+        raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
+    columns = []
+    for name in names:
+        columns.append(np.atleast_1d(reals(name, table[name])))
+    try:
+        columns = np.broadcast_arrays(*columns)
+    except ValueError:
+        sizes = ", ".join(f"{name} has {len(column)}" for name, column in zip(names, columns, strict=True))
+        raise DataError(f"the columns of a prediction must have equal lengths, but {sizes}") from None
+    rows = np.zeros(columns[0].shape if columns else 1)
+    return fit.arguments._replace(
+        columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows)
+    )

@@ -1,0 +1,205 @@
+"""The residuals of a fit, row by row, and what they say of the model: leverage, runs, normality, outliers."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._text import html_pairs, number
+from downslope.fitting._numeric_problem import predicted_with_slopes
+
+if TYPE_CHECKING:
+    import polars
+
+    from downslope.fitting._result import Fit
+
+_ROUNDING = 1e-12  # a singular value below this share of the largest is 0
+_SURPRISING = 0.01  # probability, over all rows together, below which a row is an outlier
+_FEWEST, _MOST = 3, 5000  # rows for Shapiro's and Wilk's test
+_EXACT_RUNS = 40  # rows up to which the distribution of runs is computed exactly
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualTests:
+    """The residuals of a fit by row, and tests of them.
+
+    Args:
+        rows: numbers of the rows in the table, counted from 1.
+        fitted: the predictions.
+        raw: measured minus predicted.
+        standardised: raw over its standard deviation s·√(1 − h)/w, with leverage h and weight w.
+        leverage: the share h of a measurement in its own prediction, from 0 to 1.
+        runs: the number of runs of one sign, in the order of the only column, or of the rows.
+        runs_expected: the number of runs of independent residuals.
+        runs_p_value: probability of as few runs or fewer, small where the curve misses the data's shape.
+        normality_p_value: probability of residuals as far from a normal distribution (Shapiro and Wilk); NaN for fewer
+            than three rows.
+        outliers: numbers of rows too far off for their number: a two-sided t test of each residual against the fit to
+            the others, at 1 % for all rows together (Bonferroni).
+    """
+
+    rows: np.ndarray
+    fitted: np.ndarray
+    raw: np.ndarray
+    standardised: np.ndarray
+    leverage: np.ndarray
+    runs: int
+    runs_expected: float
+    runs_p_value: float
+    normality_p_value: float
+    outliers: tuple[int, ...]
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the tests as labels and texts."""
+        highest = int(np.argmax(self.leverage))
+        return [
+            ("runs", f"{self.runs}, {number(self.runs_expected, 3)} expected, p = {number(self.runs_p_value, 2)}"),
+            ("normality", f"p = {number(self.normality_p_value, 2)} (Shapiro–Wilk)"),
+            ("outliers", ", ".join(f"row {row}" for row in self.outliers) or "none"),
+            ("highest leverage", f"{number(float(self.leverage[highest]), 3)} in row {self.rows[highest]}"),
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the tests as plain data, for JSON."""
+        return {
+            "runs": self.runs,
+            "runs_expected": self.runs_expected,
+            "runs_p_value": self.runs_p_value,
+            "normality_p_value": self.normality_p_value,
+            "outliers": list(self.outliers),
+        }
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:<17} {text}" for label, text in self.pairs())
+
+    def _repr_html_(self) -> str:
+        return html_pairs(self.pairs())
+
+
+def residual_tests(fit: Fit) -> ResidualTests:
+    """Return the residuals of a fit with their tests."""
+    raw, leverage, standardised = fit.residuals, leverages(fit), _standardised(fit)
+    columns = fit.model.equation.right.columns
+    order = np.argsort(fit.data[columns[0]], kind="stable") if len(columns) == 1 else np.arange(len(raw))
+    runs, expected, p = runs_test(raw[order])
+    return ResidualTests(
+        rows=fit.row_numbers,
+        fitted=fit.predicted,
+        raw=raw,
+        standardised=standardised,
+        leverage=leverage,
+        runs=runs,
+        runs_expected=expected,
+        runs_p_value=p,
+        normality_p_value=_normality(standardised),
+        outliers=outliers(fit, standardised),
+    )
+
+
+def table_of(fit: Fit) -> polars.DataFrame:
+    """Return the rows of a fit as a frame; see `Fit.table`."""
+    import polars
+
+    left = fit.model.equation.left
+    columns: dict[str, Any] = {"row": fit.row_numbers, **fit.data}
+    if left.read_as not in columns:
+        columns[left.read_as] = fit.measured
+    columns |= {
+        "fitted": fit.predicted,
+        "residual": fit.residuals,
+        "standardised_residual": _standardised(fit),
+        "leverage": leverages(fit),
+    }
+    return polars.DataFrame({name: np.asarray(column) for name, column in columns.items()})
+
+
+def leverages(fit: Fit) -> np.ndarray:
+    """Return the diagonal of the hat matrix J(JᵀJ)⁻¹Jᵀ, shape (rows,)."""
+    _, slopes = predicted_with_slopes(fit.problem, np.array([fit[name] for name in fit.free]), fit.arguments)
+    kept = [index for index, name in enumerate(fit.free) if fit.parameters[name].role != "at bound"]
+    jacobian = slopes[:, kept] * fit.arguments.weight[:, None]
+    if not np.all(np.isfinite(jacobian)):
+        return np.full(len(jacobian), np.nan)
+    lengths = np.linalg.norm(jacobian, axis=0)
+    left, singular, _ = np.linalg.svd(jacobian / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    known = singular > _ROUNDING * np.max(singular, initial=0.0)
+    return np.sum(left[:, known] ** 2, axis=1)
+
+
+def _standardised(fit: Fit) -> np.ndarray:
+    """Return the residuals over their standard deviations, shape (rows,)."""
+    with np.errstate(all="ignore"):
+        room = np.maximum(1 - leverages(fit), 0.0)
+        deviation = math.sqrt(fit.uncertainty.measurement_variance) * np.sqrt(room)
+        # A row that the fit follows exactly has no residual to judge.
+        return np.where(room > _ROUNDING, fit.residuals * fit.arguments.weight / deviation, np.nan)
+
+
+def outliers(fit: Fit, standardised: np.ndarray | None = None) -> tuple[int, ...]:
+    """Return the numbers of the rows whose residual the others do not explain."""
+    standardised = _standardised(fit) if standardised is None else standardised
+    from scipy.special import ndtr, stdtr
+
+    freedom = fit.degrees_of_freedom
+    with np.errstate(all="ignore"):
+        if fit.uncertainty.absolute or fit.loss != "linear":
+            p = 2 * ndtr(-np.abs(standardised))
+        else:
+            # t of a row against the fit without it, from the standardised residual r alone.
+            left = (freedom - standardised**2) / (freedom - 1)
+            t = np.abs(standardised) / np.sqrt(np.maximum(left, 0.0))
+            p = 2 * stdtr(freedom - 1, -t) if freedom > 1 else np.ones_like(t)
+    far = np.flatnonzero(p * len(standardised) < _SURPRISING)
+    return tuple(int(fit.row_numbers[row]) for row in far)
+
+
+def runs_test(residuals: np.ndarray) -> tuple[int, float, float]:
+    """Return the runs of one sign, their expected number, and the probability of as few (Wald and Wolfowitz, 1940).
+
+    >>> import numpy as np
+    >>> runs, expected, p = runs_test(np.array([1.0, 2.0, 1.0, -1.0, -2.0, -1.0]))
+    >>> runs, expected, round(p, 3)
+    (2, 4.0, 0.1)
+    """
+    signs = np.sign(residuals[np.isfinite(residuals)])
+    signs = signs[signs != 0]
+    above, below = int(np.sum(signs > 0)), int(np.sum(signs < 0))
+    count = above + below
+    if not above or not below:
+        return min(count, 1), float(min(count, 1)), math.nan
+    runs = 1 + int(np.sum(signs[1:] != signs[:-1]))
+    expected = 1 + 2 * above * below / count
+    if count <= _EXACT_RUNS:
+        return runs, expected, _fewest_runs(runs, above, below)
+    variance = (expected - 1) * (expected - 2) / (count - 1)
+    return runs, expected, math.erfc(-(runs + 0.5 - expected) / math.sqrt(2 * variance)) / 2
+
+
+@functools.lru_cache(maxsize=256)
+def _fewest_runs(runs: int, above: int, below: int) -> float:
+    """Return the probability of at most some runs of two kinds, in random order."""
+    total = 0
+    for count in range(2, runs + 1):
+        half = count // 2
+        if count % 2 == 0:
+            total += 2 * math.comb(above - 1, half - 1) * math.comb(below - 1, half - 1)
+        else:
+            total += math.comb(above - 1, half) * math.comb(below - 1, half - 1)
+            total += math.comb(above - 1, half - 1) * math.comb(below - 1, half)
+    return total / math.comb(above + below, above)
+
+
+def _normality(standardised: np.ndarray) -> float:
+    """Return the probability of Shapiro's and Wilk's test; of more rows than it takes, of evenly chosen ones."""
+    from scipy.stats import shapiro
+
+    values = standardised[np.isfinite(standardised)]
+    if len(values) < _FEWEST or np.ptp(values) == 0:
+        return math.nan
+    if len(values) > _MOST:
+        values = values[np.linspace(0, len(values) - 1, _MOST).astype(int)]
+    return float(shapiro(values).pvalue)
