@@ -14,7 +14,6 @@ import numpy as np
 from downslope._errors import FormulaError, described, nearest
 from downslope._text import number
 from downslope.formulas import Formula, NumericFormula, dimensions, formula, unit_of_powers, with_trees
-from downslope.formulas import expressions as trees
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit
@@ -96,15 +95,15 @@ def derived(fit: Fit, text: str, confidence: float) -> Derived:
     )
 
 
-_QUANTITY = "quantity derived"  # holds a blank, so that no parameter has this name
+_QUANTITY = "derived_quantity"
 
 
 def _unit(fit: Fit, body: Any) -> str | None:
     """Return the unit that follows from those of the columns; None where there is none."""
     if not fit.model.units:
         return None
-    names = list(fit.parameters)
-    exponents = dimensions(trees.Name(_QUANTITY), body, names, [_QUANTITY])[_QUANTITY]
+    quantity = formula(_QUANTITY, columns=[_QUANTITY]).body
+    exponents = dimensions(quantity, body, list(fit.parameters), [_QUANTITY])[_QUANTITY]
     powers: dict[str, float] = {}
     for name, power in (exponents or {}).items():
         inner = fit.model.dimensions.get(name)

@@ -168,7 +168,9 @@ class Solver:
         tried: list[Solution] = []
         for rung in ladder:
             tried.append(rung(task.problem, task.arguments, task.limits.bounds, start, self._most))
-            if tried[-1].sound or self._steps is not None:
+            # Where the start has no value or no slope, another method does not help; another start may.
+            stuck = self._has_start and not (tried[-1].finite and tried[-1].has_slopes)
+            if tried[-1].sound or self._steps is not None or stuck:
                 break
         if not tried[-1].sound and self._has_start and self._steps is None:
             again = levenberg_marquardt(
