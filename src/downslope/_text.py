@@ -50,6 +50,11 @@ def count(value: float, noun: str = "step") -> str:
     return f"{shown} {noun}" if whole == 1 else f"{shown} {noun}s"
 
 
+def with_unit(text: str, unit: str | None) -> str:
+    """Return a text followed by its unit, if it has one."""
+    return f"{text} {unit}" if unit else text
+
+
 def listed(words: Sequence[str]) -> str:
     """Return words as a list in a sentence: `x`, `x and y`, `x, y and z`."""
     if len(words) < 2:

@@ -101,6 +101,18 @@ def leaves(point: Point) -> list[Any]:
         raise _unordered(point) from None
 
 
+def arrays_by_part(point: Point) -> dict[str, np.ndarray]:
+    """Return the leaves as arrays by the names of `part_names`.
+
+    Raises:
+        PointError: as `part_names` does.
+
+    >>> arrays_by_part({"y": 3.0, "x": 4.0})
+    {'x': array(4.), 'y': array(3.)}
+    """
+    return {name: np.asarray(leaf) for name, leaf in zip(part_names(point), leaves(point), strict=True)}
+
+
 def _unordered(point: Point) -> PointError:
     """Return the error for a tree that JAX cannot flatten: a mapping in it has keys of several kinds."""
     for mapping in _mappings(point):

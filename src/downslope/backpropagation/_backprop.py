@@ -168,7 +168,7 @@ def backprop(
         true = dict(zip(plain.variables, plain.value_and_gradient(point[n] for n in plain.variables)[1], strict=True))
     else:
         nodes, edges, true = _by_jax(target, point)
-    parts, slopes = _by_part(point), _by_part(true)
+    parts, slopes = _tree.arrays_by_part(point), _tree.arrays_by_part(true)
     # A formula's gradient is reported in the order of its header; a pytree's in JAX's own order.
     order = target.names if target.formula is not None and target.names is not None else tuple(parts)
     gradient = {name: node.gradient for name, node in zip(order, nodes, strict=False)}
@@ -244,11 +244,6 @@ def _not_differentiable(target: Objective, error: Exception) -> ObjectiveError:
         f"JAX cannot differentiate {target.name} backwards: {type(error).__name__}: {str(error).splitlines()[0]}",
         hint="a loop needs a fixed number of iterations: jax.lax.scan, or fori_loop with plain numbers",
     )
-
-
-def _by_part(point: Point) -> Columns:
-    """Return the leaves of a point as arrays by name."""
-    return dict(zip(_tree.part_names(point), map(np.asarray, _tree.leaves(point)), strict=True))
 
 
 def _largest_difference(ours: Columns, theirs: Columns) -> float:

@@ -176,7 +176,7 @@ def _prepared(plan: Plan) -> Prepared:
         first_size=first_size,
         part_names=names,
         coordinate_names=coordinates,
-        start_by_part=_by_part(names, plan.start),
+        start_by_part=_tree.arrays_by_part(plan.start),
     )
 
 
@@ -203,7 +203,7 @@ def _recipe(plan: Plan) -> Recipe:
         function=plan.objective.function,
         method=plan.method,
         schedule=plan.schedule,
-        clips=(plan.clip_norm is not None, plan.clip_value is not None),
+        clips=plan.clips,
         capacity=_capacity(rows),
         every=every,
         whole=plan.is_small,
@@ -258,7 +258,7 @@ def _trace(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Out
         part_names=ready.part_names,
         part_columns=part_columns,
         start=ready.start_by_part,
-        end=_by_part(ready.part_names, end.point),
+        end=_tree.arrays_by_part(end.point),
         spectra=_spectra(plan, results[0], end),
         plan=plan.description,
         versions=versions(ready.recipe.engine),
@@ -288,11 +288,6 @@ def _failed_step(recorded: Columns, gradients: np.ndarray | None) -> int:
     bad_start = not (np.isfinite(recorded["value"][-1]) and np.all(np.isfinite(slopes)))
     last = int(recorded["step"][-1])
     return last if bad_start else last + 1
-
-
-def _by_part(names: tuple[str, ...], point: Point) -> dict[str, np.ndarray]:
-    """Return the leaves of a point by name."""
-    return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}
 
 
 def _spectra(plan: Plan, first: ChunkResult, last: ChunkResult) -> tuple[Spectrum, ...]:

@@ -232,6 +232,11 @@ class Plan:
         """Whether the point is recorded whole."""
         return _tree.size(self.start) <= _SMALL
 
+    @property
+    def clips(self) -> tuple[bool, bool]:
+        """Whether gradients are clipped, by norm and by value."""
+        return self.clip_norm is not None, self.clip_value is not None
+
     @functools.cached_property
     def runs_in(self) -> str:
         """The engine that runs it: "numpy" or "jax"."""

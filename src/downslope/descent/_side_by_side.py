@@ -145,7 +145,7 @@ def _run(
     while running.any() and len(rows) < plan.steps:
         before = state
         rate = plan.schedule.rate(len(rows), rates[:, None], arguments.budget, arguments.course, np)
-        slope = clipped(LANE_ARRAYS, gradient, _clips(plan), arguments)
+        slope = clipped(LANE_ARRAYS, gradient, plan.clips, arguments)
         update, state = rule.update(RuleInput(point, value, slope, rate, arguments.settings, goal), state)
         rows.append((value, point, gradient, update))
         reached = point + update
@@ -200,10 +200,6 @@ def _result(ready: Prepared, goal: NumericObjective, rule: Rule, lanes: _Lanes, 
         scale,
     )
     return result_of(ready.program, chunk, end, ready.arguments, ready.start)
-
-
-def _clips(plan: Plan) -> tuple[bool, bool]:
-    return plan.clip_norm is not None, plan.clip_value is not None
 
 
 def _finite(value: np.ndarray, gradient: np.ndarray) -> np.ndarray:

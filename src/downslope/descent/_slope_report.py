@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._text import html_pairs, number
+from downslope._text import html_pairs, number, with_unit
 from downslope._types import Columns
 from downslope.descent._slope_kind import NOT_DEFINED, gradient_in_words
 
@@ -74,7 +74,7 @@ def _value(slope: Slope) -> str:
     """Return the value with its unit."""
     if not math.isfinite(slope.value):
         return "not defined here"
-    return _with_unit(number(slope.value), slope.units.get(slope.name))
+    return with_unit(number(slope.value), slope.units.get(slope.name))
 
 
 def _gradient(slope: Slope) -> str:
@@ -132,7 +132,7 @@ def _parts(parts: Columns, units: Mapping[str, str] | None = None) -> str:
     for name, leaf in list(parts.items())[:8]:
         array = np.asarray(leaf)
         if array.ndim == 0:
-            texts.append(_with_unit(f"{name} = {number(float(array))}", (units or {}).get(name)))
+            texts.append(with_unit(f"{name} = {number(float(array))}", (units or {}).get(name)))
         else:
             texts.append(f"{name}: {array.shape}, norm {number(float(np.linalg.norm(array)))}")
     return ", ".join(texts) + (", …" if len(parts) > 8 else "")
@@ -141,8 +141,3 @@ def _parts(parts: Columns, units: Mapping[str, str] | None = None) -> str:
 def _is_small(parts: Columns) -> bool:
     """Tell whether a point is a few plain numbers."""
     return len(parts) <= 4 and all(np.ndim(leaf) == 0 for leaf in parts.values())
-
-
-def _with_unit(text: str, unit: str | None) -> str:
-    """Return a text with its unit behind it."""
-    return f"{text} {unit}" if unit else text

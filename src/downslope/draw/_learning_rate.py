@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._text import number
+from downslope._text import count, number
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
 from downslope.draw._style import picture
@@ -66,7 +66,7 @@ def learning_rate(result: RateFinding, *, axes: Axes | None = None) -> Axes:
     axes.set_xlabel("learning rate α")
     axes.set_ylabel("loss")
     style.calm(axes)
-    below = "no rate descends" if result.pick is None else f"each dot: {_counted(result.budget)} from the start"
+    below = "no rate descends" if result.pick is None else f"each dot: {count(result.budget)} from the start"
     style.title(axes, result.read_as, below=f"{result.method}; {below}")
     style.legend(axes, beside=True)
     return axes
@@ -106,8 +106,3 @@ def _stable_range(axes: Axes, result: RateFinding, rates: np.ndarray) -> None:
         label = f"stable by curvature, below {number(bound, 3)}"
         axes.axvline(bound, color=style.END, linewidth=1.4, linestyle="--", label=label)
     axes.set_xlim(low, high)
-
-
-def _counted(steps: int) -> str:
-    """Return a number of steps in words."""
-    return "1 step" if steps == 1 else f"{steps} steps"

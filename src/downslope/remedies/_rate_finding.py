@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._text import aligned, apart, html_table, number
+from downslope._text import aligned, apart, count, html_table, number
 from downslope.descent import Plan
 from downslope.networks import Setup
 
@@ -110,7 +110,7 @@ class RateFinding:
         pick = self.pick
         if pick is not None:
             return (
-                f"Take α = {number(pick.rate)}: checked over {_counted(pick.steps)}, it brings the loss from "
+                f"Take α = {number(pick.rate)}: checked over {count(pick.steps)}, it brings the loss from "
                 f"{number(pick.before, 4)} to {number(pick.after, 4)}."
             )
         if all(check.steps == 0 and np.isfinite(check.after) for check in self.checks):
@@ -179,7 +179,7 @@ class RateFinding:
 
     def __str__(self) -> str:
         head = f"Read as  {self.read_as}\nMethod   {self.method}"
-        cost = f"All checks together took {_counted(self.steps)}; the run itself is unchanged."
+        cost = f"All checks together took {count(self.steps)}; the run itself is unchanged."
         return "\n".join([head, "", *aligned(self.rows(), words=(2, 3)), "", self.sentence, cost])
 
     def __repr__(self) -> str:
@@ -188,8 +188,3 @@ class RateFinding:
 
     def _repr_html_(self) -> str:
         return f"{html_table(self.rows(), self.read_as)}<p>{html.escape(self.sentence)}</p>"
-
-
-def _counted(steps: int) -> str:
-    """Return a number of steps in words."""
-    return "1 step" if steps == 1 else f"{steps} steps"

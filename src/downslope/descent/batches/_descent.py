@@ -157,7 +157,7 @@ class BatchDescent:
             functions=self.batched.functions,
             method=plan.method,
             schedule=plan.schedule,
-            clips=(plan.clip_norm is not None, plan.clip_value is not None),
+            clips=plan.clips,
             capacity=self.source.capacity,
             every=plan.record.layers_every,
             accumulate=1 if self.source.whole else self.batches.accumulate,

@@ -10,7 +10,6 @@ import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
-from downslope._types import Columns
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import rates_of, versions
 from downslope.descent.batches._loop import BatchState
@@ -25,7 +24,7 @@ def header_of(plan: Plan) -> Trace:
     batched = plan.objective.batched
     assert batched is not None
     names = _tree.part_names(plan.start)
-    start = _by_part(names, plan.start)
+    start = _tree.arrays_by_part(plan.start)
     return Trace(
         outcome=Outcome.RUNNING,
         recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0), "gradient_norm": np.zeros(0)},
@@ -62,7 +61,7 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
         outcome=outcome,
         recorded={**recorded, "learning_rate": rates},
         part_columns=parts,
-        end=_by_part(_tree.part_names(plan.start), run.state.point),
+        end=_tree.arrays_by_part(run.state.point),
         spectra=spectra,
         layer_steps=layer_steps,
         layer_columns=layers,
@@ -71,11 +70,6 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
         not_finite_part=bad_part,
         not_finite_step=bad_step,
     )
-
-
-def _by_part(names: tuple[str, ...], point: Any) -> Columns:
-    """Return the leaves of a point by name."""
-    return {name: np.asarray(leaf) for name, leaf in zip(names, _tree.leaves(point), strict=True)}
 
 
 # The state of a training as arrays by name, which can be written down, and back.

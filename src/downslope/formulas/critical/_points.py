@@ -13,7 +13,7 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
 from downslope._numbers import real
-from downslope._text import listed, own_names
+from downslope._text import listed, own_names, with_unit
 from downslope._types import plain
 from downslope.formulas._formula import Formula
 from downslope.formulas.critical._exact import exact_coordinates
@@ -88,9 +88,9 @@ class CriticalPoint:
     def __str__(self) -> str:
         shown = self.exact or {name: f"{value:.10g}" for name, value in self.point.items()}
         coordinates = ", ".join(
-            _with_unit(f"{name} = {coordinate}", self.units.get(name)) for name, coordinate in shown.items()
+            with_unit(f"{name} = {coordinate}", self.units.get(name)) for name, coordinate in shown.items()
         )
-        value = _with_unit(f"{self.value:.10g}", self.unit)
+        value = with_unit(f"{self.value:.10g}", self.unit)
         return f"{self.kind} at {coordinates}, value {value}" + (f" ({self.note})" if self.note else "")
 
 
@@ -224,11 +224,6 @@ def _point(formula: Formula, judged: JudgedPoint) -> CriticalPoint:
         unit=formula.unit,
         formula=formula,
     )
-
-
-def _with_unit(text: str, unit: str | None) -> str:
-    """Return a text followed by its unit."""
-    return f"{text} {unit}" if unit else text
 
 
 def _in_order(points: list[CriticalPoint], judged: Landscape) -> tuple[CriticalPoint, ...]:
