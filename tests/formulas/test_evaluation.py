@@ -12,7 +12,7 @@ import pytest
 
 from downslope._engine import double_precision, jax
 from downslope._errors import FormulaError, PointError
-from downslope.formulas import Formula, evaluate, formula, jax_functions, numpy_functions
+from downslope.formulas import ARRAYS, Formula, NumericFormula, evaluate, formula, jax_functions, numpy_functions
 from downslope.formulas.expressions import FUNCTIONS, SELECTIONS
 
 _DATA = Path(__file__).parents[1] / "data"
@@ -102,6 +102,22 @@ def test_numbers_are_the_floats_that_were_typed() -> None:
 def test_a_part_without_variables_has_a_value(text: str) -> None:
     with pytest.raises(FormulaError, match="no finite real value"):
         formula(text)
+
+
+@pytest.mark.parametrize("x", [0.0, -0.0, 1.5, -1.0, 700.0, -700.0, 1e200, -1e200])
+@pytest.mark.parametrize(
+    "text",
+    ["x³", "x^(-3)", "x^0.5", "x^(-2/3)", "x^x", "(-2)^x", "(2^x)^3", "1/(0x)", "-x/x²", "e^x/x"],
+)
+def test_a_number_an_array_and_the_operations_agree_on_powers_and_quotients(text: str, x: float) -> None:
+    """At poles, on overflow and where a power is not real as well."""
+    read = formula(f"f(x) = {text}")
+    expected = read({"x": np.array([x])})[0]
+    together = NumericFormula(read, ARRAYS).value([np.array([x])])
+    with np.errstate(all="ignore"):
+        plain = evaluate(read.body, {"x": x}, numpy_functions())
+    values = [plain, read({"x": x}), NumericFormula(read).value([x]), together[0]]
+    np.testing.assert_allclose(values, [expected] * 4, rtol=1e-14)
 
 
 def test_where_a_value_is_not_real_it_is_nan() -> None:

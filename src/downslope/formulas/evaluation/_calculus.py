@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from downslope.formulas.evaluation._operations import MOST_FACTORS, evaluate
+from downslope.formulas.evaluation._operations import evaluate
 from downslope.formulas.expressions import (
     SELECTIONS,
     Call,
@@ -33,13 +33,11 @@ from downslope.formulas.expressions import (
     Product,
     Quotient,
     Sum,
-    constant_value,
     harmless_point,
-    odd_root,
     partial,
+    power_form,
 )
 
-_HALF = Fraction(1, 2)
 _LEAVES = ("number", "constant", "variable", "direction", "column")
 
 
@@ -167,19 +165,19 @@ class _Graph:
         return total
 
     def _grow_power(self, base: Expression, exponent: Expression, letters: Mapping[str, int]) -> int:
-        if base == MathConstant("e"):
+        form = power_form(base, exponent)
+        if form.kind == "exponential":
             return self.put("call", self.grow(exponent, letters), detail="exp")
-        below, known = self.grow(base, letters), constant_value(exponent)
-        if known is not None and known.denominator == 1 and abs(known) <= MOST_FACTORS:
-            return self.put("integer power", below, detail=int(known))
-        if known == _HALF:
+        below = self.grow(base, letters)
+        if form.kind == "integer":
+            return self.put("integer power", below, detail=int(form.exponent))
+        if form.kind == "square root":
             return self.put("call", below, detail="sqrt")
-        odd = odd_root(exponent)
-        if odd is not None:
-            power, degree = odd
-            root = self.put("call", below, self.number(degree), detail="root")
-            return root if power == 1 else self.put("integer power", root, detail=power)
-        return self.put("power", below, self.grow(exponent, letters) if known is None else self.number(known))
+        if form.kind == "root":
+            root = self.put("call", below, self.number(form.degree), detail="root")
+            return root if form.exponent == 1 else self.put("integer power", root, detail=int(form.exponent))
+        above = self.number(form.exponent) if form.kind == "number" else self.grow(exponent, letters)
+        return self.put("power", below, above)
 
     def _grow_call(self, function: str, arguments: list[int]) -> int:
         if function in ("mean", "sum", "count") and not self.by_row[arguments[0]]:

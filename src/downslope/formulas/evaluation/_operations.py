@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from downslope.formulas.evaluation._algebra import as_float
+from downslope.formulas.evaluation._algebra import FLOATS, as_float
 from downslope.formulas.expressions import (
     TWO,
     UNITY,
@@ -32,9 +32,9 @@ from downslope.formulas.expressions import (
     constant_value,
     map_children,
     names_in,
-    odd_root,
     partial,
     piecewise,
+    power_form,
     product_of,
     replaced,
     sum_of,
@@ -44,8 +44,6 @@ from downslope.formulas.expressions import (
 
 
 _CONSTANTS = {"π": math.pi, "e": math.e}
-_HALF = Fraction(1, 2)
-MOST_FACTORS = 10_000  # the largest integer exponent computed by repeated multiplication
 
 
 def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]) -> Any:
@@ -73,7 +71,10 @@ def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str
                 product = product * evaluate(factor, values, functions)
             return product
         case Quotient(numerator, denominator):
-            return _quotient(evaluate(numerator, values, functions), evaluate(denominator, values, functions))
+            above, below = evaluate(numerator, values, functions), evaluate(denominator, values, functions)
+            # Arrays follow IEEE 754, which Python's floats do not where they are divided by 0.
+            plain = isinstance(above, float) and isinstance(below, float) and below == 0
+            return FLOATS.divide(float(above), float(below)) if plain else above / below
         case Power(base, exponent):
             return _power(base, exponent, values, functions)
         case Call(function, arguments):
@@ -97,45 +98,22 @@ def _sum(terms: tuple[Expression, ...], values: Mapping[str, Any], functions: Ma
 def _power(
     base: Expression, exponent: Expression, values: Mapping[str, Any], functions: Mapping[str, Callable[..., Any]]
 ) -> Any:
-    """Return a power: base e by exp, integer exponents by multiplication, exponent ½ by sqrt."""
-    # exp is more accurate than e**x, whose base is rounded, and differentiates without a logarithm.
-    if base == MathConstant("e"):
+    """Return a power."""
+    form = power_form(base, exponent)
+    if form.kind == "exponential":
         return functions["exp"](evaluate(exponent, values, functions))
     below = evaluate(base, values, functions)
-    known, odd = constant_value(exponent), odd_root(exponent)
-    if odd is not None:
-        power, degree = odd
-        return functions["root"](below, float(degree)) ** power
+    if form.kind == "square root":
+        return FLOATS.function("sqrt")(below) if isinstance(below, float) else functions["sqrt"](below)
+    if form.kind == "root":
+        return functions["root"](below, float(form.degree)) ** int(form.exponent)
+    if form.kind == "integer":
+        n = int(form.exponent)
+        return FLOATS.integer_power(below, n) if isinstance(below, float) else below**n
+    above = as_float(form.exponent) if form.kind == "number" else evaluate(exponent, values, functions)
     # Python's own ** raises for negative bases and overflow, and would return a complex number.
-    if isinstance(below, float) and (known is None or known.denominator != 1 or not names_in(base)):
-        above = evaluate(exponent, values, functions)
-        return _real_power(below, above) if isinstance(above, float) else below**above
-    if known is None:
-        return below ** evaluate(exponent, values, functions)
-    # An integer exponent is exact for negative bases, and JAX differentiates it by the power rule alone.
-    if known.denominator == 1 and abs(known) <= MOST_FACTORS:
-        return below ** int(known)
-    if known == _HALF:
-        return functions["sqrt"](below)
-    return below ** as_float(known)
-
-
-def _quotient(above: Any, below: Any) -> Any:
-    """Return a quotient; a zero divisor gives infinity or NaN for Python floats as well, not an error."""
-    # Python raises ZeroDivisionError for its own floats; arrays follow IEEE 754, and so must constants in a formula.
-    if isinstance(above, float) and isinstance(below, float) and below == 0:
-        return math.nan if above == 0 else math.copysign(math.inf, above)
-    return above / below
-
-
-def _real_power(base: float, exponent: float) -> float:
-    """Return a power of Python floats: NaN if it is not real, infinity on overflow."""
-    try:
-        return math.pow(base, exponent)
-    except OverflowError:
-        return math.inf
-    except (ValueError, ZeroDivisionError):
-        return math.nan
+    both = isinstance(below, float) and isinstance(above, float)
+    return FLOATS.power(below, above) if both else below**above
 
 
 _CALLS = {

@@ -1,8 +1,7 @@
 """The expression tree of a formula: ten node classes, all plain frozen data, and functions over them.
 
 The tree keeps the form that was typed (`-20p² + 200p - 300` stays a sum of three terms), so that it prints as in a
-textbook and evaluates in the order that was written. It needs neither SymPy nor JAX: `_symbolic` and `_operations`
-convert to them on demand.
+textbook and evaluates in the order that was written. It needs neither SymPy nor JAX.
 """
 
 from __future__ import annotations
@@ -11,6 +10,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal, NamedTuple
+
+_HALF = Fraction(1, 2)
+_MOST_FACTORS = 10_000  # the largest integer exponent computed by repeated multiplication
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +271,43 @@ def odd_root(exponent: Expression) -> tuple[int, int] | None:
     if any(isinstance(node, Number) and node.decimal for node in walk(exponent)):
         return None
     return value.numerator, value.denominator
+
+
+class PowerForm(NamedTuple):
+    """How a power is computed.
+
+    Args:
+        kind: "exponential" of its exponent, for the base e; "integer" power of its base; "square root" of its base;
+            "root", the real one of an odd degree, to an integer power; "number" for another known exponent; or
+            "general".
+        exponent: the known exponent; of a root, the integer power that it is raised to.
+        degree: that of the root.
+    """
+
+    kind: Literal["exponential", "integer", "square root", "root", "number", "general"]
+    exponent: Fraction = Fraction(1)
+    degree: int = 2
+
+
+def power_form(base: Expression, exponent: Expression) -> PowerForm:
+    """Return how a power is computed, on any kind of number.
+
+    >>> power_form(Name("x"), Quotient(TWO, Number(Fraction(3))))
+    PowerForm(kind='root', exponent=Fraction(2, 1), degree=3)
+    """
+    # exp is more accurate than e**x, whose base is rounded, and differentiates without a logarithm.
+    if base == MathConstant("e"):
+        return PowerForm("exponential")
+    known = constant_value(exponent)
+    if known is None:
+        return PowerForm("general")
+    # An integer exponent is exact for negative bases, and is differentiated by the power rule alone.
+    if known.denominator == 1 and abs(known) <= _MOST_FACTORS:
+        return PowerForm("integer", known)
+    if known == _HALF:
+        return PowerForm("square root")
+    odd = odd_root(exponent)
+    return PowerForm("number", known) if odd is None else PowerForm("root", Fraction(odd[0]), odd[1])
 
 
 def with_numbers(tree: Expression, values: Mapping[str, float], *, digits: int = 5) -> Expression:
