@@ -13,7 +13,6 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import FormulaError
-from downslope.formulas._sympy_functions import own_functions
 from downslope.formulas.expressions import (
     REDUCTIONS,
     UNITY,
@@ -120,7 +119,11 @@ def _real_root(x: Any, degree: Any) -> Any:
     """Return the real root of an odd degree: a power of its own only where x may be negative."""
     if x.is_nonnegative:
         return x ** (1 / degree)
-    return -((-x) ** (1 / degree)) if x.is_negative else own_functions().RealRoot(x, degree)
+    if x.is_negative:
+        return -((-x) ** (1 / degree))
+    from downslope.formulas._sympy_functions import RealRoot
+
+    return RealRoot(x, degree)
 
 
 def _power_within_bounds(base: sympy.Expr, exponent: sympy.Expr) -> sympy.Expr:
@@ -170,7 +173,8 @@ def _makers() -> Mapping[str, Callable[..., Any]]:
     """Return the SymPy constructor of each function."""
     import sympy
 
-    own = own_functions()
+    from downslope.formulas import _sympy_functions as own
+
     return {name: getattr(sympy, name) for name in (*_SHARED, "exp", "sqrt")} | {
         "abs": own.Magnitude,
         "acot": lambda x: sympy.pi / 2 - sympy.atan(x),  # SymPy's own jumps at 0

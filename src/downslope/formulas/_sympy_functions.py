@@ -1,159 +1,153 @@
-"""SymPy classes of the functions that SymPy lacks or would expand: each an atom with a known derivative."""
+"""SymPy classes of the functions that SymPy lacks or would expand: each an atom with a known derivative.
+
+The module imports SymPy, so it is imported within functions only.
+"""
 
 from __future__ import annotations
 
-import functools
-from types import SimpleNamespace
 from typing import Any
 
+import sympy
 
-@functools.cache
-def own_functions() -> SimpleNamespace:
-    """Return the SymPy classes of the functions that SymPy lacks or would expand, by name."""
-    import sympy
 
-    class Sigmoid(sympy.Function):
-        """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
+class Sigmoid(sympy.Function):
+    """σ(x) = 1/(1 + e^(-x)); σ' = σ(1 − σ)."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return self * (1 - self)
+    def fdiff(self, argindex: int = 1) -> Any:
+        return self * (1 - self)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return (1 / (1 + sympy.exp(-_inside(self))))._eval_evalf(prec)
+    def _eval_evalf(self, prec: int) -> Any:
+        return (1 / (1 + sympy.exp(-_inside(self))))._eval_evalf(prec)
 
-    class Softplus(sympy.Function):
-        """ln(1 + e^x), whose derivative is σ."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Sigmoid(_inside(self))
+class Softplus(sympy.Function):
+    """ln(1 + e^x), whose derivative is σ."""
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.log(1 + sympy.exp(_inside(self)))._eval_evalf(prec)
+    def fdiff(self, argindex: int = 1) -> Any:
+        return Sigmoid(_inside(self))
 
-    class Step(sympy.Function):
-        """1 for x > 0, else 0."""
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.log(1 + sympy.exp(_inside(self)))._eval_evalf(prec)
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Float(1 if _inside(self) > 0 else 0, precision=prec)
+class Step(sympy.Function):
+    """1 for x > 0, else 0."""
 
-    class Relu(sympy.Function):
-        """The larger of x and 0."""
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Step(_inside(self))
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.Float(1 if _inside(self) > 0 else 0, precision=prec)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Max(_inside(self), 0)._eval_evalf(prec)
 
-    class Sign(sympy.Function):
-        """The sign of x, whose derivative is 0 away from 0."""
+class Relu(sympy.Function):
+    """The larger of x and 0."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
+    def fdiff(self, argindex: int = 1) -> Any:
+        return Step(_inside(self))
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.sign(_inside(self))._eval_evalf(prec)
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.Max(_inside(self), 0)._eval_evalf(prec)
 
-    class Magnitude(sympy.Function):
-        """|x|, whose derivative is its sign."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return Sign(_inside(self))
+class Sign(sympy.Function):
+    """The sign of x, whose derivative is 0 away from 0."""
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Abs(_inside(self))._eval_evalf(prec)
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
 
-    class Floor(sympy.Function):
-        """The largest whole number that is not above x."""
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.sign(_inside(self))._eval_evalf(prec)
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.floor(_inside(self))._eval_evalf(prec)
+class Magnitude(sympy.Function):
+    """|x|, whose derivative is its sign."""
 
-    class Ceil(sympy.Function):
-        """The smallest whole number that is not below x."""
+    def fdiff(self, argindex: int = 1) -> Any:
+        return Sign(_inside(self))
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return sympy.Integer(0)
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.Abs(_inside(self))._eval_evalf(prec)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.ceiling(_inside(self))._eval_evalf(prec)
 
-    class Remainder(sympy.Function):
-        """x mod m = x − m·⌊x/m⌋."""
+class Floor(sympy.Function):
+    """The largest whole number that is not above x."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            above, below = _arguments(self)
-            if argindex == 1:
-                return sympy.Integer(1)
-            floor: Any = Floor(above / below)
-            return -floor
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.Mod(*self.args)._eval_evalf(prec)
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.floor(_inside(self))._eval_evalf(prec)
 
-    class RealRoot(sympy.Function):
-        """The real root of x of an odd degree, which is negative where x is."""
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            degree = _arguments(self)[1]
-            return 1 / (degree * self ** (degree - 1))
+class Ceil(sympy.Function):
+    """The smallest whole number that is not below x."""
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.real_root(*self.args)._eval_evalf(prec)
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sympy.Integer(0)
 
-    class Cbrt(sympy.Function):
-        """The real cube root, which is negative where x is."""
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.ceiling(_inside(self))._eval_evalf(prec)
 
-        def fdiff(self, argindex: int = 1) -> Any:
-            return 1 / (3 * self**2)
 
-        def _eval_evalf(self, prec: int) -> Any:
-            return sympy.real_root(_inside(self), 3)._eval_evalf(prec)
+class Remainder(sympy.Function):
+    """x mod m = x − m·⌊x/m⌋."""
 
-    class Count(sympy.Function):
-        """The number of rows of a table."""
+    def fdiff(self, argindex: int = 1) -> Any:
+        above, below = _arguments(self)
+        if argindex == 1:
+            return sympy.Integer(1)
+        floor: Any = Floor(above / below)
+        return -floor
 
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            return sympy.Integer(0)
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.Mod(*self.args)._eval_evalf(prec)
 
-    class Mean(sympy.Function):
-        """The mean over the rows of a table; differentiation commutes with it."""
 
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            return _reduced(Mean, _inside(self).diff(by))
+class RealRoot(sympy.Function):
+    """The real root of x of an odd degree, which is negative where x is."""
 
-    class Total(sympy.Function):
-        """The sum over the rows of a table; its arguments after the first are the columns that vary by row."""
+    def fdiff(self, argindex: int = 1) -> Any:
+        degree = _arguments(self)[1]
+        return 1 / (degree * self ** (degree - 1))
 
-        def _eval_derivative(self, by: sympy.Symbol) -> Any:
-            # Σᵢ c = n·c: without this the sum would be over a constant, and lose the number of rows.
-            inside, rows = _inside(self).diff(by), self.args[1:]
-            if inside.free_symbols.isdisjoint(rows):  # constant over the rows: the sum is a multiple
-                return inside * Count(rows[0]) if rows else inside
-            return _reduced(lambda rest: Total(rest, *rows), inside)
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.real_root(*self.args)._eval_evalf(prec)
 
-    return SimpleNamespace(
-        Sigmoid=Sigmoid,
-        Softplus=Softplus,
-        Cbrt=Cbrt,
-        Ceil=Ceil,
-        Count=Count,
-        Floor=Floor,
-        RealRoot=RealRoot,
-        Remainder=Remainder,
-        Step=Step,
-        Relu=Relu,
-        Sign=Sign,
-        Magnitude=Magnitude,
-        Mean=Mean,
-        Total=Total,
-    )
+
+class Cbrt(sympy.Function):
+    """The real cube root, which is negative where x is."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return 1 / (3 * self**2)
+
+    def _eval_evalf(self, prec: int) -> Any:
+        return sympy.real_root(_inside(self), 3)._eval_evalf(prec)
+
+
+class Count(sympy.Function):
+    """The number of rows of a table."""
+
+    def _eval_derivative(self, by: sympy.Symbol) -> Any:
+        return sympy.Integer(0)
+
+
+class Mean(sympy.Function):
+    """The mean over the rows of a table; differentiation commutes with it."""
+
+    def _eval_derivative(self, by: sympy.Symbol) -> Any:
+        return _reduced(Mean, _inside(self).diff(by))
+
+
+class Total(sympy.Function):
+    """The sum over the rows of a table; its arguments after the first are the columns that vary by row."""
+
+    def _eval_derivative(self, by: sympy.Symbol) -> Any:
+        # Σᵢ c = n·c: without this the sum would be over a constant, and lose the number of rows.
+        inside, rows = _inside(self).diff(by), self.args[1:]
+        if inside.free_symbols.isdisjoint(rows):  # constant over the rows: the sum is a multiple
+            return inside * Count(rows[0]) if rows else inside
+        return _reduced(lambda rest: Total(rest, *rows), inside)
 
 
 def _reduced(reduction: Any, inside: Any) -> Any:

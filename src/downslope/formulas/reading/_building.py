@@ -1,4 +1,7 @@
-"""From tokens to the expression tree: the grammar's rules, and the checks that belong to single nodes."""
+"""From tokens to the expression tree: the grammar's rules, and the checks that belong to single nodes.
+
+The module imports Lark, so it is imported within functions only.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from lark import Lark, Transformer, v_args
+from lark import Token as LarkToken
+from lark.lexer import Lexer
 
 from downslope.formulas.evaluation import FLOATS, evaluate
 from downslope.formulas.expressions import (
@@ -60,114 +67,111 @@ class TokenStream:
         self.words = words
 
 
+class Pass(Lexer):
+    """Pass finished tokens to Lark."""
+
+    def __init__(self, lexer_conf: Any) -> None:
+        pass
+
+    def lex(self, data: TokenStream) -> Any:
+        for token in data.pieces:
+            # A Lark token is a str subclass: built from the pair, it would hold the pair's whole repr.
+            piece = LarkToken(token.kind, token.text)
+            piece.value = (token, data.words)
+            yield piece
+
+
+@v_args(inline=True)
+class Build(Transformer):
+    """Build the tree; each method implements the grammar rule of its name."""
+
+    def number(self, token: Any) -> Expression:
+        # Fraction keeps 0.1 exact, so that SymPy and printing never see 0.1000000000000000055.
+        text = token.value[0].text
+        value = exact(text)
+        return Number(value, value.denominator != 1)
+
+    def name(self, token: Any) -> Expression:
+        return Name(token.value[0].text)
+
+    def constant(self, token: Any) -> Expression:
+        return MathConstant(token.value[0].text)
+
+    def group(self, _open: Any, inside: Expression, _close: Any) -> Expression:
+        return inside
+
+    def negative(self, _minus: Any, operand: Expression) -> Expression:
+        return Negative(operand)
+
+    def term(self, _plus: Any, operand: Expression) -> Expression:
+        return operand
+
+    signed = exponent = term
+
+    def absolute(self, _open: Any, inside: Expression, _close: Any) -> Expression:
+        return Call("abs", (inside,))
+
+    def power(self, base: Expression, token: Any, exponent: Expression) -> Expression:
+        piece, words = token.value
+        return _power(base, exponent, piece, words)
+
+    def sum(self, *pieces: Any) -> Expression:
+        return _sum(pieces)
+
+    def product(self, *pieces: Any) -> Expression:
+        return _product(pieces)
+
+    def call(self, function: Any, *pieces: Any) -> Expression:
+        piece, words = function.value
+        return _call(piece, pieces[1:-1:2], words)
+
+    def factorial(self, operand: Expression, _sign: Any) -> Expression:
+        if operand == Call("factorial", operand.arguments if isinstance(operand, Call) else ()):
+            piece, words = _sign.value
+            raise words.fail("two factorial signs can mean a double factorial", piece, "write (x!)!, or a product")
+        return Call("factorial", (operand,))
+
+    def degrees(self, operand: Expression, sign: Any) -> Expression:
+        return _degrees(operand, sign.value[1])
+
+    def series(self, sign: Any, *pieces: Any) -> Expression:
+        piece, words = sign.value
+        _, index, _, first, _, last, _, term, _ = pieces
+        return _series(piece, index.value[0].text, first, last, term, words)
+
+    def derivative(self, sign: Any, _open: Any, operand: Expression, _close: Any) -> Expression:
+        piece, words = sign.value
+        return _derivative(piece, operand, words)
+
+    def piecewise(self, _open: Any, *pieces: Any) -> Expression:
+        items = pieces[:-1:2]
+        conditions = tuple(condition for _, condition in items if condition is not None)
+        return Piecewise(tuple(value for value, _ in items), conditions)
+
+    def piece(self, value: Expression, _sign: Any, condition: Condition) -> tuple[Expression, Condition]:
+        return value, condition
+
+    def otherwise(self, value: Expression, _sign: Any) -> tuple[Expression, None]:
+        return value, None
+
+    def any_of(self, *pieces: Any) -> Condition:
+        return combined("or", list(pieces[::2]))
+
+    def all_of(self, *pieces: Any) -> Condition:
+        return combined("and", list(pieces[::2]))
+
+    def comparison(self, *pieces: Any) -> Condition:
+        signs = pieces[1::2]
+        triples = zip(pieces[::2], signs, pieces[2::2], strict=False)
+        return combined("and", [Comparison(left, sign.value[0].text, right) for left, sign, right in triples])
+
+    def inside(self, _open: Any, condition: Condition, _close: Any) -> Condition:
+        return condition
+
+
 @functools.cache
 def parser() -> Any:  # a Lark, whose transformer makes `parse` return an Expression
     """Return the LALR parser of `grammar.lark`, which builds the expression tree while parsing."""
-    from lark import Lark
-    from lark import Token as LarkToken
-    from lark.lexer import Lexer
-    from lark.visitors import Transformer, v_args
-
-    class Pass(Lexer):
-        """Pass finished tokens to Lark."""
-
-        def __init__(self, lexer_conf: Any) -> None:
-            pass
-
-        def lex(self, data: TokenStream) -> Any:
-            for token in data.pieces:
-                # A Lark token is a str subclass: built from the pair, it would hold the pair's whole repr.
-                piece = LarkToken(token.kind, token.text)
-                piece.value = (token, data.words)
-                yield piece
-
-    @v_args(inline=True)
-    class Build(Transformer):
-        """Build the tree; each method implements the grammar rule of its name."""
-
-        def number(self, token: Any) -> Expression:
-            # Fraction keeps 0.1 exact, so that SymPy and printing never see 0.1000000000000000055.
-            text = token.value[0].text
-            value = exact(text)
-            return Number(value, value.denominator != 1)
-
-        def name(self, token: Any) -> Expression:
-            return Name(token.value[0].text)
-
-        def constant(self, token: Any) -> Expression:
-            return MathConstant(token.value[0].text)
-
-        def group(self, _open: Any, inside: Expression, _close: Any) -> Expression:
-            return inside
-
-        def negative(self, _minus: Any, operand: Expression) -> Expression:
-            return Negative(operand)
-
-        def term(self, _plus: Any, operand: Expression) -> Expression:
-            return operand
-
-        signed = exponent = term
-
-        def absolute(self, _open: Any, inside: Expression, _close: Any) -> Expression:
-            return Call("abs", (inside,))
-
-        def power(self, base: Expression, token: Any, exponent: Expression) -> Expression:
-            piece, words = token.value
-            return _power(base, exponent, piece, words)
-
-        def sum(self, *pieces: Any) -> Expression:
-            return _sum(pieces)
-
-        def product(self, *pieces: Any) -> Expression:
-            return _product(pieces)
-
-        def call(self, function: Any, *pieces: Any) -> Expression:
-            piece, words = function.value
-            return _call(piece, pieces[1:-1:2], words)
-
-        def factorial(self, operand: Expression, _sign: Any) -> Expression:
-            if operand == Call("factorial", operand.arguments if isinstance(operand, Call) else ()):
-                piece, words = _sign.value
-                raise words.fail("two factorial signs can mean a double factorial", piece, "write (x!)!, or a product")
-            return Call("factorial", (operand,))
-
-        def degrees(self, operand: Expression, sign: Any) -> Expression:
-            return _degrees(operand, sign.value[1])
-
-        def series(self, sign: Any, *pieces: Any) -> Expression:
-            piece, words = sign.value
-            _, index, _, first, _, last, _, term, _ = pieces
-            return _series(piece, index.value[0].text, first, last, term, words)
-
-        def derivative(self, sign: Any, _open: Any, operand: Expression, _close: Any) -> Expression:
-            piece, words = sign.value
-            return _derivative(piece, operand, words)
-
-        def piecewise(self, _open: Any, *pieces: Any) -> Expression:
-            items = pieces[:-1:2]
-            conditions = tuple(condition for _, condition in items if condition is not None)
-            return Piecewise(tuple(value for value, _ in items), conditions)
-
-        def piece(self, value: Expression, _sign: Any, condition: Condition) -> tuple[Expression, Condition]:
-            return value, condition
-
-        def otherwise(self, value: Expression, _sign: Any) -> tuple[Expression, None]:
-            return value, None
-
-        def any_of(self, *pieces: Any) -> Condition:
-            return combined("or", list(pieces[::2]))
-
-        def all_of(self, *pieces: Any) -> Condition:
-            return combined("and", list(pieces[::2]))
-
-        def comparison(self, *pieces: Any) -> Condition:
-            signs = pieces[1::2]
-            triples = zip(pieces[::2], signs, pieces[2::2], strict=False)
-            return combined("and", [Comparison(left, sign.value[0].text, right) for left, sign, right in triples])
-
-        def inside(self, _open: Any, condition: Condition, _close: Any) -> Condition:
-            return condition
-
     grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
     return Lark(grammar, parser="lalr", lexer=Pass, transformer=Build(), maybe_placeholders=False)
 

@@ -11,7 +11,6 @@ from downslope._errors import FormulaError, nearest
 from downslope.formulas._formula import Formula
 from downslope.formulas._units import checked_units
 from downslope.formulas.expressions import Expression, Name, book, depth, names_in, size
-from downslope.formulas.reading._building import DEEPEST, TokenStream, parser, undefined_part
 from downslope.formulas.reading._header import header, unwrapped
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._structure import resolve
@@ -110,6 +109,8 @@ def _check_size(tree: Expression, text: str) -> None:
     nodes = size(tree)
     if nodes > _MOST_NODES:
         raise FormulaError(f"the formula has {nodes} parts, more than {_MOST_NODES}")
+    from downslope.formulas.reading._building import DEEPEST
+
     deep = depth(tree)
     if deep > DEEPEST:
         raise FormulaError(f"the formula is nested {deep} deep, more than {DEEPEST}", text=None)
@@ -117,6 +118,8 @@ def _check_size(tree: Expression, text: str) -> None:
 
 def _check_constants(tree: Expression) -> None:
     """Raise if a part without names has no finite value: 1/0, ln(-1)."""
+    from downslope.formulas.reading._building import undefined_part
+
     part = undefined_part(tree)
     if part is None:
         return
@@ -130,6 +133,8 @@ def _check_constants(tree: Expression) -> None:
 def _tree(pieces: list[Token], words: Words) -> Expression:
     """Parse resolved tokens into a tree."""
     from lark.exceptions import UnexpectedToken, VisitError
+
+    from downslope.formulas.reading._building import TokenStream, parser
 
     if not pieces:
         raise FormulaError("the formula is empty", text=words.text)

@@ -14,12 +14,15 @@ import webbrowser
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import downslope as ds
 from downslope.lab._messages import LIMITS, Limits
 
 if TYPE_CHECKING:
+    import uvicorn
+
+    from downslope.lab.server._connections import Connections
     from downslope.lab.server._guard import Admission
 
 DEFAULT_PORT = 8765
@@ -272,8 +275,6 @@ def running(
             verbs, streams, runs = replies.VERBS, replies.STREAMS, runs or Path()
         # Processes first: they start while the server is imported.
         with contextlib.closing(Workers(verbs, limits, streams=streams, warm=warm, runs=runs)) as workers:
-            import uvicorn
-
             from downslope.lab.server._application import STATIC, application
             from downslope.lab.server._connections import Connections
             from downslope.lab.server._guard import Admission
@@ -289,38 +290,51 @@ def running(
                 runs=runs,
                 crowded=lambda: connections.crowded,
             )
-            # uvicorn logs nothing: errors are logged by `downslope.lab`.
-            server = uvicorn.Server(
-                uvicorn.Config(
-                    app,
-                    loop="asyncio",
-                    http=connections,  # pyright: ignore[reportArgumentType] - uvicorn only calls it
-                    backlog=connections.backlog,
-                    ws="none",
-                    lifespan="on",
-                    log_config=None,
-                    log_level="critical",
-                    access_log=False,
-                    proxy_headers=False,
-                    server_header=False,
-                    timeout_graceful_shutdown=1,
-                )
-            )
-            # An event and not a join: Ctrl-C in a join makes CPython 3.11 take a running thread for one that has ended.
-            ended = threading.Event()
-
-            def serving() -> None:
-                try:
-                    server.run([listening])
-                finally:
-                    ended.set()
-
-            threading.Thread(target=serving, daemon=True, name="downslope-lab").start()
-            try:
+            server = _server(app, connections)
+            with _served(server, listening) as ended:
                 yield Running(address, entry, ended)
-            finally:
-                server.should_exit = True
-                ended.wait(10)
+
+
+def _server(app: Any, connections: Connections) -> uvicorn.Server:
+    """Return a server that logs nothing: errors are logged by `downslope.lab`."""
+    import uvicorn
+
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=connections,  # pyright: ignore[reportArgumentType] - uvicorn only calls it
+            backlog=connections.backlog,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+@contextlib.contextmanager
+def _served(server: uvicorn.Server, listening: socket.socket) -> Iterator[threading.Event]:
+    """Run a server in a thread while the block runs; the event is set when it has stopped."""
+    # An event and not a join: Ctrl-C in a join makes CPython 3.11 take a running thread for one that has ended.
+    ended = threading.Event()
+
+    def serving() -> None:
+        try:
+            server.run([listening])
+        finally:
+            ended.set()
+
+    threading.Thread(target=serving, daemon=True, name="downslope-lab").start()
+    try:
+        yield ended
+    finally:
+        server.should_exit = True
+        ended.wait(10)
 
 
 def _checked_token(token: object, address: Address) -> str | None:
