@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import optax
 import pytest
 
 import downslope as ds
-from downslope.descent import descend_at_best_rate, descend_at_rates, standing
+from downslope.descent import descend_at_best_rate, descend_at_rates, end_value, standing, steps_to_rest
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SIZES = {"size": np.array([50.0, 100.0, 150.0]), "price": np.array([100.0, 200.0, 310.0])}
@@ -175,6 +176,20 @@ def test_descents_side_by_side_over_a_table() -> None:
     for together, rate in zip(descend_at_rates(base, [1e-6, 1e-4, 10.0]), [1e-6, 1e-4, 10.0], strict=True):
         alone = ds.descend(dataclasses.replace(base, learning_rate=rate), progress=False)
         assert_alike(together, alone, rtol=1e-10)
+
+
+@pytest.mark.parametrize("text", ["x²", "x", "|x|", "1/x", "√x", "x⁴", "x² + 1e17", "ln(1 + x²) + max(x, 1)"])
+@pytest.mark.parametrize("tolerance", [1e-8, 0.0])
+def test_how_descents_end_is_known_before_they_are_traces(text: str, tolerance: float) -> None:
+    base = ds.plan(text, {"x": 1.5}, steps=60, tolerance=tolerance)
+    descents = descend_at_rates(base, np.geomspace(1e-4, 3, 13))
+    steps, values = descents.steps.copy(), descents.values.copy()
+    np.testing.assert_array_equal(steps, [steps_to_rest(trace) for trace in descents])
+    np.testing.assert_array_equal(values, [end_value(trace) for trace in descents])
+    assert descents[-1] is descents[12]
+    assert descents[:2] == (descents[0], descents[1])
+    again = pickle.loads(pickle.dumps(descents))  # noqa: S301 - written a moment ago
+    np.testing.assert_array_equal(again.values, values)
 
 
 @pytest.mark.parametrize(("steps", "tolerance"), [(400, 1e-8), (30, 1e-10)])

@@ -21,7 +21,14 @@ from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, se
 from downslope.descent._progress import Show, checked_progress, progress_bar
 from downslope.descent._range_test import ShortRun, range_test, sharpness, short_run
 from downslope.descent._recipe import versions
-from downslope.descent._side_by_side import descend_at_best_rate, descend_at_rates, end_value, standing, steps_to_rest
+from downslope.descent._side_by_side import (
+    RateDescents,
+    descend_at_best_rate,
+    descend_at_rates,
+    end_value,
+    standing,
+    steps_to_rest,
+)
 from downslope.descent._slope import Slope, slope
 from downslope.descent._surroundings import values_at
 from downslope.descent.batches._batched import Batched, Batches
@@ -43,6 +50,7 @@ __all__ = [
     "Plan",
     "PlanChoices",
     "RateChoices",
+    "RateDescents",
     "Record",
     "ScheduleChoice",
     "ScheduleChoices",

@@ -7,9 +7,9 @@ and an operation on them costs as much as on one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -47,16 +47,75 @@ class _Lanes(NamedTuple):
     scales: np.ndarray | None
 
     @property
+    def steps(self) -> np.ndarray:
+        """The number of steps of each lane to its tolerance, ∞ where it was not reached."""
+        finite, steep, _ = self.flags
+        return np.where(finite & ~steep, self.ends, np.inf)
+
+    @property
+    def end_values(self) -> np.ndarray:
+        """The value at the end of each lane, ∞ where it was not finite."""
+        values = self.values[self.ends, np.arange(len(self.ends))]
+        return np.where(self.flags[0] & np.isfinite(values), values, np.inf)
+
+    @property
     def best(self) -> int:
         """The lane that converged first or, if none did, that ended lowest."""
-        finite, steep, _ = self.flags
-        rested = np.where(finite & ~steep, self.ends, np.inf)
-        values = self.values[self.ends, np.arange(len(self.ends))]
-        values = np.where(finite & np.isfinite(values), values, np.inf)
-        return min(range(len(values)), key=lambda lane: (rested[lane], values[lane]))
+        steps, values = self.steps, self.end_values
+        return min(range(len(values)), key=lambda lane: (steps[lane], values[lane]))
 
 
-def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> tuple[Trace, ...]:
+class RateDescents(Sequence[Trace]):
+    """The descents of a plan at several learning rates.
+
+    A descent that ran beside others becomes a trace when it is first looked at, since that takes longer than its steps,
+    and most are only compared by how they end.
+
+    Args:
+        steps: the number of steps of each to its tolerance, ∞ where it was not reached, shape (rates,).
+        values: the value at the end of each, ∞ where it was not finite, shape (rates,).
+        traces: those that are known, by index.
+        finish: makes the trace of an index.
+    """
+
+    def __init__(
+        self, steps: np.ndarray, values: np.ndarray, traces: dict[int, Trace], finish: Callable[[int], Trace] | None
+    ) -> None:
+        self.steps, self.values = steps, values
+        self._traces, self._finish = traces, finish
+
+    @classmethod
+    def of(cls, traces: Sequence[Trace]) -> RateDescents:
+        """Return traces as what this is."""
+        steps, values = np.array([*map(steps_to_rest, traces)]), np.array([*map(end_value, traces)])
+        return cls(steps, values, dict(enumerate(traces)), None)
+
+    @property
+    def best(self) -> int:
+        """The index of the descent that reached its tolerance first or, if none did, that ended lowest."""
+        return min(range(len(self)), key=lambda index: (self.steps[index], self.values[index]))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Trace: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Trace, ...]: ...
+    def __getitem__(self, index: int | slice) -> Trace | tuple[Trace, ...]:
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(self))))
+        number = range(len(self))[index]
+        if number not in self._traces:
+            assert self._finish is not None
+            self._traces[number] = self._finish(number)
+        return self._traces[number]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RateDescents.of, (tuple(self),)
+
+
+def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> RateDescents:
     """Return the descents of a plan at several learning rates.
 
     Args:
@@ -66,12 +125,21 @@ def descend_at_rates(plan: Plan, rates: Sequence[float] | np.ndarray) -> tuple[T
     plans = [replace(plan, learning_rate=float(rate)) for rate in rates]
     ready = _prepared(plan, len(plans))
     if ready is None:
-        return tuple(descend(other, progress=False) for other in plans)
+        return RateDescents.of([descend(other, progress=False) for other in plans])
     goal, rule = _of(plan)
     with np.errstate(all="ignore"):
         lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments)
-        results = [_result(ready, goal, rule, lanes, index) for index in range(len(plans))]
-    return tuple(finished(other, ready, [result], result.outcome) for other, result in zip(plans, results, strict=True))
+
+    def finish(index: int) -> Trace:
+        with np.errstate(all="ignore"):
+            result = _result(ready, goal, rule, lanes, index)
+        return finished(plans[index], ready, [result], result.outcome)
+
+    descents = RateDescents(lanes.steps, lanes.end_values, {}, finish)
+    # Of a descent in which nothing moves, rounding decides whether it is at its tolerance.
+    for index in np.flatnonzero(~lanes.flags[2] & np.isinf(lanes.steps)).tolist():
+        descents.steps[index] = steps_to_rest(descents[index])
+    return descents
 
 
 def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray) -> Trace:
@@ -85,7 +153,8 @@ def descend_at_best_rate(plan: Plan, rates: Sequence[float] | np.ndarray) -> Tra
     """
     ready = _prepared(plan, len(rates))
     if ready is None:
-        return min(descend_at_rates(plan, rates), key=standing)
+        descents = descend_at_rates(plan, rates)
+        return descents[descents.best]
     goal, rule = _of(plan)
     with np.errstate(all="ignore"):
         lanes = _run(plan, goal, rule, np.asarray(rates, float), ready.arguments, only_first=True)

@@ -24,6 +24,7 @@ from downslope._types import Point
 from downslope.descent import (
     Objective,
     Plan,
+    RateDescents,
     Record,
     descend,
     descend_at_best_rate,
@@ -31,8 +32,6 @@ from downslope.descent import (
     end_value,
     make_plan,
     settings_of_own,
-    standing,
-    steps_to_rest,
 )
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.ensembles._choices import SweepChoices
@@ -56,7 +55,6 @@ class Sweep:
     Args:
         rates: ascending, shape (rates,).
         traces: the descent at each.
-        diagnoses: the diagnosis of each.
         largest_stable_rate: the method's stability bound divided by the highest curvature at the end of the best
             descent; None if unknown.
         best: index of the best rate: the one that reached the tolerance in the fewest steps or, if none did, the one
@@ -66,8 +64,7 @@ class Sweep:
     """
 
     rates: np.ndarray
-    traces: tuple[Trace, ...]
-    diagnoses: tuple[Diagnosis, ...]
+    traces: RateDescents
     largest_stable_rate: float | None
     best: int
     objective: Objective = field(repr=False)
@@ -83,12 +80,17 @@ class Sweep:
     @functools.cached_property
     def steps(self) -> np.ndarray:
         """The number of steps to the tolerance at each rate, shape (rates,); ∞ where it was not reached."""
-        return np.array([steps_to_rest(trace) for trace in self.traces])
+        return self.traces.steps
 
     @functools.cached_property
     def values(self) -> np.ndarray:
         """The value at the end of each descent, shape (rates,); ∞ where it was not finite."""
-        return np.array([end_value(trace) for trace in self.traces])
+        return self.traces.values
+
+    @functools.cached_property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """The diagnosis of each descent."""
+        return tuple(map(diagnose, self.traces))
 
     @functools.cached_property
     def verdicts(self) -> tuple[str, ...]:
@@ -186,15 +188,13 @@ def sweep_of(base: Plan, rates: np.ndarray | None = None) -> Sweep:
     base = _swept(base)
     rates = _default_rates(base) if rates is None else rates
     traces = descend_at_rates(_trying_no_rates(base), rates)
-    best = _best(traces)
-    diagnoses = tuple(map(diagnose, traces))
+    best = traces.best
     stable = _stable(base, _spectrum(base, traces[best], float(rates[best])))
-    if stable is not None and (_is_kinked(diagnoses[best]) or stable < _TIP * rates[0]):
+    if stable is not None and (_is_kinked(traces[best]) or stable < _TIP * rates[0]):
         stable = None
     return Sweep(
         rates=rates,
         traces=traces,
-        diagnoses=diagnoses,
         largest_stable_rate=stable,
         best=best,
         objective=base.objective,
@@ -225,19 +225,14 @@ def _swept(base: Plan) -> Plan:
     return replace(base, record=Record(base.record.every, curvature=False, spectrum=False))
 
 
-def _is_kinked(diagnosis: Diagnosis) -> bool:
+def _is_kinked(trace: Trace) -> bool:
     """Tell whether a descent is held by a kink, at which no fixed rate settles."""
-    return "kink" in diagnosis
+    return "kink" in diagnose(trace)
 
 
 def _trying_no_rates(base: Plan) -> Plan:
     """Return a plan for whose descents no other rates are tried, since the sweep does that."""
     return replace(base, record=replace(base.record, tries_rates=False))
-
-
-def _best(traces: Sequence[Trace]) -> int:
-    """Return the index of the best descent."""
-    return min(range(len(traces)), key=lambda index: standing(traces[index]))
 
 
 def _checked(rates: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -263,7 +258,7 @@ def _default_rates(base: Plan) -> np.ndarray:
     spectrum = _spectrum(base, best, float(best.plan["learning_rate"]))
     centre = _stable(base, spectrum) or at_start
     # Close to a kink or a tip the curvature grows without bound, and gives no rate.
-    if _is_kinked(diagnose(best)) or centre < _TIP * at_start:
+    if _is_kinked(best) or centre < _TIP * at_start:
         spectrum, centre = None, at_start
     rates = centre * 2.0 ** (np.arange(-_BELOW, _ABOVE + 1) / _PER_OCTAVE)
     if spectrum is not None and spectrum.lowest > 0:
@@ -320,7 +315,7 @@ def sweep_sentence(result: Sweep) -> str:
         did = (
             f"the value is {number(result.values[result.best])} after {_counted(result.traces[result.best].last_step)}"
         )
-    if _is_kinked(result.diagnoses[result.best]):
+    if _is_kinked(result.traces[result.best]):
         return f"No fixed rate settles, since the steps cross a kink; at the best of {len(result.rates)}, α = " + (
             f"{number(rate)}, {did}."
         )
