@@ -11,7 +11,8 @@ import numpy as np
 
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
-from downslope.tables._table import cell_name, is_missing, is_number, refuse_text
+from downslope.tables._cells import is_missing
+from downslope.tables._table import cell_name, is_number, refuse_text
 
 _MISSING = "missing"  # the category of missing cells
 _MOST_CATEGORIES = 1000

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from downslope._errors import DataError, SettingError, nearest
 from downslope._files import reason, written
-from downslope.tables._formats import RawColumns, format_of, read_csv, readable_formats, table_suffixes
-from downslope.tables._table import Table, table_from
+from downslope._types import Plain
+from downslope.tables._formats import format_of, read_file, table_suffixes
+from downslope.tables._raw_table import RawTable, ReadChoices, read_choices
+from downslope.tables._sources import by_text, columns_of_source, entry_of, table_from
+from downslope.tables._table import Column, Table, checked_columns
+from downslope.tables._text_columns import named, typed_columns
 
 if TYPE_CHECKING:
     import polars
@@ -18,16 +22,19 @@ if TYPE_CHECKING:
 _SHIPPED = Path(__file__).parents[1] / "examples"
 
 
-def read_table(source: Any) -> Table:
+def read_table(source: Any, **choices: Any) -> Table:
     """Return a table.
 
     Args:
-        source: the path of a CSV, TSV or Parquet file, a mapping of names to sequences, a Polars or pandas frame, or a
-            file that is open for reading. The examples `houses.csv` and `coffee.csv` ship with the package and are
-            read by their bare names.
+        source: the path of a file; a mapping of names to sequences; a frame of Polars, pandas or Arrow; an array of
+            NumPy, or rows; or a file that is open for reading. The examples `houses.csv` and `coffee.csv` ship with the
+            package and are read by their bare names.
+        **choices: what is decided otherwise than the table itself suggests: `separator`, `decimal`, `thousands`,
+            `names`, `units`, `skip`, `comment`, `encoding`, `sheet`, `index`, `dates`, `missing`.
 
     Raises:
         DataError: for a table that cannot be used, naming the row and the column.
+        SettingError: for an unknown choice.
 
     >>> table = read_table({"size": [50, 100], "price": [100, 200], "sold": [True, False]})
     >>> table["price"]
@@ -35,37 +42,65 @@ def read_table(source: Any) -> Table:
     >>> table
     <Table of 2 rows: size: number, price: number, sold: truth>
     """
+    said = read_choices(choices)
     if isinstance(source, Table):
         return source
-    if isinstance(source, str | Path):
-        return table_from(read_cells(source), Path(source).name)
+    if isinstance(source, str | os.PathLike):
+        path = _existing(_path(source))
+        return _typed(path.name, _raw(path, said), said)
     # Frames of some libraries have a method `read` as well.
     if hasattr(source, "read") and not hasattr(source, "columns"):
-        return _read_open(source)
-    if isinstance(source, Mapping):
-        return table_from(_by_text(source, source))
-    if hasattr(source, "to_dict") and hasattr(source, "columns"):
-        return table_from(_by_text(list(source.columns), source))
-    raise DataError(
-        f"a table is a file, a mapping of columns or a frame, not {type(source).__name__}",
-        hint='for example data="houses.csv" or data={"size": [50, 100], "price": [100, 200]}',
-    )
+        return _read_open(source, said)
+    columns = columns_of_source(source)
+    if columns is None:
+        raise DataError(
+            f"a table is a file, a mapping of columns or a frame, not {type(source).__name__}",
+            hint='for example data="houses.csv" or data={"size": [50, 100], "price": [100, 200]}',
+        )
+    return table_from(columns, rules=said.cells)
 
 
-def read_cells(file: str | Path) -> RawColumns:
+def read_cells(file: str | Path, **choices: Any) -> Mapping[str, Any]:
     """Return the columns of a file as they stand in it: text of a format without types, else Polars series.
 
     Raises:
         DataError: for a file that cannot be read as a table.
     """
-    path = _existing(_path(file))
-    file_format = format_of(path.name)
-    if file_format is None or file_format.read is None:
-        raise DataError(f"cannot read {path.name!r} as a table", hint=readable_formats())
+    raw = _raw(_existing(_path(file)), read_choices(choices))
+    return {column.name: column for column in raw.columns}
+
+
+def _raw(path: Path, choices: ReadChoices) -> RawTable:
+    """Return the columns of a file as they stand in it."""
     try:
-        return file_format.read(path.name, path)
+        return read_file(path.name, path, choices)
     except (OSError, MemoryError) as error:
         raise DataError(f"{path.name} cannot be read: {reason(error)}") from None
+
+
+def _typed(name: str, raw: RawTable, choices: ReadChoices) -> Table:
+    """Return the columns of a file as a table."""
+    import polars
+
+    entries = [entry_of(column.name, column, choices.cells) for column in raw.columns]
+    numbers = raw.numbers or tuple(range(1, len(entries) + 1))
+    units = raw.units or ("",) * len(entries)
+    is_text = [isinstance(entry, polars.Series) for entry in entries]
+    texts = [entry for entry in entries if isinstance(entry, polars.Series)]
+    typed = typed_columns(texts, choices.cells)
+    read_texts = iter(typed.columns)
+    columns: list[Column] = []
+    for entry, text, column, number, unit in zip(entries, is_text, raw.columns, numbers, units, strict=True):
+        plain = next(read_texts) if text else entry
+        assert isinstance(plain, Column)
+        columns.append(named(plain, column.name, number, unit))
+    decided = [*raw.notes, *typed.notes]
+    separator = raw.read.get("separator")
+    if decided and separator not in (None, "", "comma"):
+        decided.insert(0, "blanks between the columns" if separator == "blanks" else f"separator {separator}")
+    notes = (f"{name} is read with {'; '.join(decided)}.",) if decided else ()
+    read: Plain = {**raw.read, "decimal": typed.decimal, "thousands": typed.thousands} if texts else raw.read
+    return Table(checked_columns(columns), name, read, notes, raw.lines)
 
 
 def _path(file: Any) -> Path:
@@ -96,7 +131,7 @@ def write_table(table: Any, file: str | Path, *, infer: bool = False) -> Path:
     assert file_format.write is not None
     # A frame keeps its types; other columns get theirs from their cells.
     is_frame = isinstance(table, polars.DataFrame)
-    columns = None if is_frame else _by_text(table, table)
+    columns = None if is_frame else by_text(table, table)
     frame = table if columns is None else polars.DataFrame([_series(name, columns[name]) for name in columns])
     with written(target, DataError) as partial:
         try:
@@ -136,28 +171,11 @@ def _existing(path: Path) -> Path:
     raise DataError(f"there is no file {str(path)!r}", hint=f"did you mean {close}?" if close else None)
 
 
-def _read_open(source: Any) -> Table:
-    """Return the table in a file that is open, as text or as bytes; CSV where its name says nothing else."""
+def _read_open(source: Any, choices: ReadChoices) -> Table:
+    """Return the table in a file that is open, as text or as bytes; plain text where its name says nothing else."""
     name, content = Path(str(getattr(source, "name", "the table"))).name, source.read()
-    file_format = format_of(name)
-    # Standard input and strings have no suffix.
-    read = read_csv if file_format is None or file_format.read is None else file_format.read
-    return table_from(read(name, content.encode() if isinstance(content, str) else content), name)
-
-
-def _by_text(names: Iterable[Any], columns: Any) -> dict[str, Any]:
-    """Return columns by their names as text.
-
-    Raises:
-        DataError: if two names are the same as text: 1 and "1", or the same name twice.
-    """
-    first: dict[str, Any] = {}
-    for name in names:
-        if str(name) in first:
-            hint = "rename one of them"
-            raise DataError(f"two columns have the name {str(name)!r}: {first[str(name)]!r} and {name!r}", hint=hint)
-        first[str(name)] = name
-    return {text: columns[name] for text, name in first.items()}
+    data = content.encode() if isinstance(content, str) else content
+    return _typed(name, read_file(name, data, choices), choices)
 
 
 def _series(name: str, column: Any) -> polars.Series:

@@ -1,25 +1,67 @@
-"""The noun `Table`: columns by name, each of one kind, and the checks that name a cell by its row and column."""
+"""The nouns `Table` and `Column`, and the checks that name a cell by its row and column."""
 
 from __future__ import annotations
 
-import datetime
-import math
 import numbers
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from downslope._errors import DataError
-from downslope._numbers import is_complex, real, refuse_complex, unmasked
-from downslope._types import Columns
+from downslope._numbers import is_complex, real, refuse_complex
+from downslope._types import Columns, Plain
+from downslope.tables._cells import is_missing
+from downslope.tables._clock import Clock, calendar, calendar_parts
+from downslope.tables._names import column_named, heading
 
 Kind: TypeAlias = Literal["number", "text", "truth", "date"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
-_MISSING_TYPES = {"NAType", "NaTType", "MaskedConstant"}  # by name, since pandas is not installed with the package
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A column of a table.
+
+    Args:
+        name: its name, as it stands in the heading.
+        cells: shape (rows,). Numbers are float64, NaN where they are missing; truths are 1 and 0; dates are the time
+            elapsed since `clock.first`, in `clock.unit`; text is objects. In a column of text that is mostly numbers,
+            those are floats.
+        kind: "number", "text", "truth" or "date".
+        number: where it stands in its source, counted from 1.
+        unit: its unit, as written in the heading or in a row of units; "" where there is none.
+        clock: how time is counted, for dates.
+        instants: the dates themselves in UTC, shape (rows,), for dates.
+        notes: sentences on how its cells were read, for whoever uses it.
+        fault: why it cannot be used, as a message and a hint; None where it can.
+    """
+
+    name: str
+    cells: np.ndarray
+    kind: Kind
+    number: int = 0
+    unit: str = ""
+    clock: Clock | None = None
+    instants: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    fault: tuple[str, str | None] | None = None
+
+    @property
+    def missing(self) -> np.ndarray:
+        """Which cells are missing, shape (rows,)."""
+        if self.cells.dtype == object:
+            return np.array([is_missing(cell) for cell in self.cells], dtype=bool)
+        return np.isnan(self.cells)
+
+    def counted_in(self, clock: Clock) -> Column:
+        """Return a column of dates with its time counted by a clock."""
+        if self.instants is None:
+            raise DataError(f"column {self.name} holds no dates, so no {clock.unit} can be counted")
+        notes = tuple(note for note in self.notes if self.clock is None or note != self.clock.sentence(self.name))
+        cells = clock.elapsed(self.instants)
+        return replace(self, cells=cells, clock=clock, notes=(*notes, clock.sentence(self.name)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +69,20 @@ class Table(Mapping[str, np.ndarray]):
     """A table of columns of one length; a mapping from a column's name to its cells.
 
     Args:
-        cells: the cells of each column, shape (rows,). Numbers are float64, NaN where they are missing, and so are
-            truths, as 0 and 1. Text and dates are objects.
-        kinds: the kind of each column: "number", "text", "truth" or "date".
+        columns: in order.
         source: the name of the file, for errors; "" where there is none.
+        read: how a file was understood (separator, decimal sign, lines), as plain data; empty where there was nothing
+            to decide.
+        notes: sentences on what was decided that is not the usual.
+        lines: the line, or the row of the sheet, in which each row stands, counted from 1, shape (rows,); None where
+            there are none.
     """
 
-    cells: Mapping[str, np.ndarray]
-    kinds: Mapping[str, Kind]
+    columns: tuple[Column, ...]
     source: str = ""
+    read: Plain = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    lines: np.ndarray | None = None
 
     # A mapping compares its entries, and whether two arrays are equal is no truth value.
     def __eq__(self, other: object) -> bool:
@@ -45,111 +92,129 @@ class Table(Mapping[str, np.ndarray]):
         return id(self)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.cells[name]
+        """Return the cells of a column; `month(date)` and its kin are columns of numbers as well.
+
+        Raises:
+            KeyError: for a name that no column has.
+            DataError: for a column that cannot be used.
+        """
+        part = calendar_parts(name)
+        if part is not None and not any(column.name == name for column in self.columns):
+            instants = self.column(part[1]).instants
+            if instants is None:
+                raise KeyError(name)
+            return calendar(part[0], instants)
+        column = self.column(name)
+        if column.fault is not None:
+            raise DataError(column.fault[0], hint=column.fault[1])
+        return column.cells
+
+    def __contains__(self, name: object) -> bool:
+        part = calendar_parts(name) if isinstance(name, str) else None
+        dates = {column.name for column in self.columns if column.kind == "date"}
+        return any(column.name == name for column in self.columns) or (part is not None and part[1] in dates)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.cells)
+        return iter(dict.fromkeys(column.name for column in self.columns))
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(list(iter(self)))
 
     @property
     def rows(self) -> int:
         """How many rows there are."""
-        return len(next(iter(self.cells.values())))
+        return len(self.columns[0].cells)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The kind of each column, by name."""
+        return {column.name: column.kind for column in self.columns}
 
     @property
     def truths(self) -> frozenset[str]:
         """The names of the columns of true and false."""
-        return frozenset(name for name, kind in self.kinds.items() if kind == "truth")
+        return frozenset(column.name for column in self.columns if column.kind == "truth")
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The units that headings, rows of units and clocks give, by column."""
+        clocks = {column.name: column.clock.unit for column in self.columns if column.clock is not None}
+        return {column.name: column.unit for column in self.columns if column.unit} | clocks
+
+    def column(self, name: str) -> Column:
+        """Return a column by its name.
+
+        Raises:
+            KeyError: for a name that no column has.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def name_of(self, text: str, what: str = "column") -> str:
+        """Return the name of the column that a text names: whole, in backquotes, or by its plain part.
+
+        Raises:
+            DataError: for a text that names no column, or several.
+        """
+        return text if text in self else column_named(text, self, what)
+
+    def notes_on(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the sentences on the table and on some of its columns, each once."""
+        used = set(names)
+        own = [note for column in self.columns if column.name in used for note in column.notes]
+        return tuple(dict.fromkeys((*self.notes, *own)))
+
+    def counted_in(self, clocks: Mapping[str, Clock]) -> Table:
+        """Return the table with the time of some columns of dates counted by other clocks."""
+        columns = (c.counted_in(clocks[c.name]) if c.name in clocks else c for c in self.columns)
+        return replace(self, columns=tuple(columns))
+
+    def cell_name(self, row: int, column: str) -> str:
+        """Return how errors call a cell: by its row, its line where that is not the next, and its column."""
+        line = None if self.lines is None else int(self.lines[row])
+        where = "" if line is None or line == row + 2 else f" (line {line})"
+        return f"row {row + 1}{where}, column {column}"
 
     def __repr__(self) -> str:
         columns = ", ".join(f"{name}: {kind}" for name, kind in self.kinds.items())
         return f"<Table of {self.rows} rows: {columns}>"
 
 
-def table_from(columns: Mapping[str, Any], source: str = "") -> Table:
-    """Return a table of columns as they were read; text whose cells are all numbers is numbers.
-
-    Args:
-        columns: sequences, arrays or series by name.
-        source: the name of the file; "" where there is none.
+def checked_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return columns of one length, those with a name that occurs twice marked as not to be used.
 
     Raises:
-        DataError: for columns that make no table.
+        DataError: for columns of several lengths, no column, or no row.
     """
-    entries = {name: _array(name, values) for name, values in columns.items()}
-    if not entries:
+    if not columns:
         raise DataError("the table has no columns")
-    lengths = {name: len(cells) for name, cells in entries.items()}
-    first, rows = next(iter(lengths.items()))
-    for name, length in lengths.items():
-        if length != rows:
-            raise DataError(f"column {name!r} has {length} rows, but {first!r} has {rows}")
-    if rows == 0:
+    first = columns[0]
+    for column in columns:
+        if len(column.cells) != len(first.cells):
+            raise DataError(
+                f"column {column.name!r} has {len(column.cells)} rows, but {first.name!r} has {len(first.cells)}"
+            )
+    if len(first.cells) == 0:
         raise DataError("the table has no rows")
-    read = {name: _typed(name, cells, _kind(cells)) for name, cells in entries.items()}
-    return Table(
-        {name: cells for name, (cells, _) in read.items()}, {name: kind for name, (_, kind) in read.items()}, source
+    same: dict[str, list[int]] = {}
+    for number, column in enumerate(columns, start=1):
+        same.setdefault(column.name, []).append(column.number or number)
+    return tuple(
+        replace(column, fault=_shared_name(column.name, same[column.name])) if len(same[column.name]) > 1 else column
+        for column in columns
     )
 
 
-def _array(name: str, values: Any) -> np.ndarray:
-    """Return a column as an array, shape (rows,)."""
-    # Series of Polars, pandas and PyArrow have this method; everything else becomes an array by NumPy's rules.
-    try:
-        plain = unmasked(values)
-    except ValueError:
-        raise DataError(f"the rows of column {name!r} are not of one shape") from None
-    if plain.dtype.kind == "c":
-        refuse_complex(name, plain)
-    if plain.dtype.names is not None:
-        raise DataError(f"column {name!r} holds records: {', '.join(plain.dtype.names)}", hint="give each a column")
-    if plain.ndim != 1:
-        raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
-    return plain
+def _shared_name(name: str, at: Sequence[int]) -> tuple[str, str]:
+    listed = f"{', '.join(map(str, at[:-1]))} and {at[-1]}"
+    return f"{len(at)} columns have the name {name!r}: columns {listed}", "rename one of them in the file"
 
 
-def _kind(cells: np.ndarray) -> Kind:
-    """Return the kind of a column by the types of its cells; text where they have none."""
-    if cells.dtype.kind in "biuf":
-        return "truth" if cells.dtype.kind == "b" else "number"
-    if cells.dtype.kind == "M":
-        return "date"
-    if cells.dtype != object:
-        return "text"
-    # Nullable columns come as objects; the cells that are there decide. Most columns of objects are text, which the
-    # first cell shows, so that long tables are not gone through.
-    kinds: set[Kind] = set()
-    for cell in cells:
-        if isinstance(cell, bool | np.bool_):
-            kinds.add("truth")
-        elif isinstance(cell, datetime.date | np.datetime64):
-            kinds.add("date")
-        elif not is_missing(cell):
-            return "text"
-        if len(kinds) > 1:
-            return "text"
-    return kinds.pop() if kinds else "text"
-
-
-def _typed(name: str, cells: np.ndarray, kind: Kind) -> tuple[np.ndarray, Kind]:
-    """Return a column as `Table.cells` holds it, and its kind: text whose cells are all numbers is numbers."""
-    if cells.dtype.kind in "biuf":
-        return cells.astype(np.float64), kind
-    if cells.dtype.kind == "M":
-        # NumPy makes whole numbers of nanoseconds, and dates of microseconds.
-        return cells.astype("datetime64[us]").astype(object), kind
-    # Cell by cell: one that is no number ends it, and the column stays as it is.
-    read = np.empty(len(cells))
-    for index, cell in enumerate(cells):
-        if is_complex(cell):
-            refuse_complex(name, cells)
-        try:
-            read[index] = math.nan if is_missing(cell) else real(cell)
-        except (TypeError, ValueError, OverflowError):
-            return np.asarray(cells, dtype=object), kind
-    return read, "truth" if kind == "truth" else "number"
+def unit_of(name: str) -> str:
+    """Return the text in a column's heading that may be its unit."""
+    return heading(name).unit
 
 
 def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
@@ -158,47 +223,54 @@ def check_numbers(columns: Columns, names: Sequence[str]) -> Columns:
     Raises:
         DataError: naming the first row and column that is not, and how many there are.
     """
+    numeric = {}
     for name in names:
-        column = columns[name]
+        column = numeric[name] = columns[name]
         if column.dtype == object:
-            refuse_text(name, column)
+            refuse_text(name, column, columns)
         # The first bad cell is named, and how many there are, so that a person can judge the rest.
         bad = np.flatnonzero(~np.isfinite(column))
         if len(bad):
             kind = "is missing" if np.isnan(column[bad[0]]) else "is infinite"
             raise DataError(
-                f"{cell_name(bad[0], name)}: the number {kind} ({len(bad)} such in this column)",
+                f"{_cell_name(columns, bad[0], name)}: the number {kind} ({len(bad)} such in this column)",
                 hint="fill these cells in, or leave their rows out",
             )
-    return {name: columns[name] for name in names}
+    return numeric
 
 
-def refuse_text(name: str, column: np.ndarray) -> None:
-    """Raise at the first cell that is not a number."""
+def refuse_text(name: str, column: np.ndarray, table: Columns | None = None) -> None:
+    """Raise at the first cell that is not a number.
+
+    Args:
+        name: of the column.
+        column: its cells.
+        table: the table it belongs to, which knows the lines of the file.
+    """
     for row, cell in enumerate(column):
         if not is_missing(cell) and not is_number(cell):
             if is_complex(cell):
                 refuse_complex(name, column)
+            where = _cell_name(table, row, name)
             if isinstance(cell, numbers.Number):
-                raise DataError(f"{cell_name(row, name)}: the number is beyond the largest that a float holds, 1.8e308")
-            # The usual cause: a spreadsheet with decimal commas.
-            comma = isinstance(cell, str) and is_number(cell.replace(",", "."))
-            raise DataError(
-                f"{cell_name(row, name)}: {str(cell)!r} is not a number",
-                hint="write a decimal point instead of the comma" if comma else "a cell that is missing is left empty",
-            )
+                raise DataError(f"{where}: the number is beyond the largest that a float holds, 1.8e308")
+            raise DataError(f"{where}: {str(cell)!r} is not a number", hint=_hint(str(cell), name))
+
+
+def _hint(cell: str, name: str) -> str:
+    """Return what to do about a cell that is no number."""
+    if is_number(cell.replace(",", ".")):
+        return "write a decimal point instead of the comma"
+    return f"correct the cell, leave it empty if it is missing, or say so: missing={cell!r}"
+
+
+def _cell_name(table: Columns | None, row: int, name: str) -> str:
+    return table.cell_name(row, name) if isinstance(table, Table) else cell_name(row, name)
 
 
 def cell_name(row: int, column: str) -> str:
     """Return how errors call a cell: by its row, counted from 1 without the line of names, and its column."""
     return f"row {row + 1}, column {column}"
-
-
-def is_missing(cell: Any) -> bool:
-    """Tell whether a cell holds nothing: none, not a number, pandas' NA and NaT, or a text such as "" and "?"."""
-    if isinstance(cell, str):
-        return cell.strip().lower() in _MISSING
-    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in _MISSING_TYPES
 
 
 def is_number(cell: Any) -> bool:

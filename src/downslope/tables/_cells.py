@@ -1,0 +1,80 @@
+"""What the text of a single cell looks like: a missing value, a number in some notation, a date, or a word."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal, TypeAlias
+
+Look: TypeAlias = Literal["missing", "value", "word"]
+
+# Spellings of a missing cell, in lower case. Runs of dashes and dots are missing as well.
+MISSING = frozenset(
+    {"", "na", "n/a", "<na>", "nan", "nat", "null", "(null)", "none", "missing", "?", "*", "n.a.", "#na", "#n/a"}
+    | {"n/d", "nil", "(blank)", "blank", "\\n", "#n/a n/a", "-nan", "1.#qnan", "-1.#ind", "1.#ind"}
+    | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#spill!", "#calc!", "#getting_data", "#error!"}
+    | {"#nv", "#wert!", "#bezug!", "#zahl!", "#null!", "#nom?", "#valeur!", "#field!", "#blocked!", "#unknown!"}
+)
+MISSING_RUN = r"^(?:[-–—―−]+|\.+|…)$"
+_MISSING_RUN = re.compile(MISSING_RUN)
+_MISSING_TYPES = {"NAType", "NaTType", "MaskedConstant"}  # by name, since pandas is not installed with the package
+
+# Blanks that separate thousands, in character classes of both Python's and Polars' expressions.
+BLANKS = "\u0020\u00a0\u202f\u2009\u2007"
+CURRENCIES = "$€£¥₹₩₽₺₪฿"
+CODES = "USD|EUR|GBP|CHF|JPY|CNY|SEK|NOK|DKK|CAD|AUD|INR|PLN|CZK|BRL|Fr\\.|kr|zł"
+
+_DIGITS = rf"(?:\d{{1,3}}(?:[{BLANKS}'’]\d{{3}})+(?:[.,]\d*)?|\d[\d.,]*|[.,]\d+)"
+_MONEY = rf"(?:[{CURRENCIES}]|(?:{CODES})\b)"
+_NUMBER = re.compile(
+    rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:[eEdD][-+−]?\d+)?\s*(?:%|‰|{_MONEY})?|[-+]?(?:inf|infinity|∞)",
+    re.IGNORECASE,
+)
+_TRUTH = re.compile(r"true|false", re.IGNORECASE)
+COMPLEX = r"^\(?[-+]?[\d.]+(?:[eE][-+]?\d+)?\s?[-+]\s?[\d.]*(?:[eE][-+]?\d+)?[ij]\)?$"
+_COMPLEX = re.compile(COMPLEX)
+MONTHS = (
+    *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    *("mär", "mai", "okt", "dez"),
+)
+MONTH_NUMBERS = {name: number for number, name in enumerate(MONTHS[:12], start=1)} | {
+    "mär": 3,
+    "mai": 5,
+    "okt": 10,
+    "dez": 12,
+}
+_MONTH = rf"(?:{'|'.join(MONTHS)})[a-zé]*\.?"
+_DAY = re.compile(
+    rf"(?:[a-z]{{3,9}},?\s)?(?:\d{{4}}[-/.]\d{{1,2}}(?:[-/.]\d{{1,2}})?|\d{{1,2}}[-/.]\d{{1,2}}[-/.](?:\d{{4}}|\d{{2}})"
+    rf"|\d{{1,2}}\.?[-/\s]?{_MONTH}[-/,\s]*\d{{2,4}}|{_MONTH}\s\d{{1,2}},?\s\d{{4}})"
+    r"(?:[T,\s]+\d{1,2}:\d{2}.*)?",
+    re.IGNORECASE,
+)
+_TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:[ap]\.?m\.?)?", re.IGNORECASE)
+_RULE = re.compile(r"[:|+]?[-=_]{2,}[:|+]?")
+
+
+def is_missing(cell: Any) -> bool:
+    """Tell whether a cell holds nothing: none, not a number, pandas' NA and NaT, or a text such as "" and "n/a"."""
+    if isinstance(cell, str):
+        text = cell.strip().lower()
+        return text in MISSING or _MISSING_RUN.match(text) is not None
+    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or type(cell).__name__ in _MISSING_TYPES
+
+
+def look(cell: str) -> Look:
+    """Return what the text of a cell is in some notation, whichever sign its decimals have.
+
+    >>> [look(cell) for cell in ("1.234,5", "31.12.2024", "n/a", "Time (s)")]
+    ['value', 'value', 'missing', 'word']
+    """
+    text = cell.strip()
+    if is_missing(text):
+        return "missing"
+    known = (_NUMBER, _TRUTH, _DAY, _TIME, _COMPLEX)
+    return "value" if any(pattern.fullmatch(text) for pattern in known) else "word"
+
+
+def is_rule(cell: str) -> bool:
+    """Tell whether a cell is drawn, as below the names of a table in plain text."""
+    return _RULE.fullmatch(cell.strip()) is not None

@@ -1,0 +1,372 @@
+"""The layout of a table in plain text, read off its first lines: where the names and the rows stand, and what parts them.
+
+A pure function from lines to a `Layout`. The rows themselves are parsed by Polars.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from downslope.tables._cells import is_missing, is_rule, look
+
+SAMPLE = 200  # lines from which the layout is read
+SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
+COMMENTS = ("#", "%", "//", "!")
+_UNIT = re.compile(
+    r"[\[(]?\s*(?:|-|–|%|‰|1|°|°?[CFK]|[a-zA-ZµμΩΩÅ°'\"]{1,4}(?:[-·*/^²³⁻¹0-9.\s]+[a-zA-ZµμΩ°]{0,4}[-⁻^²³¹0-9]*)*"
+    r"|arb\.? ?u(?:nits)?\.?|a\.u\.|seconds?|minutes?|hours?|days?|years?|volts?|amps?|counts?|grams?|met(?:er|re)s?"
+    r"|kelvin|celsius|deg(?:rees?)?(?: ?[CFK])?|percent|TS|RN|smp|avg|min|max|std|tot|samp|none|date|time)\s*[\])]?",
+    re.IGNORECASE,
+)
+_MOST_ROWS_ABOVE = 3  # rows of text between the names and the numbers
+_SEP_LINE = re.compile(r"^\"?sep=(.)\"?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a table stand in its lines.
+
+    Args:
+        separator: between two cells; a blank stands for any run of blanks and tabs.
+        names: of the columns, "" for one without a name; () where no line has names.
+        names_line: the line with the names, counted from 1; None where there is none.
+        units: the unit of each column from a row of units; () where there is none.
+        first_row: the line of the first row, counted from 1.
+        width: how many cells a row has.
+        has_row_names: whether the first cell of each row is its name, for which no name of a column stands.
+        comment: the sign with which lines of comments begin; "" where there are none.
+        above: the lines between the names and the rows that are skipped, counted from 1.
+        is_text: whether no row of the sample holds a number.
+    """
+
+    separator: str
+    names: tuple[str, ...]
+    names_line: int | None
+    units: tuple[str, ...]
+    first_row: int
+    width: int
+    has_row_names: bool = False
+    comment: str = ""
+    above: tuple[int, ...] = ()
+    is_text: bool = False
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line that is neither blank nor a comment, split into cells."""
+
+    number: int
+    cells: tuple[str, ...]
+
+    @property
+    def values(self) -> int:
+        return sum(look(cell) == "value" for cell in self.cells)
+
+    @property
+    def words(self) -> int:
+        return sum(look(cell) == "word" for cell in self.cells)
+
+    @property
+    def is_row(self) -> bool:
+        """Whether it may be a row: it holds a value, or nothing but missing cells."""
+        return self.values > 0 or (self.words == 0 and not all(map(is_rule, filter(None, self.cells))))
+
+
+@dataclass(frozen=True)
+class LayoutChoices:
+    """What the person says about the layout; None leaves it to be read off the lines.
+
+    Args:
+        separator: a name of `SEPARATORS`, or the sign itself.
+        names: the line with the names, counted from 1; 0 where there is none.
+        skip: how many lines to skip before anything is read.
+        units: the line with the units, counted from 1; 0 where there is none.
+        comment: the sign with which lines of comments begin; "none" where there are none.
+    """
+
+    separator: str | None = None
+    names: int | None = None
+    skip: int | None = None
+    units: int | None = None
+    comment: str | None = None
+
+
+def split(line: str, separator: str) -> tuple[str, ...]:
+    """Return the cells of a line, without quotes and blanks around them.
+
+    >>> split('"Temp, inside" 2.5', " ")
+    ('Temp, inside', '2.5')
+    """
+    if separator == " ":
+        line, separator = blanks_as_tabs(line), "\t"
+    try:
+        cells = next(csv.reader([line], delimiter=separator, skipinitialspace=separator != "\t"), [])
+    except csv.Error:
+        cells = line.split(separator)
+    return tuple(cell.strip() for cell in cells)
+
+
+_QUOTED_OR_BLANKS = re.compile(r'("[^"]*")|[ \t]+')
+
+
+def blanks_as_tabs(line: str) -> str:
+    """Return a line with a tab for each run of blanks that no quotes enclose."""
+    return _QUOTED_OR_BLANKS.sub(lambda match: match[1] or "\t", line.strip())
+
+
+def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> Layout:
+    """Return the layout of a table.
+
+    Args:
+        lines: the first lines of a file, without their ends.
+        choices: what the person says about it.
+
+    >>> layout(["a title", "", "x;y", "s;mV", "0,5;1", "1,0;2"])
+    Layout(separator=';', names=('x', 'y'), names_line=3, units=('s', 'mV'), first_row=5, width=2, has_row_names=False, \
+comment='', above=(4,), is_text=False)
+    """
+    choices = choices or LayoutChoices()
+    skip = choices.skip or 0
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if number > skip and line.strip()]
+    separator = choices.separator
+    if numbered and (match := _SEP_LINE.match(numbered[0][1].strip())):
+        separator = separator or match[1]
+        numbered = numbered[1:]
+    if separator is not None:
+        separator = SEPARATORS.get(separator, separator)
+    sign = _comment(numbered) if choices.comment is None else choices.comment.replace("none", "")
+    kept = [(number, line) for number, line in numbered if not is_comment(line, sign)]
+    comments = [(number, line) for number, line in numbered if is_comment(line, sign)]
+    candidates = SEPARATORS.values() if separator is None else (separator,)
+    # A header as wide as the rows tells "0,5 2,1" with blanks from one with commas; then the first in the list wins.
+    layouts = [_by_separator(kept, comments, sign, candidate, choices) for candidate in candidates]
+    return max(layouts, key=lambda scored: scored[0])[1]
+
+
+def is_comment(line: str, sign: str) -> bool:
+    """Tell whether a line is a comment, not a row whose first cell is #N/A."""
+    text = line.lstrip().lstrip('"')
+    if not sign or not text.startswith(sign):
+        return False
+    return not is_missing(re.split(r"[\t;|,\s\"]", text, maxsplit=1)[0])
+
+
+def _comment(numbered: Sequence[tuple[int, str]]) -> str:
+    """Return the sign with which lines of comments begin; "" where there are none."""
+    return next((sign for _, line in numbered for sign in COMMENTS if is_comment(line, sign)), "")
+
+
+def _by_separator(
+    kept: Sequence[tuple[int, str]],
+    comments: Sequence[tuple[int, str]],
+    sign: str,
+    separator: str,
+    choices: LayoutChoices,
+) -> tuple[tuple[float, ...], Layout]:
+    """Return the layout with a separator, and how good it is."""
+    lines = [_Line(number, split(line, separator)) for number, line in kept]
+    return _laid_out(lines, separator, choices, sign, comments)
+
+
+def layout_of_cells(rows: Sequence[Sequence[str]], choices: LayoutChoices | None = None) -> Layout:
+    """Return the layout of the first rows of a sheet, whose cells are apart already.
+
+    >>> layout_of_cells([("Cooling", ""), ("t", "T"), ("min", "°C"), ("0", "80"), ("1", "62")]).units
+    ('min', '°C')
+    """
+    choices = choices or LayoutChoices()
+    lines = [_Line(number, tuple(row)) for number, row in enumerate(rows, start=1) if number > (choices.skip or 0)]
+    return _laid_out(lines, "", choices)[1]
+
+
+def _laid_out(
+    lines: Sequence[_Line],
+    separator: str,
+    choices: LayoutChoices,
+    sign: str = "",
+    comments: Sequence[tuple[int, str]] = (),
+) -> tuple[tuple[float, ...], Layout]:
+    """Return the layout of lines that are split into cells, and how good it is."""
+    lines = [line for line in lines if any(line.cells)]
+    block = _block(lines, choices)
+    if not block:
+        return _of_text(lines, separator, sign, choices)
+    score = sum(line.values - 0.5 * line.words for line in block)
+    width = len(block[0].cells)
+    names, names_line, units, skipped, rows = _names(lines, block, choices)
+    if names is None and choices.names is None:
+        commented = _names_in_comment(comments, separator, sign, width, rows[0].number)
+        names, names_line = commented or (None, None)
+    # No name for a last column that is empty: a trailing separator, and no name of a row.
+    has_row_names = names is not None and len(names) == width - 1 and any(line.cells[-1] for line in rows)
+    if names is not None and not has_row_names:
+        names = names if any(names[width:]) else (*names, *[""] * (width - len(names)))[:width]
+    agrees = names is None or len(names) in (width, width - 1)
+    result = Layout(
+        separator,
+        names or (),
+        names_line,
+        (*units, *[""] * (width - len(units)))[:width] if units else (),
+        rows[0].number,
+        width,
+        has_row_names,
+        sign,
+        tuple(skipped),
+    )
+    return (width > 1, score if agrees else score / 2, agrees and names is not None), result
+
+
+def _block(lines: Sequence[_Line], choices: LayoutChoices) -> list[_Line]:
+    """Return the run of rows of one width that holds the most values."""
+    least = max(choices.names or 0, choices.units or 0)
+    best: list[_Line] = []
+    most = 0.0
+    run: list[_Line] = []
+    for line in (*lines, None):
+        fits = line is not None and line.is_row and line.number > least
+        if fits and (not run or len(line.cells) == len(run[0].cells)):
+            run.append(line)
+            continue
+        values = sum(row.values for row in run) * (1.0 if run and len(run[0].cells) > 1 else 0.3)
+        if values > 0 and values >= most:
+            best, most = run, values
+        run = [line] if fits and line is not None else []
+    return _from_its_beginning(best, lines, least)
+
+
+def _from_its_beginning(block: list[_Line], lines: Sequence[_Line], least: int) -> list[_Line]:
+    """Return a run of rows with those above that only a row of another width parts from it; the reader refuses that."""
+    if not block:
+        return block
+    before = [line for line in lines if least < line.number < block[0].number]
+    above: list[_Line] = []
+    for line in reversed(before):
+        if not line.is_row:
+            break
+        above.insert(0, line)
+    width = len(block[0].cells)
+    while above and len(above[0].cells) != width:
+        above.pop(0)
+    return above + block
+
+
+def _names(
+    lines: Sequence[_Line], block: list[_Line], choices: LayoutChoices
+) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...], list[int], list[_Line]]:
+    """Return the names, their line, the units, the lines skipped between them and the rows, and the rows."""
+    units: tuple[str, ...] = ()
+    if choices.units:
+        units = next((line.cells for line in lines if line.number == choices.units), ())
+    if choices.names is not None:
+        names = next((line.cells for line in lines if line.number == choices.names), None)
+        skipped = [line.number for line in lines if choices.names < line.number < block[0].number]
+        return names, choices.names or None, units, skipped, block
+    if len(block) > 1 and _is_heading(block[0], block[1:]):
+        return block[0].cells, block[0].number, units, [], block[1:]
+    above = _text_above(lines, block)
+    if not above:
+        return None, None, units, [], block
+    skipped: list[_Line] = []
+    while len(above) > 1 and _is_units(above[-1]):
+        skipped.append(above.pop())
+        if not units:
+            units = _clean_units(skipped[-1].cells)
+    heading = above[-1]
+    # Long names between short names and units, as Origin writes them.
+    if skipped and len(above) == 2 and len(above[0].cells) == len(heading.cells) and all(above[0].cells):
+        skipped.append(heading)
+        heading = above[0]
+    names = heading.cells
+    if len(names) == len(block[0].cells) + 1 and names[0].endswith(":"):  # "Data:   y   x"
+        names = names[1:]
+    numbers = sorted(line.number for line in skipped)
+    return names, heading.number, units, numbers, block
+
+
+def _text_above(lines: Sequence[_Line], block: list[_Line]) -> list[_Line]:
+    """Return the lines of text directly above the rows that may name columns, in order."""
+    width = len(block[0].cells)
+    before = [line for line in lines if line.number < block[0].number]
+    above: list[_Line] = []
+    below = block[0].number
+    for line in reversed(before):
+        cells = [cell for cell in line.cells if cell]
+        if cells and all(map(is_rule, cells)):
+            below = line.number
+            continue
+        # One name fewer than cells, an empty one more after a trailing separator, "Data:" in front.
+        wide = len(line.cells) in (width - 1, width) or (
+            len(line.cells) == width + 1 and (not line.cells[-1] or line.cells[0].endswith(":"))
+        )
+        is_heading = _is_heading(line, block)
+        if not (wide and (line.values == 0 or is_heading)) or (above and line.number < below - 1):
+            break
+        above.append(line)
+        below = line.number
+        if len(above) > _MOST_ROWS_ABOVE or (is_heading and line.values):
+            break
+    return above[::-1]
+
+
+def _is_heading(line: _Line, rows: Sequence[_Line]) -> bool:
+    """Tell whether a line names the columns: a word stands above values, or nothing above names of rows."""
+    width = len(rows[0].cells)
+    shift = width - len(line.cells) if len(line.cells) in (width, width - 1) else 0
+    for index, cell in enumerate(line.cells[:width]):
+        below = [look(row.cells[index + shift]) for row in rows if index + shift < len(row.cells)]
+        seen = look(cell)
+        if seen == "word" and "value" in below and below.count("word") * 2 < len(below):
+            return True
+        if not cell and index == 0 and "missing" not in below and line.values + line.words >= width - 1:
+            return True
+    return False
+
+
+def _is_units(line: _Line) -> bool:
+    """Tell whether a line may be one of units."""
+    cells = [cell for cell in line.cells if cell]
+    return bool(cells) and all(_UNIT.fullmatch(cell) for cell in cells)
+
+
+def _clean_units(cells: Sequence[str]) -> tuple[str, ...]:
+    units = (re.sub(r"^[\[(](.*)[\])]$", r"\1", cell).strip() for cell in cells)
+    return tuple("" if unit in ("-", "–", "1") else unit for unit in units)
+
+
+def _names_in_comment(
+    comments: Sequence[tuple[int, str]], separator: str, sign: str, width: int, first_row: int
+) -> tuple[tuple[str, ...], int] | None:
+    """Return the names in the last comment above the rows, and its line, where they are as many as a row's cells."""
+    before = [(number, line) for number, line in comments if number < first_row]
+    for number, line in reversed(before[-1:]):
+        text = line.strip().lstrip(sign).strip()
+        for candidate in (separator, ",", "\t", ";", " "):
+            names = split(text, candidate)
+            if len(names) == width and all(look(name) == "word" for name in names):
+                return names, number
+    return None
+
+
+def _of_text(
+    lines: Sequence[_Line], separator: str, sign: str, choices: LayoutChoices
+) -> tuple[tuple[float, ...], Layout]:
+    """Return the layout of a table without numbers: the first line has the names."""
+    heading = next((line for line in lines if choices.names in (None, line.number)), None)
+    rows = [line for line in lines if heading is None or line.number > heading.number]
+    names = heading.cells if heading is not None and choices.names != 0 else ()
+    width = len(rows[0].cells) if rows else len(names)
+    same = sum(len(line.cells) == len(names) for line in rows)
+    result = Layout(
+        separator,
+        names,
+        heading.number if heading is not None and names else None,
+        (),
+        rows[0].number if rows else (heading.number + 1 if heading is not None else 1),
+        width,
+        comment=sign,
+        is_text=True,
+    )
+    return (width > 1 and same == len(rows), 0.0, separator != " "), result

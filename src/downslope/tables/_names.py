@@ -1,0 +1,99 @@
+"""Names of columns as people type them: in backquotes, by their plain part, and the unit in a heading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from downslope._errors import DataError, nearest
+
+# "Temp (°C)", "Temp [°C]", "t / s", "c, mol/L"
+_HEADING = re.compile(
+    r"^\s*(?P<plain>.*?\S)\s*(?:\((?P<round>[^()]*(?:\([^()]*\))?[^()]*)\)|\[(?P<square>[^\[\]]*)\])\s*$"
+)
+_QUOTIENT = re.compile(r"^\s*(?P<plain>.*?\S)\s+/\s*(?P<unit>\S.*?)\s*$")
+_COMMA = re.compile(r"^\s*(?P<plain>.*?\S),\s+(?P<unit>\S.*?)\s*$")
+_WORD = re.compile(r"[^\W\d]\w*")
+
+
+class Heading(NamedTuple):
+    """The parts of a column's name: the plain part, and the text that may be its unit ("" if there is none)."""
+
+    plain: str
+    unit: str
+
+
+def heading(name: str) -> Heading:
+    """Return the parts of a column's name.
+
+    >>> heading("Temp [°C]"), heading("c / (mol/L)")
+    (Heading(plain='Temp', unit='°C'), Heading(plain='c', unit='mol/L'))
+    """
+    # The quotient first: "c / (mol/L)" ends in a parenthesis, and its plain part is c.
+    match = _QUOTIENT.match(name)
+    if match is not None:
+        unit = match["unit"]
+        return Heading(match["plain"], unit[1:-1] if re.fullmatch(r"\([^()]*\)|\[[^\[\]]*\]", unit) else unit)
+    match = _HEADING.match(name)
+    if match is not None:
+        return Heading(match["plain"], (match["round"] or match["square"] or "").strip())
+    match = _COMMA.match(name)
+    return Heading(name.strip(), "") if match is None else Heading(match["plain"], match["unit"])
+
+
+def plain_names(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the columns that each plain part stands for, where it is no column's whole name."""
+    known = tuple(names)
+    parts: dict[str, tuple[str, ...]] = {}
+    for name in known:
+        plain = heading(name).plain
+        if plain != name and plain not in known:
+            parts[plain] = (*parts.get(plain, ()), name)
+    return parts
+
+
+def typed(name: str) -> str:
+    """Return a column's name as it is typed in a formula: in backquotes where it is no single word.
+
+    >>> typed("size"), typed("Time (s)")
+    ('size', '`Time (s)`')
+    """
+    return name if _WORD.fullmatch(name) else f"`{name}`"
+
+
+def column_named(text: str, names: Iterable[str], what: str = "column") -> str:
+    """Return the column that a text names: whole, in backquotes, or by a plain part that no other column has.
+
+    Args:
+        text: as it was typed.
+        names: the table's columns.
+        what: what the column is to be, for the message.
+
+    Raises:
+        DataError: for a text that names no column, or several.
+    """
+    known = tuple(names)
+    name = text.strip()
+    if name in known:
+        return name
+    name = name[1:-1] if len(name) > 2 and name[0] == name[-1] == "`" else name
+    if name in known:
+        return name
+    parts = plain_names(known)
+    if len(parts.get(name, ())) > 1:
+        raise shared_part(name, parts[name])
+    if name in parts:
+        return parts[name][0]
+    close = nearest(name, known) or nearest(name, parts)
+    raise DataError(
+        f"there is no {what} {text!r}; the table has {', '.join(known)}",
+        hint=f"did you mean {close}?" if close else None,
+    )
+
+
+def shared_part(part: str, columns: Iterable[str]) -> DataError:
+    """Return the error for a plain part that several columns have."""
+    ways = [f"`{column}`" for column in columns]
+    listed = f"{', '.join(ways[:-1])} or {ways[-1]}"
+    return DataError(f"{part} can be each of {len(ways)} columns", hint=f"write {listed}, with the backquotes")

@@ -1,0 +1,245 @@
+"""Tables that are in memory: frames of Polars, pandas and Arrow, arrays of NumPy, mappings and rows."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from downslope._errors import DataError
+from downslope._numbers import is_complex, real, refuse_complex, unmasked
+from downslope.tables._cells import is_missing
+from downslope.tables._table import Column, Kind, Table, checked_columns
+from downslope.tables._text_columns import CellRules, dated, named, number_column, typed_columns
+
+if TYPE_CHECKING:
+    import polars
+
+
+def columns_of_source(source: Any) -> dict[str, Any] | None:
+    """Return the columns of something in memory, by name; None where it is no table.
+
+    Raises:
+        DataError: for rows of several lengths, and for two columns of one name.
+    """
+    if hasattr(source, "collect") and hasattr(source, "lazy"):  # a LazyFrame of Polars
+        source = source.collect()
+    if isinstance(source, Mapping):
+        return by_text(source, source)
+    if hasattr(source, "to_dict") and hasattr(source, "columns") and hasattr(source, "index"):
+        return _of_pandas(source)
+    if hasattr(source, "__arrow_c_stream__"):
+        import polars
+
+        frame = source if isinstance(source, polars.DataFrame) else polars.DataFrame(source)
+        return {column: frame[column] for column in frame.columns}
+    if hasattr(source, "to_dict") and hasattr(source, "columns"):
+        return by_text(list(source.columns), source)
+    if isinstance(source, np.ndarray):
+        return _of_array(source)
+    if isinstance(source, list | tuple) and source and isinstance(source[0], Mapping | list | tuple | np.ndarray):
+        return _of_rows(source)
+    return None
+
+
+def _of_pandas(frame: Any) -> dict[str, Any]:
+    """Return the columns of a frame of pandas, with an index that has a name."""
+    names = list(frame.columns)
+    columns = by_text(names, frame)
+    index = frame.index
+    if getattr(index, "name", None) is not None and str(index.name) not in columns:
+        columns[str(index.name)] = index.to_series() if hasattr(index, "to_series") else index
+    return columns
+
+
+def _of_array(array: np.ndarray) -> dict[str, Any]:
+    """Return the columns of an array: its fields, its columns, or its two rows where it is (2, n)."""
+    if array.dtype.names is not None:
+        return {name: array[name] for name in array.dtype.names}
+    if array.ndim == 1:
+        return {"column_1": array}
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(f"a table is an array of rows and columns, not of shape {array.shape}")
+    # x and y as the two rows of an array are how plots take them; a table of two rows is none to fit.
+    columns = array if array.shape[0] == 2 < array.shape[1] else array.T
+    return {f"column_{number}": column for number, column in enumerate(columns, start=1)}
+
+
+def _of_rows(rows: Sequence[Any]) -> dict[str, Any]:
+    """Return rows as columns: records by their names, lists by the first row if it is of text."""
+    if isinstance(rows[0], Mapping):
+        names = dict.fromkeys(str(name) for row in rows for name in row)
+        return {name: [row.get(name) for row in rows] for name in names}
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
+        number = next(number for number, row in enumerate(rows, start=1) if len(row) != len(rows[0]))
+        raise DataError(f"row {number} has {len(rows[number - 1])} cells, but row 1 has {len(rows[0])}")
+    if len(rows) > 1 and all(isinstance(cell, str) for cell in rows[0]):
+        names, rows = list(rows[0]), rows[1:]
+    else:
+        names = [f"column_{number}" for number in range(1, len(rows[0]) + 1)]
+    columns = {f"{index}": [row[index] for row in rows] for index in range(len(names))}
+    return by_text(names, dict(zip(names, columns.values(), strict=True)))
+
+
+def by_text(names: Iterable[str], columns: Any) -> dict[str, Any]:
+    """Return columns by their names as text.
+
+    Raises:
+        DataError: if two names are the same as text: 1 and "1", or the same name twice.
+    """
+    first: dict[str, Any] = {}
+    for name in names:
+        if str(name) in first:
+            hint = "rename one of them"
+            raise DataError(f"two columns have the name {str(name)!r}: {first[str(name)]!r} and {name!r}", hint=hint)
+        first[str(name)] = name
+    return {text: columns[name] for text, name in first.items()}
+
+
+def table_from(columns: Mapping[str, Any], source: str = "", rules: CellRules | None = None) -> Table:
+    """Return a table of columns in memory; text is read as in a file.
+
+    Args:
+        columns: sequences, arrays or series by name.
+        source: the name of the file; "" where there is none.
+        rules: what the person says about the cells.
+
+    Raises:
+        DataError: for columns that make no table.
+    """
+    rules = rules or CellRules()
+    entries = {name: entry_of(name, values, rules) for name, values in columns.items()}
+    texts = [entry for entry in entries.values() if not isinstance(entry, Column)]
+    typed = typed_columns(texts, rules)
+    by_name = {column.name: column for column in typed.columns}
+    typed_all = [
+        replace(by_name[name], number=number) if name in by_name else named(entry, name, number)
+        for number, (name, entry) in enumerate(entries.items(), start=1)
+        if isinstance(entry, Column) or name in by_name
+    ]
+    notes = (f"The table is read with {', '.join(typed.notes)}.",) if typed.notes else ()
+    return Table(checked_columns(typed_all), source, {}, notes)
+
+
+def entry_of(name: str, values: Any, rules: CellRules) -> Column | polars.Series:
+    """Return a column in memory as a typed column, or as a series of text that is still to be read."""
+    import polars
+
+    if isinstance(values, polars.Series):
+        return _of_series(name, values, rules)
+    cells = _array(name, values)
+    if cells.dtype.kind == "M":
+        return dated(name, cells.astype("datetime64[us]"))
+    if cells.dtype.kind in "biuf":
+        return number_column(polars.Series(name, np.ascontiguousarray(_native(cells)), nan_to_null=True), rules)
+    if cells.dtype.kind in "US":
+        return polars.Series(name, cells.astype(str).tolist(), dtype=polars.String)
+    there = [cell for cell in cells.tolist() if not is_missing(cell)]
+    if there and all(isinstance(cell, str) for cell in there):
+        plain = [cell if isinstance(cell, str) else None for cell in cells.tolist()]
+        return polars.Series(name, plain, dtype=polars.String)
+    if there and all(isinstance(cell, datetime.date | np.datetime64) for cell in there):
+        return dated(name, _instants(cells))
+    values, kind = _objects(name, cells)
+    return Column(name, values, kind)
+
+
+def _native(cells: np.ndarray) -> np.ndarray:
+    """Return numbers in a type that Polars knows: those of FITS and HDF5 come with their bytes the other way around."""
+    if cells.dtype.kind == "f" and cells.dtype.itemsize not in (4, 8):
+        return cells.astype(np.float64)
+    return cells.astype(cells.dtype.newbyteorder("="))
+
+
+def _of_series(name: str, series: polars.Series, rules: CellRules) -> Column | polars.Series:
+    """Return a series of Polars as a typed column, or as text that is still to be read."""
+    import polars
+
+    kind = series.dtype
+    if kind in (polars.Categorical, polars.Enum) or kind == polars.String:
+        return series.cast(polars.String).alias(name)
+    if kind.is_numeric() or kind == polars.Boolean:
+        plain = series.fill_nan(None) if kind.is_float() else series
+        return number_column((plain.cast(polars.Float64) if kind.is_decimal() else plain).alias(name), rules)
+    if kind == polars.Date or isinstance(kind, polars.Datetime):
+        utc = series.dt.replace_time_zone(None) if kind == polars.Date else _in_utc(series)
+        return dated(name, utc.cast(polars.Datetime("us")).to_numpy().astype("datetime64[us]"))
+    if kind == polars.Duration:
+        return number_column((series.dt.total_microseconds() / 1e6).alias(name), rules)
+    if kind == polars.Time:
+        return series.cast(polars.String).alias(name)
+    if kind == polars.Null:
+        return Column(name, np.full(len(series), np.nan), "number")
+    values, column_kind = _objects(name, np.array([*series.to_list(), None], dtype=object)[:-1])
+    return Column(name, values, column_kind)
+
+
+def _in_utc(series: polars.Series) -> polars.Series:
+    if getattr(series.dtype, "time_zone", None) is None:
+        return series
+    return series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+
+
+def _instants(cells: np.ndarray) -> np.ndarray:
+    """Return dates of Python and pandas as instants in UTC, shape (rows,)."""
+    values = []
+    for cell in cells.tolist():
+        if isinstance(cell, datetime.datetime) and cell.tzinfo is not None:
+            cell = cell.astimezone(datetime.UTC).replace(tzinfo=None)
+        values.append(np.datetime64("NaT") if is_missing(cell) else np.datetime64(cell, "us"))
+    return np.array(values, dtype="datetime64[us]")
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    """Return a column as an array, shape (rows,)."""
+    # Series of Polars, pandas and PyArrow have a method for it; everything else becomes an array by NumPy's rules.
+    if getattr(getattr(values, "dtype", None), "tz", None) is not None:  # pandas would make objects of them
+        values = values.dt.tz_convert("UTC").dt.tz_localize(None)
+    try:
+        plain = unmasked(values)
+    except ValueError:
+        raise DataError(f"the rows of column {name!r} are not of one shape") from None
+    if plain.dtype.kind == "c":
+        refuse_complex(name, plain)
+        plain = plain.real
+    if plain.dtype.names is not None:
+        raise DataError(f"column {name!r} holds records: {', '.join(plain.dtype.names)}", hint="give each a column")
+    if plain.ndim != 1:
+        raise DataError(f"column {name!r} must be one number a row, not an array of shape {plain.shape}")
+    return plain
+
+
+def _objects(name: str, cells: np.ndarray) -> tuple[np.ndarray, Kind]:
+    """Return a column of objects as `Column.cells` holds it, and its kind: objects that are all numbers are numbers."""
+    there = [cell for cell in cells if not is_missing(cell)]
+    is_truth = bool(there) and all(isinstance(cell, bool | np.bool_) for cell in there)
+    # Cell by cell: one that is no number ends it, and the column stays as it is.
+    read = np.empty(len(cells))
+    for index, cell in enumerate(cells):
+        if is_complex(cell):
+            refuse_complex(name, cells)
+        try:
+            read[index] = (
+                np.nan if is_missing(cell) else real(float(cell) if isinstance(cell, decimal.Decimal) else cell)
+            )
+        except (TypeError, ValueError, OverflowError):
+            return np.asarray(cells, dtype=object), "text"
+    return read, "truth" if is_truth else "number"
+
+
+def series_of(name: str, values: Sequence[Any]) -> polars.Series:
+    """Return plain values, as JSON holds them, as a series: text where any of them is text."""
+    import polars
+
+    if any(isinstance(value, str) for value in values):
+        texts = [None if value is None else value if isinstance(value, str) else str(value) for value in values]
+        return polars.Series(name, texts, dtype=polars.String)
+    try:
+        return polars.Series(name, values, strict=False)
+    except (TypeError, ValueError, OverflowError, polars.exceptions.PolarsError):
+        raise DataError(f"column {name}: the cells are not of one kind") from None
