@@ -43,6 +43,7 @@ Kind = Literal[
     "point",  # numbers by name: x=4,y=3
     "ranges",  # ranges by name: x=-3..3
     "units",  # text by name, an option each: --unit t=hour
+    "texts",  # texts, an option each: --missing -9999
     "file",
     "object",  # anything else; it has no option on the command line
 ]

@@ -33,9 +33,9 @@ def test_every_kind_of_table(data) -> None:
         ("size,price\n50,100\n,200\n", "row 2, column size: the number is missing"),
         ("size,price\n50,100\n100\n", "row 2: 1 cell for 2 names"),
         ("size,price\n50,100\ninf,200\n", "infinite"),
-        ("size,size\n1,2\n", "2 columns named 'size'"),
-        ("size,\n1,2\n", "column 2 has no name"),
-        ("50,100\n100,200\n", "no line of column names"),
+        ("size,size,price\n1,2,3\n", "2 columns have the name 'size': columns 1 and 2"),
+        ("size,\n1,2\n", "price is not declared"),  # column 2 is called column_2
+        ("50,100\n100,200\n", "not declared|names no column"),  # column_1 and column_2
         ("size,price\n", "no rows"),
         ("", "empty"),
         ("width,price\n1,2\n", "size is not declared|names no column"),

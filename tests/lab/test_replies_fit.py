@@ -80,7 +80,8 @@ def test_columns_are_shown_and_shapes_of_them_can_all_be_read():
         assert read["parameters"], shape
     assert ask("columns", sample="coffee.csv", x="temperature", y="minutes")["y"] == "minutes"
     hostile = b'"<script>alert(1)</script>",y\n1,2\n2,3\n'
-    assert ask("columns", table=UploadedFile("<b>.csv", hostile))["proposals"] == []
+    proposals = ask("columns", table=UploadedFile("<b>.csv", hostile))["proposals"]
+    assert proposals[0]["formula"] == "y = a·`<script>alert(1)</script>` + b"  # the page shows it as text
 
 
 @pytest.mark.parametrize(

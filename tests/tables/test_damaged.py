@@ -14,7 +14,7 @@ from polars.exceptions import PanicException
 
 import downslope as ds
 from downslope._files import guarded
-from downslope.tables._formats import check_claims
+from downslope.tables._parquet_claims import check_claims
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 FRAME = polars.DataFrame({"size": [50.0, None, 150.0] * 40, "price": [1, 2, 3] * 40, "town": ["a", "b", None] * 40})

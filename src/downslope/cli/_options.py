@@ -144,7 +144,7 @@ def _annotation(choice: ds.Choice, help_text: str | None) -> Any:
     usual = _usual(choice) if help_text is None else ""
     sentence = (help_text or choice.typed or choice.help) + (f"  [default: {usual}]" if usual else "")
     metavar = choice.metavar or ("NAME" if choice.kind == "name" else None)
-    kind = list[str] | None if choice.kind == "units" else _TYPES.get(str(choice.kind), str | None)
+    kind = list[str] | None if choice.kind in ("units", "texts") else _TYPES.get(str(choice.kind), str | None)
     if choice.kind == "truth" and choice.default is None:
         kind, option = bool | None, f"{option}/--no-{option[2:]}"
     names = (lambda: list(choice.names)) if choice.names else None
@@ -180,6 +180,8 @@ def _value(choice: ds.Choice, text: Any) -> Any:
         return point(text, option, ())
     if choice.kind == "ranges":
         return open_ranges(text, option)
+    if choice.kind == "texts":
+        return tuple(text)
     return pairs(text, option) if choice.kind == "units" else text
 
 

@@ -198,6 +198,39 @@ class FitChoices(DescendingFitChoices, total=False):
             typed="The unit of a name: t=hour. May be repeated.",
         ),
     ]
+    missing: Annotated[
+        "str | float | Sequence[str | float]",
+        Choice(
+            (),
+            "Further spellings or numbers that stand for a missing cell: -9999.",
+            "rows",
+            kind="texts",
+            metavar="VALUE",
+            typed="A number or word that stands for a missing cell: -9999. May be repeated.",
+        ),
+    ]
+    sheet: Annotated[
+        str | int | None,
+        Choice(
+            None,
+            "The sheet of a workbook, by name or number; the first that holds a table if None.",
+            "rows",
+            kind="text",
+            metavar="NAME",
+            typed="The sheet of a workbook; the first that holds a table if not given.",
+        ),
+    ]
+    table: Annotated[
+        Mapping[str, object] | None,
+        Choice(
+            None,
+            'How the table is read, where it is not as its cells suggest: {"decimal": "comma", "names": 3}.',
+            "rows",
+            kind="units",
+            metavar="NAME=VALUE",
+            typed="How the table is read: decimal=comma, names=3, separator=tab, … May be repeated.",
+        ),
+    ]
     seed: Annotated[
         int,
         Choice(

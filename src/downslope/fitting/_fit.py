@@ -18,7 +18,7 @@ from downslope.fitting._choices import DescendingFitChoices, FitChoices
 from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._findings import findings_of
 from downslope.fitting._inference import with_intervals
-from downslope.fitting._model import EquationModel, model_of
+from downslope.fitting._model import EquationModel, in_units, model_of
 from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores, tree_at_limits
 from downslope.fitting._result import Fit
 from downslope.fitting._rows import CompleteRows, rows_of
@@ -36,8 +36,8 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
 
     Args:
         equation: `price = w × size + b`. Names of the table are columns, all others are parameters.
-        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame. Equation and data may also come in
-            the other order.
+        data: a file, a mapping of columns, a frame, an array, or rows; see `read_table`. Equation and data may also
+            come in the other order.
         **choices: as in `FitChoices`.
 
     Returns:
@@ -62,10 +62,11 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     loss, loss_scale = checked_loss(chosen["loss"]), chosen["loss_scale"]
     _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
     _check_mappings(chosen)
-    table = read_table(data)
+    table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
+    sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
     named = [name for choice in ("start", "bounds", "fixed", "ties") for name in chosen[choice] or ()]
     columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
-    model = model_of(equation, table, chosen["units"], tuple(named), columns)
+    model = model_of(equation, table, units, tuple(named), columns)
     limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
     rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
     task = _task(model, limits, rows, loss, loss_scale)
@@ -81,6 +82,15 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     moved = () if first is None else limits.moved(first)
     notes = (*model.notes, *rows.notes, *moved, *dict.fromkeys(solver.notes))
     return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"], chosen["intervals"])
+
+
+def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said about the table, as arguments of `read_table`."""
+    about = dict(mapping("table", chosen["table"], '{"decimal": "comma"}') or {})
+    for name in ("sheet", "missing"):
+        if chosen[name] not in (None, ()):
+            about[name] = chosen[name]
+    return about
 
 
 def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
@@ -146,7 +156,8 @@ def equation(
         raise SettingError(
             f"parameters are names, not {described(parameters)}", hint='for example parameters=["w", "b"]'
         )
-    return model_of(text, read_table(data), mapping("units", units, '{"t": "hour"}'), tuple(map(str, parameters)))
+    table, named_units = in_units(read_table(data), mapping("units", units, '{"t": "hour"}'))
+    return model_of(text, table, named_units, tuple(map(str, parameters)))
 
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:

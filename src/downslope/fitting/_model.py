@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._errors import DataError, FormulaError, nearest
-from downslope._types import Columns
+from downslope._errors import DataError, FormulaError, UnitError, nearest
+from downslope._types import Columns, Plain
 from downslope.formulas import (
     Equation,
     book,
@@ -25,6 +26,7 @@ from downslope.formulas import (
     with_limits,
     with_numbers,
 )
+from downslope.tables import Clock, Table, checked_time_unit
 
 _LONG = 4  # letters; an unknown name at least as long that resembles a column's is treated as a misspelling
 
@@ -38,7 +40,9 @@ class EquationModel:
         columns: the columns that occur, in the table's order.
         parameters: the names that are not columns, in order of appearance.
         units: units of columns, by name.
-        notes: how the equation was interpreted, as sentences.
+        notes: how the table and the equation were interpreted, as sentences.
+        clocks: how time is counted in the columns of dates.
+        read: how the table's file was understood, as plain data.
     """
 
     equation: Equation
@@ -46,6 +50,8 @@ class EquationModel:
     parameters: tuple[str, ...]
     units: Mapping[str, str]
     notes: tuple[str, ...]
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    read: Plain = field(default_factory=dict)
 
     __getstate__ = fields_alone
 
@@ -104,7 +110,7 @@ class EquationModel:
 
 def model_of(
     text: str,
-    table: Columns,
+    table: Table,
     units: Mapping[str, str] | None,
     named: tuple[str, ...],
     taken: tuple[str, ...] = (),
@@ -113,7 +119,7 @@ def model_of(
 
     Args:
         text: the equation.
-        table: the table's columns.
+        table: the table.
         units: units of columns by name, or None.
         named: names that the user refers to as parameters, in a start or bounds.
         taken: columns used elsewhere in the fit, as weights for example.
@@ -141,14 +147,54 @@ def model_of(
         raise FormulaError(f"{read.read_as} has no parameter to fit", hint="names that are not columns are parameters")
     if not read.left.columns:
         raise FormulaError(f"the left side of {read.read_as} contains no column", hint=f"columns: {', '.join(table)}")
-    columns = tuple(name for name in table if name in used)
-    for side in (read.left, read.right):
-        checked_units({name: unit for name, unit in (units or {}).items() if name in side.columns}, side)
+    if not read.right.columns and len(read.right.variables) > 1 and not {*read.right.variables} & {*named}:
+        names = f"{', '.join(read.right.variables[:-1])} and {read.right.variables[-1]}"
+        raise FormulaError(
+            f"no column of the table occurs on the right of {read.read_as}: {names} are no columns; it has "
+            f"{', '.join(table)}",
+            hint="name the column that the model depends on",
+        )
+    parts = [name for name in dict.fromkeys((*read.left.columns, *read.right.columns)) if name not in list(table)]
+    columns = (*(name for name in table if name in used), *parts)
+    all_units = _units(table, columns, units, read)
+    notes = (*table.notes_on(columns), *read.left.notes, *read.right.notes, _roles(columns, read.right.variables))
+    clocks = {c.name: c.clock for c in table.columns if c.clock is not None and c.name in columns}
+    return EquationModel(read, columns, read.right.variables, all_units, notes, clocks, table.read)
+
+
+def in_units(table: Table, units: Mapping[str, str] | None) -> tuple[Table, dict[str, str]]:
+    """Return the table with its dates counted in the units of time that are said, and the units by whole names.
+
+    Raises:
+        DataError: for a unit of a name that is no column, and for another unit than one of time for dates.
+    """
+    clocks = {}
+    units = {table.name_of(name, "column to have a unit"): unit for name, unit in (units or {}).items()}
+    for name, unit in units.items():
+        if name in table and (column := table.column(name)).clock is not None:
+            clocks[name] = replace(column.clock, unit=checked_time_unit(name, unit))
+    return (table.counted_in(clocks) if clocks else table), units
+
+
+def _units(table: Table, columns: tuple[str, ...], units: Mapping[str, str] | None, read: Equation) -> dict[str, str]:
+    """Return the units of the equation's columns: those of the headings that are units, and those that are said.
+
+    Raises:
+        DataError: for a unit of a name that is no column of the equation.
+        UnitError: for an unknown unit that is said.
+    """
     for name in units or {}:
         if name not in columns:
             raise DataError(f"units has {name!r}, which is not a column of {read.read_as}")
-    notes = (*read.left.notes, *read.right.notes, _roles(columns, read.right.variables))
-    return EquationModel(read, columns, read.right.variables, dict(units or {}), notes)
+    for side in (read.left, read.right):
+        checked_units({name: unit for name, unit in (units or {}).items() if name in side.columns}, side)
+    written = {}
+    for name, unit in table.units.items():
+        side = next((side for side in (read.left, read.right) if name in side.columns), None)
+        if side is not None and name not in (units or {}):
+            with contextlib.suppress(UnitError):  # brackets hold other things than units too
+                written[name] = checked_units({name: unit}, side)[name]
+    return written | dict(units or {})
 
 
 def _roles(columns: tuple[str, ...], parameters: tuple[str, ...]) -> str:

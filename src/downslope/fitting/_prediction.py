@@ -12,7 +12,7 @@ from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope.fitting._numeric_problem import predicted_with_slopes
 from downslope.fitting._problem import FitArguments, tree_at_limits
-from downslope.tables import read_table
+from downslope.tables import calendar_parts, heading, read_table
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit
@@ -72,10 +72,27 @@ def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
     return np.full(rows, fit.arguments.weight[0])
 
 
+def _table_at(fit: Fit, data: Any) -> Mapping[str, Any]:
+    """Return a table to predict from, its columns under the names of the fit, and its dates counted as there."""
+    names = fit.arguments.columns
+    table = data
+    if fit.model.clocks or any(calendar_parts(name) for name in names):
+        # Dates are read; a single value is a column of one row.
+        cells = {name: np.atleast_1d(values) for name, values in data.items()} if type(data) is dict else data
+        dated = read_table(cells)
+        clocks = {name: clock for name, clock in fit.model.clocks.items() if dated.kinds.get(name) == "date"}
+        table = dated.counted_in(clocks)
+    elif not isinstance(data, Mapping):
+        table = read_table(data)
+    plain = {name: heading(name).plain for name in names if name not in table}
+    renamed = {name: table[part] for name, part in plain.items() if part in table}
+    return {name: table[name] for name in names if name in table} | renamed
+
+
 def _at(fit: Fit, data: Any) -> FitArguments:
     """Return the data to predict from, checked."""
     names = tuple(fit.arguments.columns)
-    table = data if isinstance(data, Mapping) else read_table(data)
+    table = _table_at(fit, data)
     missing = [name for name in names if name not in table]
     if missing:
         raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")

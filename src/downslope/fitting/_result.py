@@ -378,6 +378,7 @@ class Fit:
             "steps": self.trace.last_step,
             "method": self.trace.plan["method"],
             "notes": list(self.notes),
+            "read": dict(self.model.read),
             "findings": self.findings.as_list(),
         }
 

@@ -77,7 +77,7 @@ def rows_of(
     missing = np.zeros(count, dtype=bool)
     for name, column in used.items():
         if column.dtype == object:
-            check_numbers(used, [name])
+            check_numbers(table, [name])
         missing |= np.isnan(column)
     missing |= np.isnan(weight)
     complete = chosen & ~masked & ~missing
@@ -163,7 +163,7 @@ def _meeting(where: str, table: Columns, count: int) -> np.ndarray:
     if not isinstance(where, str):
         raise SettingError(f"where is a condition as text, not {described(where)}", hint='where="x < 5"')
     try:
-        read = formula(f"where({where}, 1, 0)", columns=list(table))
+        read = formula(f"where({where}, 1, 0)", columns=table)
     except FormulaError as error:
         raise FormulaError(f"the condition {where!r} cannot be read: {error.message}", hint=error.hint) from None
     if read.variables:

@@ -190,6 +190,9 @@ def option_words(choice: Choice, value: Any) -> list[str]:
         if choice.default is None:
             return [option if value else f"--no-{option[2:]}"]
         return [option] if value != choice.default else []
+    if choice.kind == "texts":
+        entries = value if isinstance(value, list | tuple) else [value]
+        return [word for entry in entries for word in (option, str(entry))]
     if choice.kind == "units":
         return [word for name, text in value.items() for word in (option, f"{name}={text}")]
     return [option, _value(choice, value)]

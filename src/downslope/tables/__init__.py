@@ -10,19 +10,21 @@ from downslope.tables._categories import (
     text_of,
 )
 from downslope.tables._cells import is_missing
-from downslope.tables._clock import Clock, checked_time_unit, time_unit
+from downslope.tables._clock import CALENDAR, Clock, calendar_parts, checked_time_unit, time_unit
 from downslope.tables._formats import table_suffixes
-from downslope.tables._names import column_named, heading, plain_names, typed
+from downslope.tables._names import column_named, heading, plain_names, shared_part, typed
 from downslope.tables._numpy_arrays import array_in
 from downslope.tables._reading import check_writable, read_cells, read_table, write_table
 from downslope.tables._table import Column, Table, cell_name, check_numbers
 
 __all__ = [
+    "CALENDAR",
     "Clock",
     "Column",
     "InputColumn",
     "Table",
     "array_in",
+    "calendar_parts",
     "cell_name",
     "check_numbers",
     "check_writable",
@@ -38,6 +40,7 @@ __all__ = [
     "read_cells",
     "read_table",
     "refuse_typing_slip",
+    "shared_part",
     "table_suffixes",
     "text_of",
     "time_unit",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from downslope._errors import DataError, nearest
 from downslope._types import Columns
 from downslope.tables._cells import is_missing
+from downslope.tables._clock import Clock
 from downslope.tables._table import cell_name, is_number, refuse_text
 
 _MISSING = "missing"  # the category of missing cells
@@ -27,11 +28,18 @@ class InputColumn:
         name: the name of the column.
         kind: "number" or "category".
         categories: the categories in alphabetical order; () for numbers.
+        since: the instant from which a column of dates is counted in days; "" for other columns.
     """
 
     name: str
     kind: Literal["number", "category"]
     categories: tuple[str, ...] = ()
+    since: str = ""
+
+    @property
+    def clock(self) -> Clock | None:
+        """How time is counted in a column of dates; None for another column."""
+        return Clock(self.since) if self.since else None
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -78,14 +86,23 @@ class InputColumn:
         )
 
 
-def columns_of(table: Columns) -> tuple[tuple[InputColumn, ...], tuple[str, ...]]:
+def columns_of(
+    table: Columns, clocks: Mapping[str, Clock] | None = None
+) -> tuple[tuple[InputColumn, ...], tuple[str, ...]]:
     """Return how the columns of a table become inputs, and notes on those that are categories.
+
+    Args:
+        table: the columns.
+        clocks: how time is counted in columns of dates.
 
     Raises:
         DataError: for a column of text that names its rows rather than groups them, and for a column of numbers in
             which some cells are text.
     """
-    columns = tuple(_column_of(name, cells) for name, cells in table.items())
+    columns = tuple(
+        InputColumn(name, "number", since=clocks[name].first) if clocks and name in clocks else _column_of(name, cells)
+        for name, cells in table.items()
+    )
     notes = tuple(
         f"{column.name}: text with {_many(len(column.categories))} ({listed(column.categories)}) → "
         f"{len(column.features)} input{'s' if len(column.features) > 1 else ''} of 0 and 1."

@@ -13,7 +13,7 @@ from downslope._errors import DataError, SettingError
 from downslope._files import guarded
 from downslope.tables._cells import is_rule, look
 from downslope.tables._layout import SAMPLE, Layout, blanks_as_tabs, is_comment, layout, split
-from downslope.tables._raw_table import RawTable, ReadChoices, assembled
+from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,7 @@ def read_delimited(name: str, source: Path | bytes, choices: ReadChoices) -> Raw
     lines = _logical(_first_lines(data, SAMPLE))
     if not any(line.strip() for line in lines):
         raise DataError(f"{name} is empty", hint="a table has a line of column names, then a line for each row")
+    check_width(name, max(line.count(sign) for line in lines for sign in "\t;|,") + 1)
     shape = layout(lines, choices.layout)
     clean = _clean_columns(data, lines, shape) if len(data) > _LARGE else None
     if clean is not None:

@@ -5,10 +5,7 @@ To add a format, write a module with its reader, its writer or both, and its rec
 
 from __future__ import annotations
 
-import gzip
 import io
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,6 +102,9 @@ def _head(file: Path) -> bytes:
 
 def _read_gzip(name: str, source: Path | bytes, choices: ReadChoices) -> RawTable:
     """Return the columns of a file that is packed by gzip."""
+    import gzip  # with zipfile, these take as long to import as everything else here
+    import zlib
+
     data = source if isinstance(source, bytes) else source.read_bytes()
     try:
         with gzip.open(io.BytesIO(data)) as packed:
@@ -116,6 +116,9 @@ def _read_gzip(name: str, source: Path | bytes, choices: ReadChoices) -> RawTabl
 
 def _read_archive(name: str, source: Path | bytes, choices: ReadChoices) -> RawTable:
     """Return the columns of the only file in an archive."""
+    import zipfile
+    import zlib
+
     data = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with zipfile.ZipFile(data) as archive:

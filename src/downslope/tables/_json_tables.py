@@ -40,7 +40,7 @@ def _lines_or_error(name: str, data: bytes, choices: ReadChoices, error: Excepti
     raise DataError(f"{name} is not JSON: {error}", hint=_FORMS)
 
 
-def _records(name: str, data: bytes) -> dict[str, list[Any]] | None:
+def _records(name: str, data: bytes) -> dict[str, Sequence[Any]] | None:
     """Return the columns of records, one a line."""
     records = []
     try:

@@ -1,4 +1,4 @@
-"""The layout of a table in plain text, read off its first lines: where the names and the rows stand, and what parts them.
+"""The layout of a table in plain text, read off its first lines: where names and rows stand, and what parts the cells.
 
 A pure function from lines to a `Layout`. The rows themselves are parsed by Polars.
 """
@@ -6,11 +6,12 @@ A pure function from lines to a `Layout`. The rows themselves are parsed by Pola
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from downslope.tables._cells import is_missing, is_rule, look
+from downslope.tables._cells import Look, is_missing, is_rule, look
 
 SAMPLE = 200  # lines from which the layout is read
 SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
@@ -61,13 +62,20 @@ class _Line:
     number: int
     cells: tuple[str, ...]
 
+    @functools.cached_property
+    def looks(self) -> tuple[Look, ...]:
+        """What each cell looks like."""
+        return tuple(look(cell) for cell in self.cells)
+
     @property
     def values(self) -> int:
-        return sum(look(cell) == "value" for cell in self.cells)
+        """How many cells are values."""
+        return self.looks.count("value")
 
     @property
     def words(self) -> int:
-        return sum(look(cell) == "word" for cell in self.cells)
+        """How many cells are words."""
+        return self.looks.count("word")
 
     @property
     def is_row(self) -> bool:
@@ -124,9 +132,9 @@ def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> Layout
         lines: the first lines of a file, without their ends.
         choices: what the person says about it.
 
-    >>> layout(["a title", "", "x;y", "s;mV", "0,5;1", "1,0;2"])
-    Layout(separator=';', names=('x', 'y'), names_line=3, units=('s', 'mV'), first_row=5, width=2, has_row_names=False, \
-comment='', above=(4,), is_text=False)
+    >>> read = layout(["a title", "", "x;y", "s;mV", "0,5;1", "1,0;2"])
+    >>> read.separator, read.names, read.names_line, read.units, read.first_row
+    (';', ('x', 'y'), 3, ('s', 'mV'), 5)
     """
     choices = choices or LayoutChoices()
     skip = choices.skip or 0
@@ -226,14 +234,14 @@ def _block(lines: Sequence[_Line], choices: LayoutChoices) -> list[_Line]:
     most = 0.0
     run: list[_Line] = []
     for line in (*lines, None):
-        fits = line is not None and line.is_row and line.number > least
-        if fits and (not run or len(line.cells) == len(run[0].cells)):
-            run.append(line)
+        row = line if line is not None and line.is_row and line.number > least else None
+        if row is not None and (not run or len(row.cells) == len(run[0].cells)):
+            run.append(row)
             continue
         values = sum(row.values for row in run) * (1.0 if run and len(run[0].cells) > 1 else 0.3)
         if values > 0 and values >= most:
             best, most = run, values
-        run = [line] if fits and line is not None else []
+        run = [] if row is None else [row]
     return _from_its_beginning(best, lines, least)
 
 
@@ -269,20 +277,20 @@ def _names(
     above = _text_above(lines, block)
     if not above:
         return None, None, units, [], block
-    skipped: list[_Line] = []
+    between: list[_Line] = []
     while len(above) > 1 and _is_units(above[-1]):
-        skipped.append(above.pop())
+        between.append(above.pop())
         if not units:
-            units = _clean_units(skipped[-1].cells)
+            units = _clean_units(between[-1].cells)
     heading = above[-1]
     # Long names between short names and units, as Origin writes them.
-    if skipped and len(above) == 2 and len(above[0].cells) == len(heading.cells) and all(above[0].cells):
-        skipped.append(heading)
+    if between and len(above) == 2 and len(above[0].cells) == len(heading.cells) and all(above[0].cells):
+        between.append(heading)
         heading = above[0]
     names = heading.cells
     if len(names) == len(block[0].cells) + 1 and names[0].endswith(":"):  # "Data:   y   x"
         names = names[1:]
-    numbers = sorted(line.number for line in skipped)
+    numbers = sorted(line.number for line in between)
     return names, heading.number, units, numbers, block
 
 
@@ -316,8 +324,8 @@ def _is_heading(line: _Line, rows: Sequence[_Line]) -> bool:
     width = len(rows[0].cells)
     shift = width - len(line.cells) if len(line.cells) in (width, width - 1) else 0
     for index, cell in enumerate(line.cells[:width]):
-        below = [look(row.cells[index + shift]) for row in rows if index + shift < len(row.cells)]
-        seen = look(cell)
+        below = [row.looks[index + shift] for row in rows if index + shift < len(row.cells)]
+        seen = line.looks[index]
         if seen == "word" and "value" in below and below.count("word") * 2 < len(below):
             return True
         if not cell and index == 0 and "missing" not in below and line.values + line.words >= width - 1:

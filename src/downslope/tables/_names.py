@@ -14,7 +14,9 @@ _HEADING = re.compile(
 )
 _QUOTIENT = re.compile(r"^\s*(?P<plain>.*?\S)\s+/\s*(?P<unit>\S.*?)\s*$")
 _COMMA = re.compile(r"^\s*(?P<plain>.*?\S),\s+(?P<unit>\S.*?)\s*$")
-_WORD = re.compile(r"[^\W\d]\w*")
+# The letters of names, and the digits and subscripts that may follow them; ª and ² are letters to Python only.
+_WORD = re.compile(r"[^\W\d_ªº²³¹](?:[^\Wªº²³¹])*(?:_\{[^{}`]*\})*\'*")
+_PART_OF_DATE = re.compile(r"[a-z]+\([^()`]+\)")
 
 
 class Heading(NamedTuple):
@@ -59,7 +61,8 @@ def typed(name: str) -> str:
     >>> typed("size"), typed("Time (s)")
     ('size', '`Time (s)`')
     """
-    return name if _WORD.fullmatch(name) else f"`{name}`"
+    is_word = _WORD.fullmatch(name) and name != "π"
+    return name if is_word or _PART_OF_DATE.fullmatch(name) else f"`{name}`"
 
 
 def column_named(text: str, names: Iterable[str], what: str = "column") -> str:

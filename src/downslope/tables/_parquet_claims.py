@@ -1,4 +1,4 @@
-"""What a Parquet file claims of itself, checked before anything is read: a damaged one may claim any amount of memory."""
+"""What a Parquet file claims of itself, checked before it is read: a damaged one may claim any memory."""
 
 from __future__ import annotations
 

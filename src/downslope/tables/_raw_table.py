@@ -17,6 +17,7 @@ from downslope.tables._text_columns import CellRules
 if TYPE_CHECKING:
     import polars
 
+_MOST_COLUMNS = 10_000  # each takes a millisecond to read
 _UNNAMED = "Unnamed: "  # how pandas calls a column without a name when it writes it again
 
 
@@ -141,6 +142,16 @@ def _checked(name: str, value: Any) -> Any:
             )
         return sign
     return value if name == "sheet" else text
+
+
+def check_width(source: str, columns: int) -> None:
+    """Raise for more columns than a table has.
+
+    Raises:
+        DataError: naming how many there are.
+    """
+    if columns > _MOST_COLUMNS:
+        raise DataError(f"{source} has {columns} columns, and a table may have {_MOST_COLUMNS}")
 
 
 def assembled(

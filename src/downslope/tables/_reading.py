@@ -11,7 +11,7 @@ from downslope._errors import DataError, SettingError, nearest
 from downslope._files import reason, written
 from downslope._types import Plain
 from downslope.tables._formats import format_of, read_file, table_suffixes
-from downslope.tables._raw_table import RawTable, ReadChoices, read_choices
+from downslope.tables._raw_table import RawTable, ReadChoices, check_width, read_choices
 from downslope.tables._sources import by_text, columns_of_source, entry_of, table_from
 from downslope.tables._table import Column, Table, checked_columns
 from downslope.tables._text_columns import named, typed_columns
@@ -82,6 +82,7 @@ def _typed(name: str, raw: RawTable, choices: ReadChoices) -> Table:
     """Return the columns of a file as a table."""
     import polars
 
+    check_width(name, len(raw.columns))
     entries = [entry_of(column.name, column, choices.cells) for column in raw.columns]
     numbers = raw.numbers or tuple(range(1, len(entries) + 1))
     units = raw.units or ("",) * len(entries)
@@ -98,7 +99,7 @@ def _typed(name: str, raw: RawTable, choices: ReadChoices) -> Table:
     separator = raw.read.get("separator")
     if decided and separator not in (None, "", "comma"):
         decided.insert(0, "blanks between the columns" if separator == "blanks" else f"separator {separator}")
-    notes = (f"{name} is read with {'; '.join(decided)}.",) if decided else ()
+    notes = (f"{name}: {'; '.join(decided)}.",) if decided else ()
     read: Plain = {**raw.read, "decimal": typed.decimal, "thousands": typed.thousands} if texts else raw.read
     return Table(checked_columns(columns), name, read, notes, raw.lines)
 

@@ -118,11 +118,10 @@ def table_from(columns: Mapping[str, Any], source: str = "", rules: CellRules | 
     typed = typed_columns(texts, rules)
     by_name = {column.name: column for column in typed.columns}
     typed_all = [
-        replace(by_name[name], number=number) if name in by_name else named(entry, name, number)
+        named(entry, name, number) if isinstance(entry, Column) else replace(by_name[name], number=number)
         for number, (name, entry) in enumerate(entries.items(), start=1)
-        if isinstance(entry, Column) or name in by_name
     ]
-    notes = (f"The table is read with {', '.join(typed.notes)}.",) if typed.notes else ()
+    notes = (f"The table: {'; '.join(typed.notes)}.",) if typed.notes else ()
     return Table(checked_columns(typed_all), source, {}, notes)
 
 
@@ -167,7 +166,7 @@ def _of_series(name: str, series: polars.Series, rules: CellRules) -> Column | p
         plain = series.fill_nan(None) if kind.is_float() else series
         return number_column((plain.cast(polars.Float64) if kind.is_decimal() else plain).alias(name), rules)
     if kind == polars.Date or isinstance(kind, polars.Datetime):
-        utc = series.dt.replace_time_zone(None) if kind == polars.Date else _in_utc(series)
+        utc = series if kind == polars.Date else _in_utc(series)
         return dated(name, utc.cast(polars.Datetime("us")).to_numpy().astype("datetime64[us]"))
     if kind == polars.Duration:
         return number_column((series.dt.total_microseconds() / 1e6).alias(name), rules)
@@ -206,7 +205,7 @@ def _array(name: str, values: Any) -> np.ndarray:
         raise DataError(f"the rows of column {name!r} are not of one shape") from None
     if plain.dtype.kind == "c":
         refuse_complex(name, plain)
-        plain = plain.real
+        plain = np.real(plain)
     if plain.dtype.names is not None:
         raise DataError(f"column {name!r} holds records: {', '.join(plain.dtype.names)}", hint="give each a column")
     if plain.ndim != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from downslope._numbers import is_complex, real, refuse_complex
 from downslope._types import Columns, Plain
 from downslope.tables._cells import is_missing
 from downslope.tables._clock import Clock, calendar, calendar_parts
-from downslope.tables._names import column_named, heading
+from downslope.tables._names import column_named, heading, typed
 
 Kind: TypeAlias = Literal["number", "text", "truth", "date"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -54,6 +55,11 @@ class Column:
         if self.cells.dtype == object:
             return np.array([is_missing(cell) for cell in self.cells], dtype=bool)
         return np.isnan(self.cells)
+
+    @property
+    def typed_name(self) -> str:
+        """Its name as it is typed in a formula: in backquotes where it is no single word."""
+        return typed(self.name)
 
     def counted_in(self, clock: Clock) -> Column:
         """Return a column of dates with its time counted by a clock."""
@@ -99,7 +105,7 @@ class Table(Mapping[str, np.ndarray]):
             DataError: for a column that cannot be used.
         """
         part = calendar_parts(name)
-        if part is not None and not any(column.name == name for column in self.columns):
+        if part is not None and name not in self._by_name:
             instants = self.column(part[1]).instants
             if instants is None:
                 raise KeyError(name)
@@ -110,15 +116,24 @@ class Table(Mapping[str, np.ndarray]):
         return column.cells
 
     def __contains__(self, name: object) -> bool:
+        if name in self._by_name:
+            return True
         part = calendar_parts(name) if isinstance(name, str) else None
-        dates = {column.name for column in self.columns if column.kind == "date"}
-        return any(column.name == name for column in self.columns) or (part is not None and part[1] in dates)
+        return part is not None and part[1] in self._by_name and self._by_name[part[1]].kind == "date"
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(column.name for column in self.columns))
+        return iter(self._by_name)
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
+        return len(self._by_name)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Column]:
+        """The first column of each name."""
+        first: dict[str, Column] = {}
+        for column in self.columns:
+            first.setdefault(column.name, column)
+        return first
 
     @property
     def rows(self) -> int:
@@ -147,10 +162,7 @@ class Table(Mapping[str, np.ndarray]):
         Raises:
             KeyError: for a name that no column has.
         """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return self._by_name[name]
 
     def name_of(self, text: str, what: str = "column") -> str:
         """Return the name of the column that a text names: whole, in backquotes, or by its plain part.

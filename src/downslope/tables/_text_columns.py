@@ -273,6 +273,11 @@ def _mixed(cells: polars.Series, numbers: polars.Series, words: polars.Series, b
 def _numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, facts: Sequence[str]) -> Column:
     """Return a column of numbers that were text."""
     column = number_column(numbers, rules)
+    infinite = numbers.is_infinite().fill_null(False)
+    if infinite.any() and (beyond := infinite & ~cells.str.contains(r"(?i)inf|∞").fill_null(False)).any():
+        row = int(beyond.arg_max() or 0)
+        message = f"row {row + 1}: the number is beyond the largest that a float holds, 1.8e308"
+        return replace(column, fault=(message, None))
     high = np.nanmax(np.abs(column.cells)) if len(column.cells) and not np.isnan(column.cells).all() else 0.0
     lost = ()
     if high > _EXACT and cells.str.contains(r"^[-+]?\d{16,}$").any():
@@ -303,14 +308,16 @@ def number_column(numbers: polars.Series, rules: CellRules) -> Column:
     stated = rules.missing_numbers
     if stated and np.isin(cells, stated).any():
         cells = np.where(np.isin(cells, stated), np.nan, cells)
-    return Column(numbers.name, cells, "number", notes=(*notes, *_sentinels(cells, numbers)))
+    return Column(numbers.name, cells, "number", notes=(*notes, *_sentinels(cells)))
 
 
-def _sentinels(cells: np.ndarray, numbers: polars.Series) -> tuple[str, ...]:
+def _sentinels(cells: np.ndarray) -> tuple[str, ...]:
     """Return a note on numbers far outside the rest by which instruments and archives mark missing cells."""
-    if len(cells) < 3 or numbers.len() == numbers.null_count():
+    if len(cells) < 3:
         return ()
-    ends = {float(numbers.min() or 0.0), float(numbers.max() or 0.0)}  # pyright: ignore[reportArgumentType]
+    if np.isnan(cells).all():
+        return ()
+    ends = {float(np.nanmin(cells)), float(np.nanmax(cells))}
     suspects = [end for end in ends if any(np.isclose(end, sentinel, rtol=1e-7) for sentinel in _SENTINELS)]
     notes = []
     for suspect in sorted(suspects):
@@ -320,9 +327,10 @@ def _sentinels(cells: np.ndarray, numbers: polars.Series) -> tuple[str, ...]:
         distance = max(suspect - rest.max(), rest.min() - suspect)
         if distance > max(np.ptp(rest), 0.5 * abs(suspect)):
             count = int((cells == suspect).sum())
+            cells_are = "cells are" if count > 1 else "cell is"
             notes.append(
-                f"{{name}}: {count} cell{'s are' if count > 1 else ' is'} {suspect:.10g}, far outside the rest; if that "
-                f"stands for missing, say missing={suspect:.10g}"
+                f"{{name}}: {count} {cells_are} {suspect:.10g}, far outside the rest; if that stands for missing, say "
+                f"missing={suspect:.10g}"
             )
     return tuple(notes)
 

@@ -25,6 +25,7 @@ from downslope.formulas.expressions._tree import (
     Sum,
     walk,
 )
+from downslope.tables import typed
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -131,7 +132,13 @@ def _book_factorial(argument: Expression) -> str:
 
 
 def book_name(name: str) -> str:
-    """Return a name with its numeric subscript as Unicode: w_1 becomes w₁."""
+    """Return a name as it is typed: w_1 becomes w₁, and what is no single word stands in backquotes.
+
+    >>> book_name("w_1"), book_name("Time (s)")
+    ('w₁', '`Time (s)`')
+    """
+    if (text := typed(name)) != name:
+        return text
     head, underscore, subscript = name.rpartition("_")
     if underscore and subscript.isdecimal() and subscript.isascii() and head:
         return head + subscript.translate(_SUBSCRIPTS)

@@ -11,6 +11,7 @@ from downslope._errors import FormulaError, nearest
 from downslope.formulas._formula import Formula
 from downslope.formulas._units import checked_units
 from downslope.formulas.expressions import Expression, Name, book, depth, names_in, size
+from downslope.formulas.reading._columns import with_columns
 from downslope.formulas.reading._header import header, unwrapped
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._structure import resolve
@@ -57,7 +58,8 @@ def formula(text: str | Formula, *, units: Mapping[str, str] | None = None, colu
         raise FormulaError(f"a formula is text, not {type(text).__name__}", hint='for example formula("x² - 4x + 5")')
     columns = _checked_columns(columns)
     notes: list[str] = []
-    name, declared, pieces, note = header(text, unwrapped(tokens(text, notes), text))
+    pieces = with_columns(unwrapped(tokens(text, notes), text), columns, text)
+    name, declared, pieces, note = header(text, pieces)
     words = Words(text, declared, columns, notes, name=name)
     if note:
         words.note(note)

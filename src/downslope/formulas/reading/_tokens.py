@@ -78,6 +78,7 @@ def tokens(text: str, notes: list[str] | None = None) -> list[Token]:
     if len(text) > LONGEST:
         raise FormulaError(f"the formula has {len(text)} characters, more than {LONGEST}")
     reader = _Reader(plain_letters(text), [] if notes is None else notes)
+    reader.typed = text
     reader.read_all()
     commas_checked(reader.output, reader.text)
     return reader.output
@@ -96,7 +97,7 @@ class _Reader:
     """Read tokens from left to right; each method takes a position and returns the one after what it read."""
 
     def __init__(self, text: str, notes: list[str]) -> None:
-        self.text = text
+        self.text = self.typed = text  # names in backquotes keep the letters that were typed
         self.notes = notes
         self.output: list[Token] = []
         self.is_latex = "\\" in text
@@ -123,6 +124,8 @@ class _Reader:
             return numeral(self.text, position, self.output, self.notes)
         if character == "\\":
             return self._command(position)
+        if character == "`":
+            return self._quoted(position)
         if raised(character):
             return self._superscript(position)
         if lowered(character):
@@ -156,6 +159,20 @@ class _Reader:
         else:
             raise self._unknown(position)
         return position + 1
+
+    def _quoted(self, position: int) -> int:
+        """Append the name of a column in backquotes: `Time (s)`."""
+        end = self.text.find("`", position + 1)
+        if end < 0:
+            raise self.fail(
+                "nothing closes this backquote", position, hint="a column's name stands between two: `Time (s)`"
+            )
+        if not self.typed[position + 1 : end].strip():
+            raise self.fail(
+                "the backquotes are empty", position, 2, hint="a column's name stands between them: `Time (s)`"
+            )
+        self.put("QUOTED", self.typed[position + 1 : end], position)
+        return end + 1
 
     # Words and their subscripts.
 

@@ -195,7 +195,7 @@ class _Names:
     def _follows_operand(self, index: int) -> bool:
         """Tell whether a value stands before a word, so that if (…) and mod (…) are no functions there."""
         before = self.tokens[index - 1].kind if index else ""
-        return before in ("NUMBER", "WORD", "CONSTANT", "CLOSE", "BANG", "BAR", "DEGREE", "AMPERSAND")
+        return before in ("NUMBER", "WORD", "NAME", "CONSTANT", "CLOSE", "BANG", "BAR", "DEGREE", "AMPERSAND")
 
     def _foreign(self, index: int, token: Token, called: bool) -> list[Token] | None:
         """Return the function that another language or program calls by a word."""

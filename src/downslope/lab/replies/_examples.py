@@ -254,8 +254,6 @@ _SHAPES = (
 )
 _LETTERS = ("a", "b", "c", "d", "k", "m", "p", "q")
 
-Columns = Mapping[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Proposal:
@@ -273,8 +271,11 @@ class Proposal:
 def columns(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the columns of a table, its first rows, and equations that may suit two of its columns."""
     name, table = table_of(fields)
-    numbers = [title for title, column in table.items() if column.dtype != object]
+    numbers = [column.name for column in table.columns if column.kind != "text" and column.fault is None]
     if len(numbers) < 2:
+        refused = next((column.fault for column in table.columns if column.fault is not None), None)
+        if refused is not None:
+            raise ds.DataError(refused[0], hint=refused[1])
         raise ds.DataError(f"{name} has {len(numbers)} columns of numbers; a fit needs two")
     y = _choice(fields.get("y"), numbers, numbers[-1])
     others = [title for title in numbers if title != y]
@@ -283,9 +284,13 @@ def columns(fields: dict[str, Any]) -> dict[str, Any]:
         "name": name,
         **preview_of(table),
         "numbers": numbers,
+        "notes": list(table.notes_on([x, y])),
         "x": x,
         "y": y,
-        "proposals": [{"title": proposal.title, "formula": proposal.formula} for proposal in proposals(x, y)],
+        "proposals": [
+            {"title": proposal.title, "formula": proposal.formula}
+            for proposal in proposals(table.column(x).typed_name, table.column(y).typed_name)
+        ],
     }
 
 
@@ -295,7 +300,7 @@ def samples(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def proposals(x: str, y: str) -> list[Proposal]:
-    """Return equations of a column over another, as they are typed; none where a name cannot be typed.
+    """Return equations of a column over another, both named as they are typed; none where a name cannot be typed.
 
     >>> proposals("size", "price")[0].formula
     'price = a·size + b'
@@ -303,20 +308,26 @@ def proposals(x: str, y: str) -> list[Proposal]:
     letters = [letter for letter in _LETTERS if letter not in (x, y)]
     equations = [Proposal(title, shape.format(*letters, x=x, y=y)) for title, shape in _SHAPES]
     try:
-        ds.equation(equations[0].formula, {x: [0.0], y: [0.0]})
+        ds.equation(equations[0].formula, {x.strip("`"): [0.0], y.strip("`"): [0.0]})
     except ds.FormulaError:
         return []
     return equations
 
 
-def preview_of(columns: Columns) -> dict[str, Any]:
+def preview_of(table: ds.Table) -> dict[str, Any]:
     """Return the number of rows, the names of the columns, and the first rows as text."""
-    rows = len(next(iter(columns.values())))
-    cells = [[_cell(column[row]) for column in columns.values()] for row in range(min(_PREVIEW_ROWS, rows))]
-    return {"rows": rows, "headings": list(columns), "cells": cells}
+    cells = [[_cell_of(column, row) for column in table.columns] for row in range(min(_PREVIEW_ROWS, table.rows))]
+    return {"rows": table.rows, "headings": [column.name for column in table.columns], "cells": cells}
 
 
-def table_of(fields: Mapping[str, Any]) -> tuple[str, Columns]:
+def _cell_of(column: ds.Column, row: int) -> str:
+    """Return a cell as text: dates as dates."""
+    if column.instants is not None:
+        return str(column.instants[row].astype("datetime64[s]")).replace("T", " ").removesuffix(" 00:00:00")
+    return _cell(column.cells[row])
+
+
+def table_of(fields: Mapping[str, Any]) -> tuple[str, ds.Table]:
     """Return the name and the columns of a request's table.
 
     Raises:
@@ -333,11 +344,11 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, Columns]:
 
 # Each slide of a control sends the same table again; parsing it each time would take longer than the fit.
 @functools.lru_cache(maxsize=4)
-def _columns_of(table: UploadedFile) -> Columns:
+def _columns_of(table: UploadedFile) -> ds.Table:
     file = io.BytesIO(table.data)
     file.name = table.name
     columns = ds.read_table(file)
-    rows = len(next(iter(columns.values())))
+    rows = columns.rows
     if rows > LIMITS.table_rows or len(columns) > LIMITS.table_columns:
         raise ds.DataError(
             f"this table has {rows} rows and {len(columns)} columns; the lab takes up to {LIMITS.table_rows} and "

@@ -120,7 +120,7 @@ def _data(fields: dict[str, Any]) -> tuple[Any, str | None]:
     if not isinstance(fields.get("table"), UploadedFile) and sample in ds.sample_names():
         return sample, None
     name, columns = table_of(fields)
-    rows = len(next(iter(columns.values())))
+    rows = columns.rows
     if rows > LIMITS.network_rows:
         raise ds.DataError(
             f"{name} has {rows} rows; the lab trains on up to {LIMITS.network_rows}",

@@ -123,6 +123,9 @@ class Encoding:
             self._check_shape(array, (len(names),))
             data = dict(zip(names, array.T, strict=True))
         table = table_of(data, names)
+        table = table.counted_in(
+            {c.name: c.clock for c in self.columns if c.clock and table.kinds.get(c.name) == "date"}
+        )
         for name in names:
             if name not in table:
                 raise DataError(f"there is no column {name!r}", hint=f"the columns needed are {listed(names, 40)}")
@@ -153,6 +156,7 @@ class Encoding:
         return {
             "columns": [
                 {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
+                | ({"since": column.since} if column.since else {})
                 for column in self.columns
             ],
             "shape": list(self.shape),
@@ -247,7 +251,14 @@ class Reading:
         return None if self.targets.kind == NUMBERS else self.targets.values
 
 
-def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str | Sequence[str]) -> Reading:
+def reading_of(
+    data: Any,
+    target: Any,
+    missing: str,
+    task: str | None,
+    drop: str | Sequence[str],
+    table: Mapping[str, Any] | None = None,
+) -> Reading:
     """Read data and interpret their columns and targets; see `examples` for what they may be.
 
     Raises:
@@ -259,11 +270,11 @@ def reading_of(data: Any, target: Any, missing: str, task: str | None, drop: str
         if not (isinstance(choice, str) or (choice is None and name == "task")):
             raise SettingError(f"{name} is a name, not {described(choice)}")
     check_way(missing)
-    raw = treated(raw_data(data, target, drop), missing)
+    raw = treated(raw_data(data, target, drop, table), missing)
     columns: tuple[InputColumn, ...] = ()
     column_notes: tuple[str, ...] = ()
     if not isinstance(raw.inputs, np.ndarray):
-        columns, column_notes = columns_of(raw.inputs)
+        columns, column_notes = columns_of(raw.inputs, raw.clocks)
     targets = read_targets(raw.targets, task)
     notes = (*raw.notes, _size(raw.inputs, raw.rows), *column_notes, *targets.notes)
     return Reading(raw.inputs, columns, tuple(raw.targets), targets, missing == "mean", notes)

@@ -1,7 +1,7 @@
 """The noun `Examples`, encoded data for a network, and the verb from data to examples."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -66,6 +66,18 @@ class RowChoices(TypedDict, total=False):
             metavar="COLUMNS",
             compiles=True,
             typed="Columns to leave out: id,name.",
+        ),
+    ]
+    table: Annotated[
+        Mapping[str, object] | None,
+        Choice(
+            None,
+            'How a file is read, where it is not as its cells suggest: {"decimal": "comma", "sheet": "May"}.',
+            "rows",
+            kind="units",
+            metavar="NAME=VALUE",
+            compiles=True,
+            typed="How a file is read: decimal=comma, sheet=May, missing=-9999, … May be repeated.",
         ),
     ]
 
@@ -135,6 +147,7 @@ def examples(
     missing: Missing = "refuse",
     task: Task | None = None,
     drop: str | Sequence[str] = (),
+    table: Mapping[str, object] | None = None,
 ) -> Examples:
     """Return data as examples for a network.
 
@@ -142,7 +155,7 @@ def examples(
     then become (x − mean) / deviation, each feature by its own mean and deviation, images by those of all their pixels.
 
     Args:
-        data: the path of a CSV or Parquet file, a frame or a mapping of columns, with `target`; a pair
+        data: the path of a file, a frame or a mapping of columns, see `read_table`, with `target`; a pair
             (inputs, targets) of arrays, lists or frames; or the name of a sample, such as "iris" or "digits". An array
             of inputs is (rows,), (rows, features), (rows, height, width) or (rows, height, width, channels).
         target: the column to predict, or several of numbers, separated by commas or in a list; or the targets
@@ -153,6 +166,7 @@ def examples(
             column, or a category of its own.
         task: "classes" or "numbers"; None reads text, truth values and few whole numbers as classes.
         drop: columns to leave out.
+        table: how a file is read, as `read_table` takes it, where it is not as its cells suggest.
 
     Raises:
         DataError: for data that cannot be used, naming the row and the column.
@@ -167,7 +181,7 @@ def examples(
     for name, choice in (("standardise", standardise), ("scale_targets", scale_targets)):
         if not isinstance(choice, bool):
             raise SettingError(f"{name} is true or false, not {described(choice)}")
-    reading = reading_of(data, target, missing, task, drop)
+    reading = reading_of(data, target, missing, task, drop, table)
     return _encoded(reading, np.arange(reading.rows), standardise, scale_targets)
 
 
@@ -182,6 +196,7 @@ def prepare(
     missing: Missing = "refuse",
     task: Task | None = None,
     drop: str | Sequence[str] = (),
+    table: Mapping[str, object] | None = None,
 ) -> tuple[Examples, Examples | None]:
     """Return examples for training and for validation, the latter encoded by means and deviations of the former.
 
@@ -195,6 +210,7 @@ def prepare(
         missing: the treatment of missing cells; means to fill in are those of the training rows.
         task: "classes" or "numbers".
         drop: columns to leave out.
+        table: how a file is read, as `read_table` takes it.
 
     Returns:
         The examples for training; and those for validation, or None.
@@ -207,7 +223,7 @@ def prepare(
     >>> len(training), len(validation)
     (120, 30)
     """
-    reading = reading_of(data, target, missing, task, drop)
+    reading = reading_of(data, target, missing, task, drop, table)
     share = share_of(validation, reading.rows)
     if share == 0:
         training_examples = _encoded(reading, np.arange(reading.rows), standardise, scale_targets)

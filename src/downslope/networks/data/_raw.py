@@ -14,7 +14,7 @@ from downslope._errors import DataError, SettingError, described, nearest
 from downslope._numbers import refuse_complex, unmasked
 from downslope._types import Columns
 from downslope.networks.data._samples import sample, sample_names
-from downslope.tables import Table, is_missing, read_table, table_suffixes
+from downslope.tables import Clock, Table, is_missing, read_table, table_suffixes
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,13 @@ class RawData:
             shape (rows, features), (rows, height, width) or (rows, height, width, channels).
         targets: columns by name, shape (rows,) each: numbers as float64, text and truth values as objects.
         notes: sentences on what was read.
+        clocks: how time is counted in the columns of dates among the inputs.
     """
 
     inputs: Columns | np.ndarray
     targets: Columns
     notes: tuple[str, ...] = field(default=())
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -52,13 +54,19 @@ def _rows_of(columns: Columns, rows: np.ndarray) -> Columns:
     return {name: column[rows] for name, column in columns.items()}
 
 
-def raw_data(data: Any, target: str | Sequence[str] | None, drop: str | Sequence[str] = ()) -> RawData:
+def raw_data(
+    data: Any,
+    target: str | Sequence[str] | None,
+    drop: str | Sequence[str] = (),
+    table: Mapping[str, Any] | None = None,
+) -> RawData:
     """Return data as inputs and targets.
 
     Args:
         data: see `examples`.
         target: the column to predict, or several; None for a pair and for a sample.
         drop: columns to leave out.
+        table: how a file is read, as `read_table` takes it.
 
     Raises:
         DataError: for data that cannot be read, and for columns that are not there.
@@ -70,8 +78,8 @@ def raw_data(data: Any, target: str | Sequence[str] | None, drop: str | Sequence
         data, target, notes = shipped.data, shipped.target if target is None else target, (f"{shipped}.",)
     if target is not None and not isinstance(target, str) and (not is_table(data) or _is_column(target)):
         return _pair(data, target, drop)
-    if is_table(data):
-        return _split(table_of(data), target, drop).noting(*notes)
+    if is_table(data) and not (isinstance(data, tuple | list) and target is None):
+        return _split(table_of(data, choices=table), target, drop).noting(*notes)
     if isinstance(data, tuple | list) and len(data) == 2:
         if target is not None:
             raise DataError("the targets stand in the pair already", hint="leave the name of a target out")
@@ -84,7 +92,15 @@ def raw_data(data: Any, target: str | Sequence[str] | None, drop: str | Sequence
 
 def is_table(data: Any) -> bool:
     """Tell whether data are columns with names."""
-    return isinstance(data, str | Path | Mapping) or hasattr(data, "columns")
+    named_fields = getattr(getattr(data, "dtype", None), "names", None) is not None
+    rows = isinstance(data, list) and bool(data) and isinstance(data[0], Mapping)
+    return (
+        isinstance(data, str | Path | Mapping)
+        or hasattr(data, "columns")
+        or hasattr(data, "collect_schema")
+        or named_fields
+        or rows
+    )
 
 
 def _is_column(target: Any) -> bool:
@@ -92,23 +108,25 @@ def _is_column(target: Any) -> bool:
     return hasattr(target, "dtype") or hasattr(target, "columns") or isinstance(target, Mapping)
 
 
-def table_of(data: Any, names: Sequence[str] | None = None) -> Table:
+def table_of(data: Any, names: Sequence[str] | None = None, choices: Mapping[str, Any] | None = None) -> Table:
     """Return data as a table.
 
     Args:
         data: the path of a file, a frame, or a mapping of names to columns or, for a single row, to values.
         names: the columns that are wanted, of a frame or a mapping; None for all.
+        choices: how a file is read, as `read_table` takes it.
     """
     if isinstance(data, str | Path | Table):
-        return read_table(data)
+        return read_table(data, **(choices or {}))
     if not is_table(data):
         raise DataError(
             f"a table is a file, a mapping of columns or a frame, not {type(data).__name__}",
             hint="its columns need names" if names is None else f"name the columns: {', '.join(names)}",
         )
-    known = data if isinstance(data, Mapping) else data.columns
-    cells = {name: _cells(data[name]) for name in known if names is None or str(name) in names}
-    return read_table(cells) if cells or names is None else Table({}, {})
+    if not isinstance(data, Mapping):
+        return read_table(data, **(choices or {}))
+    cells = {name: _cells(data[name]) for name in data if names is None or str(name) in names}
+    return read_table(cells, **(choices or {})) if cells or names is None else Table(())
 
 
 def _cells(values: Any) -> np.ndarray:
@@ -181,15 +199,22 @@ def array_of(inputs: Any) -> np.ndarray:
 
 def _split(table: Table, target: Any, drop: str | Sequence[str]) -> RawData:
     """Return a table as inputs and targets."""
-    kept = _without(table, _names(drop))
-    names = _names(target, kept)
+    dropped = [table.name_of(name, "column to drop") for name in _names(drop, table)]
+    kept = [name for name in table if name not in dropped]
+    names = [table.name_of(name) for name in _names(target, table)]
     if not names:
         raise DataError("which column is to be predicted?", hint=f"target= one of {', '.join(kept)}")
-    _check_known(names, kept, "column")
-    inputs = {name: column for name, column in kept.items() if name not in names}
+    _check_known(names, dict.fromkeys(kept, np.empty(0)), "column")
+    inputs = {name: table[name] for name in kept if name not in names}
     if not inputs:
         raise DataError("no column is left to predict from")
-    return RawData(inputs, _with_truths(table, names))
+    return RawData(inputs, _with_truths(table, names), table.notes_on(kept), clocks_of(table, inputs))
+
+
+def clocks_of(table: Table, names: Iterable[str]) -> dict[str, Clock]:
+    """Return how time is counted in the columns of dates among some columns."""
+    kept = set(names)
+    return {c.name: c.clock for c in table.columns if c.clock is not None and c.name in kept}
 
 
 def _with_truths(table: Table, names: Sequence[str]) -> Columns:
