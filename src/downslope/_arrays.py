@@ -60,6 +60,10 @@ class Arrays(Protocol):
         """Return the first tree if a condition holds, else the second."""
         ...
 
+    def may_hold(self, condition: Any) -> bool:
+        """Tell whether a condition may hold somewhere: whether it does in NumPy, always where it is not known yet."""
+        ...
+
     def put(self, array: Any, index: Any, entry: Any) -> Any:
         """Return an array with one entry along its first axis replaced."""
         ...
@@ -112,6 +116,9 @@ class _JaxArrays:
     def choose(self, condition: Any, first: Any, second: Any) -> Any:
         return jax().tree.map(lambda a, b: jax().numpy.where(condition, a, b), first, second)
 
+    def may_hold(self, condition: Any) -> bool:
+        return True
+
     def put(self, array: Any, index: Any, entry: Any) -> Any:
         return array.at[index].set(entry)
 
@@ -133,6 +140,8 @@ def _as_in(after: Any, before: Any) -> Any:
 
 class _NumpyArrays:
     """Single vectors of NumPy; a function has the methods `value_and_gradient` and `hessian`.
+
+    Of many vectors side by side, a function has the method `values_and_gradients`.
 
     Args:
         lanes: whether a point is many vectors side by side, shape (lanes, size); for rules that search no line.
@@ -171,6 +180,9 @@ class _NumpyArrays:
     def choose(self, condition: Any, first: Any, second: Any) -> Any:
         return first if condition else second
 
+    def may_hold(self, condition: Any) -> bool:
+        return bool(np.any(condition))
+
     def put(self, array: Any, index: Any, entry: Any) -> Any:
         changed = np.array(array)
         changed[index] = entry
@@ -182,7 +194,7 @@ class _NumpyArrays:
         return np.linalg.eigh(matrix)
 
     def value_and_gradient(self, function: Any, point: Point) -> tuple[Any, Point]:
-        return function.value_and_gradient(point)
+        return function.values_and_gradients(point) if self._lanes else function.value_and_gradient(point)
 
     def hessian(self, function: Any, point: Point) -> Any:
         return function.hessian(point)

@@ -6,6 +6,7 @@ from downslope.descent._choices import (
     ClipChoices,
     DescendChoices,
     DescentChoices,
+    EngineChoice,
     MethodChoices,
     ObjectiveChoices,
     PlanChoices,
@@ -16,6 +17,7 @@ from downslope.descent._choices import (
 )
 from downslope.descent._curvature import spectrum_of_hessian
 from downslope.descent._descend import descend
+from downslope.descent._numpy_loop import NumericObjective
 from downslope.descent._objective import Objective, check_point, objective
 from downslope.descent._plan import Beginning, Plan, Record, make_plan, plan, settings_of_own
 from downslope.descent._progress import Show, checked_progress, progress_bar
@@ -31,11 +33,21 @@ from downslope.descent._side_by_side import (
 )
 from downslope.descent._slope import Slope, slope
 from downslope.descent._surroundings import values_at
+from downslope.descent._work import (
+    COMPILING,
+    EngineName,
+    array_seconds,
+    chosen_engine,
+    evaluation_seconds,
+    obstacle,
+    step_seconds,
+)
 from downslope.descent.batches._batched import Batched, Batches
 from downslope.descent.batches._descent import descend_batches
 from downslope.descent.batches._trace import header_of
 
 __all__ = [
+    "COMPILING",
     "METHOD",
     "RATE",
     "Batched",
@@ -44,7 +56,10 @@ __all__ = [
     "ClipChoices",
     "DescendChoices",
     "DescentChoices",
+    "EngineChoice",
+    "EngineName",
     "MethodChoices",
+    "NumericObjective",
     "Objective",
     "ObjectiveChoices",
     "Plan",
@@ -58,16 +73,20 @@ __all__ = [
     "Show",
     "Slope",
     "StopChoices",
+    "array_seconds",
     "check_point",
     "checked_progress",
+    "chosen_engine",
     "descend",
     "descend_at_best_rate",
     "descend_at_rates",
     "descend_batches",
     "end_value",
+    "evaluation_seconds",
     "header_of",
     "make_plan",
     "objective",
+    "obstacle",
     "plan",
     "progress_bar",
     "range_test",
@@ -77,6 +96,7 @@ __all__ = [
     "slope",
     "spectrum_of_hessian",
     "standing",
+    "step_seconds",
     "steps_to_rest",
     "values_at",
     "versions",

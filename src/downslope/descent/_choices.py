@@ -48,6 +48,18 @@ ScheduleChoice = Annotated[
     ),
 ]
 
+EngineChoice = Annotated[
+    EngineName,
+    Choice(
+        "auto",
+        "What runs the steps: numpy, which starts at once; jax, which compiles them first and is faster from some "
+        "ten thousand steps or rows on; auto chooses by the work to be done.",
+        names=get_args(EngineName),
+        kind="name",
+        compiles=True,
+    ),
+]
+
 
 class ObjectiveChoices(TypedDict, total=False):
     """What else makes an objective of a formula's text."""
@@ -121,17 +133,7 @@ class DescentChoices(ClipChoices, StopChoices, ObjectiveChoices, total=False):
             typed="Record every K-th step.",
         ),
     ]
-    engine: Annotated[
-        EngineName,
-        Choice(
-            "auto",
-            "What runs the steps: numpy, which starts at once; jax, which compiles them first and is faster from some "
-            "ten thousand steps or rows on; auto chooses by the work to be done.",
-            names=get_args(EngineName),
-            kind="name",
-            compiles=True,
-        ),
-    ]
+    engine: EngineChoice
     seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
 
 

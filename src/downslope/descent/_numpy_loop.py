@@ -33,15 +33,16 @@ _MOST_NUMBERS = 1 << 20  # of an intermediate result over rows of the record and
 
 
 class NumericObjective:
-    """A formula as a function of the vector of its variables, in the order in which a point's parts stand.
+    """A formula as a function of the vector of its variables.
 
     Args:
         formula: the formula.
         data: the table's columns, or none.
+        names: the variables in the order of a vector; None for that in which a point's parts stand.
     """
 
-    def __init__(self, formula: Formula, data: Columns) -> None:
-        self.names = tuple(sorted(formula.variables))
+    def __init__(self, formula: Formula, data: Columns, names: Sequence[str] | None = None) -> None:
+        self.names = tuple(sorted(formula.variables)) if names is None else tuple(names)
         self._data = data
         self._formula = formula
         self._single = NumericFormula(formula, ARRAYS if data else FLOATS, data)
@@ -63,6 +64,19 @@ class NumericObjective:
             gradients[:, column] = np.ravel(gradient[index])
         return values, gradients
 
+    def second_order(self, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return values, gradients and Hessians at many vectors, shapes (rows,), (rows, size), (rows, size, size)."""
+        count, size = vectors.shape
+        values, gradients, hessians = np.empty(count), np.empty((count, size)), np.empty((count, size, size))
+        for piece in self._blocks(count):
+            value, gradient, matrix = self._many.value_gradient_hessian(self._points(vectors[piece]))
+            values[piece] = np.ravel(value)
+            for row, index in enumerate(self._returned):
+                gradients[piece, row] = np.ravel(gradient[index])
+                for column, other in enumerate(self._returned):
+                    hessians[piece, row, column] = np.ravel(matrix[index][other])
+        return values, gradients, hessians
+
     def value_and_gradient(self, vector: np.ndarray) -> tuple[np.float64, np.ndarray]:
         """Return the value and the gradient at a vector."""
         value, gradient = self._single.value_and_gradient(self._values(vector))
@@ -75,10 +89,13 @@ class NumericObjective:
 
     def bends(self, vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
         """Return uᵀHu at many vectors for a direction u each, shapes (rows, size), (rows, size) → (rows,)."""
+        return np.concatenate([self._bends(vectors[piece], along[piece]) for piece in self._blocks(len(vectors))])
+
+    def _blocks(self, count: int) -> list[slice]:
+        """Return the parts of many vectors whose intermediate results fit into memory."""
         table = next(iter(self._data.values()), None)
         block = max(1, _MOST_NUMBERS // (1 if table is None else len(table)))
-        pieces = [slice(first, first + block) for first in range(0, len(vectors), block)]
-        return np.concatenate([self._bends(vectors[piece], along[piece]) for piece in pieces])
+        return [slice(first, first + block) for first in range(0, count, block)]
 
     def _bends(self, vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
         point, direction = self._points(vectors), self._points(along)

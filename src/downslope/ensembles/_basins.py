@@ -20,7 +20,7 @@ from downslope._engine import jax, precision
 from downslope._text import number
 from downslope._types import Columns, Point
 from downslope.descent import values_at
-from downslope.ensembles._space import RowLayout, Space, derivatives, program
+from downslope.ensembles._space import RowLayout, Space, derivatives, numeric_objective, program
 
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one basin
 _MOST_COLUMNS = 6
@@ -178,6 +178,10 @@ def _merged(space: Space, bottoms: np.ndarray, kinds: Sequence[str], depths: np.
 def heights(space: Space, points: np.ndarray) -> np.ndarray:
     """Return the objective at rows of coordinates, shape (points,)."""
     objective = space.objective
+    values = values_at(objective)
+    if values is not None:
+        with np.errstate(all="ignore"):
+            return values(points) if len(points) else np.empty(0)
     with precision(objective.precision):
         return np.asarray(program(space, _heights)(points, objective.data), dtype=float)
 
@@ -264,10 +268,7 @@ def _approach(space: Space, point: np.ndarray) -> np.ndarray:
     """Return the values along the axes at shrinking distances from a point, shape (distances, ways)."""
     ways = np.concatenate([np.eye(space.size), -np.eye(space.size)]) * space.extent
     rows = point + (_DECADES[:, None, None] * ways).reshape(-1, space.size)
-    values = values_at(space.objective)
-    with np.errstate(all="ignore"):
-        around = heights(space, rows) if values is None else values(rows)
-    return np.reshape(around, (len(_DECADES), -1))
+    return np.reshape(heights(space, rows), (len(_DECADES), -1))
 
 
 def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np.ndarray, hessian: np.ndarray) -> bool:
@@ -298,8 +299,11 @@ def _is_lowest_about(space: Space, point: np.ndarray, value: float, gradient: np
 
 
 def _slopes(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return values, gradients and Hessians, in a batch padded to a power of two so that few shapes are compiled."""
-    objective = space.objective
+    """Return values, gradients and Hessians; compiled in a batch padded to a power of two, so for few shapes."""
+    objective, goal = space.objective, numeric_objective(space)
+    if goal is not None:
+        with np.errstate(all="ignore"):
+            return goal.second_order(points)
     room = 1 << max(len(points) - 1, 0).bit_length()
     padded = np.concatenate([points, np.repeat(points[-1:], room - len(points), axis=0)])
     with precision(objective.precision):

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from downslope._choices import LARGEST_SEED, Choice
 from downslope._types import Point
-from downslope.descent import METHOD, RATE, DescentChoices, MethodChoices, ObjectiveChoices, ScheduleChoices
+from downslope.descent import (
+    METHOD,
+    RATE,
+    DescentChoices,
+    EngineChoice,
+    MethodChoices,
+    ObjectiveChoices,
+    ScheduleChoices,
+)
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ class SpaceChoices(ObjectiveChoices, total=False):
     ]
     centre: Annotated[Point, Choice(None, "The middle of that cloud; 0 if None.", kind="object")]
     seed: Annotated[int, Choice(0, "Seed of whatever is random.", least=0, most=LARGEST_SEED)]
+    engine: EngineChoice
 
 
 class MultistartChoices(SpaceChoices, MethodSettings, total=False):
@@ -92,9 +101,11 @@ class SearchChoices(SpaceChoices, total=False):
         ),
     ]
     target: Annotated[float | None, Choice(None, "A value that is low enough to stop at.", typed="Stop at this value.")]
-    seconds: Annotated[float, Choice(10.0, "The most to take, besides compilation.", above=0)]
+    seconds: Annotated[
+        float, Choice(10.0, "The most to take, time to compile included.", above=0)
+    ]
     evaluations: Annotated[int | None, Choice(None, "The most to make; None for no limit.", metavar="N")]
     islands: Annotated[
         int | None,
-        Choice(None, "How many; None for 4, or one for each device if those are more.", most=1024, metavar="N"),
+        Choice(None, "How many; None for 4.", most=1024, metavar="N"),
     ]

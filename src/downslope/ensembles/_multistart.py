@@ -14,11 +14,11 @@ from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError
 from downslope._text import aligned, html_table, number
 from downslope._types import Point
-from downslope.descent import Objective, settings_of_own
+from downslope.descent import Objective, chosen_engine, obstacle, settings_of_own
 from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import MultistartChoices
-from downslope.ensembles._descents import by_method, to_the_bottom
+from downslope.ensembles._descents import bottom_seconds, by_method, method_seconds, to_the_bottom
 from downslope.ensembles._space import Space, space_of
 from downslope.formulas import Formula
 from downslope.methods import Method
@@ -44,6 +44,7 @@ class Multistart:
             were unbounded.
         names: a name for each coordinate.
         evaluations: number of evaluations of value and gradient.
+        engine: what ran the descents, "numpy" or "jax".
         objective: the objective.
         space: the box or cloud that starts were drawn from.
     """
@@ -55,6 +56,7 @@ class Multistart:
     basin: np.ndarray
     names: tuple[str, ...]
     evaluations: int
+    engine: str
     objective: Objective = field(repr=False)
     space: Space = field(repr=False)
 
@@ -79,6 +81,7 @@ class Multistart:
             "read_as": self.objective.read_as,
             "starts": len(self.starts),
             "evaluations": self.evaluations,
+            "engine": self.engine,
             "basins": [basin.as_dict() for basin in self.basins],
             "lost": self.lost,
             "sentence": self.sentence,
@@ -140,9 +143,15 @@ def multistart(
         if learning_rate is not None or steps is not None or settings:
             needy = next(iter(settings), "learning_rate" if learning_rate is not None else "steps")
             raise SettingError(f"{needy} needs a method", hint="for example method='gradient descent'")
-        ended = to_the_bottom(space, points)
+        seconds = lambda: bottom_seconds(space, len(points))  # noqa: E731 - as below
+        engine = chosen_engine(chosen["engine"], obstacle(goal), seconds)
+        ended = to_the_bottom(space, points, engine)
     else:
-        ended = by_method(space, points, *_method_with_rate(method, learning_rate, steps, settings))
+        how, rate, most = _method_with_rate(method, learning_rate, steps, settings)
+        seconds = lambda: method_seconds(space, len(points), how, most)  # noqa: E731
+        barrier = obstacle(goal) or (None if how.is_plain else "the method is an Optax transformation")
+        engine = chosen_engine(chosen["engine"], barrier, seconds)
+        ended = by_method(space, points, how, rate, most, engine)
     basins, basin = gathered(space, ended.points)
     return Multistart(
         basins=basins,
@@ -152,6 +161,7 @@ def multistart(
         basin=basin,
         names=space.layout.names,
         evaluations=ended.evaluations,
+        engine=engine,
         objective=goal,
         space=space,
     )

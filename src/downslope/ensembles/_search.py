@@ -10,24 +10,24 @@ from typing import Any, Unpack
 import numpy as np
 
 from downslope._choices import checked, defaults, door
-from downslope._engine import jax, precision
+from downslope._engine import jax
 from downslope._errors import ObjectiveError
 from downslope._text import number
 from downslope._types import Point
-from downslope.descent import Objective
+from downslope.descent import COMPILING, EngineName, Objective, chosen_engine, obstacle
 from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import SearchChoices
-from downslope.ensembles._hopping import CHAINS, programs
+from downslope.ensembles._hopping import CHAINS, begin, compiled, in_numpy, iteration_seconds
 from downslope.ensembles._lanes import count, side_by_side
-from downslope.ensembles._space import Space, program, space_of
+from downslope.ensembles._space import Space, in_units, numeric_objective, program, space_of
 from downslope.formulas import Formula
 
 _ISLANDS = 4
 _MOST_ROUNDS = 64
-_FIRST_ITERATIONS = 64
-_CHUNK_SECONDS = 0.05
-_MOST_ITERATIONS = 100_000
+_FIRST_ITERATIONS = 32  # before the first test for the end
+_SHARE = 8  # of the iterations so far, which pass until the next test
+_ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,8 @@ class Search:
         evaluations: number of evaluations of value and gradient.
         evaluations_to_best: evaluations until the lowest value was first met, to the nearest iteration.
         seconds: duration, compilation included.
+        compiling: the seconds of it that compilation took.
+        engine: what ran the search: "numpy", "jax", or "numpy, jax" where the second took over.
         stopped: "evidence", "target", "time", "evaluations" or "interrupted".
         objective: the objective.
         space: the box or cloud that was searched.
@@ -54,6 +56,8 @@ class Search:
     evaluations: int
     evaluations_to_best: int
     seconds: float
+    compiling: float
+    engine: str
     stopped: str
     objective: Objective = field(repr=False)
     space: Space = field(repr=False)
@@ -107,13 +111,16 @@ class Search:
             "evaluations": self.evaluations,
             "evaluations_to_best": self.evaluations_to_best,
             "seconds": self.seconds,
+            "compiling": self.compiling,
+            "engine": self.engine,
             "stopped": self.stopped,
             "sentence": self.sentence,
         }
 
     def __str__(self) -> str:
         effort = f"{self.evaluations:,} evaluations".replace(",", " ")
-        spent = f"{effort} in {self.seconds:.2f} s; {_REASONS[self.stopped]}"
+        compiling = f", {self.compiling:.2f} s of them compiling" if self.compiling else ""
+        spent = f"{effort} in {self.seconds:.2f} s{compiling}; {_REASONS[self.stopped]}"
         return f"Read as  {self.objective.read_as}\n\n{self.sentence}\n{spent}"
 
     def __repr__(self) -> str:
@@ -165,70 +172,103 @@ def search(
     chosen = {**defaults(SearchChoices), **checked(SearchChoices, choices, also=("objective", "bounds"))}
     goal = objective_of(objective, chosen["data"], units=chosen["units"])
     space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
-    evaluations = chosen["evaluations"]
-    islands = chosen["islands"] or (_ISLANDS if evaluations is not None else max(_ISLANDS, count()))
-    run = _IslandSearch(space, islands, chosen["seed"])
     began = time.perf_counter()
-    stopped = run.until(chosen["confirmations"], chosen["target"], chosen["seconds"], evaluations)
+    run = _IslandSearch(space, chosen["islands"] or _ISLANDS, chosen["seed"], chosen["engine"])
+    stopped = run.until(chosen["confirmations"], chosen["target"], chosen["seconds"], chosen["evaluations"])
     return run.result(stopped, time.perf_counter() - began)
 
 
 class _IslandSearch:
-    """A running search.
+    """A running search: in NumPy from the first moment, compiled from where that pays.
 
     Args:
         space: the box or cloud.
         islands: number of islands.
         seed: seed of the random numbers.
+        engine: "numpy", "jax" or "auto".
     """
 
-    def __init__(self, space: Space, islands: int, seed: int) -> None:
+    def __init__(self, space: Space, islands: int, seed: int, engine: EngineName) -> None:
         self.space = space
         self.evaluations = 0
-        self._islands = islands
-        self._begin, self._go_on = program(space, programs, _MOST_ROUNDS)
-        pieces = min(count(), islands)
-        pieces = next(size for size in range(pieces, 0, -1) if islands % size == 0)
-        with precision("float64"):
-            keys = jax().device_get(jax().random.key_data(jax().random.split(jax().random.key(seed), islands)))
-        batches = np.split(keys, pieces)
-        self._states = side_by_side(self._begin, [(batch, space.unit_bounds) for batch in batches], "float64")
+        self._seed, self._count = seed, islands
+        self._iterations, self._compiling = 0, 0.0
+        self._program: Any = None
+        self._states = [begin(seed, np.arange(islands), space.unit_bounds, _MOST_ROUNDS)]
+        self._engine = chosen_engine(engine, obstacle(space.objective), lambda: 0.0)
+        # How long a search takes is not known beforehand. It is compiled once NumPy has computed for about as long as
+        # compiling takes: by the estimate, not by the clock, so that a seed gives the same search again.
+        self._most_in_numpy = 0
+        goal = numeric_objective(space)
+        if self._engine == "numpy" and goal is not None:
+            self._at = in_units(goal.values_and_gradients, space.origin, space.extent)
+            seconds = iteration_seconds(space, islands)
+            self._most_in_numpy = _ENDLESS if engine == "numpy" else int(COMPILING / seconds) + 1
 
     def until(self, confirmations: int, target: float | None, seconds: float, evaluations: int | None) -> str:
         """Run until there is a reason to stop, and return it."""
-        self._advance(0)  # compiles, which does not count towards `seconds`
         began = time.perf_counter()
-        most = None if evaluations is None else max(evaluations // (self._islands * CHAINS), 1)
-        done, iterations = 0, _FIRST_ITERATIONS
+        most = None if evaluations is None else max(evaluations // (self._count * CHAINS), 1)
+        per_iteration = 0.0
         try:
             while True:
-                iterations = iterations if most is None else min(iterations, most - done)
+                spent = time.perf_counter() - began
+                iterations = max(_FIRST_ITERATIONS, self._iterations // _SHARE)
+                if most is not None:
+                    iterations = min(iterations, most - self._iterations)
+                if per_iteration:
+                    iterations = max(min(iterations, int((seconds - spent) / per_iteration)), 1)
+                if self._is_worth_compiling(seconds - spent):
+                    self._compile()
                 before = time.perf_counter()
                 self._advance(iterations)
-                done += iterations
                 now = time.perf_counter()
+                per_iteration = (now - before) / iterations
                 if target is not None and self._gathered("lowest").min() <= target:
                     return "target"
                 if confirmations and self._confirmations() >= confirmations:
                     return "evidence"
-                if most is not None and done >= most:
+                if most is not None and self._iterations >= most:
                     return "evaluations"
                 if now - began >= seconds:
                     return "time"
-                # As many iterations as fit the time between two tests, but at most four times as many as the last time:
-                # the first measurements are rough.
-                left = min(_CHUNK_SECONDS, seconds - (now - began))
-                per_iteration = (now - before) / iterations
-                iterations = int(np.clip(left / max(per_iteration, 1e-9), 1, min(4 * iterations, _MOST_ITERATIONS)))
         except KeyboardInterrupt:
             return "interrupted"
 
+    def _is_worth_compiling(self, left: float) -> bool:
+        """Whether NumPy has computed for as long as compiling takes; not in the last seconds that are left."""
+        return (
+            self._program is None
+            and self._iterations >= self._most_in_numpy
+            and (not self._most_in_numpy or left > COMPILING)
+        )
+
+    def _compile(self) -> None:
+        """Go on in JAX from here."""
+        began = time.perf_counter()
+        self._program = program(self.space, compiled)
+        pieces = next(size for size in range(min(count(), self._count), 0, -1) if self._count % size == 0)
+        (state,) = self._states
+        leaves = [np.split(np.asarray(leaf), pieces) for leaf in jax().tree.leaves(state)]
+        shape = jax().tree.structure(state)
+        self._states = [jax().tree.unflatten(shape, piece) for piece in zip(*leaves, strict=True)]
+        self._engine = "numpy, jax" if self._iterations else "jax"
+        self._advance(0)
+        self._compiling = time.perf_counter() - began
+
     def _advance(self, iterations: int) -> None:
         """Advance every island by a number of iterations."""
-        space = self.space
-        shared = (np.int64(iterations), space.origin, space.extent, space.unit_bounds, space.objective.data)
-        self._states = side_by_side(self._go_on, [(state, *shared) for state in self._states], "float64")
-        self.evaluations += iterations * self._islands * CHAINS
+        space, first = self.space, self._iterations + 1
+        if self._program is None:
+            (state,) = self._states
+            with np.errstate(all="ignore"):
+                self._states = [in_numpy(self._at, state, self._seed, first, iterations, space.unit_bounds)]
+        else:
+            numbers = np.uint32(self._seed), np.int64(first), np.int64(iterations)
+            shared = (*numbers, space.origin, space.extent, space.unit_bounds, space.objective.data)
+            self._states = side_by_side(self._program, [(state, *shared) for state in self._states], "float64")
+        self._iterations += iterations
+        self.evaluations += iterations * self._count * CHAINS
 
     def _gathered(self, name: str) -> np.ndarray:
         """Return one field of every island, stacked."""
@@ -279,8 +319,10 @@ class _IslandSearch:
             rounds=rounds,
             confirmations=sum(level(value, best.value, rise) for value in heights(space, points[1:]).tolist()),
             evaluations=self.evaluations,
-            evaluations_to_best=min(int(reached) * self._islands, self.evaluations),
+            evaluations_to_best=min(int(reached) * self._count, self.evaluations),
             seconds=seconds,
+            compiling=self._compiling,
+            engine=self._engine,
             stopped=stopped,
             objective=space.objective,
             space=space,

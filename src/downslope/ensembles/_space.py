@@ -16,7 +16,7 @@ from downslope._errors import PointError, described, nearest
 from downslope._numbers import real
 from downslope._text import own_names
 from downslope._types import Columns, Point
-from downslope.descent import Objective, check_point
+from downslope.descent import NumericObjective, Objective, check_point, obstacle
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,33 @@ def program(space: Space, build: Callable[..., Any], *structure: Any) -> Any:
     """Return `build(space.layout, *structure)`, a compiled program, built once for objectives of one structure."""
     key = (build, space.layout, *structure)
     return kept(space.objective.owner, key, functools.partial(build, space.layout, *structure))
+
+
+Slopes = Callable[[Any], tuple[Any, Any]]  # values and gradients at rows: (rows, size) → (rows,), (rows, size)
+
+
+def in_units(slopes: Slopes, origin: Any, extent: Any) -> Slopes:
+    """Return values and gradients at points in units of an extent from an origin."""
+
+    def at(units: Any) -> tuple[Any, Any]:
+        value, gradient = slopes(origin + extent * units)
+        return value, extent * gradient
+
+    return at
+
+
+def compiled_slopes(layout: RowLayout, data: Columns) -> Slopes:
+    """Return values and gradients at many rows, as JAX expressions."""
+    return jax().vmap(jax().value_and_grad(lambda row: layout.value(row, data)))
+
+
+def numeric_objective(space: Space) -> NumericObjective | None:
+    """Return the objective in NumPy, over rows; None for one that only JAX differentiates."""
+    goal = space.objective
+    if obstacle(goal) is not None:
+        return None
+    assert goal.formula is not None
+    return NumericObjective(goal.formula, goal.data, space.layout.names)
 
 
 def derivatives(layout: RowLayout) -> Any:

@@ -1,6 +1,7 @@
 """Methods: one record for each, the rules they step by, and the theory of their rates; schedules of the rate."""
 
 from downslope.methods._method import Method, method, method_names, rule_of
+from downslope.methods._noise import uniform
 from downslope.methods._rule import Rule, RuleInput
 from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, ScheduleName, ScheduleSettings, schedule
 from downslope.methods._spec import MethodSpec, Setting
@@ -65,4 +66,5 @@ __all__ = [
     "rule_of",
     "schedule",
     "spec_named",
+    "uniform",
 ]

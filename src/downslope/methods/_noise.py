@@ -1,4 +1,4 @@
-"""Normal numbers that NumPy and JAX draw alike: a function of seed, step and coordinate, without a state.
+"""Random numbers that NumPy and JAX draw alike: a function of seed, step and coordinate, without a state.
 
 References: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011 (Threefry-2×32); Box and
 Muller, "A note on the generation of random normal deviates", 1958.
@@ -10,6 +10,7 @@ import math
 from types import ModuleType
 from typing import Any
 
+_WORDS = 2.0**32
 _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 _ROUNDS = 20
 _PARITY = 0x1BD11BDA
@@ -26,11 +27,28 @@ def normal(numpy: ModuleType, seed: Any, step: Any, offset: int, like: Any) -> A
         like: the array.
     """
     index = (numpy.arange(max(like.size, 1), dtype="uint32") + numpy.uint32(offset)).reshape(like.shape)
-    words = _threefry(numpy.asarray(seed, "uint32"), numpy.zeros_like(index) + numpy.asarray(step, "uint32"), index)
-    # Half a unit above zero, so that the logarithm is finite.
     wide = numpy.promote_types(like.dtype, "float32")
-    first, second = ((word.astype(wide) + 0.5) / 2.0**32 for word in words)
+    first, second = _pair(numpy, seed, step, index, wide)
     return (numpy.sqrt(-2.0 * numpy.log(first)) * numpy.cos(2 * math.pi * second)).astype(like.dtype)
+
+
+def uniform(numpy: ModuleType, seed: Any, step: Any, index: Any) -> Any:
+    """Return numbers between 0 and 1, uniform and independent, twice as many along the last axis as the indices.
+
+    Args:
+        numpy: `numpy` or `jax.numpy`.
+        seed: a whole number below 2³².
+        step: the step, whole numbers below 2³² that broadcast with the indices.
+        index: whole numbers below 2³².
+    """
+    return numpy.concatenate(_pair(numpy, seed, step, numpy.asarray(index, "uint32"), "float64"), axis=-1)
+
+
+def _pair(numpy: ModuleType, seed: Any, step: Any, index: Any, dtype: Any) -> tuple[Any, Any]:
+    """Return two independent uniform numbers for each index, half a unit above 0 so that their logarithm is finite."""
+    words = _threefry(numpy.asarray(seed, "uint32"), numpy.zeros_like(index) + numpy.asarray(step, "uint32"), index)
+    first, second = ((word.astype(dtype) + 0.5) / _WORDS for word in words)
+    return first, second
 
 
 def _threefry(key: Any, first: Any, second: Any) -> tuple[Any, Any]:
