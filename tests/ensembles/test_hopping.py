@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import downslope as ds
-from downslope.ensembles._hopping import CHAINS, _anywhere, _begin, _hops, _reflected, programs
-from downslope.ensembles._space import program, space_of
+from downslope.ensembles._hopping import CHAINS, Islands, _anywhere, _draws, _hops, _reflected, begin, in_numpy
+from downslope.ensembles._space import in_units, numeric_objective, space_of
 
 BOX = (np.zeros(3), np.ones(3))
 CLOUD = (np.full(3, -np.inf), np.full(3, np.inf))
@@ -18,9 +17,8 @@ CLOUD = (np.full(3, -np.inf), np.full(3, np.inf))
 
 @given(st.lists(st.floats(-5, 5), min_size=3, max_size=3))
 def test_points_are_mirrored_into_the_box_as_a_ball_would_bounce(point) -> None:
-    with jax.enable_x64(True):
-        inside = np.asarray(_reflected(np.array([point]), BOX))[0]
-        outside = np.asarray(_reflected(np.array([point]), CLOUD))[0]
+    inside = _reflected(np, np.array([point]), BOX)[0]
+    outside = _reflected(np, np.array([point]), CLOUD)[0]
     for begun, ended in zip(point, inside, strict=True):
         bounced = begun
         while not 0 <= bounced <= 1:
@@ -30,55 +28,62 @@ def test_points_are_mirrored_into_the_box_as_a_ball_would_bounce(point) -> None:
 
 
 def test_random_points_fill_the_box_or_make_a_normal_cloud() -> None:
-    uniform = np.random.default_rng(0).random((20_000, 3))
-    with jax.enable_x64(True):
-        np.testing.assert_array_equal(_anywhere(uniform, BOX), uniform)
-        cloud = np.asarray(_anywhere(uniform, CLOUD))
+    draws = _draws(np, 5, np.arange(300)[:, None, None], np.arange(4), 3)
+    assert draws.shape == (300, 4, CHAINS + 1, 13)
+    filled = _anywhere(np, draws, BOX).reshape(-1, 3)
+    assert np.all((filled > 0) & (filled < 1))
+    np.testing.assert_allclose(filled.mean(axis=0), 0.5, atol=0.01)
+    np.testing.assert_allclose(filled.std(axis=0), 12**-0.5, rtol=0.02)
+    cloud = _anywhere(np, draws, CLOUD).reshape(-1, 3)
     np.testing.assert_allclose(cloud.mean(axis=0), 0, atol=0.03)
     np.testing.assert_allclose(cloud.std(axis=0), 1, atol=0.03)
     assert np.mean(np.abs(cloud) < 1.959964) == pytest.approx(0.95, abs=0.01)
 
 
-def island(seed: int = 0):
-    with jax.enable_x64(True):
-        key = jax.random.key_data(jax.random.key(seed))
-        begun = _begin(key, BOX, 8)
-        base = np.random.default_rng(seed).random((CHAINS, 3))
-        return begun._replace(base=base, height=np.arange(CHAINS, dtype=float))
+def test_draws_differ_by_seed_iteration_and_island_and_by_nothing_else() -> None:
+    numbers = np.arange(4)
+    several = _draws(np, 5, np.arange(10)[:, None, None], numbers, 3)
+    assert len(np.unique(several)) > 0.999 * several.size
+    np.testing.assert_array_equal(several[7], _draws(np, 5, 7, numbers, 3))
+    np.testing.assert_array_equal(several[7, 2:], _draws(np, 5, 7, numbers[2:], 3))
+    assert not np.any(several[7] == _draws(np, 6, 7, numbers, 3))
+
+
+def islands(seed: int = 0) -> Islands:
+    base = np.random.default_rng(seed).random((2, CHAINS, 3))
+    heights = np.tile(np.arange(CHAINS, dtype=float), (2, 1))
+    return begin(seed, np.arange(2), BOX, 8)._replace(base=base, height=heights)
 
 
 def test_hops_stay_in_the_box_and_go_somewhere() -> None:
-    begun = island()
-    draws = np.random.default_rng(1).random((CHAINS + 1, 3 * 3 + 4))
-    with jax.enable_x64(True):
-        targets, reach = (np.asarray(array) for array in _hops(begun, draws, BOX))
+    begun = islands()
+    targets, reach = _hops(np, begun, _draws(np, 1, 1, np.arange(2), 3), BOX)
     assert np.all((targets >= 0) & (targets <= 1))
-    assert np.all(np.max(np.abs(targets - begun.base), axis=1) >= 1e-6)
+    assert np.all(np.max(np.abs(targets - begun.base), axis=2) >= 1e-6)
     assert np.all((reach > 0) & (reach <= 0.1))
 
 
 def test_where_all_bases_are_one_mixing_gives_way_to_random_changes() -> None:
-    begun = island()._replace(base=np.full((CHAINS, 3), 0.4))
-    draws = np.random.default_rng(2).random((CHAINS + 1, 3 * 3 + 4))
-    draws[:CHAINS, 9] = 0.1  # every chain would mix
-    with jax.enable_x64(True):
-        targets, _ = _hops(begun, draws, BOX)
-    assert np.all(np.max(np.abs(np.asarray(targets) - 0.4), axis=1) >= 1e-6)
+    begun = islands()._replace(base=np.full((2, CHAINS, 3), 0.4))
+    draws = _draws(np, 2, 1, np.arange(2), 3)
+    draws[:, :CHAINS, 9] = 0.1  # every chain would mix
+    targets, _ = _hops(np, begun, draws, BOX)
+    assert np.all(np.max(np.abs(targets - 0.4), axis=2) >= 1e-6)
 
 
 def test_an_island_counts_every_evaluation_and_keeps_its_lowest() -> None:
     space = space_of(ds.objective("x⁴ - 4x² + x + y²"), {"x": (-3, 3), "y": (-3, 3)})
-    begin, go_on = program(space, programs, 8)
-    with jax.enable_x64(True):
-        keys = jax.device_get(jax.random.key_data(jax.random.split(jax.random.key(0), 2)))
-        islands, lowest = begin((keys, space.unit_bounds)), np.full(2, np.inf)
-        for _ in range(5):
-            islands = jax.device_get(go_on((islands, np.int64(20), space.origin, space.extent, space.unit_bounds, {})))
-            assert np.all(islands.lowest <= lowest)
-            lowest = islands.lowest
-        assert islands.evaluations.tolist() == [100 * CHAINS] * 2
-        assert np.all(islands.reached <= islands.evaluations)
-    points = space.origin + space.extent * islands.lowest_point
+    goal = numeric_objective(space)
+    assert goal is not None
+    at = in_units(goal.values_and_gradients, space.origin, space.extent)
+    state, lowest = begin(0, np.arange(2), space.unit_bounds, 8), np.full(2, np.inf)
+    for first in range(1, 100, 20):
+        state = in_numpy(at, state, 0, first, 20, space.unit_bounds)
+        assert np.all(state.lowest <= lowest)
+        lowest = state.lowest
+    assert state.evaluations.tolist() == [100 * CHAINS] * 2
+    assert np.all(state.reached <= state.evaluations)
+    points = space.origin + space.extent * state.lowest_point
     values = points[:, 0] ** 4 - 4 * points[:, 0] ** 2 + points[:, 0] + points[:, 1] ** 2
-    np.testing.assert_allclose(values, islands.lowest, rtol=1e-12)
-    np.testing.assert_allclose(islands.lowest, -5.444192, atol=1e-5)
+    np.testing.assert_allclose(values, state.lowest, rtol=1e-12)
+    np.testing.assert_allclose(state.lowest, -5.444192, atol=1e-5)

@@ -67,7 +67,7 @@ def test_the_columns_of_a_formula_are_released(verb) -> None:
 
 def test_programs_are_compiled_once_in_the_life_of_an_objective() -> None:
     objective = ds.objective("x⁴ - 3x² + x/7")
-    ds.multistart(objective, bounds={"x": (-3, 3)}, starts=8)
+    ds.multistart(objective, bounds={"x": (-3, 3)}, starts=8, engine="jax")
     programs = dict(_KEPT[objective.owner])
-    ds.multistart(objective, bounds={"x": (-2, 3)}, starts=8)
+    ds.multistart(objective, bounds={"x": (-2, 3)}, starts=8, engine="jax")
     assert programs == dict(_KEPT[objective.owner])

@@ -101,9 +101,7 @@ class SearchChoices(SpaceChoices, total=False):
         ),
     ]
     target: Annotated[float | None, Choice(None, "A value that is low enough to stop at.", typed="Stop at this value.")]
-    seconds: Annotated[
-        float, Choice(10.0, "The most to take, time to compile included.", above=0)
-    ]
+    seconds: Annotated[float, Choice(10.0, "The most to take, time to compile included.", above=0)]
     evaluations: Annotated[int | None, Choice(None, "The most to make; None for no limit.", metavar="N")]
     islands: Annotated[
         int | None,

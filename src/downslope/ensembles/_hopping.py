@@ -115,8 +115,9 @@ def in_numpy(at: Slopes, islands: Islands, seed: int, first: int, iterations: in
     size = islands.base.shape[2]
     for begun in range(first, first + iterations, _AT_ONCE):
         several = np.arange(begun, min(begun + _AT_ONCE, first + iterations))
-        for draws in _draws(np, seed, several[:, None, None], islands.number, size):
-            islands = iterate(NUMPY_ARRAYS, at, islands, draws, bounds)
+        with np.errstate(all="ignore"):
+            for draws in _draws(np, seed, several[:, None, None], islands.number, size):
+                islands = iterate(NUMPY_ARRAYS, at, islands, draws, bounds)
     return islands
 
 

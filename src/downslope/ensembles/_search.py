@@ -16,7 +16,7 @@ from downslope._text import number
 from downslope._types import Point
 from downslope.descent import COMPILING, EngineName, Objective, chosen_engine, obstacle
 from downslope.descent import objective as objective_of
-from downslope.ensembles._basins import Basin, gathered, heights, level, point_in_words, relief, shown_row
+from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
 from downslope.ensembles._choices import SearchChoices
 from downslope.ensembles._hopping import CHAINS, begin, compiled, in_numpy, iteration_seconds
 from downslope.ensembles._lanes import count, side_by_side
@@ -228,6 +228,8 @@ class _IslandSearch:
                     return "target"
                 if confirmations and self._confirmations() >= confirmations:
                     return "evidence"
+                if is_far(self.space, self._lowest_points()).any():
+                    return "unbounded"
                 if most is not None and self._iterations >= most:
                     return "evaluations"
                 if now - began >= seconds:
@@ -261,8 +263,7 @@ class _IslandSearch:
         space, first = self.space, self._iterations + 1
         if self._program is None:
             (state,) = self._states
-            with np.errstate(all="ignore"):
-                self._states = [in_numpy(self._at, state, self._seed, first, iterations, space.unit_bounds)]
+            self._states = [in_numpy(self._at, state, self._seed, first, iterations, space.unit_bounds)]
         else:
             numbers = np.uint32(self._seed), np.int64(first), np.int64(iterations)
             shared = (*numbers, space.origin, space.extent, space.unit_bounds, space.objective.data)
@@ -273,6 +274,10 @@ class _IslandSearch:
     def _gathered(self, name: str) -> np.ndarray:
         """Return one field of every island, stacked."""
         return np.concatenate([getattr(state, name) for state in self._states])
+
+    def _lowest_points(self) -> np.ndarray:
+        """Return the point of the lowest value of every island, shape (islands, size)."""
+        return self.space.origin + self.space.extent * self._gathered("lowest_point")
 
     def _ended(self) -> np.ndarray:
         """Return a mask of the completed rounds in the islands' records, shape (islands, most rounds)."""
