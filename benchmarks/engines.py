@@ -1,14 +1,21 @@
 """Do both engines give the same numbers? Generated formulas by every method, in NumPy and in JAX.
 
 The largest relative difference of a coordinate over the first 50 steps is printed by method, with how often outcome and
-first finding differ. A method that draws on differences of gradients multiplies rounding: what is left of the distance
-to the end is compared as well as the coordinate, so that 1e-12 means 1e-12 of the larger of the two.
+findings differ. Two engines round differently: their exponentials and sines differ in the last digit, and one of them
+multiplies and adds in one operation. Where a path multiplies such a difference, as line searches do along a kink or
+from a point without curvature, no two programs agree. So each pair that differs is held against the evidence: the
+descent in NumPy, repeated with the last digit of every point, value and slope drawn at random. A difference within what
+that does to the path is the path's own; what exceeds it is listed as unexplained.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +23,7 @@ from generated_formulas import generated
 from timing import arguments, machine, publish, table
 
 import downslope as ds
+from downslope.descent import NumericObjective
 
 ARTICLE = [
     ("f(x) = x² - 4x + 5", {"x": 0.0}),
@@ -25,26 +33,124 @@ ARTICLE = [
     ("f(x, y) = x² - y²", {"x": 1.0, "y": 0.1}),
 ]
 TOLERANCE = 1e-12
+LAST_DIGIT = 2.0**-52
+SHAKEN = 8  # descents with their last digits drawn at random
+BEYOND = 10.0  # times the largest difference among them: what the eight may have missed
 
 
-def difference(text: str, start: dict[str, float], method: Any, steps: int) -> tuple[float, bool, bool]:
-    """Return the largest relative difference, and whether outcome and findings agree."""
-    in_numpy, in_jax = (
-        ds.descend(text, start, method=method, steps=steps, engine=engine, progress=False)
-        for engine in ("numpy", "jax")
-    )
-    ours, theirs = np.asarray(in_numpy.coordinates), np.asarray(in_jax.coordinates)
+def descent(text: str, start: dict[str, float], method: Any, steps: int, engine: Any) -> ds.Trace:
+    """Return the descent in one engine."""
+    return ds.descend(text, start, method=method, steps=steps, engine=engine, progress=False)
+
+
+def apart(one: ds.Trace, other: ds.Trace) -> float:
+    """Return the largest difference of a coordinate, relative to it or to the largest on the path."""
+    ours, theirs = np.asarray(one.coordinates), np.asarray(other.coordinates)
     rows = min(len(ours), len(theirs))
     first, second = ours[:rows], theirs[:rows]
     scale = np.maximum(np.abs(second), np.max(np.abs(second), axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0)
-    findings = [[finding.symptom for finding in ds.diagnose(trace)] for trace in (in_numpy, in_jax)]
+        return float(np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0))
+
+
+def end_of(trace: ds.Trace) -> list[Any]:
+    """Return the outcome and the number of steps, as they are compared."""
+    return [trace.outcome.name, trace.last_step]
+
+
+def findings_of(trace: ds.Trace) -> list[str]:
+    """Return the symptoms, as they are compared."""
+    return [finding.symptom for finding in ds.diagnose(trace)]
+
+
+@contextlib.contextmanager
+def shaken(seed: int) -> Iterator[None]:
+    """Let the last digits of a point and of what NumPy returns of an objective there be random.
+
+    Rounding inside an evaluation does as much: what is computed is nearly the exact result at nearly that point.
+    """
+    draw = np.random.default_rng(seed)
+    exact = NumericObjective.value_and_gradient, NumericObjective.hessian
+
+    def rounded(number: Any) -> Any:
+        return number * (1 + LAST_DIGIT * draw.integers(-1, 2, np.shape(number)))
+
+    def value_and_gradient(goal: NumericObjective, vector: np.ndarray) -> Any:
+        return tuple(rounded(part) for part in exact[0](goal, rounded(vector)))
+
+    def hessian(goal: NumericObjective, vector: np.ndarray) -> Any:
+        matrix = rounded(exact[1](goal, rounded(vector)))
+        return np.tril(matrix) + np.tril(matrix, -1).T
+
+    NumericObjective.value_and_gradient, NumericObjective.hessian = value_and_gradient, hessian
+    try:
+        yield
+    finally:
+        NumericObjective.value_and_gradient, NumericObjective.hessian = exact
+
+
+def compared(text: str, start: dict[str, float], method: Any, steps: int) -> dict[str, Any]:
+    """Return how far the engines differ by a method and, where they do, how far NumPy does from itself."""
+    in_numpy, in_jax = (descent(text, start, method, steps, engine) for engine in ("numpy", "jax"))
+    result: dict[str, Any] = {
+        "apart": apart(in_numpy, in_jax),
+        "same_end": end_of(in_numpy) == end_of(in_jax),
+        "same_findings": findings_of(in_numpy) == findings_of(in_jax),
+    }
+    if result["apart"] <= TOLERANCE and result["same_end"] and result["same_findings"]:
+        return result
+    others = []
+    for seed in range(SHAKEN):
+        with shaken(seed):
+            others.append(descent(text, start, method, steps, "numpy"))
+    return result | {
+        "own_apart": max(apart(other, in_numpy) for other in others),
+        "own_ends": any(end_of(other) != end_of(in_numpy) for other in others),
+        "own_findings": any(findings_of(other) != findings_of(in_numpy) for other in others),
+    }
+
+
+def explained(result: dict[str, Any]) -> bool:
+    """Tell whether the engines differ by no more than NumPy does from itself when its last digits are shaken."""
     return (
-        float(apart),
-        in_numpy.outcome is in_jax.outcome and rows == len(theirs),
-        findings[0] == findings[1],
+        (result["apart"] <= TOLERANCE or result["apart"] <= BEYOND * result["own_apart"])
+        and (result["same_end"] or result["own_ends"])
+        and (result["same_findings"] or result["own_findings"])
     )
+
+
+def agrees(result: dict[str, Any]) -> bool:
+    """Tell whether the engines agree in the path, the end and the findings."""
+    return bool(result["apart"] <= TOLERANCE and result["same_end"] and result["same_findings"])
+
+
+def row_of(method: str, results: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Return the row of a method."""
+    distances = np.array([result["apart"] for result in results])
+    differing = [result for result in results if not agrees(result)]
+    own = sum(explained(result) for result in differing)
+    return (
+        method,
+        f"{np.mean(distances <= TOLERANCE):.1%}",
+        f"{np.mean([result['same_end'] for result in results]):.1%}",
+        f"{np.mean([result['same_findings'] for result in results]):.1%}",
+        f"{np.median(distances):.0e}",
+        f"{len(results) - len(differing)} of {len(results)}",
+        str(own),
+        str(len(differing) - own),
+    )
+
+
+HEADS = (
+    "method",
+    "within 1e-12",
+    "same outcome",
+    "same findings",
+    "median difference",
+    "agree in all",
+    "differ as NumPy from itself",
+    "unexplained",
+)
 
 
 def main() -> None:
@@ -54,26 +160,38 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--method", action="append", help="a method; all of them if none is named")
-    parser.add_argument("--verbose", action="store_true", help="print every difference")
+    parser.add_argument("--every", type=int, default=1, help="compare every k-th formula")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
+    parser.add_argument("--keep", type=Path, help="a file of lines, one for each comparison; those in it are not made")
     given = parser.parse_args()
     problems = [*ARTICLE, *generated(given.formulas, given.seed)]
-    results = defaultdict(list)
+    known: dict[tuple[int, str], dict[str, Any]] = {}
+    if given.keep is not None and given.keep.exists():
+        lines = [json.loads(line) for line in given.keep.read_text(encoding="utf-8").splitlines()]
+        known = {(line["formula"], line["method"]): line for line in lines}
     began = time.perf_counter()
-    for text, start in problems:
+    for number in range(given.first, len(problems), given.every):
+        text, start = problems[number]
         for method in given.method or ds.method_names():
-            apart, same_end, same_findings = difference(text, start, method, given.steps)
-            results[method].append((apart, same_end, same_findings))
-            if given.verbose and (apart > TOLERANCE or not same_end or not same_findings):
-                print(f"{method}: {apart:.2g}, ends {same_end}, findings {same_findings}: {text} from {start}")
+            if (number, method) in known:
+                continue
+            result = {"formula": number, "method": method, **compared(text, start, method, given.steps)}
+            known[number, method] = result
+            if given.keep is not None:
+                with given.keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(result) + "\n")
+            if not agrees(result):
+                print(f"{'explained' if explained(result) else 'UNEXPLAINED'}: {result}: {text} from {start}")
         ds.clear_caches()
-    rows = []
-    for method, entries in results.items():
-        apart, ends, findings = map(np.array, zip(*entries, strict=True))
-        shares = [f"{np.mean(entry):.1%}" for entry in (apart <= TOLERANCE, ends, findings)]
-        rows.append((method, shares[0], f"{np.median(apart):.0e}", f"{apart.max():.0e}", *shares[1:]))
-    heads = ("method", "within 1e-12", "median difference", "largest", "same outcome", "same findings")
-    about = f"{machine()}; {len(problems)} formulas, {given.steps} steps, {time.perf_counter() - began:.0f} seconds."
-    publish(given, "engines", f"{about}\n\n{table(heads, rows)}", {"rows": rows})
+    by_method = defaultdict(list)
+    for (_, method), result in known.items():
+        by_method[method].append(result)
+    order = [method for method in ds.method_names() if method in by_method]
+    rows = [row_of(method, by_method[method]) for method in order]
+    rows.append(row_of("all", [result for results in by_method.values() for result in results]))
+    count = len({number for number, _ in known})
+    about = f"{machine()}; {count} formulas, {given.steps} steps, {time.perf_counter() - began:.0f} seconds."
+    publish(given, "engines", f"{about}\n\n{table(HEADS, rows)}", {"rows": rows})
 
 
 if __name__ == "__main__":
