@@ -29,6 +29,7 @@ from downslope.formulas import (
     formula,
     jax_functions,
     names_in,
+    with_limits,
 )
 from downslope.tables import check_numbers, read_table
 
@@ -281,7 +282,7 @@ class _FormulaValue:
     formula: Formula
 
     def __call__(self, point: Point, data: Columns) -> Any:
-        tree = self.formula.body
+        tree = with_limits(self.formula.body, frozenset(data)) if data else self.formula.body
         result = evaluate(tree, {**point, **data}, jax_functions())
         # A header may name variables that the body does not use: f(x, y) = x². A multiple of zero keeps the result as
         # large as all entries of the point together, where these are the rows and columns of a grid.

@@ -19,7 +19,7 @@ from downslope.fitting._constraints import Constraints, checked_start, constrain
 from downslope.fitting._findings import findings_of
 from downslope.fitting._inference import with_intervals
 from downslope.fitting._model import EquationModel, in_units, model_of
-from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores, tree_at_limits
+from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
 from downslope.fitting._result import Fit
 from downslope.fitting._rows import CompleteRows, rows_of
 from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
@@ -185,11 +185,9 @@ def _task(
         )
     if loss_scale is not None and not loss_scale > 0:
         raise SettingError(f"the scale of a loss is above 0, not {loss_scale}")
-    columns = {name: rows.columns[name] for name in model.equation.right.columns}
-    right = tree_at_limits(model.equation.right.body, columns)
-    problem = FitProblem(right, model.parameters, limits.free, limits.ties, loss)
+    problem = FitProblem(model.equation.right.body, model.parameters, limits.free, limits.ties, loss)
     arguments = FitArguments(
-        columns=columns,
+        columns={name: rows.columns[name] for name in model.equation.right.columns},
         measured=rows.measured,
         weight=rows.weight,
         fixed={name: np.float64(value) for name, value in limits.fixed.items()},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope.fitting._numeric_problem import predicted_with_slopes
-from downslope.fitting._problem import FitArguments, tree_at_limits
+from downslope.fitting._problem import FitArguments
 from downslope.tables import calendar_parts, heading, read_table
 
 if TYPE_CHECKING:
@@ -41,8 +40,7 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}")
     arguments = fit.arguments if data is None else _at(fit, data)
     free = np.array([fit[name] for name in fit.free])
-    right = tree_at_limits(fit.model.equation.right.body, arguments.columns)
-    value, slopes = predicted_with_slopes(replace(fit.problem, right=right), free, arguments)
+    value, slopes = predicted_with_slopes(fit.problem, free, arguments)
     held = np.array([fit.parameters[name].role == "at bound" for name in fit.free])
     with np.errstate(all="ignore"):
         variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))

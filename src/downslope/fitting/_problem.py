@@ -26,7 +26,7 @@ from downslope._errors import SettingError, nearest
 from downslope._types import Columns, Point
 from downslope.descent import Objective
 from downslope.fitting._model import EquationModel
-from downslope.formulas import evaluate, jax_functions, limit_points, numpy_functions, with_limits
+from downslope.formulas import evaluate, jax_functions, numpy_functions, with_limits
 
 _MAD = 1.4826  # standard deviation over median |r| of a normal distribution
 
@@ -113,7 +113,7 @@ class FitProblem:
     It holds no data: fits of one equation to several tables share their programs, and no program keeps a table alive.
 
     Args:
-        right: expression tree of the right side of the equation, with limits at zeros of the data.
+        right: expression tree of the right side of the equation.
         parameters: names of all parameters, in order.
         free: names of the free parameters.
         ties: parameters computed from others, each with its expression tree.
@@ -140,27 +140,13 @@ class FitProblem:
     def predicted(self, free: Any, arguments: FitArguments) -> Any:
         """Return the right side of the equation, shape (rows,)."""
         values = {**arguments.columns, **self.everything(free, arguments)}
-        return evaluate(self.right, values, jax_functions()) + 0.0 * arguments.measured
+        right = with_limits(self.right, frozenset(arguments.columns))
+        return evaluate(right, values, jax_functions()) + 0.0 * arguments.measured
 
     def residuals(self, free: Any, arguments: FitArguments) -> Any:
         """Return the residuals whose squares are summed, shape (rows,): weighted and transformed by the loss."""
         plain = (self.predicted(free, arguments) - arguments.measured) * arguments.weight
         return transformed(self.loss, plain, arguments.loss_scale, jax().numpy)
-
-
-def tree_at_limits(tree: Any, columns: Columns) -> Any:
-    """Return the right side of an equation with limits where the data need them; see `with_limits`.
-
-    Args:
-        tree: the expression.
-        columns: its columns.
-    """
-    names = frozenset(columns)
-    with np.errstate(all="ignore"):
-        for point in limit_points(tree, names):
-            if np.any(evaluate(point, columns, numpy_functions()) == 0):
-                return with_limits(tree, names)
-    return tree
 
 
 def transformed(loss: str, residuals: Any, scale: Any, numpy: Any = np) -> Any:

@@ -173,7 +173,9 @@ def _meeting(where: str, table: Columns, count: int) -> np.ndarray:
             hint=f"did you mean {close}?" if close else None,
         )
     columns = {name: table[name] for name in read.columns}
-    check_numbers(columns, list(columns))
+    for name, column in columns.items():
+        if column.dtype == object:
+            check_numbers(columns, [name])
     met = np.broadcast_to(np.asarray(read(**columns), float), (count,)) == 1
     for column in columns.values():
         met = met & ~np.isnan(column)

@@ -51,7 +51,7 @@ def search_start(
         seed: seed of the guesses.
     """
     # A model that is linear in all parameters has one minimum: any start will do.
-    linear = () if problem.ties else linear_names(model.equation.right.body, problem.free)
+    linear = () if problem.ties else linear_names(problem.right, problem.free)
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
     few = arguments.rows(np.unique(np.linspace(0, len(arguments.measured) - 1, _ROWS).round().astype(int)))
@@ -143,7 +143,7 @@ def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, e
 
     On evenly spaced rows a fast wave can equal a slow one (aliasing): of equally good curves the slowest is taken.
     """
-    divide = divisors(model.equation.right.body)
+    divide = divisors(problem.right)
     total = np.zeros(len(ends))
     for index, name in enumerate(problem.free):
         for column, power in (model.dimensions[name] or {}).items():

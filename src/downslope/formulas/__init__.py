@@ -9,10 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._formula import Formula
-from downslope.formulas._limits import limit_points, with_limits
 from downslope.formulas._parameters import divisors, interchangeable, linear_names
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
-from downslope.formulas.evaluation import ARRAYS, FLOATS, Algebra, NumericFormula, Operation, evaluate, operations
+from downslope.formulas.evaluation import (
+    ARRAYS,
+    FLOATS,
+    Algebra,
+    NumericFormula,
+    Operation,
+    evaluate,
+    operations,
+    with_limits,
+)
 from downslope.formulas.expressions import (
     book,
     book_name,
@@ -57,7 +65,6 @@ __all__ = [
     "formula",
     "interchangeable",
     "jax_functions",
-    "limit_points",
     "linear_names",
     "names_in",
     "numpy_functions",

@@ -1,6 +1,7 @@
 """Evaluation: a formula and its derivatives as operations on floats, arrays or other numbers."""
 
 from downslope.formulas.evaluation._algebra import ARRAYS, FLOATS, Algebra
+from downslope.formulas.evaluation._limits import limited, with_limits
 from downslope.formulas.evaluation._numeric import NumericFormula
 from downslope.formulas.evaluation._operations import Operation, evaluate, operations
 
@@ -11,5 +12,7 @@ __all__ = [
     "NumericFormula",
     "Operation",
     "evaluate",
+    "limited",
     "operations",
+    "with_limits",
 ]

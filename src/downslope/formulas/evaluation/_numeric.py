@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.formulas.evaluation._algebra import FLOATS, Algebra
 from downslope.formulas.evaluation._calculus import Listing, Result, calculus
+from downslope.formulas.evaluation._limits import limited
 
 if TYPE_CHECKING:
     from downslope.formulas._formula import Formula
@@ -43,8 +44,8 @@ class NumericFormula:
     def __init__(self, formula: Formula, algebra: Algebra = FLOATS, data: Mapping[str, Any] | None = None) -> None:
         self.variables = formula.variables
         self.algebra = algebra
-        self._calculus = calculus(formula.body, formula.variables, formula.columns)
         self._data = data or {}
+        self._calculus = calculus(limited(formula.body, self._data), formula.variables, formula.columns)
 
     @property
     def reduces_rows(self) -> bool:

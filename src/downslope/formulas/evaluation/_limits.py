@@ -8,9 +8,11 @@ column is not 0, its limit where it is. Both engines differentiate pieces withou
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from fractions import Fraction
+from typing import Any
 
+from downslope.formulas.evaluation._operations import evaluate
 from downslope.formulas.expressions import (
     UNITY,
     ZERO,
@@ -32,6 +34,7 @@ from downslope.formulas.expressions import (
     constant_value,
     map_children,
     names_in,
+    numpy_functions,
     walk,
 )
 
@@ -72,7 +75,25 @@ def with_limits(tree: Expression, columns: frozenset[str]) -> Expression:
     return Piecewise((inner, ZERO), (apart,))
 
 
-def limit_points(tree: Expression, columns: frozenset[str]) -> tuple[Expression, ...]:
+def limited(tree: Expression, data: Mapping[str, Any]) -> Expression:
+    """Return a tree with limits where a table needs them.
+
+    Args:
+        tree: the expression.
+        data: columns by name; all other names are parameters.
+    """
+    points = _limit_points(tree, frozenset(data))
+    if not points:
+        return tree
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        needed = any(np.any(evaluate(point, data, numpy_functions()) == 0) for point in points)
+    return with_limits(tree, frozenset(data)) if needed else tree
+
+
+@functools.lru_cache(maxsize=256)
+def _limit_points(tree: Expression, columns: frozenset[str]) -> tuple[Expression, ...]:
     """Return the expressions of columns at whose zeros `with_limits` changes a tree: x of (x/T)^b."""
     return tuple(dict.fromkeys(zero for node in walk(tree) for zero in _zeros(node, columns)))
 
