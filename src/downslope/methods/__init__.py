@@ -2,9 +2,8 @@
 
 from downslope.methods._method import Method, method, method_names, rule_of
 from downslope.methods._noise import uniform
-from downslope.methods._rule import Rule, RuleInput
 from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, ScheduleName, ScheduleSettings, schedule
-from downslope.methods._spec import MethodSpec, Setting
+from downslope.methods._spec import MethodSpec, Rule, RuleInput, Setting
 from downslope.methods._table import (
     ADAM,
     ADAMW,

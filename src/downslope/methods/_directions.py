@@ -10,7 +10,7 @@ from downslope._engine import jax
 from downslope._types import Point
 from downslope.methods._line_search import searched
 from downslope.methods._noise import normal
-from downslope.methods._rule import Direction, RuleInput
+from downslope.methods._spec import Direction, RuleInput
 from downslope.methods._theory import Settings
 
 

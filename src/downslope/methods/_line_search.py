@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from downslope._arrays import Arrays
 from downslope._types import Point
-from downslope.methods._rule import RuleInput
+from downslope.methods._spec import RuleInput
 
 _MOST_TRIALS = 30
 _DECREASE = 1e-4  # of what the slope promises: the least decrease

@@ -10,8 +10,7 @@ from downslope._arrays import JAX_ARRAYS, Arrays
 from downslope._errors import SettingError, nearest
 from downslope._text import listed
 from downslope._types import Point
-from downslope.methods._rule import Direction, Rule, RuleInput
-from downslope.methods._spec import MethodSpec
+from downslope.methods._spec import Direction, MethodSpec, Rule, RuleInput
 from downslope.methods._table import CUSTOM, METHODS, MethodName, spec_named
 from downslope.methods._theory import MethodFacts, Settings
 

@@ -1,4 +1,4 @@
-"""The record of a method, which everything that has to know a method reads.
+"""The record of a method, which everything that has to know a method reads; and the form of its update rule.
 
 MethodSpec ─▶ Method (a spec with its settings chosen) ─▶ Rule (the functions that the compiled loop calls)
 └▶ MethodFacts (numbers for a diagnosis)
@@ -10,16 +10,15 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from downslope._arrays import Arrays
 from downslope._errors import SettingError, described
 from downslope._types import Point
 from downslope.methods._theory import MethodFacts, NoTheory, Settings, Theory
 
 if TYPE_CHECKING:
     from optax import GradientTransformation
-
-    from downslope.methods._rule import Direction
 
 Scale = Callable[[Any, Settings], Point]
 
@@ -180,3 +179,54 @@ class MethodSpec:
 
     def __repr__(self) -> str:
         return f"<MethodSpec {self.name}>"
+
+
+class RuleInput(NamedTuple):
+    """The point at which a rule computes its update.
+
+    Args:
+        point: the point.
+        value: the objective there.
+        gradient: the gradient there, clipped if the plan says so.
+        rate: the learning rate of this step.
+        settings: the rule's settings, traced.
+        value_function: the objective as a function of the point alone, which `Arrays` differentiates.
+    """
+
+    point: Point
+    value: Any
+    gradient: Point
+    rate: Any
+    settings: Mapping[str, Any]
+    value_function: Any
+
+
+class Direction(NamedTuple):
+    """A rule in the array interface, which runs in NumPy and in JAX; other records return an Optax transformation.
+
+    Args:
+        init: the state at a point.
+        update: the uphill direction, or the whole step of a rule that searches a line, and the next state.
+    """
+
+    init: Callable[[Arrays, Point], Any]
+    update: Callable[[Arrays, RuleInput, Any], tuple[Point, Any]]
+
+
+class Rule(NamedTuple):
+    """An update rule.
+
+    Args:
+        init: the rule's state at the start, from the point and the settings.
+        update: the update and the next state, from a RuleInput and the state.
+        preconditioner: the scale P of each coordinate where the rule divides by one, from state and settings; else
+            None.
+        stateless: whether the state is empty, so that steps may be run ahead and thrown away.
+        parallel: whether every update points along the gradient.
+    """
+
+    init: Callable[[Point, Settings], Any]
+    update: Callable[[RuleInput, Any], tuple[Point, Any]]
+    preconditioner: Callable[[Any, Settings], Point] | None = None
+    stateless: bool = False
+    parallel: bool = False

@@ -16,7 +16,7 @@ import numpy as np
 
 from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
-from downslope.formulas.critical._piece import Piece, certain_kind, gradient_system
+from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system
 from downslope.formulas.critical._stationary_search import Derivatives, polished, scaled_curvatures
 from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, hull, simplest
 from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, groups, zeros

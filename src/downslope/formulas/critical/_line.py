@@ -19,13 +19,13 @@ from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import (
     RoughPart,
     as_quotient,
-    exponential_factor,
     rough_parts,
     smooth_piece,
 )
-from downslope.formulas.critical._balls import PRECISION, NotEnclosedError, series
+from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
+from downslope.formulas.critical._equations import SlopeEquation, power_series, slope_equation
 from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, equation, simplest
-from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, clusters, zeros
+from downslope.formulas.critical._zeros import Zeros, ball_of, clusters, zeros
 from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import Call, Expression, names_in, numpy_functions
 
@@ -54,21 +54,6 @@ class Cut:
     x: float
     part: RoughPart
     is_exact: bool
-
-
-@dataclass(frozen=True)
-class SlopeEquation:
-    """An expression that vanishes where a slope does, with the same sign but for a positive factor.
-
-    Args:
-        system: its value and derivative on balls.
-        coefficients: its power series at a ball.
-        divisor: what it must not vanish together with; None if there is no such expression.
-    """
-
-    system: EquationSystem
-    coefficients: Callable[[arb], Any]
-    divisor: Enclosure | None
 
 
 def survey_line(tree: Expression, variable: str, low: float, high: float) -> tuple[Survey, list[Cut]]:
@@ -167,7 +152,7 @@ class _LineSurvey:
                 # A border that vanishes all along, as that of |x − x|, cuts nothing.
                 continue
             at = simplest(a, b)
-            _, is_single, _ = _counted(_coefficients(piece, self.variable), float(a), float(b), at)
+            _, is_single, _ = _counted(power_series(piece, self.variable), float(a), float(b), at)
             cuts.append(Cut(float((a + b) / 2 if at is None else at), part, is_single))
         return cuts
 
@@ -208,7 +193,7 @@ class _LineSurvey:
 
     def _search_interval(self, piece: Expression, first: float, last: float, cuts: set[float]) -> None:
         """Add the zeros of the slope of a smooth piece in an interval."""
-        slope = _slope_equation(piece, self.variable, self._touches_pole(first, last))
+        slope = slope_equation(piece, self.variable, self._touches_pole(first, last))
         if slope.divisor is not None:
             first, last = self._without_ends(slope, first, last)
         result = zeros(slope.system, np.array([[first, last]]), seconds=_SECONDS)
@@ -351,7 +336,7 @@ def _at_divisor(tree: Expression, variable: str, x: float) -> tuple[str, float |
     if parts is None:
         return None
     with ctx.workprec(PRECISION), contextlib.suppress(NotEnclosedError, ValueError, ZeroDivisionError):
-        above, below = (_coefficients(part, variable)(arb(x)) for part in parts)
+        above, below = (power_series(part, variable)(arb(x)) for part in parts)
         (p, n), (q, d) = _leading(above), _leading(below)
         m, c = _leading(above.derivative() * below - above * below.derivative())
         if q is None or d is None or p is None or n is None or q == 0:
@@ -374,81 +359,3 @@ def _leading(powers: Any) -> tuple[int | None, Any]:
         if not coefficient.is_zero():
             return (order, coefficient) if coefficient.is_finite() and not coefficient.contains(0) else (None, None)
     return None, None
-
-
-def _slope_equation(tree: Expression, variable: str, has_pole: bool) -> SlopeEquation:
-    """Return the equation for the zeros of a smooth piece's slope.
-
-    Around a pole or a gap the slope of N/D is finite only as N′D − ND′ over D².
-    """
-    parts = as_quotient(tree) if has_pole else None
-    if parts is not None:
-        above, below = (Enclosure(part, (variable,)) for part in parts)
-        return _combined(above, below, variable, divides=True)
-    factors = exponential_factor(tree)
-    if factors is not None:
-        front, exponent = (Enclosure(part, (variable,)) for part in factors)
-        return _combined(front, exponent, variable, divides=False)
-    enclosure = Enclosure(tree, (variable,))
-
-    def jacobian(point: Sequence[Any]) -> Any:
-        _, gradient, hessian = enclosure.with_hessian(point)
-        return gradient, hessian
-
-    def excludes(point: Sequence[Any]) -> bool:
-        return not enclosure.gradient(point)[0].is_finite() and enclosure.slope_is_away_from_zero(point)
-
-    system = EquationSystem(enclosure.gradient, jacobian, excludes)
-    coefficients = _coefficients(tree, variable)
-    return SlopeEquation(system, lambda at: coefficients(at).derivative(), None)
-
-
-def _coefficients(tree: Expression, variable: str) -> Callable[[arb], Any]:
-    """Return the power series of an expression at a ball."""
-    powers = Enclosure(tree, (variable,)).in_algebra(series())
-    return lambda at: powers.value([_variable_at(at)])
-
-
-def _combined(u: Enclosure, v: Enclosure, variable: str, divides: bool) -> SlopeEquation:
-    """Return the equation u′v − uv′ = 0 of the quotient u/v, or u′ + uv′ = 0 of the product u·e^v."""
-
-    def values(point: Sequence[Any]) -> list[Any]:
-        a, (a1,) = u.with_gradient(point)
-        b, (b1,) = v.with_gradient(point)
-        return [a1 * b - a * b1 if divides else a1 + a * b1]
-
-    def jacobian(point: Sequence[Any]) -> Any:
-        a, (a1,), ((a2,),) = u.with_hessian(point)
-        b, (b1,), ((b2,),) = v.with_hessian(point)
-        if divides:
-            return [a1 * b - a * b1], [[a2 * b - a * b2]]
-        return [a1 + a * b1], [[a2 + a1 * b1 + a * b2]]
-
-    first, second = u.in_algebra(series()), v.in_algebra(series())
-
-    def coefficients(at: arb) -> Any:
-        x = _variable_at(at)
-        a, b = first.value([x]), second.value([x])
-        if divides:
-            return a.derivative() * b - a * b.derivative()
-        return a.derivative() + a * b.derivative()
-
-    from flint import ctx
-
-    def within(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        # Sums and products are rounded to the precision that is set, as the balls themselves are.
-        def run(point: Any) -> Any:
-            with ctx.workprec(PRECISION):
-                return function(point)
-
-        return run
-
-    system = EquationSystem(within(values), within(jacobian), lambda point: False)
-    return SlopeEquation(system, within(coefficients), v if divides else None)
-
-
-def _variable_at(at: arb) -> Any:
-    """Return the power series of the variable itself around a ball."""
-    from flint import arb_series
-
-    return arb_series([at, 1])

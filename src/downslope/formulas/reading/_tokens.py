@@ -23,12 +23,13 @@ from downslope.formulas.reading._letters import (
     SKIPPED,
     WORD_COMMANDS,
     Token,
+    commas_checked,
     fraction,
     lowered,
+    numeral,
     plain_letters,
     raised,
 )
-from downslope.formulas.reading._numerals import commas_checked, numeral
 
 # Parsing is linear, but derivation and layout are not: longer text is refused before any work is done.
 LONGEST = 20_000
