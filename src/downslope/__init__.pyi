@@ -56,6 +56,7 @@ from downslope.fitting import Fit as Fit
 from downslope.fitting import FitArguments as FitArguments
 from downslope.fitting import FitComparison as FitComparison
 from downslope.fitting import FitProblem as FitProblem
+from downslope.fitting import GroupedFit as GroupedFit
 from downslope.fitting import Interval as Interval
 from downslope.fitting import Parameter as Parameter
 from downslope.fitting import Prediction as Prediction

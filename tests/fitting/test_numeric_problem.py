@@ -53,9 +53,9 @@ def test_many_starts_side_by_side_end_where_each_does_alone() -> None:
     linearised = NumericProblem(problem, arguments).linearised
     bounds = np.array([0.1, 0.2]), np.array([5.0, 3.0])
     starts = np.array([[1.0, 1.0], [4.0, 0.3], [np.nan, 1.0], [0.2, 2.9]])
-    ends, squares = many_in_numpy(linearised, starts, bounds, True, 60)
+    ends, squares = many_in_numpy(linearised, starts, bounds, True, 60)[:2]
     for start, end, left in zip(starts, ends, squares, strict=True):
-        alone, squares_alone = many_in_numpy(linearised, start[None], bounds, True, 60)
+        alone, squares_alone = many_in_numpy(linearised, start[None], bounds, True, 60)[:2]
         np.testing.assert_allclose(alone[0], end, rtol=1e-9)
         np.testing.assert_allclose(squares_alone[0], left, rtol=1e-9)
 

@@ -4,6 +4,7 @@ from downslope.fitting._bootstrap import Bootstrap
 from downslope.fitting._comparison import FitComparison, compare_fits
 from downslope.fitting._derived import Derived
 from downslope.fitting._fit import equation, fit
+from downslope.fitting._grouped_fit import GroupedFit
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -21,6 +22,7 @@ __all__ = [
     "FitArguments",
     "FitComparison",
     "FitProblem",
+    "GroupedFit",
     "Interval",
     "Parameter",
     "Prediction",

@@ -34,8 +34,8 @@ class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, Schedul
     ]
 
 
-class FitChoices(DescendingFitChoices, total=False):
-    """What may be chosen of a fit."""
+class PlainFitChoices(DescendingFitChoices, total=False):
+    """What may be chosen of a fit of all rows as one."""
 
     start: Annotated[
         Mapping[str, float] | None,
@@ -235,5 +235,34 @@ class FitChoices(DescendingFitChoices, total=False):
         int,
         Choice(
             0, "Seed of the search for a start.", "fit", least=0, most=LARGEST_SEED, typed="Seed of what is random."
+        ),
+    ]
+
+
+class FitChoices(PlainFitChoices, total=False):
+    """What may be chosen of a fit."""
+
+    by: Annotated[
+        str | Sequence[str] | None,
+        Choice(
+            None,
+            "The column that tells groups apart, or several; each group has parameters of its own, `Vm[treated]`.",
+            "fit",
+            kind="columns",
+            metavar="COLUMN",
+            typed="The column that tells groups apart; each has parameters of its own.",
+            checks=False,
+        ),
+    ]
+    shared: Annotated[
+        str | Sequence[str],
+        Choice(
+            (),
+            "With `by`, the parameters that all groups have in common.",
+            "fit",
+            kind="columns",
+            metavar="NAMES",
+            typed="With --by, the parameters that all groups have in common: K,b.",
+            checks=False,
         ),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Unpack, overload
 
 import numpy as np
 
@@ -14,9 +14,12 @@ from downslope._errors import DataError, FormulaError, SettingError, described, 
 from downslope._types import TableLike
 from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
-from downslope.fitting._choices import DescendingFitChoices, FitChoices
+from downslope.fitting._choices import DescendingFitChoices, FitChoices, PlainFitChoices
 from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._findings import findings_of
+from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_side
+from downslope.fitting._grouped_fit import GroupedFit
+from downslope.fitting._groups import checked_shared, group_columns, plain_names
 from downslope.fitting._inference import with_intervals
 from downslope.fitting._model import EquationModel, in_units, model_of
 from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
@@ -28,8 +31,20 @@ from downslope.tables import read_table
 from downslope.trace import Outcome, Trace
 
 
+@overload
+def fit(equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[PlainFitChoices]) -> Fit: ...
+
+
+@overload
+def fit(
+    equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
+) -> Fit | GroupedFit: ...
+
+
 @door(FitChoices)
-def fit(equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]) -> Fit:
+def fit(
+    equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
+) -> Fit | GroupedFit:
     """Fit an equation to a table: find the parameters of least squares, and how sure they are.
 
     It minimises Σ (wᵢ(yᵢ − f(xᵢ; p)))² over p, with wᵢ = 1/σᵢ.
@@ -41,7 +56,8 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
         **choices: as in `FitChoices`.
 
     Returns:
-        The fit. One that goes badly is no error: its findings say so.
+        The fit. One that goes badly is no error: its findings say so. With `by`, many groups that share nothing are a
+        `GroupedFit`, which reads as a fit does and has a table of them.
 
     Raises:
         FormulaError: for an equation that cannot be read.
@@ -66,12 +82,23 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
     named = [name for choice in ("start", "bounds", "fixed", "ties") for name in chosen[choice] or ()]
     columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
-    model = model_of(equation, table, units, tuple(named), columns)
-    limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
-    rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
+    by = () if chosen["by"] is None else group_columns(chosen["by"], table)
+    if chosen["shared"] and not by:
+        raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
+    model = model_of(equation, table, units, tuple(plain_names(named)), (*columns, *by))
+    if by:
+        groups = grouped_task(model, table, by, {**chosen, "loss": loss})
+        shared = checked_shared(chosen["shared"], model)
+        if not is_joint(groups, shared):
+            return side_by_side(groups, confidence, chosen["absolute_sigma"], model.notes)
+        model, limits, rows, at, moved = joint(groups, shared)
+    else:
+        limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
+        rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
+        first = checked_start(model, start)
+        at, moved = (None, ()) if first is None else (limits.start(first), limits.moved(first))
     task = _task(model, limits, rows, loss, loss_scale)
-    first = checked_start(model, start)
-    solver = Solver(task, None if first is None else limits.start(first), chosen["steps"], chosen["seed"])
+    solver = Solver(task, at, chosen["steps"], chosen["seed"])
     if loss_scale is None:
         solver.find_scale()
     method = checked_method(chosen["method"])
@@ -79,7 +106,6 @@ def fit(equation: str | TableLike, data: TableLike | str | None = None, **choice
     own = schema(DescendingFitChoices)
     settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
     trace, verdict = go_down(method, settings)
-    moved = () if first is None else limits.moved(first)
     notes = (*model.notes, *rows.notes, *moved, *dict.fromkeys(solver.notes))
     return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"], chosen["intervals"])
 

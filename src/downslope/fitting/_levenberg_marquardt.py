@@ -168,15 +168,15 @@ def many(problem: FitProblem, tries: int, bounded: bool) -> Any:
 
 def many_in_numpy(
     linearised: Linearised, starts: np.ndarray, bounds: Any, bounded: bool, tries: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return ends and half their squares from many starts side by side, shapes (starts, free) and (starts,)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return ends from many starts side by side, shape (starts, free), half their squares, and which converged."""
     with np.errstate(all="ignore"):
         state = _begin(np, linearised, starts)
         for _ in range(tries):
             if state.still.all():
                 break
             state = _step(np, linearised, state, bounds, bounded)
-        return state.free, state.squares
+        return state.free, state.squares, state.still
 
 
 def refitted(

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from downslope.formulas import (
 )
 from downslope.tables import Clock, Table, checked_time_unit
 
+if TYPE_CHECKING:
+    from downslope.fitting._groups import Grouping
+
 _LONG = 4  # letters; an unknown name at least as long that resembles a column's is treated as a misspelling
 
 
@@ -43,6 +46,7 @@ class EquationModel:
         notes: how the table and the equation were interpreted, as sentences.
         clocks: how time is counted in the columns of dates.
         read: how the table's file was understood, as plain data.
+        grouping: how the parameters follow from those of the equation, where each group of rows has its own.
     """
 
     equation: Equation
@@ -52,12 +56,16 @@ class EquationModel:
     notes: tuple[str, ...]
     clocks: Mapping[str, Clock] = field(default_factory=dict)
     read: Plain = field(default_factory=dict)
+    grouping: Grouping | None = None
 
     __getstate__ = fields_alone
 
     @functools.cached_property
     def dimensions(self) -> dict[str, dict[str, float] | None]:
         """The exponent of each column in the dimension of each parameter; None where it is not determined."""
+        if self.grouping is not None:
+            own = self.grouping.model.dimensions
+            return {name: own[source] for name, source in self.grouping.sources.items()}
         left, right = self.equation.left.body, self.equation.right.body
         exponents = dimensions(left, right, self.columns, self.parameters)
         return {

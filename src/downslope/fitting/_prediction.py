@@ -90,7 +90,8 @@ def _table_at(fit: Fit, data: Any) -> Mapping[str, Any]:
 def _at(fit: Fit, data: Any) -> FitArguments:
     """Return the data to predict from, checked."""
     names = tuple(fit.arguments.columns)
-    table = _table_at(fit, data)
+    grouping = fit.model.grouping
+    table = _table_at(fit, data if grouping is None else grouping.completed(read_table(data)))
     missing = [name for name in names if name not in table]
     if missing:
         raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")

@@ -60,7 +60,7 @@ def search_start(
     parents = starts = ends = np.empty((0, len(problem.free)))
     squares = np.empty(0)
     for _ in range(_ROUNDS):
-        guesses = _guesses(model, problem, few, bounds, random)
+        guesses = drawn_guesses(model, problem, few, bounds, random)
         if len(ends):
             guesses = _crossed(guesses, np.concatenate([parents, ends[_apart(ends, squares)]]), random)
         completed, squares_before = rank(guesses)
@@ -74,7 +74,7 @@ def search_start(
         if len(level) >= _WITNESSES:
             break
     # The start is returned and not the end, so that the user sees the descent from it.
-    return starts[level[int(np.argmin(_rates(model, problem, few, ends[level])))]]
+    return starts[level[int(np.argmin(rates_of(model, problem, few, ends[level])))]]
 
 
 def _searching(problem: FitProblem, linear: tuple[str, ...], few: FitArguments, bounds: Any) -> tuple[Any, Any]:
@@ -88,7 +88,7 @@ def _searching(problem: FitProblem, linear: tuple[str, ...], few: FitArguments, 
         positions = np.array([problem.free.index(name) for name in linear], dtype=int)
         return (
             lambda guesses: _ranked_in_numpy(numeric, few, positions, guesses, bounds),
-            lambda starts: many_in_numpy(numeric.linearised, starts, bounds, bounded, _TRIES),
+            lambda starts: many_in_numpy(numeric.linearised, starts, bounds, bounded, _TRIES)[:2],
         )
     rank, climb = _ranked(problem, linear), many(problem, _TRIES, bounded)
     return (
@@ -138,7 +138,7 @@ def _crossed(guesses: np.ndarray, parents: np.ndarray, random: np.random.Generat
     return np.where((random.random(len(guesses)) < 0.5)[:, None], crossed, guesses)
 
 
-def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, ends: np.ndarray) -> np.ndarray:
+def rates_of(model: EquationModel, problem: FitProblem, arguments: FitArguments, ends: np.ndarray) -> np.ndarray:
     """Return a measure of how fast the curve at each end varies along the columns, shape (ends,).
 
     On evenly spaced rows a fast wave can equal a slow one (aliasing): of equally good curves the slowest is taken.
@@ -152,7 +152,7 @@ def _rates(model: EquationModel, problem: FitProblem, arguments: FitArguments, e
     return total
 
 
-def _guesses(
+def drawn_guesses(
     model: EquationModel,
     problem: FitProblem,
     arguments: FitArguments,

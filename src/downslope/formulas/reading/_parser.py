@@ -178,21 +178,23 @@ class Equation:
         left: the measured side, a formula of columns only.
         right: the model's side; its variables are the parameters.
         text: the source text.
+        written: the model's side as it was written, where `right` writes it out for groups of rows; else None.
     """
 
     left: Formula
     right: Formula
     text: str
+    written: Formula | None = None
 
     @property
     def read_as(self) -> str:
         """The equation in textbook notation."""
-        return f"{self.left.read_as} = {self.right.read_as}"
+        return f"{self.left.read_as} = {(self.written or self.right).read_as}"
 
     @property
     def latex(self) -> str:
         """The equation as LaTeX."""
-        return f"{self.left.latex} = {self.right.latex}"
+        return f"{self.left.latex} = {(self.written or self.right).latex}"
 
     @property
     def measured(self) -> str | None:
