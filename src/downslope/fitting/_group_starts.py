@@ -18,7 +18,7 @@ from downslope.fitting._equivalent import as_written
 from downslope.fitting._groups import Groups, member
 from downslope.fitting._lanes import SEARCHING, LaneEnds, by_length, fitted_lanes, lane_data, linear_parameters
 from downslope.fitting._model import EquationModel
-from downslope.fitting._problem import FitArguments, FitProblem, tree_at_limits
+from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._rows import CompleteRows
 from downslope.fitting._starts import drawn_guesses, rates_of
 
@@ -65,8 +65,7 @@ class GroupedTask:
     def problem(self) -> FitProblem:
         """The structure of the fit of one group."""
         limits = self.limits
-        right = tree_at_limits(self.model.equation.right.body, self.arguments.columns)
-        return FitProblem(right, self.model.parameters, limits.free, limits.ties, self.loss)
+        return FitProblem(self.model.equation.right.body, self.model.parameters, limits.free, limits.ties, self.loss)
 
     @functools.cached_property
     def arguments(self) -> FitArguments:
