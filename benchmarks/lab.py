@@ -1,11 +1,13 @@
-"""The lab in a browser: from slider to picture, from command to first picture, hostile guests.
+"""The lab in a browser: from slider to picture, from a new formula to its picture, races, crowds, hostile guests.
 
-A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new way is in
-the document. Everything is compiled before; nothing is compiled again while one slides or drags.
+A move is a real key or a real motion of the mouse; its time runs from the event to the frame after the new path is in
+the document. A formula never seen is typed at once; its time runs from the event to the frame after its landscape and
+its path are in the document. In a crowd each visitor types a formula of its own at the same moment.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -19,9 +21,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+from generated_formulas import generated
 from playwright.sync_api import Browser, Page, sync_playwright
 from timing import arguments, machine, publish, table
 
@@ -37,6 +41,9 @@ PICTURES = {
 MOVES = 100
 PAUSE = 0.12  # seconds between two moves, so that each is drawn
 AIM_MEDIAN, AIM_TENTH, AIM_FIRST, AIM_BYTES, AIM_ANSWER = 50, 100, 3.0, 500_000, 100
+FORMULAS, VISITORS, RACES = 30, 30, 9
+AIM_FORMULA, AIM_RACE, AIM_CROWD = 100, 1.0, 10.0
+PROMPT = 2.0  # seconds until the next formula is typed, so that what follows the picture has ended
 
 # Notes when the last event came, and how long after it the frame with the new way was shown.
 WATCH = """() => {
@@ -47,6 +54,22 @@ WATCH = """() => {
         const began = came;
         requestAnimationFrame(() => setTimeout(() => window.took.push(performance.now() - began)));
     }).observe(document.getElementById("way"), { attributeFilter: ["d"] });
+}"""
+
+# Notes when a formula was typed, and how long after it the frame was shown that has its landscape and its path.
+WATCH_FORMULA = """() => {
+    let came = null, drawn = {};
+    const note = (what) => {
+        if (came === null) return;
+        drawn[what] = true;
+        if (!drawn.land || !drawn.way) return;
+        const began = came;
+        [came, drawn] = [null, {}];
+        requestAnimationFrame(() => setTimeout(() => { window.shown = performance.now() - began; }));
+    };
+    addEventListener("input", (event) => { [came, drawn, window.shown] = [event.timeStamp, {}, null]; }, true);
+    new MutationObserver(() => note("way")).observe(document.getElementById("way"), { attributeFilter: ["d"] });
+    new MutationObserver(() => note("land")).observe(document.querySelector("#picture .land"), { childList: true });
 }"""
 
 
@@ -117,6 +140,64 @@ def moves(browser: Browser, address: str, state: dict[str, str]) -> dict[str, li
     return {"slide the rate": slid, "drag the start": dragged}
 
 
+def formulas(browser: Browser, address: str) -> list[float]:
+    """Return the milliseconds from each formula that was never seen to its picture."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    drawn(page, address)
+    page.wait_for_timeout(5000)  # until the workers have loaded what they load in quiet
+    page.evaluate(WATCH_FORMULA)
+    took = []
+    for text, _ in generated(FORMULAS + 1, seed=18):
+        page.locator("#formula").fill(text)
+        page.wait_for_function("() => window.shown !== null")
+        took.append(page.evaluate("() => window.shown"))
+        page.wait_for_timeout(1000 * PROMPT)
+    page.close()
+    return took[1:]  # the first one warms up the browser
+
+
+def races(browser: Browser, address: str) -> list[float]:
+    """Return the seconds from the click to the result of the default race, each from another start."""
+    page, took = browser.new_page(viewport={"width": 1280, "height": 900}), []
+    for number in range(RACES):
+        state = {**PICTURES["x² + 2y²"], "at": f"x=4,y={3 - 0.1 * number:g}"}
+        drawn(page, f"{address}?{urlencode(state)}")
+        page.wait_for_timeout(1000 * PROMPT)
+        began = time.perf_counter()
+        page.locator("#race-run").click()
+        page.locator("#race-table tbody tr").first.wait_for()
+        took.append(time.perf_counter() - began)
+    page.close()
+    return took
+
+
+def crowd(address: str) -> tuple[list[float], list[float]]:
+    """Return the seconds until each of many visitors has the picture of a formula of its own, and all that follows."""
+
+    async def visit(name: str, formula: str) -> tuple[float, float]:
+        async with httpx.AsyncClient(base_url=address, headers={"X-Visitor": name}, timeout=60) as web:
+
+            async def asked(verb: str, **fields: object) -> dict[str, Any]:
+                reply = await web.post(f"api/{verb}", json={"formula": formula, **fields})
+                reply.raise_for_status()
+                return reply.json()
+
+            began = time.perf_counter()
+            request = {"method": "gradient descent", "steps": 100, "rate": None}
+            request["start"] = (await asked("read"))["start"]
+            await asked("descend", **request, grid=True)
+            seen = time.perf_counter() - began
+            await asyncio.gather(asked("steps", **request), asked("rates", **request))
+            return seen, time.perf_counter() - began
+
+    async def all_visit() -> list[tuple[float, float]]:
+        texts = [text for text, _ in generated(VISITORS, seed=30)]
+        return await asyncio.gather(*(visit(f"pupil-{number}", text) for number, text in enumerate(texts)))
+
+    seen, served = zip(*asyncio.run(all_visit()), strict=True)
+    return list(seen), list(served)
+
+
 def weights(browser: Browser, address: str) -> dict[str, int]:
     """Return the bytes of all that each page loads, as they are sent: nothing is compressed."""
     found = {}
@@ -168,6 +249,17 @@ def tenth(row: list[float]) -> float:
     return statistics.quantiles(row, n=10)[-1]
 
 
+def three(row: list[float], form: str) -> tuple[str, str, str]:
+    """Return the median, the 90th percentile and the longest as text."""
+    return form.format(statistics.median(row)), form.format(tenth(row)), form.format(max(row))
+
+
+def wait_until_open(address: str) -> None:
+    """Wait until a formula is read."""
+    with httpx.Client(base_url=address, headers={"X-Visitor": "first"}, timeout=60) as web:
+        web.post("api/read", json={"formula": "f(x) = x²"}).raise_for_status()
+
+
 def main() -> None:
     """Measure everything and print it beside what was aimed at."""
     given = arguments((__doc__ or "").splitlines()[0], rounds=5).parse_args()
@@ -178,19 +270,32 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
         first = first_pictures(browser, cache, given.rounds)
         with command(cache) as (address, _):
+            seen = formulas(browser, address)
+            raced = races(browser, address)
             took = {name: moves(browser, address, state) for name, state in PICTURES.items()}
             bytes_of = weights(browser, address)
             after = guests(address)
         browser.close()
+    with tempfile.TemporaryDirectory() as cache, command(cache) as (address, _):
+        wait_until_open(address)
+        pictures, served = crowd(address)
     rows = [
         (f"{what}, {name}", f"{len(row)}", f"{statistics.median(row):.0f}", f"{tenth(row):.0f}")
         for name, rows in took.items()
         for what, row in rows.items()
     ]
     sizes = ", ".join(f"{name} {size / 1000:.0f}" for name, size in bytes_of.items())
+    news = [
+        (f"a formula never seen → its picture, ms, {len(seen)} formulas", *three(seen, "{:.0f}"), f"{AIM_FORMULA}"),
+        ("the default race, s", *three(raced, "{:.2f}"), f"{AIM_RACE:g}"),
+        (f"{VISITORS} visitors, a formula each at once → picture, s", *three(pictures, "{:.1f}"), f"{AIM_CROWD:g}"),
+        ("the same → picture, table and rates, s", *three(served, "{:.1f}"), f"{AIM_CROWD:g}"),
+    ]
     text = "\n\n".join(
         [
-            f"{machine()}; Chromium on the same cores. Aims: median {AIM_MEDIAN} ms, 90th percentile {AIM_TENTH} ms.",
+            f"{machine()}; Chromium on the same cores.",
+            table(("what", "median", "90th percentile", "longest", "aim"), news),
+            f"Moves, with the aims of {AIM_MEDIAN} ms in the median and {AIM_TENTH} ms at the 90th percentile:",
             table(("move", "drawn", "median, ms", "90th percentile, ms"), rows),
             f"From the command to the first picture, with a warm cache: {statistics.median(first):.2f} s, median of "
             f"{len(first)} ({min(first):.2f} to {max(first):.2f}; aim {AIM_FIRST:g} s). What a page loads, in kB, not "
@@ -202,7 +307,8 @@ def main() -> None:
             ),
         ]
     )
-    publish(given, "lab", text, {"first": first, "moves": took, "bytes": bytes_of, "guests": after})
+    results = {"first": first, "formulas": seen, "races": raced, "crowd": {"pictures": pictures, "all": served}}
+    publish(given, "lab", text, {**results, "moves": took, "bytes": bytes_of, "guests": after})
 
 
 if __name__ == "__main__":

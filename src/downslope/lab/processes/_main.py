@@ -39,7 +39,7 @@ from downslope.lab.processes._process import Meter, resident_bytes
 # CPU seconds beyond the limit: the server ends a job first and says so; the alarm is for jobs without a server.
 _ALARM_AFTER = 2.0
 
-_QUIET = 2.0  # seconds from the first job that may come to the import of what the first picture does without
+_QUIET = 2.0  # seconds without a job after which a worker imports what the first picture does without
 
 # With fewer cores than jobs, the server and the browser come first.
 _NICE = 5
@@ -72,7 +72,7 @@ def main() -> None:
     _warm(setup["warm"])
     with contextlib.suppress(BrokenPipeError):  # the server has gone
         outbox.write(b"")
-        threading.Thread(target=_prepare, args=({**setup["verbs"], **setup["streams"]},), daemon=True).start()
+        threading.Thread(target=_prepare, args=({**setup["verbs"], **setup["streams"]}, outbox), daemon=True).start()
         while True:
             packed = inbox.jobs.get()
             name, request = job_of(packed)
@@ -111,7 +111,13 @@ class _Outbox:
         self._meter = Meter()
         on_loading_jax(self._meter.listen)
         self._running = threading.Event()
+        self._ended = time.monotonic()
         threading.Thread(target=self._report, daemon=True).start()
+
+    @property
+    def seconds_idle(self) -> float:
+        """The seconds since the last job ended, 0 while one runs."""
+        return 0.0 if self._running.is_set() else time.monotonic() - self._ended
 
     def write(self, frame: bytes) -> None:
         """Write a frame."""
@@ -129,6 +135,7 @@ class _Outbox:
             if not reply.is_piece:
                 # Within the lock: a report after the end of a reply would be taken for one of the next job.
                 self._running.clear()
+                self._ended = time.monotonic()
                 usage = self._meter.usage(memory=resident_bytes())
                 # So the server knows which worker has programs for a visitor, and which one keeps too much.
                 if usage.compiled or (usage.memory or 0) > self._resident:
@@ -236,12 +243,13 @@ def _warm(path: str | None) -> None:
         _log.warning("%s could not be prepared: %s", path, failure)
 
 
-def _prepare(verbs: Mapping[str, str]) -> None:
-    """Import all verbs, a moment later; one that cannot be imported is reported when it is requested.
+def _prepare(verbs: Mapping[str, str], outbox: _Outbox) -> None:
+    """Import all verbs when it is quiet; one that cannot be imported is reported when it is requested.
 
     Some load JAX, which takes longer than the first pictures do, and would make them wait.
     """
-    time.sleep(_QUIET)
+    while outbox.seconds_idle < _QUIET:
+        time.sleep(_QUIET / 4)
     for path in verbs.values():
         try:
             _function(path)
