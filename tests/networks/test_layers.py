@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from downslope._exports import exports
 from downslope.networks.layers._layer import from_dict
 from downslope.trace._checksum import sealed_text
 from tests.equality import same
@@ -134,6 +135,34 @@ def test_it_is_saved_and_predicts(run: tuple[ds.Training, Path]) -> None:
     saved = ds.load(folder).facts["network"]["description"]["layers"]
     assert saved[0]["kind"] == f"{__name__}.Gated"
     assert [from_dict(layer) for layer in saved[:3]] == [Gated(6), Scale(2.0), Gated(6, "sigmoid", skip=True)]
+
+
+def test_it_is_exported_and_drawn(run: tuple[ds.Training, Path], tmp_path: Path) -> None:
+    training, folder = run
+    exported = ds.read_table(ds.export(training, tmp_path / "steps.csv"))
+    same(np.asarray(exported["value"], float), training.trace.recorded["value"])
+    loaded = ds.load(folder)
+    rows = ds.draw.layers(loaded)
+    assert len(rows.get_yticklabels()) == len(loaded.layer_names)
+    assert len(ds.draw.activations(loaded)) >= 2
+    assert set(loaded.layer_names) <= {line.get_label() for line in ds.draw.updates(loaded).lines}
+    assert len(ds.draw.training(loaded, ds.diagnose(loaded))) >= 2
+
+
+def test_the_list_of_its_own_file_alone_makes_it_public() -> None:
+    """Of the package no other file is touched by a new layer."""
+
+    class Edited:
+        """Reads the package as it would be with one more class in the file of the layers without weights."""
+
+        def get_data(self, path: str) -> bytes:
+            text = Path(path).read_bytes()
+            return text.replace(b"__all__ = [", b'__all__ = ["Gated", ') if path.endswith("_shaping.py") else text
+
+    assert "Gated" not in ds.__all__
+    public = exports("downslope", Edited(), ds.__file__)
+    assert public.pop("Gated") == "downslope.networks.layers._shaping"
+    assert sorted(public) == sorted(ds.__all__)
 
 
 def test_it_is_diagnosed(run: tuple[ds.Training, Path]) -> None:
