@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import downslope as ds
-from downslope.cli._options import beginning
+from downslope.cli._values import beginning
 from downslope.reports._commands import option_words
 
 

@@ -15,6 +15,7 @@ import downslope as ds
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli import _values as values
 
 Run = Annotated[
     str,
@@ -50,7 +51,7 @@ class FormulaRun:
 
     def point(self, objective: ds.Objective) -> dict[str, float]:
         """Return the start."""
-        return options.point(self.start, "--start", objective.names or ())
+        return values.point(self.start, "--start", objective.names or ())
 
     @property
     def others(self) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def descend(
     if save is not None:
         written["saved"] = str(ds.save(trace, save))
     if plot is not None:
-        ranges = options.ranges(bounds)
+        ranges = values.ranges(bounds)
         written["plot"] = str(_pictures.write_descent(objective, trace, diagnosis, "auto", ranges, plot))
     written |= show.written_report(trace, diagnosis, report)
     if json:
@@ -209,10 +210,10 @@ def draw(
     if kind not in _pictures.KINDS:
         raise ds.SettingError(f"there is no picture {kind!r}", hint=f"--kind is one of {', '.join(_pictures.KINDS)}")
     _pictures.check_file(plot)
-    run, ranges = FormulaRun(formula, start, choices), options.ranges(bounds)
+    run, ranges = FormulaRun(formula, start, choices), values.ranges(bounds)
     objective = run.objective()
     if at is not None:
-        written = _pictures.write_point(objective, options.point(at, "--at", objective.names or ()), ranges, plot)
+        written = _pictures.write_point(objective, values.point(at, "--at", objective.names or ()), ranges, plot)
     elif start is None and kind in {"progress", "animation"}:
         raise ds.PointError(f"a picture of kind {kind} shows a descent", hint="say where it starts: --start x=1")
     elif start is None:

@@ -13,6 +13,7 @@ import downslope as ds
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli import _values as values
 from downslope.cli._descents import FormulaRun
 
 Rates = Annotated[
@@ -111,7 +112,7 @@ def search(
 
 def _box(bounds: str | None) -> dict[str, tuple[float, float]]:
     """Return the box to look in."""
-    box = options.ranges(bounds)
+    box = values.ranges(bounds)
     if box is None:
         raise ds.PointError("--bounds is missing", hint="give every variable a range: --bounds x=-3..3")
     return box

@@ -13,6 +13,7 @@ from downslope._files import written
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli import _values as values
 
 _GRAPHS = (".svg", ".dot")
 By = Annotated[str | None, typer.Option("--by", help="The variable; x,y for a mixed derivative; all if none is named.")]
@@ -55,7 +56,7 @@ def derive(
     **choices: Any,
 ) -> None:
     """Differentiate a formula, with the rules used."""
-    names = None if by is None else [options.plain_name(name.strip()) for name in by.split(",")]
+    names = None if by is None else [values.plain_name(name.strip()) for name in by.split(",")]
     if implicit is not None:
         variable = None if names is None else names[0]
         derivations = [ds.derive(formula, variable, implicit=implicit)]
@@ -66,14 +67,14 @@ def derive(
                 "there is no variable to differentiate by", hint="a header may name one: f(x) = " + parsed.read_as
             )
         if direction is not None:
-            vector = options.point(direction, "--direction", parsed.variables)
+            vector = values.point(direction, "--direction", parsed.variables)
             derivations = [ds.derive(parsed, direction=vector)]
         else:
             every = [names] if names is not None else itertools.combinations_with_replacement(parsed.variables, order)
             derivations = [ds.derive(parsed, tuple(each), order=order) for each in every]
     read = derivations[0].read
     if at is not None:
-        point = options.point(at, "--at", read.variables)
+        point = values.point(at, "--at", read.variables)
         derivations = [derivation.at_point(point) for derivation in derivations]
     if json:
         show.as_json(_derivations_as_dict(read, derivations))
@@ -118,7 +119,7 @@ def chain(
 ) -> None:
     """Differentiate a composition of formulas by the chain rule."""
     result = ds.chain(outer, *inner, by=by, **choices)
-    point = None if at is None else options.point(at, "--at", result.product.variables)
+    point = None if at is None else values.point(at, "--at", result.product.variables)
     value = {} if point is None else {"value": result.at(**point)}
     if json:
         show.as_json(result.as_dict() | value)
@@ -148,11 +149,11 @@ def slope(
 ) -> None:
     """Say what is true at one point: value, gradient, steepness, kind, rates."""
     objective = ds.objective(formula, **choices)
-    point = options.point(at, "--at", objective.names or ())
+    point = values.point(at, "--at", objective.names or ())
     result = ds.slope(objective, at=point)
     written = {}
     if plot is not None:
-        written["plot"] = str(_pictures.write_point(objective, point, options.ranges(bounds), plot))
+        written["plot"] = str(_pictures.write_point(objective, point, values.ranges(bounds), plot))
     if json:
         show.as_json({"read_as": objective.read_as} | result.as_dict() | written)
         return
@@ -180,7 +181,7 @@ def backprop(
             f"cannot write the graph into {plot.name!r}", hint=f"the file's name must end in {' or '.join(_GRAPHS)}"
         )
     objective = ds.objective(formula, **choices)
-    result = ds.backprop(objective, at=options.point(at, "--at", objective.names or ()))
+    result = ds.backprop(objective, at=values.point(at, "--at", objective.names or ()))
     written = {} if plot is None else {"plot": str(_write_graph(result, plot))}
     if json:
         show.as_json(result.as_dict() | written)
@@ -217,7 +218,7 @@ def critical(
     Critical points are those where the gradient is zero or does not exist: minima, maxima, saddles, inflections, kinks.
     The last lines say what was proved.
     """
-    box = options.ranges(within, "--within")
+    box = values.ranges(within, "--within")
     if box is None:
         raise ds.PointError("give a box to search: --within is missing", hint="for example --within x=-3..3,y=0..1")
     parsed = ds.formula(formula, **choices)

@@ -1,4 +1,4 @@
-"""The options of the commands: made from the schemas of choices, and read from text into values.
+"""The options of the commands, made from the schemas of choices; and errors in the words of the command line.
 
 `takes` marks a command that passes choices on to a verb. `signed` gives it the options of that verb's schema when the
 command is built, not before, since a schema loads what it describes.
@@ -10,7 +10,6 @@ import contextlib
 import difflib
 import functools
 import inspect
-import math
 import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,6 +20,7 @@ import typer
 
 import downslope as ds
 from downslope._choices import our_name
+from downslope.cli import _values
 
 Command = Callable[..., Any]
 FormulaText = Annotated[
@@ -49,7 +49,6 @@ Settings = Annotated[
 ]
 
 _TYPES: Mapping[str, Any] = {"whole": int | None, "number": float | None, "rate": float | None, "truth": bool}
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 _ASSIGNED = re.compile(r"\b([a-z_]+)=(?:\"([^\"]*)\"|'([^']*)'|([\w.]+))?")
 
 
@@ -169,20 +168,20 @@ def _value(choice: ds.Choice, text: Any) -> Any:
     """Return the value that an option's text stands for."""
     option = choice.option or as_option(choice.name)
     if choice.kind == "sizes":
-        return sizes(text, option)
+        return _values.sizes(text, option)
     if choice.kind == "batch":
-        return batch(text)
+        return _values.batch(text)
     if choice.kind in ("share or file", "column or number"):
-        return column_or_number(text)
+        return _values.column_or_number(text)
     if choice.kind == "pairs":
-        return beginning(text)
+        return _values.beginning(text)
     if choice.kind == "point":
-        return point(text, option, ())
+        return _values.point(text, option, ())
     if choice.kind == "ranges":
-        return open_ranges(text, option)
+        return _values.open_ranges(text, option)
     if choice.kind == "texts":
         return tuple(text)
-    return pairs(text, option) if choice.kind == "units" else text
+    return _values.pairs(text, option) if choice.kind == "units" else text
 
 
 def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[str, float]:
@@ -191,7 +190,7 @@ def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[s
     Raises:
         SettingError: for one that has an option of its own.
     """
-    values = {name: _number(number, f"--set {name}") for name, number in pairs(texts, "--set").items()}
+    values = {name: _values.number(number, f"--set {name}") for name, number in _values.pairs(texts, "--set").items()}
     for name in values:
         if name in known and _has_option(known[name]):
             option = known[name].option or as_option(name)
@@ -204,49 +203,6 @@ def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[s
             settings = ", ".join(choice.name for choice in known.values() if choice.is_setting)
             raise ds.SettingError(f"there is no setting {name!r}", hint=f"settings are {settings}")
     return values
-
-
-def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, float]:
-    """Return the point that a text such as `x=4,y=3` stands for.
-
-    Args:
-        text: names and numbers; a number may be an expression without names, such as π/2.
-        option: the option that it was typed behind, for the message.
-        names: the names that the formula has.
-
-    Raises:
-        PointError: if there is no text, or a piece of it is not `name=number`.
-    """
-    example = ",".join(f"{name}={i}" for i, name in enumerate(names, start=1)) or "x=1"
-    if text is None:
-        raise ds.PointError(f"{option} is missing", hint=f"give every variable a number: {option} {example}")
-    numbers: dict[str, float] = {}
-    for piece in text.replace(";", ",").split(","):
-        name, equals, number = (part.strip() for part in piece.partition("="))
-        if not (name and equals and number):
-            raise ds.PointError(
-                f"{option}: {piece.strip()!r} is not name=number", hint=f"for example {option} {example}"
-            )
-        name = _own_name(name, names)
-        if name in numbers:
-            raise ds.PointError(f"{option}: {name} is given twice")
-        numbers[name] = _number(number, f"{option}: {name}")
-    return numbers
-
-
-def plain_name(name: str) -> str:
-    """Return a name with its subscript as the library spells it: x₁ is x_1."""
-    return re.sub("[₀-₉]+$", lambda match: "_" + match[0].translate(_SUBSCRIPTS), name)
-
-
-def _own_name(name: str, names: Iterable[str]) -> str:
-    """Return a variable's name as the formula spells it: x₁ and x1 are x_1, where only that one is there."""
-    alike = [own for own in names if _plain(own) == _plain(name)]
-    return alike[0] if name not in names and len(alike) == 1 else name
-
-
-def _plain(name: str) -> str:
-    return name.translate(_SUBSCRIPTS).replace("_", "").replace("{", "").replace("}", "")
 
 
 def with_marked_formulas(words: Iterable[str], parameters: Iterable[Any]) -> Iterator[str]:
@@ -276,129 +232,6 @@ def _is_negative(word: str, short: Iterable[str]) -> bool:
     if len(word) < 2 or word[0] not in "-−" or word[1] == "-":
         return False
     return word[:2] not in short or re.search(r"[^A-Za-z-]", word[1:]) is not None
-
-
-def ranges(text: str | None, option: str = "--bounds") -> dict[str, tuple[float, float]] | None:
-    """Return the ranges that a text such as `x=-3..3,y=0..1` stands for, or None for none.
-
-    Raises:
-        PointError: if a piece of it is not `name=low..high` with low below high.
-    """
-    if text is None:
-        return None
-    closed: dict[str, tuple[float, float]] = {}
-    for name, (low, high) in open_ranges(text, option).items():
-        if low is None or high is None:
-            raise ds.PointError(f"{option}: {name} has an open end", hint=f"for example {option} {name}=-3..3")
-        closed[name] = (low, high)
-    return closed
-
-
-def open_ranges(text: str, option: str) -> dict[str, tuple[float | None, float | None]]:
-    """Return the ranges that a text such as `x=0..,y=..1` stands for, None for an open end.
-
-    Raises:
-        PointError: if a piece of it is not `name=low..high` with low below high.
-    """
-    ends_by_name: dict[str, tuple[float | None, float | None]] = {}
-    for piece in text.replace(";", ",").split(","):
-        name, _, span = (part.strip() for part in piece.partition("="))
-        name = plain_name(name)
-        low, dots, high = (part.strip() for part in span.partition(".."))
-        if not (name and dots and (low or high)):
-            raise ds.PointError(
-                f"{option}: {piece.strip()!r} is not name=low..high", hint=f"for example {option} x=-3..3"
-            )
-        ends = [_number(end, f"{option}: {name}") if end else None for end in (low, high)]
-        if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
-            raise ds.PointError(f"{option}: the range of {name} is empty: {low} is not below {high}")
-        ends_by_name[name] = (ends[0], ends[1])
-    return ends_by_name
-
-
-def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
-    """Return texts such as `t=hour` as a mapping."""
-    values = {}
-    for text in texts or []:
-        name, equals, rest = (part.strip() for part in text.partition("="))
-        if not (name and equals and rest):
-            raise ds.SettingError(f"{option}: {text!r} is not name=value")
-        values[name] = rest
-    return values
-
-
-def column_or_number(text: str) -> str | float:
-    """Return the number that a text is, or else the text, as the name of a column or a file."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def sizes(text: str, option: str) -> tuple[int, ...]:
-    """Return sizes such as `64,64`; no sizes for "none", "0" and "".
-
-    Raises:
-        SettingError: if one is not a whole number from 1 up.
-    """
-    pieces = [piece.strip() for piece in text.replace(";", ",").split(",")]
-    if text.strip().lower() in ("", "none", "0"):
-        return ()
-    for piece in pieces:
-        if not piece.isdecimal() or int(piece) < 1:
-            raise ds.SettingError(
-                f"{option}: {piece!r} is not a whole number from 1 up", hint=f"for example {option} 64,64"
-            )
-    return tuple(int(piece) for piece in pieces)
-
-
-def batch(text: str) -> int | None:
-    """Return the examples of a step; None for all of them.
-
-    Raises:
-        SettingError: if it is neither a whole number from 1 up nor "all".
-    """
-    if text.strip().lower() == "all":
-        return None
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise ds.SettingError(
-            f"--batch is a whole number from 1 up, or all; not {text!r}", hint="for example --batch 32"
-        )
-    return int(text)
-
-
-def beginning(text: str) -> dict[str, Any]:
-    """Return the choices that a text such as `steps=100,learning_rate=1` stands for; "none" is None, "true" is True.
-
-    Raises:
-        SettingError: if a piece is not `name=value`.
-    """
-    values = pairs(text.replace(";", ",").split(","), "--begin")
-    return {name: _constant(word) for name, word in values.items()}
-
-
-_CONSTANTS: dict[str, bool | None] = {"none": None, "true": True, "false": False}
-
-
-def _constant(text: str) -> bool | int | float | str | None:
-    """Return the constant or number that a text is, a whole one if it is, or else the text."""
-    if text.lower() in _CONSTANTS:
-        return _CONSTANTS[text.lower()]
-    return int(text) if text.isdecimal() else column_or_number(text)
-
-
-def _number(text: str, what: str) -> float:
-    """Return the number that a text is, or that an expression without names comes to."""
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            number = ds.formula(text)({})
-        except ds.DownslopeError:
-            raise ds.PointError(f"{what} must be a number, not {text!r}") from None
-    if not math.isfinite(number):
-        raise ds.PointError(f"{what} must be a finite number, not {text!r}")
-    return number
 
 
 # --- errors and notes in the words of the command line ----------------------------------------------------------------
