@@ -74,6 +74,7 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	-$(UV) pip install --quiet --python $(BIN)/python $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "torch==2.13.*" lmfit keras wandb
 	$(BIN)/python benchmarks/loops.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/start_up.py --page docs/benchmarks.md
+	$(BIN)/python benchmarks/first_answer.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/fits.py tests/data/nist_nonlinear_regression.json --page docs/benchmarks.md
 	$(BIN)/python benchmarks/ensembles.py --page docs/benchmarks.md
 	$(BIN)/python benchmarks/global_search.py tests/data/functions.json --page docs/benchmarks.md
