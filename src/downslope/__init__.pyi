@@ -115,8 +115,8 @@ from downslope.reports import Summary as Summary
 from downslope.reports import as_command as as_command
 from downslope.reports import report as report
 from downslope.reports import summary as summary
-from downslope.tables import Column as Column
 from downslope.tables import Table as Table
+from downslope.tables import TableColumn as TableColumn
 from downslope.tables import read_cells as read_cells
 from downslope.tables import read_table as read_table
 from downslope.tables import table_suffixes as table_suffixes

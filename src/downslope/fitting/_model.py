@@ -219,4 +219,6 @@ def _listed(names: tuple[str, ...], kind: str) -> str:
 
 def _rows(values: Any, columns: Columns) -> np.ndarray:
     """Return values broadcast to one number per row."""
-    return np.broadcast_to(np.asarray(values, dtype=float), np.shape(next(iter(columns.values())))).copy()
+    # A curve is drawn over one column, with the medians of the others as single numbers.
+    shape = np.broadcast_shapes(*(np.shape(column) for column in columns.values()))
+    return np.broadcast_to(np.asarray(values, dtype=float), shape).copy()

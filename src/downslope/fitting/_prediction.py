@@ -11,7 +11,7 @@ from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope.fitting._numeric_problem import predicted_with_slopes
 from downslope.fitting._problem import FitArguments
-from downslope.tables import calendar_parts, heading, read_table
+from downslope.tables import Table, calendar_parts, heading, read_table
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit
@@ -73,15 +73,18 @@ def _weights(fit: Fit, data: Any, sigma: Any, rows: int) -> np.ndarray:
 def _table_at(fit: Fit, data: Any) -> Mapping[str, Any]:
     """Return a table to predict from, its columns under the names of the fit, and its dates counted as there."""
     names = fit.arguments.columns
-    table = data
-    if fit.model.clocks or any(calendar_parts(name) for name in names):
-        # Dates are read; a single value is a column of one row.
-        cells = {name: np.atleast_1d(values) for name, values in data.items()} if type(data) is dict else data
-        dated = read_table(cells)
-        clocks = {name: clock for name, clock in fit.model.clocks.items() if dated.kinds.get(name) == "date"}
-        table = dated.counted_in(clocks)
-    elif not isinstance(data, Mapping):
-        table = read_table(data)
+    table = dict(data) if isinstance(data, Mapping) and not isinstance(data, Table) else read_table(data)
+    for name, clock in fit.model.clocks.items():
+        if name in table:
+            # A single date is a column of one row; numbers are elapsed time already.
+            dated = table if isinstance(table, Table) else read_table({name: np.atleast_1d(table[name])})
+            if dated.kinds[name] == "date":
+                counted = dated.counted_in({name: clock})
+                table = counted if isinstance(table, Table) else {**table, name: counted[name]}
+    for part, column in filter(None, map(calendar_parts, names)):
+        if not isinstance(table, Table) and column in table:
+            name = f"{part}({column})"
+            table[name] = read_table({column: np.atleast_1d(table[column])})[name]
     plain = {name: heading(name).plain for name in names if name not in table}
     renamed = {name: table[part] for name, part in plain.items() if part in table}
     return {name: table[name] for name in names if name in table} | renamed

@@ -15,14 +15,14 @@ from downslope.tables._formats import table_suffixes
 from downslope.tables._names import column_named, heading, plain_names, shared_part, typed
 from downslope.tables._numpy_arrays import array_in
 from downslope.tables._reading import check_writable, read_cells, read_table, write_table
-from downslope.tables._table import Column, Table, cell_name, check_numbers
+from downslope.tables._table import Table, TableColumn, cell_name, check_numbers
 
 __all__ = [
     "CALENDAR",
     "Clock",
-    "Column",
     "InputColumn",
     "Table",
+    "TableColumn",
     "array_in",
     "calendar_parts",
     "cell_name",

@@ -12,7 +12,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope._files import guarded
 from downslope.tables._cells import is_rule, look
-from downslope.tables._layout import SAMPLE, Layout, blanks_as_tabs, is_comment, layout, split
+from downslope.tables._layout import SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _logical(lines: list[str]) -> list[str]:
 # Large files without anything unusual.
 
 
-def _clean_columns(data: bytes, lines: Sequence[str], shape: Layout) -> list[polars.Series] | None:
+def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list[polars.Series] | None:
     """Return the columns of rows that Polars can read as they are; None where some line needs a look.
 
     What is checked is the whole text at once: no blank line and no comment, and as many separators as rows want.
@@ -209,7 +209,7 @@ def _is_plain(cell: str) -> bool:
 # Every other file, line by line.
 
 
-def _careful_columns(name: str, data: bytes, shape: Layout) -> tuple[list[polars.Series], np.ndarray, list[str]]:
+def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[polars.Series], np.ndarray, list[str]]:
     """Return the cells of the rows by column, the line of each row, and what was left out, in words."""
     lines = _logical(_lines(data))
     separator = "\t" if shape.separator == " " else shape.separator
@@ -238,7 +238,7 @@ def _careful_columns(name: str, data: bytes, shape: Layout) -> tuple[list[polars
     return _parsed(name, rows, separator, shape.width), np.array(numbers), said
 
 
-def _footer(rows: Sequence[str], separator: str, shape: Layout) -> int:
+def _footer(rows: Sequence[str], separator: str, shape: TextLayout) -> int:
     """Return how many lines of text stand after the rows."""
     count = 0
     for line in reversed(rows[-_MOST_FOOTER:]):
@@ -252,7 +252,7 @@ def _footer(rows: Sequence[str], separator: str, shape: Layout) -> int:
     return count if count < len(rows) else 0
 
 
-def _fitting(name: str, line: str, separator: str, shape: Layout, row: int, number: int) -> str:
+def _fitting(name: str, line: str, separator: str, shape: TextLayout, row: int, number: int) -> str:
     """Return a row with as many cells as the table is wide; what is too much may only be empty.
 
     Raises:

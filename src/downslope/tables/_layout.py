@@ -1,6 +1,6 @@
 """The layout of a table in plain text, read off its first lines: where names and rows stand, and what parts the cells.
 
-A pure function from lines to a `Layout`. The rows themselves are parsed by Polars.
+A pure function from lines to a `TextLayout`. The rows themselves are parsed by Polars.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SEP_LINE = re.compile(r"^\"?sep=(.)\"?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Layout:
+class TextLayout:
     """Where the parts of a table stand in its lines.
 
     Args:
@@ -56,7 +56,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class _Line:
+class _CellLine:
     """A line that is neither blank nor a comment, split into cells."""
 
     number: int
@@ -125,7 +125,7 @@ def blanks_as_tabs(line: str) -> str:
     return _QUOTED_OR_BLANKS.sub(lambda match: match[1] or "\t", line.strip())
 
 
-def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> Layout:
+def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> TextLayout:
     """Return the layout of a table.
 
     Args:
@@ -173,30 +173,30 @@ def _by_separator(
     sign: str,
     separator: str,
     choices: LayoutChoices,
-) -> tuple[tuple[float, ...], Layout]:
+) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout with a separator, and how good it is."""
-    lines = [_Line(number, split(line, separator)) for number, line in kept]
+    lines = [_CellLine(number, split(line, separator)) for number, line in kept]
     return _laid_out(lines, separator, choices, sign, comments)
 
 
-def layout_of_cells(rows: Sequence[Sequence[str]], choices: LayoutChoices | None = None) -> Layout:
+def layout_of_cells(rows: Sequence[Sequence[str]], choices: LayoutChoices | None = None) -> TextLayout:
     """Return the layout of the first rows of a sheet, whose cells are apart already.
 
     >>> layout_of_cells([("Cooling", ""), ("t", "T"), ("min", "°C"), ("0", "80"), ("1", "62")]).units
     ('min', '°C')
     """
     choices = choices or LayoutChoices()
-    lines = [_Line(number, tuple(row)) for number, row in enumerate(rows, start=1) if number > (choices.skip or 0)]
+    lines = [_CellLine(number, tuple(row)) for number, row in enumerate(rows, start=1) if number > (choices.skip or 0)]
     return _laid_out(lines, "", choices)[1]
 
 
 def _laid_out(
-    lines: Sequence[_Line],
+    lines: Sequence[_CellLine],
     separator: str,
     choices: LayoutChoices,
     sign: str = "",
     comments: Sequence[tuple[int, str]] = (),
-) -> tuple[tuple[float, ...], Layout]:
+) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout of lines that are split into cells, and how good it is."""
     lines = [line for line in lines if any(line.cells)]
     block = _block(lines, choices)
@@ -213,7 +213,7 @@ def _laid_out(
     if names is not None and not has_row_names:
         names = names if any(names[width:]) else (*names, *[""] * (width - len(names)))[:width]
     agrees = names is None or len(names) in (width, width - 1)
-    result = Layout(
+    result = TextLayout(
         separator,
         names or (),
         names_line,
@@ -227,12 +227,12 @@ def _laid_out(
     return (width > 1, score if agrees else score / 2, agrees and names is not None), result
 
 
-def _block(lines: Sequence[_Line], choices: LayoutChoices) -> list[_Line]:
+def _block(lines: Sequence[_CellLine], choices: LayoutChoices) -> list[_CellLine]:
     """Return the run of rows of one width that holds the most values."""
     least = max(choices.names or 0, choices.units or 0)
-    best: list[_Line] = []
+    best: list[_CellLine] = []
     most = 0.0
-    run: list[_Line] = []
+    run: list[_CellLine] = []
     for line in (*lines, None):
         row = line if line is not None and line.is_row and line.number > least else None
         if row is not None and (not run or len(row.cells) == len(run[0].cells)):
@@ -245,12 +245,12 @@ def _block(lines: Sequence[_Line], choices: LayoutChoices) -> list[_Line]:
     return _from_its_beginning(best, lines, least)
 
 
-def _from_its_beginning(block: list[_Line], lines: Sequence[_Line], least: int) -> list[_Line]:
+def _from_its_beginning(block: list[_CellLine], lines: Sequence[_CellLine], least: int) -> list[_CellLine]:
     """Return a run of rows with those above that only a row of another width parts from it; the reader refuses that."""
     if not block:
         return block
     before = [line for line in lines if least < line.number < block[0].number]
-    above: list[_Line] = []
+    above: list[_CellLine] = []
     for line in reversed(before):
         if not line.is_row:
             break
@@ -262,8 +262,8 @@ def _from_its_beginning(block: list[_Line], lines: Sequence[_Line], least: int) 
 
 
 def _names(
-    lines: Sequence[_Line], block: list[_Line], choices: LayoutChoices
-) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...], list[int], list[_Line]]:
+    lines: Sequence[_CellLine], block: list[_CellLine], choices: LayoutChoices
+) -> tuple[tuple[str, ...] | None, int | None, tuple[str, ...], list[int], list[_CellLine]]:
     """Return the names, their line, the units, the lines skipped between them and the rows, and the rows."""
     units: tuple[str, ...] = ()
     if choices.units:
@@ -277,7 +277,7 @@ def _names(
     above = _text_above(lines, block)
     if not above:
         return None, None, units, [], block
-    between: list[_Line] = []
+    between: list[_CellLine] = []
     while len(above) > 1 and _is_units(above[-1]):
         between.append(above.pop())
         if not units:
@@ -294,11 +294,11 @@ def _names(
     return names, heading.number, units, numbers, block
 
 
-def _text_above(lines: Sequence[_Line], block: list[_Line]) -> list[_Line]:
+def _text_above(lines: Sequence[_CellLine], block: list[_CellLine]) -> list[_CellLine]:
     """Return the lines of text directly above the rows that may name columns, in order."""
     width = len(block[0].cells)
     before = [line for line in lines if line.number < block[0].number]
-    above: list[_Line] = []
+    above: list[_CellLine] = []
     below = block[0].number
     for line in reversed(before):
         cells = [cell for cell in line.cells if cell]
@@ -319,7 +319,7 @@ def _text_above(lines: Sequence[_Line], block: list[_Line]) -> list[_Line]:
     return above[::-1]
 
 
-def _is_heading(line: _Line, rows: Sequence[_Line]) -> bool:
+def _is_heading(line: _CellLine, rows: Sequence[_CellLine]) -> bool:
     """Tell whether a line names the columns: a word stands above values, or nothing above names of rows."""
     width = len(rows[0].cells)
     shift = width - len(line.cells) if len(line.cells) in (width, width - 1) else 0
@@ -333,7 +333,7 @@ def _is_heading(line: _Line, rows: Sequence[_Line]) -> bool:
     return False
 
 
-def _is_units(line: _Line) -> bool:
+def _is_units(line: _CellLine) -> bool:
     """Tell whether a line may be one of units."""
     cells = [cell for cell in line.cells if cell]
     return bool(cells) and all(_UNIT.fullmatch(cell) for cell in cells)
@@ -359,15 +359,15 @@ def _names_in_comment(
 
 
 def _of_text(
-    lines: Sequence[_Line], separator: str, sign: str, choices: LayoutChoices
-) -> tuple[tuple[float, ...], Layout]:
+    lines: Sequence[_CellLine], separator: str, sign: str, choices: LayoutChoices
+) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout of a table without numbers: the first line has the names."""
     heading = next((line for line in lines if choices.names in (None, line.number)), None)
     rows = [line for line in lines if heading is None or line.number > heading.number]
     names = heading.cells if heading is not None and choices.names != 0 else ()
     width = len(rows[0].cells) if rows else len(names)
     same = sum(len(line.cells) == len(names) for line in rows)
-    result = Layout(
+    result = TextLayout(
         separator,
         names,
         heading.number if heading is not None and names else None,

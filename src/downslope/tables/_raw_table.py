@@ -11,7 +11,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError, described, nearest
 from downslope._types import Plain
 from downslope.tables._cells import is_missing, look
-from downslope.tables._layout import SEPARATORS, Layout, LayoutChoices
+from downslope.tables._layout import SEPARATORS, LayoutChoices, TextLayout
 from downslope.tables._text_columns import CellRules
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def check_width(source: str, columns: int) -> None:
 def assembled(
     source: str,
     cells: Sequence[polars.Series],
-    shape: Layout,
+    shape: TextLayout,
     lines: np.ndarray,
     choices: ReadChoices,
     said: Sequence[str] = (),
@@ -218,7 +218,7 @@ def assembled(
     )
 
 
-def _skipped_words(shape: Layout) -> list[str]:
+def _skipped_words(shape: TextLayout) -> list[str]:
     """Return which lines above the rows were skipped, in words."""
     words = []
     begin = shape.names_line if shape.names_line is not None else shape.first_row

@@ -13,7 +13,7 @@ from downslope._types import Plain
 from downslope.tables._formats import format_of, read_file, table_suffixes
 from downslope.tables._raw_table import RawTable, ReadChoices, check_width, read_choices
 from downslope.tables._sources import by_text, columns_of_source, entry_of, table_from
-from downslope.tables._table import Column, Table, checked_columns
+from downslope.tables._table import Table, TableColumn, checked_columns
 from downslope.tables._text_columns import named, typed_columns
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def _typed(name: str, raw: RawTable, choices: ReadChoices) -> Table:
     texts = [entry for entry in entries if isinstance(entry, polars.Series)]
     typed = typed_columns(texts, choices.cells)
     read_texts = iter(typed.columns)
-    columns: list[Column] = []
+    columns: list[TableColumn] = []
     for entry, text, column, number, unit in zip(entries, is_text, raw.columns, numbers, units, strict=True):
         plain = next(read_texts) if text else entry
-        assert isinstance(plain, Column)
+        assert isinstance(plain, TableColumn)
         columns.append(named(plain, column.name, number, unit))
     decided = [*raw.notes, *typed.notes]
     separator = raw.read.get("separator")

@@ -13,7 +13,7 @@ import numpy as np
 from downslope._errors import DataError
 from downslope._numbers import is_complex, real, refuse_complex, unmasked
 from downslope.tables._cells import is_missing
-from downslope.tables._table import Column, Kind, Table, checked_columns
+from downslope.tables._table import Kind, Table, TableColumn, checked_columns
 from downslope.tables._text_columns import CellRules, dated, named, number_column, typed_columns
 
 if TYPE_CHECKING:
@@ -114,18 +114,18 @@ def table_from(columns: Mapping[str, Any], source: str = "", rules: CellRules | 
     """
     rules = rules or CellRules()
     entries = {name: entry_of(name, values, rules) for name, values in columns.items()}
-    texts = [entry for entry in entries.values() if not isinstance(entry, Column)]
+    texts = [entry for entry in entries.values() if not isinstance(entry, TableColumn)]
     typed = typed_columns(texts, rules)
     by_name = {column.name: column for column in typed.columns}
     typed_all = [
-        named(entry, name, number) if isinstance(entry, Column) else replace(by_name[name], number=number)
+        named(entry, name, number) if isinstance(entry, TableColumn) else replace(by_name[name], number=number)
         for number, (name, entry) in enumerate(entries.items(), start=1)
     ]
     notes = (f"The table: {'; '.join(typed.notes)}.",) if typed.notes else ()
     return Table(checked_columns(typed_all), source, {}, notes)
 
 
-def entry_of(name: str, values: Any, rules: CellRules) -> Column | polars.Series:
+def entry_of(name: str, values: Any, rules: CellRules) -> TableColumn | polars.Series:
     """Return a column in memory as a typed column, or as a series of text that is still to be read."""
     import polars
 
@@ -145,7 +145,7 @@ def entry_of(name: str, values: Any, rules: CellRules) -> Column | polars.Series
     if there and all(isinstance(cell, datetime.date | np.datetime64) for cell in there):
         return dated(name, _instants(cells))
     values, kind = _objects(name, cells)
-    return Column(name, values, kind)
+    return TableColumn(name, values, kind)
 
 
 def _native(cells: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ def _native(cells: np.ndarray) -> np.ndarray:
     return cells.astype(cells.dtype.newbyteorder("="))
 
 
-def _of_series(name: str, series: polars.Series, rules: CellRules) -> Column | polars.Series:
+def _of_series(name: str, series: polars.Series, rules: CellRules) -> TableColumn | polars.Series:
     """Return a series of Polars as a typed column, or as text that is still to be read."""
     import polars
 
@@ -173,9 +173,9 @@ def _of_series(name: str, series: polars.Series, rules: CellRules) -> Column | p
     if kind == polars.Time:
         return series.cast(polars.String).alias(name)
     if kind == polars.Null:
-        return Column(name, np.full(len(series), np.nan), "number")
+        return TableColumn(name, np.full(len(series), np.nan), "number")
     values, column_kind = _objects(name, np.array([*series.to_list(), None], dtype=object)[:-1])
-    return Column(name, values, column_kind)
+    return TableColumn(name, values, column_kind)
 
 
 def _in_utc(series: polars.Series) -> polars.Series:
@@ -214,7 +214,7 @@ def _array(name: str, values: Any) -> np.ndarray:
 
 
 def _objects(name: str, cells: np.ndarray) -> tuple[np.ndarray, Kind]:
-    """Return a column of objects as `Column.cells` holds it, and its kind: objects that are all numbers are numbers."""
+    """Return a column of objects as `TableColumn.cells` holds it, and its kind: numbers if all of them are."""
     there = [cell for cell in cells if not is_missing(cell)]
     is_truth = bool(there) and all(isinstance(cell, bool | np.bool_) for cell in there)
     # Cell by cell: one that is no number ends it, and the column stays as it is.

@@ -1,4 +1,4 @@
-"""The nouns `Table` and `Column`, and the checks that name a cell by its row and column."""
+"""The nouns `Table` and `TableColumn`, and the checks that name a cell by its row and column."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
+class TableColumn:
     """A column of a table.
 
     Args:
@@ -61,7 +61,7 @@ class Column:
         """Its name as it is typed in a formula: in backquotes where it is no single word."""
         return typed(self.name)
 
-    def counted_in(self, clock: Clock) -> Column:
+    def counted_in(self, clock: Clock) -> TableColumn:
         """Return a column of dates with its time counted by a clock."""
         if self.instants is None:
             raise DataError(f"column {self.name} holds no dates, so no {clock.unit} can be counted")
@@ -84,7 +84,7 @@ class Table(Mapping[str, np.ndarray]):
             there are none.
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     source: str = ""
     read: Plain = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -128,9 +128,9 @@ class Table(Mapping[str, np.ndarray]):
         return len(self._by_name)
 
     @functools.cached_property
-    def _by_name(self) -> dict[str, Column]:
+    def _by_name(self) -> dict[str, TableColumn]:
         """The first column of each name."""
-        first: dict[str, Column] = {}
+        first: dict[str, TableColumn] = {}
         for column in self.columns:
             first.setdefault(column.name, column)
         return first
@@ -156,7 +156,7 @@ class Table(Mapping[str, np.ndarray]):
         clocks = {column.name: column.clock.unit for column in self.columns if column.clock is not None}
         return {column.name: column.unit for column in self.columns if column.unit} | clocks
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str) -> TableColumn:
         """Return a column by its name.
 
         Raises:
@@ -194,7 +194,7 @@ class Table(Mapping[str, np.ndarray]):
         return f"<Table of {self.rows} rows: {columns}>"
 
 
-def checked_columns(columns: Sequence[Column]) -> tuple[Column, ...]:
+def checked_columns(columns: Sequence[TableColumn]) -> tuple[TableColumn, ...]:
     """Return columns of one length, those with a name that occurs twice marked as not to be used.
 
     Raises:

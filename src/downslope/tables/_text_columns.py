@@ -11,7 +11,7 @@ import numpy as np
 from downslope._numbers import real
 from downslope.tables._cells import BLANKS, CODES, COMPLEX, CURRENCIES, MISSING, MISSING_RUN
 from downslope.tables._clock import Clock, dates_in
-from downslope.tables._table import Column, unit_of
+from downslope.tables._table import TableColumn, unit_of
 
 if TYPE_CHECKING:
     import polars
@@ -52,7 +52,7 @@ class CellRules:
 class Typed(NamedTuple):
     """Typed columns, the sign of their decimals, and sentences on the notation."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     decimal: Decimal
     thousands: str | None
     notes: tuple[str, ...]
@@ -86,7 +86,7 @@ def typed_columns(series: Sequence[polars.Series], rules: CellRules, units: Sequ
     return Typed(tuple(columns), "comma" if commas else decimal, thousands, tuple(notes))
 
 
-def named(column: Column, name: str, number: int, unit: str = "") -> Column:
+def named(column: TableColumn, name: str, number: int, unit: str = "") -> TableColumn:
     """Return a column with its name, its number and its unit, and the name in its notes."""
     notes = [note.replace("{name}", name) for note in column.notes]
     if column.clock is not None and column.fault is None:
@@ -159,7 +159,7 @@ def _own_decimal(seen: _Evidence, usual: Decimal) -> Decimal:
     return usual
 
 
-def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Column, str | None]:
+def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[TableColumn, str | None]:
     """Return a column of stripped text by its kind, and the separator of its thousands."""
     import polars
 
@@ -169,7 +169,7 @@ def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Co
     lower = there.str.to_lowercase()
     if len(there) and bool(lower.is_in(["true", "false"]).all()):
         truths = (cells.str.to_lowercase() == "true").cast(polars.Float64).to_numpy()
-        return Column("", _with_nan(truths, cells.is_null().to_numpy()), "truth"), None
+        return TableColumn("", _with_nan(truths, cells.is_null().to_numpy()), "truth"), None
     # A point before three digits separates thousands where the comma is decimal.
     if decimal == "point" or not there.str.contains(r"[.,]").any():
         plain = cells.cast(polars.Float64, strict=False)
@@ -183,15 +183,15 @@ def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Co
 
 def dated(
     name: str, instants: np.ndarray, is_time_of_day: bool = False, fault: tuple[str, str | None] | None = None
-) -> Column:
+) -> TableColumn:
     """Return a column of dates, counted in days since the first."""
     known = instants[~np.isnat(instants)]
     first = str(known[0]) if len(known) else "1970-01-01"
     clock = Clock(first, is_time_of_day=is_time_of_day)
-    return Column(name, clock.elapsed(instants), "date", clock=clock, instants=instants, fault=fault)
+    return TableColumn(name, clock.elapsed(instants), "date", clock=clock, instants=instants, fault=fault)
 
 
-def _in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Column, str | None]:
+def _in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[TableColumn, str | None]:
     """Return a column whose cells are numbers in some notation: percentages, money, thousands; or words."""
     import polars
 
@@ -200,7 +200,7 @@ def _in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tu
         row = int(cells.str.contains(COMPLEX).fill_null(False).arg_max() or 0)
         message = f"row {row + 1}: {cells[row]} is complex, and a real number is needed"
         values = _objects(cells)
-        return Column("", values, "text", fault=(message, "take the real part, or the absolute value")), None
+        return TableColumn("", values, "text", fault=(message, "take the real part, or the absolute value")), None
     below = cells.str.contains(r"^[<>≤≥]\s*[\d.,]").fill_null(False)
     beyond = cells.filter(below)
     text = polars.select(polars.when(below).then(None).otherwise(cells)).to_series()
@@ -260,17 +260,17 @@ def _ungrouped(text: polars.Series, decimal: Decimal, thousands: str | None) -> 
     return text, seen
 
 
-def _mixed(cells: polars.Series, numbers: polars.Series, words: polars.Series, below: polars.Series) -> Column:
+def _mixed(cells: polars.Series, numbers: polars.Series, words: polars.Series, below: polars.Series) -> TableColumn:
     """Return a column that holds words: text, with floats among it where most cells are numbers."""
     values = _objects(cells)
     if numbers.len() - numbers.null_count() > int(words.sum()):
         is_number = numbers.is_not_null().to_numpy()
         values[is_number] = numbers.drop_nulls().to_list()
         values[below.to_numpy()] = None
-    return Column("", values, "text")
+    return TableColumn("", values, "text")
 
 
-def _numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, facts: Sequence[str]) -> Column:
+def _numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, facts: Sequence[str]) -> TableColumn:
     """Return a column of numbers that were text."""
     column = number_column(numbers, rules)
     infinite = numbers.is_infinite().fill_null(False)
@@ -288,7 +288,7 @@ def _numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, fac
 _LOST = "{name}: whole numbers above 2⁵³ lose their last digits as floats"
 
 
-def number_column(numbers: polars.Series, rules: CellRules) -> Column:
+def number_column(numbers: polars.Series, rules: CellRules) -> TableColumn:
     """Return a column of numbers or truths, with a note on numbers that may stand for missing cells.
 
     Args:
@@ -300,7 +300,7 @@ def number_column(numbers: polars.Series, rules: CellRules) -> Column:
     notes = []
     if numbers.dtype == polars.Boolean:
         cells = numbers.cast(polars.Float64).to_numpy()
-        return Column(numbers.name, cells, "truth")
+        return TableColumn(numbers.name, cells, "truth")
     if numbers.dtype.is_integer() and numbers.len() > numbers.null_count():
         largest = max(abs(int(numbers.max() or 0)), abs(int(numbers.min() or 0)))  # pyright: ignore[reportArgumentType]
         notes = [_LOST] if largest > _EXACT else []
@@ -308,7 +308,7 @@ def number_column(numbers: polars.Series, rules: CellRules) -> Column:
     stated = rules.missing_numbers
     if stated and np.isin(cells, stated).any():
         cells = np.where(np.isin(cells, stated), np.nan, cells)
-    return Column(numbers.name, cells, "number", notes=(*notes, *_sentinels(cells)))
+    return TableColumn(numbers.name, cells, "number", notes=(*notes, *_sentinels(cells)))
 
 
 def _sentinels(cells: np.ndarray) -> tuple[str, ...]:

@@ -320,11 +320,23 @@ def preview_of(table: ds.Table) -> dict[str, Any]:
     return {"rows": table.rows, "headings": [column.name for column in table.columns], "cells": cells}
 
 
-def _cell_of(column: ds.Column, row: int) -> str:
+def _cell_of(column: ds.TableColumn, row: int) -> str:
     """Return a cell as text: dates as dates."""
     if column.instants is not None:
         return str(column.instants[row].astype("datetime64[s]")).replace("T", " ").removesuffix(" 00:00:00")
     return _cell(column.cells[row])
+
+
+def texts_of(fields: Mapping[str, Any], field: str) -> dict[str, str]:
+    """Return the texts by name of a field: the units of columns, or how a file is read.
+
+    Raises:
+        RequestError: for anything else.
+    """
+    texts = fields.get(field) or {}
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise RequestError(f"{field} is a text for each name.")
+    return texts
 
 
 def table_of(fields: Mapping[str, Any]) -> tuple[str, ds.Table]:
@@ -336,7 +348,7 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, ds.Table]:
     """
     table = fields.get("table")
     if isinstance(table, UploadedFile):
-        return table.name, _columns_of(table)
+        return table.name, _columns_of(table, tuple(sorted(texts_of(fields, "reading").items())))
     if fields.get("sample") in SAMPLES:
         return fields["sample"], ds.read_table(fields["sample"])
     raise RequestError("The request has no table.")
@@ -344,10 +356,10 @@ def table_of(fields: Mapping[str, Any]) -> tuple[str, ds.Table]:
 
 # Each slide of a control sends the same table again; parsing it each time would take longer than the fit.
 @functools.lru_cache(maxsize=4)
-def _columns_of(table: UploadedFile) -> ds.Table:
+def _columns_of(table: UploadedFile, reading: tuple[tuple[str, str], ...]) -> ds.Table:
     file = io.BytesIO(table.data)
     file.name = table.name
-    columns = ds.read_table(file)
+    columns = ds.read_table(file, **dict(reading))
     rows = columns.rows
     if rows > LIMITS.table_rows or len(columns) > LIMITS.table_columns:
         raise ds.DataError(

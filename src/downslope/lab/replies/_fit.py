@@ -12,7 +12,7 @@ import downslope as ds
 from downslope._text import number
 from downslope.lab._messages import LIMITS
 from downslope.lab.replies._descent import verdict_reply
-from downslope.lab.replies._examples import table_of
+from downslope.lab.replies._examples import table_of, texts_of
 from downslope.lab.replies._formula_verbs import grid_reply
 from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
 
@@ -121,7 +121,8 @@ def _model(fields: dict[str, Any]) -> ds.EquationModel:
             f"this formula has {len(text)} characters; the lab reads up to {LIMITS.formula}",
             hint="in Python there is no such limit",
         )
-    model = ds.equation(text, table_of(fields)[1], parameters=tuple(fields.get("start") or {}))
+    units = texts_of(fields, "units")
+    model = ds.equation(text, table_of(fields)[1], units=units, parameters=tuple(fields.get("start") or {}))
     if len(model.parameters) > LIMITS.variables:
         raise ds.FormulaError(
             f"this equation has {len(model.parameters)} parameters; the lab finds up to {LIMITS.variables}",
@@ -135,7 +136,8 @@ def _fitted(fields: dict[str, Any]) -> tuple[ds.Fit, dict[str, Any]]:
     request = PageRequest(fields)
     model = _model(fields)
     method, loss = request.text("method"), request.text("loss")
-    arguments: dict[str, Any] = {}
+    units = texts_of(fields, "units")
+    arguments: dict[str, Any] = {"units": units} if units else {}
     for field in ("start", "fixed"):
         values = request.point(field, model.parameters)
         if values:
@@ -149,7 +151,9 @@ def _fitted(fields: dict[str, Any]) -> tuple[ds.Fit, dict[str, Any]]:
             arguments["learning_rate"] = rate
     if "start" in arguments and set(arguments["start"]) | set(arguments.get("fixed", {})) != set(model.parameters):
         del arguments["start"]  # a start of some parameters only: all are searched
-    return ds.fit(request.text("formula"), table_of(fields)[1], **arguments), arguments
+    result = ds.fit(request.text("formula"), table_of(fields)[1], **arguments)
+    reading = texts_of(fields, "reading")
+    return result, arguments | ({"table": reading} if reading else {})
 
 
 def _paths(result: ds.Fit, rows: np.ndarray) -> dict[str, np.ndarray]:
