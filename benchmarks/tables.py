@@ -1,9 +1,10 @@
 """Tables as people have them, through every door: `python benchmarks/tables.py FOLDER`.
 
 FOLDER holds files and `tables.json`, a list of cases under `cases`. Each has a `file`, an `equation` and perhaps
-`options` of the command line, and what is right: `right` and `tolerance` for the parameters (null: any, or a refusal that
-says `must_say`), `must_say` for words in the notes and findings (| parts alternatives), `left_out` for the numbers of
-rows, or `must_refuse` for words of the refusal. The doors are `ds.fit`, `downslope fit`, `ds.examples` and the lab's drop.
+`options` of the command line, and what is right: `right` and `tolerance` for the parameters (null: any, or a refusal
+that says `must_say`), `must_say` for words in the notes and findings (| parts alternatives), `left_out` for the numbers
+of rows, or `must_refuse` for words of the refusal. The doors are `ds.fit`, `downslope fit`, `ds.examples` and the lab's
+drop.
 
 With `--speed`, a million rows of ten columns are read beside Polars' own `read_csv`, alternately in one run.
 """

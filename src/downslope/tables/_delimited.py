@@ -12,7 +12,7 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope._files import guarded
 from downslope.tables._cells import is_rule, look
-from downslope.tables._layout import SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
+from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width
 
 if TYPE_CHECKING:
@@ -27,8 +27,11 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_FEW = 8  # letters beyond ASCII from which a guess is worth more than the usual encoding
 _LARGE = 1 << 20  # bytes from which clean rows are handed to Polars without a look at each line
 _MOST_FOOTER = 50  # lines of text after a table
+# Encodings of scripts other than the Latin one; a guess among all of them is mostly wrong for short texts.
+_SCRIPTS = ["cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
 _FOREIGN = 0.3  # of the letters beyond ASCII: a script of its own, which cp1252 would garble
 
 
@@ -104,10 +107,10 @@ def _in_older_encoding(name: str, data: bytes) -> tuple[bytes, str]:
         raise DataError(f"{name} is no text", hint="save the table as CSV in UTF-8")
     high = sum(byte >= 0x80 for byte in head)
     letters = sum(chr(byte).isalpha() for byte in head if byte < 0x80)
-    if high > _FOREIGN * max(letters, 1):
+    if high >= _FEW and high > _FOREIGN * letters:
         from charset_normalizer import from_bytes
 
-        best = from_bytes(head).best()
+        best = from_bytes(head, cp_isolation=_SCRIPTS).best()
         if best is not None:
             return data.decode(best.encoding, errors="replace").encode(), best.encoding
     try:
@@ -172,7 +175,7 @@ def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list
     ends = np.flatnonzero(body == ord("\n"))
     starts = body[ends[:-1] + 1] if len(ends) and ends[-1] == len(body) - 1 else body[ends + 1]
     rows = len(starts) + 1
-    unusual = np.isin(starts, np.frombuffer(b"\n\r \t" + shape.comment[:1].encode(), np.uint8))
+    unusual = np.isin(starts, np.frombuffer(b"\n\r \t" + "".join(COMMENTS).encode(), np.uint8))
     separators = int(np.count_nonzero(body == ord(shape.separator)))
     if unusual.any() or (body == ord('"')).any() or separators != rows * (shape.width - 1):
         return None
@@ -218,7 +221,7 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     empty = separator + ' "\t'
     for number in range(shape.first_row, len(lines) + 1):
         line = lines[number - 1]
-        if not line.strip(empty) or is_comment(line, shape.comment):
+        if not line.strip(empty) or is_comment(line, shape.comments):
             continue
         if heading is not None and line.strip() == heading:
             repeated += 1

@@ -16,14 +16,22 @@ from downslope.tables._cells import Look, is_missing, is_rule, look
 SAMPLE = 200  # lines from which the layout is read
 SEPARATORS = {"tab": "\t", "semicolon": ";", "bar": "|", "comma": ",", "blanks": " "}
 COMMENTS = ("#", "%", "//", "!")
+_SYMBOLS = (
+    "s|ms|[uµμ]s|ns|ps|min|h|hr|d|day|wk|yr|a|m|cm|mm|km|nm|[uµμ]m|pm|Å|ft|in|mi|g|kg|mg|[uµμ]g|ng|pg|t|L|l|mL|ml|dL|[uµμ]L"
+    "|mol|mmol|nmol|[uµμ]mol|pmol|M|mM|[uµμ]M|nM|K|mK|°C|°F|C|V|mV|kV|[uµμ]V|A|mA|[uµμ]A|nA|pA|W|mW|kW|MW|kWh|Wh|J|kJ|MJ|eV"
+    "|meV|keV|MeV|GeV|cal|kcal|N|mN|kN|Pa|hPa|kPa|MPa|GPa|bar|mbar|atm|torr|Torr|psi|Hz|kHz|MHz|GHz|rad|mrad|deg|°|T|mT|G|Oe|emu"
+    "|Ω|Ω|kΩ|ohm|F|pF|nF|H|mH|S|mS|lx|lm|cd|dB|dBm|ppm|ppb|IU|U|kDa|Da|OD|Bq|kBq|Gy|Sv|mph|rpm|mmHg|px|cps|cts|sr|au|dex|mag"
+)
+_WORDS = (
+    r"arb\.? ?u(?:nits?)?\.?|a\.u\.|seconds?|minutes?|hours?|days?|years?|volts?|amps?|counts?|grams?|met(?:er|re)s?"
+    r"|kelvin|celsius|deg(?:rees?)?(?: ?[CFK])?|percent|TS|RN|smp|avg|min|max|std|tot|samp|none|date|time"
+    r"|mm/dd/yyyy|dd/mm/yyyy"
+)
 _UNIT = re.compile(
-    r"[\[(]?\s*(?:|-|–|%|‰|1|°|°?[CFK]|[a-zA-ZµμΩΩÅ°'\"]{1,4}(?:[-·*/^²³⁻¹0-9.\s]+[a-zA-ZµμΩ°]{0,4}[-⁻^²³¹0-9]*)*"
-    r"|arb\.? ?u(?:nits)?\.?|a\.u\.|seconds?|minutes?|hours?|days?|years?|volts?|amps?|counts?|grams?|met(?:er|re)s?"
-    r"|kelvin|celsius|deg(?:rees?)?(?: ?[CFK])?|percent|TS|RN|smp|avg|min|max|std|tot|samp|none|date|time)\s*[\])]?",
-    re.IGNORECASE,
+    rf"(?:[\[(].*[\])]|[-–%‰1]|(?i:{_WORDS})|[\d^]*(?:{_SYMBOLS})(?:[\s·*/.^()]*(?:per\s)?(?:{_SYMBOLS}|[-⁻]?[\d²³¹⁴]+))*\)?)?"
 )
 _MOST_ROWS_ABOVE = 3  # rows of text between the names and the numbers
-_SEP_LINE = re.compile(r"^\"?sep=(.)\"?$", re.IGNORECASE)
+_SEP_LINE = re.compile(r"[ ]*\"?sep=(.)\"?[ \r]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class TextLayout:
         first_row: the line of the first row, counted from 1.
         width: how many cells a row has.
         has_row_names: whether the first cell of each row is its name, for which no name of a column stands.
-        comment: the sign with which lines of comments begin; "" where there are none.
+        comments: the signs with which lines of comments begin; () where there are none.
         above: the lines between the names and the rows that are skipped, counted from 1.
         is_text: whether no row of the sample holds a number.
     """
@@ -50,7 +58,7 @@ class TextLayout:
     first_row: int
     width: int
     has_row_names: bool = False
-    comment: str = ""
+    comments: tuple[str, ...] = ()
     above: tuple[int, ...] = ()
     is_text: bool = False
 
@@ -140,12 +148,13 @@ def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> TextLa
     skip = choices.skip or 0
     numbered = [(number, line) for number, line in enumerate(lines, start=1) if number > skip and line.strip()]
     separator = choices.separator
-    if numbered and (match := _SEP_LINE.match(numbered[0][1].strip())):
+    if numbered and (match := _SEP_LINE.fullmatch(numbered[0][1])):
         separator = separator or match[1]
         numbered = numbered[1:]
     if separator is not None:
         separator = SEPARATORS.get(separator, separator)
-    sign = _comment(numbered) if choices.comment is None else choices.comment.replace("none", "")
+    signs = COMMENTS if choices.comment is None else tuple(filter(None, [choices.comment.replace("none", "")]))
+    sign = tuple(sign for sign in signs if any(is_comment(line, (sign,)) for _, line in numbered))
     kept = [(number, line) for number, line in numbered if not is_comment(line, sign)]
     comments = [(number, line) for number, line in numbered if is_comment(line, sign)]
     candidates = SEPARATORS.values() if separator is None else (separator,)
@@ -154,29 +163,24 @@ def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> TextLa
     return max(layouts, key=lambda scored: scored[0])[1]
 
 
-def is_comment(line: str, sign: str) -> bool:
+def is_comment(line: str, signs: tuple[str, ...]) -> bool:
     """Tell whether a line is a comment, not a row whose first cell is #N/A."""
     text = line.lstrip().lstrip('"')
-    if not sign or not text.startswith(sign):
+    if not signs or not text.startswith(signs):
         return False
     return not is_missing(re.split(r"[\t;|,\s\"]", text, maxsplit=1)[0])
-
-
-def _comment(numbered: Sequence[tuple[int, str]]) -> str:
-    """Return the sign with which lines of comments begin; "" where there are none."""
-    return next((sign for _, line in numbered for sign in COMMENTS if is_comment(line, sign)), "")
 
 
 def _by_separator(
     kept: Sequence[tuple[int, str]],
     comments: Sequence[tuple[int, str]],
-    sign: str,
+    signs: tuple[str, ...],
     separator: str,
     choices: LayoutChoices,
 ) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout with a separator, and how good it is."""
     lines = [_CellLine(number, split(line, separator)) for number, line in kept]
-    return _laid_out(lines, separator, choices, sign, comments)
+    return _laid_out(lines, separator, choices, signs, comments)
 
 
 def layout_of_cells(rows: Sequence[Sequence[str]], choices: LayoutChoices | None = None) -> TextLayout:
@@ -194,19 +198,19 @@ def _laid_out(
     lines: Sequence[_CellLine],
     separator: str,
     choices: LayoutChoices,
-    sign: str = "",
+    signs: tuple[str, ...] = (),
     comments: Sequence[tuple[int, str]] = (),
 ) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout of lines that are split into cells, and how good it is."""
     lines = [line for line in lines if any(line.cells)]
     block = _block(lines, choices)
     if not block:
-        return _of_text(lines, separator, sign, choices)
+        return _of_text(lines, separator, signs, choices)
     score = sum(line.values - 0.5 * line.words for line in block)
     width = len(block[0].cells)
     names, names_line, units, skipped, rows = _names(lines, block, choices)
     if names is None and choices.names is None:
-        commented = _names_in_comment(comments, separator, sign, width, rows[0].number)
+        commented = _names_in_comment(comments, separator, signs, width, rows[0].number)
         names, names_line = commented or (None, None)
     # No name for a last column that is empty: a trailing separator, and no name of a row.
     has_row_names = names is not None and len(names) == width - 1 and any(line.cells[-1] for line in rows)
@@ -221,10 +225,11 @@ def _laid_out(
         rows[0].number,
         width,
         has_row_names,
-        sign,
+        signs,
         tuple(skipped),
     )
-    return (width > 1, score if agrees else score / 2, agrees and names is not None), result
+    fit = 0 if names is None else 2 if len(names) == width and not has_row_names else int(agrees)
+    return (width > 1, score if agrees else score / 2, fit), result
 
 
 def _block(lines: Sequence[_CellLine], choices: LayoutChoices) -> list[_CellLine]:
@@ -278,7 +283,7 @@ def _names(
     if not above:
         return None, None, units, [], block
     between: list[_CellLine] = []
-    while len(above) > 1 and _is_units(above[-1]):
+    while len(above) > 1 and _is_units(above[-1]) and len(above[-2].cells) >= len(above[-1].cells):
         between.append(above.pop())
         if not units:
             units = _clean_units(between[-1].cells)
@@ -345,12 +350,14 @@ def _clean_units(cells: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names_in_comment(
-    comments: Sequence[tuple[int, str]], separator: str, sign: str, width: int, first_row: int
+    comments: Sequence[tuple[int, str]], separator: str, signs: tuple[str, ...], width: int, first_row: int
 ) -> tuple[tuple[str, ...], int] | None:
     """Return the names in the last comment above the rows, and its line, where they are as many as a row's cells."""
     before = [(number, line) for number, line in comments if number < first_row]
     for number, line in reversed(before[-1:]):
-        text = line.strip().lstrip(sign).strip()
+        sign = next(sign for sign in signs if line.strip().startswith(sign))
+        # "# x,# y" are names that begin so themselves.
+        text = line.strip() if sign in line.strip().lstrip(sign) else line.strip().lstrip(sign).strip()
         for candidate in (separator, ",", "\t", ";", " "):
             names = split(text, candidate)
             if len(names) == width and all(look(name) == "word" for name in names):
@@ -359,7 +366,7 @@ def _names_in_comment(
 
 
 def _of_text(
-    lines: Sequence[_CellLine], separator: str, sign: str, choices: LayoutChoices
+    lines: Sequence[_CellLine], separator: str, signs: tuple[str, ...], choices: LayoutChoices
 ) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout of a table without numbers: the first line has the names."""
     heading = next((line for line in lines if choices.names in (None, line.number)), None)
@@ -374,7 +381,7 @@ def _of_text(
         (),
         rows[0].number if rows else (heading.number + 1 if heading is not None else 1),
         width,
-        comment=sign,
+        comments=signs,
         is_text=True,
     )
     return (width > 1 and same == len(rows), 0.0, separator != " "), result

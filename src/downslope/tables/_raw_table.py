@@ -206,7 +206,7 @@ def assembled(
         "first_row": shape.first_row,
         "skipped": list(shape.above),
         "units": {column.name: unit for _, column, unit in kept if unit},
-        "comment": shape.comment,
+        "comments": list(shape.comments),
     }
     return RawTable(
         tuple(column for _, column, _ in kept),

@@ -88,7 +88,7 @@ def _typed(name: str, raw: RawTable, choices: ReadChoices) -> Table:
     units = raw.units or ("",) * len(entries)
     is_text = [isinstance(entry, polars.Series) for entry in entries]
     texts = [entry for entry in entries if isinstance(entry, polars.Series)]
-    typed = typed_columns(texts, choices.cells)
+    typed = typed_columns(texts, choices.cells, str(raw.read.get("separator", "")))
     read_texts = iter(typed.columns)
     columns: list[TableColumn] = []
     for entry, text, column, number, unit in zip(entries, is_text, raw.columns, numbers, units, strict=True):

@@ -58,27 +58,26 @@ class Typed(NamedTuple):
     notes: tuple[str, ...]
 
 
-def typed_columns(series: Sequence[polars.Series], rules: CellRules, units: Sequence[str] = ()) -> Typed:
+def typed_columns(series: Sequence[polars.Series], rules: CellRules, separator: str = "") -> Typed:
     """Return columns of text as typed columns; the sign of decimals is decided for all of them together.
 
     Args:
         series: of text, or of numbers, with their names.
         rules: what the person says about the cells.
-        units: the unit of each column from a row of units, "" where there is none; () where there is no such row.
+        separator: the name of what stands between the columns; "" where nothing does.
     """
     import polars
 
     stripped = [_stripped(cells, rules) if cells.dtype == polars.String else cells for cells in series]
     evidence = [_evidence(cells) for cells in stripped]
-    decimal = rules.decimal or _decimal(evidence)
+    decimal = rules.decimal or _decimal(evidence, separator)
     columns, grouped, commas = [], [], False
     for number, (cells, seen) in enumerate(zip(stripped, evidence, strict=True), start=1):
-        unit = units[number - 1] if units else ""
         own = _own_decimal(seen, decimal) if rules.decimal is None else decimal
         column, group = _typed(cells, own, rules)
         grouped.append(group)
         commas |= own == "comma" and seen.commas and group != ","
-        columns.append(named(column, cells.name, number, unit))
+        columns.append(named(column, cells.name, number))
     notes = ["decimal comma"] if commas else []
     thousands = next((group for group in grouped if group is not None), None)
     if thousands is not None:
@@ -114,9 +113,10 @@ def _stripped(cells: polars.Series, rules: CellRules) -> polars.Series:
 
 
 class _Evidence(NamedTuple):
-    """What the cells of a column show about commas and points."""
+    """What the cells of a column show about commas and points; whether each has a comma, and any."""
 
     commas: bool = False
+    each_comma: bool = False
     decimal_comma: bool = False
     decimal_point: bool = False
 
@@ -139,16 +139,27 @@ def _evidence(cells: polars.Series) -> _Evidence:
         is_group = cells.str.contains(rf"{_SIGNED}[1-9]\d{{0,2}}{sign}\d{{3}}\s*(?:[{CURRENCIES}%]|{CODES})?$")
         return is_decimal & ~is_group
 
+    there = cells.drop_nulls()
+    commas = there.str.contains(",")
+    # 1.234.567 shows that points separate thousands, and so that commas are decimal.
     return _Evidence(
-        bool(cells.str.contains(",").any()), bool(decimals(",", r"\.").any()), bool(decimals(r"\.", ",").any())
+        bool(commas.any()),
+        bool(commas.all()),
+        bool(decimals(",", r"\.").any() or there.str.contains(rf"{_SIGNED}\d{{1,3}}(?:\.\d{{3}}){{2,}}").any()),
+        bool(decimals(r"\.", ",").any() or there.str.contains(rf"{_SIGNED}\d{{1,3}}(?:,\d{{2,3}}){{2,}}").any()),
     )
 
 
-def _decimal(evidence: Iterable[_Evidence]) -> Decimal:
-    """Return the sign of decimals in a file: the comma where some cell needs it and no column needs the point."""
+def _decimal(evidence: Iterable[_Evidence], separator: str) -> Decimal:
+    """Return the sign of decimals in a file: the comma where some cell needs it and no column needs the point.
+
+    Of 4,040 in every row nothing shows what it is. Semicolons between the columns do: they are there for the commas.
+    """
     seen = list(evidence)
     has_comma = any(column.decimal_comma and not column.decimal_point for column in seen)
     has_point = any(column.decimal_point and not column.decimal_comma for column in seen)
+    if separator == "semicolon" and not has_point and any(column.each_comma for column in seen):
+        return "comma"
     return "comma" if has_comma and not has_point else "point"
 
 
