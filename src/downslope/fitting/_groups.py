@@ -62,7 +62,7 @@ def group_columns(by: Any, table: Table) -> tuple[str, ...]:
     names = _listed_names(by, table)
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
         raise SettingError(f"by is a column's name, or several, not {described(by)}", hint='for example by="patient"')
-    return tuple(table.name_of(name, "by") for name in names)
+    return tuple(table.name_of(name) for name in names)
 
 
 def _listed_names(names: Any, known: Collection[str]) -> Any:
