@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import optax
 
 IntervalKind = Literal["linear", "profile"]
-LossName = Literal["linear", "huber", "soft-L1", "cauchy"]
+LossName = Literal["linear", "huber", "soft-L1", "cauchy", "poisson", "binomial"]
 
 
 class DescendingFitChoices(ScheduleChoices, ClipChoices, MethodSettings, ScheduleSettings, total=False):
@@ -117,7 +117,12 @@ class PlainFitChoices(DescendingFitChoices, total=False):
     ]
     loss: Annotated[
         LossName,
-        Choice("linear", "How residuals count: linear; or huber, soft-L1, cauchy, where outliers count less.", "fit"),
+        Choice(
+            "linear",
+            "How residuals count: linear; huber, soft-L1, cauchy, where outliers count less; or, by likelihood, "
+            "poisson for counts and binomial for shares of trials, whose numbers are the weights.",
+            "fit",
+        ),
     ]
     loss_scale: Annotated[
         float | None,

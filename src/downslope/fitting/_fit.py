@@ -21,8 +21,9 @@ from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_si
 from downslope.fitting._grouped_fit import GroupedFit
 from downslope.fitting._groups import checked_shared, group_columns, plain_names
 from downslope.fitting._inference import with_intervals
+from downslope.fitting._likelihoods import LIKELIHOODS, check_choices, check_measured, information_factor
 from downslope.fitting._model import EquationModel, in_units, model_of
-from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores
+from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores_of_loss
 from downslope.fitting._result import Fit
 from downslope.fitting._rows import CompleteRows, rows_of
 from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
@@ -76,6 +77,8 @@ def fit(
     if not (isinstance(confidence, int | float) and 0 < confidence < 1):
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
     loss, loss_scale = checked_loss(chosen["loss"]), chosen["loss_scale"]
+    if loss in LIKELIHOODS:
+        check_choices(loss, sigma, chosen["absolute_sigma"], loss_scale)
     _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
     _check_mappings(chosen)
     table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
@@ -97,6 +100,8 @@ def fit(
         rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
         first = checked_start(model, start)
         at, moved = (None, ()) if first is None else (limits.start(first), limits.moved(first))
+    if loss in LIKELIHOODS:
+        check_measured(loss, rows.measured, rows.numbers, model.equation.left.read_as)
     task = _task(model, limits, rows, loss, loss_scale)
     solver = Solver(task, at, chosen["steps"], chosen["seed"])
     if loss_scale is None:
@@ -188,6 +193,8 @@ def equation(
 
 def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:
     """Raise for settings that contradict each other or have no effect together."""
+    if loss in LIKELIHOODS:
+        return
     if absolute_sigma and sigma is None:
         raise SettingError("absolute_sigma needs sigma or weights", hint="give sigma, or leave absolute_sigma out")
     if absolute_sigma and loss != "linear":
@@ -235,8 +242,12 @@ def _fit_of(
     """Build the result of a fit from its trace."""
     free = np.array([float(trace.end[name]) for name in task.problem.free])
     residuals, slopes = task.linearised(free)
-    score = scores(task.problem.loss, residuals, float(task.arguments.loss_scale))
+    predicted = task.predicted(free)
+    score = scores_of_loss(task.problem.loss, predicted, task.arguments)
     held = task.limits.pressed(free, slopes.T @ (residuals if score is None else score[0]))
+    if task.problem.loss in LIKELIHOODS:
+        factor = information_factor(task.problem.loss, predicted)
+        slopes, residuals, score, absolute_sigma = slopes * factor[:, None], residuals * factor, None, True
     errors = uncertainty(slopes, residuals, held, absolute=absolute_sigma, scores=score)
     # What a solver calls still is converged only where the verdict on its end is.
     arrived = trace.outcome is Outcome.STALLED and "converged" in verdict
@@ -250,7 +261,9 @@ def _fit_of(
         notes=notes,
         confidence=confidence,
         loss=task.problem.loss,
-        loss_scale=float("nan") if task.problem.loss == "linear" else float(task.arguments.loss_scale),
+        loss_scale=float("nan")
+        if task.problem.loss == "linear" or task.problem.loss in LIKELIHOODS
+        else float(task.arguments.loss_scale),
         model=task.model,
         problem=task.problem,
         arguments=task.arguments,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from downslope.fitting._lanes import LaneProblem, by_length, cholesky, lane_data, substituted
-from downslope.fitting._problem import FitArguments, FitProblem, scores
+from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
+from downslope.fitting._problem import FitArguments, FitProblem, scores_of_loss
 from downslope.fitting._uncertainty import uncertainty
 
 _WELL_APART = 1e-6  # a squared pivot of scaled JᵀJ from which on its inverse has ten digits
@@ -89,18 +90,22 @@ def group_errors(
             plain = (predicted - data.measured) * data.weight
             jacobian = np.array([slope * data.weight for slope in slopes])
             squares[lanes] = np.einsum("rl,rl->l", plain, plain)
-            score = scores(problem.loss, plain, data.loss_scale)
+            score = scores_of_loss(problem.loss, predicted, data)
             gradient = np.einsum("prl,rl->pl", jacobian, plain if score is None else score[0])
             low, high = (ends[:, lanes] for ends in bounds)
             at = free[:, lanes]
             held[:, lanes] = ((at <= low) & (gradient > 0)) | ((at >= high) & (gradient < 0))
+            if problem.loss in LIKELIHOODS:  # the expected information, beside which no score is needed
+                factor, score = information_factor(problem.loss, predicted), None
+                plain, jacobian = plain * factor, jacobian * factor
+                squares[lanes] = np.einsum("rl,rl->l", plain, plain)
             normal = np.einsum("prl,qrl->pql", jacobian, jacobian)
             length = np.sqrt(np.einsum("iil->il", normal))
             lower, pivots = cholesky(normal / (length[:, None] * length[None, :]))
             units = [substituted(lower, np.eye(count)[:, index, None] + np.zeros(len(lanes))) for index in range(count)]
             inverse[:, :, lanes] = np.array(units) / (length[:, None] * length[None, :])
         freedom[lanes] = lengths[lanes] - count
-        plainly = (pivots > _WELL_APART) & ~held[:, lanes].any(axis=0) & (problem.loss == "linear")
+        plainly = (pivots > _WELL_APART) & ~held[:, lanes].any(axis=0) & (score is None)
         # The others one by one, by the singular values of J: a bound, a robust loss, or what the data do not determine.
         for lane in np.flatnonzero(~plainly):
             group, inside = lanes[lane], slice(lengths[lanes[lane]])

@@ -93,7 +93,7 @@ def surface_of(fit: Fit) -> Surface:
     """
     if fit.loss != "linear":
         raise SettingError(
-            f"a profile likelihood needs least squares; the {fit.loss.replace('_', '-')} loss is no likelihood",
+            f"a profile needs least squares, not the {fit.loss.replace('_', '-')} loss",
             hint='fit with loss="linear", or use fit.bootstrap()',
         )
     if not fit.uncertainty.absolute and not fit.degrees_of_freedom > 0:

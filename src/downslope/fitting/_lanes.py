@@ -17,7 +17,7 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.fitting._levenberg_marquardt import many_in_numpy
-from downslope.fitting._problem import FitArguments, FitProblem, scores, transformed
+from downslope.fitting._problem import FitArguments, FitProblem, bend_of_loss, rows_of_loss, scores_of_loss
 from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_trees
 
 _FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e-14, 1e30
@@ -145,14 +145,9 @@ class LaneProblem:
         with np.errstate(all="ignore"):
             if self._plain:
                 return predicted - self.data.measured, slopes
-            plain = (predicted - self.data.measured) * self.data.weight
-            rows = transformed(self.problem.loss, plain, self.data.loss_scale)
-            known = scores(self.problem.loss, plain, self.data.loss_scale)
-            factor = self.data.weight
-            if known is not None:
-                # b² = ρ, so b·b′ = ρ′/2 = ψ; at 0 the transformation is the identity.
-                flat = rows == 0
-                factor = factor * np.where(flat, 1.0, known[0] / np.where(flat, 1.0, rows))
+            rows = rows_of_loss(self.problem.loss, predicted, self.data)
+            known = scores_of_loss(self.problem.loss, predicted, self.data)
+            factor = self.data.weight if known is None else self.data.weight * bend_of_loss(rows, known)
             return rows, [slope * factor for slope in slopes]
 
     def linearised(self, free: np.ndarray) -> Linearised:

@@ -10,10 +10,11 @@ from downslope._engine import double_precision, jax
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
+    bend_of_loss,
     compiled_hessian,
     compiled_with_slopes,
-    scores,
-    transformed,
+    rows_of_loss,
+    scores_of_loss,
 )
 from downslope.formulas import ARRAYS, Formula, NumericFormula, weighted_sum, with_trees
 
@@ -108,18 +109,14 @@ class NumericProblem:
             weight: the weights, likewise.
         """
         predicted, slopes = self.predicted_with_slopes(free)
-        measured = self._arguments.measured if measured is None else measured
-        weight = self._arguments.weight if weight is None else weight
+        data = self._arguments
+        data = data if measured is None else data._replace(measured=measured)
+        data = data if weight is None else data._replace(weight=weight)
         with np.errstate(all="ignore"):
-            plain = (predicted - measured) * weight
-        rows = transformed(self._problem.loss, plain, self._arguments.loss_scale)
-        known = scores(self._problem.loss, plain, self._arguments.loss_scale)
-        if known is None:
-            return rows, slopes * weight[..., None]
-        # b² = ρ, so b·b′ = ρ′/2 = ψ; at 0 the transformation is the identity.
-        flat = rows == 0
-        bend = np.where(flat, 1.0, known[0] / np.where(flat, 1.0, rows))
-        return rows, slopes * (bend * weight)[..., None]
+            rows = rows_of_loss(self._problem.loss, predicted, data)
+            known = scores_of_loss(self._problem.loss, predicted, data)
+            factor = data.weight if known is None else data.weight * bend_of_loss(rows, known)
+        return rows, slopes * factor[..., None]
 
     def squares(self, free: np.ndarray) -> np.ndarray:
         """Return the sums of squares at many points, shape (points,)."""
@@ -128,25 +125,22 @@ class NumericProblem:
 
     def _squares(self, free: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            plain = self._plain(self.predicted(free))
-            rows = transformed(self._problem.loss, plain, self._arguments.loss_scale)
+            rows = rows_of_loss(self._problem.loss, self.predicted(free), self._arguments)
             return np.sum(rows * rows, axis=-1)
 
     def hessian(self, free: np.ndarray) -> np.ndarray:
         """Return the Hessian of half the squares at a point, shape (free, free)."""
         predicted, slopes = self.predicted_with_slopes(free)
-        plain, weight = self._plain(predicted), self._arguments.weight
-        known = scores(self._problem.loss, plain, self._arguments.loss_scale)
+        weight = self._arguments.weight
+        with np.errstate(all="ignore"):
+            known = scores_of_loss(self._problem.loss, predicted, self._arguments)
+            plain = (predicted - self._arguments.measured) * weight
         score, bend = (plain, np.ones_like(plain)) if known is None else known
         jacobian = slopes * weight[:, None]
         with np.errstate(all="ignore"):
             # Σ ψᵢwᵢ·pᵢ with its factors held constant bends by the second derivatives of the predictions alone.
             curved = np.array(self._weighted(score * weight).hessian(free), dtype=float)
             return jacobian.T @ (bend[:, None] * jacobian) + curved
-
-    def _plain(self, predicted: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return (predicted - self._arguments.measured) * self._arguments.weight
 
     @functools.cached_property
     def _model(self) -> NumericFormula:

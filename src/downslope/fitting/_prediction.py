@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
+from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._numeric_problem import predicted_with_slopes
 from downslope.fitting._problem import FitArguments
 from downslope.tables import Table, calendar_parts, heading, read_table
@@ -45,7 +46,10 @@ def predicted_with_band(fit: Fit, data: Any, band: str, confidence: float, sigma
     with np.errstate(all="ignore"):
         variance = fit.uncertainty.variance(np.where(held, 0.0, slopes))
         if band == "prediction":
-            variance = variance + fit.uncertainty.measurement_variance / _weights(fit, data, sigma, len(value)) ** 2
+            of_one = fit.uncertainty.measurement_variance
+            if fit.loss in LIKELIHOODS:
+                of_one = LIKELIHOODS[fit.loss].variance(value)
+            variance = variance + of_one / _weights(fit, data, sigma, len(value)) ** 2
         half = fit.uncertainty.half_width(confidence) * np.sqrt(variance)
     return Prediction(value, value - half, value + half)
 

@@ -25,6 +25,7 @@ from downslope._engine import jax, structure_of
 from downslope._errors import SettingError, nearest
 from downslope._types import Columns, Point
 from downslope.descent import Objective
+from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._model import EquationModel
 from downslope.formulas import evaluate, jax_functions, numpy_functions, with_limits
 
@@ -71,11 +72,11 @@ def checked_loss(name: str) -> str:
     >>> checked_loss("soft-L1")
     'soft_l1'
     """
-    identifier = str(name).lower().replace("-", "_").replace(" ", "_")
-    if identifier not in LOSSES:
-        close = nearest(identifier, LOSSES)
+    identifier, known = str(name).lower().replace("-", "_").replace(" ", "_"), (*LOSSES, *LIKELIHOODS)
+    if identifier not in known:
+        close = nearest(identifier, known)
         raise SettingError(
-            f"there is no loss {name!r}; there are {', '.join(LOSSES)}",
+            f"there is no loss {name!r}; there are {', '.join(known)}",
             hint=f"did you mean {close}?" if close else None,
         )
     return identifier
@@ -84,6 +85,41 @@ def checked_loss(name: str) -> str:
 def typical_deviation(residuals: np.ndarray) -> float:
     """Estimate the standard deviation of the residuals from the median of their absolute values."""
     return _MAD * float(np.median(np.abs(residuals)))
+
+
+def rows_of_loss(loss: str, predicted: Any, arguments: Any, numpy: Any = np) -> Any:
+    """Return residuals whose squares add up to a loss or a deviance, by `numpy` or `jax.numpy`.
+
+    Args:
+        loss: a name of `LOSSES` or of `LIKELIHOODS`.
+        predicted: the predictions, shape (…, rows).
+        arguments: the data: `measured`, `weight` and `loss_scale`.
+        numpy: `numpy` or `jax.numpy`.
+    """
+    if loss in LIKELIHOODS:
+        return LIKELIHOODS[loss].root(predicted, arguments.measured, numpy) * arguments.weight
+    return transformed(loss, (predicted - arguments.measured) * arguments.weight, arguments.loss_scale, numpy)
+
+
+def scores_of_loss(loss: str, predicted: np.ndarray, arguments: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return ψ and ψ′ at each row, the derivatives of half the loss by the weighted prediction; None for squares."""
+    if loss in LIKELIHOODS:
+        likelihood = LIKELIHOODS[loss]
+        slope = likelihood.slope(predicted, arguments.measured)
+        return slope * arguments.weight, likelihood.curvature(predicted, arguments.measured)
+    return scores(loss, (predicted - arguments.measured) * arguments.weight, arguments.loss_scale)
+
+
+def bend_of_loss(rows: np.ndarray, known: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the derivative of the rows of a loss by the weighted prediction.
+
+    Args:
+        rows: b, with b² the loss.
+        known: ψ and ψ′.
+    """
+    # b² = ρ, so b·b′ = ρ′/2 = ψ; where b is 0, b′² = ψ′.
+    flat = rows == 0
+    return np.where(flat, np.sqrt(np.maximum(known[1], 0.0)), known[0] / np.where(flat, 1.0, rows))
 
 
 def scores(loss: str, residuals: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray] | None:
@@ -145,8 +181,7 @@ class FitProblem:
 
     def residuals(self, free: Any, arguments: FitArguments) -> Any:
         """Return the residuals whose squares are summed, shape (rows,): weighted and transformed by the loss."""
-        plain = (self.predicted(free, arguments) - arguments.measured) * arguments.weight
-        return transformed(self.loss, plain, arguments.loss_scale, jax().numpy)
+        return rows_of_loss(self.loss, self.predicted(free, arguments), arguments, jax().numpy)
 
 
 def transformed(loss: str, residuals: Any, scale: Any, numpy: Any = np) -> Any:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._text import aligned, html_pairs, html_table, number
+from downslope.fitting._likelihoods import LIKELIHOODS
 
 if TYPE_CHECKING:
+    from downslope.fitting._likelihoods import LIKELIHOODS
     from downslope.fitting._result import Fit
-    from downslope.fitting._uncertainty import Parameter
-
+from downslope.fitting._uncertainty import Parameter
 
 _EXACT = 1e-10  # a relative error below it is rounding
 _STRONG = 0.9  # correlations from here on are listed
@@ -48,10 +49,12 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
         ("rows", f"{rows}" + (f", {len(fit.left_out)} more left out for missing cells" if fit.left_out else "")),
         ("degrees of freedom", str(fit.degrees_of_freedom)),
         _spread(fit),
-        ("R²", number(fit.r_squared)),
+        ("deviance", number(fit.deviance, 5)) if fit.loss in LIKELIHOODS else ("R²", number(fit.r_squared)),
         ("AIC, BIC", f"{number(fit.aic, 4)}, {number(fit.bic, 4)}"),
     ]
-    if fit.loss != "linear":
+    if fit.loss in LIKELIHOODS:
+        lines.append(("loss", f"{fit.loss}: the greatest likelihood"))
+    elif fit.loss != "linear":
         lines.append(("loss", f"{fit.loss.replace('_', '-')}, scale {number(fit.loss_scale, 4)}"))
     strong = _strong(fit)
     if strong:

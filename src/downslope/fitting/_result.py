@@ -17,6 +17,7 @@ from downslope.diagnosis import Diagnosis
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._derived import Derived, derived
 from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
+from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, predicted_with_band
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -147,8 +148,16 @@ class Fit:
 
     @property
     def chi_square(self) -> float:
-        """χ², the sum of the squared residuals in units of σ; NaN unless σ is known (`absolute_sigma`)."""
+        """χ², the sum of the squared residuals in units of σ; NaN unless σ is known: `absolute_sigma`, a likelihood."""
+        if self.loss in LIKELIHOODS:
+            factor = information_factor(self.loss, self.predicted)
+            return float(np.sum((self.residuals * self.arguments.weight * factor) ** 2))
         return self.residual_sum_of_squares if self.uncertainty.absolute else np.nan
+
+    @property
+    def deviance(self) -> float:
+        """Twice the logarithm of the greatest possible likelihood over that of the fit; NaN for no likelihood."""
+        return deviance(self.loss, self.predicted, self.arguments) if self.loss in LIKELIHOODS else np.nan
 
     @property
     def reduced_chi_square(self) -> float:
@@ -166,7 +175,9 @@ class Fit:
 
     @functools.cached_property
     def r_squared(self) -> float:
-        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant."""
+        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant, or for a likelihood."""
+        if self.loss in LIKELIHOODS:
+            return np.nan
         weight = self.arguments.weight**2
         centre = np.sum(weight * self.measured) / np.sum(weight)
         total = float(np.sum(weight * (self.measured - centre) ** 2))
@@ -177,7 +188,7 @@ class Fit:
     def aic(self) -> float:
         """Akaike's information criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower is preferred.
 
-        RSS + 2p where the deviations of the measurements are known; NaN for a robust loss.
+        RSS + 2p where the deviations of the measurements are known, 2p − 2 ln L of a likelihood; NaN for a robust loss.
         """
         return self._criterion(2.0)
 
@@ -189,6 +200,8 @@ class Fit:
     def _criterion(self, price: float) -> float:
         rows = len(self.measured)
         cost = price * (rows - self.degrees_of_freedom)
+        if self.loss in LIKELIHOODS:
+            return cost - 2 * log_likelihood(self.loss, self.predicted, self.arguments)
         if self.loss != "linear":
             return np.nan
         if self.uncertainty.absolute:
@@ -369,6 +382,7 @@ class Fit:
             "reduced_chi_square": self.reduced_chi_square,
             "p_value": self.p_value,
             "r_squared": self.r_squared,
+            "deviance": self.deviance,
             "aic": self.aic,
             "bic": self.bic,
             "loss": self.loss,

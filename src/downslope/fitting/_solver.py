@@ -28,12 +28,14 @@ from downslope.fitting._least_squares import (
     trust_region,
     verdict_on,
 )
+from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._model import EquationModel
 from downslope.fitting._numeric_problem import highest_curvature, is_small, predicted_with_slopes
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
     mean_square,
+    rows_of_loss,
     typical_deviation,
 )
 from downslope.fitting._starts import search_start
@@ -69,6 +71,10 @@ class FitTask:
         """The mean square."""
         return mean_square(self.model, self.problem, self.arguments)
 
+    def predicted(self, free: np.ndarray) -> np.ndarray:
+        """Return the predictions, shape (rows,)."""
+        return predicted_with_slopes(self.problem, free, self.arguments)[0]
+
     def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted residuals and the Jacobian of the weighted predictions, shape (rows, free)."""
         value, slopes = predicted_with_slopes(self.problem, free, self.arguments)
@@ -100,6 +106,9 @@ class Solver:
         loss = task.problem.loss
         if loss == "linear":
             return
+        if loss in LIKELIHOODS:
+            self._find_likely_start()
+            return
         plain = Solver(replace(task, problem=replace(task.problem, loss="linear")), self._start, None, self._seed)
         end = plain._solved(plain.task).end
         scale = None
@@ -115,6 +124,23 @@ class Solver:
             self._start = end
         if scale is not None:
             self.notes.append(f"the scale of the loss, {number(scale, 4)}, is from the residuals' median")
+
+    def _find_likely_start(self) -> None:
+        """Take the end of a fit by weighted least squares for the start of one by likelihood, where it has a value."""
+        task = self.task
+        if self._start is not None:
+            return
+        # Deviations of roughly the root of the counts, also for counts of 0: that far least squares are the likelihood.
+        near = task.arguments.measured
+        weight = task.arguments.weight / np.sqrt(near + 1 if task.problem.loss == "poisson" else 1.0)
+        rough = replace(
+            task,
+            problem=replace(task.problem, loss="linear"),
+            arguments=task.arguments._replace(weight=weight),
+        )
+        end = Solver(rough, None, None, self._seed)._solved(rough).end
+        if np.all(np.isfinite(rows_of_loss(task.problem.loss, task.predicted(end), task.arguments))):
+            self._start = end
 
     def least_squares(self, way: str, choices: Mapping[str, Any]) -> tuple[Trace, Diagnosis]:
         """Fit by Levenberg–Marquardt or the trust region; return the trace and its diagnosis.
