@@ -66,6 +66,9 @@ from downslope.fitting import Uncertainty as Uncertainty
 from downslope.fitting import compare_fits as compare_fits
 from downslope.fitting import equation as equation
 from downslope.fitting import fit as fit
+from downslope.fitting import load as load
+from downslope.fitting import load_trace as load_trace
+from downslope.fitting import save as save
 from downslope.formulas import Chain as Chain
 from downslope.formulas import CriticalPoint as CriticalPoint
 from downslope.formulas import CriticalPoints as CriticalPoints
@@ -125,8 +128,6 @@ from downslope.trace import Outcome as Outcome
 from downslope.trace import Spectrum as Spectrum
 from downslope.trace import Trace as Trace
 from downslope.trace import export as export
-from downslope.trace import load as load
-from downslope.trace import save as save
 
 __all__: list[str]
 __version__: str

@@ -172,7 +172,7 @@ def diagnose(
 ) -> int:
     """Say what a descent or a training shows, saved or run now, with the numbers behind it."""
     typed = FormulaRun(run, start, choices)
-    trace = ds.load(run, damaged=damaged) if start is None else typed.descend(typed.objective())
+    trace = ds.load_trace(run, damaged=damaged) if start is None else typed.descend(typed.objective())
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
     written = {}
     if plot is not None:
@@ -232,7 +232,7 @@ def export(
     damaged: options.Damaged = "refuse",
 ) -> None:
     """Write the recorded steps of a saved run as a table."""
-    trace = ds.load(run, damaged=damaged)
+    trace = ds.load_trace(run, damaged=damaged)
     written = str(ds.export(trace, file))
     steps = trace.steps
     if json:

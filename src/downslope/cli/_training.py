@@ -94,7 +94,7 @@ def predict(
     """Predict new rows with a network that was trained."""
     if out is not None:
         _check_out(out, data)
-    trace = ds.load(run)
+    trace = ds.load_trace(run)
     values = _predicted(trace, data, probabilities=probabilities)
     target = trace.facts["encoding"]["target"]
     names = [str(name) for name in target["names"]]

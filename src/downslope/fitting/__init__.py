@@ -11,6 +11,7 @@ from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
 from downslope.fitting._residuals import ResidualTests
 from downslope.fitting._result import Fit
+from downslope.fitting._saved import load, load_trace, save
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 
 __all__ = [
@@ -32,4 +33,7 @@ __all__ = [
     "compare_fits",
     "equation",
     "fit",
+    "load",
+    "load_trace",
+    "save",
 ]

@@ -3,11 +3,12 @@
 from downslope.trace._columns import median_over_looks
 from downslope.trace._folders import is_written, writing
 from downslope.trace._journal import Journal
-from downslope.trace._load import Outline, load, outline
-from downslope.trace._store import export, save
+from downslope.trace._load import Damaged, Outline, load, outline
+from downslope.trace._store import export, save, save_files
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
 __all__ = [
+    "Damaged",
     "HasTrace",
     "Journal",
     "Outcome",
@@ -21,5 +22,6 @@ __all__ = [
     "median_over_looks",
     "outline",
     "save",
+    "save_files",
     "writing",
 ]

@@ -31,12 +31,13 @@ from downslope.trace._load import checked_path
 from downslope.trace._trace import HasTrace, Trace, as_trace
 
 
-def save(trace: Trace | HasTrace, folder: str | os.PathLike[str]) -> Path:
+def save(trace: Trace | HasTrace, folder: str | os.PathLike[str], files: Mapping[str, bytes] | None = None) -> Path:
     """Save a trace in a folder; an existing trace there is replaced, and lost only once the new one is complete.
 
     Args:
         trace: the trace, or a result that holds one, such as a Fit, whose parameters are saved as well.
         folder: the folder; its parents are created. A symbolic link is followed, and stays.
+        files: further files by name.
 
     Returns:
         The folder.
@@ -46,12 +47,39 @@ def save(trace: Trace | HasTrace, folder: str | os.PathLike[str]) -> Path:
         TraceError: if the folder holds anything but a trace, is being written, or cannot be written.
     """
     saved = as_trace(trace, "save", 'ds.save(trace, "run")')
-    texts = dict(getattr(trace, "saved_texts", {}))
+    texts = {name: text.encode() for name, text in getattr(trace, "saved_texts", {}).items()} | dict(files or {})
     target = checked_path(folder)
     with writing(target) as real:
         try:
             refuse_other(real)
             replace_folder(real, lambda beside: _write(saved, beside, texts))
+        except OSError as error:
+            raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
+    return target
+
+
+def save_files(files: Mapping[str, bytes], folder: str | os.PathLike[str], mark: str) -> Path:
+    """Save files in a folder as `save` does, without a trace.
+
+    Args:
+        files: their contents by name.
+        folder: the folder.
+        mark: the file by which a folder of this kind is known; one without it is not replaced.
+
+    Raises:
+        TraceError: if the folder holds anything else, or cannot be written.
+    """
+    target = checked_path(folder)
+
+    def write(beside: Path) -> None:
+        for name, content in files.items():
+            replace_file(beside / name, lambda file, content=content: file.write(content))
+
+    with writing(target) as real:
+        try:
+            if not (real / mark).is_file():
+                refuse_other(real)
+            replace_folder(real, write)
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
@@ -92,10 +120,10 @@ def write_points(trace: Trace, file: Path) -> str | None:
     return file.name
 
 
-def _write(trace: Trace, folder: Path, texts: Mapping[str, str]) -> None:
-    """Write the files of a trace, and texts by the names of their files, into an empty folder; the header last."""
-    for name, text in texts.items():
-        replace_file(folder / name, lambda file, text=text: file.write(text.encode()))
+def _write(trace: Trace, folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a trace, and further ones by name, into an empty folder; the header last."""
+    for name, content in files.items():
+        replace_file(folder / name, lambda file, content=content: file.write(content))
     streams = {}
     for name, columns in streams_of(trace).items():
         file, _ = stream_files(name)

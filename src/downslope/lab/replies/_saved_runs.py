@@ -42,7 +42,7 @@ def runs(fields: dict[str, Any]) -> dict[str, Any]:
 def run(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a run: its curves, its findings, and its plan."""
     (saved,) = _named(fields, [PageRequest(fields).text("run")])
-    trace = ds.load(saved.folder)
+    trace = ds.load_trace(saved.folder)
     has_steps = len(trace.columns["step"]) > 0
     path = os.path.relpath(saved.folder)
     return {
@@ -65,7 +65,7 @@ def compare(fields: dict[str, Any]) -> dict[str, Any]:
     if not 2 <= len(names) <= LIMITS.compared:
         raise RequestError(f"From 2 to {LIMITS.compared} runs are shown beside each other.")
     saved = _named(fields, names)
-    traces = [ds.load(run.folder) for run in saved]
+    traces = [ds.load_trace(run.folder) for run in saved]
     if any(len(trace.columns["step"]) == 0 for trace in traces):
         raise ds.TraceError("one of these runs has not taken a step yet", hint="look again in a moment")
     tables = [_plan(trace) | _reached(trace) for trace in traces]

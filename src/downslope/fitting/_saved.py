@@ -1,0 +1,211 @@
+"""Fits in folders: the nouns of a fit as plain JSON and arrays, beside its trace, and back.
+
+    fit.json         the fit for people and programs: parameters, errors, findings
+    fit_state.json   its nouns: each a mapping from the fields of its class, by the class's name
+    fit_arrays.npz   the arrays that they hold
+
+Only classes that are listed here are made from a file, by their fields, so that a folder from elsewhere runs no code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from downslope._errors import TraceError
+from downslope.diagnosis import Diagnosis, Finding, NotRun, Severity
+from downslope.fitting._group_errors import GroupErrors
+from downslope.fitting._grouped_fit import GroupedFit
+from downslope.fitting._groups import Grouping, Groups
+from downslope.fitting._inference import Interval
+from downslope.fitting._model import EquationModel
+from downslope.fitting._problem import FitArguments, FitProblem, mean_square
+from downslope.fitting._result import Fit
+from downslope.fitting._uncertainty import Parameter, Uncertainty
+from downslope.formulas import Equation, Formula
+from downslope.formulas.expressions import Condition, Expression
+from downslope.tables import Clock
+from downslope.trace import Damaged, HasTrace, Trace, save_files
+from downslope.trace import load as load_trace
+from downslope.trace import save as save_trace
+
+_VERSION = 1
+STATE, ARRAYS = "fit_state.json", "fit_arrays.npz"
+_MADE_AGAIN = ("trace", "objective")  # fields of a Fit that follow from the others or have files of their own
+
+
+@functools.cache
+def _classes() -> dict[str, type]:
+    """Return the classes that a saved fit consists of, by name."""
+    own = (
+        *(Fit, GroupedFit, GroupErrors, Groups, Grouping, EquationModel, Equation, Formula, FitProblem, FitArguments),
+        *(Uncertainty, Parameter, Interval, Diagnosis, Finding, NotRun, Severity, Clock),
+        *get_args(Expression),
+        *get_args(Condition),
+    )
+    return {kind.__name__: kind for kind in own}
+
+
+def state_files(fit: Fit | GroupedFit) -> dict[str, bytes]:
+    """Return the files of a fit's nouns, by name."""
+    arrays: dict[str, np.ndarray] = {}
+    state = _plain(fit, arrays)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    content = packed.getvalue()
+    header = {"version": _VERSION, "arrays_sha256": hashlib.sha256(content).hexdigest(), "state": state}
+    return {STATE: json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), ARRAYS: content}
+
+
+def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """Return a value as JSON holds it; arrays are put aside by name."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, enum.Enum):
+        return {"is": type(value).__name__, "value": value.value}
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else {"float": str(float(value))}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        if value.dtype == object:
+            return {"cells": [_plain(cell, arrays) for cell in value.tolist()]}
+        name = f"a{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, Fraction):
+        return {"fraction": str(value)}
+    if type(value).__name__ in _classes():
+        return {"is": type(value).__name__, "fields": {n: _plain(each, arrays) for n, each in _fields(value)}}
+    if isinstance(value, tuple | frozenset):
+        return {"tuple": [_plain(each, arrays) for each in value]}
+    if isinstance(value, list):
+        return [_plain(each, arrays) for each in value]
+    if isinstance(value, Mapping):
+        return {"map": [[_plain(key, arrays), _plain(each, arrays)] for key, each in value.items()]}
+    raise TraceError(f"a fit with a {type(value).__name__} cannot be saved")
+
+
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    """Return the fields of a noun that are saved."""
+    names = value._fields if isinstance(value, tuple) else [field.name for field in dataclasses.fields(value)]
+    without = _MADE_AGAIN if isinstance(value, Fit) else ()
+    return [(name, getattr(value, name)) for name in names if name not in without]
+
+
+def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any]) -> Any:
+    """Return what `_plain` was made from.
+
+    Args:
+        plain: the value as JSON holds it.
+        arrays: the arrays that were put aside.
+        more: fields of the fit itself that were not saved with it.
+    """
+    if isinstance(plain, list):
+        return [_noun(each, arrays, more) for each in plain]
+    if not isinstance(plain, dict):
+        return plain
+    match next(iter(plain)):
+        case "float":
+            return float(plain["float"])
+        case "array":
+            return arrays[plain["array"]]
+        case "cells":
+            cells = np.empty(len(plain["cells"]), dtype=object)
+            cells[:] = [_noun(each, arrays, more) for each in plain["cells"]]
+            return cells
+        case "fraction":
+            return Fraction(plain["fraction"])
+        case "tuple":
+            return tuple(_noun(each, arrays, more) for each in plain["tuple"])
+        case "map":
+            return {_noun(key, arrays, more): _noun(each, arrays, more) for key, each in plain["map"]}
+    kind = _classes()[plain["is"]]
+    if "value" in plain:
+        return kind(plain["value"])
+    fields = {name: _noun(each, arrays, more) for name, each in plain["fields"].items()}
+    if kind is Fit:
+        fields |= more | {"objective": mean_square(fields["model"], fields["problem"], fields["arguments"])}
+    return kind(**fields)
+
+
+def save(result: Trace | HasTrace | GroupedFit, folder: str | os.PathLike[str]) -> Path:
+    """Save a trace, or a result with its trace, in a folder; what was saved there before is replaced.
+
+    A fit can be loaded again as a fit, which predicts; of other results the trace is loaded.
+
+    Args:
+        result: a trace, or a result that holds one, such as a fit or a training.
+        folder: the folder; its parents are created. A symbolic link is followed, and stays.
+
+    Returns:
+        The folder.
+
+    Raises:
+        SettingError: if the first argument is neither.
+        TraceError: if the folder holds anything but a saved result, is being written, or cannot be written.
+
+    >>> import tempfile
+    >>> import downslope as ds
+    >>> fit = ds.fit("price = w × size", {"size": [50, 100, 150], "price": [100, 200, 300]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = ds.load(ds.save(fit, f"{folder}/houses"))
+    >>> again.predict({"size": [200]}).value.round(6).tolist()
+    [400.0]
+    """
+    if isinstance(result, GroupedFit):
+        text = json.dumps(_finite(result.as_dict()), ensure_ascii=False, indent=1) + "\n"
+        return save_files({"fit.json": text.encode(), **state_files(result)}, folder, STATE)
+    if isinstance(result, Fit):
+        return save_trace(result, folder, state_files(result))
+    return save_trace(result, folder)
+
+
+def _finite(value: Any) -> Any:
+    """Return plain data with None for numbers that JSON does not have."""
+    return json.loads(json.dumps(value, default=float), parse_constant=lambda _: None)
+
+
+def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trace | Fit | GroupedFit:
+    """Load a saved fit as a fit, anything else that was saved as its trace; both equal the original to the last bit.
+
+    Args:
+        folder: a folder written by `save`, or by a training with `save=`.
+        damaged: what to do with a damaged trace: "refuse" raises, "keep" returns what is intact, as `load_trace` does.
+
+    Raises:
+        TraceError: if there is nothing saved, it is of another version, or it is damaged.
+    """
+    place = Path(folder) if isinstance(folder, str | os.PathLike) and "\0" not in str(folder) else None
+    if place is None or not (place / STATE).is_file():
+        return load_trace(folder, damaged=damaged)
+    try:
+        header = json.loads((place / STATE).read_bytes())
+        content = (place / ARRAYS).read_bytes()
+    except (OSError, ValueError, RecursionError) as error:
+        raise TraceError(f"{place / STATE} cannot be read: {error}") from None
+    if header.get("version") != _VERSION:
+        raise TraceError(f"{place} was saved by another version: {header.get('version')}, not {_VERSION}")
+    if header.get("arrays_sha256") != hashlib.sha256(content).hexdigest():
+        raise TraceError(
+            f"{place / ARRAYS} is damaged", hint=f"ds.load_trace({str(place)!r}) returns the trace, if there is one"
+        )
+    is_grouped = header["state"]["is"] == GroupedFit.__name__
+    more = {} if is_grouped else {"trace": load_trace(place, damaged=damaged)}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return _noun(header["state"], dict(arrays), more)
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise TraceError(f"{place / STATE} is damaged: {error!r}") from None
