@@ -13,7 +13,7 @@ X = np.arange(12.0)
 COUNTS = np.array([21, 15, 13, 8, 6, 4, 3, 0, 2, 1, 0, 0.0])
 
 
-def scored(slopes, variance, predicted, measured, start, rounds=60):  # noqa: ANN001, ANN201
+def scored(slopes, variance, predicted, measured, start, rounds=60):
     """Return the greatest likelihood and its errors by Fisher scoring."""
     free = np.array(start, float)
     for _ in range(rounds):
@@ -51,7 +51,7 @@ def test_binomial_takes_shares_of_trials() -> None:
     table = {"dose": dose, "total": trials, "dead": hits}
     fit = ds.fit("dead/total = 1/(1 + e^(-(a + b×dose)))", table, loss="binomial", weights="total")
 
-    def share(p):  # noqa: ANN001, ANN202
+    def share(p):
         return 1 / (1 + np.exp(-(p[0] + p[1] * dose)))
 
     values, errors = scored(
