@@ -34,8 +34,7 @@ from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, mean_square
 from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter, Uncertainty
-from downslope.formulas import Equation, Formula
-from downslope.formulas.expressions import Condition, Expression
+from downslope.formulas import Condition, Equation, Expression, Formula
 from downslope.tables import Clock
 from downslope.trace import Damaged, HasTrace, Trace, save_files
 from downslope.trace import load as load_trace

@@ -22,6 +22,8 @@ from downslope.formulas.evaluation import (
     with_limits,
 )
 from downslope.formulas.expressions import (
+    Condition,
+    Expression,
     Name,
     book,
     book_name,
@@ -46,11 +48,13 @@ __all__ = [
     "FLOATS",
     "Algebra",
     "Chain",
+    "Condition",
     "CriticalPoint",
     "CriticalPoints",
     "Derivation",
     "DerivationStep",
     "Equation",
+    "Expression",
     "Formula",
     "Name",
     "NumericFormula",
