@@ -190,7 +190,9 @@ def _settings(texts: list[str] | None, known: Mapping[str, ds.Choice]) -> dict[s
     Raises:
         SettingError: for one that has an option of its own.
     """
-    values = {name: _values.number(number, f"--set {name}") for name, number in _values.pairs(texts, "--set").items()}
+    values = {
+        name: _values.finite_number(number, f"--set {name}") for name, number in _values.pairs(texts, "--set").items()
+    }
     for name in values:
         if name in known and _has_option(known[name]):
             option = known[name].option or as_option(name)

@@ -36,7 +36,7 @@ def point(text: str | None, option: str, names: tuple[str, ...]) -> dict[str, fl
         name = _own_name(name, names)
         if name in numbers:
             raise ds.PointError(f"{option}: {name} is given twice")
-        numbers[name] = number(number, f"{option}: {name}")
+        numbers[name] = finite_number(number, f"{option}: {name}")
     return numbers
 
 
@@ -86,7 +86,7 @@ def open_ranges(text: str, option: str) -> dict[str, tuple[float | None, float |
             raise ds.PointError(
                 f"{option}: {piece.strip()!r} is not name=low..high", hint=f"for example {option} x=-3..3"
             )
-        ends = [number(end, f"{option}: {name}") if end else None for end in (low, high)]
+        ends = [finite_number(end, f"{option}: {name}") if end else None for end in (low, high)]
         if ends[0] is not None and ends[1] is not None and not ends[0] < ends[1]:
             raise ds.PointError(f"{option}: the range of {name} is empty: {low} is not below {high}")
         ends_by_name[name] = (ends[0], ends[1])
@@ -104,7 +104,7 @@ def pairs(texts: list[str] | None, option: str) -> dict[str, str]:
     return values
 
 
-def column_ornumber(text: str) -> str | float:
+def column_or_number(text: str) -> str | float:
     """Return the number that a text is, or else the text, as the name of a column or a file."""
     try:
         return float(text)
@@ -161,10 +161,10 @@ def _constant(text: str) -> bool | int | float | str | None:
     """Return the constant or number that a text is, a whole one if it is, or else the text."""
     if text.lower() in _CONSTANTS:
         return _CONSTANTS[text.lower()]
-    return int(text) if text.isdecimal() else column_ornumber(text)
+    return int(text) if text.isdecimal() else column_or_number(text)
 
 
-def number(text: str, what: str) -> float:
+def finite_number(text: str, what: str) -> float:
     """Return the number that a text is, or that an expression without names comes to."""
     try:
         value = float(text)
