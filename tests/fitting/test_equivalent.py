@@ -87,3 +87,27 @@ def test_changes_follow_each_other() -> None:
     assert same.shifted("a", 3.0)(values) == {"a": 5.0, "b": 5.0}
     assert same.shifted("a", 3.0).negated(("a",))(values) == {"a": -5.0, "b": 5.0}
     assert same.negated(("b",)).permuted({"a": "b", "b": "a"})(values) == {"a": -5.0, "b": 2.0}
+
+
+TIME = 2000 + np.arange(40) / 12
+SEASON = {"t": TIME, "y": 3 + 2 * np.cos(2 * np.pi * (TIME - 0.2)) + 0.01 * np.sin(37 * np.arange(40))}
+
+
+def test_a_phase_with_a_fixed_period_comes_home_to_zero():
+    fit = ds.fit("y = c + a cos(2π(t - φ))", SEASON)
+    assert fit["φ"] == pytest.approx(0.2, abs=0.01)
+    assert fit["a"] == pytest.approx(2.0, abs=0.02)
+    assert any("φ was moved by" in note and "unchanged" in note for note in fit.notes)
+
+
+def test_a_phase_counted_in_turns_comes_home_too():
+    fit = ds.fit("y = c + a sin(2π(f t + p))", SEASON, start={"c": 3, "a": 2, "f": 1, "p": 0})
+    searched = ds.fit("y = c + a sin(2π(f t + p))", SEASON)
+    assert abs(searched["p"]) <= 0.5
+    assert searched.residual_sum_of_squares == pytest.approx(fit.residual_sum_of_squares)
+
+
+def test_a_phase_whose_period_is_fitted_comes_into_the_data():
+    fit = ds.fit("y = c + a cos(2π(t - φ)/P)", SEASON)
+    assert 2000 <= fit["φ"] <= 2000 + abs(fit["P"])
+    assert fit.standard_errors["φ"] < 0.01  # 2000 periods away it would be known a thousand times worse

@@ -176,3 +176,25 @@ def test_small_services():
         with pytest.raises(ds.DataError, match=told):
             line.predict(data)
     assert math.isnan(ds.fit("y = a + 0 x", {"x": [1, 2, 3], "y": [0.1, 0.1, 0.1]}).r_squared)
+
+
+def test_habits_of_scipy_are_answered_with_what_to_type():
+    table = {"x": [1, 2, 3, 4], "y": [2.1, 3.9, 6.2, 7.8]}
+    with pytest.raises(ds.SettingError) as raised:
+        ds.fit("y = a x + b", table, bounds=([0, -1], [1, np.inf]))
+    assert raised.value.hint == "bounds={'a': (0, 1), 'b': (-1, None)}"
+    with pytest.raises(ds.PointError) as refused:
+        ds.fit("y = a x + b", table, start=[2.0, 0.5])
+    assert refused.value.hint == "start={'a': 2.0, 'b': 0.5}"
+    assert ds.fit(table, "y = a x + b").values == ds.fit("y = a x + b", table).values
+    with pytest.raises(ds.SettingError, match="unknown argument 'p0'"):
+        ds.fit("y = a x + b", table, p0=[1, 1])
+
+
+def test_a_column_far_from_zero_is_said():
+    year = np.arange(1950.0, 2011, 5)
+    fit = ds.fit("N = a + b year", {"year": year, "N": 3 + 0.5 * (year - 1950) + 0.1 * np.sin(year)})
+    note = next(finding for finding in fit.findings if finding.symptom == "off_centre")
+    assert "year - 1950" in note.sentence
+    centred = ds.fit("N = a + b (year - 1950)", {"year": year, "N": 3 + 0.5 * (year - 1950) + 0.1 * np.sin(year)})
+    assert "off_centre" not in centred.findings

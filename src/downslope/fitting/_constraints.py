@@ -109,6 +109,44 @@ def constraints(
     return Constraints(free, held, tied, np.array([low for low, _ in ends]), np.array([high for _, high in ends]))
 
 
+def check_by_name(model: EquationModel, start: Any, bounds: Any) -> None:
+    """Raise for a start or bounds that are rows of numbers, as SciPy takes them, with what to type instead.
+
+    Raises:
+        PointError: for a start that is no mapping.
+        SettingError: for bounds that are none.
+    """
+    names = model.parameters
+    if start is not None and not isinstance(start, Mapping):
+        row = (
+            np.ravel(start).tolist() if isinstance(start, Sequence | np.ndarray) and not isinstance(start, str) else []
+        )
+        values = row if len(row) == len(names) else [1.0] * len(names)
+        raise PointError(
+            f"a start is a mapping from parameters to numbers, not {described(start)}",
+            hint=f"start={{{', '.join(f'{name!r}: {value!r}' for name, value in zip(names, values, strict=True))}}}",
+        )
+    if bounds is None or isinstance(bounds, Mapping):
+        return
+    ends = _rows_of_bounds(bounds, len(names)) or [(0, None)] * len(names)
+    typed = ", ".join(f"{name!r}: ({low!r}, {high!r})" for name, (low, high) in zip(names, ends, strict=True))
+    raise SettingError(
+        f"bounds are a mapping from parameters to (low, high), not {described(bounds)}", hint=f"bounds={{{typed}}}"
+    )
+
+
+def _rows_of_bounds(bounds: Any, count: int) -> list[tuple[Any, Any]]:
+    """Return SciPy's lows and highs as pairs by parameter, None for an open end; empty if they are none."""
+    try:
+        low, high = (np.broadcast_to(np.asarray(side, float), (count,)).tolist() for side in bounds)
+    except (TypeError, ValueError):
+        return []
+    shown = [
+        [None if math.isinf(end) else int(end) if end == int(end) else end for end in side] for side in (low, high)
+    ]
+    return list(zip(*shown, strict=True))
+
+
 def checked_start(model: EquationModel, start: Mapping[str, float] | None) -> dict[str, float] | None:
     """Check the names and values of a start and return it as floats.
 

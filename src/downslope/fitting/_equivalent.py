@@ -16,7 +16,7 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.fitting._model import EquationModel
-from downslope.formulas import divisors, interchangeable, linear_names
+from downslope.formulas import divisors, evaluate, interchangeable, linear_names, numpy_functions, wave_arguments
 
 _SAME = 1e-9  # of the range of the predictions: two curves nearer than this are one
 
@@ -56,7 +56,7 @@ def as_written(model: EquationModel, parameters: Mapping[str, float], columns: C
     Interchangeable terms are put in ascending order of the first parameter that the model is not linear in; in
     descending order if that parameter divides, so that rates and periods give the same order. Such a parameter is made
     positive where that leaves the curve unchanged, possibly together with the sign of another. A phase is reduced to
-    between −π and π, and a negative amplitude becomes a phase shift by π.
+    half a period on either side of 0, and a negative amplitude becomes a phase shift by half a period.
 
     Args:
         model: the equation.
@@ -85,7 +85,7 @@ class _ConventionalForm:
         self._order()
         for name in self._others:
             self._make_positive(name)
-        for name in self._phases:
+        for name in self._others:
             self._reduce_phase(name)
         self._order()
         return self._now
@@ -121,13 +121,80 @@ class _ConventionalForm:
                 return
 
     def _reduce_phase(self, name: str) -> None:
-        """Reduce a phase to between −π and π, and turn a negative amplitude into a phase shift by π."""
-        value = self._now(self._parameters)[name]
-        turns = round(value / math.tau)
-        if turns and not self._take(self._now.shifted(name, -math.tau * turns)):
+        """Move a phase to within half a period of 0, and turn a negative amplitude into a shift by half a period."""
+        period = fixed_period(self._model, name, self._now(self._parameters), self._columns)
+        if period is None:
+            return
+        turns = round(self._now(self._parameters)[name] / period)
+        if turns and not self._take(self._now.shifted(name, -period * turns)):
             return
         values = self._now(self._parameters)
-        half = -math.copysign(math.pi, values[name])
+        half = -math.copysign(period / 2, values[name])
         for amplitude in self._linear:
             if values[amplitude] < 0 and self._take(self._now.negated((amplitude,)).shifted(name, half)):
                 return
+
+
+def fixed_period(
+    model: EquationModel, name: str, values: Mapping[str, float], columns: Columns, *, of_others: bool = False
+) -> float | None:
+    """Return the period of a phase: what can be added to it without any change of the curve.
+
+    Args:
+        model: the equation.
+        name: a parameter.
+        values: all parameters.
+        columns: the data.
+        of_others: whether to return a period that other parameters decide, instead of one that is fixed.
+
+    Returns:
+        None for a parameter that is no phase.
+    """
+    slopes, depends = [], False
+    for argument in wave_arguments(model.equation.right.body, name):
+        for shares in (values, {**values, **{other: 1.1 * values[other] + 0.1 for other in values if other != name}}):
+            with np.errstate(all="ignore"):
+                at = [
+                    np.asarray(evaluate(argument, {**columns, **shares, name: shift}, numpy_functions()), float)
+                    for shift in (0.0, 1.0, 2.0)
+                ]
+            first, second = (np.unique(np.round(later - earlier, 9)) for earlier, later in itertools.pairwise(at))
+            # A phase enters linearly, with the same slope in every row.
+            if len(first) != 1 or len(second) != 1 or not np.isclose(first[0], second[0]) or first[0] == 0:
+                return None
+            slopes.append(float(np.mean(at[1] - at[0])))
+        depends |= not np.isclose(slopes[-1], slopes[-2])
+    if not slopes or depends != of_others or not np.all(np.isfinite(slopes)):
+        return None
+    return math.tau / abs(slopes[0])
+
+
+def turns_of(change: Rewriting, model: EquationModel, values: Mapping[str, float], columns: Columns) -> dict[str, int]:
+    """Return by how many whole periods a change moves phases, by name."""
+    turns = {}
+    for name, (_, _, shift) in change.of.items():
+        period = fixed_period(model, name, values, columns) if shift else None
+        if period is not None and round(shift / period):
+            turns[name] = round(shift / period)
+    return turns
+
+
+def turns_home(model: EquationModel, values: Mapping[str, float], columns: Columns) -> dict[str, int]:
+    """Return how many periods phases lie away from 0, or from the data where 0 is outside, by name.
+
+    Only phases whose period is fitted as well: to move them changes their covariance with the period.
+    """
+    away = {}
+    for name in model.parameters:
+        period = fixed_period(model, name, values, columns, of_others=True)
+        if period is None:
+            continue
+        powers = model.dimensions[name] or {}
+        origin = 0.0
+        if list(powers.values()) == [1.0] and next(iter(powers)) in columns:
+            column = columns[next(iter(powers))]
+            origin = 0.0 if column.min() <= 0 <= column.max() else float(column.min())
+        turns = math.floor((values[name] - origin) / period) if origin else round(values[name] / period)
+        if turns:
+            away[name] = turns
+    return away

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _NARROW = 1e3  # condition number (longest over shortest axis of the confidence ellipsoid) from which on it is reported
 _TAKES_PART = 0.3  # component of the weakest direction from which on a parameter is named
 _SAID_BETTER = {"ill_conditioned", "plateau"}  # replaced by a finding in terms of the parameters
+_FAR = 3.0  # ranges of a column
+_PARALLEL = 0.995  # correlation of two parameters
 _RARE = 1e-3  # probability of a χ² as large, or as small, from which on it is reported
 _ON_THE_WAY = {"still_descending", "too_few_steps", "not_finite", "interrupted"}
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -45,6 +47,8 @@ def findings_of(fit: Fit, jacobian: np.ndarray) -> Diagnosis:
         own.append(_undetermined(fit.model, names, fit.data, last))
     elif uncertainty.condition_number > _NARROW:
         own.append(_ill_conditioned(fit.free, uncertainty, last))
+    if np.any(np.abs(np.nan_to_num(np.tril(uncertainty.correlation, -1))) > _PARALLEL):
+        own += _off_centre(fit, last)
     held = {name: parameter.value for name, parameter in fit.parameters.items() if parameter.role == "at bound"}
     if held:
         own.append(_at_bound(held, last))
@@ -282,6 +286,27 @@ def _ill_conditioned(free: Sequence[str], uncertainty: Uncertainty, last: tuple[
         causes=("parameters that nearly make up for each other over the range of the data",),
         remedies=("data over a wider range", "fix one of them", "fewer parameters"),
     )
+
+
+def _off_centre(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
+    """Yield a finding on a column that is far from 0 against its range, which makes parameters depend on each other."""
+    for name in fit.model.equation.right.columns:
+        low, high = float(np.min(fit.data[name])), float(np.max(fit.data[name]))
+        spread, distance = high - low, min(abs(low), abs(high))
+        if not (spread > 0 and low * high > 0 and distance > _FAR * spread):
+            continue
+        origin = number(round(low if low > 0 else high), 6)
+        yield Finding(
+            "off_centre",
+            Severity.NOTE,
+            f"{name} runs from {number(low, 6)} to {number(high, 6)}, far from 0, where the parameters would be "
+            f"read off; with {name} - {origin} they would be known better and depend less on each other.",
+            {"column": name, "low": low, "high": high},
+            f"a column more than {_FAR:g} times its range away from 0, and a correlation above {_PARALLEL}",
+            last,
+            causes=("years or temperatures counted from a far origin",),
+            remedies=(f"write {name} - {origin} in the equation",),
+        )
 
 
 def _at_bound(held: Mapping[str, float], last: tuple[int, int]) -> Finding:

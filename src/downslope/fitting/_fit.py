@@ -15,7 +15,7 @@ from downslope._types import TableLike
 from downslope.descent import settings_of_own
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._choices import DescendingFitChoices, FitChoices, PlainFitChoices
-from downslope.fitting._constraints import Constraints, checked_start, constraints
+from downslope.fitting._constraints import Constraints, check_by_name, checked_start, constraints
 from downslope.fitting._findings import findings_of
 from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_side
 from downslope.fitting._grouped_fit import GroupedFit
@@ -83,12 +83,14 @@ def fit(
     _check_mappings(chosen)
     table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
     sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
-    named = [name for choice in ("start", "bounds", "fixed", "ties") for name in chosen[choice] or ()]
+    by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
+    named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
     columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
     by = () if chosen["by"] is None else group_columns(chosen["by"], table)
     if chosen["shared"] and not by:
         raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
     model = model_of(equation, table, units, tuple(plain_names(named)), (*columns, *by))
+    check_by_name(model, start, chosen["bounds"])
     if by:
         groups = grouped_task(model, table, by, {**chosen, "loss": loss})
         shared = checked_shared(chosen["shared"], model)
@@ -158,7 +160,7 @@ def _is_equation(value: Any) -> bool:
 
 def _check_mappings(chosen: Mapping[str, Any]) -> None:
     """Raise for choices by parameter that are no mappings."""
-    for name in ("start", "bounds", "fixed", "ties", "units"):
+    for name in ("fixed", "ties", "units"):
         mapping(name, chosen[name], "{'a': …}")
 
 

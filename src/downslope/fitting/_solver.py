@@ -16,7 +16,7 @@ from downslope._text import number
 from downslope.descent import Objective, descend
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
-from downslope.fitting._equivalent import as_written
+from downslope.fitting._equivalent import as_written, fixed_period, turns_home, turns_of
 from downslope.fitting._least_squares import (
     LEVENBERG_MARQUARDT,
     TRUST_REGION,
@@ -219,9 +219,35 @@ class Solver:
         """Return the solution in the conventional signs and order of its parameters."""
         if not (task.limits.none and solution.finite and task.arguments.columns):
             return solution
-        free = task.problem.free
+        free, columns = task.problem.free, task.arguments.columns
         values = dict(zip(free, map(float, solution.end), strict=True))
-        return solution.rewritten(free, as_written(task.model, values, task.arguments.columns))
+        change = as_written(task.model, values, columns)
+        moved = turns_of(change, task.model, values, columns)
+        solution = self._brought_home(task, solution.rewritten(free, change), moved)
+        for name, turns in moved.items():
+            periods = f"{abs(turns)} period{'s' if abs(turns) > 1 else ''}"
+            self.notes.append(f"{name} was moved by {periods}, which leaves the curve unchanged")
+        return solution
+
+    def _brought_home(self, task: FitTask, solution: Solution, moved: dict[str, int]) -> Solution:
+        """Return the same curve with phases near 0 or the data whose period was fitted; add them to those moved."""
+        free, columns = task.problem.free, task.arguments.columns
+        values = dict(zip(free, map(float, solution.end), strict=True))
+        away = turns_home(task.model, values, columns)
+        if not away:
+            return solution
+        # The shift is a multiple of the fitted period, so the path to it is another: it is fitted once more.
+        start = dict(zip(free, map(float, solution.points[0]), strict=True))
+        first = dict(start)
+        for name, turns in away.items():
+            period = fixed_period(task.model, name, start, columns, of_others=True)
+            first[name] -= turns * (period or 0.0)
+        beginning = np.array([first[name] for name in free])
+        again = levenberg_marquardt(task.problem, task.arguments, task.limits.bounds, beginning, self._most)
+        if not again.sound or again.squares[-1] > solution.squares[-1] * (1 + 1e-9):
+            return solution
+        moved |= away
+        return again
 
 
 def checked_method(way: Any) -> Any:

@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._formula import Formula
-from downslope.formulas._parameters import divisors, interchangeable, linear_names
+from downslope.formulas._parameters import divisors, interchangeable, linear_names, wave_arguments
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 from downslope.formulas.evaluation import (
     ARRAYS,
@@ -82,6 +82,7 @@ __all__ = [
     "surface",
     "unit_of_powers",
     "unit_ratio",
+    "wave_arguments",
     "weighted_sum",
     "with_limits",
     "with_numbers",

@@ -24,6 +24,7 @@ from downslope.formulas.expressions import (
 )
 
 _ADDITIVE = {"mean", "sum"}
+_WAVES = {"sin", "cos"}
 
 
 def linear_names(tree: Expression, names: Sequence[str]) -> tuple[str, ...]:
@@ -169,3 +170,14 @@ def _renamed(tree: Expression, names: Mapping[str, str]) -> Expression:
     if isinstance(tree, Name):
         return Name(names.get(tree.name, tree.name))
     return map_children(tree, lambda child: _renamed(child, names))
+
+
+def wave_arguments(tree: Expression, name: str) -> tuple[Expression, ...]:
+    """Return the arguments of sines and cosines in which a name occurs.
+
+    >>> from downslope.formulas import book, formula
+    >>> [book(argument) for argument in wave_arguments(formula("a cos(2π(t - p)) + b", columns=["t"]).body, "p")]
+    ['2π(t - p)']
+    """
+    waves = (node.arguments[0] for node in walk(tree) if isinstance(node, Call) and node.function in _WAVES)
+    return tuple(argument for argument in waves if name in names_in(argument))
