@@ -44,7 +44,7 @@ def test_many_groups_agree_with_a_fit_of_each() -> None:
     table = decays(40)
     fit = ds.fit(DECAY, table, by="cup")
     assert isinstance(fit, ds.GroupedFit)
-    rows = fit.table(pooled=False)
+    rows = fit.parameter_table(pooled=False)
     for number in (0, 17, 39):
         chosen = slice(20 * number, 20 * number + 20)
         values, covariance = curve_fit(
@@ -136,7 +136,7 @@ def test_groups_with_other_minima_are_searched_one_by_one() -> None:
     table = {"run": np.repeat(np.arange(21.0), 40), "x": np.tile(x, 21), "y": y}
     fit = ds.fit("y = A×sin(2π×f×x + p)", table, by="run")
     assert isinstance(fit, ds.GroupedFit)
-    assert fit.table()["f"].to_numpy() == pytest.approx(frequency, rel=0.02)
+    assert fit.parameter_table()["f"].to_numpy() == pytest.approx(frequency, rel=0.02)
 
 
 def test_a_group_that_goes_badly_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_group_that_goes_badly_is_named(monkeypatch: pytest.MonkeyPatch) -> No
         "undetermined": ["cup 2"],
     }
     assert isinstance(fit, ds.GroupedFit)
-    assert fit.table(pooled=False)["A_error"][0] < 0.05
+    assert fit.parameter_table(pooled=False)["A_error"][0] < 0.05
 
 
 def test_the_table_of_results_is_written(tmp_path) -> None:
@@ -161,7 +161,7 @@ def test_the_table_of_results_is_written(tmp_path) -> None:
     fit = ds.fit(DECAY, decays(30), by="cup")
     assert isinstance(fit, ds.GroupedFit)
     read = polars.read_parquet(fit.write(tmp_path / "cups.parquet"))
-    assert read.equals(fit.table())
+    assert read.equals(fit.parameter_table())
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from typer.main import get_command_from_info
 from typer.models import CommandInfo
 
 import downslope as ds
-from downslope.cli import _descents, _ensembles, _formulas, _options, _remedies, _training
-from downslope.cli import _descents as _fit
+from downslope.cli import _descents, _ensembles, _fits, _formulas, _options, _remedies, _training
 from downslope.cli._signals import Signals
 
 Port = Annotated[
@@ -57,7 +56,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _formulas.backprop,
     _formulas.critical,
     _descents.descend,
-    _fit.fit,
+    _fits.fit,
     _training.train,
     _training.predict,
     _remedies.find_rate,

@@ -1,8 +1,7 @@
-"""The commands on one descent: descend, diagnose, draw, export; and `fit`."""
+"""The commands on one descent: descend, diagnose, draw, export."""
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -241,70 +240,3 @@ def export(
     if not quiet:
         print(f"Wrote {len(steps)} rows of {len(steps.columns)} columns.")
     show.files({"table": written})
-
-
-# `downslope fit`: the parameters with their errors, how good the fit is, and its findings.
-
-
-Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV or Parquet file. The two may change places.")]
-
-
-Derive = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--derive", "--also", metavar="FORMULA", help='A quantity of the parameters: "half_life = ln(2)/k". Repeatable.'
-    ),
-]
-
-
-@options.takes("fit")
-def fit(
-    equation: Equation,
-    data: Data,
-    *,
-    derive: Derive = None,
-    plot: options.Plot = None,
-    save: options.Save = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-    evidence: options.Evidence = False,
-    check: options.Check = False,
-    **choices: Any,
-) -> int:
-    """Fit an equation to a table: parameters, how sure they are, and what the fit shows."""
-    result = ds.fit(equation, data, **choices)
-    derived = [result.derived(text) for text in derive or ()]
-    written = {}
-    if save is not None:
-        written["saved"] = str(ds.save(result, save))
-    if plot is not None:
-        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(result), plot))
-    if json:
-        quantities = {quantity.name: quantity.as_dict() for quantity in derived}
-        show.as_json(result.as_dict() | {"derived": quantities} | written)
-    else:
-        _print_fit(result, derived, quiet=quiet, evidence=evidence)
-        show.files(written)
-    return 0 if result.findings.ok or not check else 1
-
-
-def _print_fit(result: ds.Fit, derived: list[ds.Derived], *, quiet: bool, evidence: bool) -> None:
-    """Print a fit for a person."""
-    if quiet:
-        for name, parameter in result.parameters.items():
-            unit = f" {parameter.unit}" if parameter.unit and result.model.units else ""
-            error = f"± {show.number(parameter.standard_error)}" if math.isfinite(parameter.standard_error) else ""
-            sureness = error or {"free": "(not determined)"}.get(parameter.role, f"({parameter.role})")
-            print(f"{name} = {show.number(parameter.value)} {sureness}{unit}")
-    else:
-        lines = str(result).splitlines()
-        show.read_as(lines[0].removeprefix("Read as  "), result.notes)
-        print(f"Method   {result.trace.plan['method']}, {result.trace.last_step} steps")
-        print("\n".join(lines[1:]))
-        print()
-    for quantity in derived:
-        print(quantity)
-    if derived and not quiet:
-        print()
-    show.findings(result.findings, details=not quiet, evidence=evidence)

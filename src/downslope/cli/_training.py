@@ -15,17 +15,17 @@ import typer
 
 import downslope as ds
 from downslope._files import refuse_unwritable
+from downslope.cli import _fits, _remedies
 from downslope.cli import _options as options
 from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
-from downslope.cli import _remedies
 
 TrainingData = Annotated[
     str, typer.Argument(metavar="DATA", help='A CSV or Parquet file; or a sample: "digits", "iris", "wine", …')
 ]
 Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
 Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try what may mend it, and say what helped.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` made.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` or `fit --save` made.")]
 NewData = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or .npy file of new rows; or a sample.")]
 Out = Annotated[
     Path | None,
@@ -91,10 +91,13 @@ def predict(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Predict new rows with a network that was trained."""
+    """Predict new rows with a network that was trained, or a fit that was saved."""
     if out is not None:
-        _check_out(out, data)
-    trace = ds.load_trace(run)
+        _fits.check_out(out, data)
+    trace = ds.load(run)
+    if not isinstance(trace, ds.Trace):
+        _predict_by_fit(trace, data, out, json=json, quiet=quiet)
+        return
     values = _predicted(trace, data, probabilities=probabilities)
     target = trace.facts["encoding"]["target"]
     names = [str(name) for name in target["names"]]
@@ -114,6 +117,20 @@ def predict(
         _print_predictions(columns, quiet=quiet)
     else:
         print(f"Predicted {len(values)} rows: {out}")
+
+
+def _predict_by_fit(result: ds.Fit | ds.GroupedFit, data: str, out: Path | None, *, json: bool, quiet: bool) -> None:
+    """Predict new rows with a fit, with the band of the curve."""
+    columns = _fits.predicted(result, data)
+    written = {} if out is None else {"predictions": _fits.write_predicted(data, columns, out)}
+    if json:
+        show.as_json(
+            {"targets": [result.model.equation.left.read_as], "rows": len(columns["low"]), **columns, **written}
+        )
+    elif out is None:
+        _fits.print_predicted(columns, quiet=quiet)
+    else:
+        print(f"Predicted {len(columns['low'])} rows: {out}")
 
 
 def _predicted(trace: ds.Trace, data: str, *, probabilities: bool) -> np.ndarray:
@@ -191,16 +208,6 @@ def _print_predictions(columns: dict[str, np.ndarray], *, quiet: bool) -> None:
 def _text(cell: Any) -> str:
     """Return a prediction as text: numbers in six digits, labels as they are."""
     return show.number(cell) if isinstance(cell, float) else str(cell)
-
-
-def _check_out(out: Path, data: str) -> None:
-    """Raise, before anything is done, where predictions cannot be written."""
-    suffixes = ds.table_suffixes("write")
-    if out.suffix.lower() not in suffixes:
-        hint = f"the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
-        raise ds.SettingError(f"cannot write a table into {out.name!r}", hint=hint)
-    if os.path.exists(data) and os.path.exists(out) and os.path.samefile(out, data):
-        raise ds.SettingError(f"--out would replace the rows in {data}", hint="choose another name")
 
 
 def _cells(data: str, rows: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from downslope._types import Columns
 from downslope.diagnosis import Diagnosis, Finding, Severity
 from downslope.fitting._group_errors import GroupErrors
 from downslope.fitting._groups import Groups, checked_by, groups_of, member, numbers_of
+from downslope.fitting._markup import to_html, to_latex, to_markdown, write_report
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -38,7 +40,8 @@ _SHOWN = 12  # groups that the report lists
 class GroupedFit:
     """The result of a fit of many groups, each with parameters of its own.
 
-    It reads as a `Fit` does, with the parameters `Vm[treated]`, `Vm[untreated]`, …; `table` has a row for each group.
+    It reads as a `Fit` does, with the parameters `Vm[treated]`, `Vm[untreated]`, …. `parameter_table` has a row for
+    each group.
 
     Args:
         model: the equation.
@@ -222,7 +225,16 @@ class GroupedFit:
         """What went wrong, and in which groups; that all is well otherwise."""
         return _findings(self)
 
-    def table(self, *, pooled: bool = True) -> polars.DataFrame:
+    def table(self) -> polars.DataFrame:
+        """Return the rows of the fit: group, columns, fitted value and residual."""
+        import polars
+
+        labels = np.array(self.groups.labels, dtype=object)[self.groups.index]
+        names = ",".join(self.groups.by)
+        columns = {names: labels.tolist(), **self.data, "fitted": self.predicted, "residual": self.residuals}
+        return polars.DataFrame({name: polars.Series(name, cells) for name, cells in columns.items()})
+
+    def parameter_table(self, *, pooled: bool = True) -> polars.DataFrame:
         """Return a row for each group: its cells of `by`, rows, parameters, their errors, and how good the fit is.
 
         Args:
@@ -244,13 +256,13 @@ class GroupedFit:
         return polars.DataFrame({name: polars.Series(name, cells) for name, cells in columns.items()})
 
     def write(self, file: str | Path, *, pooled: bool = True) -> Path:
-        """Write `table` into a file, in the format that its name ends in: .parquet, .csv, ….
+        """Write `parameter_table` into a file, in the format that its name ends in: .parquet, .csv, ….
 
         Raises:
             SettingError: for a name that ends in nothing that is known.
             DataError: for a file that cannot be written.
         """
-        return write_table(self.table(pooled=pooled), file)
+        return write_table(self.parameter_table(pooled=pooled), file)
 
     def predict(self, data: Any = None, *, band: str = "confidence", confidence: float | None = None) -> Prediction:
         """Predict the left side of the equation in groups of the fit, with a band.
@@ -319,6 +331,27 @@ class GroupedFit:
             ("R²", number(self.r_squared)),
             ("AIC, BIC", f"{number(self.aic, 4)}, {number(self.bic, 4)}"),
         ]
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown."""
+        return to_markdown(self)
+
+    def to_latex(self) -> str:
+        """Return the report as LaTeX: the equation, and a table of parameters in the style of booktabs."""
+        return to_latex(self)
+
+    def to_html(self) -> str:
+        """Return the report as a page of HTML."""
+        return to_html(self)
+
+    def report(self, file: str | os.PathLike[str]) -> Path:
+        """Write the report into a file: .md, .tex, .html or .txt.
+
+        Raises:
+            SettingError: for a name that ends in something else.
+            DataError: for a file that cannot be written.
+        """
+        return write_report(self, file)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""

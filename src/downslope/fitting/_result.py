@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._derived import Derived, derived
 from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
+from downslope.fitting._markup import parameter_table, to_html, to_latex, to_markdown, write_report
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, predicted_with_band
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -28,6 +30,8 @@ from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars
 
 _CURVE_MARGIN = 0.03  # of the data's range, beyond which a curve does not go
@@ -361,6 +365,31 @@ class Fit:
             for label, band in bands.items()
             if np.all(np.isfinite(band.low))
         ]
+
+    def parameter_table(self) -> polars.DataFrame:
+        """Return a row for each parameter: its group, if it has one, value, standard error, interval, unit and role."""
+        return parameter_table(self)
+
+    def to_markdown(self) -> str:
+        """Return the report as Markdown."""
+        return to_markdown(self)
+
+    def to_latex(self) -> str:
+        """Return the report as LaTeX: the equation, and a table of parameters in the style of booktabs."""
+        return to_latex(self)
+
+    def to_html(self) -> str:
+        """Return the report as a page of HTML."""
+        return to_html(self)
+
+    def report(self, file: str | os.PathLike[str]) -> Path:
+        """Write the report into a file: .md, .tex, .html or .txt.
+
+        Raises:
+            SettingError: for a name that ends in something else.
+            DataError: for a file that cannot be written.
+        """
+        return write_report(self, file)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""
