@@ -31,7 +31,7 @@ from downslope.formulas import (
     names_in,
     with_limits,
 )
-from downslope.tables import check_numbers, read_table
+from downslope.tables import Table, check_numbers, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,9 +221,10 @@ def _of_formula(source: str | Formula, units: tuple[tuple[str, str], ...]) -> Ob
     return _from(formula(source, units=dict(units) or None), {})
 
 
-def _with_data(source: str | Formula, table: Columns, units: Mapping[str, str] | None) -> Objective:
+def _with_data(source: str | Formula, table: Table, units: Mapping[str, str] | None) -> Objective:
     """Return the objective of a formula whose columns stand in a table."""
-    read = formula(source, units=units, columns=tuple(table))
+    read = formula(source, units=units, columns=table)
+    read = replace(read, notes=tuple(dict.fromkeys((*table.notes_on(read.columns), *read.notes))))
     if not read.columns:
         close = [(n, nearest(n, table)) for n in read.variables]
         alike = next((f"did you mean {column} for {n}?" for n, column in close if column), None)

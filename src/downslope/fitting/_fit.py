@@ -121,7 +121,7 @@ def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is said about the table, as arguments of `read_table`."""
     about = dict(mapping("table", chosen["table"], '{"decimal": "comma"}') or {})
     for name in ("sheet", "missing"):
-        if chosen[name] not in (None, ()):
+        if chosen[name] is not None:
             about[name] = chosen[name]
     return about
 

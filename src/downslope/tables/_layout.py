@@ -202,7 +202,7 @@ def _laid_out(
     comments: Sequence[tuple[int, str]] = (),
 ) -> tuple[tuple[float, ...], TextLayout]:
     """Return the layout of lines that are split into cells, and how good it is."""
-    lines = [line for line in lines if any(line.cells)]
+    lines = _without_trailing([line for line in lines if any(line.cells)])
     block = _block(lines, choices)
     if not block:
         return _of_text(lines, separator, signs, choices)
@@ -230,6 +230,20 @@ def _laid_out(
     )
     fit = 0 if names is None else 2 if len(names) == width and not has_row_names else int(agrees)
     return (width > 1, score if agrees else score / 2, fit), result
+
+
+def _without_trailing(lines: Sequence[_CellLine]) -> list[_CellLine]:
+    """Return lines without the cells after trailing separators, which no row fills; some lines may lack them."""
+    width = max((_filled(line.cells) for line in lines if line.is_row), default=0)
+    return [
+        line if len(line.cells) <= width else _CellLine(line.number, line.cells[: max(width, _filled(line.cells))])
+        for line in lines
+    ]
+
+
+def _filled(cells: Sequence[str]) -> int:
+    """Return how many cells there are up to the last that is not empty."""
+    return max((number for number, cell in enumerate(cells, start=1) if cell), default=0)
 
 
 def _block(lines: Sequence[_CellLine], choices: LayoutChoices) -> list[_CellLine]:

@@ -115,7 +115,8 @@ def _checked(name: str, value: Any) -> Any:
     """Return the value of a choice."""
     text = str(value).strip()
     if name == "missing":
-        several = value if isinstance(value, list | tuple | set | frozenset) else [value]
+        several = value.tolist() if isinstance(value, np.ndarray) else value
+        several = several if isinstance(several, list | tuple | set | frozenset) else [several]
         return tuple(str(entry).strip() for entry in several)
     if name in ("names", "units", "skip"):
         if text.lower() == "none" or value is False:

@@ -291,7 +291,7 @@ def _numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, fac
         return replace(column, fault=(message, None))
     high = np.nanmax(np.abs(column.cells)) if len(column.cells) and not np.isnan(column.cells).all() else 0.0
     lost = ()
-    if high > _EXACT and cells.str.contains(r"^[-+]?\d{16,}$").any():
+    if high >= _EXACT and cells.str.contains(r"^[-+]?\d{16,}$").any():
         lost = (_LOST,)
     return replace(column, notes=(*facts, *column.notes, *lost))
 
@@ -314,7 +314,7 @@ def number_column(numbers: polars.Series, rules: CellRules) -> TableColumn:
         return TableColumn(numbers.name, cells, "truth")
     if numbers.dtype.is_integer() and numbers.len() > numbers.null_count():
         largest = max(abs(int(numbers.max() or 0)), abs(int(numbers.min() or 0)))  # pyright: ignore[reportArgumentType]
-        notes = [_LOST] if largest > _EXACT else []
+        notes = [_LOST] if largest >= _EXACT else []
     cells = numbers.cast(polars.Float64, strict=False).to_numpy()
     stated = rules.missing_numbers
     if stated and np.isin(cells, stated).any():

@@ -1,0 +1,135 @@
+"""Layouts: a known table written in a random layout is read back equal; each decision can be overridden."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import downslope as ds
+from downslope.tables._layout import layout
+
+NAMES = ("x", "y", "Temp (°C)", "wind speed", "2020", "k_1", "Größe", "dose-mg", "t / s", "n")
+
+
+@dataclass
+class Written:
+    """A table as text, and what is in it."""
+
+    text: str
+    columns: dict[str, np.ndarray]
+
+
+def written(seed: int) -> Written:
+    """Return a table in a random layout."""
+    draw = random.Random(seed)
+    separator = draw.choice([",", ";", "\t", "|", " "])
+    comma = separator != "," and draw.random() < 0.5
+    group = draw.choice(["", ".", "'"]) if comma else draw.choice(["", "", "'"])
+    known = [name for name in NAMES if separator != " " or " " not in name]
+    names = draw.sample(known, draw.randint(2, 4))
+    if names[0] == "2020":
+        names.append(names.pop(0))  # a line of numbers alone would be a row
+    rows = draw.randint(3, 12)
+    numbers = [[round(draw.uniform(0.1, 5000.0), draw.randint(1, 2)) for _ in names] for _ in range(rows)]
+
+    def cell(number: float) -> str:
+        whole, _, decimals = f"{number:.2f}".partition(".")
+        grouped = f"{int(whole):,}".replace(",", group) if group else whole
+        return f"{grouped}{',' if comma else '.'}{decimals}"
+
+    lines = []
+    if draw.random() < 0.3:
+        lines += [f"# remark {number}" for number in range(draw.randint(1, 3))]
+    if draw.random() < 0.3:
+        lines += ["A title of the whole thing", ""]
+    lines.append(separator.join(names))
+    if draw.random() < 0.3:
+        lines.append(separator.join(draw.choice(["mV", "[s]", "(kg)", "°C"]) for _ in names))
+    for number, row in enumerate(numbers):
+        if draw.random() < 0.1:
+            lines.append(draw.choice(["", "# a new lamp"]))
+        tail = separator if separator in ";|" and number % 2 else ""
+        lines.append(separator.join(map(cell, row)) + tail)
+    if draw.random() < 0.2:
+        lines += ["", "end of the record"]
+    ends = draw.choice(["\n", "\r\n"])
+    columns = {name: np.array([row[index] for row in numbers]) for index, name in enumerate(names)}
+    return Written(ends.join(lines) + ends, columns)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_table_in_any_layout_is_read_back(seed: int, tmp_path: Path) -> None:
+    table = written(seed)
+    (tmp_path / "a.txt").write_bytes(table.text.encode())
+    read = ds.read_table(tmp_path / "a.txt")
+    assert list(read) == list(table.columns), table.text
+    for name, cells in table.columns.items():
+        np.testing.assert_array_equal(read[name], cells, table.text)
+
+
+def test_a_layout_is_a_function_of_lines() -> None:
+    read = layout(["Cooling of a cup", "", "t;T;", "min;°C;", "0,5;80;", "# lamp", "1;75;"])
+    assert (read.separator, read.names_line, read.first_row, read.width) == (";", 3, 5, 2)
+    assert (read.names, read.units, read.comments) == (("t", "T"), ("min", "°C"), ("#",))
+
+
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        (["x,y", "s,mV", "1,2"], ("x", "y")),  # units
+        (["Run,A", "x,y", "1,2"], ("x", "y")),  # a title of as many cells is none of names above units
+        (["t\tU", "Time\tVoltage", "s\tV", "0\t1"], ("t", "U")),  # Origin: short name, long name, unit
+        (["Data:  y  x", "1 2", "3 4"], ("y", "x")),
+        (["x,2020", "1,2", "2,3"], ("x", "2020")),
+        (["# x y", "1 2", "2 3"], ("x", "y")),
+        (["x y", "--- ---", "1 2"], ("x", "y")),
+        (["1,2", "2,3"], ()),
+        (["name,place", "a,b"], ("name", "place")),
+    ],
+)
+def test_the_line_of_names(lines: list[str], names: tuple[str, ...]) -> None:
+    assert layout(lines).names == names
+
+
+def test_each_decision_can_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("x;y\n1,234;2\n5,678;3\n", encoding="utf-8")
+    assert ds.read_table(file)["x"].tolist() == [1.234, 5.678]
+    assert ds.read_table(file, decimal="point")["x"].tolist() == [1234, 5678]
+    assert list(ds.read_table(file, names="none")) == ["column_1", "column_2"]
+    assert list(ds.read_table(file, separator="tab")) == ["x;y"]
+    assert ds.read_table(file, skip=1, names=2)["2"].tolist() == [3]
+    file.write_text("% a\nx;y\n1;2\n", encoding="utf-8")
+    assert ds.read_table(file, comment="%")["x"].tolist() == [1]
+    file.write_text("day,y\n01/02/2024,1\n03/02/2024,2\n", encoding="utf-8")
+    assert ds.read_table(file, dates="day first")["day"].tolist() == [0, 2]
+    assert ds.read_table(file, dates="month first")["day"].tolist() == [0, 60]
+    file.write_bytes("Größe,y\n1,2\n".encode("cp850"))
+    assert list(ds.read_table(file, encoding="cp850")) == ["Größe", "y"]
+    with pytest.raises(ds.SettingError, match=r"a table has no choice 'seperator'\ndid you mean separator\?"):
+        ds.read_table(file, seperator=";")
+    with pytest.raises(ds.SettingError, match="decimal is point or comma, not 'dot'"):
+        ds.read_table(file, decimal="dot")
+
+
+def test_what_was_decided_is_said_once_and_kept_as_data(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("run 3\n\nt;U\ns;mV\n0,5;1\n1,5;2\n2,5;4\nend\n", encoding="utf-8")
+    fit = ds.fit("U = a + b t", file)
+    assert fit.notes[0] == (
+        "a.csv: separator semicolon; names in line 3; line 4 skipped (units); text after the table left out, from line "
+        "8 on; decimal comma."
+    )
+    read = fit.as_dict()["read"]
+    assert (read["separator"], read["decimal"], read["names"], read["units"]) == (
+        "semicolon",
+        "comma",
+        3,
+        {"t": "s", "U": "mV"},
+    )
+    plain = ds.fit("y = a + b x", {"x": [1, 2, 3], "y": [1, 2, 4]})
+    assert plain.as_dict()["read"] == {}
