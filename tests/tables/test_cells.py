@@ -48,9 +48,7 @@ def test_numbers_in_the_notations_people_have(cells: list[str], numbers: list[fl
     np.testing.assert_allclose(column(cells)["v"], numbers, rtol=1e-15)
 
 
-@pytest.mark.parametrize(
-    "cell", ["NA", "n/a", "#N/A", "--", ".", "NULL", "", "(null)", "?", "*", "#DIV/0!", "–"]
-)
+@pytest.mark.parametrize("cell", ["NA", "n/a", "#N/A", "--", ".", "NULL", "", "(null)", "?", "*", "#DIV/0!", "–"])
 def test_spellings_of_a_missing_cell(cell: str) -> None:
     np.testing.assert_array_equal(column(["1", cell, "3"])["v"], [1, NAN, 3])
 
@@ -85,7 +83,7 @@ DAYS = [datetime.date(2024, 1, 20), datetime.date(2024, 2, 2), datetime.date(202
 
 @pytest.mark.parametrize(
     "form",
-    ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y"],,
+    ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d/%m/%Y", "%m/%d/%Y", "%d-%b-%Y", "%d %B %Y", "%b %d, %Y"],
 )
 def test_dates_count_days(form: str) -> None:
     table = column([day.strftime(form) for day in DAYS])
@@ -151,9 +149,7 @@ def test_names_are_typed_in_backquotes_or_by_their_plain_part() -> None:
     assert ds.fit(fit.read_as, data).read_as == fit.read_as
     assert fit.parameters["b"].unit == "°C/s"
     assert fit.predict({"Time": [3]}).value == pytest.approx([11])
-    with pytest.raises(
-        ds.FormulaError, match=r"Flow can be each of 2 columns[\s\S]*`Flow \(in\)` or `Flow \(out\)`"
-    ):
+    with pytest.raises(ds.FormulaError, match=r"Flow can be each of 2 columns[\s\S]*`Flow \(in\)` or `Flow \(out\)`"):
         ds.fit("Temp = a + b Flow", data)
     with pytest.raises(ds.FormulaError, match=r"did you mean `Time \(s\)`\?"):
         ds.fit("Temp = a + b `Tme (s)`", data)
