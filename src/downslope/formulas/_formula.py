@@ -22,6 +22,7 @@ from downslope.formulas.expressions import (
     latex,
     latex_name,
     numpy_functions,
+    subscripted,
     walk,
 )
 
@@ -65,7 +66,7 @@ class Formula:
         """The formula in textbook notation, which shows how the text was interpreted."""
         if self.name is None:
             return book(self.body)
-        return f"{self._left(book_name, book_name(self.name))} = {book(self.body)}"
+        return f"{self._left(book_name, subscripted(self.name))} = {book(self.body)}"
 
     @functools.cached_property
     def latex(self) -> str:

@@ -33,6 +33,7 @@ from downslope.formulas.expressions._printing import (
     book_name,
     latex,
     latex_name,
+    subscripted,
     terminates,
 )
 from downslope.formulas.expressions._tree import (
@@ -125,6 +126,7 @@ __all__ = [
     "replaced",
     "sides",
     "size",
+    "subscripted",
     "sum_of",
     "terminates",
     "walk",

@@ -137,8 +137,15 @@ def book_name(name: str) -> str:
     >>> book_name("w_1"), book_name("Time (s)")
     ('w₁', '`Time (s)`')
     """
-    if (text := typed(name)) != name:
-        return text
+    return subscripted(name) if (text := typed(name)) == name else text
+
+
+def subscripted(name: str) -> str:
+    """Return a name with its number as a subscript; one that is no single word, such as ∂f/∂x, stays as it is.
+
+    >>> subscripted("w_1"), subscripted("∂f/∂x")
+    ('w₁', '∂f/∂x')
+    """
     head, underscore, subscript = name.rpartition("_")
     if underscore and subscript.isdecimal() and subscript.isascii() and head:
         return head + subscript.translate(_SUBSCRIPTS)
