@@ -44,11 +44,12 @@ def descent(text: str, start: dict[str, float], method: Any, steps: int, engine:
 
 
 def apart(one: ds.Trace, other: ds.Trace) -> float:
-    """Return the largest difference of a coordinate, relative to it or to the largest on the path."""
+    """Return the largest difference of a coordinate, relative to the larger one or the largest on the path."""
     ours, theirs = np.asarray(one.coordinates), np.asarray(other.coordinates)
     rows = min(len(ours), len(theirs))
     first, second = ours[:rows], theirs[:rows]
-    scale = np.maximum(np.abs(second), np.max(np.abs(second), axis=0))
+    sizes = np.maximum(np.abs(first), np.abs(second))
+    scale = np.maximum(sizes, np.min([np.max(np.abs(path), axis=0) for path in (first, second)], axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         return float(np.nanmax(np.abs(first - second) / np.where(scale > 0, scale, 1.0), initial=0.0))
 

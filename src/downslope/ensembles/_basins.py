@@ -20,6 +20,7 @@ from downslope._engine import jax, precision
 from downslope._text import number
 from downslope._types import Columns, Point
 from downslope.descent import values_at
+from downslope.ensembles._creases import Creases
 from downslope.ensembles._space import RowLayout, Space, derivatives, numeric_objective, program
 
 _SAME = 1e-4  # of the extent: end points nearer to each other lie in one basin
@@ -211,7 +212,19 @@ def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np
 
 
 def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Move points to their bottoms by Newton's method; return them with their kinds and values."""
+    """Move points to their bottoms, by Newton's method and along creases; return them with their kinds and values."""
+    points, *derivatives = _newton(space, points)
+    creases = Creases(space)
+    if creases:
+        lowest = np.argsort(derivatives[0], kind="stable")[:_SUSPECTS]
+        points = np.array(points)
+        points[lowest] = [creases.lowered(point) for point in points[lowest]]
+        derivatives = list(_slopes(space, points))
+    return points, *_judged(space, points, *derivatives)
+
+
+def _newton(space: Space, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return points after Newton's steps, with values, gradients and Hessians."""
     value, gradient, hessian = _slopes(space, points)
     for _ in range(_NEWTON):
         held = _held(space, points, gradient)
@@ -227,10 +240,18 @@ def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], n
             np.where(good.reshape(-1, *[1] * (new.ndim - 1)), new, old)
             for new, old in zip(reached, (value, gradient, hessian), strict=True)
         )
+    return points, value, gradient, hessian
+
+
+def _judged(
+    space: Space, points: np.ndarray, value: np.ndarray, gradient: np.ndarray, hessian: np.ndarray
+) -> tuple[list[str], np.ndarray]:
+    """Return the kinds of points and their values."""
     rise = relief(space)
     kinds = [_kind(space, rise, *point) for point in zip(points, value, gradient, hessian, strict=True)]
-    # The derivative on the tip of |x| is taken as 0, so that a kink may look flat.
-    for index in np.flatnonzero(np.isin(kinds, ("not at rest", "flat"))):
+    # The derivative on the tip of |x| is taken as 0, so that a kink may look flat; in a gap, where the formula is 0/0,
+    # curvatures are rounding. Values around decide.
+    for index in np.flatnonzero(np.isin(kinds, ("not at rest", "flat", "saddle", "maximum"))):
         if kinds[index] == "flat" and not _is_kinked(space, points[index], value[index]):
             continue
         if _is_lowest_about(space, points[index], value[index], gradient[index], hessian[index]):
@@ -238,7 +259,7 @@ def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], n
     for index in np.argsort(value, kind="stable")[:_SUSPECTS]:
         if kinds[index] in ("minimum", "not at rest") and is_pole(space, points[index]):
             kinds[index] = "pole"
-    return points, kinds, value
+    return kinds, value
 
 
 def _is_kinked(space: Space, point: np.ndarray, value: float) -> bool:

@@ -86,6 +86,10 @@ class Search:
             return (
                 f"The lowest point is not at rest: the value {value} at {where} still falls there. {self._evidence()}"
             )
+        if self.best.kind in ("saddle", "maximum"):
+            return (
+                f"The lowest point that was met, {value} at {where}, is a {self.best.kind}: the value falls from there."
+            )
         kind = "" if self.best.kind == "minimum" else f" ({_KINDS.get(self.best.kind, self.best.kind)})"
         return f"The lowest value found is {value} at {where}{kind}. {self._evidence()}"
 
@@ -317,12 +321,17 @@ class _IslandSearch:
             for basin, times in zip(basins, counts, strict=True)
         )
         best, rise = counted[0], relief(space)
+        # A round counts by the bottom of its basin; where the descents were not at rest, by what it had reached.
+        settled = heights(space, points[1:])
+        for position, basin in enumerate(basins):
+            if basin.kind not in ("not at rest", "other"):
+                settled[index[1:] == position] = basin.value
         reached = self._gathered("reached")[lowest <= lowest.min() + 1e-9 * max(1.0, abs(lowest.min()))].min()
         return Search(
             best=best,
             basins=tuple(basin for basin in counted if basin.count),
             rounds=rounds,
-            confirmations=sum(level(value, best.value, rise) for value in heights(space, points[1:]).tolist()),
+            confirmations=sum(level(value, best.value, rise) for value in settled.tolist()),
             evaluations=self.evaluations,
             evaluations_to_best=min(int(reached) * self._count, self.evaluations),
             seconds=seconds,

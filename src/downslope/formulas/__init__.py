@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from downslope.formulas._formula import Formula
 from downslope.formulas._parameters import divisors, interchangeable, linear_names, wave_arguments
+from downslope.formulas._roughness import rough_parts
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
 from downslope.formulas.evaluation import (
     ARRAYS,
@@ -80,6 +81,7 @@ __all__ = [
     "numpy_functions",
     "operations",
     "product_of",
+    "rough_parts",
     "sum_of",
     "surface",
     "unit_of_powers",
