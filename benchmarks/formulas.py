@@ -29,7 +29,7 @@ import downslope as ds
 Case = Mapping[str, Any]
 _CURVE = ["whole", "every", "everywhere", "constant", "curve", "line", "circle", "interval", "isolated", "infinitely"]
 _UNDECIDED = ("degenerate", "cannot be told", "not decided", "undecided")
-_ROSE = re.compile(r"rose from (\S+) to (\S+?)[\s.,;]")
+_ROSE = re.compile(r"rose from (\S+) to (\S+?)[.,;]?(?:\s|$)")
 _ADVICE = re.compile(r"\bTry (?:α = |a learning rate of |learning_rate=)?([0-9][0-9.]*(?:e[+-]?[0-9]+)?)")
 _SLACK = 1e-9  # relative rounding that a value may rise by without having risen
 

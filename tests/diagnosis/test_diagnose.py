@@ -16,6 +16,7 @@ from hypothesis.extra.numpy import arrays
 import downslope as ds
 from downslope.diagnosis import Diagnosis, Finding, Severity, diagnose
 from downslope.trace import Outcome, Spectrum, Trace
+from tests.diagnosis.sentences import broken_relations
 from tests.numpy_descent import numpy_descent
 
 
@@ -246,6 +247,8 @@ def test_any_trace_gets_a_verdict(trace: Trace) -> None:
     assert len(diagnosis) >= 1
     assert len(str(diagnosis)) > 0
     json.dumps(diagnosis.as_list(), allow_nan=False)
+    for finding in diagnosis:
+        assert not broken_relations(finding.sentence), finding.sentence
     spectrum = trace.end_spectrum
     if spectrum is not None and np.all(np.isfinite(spectrum.eigenvalues)) and spectrum.highest <= 0:
         assert "converged" not in diagnosis

@@ -21,6 +21,7 @@ TAILS = [
     ("3e^(-x) + 1", {"x": 0}, "newton"),
     ("1/(2 + x²)", {"x": 1}, "bfgs"),
     ("y² + e^(-x)", {"x": 0, "y": 1}, "newton"),
+    ("2atan(x) + y²", {"x": 0, "y": 1}, "newton"),  # ends at −5e9: what moves x says nothing of y
     ("tanh(x)", {"x": 0}, "bfgs"),
     ("tanh(x)", {"x": 0}, "newton"),  # ends so far away that squares of distances overflow
 ]
@@ -81,6 +82,12 @@ def test_a_saddle_of_higher_order_is_no_minimum(formula, start):
     assert "saddle_point" in diagnosis
 
 
+def test_a_curvature_that_fades_on_the_way_proves_no_minimum():
+    # Along y the curvature 2x is above 0 all the way, and 0 at the saddle: x² + xy² is −y⁴/4 on x = −y²/2.
+    for method in ("momentum", "gradient descent"):
+        assert "converged" not in ds.diagnose(descended("x² + xy²", {"x": 1, "y": 0}, method))
+
+
 @pytest.mark.parametrize(("formula", "start"), MINIMA)
 def test_a_minimum_at_any_scale_and_offset(formula, start):
     rate = 1e-7 if "1e6" in formula else 0.05
@@ -99,6 +106,40 @@ def test_no_fixed_rate_settles_at_a_kink(formula, start, method, rate):
     assert diagnosis.symptoms[0] == "kink"
     assert not {"converged", "diverged"} & set(diagnosis.symptoms)
     assert not rates_to_follow(diagnosis[0].sentence)
+
+
+@pytest.mark.parametrize(("formula", "start", "rate"), [("|x - 1|", {"x": 3}, 0.3), ("√(x² + 4y²)", (3, 1), 0.2)])
+def test_a_decaying_rate_is_advised_at_a_kink_once_it_has_settled(formula, start, rate):
+    trace = descended(formula, start, rate=rate)
+    tried = trace.facts["decay_tried"]
+    assert tried["is_sound"]
+    assert "a decaying one settles: with schedule" in ds.diagnose(trace)[0].sentence
+    again = ds.descend(formula, start, learning_rate=rate, steps=300, schedule=tried["schedule"])
+    assert again.value == tried["value"] < 0.1 * trace.value
+    unsettled = trace.replace(facts={**trace.facts, "decay_tried": {**tried, "is_sound": False}})
+    assert "decay" not in str(ds.diagnose(unsettled)[0])
+
+
+@pytest.mark.parametrize("formula", ["x^(2/3) + y^(2/3)", "|x - 2| + (x + y - 3)²", "cbrt(x - 1)^2 + 2y²"])
+def test_a_stop_at_a_tip_is_called_one(formula):
+    for method in (DESCENT, "bfgs"):
+        diagnosis = ds.diagnose(descended(formula, {"x": 3, "y": 0}, method))
+        assert not {"plateau", "saddle_point", "diverged", "unbounded", "converged"} & set(diagnosis.symptoms)
+
+
+@pytest.mark.parametrize(
+    ("formula", "start"),
+    [("-1/x²", {"x": 1}), ("-1/(x - 2)⁴", {"x": 1}), ("ln(x² + y²)", {"x": 1, "y": 1}), ("-1/√(x² + y²)", (1, 2))],
+)
+def test_a_line_search_that_ran_into_a_pole_is_at_no_minimum(formula, start):
+    diagnosis = ds.diagnose(descended(formula, start, "bfgs"))
+    assert not {"converged", "plateau", "saddle_point", "oscillating"} & set(diagnosis.symptoms)
+    assert "pole" in diagnosis
+
+
+def test_a_slope_that_its_value_hides_is_no_plateau():
+    trace = descended("0.001x² + 1e16", {"x": 2}, rate=1, steps=50)
+    assert ds.diagnose(trace).symptoms == ("rate_too_small",)
 
 
 def test_a_line_search_stalls_at_a_kink():
@@ -158,6 +199,7 @@ def test_what_fails_is_said_as_it_is():
         ("x⁶ + 1", 1.0, 0.05, 3000, ((1e-10 / 6) ** (-4 / 5)) / 1.2),
         ("x² + 30y²", 1.0, 0.03, 60, math.log(2 * 0.94**60 / 1e-10) / -math.log(0.94)),
         ("e^(-x)", 0.0, 0.5, 1000, 2e10),
+        ("x ln x", 1.0, 0.01, 100, 784),  # the curvature rises from 1 to e
     ],
 )
 def test_forecasts_of_the_steps_to_go(formula, start, rate, steps, more):

@@ -33,8 +33,9 @@ from downslope.descent._progress import Interruption, checked_progress, progress
 from downslope.descent._recipe import UNROLLED, Arguments, LoopProgram, Recipe, arguments_of, rates_of, versions
 from downslope.descent._surroundings import surroundings
 from downslope.descent.batches._descent import descend_batches
-from downslope.diagnosis import is_advisable, rates_worth_trying
+from downslope.diagnosis import decay_is_worth_trying, is_advisable, rates_worth_trying, settles
 from downslope.formulas import Formula
+from downslope.methods import schedule
 from downslope.trace import Outcome, Spectrum, Trace
 
 _SMALLEST_RECORD = 256
@@ -311,7 +312,9 @@ def _explored(plan: Plan, trace: Trace) -> Trace:
     if _may_be_tried(plan):
         tried = _tried(plan, trace)
         if tried is not None:
-            return trace.replace(facts={**trace.facts, "rates_tried": tried})
+            trace = trace.replace(facts={**trace.facts, "rates_tried": tried})
+        if decay_is_worth_trying(trace) and (decayed := _decayed(plan, trace)) is not None:
+            trace = trace.replace(facts={**trace.facts, "decay_tried": decayed})
     return trace
 
 
@@ -336,5 +339,19 @@ def _tried(plan: Plan, trace: Trace) -> list[dict[str, Any]] | None:
         sound = is_advisable(trial, trace)
         tried.append({"learning_rate": rate, "value": trial.value, "is_sound": sound})
         if sound:
+            break
+    return tried
+
+
+def _decayed(plan: Plan, trace: Trace) -> dict[str, Any] | None:
+    """Return the first schedule that settles where a fixed rate does not, with its result, or else the last one."""
+    tried = None
+    for name in ("cosine", "exponential"):
+        record = replace(plan.record, tries_rates=False)
+        trial = descend(replace(plan, schedule=schedule(name, plan.steps), record=record), progress=False)
+        if trial.outcome is Outcome.INTERRUPTED:
+            return None
+        tried = {"schedule": name, "value": trial.value, "is_sound": settles(trial, trace)}
+        if tried["is_sound"]:
             break
     return tried

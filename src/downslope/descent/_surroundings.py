@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from downslope._judge import Surface, judge
+from downslope._judge import judge
 from downslope._types import Plain
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan
-from downslope.formulas import ARRAYS, NumericFormula
 from downslope.trace import Outcome, Trace
 
 Values = Callable[[np.ndarray], np.ndarray]
@@ -40,6 +39,8 @@ _RUNAWAY = 1e6  # times the size of the start: a descent that ends farther away 
 _ROUND = 9  # digits of the scale to which a place is rounded
 _CLEAR = 1e-6  # of a value: a smaller change is no growth
 _DECIDED = 1e-7  # of the highest curvature: a lowest one above it decides the kind
+_FADED = 1e-3  # of the lowest curvature at the start: one below it may be on its way to 0 or below
+_KINKED = 1.15  # |x|ᵖ with a smaller p has no derivative there, whatever the gradient close by
 _SHARP = 1.8  # |x|ᵖ with a smaller p has no finite curvature at its bottom
 _BEYOND = 0.09  # of a swing, on both sides of it
 _BLOCKED = 0.1  # of the decrease that the slope promises
@@ -99,6 +100,8 @@ def _is_plain_minimum(trace: Trace) -> bool:
     first, last = trace.spectra[0], trace.spectra[-1]
     length = float(np.linalg.norm(trace.coordinates[-1] - trace.coordinates[0]))
     curves = last.lowest > _DECIDED * max(abs(first.highest), abs(first.lowest), last.highest)
+    if last.lowest <= _FADED * abs(first.lowest) or trace.columns["value"][-1] > trace.columns["value"][0]:
+        return False
     slope = float(trace.columns["gradient_norm"][-1])
     return bool(curves and slope <= _PLAIN * length * last.lowest)
 
@@ -127,9 +130,13 @@ class _Look:
     def _rounding(self) -> float:
         """Return how far rounding moves the value: a sum of large terms that cancel moves more than its result."""
         own = 4 * np.finfo(float).eps * abs(self.value)
-        ways = np.concatenate([np.eye(len(self.end)), -np.eye(len(self.end))])
-        rows = self.end + (self.scale * _JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
-        slope = _length(self._gradient) * self.scale * _JITTERS[-1]
+        start = self._points[0]
+        # Each coordinate by its own length: a jitter of 5e9 along x says nothing of y near 0.
+        lengths = np.max(np.abs([start, self.end, self.end - start]), axis=0)
+        lengths = np.where(lengths > 0, lengths, self._start_scale)
+        ways = np.concatenate([np.diag(lengths), -np.diag(lengths)])
+        rows = self.end + (_JITTERS[:, None, None] * ways).reshape(-1, len(self.end))
+        slope = _length(self._gradient * lengths) * _JITTERS[-1]
         moved = np.abs(self._values(rows) - self.value)
         moved = moved[np.isfinite(moved)]
         jitter = 4 * (float(np.max(moved, initial=0.0)) - 2 * slope)
@@ -224,7 +231,9 @@ class _Look:
                 rows.append(np.concatenate([np.ravel(leaf) for leaf in direction.values()]))
         units = [row / _length(row) for row in (*rows, *np.eye(len(self.end)))]
         known = np.array([unit for unit in units if np.all(np.isfinite(unit))])
-        both = np.concatenate([known, -known])
+        # The axes first: a path that runs along one but for rounding leaves it far out.
+        size = len(self.end)
+        both = np.concatenate([known[-size:], -known[-size:], known[:-size], -known[:-size]])
         _, first = np.unique(np.round(both, 9), axis=0, return_index=True)
         return both[np.sort(first)]
 
@@ -268,27 +277,27 @@ class _Look:
         Straight rays miss a way out that is bent, as the parabola between the two of (x² − y)(x² − 3y).
         """
         spectrum, objective = self._trace.end_spectrum, self._plan.objective
-        rests = self._trace.outcome in (Outcome.CONVERGED, Outcome.STALLED) or not np.any(self._gradient)
-        if spectrum is None or objective.formula is None or objective.data or not rests:
+        if spectrum is None or objective.formula is None or objective.data:
             return ""
-        if not np.all(np.isfinite(spectrum.eigenvalues)) or spectrum.lowest > _DECIDED * abs(spectrum.highest):
+        if not np.all(np.isfinite(spectrum.eigenvalues)):
             return ""
-        numeric, size = NumericFormula(objective.formula, ARRAYS), len(self.end)
+        start = abs(self._trace.spectra[0].lowest) if self._trace.spectra else 0.0
+        if spectrum.lowest > max(_DECIDED * abs(spectrum.highest), _FADED * start if start < math.inf else 0.0):
+            return ""
+        from downslope.formulas import surface  # whose folder few descents need
 
-        def gradients(rows: np.ndarray) -> np.ndarray:
-            _, slopes = numeric.value_and_gradient(list(rows.T))
-            return np.stack([np.broadcast_to(np.asarray(slope, float), len(rows)) for slope in slopes], axis=1)
-
-        def hessian(point: np.ndarray) -> np.ndarray:
-            rows = numeric.hessian([np.array([entry]) for entry in point])
-            return np.array([[float(np.ravel(entry)[0]) for entry in row] for row in rows])
-
+        ground, size = surface(objective.formula, is_smooth=False), len(self.end)
+        if self._trace.outcome not in (Outcome.CONVERGED, Outcome.STALLED) and np.any(self._gradient):
+            assert ground.hessian is not None
+            newton = np.linalg.lstsq(ground.hessian(self.end), self._gradient, rcond=1e-15)[0]
+            if not _length(newton) <= _CLEAR * self.scale:
+                return ""
         # Near a flat point, not at it, curvatures of either sign may be left: judge the rounder point if it is flatter.
         snapped = self._snapped(self.end)
-        flatter = _length(gradients(snapped[None])[0]) <= _length(self._gradient)
+        flatter = _length(ground.gradients(snapped[None])[0]) <= _length(self._gradient)
         missed = 0.0 if flatter else float(self._reach()[0]) / _REACHES[0] / self.scale
         judgement = judge(
-            Surface(self._values, gradients, hessian),
+            ground,
             snapped if flatter else self.end,
             lengths=np.full(size, self.scale),
             blur=missed,
@@ -304,10 +313,11 @@ class _Look:
         `kind` is "pole", "sharp" for a kink or a cusp, or "smooth"; `order` is the power of the distance by which the
         value rises. None for nothing of the kind.
         """
-        if not np.any(self._gradient):
+        if not np.any(self._gradient) or self._trace.outcome is Outcome.CONVERGED:
+            sharpest = _SHARP if not np.any(self._gradient) else _KINKED
             for axis in np.eye(len(self.end)):
                 bottom = self._bottom(self.end, axis * self.scale)
-                if bottom is not None and bottom["kind"] == "sharp":
+                if bottom is not None and bottom["order"] < sharpest:
                     return {**bottom, "row": len(self._points) - 1}
         for first, last, row in self._segments():
             between = self._between(first, last)
@@ -318,6 +328,8 @@ class _Look:
     def _segments(self) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
         """Yield segments to look at, with the row that each leaves: jumps upward, the failed step, the last swing."""
         points, gradients, values = self._points, self._gradients, self._trace.columns["value"]
+        if self._trace.outcome is Outcome.STALLED and (ahead := self._ahead()) is not None:
+            yield self.end, ahead, len(points) - 1
         if len(points) > 1:
             updates = np.diff(points, axis=0)
             leaving = np.sum(gradients[:-1] * updates, axis=1)
@@ -337,10 +349,15 @@ class _Look:
             way = self._gradient / _length(self._gradient) * 1e-4 * self.scale
             yield self.end + way, self.end - way, len(points) - 1
 
+    def _ahead(self) -> np.ndarray | None:
+        """Return a point beyond a cusp or a pole ahead: those of |x|ᵖ and 1/|x|ᵖ lie 1 − p and 1 + p times g/λ away."""
+        slope, curvature = _length(self._gradient), float(self._trace.columns["curvature"][-1])
+        return self.end + 16.0 * self._gradient / curvature if slope > 0 > curvature else None
+
     def _between(self, first: np.ndarray, last: np.ndarray) -> Plain | None:
         """Return what lies between two points: a pole, or the lowest point with its order; None if it is neither."""
         length = _length(last - first)
-        if not _SHORTEST * self.scale < length < math.inf:
+        if not _SHORTEST * max(_length(first), _length(last)) < length < math.inf:
             return None
         way = last - first
         for pick in (np.nanargmin, np.nanargmax):
@@ -378,7 +395,7 @@ class _Look:
                     "value": value,
                     "order": order,
                     "slope": rises[1] / (2 * narrow * length),
-                    "curvature": rises[1] / (narrow * length) ** 2,
+                    "curvature": rises[1] / (narrow * length * narrow * length),
                 }
         return None
 

@@ -2,6 +2,7 @@
 
 from downslope.diagnosis._diagnose import (
     Diagnosis,
+    decay_is_worth_trying,
     diagnose,
     has_moved,
     is_advisable,
@@ -9,6 +10,7 @@ from downslope.diagnosis._diagnose import (
     quantity,
     quantity_names,
     rates_worth_trying,
+    settles,
 )
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
@@ -28,6 +30,7 @@ __all__ = [
     "Severity",
     "Symptom",
     "TrainingEvidence",
+    "decay_is_worth_trying",
     "diagnose",
     "has_moved",
     "is_advisable",
@@ -36,4 +39,5 @@ __all__ = [
     "quantity",
     "quantity_names",
     "rates_worth_trying",
+    "settles",
 ]

@@ -16,6 +16,7 @@ from downslope.diagnosis._end_state import FLOOR, EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._steps_to_go import is_quadratic
 
+_SETTLED = 0.1  # of the swing of a fixed rate: a decaying one that ends within it has settled
 _MOST = 7  # rates that are tried, each half of the one before or a quarter
 _SHRINKS = (1.0, 0.5, 0.25, 0.125, 0.03, 0.01, 0.001)
 _TOO_LONG = (EndState.BOUNCING, EndState.RISING, EndState.NOT_FINITE)
@@ -92,3 +93,12 @@ def is_sound(trial: Evidence, first: Evidence, state_of: Callable[[Evidence], En
     state = state_of(trial)
     asks = state in _ASKS and not (state is EndState.BOUNCING and trial.swing <= FLOOR)
     return not asks and state is not EndState.AT_KINK and (first.failed or trial.value[-1] <= np.max(first.value))
+
+
+def is_settled(trial: Evidence, first: Evidence) -> bool:
+    """Tell whether a descent ends within a tenth of another's late swing above the lowest value that one crossed."""
+    crossing = None if first.around is None else first.around.crossing
+    late = first.value[len(first.value) // 2 :]
+    if trial.failed or crossing is None or not np.all(np.isfinite(trial.value)) or not len(late):
+        return False
+    return bool(trial.value[-1] - crossing.value <= _SETTLED * (np.max(late) - crossing.value))

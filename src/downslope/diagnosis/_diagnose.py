@@ -11,7 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._errors import SettingError, described
-from downslope.diagnosis._advice import is_sound, rates_to_try
+from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity
@@ -165,6 +165,21 @@ def rates_worth_trying(trace: Trace) -> tuple[float, ...]:
     with np.errstate(all="ignore"):
         evidence = Evidence(trace)
         return rates_to_try(evidence, state_of(evidence, STATE_RULES))
+
+
+def decay_is_worth_trying(trace: Trace) -> bool:
+    """Tell whether a diagnosis of a descent would advise a learning rate that decays, as at a kink."""
+    if trace.outcome is Outcome.INTERRUPTED or not len(trace):
+        return False
+    with np.errstate(all="ignore"):
+        evidence = Evidence(trace)
+        fixed = evidence.learning_rate is not None and evidence.constant_rate and not evidence.searches_line
+        return fixed and state_of(evidence, STATE_RULES) is EndState.AT_KINK
+
+
+def settles(trial: Trace, first: Trace) -> bool:
+    """Tell whether a descent with a decaying rate settles where one with a fixed rate swings across a kink."""
+    return is_settled(Evidence(trial), Evidence(first))
 
 
 def is_advisable(trial: Trace, first: Trace) -> bool:

@@ -143,6 +143,9 @@ def plunges(evidence: Evidence) -> bool:
     if not len(curvature) or not curvature[-1] < 0 or not evidence.decrease > 0:
         return False
     grown = evidence.gradient_norm[-1] >= STEEPENED * evidence.gradient_norm[0] > 0
+    # Down a cusp the slope grows as well, but the value tends to that of the tip.
+    if evidence.value[len(evidence.value) // 2] - evidence.value[-1] < evidence.decrease / 2:
+        return False
     return bool(grown and curvature[-1] <= UNWEAKENED * np.min(curvature))
 
 
@@ -152,6 +155,8 @@ def _rests(evidence: Evidence) -> bool:
     left, way = end.remaining_decrease, end.newton_length
     if end.gradient_norm == 0:
         return True
+    if _steepened(evidence):  # a stop close to a pole is no rest, however short the way to its flat point seems
+        return False
     # Without curvature only the tolerance can tell that a descent rests.
     if left is None or way is None:
         return outcome is Outcome.CONVERGED and end.spectrum is None
@@ -166,6 +171,12 @@ def _rests(evidence: Evidence) -> bool:
         return left <= ARRIVED_BY_TOLERANCE * evidence.decrease or _tiny(evidence, way)
     # A step that changes nothing is rest only close to the flat point; elsewhere the steps are too short.
     return outcome is Outcome.STALLED and way <= NEAR * end.scale
+
+
+def _steepened(evidence: Evidence) -> bool:
+    """Tell whether the ground is a thousand times as steep as at the start, and nowhere on the way was it steeper."""
+    last = evidence.gradient_norm[-1]
+    return bool(last >= STEEPENED * evidence.gradient_norm[0] > 0 and last >= np.max(evidence.gradient_norm))
 
 
 def _tiny(evidence: Evidence, way: float) -> bool:
@@ -233,6 +244,8 @@ def _at_noise_floor(evidence: Evidence) -> bool:
 def _bounces(evidence: Evidence) -> bool:
     """Tell whether successive updates undo each other without dying away."""
     cosine, observed = evidence.cosine_late, evidence.observed_contraction
+    if evidence.around is not None and evidence.around.meets_pole:
+        return False
     swells = evidence.may_still_swell and (evidence.stability or 0) < 1
     if evidence.is_noisy or swells or cosine is None or observed is None:
         return False
@@ -247,6 +260,8 @@ def _heads_into_saddle(evidence: Evidence) -> bool:
     """Tell whether the descent nears a saddle with nothing but rounding along the direction that leads out."""
     end = evidence.end
     if not (end.curves_down and end.curves_up) or not end.modes or evidence.trace.gradients is None:
+        return False
+    if _steepened(evidence):
         return False
     # The Hessian along the path may be indefinite though the limit is a minimum, as on x²y²: the values tell.
     if evidence.around is not None and (evidence.around.falls is None or not evidence.around.falls.both_ways):
@@ -288,6 +303,8 @@ def _is_held(evidence: Evidence) -> bool:
     crossing = around.crossing
     if crossing is None or crossing.kind != "sharp":
         return False
+    if stuck and crossing.row == len(evidence.step) - 1:
+        return True
     late = crossing.row >= len(evidence.step) // 2
     return late and (evidence.is_rising or _bounces(evidence) or _swings(evidence))
 
@@ -322,7 +339,8 @@ def _is_slow(evidence: Evidence) -> bool:
 
 def _fades(evidence: Evidence) -> bool:
     """Tell whether the ground ahead is a tail, where slope and curvature fade (or grow) in step, as those of exp(x)."""
-    if evidence.end.is_level or evidence.curvature[-1] == 0:
+    # A value too large to show a change hides a bowl, which slope and curvature still show.
+    if (evidence.end.is_level and not evidence.end.is_bowl) or evidence.curvature[-1] == 0:
         return True
     start, end = evidence.end.start_highest, evidence.end.highest
     if evidence.curvature[-1] < 0:
@@ -348,6 +366,8 @@ def _has_stopped(evidence: Evidence) -> bool:
 def _on_tail(evidence: Evidence) -> bool:
     """Tell whether the ground at the end is level or no bowl."""
     around = evidence.around
+    if _steepened(evidence):
+        return False
     if around is not None and around.edge and evidence.end.gradient_norm > 0 and not evidence.end.is_level:
         return False
     return evidence.end.is_level or not evidence.end.is_bowl
@@ -388,7 +408,14 @@ _RULES = (
     StateRule(80, _if(EndState.FLAT, _is_slow, _fades)),
     StateRule(90, _if(EndState.CRAWLING, _is_slow, lambda evidence: not evidence.falls_ahead)),
     StateRule(100, _if(EndState.CRAWLING, _moves_nothing)),
-    StateRule(110, _if(EndState.AT_SADDLE, _has_stopped, lambda evidence: _stands_between(evidence.end))),
+    StateRule(
+        110,
+        _if(
+            EndState.AT_SADDLE,
+            _has_stopped,
+            lambda evidence: _stands_between(evidence.end) and not _steepened(evidence),
+        ),
+    ),
     StateRule(120, _if(EndState.AT_MINIMUM, _is_balanced)),
     StateRule(130, _if(EndState.FLAT, _has_stopped, _on_tail)),
 )

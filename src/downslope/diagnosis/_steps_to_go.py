@@ -165,6 +165,9 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     slope = float(np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2))
     if abs(slope) < _GEOMETRIC:
         return 0.0, float(np.median(y))
+    if slope < 0:
+        # A pace that rises as the slope falls levels off at the bottom's curvature: the last one is the nearest to it.
+        return 0.0, float(y[-1])
     return slope, float(y.mean() - slope * x.mean())
 
 

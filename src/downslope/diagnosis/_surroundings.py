@@ -114,6 +114,11 @@ class Surroundings:
     failure: Failure | None
     judged: str = ""
 
+    @property
+    def meets_pole(self) -> bool:
+        """Whether a pole lies between two points of the path, whose two sides are no valley."""
+        return self.crossing is not None and self.crossing.kind == "pole"
+
     def heading(self, along: np.ndarray) -> str:
         """Return where a ray leads, by its main coordinates: `x → ∞, y → −∞`."""
         ways = zip(self.names, along, strict=True)

@@ -103,8 +103,10 @@ def _next(arrays: Arrays, line: _Line, search: _Search) -> _Search:
         lambda: _narrowed(arrays, search, trial, lacking, good),
         lambda: _lengthened(arrays, search, trial, lacking, good),
     )
-    # Without a good length in time: the lowest one that goes down, or none at all where the last is outside the domain.
-    fallback = arrays.choose((after.safe.length > 0) | arrays.numpy.isinf(lacking), after.safe, trial)
+    # Without a good length in time: the lowest one that goes down, or none at all where the last is higher or outside
+    # the domain.
+    lost = arrays.numpy.isinf(lacking) | (trial.value > line.step.value + _CLOSE * abs(line.step.value))
+    fallback = arrays.choose((after.safe.length > 0) | lost, after.safe, trial)
     return after._replace(latest=arrays.choose(after.failed, fallback, trial))
 
 

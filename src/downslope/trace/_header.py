@@ -372,6 +372,7 @@ _FACTS: Mapping[str, Kind] = {
         },
         "failure": {"kind": _TEXT, "point": _NUMBERS, "value": _NUMBER, "lowest": _FLAG},
     },
+    "decay_tried": {"schedule": _TEXT, "value": _NUMBER, "is_sound": _FLAG},
     "rates_tried": (
         lambda value: isinstance(value, list) and all(map(_is_trial, value)),
         "a list of rates with their results",

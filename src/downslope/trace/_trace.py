@@ -139,7 +139,8 @@ class Trace:
         metrics: `step` and the evaluations there, by name: `training_loss`, `validation_accuracy`, …; NaN where one was
             not measured.
         facts: plain data measured once: on the data, the network, the loss, the cost of recording; of a formula, what
-            its values do around the end (`surroundings`), and the rates that were tried for advice (`rates_tried`).
+            its values do around the end (`surroundings`), and the rates and the schedule that were tried for advice
+            (`rates_tried`, `decay_tried`).
         caveats: what a loaded trace lacks, as sentences: rows or points that were damaged, or checksums.
     """
 

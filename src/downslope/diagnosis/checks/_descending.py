@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from downslope._text import apart, count
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
@@ -34,6 +36,8 @@ def still_descending(evidence: Evidence, state: EndState) -> Finding | None:
     if state is not EndState.FALLING:
         return None
     coarse = evidence.trace.outcome in (Outcome.CONVERGED, Outcome.STALLED)
+    if coarse and _meets_no_bottom(evidence) and evidence.gradient_norm[-1] > evidence.gradient_norm[0]:
+        return None  # it runs into a pole
     return Finding(
         STILL_DESCENDING.key,
         Severity.NOTE if coarse else Severity.GOOD,
@@ -74,9 +78,7 @@ def _so_far(evidence: Evidence) -> str:
 def _meets_no_bottom(evidence: Evidence) -> bool:
     """Tell whether the values around show that there is no bottom ahead, or a pole that was jumped over."""
     around = evidence.around
-    return around is not None and (
-        around.endless is not None or (around.crossing is not None and around.crossing.kind == "pole")
-    )
+    return around is not None and (around.endless is not None or around.meets_pole)
 
 
 def _to_go(evidence: Evidence) -> str:
@@ -103,7 +105,8 @@ def _too_coarse(evidence: Evidence) -> str:
         return (
             f"The descent stopped close to the edge of the domain, where the gradient is {slope}: this is no minimum."
         )
-    ahead = f", though the value ahead still falls by about {number(left)}" if left else ", before the bottom"
+    known = left is not None and 0 < left < math.inf
+    ahead = f", though the value ahead still falls by about {number(left)}" if known else ", before the bottom"
     return f"The descent stopped with the gradient at {number(evidence.end.gradient_norm)}{ahead}."
 
 

@@ -35,7 +35,7 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
         Severity.NOTE if at_bottom else Severity.PROBLEM,
         _rests(evidence, where)
         if at_bottom
-        else (_stalled(evidence, where) if searches or crossing is None else _crosses(crossing, where))
+        else (_stalled(evidence, where) if searches or crossing is None else _crosses(evidence, crossing, where))
         + _lowest(evidence, around),
         {**({} if crossing is None else {"order": crossing.order}), **evidence.numbers(*_NUMBERS)},
         "between two points of the path the slope jumps, at every distance looked at",
@@ -43,24 +43,36 @@ def kink(evidence: Evidence, state: EndState) -> Finding | None:
         causes=("an absolute value, a root, or the edge between two pieces of the objective",),
         remedies=(
             ("another start", "a smooth form of the objective, such as √(x² + ε) for |x|")
-            if searches
+            if searches or _decay(evidence) is False
             else ("a learning rate that decays", "a smooth form of the objective, such as √(x² + ε) for |x|")
         ),
     )
 
 
-def _crosses(crossing: Crossing, where: str) -> str:
+def _crosses(evidence: Evidence, crossing: Crossing, where: str) -> str:
     """Return how steps cross a sharp bottom."""
     if abs(crossing.order - 1) <= _KINKED:
-        return (
-            f"Steps cross a kink{where}: the slope jumps by {number(2 * crossing.slope)} there. However small, a fixed "
-            "learning rate jumps to and fro across it; a decaying one settles."
-        )
-    shape = "a cusp" if crossing.order < 1 else "a bottom sharper than a bowl"
-    return (
-        f"Steps cross {shape}{where}: the value rises there as the distance to the power {number(crossing.order)}. "
-        "However small, a fixed learning rate jumps to and fro across it; a decaying one settles."
-    )
+        shape = f"a kink{where}: the slope jumps by {number(2 * crossing.slope)} there"
+    else:
+        shape = "a cusp" if crossing.order < 1 else "a bottom sharper than a bowl"
+        shape += f"{where}: the value rises there as the distance to the power {number(crossing.order)}"
+    return f"Steps cross {shape}. However small, a fixed learning rate jumps to and fro across it{_settles(evidence)}."
+
+
+def _decay(evidence: Evidence) -> bool | None:
+    """Return whether a decaying rate settles there; None if that was not tried."""
+    tried = evidence.trace.facts.get("decay_tried")
+    return bool(tried["is_sound"]) if tried else None
+
+
+def _settles(evidence: Evidence) -> str:
+    """Return what is known of a decaying rate."""
+    tried = evidence.trace.facts.get("decay_tried")
+    if not tried:
+        return "; a decaying one can settle"
+    if not tried["is_sound"]:
+        return ""
+    return f"; a decaying one settles: with schedule {tried['schedule']} the value ends at {number(tried['value'])}"
 
 
 def _stalled(evidence: Evidence, where: str) -> str:

@@ -45,7 +45,14 @@ def oscillating(evidence: Evidence, state: EndState) -> Finding | None:
     if state is EndState.BOUNCING:
         return _finding(evidence, *(_on_floor(evidence) if evidence.swing <= FLOOR else _for_good(evidence)))
     bounces = evidence.cosine_late is not None and evidence.cosine_late < BOUNCING_COSINE
-    if state is EndState.FALLING and bounces and evidence.observed_contraction is not None and not evidence.is_noisy:
+    at_pole = evidence.around is not None and evidence.around.meets_pole
+    if (
+        state is EndState.FALLING
+        and bounces
+        and not at_pole
+        and evidence.observed_contraction is not None
+        and not evidence.is_noisy
+    ):
         return _finding(evidence, *_dying(evidence))
     return None
 
@@ -82,7 +89,7 @@ def _kept(evidence: Evidence) -> str:
     kept = evidence.observed_contraction or math.nan
     if (evidence.cosine_late or 0.0) >= BOUNCING_COSINE:
         return "The steps go round and round: the value no longer falls, and the point ends near where it was before."
-    if abs(kept - 1) <= 1e-3:
+    if abs(kept - 1) <= 1e-3 or factor(kept) == "1":
         return "Each step jumps across the valley and lands as far away as before: the gradient stays the same size."
     if kept < 1:
         return (

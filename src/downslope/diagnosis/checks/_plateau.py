@@ -67,6 +67,12 @@ def _sentence(evidence: Evidence) -> str:
             f"Slope and curvature fade together as those of |x| to the power {number(order)}: this may be a shelf "
             "beyond which the value falls on, and not a minimum."
         )
+    if end.is_level and end.gradient_norm > 0:
+        value = float(evidence.value[-1])
+        return (
+            f"{_slope(evidence)}, too small to be seen in the value: {number(value)} is known to "
+            f"{number(end.epsilon * abs(value))}. {_moved(evidence)}"
+        )
     kind = "and the curvature fades with it: this is a plateau or a tail, not a minimum."
     return f"{_slope(evidence)} {kind} {_moved(evidence)}"
 

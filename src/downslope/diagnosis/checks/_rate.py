@@ -167,7 +167,7 @@ def rate_too_small(evidence: Evidence, state: EndState) -> Finding | None:
 
 def _how_short(evidence: Evidence) -> str:
     """Return how far a step gets."""
-    if evidence.pace is None:
+    if evidence.pace is None or not evidence.pace < SLOW_PACE:
         return "The steps are too small to move the point any more, and it is not at the bottom."
     return f"A step covers only {number(2 * evidence.pace)} of the way to the bottom even where the ground is steepest."
 

@@ -32,7 +32,9 @@ def pole(evidence: Evidence, state: EndState) -> Finding | None:
     """Find a pole between two points of the path, at which the value grows without bound."""
     around = evidence.around
     crossing = None if around is None else around.crossing
-    if around is None or crossing is None or crossing.kind != "pole" or state is EndState.AT_MINIMUM:
+    if around is None or crossing is None or crossing.kind != "pole":
+        return None
+    if state is EndState.AT_MINIMUM and evidence.value[-1] <= evidence.value[0]:
         return None
     across = crossing.row < len(evidence.step) - 1
     if not across and not crossing.value < evidence.value[-1]:
