@@ -97,6 +97,7 @@ def _borders(node: Expression) -> Iterator[tuple[Expression, str]]:
             for first, second in list(combinations(arguments, 2))[:_MOST_PAIRS]:
                 yield _difference(first, second), "kink"
         case Call("floor" | "ceil", (u,)):
+            # The whole numbers as the zeros of one smooth expression.
             yield _sine_of_turns(u), "steps"
         case Call("mod", (u, v)):
             yield _sine_of_turns(Quotient(u, v)), "steps"
@@ -105,6 +106,7 @@ def _borders(node: Expression) -> Iterator[tuple[Expression, str]]:
             known = constant_value(degree)
             yield u, "root" if known is not None and known % 2 == 1 else "edge"
         case Call("besselj" | "polygamma" as function, (_, u)):
+            # Its poles are 0, −1, −2, …; a Bessel function of whole order is smooth everywhere.
             if function == "polygamma":
                 yield _sine_of_turns(u), "divisor"
         case Call(function, (u, *_)) if function in _CALLS:
@@ -118,11 +120,13 @@ def _borders_of_power(base: Expression, exponent: Expression) -> Iterator[tuple[
     """Yield the borders of a power."""
     known = constant_value(exponent)
     if known is None:
+        # u^v is e^(v·ln u), which has values for u > 0 alone.
         if names_in(base):
             yield base, "edge"
         return
     if known.denominator != 1:
         yield base, "edge" if odd_root(exponent) is None else "root"
+    # A cusp and a pole may lie at the same zero: u^(−2/3) has both borders.
     if known < 0:
         yield base, "divisor"
 
@@ -163,7 +167,9 @@ _CALLS: dict[str, tuple[Callable[[Expression], Expression], str]] = {
     "csc": (lambda u: Call("sin", (u,)), "divisor"),
     **dict.fromkeys(("coth", "csch", "acsch"), (_itself, "divisor")),
     **dict.fromkeys(("acoth", "asec", "acsc"), (lambda u: Sum((Power(u, TWO), Negative(UNITY))), "edge")),
+    # The domain is 0 < u ≤ 1, and both its ends are zeros of the border.
     "asech": (lambda u: Product((u, Sum((UNITY, Negative(u))))), "edge"),
+    # All poles are whole numbers. A border without one only cuts a smooth piece in two.
     **dict.fromkeys(("gamma", "lgamma", "digamma", "factorial"), (_sine_of_turns, "divisor")),
 }
 

@@ -62,6 +62,7 @@ def balls() -> Algebra:
         "sign": lambda x: x.sgn(),
         "sin": lambda x: _wave(x)[0],
         "softplus": lambda x: (1 + x.exp()).log() if not x > 60 else x + (-x).exp().log1p(),
+        # A ball that rounding moved below 0 has a root; one that lies there has none.
         "sqrt": lambda x: x.nonnegative_part().sqrt() if not x < 0 else arb.nan(),
         "step": _step,
     }
@@ -128,6 +129,7 @@ def _odd_root(x: arb, degree: int) -> arb:
         return -((-x).root(degree))
     if not x.is_finite():
         return arb.nan()
+    # A root rises everywhere: across 0, where it is too steep for a ball, its ends enclose it.
     largest = x.abs_upper().root(degree)
     return arb(0).union(largest) if x >= 0 else (-largest).union(largest)
 
@@ -159,6 +161,7 @@ def _power(base: arb, exponent: arb) -> arb:
         return base**exponent
     if base < 0 or not base.is_finite() or not exponent > 0:
         return arb.nan()
+    # Across 0 the power rises from 0 to that of the larger end.
     return arb(0).union(base.abs_upper() ** exponent)
 
 
@@ -188,6 +191,7 @@ class Ratio:
             return Ratio(self.above + other.above) if other.below is None else other + self
         if other.below is None:
             return Ratio(self.above + other.above * self.below, self.below)
+        # The square of the divisor as the common one would widen every ball.
         if self.below is other.below:
             return Ratio(self.above + other.above, self.below)
         return Ratio(self.above * other.below + other.above * self.below, self.below * other.below)
@@ -209,6 +213,7 @@ class Ratio:
     def over(self, other: Ratio) -> Ratio:
         """Return the quotient."""
         above = self.above if other.below is None else self.above * other.below
+        # What is certainly not zero is divided by at once: only poles have to be kept apart.
         if not other.above.contains(0):
             return Ratio(above / other.above, self.below)
         return Ratio(above, other.above if self.below is None else self.below * other.above)
@@ -279,6 +284,7 @@ def series() -> Algebra:
         "log2": lambda x: x.log() / arb.const_log2(),
         "sigmoid": lambda x: 1 / (1 + (-x).exp()),
         "softplus": lambda x: (1 + x.exp()).log(),
+        # Series have neither hyperbolic functions nor roots in Arb; what stands under a root is positive in a piece.
         "sinh": lambda x: (x.exp() - (-x).exp()) / 2,
         "cosh": lambda x: (x.exp() + (-x).exp()) / 2,
         "tanh": lambda x: 1 - 2 / ((2 * x).exp() + 1),

@@ -53,6 +53,7 @@ def gradient_system(
     def excludes(point: Sequence[Any]) -> bool:
         if piece.is_out_of_force(point):
             return True
+        # Numerator and divisor apart may still tell that a gradient is not zero where its ball is not finite.
         gradient = whole.gradient(point)
         return not all(part.is_finite() for part in gradient) and whole.slope_is_away_from_zero(point)
 
@@ -63,6 +64,7 @@ def gradient_system(
             return gradient, hessian
 
         return EquationSystem(whole.gradient, jacobian, excludes, is_singular, whole.in_floats)
+    # f = w·e^u is stationary where ∇w + w·∇u = 0, of which balls keep the sign far out.
     front, exponent = (Enclosure(part, variables) for part in factors)
     size = range(len(variables))
 
@@ -91,6 +93,7 @@ def certain_kind(hessian: Sequence[Sequence[Any]]) -> str:
     size = np.sqrt(np.maximum(np.max(np.abs(matrix), axis=1), 1e-300))
     matrix, radius = matrix / np.outer(size, size), radius / np.outer(size, size)
     curvatures = np.linalg.eigvalsh(matrix)
+    # The last term is the rounding of the eigenvalues themselves.
     doubt = len(matrix) * (float(np.max(radius)) + 1e-14 * float(np.max(np.abs(matrix))))
     if np.any(np.abs(curvatures) <= doubt):
         return ""
@@ -180,6 +183,7 @@ def _combined(u: Enclosure, v: Enclosure, variable: str, divides: bool) -> Slope
 
         return run
 
+    # Nothing is excluded: where the divisor vanishes too, the cells of the bisection are decided one by one.
     system = EquationSystem(within(values), within(jacobian), lambda point: False)
     return SlopeEquation(system, within(coefficients), v if divides else None)
 

@@ -313,6 +313,7 @@ class _Composition:
 
 def _product(factors: Sequence[Expression]) -> Expression:
     """Return a product, its first sign in front."""
+    # A product as a factor would print in parentheses.
     flat: list[Expression] = []
     for factor in factors:
         flat += factor.factors if isinstance(factor, Product) else (factor,)

@@ -139,9 +139,11 @@ class NumericFormula:
         outputs = [
             registers[index] if index is not None else len(register) + len(fixed) - 1 for index in listing.outputs
         ]
+        # Of a single index, itemgetter returns no tuple.
         picked = operator.itemgetter(*outputs) if len(outputs) > 1 else lambda results: [results[outputs[0]]]
 
         def run(inputs: Iterable[Any]) -> Any:
+            # Every step of a descent runs this loop, hence registers by index, without names and starred calls.
             results = [*inputs, *fixed]
             keep = results.append
             for function, first, second, third in code:
@@ -165,6 +167,7 @@ class NumericFormula:
         for index, node in listing.nodes:
             if node.operation in ("variable", "direction"):
                 registers[index] = register[node.operation, node.detail]
+            # What depends on no variable is computed here, once.
             elif all(source in known for source in node.inputs):
                 known[index] = self._known(node, known)
             else:

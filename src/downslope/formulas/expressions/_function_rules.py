@@ -71,6 +71,7 @@ def _root(inside: Expression) -> Expression:
 
 
 FUNCTION_RULES: dict[str, tuple[str, str, Outer]] = {
+    # At 0 the sign is 0, but there is no derivative, as the notes on gaps say.
     "abs": ("absolute_value", "|u|' = sign(u)", _call("sign")),
     "acos": (
         "inverse_trigonometric",
@@ -169,6 +170,7 @@ FUNCTION_RULES: dict[str, tuple[str, str, Outer]] = {
     "softplus": ("function", "softplus(u)' = σ(u)", _call("sigmoid")),
     "sqrt": ("root", "√u' = 1/(2·√u)", lambda u: Quotient(UNITY, Product((TWO, _root(u))))),
     "step": ("function", "step(u)' = 0", lambda u: ZERO),
+    # Not 1/cos(u)²: in terms of tan(u) nothing new has to be evaluated.
     "tan": ("trigonometric", "tan(u)' = 1 + tan(u)²", lambda u: Sum((UNITY, Power(Call("tan", (u,)), TWO)))),
     "tanh": ("hyperbolic", "tanh(u)' = 1 - tanh(u)²", lambda u: Sum((UNITY, Negative(Power(Call("tanh", (u,)), TWO))))),
 }
@@ -208,8 +210,10 @@ def with_order(function: str, arguments: tuple[Expression, ...]) -> tuple[str, s
 
 def partial(function: str, arguments: tuple[Expression, ...], index: int) -> Expression:
     """Return the derivative of a function by one of its arguments, in terms of its arguments."""
+    # u mod v = u − v·⌊u/v⌋, in which the floor is constant between two jumps.
     if function == "mod":
         return UNITY if index == 0 else Negative(Call("floor", (Quotient(*arguments),)))
+    # An order or a degree is a number, and does not change.
     if index != index_of_argument(function):
         return ZERO
     _, _, outer = FUNCTION_RULES[function] if len(arguments) == 1 else with_order(function, arguments)

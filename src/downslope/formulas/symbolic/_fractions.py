@@ -62,12 +62,14 @@ def _as_fraction(terms: Terms, identity: Mapping[str, tuple[str, int, int]]) -> 
     parts = [number(coefficient)]
     for base, exponent in powers:
         rule = identity.get(base.function) if base.kind == "call" else None
+        # A square below the line is replaced as those above it are, or nothing would cancel.
         if rule is not None and isinstance(exponent, Fraction) and exponent < 0 and exponent % 2 == 0:
             parts.append(power(_square(base, rule), number(exponent / 2)))
         elif base.kind != "sum" or not isinstance(exponent, Fraction):
             parts.append(power(of_base(base), as_terms(exponent)))
         elif exponent == 1:
             parts.append(_outside(base.arguments[0], identity))
+        # A sum below the line stays a factor: multiplied out it would be longer. One with fractions in it is joined.
         elif exponent.denominator == 1 and (exponent > 0 or _has_quotient(base.arguments[0])):
             parts.append(power(_as_fraction(base.arguments[0], identity), number(exponent)))
         else:
@@ -132,6 +134,7 @@ def _reduced(terms: Terms, identity: Mapping[str, tuple[str, int, int]]) -> Term
             if rule is None or not isinstance(exponent, Fraction) or exponent.denominator != 1 or exponent < 2:
                 product = distributed(product, power(of_base(base), as_terms(exponent)))
                 continue
+            # u³ is u²·u: pairs of factors are replaced, an odd factor stays.
             square = _square(base, rule)
             for _ in range(int(exponent) // 2):
                 product = distributed(product, square)
@@ -150,6 +153,7 @@ def _square(base: Base, rule: tuple[str, int, int]) -> Terms:
 
 def _cancelled(terms: Terms) -> Terms:
     """Return a product in which what divides a sum above and one below is cancelled."""
+    # Each round lowers a degree, so that there are never more rounds than degrees.
     for _ in range(_MOST_DEGREE):
         coefficient, powers = as_product(terms)
         sums = [(base, e) for base, e in powers if base.kind == "sum" and isinstance(e, Fraction)]
@@ -178,6 +182,7 @@ def _without_common(
     if quotient is not None:
         product = multiplied(power(quotient, number(p)), power(denominator, number(p + q)))
         return (top, bottom), product
+    # A root has no whole number of factors to give away.
     if q.denominator != 1:
         return None
     quotient = _divided(denominator, numerator)
@@ -198,6 +203,7 @@ def _divided(numerator: Terms, denominator: Terms) -> Terms | None:
     generators, scales = _common_generators(numerator, denominator)
     above, shift = _polynomial(numerator, generators, scales)
     below, other = _polynomial(denominator, generators, scales)
+    # A generator that stands below alone would be left over.
     if not all(any(e[index] for e in above) for index in range(len(generators)) if any(e[index] for e in below)):
         return None
     quotient = _exact_quotient(above, below)
@@ -213,6 +219,7 @@ def _common_generators(*sums: Terms) -> tuple[list[Generator], list[int]]:
     for terms in sums:
         for powers in terms.coefficients:
             for generator, count in _generators(powers):
+                # √x and x are powers of x^(1/2), in which both sums are polynomials.
                 exponents[generator] = math.lcm(exponents.get(generator, 1), count.denominator)
     return list(exponents), list(exponents.values())
 
@@ -259,6 +266,7 @@ def _terms_of(polynomial: Polynomial, generators: list[Generator], scales: list[
 
 def _exact_quotient(above: Polynomial, below: Polynomial) -> Polynomial | None:
     """Return the quotient of two polynomials if there is no remainder, else None."""
+    # Long division, the terms in lexicographic order of their exponents.
     rest, quotient = dict(above), {}
     leading = max(below)
     while rest:
@@ -273,6 +281,7 @@ def _exact_quotient(above: Polynomial, below: Polynomial) -> Polynomial | None:
             value = rest.get(moved, Fraction(0)) - factor * coefficient
             if value:
                 rest[moved] = value
+            # Exact zeros have to go, or the rest would never be empty.
             else:
                 rest.pop(moved, None)
     return quotient
@@ -290,6 +299,7 @@ def _common_divisor(first: Terms, second: Terms) -> Terms | None:
         return None
     if len(generators) == 1 and _is_irreducible_square(right):
         return None
+    # Imported here alone, since that takes longer than most simplifications.
     import flint
 
     ring = flint.fmpq_mpoly_ctx.get([f"g{index}" for index in range(len(generators))], "lex")
@@ -299,6 +309,7 @@ def _common_divisor(first: Terms, second: Terms) -> Terms | None:
     )
     common = next(sides).gcd(next(sides))
     rows = {tuple(int(e) for e in row): Fraction(int(c.p), int(c.q)) for row, c in common.to_dict().items()}
+    # Common powers were split off before, so that a single term is a number.
     if len(rows) < 2:
         return None
     divisor = _terms_of(rows, generators, scales)

@@ -43,6 +43,7 @@ def simplified_pieces(
     """
     first = next(node for node in walk(tree) if isinstance(node, Piecewise))
     pieces = [node for node in walk(tree) if isinstance(node, Piecewise)]
+    # Case distinctions by different conditions would multiply: each combination would be a piece of its own.
     if len(first.values) <= _MOST_PIECES and all(node.conditions == first.conditions for node in pieces):
         conditions = tuple(_solved(condition, decimals) for condition in first.conditions)
         values = []
@@ -78,9 +79,11 @@ def _known(tree: Expression, condition: Condition) -> Expression:
 def _orders(condition: Condition) -> Iterator[tuple[Expression, Expression]]:
     """Yield pairs of which the first is larger, by a condition."""
     if isinstance(condition, Combination):
+        # Of an "or", neither part need hold.
         if condition.word == "and":
             for part in condition.conditions:
                 yield from _orders(part)
+    # = and ≠ put nothing in order.
     elif condition.sign in "<≤":
         yield condition.right, condition.left
     elif condition.sign in ">≥":
@@ -98,6 +101,7 @@ def _difference(first: Expression, second: Expression) -> Terms | None:
 
 def _resolved(tree: Expression, ahead: Terms) -> Expression:
     """Return a tree with the functions resolved that depend on the sign of `ahead`, which is positive."""
+    # Inner calls first: max(|u|, 0) is decided once |u| is known to be u.
     tree = map_children(tree, lambda child: _resolved(child, ahead))
     match tree:
         case Call("max" | "min" as function, (first, second)):
@@ -120,6 +124,7 @@ def _sign(terms: Terms | None, positive: Terms) -> int:
     """Return the sign of a multiple of a positive sum; 0 if it is none."""
     if terms is None:
         return 0
+    # Multiples of one sum have the same direction, once the factor in front is taken out.
     (factor, direction), (other, reference) = oriented(terms), oriented(positive)
     return 0 if direction != reference else 1 if (factor > 0) == (other > 0) else -1
 
@@ -128,6 +133,7 @@ def _solved(condition: Condition, decimals: bool) -> Condition:
     """Return a condition with linear inequalities of one variable solved: x > 1/2 for x > 1 - x."""
     if isinstance(condition, Combination):
         parts = [_solved(part, decimals) for part in condition.conditions]
+        # Of comparisons that say the same, the first stays where it is.
         return combined(condition.word, list({_meaning(part): part for part in reversed(parts)}.values())[::-1])
     terms = _difference(condition.left, condition.right)
     if terms is None:
@@ -139,6 +145,7 @@ def _solved(condition: Condition, decimals: bool) -> Condition:
     if len(powers) != 1 or powers[0][0].kind != "name" or powers[0][1] != 1:
         return condition
     bound = -terms.coefficients.get((), Fraction(0)) / slope
+    # Division by a negative slope turns the sign around.
     sign = condition.sign if slope > 0 else _FLIPPED[condition.sign]
     return Comparison(Name(powers[0][0].key), sign, _number(bound, decimals))
 
