@@ -13,6 +13,7 @@ import scipy.stats
 import downslope as ds
 from downslope.fitting._constraints import checked_start, constraints
 from downslope.fitting._model import EquationModel, model_of
+from downslope.tables import read_table
 from tests.fitting.problems import DECAY, curve, decay
 
 
@@ -46,7 +47,7 @@ def test_what_is_fixed_or_tied_is_as_if_it_were_written_so():
 
 
 def model() -> EquationModel:
-    return model_of(DECAY, decay(), None, ())
+    return model_of(DECAY, read_table(decay()), None, ())
 
 
 def test_what_is_not_fixed_or_tied_is_free_in_order_of_appearance() -> None:

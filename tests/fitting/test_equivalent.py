@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import downslope as ds
 from downslope.fitting._equivalent import Rewriting, as_written
 from downslope.fitting._model import EquationModel, model_of
+from downslope.tables import read_table
 from tests.fitting.problems import WAVES, noisy
 
 
@@ -42,7 +43,7 @@ X = np.linspace(0.2, 6, 40)
 
 
 def read(text: str) -> EquationModel:
-    return model_of(text, {"x": X, "y": X}, None, ())
+    return model_of(text, read_table({"x": X, "y": X}), None, ())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from downslope.fitting._equivalent import Rewriting
 from downslope.fitting._least_squares import Solution, better, is_bounded, levenberg_marquardt, trust_region
 from downslope.fitting._model import model_of
 from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.tables import read_table
 from tests.fitting.problems import DECAY, curve, decay
 
 
@@ -85,7 +86,7 @@ def test_rewritten_parameters_have_their_derivatives_with_them() -> None:
 
 def test_the_trust_region_ends_where_levenberg_and_marquardt_and_scipy_do() -> None:
     columns = decay()
-    model = model_of(DECAY, columns, None, ())
+    model = model_of(DECAY, read_table(columns), None, ())
     problem = FitProblem(model.equation.right.body, model.parameters, model.parameters, (), "linear")
     arguments = FitArguments({"x": columns["x"]}, columns["y"], np.ones(40), {}, np.float64(1))
     start, ends = np.array([1.0, 1.0, 0.0]), (np.array([-np.inf, 0.0, -np.inf]), np.array([np.inf, 0.4, np.inf]))

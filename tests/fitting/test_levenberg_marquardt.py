@@ -13,6 +13,7 @@ from downslope.fitting._least_squares import levenberg_marquardt
 from downslope.fitting._levenberg_marquardt import MarquardtState, _solved, many
 from downslope.fitting._model import model_of
 from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.tables import read_table
 
 X = np.linspace(0.1, 6, 30)
 NOISE = np.random.default_rng(3).normal(0, 0.02, len(X))
@@ -28,7 +29,7 @@ CASES = {
 def case(name: str, bounds=None) -> tuple[FitProblem, FitArguments, tuple[np.ndarray, np.ndarray], np.ndarray]:
     """Return a problem with noise, its data, its bounds and a start."""
     text, truth, start = CASES[name]
-    model = model_of(text, {"x": X, "y": X}, None, ())
+    model = model_of(text, read_table({"x": X, "y": X}), None, ())
     limits = constraints(model, None, None, bounds)
     problem = FitProblem(model.equation.right.body, model.parameters, limits.free, (), "linear")
     measured = model.predicted(dict(zip(model.parameters, truth, strict=True)), {"x": X}) + NOISE
@@ -147,7 +148,7 @@ def test_side_by_side_each_start_ends_where_it_ends_alone(bounds) -> None:
 @pytest.mark.parametrize("unit", [2.0**-20, 2.0**13])
 def test_the_unit_of_a_parameter_changes_nothing(unit) -> None:
     """With D the lengths of the columns a parameter in other units takes the same steps; powers of 2 round alike."""
-    model = model_of("y = a e^(-u k x) + c", {"x": X, "y": X, "u": X}, None, ())
+    model = model_of("y = a e^(-u k x) + c", read_table({"x": X, "y": X, "u": X}), None, ())
     ways = []
     for factor in (1.0, unit):
         problem = FitProblem(model.equation.right.body, model.parameters, model.parameters, (), "linear")

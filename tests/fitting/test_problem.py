@@ -21,6 +21,7 @@ from downslope.fitting._problem import (
     scores,
 )
 from downslope.formulas import formula
+from downslope.tables import read_table
 from tests.fitting.problems import DECAY, curve, decay
 
 
@@ -67,7 +68,7 @@ def test_an_unknown_loss_is_answered_by_the_nearest() -> None:
 
 def problem_and_data(loss: str = "linear") -> tuple[FitProblem, FitArguments, dict[str, np.ndarray]]:
     columns = decay()
-    model = model_of(DECAY, columns, None, ())
+    model = model_of(DECAY, read_table(columns), None, ())
     problem = FitProblem(model.equation.right.body, model.parameters, ("a", "k"), (("c", formula("a/3").body),), loss)
     weight = np.linspace(0.5, 2, len(columns["x"]))
     return problem, FitArguments({"x": columns["x"]}, columns["y"], weight, {}, np.float64(0.1)), columns
@@ -91,7 +92,7 @@ def test_residuals_are_weighted_differences_with_ties_filled_in() -> None:
 @pytest.mark.parametrize("loss", ["linear", "huber"])
 def test_the_mean_square_is_that_of_the_residuals(loss) -> None:
     problem, arguments, columns = problem_and_data(loss)
-    model = model_of(DECAY, columns, None, ())
+    model = model_of(DECAY, read_table(columns), None, ())
     objective = mean_square(model, problem, arguments)
     plain = (curve(columns["x"], 2, 0.4, 2 / 3) - columns["y"]) * arguments.weight
     bent = LOSSES[loss](plain / 0.1, np) * 0.1
@@ -101,7 +102,7 @@ def test_the_mean_square_is_that_of_the_residuals(loss) -> None:
 
 def test_the_highest_curvature_is_that_of_the_hessian() -> None:
     columns = {"x": np.linspace(0, 3, 7), "y": np.zeros(7)}
-    model = model_of("y = w x + b", columns, None, ())
+    model = model_of("y = w x + b", read_table(columns), None, ())
     problem = FitProblem(model.equation.right.body, ("w", "b"), ("w", "b"), (), "linear")
     arguments = FitArguments({"x": columns["x"]}, columns["y"], np.ones(7), {}, np.float64(1))
     design = np.column_stack([columns["x"], np.ones(7)])

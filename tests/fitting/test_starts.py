@@ -13,6 +13,7 @@ from downslope.fitting._constraints import constraints
 from downslope.fitting._model import model_of
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._starts import _apart, _crossed, _drawn, _least_squares, _or_infinite, _ranked, search_start
+from downslope.tables import read_table
 from tests.fitting.problems import BUMPS, DECAY, decay, noisy
 
 
@@ -39,7 +40,7 @@ OPEN = (np.full(3, -np.inf), np.full(3, np.inf))
 
 def decaying() -> tuple:
     columns = decay()
-    model = model_of(DECAY, columns, None, ())
+    model = model_of(DECAY, read_table(columns), None, ())
     problem = FitProblem(model.equation.right.body, model.parameters, model.parameters, (), "linear")
     return model, problem, FitArguments({"x": columns["x"]}, columns["y"], np.ones(40), {}, np.float64(1))
 
