@@ -79,7 +79,7 @@ def test_a_start_reaches_the_lowest_squares() -> None:
 
 def test_a_linear_model_needs_no_search() -> None:
     columns = decay()
-    model = model_of("y = w x + b", columns, None, ())
+    model = model_of("y = w x + b", read_table(columns), None, ())
     problem = FitProblem(model.equation.right.body, ("w", "b"), ("w", "b"), (), "linear")
     arguments = FitArguments({"x": columns["x"]}, columns["y"], np.ones(40), {}, np.float64(1))
     limits = constraints(model, None, None, {"w": (1, 2)})

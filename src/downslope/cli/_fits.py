@@ -133,7 +133,7 @@ def _print_fit(result: ds.Fit | ds.GroupedFit, derived: list[ds.Derived], *, qui
     """Print a fit for a person."""
     if quiet:
         for name, parameter in result.parameters.items():
-            unit = f" {parameter.unit}" if parameter.unit and result.model.units else ""
+            unit = f" {parameter.unit}" if parameter.unit else ""
             error = f"± {show.number(parameter.standard_error)}" if math.isfinite(parameter.standard_error) else ""
             sureness = error or {"free": "(not determined)"}.get(parameter.role, f"({parameter.role})")
             print(f"{name} = {show.number(parameter.value)} {sureness}{unit}")

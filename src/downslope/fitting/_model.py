@@ -76,13 +76,10 @@ class EquationModel:
     def unit(self, parameter: str) -> str | None:
         """Return the unit of a parameter; None if it is dimensionless or unknown."""
         powers = self.dimensions[parameter]
-        if not powers:
+        # Names of columns in place of units would look like a unit and be none.
+        if not powers or not all(column in self.units for column in powers):
             return None
-        # Units for only some of the columns would give a mixture of units and column names.
-        units = self.units if all(column in self.units for column in powers) else {}
-        if self.units and not units:
-            return None
-        unit = unit_of_powers(powers, units)
+        unit = unit_of_powers(powers, self.units)
         return None if unit == "1" else unit
 
     def measured(self, columns: Columns) -> np.ndarray:

@@ -94,8 +94,7 @@ def interval_text(ends: tuple[float, float], error: float) -> str:
 def _row(fit: Fit, parameter: Parameter) -> tuple[str, ...]:
     """Format a parameter as a row of text."""
     value, error = rounded(parameter.value, parameter.standard_error), parameter.standard_error
-    # A product of columns' names would look like a unit and be none.
-    unit = (parameter.unit or "") if fit.model.units else ""
+    unit = parameter.unit or ""
     profiled = fit.profiled.get(parameter.name)
     beside = interval_text(profiled, error) if profiled and fit.intervals == "linear" else ""
     if parameter.role in ("fixed", "at bound"):

@@ -216,7 +216,7 @@ class Parameter:
         standard_error: its standard error; 0 for a fixed parameter, ∞ for one that the data do not determine, NaN for
             one on a bound or without degrees of freedom.
         low, high: the ends of its confidence interval.
-        unit: its unit, a product of the columns' units (or names); None if it is dimensionless.
+        unit: its unit, a product of the columns' units; None if it is dimensionless, or they have none.
         role: "free", "fixed", "tied" or "at bound".
     """
 
