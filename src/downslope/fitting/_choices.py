@@ -83,6 +83,17 @@ class PlainFitChoices(DescendingFitChoices, total=False):
             typed="A parameter that follows others: b=2a. May be repeated.",
         ),
     ]
+    y: Annotated[
+        str | None,
+        Choice(
+            None,
+            "The measured column, or a formula of columns, where the model is a Python function.",
+            "fit",
+            kind="object",
+            option="",
+            checks=False,
+        ),
+    ]
     sigma: Annotated[
         str | float | Sequence[float] | np.ndarray | None,
         Choice(

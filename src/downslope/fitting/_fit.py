@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
@@ -17,6 +17,7 @@ from downslope.diagnosis import Diagnosis
 from downslope.fitting._choices import DescendingFitChoices, FitChoices, PlainFitChoices
 from downslope.fitting._constraints import Constraints, check_by_name, checked_start, constraints
 from downslope.fitting._findings import findings_of
+from downslope.fitting._function_model import function_equation, start_from
 from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_side
 from downslope.fitting._grouped_fit import GroupedFit
 from downslope.fitting._groups import checked_shared, group_columns, plain_names
@@ -28,30 +29,37 @@ from downslope.fitting._result import Fit
 from downslope.fitting._rows import CompleteRows, rows_of
 from downslope.fitting._solver import OWN_METHODS, FitTask, Solver, checked_method
 from downslope.fitting._uncertainty import parameters_of, uncertainty
-from downslope.tables import read_table
+from downslope.formulas import Equation
+from downslope.tables import Table, read_table
 from downslope.trace import Outcome, Trace
 
 
 @overload
-def fit(equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[PlainFitChoices]) -> Fit: ...
+def fit(
+    equation: str | Callable[..., Any] | TableLike,
+    data: TableLike | str | None = None,
+    **choices: Unpack[PlainFitChoices],
+) -> Fit: ...
 
 
 @overload
 def fit(
-    equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
+    equation: str | Callable[..., Any] | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
 ) -> Fit | GroupedFit: ...
 
 
 @door(FitChoices)
 def fit(
-    equation: str | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
+    equation: str | Callable[..., Any] | TableLike, data: TableLike | str | None = None, **choices: Unpack[FitChoices]
 ) -> Fit | GroupedFit:
     """Fit an equation to a table: find the parameters of least squares, and how sure they are.
 
     It minimises Σ (wᵢ(yᵢ − f(xᵢ; p)))² over p, with wᵢ = 1/σᵢ.
 
     Args:
-        equation: `price = w × size + b`. Names of the table are columns, all others are parameters.
+        equation: `price = w × size + b`. Names of the table are columns, all others are parameters. Or a Python
+            function of arrays, with `y` for the measured column: arguments named like columns are columns, the others
+            are parameters.
         data: a file, a mapping of columns, a frame, an array, or rows; see `read_table`. Equation and data may also
             come in the other order.
         **choices: as in `FitChoices`.
@@ -82,6 +90,8 @@ def fit(
     _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
     _check_mappings(chosen)
     table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
+    model_text, start = _model_text(equation, table, chosen["y"], start)
+    chosen["start"] = start
     sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
     by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
     named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
@@ -89,7 +99,7 @@ def fit(
     by = () if chosen["by"] is None else group_columns(chosen["by"], table)
     if chosen["shared"] and not by:
         raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
-    model = model_of(equation, table, units, tuple(plain_names(named)), (*columns, *by))
+    model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
     check_by_name(model, start, chosen["bounds"])
     if by:
         groups = grouped_task(model, table, by, {**chosen, "loss": loss})
@@ -126,7 +136,21 @@ def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:
     return about
 
 
-def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
+def _model_text(equation: Any, table: Table, measured: str | None, start: Any) -> tuple[str | Equation, Any]:
+    """Return the equation, read already if it is a Python function, and the start, which its defaults may give.
+
+    Raises:
+        SettingError: for `y` beside the text of an equation.
+    """
+    if not callable(equation):
+        if measured is not None:
+            raise SettingError("y names the measured column of a Python function; an equation has a left side")
+        return equation, start
+    read, known = function_equation(equation, table, measured)
+    return read, start_from(known, start, read.right.variables)
+
+
+def _in_order(equation: Any, data: Any) -> tuple[Any, Any]:
     """Return the equation and the table, in whichever order they came.
 
     Raises:
@@ -135,9 +159,11 @@ def _in_order(equation: Any, data: Any) -> tuple[str, Any]:
     """
     if _is_equation(data) and not _is_equation(equation):
         equation, data = data, equation
-    if not isinstance(equation, str):
+    if callable(data) and not callable(equation):
+        equation, data = data, equation
+    if not isinstance(equation, str) and not callable(equation):
         raise FormulaError(
-            f"an equation is text, not {type(equation).__name__}",
+            f"an equation is text or a Python function, not {type(equation).__name__}",
             hint='for example ds.fit("price = w × size + b", "houses.csv")',
         )
     if data is None:

@@ -15,6 +15,7 @@ from downslope._errors import DataError, FormulaError, UnitError, nearest
 from downslope._types import Columns, Plain
 from downslope.formulas import (
     Equation,
+    ForeignFunction,
     book,
     checked_units,
     dimensions,
@@ -66,6 +67,8 @@ class EquationModel:
         if self.grouping is not None:
             own = self.grouping.model.dimensions
             return {name: own[source] for name, source in self.grouping.sources.items()}
+        if isinstance(getattr(self.equation.right.body, "function", None), ForeignFunction):
+            return dict.fromkeys(self.parameters)  # what a Python function does to its arguments is not known
         left, right = self.equation.left.body, self.equation.right.body
         exponents = dimensions(left, right, self.columns, self.parameters)
         return {
@@ -114,7 +117,7 @@ class EquationModel:
 
 
 def model_of(
-    text: str,
+    text: str | Equation,
     table: Table,
     units: Mapping[str, str] | None,
     named: tuple[str, ...],
@@ -123,7 +126,7 @@ def model_of(
     """Parse an equation and resolve its names against a table.
 
     Args:
-        text: the equation.
+        text: the equation, or what was read from it.
         table: the table.
         units: units of columns by name, or None.
         named: names that the user refers to as parameters, in a start or bounds.
@@ -135,7 +138,8 @@ def model_of(
         DataError: for a unit of a name that is not a column.
         UnitError: for unknown units.
     """
-    read = equation(text, table)
+    read = text if isinstance(text, Equation) else equation(text, table)
+    text = read.text
     used = {*read.left.columns, *read.right.columns}
     unused = [name for name in table if name not in {*used, *taken}]
     for name in read.right.variables:

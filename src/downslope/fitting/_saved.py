@@ -17,7 +17,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, get_args
@@ -34,7 +34,7 @@ from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, mean_square
 from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter, Uncertainty
-from downslope.formulas import Condition, Equation, Expression, Formula
+from downslope.formulas import Condition, Equation, Expression, ForeignFunction, Formula
 from downslope.tables import Clock
 from downslope.trace import Damaged, HasTrace, Trace, save_files
 from downslope.trace import load as load_trace
@@ -70,6 +70,9 @@ def state_files(fit: Fit | GroupedFit) -> dict[str, bytes]:
 
 def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a value as JSON holds it; arrays are put aside by name."""
+    if isinstance(value, ForeignFunction):
+        own = {"is_column": list(value.is_column), "way": value.way, "orders": list(value.orders)}
+        return {"function": str(value), **own}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, enum.Enum):
@@ -125,6 +128,16 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
             cells = np.empty(len(plain["cells"]), dtype=object)
             cells[:] = [_noun(each, arrays, more) for each in plain["cells"]]
             return cells
+        case "function":
+            if more.get("function") is None:
+                name = plain["function"]
+                raise TraceError(
+                    f"the model of this fit is the Python function {name}, and functions are not saved",
+                    hint=f"ds.load(folder, function={name})",
+                )
+            return ForeignFunction(
+                plain["function"], more["function"], plain["is_column"], plain["way"], plain["orders"]
+            )
         case "fraction":
             return Fraction(plain["fraction"])
         case "tuple":
@@ -136,7 +149,10 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
         return kind(plain["value"])
     fields = {name: _noun(each, arrays, more) for name, each in plain["fields"].items()}
     if kind is Fit:
-        fields |= more | {"objective": mean_square(fields["model"], fields["problem"], fields["arguments"])}
+        fields |= {
+            "trace": more["trace"],
+            "objective": mean_square(fields["model"], fields["problem"], fields["arguments"]),
+        }
     return kind(**fields)
 
 
@@ -177,12 +193,15 @@ def _finite(value: Any) -> Any:
     return json.loads(json.dumps(value, default=float), parse_constant=lambda _: None)
 
 
-def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trace | Fit | GroupedFit:
+def load(
+    folder: str | os.PathLike[str], *, damaged: Damaged = "refuse", function: Callable[..., Any] | None = None
+) -> Trace | Fit | GroupedFit:
     """Load a saved fit as a fit, anything else that was saved as its trace; both equal the original to the last bit.
 
     Args:
         folder: a folder written by `save`, or by a training with `save=`.
         damaged: what to do with a damaged trace: "refuse" raises, "keep" returns what is intact, as `load_trace` does.
+        function: the Python function that was fitted, if one was; no code is loaded from a folder.
 
     Raises:
         TraceError: if there is nothing saved, it is of another version, or it is damaged.
@@ -202,7 +221,8 @@ def load(folder: str | os.PathLike[str], *, damaged: Damaged = "refuse") -> Trac
             f"{place / ARRAYS} is damaged", hint=f"ds.load_trace({str(place)!r}) returns the trace, if there is one"
         )
     is_grouped = header["state"]["is"] == GroupedFit.__name__
-    more = {} if is_grouped else {"trace": load_trace(place, damaged=damaged)}
+    more: dict[str, Any] = {"function": function}
+    more |= {} if is_grouped else {"trace": load_trace(place, damaged=damaged)}
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return _noun(header["state"], dict(arrays), more)

@@ -163,7 +163,7 @@ def drawn_guesses(
     columns = {**arguments.columns}
     if model.equation.measured is not None:
         columns[model.equation.measured] = arguments.measured
-    drawn = [_drawn(model.dimensions[name] or {}, columns, random) for name in problem.free]
+    drawn = [_drawn_as(model, name, columns, random) for name in problem.free]
     guesses = np.column_stack(drawn)
     low, high = bounds
     outside = (guesses < low) | (guesses > high)
@@ -171,6 +171,20 @@ def drawn_guesses(
     inside = random.uniform(np.where(both, low, 0.0), np.where(both, high, 1.0), guesses.shape)
     beyond = np.where(np.isfinite(low), low + np.abs(guesses), high - np.abs(guesses))  # one bound only
     return np.where(outside, np.where(both, inside, beyond), guesses)
+
+
+def _drawn_as(model: EquationModel, name: str, columns: Any, random: np.random.Generator) -> np.ndarray:
+    """Draw guesses of a parameter; where nothing is known of its dimension, some of each that parameters often have."""
+    powers = model.dimensions[name]
+    if powers is not None:
+        return _drawn(powers, columns, random)
+    measured = model.equation.measured
+    of_left = {measured: 1.0} if measured is not None else {}
+    kinds: list[dict[str, float]] = [{}, of_left]
+    for column in model.equation.right.columns:
+        kinds += [{column: 1.0}, {column: -1.0}, {**of_left, column: -1.0}]
+    drawn = np.array([_drawn(kind, columns, random) for kind in kinds])
+    return drawn[random.integers(len(kinds), size=drawn.shape[1]), np.arange(drawn.shape[1])]
 
 
 def _drawn(powers: Any, columns: Any, random: np.random.Generator) -> np.ndarray:

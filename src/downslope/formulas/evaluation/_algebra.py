@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from downslope.formulas.expressions import numpy_functions
+from downslope.formulas.expressions import ForeignFunction, numpy_functions
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +202,8 @@ def _over_rows(reduce: Callable[..., Any]) -> Callable[[Any], Any]:
 
 @functools.cache
 def _array_function(name: str) -> Callable[..., Any]:
+    if isinstance(name, ForeignFunction):
+        return name
     table = numpy_functions()
     if name == "count":
         return lambda values: 1.0 * values.shape[-1]

@@ -148,7 +148,7 @@ class NumericFormula:
             keep = results.append
             for function, first, second, third in code:
                 if second < 0:
-                    keep(function(results[first]))
+                    keep(function(results[first] if first >= 0 else results))
                 elif third < 0:
                     keep(function(results[first], results[second]))
                 else:
@@ -179,7 +179,11 @@ class NumericFormula:
         registers |= {index: first + number for number, (index, _) in enumerate(rest)}
         code = []
         for _, node in rest:
-            first, second, third, *_ = (*(registers[source] for source in node.inputs), -1, -1)
+            sources = [registers[source] for source in node.inputs]
+            if len(sources) > 3:  # a Python function of many arguments, which takes them from the list of results
+                code.append((_of_many(_operation(node, self.algebra), sources), -1, -1, -1))
+                continue
+            first, second, third, *_ = (*sources, -1, -1)
             code.append((_operation(node, self.algebra), first, second, third))
         return code, [known[index] for index in fixed], registers
 
@@ -193,6 +197,11 @@ class NumericFormula:
                 return self._data[node.detail]
             case _:
                 return _operation(node, self.algebra)(*(known[source] for source in node.inputs))
+
+
+def _of_many(function: Callable[..., Any], sources: Sequence[int]) -> Callable[..., Any]:
+    """Return a function of all results, of which it takes some as its arguments."""
+    return lambda results: function(*(results[source] for source in sources))
 
 
 _OPERATORS = {

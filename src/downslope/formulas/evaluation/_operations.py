@@ -19,6 +19,7 @@ from downslope.formulas.expressions import (
     ZERO,
     Call,
     Expression,
+    ForeignFunction,
     MathConstant,
     Name,
     Negative,
@@ -78,7 +79,8 @@ def evaluate(tree: Expression, values: Mapping[str, Any], functions: Mapping[str
         case Power(base, exponent):
             return _power(base, exponent, values, functions)
         case Call(function, arguments):
-            return functions[function](*(evaluate(argument, values, functions) for argument in arguments))
+            called = function if isinstance(function, ForeignFunction) else functions[function]
+            return called(*(evaluate(argument, values, functions) for argument in arguments))
         case Piecewise():
             return piecewise(tree, values, functions, evaluate)
 

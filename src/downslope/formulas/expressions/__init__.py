@@ -1,5 +1,6 @@
 """Expressions: the tree of a formula, the functions in it with their derivatives, and how it prints."""
 
+from downslope.formulas.expressions._foreign_function import ForeignFunction, way_of
 from downslope.formulas.expressions._function_rules import (
     FUNCTION_RULES,
     RULE_REASONS,
@@ -91,6 +92,7 @@ __all__ = [
     "Comparison",
     "Condition",
     "Expression",
+    "ForeignFunction",
     "MathConstant",
     "Name",
     "Negative",
@@ -130,6 +132,7 @@ __all__ = [
     "sum_of",
     "terminates",
     "walk",
+    "way_of",
     "weighted_sum",
     "with_numbers",
     "with_order",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
+from downslope.formulas.expressions._foreign_function import ForeignFunction
 from downslope.formulas.expressions._functions import ORDERED
 from downslope.formulas.expressions._tree import (
     TWO,
@@ -210,6 +211,8 @@ def with_order(function: str, arguments: tuple[Expression, ...]) -> tuple[str, s
 
 def partial(function: str, arguments: tuple[Expression, ...], index: int) -> Expression:
     """Return the derivative of a function by one of its arguments, in terms of its arguments."""
+    if isinstance(function, ForeignFunction):
+        return Call(function.slope(index), arguments)
     # u mod v = u − v·⌊u/v⌋, in which the floor is constant between two jumps.
     if function == "mod":
         return UNITY if index == 0 else Negative(Call("floor", (Quotient(*arguments),)))

@@ -343,7 +343,7 @@ def latex(tree: Expression) -> str:
         case Call("mod", (above, below)):
             return rf"\left({_latex_inside(above, _PRODUCT)} \bmod {_latex_inside(below, _POWER)}\right)"
         case Call(function, arguments):
-            command = FUNCTIONS[function].latex or rf"\operatorname{{{function}}}"
+            command = (FUNCTIONS[function].latex if function in FUNCTIONS else "") or rf"\operatorname{{{function}}}"
             return rf"{command}\left({', '.join(map(latex, arguments))}\right)"
         case Piecewise():
             return _latex_piecewise(tree)
