@@ -149,10 +149,8 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
         return kind(plain["value"])
     fields = {name: _noun(each, arrays, more) for name, each in plain["fields"].items()}
     if kind is Fit:
-        fields |= {
-            "trace": more["trace"],
-            "objective": mean_square(fields["model"], fields["problem"], fields["arguments"]),
-        }
+        objective = mean_square(fields["model"], fields["problem"], fields["arguments"])
+        fields |= {"trace": more["trace"], "objective": objective}
     return kind(**fields)
 
 
