@@ -21,6 +21,7 @@ VERBS = {
         "asleep",
         "broken",
         "compiled",
+        "compiled_really",
         "deep",
         "dying",
         "echo",
@@ -79,6 +80,18 @@ def compiled(request: dict[str, Any]) -> dict[str, Any]:
         listener(event, request["compiling"], fun_name="f")
     busy(request.get("computing", 0.0))
     return {"id": os.getpid()}
+
+
+def jax_alone() -> None:
+    """Load JAX, which is no compiling."""
+    _engine.jax().devices()
+
+
+def compiled_really(request: dict[str, Any]) -> dict[str, Any]:
+    """Descend by a program that JAX compiles, and say how many CPU seconds that took."""
+    began = time.process_time()
+    trace = ds.descend(request["formula"], {"x": 1.0}, steps=3, engine="jax", progress=False)
+    return {"value": trace.value, "seconds": time.process_time() - began}
 
 
 _kept: list[bytearray] = []

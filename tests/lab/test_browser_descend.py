@@ -306,6 +306,33 @@ def test_the_first_visit_is_told_in_three_sentences_what_to_do(browser: Browser,
         expect(tab.locator("#welcome")).to_be_hidden()
 
 
+# The ratio of a unit of x to a unit of y in the picture, from the two outer ticks of each axis.
+UNITS = """() => {
+    const texts = [...document.querySelectorAll("#picture .axes text:not(.axis-name)")];
+    const unit = (anchor, side) => {
+        const ticks = texts.filter((text) => text.getAttribute("text-anchor") === anchor)
+            .map((text) => [Number(text.textContent.replace("−", "-")), Number(text.getAttribute(side))]);
+        const [first, last] = [ticks[0], ticks.at(-1)];
+        return Math.abs((last[1] - first[1]) / (last[0] - first[0]));
+    };
+    return unit("middle", "x") / unit("end", "y");
+}"""
+IS_RING_FREE = """() => {
+    const ring = document.querySelector(".ring");
+    ring.scrollIntoView({ block: "center" });
+    const box = ring.getBoundingClientRect();
+    return ring.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
+}"""
+
+
+def test_the_ring_is_free_and_a_unit_is_as_long_along_both_axes(tab: Page) -> None:
+    arrive(tab, VALLEY)
+    for width in (1440, 390):
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.wait_for_function(f"() => Math.abs(({UNITS})() - 1) < 0.03")
+        assert tab.evaluate(IS_RING_FREE)
+
+
 def test_colours_are_in_the_address(tab: Page) -> None:
     arrive(tab, VALLEY)
     tab.get_by_role("button", name="Dark").click()

@@ -98,6 +98,27 @@ def test_the_ground_is_as_high_as_the_objective():
     assert height == pytest.approx(x**2 - 4 * x + 5, rel=1e-4)
 
 
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 2.5])
+def test_a_grid_fills_a_picture_so_that_a_unit_is_as_long_along_both_axes(ratio: float) -> None:
+    fields = {"over": ["x", "y"], "grid": True, "ratio": ratio}
+    box = {"x": [-2, 2], "y": [-1, 1]}
+    for reply in (ask("grid", **VALLEY, **fields, box=box), ask("descend", **VALLEY, **fields, box=box)["grid"]):
+        (left, right), (low, high) = reply["box"]["x"], reply["box"]["y"]
+        assert (right - left) / (high - low) == pytest.approx(ratio)
+        assert left <= -2 < 2 <= right
+        assert low <= -1 < 1 <= high
+    strange = {"x": [-2, 2], "y": [-100, 100]}
+    assert ask("grid", **VALLEY, **fields, box=strange)["box"] == strange
+
+
+def test_a_descent_whose_objective_cannot_be_drawn_comes_without_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise ds.DownslopeError("no picture")
+
+    monkeypatch.setattr("downslope.lab.replies._descent.grid_reply", refuse)
+    assert ask("descend", **VALLEY, grid=True)["grid"] is None
+
+
 def test_rates_are_those_of_a_sweep():
     told = ask("rates", formula="f(x) = x²", start={"x": 10}, method="gradient descent", steps=100)
     assert told["bound"] == pytest.approx(1)

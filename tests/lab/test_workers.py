@@ -337,6 +337,21 @@ def test_compiling_does_not_count() -> None:
     run(test())
 
 
+@pytest.mark.slow
+def test_a_formula_that_compiles_for_longer_than_the_limit_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "")  # as for a formula that no machine has seen
+    formula = " + ".join(f"sin({number}x)^{2 + number % 3}·e^(-x²/{number})" for number in range(1, 40))
+
+    async def test() -> None:
+        limits = replace(LIMITS, seconds=1.0, workers=1, report=0.05)
+        async with crew(limits, warm="lab.stand_ins:jax_alone") as workers:
+            reply = await ask(workers, "compiled_really", formula=formula)
+            assert reply.status == 200, reply
+            assert told(reply)["seconds"] > 2 * limits.seconds
+
+    run(test())
+
+
 def test_what_jax_compiles_is_counted() -> None:
     meter = Meter()
     meter.listen()

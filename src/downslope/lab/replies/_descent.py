@@ -16,7 +16,7 @@ import downslope as ds
 from downslope._text import number
 from downslope._types import plain
 from downslope.lab._messages import LIMITS
-from downslope.lab.replies._formula_verbs import grid_reply
+from downslope.lab.replies._formula_verbs import filling, grid_reply
 from downslope.lab.replies._request import (
     Box,
     PageRequest,
@@ -75,12 +75,13 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
         "value_text": number(trace.value),
         "python": program("trace", plan.as_python(), "trace", "ds.diagnose(trace)"),
         "command": ds.as_command(plan),
-        "grid": _grid_around(plan, over, request.box("box", over) or box) if fields.get("grid") else None,
+        "grid": _grid_around(request, plan, over, box) if fields.get("grid") else None,
     }
 
 
-def _grid_around(plan: ds.Plan, over: tuple[str, ...], box: Box) -> dict[str, Any] | None:
-    """Return the objective in a box, or None if it cannot be drawn; the verb `grid` says why."""
+def _grid_around(request: PageRequest, plan: ds.Plan, over: tuple[str, ...], box: Box) -> dict[str, Any] | None:
+    """Return the objective in the box of a request, else around a path; None if the verb `grid` would say why not."""
+    box = filling(request.box("box", over) or box, over, request.number_or_none("ratio"))
     try:
         return grid_reply(plan.objective, over, box, plan.start)
     except ds.DownslopeError:

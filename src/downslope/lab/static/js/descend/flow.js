@@ -31,6 +31,8 @@ export class Descent extends Page {
   gridOf = null;
   /** @type {Rates | null} */
   rates = null;
+  /** The width of the picture over its height, while it is known. @type {number | null} */
+  ratio = null;
 
   /** The start of the descent. @returns {Record<string, number>} */
   get start() {
@@ -128,7 +130,7 @@ function fitting(page, { variables }, how) {
 async function descend(page, { fit }) {
   // With more variables than the picture has, the grid depends on where the others are.
   const isGridStale = fit || page.gridOf !== page.state.f || (page.reading?.variables.length ?? 0) > 2;
-  const request = page.request(isGridStale ? { grid: true, box: chosenBox(page) } : {});
+  const request = page.request(isGridStale ? { grid: true, ...boxOf(page, null) } : {});
   let grid = null;
   try {
     const descent = await ask("descend", request);
@@ -165,9 +167,8 @@ async function askSteps(page, request) {
 async function lay(page) {
   const { f } = page.state;
   const shown = page.over;
-  const box = chosenBox(page) ?? boxOf(page.descent, shown);
   try {
-    const request = { formula: f, start: page.start, box, over: shown };
+    const request = { formula: f, start: page.start, over: shown, ...boxOf(page, page.descent) };
     const grid = await ask("grid", request);
     if (!grid || f !== page.state.f) return;
     showGrid(page, grid);
@@ -208,12 +209,6 @@ function keepView(page) {
   page.set({ view: over.flatMap((name) => box[name]) }, { quiet: true });
 }
 
-/** Return the box of the state, or null where the picture fits the path. @param {Descent} page */
-function chosenBox(page) {
-  const { view } = page.state;
-  return view && view.length === 2 * page.over.length ? toBox(view, page.over) : null;
-}
-
 /**
  * Return the ranges of a view by name.
  *
@@ -225,11 +220,13 @@ function toBox(view, shown) {
 }
 
 /**
- * Return the box that suits the path, or null without a path.
+ * Return what a request says of its box: that of the state; else that of the path, to be widened to the shape of the picture.
  *
+ * @param {Descent} page
  * @param {DescentReply | null} descent
- * @param {string[]} shown
  */
-function boxOf(descent, shown) {
-  return descent && shown.every((name) => name in descent.box) ? descent.box : null;
+function boxOf(page, descent) {
+  const { over, state: { view } } = page;
+  if (view && view.length === 2 * over.length) return { box: toBox(view, over), ratio: null };
+  return { box: descent && over.every((name) => name in descent.box) ? descent.box : null, ratio: page.ratio };
 }

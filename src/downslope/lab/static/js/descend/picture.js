@@ -12,10 +12,11 @@ import { Way } from "../way.js";
 
 const MARGIN = { top: 24, right: 10, bottom: 38, left: 52 };
 const ZOOM = 1.5;
+const SAME_SHAPE = 0.03; // of the ratio of width to height
 
 /** Put the picture on the page, and keep it in step. @param {Descent} page */
 export function mountPicture(page) {
-  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The path of the descent", resized: () => redraw() });
+  const frame = new Frame(byId("picture"), { margin: MARGIN, title: "The path of the descent", resized: () => reshape() });
   const land = frame.layer("land");
   const way = new Way(frame);
   const ring = draw("g", { class: "ring", tabindex: "0", role: "application", "aria-roledescription": "movable point" },
@@ -33,6 +34,7 @@ export function mountPicture(page) {
     get scales() { return x && y && { x, y }; },
     get box() { return page.grid?.box; },
   };
+  page.ratio = ratioOf(frame);
   mountDragging(page, view);
   connectTools(page, frame);
 
@@ -46,6 +48,15 @@ export function mountPicture(page) {
     showTrouble(byId("picture-note"), error);
     byId("picture").classList.toggle("stale", Boolean(error));
   });
+
+  /** Draw in the new size, and where its shape is another, request the box that fills it. */
+  function reshape() {
+    const before = page.ratio;
+    page.ratio = ratioOf(frame);
+    redraw();
+    const isOther = before === null || page.ratio === null || Math.abs(page.ratio / before - 1) > SAME_SHAPE;
+    if (isOther && page.grid?.over.length === 2 && !page.state.view) page.set({ view: null }, { fit: true });
+  }
 
   function redraw() {
     const { grid } = page;
@@ -107,6 +118,13 @@ export function mountPicture(page) {
   }
 
   return view;
+}
+
+/** Return the width of a plot over its height, or null while it has none. @param {Frame} frame */
+function ratioOf(frame) {
+  const [left, right] = frame.along;
+  const [bottom, top] = frame.up;
+  return frame.width ? (right - left) / (bottom - top) : null;
 }
 
 /**
