@@ -249,8 +249,8 @@ class Limits:
         reading: seconds in which a visitor must have taken a reply that fills the buffers; longer ones get more.
         connections: connections open at the same time; fewer where the system allows fewer files.
         seconds: CPU seconds that a job may compute before its process is ended. Waiting and compiling do not count.
-        compiling: CPU seconds that a job may compile besides: more than any formula of this length takes, so that only what
-            hangs in it is ended.
+        compiling: CPU seconds that a job may compile besides: more than any formula of this length takes, so that only
+            what hangs in it is ended.
         stalled: seconds in which a job must have used the CPU; one that hangs never reaches `seconds`.
         stream_seconds: seconds that a job with a streamed reply may take, such as a training; its visitor can end it.
         table: bytes of a file with a table.
