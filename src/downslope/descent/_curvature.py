@@ -247,8 +247,7 @@ def krylov_program(value: Callable[[Any, Any, Any], Any]) -> Callable[..., tuple
             basis = lax.dynamic_update_index_in_dim(basis, vector, numpy.maximum(index, 0), 0)
             image = product((vector / root).astype(flat.dtype)).astype("float32") / root
             along = image @ vector
-            # A warm look takes eight products: against 24 rows of zeros its orthogonalisation would cost three times.
-            image = lax.cond(index < _FEW, lambda: _cleared(basis[:_FEW], image), lambda: _cleared(basis, image))
+            image = _cleared(basis, index, image)
             length = _length(image)
             following = numpy.where(index < 0, start, image / numpy.where(length > 0, length, 1))
             entries = numpy.stack([along, length])[:, None]
@@ -265,11 +264,19 @@ def krylov_program(value: Callable[[Any, Any, Any], Any]) -> Callable[..., tuple
     return krylov
 
 
-def _cleared(rows: Any, rest: Any) -> Any:
-    """Return what is left of a vector beside the basis, whose later rows are zero still."""
-    for _ in range(2):  # once leaves rounding behind that brings found directions back
-        rest = rest - (rows @ rest) @ rows
-    return rest
+def _cleared(basis: Any, last: Any, vector: Any) -> Any:
+    """Return what is left of a vector beside the rows of a basis up to the `last`, whose later rows are zero."""
+    lax = jax().lax
+    # By groups of rows: a warm look takes eight products, and against 24 rows, most of them zeros, would cost three
+    # times as much. One loop, since each group or round written out would be compiled again.
+    groups = jax().numpy.maximum(last, 0) // _FEW + 1
+
+    def cleared_of_group(trip: Any, rest: Any) -> Any:
+        rows = lax.dynamic_slice_in_dim(basis, trip % groups * _FEW, _FEW, 0)
+        return rest - (rows @ rest) @ rows
+
+    # Twice: once leaves rounding behind that brings found directions back.
+    return lax.fori_loop(0, 2 * groups, cleared_of_group, vector)
 
 
 def _length(vector: Any) -> Any:
