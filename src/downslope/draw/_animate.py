@@ -53,11 +53,14 @@ def write(
         canvas.restore_region(still)
         for artist in [*show(moment), *above]:
             figure.draw_artist(artist)
-        frames.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB"))
+        frames.append(np.array(canvas.buffer_rgba())[..., :3])
     each = 1000 // whole("frames_per_second", frames_per_second, most=1000)
     durations = [each] * (len(frames) - 1) + [each * _HELD]
+    # A GIF has 256 colours. Choosing them costs more than all the drawing, so that all frames share one choice.
+    chosen = Image.fromarray(np.concatenate([frames[0], frames[len(frames) // 2], frames[-1]])).quantize()
+    first, *others = (Image.fromarray(frame).quantize(palette=chosen, dither=Image.Dither.NONE) for frame in frames)
     with written(target) as partial:
-        frames[0].save(partial, save_all=True, append_images=frames[1:], duration=durations, loop=0)
+        first.save(partial, save_all=True, append_images=others, duration=durations, loop=0)
 
 
 @picture(
