@@ -14,6 +14,8 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Drawing by a graphics card that is emulated takes more time than drawing without one.
+_NO_GPU = ("--disable-gpu", "--disable-gpu-rasterization", "--disable-gpu-compositing")
 # What says so in its message was asked for: the test typed something wrong.
 _REFUSED = re.compile(r"status of (400|409|410|413)")
 
@@ -28,7 +30,7 @@ def chromium() -> Iterator[Browser]:
         reason = "these tests need Chromium: apt-get install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"])
+        launched = playwright.chromium.launch(executable_path=place, args=["--no-sandbox", *_NO_GPU])
         yield launched
         launched.close()
 

@@ -32,10 +32,10 @@ def killed(folder, steps, after, seconds):
 
 
 def test_a_run_that_is_killed_again_and_again_goes_on_to_the_same_bits(tmp_path):
-    folder, steps, chance = tmp_path / "run", 4000, random.Random(0)
+    folder, steps, chance = tmp_path / "run", 1600, random.Random(0)
     expected = trained(tmp_path / "whole", steps).trace
     before = 0
-    for after in (500, 1500):
+    for after in (200, 600):
         first, last = killed(folder, steps, after, chance.uniform(0, 0.1))
         left = ds.load(folder)
         assert left.outcome is ds.Outcome.RUNNING

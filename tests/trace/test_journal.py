@@ -121,6 +121,7 @@ def test_it_can_be_stopped_between_any_two_writes(tmp_path, monkeypatch) -> None
         return call
 
     straight = uninterrupted(tmp_path / "straight", 45)
+    rows, whole = straight.rows(), load(tmp_path / "straight")
     for stop in range(1, 1000, 3):  # every third write: some dozens of stops, over all kinds of files
         folder, calls["left"] = tmp_path / str(stop), stop
         with monkeypatch.context() as patched:
@@ -135,9 +136,9 @@ def test_it_can_be_stopped_between_any_two_writes(tmp_path, monkeypatch) -> None
             trace = load(folder)
             np.testing.assert_array_equal(trace.recorded["step"], np.arange(len(trace)))
             journal = writer.go_on(Journal.reopen(folder), 45)
-            same(journal.rows(), straight.rows())
+            same(journal.rows(), rows)
             same(journal.state, straight.state)
-            same(load(folder), load(tmp_path / "straight"))
+            same(load(folder), whole)
     assert 30 < stop < 999
 
 
