@@ -59,7 +59,9 @@ def identifiers(text: str) -> Iterator[str]:
 def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     lines = {name: text.count("\n") for name, text in sources().items()}
     assert {name: count for name, count in lines.items() if count > 500} == {}
-    assert len(lines) <= 320  # 260 without the derivatives, simplification and proofs of formulas that load no SymPy
+    # 260 without three tasks of their own: derivatives, simplification and proofs without SymPy (50), readers of tables
+    # as people have them (15), and the models, intervals and tests of fits (30).
+    assert len(lines) <= 365
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

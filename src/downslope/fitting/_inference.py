@@ -13,8 +13,8 @@ from downslope.fitting._numeric_problem import NumericProblem
 from downslope.fitting._profile import (
     ConfidenceRegion,
     Interval,
+    MisfitSurface,
     Profile,
-    Surface,
     intervals,
     profile_points,
     region,
@@ -85,7 +85,7 @@ def _curved(fit: Fit) -> tuple[str, ...]:
     return tuple(fit.free[index] for index in usable[bent])
 
 
-def surface_of(fit: Fit) -> Surface:
+def surface_of(fit: Fit) -> MisfitSurface:
     """Return the squares of a fit around its minimum.
 
     Raises:
@@ -100,7 +100,7 @@ def surface_of(fit: Fit) -> Surface:
         raise SettingError("without degrees of freedom no interval can be known", hint="add rows, or fix a parameter")
     numeric = NumericProblem(fit.problem, fit.arguments)
     size = len(fit.measured) * (len(fit.free) + 1)
-    return Surface(
+    return MisfitSurface(
         linearised=numeric.linearised,
         best=np.array([fit[name] for name in fit.free]),
         variance=1.0 if fit.uncertainty.absolute else fit.uncertainty.residual_variance,
@@ -131,7 +131,7 @@ def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Inter
     return {fit.free[index]: ends.get(index, Interval(float(low[index]), float(high[index]))) for index in wanted}
 
 
-def _scales(fit: Fit, surface: Surface) -> np.ndarray:
+def _scales(fit: Fit, surface: MisfitSurface) -> np.ndarray:
     """Return about a standard error of each free parameter, also of one on a bound, shape (free,)."""
     errors = np.sqrt(np.diag(surface.covariance))
     _, jacobian = surface.linearised(surface.best[None])

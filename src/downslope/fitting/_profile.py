@@ -88,7 +88,7 @@ class ConfidenceRegion:
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class MisfitSurface:
     """The squares of a fit around their minimum.
 
     Args:
@@ -160,7 +160,7 @@ class Surface:
         return [slice(first, first + self.together) for first in range(0, count, self.together)]
 
 
-def ends_along(surface: Surface, directions: np.ndarray, held: np.ndarray, target: float) -> np.ndarray:
+def ends_along(surface: MisfitSurface, directions: np.ndarray, held: np.ndarray, target: float) -> np.ndarray:
     """Return the distance along each direction at which ζ reaches a target; infinite where it never does.
 
     A bound of a held parameter ends the search, as does a point beyond which the model has no value.
@@ -172,13 +172,13 @@ def ends_along(surface: Surface, directions: np.ndarray, held: np.ndarray, targe
         target: the value of ζ.
     """
     with np.errstate(all="ignore"):
-        return _Search(surface, directions, held, target).run()
+        return _EndSearch(surface, directions, held, target).run()
 
 
-class _Search:
+class _EndSearch:
     """The state of the search in every lane."""
 
-    def __init__(self, surface: Surface, directions: np.ndarray, held: np.ndarray, target: float) -> None:
+    def __init__(self, surface: MisfitSurface, directions: np.ndarray, held: np.ndarray, target: float) -> None:
         self._surface, self._directions, self._held, self._target = surface, directions, held, target
         lanes = len(directions)
         self._farthest = _farthest(surface, directions)
@@ -250,7 +250,7 @@ class _Search:
         return np.where(np.isfinite(far), np.where(inside & ~self._blocked[lanes], aimed, middle), outward)
 
 
-def _farthest(surface: Surface, directions: np.ndarray) -> np.ndarray:
+def _farthest(surface: MisfitSurface, directions: np.ndarray) -> np.ndarray:
     """Return how far each direction goes until a held parameter meets its bound, shape (lanes,)."""
     low, high = surface.bounds
     with np.errstate(all="ignore"):
@@ -258,7 +258,7 @@ def _farthest(surface: Surface, directions: np.ndarray) -> np.ndarray:
     return np.min(np.where(directions == 0, np.inf, np.maximum(room, 0.0)), axis=-1)
 
 
-def intervals(surface: Surface, chosen: np.ndarray, errors: np.ndarray, target: float) -> dict[int, Interval]:
+def intervals(surface: MisfitSurface, chosen: np.ndarray, errors: np.ndarray, target: float) -> dict[int, Interval]:
     """Return the interval of each chosen parameter, by its index.
 
     Args:
@@ -281,7 +281,7 @@ def intervals(surface: Surface, chosen: np.ndarray, errors: np.ndarray, target: 
     }
 
 
-def profile_points(surface: Surface, index: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def profile_points(surface: MisfitSurface, index: int, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the refitted parameters, shape (points, free), and the signed ζ at values of one parameter."""
     held = np.zeros((1, len(surface.best)), bool)
     held[0, index] = True
@@ -299,7 +299,7 @@ def profile_points(surface: Surface, index: int, values: np.ndarray) -> tuple[np
     return points, np.where(values < best, -zeta, zeta)
 
 
-def region(surface: Surface, pair: tuple[int, int], quantile: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+def region(surface: MisfitSurface, pair: tuple[int, int], quantile: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the border of the joint region of two parameters, and that of its ellipse, shapes (count + 1, 2).
 
     Args:
