@@ -30,6 +30,7 @@ _WORDS = (
 _UNIT = re.compile(
     rf"(?:[\[(].*[\])]|[-–%‰1]|(?i:{_WORDS})|[\d^]*(?:{_SYMBOLS})(?:[\s·*/.^()]*(?:per\s)?(?:{_SYMBOLS}|[-⁻]?[\d²³¹⁴]+))*\)?)?"
 )
+_NUMBERS = re.compile(r"[-+\d.,;|'’\s]*\d[-+\d.,;|'’\s]*")
 _MOST_ROWS_ABOVE = 3  # rows of text between the names and the numbers
 _SEP_LINE = re.compile(r"[ ]*\"?sep=(.)\"?[ \r]*", re.IGNORECASE)
 
@@ -84,6 +85,11 @@ class _CellLine:
     def words(self) -> int:
         """How many cells are words."""
         return self.looks.count("word")
+
+    @property
+    def pieces(self) -> int:
+        """How many cells look like two numbers, which another separator would part."""
+        return sum(_NUMBERS.fullmatch(cell) is not None for cell in self.cells if look(cell) == "word")
 
     @property
     def is_row(self) -> bool:
@@ -206,9 +212,9 @@ def _laid_out(
     block = _block(lines, choices)
     if not block:
         return _of_text(lines, separator, signs, choices)
-    score = sum(line.values - 0.5 * line.words for line in block)
     width = len(block[0].cells)
     names, names_line, units, skipped, rows = _names(lines, block, choices)
+    score = sum(line.values - 0.5 * line.words - line.pieces for line in rows)
     if names is None and choices.names is None:
         commented = _names_in_comment(comments, separator, signs, width, rows[0].number)
         names, names_line = commented or (None, None)

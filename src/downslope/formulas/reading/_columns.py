@@ -22,7 +22,7 @@ def with_columns(tokens: list[Token], columns: Collection[str], text: str) -> li
     Raises:
         FormulaError: for backquotes around what is no column, and for a plain part that several columns have.
     """
-    if not any(token.kind == QUOTED for token in tokens) and not columns:
+    if not any(token.kind == QUOTED for token in tokens) and len(columns) == 0:
         return tokens
     parts = plain_names(columns)
     named = [_named(token, _is_called(tokens, index), columns, parts, text) for index, token in enumerate(tokens)]
@@ -40,7 +40,7 @@ def _named(
     name = token.text
     if token.kind == QUOTED:
         # Without a table, backquotes make a variable of any text.
-        if not columns or name in columns:
+        if len(columns) == 0 or name in columns:
             return replace(token, kind="NAME")
         if name not in parts:
             # The suggestion is a name that works when it is typed: whole names are longer than what resembles them.

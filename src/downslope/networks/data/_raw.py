@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._errors import DataError, SettingError, described, nearest
+from downslope._errors import DataError, SettingError, described, mapping, nearest
 from downslope._numbers import refuse_complex, unmasked
 from downslope._types import Columns
 from downslope.networks.data._samples import sample, sample_names
@@ -72,6 +72,7 @@ def raw_data(
         DataError: for data that cannot be read, and for columns that are not there.
     """
     notes: tuple[str, ...] = ()
+    table = mapping("table", table, '{"decimal": "comma"}')
     # A name without the suffix of a table is that of a sample, unless a file is called so.
     if isinstance(data, str) and not os.path.isfile(data) and Path(data).suffix.lower() not in table_suffixes():
         shipped = sample(data)
