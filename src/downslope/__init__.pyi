@@ -58,6 +58,7 @@ from downslope.fitting import FitComparison as FitComparison
 from downslope.fitting import FitProblem as FitProblem
 from downslope.fitting import GroupedFit as GroupedFit
 from downslope.fitting import Interval as Interval
+from downslope.fitting import NamedModel as NamedModel
 from downslope.fitting import Parameter as Parameter
 from downslope.fitting import Prediction as Prediction
 from downslope.fitting import Profile as Profile
@@ -68,6 +69,7 @@ from downslope.fitting import equation as equation
 from downslope.fitting import fit as fit
 from downslope.fitting import load as load
 from downslope.fitting import load_trace as load_trace
+from downslope.fitting import models as models
 from downslope.fitting import save as save
 from downslope.formulas import Chain as Chain
 from downslope.formulas import CriticalPoint as CriticalPoint

@@ -6,6 +6,7 @@ from downslope.fitting._derived import Derived
 from downslope.fitting._fit import equation, fit
 from downslope.fitting._grouped_fit import GroupedFit
 from downslope.fitting._model import EquationModel
+from downslope.fitting._named_models import NamedModel, models
 from downslope.fitting._prediction import Prediction
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
@@ -25,6 +26,7 @@ __all__ = [
     "FitProblem",
     "GroupedFit",
     "Interval",
+    "NamedModel",
     "Parameter",
     "Prediction",
     "Profile",
@@ -35,5 +37,6 @@ __all__ = [
     "fit",
     "load",
     "load_trace",
+    "models",
     "save",
 ]

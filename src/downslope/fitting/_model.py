@@ -13,13 +13,13 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import DataError, FormulaError, UnitError, nearest
 from downslope._types import Columns, Plain
+from downslope.fitting._named_models import equation_with_models
 from downslope.formulas import (
     Equation,
     ForeignFunction,
     book,
     checked_units,
     dimensions,
-    equation,
     evaluate,
     jax_functions,
     numpy_functions,
@@ -67,7 +67,8 @@ class EquationModel:
         if self.grouping is not None:
             own = self.grouping.model.dimensions
             return {name: own[source] for name, source in self.grouping.sources.items()}
-        if isinstance(getattr(self.equation.right.body, "function", None), ForeignFunction):
+        of_python = getattr(self.equation.right.body, "function", None)
+        if isinstance(of_python, ForeignFunction) and of_python.rule is None:
             return dict.fromkeys(self.parameters)  # what a Python function does to its arguments is not known
         left, right = self.equation.left.body, self.equation.right.body
         exponents = dimensions(left, right, self.columns, self.parameters)
@@ -138,7 +139,7 @@ def model_of(
         DataError: for a unit of a name that is not a column.
         UnitError: for unknown units.
     """
-    read = text if isinstance(text, Equation) else equation(text, table)
+    read = text if isinstance(text, Equation) else equation_with_models(text, table)
     text = read.text
     used = {*read.left.columns, *read.right.columns}
     unused = [name for name in table if name not in {*used, *taken}]

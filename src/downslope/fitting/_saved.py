@@ -34,7 +34,7 @@ from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, mean_square
 from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter, Uncertainty
-from downslope.formulas import Condition, Equation, Expression, ForeignFunction, Formula
+from downslope.formulas import VOIGT, Condition, Equation, Expression, ForeignFunction, Formula
 from downslope.tables import Clock
 from downslope.trace import Damaged, HasTrace, Trace, save_files
 from downslope.trace import load as load_trace
@@ -70,6 +70,8 @@ def state_files(fit: Fit | GroupedFit) -> dict[str, bytes]:
 
 def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     """Return a value as JSON holds it; arrays are put aside by name."""
+    if isinstance(value, str) and value is VOIGT:
+        return {"special": str(value)}
     if isinstance(value, ForeignFunction):
         own = {"is_column": list(value.is_column), "way": value.way, "orders": list(value.orders)}
         return {"function": str(value), **own}
@@ -128,6 +130,8 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
             cells = np.empty(len(plain["cells"]), dtype=object)
             cells[:] = [_noun(each, arrays, more) for each in plain["cells"]]
             return cells
+        case "special":
+            return VOIGT
         case "function":
             if more.get("function") is None:
                 name = plain["function"]

@@ -12,6 +12,7 @@ from downslope.formulas._formula import Formula
 from downslope.formulas._parameters import divisors, interchangeable, linear_names, wave_arguments
 from downslope.formulas._roughness import rough_parts
 from downslope.formulas._units import check_units, checked_units, dimensions, unit_of_powers, unit_ratio
+from downslope.formulas._voigt import VOIGT
 from downslope.formulas.evaluation import (
     ARRAYS,
     FLOATS,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ARRAYS",
     "FLOATS",
+    "VOIGT",
     "Algebra",
     "Call",
     "Chain",

@@ -12,6 +12,7 @@ from downslope._errors import UnitError, nearest
 from downslope.formulas.expressions import (
     Call,
     Expression,
+    ForeignFunction,
     Name,
     Negative,
     Piecewise,
@@ -278,6 +279,8 @@ class _Equations:
                 return self._power(base, exponent)
             case Call("sqrt", (argument,)):
                 return _product([(self.of(argument), Fraction(1, 2))])
+            case Call(ForeignFunction() as function, arguments) if function.rule is not None:
+                return _product([(self._alike(arguments), -1)])  # Voigt's profile: a share for each unit of x
             case Call(function, arguments) if function in _SAME:
                 return self._alike(arguments)
             case Piecewise(values, conditions):

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-Way = Literal["jax", "complex step", "differences"]
+Way = Literal["jax", "complex step", "differences", "rule"]
 
 _IMAGINARY = 1e-30
 _STEP = 1e-3  # relative, of differences of fourth order: error and rounding are alike, about 1e-13
@@ -26,12 +26,16 @@ class ForeignFunction(str):
         is_column: which of its arguments are columns.
         way: how its slopes are computed.
         orders: the positions of the arguments that it is differentiated by.
+        rule: the derivative by an argument as a tree, of a function that takes arrays of any shape; None for others.
+        in_jax: that function in JAX.
     """
 
     function: Callable[..., Any]
     is_column: tuple[bool, ...]
     way: Way
     orders: tuple[int, ...]
+    rule: Callable[..., Any] | None
+    in_jax: Callable[..., Any] | None
 
     def __new__(
         cls,
@@ -40,8 +44,11 @@ class ForeignFunction(str):
         is_column: Sequence[bool],
         way: Way,
         orders: Sequence[int] = (),
+        rule: Callable[..., Any] | None = None,
+        in_jax: Callable[..., Any] | None = None,
     ) -> ForeignFunction:
         self = super().__new__(cls, name)
+        self.rule, self.in_jax = rule, in_jax
         self.function, self.is_column, self.way, self.orders = function, tuple(is_column), way, tuple(orders)
         return self
 
@@ -59,7 +66,8 @@ class ForeignFunction(str):
         return hash(self._key)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ForeignFunction, (str(self), self.function, self.is_column, self.way, self.orders)
+        own = (self.is_column, self.way, self.orders, self.rule, self.in_jax)
+        return ForeignFunction, (str(self), self.function, *own)
 
     def slope(self, position: int) -> ForeignFunction:
         """Return the derivative by an argument."""
@@ -68,7 +76,9 @@ class ForeignFunction(str):
 
     def __call__(self, *arguments: Any) -> Any:
         if any(hasattr(argument, "aval") for argument in arguments):
-            return _in_jax(self)(*arguments)
+            return _in_jax(self)(*arguments) if self.in_jax is None else self.in_jax(*arguments)
+        if self.rule is not None:
+            return self.function(*arguments)
         return self._over_points(arguments)
 
     def _over_points(self, arguments: Sequence[Any]) -> Any:

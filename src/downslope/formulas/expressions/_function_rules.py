@@ -212,6 +212,8 @@ def with_order(function: str, arguments: tuple[Expression, ...]) -> tuple[str, s
 def partial(function: str, arguments: tuple[Expression, ...], index: int) -> Expression:
     """Return the derivative of a function by one of its arguments, in terms of its arguments."""
     if isinstance(function, ForeignFunction):
+        if function.rule is not None:
+            return function.rule(arguments, index)
         return Call(function.slope(index), arguments)
     # u mod v = u − v·⌊u/v⌋, in which the floor is constant between two jumps.
     if function == "mod":
