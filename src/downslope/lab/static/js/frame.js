@@ -66,6 +66,13 @@ export class Frame {
     return [Math.max(this.margin.top + 10, this.height - this.margin.bottom), this.margin.top];
   }
 
+  /** The width of the plot over its height, or null while it has none. */
+  get ratio() {
+    const [left, right] = this.along;
+    const [bottom, top] = this.up;
+    return this.width ? (right - left) / (bottom - top) : null;
+  }
+
   /**
    * Draw the axes of these scales, whose ranges are `along` and `up`; `xTexts` and `yTexts` name the bands of band scales.
    *

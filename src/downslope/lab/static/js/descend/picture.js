@@ -34,7 +34,7 @@ export function mountPicture(page) {
     get scales() { return x && y && { x, y }; },
     get box() { return page.grid?.box; },
   };
-  page.ratio = ratioOf(frame);
+  page.ratio = frame.ratio;
   mountDragging(page, view);
   connectTools(page, frame);
 
@@ -52,7 +52,7 @@ export function mountPicture(page) {
   /** Draw in the new size, and where its shape is another, request the box that fills it. */
   function reshape() {
     const before = page.ratio;
-    page.ratio = ratioOf(frame);
+    page.ratio = frame.ratio;
     redraw();
     const isOther = before === null || page.ratio === null || Math.abs(page.ratio / before - 1) > SAME_SHAPE;
     if (isOther && page.grid?.over.length === 2 && !page.state.view) page.set({ view: null }, { fit: true });
@@ -118,13 +118,6 @@ export function mountPicture(page) {
   }
 
   return view;
-}
-
-/** Return the width of a plot over its height, or null while it has none. @param {Frame} frame */
-function ratioOf(frame) {
-  const [left, right] = frame.along;
-  const [bottom, top] = frame.up;
-  return frame.width ? (right - left) / (bottom - top) : null;
 }
 
 /**
