@@ -148,12 +148,16 @@ def test_the_engine_is_a_choice_like_others() -> None:
     assert chosen.changed(engine="numpy").runs_in == "numpy"
 
 
-def test_a_small_descent_loads_neither_jax_nor_sympy() -> None:
+def test_small_descents_and_ensembles_load_neither_jax_nor_sympy() -> None:
     code = (
         "import sys, downslope as ds\n"
         "trace = ds.descend('x² - 4x + 5', {'x': 0}, method='adam')\n"
         "str(trace), str(ds.diagnose(trace))\n"
         "ds.descend('mean((a - x)²)', {'x': 0}, data={'a': [1, 2, 3]}, method='bfgs')\n"
+        "str(ds.sweep('x² + y⁴', (1, 2), method='momentum', steps=50))\n"
+        "str(ds.compare('x² + y⁴', (1, 2), ['adam', 'bfgs'], steps=50))\n"
+        "str(ds.multistart('x⁴ - 4x² + x', {'x': (-3, 3)}, starts=20))\n"
+        "str(ds.search('x⁴ - 4x² + x', {'x': (-3, 3)}, evaluations=2000))\n"
         "print([name for name in ('jax', 'sympy', 'scipy', 'optax') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

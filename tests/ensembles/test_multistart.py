@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import downslope as ds
 from downslope.ensembles._basins import gathered
+from downslope.ensembles._descents import bottom_seconds
 from downslope.ensembles._space import space_of
 
 HIMMELBLAU = "(x² + y - 11)² + (x + y² - 7)²"
@@ -91,6 +92,43 @@ def test_a_method_takes_every_start_where_descend_would(method):
             HIMMELBLAU, dict(zip("xy", start, strict=True)), method=method, learning_rate=0.003, steps=250
         )
         assert end == pytest.approx(trace.coordinates[-1], rel=1e-6, abs=1e-9)
+
+
+def test_the_engines_lead_every_start_to_the_same_basin():
+    box = {"x": (-5, 5), "y": (-5, 5)}
+    in_numpy, in_jax = (ds.multistart(HIMMELBLAU, box, engine=engine) for engine in ("numpy", "jax"))
+    assert (in_numpy.engine, in_jax.engine) == ("numpy", "jax")
+    assert [basin.point for basin in in_numpy.basins] == [pytest.approx(basin.point) for basin in in_jax.basins]
+    np.testing.assert_array_equal(in_numpy.starts, in_jax.starts)
+    # A start on a divide may fall to either side.
+    assert np.mean(in_numpy.basin == in_jax.basin) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("method", "rate"), [("newton", {}), ("bfgs", {}), ("gradient descent with noise", {"learning_rate": 0.003})]
+)
+def test_methods_that_look_at_one_point_take_starts_in_turn(method, rate):
+    found = ds.multistart(HIMMELBLAU, {"x": (-5, 5), "y": (-5, 5)}, starts=3, method=method, steps=20, **rate)
+    assert found.engine == "numpy"
+    for start, end in zip(found.starts, found.ends, strict=True):
+        trace = ds.descend(
+            HIMMELBLAU, dict(zip("xy", start, strict=True)), method=method, steps=20, tolerance=0, **rate
+        )
+        assert end == pytest.approx(np.clip(trace.coordinates[-1], -5, 5), rel=1e-6, abs=1e-6)
+
+
+def test_the_engine_is_chosen_by_the_work():
+    def engine(starts: int, **choices) -> str:
+        return ds.multistart("x²", {"x": (-1, 1)}, starts=starts, **choices).engine
+
+    assert engine(1000) == engine(50, method="adam", steps=100) == "numpy"
+    seconds = [bottom_seconds(space_of(ds.objective("x²"), {"x": (-1, 1)}), 10**power) for power in (2, 4, 6)]
+    assert seconds[0] < 1.5 < seconds[2]
+    assert seconds == sorted(seconds)
+    with pytest.raises(ds.SettingError, match="only formulas"):
+        ds.multistart(lambda p: p["x"] ** 2, ({"x": -1.0}, {"x": 1.0}), engine="numpy")
+    with pytest.raises(ds.SettingError, match="the engine is numpy, jax or auto"):
+        engine(5, engine="torch")
 
 
 @pytest.mark.parametrize("starts", [1, 7, 401])

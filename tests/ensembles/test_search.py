@@ -108,6 +108,55 @@ def test_without_bounds_it_looks_about_a_centre():
     assert [found.point["x"], found.point["y"]] == pytest.approx([0, 0], abs=1e-6)
 
 
+def test_the_compiled_search_takes_over_and_ends_at_the_same_point(monkeypatch):
+    monkeypatch.setattr("downslope.ensembles._search.COMPILING", 0.02)
+    in_numpy, later = (ds.search(*QUARTIC, engine=engine, seconds=600) for engine in ("numpy", "auto"))
+    assert (in_numpy.engine, later.engine) == ("numpy", "numpy, jax")
+    assert in_numpy.compiling == 0
+    assert 0 < later.compiling < later.seconds
+    assert "compiling" in str(later)
+    for found in (in_numpy, later):
+        assert (found.stopped, found.best.kind) == ("evidence", "minimum")
+        assert found.value == pytest.approx(-5.444192066610897, rel=1e-15)
+    # Random numbers do not depend on the engine; paths part by rounding alone.
+    assert later.evaluations_to_best == in_numpy.evaluations_to_best
+
+
+PUBLISHED_BOXES = {
+    "f(x, y) = -(y + 47)sin(√|x/2 + y + 47|) - x sin(√|x - y - 47|)": (512, -959.6406627, {"x": 512, "y": 404.2318}),
+    "f(x, y) = -cos(x)·cos(y)·e^(-(x - π)² - (y - π)²)": (100, -1.0, {"x": np.pi, "y": np.pi}),
+    "f(x, y) = 20 + e - 20e^(-0.2√((x² + y²)/2)) - e^((cos(2πx) + cos(2πy))/2)": (32.768, 0.0, {"x": 0, "y": 0}),
+    RASTRIGIN: (5.12, 0.0, {"x": 0, "y": 0}),
+}
+
+
+@pytest.mark.parametrize("text", PUBLISHED_BOXES)
+def test_formulas_are_searched_without_compiling(text):
+    half, value, point = PUBLISHED_BOXES[text]
+    found = ds.search(text, {"x": (-half, half), "y": (-half, half)}, seed=3, seconds=600)
+    assert (found.engine, found.stopped) == ("numpy", "evidence")
+    assert found.value == pytest.approx(value, abs=1e-7)
+    assert found.point == pytest.approx(point, abs=1e-4)
+
+
+def test_a_lowest_value_in_a_gap_is_a_minimum():
+    """Curvatures beside 0/0 are rounding, and called the lowest value of Damavandi's function a maximum."""
+    text = "f(x) = (1 - |sin(π(x - 2))/(π(x - 2))|⁵)·(2 + (x - 7)²)"
+    found = ds.search(text, {"x": (0, 14)}, seconds=600)
+    assert found.best.kind == "minimum"
+    assert found.point["x"] == pytest.approx(2, abs=1e-6)
+    assert "(" not in found.sentence
+
+
+def test_rounds_end_where_creases_lead():
+    found = ds.search(
+        "f(x, y) = 100√|y - 0.01x²| + 0.01|x + 10|", {"x": (-15, -5), "y": (-3, 3)}, evaluations=40_000, confirmations=0
+    )
+    assert (found.value, found.best.kind) == (0.0, "minimum")
+    assert found.point == pytest.approx({"x": -10, "y": 1}, abs=1e-9)
+    assert found.confirmations == found.best.count == found.rounds
+
+
 def test_what_has_no_lowest_value_is_told():
     with pytest.raises(ds.ObjectiveError, match="unbounded below"):
         ds.search("x³", spread=1.0)

@@ -36,7 +36,7 @@ _FLAT, _FLAT_OF_RELIEF = 1e-8, 1e-10  # of the largest curvature and of the reli
 _BESIDE = (1e-6, 1e-8)  # of the extent: a kink is a minimum if all points at this distance are higher
 _DECADES = 10.0 ** -np.arange(2.0, 8.0)  # of the extent: distances at which a pole is looked for
 _LASTING = 0.9  # of the fall in a decade that must remain in the next, for a pole
-_KINKED = 30.0  # a rise that falls by less in a decade is that from a kink
+_ROUNDING = 1e-12  # of the extent: at this distance the value changes by rounding alone, or from a kink
 _SUSPECTS = 64  # the lowest places, which are looked at for a pole
 _ABOUT = 8  # random directions, in addition to those of the curvature
 
@@ -73,12 +73,13 @@ class Basin:
         }
 
 
-def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndarray]:
+def gathered(space: Space, ends: np.ndarray, *, along_creases: bool = False) -> tuple[tuple[Basin, ...], np.ndarray]:
     """Group end points into basins.
 
     Args:
         space: the box or cloud.
         ends: shape (ends, size).
+        along_creases: whether a point beside a kink counts to the lowest point that the kink leads to, however far.
 
     Returns:
         The basins, the lowest first, and the index of the basin of each end, shape (ends,); −1 for an end that is not
@@ -91,7 +92,9 @@ def gathered(space: Space, ends: np.ndarray) -> tuple[tuple[Basin, ...], np.ndar
         ended = np.flatnonzero(np.isfinite(values) & np.all(np.abs(units) < _AWAY, axis=1))
         groups, rest = _groups(units[ended], values[ended])
         lowest = [members[0] for members in groups]
-        bottoms, kinds, depths = _bottoms(space, ends[ended[lowest]]) if groups else (ends[:0], [], values[:0])
+        bottoms, kinds, depths = (
+            _bottoms(space, ends[ended[lowest]], along_creases) if groups else (ends[:0], [], values[:0])
+        )
     basins = []
     for position, together in enumerate(_merged(space, bottoms, kinds, depths)):
         members = ended[np.concatenate([groups[group] for group in together])]
@@ -211,11 +214,10 @@ def _groups(units: np.ndarray, values: np.ndarray) -> tuple[list[np.ndarray], np
     return groups, left
 
 
-def _bottoms(space: Space, points: np.ndarray) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _bottoms(space: Space, points: np.ndarray, along_creases: bool) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Move points to their bottoms, by Newton's method and along creases; return them with their kinds and values."""
     points, *derivatives = _newton(space, points)
-    creases = Creases(space)
-    if creases:
+    if along_creases and (creases := Creases(space)):
         lowest = np.argsort(derivatives[0], kind="stable")[:_SUSPECTS]
         points = np.array(points)
         points[lowest] = [creases.lowered(point) for point in points[lowest]]
@@ -252,7 +254,8 @@ def _judged(
     # The derivative on the tip of |x| is taken as 0, so that a kink may look flat; in a gap, where the formula is 0/0,
     # curvatures are rounding. Values around decide.
     for index in np.flatnonzero(np.isin(kinds, ("not at rest", "flat", "saddle", "maximum"))):
-        if kinds[index] == "flat" and not _is_kinked(space, points[index], value[index]):
+        at_rest = kinds[index] != "not at rest"
+        if at_rest and not _rises_clearly(space, points[index], value[index]):
             continue
         if _is_lowest_about(space, points[index], value[index], gradient[index], hessian[index]):
             kinds[index] = "minimum"
@@ -262,13 +265,11 @@ def _judged(
     return kinds, value
 
 
-def _is_kinked(space: Space, point: np.ndarray, value: float) -> bool:
-    """Tell whether the value rises about in proportion to the distance along some axis, as at a kink."""
-    rises = _approach(space, point) - value
-    with np.errstate(all="ignore"):
-        decades = rises[:-1] / rises[1:]
-    # A tenth of the distance leaves a tenth of the rise from a kink, and a hundredth from a smooth bottom.
-    return bool(np.any(np.all((rises[1:] > 0) & (decades < _KINKED), axis=0)))
+def _rises_clearly(space: Space, point: np.ndarray, value: float) -> bool:
+    """Tell whether the value rises along every axis, by far more than rounding changes it."""
+    ways = np.concatenate([np.eye(space.size), -np.eye(space.size)]) * space.extent
+    rises, noise = (heights(space, point + far * ways) - value for far in (_BESIDE[0], _ROUNDING))
+    return bool(np.all(rises > 10 * np.abs(noise)))
 
 
 def is_pole(space: Space, point: np.ndarray) -> bool:

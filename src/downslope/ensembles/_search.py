@@ -309,7 +309,7 @@ class _IslandSearch:
         # The lowest point comes first, as its descent need not be over: it is not among the recorded rounds then.
         units = np.concatenate([self._gathered("lowest_point")[[np.argmin(lowest)]], self._gathered("points")[ended]])
         points = np.clip(space.origin + space.extent * units, space.low, space.high)
-        basins, index = gathered(space, points)
+        basins, index = gathered(space, points, along_creases=True)
         if index[0] < 0:
             raise ObjectiveError(
                 f"{space.objective.read_as} is unbounded below", hint="give bounds to search inside a box"
