@@ -63,8 +63,9 @@ AS_USERS = (
     "networks/test_training.py",
     "test_documents.py",
 )
-# Files that take longest. They begin first, so that at the end no worker is left with one of them.
-LONG_FILES = ("test_documents.py", "test_browser", "test_doors.py")
+# Files that take longest, or wait longest for other processes. They begin first, so that at the end no worker is left
+# with one of them.
+LONG_FILES = ("test_documents.py", "test_browser", "test_doors.py", "test_resume.py", "test_journal.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

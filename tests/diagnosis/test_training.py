@@ -7,9 +7,12 @@ import downslope as ds
 BLIND = {"probe_every": 0}  # where curvature has no say, no look at it is compiled
 
 
+DEEP = {**BLIND, "steps": 300}  # what depth does to gradients shows early
+
+
 def trained(**choices):
     """Return the trace and the diagnosis of a training on the digits."""
-    made = ds.train(data="digits", steps=600, progress=False, **choices)
+    made = ds.train(data="digits", progress=False, **{"steps": 600, **choices})
     return made.trace, ds.diagnose(made.trace)
 
 
@@ -22,7 +25,7 @@ def test_a_healthy_training_is_called_healthy_and_so_it_is_when_it_was_saved(tmp
 
 
 def test_a_deep_sigmoid_network_has_vanishing_gradients_with_their_rate():
-    trace, diagnosis = trained(hidden=(64,) * 11, activation="sigmoid", **BLIND)
+    trace, diagnosis = trained(hidden=(64,) * 11, activation="sigmoid", **DEEP)
     assert diagnosis.symptoms[0] == "vanishing_gradients"
     # A sigmoid's slope is at most 1/4, and Glorot's weights keep the rest: the rate per layer is about that.
     assert 0.1 < diagnosis[0].evidence["per_layer"] < 0.3
@@ -30,13 +33,13 @@ def test_a_deep_sigmoid_network_has_vanishing_gradients_with_their_rate():
 
 
 def test_the_same_depth_with_relu_he_and_skips_has_none():
-    _, diagnosis = trained(hidden=(64,) * 11, activation="relu", initialisation="he_normal", skip=True, **BLIND)
+    _, diagnosis = trained(hidden=(64,) * 11, activation="relu", initialisation="he_normal", skip=True, **DEEP)
     assert "vanishing_gradients" not in diagnosis
     assert "exploding_gradients" not in diagnosis
 
 
 def test_huge_first_weights_explode():
-    _, diagnosis = trained(hidden=(64,) * 8, initialisation="normal_2", **BLIND)
+    _, diagnosis = trained(hidden=(64,) * 8, initialisation="normal_2", **DEEP)
     assert "exploding_gradients" in diagnosis.symptoms
     assert not diagnosis.ok
 
