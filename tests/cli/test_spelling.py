@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 import downslope as ds
@@ -75,7 +75,10 @@ trees = st.recursive(
 @given(trees)
 @settings(max_examples=60)
 def test_a_spelled_formula_is_read_to_the_same_expression(text: str) -> None:
-    printed = ds.formula(text).read_as
+    try:
+        printed = ds.formula(text).read_as
+    except ds.FormulaError:  # (sin(π))⁻¹⁰ has no value, however it is spelled
+        reject()
     again = ds.formula(spelled(printed, "ascii")).read_as
     named = printed
     for letter, word in GREEK.items():

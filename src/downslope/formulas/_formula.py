@@ -156,7 +156,7 @@ class Formula:
             return self.variables[0]
         if isinstance(name, str):
             (name,) = own_names({name: None}, self.variables)
-        if name in self.variables:
+        if isinstance(name, str) and name in self.variables:
             return name
         listed = ", ".join(self.variables) or "no variables"
         if name is None:
