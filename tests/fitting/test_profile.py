@@ -1,6 +1,7 @@
 """Profile intervals against ends that were computed by root finding, and against lmfit."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_an_exact_fit_has_intervals_of_no_width():
 @pytest.mark.parametrize("choices", [{"loss": "cauchy"}, {"level": 0.0}, {"level": 1}, {"level": "95"}])
 def test_what_has_no_profile_is_refused_in_words(choices):
     level = choices.pop("level", 0.95)
-    fit = ds.fit("y = a x", {"x": [1, 2, 4], "y": [2.1, 4, 8]}, **choices)
+    fit: Any = ds.fit("y = a x", {"x": [1, 2, 4], "y": [2.1, 4, 8]}, **choices)
     with pytest.raises(ds.SettingError, match=r"likelihood|between 0 and 1"):
         fit.profile_intervals(level)
 

@@ -99,4 +99,4 @@ def test_fits_to_different_rows_are_not_compared(line):
     with pytest.raises(ds.DataError, match="different left sides"):
         ds.compare_fits(line, ds.fit("ln(y) = a + b x", {"x": X, "y": Y}))
     with pytest.raises(ds.SettingError, match="two fits"):
-        ds.compare_fits(line, 3)
+        ds.compare_fits(line, 3)  # pyright: ignore[reportArgumentType]  # on purpose

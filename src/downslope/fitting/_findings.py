@@ -118,7 +118,7 @@ def _no_slope(fit: Fit, bad: np.ndarray, last: tuple[int, int]) -> Finding:
     """Return the finding on derivatives that are no numbers."""
     at = np.flatnonzero(bad.any(axis=1))
     rows = [int(fit.row_numbers[row]) for row in at]
-    names = tuple(name for name, absent in zip(fit.free, bad.any(axis=0), strict=True) if absent)
+    names = tuple(name for name, absent in zip(fit.free, bad.T, strict=True) if absent.any())
     more = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
     return Finding(
         "no_slope",

@@ -121,7 +121,8 @@ def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Inter
     """Return the intervals of free parameters, by name."""
     surface = surface_of(fit)
     if _is_exact(fit):
-        return {fit.free[index]: Interval(surface.best[index], surface.best[index]) for index in wanted}
+        exact = {index: float(surface.best[index]) for index in map(int, wanted)}
+        return {fit.free[index]: Interval(value, value) for index, value in exact.items()}
     lost = set(fit.uncertainty.undetermined)
     chosen = np.array([index for index in wanted if index not in lost], dtype=int)
     errors = _scales(fit, surface)[chosen]
