@@ -289,7 +289,7 @@ class Fit:
         >>> decay = ds.fit("y = A e^(-k t)", {"t": [0, 1, 2, 3], "y": [20.1, 14.8, 11.1, 8.1]})
         >>> half = decay.derived("ln(2)/k")
         >>> round(half.value, 3), round(half.standard_error, 3)
-        (2.3, 0.018)
+        (2.304, 0.025)
         """
         return derived(self, text, self.confidence if confidence is None else checked_level(confidence))
 
