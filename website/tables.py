@@ -60,6 +60,11 @@ def _methods() -> str:
     return table(["method", "how it steps", "settings", "published"], rows)
 
 
+def _named_models() -> str:
+    rows = [[f"`{model.name}`", f"`{model.text}`", model.meaning] for model in ds.models().values()]
+    return table(["model", "formula", "what it describes"], rows)
+
+
 def _rates() -> str:
     rows = []
     for spec in METHODS:
@@ -166,6 +171,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "floors": _floors,
     "functions of formulas": _functions,
     "methods": _methods,
+    "named models": _named_models,
     "rates of methods": _rates,
     "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.descent_makers),
     "remedies of trainings": lambda: _remedies(TRAINING_SYMPTOMS, _training_remedies.training_makers),

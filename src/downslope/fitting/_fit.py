@@ -20,7 +20,7 @@ from downslope.fitting._findings import findings_of
 from downslope.fitting._function_model import function_equation, start_from
 from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_side
 from downslope.fitting._grouped_fit import GroupedFit
-from downslope.fitting._groups import checked_shared, group_columns, plain_names
+from downslope.fitting._groups import checked_shared, group_columns, plain_names, shared_names
 from downslope.fitting._inference import with_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, check_choices, check_measured, information_factor
 from downslope.fitting._model import EquationModel, in_units, model_of
@@ -97,13 +97,14 @@ def fit(
     named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
     columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
     by = () if chosen["by"] is None else group_columns(chosen["by"], table)
-    if chosen["shared"] and not by:
+    common = shared_names(chosen["shared"])
+    if common and not by:
         raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
     model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
     check_by_name(model, start, chosen["bounds"])
     if by:
         groups = grouped_task(model, table, by, {**chosen, "loss": loss})
-        shared = checked_shared(chosen["shared"], model)
+        shared = checked_shared(common, model)
         if not is_joint(groups, shared):
             return side_by_side(groups, confidence, chosen["absolute_sigma"], model.notes)
         model, limits, rows, at, moved = joint(groups, shared)

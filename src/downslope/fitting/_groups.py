@@ -181,13 +181,33 @@ def numbers_of(groups: Groups, by: tuple[str, ...], labels: Sequence[str]) -> np
     return np.array([known[label] for label in groups.labels])[groups.index]
 
 
-def checked_shared(shared: Any, model: EquationModel) -> tuple[str, ...]:
+def shared_names(shared: Any) -> tuple[str, ...]:
+    """Return the names of shared parameters as they were passed: one text, `K,b`, or several.
+
+    Raises:
+        SettingError: for something that is no name and no names.
+    """
+    if shared is None:
+        return ()
+    if isinstance(shared, str):
+        return tuple(name.strip() for name in shared.split(",") if name.strip())
+    try:
+        names = tuple(shared)
+    except TypeError:
+        names = (None,)
+    if not all(isinstance(name, str) for name in names):
+        raise SettingError(
+            f"shared is a parameter's name, or several, not {described(shared)}", hint='for example shared=("k",)'
+        )
+    return names
+
+
+def checked_shared(names: tuple[str, ...], model: EquationModel) -> tuple[str, ...]:
     """Return the shared parameters, checked.
 
     Raises:
         SettingError: for a name that is no parameter.
     """
-    names = tuple(_listed_names(shared or (), model.parameters))
     for name in names:
         if name not in model.parameters:
             close = nearest(str(name), model.parameters)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -329,7 +330,7 @@ def _sentinels(cells: np.ndarray) -> tuple[str, ...]:
     if np.isnan(cells).all():
         return ()
     ends = {float(np.nanmin(cells)), float(np.nanmax(cells))}
-    suspects = [end for end in ends if any(np.isclose(end, sentinel, rtol=1e-7) for sentinel in _SENTINELS)]
+    suspects = [end for end in ends if any(math.isclose(end, each, rel_tol=1e-7) for each in _SENTINELS)]
     notes = []
     for suspect in sorted(suspects):
         rest = cells[np.isfinite(cells) & ~np.isin(cells, suspects)]
