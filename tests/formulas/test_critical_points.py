@@ -254,3 +254,20 @@ def test_random_sums_of_waves_agree_with_a_fine_grid(seed: int) -> None:
     slope = a * np.cos(a * x) - c * b * np.sin(b * x) + 2 * x / (20 + seed)
     assert found.method == "proved"
     assert len(found) == np.count_nonzero(np.diff(np.sign(slope)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("|x - 1| + y² + z²", [("minimum", (1, 0, 0))]),
+        ("|x + y - z| + x² + y² + (z - 1)²", [("minimum", (1 / 3, 1 / 3, 2 / 3))]),
+        ("|x - 1| + |y| - z²", [("saddle", (1, 0, 0))]),
+        ("max(x + y, z) + x² + y² + z²", [("minimum", (-1 / 6, -1 / 6, -1 / 3))]),
+    ],
+)
+def test_kinks_of_three_variables_on_planes(text: str, expected: list[tuple[str, tuple[float, ...]]]) -> None:
+    points = ds.critical_points(text, dict.fromkeys("xyz", (-2, 2)))
+    assert [point.kind for point in points] == [kind for kind, _ in expected]
+    for point, (_, where) in zip(points, expected, strict=True):
+        assert not point.smooth
+        assert [point.point[name] for name in "xyz"] == pytest.approx(where, abs=1e-9)

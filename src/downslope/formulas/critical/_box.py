@@ -3,7 +3,8 @@
 For each choice of signs of the borders, |u| is u or −u, and the formula one smooth piece, whose zeros of the gradient
 are proved by Krawczyk's test as far as they lie where the borders have these signs. Kinks along curves are sought in
 two variables: on u = 0 a kink can be critical only where the formula is stationary along the curve, which is where
-∇f₀ and ∇u are parallel, f₀ the formula with the kink's own term as it is on the curve; and where two curves meet.
+∇f₀ and ∇u are parallel, f₀ the formula with the kink's own term as it is on the curve; and where two curves meet. Of
+more variables, a border that is a plane is solved for a variable, and f₀ searched with one variable less.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
 from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system
@@ -21,7 +23,20 @@ from downslope.formulas.critical._stationary_search import Derivatives, polished
 from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, hull, simplest
 from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, groups, zeros
 from downslope.formulas.evaluation import evaluate
-from downslope.formulas.expressions import ZERO, Call, Expression, names_in, numpy_functions, replaced
+from downslope.formulas.expressions import (
+    ZERO,
+    Call,
+    Expression,
+    Negative,
+    Number,
+    Quotient,
+    constant_value,
+    names_in,
+    numpy_functions,
+    replaced,
+    with_trees,
+)
+from downslope.formulas.symbolic import differentiate
 
 _MOST_BORDERS = 6  # borders with two sides: each doubles the pieces
 _SINGULAR = 1e-6  # scaled curvature below which a zero may belong to a curve of zeros
@@ -270,11 +285,13 @@ class _BoxSurvey:
     # Kinks
 
     def _search_kinks(self) -> None:
-        """Add the points where a kink can be critical; of more than two variables, the corners and tips alone."""
+        """Add points where a kink can be critical; of more than two variables, those on planes, corners and tips."""
         sided = [part for part in self.parts if part.kind in ("kink", "root", "jump")]
         size = len(self.variables)
         for part in sided if size == 2 else ():
             self._add_kinks(*self._stationary_along(part))
+        for part in sided if size > 2 else ():
+            self._add_on_plane(part)
         for corner in itertools.islice(itertools.combinations(sided, size), _MOST_CORNERS):
             self._add_kinks(self._corner([part.border for part in corner]))
         for part in self.parts:
@@ -305,6 +322,32 @@ class _BoxSurvey:
                     near = [simplest(x - m, x + m) for x, m in zip(point, 1e-12 * self.span, strict=True)]
                     point = np.array([x if n is None else n for x, n in zip(point, near, strict=True)])
                     self._add(Candidate(point, False, None, curve=True))
+
+    def _add_on_plane(self, part: RoughPart) -> None:
+        """Add the points at which the formula is stationary on a border that is a plane."""
+        on_border, solved = _on_border(part.node), _solved(part.border)
+        if on_border is None or solved is None:
+            return
+        variable, solution = solved
+        body = with_trees(replaced(self.tree, part.node, on_border), {variable: solution})
+        names = names_in(body)
+        axes = [axis for axis, name in enumerate(self.variables) if name in names]
+        others = tuple(self.variables[axis] for axis in axes)
+        if not axes:
+            return
+        derivatives = Derivatives(Formula(name=None, variables=others, body=body))
+        try:
+            below = survey_box(body, others, self.box[axes], derivatives, self.seconds / 4)
+        except NotEnclosedError:
+            return
+        level = len(axes) < len(self.variables) - 1  # the value does not change along some axis of the plane
+        for candidate in below.candidates:
+            point = self.box.mean(axis=1)
+            point[axes] = candidate.point
+            values = dict(zip(self.variables, map(np.float64, point), strict=True))
+            point[self.variables.index(variable)] = float(evaluate(solution, values, numpy_functions()))
+            if np.all((point >= self.box[:, 0]) & (point <= self.box[:, 1])):
+                self._add(Candidate(point + 0.0, False, None, curve=candidate.curve or level))
 
     def _onto(self, border: Enclosure, point: np.ndarray) -> np.ndarray:
         """Return a point moved onto the zeros of a border by Newton's steps along its gradient."""
@@ -410,6 +453,17 @@ def _on_border(node: Expression) -> Expression | None:
             return arguments[0]
         case _:
             return ZERO if type(node).__name__ == "Power" else None
+
+
+def _solved(border: Expression) -> tuple[str, Expression] | None:
+    """Return a variable in which a border is linear, with what it is where the border is zero; None for none."""
+    if any(part.has_two_sides for part in rough_parts(border)):
+        return None
+    for variable in names_in(border):
+        slope = constant_value(differentiate(border, variable))
+        if slope:
+            return variable, Quotient(Negative(with_trees(border, {variable: ZERO})), Number(slope))
+    return None
 
 
 def _middle(zero: Sequence[Any]) -> np.ndarray:

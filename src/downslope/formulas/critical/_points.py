@@ -340,7 +340,7 @@ def _on_borders(borders: Sequence[Expression], size: int) -> str:
         return (
             f"{where}; points there are listed if the value is stationary along the border, or where two borders meet."
         )
-    return f"{where}; of more than two variables, only the points where all borders meet were searched."
+    return f"{where}; of more than two variables, points there are sought on planes and where all borders meet."
 
 
 def _equations(borders: Sequence[Expression]) -> str:
