@@ -135,7 +135,7 @@ def judge(
             if rough is not None:
                 return rough
         if not np.all(np.isfinite(ground.gradient)):
-            return _without_gradient(ground)
+            return _rough_exactly(ground) or _without_gradient(ground)
         return _smooth(ground, at_rest)
 
 
@@ -241,6 +241,19 @@ def _rough(ground: _Ground) -> Judgement | None:
         sides=sides,
         looks=looks,
     )
+
+
+def _rough_exactly(ground: _Ground) -> Judgement | None:
+    """Judge a kink that rounding hides, as that of √(1 − cos x) at 0, by changes of the value that are free of it."""
+    changes = ground.surface.changes
+    if changes is None:
+        return None
+    surface = replace(ground.surface, values=lambda rows: changes(ground.point, rows)[0])
+    rough = _rough(replace(ground, surface=surface, value=0.0))
+    if rough is None or rough.smoothness not in ("kink", "cusp"):
+        return None
+    sides = tuple(replace(side, limit=side.limit + ground.value) for side in rough.sides)
+    return replace(rough, value=ground.value, sides=sides)
 
 
 def _without_gradient(ground: _Ground) -> Judgement:

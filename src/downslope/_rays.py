@@ -15,6 +15,7 @@ _NEAREST = 1e4  # roundings of a coordinate below which a distance is too short 
 _UNBOUNDED = 1.5  # growth over the smaller half of the decades against the larger: ln 2, a convergent value below 1
 _SHRINKS = 0.8  # from one decade to the next; ⁵√h shrinks to 0.63
 _KINK = 0.08  # exponents of h below which a difference of slopes does not fade: |x|^1.1 is smooth, x·ln|x| is not
+_FADES = 0.1  # exponents above which slopes fade to 0
 _STEEP = -0.02  # exponents below which a slope grows without bound
 _SPOILT = 1e3  # growth of the changes from decade to decade that only rounding explains
 _SIGNAL = 30.0  # roundings that a difference must exceed to count
@@ -111,6 +112,10 @@ class Ray:
         last = np.flatnonzero(usable)[-5:]
         if len(last) >= 4 and _exponent(self.radii[last], slopes[last]) < _STEEP:
             return float(np.copysign(np.inf, slopes[last[-1]]))
+        # x^(4/3) has slopes h^(1/3), which fade slowly, but to 0.
+        halves = (last[:3], last[-3:])
+        if len(last) >= 4 and all(_exponent(self.radii[half], slopes[half]) > _FADES for half in halves):
+            return 0.0
         # The balance of the formula's error, h, and rounding, ε/h, lies near √ε.
         known = np.flatnonzero(usable)
         formula_error = self.radii[known] / self.radii[0] * np.max(np.abs(slopes[known]))

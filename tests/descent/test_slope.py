@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -217,3 +218,16 @@ def test_a_formula_needs_neither_jax_nor_sympy() -> None:
 def test_the_gradient_is_by_name_whatever_the_order_of_the_header() -> None:
     found = ds.slope("f(w, b) = w² + 3b", {"w": 1, "b": 2})
     assert (float(found.gradient["w"]), float(found.gradient["b"])) == (2.0, 3.0)
+
+
+def test_a_power_above_one_is_flat_at_its_base_zero() -> None:
+    for text, kind in (("x^(4/3)", "minimum"), ("x^(5/3)", "inflection"), ("(x - 1)^(6/5)", "minimum")):
+        at = ds.slope(text, {"x": 1 if "1)^" in text else 0})
+        assert at.kind == kind
+        assert float(at.gradient["x"]) == 0
+
+
+@pytest.mark.parametrize(("text", "x"), [("tan(x)", math.pi / 2), ("sec(x)", math.pi / 2), ("1/cos(3x)", math.pi / 6)])
+def test_a_pole_between_two_floats_is_a_pole(text: str, x: float) -> None:
+    assert "is not defined at" in str(ds.slope(text, {"x": x}))
+    assert ds.slope("1/x", {"x": 1e-3}).kind == "slope"

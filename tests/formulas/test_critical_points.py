@@ -271,3 +271,27 @@ def test_kinks_of_three_variables_on_planes(text: str, expected: list[tuple[str,
     for point, (_, where) in zip(points, expected, strict=True):
         assert not point.smooth
         assert [point.point[name] for name in "xyz"] == pytest.approx(where, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "values"),
+    [
+        ("cos(x² + y²)", "xy", {1, -1}),
+        ("(x² + y² + z² - 1)²", "xyz", {0}),
+        ("(x² + y² - 1)²(x² + y² - 3)²", "xy", {0, 1}),
+    ],
+)
+def test_curves_around_a_single_point_are_told_from_it(text: str, names: str, values: set[int]) -> None:
+    points = ds.critical_points(text, dict.fromkeys(names, (-2, 2)))
+    filled = {round(point.value, 9) for point in points if not point.isolated}
+    assert filled == values
+    single = [point for point in points if point.isolated]
+    assert [(point.kind, *point.point.values()) for point in single] == [("maximum", *[0] * len(names))]
+
+
+@pytest.mark.parametrize(("text", "x"), [("√(1 - cos(x))", 0), ("acos(cos(x))", 0), ("√(x² - 2x + 1)·e^x", 1)])
+def test_a_kink_that_rounding_hides(text: str, x: float) -> None:
+    (point,) = [each for each in ds.critical_points(text, {"x": (x - 0.5, x + 0.5)}) if abs(each.point["x"] - x) < 1e-6]
+    assert point.kind == "minimum"
+    assert not point.smooth
+    assert "kink" in str(ds.slope(text, {"x": x}))

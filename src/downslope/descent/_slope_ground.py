@@ -17,6 +17,7 @@ from downslope._types import Columns, Point
 from downslope.descent._objective import Objective
 
 _MOST_DENSE = 64  # numbers in a point up to which the whole Hessian is computed
+_HUGE = 1e14  # a value above which a pole may lie next to the point
 _MOST_ROUGH = 4  # variables of a function up to which kinks are looked for where the curvature does not decide
 
 
@@ -45,13 +46,27 @@ class Ground:
 
 def judged(ground: Ground) -> Judgement:
     """Return what the judge of points decides."""
-    judgement = judge(ground.surface, ground.flat)
+    judgement = judge(ground.surface, ground.flat, is_missing=ground.is_formula and _is_next_to_pole(ground))
     if judgement.by == "values" and not ground.is_formula and len(ground.flat) <= _MOST_ROUGH:
         # JAX gives a kink the gradient of one side, or 0; only the values show it.
         judgement = judge(replace(ground.surface, is_smooth=False), ground.flat)
+    if ground.exact is not None and not ground.surface.is_smooth and judgement.smoothness == "smooth" and judgement.by:
+        # Rounding may hide a kink, as that of √(1 − cos x) at 0.
+        exact = judge(ground.exact(), ground.flat) if judgement.by != "curvature" else judgement
+        judgement = exact if exact.smoothness in ("kink", "cusp") else judgement
     if judgement.kind == "degenerate" and ground.exact is not None:
         judgement = judge(ground.exact(), ground.flat)
     return judgement
+
+
+def _is_next_to_pole(ground: Ground) -> bool:
+    """Tell whether a pole lies between two floats here, as that of tan(x) at π/2: the value is gone a few floats on."""
+    if not abs(ground.value) > _HUGE:
+        return False
+    shifts = np.diag(1e3 * np.finfo(float).eps * np.abs(ground.flat))
+    with np.errstate(all="ignore"):
+        values = ground.surface.values(np.concatenate([ground.flat + shifts, ground.flat - shifts]))
+    return bool(np.any(np.abs(values) <= 0.01 * abs(ground.value)))
 
 
 def ground_of(goal: Objective, at: Point) -> Ground:

@@ -279,18 +279,18 @@ class _Look:
         spectrum, objective = self._trace.end_spectrum, self._plan.objective
         if spectrum is None or objective.formula is None or objective.data:
             return ""
-        if not np.all(np.isfinite(spectrum.eigenvalues)):
-            return ""
         start = abs(self._trace.spectra[0].lowest) if self._trace.spectra else 0.0
-        if spectrum.lowest > max(_DECIDED * abs(spectrum.highest), _FADED * start if start < math.inf else 0.0):
+        decided = max(_DECIDED * abs(spectrum.highest), _FADED * start if start < math.inf else 0.0)
+        if not np.all(np.isfinite(spectrum.eigenvalues)) or spectrum.lowest > decided:
             return ""
         from downslope.formulas import surface  # whose folder few descents need
 
         ground, size = surface(objective.formula, is_smooth=False), len(self.end)
         if self._trace.outcome not in (Outcome.CONVERGED, Outcome.STALLED) and np.any(self._gradient):
             assert ground.hessian is not None
-            newton = np.linalg.lstsq(ground.hessian(self.end), self._gradient, rcond=1e-15)[0]
-            if not _length(newton) <= _CLEAR * self.scale:
+            hessian = ground.hessian(self.end)
+            known = bool(np.all(np.isfinite([*hessian, self._gradient])))
+            if not known or _length(np.linalg.lstsq(hessian, self._gradient, rcond=1e-15)[0]) > _CLEAR * self.scale:
                 return ""
         # Near a flat point, not at it, curvatures of either sign may be left: judge the rounder point if it is flatter.
         snapped = self._snapped(self.end)

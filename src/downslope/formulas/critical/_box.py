@@ -10,7 +10,7 @@ more variables, a border that is a plane is solved for a variable, and f₀ sear
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
-from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system
+from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system, never, parallel
 from downslope.formulas.critical._stationary_search import Derivatives, polished, scaled_curvatures
 from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, hull, simplest
 from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, groups, zeros
@@ -44,6 +44,8 @@ _WIDE = 1 / 24  # share of the box over which a curve of zeros extends at least
 _SAME = 1e-7  # share of the box within which two candidates are one
 _STEPS_ALONG = 200
 _STEPS_ONTO = 6
+_PROBES_IN_GROUP = 24
+_CLOSE_BY = 0.05  # share of the box that Newton's steps onto a curve may take
 _MOST_GROUPS = 8
 _MOST_CORNERS = 40
 _PROBES_ALONG = 7
@@ -206,7 +208,11 @@ class _BoxSurvey:
                 point = start
             near = bool(np.all(np.abs(point - start) <= np.maximum(2 * np.ptp(around, axis=1), 1e-4 * self.span)))
             singular = float(np.min(np.abs(scaled_curvatures(self.derivatives, point, self.span)))) < _SINGULAR
-            if extent > _WIDE and singular and near:
+            fills = singular and near and self._continues(point)
+            beside = [] if fills or extent <= _WIDE else list(self._on_curves_of(group))
+            for other in beside:
+                self._add(Candidate(other, False, True, curve=True))
+            if extent > _WIDE and singular and near and not beside:
                 self._add(Candidate(self._along_curve(point), False, True, curve=True))
                 self.result.unproved.append(around)
                 continue
@@ -217,6 +223,29 @@ class _BoxSurvey:
             self.result.unproved.append(around)
             if near and self._is_zero(point):
                 self._add(Candidate(self._rounded(point, around), False, True, blur=_SAME))
+
+    def _on_curves_of(self, group: list[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield a point of each curve of zeros, told by its value, in a group of cells."""
+        levels: list[float] = []
+        for index in np.linspace(0, len(group) - 1, min(len(group), _PROBES_IN_GROUP)).astype(int):
+            start = group[index].mean(axis=1)
+            point = polished(self.derivatives, start[None], self.span)[0]
+            if np.any(np.abs(point - start) > _CLOSE_BY * self.span) or not self._is_zero(point):
+                continue
+            level = float(self.derivatives.value(point[None])[0])
+            if not any(np.isclose(level, other, rtol=1e-6, atol=1e-9) for other in levels) and self._continues(point):
+                levels.append(level)
+                yield self._rounded(np.clip(point, *self.box.T), np.stack([point, point], axis=1))
+
+    def _continues(self, point: np.ndarray) -> bool:
+        """Tell whether there are other zeros beside a zero, where the Hessian is singular."""
+        hessian = self.derivatives.hessian(point[None])[0]
+        if not np.all(np.isfinite(hessian)):
+            return False
+        curvatures, directions = np.linalg.eigh(hessian)
+        ways = directions[:, np.abs(curvatures) <= 1e-6 * np.max(np.abs(curvatures))].T
+        moved = [polished(self.derivatives, (point + 0.03 * self.span * way)[None], self.span)[0] for way in ways]
+        return any(np.max(np.abs(end - point) / self.span) > 0.01 and self._is_zero(end) for end in moved)
 
     def _cell_is_out(self, piece: Piece, cell: np.ndarray) -> bool:
         from flint import ctx
@@ -377,7 +406,7 @@ class _BoxSurvey:
         else:
             border = part.border
         u = Enclosure(border, self.variables)
-        return _parallel(u, Enclosure(body, self.variables)), u
+        return parallel(u, Enclosure(body, self.variables)), u
 
     def _sign_at_centre(self) -> Callable[[Expression], int]:
         values = {
@@ -400,9 +429,7 @@ class _BoxSurvey:
             rows = [part.with_gradient(point) for part in parts]
             return [value for value, _ in rows], [list(gradient) for _, gradient in rows]
 
-        return EquationSystem(
-            lambda point: [part.value(point) for part in parts], jacobian, lambda point: False, _never
-        )
+        return EquationSystem(lambda point: [part.value(point) for part in parts], jacobian, lambda point: False, never)
 
     def _add_tips(self, part: RoughPart) -> None:
         """Add the points at which a border touches zero, as x² + y² does: tips of cones, poles and gaps."""
@@ -418,28 +445,6 @@ class _BoxSurvey:
                 value = float(evaluate(border, values, numpy_functions()))
             if abs(value) <= 1e-12:
                 self._add(Candidate(rounded, True, None))
-
-
-def _parallel(u: Enclosure, f: Enclosure) -> EquationSystem:
-    """Return the equations u = 0 and f_x·u_y − f_y·u_x = 0."""
-
-    def values(point: Sequence[Any]) -> list[Any]:
-        a, (ax, ay) = u.with_gradient(point)
-        fx, fy = f.gradient(point)
-        return [a, fx * ay - fy * ax]
-
-    def jacobian(point: Sequence[Any]) -> Any:
-        a, (ax, ay), a2 = u.with_hessian(point)
-        _, (fx, fy), f2 = f.with_hessian(point)
-        row = [f2[0][k] * ay + fx * a2[1][k] - f2[1][k] * ax - fy * a2[0][k] for k in (0, 1)]
-        return [a, fx * ay - fy * ax], [[ax, ay], row]
-
-    return EquationSystem(values, jacobian, lambda point: False, _never)
-
-
-def _never(point: np.ndarray) -> bool:
-    """A crowd of boxes of kinks is a curve of them, of which no proof is wanted."""
-    return True
 
 
 def _on_border(node: Expression) -> Expression | None:

@@ -193,3 +193,25 @@ def _variable_at(at: arb) -> Any:
     from flint import arb_series
 
     return arb_series([at, 1])
+
+
+def parallel(u: Enclosure, f: Enclosure) -> EquationSystem:
+    """Return the equations u = 0 and f_x·u_y − f_y·u_x = 0."""
+
+    def values(point: Sequence[Any]) -> list[Any]:
+        a, (ax, ay) = u.with_gradient(point)
+        fx, fy = f.gradient(point)
+        return [a, fx * ay - fy * ax]
+
+    def jacobian(point: Sequence[Any]) -> Any:
+        a, (ax, ay), a2 = u.with_hessian(point)
+        _, (fx, fy), f2 = f.with_hessian(point)
+        row = [f2[0][k] * ay + fx * a2[1][k] - f2[1][k] * ax - fy * a2[0][k] for k in (0, 1)]
+        return [a, fx * ay - fy * ax], [[ax, ay], row]
+
+    return EquationSystem(values, jacobian, lambda point: False, never)
+
+
+def never(point: np.ndarray) -> bool:
+    """A crowd of boxes of kinks is a curve of them, of which no proof is wanted."""
+    return True

@@ -278,6 +278,12 @@ class _BoxJudge:
         if judgement.kind == "degenerate" and not is_missing:
             exact = surface(self.formula, exactly=True, is_smooth=is_smooth)
             judgement = judge(exact, candidate.point, lengths=lengths, blur=blur, at_rest=at_rest)
+        elif judgement.smoothness == "smooth" and judgement.by == "values" and not is_missing:
+            with np.errstate(all="ignore"):
+                has_gradient = bool(np.all(np.isfinite(ground.gradients(candidate.point[None]))))
+            if not has_gradient:  # rounding may hide a kink, as that of √(1 − cos x) at 0
+                exact = judge(surface(self.formula, exactly=True), candidate.point, lengths=lengths, blur=blur)
+                judgement = exact if exact.smoothness in ("kink", "cusp") else judgement
         has_limit = judgement.smoothness not in ("pole", "undefined", "edge", "jump")
         if len(self.span) == 1 and has_limit and judgement.kind in ("degenerate", "level") and not candidate.curve:
             kind = self._kind_by_slopes(float(candidate.point[0]))

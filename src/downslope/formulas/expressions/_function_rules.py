@@ -12,10 +12,12 @@ from downslope.formulas.expressions._tree import (
     UNITY,
     ZERO,
     Call,
+    Comparison,
     Expression,
     MathConstant,
     Negative,
     Number,
+    Piecewise,
     Power,
     Product,
     Quotient,
@@ -40,6 +42,11 @@ RULE_REASONS: dict[str, str] = {
 
 def _call(function: str) -> Outer:
     return lambda u: Call(function, (u,))
+
+
+def _by_sign(u: Expression) -> Expression:
+    """Return 1 where u is above 0, 0 where it is below, and no value at the border."""
+    return Piecewise((UNITY, ZERO), (Comparison(u, ">", ZERO), Comparison(u, "<", ZERO)))
 
 
 def _number(value: int) -> Expression:
@@ -159,7 +166,7 @@ FUNCTION_RULES: dict[str, tuple[str, str, Outer]] = {
         lambda u: Quotient(UNITY, Product((u, Call("ln", (_number(10),))))),
     ),
     "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(UNITY, Product((u, Call("ln", (TWO,)))))),
-    "relu": ("function", "relu(u)' = step(u)", _call("step")),
+    "relu": ("function", "relu(u)' = {1 if u > 0, 0 if u < 0}", _by_sign),
     "sigmoid": (
         "function",
         "σ(u)' = σ(u)·(1 - σ(u))",
