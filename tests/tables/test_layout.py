@@ -89,10 +89,24 @@ def test_a_layout_is_a_function_of_lines() -> None:
         (["x y", "--- ---", "1 2"], ("x", "y")),
         (["1,2", "2,3"], ()),
         (["name,place", "a,b"], ("name", "place")),
+        (["x,y", "", "s,mV", "", "1,2", "2,3"], ("x", "y")),
+        (["x,y", "-,-", "1,2", "2,3"], ("x", "y")),
+        (["Sample A,,", "x,y,z", "1,2,3", "2,3,4"], ("x", "y", "z")),
     ],
 )
 def test_the_line_of_names(lines: list[str], names: tuple[str, ...]) -> None:
     assert layout(lines).names == names
+
+
+def test_text_after_a_table_is_left_out_and_said(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("x,y\n1,2\n2,3\n\nSource: the office, 2024\n", encoding="utf-8")
+    table = ds.read_table(file)
+    assert table["x"].tolist() == [1, 2]
+    assert table.notes == ("a.csv: text after the table left out, from line 5 on.",)
+    file.write_text("x,y\n1,2\n2,3\nabout 3,4\n", encoding="utf-8")
+    with pytest.raises(ds.DataError, match="row 3, column x: 'about 3'"):
+        ds.fit("y = a + b x", file)
 
 
 def test_each_decision_can_be_overridden(tmp_path: Path) -> None:

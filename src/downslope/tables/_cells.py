@@ -31,7 +31,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _TRUTH = re.compile(r"true|false", re.IGNORECASE)
-COMPLEX = r"^\(?[-+]?[\d.]+(?:[eE][-+]?\d+)?\s?[-+]\s?[\d.]*(?:[eE][-+]?\d+)?[ij]\)?$"
+COMPLEX = r"^\(?(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?\s?[-+]\s?[\d.]*|[-+]?\d[\d.]*)(?:[eE][-+]?\d+)?[ij]\)?$"
 _COMPLEX = re.compile(COMPLEX)
 MONTHS = (
     *("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),

@@ -28,6 +28,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _FEW = 8  # letters beyond ASCII from which a guess is worth more than the usual encoding
+_MOST_ABOVE = 5000  # lines in which the table begins at the latest
 _LARGE = 1 << 20  # bytes from which clean rows are handed to Polars without a look at each line
 _MOST_FOOTER = 50  # lines of text after a table
 # Encodings of scripts other than the Latin one; a guess among all of them is mostly wrong for short texts.
@@ -48,7 +49,18 @@ def read_delimited(name: str, source: Path | bytes, choices: ReadChoices) -> Raw
         said.append(f"encoding {encoding}")
     if b"\r" in data[: 1 << 16] and b"\n" not in data[: 1 << 16]:  # line ends of the old Macintosh
         data = data.replace(b"\r", b"\n")
-    lines = _logical(_first_lines(data, SAMPLE))
+    try:
+        return _read(name, data, encoding, choices, said, SAMPLE)
+    except DataError:
+        # What stands above the table may be longer than a sample.
+        if data.count(b"\n") <= SAMPLE:
+            raise
+        return _read(name, data, encoding, choices, said, _MOST_ABOVE)
+
+
+def _read(name: str, data: bytes, encoding: str, choices: ReadChoices, said: Sequence[str], sample: int) -> RawTable:
+    """Return the columns of a text in UTF-8, its layout read off so many first lines."""
+    lines = _logical(_first_lines(data, sample))
     if not any(line.strip() for line in lines):
         raise DataError(f"{name} is empty", hint="a table has a line of column names, then a line for each row")
     check_width(name, max(line.count(sign) for line in lines for sign in "\t;|,") + 1)
@@ -229,7 +241,7 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
         rows.append(blanks_as_tabs(line) if shape.separator == " " else line)
         numbers.append(number)
     said = [f"the names occur {repeated} times more"] if repeated else []
-    footer = _footer(rows, separator, shape)
+    footer = _footer(rows, numbers, separator, shape)
     if footer:
         first = numbers[len(rows) - footer]
         said.append(f"text after the table left out, from line {first} on")
@@ -241,13 +253,16 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     return _parsed(name, rows, separator, shape.width), np.array(numbers), said
 
 
-def _footer(rows: Sequence[str], separator: str, shape: TextLayout) -> int:
+def _footer(rows: Sequence[str], numbers: Sequence[int], separator: str, shape: TextLayout) -> int:
     """Return how many lines of text stand after the rows."""
     count = 0
-    for line in reversed(rows[-_MOST_FOOTER:]):
-        cells = split(line, separator)
+    begins_with_value = bool(rows) and look(split(rows[0], separator)[0]) == "value"
+    for index in range(len(rows) - 1, max(len(rows) - _MOST_FOOTER, 0), -1):
+        cells = split(rows[index], separator)
         looks = [look(cell) for cell in cells]
         is_text = "value" not in looks or (len(cells) != shape.width and looks[0] == "word")
+        # A sentence may hold the separator and a number: "Source: the office, 2024", after a blank line.
+        is_text |= looks[0] == "word" and begins_with_value and numbers[index] > numbers[index - 1] + 1
         is_drawn = all(map(is_rule, filter(None, cells)))
         if not (is_drawn or (is_text and "word" in looks and (not shape.is_text or len(cells) != shape.width))):
             break

@@ -23,7 +23,8 @@ _SYMBOLS = (
     "|Ω|Ω|kΩ|ohm|F|pF|nF|H|mH|S|mS|lx|lm|cd|dB|dBm|ppm|ppb|IU|U|kDa|Da|OD|Bq|kBq|Gy|Sv|mph|rpm|mmHg|px|cps|cts|sr|au|dex|mag"
 )
 _WORDS = (
-    r"arb\.? ?u(?:nits?)?\.?|a\.u\.|seconds?|minutes?|hours?|days?|years?|volts?|amps?|counts?|grams?|met(?:er|re)s?"
+    r"arb\.? ?u(?:nits?)?\.?|a\.u\.|secs?|seconds?|mins?|minutes?|hrs?|hours?|days?|yrs?|years?"
+    r"|volts?|amps?|counts?|grams?|met(?:er|re)s?"
     r"|kelvin|celsius|deg(?:rees?)?(?: ?[CFK])?|percent|TS|RN|smp|avg|min|max|std|tot|samp|none|date|time"
     r"|mm/dd/yyyy|dd/mm/yyyy"
 )
@@ -214,6 +215,9 @@ def _laid_out(
         return _of_text(lines, separator, signs, choices)
     width = len(block[0].cells)
     names, names_line, units, skipped, rows = _names(lines, block, choices)
+    if names and len(rows) > 1 and all(cell in ("-", "–", "[-]", "(-)") for cell in rows[0].cells):
+        # Columns without units, rather than a row without numbers.
+        skipped, units, rows = [*skipped, rows[0].number], units or ("-",), rows[1:]
     score = sum(line.values - 0.5 * line.words - line.pieces for line in rows)
     if names is None and choices.names is None:
         commented = _names_in_comment(comments, separator, signs, width, rows[0].number)
@@ -335,7 +339,9 @@ def _text_above(lines: Sequence[_CellLine], block: list[_CellLine]) -> list[_Cel
             len(line.cells) == width + 1 and (not line.cells[-1] or line.cells[0].endswith(":"))
         )
         is_heading = _is_heading(line, block)
-        if not (wide and (line.values == 0 or is_heading)) or (above and line.number < below - 1):
+        if not (wide and (line.values == 0 or is_heading)) or (
+            above and line.number < below - 1 and not all(map(_is_units, above))
+        ):
             break
         above.append(line)
         below = line.number

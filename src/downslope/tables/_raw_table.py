@@ -229,7 +229,7 @@ def _skipped_words(shape: TextLayout) -> list[str]:
         words.append(f"rows from line {begin} on")
     if shape.above:
         numbers = " and ".join(map(str, shape.above))
-        what = "units" if any(shape.units) else "text"
+        what = "units" if shape.units else "text"
         words.append(f"line{'s' if len(shape.above) > 1 else ''} {numbers} skipped ({what})")
     return words
 
