@@ -100,3 +100,12 @@ def test_fits_to_different_rows_are_not_compared(line):
         ds.compare_fits(line, ds.fit("ln(y) = a + b x", {"x": X, "y": Y}))
     with pytest.raises(ds.SettingError, match="two fits"):
         ds.compare_fits(line, 3)  # pyright: ignore[reportArgumentType]  # on purpose
+
+
+def test_counts_are_standardised_by_the_variance_of_their_mean():
+    counts = ds.fit("n = A e^(-x/T)", {"x": X, "n": [21, 15, 13, 8, 5, 2, 3, 0, 1, 0]}, loss="poisson")
+    frame = counts.table()
+    hat = frame["leverage"].to_numpy()
+    assert np.sum(hat) == pytest.approx(2)
+    pearson = counts.residuals / np.sqrt(counts.predicted * (1 - hat))
+    assert frame["standardised_residual"].to_numpy() == pytest.approx(pearson)

@@ -102,7 +102,10 @@ def compare_fits(first: Fit, second: Fit) -> FitComparison:
         if not isinstance(fit, Fit):
             raise SettingError(f"compare_fits compares two fits, not {described(fit)}", hint="ds.compare_fits(a, b)")
         if fit.loss != "linear":
-            raise SettingError(f"fits with the {fit.loss.replace('_', '-')} loss have no likelihood to compare")
+            raise SettingError(
+                f"the F test compares fits by least squares, not with the {fit.loss.replace('_', '-')} loss",
+                hint="compare their aic or bic, where these are numbers",
+            )
     _check_same_rows(first, second)
     simpler, richer = sorted((first, second), key=lambda fit: -fit.degrees_of_freedom)
     rows = len(simpler.measured)

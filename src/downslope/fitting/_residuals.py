@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._text import html_pairs, number
+from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._numeric_problem import predicted_with_slopes
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def leverages(fit: Fit) -> np.ndarray:
     """Return the diagonal of the hat matrix J(JᵀJ)⁻¹Jᵀ, shape (rows,)."""
     _, slopes = predicted_with_slopes(fit.problem, np.array([fit[name] for name in fit.free]), fit.arguments)
     kept = [index for index, name in enumerate(fit.free) if fit.parameters[name].role != "at bound"]
-    jacobian = slopes[:, kept] * fit.arguments.weight[:, None]
+    jacobian = slopes[:, kept] * _weights(fit)[:, None]
     if not np.all(np.isfinite(jacobian)):
         return np.full(len(jacobian), np.nan)
     lengths = np.linalg.norm(jacobian, axis=0)
@@ -130,13 +131,20 @@ def leverages(fit: Fit) -> np.ndarray:
     return np.sum(left[:, known] ** 2, axis=1)
 
 
+def _weights(fit: Fit) -> np.ndarray:
+    """Return what residuals are multiplied by to have one variance, shape (rows,); of counts, that of their mean."""
+    if fit.loss in LIKELIHOODS:
+        return fit.arguments.weight * information_factor(fit.loss, fit.predicted)
+    return fit.arguments.weight
+
+
 def _standardised(fit: Fit) -> np.ndarray:
     """Return the residuals over their standard deviations, shape (rows,)."""
     with np.errstate(all="ignore"):
         room = np.maximum(1 - leverages(fit), 0.0)
         deviation = math.sqrt(fit.uncertainty.measurement_variance) * np.sqrt(room)
         # A row that the fit follows exactly has no residual to judge.
-        return np.where(room > _ROUNDING, fit.residuals * fit.arguments.weight / deviation, np.nan)
+        return np.where(room > _ROUNDING, fit.residuals * _weights(fit) / deviation, np.nan)
 
 
 def outliers(fit: Fit, standardised: np.ndarray | None = None) -> tuple[int, ...]:
