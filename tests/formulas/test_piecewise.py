@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from downslope._engine import double_precision, jax
-from downslope.formulas import Formula, book, evaluate, jax_functions, numpy_functions
+from downslope.formulas import Formula, book, evaluate, formula, jax_functions, numpy_functions
 from downslope.formulas._sympy import from_sympy, to_sympy
 from downslope.formulas.evaluation import operations
 from downslope.formulas.expressions import Call, Combination, Comparison, Name, Number, Piecewise, Power, latex
@@ -44,6 +46,23 @@ def test_the_derivative_is_left_undefined_at_the_borders() -> None:
     slope = Formula("f", ("x",), THREE).derivative()
     assert [slope(x=value) for value in (2.0, 0.5, -2.0)] == [0.5, 1.0, 1.0]
     assert np.isnan([slope(x=1.0), slope(x=-1.0)]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "slope", "bend"),
+    [
+        ("{x² if x < 1, 2x - 1 otherwise}", 2.0, math.nan),
+        ("{x³ if x < 1, 3x² - 3x + 1 if x ≥ 1}", 3.0, 6.0),
+        ("{x² if 2x ≤ 2, x if x > 1}", math.nan, math.nan),
+        ("{x² if x < 1, 2x + 1 otherwise}", math.nan, math.nan),  # the slopes are equal, the values are not
+        ("{x² if |x| ≤ 1, 2x - 1 otherwise}", math.nan, math.nan),  # they meet at 1, not at -1
+    ],
+)
+def test_a_derivative_exists_at_a_border_where_values_and_slopes_meet(text: str, slope: float, bend: float) -> None:
+    first = formula(text).derivative()
+    assert first(x=1.0) == pytest.approx(slope, nan_ok=True)
+    assert first.derivative()(x=1.0) == pytest.approx(bend, nan_ok=True)
+    assert formula(first.read_as).read_as == first.read_as
 
 
 def test_each_piece_is_an_input_of_the_operation() -> None:

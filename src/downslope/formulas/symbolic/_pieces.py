@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
+from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import (
     UNITY,
     ZERO,
@@ -20,13 +22,17 @@ from downslope.formulas.expressions import (
     Quotient,
     Sum,
     combined,
+    comparisons,
     map_children,
+    names_in,
+    numpy_functions,
     terminates,
     walk,
 )
 from downslope.formulas.symbolic._products import terms_of
 from downslope.formulas.symbolic._terms import Terms, TooLargeError, oriented
 
+_MEET = 1e-12  # share by which two pieces may differ at a border where they meet
 _MOST_PIECES = 6
 _FLIPPED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤", "=": "=", "≠": "≠"}
 
@@ -168,3 +174,68 @@ def _number(value: Fraction, decimals: bool) -> Expression:
     if value.denominator == 1 or (decimals and terminates(value)):
         return Number(value, decimal=value.denominator != 1)
     return Quotient(Number(Fraction(value.numerator)), Number(Fraction(value.denominator)))
+
+
+def with_joined_borders(
+    tree: Piecewise, variable: str, pieces: Sequence[tuple[Expression, Condition]], slopes: Sequence[Expression]
+) -> list[Condition]:
+    """Return the conditions of a derivative's pieces, with the borders at which values and slopes of two pieces meet.
+
+    Args:
+        tree: the piecewise formula, of one variable.
+        variable: the variable.
+        pieces: its pieces, with the conditions of their insides.
+        slopes: the derivative of each piece.
+    """
+    conditions = [condition for _, condition in pieces]
+    if names_in(tree) != (variable,):
+        return conditions
+    inside = [comparison for condition in conditions for comparison in comparisons(condition)]
+    borders = {border for each in inside if (border := _border(each, variable)) is not None}
+    numbers = Piecewise(tuple(Number(Fraction(index)) for index in range(len(tree.values))), tree.conditions)
+    for border in borders:
+        width = 1e-9 * max(1.0, abs(border))
+        behind, here, ahead = (_at(numbers, variable, border + shift) for shift in (-width, 0.0, width))
+        if not all(map(math.isfinite, (behind, here, ahead))) or here not in (behind, ahead):
+            continue
+        both = [tree.values[int(index)] for index in (behind, ahead)]
+        rows = [next((row for row, (value, _) in enumerate(pieces) if value is each), None) for each in both]
+        own = rows[0] if here == behind else rows[1]
+        if behind == ahead or None in rows or own is None:
+            continue
+        if _meet(both, variable, border) and _meet([slopes[row] for row in rows if row is not None], variable, border):
+            conditions[own] = _closed_at(conditions[own], variable, border)
+    return conditions
+
+
+def _at(tree: Expression, variable: str, x: float) -> float:
+    """Return the value of a tree at a number; NaN where it has none."""
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return float(evaluate(tree, {variable: np.float64(x)}, numpy_functions()))
+
+
+def _meet(pair: Sequence[Expression], variable: str, x: float) -> bool:
+    """Tell whether two trees have the same value at a number."""
+    first, second = (_at(tree, variable, x) for tree in pair)
+    return bool(abs(first - second) <= _MEET * max(1.0, abs(first)))
+
+
+def _border(comparison: Comparison, variable: str) -> float | None:
+    """Return where both sides of a comparison are equal, if they are linear in the variable."""
+    difference = Sum((comparison.left, Negative(comparison.right)))
+    first = _at(difference, variable, 0.0)
+    slope = _at(difference, variable, 1.0) - first
+    errors = [abs(_at(difference, variable, x) - first - slope * x) for x in (-3.0, -1.0, 2.5)]
+    return -first / slope + 0.0 if slope != 0 and all(error <= _MEET * abs(slope) for error in errors) else None
+
+
+def _closed_at(condition: Condition, variable: str, border: float) -> Condition:
+    """Return a condition that holds at a border as well."""
+    if isinstance(condition, Combination):
+        return combined(condition.word, [_closed_at(part, variable, border) for part in condition.conditions])
+    sign = {"<": "≤", ">": "≥"}.get(condition.sign)
+    if sign is None or _border(condition, variable) != border:
+        return condition
+    return Comparison(condition.left, sign, condition.right)

@@ -41,6 +41,7 @@ from downslope.formulas.expressions import (
     size,
     with_order,
 )
+from downslope.formulas.symbolic._pieces import with_joined_borders
 from downslope.formulas.symbolic._products import terms_of
 from downslope.formulas.symbolic._terms import TooLargeError
 
@@ -243,8 +244,14 @@ class Differentiator:
         """Differentiate each piece inside its own range."""
         pieces = inside_of_pieces(tree, self.variable)
         inner = [self.step(value) for value, _ in pieces]
-        after = Piecewise(tuple(step.after for step in inner), tuple(condition for _, condition in pieces))
+        slopes = [step.after for step in inner]
+        conditions = with_joined_borders(tree, self.variable, pieces, slopes)
+        after = Piecewise(tuple(slopes), tuple(conditions))
         said = "Each piece is differentiated inside its own range; at a border the derivative is left undefined."
+        if conditions != [condition for _, condition in pieces]:
+            said = (
+                "Each piece is differentiated inside its own range; at a border it exists where values and slopes meet."
+            )
         return self._step("piecewise", tree, after, inner, "{u if …, v if …}' = {u' if …, v' if …}", said)
 
     def _reduced(self, function: str, before: Expression, inside: Expression) -> Expression:
