@@ -162,6 +162,7 @@ def races(browser: Browser, address: str) -> list[float]:
     for number in range(RACES):
         state = {**PICTURES["x² + 2y²"], "at": f"x=4,y={3 - 0.1 * number:g}"}
         drawn(page, f"{address}?{urlencode(state)}")
+        page.locator("#runners input").first.wait_for()  # the race is mounted once the methods are known
         page.wait_for_timeout(1000 * PROMPT)
         began = time.perf_counter()
         page.locator("#race-run").click()
