@@ -60,12 +60,13 @@ def fit(
     """Fit an equation to a table: parameters, how sure they are, and what the fit shows."""
     result = ds.fit(equation, data, **choices)
     _check(result, derive, plot, out, predict)
+    drawn = result if isinstance(result, ds.Fit) else None
     derived = [result.derived(text) for text in derive or ()] if isinstance(result, ds.Fit) else []
     written = {}
     if save is not None:
         written["saved"] = str(ds.save(result, save))
-    if plot is not None:
-        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(result), plot))
+    if plot is not None and drawn is not None:
+        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(drawn), plot))
     if report is not None:
         written["report"] = str(result.report(report))
     columns = {} if predict is None else predicted(result, predict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downslope.fitting._lanes import LaneProblem, by_length, cholesky, lane_data, substituted
+from downslope.fitting._lanes import LaneProblem, by_length, cholesky, lane_data, normal_of, substituted
 from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._problem import FitArguments, FitProblem, scores_of_loss
 from downslope.fitting._uncertainty import uncertainty
@@ -88,18 +88,19 @@ def group_errors(
         predicted, slopes = of.predicted_with_slopes(free[:, lanes])
         with np.errstate(all="ignore"):
             plain = (predicted - data.measured) * data.weight
-            jacobian = np.array([slope * data.weight for slope in slopes])
+            jacobian = [slope * data.weight for slope in slopes]
             squares[lanes] = np.einsum("rl,rl->l", plain, plain)
             score = scores_of_loss(problem.loss, predicted, data)
-            gradient = np.einsum("prl,rl->pl", jacobian, plain if score is None else score[0])
+            pull = plain if score is None else score[0]
+            gradient = np.array([np.einsum("rl,rl->l", slope, pull) for slope in jacobian])
             low, high = (ends[:, lanes] for ends in bounds)
             at = free[:, lanes]
             held[:, lanes] = ((at <= low) & (gradient > 0)) | ((at >= high) & (gradient < 0))
             if problem.loss in LIKELIHOODS:  # the expected information, beside which no score is needed
                 factor, score = information_factor(problem.loss, predicted), None
-                plain, jacobian = plain * factor, jacobian * factor
+                plain, jacobian = plain * factor, [slope * factor for slope in jacobian]
                 squares[lanes] = np.einsum("rl,rl->l", plain, plain)
-            normal = np.einsum("prl,qrl->pql", jacobian, jacobian)
+            normal = normal_of(jacobian)
             length = np.sqrt(np.einsum("iil->il", normal))
             lower, pivots = cholesky(normal / (length[:, None] * length[None, :]))
             units = [substituted(lower, np.eye(count)[:, index, None] + np.zeros(len(lanes))) for index in range(count)]
@@ -110,7 +111,7 @@ def group_errors(
         for lane in np.flatnonzero(~plainly):
             group, inside = lanes[lane], slice(lengths[lanes[lane]])
             errors = uncertainty(
-                jacobian[:, inside, lane].T,
+                np.column_stack([slope[inside, lane] for slope in jacobian]),
                 plain[inside, lane],
                 held[:, group],
                 absolute=score is None,

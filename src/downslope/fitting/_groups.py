@@ -6,6 +6,7 @@ elsewhere. So a joint fit is an ordinary one, and whatever reads an ordinary fit
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -85,7 +86,11 @@ def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:
     combined = np.zeros(count, dtype=np.int64)
     for codes, kinds in columns:
         combined = combined * len(kinds) + np.maximum(codes, 0)
-    values, first, index = np.unique(combined[~missing], return_index=True, return_inverse=True)
+    if missing.any() or len(columns) > 1 or np.any(np.diff(combined) < 0):
+        values, first, index = np.unique(combined[~missing], return_index=True, return_inverse=True)
+    else:  # in order already, as tables by groups mostly are: nothing to sort
+        index, values = combined, np.arange(len(columns[0][1]))
+        first = np.searchsorted(combined, values)
     order = np.argsort(first)
     rank = np.empty(len(values), dtype=np.int64)
     rank[order] = np.arange(len(values))
@@ -101,6 +106,9 @@ def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:
 def _numbered(cells: np.ndarray) -> tuple[np.ndarray, list[Any]]:
     """Return the number of each cell among the different ones, −1 where it is missing, and the different cells."""
     if cells.dtype != object:
+        if not np.isnan(cells[0]) and np.all(cells[1:] >= cells[:-1]):  # NaN is never in order
+            new = np.concatenate([[True], cells[1:] > cells[:-1]])
+            return np.cumsum(new) - 1, list(cells[new])
         kinds, codes = np.unique(cells, return_inverse=True)
         return np.where(np.isnan(cells), -1, codes), list(kinds)
     known: dict[Any, int] = {}
@@ -191,10 +199,9 @@ def shared_names(shared: Any) -> tuple[str, ...]:
         return ()
     if isinstance(shared, str):
         return tuple(name.strip() for name in shared.split(",") if name.strip())
-    try:
+    names: tuple[Any, ...] = (None,)
+    with contextlib.suppress(TypeError):
         names = tuple(shared)
-    except TypeError:
-        names = (None,)
     if not all(isinstance(name, str) for name in names):
         raise SettingError(
             f"shared is a parameter's name, or several, not {described(shared)}", hint='for example shared=("k",)'

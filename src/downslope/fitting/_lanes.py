@@ -20,10 +20,10 @@ from downslope.fitting._levenberg_marquardt import many_in_numpy
 from downslope.fitting._problem import FitArguments, FitProblem, bend_of_loss, rows_of_loss, scores_of_loss
 from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_trees
 
-_FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-3, 1e-14, 1e30
+_FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-14, 1e30
 _GROWTH = 16.0  # of the damping when a step fails; faster than for one fit, since the slowest lane decides
 _STILL = 1e-14  # a relative step below it changes no digit that matters
-_FLAT = 1e-15  # a predicted decrease below this share of the squares: the step after it is below 1e-8 errors
+_FLAT = 1e-13  # a predicted decrease below this share of the squares: after that step 1e-6 errors are left at most
 _LEVEL = 1e-13  # of the squares: what sums of rounded squares may differ by
 _NEARLY_SINGULAR = 1e-7  # a squared pivot of scaled JᵀJ: its 16 digits leave fewer than nine to the step
 _BLOCK = 1 << 19  # numbers of a column at once: what a fit holds in memory
@@ -153,13 +153,19 @@ class LaneProblem:
     def linearised(self, free: np.ndarray) -> Linearised:
         """Return the sums that a step needs."""
         rows, slopes = self.rows(free)
-        count = len(slopes)
-        normal = np.empty((count, count, rows.shape[1]))
         with np.errstate(all="ignore"):
-            for first in range(count):
-                for second in range(first + 1):
-                    normal[first, second] = normal[second, first] = _dot(slopes[first], slopes[second])
-            return Linearised(_dot(rows, rows) / 2, np.array([_dot(slope, rows) for slope in slopes]), normal)
+            gradient = np.array([_dot(slope, rows) for slope in slopes])
+            return Linearised(_dot(rows, rows) / 2, gradient, normal_of(slopes))
+
+
+def normal_of(slopes: Sequence[np.ndarray]) -> np.ndarray:
+    """Return JᵀJ of each lane, shape (free, free, lanes), from the columns of J, each of shape (rows, lanes)."""
+    count = len(slopes)
+    normal = np.empty((count, count, slopes[0].shape[1]))
+    for first in range(count):
+        for second in range(first + 1):
+            normal[first, second] = normal[second, first] = _dot(slopes[first], slopes[second])
+    return normal
 
 
 def _times(normal: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -238,7 +244,7 @@ def _by_normal_equations(
     for taken in range(steps):
         if not active.any():
             break
-        if 2 * np.count_nonzero(active) < len(lanes):
+        if 5 * np.count_nonzero(active) < 4 * len(lanes):
             data, lanes = data.lanes(np.flatnonzero(active)), lanes[active]
             current = LaneProblem(problem, data)
             free, scale, low, high = free[:, active], scale[:, active], low[:, active], high[:, active]

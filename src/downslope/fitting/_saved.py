@@ -104,7 +104,11 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
 
 def _fields(value: Any) -> list[tuple[str, Any]]:
     """Return the fields of a noun that are saved."""
-    names = value._fields if isinstance(value, tuple) else [field.name for field in dataclasses.fields(value)]
+    names = (
+        getattr(value, "_fields", ())
+        if isinstance(value, tuple)
+        else [field.name for field in dataclasses.fields(value)]
+    )
     without = _MADE_AGAIN if isinstance(value, Fit) else ()
     return [(name, getattr(value, name)) for name in names if name not in without]
 
