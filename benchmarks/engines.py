@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from generated_formulas import generated
@@ -83,11 +83,11 @@ def shaken(seed: int) -> Iterator[None]:
         matrix = rounded(exact[1](goal, rounded(vector)))
         return np.tril(matrix) + np.tril(matrix, -1).T
 
-    NumericObjective.value_and_gradient, NumericObjective.hessian = value_and_gradient, hessian
-    try:
+    with (
+        mock.patch.object(NumericObjective, "value_and_gradient", value_and_gradient),
+        mock.patch.object(NumericObjective, "hessian", hessian),
+    ):
         yield
-    finally:
-        NumericObjective.value_and_gradient, NumericObjective.hessian = exact
 
 
 def compared(text: str, start: dict[str, float], method: Any, steps: int) -> dict[str, Any]:
@@ -170,7 +170,6 @@ def main() -> None:
     if given.keep is not None and given.keep.exists():
         lines = [json.loads(line) for line in given.keep.read_text(encoding="utf-8").splitlines()]
         known = {(line["formula"], line["method"]): line for line in lines}
-    began = time.perf_counter()
     for number in range(given.first, len(problems), given.every):
         text, start = problems[number]
         for method in given.method or ds.method_names():
@@ -191,7 +190,7 @@ def main() -> None:
     rows = [row_of(method, by_method[method]) for method in order]
     rows.append(row_of("all", [result for results in by_method.values() for result in results]))
     count = len({number for number, _ in known})
-    about = f"{machine()}; {count} formulas, {given.steps} steps, {time.perf_counter() - began:.0f} seconds."
+    about = f"{machine()}; {len(known)} pairs of descents of {count} formulas, {given.steps} steps."
     publish(given, "engines", f"{about}\n\n{table(HEADS, rows)}", {"rows": rows})
 
 
