@@ -89,19 +89,6 @@ def checked_time_unit(name: str, text: str) -> str:
 
 # Parts of a date, as numbers.
 
-CALENDAR = ("year", "month", "day", "dayofyear", "weekday", "hour", "minute", "second")
-_PART = re.compile(rf"({'|'.join(CALENDAR)})\((.+)\)")
-
-
-def calendar_parts(name: str) -> tuple[str, str] | None:
-    """Return the part and the column of a name such as `month(date)`; None for any other name.
-
-    >>> calendar_parts("month(date)")
-    ('month', 'date')
-    """
-    match = _PART.fullmatch(name)
-    return None if match is None else (match[1], match[2])
-
 
 def calendar(part: str, instants: np.ndarray) -> np.ndarray:
     """Return a part of dates as numbers, shape (rows,); NaN where they are missing."""

@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
+from downslope._column_names import calendar_parts, column_named, heading, typed
 from downslope._errors import DataError
 from downslope._numbers import is_complex, real, refuse_complex
 from downslope._types import Columns, Plain
 from downslope.tables._cells import is_missing
-from downslope.tables._clock import Clock, calendar, calendar_parts
-from downslope.tables._names import column_named, heading, typed
+from downslope.tables._clock import Clock, calendar
 
 Kind: TypeAlias = Literal["number", "text", "truth", "date"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

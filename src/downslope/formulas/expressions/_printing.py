@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from fractions import Fraction
 
+from downslope._column_names import typed
 from downslope.formulas.expressions._functions import FUNCTIONS
 from downslope.formulas.expressions._tree import (
     Call,
@@ -25,7 +26,6 @@ from downslope.formulas.expressions._tree import (
     Sum,
     walk,
 )
-from downslope.tables import typed
 
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from downslope._column_names import CALENDAR, plain_names, shared_part, typed
 from downslope._errors import FormulaError, nearest
 from downslope.formulas.expressions import SPELLINGS
 from downslope.formulas.reading._letters import Token
-from downslope.tables import CALENDAR, plain_names, shared_part, typed
 
 QUOTED = "QUOTED"
 

@@ -100,3 +100,19 @@ def shared_part(part: str, columns: Iterable[str]) -> DataError:
     ways = [f"`{column}`" for column in columns]
     listed = f"{', '.join(ways[:-1])} or {ways[-1]}"
     return DataError(f"{part} can be each of {len(ways)} columns", hint=f"write {listed}, with the backquotes")
+
+
+# Parts of dates, which are columns as well: month(date).
+
+CALENDAR = ("year", "month", "day", "dayofyear", "weekday", "hour", "minute", "second")
+_PART = re.compile(rf"({'|'.join(CALENDAR)})\((.+)\)")
+
+
+def calendar_parts(name: str) -> tuple[str, str] | None:
+    """Return the part and the column of a name such as `month(date)`; None for any other name.
+
+    >>> calendar_parts("month(date)")
+    ('month', 'date')
+    """
+    match = _PART.fullmatch(name)
+    return None if match is None else (match[1], match[2])
