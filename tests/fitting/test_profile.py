@@ -86,7 +86,7 @@ def test_an_exact_fit_has_intervals_of_no_width():
 def test_what_has_no_profile_is_refused_in_words(choices):
     level = choices.pop("level", 0.95)
     fit: Any = ds.fit("y = a x", {"x": [1, 2, 4], "y": [2.1, 4, 8]}, **choices)
-    with pytest.raises(ds.SettingError, match=r"likelihood|between 0 and 1"):
+    with pytest.raises(ds.SettingError, match=r"least squares|between 0 and 1"):
         fit.profile_intervals(level)
 
 
