@@ -232,3 +232,9 @@ def test_pieces_over_a_table() -> None:
     value, (slope,) = numeric.value_and_gradient([1.5])
     assert value == pytest.approx((25.0**2 + 50.0**2 + 1.5) / 3)
     assert slope == pytest.approx((-2 * 25 * 50 - 2 * 50 * 100 + 1) / 3)
+
+
+def test_a_descent_that_lands_on_the_kink_of_relu_goes_on() -> None:
+    value, gradient = NumericFormula(formula("relu(x) + x")).value_and_gradient([0.0])
+    assert (value, *gradient) == (0.0, 1.0)
+    assert formula("relu(2x)").derivative().read_as == "{2 if x > 0, 0 otherwise}"

@@ -45,8 +45,8 @@ def _call(function: str) -> Outer:
 
 
 def _by_sign(u: Expression) -> Expression:
-    """Return 1 where u is above 0, 0 where it is below, and no value at the border."""
-    return Piecewise((UNITY, ZERO), (Comparison(u, ">", ZERO), Comparison(u, "<", ZERO)))
+    """Return 1 where u is above 0, and 0 elsewhere, at the kink as well: a descent that lands there goes on."""
+    return Piecewise((UNITY, ZERO), (Comparison(u, ">", ZERO),))
 
 
 def _number(value: int) -> Expression:
@@ -166,7 +166,7 @@ FUNCTION_RULES: dict[str, tuple[str, str, Outer]] = {
         lambda u: Quotient(UNITY, Product((u, Call("ln", (_number(10),))))),
     ),
     "log2": ("logarithm", "log2(u)' = 1/(u·ln(2))", lambda u: Quotient(UNITY, Product((u, Call("ln", (TWO,)))))),
-    "relu": ("function", "relu(u)' = {1 if u > 0, 0 if u < 0}", _by_sign),
+    "relu": ("function", "relu(u)' = {1 if u > 0, 0 otherwise}", _by_sign),
     "sigmoid": (
         "function",
         "σ(u)' = σ(u)·(1 - σ(u))",
