@@ -322,7 +322,7 @@ class _IslandSearch:
         )
         best, rise = counted[0], relief(space)
         # A round counts by the bottom of its basin; where the descents were not at rest, by what it had reached.
-        settled = heights(space, points[1:])
+        settled = np.array(heights(space, points[1:]))
         for position, basin in enumerate(basins):
             if basin.kind not in ("not at rest", "other"):
                 settled[index[1:] == position] = basin.value
