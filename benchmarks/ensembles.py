@@ -135,7 +135,7 @@ def downslope(name: str, starts: np.ndarray) -> Callable[[], np.ndarray]:
     order = [int(one[1:]) - 1 for one in space.layout.names]
     ours, back = np.ascontiguousarray(starts[:, order]), np.argsort(order)
     how = ds.method("gradient descent")
-    return lambda: by_method(space, ours, how, RATES[name], STEPS).points[:, back]
+    return lambda: by_method(space, ours, how, RATES[name], STEPS, "jax").points[:, back]
 
 
 def measured(name: str, rounds: int) -> dict[str, dict[str, float | None]]:

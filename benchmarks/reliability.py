@@ -38,7 +38,7 @@ import downslope as ds
 _SAVING = """
 import sys
 import downslope as ds
-traces = [ds.load(name) for name in sys.argv[2:]]
+traces = [ds.load_trace(name) for name in sys.argv[2:]]
 print(flush=True)
 while True:
     for trace in traces:
@@ -55,15 +55,15 @@ def kills(count: int, seed: int, steps: int, per_run: int) -> None:
         begun = time.perf_counter()
         _trained(parent / "whole", steps)
         seconds = time.perf_counter() - begun
-        whole, files = ds.load(parent / "whole"), _files(parent / "whole")
+        whole, files = ds.load_trace(parent / "whole"), _files(parent / "whole")
         done = runs = unequal = littered = 0
         while done < count:
             run, runs = parent / f"run-{runs}", runs + 1
             for _ in range(min(per_run, count - done)):
                 done += _killed(_command(run, steps), chance.uniform(0, 1.1 * seconds))
-                _ = ds.load(run) if run.exists() else None  # raises for what cannot be read
+                _ = ds.load_trace(run) if run.exists() else None  # raises for what cannot be read
             _trained(run, steps)
-            unequal += sum(_same(a, b) is False for a, b in _pairs(ds.load(run), whole)) > 0
+            unequal += sum(_same(a, b) is False for a, b in _pairs(ds.load_trace(run), whole)) > 0
             littered += _files(run) != files
             print(f"{done} kills, {unequal} runs unequal, {littered} runs with other files", flush=True)
         hidden = [name for name in os.listdir(parent) if name.startswith(".")]
@@ -77,7 +77,7 @@ def saves(count: int, seed: int) -> None:
         names = [str(Path(folder) / name) for name in ("first", "second")]
         for name, rate in zip(names, (0.1, 0.05), strict=True):
             ds.save(ds.descend("x² + 3y²", {"x": 1.0, "y": 2.0}, learning_rate=rate, steps=2000, tolerance=0), name)
-        traces = [ds.load(name) for name in names]
+        traces = [ds.load_trace(name) for name in names]
         target = ds.save(traces[0], Path(folder) / "run" / "run")
         for done in range(count):
             command = [sys.executable, "-c", _SAVING, str(target), *names]
@@ -87,7 +87,7 @@ def saves(count: int, seed: int) -> None:
                 time.sleep(chance.uniform(0.02, 0.3))
                 process.send_signal(signal.SIGKILL)
             waiting += len(os.listdir(target.parent)) > 1
-            loaded = ds.load(target)
+            loaded = ds.load_trace(target)
             wrong += not any(all(_same(a, b) for a, b in _pairs(loaded, trace)) for trace in traces)
             if done % 3 == 2:
                 ds.save(traces[0], target)

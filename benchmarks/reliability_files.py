@@ -46,7 +46,7 @@ def flips(count: int, seed: int, same: Callable[[ds.Trace, ds.Trace], bool]) -> 
     outcomes: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     with tempfile.TemporaryDirectory(prefix="downslope-flips-") as folder:
         runs = dict(_runs(Path(folder)))
-        wholes = {name: ds.load(run) for name, run in runs.items()}
+        wholes = {name: ds.load_trace(run) for name, run in runs.items()}
         for name in itertools.islice(itertools.cycle(runs), count):
             file = dice.choice(sorted(file for file in runs[name].iterdir() if file.stat().st_size))
             content = file.read_bytes()
@@ -157,7 +157,7 @@ def record(steps: int) -> None:
         del whole, layers, parts, log, journal
         gc.collect()
         began = time.perf_counter()
-        ds.load(run)
+        ds.load_trace(run)
         print(f"{_peak():.2f} GB loaded in {time.perf_counter() - began:.1f} s")
 
 
@@ -171,7 +171,7 @@ def _peak() -> float:
 
 def _load_twice(folder: str) -> None:
     """Load a run."""
-    ds.load(Path(folder) / "run")
+    ds.load_trace(Path(folder) / "run")
 
 
 def _runs(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -200,7 +200,7 @@ def _stop(done: int, steps: int, value: float) -> None:
 def _outcome(run: Path, whole: ds.Trace, file: str, same: Callable[[ds.Trace, ds.Trace], bool]) -> str:
     """Return what came of a flipped bit; "wrong" for an error that does not name the file."""
     try:
-        return "unchanged" if same(ds.load(run), whole) else "silent"
+        return "unchanged" if same(ds.load_trace(run), whole) else "silent"
     except ds.TraceError as error:
         return "refused" if file in str(error) else "wrong"
 
@@ -208,7 +208,7 @@ def _outcome(run: Path, whole: ds.Trace, file: str, same: Callable[[ds.Trace, ds
 def _reading(run: Path) -> str:
     """Read a run as people do, and return what came."""
     try:
-        trace = ds.load(run)
+        trace = ds.load_trace(run)
     except ds.TraceError:
         return "refused"
     except Exception as error:

@@ -65,7 +65,7 @@ def judged_again(folder: Path, names: Iterable[str]) -> list[Run]:
     for name in names:
         kept = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         try:
-            runs.append(_judged(kept, ds.load(folder / name)))
+            runs.append(_judged(kept, ds.load_trace(folder / name)))
         except Exception as error:  # a check under work may fail; the others are still of use
             runs.append({"id": kept["id"], "seed": kept["seed"], "failed": f"{type(error).__name__}: {error}"})
     return runs

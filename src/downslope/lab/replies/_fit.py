@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -151,7 +151,7 @@ def _fitted(fields: dict[str, Any]) -> tuple[ds.Fit, dict[str, Any]]:
             arguments["learning_rate"] = rate
     if "start" in arguments and set(arguments["start"]) | set(arguments.get("fixed", {})) != set(model.parameters):
         del arguments["start"]  # a start of some parameters only: all are searched
-    result = ds.fit(request.text("formula"), table_of(fields)[1], **arguments)
+    result = cast("ds.Fit", ds.fit(request.text("formula"), table_of(fields)[1], **arguments))  # the page has no groups
     reading = texts_of(fields, "reading")
     return result, arguments | ({"table": reading} if reading else {})
 
