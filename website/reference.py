@@ -147,6 +147,8 @@ GROUPS = (
             "compare_fits",
             "FitComparison",
             "GroupedFit",
+            "models",
+            "NamedModel",
             "Interval",
             "Profile",
             "ConfidenceRegion",

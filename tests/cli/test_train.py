@@ -275,9 +275,9 @@ def test_images_from_a_file(capsys) -> None:
     assert code == 2
     assert "a row has 2 numbers in few.csv, and the network takes 8 × 8" in err
     unreadable = {
-        "torn.csv": (b"a,b\n1\n", "torn.csv, row 1: 1 cell for 2 names in the first line"),
+        "torn.csv": (b"a,b\n1,2\n3\n", "torn.csv, row 2: 1 cell for 2 names"),
         "empty.csv": (b"", "empty.csv is empty"),
-        "binary.csv": (b"\xff", "binary.csv is not text in UTF-8"),
+        "binary.csv": (b"\xff", "binary.csv has column names but no rows"),
         "torn.parquet": (b"x", "torn.parquet is not a Parquet file that can be read"),
     }
     for name, (rows, reason) in unreadable.items():
@@ -294,7 +294,7 @@ def test_images_from_a_file(capsys) -> None:
         (["predict", "descent", "iris"], "network cannot be rebuilt from this trace"),
         (
             ["predict", "descent", "new.csv", "--out", "told.xlsx"],
-            ".csv, .txt, .tsv, .parquet, .pq or .json",
+            ".csv, .txt, .tsv, .tab, .parquet, .pq, .json, .jsonl or .ndjson",
         ),
         (["diagnose", "descent", "--report", "report.pdf"], "must end in .html"),
     ],
