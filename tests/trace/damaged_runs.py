@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -82,7 +83,7 @@ def flip(file: Path, byte: int, bit: int) -> None:
         opened.write(bytes([changed]))
 
 
-def outcome(folder: Path, whole: Trace, file: Path) -> str:
+def outcome(folder: Path, whole: Trace | ds.Fit, file: Path) -> str:
     """Load a damaged run, and return "refused", "unchanged" or "silent".
 
     Raises:
@@ -98,14 +99,25 @@ def outcome(folder: Path, whole: Trace, file: Path) -> str:
         assert_kept(folder, whole)
         return "refused"
     try:
-        same(loaded, whole)
+        same_run(loaded, whole)
     except AssertionError:
         return "silent"
     return "unchanged"
 
 
-def assert_kept(folder: Path, whole: Trace) -> None:
-    """Hold that what `damaged="keep"` returns of a run is its beginning."""
+def same_run(ours: object, theirs: object) -> None:
+    """Hold that two traces, or two fits, are equal to the last bit."""
+    if isinstance(ours, ds.Fit) and isinstance(theirs, ds.Fit):
+        same(ours.trace, theirs.trace)
+        assert json.dumps(ours.as_dict(), default=float) == json.dumps(theirs.as_dict(), default=float)
+        same(dict(ours.data), dict(theirs.data))
+    else:
+        same(ours, theirs)
+
+
+def assert_kept(folder: Path, saved: Trace | ds.Fit) -> None:
+    """Hold that what `damaged="keep"` returns of a run is its beginning, and of a fit its trace or the fit itself."""
+    whole = saved.trace if isinstance(saved, ds.Fit) else saved
     refusal = ""
     try:
         kept = ds.load(folder, damaged="keep")
@@ -114,6 +126,9 @@ def assert_kept(folder: Path, whole: Trace) -> None:
     if refusal:
         assert "trace.json" in refusal or "progress.json" in refusal, refusal
         return
+    if isinstance(kept, ds.Fit):
+        assert kept.values == saved.values
+        kept = kept.trace
     assert kept.caveats
     assert len(kept) <= len(whole)
     for name, column in whole.recorded.items():

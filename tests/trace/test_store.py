@@ -115,7 +115,7 @@ def test_what_is_no_trace_is_answered(value, tmp_path) -> None:
 
 def test_of_a_result_its_trace_is_saved(tmp_path) -> None:
     fitted = ds.fit("y = a x", {"x": [1, 2, 3], "y": [2, 4, 6.1]})
-    loaded = ds.load(ds.save(fitted, tmp_path / "run"))
+    loaded = ds.load_trace(ds.save(fitted, tmp_path / "run"))
     np.testing.assert_array_equal(loaded.coordinates, fitted.trace.coordinates)
     exported = polars.read_csv(ds.export(fitted, tmp_path / "steps.csv"))
     assert exported["a"].to_list() == fitted.trace.steps["a"].to_list()

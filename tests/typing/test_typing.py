@@ -13,6 +13,7 @@ import pytest
 import downslope as ds
 from downslope.ensembles._choices import MultistartChoices
 from downslope.fitting._choices import LossName as FitLossName
+from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._problem import LOSSES
 from downslope.methods import MethodName, ScheduleName
 from downslope.methods._schedule import _FACTORS
@@ -55,7 +56,7 @@ def test_each_literal_is_its_table() -> None:
     assert get_args(ActivationName) == ds.activation_names()
     assert get_args(LossName) == (*_EACH, *_OTHER_NAMES)
     assert get_args(SampleName) == ds.sample_names()
-    assert {name.lower().replace("-", "_") for name in get_args(FitLossName)} == set(LOSSES)
+    assert {name.lower().replace("-", "_") for name in get_args(FitLossName)} == {*LOSSES, *LIKELIHOODS}
     assert {checked(name, "relu") for name in get_args(InitialisationName)} >= {"he_normal", "zeros", "ones"}
 
 

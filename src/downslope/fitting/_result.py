@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -424,13 +423,6 @@ class Fit:
             "read": dict(self.model.read),
             "findings": self.findings.as_list(),
         }
-
-    @property
-    def saved_texts(self) -> dict[str, str]:
-        """The texts that `save` writes beside the trace, by the names of their files."""
-        # JSON has no number that is not finite.
-        plain = json.loads(json.dumps(self.as_dict(), default=float), parse_constant=lambda _: None)
-        return {"fit.json": json.dumps(plain, ensure_ascii=False, indent=1) + "\n"}
 
     def __str__(self) -> str:
         return as_text(self)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import hashlib
-import io
 import json
 import math
 import os
@@ -25,6 +23,7 @@ from typing import Any, get_args
 import numpy as np
 
 from downslope._errors import TraceError
+from downslope._text import printable
 from downslope.diagnosis import Diagnosis, Finding, NotRun, Severity
 from downslope.fitting._group_errors import GroupErrors
 from downslope.fitting._grouped_fit import GroupedFit
@@ -36,7 +35,7 @@ from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.formulas import VOIGT, Condition, Equation, Expression, ForeignFunction, Formula
 from downslope.tables import Clock
-from downslope.trace import Damaged, HasTrace, Trace, save_files
+from downslope.trace import Attached, Damaged, HasTrace, Trace, read_arrays, read_json, save_attached
 from downslope.trace import load as load_trace
 from downslope.trace import save as save_trace
 
@@ -57,15 +56,14 @@ def _classes() -> dict[str, type]:
     return {kind.__name__: kind for kind in own}
 
 
-def state_files(fit: Fit | GroupedFit) -> dict[str, bytes]:
-    """Return the files of a fit's nouns, by name."""
+def _attached(fit: Fit | GroupedFit) -> Attached:
+    """Return the files of a fit."""
     arrays: dict[str, np.ndarray] = {}
     state = _plain(fit, arrays)
-    packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
-    content = packed.getvalue()
-    header = {"version": _VERSION, "arrays_sha256": hashlib.sha256(content).hexdigest(), "state": state}
-    return {STATE: json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), ARRAYS: content}
+    # JSON has no number that is not finite; other programs read null.
+    plain = json.loads(json.dumps(fit.as_dict(), default=float), parse_constant=lambda _: None)
+    text = json.dumps(plain, ensure_ascii=False, indent=1) + "\n"
+    return Attached({"fit.json": text}, {STATE: {"version": _VERSION, "state": state}}, {ARRAYS: arrays})
 
 
 def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
@@ -84,8 +82,8 @@ def _plain(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
-        if value.dtype == object:
-            return {"cells": [_plain(cell, arrays) for cell in value.tolist()]}
+        if value.dtype.kind not in "biuf":
+            return {"cells": [_plain(cell, arrays) for cell in value.tolist()], "type": value.dtype.char}
         name = f"a{len(arrays)}"
         arrays[name] = value
         return {"array": name}
@@ -133,7 +131,7 @@ def _noun(plain: Any, arrays: Mapping[str, np.ndarray], more: Mapping[str, Any])
         case "cells":
             cells = np.empty(len(plain["cells"]), dtype=object)
             cells[:] = [_noun(each, arrays, more) for each in plain["cells"]]
-            return cells
+            return cells if plain["type"] == "O" else cells.astype(plain["type"])
         case "special":
             return VOIGT
         case "function":
@@ -187,16 +185,8 @@ def save(result: Trace | HasTrace | GroupedFit, folder: str | os.PathLike[str]) 
     [400.0]
     """
     if isinstance(result, GroupedFit):
-        text = json.dumps(_finite(result.as_dict()), ensure_ascii=False, indent=1) + "\n"
-        return save_files({"fit.json": text.encode(), **state_files(result)}, folder, STATE)
-    if isinstance(result, Fit):
-        return save_trace(result, folder, state_files(result))
-    return save_trace(result, folder)
-
-
-def _finite(value: Any) -> Any:
-    """Return plain data with None for numbers that JSON does not have."""
-    return json.loads(json.dumps(value, default=float), parse_constant=lambda _: None)
+        return save_attached(_attached(result), folder, STATE)
+    return save_trace(result, folder, _attached(result) if isinstance(result, Fit) else None)
 
 
 def load(
@@ -206,31 +196,52 @@ def load(
 
     Args:
         folder: a folder written by `save`, or by a training with `save=`.
-        damaged: what to do with a damaged trace: "refuse" raises, "keep" returns what is intact, as `load_trace` does.
+        damaged: what to do with a damaged run: "refuse" raises, "keep" returns what is intact, as `load_trace` does;
+            of a fit whose own files are damaged that is the trace.
         function: the Python function that was fitted, if one was; no code is loaded from a folder.
 
     Raises:
         TraceError: if there is nothing saved, it is of another version, or it is damaged.
     """
-    place = Path(folder) if isinstance(folder, str | os.PathLike) and "\0" not in str(folder) else None
-    if place is None or not (place / STATE).is_file():
+    path = Path(folder) if isinstance(folder, str | os.PathLike) else None
+    if path is None or not os.path.isfile(path / STATE):  # Path.is_file raises for names that are too long
         return load_trace(folder, damaged=damaged)
     try:
-        header = json.loads((place / STATE).read_bytes())
-        content = (place / ARRAYS).read_bytes()
-    except (OSError, ValueError, RecursionError) as error:
-        raise TraceError(f"{place / STATE} cannot be read: {error}") from None
-    if header.get("version") != _VERSION:
-        raise TraceError(f"{place} was saved by another version: {header.get('version')}, not {_VERSION}")
-    if header.get("arrays_sha256") != hashlib.sha256(content).hexdigest():
-        raise TraceError(
-            f"{place / ARRAYS} is damaged", hint=f"ds.load_trace({str(place)!r}) returns the trace, if there is one"
-        )
-    is_grouped = header["state"]["is"] == GroupedFit.__name__
+        document = read_json(path / STATE)
+        if document.fields.get("version") != _VERSION:
+            raise TraceError(f"{path / STATE} is of version {document.fields.get('version')}, not {_VERSION}")
+        if not document.sealed:
+            raise TraceError(f"{path / STATE} is damaged: it has no checksum")
+        return _fit(path, document.fields["state"], read_arrays(path / ARRAYS), damaged, function)
+    except TraceError as error:
+        if damaged != "keep" or not os.path.isfile(path / "trace.json"):
+            raise
+        trace = load_trace(path, damaged="keep")
+        return trace.replace(caveats=(*trace.caveats, f"{error.message}; this is its trace alone"))
+
+
+def _fit(
+    path: Path,
+    state: Any,
+    arrays: Mapping[str, np.ndarray],
+    damaged: Damaged,
+    function: Callable[..., Any] | None,
+) -> Fit | GroupedFit:
+    """Return the fit of a state and its arrays.
+
+    Raises:
+        TraceError: if the state is no fit, or its trace is damaged.
+    """
     more: dict[str, Any] = {"function": function}
-    more |= {} if is_grouped else {"trace": load_trace(place, damaged=damaged)}
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _noun(header["state"], dict(arrays), more)
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
-        raise TraceError(f"{place / STATE} is damaged: {error!r}") from None
+        if state["is"] == Fit.__name__:
+            more["trace"] = load_trace(path, damaged=damaged)
+        fit = _noun(state, arrays, more)
+        if not isinstance(fit, Fit | GroupedFit):
+            raise ValueError("it holds no fit")
+        fit.as_dict()
+    except TraceError:
+        raise
+    except Exception as error:  # the fields of a state from elsewhere may hold anything, so that anything may be raised
+        raise TraceError(f"{path / STATE} is damaged: {printable(repr(error))}") from None
+    return fit

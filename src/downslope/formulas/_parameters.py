@@ -177,7 +177,7 @@ def wave_arguments(tree: Expression, name: str) -> tuple[Expression, ...]:
 
     >>> from downslope.formulas import book, formula
     >>> [book(argument) for argument in wave_arguments(formula("a cos(2π(t - p)) + b", columns=["t"]).body, "p")]
-    ['2π(t - p)']
+    ['2π·(t - p)']
     """
     waves = (node.arguments[0] for node in walk(tree) if isinstance(node, Call) and node.function in _WAVES)
     return tuple(argument for argument in waves if name in names_in(argument))

@@ -4,10 +4,12 @@ from downslope.trace._columns import median_over_looks
 from downslope.trace._folders import is_written, writing
 from downslope.trace._journal import Journal
 from downslope.trace._load import Damaged, Outline, load, outline
-from downslope.trace._store import export, save, save_files
+from downslope.trace._read_files import read_arrays, read_json
+from downslope.trace._store import Attached, export, save, save_attached
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 
 __all__ = [
+    "Attached",
     "Damaged",
     "HasTrace",
     "Journal",
@@ -21,7 +23,9 @@ __all__ = [
     "load",
     "median_over_looks",
     "outline",
+    "read_arrays",
+    "read_json",
     "save",
-    "save_files",
+    "save_attached",
     "writing",
 ]

@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from downslope._errors import DataError, TraceError
 from downslope.tables import table_suffixes, write_table
@@ -30,14 +31,41 @@ from downslope.trace._header import POINTS, StreamFile, stream_files
 from downslope.trace._load import checked_path
 from downslope.trace._trace import HasTrace, Trace, as_trace
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def save(trace: Trace | HasTrace, folder: str | os.PathLike[str], files: Mapping[str, bytes] | None = None) -> Path:
+
+class Attached(NamedTuple):
+    """Files beside a trace, each by its name.
+
+    Args:
+        texts: for people and other programs; nothing reads them back.
+        documents: JSON types, written with a checksum for `read_json`.
+        arrays: arrays by name, written with a checksum for `read_arrays`.
+    """
+
+    texts: Mapping[str, str]
+    documents: Mapping[str, Mapping[str, Any]]
+    arrays: Mapping[str, Mapping[str, np.ndarray]]
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder."""
+        for name, text in self.texts.items():
+            content = text.encode()
+            replace_file(folder / name, lambda file, content=content: file.write(content))
+        for name, arrays in self.arrays.items():
+            write_arrays(folder / name, arrays)
+        for name, document in self.documents.items():
+            write_json(folder / name, document)
+
+
+def save(trace: Trace | HasTrace, folder: str | os.PathLike[str], attached: Attached | None = None) -> Path:
     """Save a trace in a folder; an existing trace there is replaced, and lost only once the new one is complete.
 
     Args:
-        trace: the trace, or a result that holds one, such as a Fit, whose parameters are saved as well.
+        trace: the trace, or a result that holds one.
         folder: the folder; its parents are created. A symbolic link is followed, and stays.
-        files: further files by name.
+        attached: what else belongs to the result.
 
     Returns:
         The folder.
@@ -47,22 +75,22 @@ def save(trace: Trace | HasTrace, folder: str | os.PathLike[str], files: Mapping
         TraceError: if the folder holds anything but a trace, is being written, or cannot be written.
     """
     saved = as_trace(trace, "save", 'ds.save(trace, "run")')
-    texts = {name: text.encode() for name, text in getattr(trace, "saved_texts", {}).items()} | dict(files or {})
+    files = attached or Attached({}, {}, {})
     target = checked_path(folder)
     with writing(target) as real:
         try:
             refuse_other(real)
-            replace_folder(real, lambda beside: _write(saved, beside, texts))
+            replace_folder(real, lambda beside: _write(saved, beside, files))
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
 
 
-def save_files(files: Mapping[str, bytes], folder: str | os.PathLike[str], mark: str) -> Path:
+def save_attached(attached: Attached, folder: str | os.PathLike[str], mark: str) -> Path:
     """Save files in a folder as `save` does, without a trace.
 
     Args:
-        files: their contents by name.
+        attached: the files.
         folder: the folder.
         mark: the file by which a folder of this kind is known; one without it is not replaced.
 
@@ -70,16 +98,11 @@ def save_files(files: Mapping[str, bytes], folder: str | os.PathLike[str], mark:
         TraceError: if the folder holds anything else, or cannot be written.
     """
     target = checked_path(folder)
-
-    def write(beside: Path) -> None:
-        for name, content in files.items():
-            replace_file(beside / name, lambda file, content=content: file.write(content))
-
     with writing(target) as real:
         try:
             if not (real / mark).is_file():
                 refuse_other(real)
-            replace_folder(real, write)
+            replace_folder(real, attached.write)
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
     return target
@@ -120,10 +143,9 @@ def write_points(trace: Trace, file: Path) -> str | None:
     return file.name
 
 
-def _write(trace: Trace, folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a trace, and further ones by name, into an empty folder; the header last."""
-    for name, content in files.items():
-        replace_file(folder / name, lambda file, content=content: file.write(content))
+def _write(trace: Trace, folder: Path, attached: Attached) -> None:
+    """Write the files of a trace, and what is attached to it, into an empty folder; the header last."""
+    attached.write(folder)
     streams = {}
     for name, columns in streams_of(trace).items():
         file, _ = stream_files(name)
