@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = Sequence[str]
+_EXACT = 1e-10  # a relative error below it is rounding
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789", "_{}")
 
 
@@ -26,6 +27,22 @@ def number(value: float, digits: int = 6) -> str:
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "–")
     mantissa, e, exponent = f"{value + 0.0:.{digits}g}".partition("e")
     return (mantissa + e + str(int(exponent)) if e else mantissa).replace("-", "−")
+
+
+def rounded(value: float, error: float) -> str:
+    """Format a value with as many digits as its error justifies: the last two are uncertain.
+
+    >>> rounded(238.94212918, 2.7070075)
+    '238.9'
+    >>> rounded(2.0, 0.0)
+    '2.0000'
+    """
+    if not math.isfinite(value):
+        return number(value, 4)
+    digits = 5
+    if value and math.isfinite(error) and error > _EXACT * abs(value):
+        digits = min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 2, 2), 12)
+    return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
 def apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:

@@ -9,6 +9,9 @@ from downslope.draw._animate import *
 from downslope.draw._basins import *
 from downslope.draw._curve import *
 from downslope.draw._fit import *
+from downslope.draw._fit_groups import *
+from downslope.draw._fit_profile import *
+from downslope.draw._fit_residuals import *
 from downslope.draw._grid import Grid as Grid
 from downslope.draw._grid import box as box
 from downslope.draw._grid import grid as grid

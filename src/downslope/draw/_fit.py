@@ -1,24 +1,30 @@
-"""The picture of a fit: data, curve and bands, with the residuals beneath."""
+"""The picture of a fit: data, curve and bands, with the residuals beneath; of a fit by groups, a panel for each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from downslope._errors import PointError, nearest
+from downslope._errors import SettingError
+from downslope.draw import _fit_parts as parts
 from downslope.draw import _inputs as inputs
+from downslope.draw import _look as looks
 from downslope.draw import _style as style
+from downslope.draw._column_axis import ColumnAxis, axes_in_logarithms, column_axis, is_spread_in_decades, mark_decades
+from downslope.draw._fit_groups import groups
 from downslope.draw._style import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from downslope.fitting import Fit
+    from downslope.fitting import Fit, GroupedFit
 
 __all__ = ["fit"]
 
 _ROUNDING = 1e-9  # of the data's range
+_MOST_STEMS = 300
+_ROOM = 0.5  # of the data's range, beyond which a row that was left out is counted and not shown
 
 
 @picture(
@@ -26,79 +32,178 @@ _ROUNDING = 1e-9  # of the data's range
     example=('equation = "temperature = room + excess e^(-k minutes)"\nds.draw.fit(ds.fit(equation, "coffee.csv"))'),
     order=10,
 )
-def fit(result: Fit, *, over: str | None = None, axes: tuple[Axes, Axes] | None = None) -> list[Axes]:
+def fit(
+    result: Fit | GroupedFit,
+    *,
+    over: str | None = None,
+    log: str | None = None,
+    own_scale: bool = False,
+    statistics: bool = True,
+    axes: tuple[Axes, Axes] | None = None,
+    **look: Unpack[looks.Look],
+) -> list[Axes]:
     """Draw a fit.
 
     A model of one column is drawn over it: the data, the curve, the band in which the curve lies, and the band in which
-    the next measurement will. A model of several is drawn as measured against predicted.
+    the next measurement will. A model of several is drawn as measured against predicted. Where σ is known the data have
+    error bars, and the residuals are divided by σ. More than 5000 rows are counted in cells. A fit by groups is drawn
+    by `groups`.
 
     Args:
         result: what `fit` returned.
         over: the column along the axis, where there are several; the others stay at their medians.
+        log: the logarithmic axes: "x", "y", "xy" or "none". If None, the x-axis is logarithmic where the logarithms of
+            its values are evenly spaced over two decades or more, and the y-axis where that holds of both. 0 is set
+            apart on it.
+        own_scale: True to draw a left side such as log(pressure) as pressure.
+        statistics: False to leave parameters and quality out.
         axes: one for the data and one for the residuals; new ones if None.
+        **look: `size` in inches, `dpi`, `grid`, `grey`, and `labels` by "x", "y", "residual" and "title".
 
     Returns:
         The two axes.
 
     Raises:
         PointError: if the model has no such column.
+        SettingError: for a logarithmic axis of values below 0, or a look that makes no sense.
     """
     result = inputs.result_of(result, "fit", inputs.FIT)
-    columns = result.model.equation.right.columns
-    if over is not None and over not in columns:
-        close = nearest(str(over), columns)
-        raise PointError(
-            f"the model has no column {over!r}; it has {', '.join(columns) or 'none'}",
-            hint=f"did you mean {close}?" if close else None,
-        )
-    along = over or result.along
-    upper, lower = inputs.panels_of(axes, 2, lambda: style.new_panels(2, heights=(3, 1), size=(7.2, 5.6)))
-    across = result.predicted if along is None else result.data[along]
+    logs = axes_in_logarithms(log)
+    if result.group_labels:
+        if axes is not None:
+            raise SettingError("a fit by groups has a panel for each on a figure of its own; leave axes out")
+        return groups(result, over=over, log=log, own_scale=own_scale, statistics=statistics, **look)
+    looks.checked(look, ("x", "y", "residual", "title"), own_figure=axes is None)
+    along = parts.column_along(result, over)
+    upper, lower = inputs.panels_of(axes, 2, looks.stacked(look, (3, 1), (7.2, 5.6)))
+    left = parts.left_side(result, own_scale)
+    across, measured = result.predicted if along is None else result.data[along], left.measured(result)
+    axis = column_axis(along or "the prediction", across if along else left.heights(across), logs[0])
+    _show_scales(upper, axis, measured, logs[1])
+    x = axis.at(across if along else left.heights(across))
     if along is None:
-        _diagonal(upper, result)
+        _diagonal(upper, np.concatenate([x, measured]))
     else:
-        _curve(upper, result, along)
-    upper.plot(across, result.measured, "o", color=style.START, markersize=4.5, alpha=0.75, zorder=4, label="data")
-    _residuals(lower, result, across)
-    units = result.model.units
-    left = result.model.equation.left.read_as
-    upper.set_ylabel(style.label(left, units))
-    lower.set_xlabel(style.label(along, units) if along else f"{left}, predicted")
-    lower.set_ylabel("residual")
-    style.title(upper, result.read_as)
-    for panel in (upper, lower):
-        style.calm(panel)
-    style.legend(upper)
+        parts.draw_curve(upper, result, along, axis, left)
+    parts.draw_data(upper, x, measured, _bars(result, left))
+    far = parts.far_rows(result)
+    numbers = getattr(result, "row_numbers", np.arange(1, len(x) + 1))
+    parts.mark_far(upper, x, measured, far, numbers)
+    if along is not None:
+        _left_out(upper, result, along, axis, left)
+    _residuals(lower, result, x, far)
+    axis.mark_break(lower)
+    _label(upper, lower, result, along, left, look)
+    looks.formula_title(upper, result.model.equation.latex, result.read_as, look)
+    parts.legend(upper, [*parts.parameter_lines(result), *_quality(result)] if statistics else [])
+    looks.finish([upper, lower], look)
+    if axes is None:
+        parts.keep_legend_clear(upper, may_grow="size" not in look)
     return [upper, lower]
 
 
-def _curve(axes: Axes, result: Fit, along: str) -> None:
-    """Draw the model along a column, with its two bands."""
-    columns = result.columns_along(along)
-    x = columns[along]
-    for what, low, high in result.bands(columns):
-        shade = 0.3 if what.startswith("curve") else 0.12
-        axes.fill_between(x, low, high, color=style.PATH, alpha=shade, linewidth=0, label=what, zorder=1)
-    with np.errstate(all="ignore"):
-        curve = result.model.predicted(result.values, columns)
-    axes.plot(x, curve, color=style.PATH, linewidth=2.0, label="fit", zorder=3)
+def _show_scales(axes: Axes, axis: ColumnAxis, heights: np.ndarray, wanted: bool | None) -> None:
+    """Give axes the scale of the column, and a logarithmic height where that is wanted or the data are so spread."""
+    if wanted or (wanted is None and axis.is_log and np.min(heights) > 0 and is_spread_in_decades(heights)):
+        up = column_axis("the left side", heights, True)
+        axes.set_yscale("log")
+        beyond = (up.high / up.low) ** 0.06 * 1.1
+        axes.set_ylim(up.low / beyond, up.high * beyond)
+        mark_decades(axes.yaxis)
+    axis.show(axes)
 
 
-def _diagonal(axes: Axes, result: Fit) -> None:
+def _bars(result: Fit | GroupedFit, left: parts.LeftSide) -> np.ndarray | None:
+    """Return how far error bars reach below and above the data, shape (2, rows); None where σ is not known."""
+    sigma = result.deviations
+    if sigma is None or len(result.measured) > parts.MOST_MARKS:
+        return None
+    if left.inverse is None:
+        return np.stack([sigma, sigma])
+    middle, ends = left.measured(result), [left.inverse(result.measured + side * sigma) for side in (-1, 1)]
+    return np.abs(np.nan_to_num(np.sort(ends, axis=0) - middle))
+
+
+def _diagonal(axes: Axes, values: np.ndarray) -> None:
     """Draw the line on which measured equals predicted."""
-    ends = [float(f(np.concatenate([result.predicted, result.measured]))) for f in (np.min, np.max)]
+    ends = [float(np.min(values)), float(np.max(values))]
     axes.plot(ends, ends, color=style.PATH, linewidth=1.6, label="measured = predicted", zorder=3)
 
 
-def _residuals(axes: Axes, result: Fit, across: np.ndarray) -> None:
-    """Draw what the model leaves over, with one standard deviation either side."""
-    spread = np.sqrt(result.uncertainty.measurement_variance) / result.arguments.weight[0]
-    equal = np.ptp(result.arguments.weight) == 0
-    if np.isfinite(spread) and equal:
-        axes.axhspan(-spread, spread, color=style.PATH, alpha=0.12, linewidth=0)
+def _left_out(axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: parts.LeftSide) -> None:
+    """Mark the rows that take no part: where they have both coordinates there, else at the axis."""
+    aside = getattr(result, "aside", {})
+    if along not in aside or not all(name in aside for name in result.model.equation.left.columns):
+        return
+    x = aside[along]
+    with np.errstate(all="ignore"):
+        y = aside[left.column] if left.column else result.model.measured(aside)
+    x = np.where((x <= 0) & axis.is_log & ~((x == 0) & (axis.zero is not None)), np.nan, axis.at(x))
+    limits = [axes.get_xlim(), axes.get_ylim()]
+    inside = np.isfinite(x)
+    for values, (low, high), scale in zip((x, y), limits, (axes.get_xscale(), axes.get_yscale()), strict=True):
+        room = 0.0 if scale == "log" else _ROOM * (high - low)
+        inside &= ~np.isfinite(values) | ((values >= low - room) & (values <= high + room))
+    both, alone = inside & np.isfinite(y), inside & ~np.isfinite(y)
+    hidden = int(np.sum(~inside))
+    label = f"left out: {len(x)}" + (f", {hidden} of them not shown" if hidden else "")
+    hollow = {"markerfacecolor": "white", "markeredgecolor": style.ZERO, "markeredgewidth": 1.2}
+    axes.plot(x[both], y[both], "o", markersize=5, linestyle="", zorder=2.5, label=label if len(x) else "_", **hollow)
+    axes.plot(
+        x[alone], np.full(alone.sum(), 0.015), "|", transform=axes.get_xaxis_transform(), color=style.ZERO, markersize=9
+    )
+
+
+def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndarray) -> None:
+    """Draw what the model leaves over: over σ with lines at ±1 and ±2, or in its unit with one standard deviation."""
+    sigma = result.deviations
+    residuals = result.residuals if sigma is None else result.residuals / sigma
+    if sigma is not None:
+        if len(x) <= parts.MOST_MARKS:
+            axes.axhspan(-1, 1, color=style.PATH, alpha=0.12, linewidth=0)
+        for height, dashes in ((1, (0, (6, 3))), (2, (0, (1.5, 2)))):
+            for sign in (-1, 1):
+                axes.axhline(sign * height, color=style.PATH, linewidth=0.8, linestyle=dashes)
+    else:
+        spread = result.residual_standard_deviation
+        if hasattr(result, "uncertainty"):
+            spread = np.sqrt(result.uncertainty.measurement_variance)  # pyright: ignore[reportAttributeAccessIssue]
+        if np.isfinite(spread) and len(x) > parts.MOST_MARKS:
+            for height in (-spread, spread):
+                axes.axhline(height, color=style.PATH, linewidth=0.9, linestyle=(0, (6, 3)))
+        elif np.isfinite(spread):
+            axes.axhspan(-spread, spread, color=style.PATH, alpha=0.12, linewidth=0)
     axes.axhline(0, color=style.PATH, linewidth=1.4)
-    axes.vlines(across, 0, result.residuals, color=style.START, linewidth=0.8, alpha=0.6)
-    axes.plot(across, result.residuals, "o", color=style.START, markersize=3.5, alpha=0.75)
-    nothing = _ROUNDING * float(np.ptp(result.measured))
-    if np.max(np.abs(result.residuals)) <= nothing:
+    if len(x) > parts.MOST_MARKS:
+        parts.density(axes, x, residuals)
+        return
+    if len(x) <= _MOST_STEMS:
+        axes.vlines(x, 0, residuals, color=style.START, linewidth=0.8, alpha=0.6)
+    axes.plot(x, residuals, "o", color=style.START, markersize=3.5 if len(x) <= _MOST_STEMS else 2, alpha=0.75)
+    parts.mark_far(axes, x, residuals, far, x, named=False)
+    reach = float(np.max(np.abs(residuals)))
+    if sigma is not None:
+        axes.set_ylim(-max(2.4, 1.15 * reach), max(2.4, 1.15 * reach))
+    elif reach <= _ROUNDING * float(np.ptp(result.measured)):
         axes.set_ylim(-1, 1)  # what is but rounding lies on the line
+
+
+def _label(
+    upper: Axes, lower: Axes, result: Fit | GroupedFit, along: str | None, left: parts.LeftSide, look: looks.Look
+) -> None:
+    """Name the axes, with their units."""
+    units, read_as = result.model.units, result.model.equation.left.read_as
+    unit = f" ({units[read_as]})" if units.get(read_as) else ""
+    residual = f"residual{unit}" if result.deviations is None else "residual / σ"
+    usual = style.label(along, units) if along else f"{left.name}, predicted"
+    upper.set_ylabel(looks.label(look, "y", style.label(left.name, units)))
+    lower.set_xlabel(looks.label(look, "x", usual))
+    lower.set_ylabel(looks.label(look, "residual", residual))
+
+
+def _quality(result: Fit | GroupedFit) -> list[str]:
+    """Return how good the fit is, and why a band is missing, as lines."""
+    lines = [parts.quality_line(result)]
+    if np.ptp(result.arguments.weight) != 0:
+        lines.append("no band of the next measurement: its σ is not known")
+    return lines

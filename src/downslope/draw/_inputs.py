@@ -126,7 +126,8 @@ class ResultKind:
     attributes: tuple[str, ...]
 
 
-FIT = ResultKind("a fit", 'ds.fit("y = a×x + b", "data.csv")', ("model", "uncertainty", "predicted"))
+FIT = ResultKind("a fit", 'ds.fit("y = a×x + b", "data.csv")', ("model", "predicted", "group_labels"))
+WHOLE_FIT = ResultKind("a fit of one problem", FIT.example, ("uncertainty", "profile", "confidence_region"))
 SWEEP = ResultKind("a sweep of rates", 'ds.sweep("x² + 10y²", {"x": 4, "y": 1})', ("rates", "lanes", "objective"))
 RACE = ResultKind("a race or a sweep", 'ds.compare("x² + 10y²", {"x": 4, "y": 1})', ("lanes", "objective"))
 MULTISTART = ResultKind("a multistart", 'ds.multistart("x⁴ - 4x² + x", {"x": (-3, 3)})', ("basins", "starts", "space"))

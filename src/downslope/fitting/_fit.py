@@ -300,6 +300,7 @@ def _fit_of(
         objective=task.objective,
         bounds=task.limits.bounds,
         intervals=intervals,
+        aside=rows.aside,
     )
     profiled = with_intervals(bare)
     return replace(profiled, findings=findings_of(profiled, slopes))

@@ -13,16 +13,15 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
-from downslope._text import aligned, html_pairs, html_table, listed, number
+from downslope._text import aligned, html_pairs, html_table, listed, number, rounded
 from downslope._types import Columns
 from downslope.diagnosis import Diagnosis, Finding, Severity
 from downslope.fitting._group_errors import GroupErrors
 from downslope.fitting._groups import Groups, checked_by, groups_of, member, numbers_of
 from downslope.fitting._markup import to_html, to_latex, to_markdown, write_report
 from downslope.fitting._model import EquationModel
-from downslope.fitting._prediction import Prediction
+from downslope.fitting._prediction import Prediction, bands, columns_along
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._report import rounded
 from downslope.fitting._uncertainty import Parameter, quantile
 from downslope.formulas import ARRAYS, Formula, NumericFormula, with_trees
 from downslope.tables import read_table, write_table
@@ -302,6 +301,49 @@ class GroupedFit:
         there = groups_of(table, checked_by(self.groups.by, table))
         index = numbers_of(there, self.groups.by, self.groups.labels)
         return index, {name: reals(name, table[name]) for name in self.arguments.columns}
+
+    @property
+    def standardised_residuals(self) -> np.ndarray:
+        """The residuals over the standard deviation of a measurement, shape (rows,)."""
+        spread = 1.0 if self.errors.absolute else self.residual_standard_deviation
+        with np.errstate(all="ignore"):
+            return self.residuals * self.arguments.weight / spread
+
+    @property
+    def deviations(self) -> np.ndarray | None:
+        """The standard deviation of each measurement as it was passed, shape (rows,); None where none was."""
+        weight = self.arguments.weight
+        return None if np.all(weight == 1) and not self.errors.absolute else 1 / weight
+
+    @property
+    def group_labels(self) -> tuple[str, ...]:
+        """The groups, in order."""
+        return self.groups.labels
+
+    @property
+    def group_rows(self) -> np.ndarray:
+        """The number of each row's group, shape (rows,)."""
+        return self.groups.index
+
+    @property
+    def along(self) -> str | None:
+        """The only column of the model's right side; None where there are several."""
+        columns = self.model.right_columns
+        return columns[0] if len(columns) == 1 else None
+
+    def columns_along(
+        self, column: str, count: int = 400, *, points: Any = None, group: str | None = None
+    ) -> dict[str, Any]:
+        """Return columns at which the model of a group is drawn as a curve, as of a `Fit`."""
+        columns = columns_along(self, column, count, points, group)
+        index = 0 if group is None else self.groups.labels.index(group)
+        cells = {name: kinds[index] for name, kinds in self.groups.cells.items()}
+        rows = len(columns[column])
+        return {name: [cell] * rows if np.ndim(cell) == 0 else cell for name, cell in {**columns, **cells}.items()}
+
+    def bands(self, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """Return the bands at these columns, as of a `Fit`."""
+        return bands(self, columns)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the first groups with their parameters and errors as rows of text, the headings first."""

@@ -86,6 +86,12 @@ class EquationModel:
         unit = unit_of_powers(powers, self.units)
         return None if unit == "1" else unit
 
+    @property
+    def right_columns(self) -> tuple[str, ...]:
+        """The columns of the right side that are in the table."""
+        columns = self.equation.right.columns
+        return columns if self.grouping is None else tuple(c for c in columns if c not in self.grouping.indicators)
+
     def measured(self, columns: Columns) -> np.ndarray:
         """Return the left side of the equation, shape (rows,)."""
         return _rows(self.equation.left(**{name: columns[name] for name in self.equation.left.columns}), columns)

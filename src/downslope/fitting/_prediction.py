@@ -15,9 +15,11 @@ from downslope.fitting._problem import FitArguments
 from downslope.tables import Table, calendar_parts, heading, read_table
 
 if TYPE_CHECKING:
+    from downslope.fitting._grouped_fit import GroupedFit
     from downslope.fitting._result import Fit
 
 _BANDS = ("confidence", "prediction")
+_CURVE_MARGIN = 0.03  # of the data's range, beyond which a curve does not go
 
 
 class Prediction(NamedTuple):
@@ -98,7 +100,9 @@ def _at(fit: Fit, data: Any) -> FitArguments:
     """Return the data to predict from, checked."""
     names = tuple(fit.arguments.columns)
     grouping = fit.model.grouping
-    table = _table_at(fit, data if grouping is None else grouping.completed(read_table(data)))
+    # A curve comes with the columns of the indicators; a table has those that tell groups apart.
+    is_curve = grouping is not None and isinstance(data, Mapping) and all(name in data for name in grouping.indicators)
+    table = _table_at(fit, data if grouping is None or is_curve else grouping.completed(read_table(data)))
     missing = [name for name in names if name not in table]
     if missing:
         raise DataError(f"a prediction needs the column {missing[0]}", hint=f"columns: {', '.join(names)}")
@@ -114,3 +118,32 @@ def _at(fit: Fit, data: Any) -> FitArguments:
     return fit.arguments._replace(
         columns=dict(zip(names, columns, strict=True)), measured=rows, weight=np.ones_like(rows)
     )
+
+
+def columns_along(fit: Fit | GroupedFit, column: str, count: int, points: Any, group: str | None) -> dict[str, Any]:
+    """Return columns at which the model is drawn as a curve; see `Fit.columns_along`."""
+    data = fit.data
+    if fit.group_labels:
+        inside = fit.group_rows == (0 if group is None else fit.group_labels.index(group))
+        data = {name: values[inside] for name, values in data.items()}
+    if points is None:
+        low, high = float(data[column].min()), float(data[column].max())
+        margin = _CURVE_MARGIN * (high - low or abs(high) or 1.0)
+        begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
+        points = np.linspace(begin, high + margin, count)
+    # Those of a group's indicators are 1 and 0.
+    medians = {name: float(np.median(values)) for name, values in data.items() if name != column}
+    return {**medians, column: points}
+
+
+def bands(fit: Fit | GroupedFit, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """Return the bands at columns; see `Fit.bands`."""
+    kinds = {"prediction": "next measurement", "confidence": "curve"}
+    if np.ptp(fit.arguments.weight) != 0:
+        del kinds["prediction"]  # the next measurement has no deviation of its own
+    percent = f"{fit.confidence * 100:.4g} %"
+    with np.errstate(all="ignore"):
+        ends = {label: fit.predict(columns, band=kind) for kind, label in kinds.items()}
+    return [
+        (f"{label}, {percent}", band.low, band.high) for label, band in ends.items() if np.all(np.isfinite(band.low))
+    ]

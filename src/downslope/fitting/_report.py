@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._text import aligned, html_pairs, html_table, number
+from downslope._text import aligned, html_pairs, html_table, number, rounded
 from downslope.fitting._likelihoods import LIKELIHOODS
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from downslope.fitting._result import Fit
 from downslope.fitting._uncertainty import Parameter
 
-_EXACT = 1e-10  # a relative error below it is rounding
 _STRONG = 0.9  # correlations from here on are listed
 
 
@@ -68,22 +67,6 @@ def _spread(fit: Fit) -> tuple[str, str]:
         return "residual standard deviation", number(fit.residual_standard_deviation, 4)
     reduced, p = number(fit.reduced_chi_square, 3), number(fit.p_value, 2)
     return "χ²/ν", f"{number(fit.chi_square, 4)}/{fit.degrees_of_freedom} = {reduced}, p = {p}"
-
-
-def rounded(value: float, error: float) -> str:
-    """Format a value with as many digits as its error justifies: the last two are uncertain.
-
-    >>> rounded(238.94212918, 2.7070075)
-    '238.9'
-    >>> rounded(2.0, 0.0)
-    '2.0000'
-    """
-    if not math.isfinite(value):
-        return number(value, 4)
-    digits = 5
-    if value and math.isfinite(error) and error > _EXACT * abs(value):
-        digits = min(max(math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 2, 2), 12)
-    return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
 def interval_text(ends: tuple[float, float], error: float) -> str:

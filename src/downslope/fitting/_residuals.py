@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from downslope.fitting._result import Fit
 
 _ROUNDING = 1e-12  # a singular value below this share of the largest is 0
+_NEARLY = 5.0  # factor between deviations as they were passed and those of the residuals
 _SURPRISING = 0.01  # probability, over all rows together, below which a row is an outlier
 _FEWEST, _MOST = 3, 5000  # rows for Shapiro's and Wilk's test
 _EXACT_RUNS = 40  # rows up to which the distribution of runs is computed exactly
@@ -83,21 +84,21 @@ class ResidualTests:
 
 def residual_tests(fit: Fit) -> ResidualTests:
     """Return the residuals of a fit with their tests."""
-    raw, leverage, standardised = fit.residuals, leverages(fit), _standardised(fit)
-    columns = fit.model.equation.right.columns
+    raw, leverage, scaled = fit.residuals, leverages(fit), standardised(fit)
+    columns = fit.model.right_columns
     order = np.argsort(fit.data[columns[0]], kind="stable") if len(columns) == 1 else np.arange(len(raw))
     runs, expected, p = runs_test(raw[order])
     return ResidualTests(
         rows=fit.row_numbers,
         fitted=fit.predicted,
         raw=raw,
-        standardised=standardised,
+        standardised=scaled,
         leverage=leverage,
         runs=runs,
         runs_expected=expected,
         runs_p_value=p,
-        normality_p_value=_normality(standardised),
-        outliers=outliers(fit, standardised),
+        normality_p_value=_normality(scaled),
+        outliers=outliers(fit, scaled),
     )
 
 
@@ -112,7 +113,7 @@ def table_of(fit: Fit) -> polars.DataFrame:
     columns |= {
         "fitted": fit.predicted,
         "residual": fit.residuals,
-        "standardised_residual": _standardised(fit),
+        "standardised_residual": standardised(fit),
         "leverage": leverages(fit),
     }
     return polars.DataFrame({name: np.asarray(column) for name, column in columns.items()})
@@ -138,7 +139,7 @@ def _weights(fit: Fit) -> np.ndarray:
     return fit.arguments.weight
 
 
-def _standardised(fit: Fit) -> np.ndarray:
+def standardised(fit: Fit) -> np.ndarray:
     """Return the residuals over their standard deviations, shape (rows,)."""
     with np.errstate(all="ignore"):
         room = np.maximum(1 - leverages(fit), 0.0)
@@ -147,21 +148,32 @@ def _standardised(fit: Fit) -> np.ndarray:
         return np.where(room > _ROUNDING, fit.residuals * _weights(fit) / deviation, np.nan)
 
 
-def outliers(fit: Fit, standardised: np.ndarray | None = None) -> tuple[int, ...]:
+def deviations(fit: Fit) -> np.ndarray | None:
+    """Return the standard deviation of each measurement; see `Fit.deviations`."""
+    weights = _weights(fit)
+    if fit.uncertainty.absolute:
+        return 1 / weights
+    if np.all(weights == 1):
+        return None
+    spread = math.sqrt(fit.uncertainty.measurement_variance)
+    return (1.0 if not math.isfinite(spread) or 1 / _NEARLY <= spread <= _NEARLY else spread) / weights
+
+
+def outliers(fit: Fit, scaled: np.ndarray | None = None) -> tuple[int, ...]:
     """Return the numbers of the rows whose residual the others do not explain."""
-    standardised = _standardised(fit) if standardised is None else standardised
+    scaled = standardised(fit) if scaled is None else scaled
     from scipy.special import ndtr, stdtr
 
     freedom = fit.degrees_of_freedom
     with np.errstate(all="ignore"):
         if fit.uncertainty.absolute or fit.loss != "linear":
-            p = 2 * ndtr(-np.abs(standardised))
+            p = 2 * ndtr(-np.abs(scaled))
         else:
             # t of a row against the fit without it, from the standardised residual r alone.
-            left = (freedom - standardised**2) / (freedom - 1)
-            t = np.abs(standardised) / np.sqrt(np.maximum(left, 0.0))
+            left = (freedom - scaled**2) / (freedom - 1)
+            t = np.abs(scaled) / np.sqrt(np.maximum(left, 0.0))
             p = 2 * stdtr(freedom - 1, -t) if freedom > 1 else np.ones_like(t)
-    far = np.flatnonzero(p * len(standardised) < _SURPRISING)
+    far = np.flatnonzero(p * len(scaled) < _SURPRISING)
     return tuple(int(fit.row_numbers[row]) for row in far)
 
 

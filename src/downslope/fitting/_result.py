@@ -20,11 +20,11 @@ from downslope.fitting._inference import checked_level, confidence_region, profi
 from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
 from downslope.fitting._markup import parameter_table, to_html, to_latex, to_markdown, write_report
 from downslope.fitting._model import EquationModel
-from downslope.fitting._prediction import Prediction, predicted_with_band
+from downslope.fitting._prediction import Prediction, bands, columns_along, predicted_with_band
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
 from downslope.fitting._report import as_html, as_text, summary, table
-from downslope.fitting._residuals import ResidualTests, residual_tests, table_of
+from downslope.fitting._residuals import ResidualTests, deviations, residual_tests, standardised, table_of
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.trace import Trace
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     import polars
 
-_CURVE_MARGIN = 0.03  # of the data's range, beyond which a curve does not go
 _ROUNDING = 1e-28  # of the sum of measured squares: a total sum of squares below it is 0
 
 
@@ -61,6 +60,7 @@ class Fit:
         intervals: how the intervals of `parameters` were computed: "linear" or "profile".
         profiled: profile intervals by name: of every parameter where `intervals` is "profile", else of `curved`.
         curved: the parameters whose linear interval misleads.
+        aside: the columns in rows that take no part, for pictures; NaN where a cell is missing.
     """
 
     parameters: Mapping[str, Parameter]
@@ -82,6 +82,7 @@ class Fit:
     intervals: str = "linear"
     profiled: Mapping[str, Interval] = field(default_factory=dict)
     curved: tuple[str, ...] = ()
+    aside: Columns = field(default_factory=dict, repr=False)
 
     __getstate__ = fields_alone
 
@@ -328,24 +329,49 @@ class Fit:
         return summary(self)
 
     @property
+    def standardised_residuals(self) -> np.ndarray:
+        """The residuals over their standard deviations, shape (rows,); NaN where the fit follows a row exactly."""
+        return standardised(self)
+
+    @property
+    def deviations(self) -> np.ndarray | None:
+        """The standard deviation of each measurement, shape (rows,), from σ, weights or a likelihood; else None.
+
+        Deviations that are known only relative to each other are as they were passed, unless the residuals say that
+        they are wrong by more than a factor of five: then they are scaled to the residuals.
+        """
+        return deviations(self)
+
+    @property
+    def group_labels(self) -> tuple[str, ...]:
+        """The groups of a fit by groups, in order; none otherwise."""
+        return () if self.model.grouping is None else self.model.grouping.labels
+
+    @property
+    def group_rows(self) -> np.ndarray:
+        """The number of each row's group, shape (rows,); 0 without groups."""
+        if self.model.grouping is None:
+            return np.zeros(len(self.measured), dtype=int)
+        return np.argmax([self.data[name] for name in self.model.grouping.indicators], axis=0)
+
+    @property
     def along(self) -> str | None:
         """The only column of the model's right side, along which a picture shows it; None where there are several."""
-        columns = self.model.equation.right.columns
+        columns = self.model.right_columns
         return columns[0] if len(columns) == 1 else None
 
-    def columns_along(self, column: str, count: int = 400) -> dict[str, Any]:
+    def columns_along(
+        self, column: str, count: int = 400, *, points: Any = None, group: str | None = None
+    ) -> dict[str, Any]:
         """Return columns at which the model is drawn as a curve over a column, the others at their medians.
 
         Args:
             column: the column along the axis; it goes a little beyond the data.
             count: the number of points.
+            points: values of the column in place of evenly spaced ones.
+            group: the group whose curve it is; the first if None.
         """
-        values = self.data[column]
-        low, high = float(values.min()), float(values.max())
-        margin = _CURVE_MARGIN * (high - low or abs(high) or 1.0)
-        begin = low if low >= 0 > low - margin else low - margin  # a logarithm or a root would end at 0
-        medians = {name: float(np.median(other)) for name, other in self.data.items()}
-        return {**medians, column: np.linspace(begin, high + margin, count)}
+        return columns_along(self, column, count, points, group)
 
     def bands(self, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
         """Return the bands at these columns, the widest first: a label, the low ends and the high ends.
@@ -353,17 +379,7 @@ class Fit:
         Args:
             columns: as `columns_along` gives them. A band whose ends are not finite is left out.
         """
-        kinds = {"prediction": "next measurement", "confidence": "curve"}
-        if np.ptp(self.arguments.weight) != 0:
-            del kinds["prediction"]  # the next measurement has no deviation of its own
-        percent = f"{self.confidence * 100:.4g} %"
-        with np.errstate(all="ignore"):
-            bands = {label: self.predict(columns, band=kind) for kind, label in kinds.items()}
-        return [
-            (f"{label}, {percent}", band.low, band.high)
-            for label, band in bands.items()
-            if np.all(np.isfinite(band.low))
-        ]
+        return bands(self, columns)
 
     def parameter_table(self) -> polars.DataFrame:
         """Return a row for each parameter: its group, if it has one, value, standard error, interval, unit and role."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from downslope.tables import check_numbers
 
 _RANGE = re.compile(r"(?P<first>\d*)\s*(?P<colon>:?)\s*(?P<last>\d*)(?<=[\d:])")
 _LISTED = 12  # numbers of rows in a sentence
+_ASIDE = 1000  # rows that take no part whose cells are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class CompleteRows:
         numbers: the numbers of these rows in the table, counted from 1, shape (rows,).
         left_out: numbers of the omitted rows, counted from 1.
         notes: why rows were left out, as sentences.
+        aside: the columns of the equation in the rows that take no part, NaN where a cell is missing, for pictures;
+            of the first rows where there are many.
     """
 
     columns: Columns
@@ -40,6 +43,7 @@ class CompleteRows:
     numbers: np.ndarray
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
+    aside: Columns = field(default_factory=dict)
 
 
 def rows_of(
@@ -95,7 +99,9 @@ def rows_of(
             hint="leave these rows out, or fit another left side",
         )
     left_out = tuple(int(row) + 1 for row in np.flatnonzero(chosen & ~masked & missing))
-    return CompleteRows(columns, measured, weight[complete], numbers, left_out, tuple(notes))
+    others = np.flatnonzero(~complete)[:_ASIDE]
+    aside = {name: column[others].astype(float) for name, column in used.items() if column.dtype != object}
+    return CompleteRows(columns, measured, weight[complete], numbers, left_out, tuple(notes), aside)
 
 
 def _no_row(chosen: np.ndarray, masked: np.ndarray) -> str:
