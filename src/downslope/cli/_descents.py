@@ -23,7 +23,7 @@ Run = Annotated[
         help="A folder that `--save` made, of a training under way as well; or a formula to descend on.",
     ),
 ]
-Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf or .gif.")]
+Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf, .tif or .gif.")]
 Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
 Saved = Annotated[str, typer.Argument(metavar="DIR", help="A folder that `--save` made, also of a run under way.")]
 Table = Annotated[Path, typer.Argument(metavar="FILE", help="The table: .csv, .tsv, .parquet or .json.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,9 +11,10 @@ import numpy as np
 import typer
 
 import downslope as ds
+from downslope._errors import nearest
 from downslope.cli import _options as options
-from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
+from downslope.cli import _values
 
 Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV or Parquet file. The two may change places.")]
@@ -38,6 +40,33 @@ Out = Annotated[
         help="Write a table: the predictions, else the parameters: .csv, .parquet.",
     ),
 ]
+Drawing = Annotated[
+    str,
+    typer.Option(
+        "--picture",
+        metavar="NAME",
+        help="What --plot draws: fit, groups, residuals, profile:k, region:A,k.  [default: fit]",
+        show_default=False,
+    ),
+]
+Log = Annotated[
+    str | None,
+    typer.Option("--log", metavar="AXES", help="Logarithmic axes: x, y, xy or none; else as the data are spread."),
+]
+Over = Annotated[str | None, typer.Option("--over", metavar="COLUMN", help="The column along the axis of the picture.")]
+Labels = Annotated[
+    list[str] | None,
+    typer.Option("--label", metavar="AXIS=TEXT", help='A label: "x=dose (mg)", y, residual, title. Repeatable.'),
+]
+Size = Annotated[str | None, typer.Option("--size", metavar="WxH", help="Inches of the picture: 3.5x2.8.")]
+Dpi = Annotated[float | None, typer.Option("--dpi", metavar="N", help="Dots per inch of the picture: 300.")]
+Grey = Annotated[bool, typer.Option("--grey", help="Draw in shades of grey.")]
+Grid = Annotated[bool, typer.Option("--grid/--no-grid", help="Draw the picture with a grid.", show_default=False)]
+Statistics = Annotated[
+    bool,
+    typer.Option("--statistics/--no-statistics", help="Write parameters into the picture.", show_default=False),
+]
+OwnScale = Annotated[bool, typer.Option("--own-scale", help="Draw a left side such as log(p) as p.")]
 
 
 @options.takes("fit")
@@ -47,6 +76,16 @@ def fit(
     *,
     derive: Derive = None,
     plot: options.Plot = None,
+    picture: Drawing = "fit",
+    log: Log = None,
+    over: Over = None,
+    label: Labels = None,
+    size: Size = None,
+    dpi: Dpi = None,
+    grey: Grey = False,
+    grid: Grid = True,
+    statistics: Statistics = True,
+    own_scale: OwnScale = False,
     save: options.Save = None,
     report: Report = None,
     predict: Predict = None,
@@ -58,15 +97,18 @@ def fit(
     **choices: Any,
 ) -> int:
     """Fit an equation to a table: parameters, how sure they are, and what the fit shows."""
+    look = _look(label, size, dpi, grey=grey, grid=grid)
+    shown = {"log": log, "over": over, "own_scale": own_scale or None, "statistics": None if statistics else False}
+    draw = _drawing(picture, plot, shown, look)
+    show.check_file(plot)
     result = ds.fit(equation, data, **choices)
-    _check(result, derive, plot, out, predict)
-    drawn = result if isinstance(result, ds.Fit) else None
+    _check(result, derive, out, predict)
     derived = [result.derived(text) for text in derive or ()] if isinstance(result, ds.Fit) else []
     written = {}
     if save is not None:
         written["saved"] = str(ds.save(result, save))
-    if plot is not None and drawn is not None:
-        written["plot"] = str(_pictures.write_figure(lambda: ds.draw.fit(drawn), plot))
+    if plot is not None:
+        written["plot"] = str(show.write_figure(lambda: draw(result), plot))
     if report is not None:
         written["report"] = str(result.report(report))
     columns = {} if predict is None else predicted(result, predict)
@@ -87,13 +129,65 @@ def fit(
     return 0 if result.findings.ok or not check else 1
 
 
-def _check(result: ds.Fit | ds.GroupedFit, derive: Any, plot: Any, out: Path | None, predict: str | None) -> None:
+_OF_DATA, _OF_PARAMETERS = ("fit", "groups"), ("profile", "region")
+
+
+def _look(labels: list[str] | None, size: str | None, dpi: float | None, *, grey: bool, grid: bool) -> dict[str, Any]:
+    """Return how the picture looks, as arguments of a picture.
+
+    Raises:
+        SettingError: for a size that cannot be read.
+    """
+    look: dict[str, Any] = {}
+    if labels:
+        look["labels"] = _values.pairs(labels, "--label")
+    if size is not None:
+        parts = size.lower().replace("×", "x").split("x")
+        if len(parts) != 2:
+            raise ds.SettingError(f"--size is a width and a height in inches, not {size!r}", hint="--size 3.5x2.8")
+        look["size"] = tuple(_values.finite_number(part, "--size") for part in parts)
+    return (
+        look
+        | ({} if dpi is None else {"dpi": dpi})
+        | ({"grey": True} if grey else {})
+        | ({} if grid else {"grid": False})
+    )
+
+
+def _drawing(picture: str, plot: Path | None, shown: dict[str, Any], look: dict[str, Any]) -> Callable[[Any], Any]:
+    """Return what draws a fit.
+
+    Args:
+        picture: the name of the picture, with parameters behind a colon.
+        plot: the file; what is set of a picture needs one.
+        shown: what the pictures of data have beyond the look.
+        look: how the picture looks.
+
+    Raises:
+        SettingError: for an unknown picture, or options of a picture where none is drawn.
+    """
+    name, _, parameters = picture.partition(":")
+    if name not in (*_OF_DATA, *_OF_PARAMETERS, "residuals") or (parameters and name not in _OF_PARAMETERS):
+        close = nearest(name, (*_OF_DATA, *_OF_PARAMETERS, "residuals"))
+        known = "fit, groups, residuals, profile:k and region:A,k"
+        raise ds.SettingError(f"there is no picture {picture!r}", hint=f"did you mean {close}?" if close else known)
+    chosen = {option: value for option, value in shown.items() if value is not None}
+    first = next(iter(chosen | look), None if picture == "fit" else "picture")
+    if plot is None and first is not None:
+        option = "no-statistics" if first == "statistics" else "no-grid" if first == "grid" else first.replace("_", "-")
+        raise ds.SettingError(f"--{option} is of a picture, and no --plot names its file", hint="--plot fit.png")
+    if chosen and name not in _OF_DATA:
+        raise ds.SettingError(f"the picture {name} has no --log, --over, --own-scale and --no-statistics")
+    of = [part.strip() for part in parameters.split(",") if part.strip()]
+    return lambda result: getattr(ds.draw, name)(result, *of, **chosen, **look)
+
+
+def _check(result: ds.Fit | ds.GroupedFit, derive: Any, out: Path | None, predict: str | None) -> None:
     """Raise for options that this fit does not have."""
-    if isinstance(result, ds.GroupedFit):
-        for value, option in ((derive, "--derive"), (plot, "--plot")):
-            if value:
-                hint = "share a parameter, or fit fewer groups"
-                raise ds.SettingError(f"{option} is not for groups that are fitted side by side", hint=hint)
+    if isinstance(result, ds.GroupedFit) and derive:
+        raise ds.SettingError(
+            "--derive is not for groups that are fitted side by side", hint="share a parameter, or fit fewer groups"
+        )
     if out is not None and predict is not None:
         check_out(out, predict)
 

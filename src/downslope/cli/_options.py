@@ -28,7 +28,7 @@ FormulaText = Annotated[
 ]
 At = Annotated[str | None, typer.Option("--at", metavar="POINT", help="The point to stand at: x=3,y=1.")]
 Start = Annotated[str | None, typer.Option("--start", metavar="POINT", help="The point to start from: x=4,y=3.")]
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf or .gif.")]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it: .png, .svg, .pdf, .tif or .gif.")]
 Shown = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="What to show: x=-3..3,y=-1..1.")]
 Bounds = Annotated[str | None, typer.Option("--bounds", metavar="RANGES", help="Where to look: x=-3..3,y=0..1.")]
 Save = Annotated[Path | None, typer.Option("--save", metavar="DIR", help="Keep the trace in this folder.")]

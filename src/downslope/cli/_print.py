@@ -207,7 +207,7 @@ def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool, evide
 
 Ranges = Mapping[str, tuple[float, float]] | None
 KINDS = ("auto", "curve", "landscape", "surface", "progress", "animation")
-_SUFFIXES = (".png", ".svg", ".pdf", ".gif")
+_SUFFIXES = (".png", ".svg", ".pdf", ".tif", ".gif")
 
 
 def check_file(plot: Path | None) -> None:
@@ -280,5 +280,6 @@ def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Cal
 def _saved(axes: Any, plot: Path) -> Path:
     """Write the figure that axes belong to, and return its file."""
     with written(plot) as partial:
-        axes.figure.savefig(partial)
+        of_tiff: dict[str, Any] = {"pil_kwargs": {"compression": "tiff_lzw"}} if plot.suffix.lower() == ".tif" else {}
+        axes.figure.savefig(partial, **of_tiff)
     return plot

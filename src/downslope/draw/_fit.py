@@ -195,6 +195,7 @@ def _label(
     units, read_as = result.model.units, result.model.equation.left.read_as
     unit = f" ({units[read_as]})" if units.get(read_as) else ""
     residual = f"residual{unit}" if result.deviations is None else "residual / σ"
+    residual += "" if left.inverse is None else f" of {read_as}"
     usual = style.label(along, units) if along else f"{left.name}, predicted"
     upper.set_ylabel(looks.label(look, "y", style.label(left.name, units)))
     lower.set_xlabel(looks.label(look, "x", usual))
@@ -205,5 +206,5 @@ def _quality(result: Fit | GroupedFit) -> list[str]:
     """Return how good the fit is, and why a band is missing, as lines."""
     lines = [parts.quality_line(result)]
     if np.ptp(result.arguments.weight) != 0:
-        lines.append("no band of the next measurement: its σ is not known")
+        lines.append("no band of the next measurement: σ not known")
     return lines

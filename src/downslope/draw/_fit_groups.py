@@ -155,4 +155,6 @@ def _name(
         lines.append(f"the first {len(panels)} of {len(result.group_labels)} groups")
     width = figure.get_size_inches()[0] * 68
     heading, points = looks.formula_text(result.model.equation.latex, result.read_as, look, width)
-    figure.suptitle("\n".join(filter(None, [heading, *lines])), fontsize=min(points, 10.5), color=style.INK)
+    figure.suptitle(
+        "\n".join(filter(None, [heading, *lines])), fontsize=min(points, 10.5), color=style.INK, linespacing=1.5
+    )

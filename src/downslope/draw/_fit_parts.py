@@ -25,6 +25,7 @@ _NAMED = 5  # rows that a legend names
 _MOST_PARAMETERS = 8
 _STEPS = 2000  # points at which a left side is read backwards
 _HALVINGS = 60
+_POINTS, _LETTER, _HANDLE = 72, 0.56, 7  # in an inch; a letter's width by its height; letters that a handle takes
 _FAINT, _FULL = "#d3e3ee", "#00395c"
 
 
@@ -252,6 +253,8 @@ def legend(axes: Axes, lines: list[str], *, names: bool = True) -> None:
 def covers_data(axes: Axes) -> bool:
     """Tell whether a legend hides part of a line or mark; the figure must have been laid out."""
     box = axes.get_legend().get_window_extent()  # pyright: ignore[reportOptionalMemberAccess]
+    if box.width > axes.bbox.width or box.height > axes.bbox.height:
+        return True
     for line in axes.get_lines():
         points = line.get_xydata()[:: max(len(line.get_xydata()) // MOST_MARKS, 1)]  # pyright: ignore[reportArgumentType]
         if line.get_transform() == axes.transData and box.count_contains(axes.transData.transform(points)):
@@ -286,15 +289,25 @@ def keep_legend_clear(axes: Axes, *, may_grow: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
     size = inner.get_title().get_fontsize()
     lines = inner.get_title().get_text().split("\n")
-    pairs = ["     ".join(filter(None, lines[first : first + 2])) for first in range(0, len(lines), 2)]
-    title = "\n".join(pairs) if inner.get_title().get_visible() else None
+    letters = int(figure.get_size_inches()[0] * _POINTS / (_LETTER * size))
+    title = _packed(lines, letters) if inner.get_title().get_visible() else None
+    across = 2 if 2 * (max(map(len, labels)) + _HANDLE) <= letters else 1
     colour = inner.get_title().get_color()
     height = inner.get_window_extent().height / figure.dpi
     inner.remove()
     text: dict[str, Any] = {"title": title, "alignment": "left", "fontsize": size, "title_fontsize": size}
-    outer = figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, **text)
+    outer = figure.legend(handles, labels, loc="outside lower center", ncols=across, frameon=False, **text)
     for words in (outer.get_title(), *outer.get_texts()):
         words.set_color(colour)
     if may_grow:
         width, before = figure.get_size_inches()
         figure.set_size_inches(width, before + 0.7 * height)
+
+
+def _packed(lines: list[str], letters: int) -> str:
+    """Return lines with as many of them side by side as there is room for."""
+    packed = lines[:1]
+    for line in lines[1:]:
+        joined = f"{packed[-1]}     {line}"
+        packed[-1:] = [joined] if len(joined) <= letters else [packed[-1], line]
+    return "\n".join(packed)
