@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DECADES = 2.0  # from which on a column may be logarithmic by itself
-_FEWEST = 4  # different values above 0 that show how a column is spread
+_FEWEST = 3  # different values above 0 that show how a column is spread
 _UNEVEN = 0.25  # largest distance of evenly spread values from a straight line, as a share of their range
 _EDGE = 0.03  # of the range, beyond which a curve does not go
 _GAP = (0.3, 0.14)  # decades between 0 and the lowest value: at least, and as a share of the range

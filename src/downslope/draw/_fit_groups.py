@@ -109,7 +109,7 @@ def groups(
 
 def _keep_clear(panels: list[Axes]) -> None:
     """Write the parameters that hide data above their panel."""
-    panels[0].figure.draw_without_rendering()  # pyright: ignore[reportAttributeAccessIssue]
+    parts.lay_out(panels[0].figure)
     for panel in panels:
         legend = panel.get_legend()
         if legend is not None and parts.covers_data(panel):

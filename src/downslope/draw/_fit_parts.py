@@ -25,6 +25,7 @@ _NAMED = 5  # rows that a legend names
 _MOST_PARAMETERS = 8
 _STEPS = 2000  # points at which a left side is read backwards
 _HALVINGS = 60
+_LARGE = 6.0  # inches
 _POINTS, _LETTER, _HANDLE = 72, 0.56, 7  # in an inch; a letter's width by its height; letters that a handle takes
 _FAINT, _FULL = "#d3e3ee", "#00395c"
 
@@ -250,13 +251,25 @@ def legend(axes: Axes, lines: list[str], *, names: bool = True) -> None:
         axes.legend(handles, labels, fontsize=8.5, title_fontsize=8.5, **box, **text).set_zorder(6)
 
 
+def lay_out(figure: Any) -> None:
+    """Lay a figure out, if it is small; in a large one, panels stand nearly where they will without it.
+
+    A layout takes as long as the rest of a picture.
+    """
+    if figure.get_size_inches()[0] < _LARGE:
+        figure.draw_without_rendering()
+    for panel in figure.axes:
+        panel.autoscale_view()
+
+
 def covers_data(axes: Axes) -> bool:
     """Tell whether a legend hides part of a line or mark; the figure must have been laid out."""
     box = axes.get_legend().get_window_extent()  # pyright: ignore[reportOptionalMemberAccess]
     if box.width > axes.bbox.width or box.height > axes.bbox.height:
         return True
     for line in axes.get_lines():
-        points = line.get_xydata()[:: max(len(line.get_xydata()) // MOST_MARKS, 1)]  # pyright: ignore[reportArgumentType]
+        points = np.asarray(line.get_xydata())
+        points = points[:: max(len(points) // MOST_MARKS, 1)]
         if line.get_transform() == axes.transData and box.count_contains(axes.transData.transform(points)):
             return True
     return any(
@@ -280,14 +293,15 @@ def keep_legend_clear(axes: Axes, *, may_grow: bool) -> None:
         axes: the axes.
         may_grow: whether the figure may become higher for it.
     """
-    inner, figure = axes.get_legend(), axes.figure
+    inner = axes.get_legend()
+    figure: Any = axes.figure
     if inner is None or figure.get_layout_engine() is None:
         return
-    figure.draw_without_rendering()  # pyright: ignore[reportAttributeAccessIssue]
+    lay_out(figure)
     if not covers_data(axes):
         return
     handles, labels = axes.get_legend_handles_labels()
-    size = inner.get_title().get_fontsize()
+    size = float(inner.get_title().get_fontsize())
     lines = inner.get_title().get_text().split("\n")
     letters = int(figure.get_size_inches()[0] * _POINTS / (_LETTER * size))
     title = _packed(lines, letters) if inner.get_title().get_visible() else None

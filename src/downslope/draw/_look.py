@@ -135,7 +135,7 @@ def _shrink(figure: Any, factor: float) -> None:
     factor = factor**0.5
     for artist in figure.findobj():
         if isinstance(artist, Text):
-            artist.set_fontsize(max(artist.get_fontsize() * factor, _SMALLEST_TEXT))
+            artist.set_fontsize(max(float(artist.get_fontsize()) * factor, _SMALLEST_TEXT))
         elif isinstance(artist, Line2D):
             artist.set_markersize(artist.get_markersize() * factor)
             artist.set_linewidth(artist.get_linewidth() * factor)
@@ -184,7 +184,8 @@ def _grey(colour: Any) -> Any:
 
 def formula_title(axes: Axes, latex: str, text: str, look: Look) -> None:
     """Write a formula above axes, typeset where Matplotlib can and there is room, else as text; or their own title."""
-    width = axes.get_position().width * axes.figure.get_size_inches()[0] * _POINTS * 1.1
+    figure: Any = axes.figure
+    width = axes.get_position().width * figure.get_size_inches()[0] * _POINTS * 1.1
     shown, points = formula_text(latex, text, look, width)
     axes.set_title(shown, fontsize=points, color=style.INK, loc="left", pad=10)
 
