@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from statistics import NormalDist
 from typing import Any
 
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
+from PIL import Image
 
 import downslope as ds
 from downslope.draw._column_axis import column_axis
@@ -30,7 +32,9 @@ def dose_response() -> ds.Fit:
     response = shaken(5 + 95 * DOSES / (0.8 + DOSES), 2.0)
     columns = {"dose": [*DOSES, 0.5, 4.0], "response": [*response, np.nan, 40.0], "s": [2.0] * 9 + [4.0] * 3}
     choices: Any = {"sigma": "s", "absolute_sigma": True, "rows": ":11", "units": {"dose": "mg", "response": "mV"}}
-    return ds.fit("response = base + rise × dose/(EC50 + dose)", columns, **choices)
+    fit = ds.fit("response = base + rise × dose/(EC50 + dose)", columns, **choices)
+    assert isinstance(fit, ds.Fit)
+    return fit
 
 
 @functools.cache
@@ -193,6 +197,9 @@ def test_labels_size_dots_grid_and_grey() -> None:
     )
     figure: Any = upper.figure
     assert (figure.get_size_inches().tolist(), figure.dpi) == ([3.5, 3], 300)
+    file = io.BytesIO()
+    figure.savefig(file)
+    assert Image.open(file).size == (1050, 900)
     assert (lower.get_xlabel(), upper.get_ylabel(), lower.get_ylabel()) == ("c", "v", "r")
     colours = [to_rgba(each.get_color())[:3] for each in (*upper.get_lines(), *lower.get_lines())]
     colours += [to_rgba(colour)[:3] for band in upper.collections for colour in np.asarray(band.get_facecolor())]

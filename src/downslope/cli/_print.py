@@ -280,6 +280,16 @@ def write_still_or_moving(plot: Path, picture: Callable[[], Any], animation: Cal
 def _saved(axes: Any, plot: Path) -> Path:
     """Write the figure that axes belong to, and return its file."""
     with written(plot) as partial:
-        of_tiff: dict[str, Any] = {"pil_kwargs": {"compression": "tiff_lzw"}} if plot.suffix.lower() == ".tif" else {}
-        axes.figure.savefig(partial, **of_tiff)
+        axes.figure.savefig(partial)
+        if plot.suffix.lower() == ".tif":
+            _flatten(partial, axes.figure.dpi)
     return plot
+
+
+def _flatten(file: Path, dpi: float) -> None:
+    """Write a TIFF again without transparency and compressed, as journals take it."""
+    from PIL import Image
+
+    with Image.open(file) as image:
+        flat = image.convert("RGB")
+    flat.save(file, format="TIFF", compression="tiff_lzw", dpi=(dpi, dpi))

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._errors import SettingError, described
 from downslope._text import number
+from downslope.draw import _style as style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,6 @@ _EDGE = 0.03  # of the range, beyond which a curve does not go
 _GAP = (0.3, 0.14)  # decades between 0 and the lowest value: at least, and as a share of the range
 _PLAIN = (1e-3, 1e5)  # numbers that are written out
 _SAMPLE = 20_000  # values that show how a column is spread
-_SOFT = "#8a97a3"  # as the spines
 _CHOICES = ("x", "y", "xy", "none")
 
 
@@ -108,7 +108,6 @@ class ColumnAxis:
         kept = [tick for tick in steps if first < tick <= self.high * 1.5]
         axes.xaxis.set_major_locator(FixedLocator([zero, *kept]))
         axes.xaxis.set_minor_locator(FixedLocator([tick for tick in between if first < tick <= self.high * 1.5]))
-        axes.tick_params(which="minor", color=_SOFT)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: "0" if tick < first else tick_text(tick)))
         self.mark_break(axes)
 
@@ -119,7 +118,7 @@ class ColumnAxis:
         middle = math.sqrt(self.low * self.zero)
         slanted: Any = {"marker": [(-0.6, -1), (0.6, 1)], "markersize": 9, "linestyle": "", "clip_on": False}
         for shift in (0.965, 1.035):
-            axes.plot([middle * shift], [0], transform=axes.get_xaxis_transform(), color=_SOFT, **slanted)
+            axes.plot([middle * shift], [0], transform=axes.get_xaxis_transform(), color=style.ZERO, **slanted)
 
 
 def column_axis(name: str, values: np.ndarray, wanted: bool | None) -> ColumnAxis:
@@ -153,7 +152,6 @@ def mark_decades(axis: Any) -> None:
     if low > 0 and high / low > 8:
         axis.set_major_locator(LogLocator(numticks=12))
         axis.set_minor_formatter(NullFormatter())
-        axis.set_tick_params(which="minor", color=_SOFT)
         axis.set_major_formatter(FuncFormatter(lambda tick, _: tick_text(tick)))
 
 

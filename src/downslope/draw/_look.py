@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LARGEST, _MOST_DOTS = 60.0, 2400.0  # inches, and dots per inch
-_USUAL_WIDTH, _SMALLEST_TEXT = 7.2, 6.5  # inches from which on nothing shrinks, and points
+_USUAL_WIDTH, _USUAL_DOTS = 7.2, 140.0  # inches from which on nothing shrinks, and dots per inch
+_SMALLEST_TEXT = 6.5  # points
 _SMALLEST_FORMULA = 8.0  # points; a formula that needs less is written as text
 _POINTS = 72  # in an inch
 _LUMINANCE = (0.2126, 0.7152, 0.0722)
-_DARKER = 0.75  # of the luminance: what is bright enough on a screen is faint in print
+_LIGHT, _DARKER = 0.7, 0.75  # luminance of grids and the like; what is less light is faint in print unless darker
 _MATHTEXT = ((r"\tfrac", r"\frac"), (r"\lvert", "|"), (r"\rvert", "|"))
+_BESIDE = re.compile(r"(?<=[)}|]) (?=\w|\\(?!cdot|right|pm|le|ge))")  # between factors, where mathtext leaves no space
 _WORDS = re.compile(r"\\text\{([^{}$\\]*)\}")
 
 
@@ -93,10 +95,8 @@ def _number(value: Any) -> float:
 
 def new_figure(look: Look, size: tuple[float, float]) -> Figure:
     """Return a figure of the size and with the dots of a look."""
-    figure = style.new_figure(look.get("size", size))
-    if "dpi" in look:
-        figure.set_dpi(look["dpi"])
-    return figure
+    # A figure is saved with the dots that it was made with.
+    return style.new_figure(look.get("size", size), look.get("dpi", _USUAL_DOTS))
 
 
 def stacked(look: Look, heights: Sequence[float], size: tuple[float, float]) -> Callable[[], list[Axes]]:
@@ -118,6 +118,7 @@ def finish(panels: Sequence[Axes], look: Look) -> None:
     """
     for panel in panels:
         style.calm(panel)
+        panel.tick_params(which="minor", color=style.ZERO)
         if not look.get("grid", True):
             panel.grid(visible=False, which="both")
     figure = panels[0].figure
@@ -178,7 +179,8 @@ def _grey(colour: Any) -> Any:
     *parts, alpha = to_rgba(colour)
     if alpha == 0 or min(parts) == 1:
         return (*parts, alpha)
-    shade = _DARKER * sum(weight * part for weight, part in zip(_LUMINANCE, parts, strict=True))
+    shade = sum(weight * part for weight, part in zip(_LUMINANCE, parts, strict=True))
+    shade *= 1.0 if shade > _LIGHT else _DARKER
     return (shade, shade, shade, alpha)
 
 
@@ -218,6 +220,7 @@ def _typeset(latex: str, width: float) -> tuple[str, float]:
         latex = latex.replace(written, known)
     latex = _with_tall_fractions(latex)
     latex = _WORDS.sub(lambda words: r"\mathrm{" + words[1].replace(" ", r"\ ") + "}", latex)
+    latex = _BESIDE.sub(r"\\,", latex)
     try:
         wide = MathTextParser("path").parse(f"${latex}$", dpi=72, prop=FontProperties(size=12)).width
     except ValueError:

@@ -52,12 +52,12 @@ CONTOURS = "bone"
 SIZE = (7.2, 4.8)
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float], dpi: float = 140) -> Figure:
     """Return a figure that belongs to no window and no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, layout="constrained", dpi=140)
+    figure = Figure(figsize=size, layout="constrained", dpi=dpi)
     FigureCanvasAgg(figure)
     return figure
 
