@@ -40,7 +40,7 @@ def fit(
     own_scale: bool = False,
     statistics: bool = True,
     axes: tuple[Axes, Axes] | None = None,
-    **look: Unpack[looks.Look],
+    **look: Unpack[looks.FigureLook],
 ) -> list[Axes]:
     """Draw a fit.
 
@@ -113,7 +113,7 @@ def _show_scales(axes: Axes, axis: ColumnAxis, heights: np.ndarray, wanted: bool
     axis.show(axes)
 
 
-def _bars(result: Fit | GroupedFit, left: parts.LeftSide) -> np.ndarray | None:
+def _bars(result: Fit | GroupedFit, left: parts.Height) -> np.ndarray | None:
     """Return how far error bars reach below and above the data, shape (2, rows); None where σ is not known."""
     sigma = result.deviations
     if sigma is None or len(result.measured) > parts.MOST_MARKS:
@@ -130,7 +130,7 @@ def _diagonal(axes: Axes, values: np.ndarray) -> None:
     axes.plot(ends, ends, color=style.PATH, linewidth=1.6, label="measured = predicted", zorder=3)
 
 
-def _left_out(axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: parts.LeftSide) -> None:
+def _left_out(axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: parts.Height) -> None:
     """Mark the rows that take no part: where they have both coordinates there, else at the axis."""
     aside = getattr(result, "aside", {})
     if along not in aside or not all(name in aside for name in result.model.equation.left.columns):
@@ -189,7 +189,7 @@ def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndar
 
 
 def _label(
-    upper: Axes, lower: Axes, result: Fit | GroupedFit, along: str | None, left: parts.LeftSide, look: looks.Look
+    upper: Axes, lower: Axes, result: Fit | GroupedFit, along: str | None, left: parts.Height, look: looks.FigureLook
 ) -> None:
     """Name the axes, with their units."""
     units, read_as = result.model.units, result.model.equation.left.read_as

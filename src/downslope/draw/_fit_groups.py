@@ -47,7 +47,7 @@ def groups(
     own_scale: bool = False,
     statistics: bool = True,
     most: int = 12,
-    **look: Unpack[looks.Look],
+    **look: Unpack[looks.FigureLook],
 ) -> list[Axes]:
     """Draw a fit by groups: for each group its data, curve and band, on common scales.
 
@@ -123,7 +123,7 @@ def _by(result: Any) -> tuple[str, ...]:
     return result.groups.by if result.model.grouping is None else result.model.grouping.by
 
 
-def _panels(count: int, look: looks.Look) -> list[Axes]:
+def _panels(count: int, look: looks.FigureLook) -> list[Axes]:
     """Return so many axes of a new figure, in rows, on common scales."""
     across = min(count, _ACROSS if count > _ACROSS else count)
     across = 3 if count in (5, 6, 9) else across
@@ -140,7 +140,12 @@ def _panels(count: int, look: looks.Look) -> list[Axes]:
 
 
 def _name(
-    panels: list[Axes], result: Fit | GroupedFit, along: str, left: parts.LeftSide, look: looks.Look, statistics: bool
+    panels: list[Axes],
+    result: Fit | GroupedFit,
+    along: str,
+    left: parts.Height,
+    look: looks.FigureLook,
+    statistics: bool,
 ) -> None:
     """Write the formula above the figure, what all groups share below it, and the axes' names once."""
     figure: Any = panels[0].figure

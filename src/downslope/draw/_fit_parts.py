@@ -47,7 +47,7 @@ def column_along(result: Fit | GroupedFit, over: str | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class LeftSide:
+class Height:
     """The height of a picture: the left side of the equation, or the column that it is computed from.
 
     Args:
@@ -69,7 +69,7 @@ class LeftSide:
         return result.measured if self.column is None else result.data[self.column]
 
 
-def left_side(result: Fit | GroupedFit, own_scale: bool) -> LeftSide:
+def left_side(result: Fit | GroupedFit, own_scale: bool) -> Height:
     """Return the height of a picture.
 
     Args:
@@ -81,7 +81,7 @@ def left_side(result: Fit | GroupedFit, own_scale: bool) -> LeftSide:
     """
     left = result.model.equation.left
     if not own_scale or result.model.equation.measured is not None:
-        return LeftSide(left.read_as)
+        return Height(left.read_as)
     if len(left.columns) != 1:
         raise SettingError(
             f"{left.read_as} is computed from {listed(left.columns)}, so the curve has no scale of a single column"
@@ -110,11 +110,11 @@ def left_side(result: Fit | GroupedFit, own_scale: bool) -> LeftSide:
         inside = (sign * values >= sign * heights[0]) & (sign * values <= sign * heights[-1])
         return np.where(inside, (near + far) / 2, np.nan)
 
-    return LeftSide(name, inverse, name)
+    return Height(name, inverse, name)
 
 
 def draw_curve(
-    axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: LeftSide, group: str | None = None
+    axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None = None
 ) -> None:
     """Draw the model along a column with its bands; beside the break of a logarithmic axis its value at 0 as well."""
     whole = result.columns_along(along, points=axis.points(), group=group)

@@ -31,7 +31,12 @@ _DEMAND = """
 
 @picture("fit", example=f"{_DEMAND}    ds.draw.profile(demand, 'k')", order=20)
 def profile(
-    result: Fit, name: str | None = None, *, level: float = 0.95, axes: Axes | None = None, **look: Unpack[looks.Look]
+    result: Fit,
+    name: str | None = None,
+    *,
+    level: float = 0.95,
+    axes: Axes | None = None,
+    **look: Unpack[looks.FigureLook],
 ) -> Axes:
     """Draw the profile of a parameter: ζ over its values, beside the straight line of the linear interval.
 
@@ -53,7 +58,9 @@ def profile(
     """
     result = inputs.result_of(result, "profile", inputs.WHOLE_FIT)
     looks.checked(look, ("x", "y", "title"), own_figure=axes is None)
-    shown = result.profile(name or next(iter((*result.curved, *result.free))), level)
+    if name is None and not result.free:
+        raise SettingError("this fit has no free parameter, so there is no profile")
+    shown = result.profile(name or (*result.curved, *result.free)[0], level)
     axes = inputs.axes_of(axes, lambda: looks.new_figure(look, _SIZE).subplots())
     finite = [end for end in shown.interval if np.isfinite(end)]
     axes.axvspan(*(_within(end, shown.values) for end in shown.interval), color=style.PATH, alpha=0.1, linewidth=0)
@@ -93,7 +100,7 @@ def region(
     *,
     level: float = 0.95,
     axes: Axes | None = None,
-    **look: Unpack[looks.Look],
+    **look: Unpack[looks.FigureLook],
 ) -> Axes:
     """Draw the joint confidence region of two parameters, beside the ellipse of the linear approximation.
 

@@ -27,7 +27,7 @@ _BLOM = 0.375  # the expected place of the i-th of n normal values is that of (i
 
 @picture("fit", example='ds.draw.residuals(ds.fit("temperature = a + b e^(-k minutes)", "coffee.csv"))', order=12)
 def residuals(
-    result: Fit | GroupedFit, *, axes: Sequence[Axes] | None = None, **look: Unpack[looks.Look]
+    result: Fit | GroupedFit, *, axes: Sequence[Axes] | None = None, **look: Unpack[looks.FigureLook]
 ) -> list[Axes]:
     """Draw the residuals of a fit over their standard deviations, in three panels.
 

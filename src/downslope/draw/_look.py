@@ -30,7 +30,7 @@ _BESIDE = re.compile(r"(?<=[)}|]) (?=\w|\\(?!cdot|right|pm|le|ge))")  # between 
 _WORDS = re.compile(r"\\text\{([^{}$\\]*)\}")
 
 
-class Look(TypedDict, total=False):
+class FigureLook(TypedDict, total=False):
     """How a picture looks.
 
     Args:
@@ -48,7 +48,7 @@ class Look(TypedDict, total=False):
     labels: Mapping[str, str]
 
 
-def checked(look: Look, labels: Sequence[str], *, own_figure: bool = True) -> Look:
+def checked(look: FigureLook, labels: Sequence[str], *, own_figure: bool = True) -> FigureLook:
     """Return the look of a picture, checked.
 
     Args:
@@ -60,8 +60,8 @@ def checked(look: Look, labels: Sequence[str], *, own_figure: bool = True) -> Lo
         SettingError: for an unknown setting or label, or a size that is none.
     """
     for name in look:
-        if name not in Look.__annotations__:
-            raise SettingError(f"a picture has no {name!r}", hint=f"it has {', '.join(Look.__annotations__)}")
+        if name not in FigureLook.__annotations__:
+            raise SettingError(f"a picture has no {name!r}", hint=f"it has {', '.join(FigureLook.__annotations__)}")
     for name in ("size", "dpi"):
         if name in look and not own_figure:
             raise SettingError(f"{name} is that of a new figure; these axes have a figure already")
@@ -93,25 +93,25 @@ def _number(value: Any) -> float:
         return 0.0
 
 
-def new_figure(look: Look, size: tuple[float, float]) -> Figure:
+def new_figure(look: FigureLook, size: tuple[float, float]) -> Figure:
     """Return a figure of the size and with the dots of a look."""
     # A figure is saved with the dots that it was made with.
     return style.new_figure(look.get("size", size), look.get("dpi", _USUAL_DOTS))
 
 
-def stacked(look: Look, heights: Sequence[float], size: tuple[float, float]) -> Callable[[], list[Axes]]:
+def stacked(look: FigureLook, heights: Sequence[float], size: tuple[float, float]) -> Callable[[], list[Axes]]:
     """Return what makes axes one below the other, that share the x-axis."""
     return lambda: list(
         new_figure(look, size).subplots(len(heights), 1, sharex=True, height_ratios=list(heights), squeeze=True)
     )
 
 
-def label(look: Look, name: str, usual: str) -> str:
+def label(look: FigureLook, name: str, usual: str) -> str:
     """Return a label as it was passed, else the usual one."""
     return str(look.get("labels", {}).get(name, usual))
 
 
-def finish(panels: Sequence[Axes], look: Look) -> None:
+def finish(panels: Sequence[Axes], look: FigureLook) -> None:
     """Give panels their grid, their colours, and text and lines as large as their figure allows.
 
     Call it last: what is drawn later keeps its own look.
@@ -184,7 +184,7 @@ def _grey(colour: Any) -> Any:
     return (shade, shade, shade, alpha)
 
 
-def formula_title(axes: Axes, latex: str, text: str, look: Look) -> None:
+def formula_title(axes: Axes, latex: str, text: str, look: FigureLook) -> None:
     """Write a formula above axes, typeset where Matplotlib can and there is room, else as text; or their own title."""
     figure: Any = axes.figure
     width = axes.get_position().width * figure.get_size_inches()[0] * _POINTS * 1.1
@@ -192,7 +192,7 @@ def formula_title(axes: Axes, latex: str, text: str, look: Look) -> None:
     axes.set_title(shown, fontsize=points, color=style.INK, loc="left", pad=10)
 
 
-def formula_text(latex: str, text: str, look: Look, width: float) -> tuple[str, float]:
+def formula_text(latex: str, text: str, look: FigureLook, width: float) -> tuple[str, float]:
     """Return the title of a picture and its size in points.
 
     Args:
