@@ -159,7 +159,8 @@ def _name(
     if len(result.group_labels) > len(panels):
         lines.append(f"the first {len(panels)} of {len(result.group_labels)} groups")
     width = figure.get_size_inches()[0] * 68
-    heading, points = looks.formula_text(result.model.equation.latex, result.read_as, look, width)
+    latex = result.model.equation.latex
+    heading, points = looks.formula_text(latex, result.read_as, look, width, tall=False)
     figure.suptitle(
-        "\n".join(filter(None, [heading, *lines])), fontsize=min(points, 10.5), color=style.INK, linespacing=1.5
+        "\n".join(filter(None, [heading, *lines])), fontsize=min(points, 11), color=style.INK, linespacing=1.5
     )

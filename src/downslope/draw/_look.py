@@ -192,7 +192,7 @@ def formula_title(axes: Axes, latex: str, text: str, look: FigureLook) -> None:
     axes.set_title(shown, fontsize=points, color=style.INK, loc="left", pad=10)
 
 
-def formula_text(latex: str, text: str, look: FigureLook, width: float) -> tuple[str, float]:
+def formula_text(latex: str, text: str, look: FigureLook, width: float, *, tall: bool = True) -> tuple[str, float]:
     """Return the title of a picture and its size in points.
 
     Args:
@@ -200,10 +200,11 @@ def formula_text(latex: str, text: str, look: FigureLook, width: float) -> tuple
         text: the formula in book notation.
         look: whose label "title" takes the formula's place; "" for no title.
         width: the room in points.
+        tall: whether fractions may be as high as two lines; more lines under it would overlap them.
     """
     if "title" in look.get("labels", {}):
         return label(look, "title", ""), 11.0
-    typeset, points = _typeset(latex, width)
+    typeset, points = _typeset(_with_tall_fractions(latex) if tall else latex, width)
     if typeset:
         return typeset, points
     room = max(int(width / 5.6), 12)
@@ -218,7 +219,6 @@ def _typeset(latex: str, width: float) -> tuple[str, float]:
 
     for written, known in _MATHTEXT:
         latex = latex.replace(written, known)
-    latex = _with_tall_fractions(latex)
     latex = _WORDS.sub(lambda words: r"\mathrm{" + words[1].replace(" ", r"\ ") + "}", latex)
     latex = _BESIDE.sub(r"\\,", latex)
     try:
