@@ -136,12 +136,12 @@ def _shrink(figure: Any, factor: float) -> None:
     factor = factor**0.5
     for artist in figure.findobj():
         if isinstance(artist, Text):
-            artist.set_fontsize(max(float(artist.get_fontsize()) * factor, _SMALLEST_TEXT))
+            artist.set_fontsize(max(round(2 * float(artist.get_fontsize()) * factor) / 2, _SMALLEST_TEXT))
         elif isinstance(artist, Line2D):
             artist.set_markersize(artist.get_markersize() * factor)
             artist.set_linewidth(artist.get_linewidth() * factor)
     for panel in figure.axes:
-        panel.tick_params(labelsize=max(9 * factor, _SMALLEST_TEXT))
+        panel.tick_params(labelsize=max(round(18 * factor) / 2, _SMALLEST_TEXT))
 
 
 def _in_grey(figure: Any) -> None:
