@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
@@ -16,6 +17,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 import downslope as ds
+from downslope.cli._main import run
 from downslope.draw._column_axis import column_axis
 
 DOSES = np.array([0, 0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30])
@@ -309,3 +311,24 @@ def test_residuals_are_drawn_by_row_over_the_prediction_and_against_normal_quant
     np.testing.assert_allclose(marks(over), np.column_stack([fit.predicted, heights]))
     expected = [NormalDist().inv_cdf((i - 0.375) / 12.25) for i in range(1, 13)]
     np.testing.assert_allclose(marks(normal), np.column_stack([expected, np.sort(heights)]))
+
+
+def test_the_command_draws_with_the_same_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ds.write_table({"x": [1.0, 2.0, 3.0, 4.0], "y": [2.1, 3.9, 6.2, 7.9]}, "t.csv")
+    words = ["fit", "t.csv", "y = a x + b", "--quiet"]
+    assert run([*words, "--plot", "t.tif", "--size", "3x2", "--dpi", "200", "--no-grid", "--label", "x=time (s)"]) == 0
+    with Image.open("t.tif") as image:
+        assert (image.size, image.mode) == ((600, 400), "RGB")
+    assert run([*words, "--plot", "t.png", "--picture", "region:a,b", "--grey"]) == 0
+    capsys.readouterr()
+    for wrong, message in (
+        (["--dpi", "300"], "--dpi is of a picture, and no --plot names its file"),
+        (["--plot", "t.png", "--picture", "profle"], "did you mean profile?"),
+        (["--plot", "t.png", "--picture", "profile", "--log", "x"], "has no --log"),
+        (["--plot", "t.png", "--size", "3"], "width and a height"),
+    ):
+        assert run([*words, *wrong]) == 2
+        assert message in capsys.readouterr().err
