@@ -170,6 +170,9 @@ def test_derive_further_derivatives(capsys) -> None:
     assert said(capsys, "derive", "f(x) = x³", "--order", "2", "--at", "x=2", "--quiet")[1].strip() == "12"
     assert said(capsys, "derive", "x²y", "--by", "x,y", "--quiet")[1].strip() == "2x"
     assert said(capsys, "derive", "x² + y² = 25", "--implicit", "y", "--at", "x=3,y=4", "-q")[1].strip() == "−0.75"
+    assert (
+        said(capsys, "derive", "x² + y² = 25", "--implicit", "y", "--order", "2", "-q")[1].strip() == "d²y/dx² = -25/y³"
+    )
     assert said(capsys, "derive", "x²y", "--direction", "x=3,y=4", "--at", "x=1,y=2", "-q")[1].strip() == "3.2"
     assert said(capsys, "derive", "√x", "--at", "x=0", "-q")[1].strip() == "not defined"
     second = as_json(capsys, "derive", "h(x, y) = x²y", "--order", "2", "--at", "x=1,y=2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,11 +269,52 @@ def test_implicit_derivative(text: str, at: dict[str, float], slope: float) -> N
     assert ds.derive(text, "x", implicit="y", at=at).value == pytest.approx(slope)
 
 
+@pytest.mark.parametrize(
+    ("text", "order", "derivative"),
+    [
+        ("x² + y² = 25", 2, "d²y/dx² = -25/y³"),
+        ("x³ + y³ = 6xy", 2, "d²y/dx² = -16xy/(y² - 2x)³"),
+        ("x²/4 + y²/9 = 1", 3, "d³y/dx³ = -2187x/(16y⁵)"),
+        ("e^y + x y = 2", 2, "d²y/dx² = y·(2x - y·e^y + 2e^y)/(x + e^y)³"),
+        ("√x + √y = 3", 2, "d²y/dx² = 3/(2x^(3/2))"),
+    ],
+)
+def test_higher_implicit_derivatives_use_the_equation(text: str, order: int, derivative: str) -> None:
+    assert str(ds.derive(text, "x", implicit="y", order=order).derivative) == derivative
+
+
+@pytest.mark.parametrize("text", ["x y + y² = 3", "sin(x + y) = y", "y³ = x² + x y²"])
+def test_second_implicit_derivatives_agree_with_sympy(text: str) -> None:
+    x, y = sympy.symbols("x y")
+    left, right = text.replace("²", "**2").replace("³", "**3").replace("x y", "x*y").split("=")
+    equation = sympy.sympify(left) - sympy.sympify(right)
+    high = sympy.nsolve(equation.subs(x, 0.7), y, 0.9)
+    there = {"x": 0.7, "y": float(high)}
+    expected = float(sympy.idiff(equation, y, x, 2).subs({x: 0.7, y: high}))
+    derivation = ds.derive(text, "x", implicit="y", order=2, at=there)
+    assert derivation.value == pytest.approx(expected)
+    assert derivation.lower is not None
+    assert derivation.lower.at(**there) == pytest.approx(float(sympy.idiff(equation, y, x).subs({x: 0.7, y: high})))
+
+
+def test_the_steps_of_a_second_implicit_derivative_end_with_the_chain_rule() -> None:
+    text = ds.derive("x² + y² = 25", "x", implicit="y", order=2, at={"x": 3, "y": 4}).text()
+    assert "implicit, from 2 and 4:  d²y/dx² = ∂g/∂x + ∂g/∂y·dy/dx   with g = -x/y" in text
+    assert "d²y/dx² = -1/y + (x/y²)(-x/y) = -(y² + x²)/y³ = -25/y³" in text
+    assert text.endswith("at x = 3, y = 4: d²y/dx² = -25/4³ = −0.390625")
+    latex = ds.derive("x² + y² = 25", "x", implicit="y", order=2).latex()
+    assert r"\frac{d^{2}y}{dx^{2}} &= -\frac{25}{y^{3}}" in latex
+
+
 def test_implicit_derivatives_off_the_curve_are_refused() -> None:
     with pytest.raises(ds.PointError, match="not on the curve"):
         ds.derive("x² + y² = 25", "x", implicit="y", at={"x": 1, "y": 1})
     with pytest.raises(ds.FormulaError, match="does not determine y"):
         ds.derive("x² + 0y = 25", "x", implicit="y")
+    with pytest.raises(ds.PointError, match="not on the curve"):
+        ds.derive("x² + y² = 25", "x", implicit="y", order=2, at={"x": 1, "y": 1})
+    with pytest.raises(ds.SettingError, match="cannot be combined with direction"):
+        ds.derive("x² + y² = 25", "x", implicit="y", direction={"x": 1})
 
 
 def test_a_derivative_carries_its_unit() -> None:

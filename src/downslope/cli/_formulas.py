@@ -58,8 +58,8 @@ def derive(
     """Differentiate a formula, with the rules used."""
     names = None if by is None else [values.plain_name(name.strip()) for name in by.split(",")]
     if implicit is not None:
-        variable = None if names is None else names[0]
-        derivations = [ds.derive(formula, variable, implicit=implicit)]
+        variable = names[0] if names is not None and len(names) == 1 else names
+        derivations = [ds.derive(formula, variable, order=order, implicit=implicit)]
     else:
         parsed = ds.formula(formula, **choices)
         if not parsed.variables:

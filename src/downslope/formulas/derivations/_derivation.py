@@ -15,6 +15,13 @@ from downslope._errors import FormulaError, PointError, SettingError, mapping, w
 from downslope._text import number, own_names
 from downslope.formulas._formula import Formula
 from downslope.formulas.derivations._gaps import Gap, gaps, lacks_slope
+from downslope.formulas.derivations._implicit import (
+    along_curve,
+    check_on_the_curve,
+    derivative_steps,
+    read_curve,
+    slope_of_curve,
+)
 from downslope.formulas.derivations._steps import (
     as_environment,
     as_items,
@@ -25,27 +32,22 @@ from downslope.formulas.derivations._steps import (
     law_as_latex,
 )
 from downslope.formulas.expressions import (
-    ZERO,
     Call,
-    Expression,
     Negative,
     Number,
     Power,
     Product,
     Quotient,
-    Sum,
     book,
     book_name,
     latex,
     latex_name,
-    size,
     sum_of,
     with_numbers,
 )
 from downslope.formulas.reading import formula as read_formula
 from downslope.formulas.symbolic import (
     DerivationStep,
-    Differentiator,
     check_constants,
     exact_number,
     simplifier,
@@ -54,10 +56,7 @@ from downslope.formulas.symbolic import (
 
 _NAMED = ("implicit", "directional")  # rules whose law names the derivative
 _VERBS = {True: "no derivative", False: "perhaps no derivative"}
-# Each node may become a step that is simplified.
-_MOST_NODES = 1500
 _HIGHEST_ORDER = 12
-_OFF_THE_CURVE = 1e-9  # relative difference of both sides of an equation at a point that is not on its curve
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,9 @@ class Derivation:
         value = number(self.value)
         sides = [value] if filled.replace("-", "−") == value else [filled, value]
         name = self.derivative.name
-        return [f"at {shown}: {' = '.join([*([book_name(name)] if name else []), *sides])}{self._unit()}"]
+        if name is not None and self.root.rule not in _NAMED:
+            name = book_name(name)
+        return [f"at {shown}: {' = '.join([*([name] if name else []), *sides])}{self._unit()}"]
 
     def _unit(self) -> str:
         """Return the derivative's unit behind a space, nothing if it has none."""
@@ -267,7 +268,7 @@ def derive(
         formula: the formula or its text; an equation in two variables with `implicit`.
         variable: the variable of differentiation; optional if there is only one. Several are taken in turn, for a mixed
             derivative.
-        order: how many times to differentiate by the variable.
+        order: how many times to differentiate by the variable; with `implicit`, d²y/dx² for 2.
         at: a point at which to evaluate the derivative.
         direction: differentiate along this vector, scaled to length 1.
         implicit: the variable that the equation makes a function of `variable`: y in x² + y² = 25.
@@ -289,12 +290,14 @@ def derive(
     ∂²f/∂x∂y = 6xy²
     >>> derive("x² + y² = 25", "x", implicit="y", at={"x": 3, "y": 4}).value
     -0.75
+    >>> print(derive("x² + y² = 25", "x", implicit="y", order=2).derivative)
+    d²y/dx² = -25/y³
     """
     order = whole("order", order, 1, _HIGHEST_ORDER)
     if implicit is not None:
-        if direction is not None or order > 1:
-            raise SettingError("implicit cannot be combined with direction or an order above 1")
-        return _implicit(formula, variable, implicit, at)
+        if direction is not None:
+            raise SettingError("implicit cannot be combined with direction")
+        return _implicit(formula, variable, implicit, order, at)
     read = read_formula(formula, units=units, columns=columns)
     if direction is not None:
         if variable is not None or order > 1:
@@ -318,18 +321,7 @@ def _derived(read: Formula, variable: str | None, lower: Derivation | None = Non
     """Return the derivation of a formula by one variable."""
     by = read.variable(variable)
     check_constants(read.body)
-    return Derivation(read, by, _steps(read, by, read.body), lower=lower)
-
-
-def _steps(read: Formula, by: str, tree: Expression) -> DerivationStep:
-    """Return the steps of the derivative of a tree."""
-    if size(tree) > _MOST_NODES:
-        raise FormulaError(
-            f"the formula has {size(tree)} parts, too many to show each step",
-            hint="compute the derivative only: formula(…).derivative(…)",
-        )
-    tidy = simplifier([tree], decimals=read.has_decimals, columns=read.columns)
-    return Differentiator(by, tidy, read.columns).step(tree)
+    return Derivation(read, by, derivative_steps(read, by, read.body), lower=lower)
 
 
 def _with_point(derivation: Derivation, at: Mapping[str, float] | None) -> Derivation:
@@ -341,7 +333,7 @@ def _with_point(derivation: Derivation, at: Mapping[str, float] | None) -> Deriv
     if missing:
         raise PointError(f"at needs a value for {', '.join(missing)}")
     if derivation.root.rule == "implicit":
-        _check_on_the_curve(derivation.formula, point)
+        check_on_the_curve(derivation.read, point)
     return Derivation(derivation.formula, derivation.variable, derivation.root, point, derivation.lower)
 
 
@@ -378,7 +370,7 @@ def _directional(read: Formula, direction: Mapping[str, float], at: Mapping[str,
     ]
     length = Call("sqrt", (sum_of(squares),))
     units = {name: tidy(Quotient(part, length)) for name, part in parts.items()}
-    partials = [_steps(read, name, read.body) for name in parts]
+    partials = [derivative_steps(read, name, read.body) for name in parts]
     worked = sum_of([Product((unit, step.after)) for unit, step in zip(units.values(), partials, strict=True)])
     law = "D_v f = " + " + ".join(f"v_{name}·∂f/∂{name}" for name in parts)
     check_constants(read.body)
@@ -397,62 +389,24 @@ def _directional(read: Formula, direction: Mapping[str, float], at: Mapping[str,
 
 
 def _implicit(
-    text: str | Formula, variable: str | Sequence[str] | None, implicit: str, at: Mapping[str, float] | None
+    text: str | Formula,
+    variable: str | Sequence[str] | None,
+    implicit: str,
+    order: int,
+    at: Mapping[str, float] | None,
 ) -> Derivation:
-    """Return the derivation of dy/dx from an equation: -F_x/F_y, where F is its left side minus its right side."""
-    left, right = _sides(text)
-    names = tuple(dict.fromkeys((*left.variables, *right.variables)))
-    read = Formula(
-        None,
-        names,
-        left.body if right.body == ZERO else Sum((*_terms(left.body), Negative(right.body))),
-        text=f"{left.read_as} = {right.read_as}",
-        notes=(*left.notes, *right.notes),
-    )
-    y = read.variable(implicit)
-    others = [name for name in names if name != y]
+    """Return the derivation of dy/dx or a higher derivative from an equation in x and y."""
+    curve = read_curve(text)
+    y = curve.read.variable(implicit)
+    others = [name for name in curve.read.variables if name != y]
     if variable is None and len(others) == 1:
         variable = others[0]
     if not isinstance(variable, str) or variable == y:
         raise FormulaError(f"name the variable that {y} is a function of", hint=f"one of {', '.join(others) or '…'}")
-    x = read.variable(variable)
-    by_x, by_y = _steps(read, x, read.body), _steps(read, y, read.body)
-    if by_y.after == ZERO:
-        raise FormulaError(f"the equation does not determine {y}: its derivative by {y} is 0")
-    worked = Negative(Quotient(by_x.after, by_y.after))
-    tidy = simplifier([read.body], decimals=read.has_decimals)
-    root = DerivationStep(
-        "implicit",
-        read.body,
-        tidy(worked),
-        x,
-        f"d{y}/d{x} = -F_{x}/F_{y}",
-        f"F is the left side minus the right side. Along the curve F stays 0: F_{x} + F_{y}·d{y}/d{x} = 0.",
-        {"F": read.body},
-        (by_x, by_y),
-        (worked,),
-    )
-    return _with_point(Derivation(read, x, root), at)
-
-
-def _check_on_the_curve(read: Formula, point: Mapping[str, float]) -> None:
-    """Check that an equation, written as F = 0, holds at a point."""
-    sizes = [abs(Formula(None, read.variables, term)(point)) for term in _terms(read.body)]
-    if not abs(read(point)) <= _OFF_THE_CURVE * (1 + sum(sizes)):
-        shown = ", ".join(f"{book_name(name)} = {number(value)}" for name, value in point.items())
-        raise PointError(f"{shown} is not on the curve {read.text}: its sides differ by {number(read(point))}")
-
-
-def _sides(text: str | Formula) -> tuple[Formula, Formula]:
-    """Return both sides of an equation; a formula without an equality sign equals 0."""
-    if isinstance(text, Formula):
-        return text, Formula(None, (), ZERO)
-    if not isinstance(text, str):
-        raise FormulaError(f"an equation is text, not {type(text).__name__}", hint="for example x² + y² = 25")
-    left, equals, right = text.partition("=")
-    return read_formula(left), read_formula(right) if equals else Formula(None, (), ZERO)
-
-
-def _terms(tree: Expression) -> tuple[Expression, ...]:
-    """Return the terms of a sum, a single one for any other tree."""
-    return tree.terms if isinstance(tree, Sum) else (tree,)
+    x = curve.read.variable(variable)
+    first = slope_of_curve(curve, x, y)
+    derivation = Derivation(curve.read, x, first)
+    for each in range(2, order + 1):
+        root = along_curve(curve, derivation.root, first, y, each)
+        derivation = Derivation(derivation.derivative, x, root, lower=derivation)
+    return _with_point(derivation, at)
