@@ -95,6 +95,13 @@ def test_a_float_next_to_a_flat_inflection_is_one() -> None:
     assert judge(ground, np.array([np.pi + 1e-3])).kind == "slope"
 
 
+@pytest.mark.parametrize("text", ["1/x", "1/x**2", "1/x**6", "1/x - x", "log(x)"])
+@pytest.mark.parametrize("x", [1e-8, 1e-15, 1e-40])
+def test_steep_ground_next_to_a_pole_is_no_flat_point(text: str, x: float) -> None:
+    """One of Newton's steps from there is short, but the next ones lead further and further away."""
+    assert judge(surface(text, "x", True), np.array([x])).kind == "slope"
+
+
 def test_digits_that_cancel_decide_nothing() -> None:
     assert judge(surface("1 - cos(x) - x**2/2", "x", True), np.zeros(1)).kind in ("maximum", "degenerate")
 

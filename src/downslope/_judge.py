@@ -30,6 +30,8 @@ _BLUR = 1e-11  # share of the lengths within which two points are the same to a 
 _SINGULAR = 1e-11  # scaled curvature that rounding of a Hessian's entries leaves
 _DRIFT = 3.0  # a curvature must exceed its change over the blur by this factor
 _LEVEL = 1e-7  # share of the steep directions' change that rounding leaves along a curve of critical points
+_STEPS_AWAY = 3  # Newton's steps that have to grow before a point counts as no neighbour of a flat one
+_GROWTH = 1.05
 _STEEP_STEPS = 12  # chord-Newton steps over the steep directions
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 _MANY = 8  # variables above which rays all around are few: the cost grows, the evidence does not
@@ -376,7 +378,7 @@ def _rests(
     steps = np.where(steep, slopes / np.where(steep, curvatures, 1.0), 0.0)
     missed = np.abs(units * (directions @ steps)) / ground.lengths
     gain = float(np.sum(np.abs(steps * slopes)))
-    near = bool(np.all(missed <= _NEAR))
+    near = bool(np.all(missed <= _NEAR)) and not _leads_away(ground, directions, steps, steep, units)
     drowned = gain <= 1e-14 * abs(ground.value) and bool(np.all(missed <= 1e-4))
     if not (near or drowned):
         return False
@@ -385,6 +387,29 @@ def _rests(
     typical = np.abs(ground.surface.gradients(ground.point + 0.1 * ground.lengths * directions_of(len(rest), 0)))
     typical = np.max(np.where(np.isfinite(typical), typical, 0.0), axis=0) * ground.lengths
     return bool(np.all(rest <= np.maximum(1e-9 * typical, 1e-14 * abs(ground.value))))
+
+
+def _leads_away(
+    ground: _Ground, directions: np.ndarray, steps: np.ndarray, steep: np.ndarray, units: np.ndarray
+) -> bool:
+    """Tell whether Newton's steps grow, one further on than the other: toward no flat point, as from 10⁻⁹ on 1/x.
+
+    Steps toward a flat point shrink, each to a share of the one before or to rounding.
+    """
+    point, last = ground.point, steps
+    for _ in range(_STEPS_AWAY):
+        point = point - units * (directions @ last)
+        gradient = np.asarray(ground.surface.gradients(point[None])[0], float)
+        hessian = _hessian(ground, point) * units * units[:, None]
+        if not (np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
+            return False
+        curvatures = np.einsum("ik,ij,jk->k", directions, hessian, directions)
+        counted = steep & (curvatures != 0)
+        step = np.where(counted, directions.T @ (units * gradient) / np.where(counted, curvatures, 1.0), 0.0)
+        if step @ last <= 0 or np.linalg.norm(step) <= _GROWTH * np.linalg.norm(last):
+            return False
+        last = step
+    return True
 
 
 def _drift(ground: _Ground, scaled: np.ndarray, units: np.ndarray, near: float) -> float:

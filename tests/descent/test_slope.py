@@ -227,6 +227,29 @@ def test_a_power_above_one_is_flat_at_its_base_zero() -> None:
         assert float(at.gradient["x"]) == 0
 
 
+@pytest.mark.parametrize("text", ["1/x", "-1/x²", "ln x", "√x", "x ln x", "|x|", "x^(2/3)", "1/x + y²", "√(x² + y²)"])
+@pytest.mark.parametrize("x", [1e-7, 1e-15, 1e-100])
+def test_the_slope_next_to_a_border_is_that_of_its_side(text: str, x: float) -> None:
+    point = {"x": x, "y": 0.0} if "y" in text else {"x": x}
+    there = ds.slope(text, point)
+    symbol = sympy.Symbol("x", positive=True)
+    rules = [
+        ("²", "**2"),
+        ("ln x", "*log(x)"),
+        ("x *", "x*"),
+        ("√x", "sqrt(x)"),
+        ("√(", "sqrt("),
+        ("|x|", "Abs(x)"),
+        ("^", "**"),
+    ]
+    for written, read in rules:
+        text = text.replace(written, read)
+    expected = sympy.diff(sympy.sympify(text.lstrip("*"), locals={"x": symbol}), symbol).subs("y", 0).subs(symbol, x)
+    assert there.kind == "slope"
+    assert float(there.gradient["x"]) == pytest.approx(float(expected), rel=1e-6)
+    assert math.isfinite(there.steepness)
+
+
 @pytest.mark.parametrize(("text", "x"), [("tan(x)", math.pi / 2), ("sec(x)", math.pi / 2), ("1/cos(3x)", math.pi / 6)])
 def test_a_pole_between_two_floats_is_a_pole(text: str, x: float) -> None:
     assert "is not defined at" in str(ds.slope(text, {"x": x}))

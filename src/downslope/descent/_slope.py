@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -164,7 +165,7 @@ def _assemble(goal: Objective, at: Point, ground: Ground, judgement: Judgement) 
     names, flat = _tree.part_names(at), ground.flat
     has_gradient = judgement.smoothness == "smooth"
     gradient = np.asarray(judgement.gradient, float) if has_gradient else np.full(len(flat), np.nan)
-    steepness = float(np.linalg.norm(gradient))
+    steepness = math.hypot(*gradient.tolist())  # whose squares may overflow
     uphill = gradient / steepness if steepness > 0 else np.zeros_like(gradient)
     if has_gradient and judgement.kind != "slope":
         uphill = np.zeros_like(gradient)  # the direction of rounding
@@ -205,9 +206,9 @@ def _assemble(goal: Objective, at: Point, ground: Ground, judgement: Judgement) 
 
 def _agreement(gradient: np.ndarray, differences: np.ndarray) -> float:
     """Return the relative difference between a gradient and central differences."""
-    steepness = float(np.linalg.norm(gradient))
-    scale = max(steepness, float(np.linalg.norm(differences)), float(np.finfo(float).tiny))
-    return 0.0 if steepness == 0 else float(np.linalg.norm(differences - gradient)) / scale
+    steepness = math.hypot(*gradient.tolist())
+    scale = max(steepness, math.hypot(*differences.tolist()), float(np.finfo(float).tiny))
+    return 0.0 if steepness == 0 else math.hypot(*(differences - gradient).tolist()) / scale
 
 
 def _called(goal: Objective) -> str:

@@ -33,6 +33,7 @@ class Ground:
         surface: the objective around the point.
         exact: the same with differences free of rounding, for formulas; None where there are none.
         is_formula: whether the objective is a formula, whose tree says where it is not smooth.
+        lengths: a length for each coordinate that the objective is expected to change over; None for the usual ones.
     """
 
     flat: np.ndarray
@@ -42,20 +43,22 @@ class Ground:
     surface: Surface
     exact: Callable[[], Surface] | None
     is_formula: bool
+    lengths: np.ndarray | None = None
 
 
 def judged(ground: Ground) -> Judgement:
     """Return what the judge of points decides."""
-    judgement = judge(ground.surface, ground.flat, is_missing=ground.is_formula and _is_next_to_pole(ground))
+    look = functools.partial(judge, point=ground.flat, lengths=ground.lengths)
+    judgement = look(ground.surface, is_missing=ground.is_formula and _is_next_to_pole(ground))
     if judgement.by == "values" and not ground.is_formula and len(ground.flat) <= _MOST_ROUGH:
         # JAX gives a kink the gradient of one side, or 0; only the values show it.
-        judgement = judge(replace(ground.surface, is_smooth=False), ground.flat)
+        judgement = look(replace(ground.surface, is_smooth=False))
     if ground.exact is not None and not ground.surface.is_smooth and judgement.smoothness == "smooth" and judgement.by:
         # Rounding may hide a kink, as that of √(1 − cos x) at 0.
-        exact = judge(ground.exact(), ground.flat) if judgement.by != "curvature" else judgement
+        exact = look(ground.exact()) if judgement.by != "curvature" else judgement
         judgement = exact if exact.smoothness in ("kink", "cusp") else judgement
     if judgement.kind == "degenerate" and ground.exact is not None:
-        judgement = judge(ground.exact(), ground.flat)
+        judgement = look(ground.exact())
     return judgement
 
 
@@ -83,7 +86,7 @@ def ground_of(goal: Objective, at: Point) -> Ground:
 
 def _of_formula(goal: Objective, at: Point) -> Ground:
     """Return the ground of a formula, which needs neither JAX nor SymPy."""
-    from downslope.formulas import surface
+    from downslope.formulas import lengths_within_borders, surface
 
     read = goal.formula
     assert read is not None
@@ -101,7 +104,16 @@ def _of_formula(goal: Objective, at: Point) -> Ground:
     hessian = around.hessian(flat) if dense else None
     exact = None if goal.data else functools.partial(surface, read, exactly=True)
     around = around if dense else replace(around, hessian=None)
-    return Ground(flat, float(ends[0]), differences, hessian, around, exact, True)
+    return Ground(
+        flat,
+        float(ends[0]),
+        differences,
+        hessian,
+        around,
+        exact,
+        True,
+        None if goal.data else lengths_within_borders(read, flat),
+    )
 
 
 def _step(flat: np.ndarray) -> np.ndarray:

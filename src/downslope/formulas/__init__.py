@@ -45,7 +45,13 @@ from downslope.formulas.expressions import (
 from downslope.formulas.reading import Equation, equation, formula
 
 if TYPE_CHECKING:
-    from downslope.formulas.critical import CriticalPoint, CriticalPoints, critical_points, surface
+    from downslope.formulas.critical import (
+        CriticalPoint,
+        CriticalPoints,
+        critical_points,
+        lengths_within_borders,
+        surface,
+    )
     from downslope.formulas.derivations import Chain, Derivation, chain, derive
     from downslope.formulas.symbolic import DerivationStep
 
@@ -83,6 +89,7 @@ __all__ = [
     "interchangeable",
     "jax_functions",
     "latex_name",
+    "lengths_within_borders",
     "linear_names",
     "names_in",
     "numpy_functions",
@@ -102,7 +109,9 @@ __all__ = [
 ]
 
 _LATER = {
-    **dict.fromkeys(("CriticalPoint", "CriticalPoints", "critical_points", "surface"), "critical"),
+    **dict.fromkeys(
+        ("CriticalPoint", "CriticalPoints", "critical_points", "lengths_within_borders", "surface"), "critical"
+    ),
     **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "derivations"),
     "DerivationStep": "symbolic",
 }

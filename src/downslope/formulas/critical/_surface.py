@@ -15,6 +15,7 @@ from downslope.formulas.critical._balls import NotEnclosedError, balls
 from downslope.formulas.critical._stationary_search import Derivatives
 from downslope.formulas.evaluation import ARRAYS, NumericFormula
 
+_RESOLVED = 2.0**-44  # share of a coordinate that is so many floats that values between them tell what lies there
 _MOST_ROWS = 4000  # above this, differences on balls take seconds
 
 
@@ -46,6 +47,29 @@ def surface(
         is_smooth,
         functools.partial(_changes, formula, derivatives) if exactly else None,
     )
+
+
+def lengths_within_borders(formula: Formula, point: np.ndarray) -> np.ndarray:
+    """Return lengths, one for each variable, over which a formula stays on one side of its borders.
+
+    That of a coordinate x is |x|, at least 1; all are shorter by the same factor next to a pole, a kink or an end of
+    the domain: 1/x at 10⁻⁹ changes over 10⁻⁹. A border that rounding does not tell from the point counts as meant.
+
+    >>> from downslope.formulas import formula
+    >>> lengths_within_borders(formula("1/x + 5x"), np.array([0.001]))
+    array([0.001])
+    """
+    lengths = np.maximum(np.abs(point), 1.0)
+    share = 1.0
+    with np.errstate(all="ignore"):
+        for part in rough_parts(formula.body):
+            border = NumericFormula(Formula(name=None, variables=formula.variables, body=part.border), ARRAYS)
+            value, gradient = border.value_and_gradient(list(point))
+            slope = float(np.max(np.abs(np.array(gradient, float)) * lengths))
+            distance = abs(float(value)) / slope if slope else 1.0
+            if distance >= _RESOLVED * float(np.max(np.abs(point) / lengths)) and distance > 0:
+                share = min(share, distance)
+    return lengths * share
 
 
 def _over_table(formula: Formula, data: Mapping[str, np.ndarray], is_smooth: bool) -> Surface:
