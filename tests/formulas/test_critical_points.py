@@ -6,10 +6,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import flint
+import mpmath
 import numpy as np
 import pytest
 
 import downslope as ds
+from downslope.formulas.critical import _balls, _line
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "data" / "stationary_points.json").read_text("utf-8"))["problems"]
 
@@ -295,3 +298,74 @@ def test_a_kink_that_rounding_hides(text: str, x: float) -> None:
     assert point.kind == "minimum"
     assert not point.smooth
     assert "kink" in str(ds.slope(text, {"x": x}))
+
+
+def _zero_of_digamma(between: int) -> float:
+    """Return the zero of ψ between two poles, by mpmath."""
+    middle = mpmath.findroot(mpmath.digamma, (between + 0.01, between + 0.99), solver="anderson")
+    return float(middle)
+
+
+@pytest.mark.parametrize(
+    ("text", "shift", "scale"),
+    [("gamma(x)", 0.0, 1.0), ("lgamma(x)", 0.0, 1.0), ("x!", -1.0, 1.0), ("Γ(2x)", 0.0, 0.5)],
+)
+def test_the_turning_points_of_gamma_between_its_poles(text: str, shift: float, scale: float) -> None:
+    low, high = scale * (-4.5 + shift), scale * (3 + shift)
+    result = ds.critical_points(text, {"x": (low, high)})
+    zeros = [_zero_of_digamma(between) for between in (-4, -3, -2, -1)] + [1.4616321449683622]
+    assert result.method == "proved"
+    assert sorted(point.point["x"] for point in result) == pytest.approx([scale * (x + shift) for x in zeros])
+    assert all(point.certified for point in result)
+
+
+def test_what_was_not_looked_at_in_time_holds_no_points(monkeypatch) -> None:
+    monkeypatch.setattr(_line, "_SECONDS_LEAST", 0.0)
+    monkeypatch.setattr(_line, "_SECONDS_TOGETHER", 0.0)
+    result = ds.critical_points("sin(3x) + x²/10", {"x": (-20, 20)})
+    assert result.method == "numeric"
+    assert not any(point.certified for point in result)
+    assert "did not end in time" in result.sentence
+    for point in result:
+        assert abs(3 * np.cos(3 * point.point["x"]) + point.point["x"] / 5) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["gamma", "lgamma", "digamma", "polygamma(1)", "polygamma(2)", "polygamma(3)"])
+def test_balls_of_the_gamma_function_hold_its_values(name: str) -> None:
+    rng = np.random.default_rng(0)
+    name, _, order = name.rstrip(")").partition("(")
+    for _ in range(20):
+        middle, radius = rng.uniform(-5, 5), 10 ** rng.uniform(-6, 0)
+        around = flint.arb(middle, radius)
+        function = _balls.balls().function(name)
+        ball = function(flint.arb(int(order)), around) if order else function(around)
+        for x in middle + radius * rng.uniform(-1, 1, 5):
+            value = (
+                mpmath.psi(int(order), x)
+                if order
+                else mpmath.log(abs(mpmath.gamma(x)))
+                if name == "lgamma"
+                else (mpmath.gamma(x) if name == "gamma" else mpmath.digamma(x))
+            )
+            margin = 1e-9 * (1 + abs(float(value)))
+            assert not ball.is_finite() or ball.lower() - margin <= float(value) <= ball.upper() + margin
+        if name != "lgamma" and middle - radius > -1 and middle + radius < 0:
+            assert ball.is_finite()
+
+
+@pytest.mark.parametrize("pole", [0, -1, -3])
+def test_quotients_around_the_poles_of_gamma_hold_its_values(pole: int) -> None:
+    ball = _balls.Ratio(flint.arb(pole, 0.3))
+    for name, order in (("gamma", None), ("digamma", None), ("polygamma", 1), ("polygamma", 2)):
+        function = _balls.ratios().function(name)
+        arguments = [ball] if order is None else [_balls.Ratio(flint.arb(order)), ball]
+        quotient = function(*arguments)
+        assert quotient.above.is_finite()
+        assert quotient.below is not None
+        for x in (pole - 0.25, pole - 0.01, pole + 0.1, pole + 0.29):
+            narrow = _balls.Ratio(flint.arb(x))
+            value = function(*arguments[:-1], narrow).plain
+            expected = mpmath.gamma(x) if name == "gamma" else mpmath.psi(order or 0, x)
+            assert float(value.mid()) == pytest.approx(float(expected), rel=1e-12)
+            power = 1 if order is None else order + 1
+            assert quotient.above.contains(value * narrow.above.__class__(x - pole) ** power)

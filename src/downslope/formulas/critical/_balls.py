@@ -15,6 +15,14 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from downslope.formulas.critical._enclosures import (
+    gamma,
+    gamma_around_pole,
+    integer_power,
+    lgamma,
+    polygamma,
+    polygamma_around_pole,
+)
 from downslope.formulas.evaluation import Algebra
 
 if TYPE_CHECKING:
@@ -23,8 +31,8 @@ if TYPE_CHECKING:
 PRECISION = 128  # bits: what cancels near a double zero of a slope is far below those of a float
 # Functions that Arb has under the same name.
 _METHODS = (
-    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "cot", "coth", "csc", "csch", "digamma"),
-    *("erf", "erfc", "exp", "gamma", "lgamma", "sec", "sech", "sinh", "tan", "tanh"),
+    *("acos", "acosh", "asin", "asinh", "atan", "atanh", "cosh", "cot", "coth", "csc", "csch"),
+    *("erf", "erfc", "exp", "sec", "sech", "sinh", "tan", "tanh"),
 )
 
 
@@ -49,13 +57,16 @@ def balls() -> Algebra:
         "besselj": lambda order, x: x.bessel_j(order),
         "cbrt": lambda x: _odd_root(x, 3),
         "cos": lambda x: _wave(x)[1],
-        "factorial": lambda x: (x + 1).gamma(),
+        "digamma": lambda x: polygamma(0, x),
+        "factorial": lambda x: gamma(x + 1),
+        "gamma": gamma,
+        "lgamma": lgamma,
         "ln": lambda x: x.log(),
         "log10": lambda x: x.log() / arb.const_log10(),
         "log2": lambda x: x.log() / arb.const_log2(),
         "max": lambda x, y: x.max(y),
         "min": lambda x, y: x.min(y),
-        "polygamma": _polygamma,
+        "polygamma": lambda order, x: polygamma(int(float(order)), x),
         "relu": lambda x: x.max(arb(0)),
         "root": lambda x, degree: _odd_root(x, int(float(degree))),
         "sigmoid": lambda x: 1 / (1 + (-x).exp()),
@@ -73,7 +84,7 @@ def balls() -> Algebra:
         function=functools.partial(_function, table),
         divide=lambda above, below: above / below,
         power=_power,
-        integer_power=_integer_power,
+        integer_power=integer_power,
         context=lambda: ctx.workprec(PRECISION),
     )
 
@@ -134,17 +145,6 @@ def _odd_root(x: arb, degree: int) -> arb:
     return arb(0).union(largest) if x >= 0 else (-largest).union(largest)
 
 
-def _polygamma(order: arb, x: arb) -> arb:
-    """Return ψ⁽ⁿ⁾(x) = (−1)ⁿ⁺¹·n!·ζ(n + 1, x), of Hurwitz's zeta function."""
-    from flint import arb
-
-    n = int(float(order))
-    if n == 0:
-        return x.digamma()
-    value = arb(n + 1).gamma() * arb(n + 1).zeta(x)
-    return value if n % 2 else -value
-
-
 def _step(x: arb) -> arb:
     from flint import arb
 
@@ -163,15 +163,6 @@ def _power(base: arb, exponent: arb) -> arb:
         return arb.nan()
     # Across 0 the power rises from 0 to that of the larger end.
     return arb(0).union(base.abs_upper() ** exponent)
-
-
-def _integer_power(base: arb, exponent: int) -> arb:
-    """Return an integer power; an even one is not negative, which multiplication would forget."""
-    if exponent % 2 or not base.contains(0) or not base.is_finite():
-        return base**exponent
-    from flint import arb
-
-    return arb(0).union(base.abs_upper() ** exponent) if exponent > 0 else base**exponent
 
 
 # Quotients of balls
@@ -222,7 +213,7 @@ class Ratio:
         """Return an integer power."""
         if exponent < 0:
             return Ratio(_number(Fraction(1))).over(self.power(-exponent))
-        return Ratio(_integer_power(self.above, exponent), self.below and _integer_power(self.below, exponent))
+        return Ratio(integer_power(self.above, exponent), self.below and integer_power(self.below, exponent))
 
     @property
     def plain(self) -> arb:
@@ -248,7 +239,14 @@ def ratios() -> Algebra:
 
             return quotient
         plain = inner.function(name)
-        return lambda *arguments: Ratio(plain(*(argument.plain for argument in arguments)))
+        around_pole = _AROUND_POLES.get(name)
+
+        def apply(*arguments: Ratio) -> Ratio:
+            inputs = [argument.plain for argument in arguments]
+            parts = None if around_pole is None or not inputs[-1].contains_integer() else around_pole(*inputs)
+            return Ratio(plain(*inputs)) if parts is None else Ratio(*parts)
+
+        return apply
 
     def power(base: Ratio, exponent: Ratio) -> Ratio:
         # (x − 2)^(−1/3), the slope at a cusp, is a quotient.
@@ -265,6 +263,15 @@ def ratios() -> Algebra:
         integer_power=Ratio.power,
         context=inner.context,
     )
+
+
+# Functions that are quotients around their poles.
+_AROUND_POLES: dict[str, Callable[..., tuple[Any, Any] | None]] = {
+    "digamma": lambda x: polygamma_around_pole(0, x),
+    "factorial": lambda x: gamma_around_pole(x + 1),
+    "gamma": gamma_around_pole,
+    "polygamma": lambda order, x: polygamma_around_pole(int(float(order)), x),
+}
 
 
 # Power series

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,8 @@ _NEAR = 1e-6  # share of the range around a cut within which what is unproved is
 _POLE = 1e8  # size from which a function at the float next to its pole is taken to be infinite
 _MOST_CUTS = 400
 _SECONDS = 0.5  # of the CPU for the zeros of one expression
+_SECONDS_TOGETHER = 1.2  # of the CPU for those of all
+_SECONDS_LEAST = 0.01  # for each expression when the time is up
 _SHARES = (0.45, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003, 0.001)  # of an interval, to be settled at a pole or a gap
 _INSIDE = (0.5, 0.381966, 0.763932, 0.07, 0.93)  # where a piece is looked at to see which it is
 
@@ -93,6 +96,7 @@ class _LineSurvey:
         self.span = high - low
         self.cuts: list[Cut] = []
         self.survey = Survey()
+        self.until = time.thread_time() + _SECONDS_TOGETHER
 
     def value(self, tree: Expression, x: float) -> float:
         """Return an expression at a number."""
@@ -114,6 +118,10 @@ class _LineSurvey:
 
             return smooth_piece(tree, sign, whole)
         return None
+
+    def seconds(self) -> float:
+        """Return the time that one expression may take."""
+        return min(_SECONDS, max(self.until - time.thread_time(), _SECONDS_LEAST))
 
     def intervals(self) -> list[tuple[float, float]]:
         """Return the intervals between the cuts."""
@@ -144,7 +152,7 @@ class _LineSurvey:
 
     def _zeros_of_border(self, piece: Expression, part: RoughPart, first: float, last: float) -> list[Cut]:
         """Return the cuts that a border makes in an interval."""
-        result = zeros(equation(piece, self.variable), np.array([[first, last]]), seconds=_SECONDS)
+        result = zeros(equation(piece, self.variable), np.array([[first, last]]), seconds=self.seconds())
         self.survey.is_complete &= result.is_complete
         cuts = [Cut(self._rounded(point[0], part.border), part, True) for point in result.points()]
         for a, b in (box[0] for box in clusters(result.cells, np.array([_SAME * self.span]))):
@@ -196,7 +204,7 @@ class _LineSurvey:
         slope = slope_equation(piece, self.variable, self._touches_pole(first, last))
         if slope.divisor is not None:
             first, last = self._without_ends(slope, first, last)
-        result = zeros(slope.system, np.array([[first, last]]), seconds=_SECONDS)
+        result = zeros(slope.system, np.array([[first, last]]), seconds=self.seconds())
         self.survey.is_complete &= result.is_complete
         for box in result.flat:
             self._add_flat(*map(float, box[0]))
@@ -257,6 +265,9 @@ class _LineSurvey:
         """Decide the cells that bisection left: multiple zeros, and the surroundings of cuts."""
         for a, b in (box[0] for box in clusters(result.cells, np.array([_SAME * self.span]))):
             near = [cut for cut in cuts if a - _NEAR * self.span <= cut <= b + _NEAR * self.span]
+            if not result.is_complete and b - a > _NEAR * self.span:
+                self.survey.unproved.append(np.array([[a, b]]))  # boxes that were not looked at
+                continue
             if b - a > 1e-3 * self.span:
                 if self._is_level(float(a), float(b)):
                     self._add_flat(float(a), float(b))
@@ -281,7 +292,7 @@ class _LineSurvey:
     def _is_level(self, a: float, b: float) -> bool:
         """Tell whether the value is the same within rounding all along, as that of sin² + cos²."""
         values = np.array([self.value(self.tree, x) for x in np.linspace(a, b, 33)])
-        return bool(np.ptp(values) <= 1e-13 * np.max(np.abs(values)))
+        return bool(np.all(np.isfinite(values)) and np.ptp(values) <= 1e-13 * np.max(np.abs(values)))
 
     def _kind_across(self, slope: SlopeEquation, a: float, b: float, count: int) -> str:
         """Return the kind that the signs of the slope on both sides of a cell prove, if its zeros count as one."""
