@@ -276,6 +276,38 @@ def test_kinks_of_three_variables_on_planes(text: str, expected: list[tuple[str,
         assert [point.point[name] for name in "xyz"] == pytest.approx(where, abs=1e-9)
 
 
+_ON_SPHERE = "{(x - 2)² + y² + z² if x² + y² + z² < 1, (x - 2)² + y² + z² + 5(x² + y² + z² - 1) otherwise}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("|x² + y² + z² - 1| + x", [("minimum", (-1, 0, 0)), ("saddle", (1, 0, 0)), ("maximum", (0.5, 0, 0))]),
+        ("max(x² + y² + z², 2 - x)", [("minimum", (1, 0, 0))]),
+        ("|x² + y² - 1| + |z - x| + y", [("minimum", (0, -1, 0)), ("saddle", (0, 1, 0)), ("saddle", (0, 0.5, 0))]),
+        (_ON_SPHERE, [("minimum", (1, 0, 0))]),
+        (_ON_SPHERE.replace(" + z²", ""), [("minimum", (1, 0))]),
+        (
+            "{2 - x if |x| + y² < 1, 2 - x + 3(|x| + y² - 1) otherwise}",
+            [("minimum", (1, 0)), ("saddle", (0, -1)), ("saddle", (0, 1))],
+        ),
+        ("{y + x² if |x| < 1, y + 1 + 3(|x| - 1) otherwise} + y²", [("minimum", (0, -0.5))]),
+    ],
+)
+def test_kinks_on_curved_borders_and_those_of_pieces(text: str, expected: list[tuple[str, tuple[float, ...]]]) -> None:
+    names = "xyz"[: len(expected[0][1])]
+    points = ds.critical_points(text, dict.fromkeys(names, (-2.5, 2.5)))
+    assert [point.kind for point in points] == [kind for kind, _ in expected]
+    for point, (_, where) in zip(points, expected, strict=True):
+        assert [point.point[name] for name in names] == pytest.approx(where, abs=1e-9)
+
+
+def test_a_crease_of_equal_values_is_one_curve() -> None:
+    points = ds.critical_points("|x² + y² + z² - 4|", dict.fromkeys("xyz", (-3, 3)))
+    assert [(point.kind, point.isolated) for point in points] == [("minimum", False), ("maximum", True)]
+    assert "sought numerically" in points.sentence
+
+
 @pytest.mark.parametrize(
     ("text", "names", "values"),
     [

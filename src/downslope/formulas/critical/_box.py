@@ -1,15 +1,17 @@
 """The critical points of a formula of several variables, proved where its gradient is smooth.
 
 For each choice of signs of the borders, |u| is u or −u, and the formula one smooth piece, whose zeros of the gradient
-are proved by Krawczyk's test as far as they lie where the borders have these signs. Kinks along curves are sought in
-two variables: on u = 0 a kink can be critical only where the formula is stationary along the curve, which is where
-∇f₀ and ∇u are parallel, f₀ the formula with the kink's own term as it is on the curve; and where two curves meet. Of
-more variables, a border that is a plane is solved for a variable, and f₀ searched with one variable less.
+are proved by Krawczyk's test as far as they lie where the borders have these signs. On u = 0 a kink can be critical
+only where f₀, the formula as it is on one side, is stationary along the border. In two variables ∇f₀ and ∇u are
+parallel there, two equations that are solved by the same test. Of more variables, a border that is a plane is solved
+for a variable, and f₀ searched with one variable less; along curved ones, and where several meet, points are sought
+numerically.
 """
 
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
+from downslope.formulas.critical._creases import solved_for_variable, stationary_on, value_on_border
 from downslope.formulas.critical._equations import Piece, certain_kind, gradient_system, never, parallel
 from downslope.formulas.critical._stationary_search import Derivatives, polished, scaled_curvatures
 from downslope.formulas.critical._survey import Candidate, Enclosure, Survey, hull, simplest
@@ -25,18 +28,12 @@ from downslope.formulas.critical._zeros import EquationSystem, Zeros, ball_of, g
 from downslope.formulas.evaluation import evaluate
 from downslope.formulas.expressions import (
     ZERO,
-    Call,
     Expression,
-    Negative,
-    Number,
-    Quotient,
-    constant_value,
     names_in,
     numpy_functions,
     replaced,
     with_trees,
 )
-from downslope.formulas.symbolic import differentiate
 
 _MOST_BORDERS = 6  # borders with two sides: each doubles the pieces
 _SINGULAR = 1e-6  # scaled curvature below which a zero may belong to a curve of zeros
@@ -314,23 +311,60 @@ class _BoxSurvey:
     # Kinks
 
     def _search_kinks(self) -> None:
-        """Add points where a kink can be critical; of more than two variables, those on planes, corners and tips."""
-        sided = [part for part in self.parts if part.kind in ("kink", "root", "jump")]
+        """Add points where a kink can be critical: stationary along borders, corners and tips."""
+        sided = [part for part in self.parts if part.has_two_sides]
         size = len(self.variables)
-        for part in sided if size == 2 else ():
-            self._add_kinks(*self._stationary_along(part))
-        for part in sided if size > 2 else ():
-            self._add_on_plane(part)
-        for corner in itertools.islice(itertools.combinations(sided, size), _MOST_CORNERS):
-            self._add_kinks(self._corner([part.border for part in corner]))
+        until = time.thread_time() + self.seconds / 2
+        for count in range(1, size + 1):
+            for parts in itertools.islice(itertools.combinations(sided, count), _MOST_CORNERS):
+                if count == 1 and size > 2 and self._add_on_plane(parts[0]):
+                    continue
+                for borders, body in self._on(parts):
+                    if time.thread_time() > until:
+                        self.result.is_complete = False
+                        return
+                    self._add_along(borders, body)
         for part in self.parts:
             if part.kind in ("edge", "kink", "root", "divisor"):
                 self._add_tips(part)
 
-    def _add_kinks(self, system: EquationSystem | None, border: Enclosure | None = None) -> None:
+    def _on(self, parts: Sequence[RoughPart]) -> Iterator[tuple[tuple[Expression, ...], Expression]]:
+        """Yield borders and the formula on their common zeros, a pair for each choice of signs of the other borders."""
+        tree = self.tree
+        for part in parts:
+            if part.kind == "root":  # whose slope is not finite where it is zero
+                tree = replaced(tree, part.node, ZERO)
+        signs = {part.border: 1 for part in self.parts if part.kind == "edge"} | {part.border: 1 for part in parts}
+        others = [part.border for part in self.parts if part.has_two_sides and part.border not in signs]
+        seen = set()
+        for choice in itertools.product((1, -1), repeat=len(others)):
+            sign = self._sign(signs | dict(zip(others, choice, strict=True)))
+            pair = tuple(smooth_piece(part.border, sign) for part in parts), smooth_piece(tree, sign)
+            if pair not in seen:
+                seen.add(pair)
+                yield pair
+
+    def _add_along(self, borders: tuple[Expression, ...], body: Expression) -> None:
+        """Add the points at which a smooth formula is stationary along borders, or at which as many as axes meet."""
+        if len(borders) == len(self.variables):
+            self._add_kinks(self._corner(borders))
+        elif len(self.variables) == 2:
+            u = Enclosure(borders[0], self.variables)
+            self._add_kinks(parallel(u, Enclosure(body, self.variables)), u)
+        else:
+            formulas = [Formula(None, self.variables, tree) for tree in (*borders, body)]
+            *met, along = map(Derivatives, formulas)
+            points, curve = stationary_on(met, along, self.box)
+            for point in points:
+                self._add(Candidate(self._simplest(point), False, None, curve=curve))
+
+    def _simplest(self, point: np.ndarray) -> np.ndarray:
+        """Return a point with each coordinate as the simplest number next to it."""
+        near = [simplest(x - m, x + m) for x, m in zip(point, 1e-12 * self.span, strict=True)]
+        return np.array([x if close is None else close for x, close in zip(point, near, strict=True)]) + 0.0
+
+    def _add_kinks(self, system: EquationSystem, border: Enclosure | None = None) -> None:
         """Add the zeros of a system, which the judge decides; where they fill a border, a few of them."""
-        if system is None:
-            return
         result = zeros(system, self.box, seconds=self.seconds / 4)
         for point in result.points():
             self._add(Candidate(self._rounded(point, np.stack([point, point], axis=1)), True, None))
@@ -348,27 +382,25 @@ class _BoxSurvey:
                 away = np.sum(((middles - self.box.mean(axis=1)) / self.span) ** 2, axis=1)
                 for index in np.argsort(away)[np.linspace(0, len(group) - 1, _PROBES_ALONG).astype(int)]:
                     point = self._onto(border, middles[index])
-                    near = [simplest(x - m, x + m) for x, m in zip(point, 1e-12 * self.span, strict=True)]
-                    point = np.array([x if n is None else n for x, n in zip(point, near, strict=True)])
-                    self._add(Candidate(point, False, None, curve=True))
+                    self._add(Candidate(self._simplest(point), False, None, curve=True))
 
-    def _add_on_plane(self, part: RoughPart) -> None:
-        """Add the points at which the formula is stationary on a border that is a plane."""
-        on_border, solved = _on_border(part.node), _solved(part.border)
+    def _add_on_plane(self, part: RoughPart) -> bool:
+        """Add the points at which the formula is stationary on a border that is a plane; tell whether it is one."""
+        on_border, solved = value_on_border(part.node), solved_for_variable(part.border)
         if on_border is None or solved is None:
-            return
+            return False
         variable, solution = solved
         body = with_trees(replaced(self.tree, part.node, on_border), {variable: solution})
         names = names_in(body)
         axes = [axis for axis, name in enumerate(self.variables) if name in names]
         others = tuple(self.variables[axis] for axis in axes)
         if not axes:
-            return
+            return True
         derivatives = Derivatives(Formula(name=None, variables=others, body=body))
         try:
             below = survey_box(body, others, self.box[axes], derivatives, self.seconds / 4)
         except NotEnclosedError:
-            return
+            return False
         level = len(axes) < len(self.variables) - 1  # the value does not change along some axis of the plane
         for candidate in below.candidates:
             point = self.box.mean(axis=1)
@@ -377,6 +409,7 @@ class _BoxSurvey:
             point[self.variables.index(variable)] = float(evaluate(solution, values, numpy_functions()))
             if np.all((point >= self.box[:, 0]) & (point <= self.box[:, 1])):
                 self._add(Candidate(point + 0.0, False, None, curve=candidate.curve or level))
+        return True
 
     def _onto(self, border: Enclosure, point: np.ndarray) -> np.ndarray:
         """Return a point moved onto the zeros of a border by Newton's steps along its gradient."""
@@ -392,22 +425,6 @@ class _BoxSurvey:
                 point = point - float(value.mid()) / square * slope
         return point
 
-    def _stationary_along(self, part: RoughPart) -> tuple[EquationSystem | None, Enclosure | None]:
-        """Return the equations u = 0 and ∇f₀ × ∇u = 0 of a kink, and u; None without a value on the border."""
-        on_border = _on_border(part.node)
-        if on_border is None:
-            return None, None
-        body = replaced(self.tree, part.node, on_border)
-        others = [other for other in rough_parts(body) if other.has_two_sides]
-        if others or any(other.has_two_sides for other in rough_parts(part.border)):
-            # On each side of the others the same equations hold; the corners are sought on their own.
-            signs = self._sign_at_centre()
-            body, border = smooth_piece(body, signs), smooth_piece(part.border, signs)
-        else:
-            border = part.border
-        u = Enclosure(border, self.variables)
-        return parallel(u, Enclosure(body, self.variables)), u
-
     def _sign_at_centre(self) -> Callable[[Expression], int]:
         values = {
             name: np.float64(x)
@@ -422,8 +439,7 @@ class _BoxSurvey:
 
     def _corner(self, borders: Sequence[Expression]) -> EquationSystem:
         """Return the equations u = 0, v = 0, … of as many borders as there are variables."""
-        signs = self._sign_at_centre()
-        parts = [Enclosure(smooth_piece(border, signs), self.variables) for border in borders]
+        parts = [Enclosure(border, self.variables) for border in borders]
 
         def jacobian(point: Sequence[Any]) -> Any:
             rows = [part.with_gradient(point) for part in parts]
@@ -445,30 +461,6 @@ class _BoxSurvey:
                 value = float(evaluate(border, values, numpy_functions()))
             if abs(value) <= 1e-12:
                 self._add(Candidate(rounded, True, None))
-
-
-def _on_border(node: Expression) -> Expression | None:
-    """Return what a rough part is where its border is zero."""
-    match node:
-        case Call("abs" | "relu" | "cbrt", _):
-            return ZERO
-        case Call("max" | "min", (first, _)):
-            return first
-        case Call("max" | "min", arguments):
-            return arguments[0]
-        case _:
-            return ZERO if type(node).__name__ == "Power" else None
-
-
-def _solved(border: Expression) -> tuple[str, Expression] | None:
-    """Return a variable in which a border is linear, with what it is where the border is zero; None for none."""
-    if any(part.has_two_sides for part in rough_parts(border)):
-        return None
-    for variable in names_in(border):
-        slope = constant_value(differentiate(border, variable))
-        if slope:
-            return variable, Quotient(Negative(with_trees(border, {variable: ZERO})), Number(slope))
-    return None
 
 
 def _middle(zero: Sequence[Any]) -> np.ndarray:

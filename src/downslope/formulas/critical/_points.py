@@ -269,6 +269,8 @@ def _on_completeness(landscape: Landscape) -> str:
         return f"No critical point, proved: no point of the box has a zero gradient{lack}{_on_margins(landscape)}."
     if curves == count:
         return ""
+    if landscape.borders and len(landscape.points[0].point) > 2:
+        return f"No other point of the box has a zero gradient, proved{_on_margins(landscape)}."
     these = "Exactly this one" if count == 1 else f"Exactly these {count}"
     return f"{these}, proved: no other point of the box has a zero gradient{lack}{_on_margins(landscape)}."
 
@@ -340,7 +342,7 @@ def _on_borders(borders: Sequence[Expression], size: int) -> str:
         return (
             f"{where}; points there are listed if the value is stationary along the border, or where two borders meet."
         )
-    return f"{where}; of more than two variables, points there are sought on planes and where all borders meet."
+    return f"{where}; of more than two variables, points there are sought numerically, but for planes."
 
 
 def _equations(borders: Sequence[Expression]) -> str:
