@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sympy
 
-from downslope._judge import Surface, judge
+from downslope._judge import _NODES, _WEIGHTS, Surface, judge
 from downslope._judgement import Judgement
 
 
@@ -165,3 +165,9 @@ def test_a_judgement_is_plain_data() -> None:
         again = Judgement.from_dict(stored)
         assert again.kind == judgement.kind
         assert again.as_dict() == judgement.as_dict()
+
+
+def test_the_rule_of_integration_is_that_of_numpy() -> None:
+    nodes, weights = np.polynomial.legendre.leggauss(8)
+    assert np.array_equal(_NODES, nodes)
+    assert np.array_equal(_WEIGHTS, weights)

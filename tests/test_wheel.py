@@ -41,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_all_it_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert "downslope/formulas/reading/grammar.lark" in names
+    assert "downslope/formulas/reading/grammar.json" in names
     assert "downslope/examples/houses.csv" in names
     assert "downslope/examples/samples/digits.csv.gz" in names
     assert "downslope/py.typed" in names

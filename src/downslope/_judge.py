@@ -22,6 +22,7 @@ import numpy as np
 
 from downslope._judgement import Judgement, Look, Side
 from downslope._looks import SIGNAL, Rises, kind_of_looks, looks_of
+from downslope._numbers import median
 from downslope._rays import Ray, directions_of, joint, rays
 
 _EPSILON = float(np.finfo(float).eps)
@@ -33,7 +34,16 @@ _LEVEL = 1e-7  # share of the steep directions' change that rounding leaves alon
 _STEPS_AWAY = 3  # Newton's steps that have to grow before a point counts as no neighbour of a flat one
 _GROWTH = 1.05
 _STEEP_STEPS = 12  # chord-Newton steps over the steep directions
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+# Gauss and Legendre's rule of order 8, as `leggauss` has it, whose import takes as long as a descent.
+_HALF = np.array(
+    [
+        [0.18343464249564978, 0.36268378337836166],
+        [0.525532409916329, 0.3137066458778869],
+        [0.7966664774136267, 0.22238103445337443],
+        [0.9602898564975362, 0.10122853629037706],
+    ]
+)
+_NODES, _WEIGHTS = np.concatenate([_HALF[::-1] * [-1, 1], _HALF]).T
 _MANY = 8  # variables above which rays all around are few: the cost grows, the evidence does not
 
 Rows = Callable[[np.ndarray], np.ndarray]
@@ -159,7 +169,7 @@ def _without_value(ground: _Ground) -> Judgement:
     # A limit extrapolated from values is good to some six digits.
     if spread > 1e-5 * max(size, _variation(ground)):
         return Judgement("undefined", "jump", by="limits", sides=sides)
-    limit = float(np.median(limits))
+    limit = float(median(limits))
     limit = 0.0 if abs(limit) <= 1e-9 * _variation(ground) else limit
     if len(known) < len(sides):
         return Judgement("undefined", "edge", by="limits", value=limit, sides=sides)

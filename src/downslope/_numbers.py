@@ -55,6 +55,23 @@ def unmasked(values: Any) -> np.ndarray:
     return np.ma.filled(values.astype(object), None)
 
 
+def median(values: np.ndarray) -> Any:
+    """Return the median along the last axis; NaN where any number is NaN.
+
+    NumPy's own loads `numpy.ma`, a fifth of NumPy's import.
+
+    >>> float(median(np.array([3.0, 1.0, 2.0]))), float(median(np.array([1.0, 4.0])))
+    (2.0, 2.5)
+    """
+    ordered = np.sort(values, axis=-1)
+    count = ordered.shape[-1]
+    if count == 0:
+        return np.full(ordered.shape[:-1], np.nan)[()]
+    low, high = ordered[..., (count - 1) // 2], ordered[..., count // 2]
+    middle = low if count % 2 else (low + high) / 2
+    return np.where(np.isnan(ordered[..., -1]), np.nan, middle)[()]
+
+
 def is_complex(cell: Any) -> bool:
     """Tell whether a cell is a complex number, of Python or in an array of its own."""
     return isinstance(cell, complex) or getattr(getattr(cell, "dtype", None), "kind", "") == "c"

@@ -9,6 +9,9 @@ from work import calls_of
 
 from downslope._errors import FormulaError
 from downslope.formulas import Formula, formula
+from downslope.formulas.reading._automaton import table
+from downslope.formulas.reading._building import Build
+from tests.formulas.parse_table import FOLDER, as_text, made
 
 # The ten formulas that the best reader found elsewhere got four of.
 AS_TYPED = {
@@ -240,3 +243,13 @@ def _reads_or_refuses(text: str) -> None:
 @settings(max_examples=500)
 def test_any_text_gives_an_answer_or_a_clear_error(text: str) -> None:
     _reads_or_refuses(text)
+
+
+def test_the_parser_table_is_that_of_the_grammar() -> None:
+    """Run `python tests/formulas/parse_table.py` after a change of the grammar."""
+    assert (FOLDER / "grammar.json").read_text(encoding="utf-8") == as_text(made())
+
+
+def test_every_rule_has_a_method_of_the_builder() -> None:
+    methods = {rule.method for rule in table().rules if rule.method}
+    assert methods == {name for name in vars(Build) if not name.startswith("_")}

@@ -11,6 +11,7 @@ from typing import Any, overload
 import numpy as np
 
 from downslope._errors import SettingError, described
+from downslope._numbers import median
 from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
@@ -319,7 +320,7 @@ def _gap(evidence: TrainingEvidence) -> float | None:
 def _noise(evidence: TrainingEvidence) -> float | None:
     """Return the gradient's noise scale over the examples of a step."""
     scales = evidence.measured("noise_scale")[1:]
-    return float(np.median(scales)) / evidence.batch if len(scales) and evidence.batch else None
+    return float(median(scales)) / evidence.batch if len(scales) and evidence.batch else None
 
 
 def _training_loss(evidence: TrainingEvidence) -> float:

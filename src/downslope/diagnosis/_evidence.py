@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._end_curvature import EndCurvature
 from downslope.diagnosis._steps_to_go import steps_to_go
 from downslope.diagnosis._surroundings import Surroundings, surroundings_of
@@ -156,7 +157,7 @@ class Evidence:
         # A line search chooses each length by itself, so that its pace says nothing about a rate.
         if not len(lengths) or self.searches_line or not self.path_curvature:
             return None
-        return float(np.median(lengths) * self.path_curvature / 2)
+        return float(median(lengths) * self.path_curvature / 2)
 
     @functools.cached_property
     def path_curvature(self) -> float:
@@ -228,7 +229,7 @@ class Evidence:
         """The median cosine between successive updates over the last half: −1 bounces, +1 crawls."""
         late = self.cosine[len(self.cosine) // 2 :]
         late = late[np.isfinite(late)]
-        return float(np.median(late)) if len(late) else None
+        return float(median(late)) if len(late) else None
 
     @functools.cached_property
     def is_rising(self) -> bool:
@@ -313,7 +314,7 @@ class Evidence:
         products = products[np.isfinite(products)]
         if not len(products):
             return 0.0
-        return float(np.median(products)) / self.decrease if self.decrease > 0 else math.inf
+        return float(median(products)) / self.decrease if self.decrease > 0 else math.inf
 
     @functools.cached_property
     def straightness(self) -> float | None:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._numbers import median
+
 if TYPE_CHECKING:
     from downslope.diagnosis._evidence import Evidence
 
@@ -41,9 +43,9 @@ def steps_at_speed(evidence: Evidence) -> float | None:
     late = evidence.update_norm[len(evidence.update_norm) // 2 :]
     late = late[np.isfinite(late)]
     way = evidence.end.newton_length
-    if not len(late) or way is None or not np.median(late) > 0:
+    if not len(late) or way is None or not median(late) > 0:
         return None
-    return way / float(np.median(late))
+    return way / float(median(late))
 
 
 def is_quadratic(evidence: Evidence) -> bool:
@@ -161,10 +163,10 @@ def _line(x: np.ndarray, y: np.ndarray) -> tuple[float, float] | None:
     """Return slope and intercept of a line through points; a slope of 0 where x hardly changes or y does not follow."""
     spread = float(np.ptp(x))
     if spread < _CLEAR:
-        return 0.0, float(np.median(y))
+        return 0.0, float(median(y))
     slope = float(np.sum((x - x.mean()) * (y - y.mean())) / np.sum((x - x.mean()) ** 2))
     if abs(slope) < _GEOMETRIC:
-        return 0.0, float(np.median(y))
+        return 0.0, float(median(y))
     if slope < 0:
         # A pace that rises as the slope falls levels off at the bottom's curvature: the last one is the nearest to it.
         return 0.0, float(y[-1])

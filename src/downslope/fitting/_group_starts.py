@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
 from downslope.fitting._groups import Groups, member
@@ -163,7 +164,7 @@ def _searched_in_each(task: GroupedTask) -> np.ndarray:
 def _sampled(task: GroupedTask, count: int) -> np.ndarray:
     """Return some groups that are not shorter than most."""
     counts = task.groups.counts
-    able = np.flatnonzero(counts >= np.median(counts))
+    able = np.flatnonzero(counts >= median(counts))
     return able[np.unique(np.linspace(0, len(able) - 1, count).round().astype(int))]
 
 
@@ -204,7 +205,7 @@ def _tried_again(task: GroupedTask, ends: LaneEnds) -> LaneEnds:
     freedom = np.maximum(counts - len(task.problem.free), 1)
     spread = ends.squares / freedom
     with np.errstate(all="ignore"):
-        poor = ~ends.still | ~(spread <= (1 + _POOR * np.sqrt(2 / freedom)) * np.median(spread[np.isfinite(spread)]))
+        poor = ~ends.still | ~(spread <= (1 + _POOR * np.sqrt(2 / freedom)) * median(spread[np.isfinite(spread)]))
     good = np.flatnonzero(~poor)
     if not poor.any() or not len(good):
         return ends

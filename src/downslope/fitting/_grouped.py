@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from downslope._errors import DataError, SettingError
+from downslope._numbers import median
 from downslope._text import listed
 from downslope._types import Columns
 from downslope.fitting._constraints import Constraints, checked_start, constraints
@@ -166,7 +167,7 @@ def joint(task: GroupedTask, shared: tuple[str, ...]) -> JointFit:
         for row, name in enumerate(task.limits.free)
         for column, label in enumerate(task.groups.labels)
     }
-    by_member |= {name: float(np.median(starts[row])) for row, name in enumerate(task.limits.free) if name in shared}
+    by_member |= {name: float(median(starts[row])) for row, name in enumerate(task.limits.free) if name in shared}
     moved = () if task.start is None else limits.moved(by_member)
     start = np.clip(np.array([by_member[name] for name in limits.free]), limits.low, limits.high)
     return JointFit(expanded(grouping), limits, rows, start, moved)
@@ -179,7 +180,7 @@ def _searched_joint(task: GroupedTask, shared: tuple[str, ...]) -> np.ndarray:
     if not common or len(common) == len(task.limits.free):
         return ends.free
     rows = [task.limits.free.index(name) for name in common]
-    medians = np.median(ends.free[rows][:, ends.still] if ends.still.any() else ends.free[rows], axis=1)
+    medians = median(ends.free[rows][:, ends.still] if ends.still.any() else ends.free[rows])
     others = np.array([name not in shared for name in task.limits.free])
     held = replace(
         task,

@@ -23,6 +23,7 @@ import numpy as np
 
 from downslope._engine import jax, structure_of
 from downslope._errors import SettingError, nearest
+from downslope._numbers import median
 from downslope._types import Columns, Point
 from downslope.descent import Objective
 from downslope.fitting._likelihoods import LIKELIHOODS
@@ -84,7 +85,7 @@ def checked_loss(name: str) -> str:
 
 def typical_deviation(residuals: np.ndarray) -> float:
     """Estimate the standard deviation of the residuals from the median of their absolute values."""
-    return _MAD * float(np.median(np.abs(residuals)))
+    return _MAD * float(median(np.abs(residuals)))
 
 
 def rows_of_loss(loss: str, predicted: Any, arguments: Any, numpy: Any = np) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -89,4 +90,4 @@ def _peak(evidence: TrainingEvidence) -> float:
 def _runs_away(evidence: TrainingEvidence) -> bool:
     """Tell whether the gradient's norm grew a thousandfold, or began huge."""
     finite = evidence.gradient_norm[np.isfinite(evidence.gradient_norm)]
-    return len(finite) > 0 and bool(finite.max() > _GROWN * max(np.median(finite), 1e-30) and finite.max() > _GROWN)
+    return len(finite) > 0 and bool(finite.max() > _GROWN * max(median(finite), 1e-30) and finite.max() > _GROWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -31,7 +32,7 @@ def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
     scale = scale[~np.isnan(scale)][1:]
     if not len(scale) or not evidence.batch:
         return NotRun(NOISE_DOMINATED.key, "the gradient's noise was not measured")
-    ratio = float(np.median(scale)) / evidence.batch
+    ratio = float(median(scale)) / evidence.batch
     learns = (evidence.fell_by or 0) > 0.1
     if ratio <= _MUCH or not evidence.underfits or evidence.still_falling or not learns:
         return None

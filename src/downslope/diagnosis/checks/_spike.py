@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -33,8 +34,8 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | None:
         return None
     windows = np.lib.stride_tricks.sliding_window_view(loss, _AROUND)[:-1]
     with np.errstate(all="ignore"):
-        middle = np.median(windows, axis=1)
-        spread = np.median(np.abs(windows - middle[:, None]), axis=1)
+        middle = median(windows)
+        spread = median(np.abs(windows - middle[:, None]))
         later = loss[_AROUND:]
         leaps = (later > _LEAP * middle) & (later > middle + _DEVIATIONS * spread) & (later > loss[0] / 10)
     if not np.any(leaps):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -46,7 +47,7 @@ def _stabilities(evidence: TrainingEvidence) -> np.ndarray:
 def _stability(evidence: TrainingEvidence) -> float | None:
     """Return α over the largest stable rate, the median over the looks."""
     ratios = _stabilities(evidence)
-    return float(np.median(ratios)) if len(ratios) else None
+    return float(median(ratios)) if len(ratios) else None
 
 
 def _first_jump(evidence: TrainingEvidence) -> float:
@@ -72,15 +73,13 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     ratios = _stabilities(evidence)
     if not evidence.falls_short:
         return None
-    above = (
-        len(ratios) and float(np.median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
-    )
+    above = len(ratios) and float(median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
     jump = _first_jump(evidence)
     if not above and jump <= _JUMP and not _swings(evidence):
         return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
     sentence = f"In the first steps the loss jumped to {number(jump)} times its start."
     if above:
-        many = f"{number(np.median(ratios))} times the largest stable rate"
+        many = f"{number(median(ratios))} times the largest stable rate"
         sentence = f"α = {number(evidence.learning_rate)} is {many}, and the loss no longer falls."
     elif jump <= _JUMP:
         sentence = "The loss on the rows trained on swings from evaluation to evaluation and gets no lower."
@@ -91,7 +90,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times",
         numbers={
             "learning_rate": evidence.learning_rate,
-            "stability": float(np.median(ratios)) if len(ratios) else None,
+            "stability": float(median(ratios)) if len(ratios) else None,
             "first_jump": jump,
         },
         causes=("the learning rate is too large for the curvature",),

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts, smooth_piece
 from downslope.formulas.critical._balls import PRECISION, NotEnclosedError
@@ -267,7 +268,7 @@ class _BoxSurvey:
         )
         largest = np.max(np.where(np.isfinite(typical), typical, 0.0), axis=1)
         # The median, since next to a pole one of them is as large as any number.
-        return bool(np.all(here <= 1e-7 * max(float(np.median(largest)), 1e-300)))
+        return bool(np.all(here <= 1e-7 * max(float(median(largest)), 1e-300)))
 
     def _rounded(self, point: np.ndarray, around: np.ndarray) -> np.ndarray:
         """Return the simplest point next to a degenerate zero at which the gradient is no larger."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.formulas._roughness import rough_parts
 from downslope.formulas.critical._stationary_search import Derivatives
 from downslope.formulas.expressions import (
@@ -117,7 +118,7 @@ def _is_stationary(
     gradient = body.gradient(points) * span
     factors = np.einsum("kji,kj->ki", np.linalg.pinv(slopes), gradient)
     along = np.linalg.norm(gradient - np.einsum("kji,kj->ki", slopes, factors), axis=1)
-    typical = np.median(np.linalg.norm(gradient, axis=1)) if len(points) else 0.0
+    typical = median(np.linalg.norm(gradient, axis=1)) if len(points) else 0.0
     return met & (along <= _LEVEL * np.maximum(np.linalg.norm(gradient, axis=1), typical))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from downslope._judge import judge
 from downslope._judgement import Judgement
+from downslope._numbers import median
 from downslope.formulas._formula import Formula
 from downslope.formulas._roughness import RoughPart, rough_parts
 from downslope.formulas.critical._balls import NotEnclosedError
@@ -157,7 +158,7 @@ class _BoxJudge:
         self.result.is_defined = len(values) > 0
         size = np.abs(values)
         # The median alone is zero where the values underflow in most of the box.
-        self.result.scale = max(float(np.median(size)), 1e-3 * float(np.max(size))) if len(values) else 1.0
+        self.result.scale = max(float(median(size)), 1e-3 * float(np.max(size))) if len(values) else 1.0
         survey, parts = self._survey()
         self.places = [float(candidate.point[0]) for candidate in survey.candidates]
         for candidate in survey.candidates:
@@ -217,7 +218,7 @@ class _BoxJudge:
         slope = float(np.max(np.abs(self.derivatives.gradient(point[None])[0]) * self.span))
         bend = float(np.max(np.abs(self.derivatives.hessian(point[None])[0]) * np.outer(self.span, self.span)))
         typical = np.linalg.norm(self.derivatives.gradient(self._sample()) * self.span, axis=1)
-        typical = float(np.median(typical[np.isfinite(typical)])) if np.any(np.isfinite(typical)) else 0.0
+        typical = float(median(typical[np.isfinite(typical)])) if np.any(np.isfinite(typical)) else 0.0
         return slope <= 1e-7 * max(bend, typical)
 
     # Kinds

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.formulas._formula import Formula
 from downslope.formulas.evaluation import ARRAYS, NumericFormula, evaluate
 from downslope.formulas.expressions import numpy_functions
@@ -261,7 +262,7 @@ def _gradient_scale(derivatives: Derivatives, box: np.ndarray) -> float:
     if len(norms) == 0:
         return 1.0
     # The median alone is zero for functions that are constant over half of the box.
-    return float(max(np.median(norms), 1e-3 * norms.max(), 1e-300))
+    return float(max(median(norms), 1e-3 * norms.max(), 1e-300))
 
 
 def _gathered(points: np.ndarray, steepness: np.ndarray, radius: np.ndarray) -> list[np.ndarray]:

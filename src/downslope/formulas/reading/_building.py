@@ -1,21 +1,13 @@
-"""From tokens to the expression tree: the grammar's rules, and the checks that belong to single nodes.
-
-The module imports Lark, so it is imported within functions only.
-"""
+"""From tokens to the expression tree: the grammar's rules, and the checks that belong to single nodes."""
 
 from __future__ import annotations
 
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
-
-from lark import Lark, Transformer, v_args
-from lark import Token as LarkToken
-from lark.lexer import Lexer
 
 from downslope.formulas.evaluation import FLOATS, evaluate
 from downslope.formulas.expressions import (
@@ -47,6 +39,7 @@ from downslope.formulas.expressions import (
     sum_of,
     walk,
 )
+from downslope.formulas.reading._automaton import Leaf, parsed
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._tokens import exact
 from downslope.formulas.reading._words import Words
@@ -59,30 +52,7 @@ _HUGE = 1e14
 _TRIGONOMETRIC = ("sin", "cos", "tan", "cot", "sec", "csc")
 
 
-class TokenStream:
-    """The parser's input: the tokens of a formula and their context."""
-
-    def __init__(self, pieces: tuple[Token, ...], words: Words) -> None:
-        self.pieces = pieces
-        self.words = words
-
-
-class Pass(Lexer):
-    """Pass finished tokens to Lark."""
-
-    def __init__(self, lexer_conf: Any) -> None:
-        pass
-
-    def lex(self, data: TokenStream) -> Any:
-        for token in data.pieces:
-            # A Lark token is a str subclass: built from the pair, it would hold the pair's whole repr.
-            piece = LarkToken(token.kind, token.text)
-            piece.value = (token, data.words)
-            yield piece
-
-
-@v_args(inline=True)
-class Build(Transformer):
+class Build:
     """Build the tree; each method implements the grammar rule of its name."""
 
     def number(self, token: Any) -> Expression:
@@ -169,11 +139,14 @@ class Build(Transformer):
         return condition
 
 
-@functools.cache
-def parser() -> Any:  # a Lark, whose transformer makes `parse` return an Expression
-    """Return the LALR parser of `grammar.lark`, which builds the expression tree while parsing."""
-    grammar = (Path(__file__).parent / "grammar.lark").read_text(encoding="utf-8")
-    return Lark(grammar, parser="lalr", lexer=Pass, transformer=Build(), maybe_placeholders=False)
+def tree_of(pieces: Iterable[Token], words: Words) -> Expression:
+    """Return the expression tree of resolved tokens.
+
+    Raises:
+        UnexpectedLeafError: for tokens that are no formula.
+        FormulaError: for numbers or arguments that a formula cannot have.
+    """
+    return parsed([Leaf(token.kind, (token, words)) for token in pieces], Build())
 
 
 def _sum(pieces: tuple[Any, ...]) -> Expression:

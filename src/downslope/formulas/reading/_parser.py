@@ -5,21 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from downslope._errors import FormulaError, nearest
 from downslope.formulas._formula import Formula
 from downslope.formulas._units import checked_units
 from downslope.formulas.expressions import Expression, Name, book, depth, names_in, size
+from downslope.formulas.reading._automaton import END, UnexpectedLeafError
 from downslope.formulas.reading._columns import with_columns
 from downslope.formulas.reading._header import header, unwrapped
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._structure import resolve
 from downslope.formulas.reading._tokens import tokens
 from downslope.formulas.reading._words import Words
-
-if TYPE_CHECKING:
-    from lark.exceptions import UnexpectedToken
 
 _MOST_NODES = 5000
 # A tree within the node limit has fewer tokens than this; the bound keeps the parser's memory small.
@@ -134,36 +131,29 @@ def _check_constants(tree: Expression) -> None:
 
 def _tree(pieces: list[Token], words: Words) -> Expression:
     """Parse resolved tokens into a tree."""
-    from lark.exceptions import UnexpectedToken, VisitError
-
-    from downslope.formulas.reading._building import TokenStream, parser
+    from downslope.formulas.reading._building import tree_of
 
     if not pieces:
         raise FormulaError("the formula is empty", text=words.text)
     try:
-        return parser().parse(TokenStream(tuple(pieces), words))
-    except UnexpectedToken as error:
+        return tree_of(pieces, words)
+    except UnexpectedLeafError as error:
         raise _unexpected(error, words) from None
-    except VisitError as error:
-        # Lark wraps errors raised while building the tree; the caret is in the original.
-        if isinstance(error.orig_exc, FormulaError):
-            raise error.orig_exc from None
-        raise
 
 
-def _unexpected(error: UnexpectedToken, words: Words) -> FormulaError:
+def _unexpected(error: UnexpectedLeafError, words: Words) -> FormulaError:
     """Return the error for an unexpected token."""
-    if error.token.type == "$END":
+    if error.leaf.type == END:
         return FormulaError(
             "the formula ends where a number, a name or a parenthesis was expected",
             text=words.text,
             position=len(words.text),
         )
-    token, _ = error.token.value
+    token, _ = error.leaf.value
     if token.kind == "COMMA":
         return words.fail("unexpected comma: it separates the arguments of a function", token)
     # A list of token kinds is no help to a person: say whether an operand or an operator is missing.
-    wanted = {"NUMBER", "NAME"} & set(error.expected)
+    wanted = {"NUMBER", "NAME"} & error.expected
     expected = "a number, a name or a parenthesis" if wanted else "an operator such as + or ×"
     if "OPEN" in error.expected and not wanted:
         expected = "an opening parenthesis"
