@@ -9,7 +9,16 @@ import pytest
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from downslope.programs import Nesting, called, evaluate, first_not_finite, inner_programs, nesting_of, walk
+from downslope.programs import (
+    Nesting,
+    _first_not_finite,
+    called,
+    evaluate,
+    first_not_finite,
+    inner_programs,
+    nesting_of,
+    walk,
+)
 from downslope.programs._walk import NESTING
 
 
@@ -190,3 +199,20 @@ def test_a_loop_that_overflows_only_in_a_later_round_is_followed_to_that_round()
 
 def test_a_finite_program_has_no_origin() -> None:
     assert first_not_finite(lambda p: lax.cond(p["w"] > 1, jnp.log, jnp.sin, p["w"]), W) == {}
+
+
+def test_the_origin_takes_one_program_for_each_direction(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[object] = []
+    run_once = _first_not_finite._run_once
+    monkeypatch.setattr(
+        _first_not_finite, "_run_once", lambda function, *values: (compiled.append(1), run_once(function, *values))[1]
+    )
+    assert first_not_finite(lambda p: jnp.log(p["w"]) + jnp.sin(p["w"]), W)["pass"] == "forward"
+    assert len(compiled) == 1
+    assert first_not_finite(lambda p: jnp.sqrt(p["w"]), W)["pass"] == "backward"
+    assert len(compiled) == 3
+
+
+def test_the_origin_does_without_the_options_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_first_not_finite, "_QUICKLY", {"an_option_of_no_release": True})
+    assert first_not_finite(lambda p: jnp.log(p["w"]), W)["operation"] == "logarithm"

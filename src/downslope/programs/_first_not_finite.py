@@ -14,6 +14,8 @@ from downslope._types import Plain, Point
 from downslope.programs._walk import InnerProgram, Nesting, evaluate, inner_programs, nesting_of, walk
 
 _MOST_ROUNDS = 10_000  # of a loop that is run on the host, a few seconds for a small body; a longer one stays whole
+# A program that runs once is not worth optimising; without these, compiling takes six times as long.
+_QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 _WORDS = {
     "exp": "exponential",
     "exp2": "exponential",
@@ -36,10 +38,11 @@ _WORDS = {
 
 
 class _Carried(NamedTuple):
-    """A value with the part of the point that it came through last."""
+    """A value with the part of the point that it came through last, and its number among all values of a program."""
 
     value: Any
     part: str | None
+    number: int = -1
 
 
 class _Origin(NamedTuple):
@@ -48,6 +51,20 @@ class _Origin(NamedTuple):
     primitive: str
     part: str | None
     size_before: float
+
+
+class _Look(NamedTuple):
+    """An operation of a program that is traced.
+
+    Args:
+        equation: the operation.
+        operands: what goes into it.
+        outputs: what comes out.
+    """
+
+    equation: Any
+    operands: Sequence[_Carried]
+    outputs: Sequence[_Carried]
 
 
 class _Stop(Exception):  # noqa: N818  it carries an answer out of a walk and is no error
@@ -76,12 +93,95 @@ def first_not_finite(loss: Callable[[Point], Any], point: Point) -> Plain:
             return {"operation": "update", "layer": name, "pass": "update", "value_before": None, "sentence": sentence}
     for direction, function in (("forward", loss), ("backward", jax().grad(loss))):
         program = jax().make_jaxpr(function)(point)
-        arguments = list(map(_Carried, jax().tree.leaves(point), names))
-        try:
-            _run(program.jaxpr, program.consts, arguments)
-        except _Stop as stop:
-            return _described(stop.origin, direction)
+        origin = _first_origin(program, jax().tree.leaves(point), names)
+        if origin is not None:
+            return _described(origin, direction)
     return {}
+
+
+def _first_origin(program: Any, leaves: Sequence[Any], names: Sequence[str]) -> _Origin | None:
+    """Return the operation of a program that makes the first number that is not finite of finite ones.
+
+    One compiled program computes the values of all operations: to compile each by itself took seconds.
+    """
+    looks: list[_Look] = []
+
+    def computed(leaves: Sequence[Any], constants: Sequence[Any]) -> list[Any]:
+        values: list[Any] = []
+        looks.extend(_traced(program.jaxpr, constants, leaves, names, values))
+        return values
+
+    values = _run_once(computed, leaves, list(program.consts))
+    sizes = list(map(_size_or_infinity, values))
+    for look in looks:
+        before = max((sizes[operand.number] for operand in look.operands), default=0.0)
+        after = max((sizes[output.number] for output in look.outputs), default=0.0)
+        if np.isfinite(before) and not np.isfinite(after):
+            origin = _Origin(look.equation.primitive.name, _part_of(look.operands), before)
+            operands = [operand._replace(value=values[operand.number]) for operand in look.operands]
+            return _inside(look.equation, operands) or origin
+    return None
+
+
+def _run_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return a function of arrays, compiled in as little time as possible."""
+    lowered = jax().jit(function).lower(*arguments)
+    try:
+        compiled = lowered.compile(compiler_options=_QUICKLY)
+    except RuntimeError:  # a release or a backend without these options
+        compiled = lowered.compile()
+    return compiled(*arguments)
+
+
+def _traced(
+    jaxpr: Any, constants: Sequence[Any], leaves: Sequence[Any], names: Sequence[str], values: list[Any]
+) -> list[_Look]:
+    """Return the operations of a program, those inside a call before the call itself, and list all values."""
+    looks: list[_Look] = []
+
+    def keep(value: Any, part: str | None = None) -> _Carried:
+        values.append(value)
+        return _Carried(value, part, len(values) - 1)
+
+    def step(equation: Any, operands: list[_Carried]) -> list[_Carried]:
+        nesting, inside = nesting_of(equation), None
+        if nesting in (Nesting.CALL, Nesting.RULED_CALL):
+            inner = next(inner_programs(equation))
+            inputs = inner.operands(operands, _Carried(None, None))
+            inside = walk(inner.jaxpr, inner.constants, inputs, step, keep)
+        part = _part_of(operands)
+        if inside is not None and nesting is Nesting.CALL:
+            outputs = [result._replace(part=part) for result in inside]
+        else:
+            outputs = [keep(output, part) for output in evaluate(equation, [operand.value for operand in operands])]
+        looks.append(_Look(equation, operands, outputs))
+        return outputs
+
+    walk(jaxpr, constants, list(map(keep, leaves, names)), step, keep)
+    return looks
+
+
+def _size_or_infinity(value: Any) -> float:
+    """Return the largest size of an array's numbers; ∞ if one is not finite."""
+    return _size(value) if _is_finite(value) else float("inf")
+
+
+def _inside(equation: Any, operands: list[_Carried]) -> _Origin | None:
+    """Return the origin inside a branch or loop; None for other operations."""
+    try:
+        _look_inside(equation, nesting_of(equation), operands)
+    except _Stop as stop:
+        return stop.origin
+    return None
+
+
+def _constant(value: Any) -> _Carried:
+    return _Carried(value, None)
+
+
+def _part_of(operands: Sequence[_Carried]) -> str | None:
+    """Return the part of the point that numbers came through last."""
+    return next((operand.part for operand in reversed(operands) if operand.part is not None), None)
 
 
 def _described(origin: _Origin, direction: str) -> Plain:
@@ -105,13 +205,13 @@ def _run(jaxpr: Any, constants: Sequence[Any], arguments: Sequence[_Carried]) ->
 
     Each value carries along the part of the point that it came through last.
     """
-    return walk(jaxpr, constants, arguments, _step, lambda value: _Carried(value, None))
+    return walk(jaxpr, constants, arguments, _step, _constant)
 
 
 def _step(equation: Any, operands: list[_Carried]) -> list[_Carried]:
     """Evaluate one operation, and look into it if it is where the trouble begins."""
     values = [operand.value for operand in operands]
-    part = next((operand.part for operand in reversed(operands) if operand.part is not None), None)
+    part = _part_of(operands)
     finite = all(map(_is_finite, values))
     nesting = nesting_of(equation)
     if finite and nesting in (Nesting.CALL, Nesting.RULED_CALL):
@@ -152,7 +252,7 @@ def _run_scan(settings: Mapping[str, Any], body: InnerProgram, arguments: list[_
         return
     rounds = range(settings["length"])
     for index in reversed(rounds) if settings["reverse"] else rounds:
-        slices = [_Carried(value[index], part) for value, part in sliced]
+        slices = [entry._replace(value=entry.value[index]) for entry in sliced]
         carried = _run(body.jaxpr, body.constants, [*fixed, *carried, *slices])[:carry]
 
 
