@@ -33,6 +33,7 @@ SMOOTHNESS = {
     "gap": "the value is missing, but has a limit",
     "pole": "the value grows without bound",
     "undefined": "the point is outside the domain",
+    "overflow": "the value is beyond the largest floating-point number",
 }
 
 
@@ -110,7 +111,7 @@ class Judgement:
     @property
     def is_critical(self) -> bool:
         """Whether the gradient is zero or does not exist, at a point that has a value or a limit."""
-        if self.smoothness in ("pole", "undefined", "jump", "edge") or self.kind == "undefined":
+        if self.smoothness in ("pole", "undefined", "overflow", "jump", "edge") or self.kind == "undefined":
             return False
         return self.kind != "slope" or self.smoothness in ("kink", "cusp")
 

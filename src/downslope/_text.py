@@ -45,6 +45,17 @@ def rounded(value: float, error: float) -> str:
     return f"{value:#.{digits}g}".removesuffix(".").replace("-", "−")
 
 
+def printed(value: float, digits: int = 6) -> str:
+    """Return a number as `g` formats it, for sentences: in words where it is none, ±∞ as a sign.
+
+    >>> printed(-0.25), printed(float("nan")), printed(-math.inf)
+    ('-0.25', 'not a number', '−∞')
+    """
+    if math.isnan(value):
+        return "not a number"
+    return f"{value:.{digits}g}" if math.isfinite(value) else number(value)
+
+
 def apart(first: float, second: float, digits: int = 6) -> tuple[str, str]:
     """Return two numbers with so many significant digits, or as many more as tell them apart.
 

@@ -34,6 +34,7 @@ class Ground:
         exact: the same with differences free of rounding, for formulas; None where there are none.
         is_formula: whether the objective is a formula, whose tree says where it is not smooth.
         lengths: a length for each coordinate that the objective is expected to change over; None for the usual ones.
+        overflows: whether the value is beyond the floats, rather than at a pole.
     """
 
     flat: np.ndarray
@@ -44,10 +45,13 @@ class Ground:
     exact: Callable[[], Surface] | None
     is_formula: bool
     lengths: np.ndarray | None = None
+    overflows: bool = False
 
 
 def judged(ground: Ground) -> Judgement:
     """Return what the judge of points decides."""
+    if ground.overflows:
+        return Judgement("undefined", "overflow", certain=True, by="limits", value=ground.value)
     look = functools.partial(judge, point=ground.flat, lengths=ground.lengths)
     judgement = look(ground.surface, is_missing=ground.is_formula and _is_next_to_pole(ground))
     if judgement.by == "values" and not ground.is_formula and len(ground.flat) <= _MOST_ROUGH:
@@ -86,7 +90,7 @@ def ground_of(goal: Objective, at: Point) -> Ground:
 
 def _of_formula(goal: Objective, at: Point) -> Ground:
     """Return the ground of a formula, which needs neither JAX nor SymPy."""
-    from downslope.formulas import lengths_within_borders, surface
+    from downslope.formulas import lengths_within_borders, overflows, surface
 
     read = goal.formula
     assert read is not None
@@ -104,16 +108,9 @@ def _of_formula(goal: Objective, at: Point) -> Ground:
     hessian = around.hessian(flat) if dense else None
     exact = None if goal.data else functools.partial(surface, read, exactly=True)
     around = around if dense else replace(around, hessian=None)
-    return Ground(
-        flat,
-        float(ends[0]),
-        differences,
-        hessian,
-        around,
-        exact,
-        True,
-        None if goal.data else lengths_within_borders(read, flat),
-    )
+    lengths = None if goal.data else lengths_within_borders(read, flat)
+    beyond = not goal.data and overflows(read, flat, float(ends[0]))
+    return Ground(flat, float(ends[0]), differences, hessian, around, exact, True, lengths, beyond)
 
 
 def _step(flat: np.ndarray) -> np.ndarray:

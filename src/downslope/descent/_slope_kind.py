@@ -14,7 +14,7 @@ _ARROWS = {1.0: "⁺", -1.0: "⁻"}
 
 def kind_of(judgement: Judgement) -> str:
     """Return the kind of a point: that of its values, or what is wrong with them."""
-    if judgement.smoothness in ("pole", "undefined", "gap") or not math.isfinite(judgement.value):
+    if judgement.smoothness in ("pole", "undefined", "overflow", "gap") or not math.isfinite(judgement.value):
         return NOT_DEFINED
     if judgement.smoothness in ("edge", "jump"):
         # What the values do on the one side that there is makes no minimum of the whole.
@@ -62,6 +62,8 @@ def _without_value(judgement: Judgement, name: str, names: Sequence[str], point:
     """Return why there is no value, and what the value does close by."""
     at = ", ".join(f"{label} = {number(x)}" for label, x in zip(names, point, strict=True)) if names else "this point"
     head = f"{name} is not defined at {at}"
+    if judgement.smoothness == "overflow":
+        return f"the size of {name} at {at.removeprefix('this ')} is beyond the largest floating-point number, 1.8e308"
     if judgement.smoothness == "undefined":
         return f"{head}: outside the domain"
     if len(names) == 1:

@@ -375,9 +375,10 @@ class _Look:
         """Return the value at the nearest look if it goes to infinity on a side of a point; else None."""
         shares = 10.0 ** -np.arange(2.0, 9.0)
         for side in (way, -way):
-            values = self._values(point + shares[:, None] * side)
+            values, beyond = (self._values(point + sign * shares[:, None] * side) for sign in (1, -1))
             gains = np.diff(values) if values[-1] > values[0] else -np.diff(values)
             grows = abs(values[-1]) > abs(values[0]) or abs(values[-1] - values[0]) > abs(values[0])
+            grows &= not np.all(np.isinf(beyond))  # as they are where numbers overflow
             if np.all(np.isfinite(values)) and grows and _lasts(gains) and gains[-1] > _CLEAR * abs(values[-1]):
                 return float(values[-1])
         return None

@@ -18,7 +18,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._text import number
-from downslope._types import Columns, Point
+from downslope._types import Columns, Point, plain
 from downslope.descent import values_at
 from downslope.ensembles._creases import Creases
 from downslope.ensembles._space import RowLayout, Space, derivatives, numeric_objective, program
@@ -64,13 +64,15 @@ class Basin:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the basin as plain data."""
-        return {
-            "point": {name: np.asarray(leaf).tolist() for name, leaf in _named(self.point)},
-            "value": self.value,
-            "kind": self.kind,
-            "count": self.count,
-            "share": self.share,
-        }
+        return plain(
+            {
+                "point": {name: np.asarray(leaf).tolist() for name, leaf in _named(self.point)},
+                "value": self.value,
+                "kind": self.kind,
+                "count": self.count,
+                "share": self.share,
+            }
+        )
 
 
 def gathered(space: Space, ends: np.ndarray, *, along_creases: bool = False) -> tuple[tuple[Basin, ...], np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from downslope._choices import checked, door, schema
 from downslope._errors import SettingError, described
 from downslope._text import number
-from downslope._types import Point
+from downslope._types import Point, plain
 from downslope.descent import Objective, Plan, descend, end_value, make_plan, standing, steps_to_rest
 from downslope.descent import objective as objective_of
 from downslope.diagnosis import Diagnosis, diagnose
@@ -117,23 +117,25 @@ class Race:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
-        return {
-            "read_as": self.objective.read_as,
-            "winner": self.winner.name,
-            "tolerance": self.tolerance,
-            "methods": [
-                {
-                    "name": entry.name,
-                    "learning_rate": entry.learning_rate,
-                    "settings": dict(entry.settings),
-                    "steps": None if math.isinf(entry.steps) else int(entry.steps),
-                    "value": None if math.isinf(entry.value) else entry.value,
-                    "verdict": entry.diagnosis[0].symptom,
-                }
-                for entry in self.entries
-            ],
-            "sentence": self.sentence,
-        }
+        return plain(
+            {
+                "read_as": self.objective.read_as,
+                "winner": self.winner.name,
+                "tolerance": self.tolerance,
+                "methods": [
+                    {
+                        "name": entry.name,
+                        "learning_rate": entry.learning_rate,
+                        "settings": dict(entry.settings),
+                        "steps": None if math.isinf(entry.steps) else int(entry.steps),
+                        "value": None if math.isinf(entry.value) else entry.value,
+                        "verdict": entry.diagnosis[0].symptom,
+                    }
+                    for entry in self.entries
+                ],
+                "sentence": self.sentence,
+            }
+        )
 
     def __str__(self) -> str:
         return as_text(f"Read as  {self.objective.read_as}", race_rows(self), self.sentence)

@@ -13,7 +13,7 @@ import numpy as np
 from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError
 from downslope._text import aligned, html_table, number
-from downslope._types import Point
+from downslope._types import Point, plain
 from downslope.descent import Objective, chosen_engine, obstacle, settings_of_own
 from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
@@ -77,15 +77,17 @@ class Multistart:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
-        return {
-            "read_as": self.objective.read_as,
-            "starts": len(self.starts),
-            "evaluations": self.evaluations,
-            "engine": self.engine,
-            "basins": [basin.as_dict() for basin in self.basins],
-            "lost": self.lost,
-            "sentence": self.sentence,
-        }
+        return plain(
+            {
+                "read_as": self.objective.read_as,
+                "starts": len(self.starts),
+                "evaluations": self.evaluations,
+                "engine": self.engine,
+                "basins": [basin.as_dict() for basin in self.basins],
+                "lost": self.lost,
+                "sentence": self.sentence,
+            }
+        )
 
     @property
     def sentence(self) -> str:

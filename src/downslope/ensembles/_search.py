@@ -13,7 +13,7 @@ from downslope._choices import checked, defaults, door
 from downslope._engine import jax
 from downslope._errors import ObjectiveError
 from downslope._text import number
-from downslope._types import Point
+from downslope._types import Point, plain
 from downslope.descent import COMPILING, EngineName, Objective, chosen_engine, obstacle
 from downslope.descent import objective as objective_of
 from downslope.ensembles._basins import Basin, gathered, heights, is_far, level, point_in_words, relief, shown_row
@@ -106,20 +106,22 @@ class Search:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
-        return {
-            "read_as": self.objective.read_as,
-            "best": self.best.as_dict(),
-            "basins": [basin.as_dict() for basin in self.basins],
-            "rounds": self.rounds,
-            "found": self.confirmations,
-            "evaluations": self.evaluations,
-            "evaluations_to_best": self.evaluations_to_best,
-            "seconds": self.seconds,
-            "compiling": self.compiling,
-            "engine": self.engine,
-            "stopped": self.stopped,
-            "sentence": self.sentence,
-        }
+        return plain(
+            {
+                "read_as": self.objective.read_as,
+                "best": self.best.as_dict(),
+                "basins": [basin.as_dict() for basin in self.basins],
+                "rounds": self.rounds,
+                "found": self.confirmations,
+                "evaluations": self.evaluations,
+                "evaluations_to_best": self.evaluations_to_best,
+                "seconds": self.seconds,
+                "compiling": self.compiling,
+                "engine": self.engine,
+                "stopped": self.stopped,
+                "sentence": self.sentence,
+            }
+        )
 
     def __str__(self) -> str:
         effort = f"{self.evaluations:,} evaluations".replace(",", " ")

@@ -20,7 +20,7 @@ from downslope._copies import fields_alone
 from downslope._errors import SettingError
 from downslope._numbers import reals
 from downslope._text import aligned, html_table, number
-from downslope._types import Point
+from downslope._types import Point, plain
 from downslope.descent import (
     Objective,
     Plan,
@@ -120,23 +120,27 @@ class Sweep:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data, for JSON."""
-        return {
-            "read_as": self.objective.read_as,
-            "method": self.traces[0].plan["method"],
-            "best_rate": self.best_rate,
-            "largest_stable_rate": self.largest_stable_rate,
-            "tolerance": self.tolerance,
-            "rates": [
-                {
-                    "learning_rate": float(rate),
-                    "steps": None if math.isinf(steps) else int(steps),
-                    "value": None if math.isinf(value) else float(value),
-                    "verdict": verdict,
-                }
-                for rate, steps, value, verdict in zip(self.rates, self.steps, self.values, self.verdicts, strict=True)
-            ],
-            "sentence": self.sentence,
-        }
+        return plain(
+            {
+                "read_as": self.objective.read_as,
+                "method": self.traces[0].plan["method"],
+                "best_rate": self.best_rate,
+                "largest_stable_rate": self.largest_stable_rate,
+                "tolerance": self.tolerance,
+                "rates": [
+                    {
+                        "learning_rate": float(rate),
+                        "steps": None if math.isinf(steps) else int(steps),
+                        "value": None if math.isinf(value) else float(value),
+                        "verdict": verdict,
+                    }
+                    for rate, steps, value, verdict in zip(
+                        self.rates, self.steps, self.values, self.verdicts, strict=True
+                    )
+                ],
+                "sentence": self.sentence,
+            }
+        )
 
     def __str__(self) -> str:
         return sweep_as_text(self)

@@ -14,7 +14,7 @@ from downslope._copies import fields_alone
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
 from downslope._text import aligned, html_pairs, html_table, listed, number, rounded
-from downslope._types import Columns
+from downslope._types import Columns, plain
 from downslope.diagnosis import Diagnosis, Finding, Severity
 from downslope.fitting._group_errors import GroupErrors
 from downslope.fitting._groups import Groups, checked_by, groups_of, member, numbers_of
@@ -397,7 +397,7 @@ class GroupedFit:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""
-        return {
+        fields = {
             "read_as": self.read_as,
             "by": list(self.groups.by),
             "groups": list(self.groups.labels),
@@ -424,6 +424,7 @@ class GroupedFit:
             "notes": list(self.notes),
             "findings": self.findings.as_list(),
         }
+        return plain(fields)
 
     def __str__(self) -> str:
         pairs = [f"{label:<28} {text}" for label, text in self.summary()]

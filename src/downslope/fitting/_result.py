@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._types import Columns
+from downslope._types import Columns, plain
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
@@ -148,7 +148,8 @@ class Fit:
     @property
     def residual_standard_deviation(self) -> float:
         """√(sum of squares / degrees of freedom); NaN for 0 degrees of freedom."""
-        return float(np.sqrt(self.uncertainty.residual_variance))
+        with np.errstate(invalid="ignore"):
+            return float(np.sqrt(self.uncertainty.residual_variance))
 
     @property
     def chi_square(self) -> float:
@@ -183,8 +184,9 @@ class Fit:
         if self.loss in LIKELIHOODS:
             return np.nan
         weight = self.arguments.weight**2
-        centre = np.sum(weight * self.measured) / np.sum(weight)
-        total = float(np.sum(weight * (self.measured - centre) ** 2))
+        with np.errstate(invalid="ignore"):
+            centre = np.sum(weight * self.measured) / np.sum(weight)
+            total = float(np.sum(weight * (self.measured - centre) ** 2))
         nothing = _ROUNDING * float(np.sum(weight * self.measured**2))
         return 1 - self.residual_sum_of_squares / total if total > nothing else np.nan
 
@@ -408,7 +410,7 @@ class Fit:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""
-        return {
+        fields = {
             "read_as": self.read_as,
             "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
             "profile": {name: list(ends) for name, ends in self.profiled.items()},
@@ -439,6 +441,7 @@ class Fit:
             "read": dict(self.model.read),
             "findings": self.findings.as_list(),
         }
+        return plain(fields)
 
     def __str__(self) -> str:
         return as_text(self)

@@ -76,7 +76,8 @@ class Uncertainty:
     @property
     def standard_errors(self) -> np.ndarray:
         """The standard errors, shape (free,)."""
-        return np.sqrt(np.diag(self.covariance))
+        with np.errstate(invalid="ignore"):
+            return np.sqrt(np.diag(self.covariance))
 
     @property
     def correlation(self) -> np.ndarray:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         CriticalPoints,
         critical_points,
         lengths_within_borders,
+        overflows,
         surface,
     )
     from downslope.formulas.derivations import Chain, Derivation, chain, derive
@@ -94,6 +95,7 @@ __all__ = [
     "names_in",
     "numpy_functions",
     "operations",
+    "overflows",
     "product_of",
     "rough_parts",
     "sum_of",
@@ -110,7 +112,8 @@ __all__ = [
 
 _LATER = {
     **dict.fromkeys(
-        ("CriticalPoint", "CriticalPoints", "critical_points", "lengths_within_borders", "surface"), "critical"
+        ("CriticalPoint", "CriticalPoints", "critical_points", "lengths_within_borders", "overflows", "surface"),
+        "critical",
     ),
     **dict.fromkeys(("Chain", "Derivation", "chain", "derive"), "derivations"),
     "DerivationStep": "symbolic",

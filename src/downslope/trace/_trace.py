@@ -24,6 +24,7 @@ import numpy as np
 
 from downslope._copies import fields_alone
 from downslope._errors import SettingError, described
+from downslope._text import printed
 from downslope._types import Columns, Plain
 from downslope.trace._columns import (
     DerivedColumns,
@@ -232,14 +233,15 @@ class Trace:
     def __str__(self) -> str:
         lines = (
             str(self.plan.get("read_as", "descent")),
-            f"{self.plan.get('method', '')}: {self.last_step} steps, value {self.value:.6g} at {_in_words(self.end)}",
+            f"{self.plan.get('method', '')}: {self.last_step} steps, "
+            f"value {printed(self.value)} at {_in_words(self.end)}",
             self.ending,
             *(f"Caveat: {caveat}." for caveat in self.caveats),
         )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {self.value:.6g}>"
+        return f"<Trace of {self.last_step} steps, {self.outcome.identifier}, value {printed(self.value)}>"
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(str(self)).replace(chr(10), '<br>')}</p>{self.steps._repr_html_()}"
@@ -289,4 +291,4 @@ def _in_words(point: Columns) -> str:
 def _short(leaf: np.ndarray) -> str:
     """Format a number, or the shape of an array."""
     array = np.asarray(leaf)
-    return f"{float(array.item()):.6g}" if array.size == 1 else f"array{array.shape}"
+    return printed(float(array.item())) if array.size == 1 else f"array{array.shape}"

@@ -343,7 +343,7 @@ class _BoxJudge:
             value = float(self.derivatives.value(point[None])[0])
         if not np.isfinite(value) or self._is_known(point):
             return
-        value = 0.0 if abs(value) <= 1e-15 * self.result.scale else value
+        value = 0.0 if self._is_rounding(point, value) else value
         gradient = self.derivatives.gradient(point[None])[0]
         hessian = self.derivatives.hessian(point[None])[0]
         finite = is_smooth and bool(np.all(np.isfinite(hessian)))
@@ -362,6 +362,14 @@ class _BoxJudge:
                 norm,
             )
         )
+
+    def _is_rounding(self, point: np.ndarray, value: float) -> bool:
+        """Tell whether a value is 0 but for rounding: no larger than its changes to the floats next to the point."""
+        if not abs(value) <= 1e-15 * self.result.scale:
+            return False
+        steps = np.outer(np.arange(-3, 4), np.finfo(float).eps * np.maximum(np.abs(point), 2.0**-8 * self.span))
+        changes = np.abs(self.derivatives.value(point + steps) - value)
+        return bool(abs(value) <= 4 * np.nanmax(changes))
 
     def _is_known(self, point: np.ndarray) -> bool:
         return _is_near(point, [other.point for other in self.result.points], _SAME * self.span)

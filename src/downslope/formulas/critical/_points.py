@@ -13,7 +13,7 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import FormulaError, PointError, described, nearest
 from downslope._numbers import real
-from downslope._text import listed, own_names, with_unit
+from downslope._text import listed, own_names, printed, with_unit
 from downslope._types import plain
 from downslope.formulas._formula import Formula
 from downslope.formulas.critical._exact import exact_coordinates
@@ -65,7 +65,8 @@ class CriticalPoint:
     @functools.cached_property
     def exact(self) -> Mapping[str, str] | None:
         """The coordinates in textbook notation if they have a short closed form; else None."""
-        if self.formula is None or not self.smooth or not self.isolated:
+        is_proper = all(map(math.isfinite, self.point.values()))
+        if self.formula is None or not self.smooth or not self.isolated or not is_proper:
             return None
         return exact_coordinates(self.formula, self.point)
 
@@ -86,11 +87,11 @@ class CriticalPoint:
         )
 
     def __str__(self) -> str:
-        shown = self.exact or {name: f"{value:.10g}" for name, value in self.point.items()}
+        shown = self.exact or {name: printed(value, 10) for name, value in self.point.items()}
         coordinates = ", ".join(
             with_unit(f"{name} = {coordinate}", self.units.get(name)) for name, coordinate in shown.items()
         )
-        value = with_unit(f"{self.value:.10g}", self.unit)
+        value = with_unit(printed(self.value, 10), self.unit)
         return f"{self.kind} at {coordinates}, value {value}" + (f" ({self.note})" if self.note else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ def surface(
     )
 
 
+def overflows(formula: Formula, point: np.ndarray, value: float) -> bool:
+    """Tell whether an infinite value is one beyond the floats, since no border passes through the point."""
+    return bool(np.isinf(value)) and all(distance > 0 for distance in _distances(formula, point))
+
+
 def lengths_within_borders(formula: Formula, point: np.ndarray) -> np.ndarray:
     """Return lengths, one for each variable, over which a formula stays on one side of its borders.
 
@@ -59,17 +64,20 @@ def lengths_within_borders(formula: Formula, point: np.ndarray) -> np.ndarray:
     >>> lengths_within_borders(formula("1/x + 5x"), np.array([0.001]))
     array([0.001])
     """
+    return np.maximum(np.abs(point), 1.0) * min([1.0, *(share for share in _distances(formula, point) if share > 0)])
+
+
+def _distances(formula: Formula, point: np.ndarray) -> Iterator[float]:
+    """Yield the distance to each border, as a share of the usual lengths; 0 where rounding does not tell it from 0."""
     lengths = np.maximum(np.abs(point), 1.0)
-    share = 1.0
+    resolved = _RESOLVED * float(np.max(np.abs(point) / lengths))
     with np.errstate(all="ignore"):
         for part in rough_parts(formula.body):
             border = NumericFormula(Formula(name=None, variables=formula.variables, body=part.border), ARRAYS)
             value, gradient = border.value_and_gradient(list(point))
             slope = float(np.max(np.abs(np.array(gradient, float)) * lengths))
-            distance = abs(float(value)) / slope if slope else 1.0
-            if distance >= _RESOLVED * float(np.max(np.abs(point) / lengths)) and distance > 0:
-                share = min(share, distance)
-    return lengths * share
+            distance = abs(float(value)) / slope if slope else float(value != 0)
+            yield distance if distance >= resolved else 0.0
 
 
 def _over_table(formula: Formula, data: Mapping[str, np.ndarray], is_smooth: bool) -> Surface:
