@@ -38,6 +38,7 @@ Kind = Literal[
     "batch",  # a whole number, or all
     "share or file",
     "column or number",
+    "deviations",  # a column or number, or several by name: x=s_x,z=0.1
     "pairs",  # choices by name: steps=100,learning_rate=1
     "columns",  # names of columns: id,name
     "point",  # numbers by name: x=4,y=3

@@ -173,6 +173,8 @@ def _value(choice: ds.Choice, text: Any) -> Any:
         return _values.batch(text)
     if choice.kind in ("share or file", "column or number"):
         return _values.column_or_number(text)
+    if choice.kind == "deviations":
+        return _values.deviations(text, option)
     if choice.kind == "pairs":
         return _values.beginning(text)
     if choice.kind == "point":

@@ -112,6 +112,14 @@ def column_or_number(text: str) -> str | float:
         return text
 
 
+def deviations(text: str, option: str) -> str | float | dict[str, str | float]:
+    """Return a column or number, or several by name: `x=s_x,z=0.1`."""
+    if "=" not in text:
+        return column_or_number(text)
+    by_name = pairs(text.split(","), option)
+    return {name: column_or_number(each) for name, each in by_name.items()}
+
+
 def sizes(text: str, option: str) -> tuple[int, ...]:
     """Return sizes such as `64,64`; no sizes for "none", "0" and "".
 

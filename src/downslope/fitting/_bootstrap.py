@@ -94,6 +94,10 @@ def bootstrap(fit: Fit, samples: int, kind: str, seed: int, confidence: float) -
             f"a bootstrap resamples {' or '.join(_KINDS)}, not {described(kind)}",
             hint=f"did you mean {close}?" if close else None,
         )
+    if fit.arguments.deviations and kind == "residuals":
+        raise SettingError(
+            "with errors in columns there are no residuals of one kind to resample", hint='bootstrap(…, "cases")'
+        )
     if fit.uncertainty.undetermined:
         raise SettingError("the data do not determine every parameter, so refits would wander", hint="fix one of them")
     random = np.random.default_rng(seed)

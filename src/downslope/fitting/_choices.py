@@ -105,6 +105,19 @@ class PlainFitChoices(DescendingFitChoices, total=False):
             typed="The standard deviation of each measurement; or one number.",
         ),
     ]
+    sigma_x: Annotated[
+        str | float | Sequence[float] | np.ndarray | Mapping[str, object] | None,
+        Choice(
+            None,
+            "The standard deviation of the column on the right, where it too is measured with errors: a column's name, "
+            'numbers, one number, or these by column, {"size": "s_size"}. Distances are then orthogonal.',
+            "fit",
+            kind="deviations",
+            metavar="COLUMN",
+            typed="The standard deviation of the column on the right, or by column: size=s_size,age=0.5.",
+            checks=False,
+        ),
+    ]
     weights: Annotated[
         str | Sequence[float] | np.ndarray | None,
         Choice(

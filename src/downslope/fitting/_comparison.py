@@ -136,6 +136,9 @@ def _check_same_rows(first: Fit, second: Fit) -> None:
         raise SettingError("σ is known for only one of the fits", hint="give absolute_sigma to both")
     if not np.allclose(first.arguments.weight, second.arguments.weight, rtol=_ROUNDING):
         raise DataError("the fits weight the rows differently", hint="give both the same sigma or weights")
+    spread, other = first.arguments.deviations or {}, second.arguments.deviations or {}
+    if spread.keys() != other.keys() or not all(np.allclose(spread[n], other[n], rtol=_ROUNDING) for n in spread):
+        raise DataError("the fits have other errors in their columns", hint="give both the same sigma_x")
 
 
 def _test(simpler: Fit, richer: Fit) -> tuple[float, tuple[float, float], float]:

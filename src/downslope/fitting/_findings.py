@@ -236,7 +236,8 @@ def _lopsided(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
         "not_linear",
         Severity.NOTE,
         f"{names}: the {verb} lopsided, so value ± error misleads; by profile {', '.join(texts)}.",
-        {name: list(fit.profiled[name]) for name in fit.curved if name in fit.profiled},
+        {name: list(fit.profiled[name]) for name in fit.curved if name in fit.profiled}
+        | {f"{kind}_curvature": size for kind, size in fit.curvature._asdict().items()},
         "squares two standard errors away that differ from the parabola by more than 20 %",
         last,
         parts=fit.curved,

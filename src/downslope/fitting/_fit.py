@@ -24,6 +24,7 @@ from downslope.fitting._groups import checked_shared, group_columns, plain_names
 from downslope.fitting._inference import with_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, check_choices, check_measured, information_factor
 from downslope.fitting._model import EquationModel, in_units, model_of
+from downslope.fitting._orthogonal import check_together, named_deviations
 from downslope.fitting._problem import FitArguments, FitProblem, checked_loss, scores_of_loss
 from downslope.fitting._result import Fit
 from downslope.fitting._rows import CompleteRows, rows_of
@@ -82,12 +83,15 @@ def fit(
     chosen = {**defaults(FitChoices), **passed}
     equation, data = _in_order(equation, data)
     start, sigma, weights, confidence = (chosen[name] for name in ("start", "sigma", "weights", "confidence"))
+    sigma_x = chosen["sigma_x"]
     if not (isinstance(confidence, int | float) and 0 < confidence < 1):
         raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
     loss, loss_scale = checked_loss(chosen["loss"]), chosen["loss_scale"]
     if loss in LIKELIHOODS:
         check_choices(loss, sigma, chosen["absolute_sigma"], loss_scale)
     _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
+    if sigma_x is not None:
+        check_together(chosen, loss)
     _check_mappings(chosen)
     table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
     model_text, start = _model_text(equation, table, chosen["y"], start)
@@ -95,7 +99,8 @@ def fit(
     sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
     by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
     named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
-    columns = tuple(column for column in (sigma, weights) if isinstance(column, str))
+    chosen |= {"sigma": sigma, "weights": weights}
+    columns = tuple(column for column in (sigma, weights, *named_deviations(sigma_x)) if isinstance(column, str))
     by = () if chosen["by"] is None else group_columns(chosen["by"], table)
     common = shared_names(chosen["shared"])
     if common and not by:
@@ -106,11 +111,16 @@ def fit(
         groups = grouped_task(model, table, by, {**chosen, "loss": loss})
         shared = checked_shared(common, model)
         if not is_joint(groups, shared):
+            if sigma_x is not None:
+                raise SettingError(
+                    "sigma_x is not for groups that are fitted side by side",
+                    hint="fit fewer groups, or share a parameter",
+                )
             return side_by_side(groups, confidence, chosen["absolute_sigma"], model.notes)
         model, limits, rows, at, moved = joint(groups, shared)
     else:
         limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
-        rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"])
+        rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"], sigma_x)
         first = checked_start(model, start)
         at, moved = (None, ()) if first is None else (limits.start(first), limits.moved(first))
     if loss in LIKELIHOODS:
@@ -254,6 +264,7 @@ def _task(
         weight=rows.weight,
         fixed={name: np.float64(value) for name, value in limits.fixed.items()},
         loss_scale=np.float64(1.0 if loss_scale is None else loss_scale),
+        deviations=rows.deviations,
     )
     return FitTask(model, problem, arguments, limits)
 

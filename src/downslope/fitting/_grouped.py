@@ -53,7 +53,7 @@ def grouped_task(model: EquationModel, table: Columns, by: tuple[str, ...], chos
     if split["ties"][1]:
         raise SettingError("a tie holds in all groups", hint='for example ties={"b": "2a"}')
     limits = constraints(model, split["fixed"][0], split["ties"][0], split["bounds"][0])
-    rows = rows_of(model, table, chosen["sigma"], chosen["weights"], chosen["rows"], chosen["where"])
+    rows = rows_of(model, table, chosen["sigma"], chosen["weights"], chosen["rows"], chosen["where"], chosen["sigma_x"])
     rows, groups = _in_groups(rows, groups_of(table, by))
     for what, name in (("bounded", "bounds"), ("fixed", "fixed")):
         check_members(what, split[name][1], limits.free, groups.labels)
@@ -90,6 +90,7 @@ def _in_groups(rows: CompleteRows, groups: Groups) -> tuple[CompleteRows, Groups
             columns={name: column[inside] for name, column in rows.columns.items()},
             measured=rows.measured[inside],
             weight=rows.weight[inside],
+            deviations=rows.deviations and {name: column[inside] for name, column in rows.deviations.items()},
             numbers=rows.numbers[inside],
             left_out=tuple(sorted({*rows.left_out, *map(int, rows.numbers[~inside])})),
         )

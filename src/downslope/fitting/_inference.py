@@ -66,6 +66,7 @@ def _curved(fit: Fit) -> tuple[str, ...]:
     size = len(fit.measured) * len(fit.free) ** 2
     errors = fit.uncertainty.standard_errors
     straight = len(linear_names(fit.model.equation.right.body, fit.free)) == len(fit.free) and not fit.problem.ties
+    straight = straight and not fit.arguments.deviations  # whose squares are no parabola, even of a straight line
     usable = np.flatnonzero(np.isfinite(errors) & (errors > 0))
     problem = "converged" not in fit.findings or bool(fit.uncertainty.undetermined)
     if fit.loss != "linear" or straight or problem or not len(usable) or size > _TOGETHER or _is_exact(fit):

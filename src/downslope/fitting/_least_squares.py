@@ -241,7 +241,8 @@ def trace_of(problem: FitProblem, objective: Objective, solution: Solution, step
     """
     start = dict(zip(problem.free, map(float, solution.points[0]), strict=True))
     description = plan(objective, start, method=NEWTON, steps=steps, tolerance=0.0).description
-    engine = "numpy" if _rows(objective) <= MOST_ROWS else "jax"
+    with_errors = bool(getattr(objective.function, "uncertain", ()))
+    engine = "numpy" if _rows(objective) <= MOST_ROWS or with_errors else "jax"
     described = {**description, "method": solution.method, "settings": {}, "engine": engine}
     return _trace(problem.free, described, solution, _rows(objective))
 

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from downslope._engine import double_precision, jax
+from downslope.fitting._orthogonal import Shifts, effective_weight, settled
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
@@ -16,7 +17,15 @@ from downslope.fitting._problem import (
     rows_of_loss,
     scores_of_loss,
 )
-from downslope.formulas import ARRAYS, Formula, NumericFormula, weighted_sum, with_trees
+from downslope.formulas import (
+    ARRAYS,
+    ForeignFunction,
+    Formula,
+    NumericFormula,
+    weighted_sum,
+    with_limits,
+    with_trees,
+)
 
 MOST_ROWS = 4096  # beyond, a compiled fit is faster by more than it takes to compile
 _FACTORS = "ψ/σ"  # an equation reads it as a quotient, so no column has this name
@@ -25,8 +34,8 @@ _BLOCK = 1 << 18  # numbers of a column at many points, so that operations stay 
 
 
 def is_small(arguments: FitArguments) -> bool:
-    """Return whether a fit to some data runs in NumPy."""
-    return len(arguments.measured) <= MOST_ROWS
+    """Return whether a fit to some data runs in NumPy, as one with errors in columns always does."""
+    return len(arguments.measured) <= MOST_ROWS or bool(arguments.deviations)
 
 
 def predicted_with_slopes(
@@ -106,8 +115,11 @@ class NumericProblem:
         Args:
             free: the points.
             measured: the left side at each point and row, shape (points, rows); that of the data if None.
-            weight: the weights, likewise.
+            weight: the weights, likewise; with errors in columns, a row's squares are multiplied as those of `measured`
+                are, whose errors and shifts keep their proportion.
         """
+        if self._arguments.deviations:
+            return self._orthogonal(free, weight)
         predicted, slopes = self.predicted_with_slopes(free)
         data = self._arguments
         data = data if measured is None else data._replace(measured=measured)
@@ -124,12 +136,16 @@ class NumericProblem:
         return np.concatenate([self._squares(free[first : first + block]) for first in range(0, len(free), block)])
 
     def _squares(self, free: np.ndarray) -> np.ndarray:
+        if self._arguments.deviations:
+            return np.sum(self._orthogonal(free, None)[0] ** 2, axis=-1)
         with np.errstate(all="ignore"):
             rows = rows_of_loss(self._problem.loss, self.predicted(free), self._arguments)
             return np.sum(rows * rows, axis=-1)
 
     def hessian(self, free: np.ndarray) -> np.ndarray:
         """Return the Hessian of half the squares at a point, shape (free, free)."""
+        if self._arguments.deviations:
+            return self._hessian_by_differences(free)
         predicted, slopes = self.predicted_with_slopes(free)
         weight = self._arguments.weight
         with np.errstate(all="ignore"):
@@ -141,6 +157,80 @@ class NumericProblem:
             # Σ ψᵢwᵢ·pᵢ with its factors held constant bends by the second derivatives of the predictions alone.
             curved = np.array(self._weighted(score * weight).hessian(free), dtype=float)
             return jacobian.T @ (bend[:, None] * jacobian) + curved
+
+    def shifts(self, free: np.ndarray) -> Shifts:
+        """Return the best shifts of the columns with errors at a point."""
+        return self._shifted(free)[0]
+
+    def _orthogonal(self, free: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return one residual a row, whose square is its part of the squares of both errors, and the Jacobian."""
+        data = self._arguments
+        if free.ndim > 1 and self._is_foreign:
+            each = [self._orthogonal(point, None) for point in free]
+            rows, jacobian = np.stack([rows for rows, _ in each]), np.stack([slopes for _, slopes in each])
+        else:
+            best, slopes = self._shifted(free)
+            rows = np.copysign(np.sqrt(best.squares), best.predicted - data.measured)
+            deviations = self._deviations(free)
+            jacobian = slopes * effective_weight(data.weight, deviations, best.slopes)[..., None]
+        if weight is None:
+            return rows, jacobian
+        factor = weight / data.weight
+        return rows * factor, jacobian * factor[..., None]
+
+    def _shifted(self, free: np.ndarray) -> tuple[Shifts, np.ndarray]:
+        """Return the best shifts at points, and the slopes by the parameters there, shape (…, rows, free)."""
+        data, names = self._arguments, tuple(self._arguments.deviations or ())
+        point, deviations = self._point(free), self._deviations(free)
+        columns = np.stack([np.broadcast_to(self._data[name], deviations.shape[1:]) for name in names])
+
+        def linear(shift: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+            value, slopes = self._movable.value_and_slopes([*point, *(columns + shift)])
+            return self._rows(value, free), [self._rows(slope, free) for slope in slopes]
+
+        def at(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            predicted, slopes = linear(shift)
+            along = np.stack(slopes[len(point) :])
+            return predicted, np.where(np.isfinite(along), along, 0.0)
+
+        with np.errstate(all="ignore"):
+            best = settled(at, data.measured, data.weight, deviations, columns)
+            _, slopes = linear(best.shift)
+        return best, np.stack(slopes[: len(point)], axis=-1)
+
+    def _deviations(self, free: np.ndarray) -> np.ndarray:
+        """Return the deviations of the columns with errors, shape (columns, …, rows)."""
+        deviations = np.stack([np.asarray(each, float) for each in (self._arguments.deviations or {}).values()])
+        shape = (len(deviations), *free.shape[:-1], deviations.shape[1])
+        return np.broadcast_to(deviations.reshape(len(deviations), *(1,) * (free.ndim - 1), -1), shape)
+
+    def _hessian_by_differences(self, free: np.ndarray) -> np.ndarray:
+        """Return the Hessian of half the squares from their gradients on both sides of a point."""
+
+        def gradient(at: np.ndarray) -> np.ndarray:
+            rows, jacobian = self._orthogonal(at, None)
+            return jacobian.T @ rows
+
+        steps = np.diag(_DIFFERENCE * np.where(free == 0, 1.0, np.abs(free)))
+        columns = [(gradient(free + step) - gradient(free - step)) / (2 * step.sum()) for step in steps]
+        hessian = np.array(columns)
+        return (hessian + hessian.T) / 2
+
+    @functools.cached_property
+    def _is_foreign(self) -> bool:
+        """Whether the model is a Python function, which takes columns of one row of numbers."""
+        function = getattr(self._right, "function", None)
+        return isinstance(function, ForeignFunction) and function.rule is None
+
+    @functools.cached_property
+    def _movable(self) -> NumericFormula:
+        """The model as a function of the parameters and of the columns with errors."""
+        names = tuple(self._arguments.deviations or ())
+        right = self._right
+        if any(np.any(self._data[name] == 0) for name in names):
+            right = with_limits(right, frozenset(self._arguments.columns))
+        rest = {name: value for name, value in self._data.items() if name not in names}
+        return NumericFormula(Formula(None, (*self._problem.free, *names), right, tuple(rest)), ARRAYS, rest)
 
     @functools.cached_property
     def _model(self) -> NumericFormula:

@@ -28,6 +28,7 @@ from downslope._types import Columns, Point
 from downslope.descent import Objective
 from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._model import EquationModel
+from downslope.fitting._orthogonal import TRIES_IN_JAX, begin, step
 from downslope.formulas import evaluate, jax_functions, numpy_functions, with_limits
 
 _MAD = 1.4826  # standard deviation over median |r| of a normal distribution
@@ -182,7 +183,40 @@ class FitProblem:
 
     def residuals(self, free: Any, arguments: FitArguments) -> Any:
         """Return the residuals whose squares are summed, shape (rows,): weighted and transformed by the loss."""
+        if arguments.deviations:
+            return self._orthogonal(free, arguments)
         return rows_of_loss(self.loss, self.predicted(free, arguments), arguments, jax().numpy)
+
+    def _orthogonal(self, free: Any, arguments: FitArguments) -> Any:
+        """Return residuals and shifts in units of their deviations, shape (rows · (1 + columns with errors),)."""
+        numpy, lax = jax().numpy, jax().lax
+        names = tuple(arguments.deviations or ())
+        deviations = numpy.stack([numpy.asarray((arguments.deviations or {})[name]) for name in names])
+
+        def predicted(at: Any, shift: Any) -> Any:
+            moved = {name: arguments.columns[name] + shift[index] for index, name in enumerate(names)}
+            return self.predicted(at, arguments._replace(columns={**arguments.columns, **moved}))
+
+        def with_slopes(shift: Any) -> tuple[Any, Any]:
+            # A row's prediction depends on its own shifts alone, so one tangent of ones has every row's slope.
+            at = lax.stop_gradient(free)
+            tangents = [numpy.zeros_like(shift).at[index].set(1.0) for index in range(len(names))]
+            pushed = [jax().jvp(lambda each: predicted(at, each), (shift,), (tangent,)) for tangent in tangents]
+            slopes = numpy.stack([slope for _, slope in pushed])
+            return pushed[0][0], numpy.where(numpy.isfinite(slopes), slopes, 0.0)
+
+        data = (arguments.measured, arguments.weight, deviations)
+        best = lax.fori_loop(
+            0,
+            TRIES_IN_JAX,
+            lambda _, state: step(numpy, with_slopes, *data, state),
+            begin(numpy, with_slopes, *data),
+        )
+        # At the best shifts the squares do not change with them, so their slopes by the parameters need none of theirs.
+        shift = lax.stop_gradient(best.shift)
+        residuals = (predicted(free, shift) - arguments.measured) * arguments.weight
+        apart = shift / numpy.where(deviations > 0, deviations, 1.0)
+        return numpy.concatenate([residuals, apart.ravel()])
 
 
 def transformed(loss: str, residuals: Any, scale: Any, numpy: Any = np) -> Any:
@@ -199,6 +233,7 @@ class FitArguments(NamedTuple):
         weight: the factor on each residual, shape (rows,).
         fixed: the fixed parameters, by name.
         loss_scale: the residual from which on a robust loss grows more slowly than the square.
+        deviations: of columns that are measured with errors, each of shape (rows,); None where there are none.
     """
 
     columns: Columns
@@ -206,14 +241,24 @@ class FitArguments(NamedTuple):
     weight: np.ndarray
     fixed: Mapping[str, Any]
     loss_scale: Any
+    deviations: Columns | None = None
 
     def rows(self, chosen: np.ndarray) -> FitArguments:
         """Return the data restricted to some rows."""
-        columns = {name: column[chosen] for name, column in self.columns.items()}
-        return self._replace(columns=columns, measured=self.measured[chosen], weight=self.weight[chosen])
+        return self._replace(
+            columns={name: column[chosen] for name, column in self.columns.items()},
+            measured=self.measured[chosen],
+            weight=self.weight[chosen],
+            deviations=self.deviations and {name: column[chosen] for name, column in self.deviations.items()},
+        )
 
 
 _WEIGHT = "1/σ"  # an equation reads it as a quotient, so no column has this name
+
+
+def _deviation(column: str) -> str:
+    """Return what the deviations of a column are called beside the columns."""
+    return f"{column}/σ"
 
 
 def mean_square(model: EquationModel, problem: FitProblem, arguments: FitArguments) -> Objective:
@@ -225,13 +270,15 @@ def mean_square(model: EquationModel, problem: FitProblem, arguments: FitArgumen
         measured,
         tuple((name, float(value)) for name, value in arguments.fixed.items()),
         float(arguments.loss_scale),
+        tuple(arguments.deviations or ()),
     )
+    deviations = {_deviation(name): column for name, column in (arguments.deviations or {}).items()}
     return Objective(
         function=function,
         name="mean square",
         read_as=f"mean square of {model.equation.read_as}",
         names=problem.free,
-        data={**arguments.columns, measured: arguments.measured, _WEIGHT: arguments.weight},
+        data={**arguments.columns, measured: arguments.measured, _WEIGHT: arguments.weight, **deviations},
         units={name: unit for name in problem.free if (unit := model.unit(name))},
         structure=structure_of(function),
     )
@@ -249,6 +296,7 @@ class _MeanSquare:
         measured: the name of the left side.
         fixed: the fixed parameters.
         loss_scale: as in `FitArguments`.
+        uncertain: the columns that are measured with errors.
     """
 
     problem: FitProblem
@@ -256,6 +304,7 @@ class _MeanSquare:
     measured: str
     fixed: tuple[tuple[str, float], ...]
     loss_scale: float
+    uncertain: tuple[str, ...] = ()
 
     def __call__(self, point: Point, data: Columns) -> Any:
         arguments = FitArguments(
@@ -264,6 +313,7 @@ class _MeanSquare:
             weight=data[_WEIGHT],
             fixed=dict(self.fixed),
             loss_scale=self.loss_scale,
+            deviations={name: data[_deviation(name)] for name in self.uncertain} or None,
         )
         rows = self.problem.residuals(jax().numpy.stack([point[name] for name in self.problem.free]), arguments)
         return (rows @ rows) / len(arguments.measured)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._text import aligned, html_pairs, html_table, number, rounded
+from downslope._text import aligned, html_pairs, html_table, listed, number, rounded
 from downslope.fitting._likelihoods import LIKELIHOODS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
         ("rows", f"{rows}" + (f", {len(fit.left_out)} more left out for missing cells" if fit.left_out else "")),
         ("degrees of freedom", str(fit.degrees_of_freedom)),
         _spread(fit),
-        ("deviance", number(fit.deviance, 5)) if fit.loss in LIKELIHOODS else ("R²", number(fit.r_squared)),
+        *_share(fit),
         ("AIC, BIC", f"{number(fit.aic, 4)}, {number(fit.bic, 4)}"),
     ]
     if fit.loss in LIKELIHOODS:
@@ -59,6 +59,15 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
     if strong:
         lines.append(("correlations", ", ".join(strong)))
     return lines
+
+
+def _share(fit: Fit) -> list[tuple[str, str]]:
+    """Return R², or what stands in its place."""
+    if fit.loss in LIKELIHOODS:
+        return [("deviance", number(fit.deviance, 5))]
+    if fit.arguments.deviations:
+        return [("errors in", f"{listed([*fit.model.equation.left.columns, *fit.arguments.deviations])}")]
+    return [("R²", number(fit.r_squared))]
 
 
 def _spread(fit: Fit) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope._text import html_pairs, number
 from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
-from downslope.fitting._numeric_problem import predicted_with_slopes
+from downslope.fitting._numeric_problem import NumericProblem, predicted_with_slopes
 
 if TYPE_CHECKING:
     import polars
@@ -110,6 +110,7 @@ def table_of(fit: Fit) -> polars.DataFrame:
     columns: dict[str, Any] = {"row": fit.row_numbers, **fit.data}
     if left.read_as not in columns:
         columns[left.read_as] = fit.measured
+    columns |= {f"estimated_{name}": column for name, column in fit.estimated_columns.items()}
     columns |= {
         "fitted": fit.predicted,
         "residual": fit.residuals,
@@ -119,11 +120,28 @@ def table_of(fit: Fit) -> polars.DataFrame:
     return polars.DataFrame({name: np.asarray(column) for name, column in columns.items()})
 
 
+def orthogonal_rows(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Return the orthogonal distances in units of their deviations, and their slopes by the free parameters."""
+    numeric = NumericProblem(fit.problem, fit.arguments)
+    return numeric.linearised(np.array([fit[name] for name in fit.free]))
+
+
+def estimated_columns(fit: Fit) -> dict[str, np.ndarray]:
+    """Return the columns with errors at the nearest points of the curve; see `Fit.estimated_columns`."""
+    if not fit.arguments.deviations:
+        return {}
+    best = NumericProblem(fit.problem, fit.arguments).shifts(np.array([fit[name] for name in fit.free]))
+    return {name: fit.data[name] + shift for name, shift in zip(fit.arguments.deviations, best.shift, strict=True)}
+
+
 def leverages(fit: Fit) -> np.ndarray:
     """Return the diagonal of the hat matrix J(JᵀJ)⁻¹Jᵀ, shape (rows,)."""
-    _, slopes = predicted_with_slopes(fit.problem, np.array([fit[name] for name in fit.free]), fit.arguments)
     kept = [index for index, name in enumerate(fit.free) if fit.parameters[name].role != "at bound"]
-    jacobian = slopes[:, kept] * _weights(fit)[:, None]
+    if fit.arguments.deviations:
+        jacobian = orthogonal_rows(fit)[1][:, kept]
+    else:
+        _, slopes = predicted_with_slopes(fit.problem, np.array([fit[name] for name in fit.free]), fit.arguments)
+        jacobian = slopes[:, kept] * _weights(fit)[:, None]
     if not np.all(np.isfinite(jacobian)):
         return np.full(len(jacobian), np.nan)
     lengths = np.linalg.norm(jacobian, axis=0)
@@ -145,7 +163,8 @@ def standardised(fit: Fit) -> np.ndarray:
         room = np.maximum(1 - leverages(fit), 0.0)
         deviation = math.sqrt(fit.uncertainty.measurement_variance) * np.sqrt(room)
         # A row that the fit follows exactly has no residual to judge.
-        return np.where(room > _ROUNDING, fit.residuals * _weights(fit) / deviation, np.nan)
+        weighted = -orthogonal_rows(fit)[0] if fit.arguments.deviations else fit.residuals * _weights(fit)
+        return np.where(room > _ROUNDING, weighted / deviation, np.nan)
 
 
 def deviations(fit: Fit) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from downslope._types import Columns, plain
 from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
+from downslope.fitting._curvature import Curvature, curvature
 from downslope.fitting._derived import Derived, derived
 from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
@@ -24,7 +25,15 @@ from downslope.fitting._prediction import Prediction, bands, columns_along, pred
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
 from downslope.fitting._report import as_html, as_text, summary, table
-from downslope.fitting._residuals import ResidualTests, deviations, residual_tests, standardised, table_of
+from downslope.fitting._residuals import (
+    ResidualTests,
+    deviations,
+    estimated_columns,
+    orthogonal_rows,
+    residual_tests,
+    standardised,
+    table_of,
+)
 from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.trace import Trace
 
@@ -135,6 +144,11 @@ class Fit:
         """Measured minus predicted, shape (rows,)."""
         return self.measured - self.predicted
 
+    @functools.cached_property
+    def estimated_columns(self) -> dict[str, np.ndarray]:
+        """The columns with errors (`sigma_x`) at the points of the curve that are nearest to the rows, by name."""
+        return estimated_columns(self)
+
     @property
     def degrees_of_freedom(self) -> int:
         """The number of rows minus the number of determined parameters that are not on a bound."""
@@ -142,7 +156,9 @@ class Fit:
 
     @functools.cached_property
     def residual_sum_of_squares(self) -> float:
-        """The weighted sum of the squared residuals."""
+        """The weighted sum of the squared residuals; with errors in columns, that of the orthogonal distances."""
+        if self.arguments.deviations:
+            return float(np.sum(orthogonal_rows(self)[0] ** 2))
         return float(np.sum((self.residuals * self.arguments.weight) ** 2))
 
     @property
@@ -180,8 +196,11 @@ class Fit:
 
     @functools.cached_property
     def r_squared(self) -> float:
-        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant, or for a likelihood."""
-        if self.loss in LIKELIHOODS:
+        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant.
+
+        For a likelihood and for orthogonal distances, which have no such share, it is NaN too.
+        """
+        if self.loss in LIKELIHOODS or self.arguments.deviations:
             return np.nan
         weight = self.arguments.weight**2
         with np.errstate(invalid="ignore"):
@@ -276,6 +295,15 @@ class Fit:
             points: the number of points on the border.
         """
         return confidence_region(self, first, second, level, points)
+
+    @functools.cached_property
+    def curvature(self) -> Curvature:
+        """The curvature of the model by Bates and Watts, in units of the border of the confidence region.
+
+        Far below 1, linear intervals are right. `intrinsic` is that of the model; `parameter_effects` is what other
+        parameters, such as a logarithm, can mend. NaN for a robust loss or where the data determine no errors.
+        """
+        return curvature(self)
 
     def derived(self, text: str, confidence: float | None = None) -> Derived:
         """Return a quantity derived from the parameters, with its error by the delta method.
@@ -431,6 +459,7 @@ class Fit:
             "deviance": self.deviance,
             "aic": self.aic,
             "bic": self.bic,
+            "errors_in": list(self.arguments.deviations or ()),
             "loss": self.loss,
             "confidence": self.confidence,
             "outcome": self.trace.outcome.identifier,

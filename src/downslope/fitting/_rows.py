@@ -14,8 +14,9 @@ from downslope._numbers import reals
 from downslope._text import listed
 from downslope._types import Columns
 from downslope.fitting._model import EquationModel
+from downslope.fitting._orthogonal import by_column
 from downslope.formulas import formula
-from downslope.tables import check_numbers
+from downslope.tables import Table, check_numbers
 
 _RANGE = re.compile(r"(?P<first>\d*)\s*(?P<colon>:?)\s*(?P<last>\d*)(?<=[\d:])")
 _LISTED = 12  # numbers of rows in a sentence
@@ -35,6 +36,7 @@ class CompleteRows:
         notes: why rows were left out, as sentences.
         aside: the columns of the equation in the rows that take no part, NaN where a cell is missing, for pictures;
             of the first rows where there are many.
+        deviations: of columns that are measured with errors, each of shape (rows,); None where there are none.
     """
 
     columns: Columns
@@ -44,10 +46,17 @@ class CompleteRows:
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
     aside: Columns = field(default_factory=dict)
+    deviations: Columns | None = None
 
 
 def rows_of(
-    model: EquationModel, table: Columns, sigma: Any, weights: Any, rows: Any = None, where: str | None = None
+    model: EquationModel,
+    table: Table,
+    sigma: Any,
+    weights: Any,
+    rows: Any = None,
+    where: str | None = None,
+    sigma_x: Any = None,
 ) -> CompleteRows:
     """Return the complete rows of a table, checked, with weights.
 
@@ -58,6 +67,7 @@ def rows_of(
         weights: the factor on each squared residual, likewise; 0 leaves a row out.
         rows: the rows that take part, counted from 1: "10:200"; None for all.
         where: a condition on columns that they must meet: "x < 5"; None for none.
+        sigma_x: the standard deviations of columns of the right side; None for columns without errors.
 
     Raises:
         DataError: for non-numeric or infinite cells, a left side that is not finite, weights that are not positive, or
@@ -84,6 +94,11 @@ def rows_of(
             check_numbers(table, [name])
         missing |= np.isnan(column)
     missing |= np.isnan(weight)
+    right, left = model.equation.right.columns, model.equation.left.columns
+    spread = {} if sigma_x is None else by_column(sigma_x, right, left, table)
+    deviations = {name: _deviations(values, table, count, of=name) for name, values in spread.items()}
+    for column in deviations.values():
+        missing |= np.isnan(column)
     complete = chosen & ~masked & ~missing
     if not complete.any():
         raise DataError(_no_row(chosen, masked))
@@ -101,7 +116,11 @@ def rows_of(
     left_out = tuple(int(row) + 1 for row in np.flatnonzero(chosen & ~masked & missing))
     others = np.flatnonzero(~complete)[:_ASIDE]
     aside = {name: column[others].astype(float) for name, column in used.items() if column.dtype != object}
-    return CompleteRows(columns, measured, weight[complete], numbers, left_out, tuple(notes), aside)
+    deviations = {name: column[complete] for name, column in deviations.items()} or None
+    if deviations:
+        verb = "is" if len(deviations) == 1 else "are"
+        notes.append(f"{listed(list(deviations))} {verb} measured with errors too, so distances are orthogonal")
+    return CompleteRows(columns, measured, weight[complete], numbers, left_out, tuple(notes), aside, deviations)
 
 
 def _no_row(chosen: np.ndarray, masked: np.ndarray) -> str:
@@ -196,10 +215,21 @@ def _check_finite(used: Columns, numbers: np.ndarray) -> None:
             raise DataError(f"row {bad[0]}, column {name}: the number is infinite", hint="leave the row out")
 
 
-def _deviations(values: Any, table: Columns, count: int) -> np.ndarray:
-    """Return positive deviations, shape (count,); NaN where they are missing."""
-    numbers = _numbers("sigma", values, table, count)
-    bad = np.flatnonzero(~(numbers > 0) & ~np.isnan(numbers) | np.isinf(numbers))
+def _deviations(values: Any, table: Columns, count: int, of: str | None = None) -> np.ndarray:
+    """Return deviations, shape (count,); NaN where they are missing.
+
+    Args:
+        values: a column's name, numbers or a number.
+        table: the table.
+        count: its number of rows.
+        of: the column of the right side that they are of, where 0 is a cell without error; None for the left side.
+    """
+    what = "sigma" if of is None else f"sigma_x of {of}"
+    numbers = _numbers(what, values, table, count)
+    right = numbers > 0 if of is None else numbers >= 0
+    bad = np.flatnonzero(~right & ~np.isnan(numbers) | np.isinf(numbers))
+    if len(bad) and of is not None:
+        raise DataError(f"row {bad[0] + 1}: {what} must be 0 or more and finite, not {numbers[bad[0]]:g}")
     if len(bad):
         zero = numbers[bad[0]] == 0
         raise DataError(

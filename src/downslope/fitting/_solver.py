@@ -30,7 +30,7 @@ from downslope.fitting._least_squares import (
 )
 from downslope.fitting._likelihoods import LIKELIHOODS
 from downslope.fitting._model import EquationModel
-from downslope.fitting._numeric_problem import highest_curvature, is_small, predicted_with_slopes
+from downslope.fitting._numeric_problem import NumericProblem, highest_curvature, is_small, predicted_with_slopes
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
@@ -71,12 +71,19 @@ class FitTask:
         """The mean square."""
         return mean_square(self.model, self.problem, self.arguments)
 
+    @property
+    def with_exact_columns(self) -> FitTask:
+        """The task as if columns had no errors."""
+        return replace(self, arguments=self.arguments._replace(deviations=None))
+
     def predicted(self, free: np.ndarray) -> np.ndarray:
         """Return the predictions, shape (rows,)."""
         return predicted_with_slopes(self.problem, free, self.arguments)[0]
 
     def linearised(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the weighted residuals and the Jacobian of the weighted predictions, shape (rows, free)."""
+        if self.arguments.deviations:
+            return NumericProblem(self.problem, self.arguments).linearised(free)
         value, slopes = predicted_with_slopes(self.problem, free, self.arguments)
         return (value - self.arguments.measured) * self.arguments.weight, slopes * self.arguments.weight[:, None]
 
@@ -104,6 +111,9 @@ class Solver:
         # Scale and parameters depend on each other: a least-squares fit first, then alternately, from end to end.
         task = self.task
         loss = task.problem.loss
+        if task.arguments.deviations and self._start is None:
+            self._start = self._solved(task.with_exact_columns).end
+            self.notes.clear()
         if loss == "linear":
             return
         if loss in LIKELIHOODS:
@@ -212,6 +222,7 @@ class Solver:
 
     def _searched(self, task: FitTask) -> np.ndarray:
         """Search for a start."""
+        task = task.with_exact_columns
         with contextlib.nullcontext() if is_small(task.arguments) else double_precision():
             return search_start(task.model, task.problem, task.arguments, task.limits.bounds, self._seed)
 

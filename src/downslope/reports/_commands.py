@@ -216,6 +216,12 @@ def _value(choice: Choice, value: Any) -> str:
         return _point(value)
     if choice.kind == "ranges":
         return _ranges(value)
+    if choice.kind == "deviations":
+        parts = value if isinstance(value, Mapping) else {"": value}
+        texts = {
+            n: _number(v) if isinstance(v, int | float | np.number) else _name_of_no_number(v) for n, v in parts.items()
+        }
+        return ",".join(f"{name}={text}" if name else text for name, text in texts.items())
     if choice.kind == "pairs" and isinstance(value, Mapping):
         return ",".join(f"{name}={_constant(part)}" for name, part in _by_name(value).items())
     return _listed(value)
