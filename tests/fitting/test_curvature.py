@@ -32,7 +32,7 @@ def test_the_finding_holds_the_curvature():
 def test_a_better_parameter_leaves_only_the_intrinsic_part():
     rate, logarithm = (ds.fit(f"demand = A (1 - e^(-{k} day))", _OXYGEN).curvature for k in ("k", "e^q×"))
     assert logarithm.intrinsic == pytest.approx(rate.intrinsic, rel=1e-5)
-    assert logarithm.parameter_effects < rate.parameter_effects / 2
+    assert logarithm.parameter_effects < 0.6 * rate.parameter_effects
 
 
 def test_a_linear_model_has_none_and_a_robust_fit_no_known_one():

@@ -1,4 +1,4 @@
-"""Errors in columns of the right side: the same as ODRPACK's and as closed forms, and refused where they make no sense."""
+"""Errors in columns of the right side: those of ODRPACK and of closed forms; refused where they make no sense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curvature of a model by Bates and Watts: how far the predictions are from a plane, and the parameters from a grid on it.
+"""Curvature by Bates and Watts: of the model as a surface of predictions, and of its parameters as a grid on it.
 
 With V the Jacobian of the weighted predictions, V = QR, and W the second derivatives, row by row, A = R⁻ᵀWR⁻¹ is the
 acceleration in coordinates in which equal steps move the predictions equally. Its part along Q bends the grid of the
