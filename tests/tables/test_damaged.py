@@ -114,9 +114,9 @@ def test_control_characters_of_a_table_reach_no_terminal(tmp_path: Path, capsys:
 
 
 def test_numbers_of_numpy_keep_their_values(tmp_path: Path) -> None:
-    from downslope.cli._training import array_in
+    from downslope.tables import array_in
 
     np.save(tmp_path / "rows.npy", np.arange(6).reshape(2, 3))
-    assert array_in(tmp_path / "rows.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert array_in("rows.npy", tmp_path / "rows.npy").tolist() == [[0, 1, 2], [3, 4, 5]]
     with pytest.raises(ds.DataError, match=r"rows\.npz cannot be read"):
-        array_in(tmp_path / "rows.npz")
+        array_in("rows.npz", tmp_path / "rows.npz")

@@ -27,6 +27,7 @@ Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The pictu
 Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
 Saved = Annotated[str, typer.Argument(metavar="DIR", help="A folder that `--save` made, also of a run under way.")]
 Table = Annotated[Path, typer.Argument(metavar="FILE", help="The table: .csv, .tsv, .parquet or .json.")]
+_OF_OBJECTIVE = ("data", "units", "table")
 _MOST_COORDINATES = 6  # columns of the table
 
 
@@ -46,7 +47,7 @@ class FormulaRun:
 
     def objective(self) -> ds.Objective:
         """Return the objective that the formula, its data and its units make."""
-        return ds.objective(self.formula, self.choices.get("data"), units=self.choices.get("units"))
+        return ds.objective(self.formula, **{name: self.choices.get(name) for name in _OF_OBJECTIVE})
 
     def point(self, objective: ds.Objective) -> dict[str, float]:
         """Return the start."""
@@ -55,7 +56,7 @@ class FormulaRun:
     @property
     def others(self) -> dict[str, Any]:
         """The choices that are not part of the objective."""
-        return {name: choice for name, choice in self.choices.items() if name not in ("data", "units")}
+        return {name: choice for name, choice in self.choices.items() if name not in _OF_OBJECTIVE}
 
     def descend(self, objective: ds.Objective) -> ds.Trace:
         """Go down from the start."""

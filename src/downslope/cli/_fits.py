@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,9 @@ from downslope.cli import _print as show
 from downslope.cli import _values
 
 Equation = Annotated[str, typer.Argument(metavar="EQUATION", help='Columns and parameters: "price = w × size + b".')]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV or Parquet file. The two may change places.")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="A table: .csv, .xlsx, .parquet, …. The two may change places.")
+]
 
 
 Derive = Annotated[
@@ -69,6 +71,9 @@ Statistics = Annotated[
 OwnScale = Annotated[bool, typer.Option("--own-scale", help="Draw a left side such as log(p) as p.")]
 
 
+_OF_CELLS = ("separator", "decimal", "thousands", "comment", "encoding", "dates", "index")
+
+
 @options.takes("fit")
 def fit(
     equation: Equation,
@@ -111,9 +116,12 @@ def fit(
         written["plot"] = str(show.write_figure(lambda: draw(result), plot))
     if report is not None:
         written["report"] = str(result.report(report))
-    columns = {} if predict is None else predicted(result, predict)
+    # New rows are written as those of the fit are, but for where its names and its sheet stand.
+    reading = {name: value for name, value in choices.get("table", {}).items() if name in _OF_CELLS}
+    reading |= {"missing": choices["missing"]} if "missing" in choices else {}
+    columns = {} if predict is None else predicted(result, predict, reading)
     if out is not None and predict is not None:
-        written["predictions"] = write_predicted(predict, columns, out)
+        written["predictions"] = write_predicted(predict, reading, columns, out)
     elif out is not None:
         written["table"] = str(ds.write_table(result.parameter_table(), out))
     if json:
@@ -202,15 +210,15 @@ def check_out(out: Path, data: str) -> None:
         raise ds.SettingError(f"--out would replace the rows in {data}", hint="choose another name")
 
 
-def predicted(result: ds.Fit | ds.GroupedFit, data: str) -> dict[str, np.ndarray]:
+def predicted(result: ds.Fit | ds.GroupedFit, data: str, reading: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return the predictions for the rows of a table, with the ends of their band, by the names of their columns."""
-    value, low, high = result.predict(ds.read_table(data))
+    value, low, high = result.predict(ds.read_table(data, **reading))
     return {"predicted": value, "low": low, "high": high}
 
 
-def write_predicted(data: str, columns: dict[str, np.ndarray], out: Path) -> str:
+def write_predicted(data: str, reading: Mapping[str, Any], columns: dict[str, np.ndarray], out: Path) -> str:
     """Write predictions beside the rows that they are for."""
-    return str(ds.write_table({**ds.read_cells(Path(data)), **columns}, out, infer=True))
+    return str(ds.write_table({**ds.read_cells(Path(data), **reading), **columns}, out, infer=True))
 
 
 def print_predicted(columns: dict[str, np.ndarray], *, quiet: bool) -> None:

@@ -136,7 +136,7 @@ def chain(
             print(f"at {at}: {show.number(value['value'])}{unit}")
 
 
-@options.takes("descend", only=("data", "units"))
+@options.takes("descend", only=("data", "units", "table"))
 def slope(
     formula: options.FormulaText,
     at: options.At = None,
@@ -165,7 +165,7 @@ def slope(
     show.files(written)
 
 
-@options.takes("descend", only=("data", "units"))
+@options.takes("descend", only=("data", "units", "table"))
 def backprop(
     formula: options.FormulaText,
     at: options.At = None,

@@ -15,9 +15,7 @@ from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 from downslope.cli._descents import FormulaRun
 
-Subject = Annotated[
-    str, typer.Argument(metavar="FORMULA|DATA", help="A formula; or a CSV or Parquet file or a sample, to train on.")
-]
+Subject = Annotated[str, typer.Argument(metavar="FORMULA|DATA", help="A formula; or a table or a sample, to train on.")]
 Run = Annotated[
     str, typer.Argument(metavar="DIR|FORMULA", help="A folder that `train --save` made; or a formula to descend on.")
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 import sys
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +20,15 @@ from downslope.cli import _print as _pictures
 from downslope.cli import _print as show
 
 TrainingData = Annotated[
-    str, typer.Argument(metavar="DATA", help='A CSV or Parquet file; or a sample: "digits", "iris", "wine", …')
+    str,
+    typer.Argument(metavar="DATA", help='A table: .csv, .xlsx, .parquet, …; or a sample: "digits", "iris", "wine", …'),
 ]
 Target = Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")]
 Prescribe = Annotated[bool, typer.Option("--prescribe", help="Then try what may mend it, and say what helped.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `train --save` or `fit --save` made.")]
-NewData = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or .npy file of new rows; or a sample.")]
+NewData = Annotated[
+    str, typer.Argument(metavar="DATA", help="A table of new rows: .csv, .xlsx, .parquet, .npy, …; or a sample.")
+]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FILE", help="Write the rows with their predictions: .csv, .tsv or .parquet."),
@@ -83,22 +85,26 @@ def _print_next(data: str, outcome: ds.Outcome, folder: str) -> None:
     print(f"Predict: downslope predict {folder} {shlex.quote(rows)}")
 
 
+@options.takes("fit", only=("missing", "sheet", "table"))
 def predict(
     run: Run,
     data: NewData,
     out: Out = None,
     probabilities: Probabilities = False,
+    *,
     json: options.Json = False,
     quiet: options.Quiet = False,
+    **choices: Any,
 ) -> None:
     """Predict new rows with a network that was trained, or a fit that was saved."""
     if out is not None:
         _fits.check_out(out, data)
+    reading = reading_of(choices)
     trace = ds.load(run)
     if not isinstance(trace, ds.Trace):
-        _predict_by_fit(trace, data, out, json=json, quiet=quiet)
+        _predict_by_fit(trace, data, reading, out, json=json, quiet=quiet)
         return
-    values = _predicted(trace, data, probabilities=probabilities)
+    values = _predicted(trace, data, reading, probabilities=probabilities)
     target = trace.facts["encoding"]["target"]
     names = [str(name) for name in target["names"]]
     headings = [str(label) for label in target["categories"]] if probabilities else names
@@ -107,7 +113,7 @@ def predict(
     written = {}
     if out is not None:
         beside = {f"{kind}_{heading}": column for heading, column in columns.items()}
-        written["predictions"] = str(ds.write_table({**_cells(data, len(values)), **beside}, out, infer=True))
+        written["predictions"] = str(ds.write_table({**_cells(data, reading, len(values)), **beside}, out, infer=True))
     if trace.outcome is ds.Outcome.RUNNING:
         print(f"The run in {run} has not ended: predicted by the network as it was last written.", file=sys.stderr)
     if json:
@@ -119,10 +125,17 @@ def predict(
         print(f"Predicted {len(values)} rows: {out}")
 
 
-def _predict_by_fit(result: ds.Fit | ds.GroupedFit, data: str, out: Path | None, *, json: bool, quiet: bool) -> None:
+def reading_of(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a table is read as `ds.read_table` takes it, of the options that say so."""
+    return {**choices.get("table", {}), **{name: choices[name] for name in ("missing", "sheet") if name in choices}}
+
+
+def _predict_by_fit(
+    result: ds.Fit | ds.GroupedFit, data: str, reading: Mapping[str, Any], out: Path | None, *, json: bool, quiet: bool
+) -> None:
     """Predict new rows with a fit, with the band of the curve."""
-    columns = _fits.predicted(result, data)
-    written = {} if out is None else {"predictions": _fits.write_predicted(data, columns, out)}
+    columns = _fits.predicted(result, data, reading)
+    written = {} if out is None else {"predictions": _fits.write_predicted(data, reading, columns, out)}
     if json:
         show.as_json(
             {"targets": [result.model.equation.left.read_as], "rows": len(columns["low"]), **columns, **written}
@@ -133,64 +146,25 @@ def _predict_by_fit(result: ds.Fit | ds.GroupedFit, data: str, out: Path | None,
         print(f"Predicted {len(columns['low'])} rows: {out}")
 
 
-def _predicted(trace: ds.Trace, data: str, *, probabilities: bool) -> np.ndarray:
+def _predicted(trace: ds.Trace, data: str, reading: Mapping[str, Any], *, probabilities: bool) -> np.ndarray:
     """Return the predictions for the rows of a file or a sample."""
-    shape = (trace.facts.get("encoding") or {}).get("shape", ())
     columns = (trace.facts.get("encoding") or {}).get("columns", ())
-    return ds.predict(trace, _rows(data, tuple(shape), named=bool(columns)), probabilities=probabilities)
+    return ds.predict(trace, _rows(data, reading, named=bool(columns)), probabilities=probabilities)
 
 
-def _rows(data: str, shape: tuple[int, ...], *, named: bool) -> Any:
+def _rows(data: str, reading: Mapping[str, Any], *, named: bool) -> Any:
     """Return rows as `ds.predict` takes them.
 
     Args:
         data: a file, or the name of a sample.
-        shape: of one row of an array.
+        reading: how the file is read, where it was said.
         named: whether the network was trained on a table, whose columns have names.
     """
     path = Path(data)
     if not path.suffix and not os.path.exists(path):
         examples = ds.examples(data, standardise=False)
         return dict(zip(examples.encoding.features, examples.inputs.T, strict=True)) if named else examples.inputs
-    if named or not shape:
-        return data
-    return _array(path, shape)
-
-
-def _array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the rows of a file as an array, shape (rows, *shape).
-
-    Raises:
-        DataError: if a row is not as many numbers as the network takes.
-    """
-    if path.suffix.lower() == ".npy":
-        array = array_in(path)
-    else:
-        table = ds.read_table(path)
-        words = [name for name, kind in table.kinds.items() if kind != "number"]
-        if words:
-            raise ds.DataError(f"column {words[0]!r} is not of numbers", hint="the network takes numbers alone")
-        array = np.stack(list(table.values()), axis=1)
-    size = math.prod(shape)
-    if array.ndim == 0 or math.prod(array.shape[1:]) != size:
-        sides = " × ".join(map(str, shape))
-        count = math.prod(array.shape[1:]) if array.ndim else 0
-        raise ds.DataError(f"a row has {count} numbers in {path.name}, and the network takes {sides}")
-    return array.reshape(-1, *shape)
-
-
-def array_in(path: Path) -> np.ndarray:
-    """Return the array in a file of NumPy.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
-    try:
-        # Mapped, since a damaged file may claim more numbers than memory holds; only what is there can be mapped.
-        with warnings.catch_warnings(action="ignore"):
-            return np.array(np.lib.format.open_memmap(path, mode="r"))
-    except Exception as error:  # NumPy hands the header to Python's parser, which has errors of many kinds
-        raise ds.DataError(f"{path} cannot be read: {error or type(error).__name__}") from None
+    return ds.read_table(path, **reading) if reading else data
 
 
 def _print_predictions(columns: dict[str, np.ndarray], *, quiet: bool) -> None:
@@ -210,9 +184,9 @@ def _text(cell: Any) -> str:
     return show.number(cell) if isinstance(cell, float) else str(cell)
 
 
-def _cells(data: str, rows: int) -> dict[str, Any]:
+def _cells(data: str, reading: Mapping[str, Any], rows: int) -> dict[str, Any]:
     """Return the columns of a file as they stand in it, or the numbers of so many rows of a sample or an array."""
     path = Path(data)
     if path.suffix.lower() == ".npy" or (not path.suffix and not os.path.exists(path)):
         return {"row": list(range(1, rows + 1))}
-    return dict(ds.read_cells(path))
+    return dict(ds.read_cells(path, **reading))

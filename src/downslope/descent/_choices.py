@@ -68,11 +68,11 @@ class ObjectiveChoices(TypedDict, total=False):
         TableLike | None,
         Choice(
             None,
-            "The table of a formula's columns: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame.",
+            "The table of a formula's columns: a file, a mapping of columns, or a frame; see `read_table`.",
             "objective",
             kind="file",
             metavar="FILE",
-            typed="A CSV or Parquet file whose columns the formula names.",
+            typed="A table whose columns the formula names: .csv, .xlsx, .parquet, …",
         ),
     ]
     units: Annotated[
@@ -85,6 +85,17 @@ class ObjectiveChoices(TypedDict, total=False):
             option="--unit",
             metavar="NAME=UNIT",
             typed="The unit of a name: t=hour. May be repeated.",
+        ),
+    ]
+    table: Annotated[
+        Mapping[str, object] | None,
+        Choice(
+            None,
+            'How the table is read, where it is not as its cells suggest: {"decimal": "comma", "sheet": 2}.',
+            "objective",
+            kind="units",
+            metavar="NAME=VALUE",
+            typed="How the table is read: decimal=comma, sheet=2, missing=-9999, … May be repeated.",
         ),
     ]
 

@@ -49,6 +49,7 @@ class Objective:
         precision: "float64" or "float32".
         batched: how it is averaged over batches of examples, or None; `function` is then its value over `data`.
         file: the file that `data` was read from, or None.
+        table: how that file is read, where it was said.
         recipe: the call that makes it, for one that is pickled as this call; None where it is pickled as its fields.
         structure: what its compiled programs are kept for, the same for equal objectives whatever their data; None for
             this object alone.
@@ -64,6 +65,7 @@ class Objective:
     precision: str = "float64"
     batched: Batched | None = None
     file: str | None = None
+    table: Mapping[str, Any] = field(default_factory=dict)
     recipe: functools.partial[Objective] | None = field(default=None, repr=False)
     structure: Structure | None = field(default=None, repr=False)
 
@@ -148,6 +150,7 @@ def objective(
     data: Any = None,
     *,
     units: Mapping[str, str] | None = None,
+    table: Mapping[str, Any] | None = None,
     name: str | None = None,
     precision: str | None = None,
 ) -> Objective:
@@ -155,9 +158,10 @@ def objective(
 
     Args:
         source: a formula's text, a Formula, a JAX function of a point that returns a real number, or an Objective.
-        data: the table whose columns the formula names: a CSV or Parquet file, a mapping of columns, a Polars or pandas
-            frame. Names of the table are columns, other names are what to descend on.
+        data: the table whose columns the formula names: a file, a mapping of columns, a frame; see `read_table`. Names
+            of the table are columns, other names are what to descend on.
         units: units by name, for a formula.
+        table: how the table is read, where it is not as its cells suggest: {"decimal": "comma"}.
         name: what to call it; by default the formula's or the function's own name.
         precision: "float64", the default, or "float32" for functions that are large.
 
@@ -179,10 +183,21 @@ def objective(
         raise ObjectiveError(f"the name is a text, not {described(name)}")
     if isinstance(source, Objective):
         same_precision = precision == source.precision
-        further = {"data": data, "units": units, "name": name, "precision": None if same_precision else precision}
+        further = {
+            "data": data,
+            "units": units,
+            "table": table,
+            "name": name,
+            "precision": None if same_precision else precision,
+        }
         _refuse_further("an objective", further)
         return source
     units = mapping("units", units, '{"t": "hour"}')
+    table = mapping("table", table, '{"decimal": "comma"}')
+    if table is not None and data is None:
+        raise ObjectiveError(
+            "table says how the data are read, and there are none", hint='for example data="houses.csv"'
+        )
     precision = "float64" if precision is None else precision
     if not isinstance(precision, str) or precision not in ("float64", "float32"):
         raise ObjectiveError(f"the precision is float64 or float32, not {described(precision)}")
@@ -190,12 +205,12 @@ def objective(
         if data is None:
             read = _of_formula(source, tuple(sorted((units or {}).items())))
         else:
-            read = _with_data(source, read_table(data), units)
+            read = _with_data(source, read_table(data, **(table or {})), units)
         changes: dict[str, Any] = {} if precision == read.precision else {"precision": precision}
         if name is not None and name != read.name:
             changes |= {"name": name, "units": {name if n == read.name else n: unit for n, unit in read.units.items()}}
         if isinstance(data, str | os.PathLike):
-            changes["file"] = os.fspath(data)
+            changes |= {"file": os.fspath(data), "table": dict(table or {})}
         return replace(read, **changes) if changes else read
     if callable(source):
         _refuse_further("a function", {"units": units or None})

@@ -56,6 +56,7 @@ def explicit_choices_of(plan: Plan) -> dict[str, Any]:
         chosen["record"] = None
     if plan.objective.data:
         chosen["data"] = plan.objective.file or plan.objective.data
+        chosen["table"] = dict(plan.objective.table) or None
     if plan.objective.formula is not None and plan.objective.units:
         chosen["units"] = dict(plan.objective.units)
     return {
@@ -345,7 +346,9 @@ def make_plan(
         also: further arguments of the caller, to suggest where a name is misspelt.
     """
     passed = checked(PlanChoices, choices, also=("objective", "start", *also), settings=settings_of_own(choices))
-    goal = objective_of(objective, passed.pop("data", None), units=passed.pop("units", None))
+    goal = objective_of(
+        objective, passed.pop("data", None), units=passed.pop("units", None), table=passed.pop("table", None)
+    )
     chosen = {**defaults(PlanChoices), **passed}
     settings = {name: value for name, value in passed.items() if name not in defaults(PlanChoices)}
     of_schedule = {name: settings.pop(name) for name in SCHEDULE_SETTINGS if name in settings}

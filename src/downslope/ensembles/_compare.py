@@ -186,7 +186,9 @@ def compare(
     strangers = [name for name in rates if name not in racers]
     if strangers:
         raise SettingError(f"a rate is given for {strangers[0]}, which does not race")
-    goal = objective_of(objective, passed.pop("data", None), units=passed.pop("units", None))
+    goal = objective_of(
+        objective, passed.pop("data", None), units=passed.pop("units", None), table=passed.pop("table", None)
+    )
     entries = [_entry(goal, start, name, racer, rates.get(name), steps, passed) for name, racer in racers.items()]
     entries.sort(key=lambda entry: standing(entry.trace))
     return Race(tuple(entries), goal, float(entries[0].trace.plan["tolerance"]))

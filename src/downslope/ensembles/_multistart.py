@@ -136,7 +136,7 @@ def multistart(
     passed = checked(MultistartChoices, choices, also=("objective", "bounds"), settings=settings_of_own(choices))
     known = defaults(MultistartChoices)
     chosen = {**known, **passed}
-    goal = objective_of(objective, chosen["data"], units=chosen["units"])
+    goal = objective_of(objective, chosen["data"], units=chosen["units"], table=chosen["table"])
     space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
     points = space.drawn(chosen["starts"], chosen["seed"])
     settings = {name: value for name, value in passed.items() if name not in known}

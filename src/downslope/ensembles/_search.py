@@ -176,7 +176,7 @@ def search(
     (-1.472998, -5.444192, 'evidence')
     """
     chosen = {**defaults(SearchChoices), **checked(SearchChoices, choices, also=("objective", "bounds"))}
-    goal = objective_of(objective, chosen["data"], units=chosen["units"])
+    goal = objective_of(objective, chosen["data"], units=chosen["units"], table=chosen["table"])
     space = space_of(goal, bounds, chosen["spread"], chosen["centre"])
     began = time.perf_counter()
     run = _IslandSearch(space, chosen["islands"] or _ISLANDS, chosen["seed"], chosen["engine"])

@@ -208,7 +208,7 @@ def equation(
 
     Args:
         text: the equation: `price = w × size + b`.
-        data: a CSV or Parquet file, a mapping of columns, a Polars or pandas frame.
+        data: a file, a mapping of columns, or a frame; see `read_table`.
         units: units of columns.
         parameters: names that are parameters, although they are spelt much like a column.
 

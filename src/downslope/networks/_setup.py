@@ -458,8 +458,8 @@ def train(
             layers; a `Network`; an Equinox module, one with its state as a pair, or a Flax NNX module, which come back
             in their own kind; or, with `start`, a loss function of (params, batch), perhaps with `key`. Without a model
             the data may come first: `train("iris")`.
-        data: what to train on: a CSV or Parquet file, a frame, a mapping of columns, a pair (inputs, targets), or the
-            name of a sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is used
+        data: what to train on: a file, a frame, a mapping of columns, a pair (inputs, targets), or the name of a
+            sample such as "digits". Or a stream of batches (inputs, targets) of one shape, which is used
             unchanged: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
             example along their first axes, or a stream of any batches; a list is a stream.
         target: the column to predict, for a table.

@@ -136,9 +136,10 @@ def _of_call(verb: Callable[..., Any], arguments: Sequence[Any], options: Mappin
 
 
 def _parts_of(source: Any) -> dict[str, Any]:
-    """Return the choices that are part of a formula or an objective: its data and units."""
-    units, file = getattr(source, "units", None), getattr(source, "file", None)
-    return {**({"units": dict(units)} if units else {}), **({"data": file} if file else {})}
+    """Return the choices that are part of a formula or an objective: its data, how they are read, and units."""
+    units, file, table = (getattr(source, name, None) for name in ("units", "file", "table"))
+    parts = {"units": dict(units) if units else None, "data": file, "table": dict(table) if table else None}
+    return {name: part for name, part in parts.items() if part}
 
 
 def _by_name(options: Mapping[str, Any]) -> dict[str, Any]:

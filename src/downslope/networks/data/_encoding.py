@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from downslope._errors import DataError, SettingError, described
 from downslope._text import aligned, html_table, number
 from downslope._types import Columns, Plain
 from downslope.networks.data._raw import (
+    array_in_file,
     array_of,
     check_way,
     first_cell,
@@ -25,7 +27,7 @@ from downslope.networks.data._raw import (
     treated,
 )
 from downslope.networks.data._target import NUMBERS, Read, Target, read_targets
-from downslope.tables import InputColumn, columns_of, listed
+from downslope.tables import InputColumn, Table, columns_of, listed
 
 _MOST_ROWS = 12
 
@@ -72,7 +74,8 @@ class Encoding:
 
         Args:
             data: for a table the path of a file, a frame or a mapping of names to columns, or to values for one row;
-                in any order, other columns are ignored. For an array an array of rows, or a single row.
+                in any order, other columns are ignored. For an array an array of rows, a single row, or
+                a file of numbers: .npy, .csv, …
 
         Raises:
             DataError: for a column that is not there, and for a cell that is missing, infinite or a category that is
@@ -133,6 +136,8 @@ class Encoding:
 
     def _array(self, data: Any) -> np.ndarray:
         """Return an array of rows."""
+        if isinstance(data, str | Path | Table):
+            data = array_in_file(data, self.shape)
         if isinstance(data, Mapping):
             raise DataError(f"an array of shape (rows, {', '.join(map(str, self.shape))}) is needed, not a mapping")
         # An array of the shape of one row is a single example.

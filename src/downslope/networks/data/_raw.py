@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from downslope._errors import DataError, SettingError, described, mapping, neare
 from downslope._numbers import refuse_complex, unmasked
 from downslope._types import Columns
 from downslope.networks.data._samples import sample, sample_names
-from downslope.tables import Clock, Table, is_missing, read_table, table_suffixes
+from downslope.tables import Clock, Table, array_in, is_missing, read_table, table_suffixes
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +90,33 @@ def raw_data(
         "the targets are missing: data are a table and the name of its target, or a pair (inputs, targets)",
         hint=f'for example examples("houses.csv", "price"), examples((X, y)) or a sample: {", ".join(sample_names())}',
     )
+
+
+def array_in_file(data: str | Path | Table, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the rows of a file of numbers as an array, shape (rows, *shape).
+
+    Args:
+        data: a file of NumPy, or any table, or one that was read.
+        shape: of one row.
+
+    Raises:
+        DataError: if a row is not as many numbers.
+    """
+    name = "the table" if isinstance(data, Table) else Path(data).name
+    if not isinstance(data, Table) and Path(data).suffix.lower() == ".npy":
+        array = array_in(name, Path(data))
+    else:
+        table = read_table(data)
+        words = [name for name, kind in table.kinds.items() if kind != "number"]
+        if words:
+            raise DataError(f"column {words[0]!r} is not of numbers", hint="the network takes numbers alone")
+        array = np.stack(list(table.values()), axis=1)
+    size = math.prod(shape)
+    if array.ndim == 0 or math.prod(array.shape[1:]) != size:
+        sides = " × ".join(map(str, shape))
+        count = math.prod(array.shape[1:]) if array.ndim else 0
+        raise DataError(f"a row has {count} numbers in {name}, and the network takes {sides}")
+    return array.reshape(-1, *shape)
 
 
 def is_table(data: Any) -> bool:

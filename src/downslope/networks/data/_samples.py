@@ -161,7 +161,7 @@ def sample(name: str) -> Sample:
         close = nearest(plain, sample_names())
         raise DataError(
             f"there is no sample {name!r}; there are {', '.join(sample_names())}",
-            hint=f"did you mean {close!r}?" if close else "or give the path of a CSV or Parquet file",
+            hint=f"did you mean {close!r}?" if close else "or give the path of a table: .csv, .xlsx, .parquet, …",
         )
     source = _SOURCES[plain]
     table = _numbers(source)
