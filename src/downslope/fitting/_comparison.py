@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import DataError, SettingError, described
-from downslope._text import html_pairs, number
+from downslope._text import html_pairs, listed, number
+from downslope.fitting._least_squares import levenberg_marquardt
+from downslope.fitting._numeric_problem import is_small
 from downslope.fitting._result import Fit
 
 _SURE = 0.05  # probability below which the smaller model is refused
 _MATTERS = 2.0  # a difference of the criterion below it decides nothing (Burnham and Anderson, 2002)
 _ROUNDING = 1e-9
+_TRIES = 200  # steps of the search for the simpler curve among the richer model's
+_SAME, _ROUNDED = 1e-10, 1e-24  # of the squares, and of the curve's: curves that differ by no more are the same
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,9 @@ class FitComparison:
         f_degrees: its degrees of freedom; the second is infinite where σ is known.
         p_value: the probability of a statistic as large if the simpler model is right and nested in the richer one.
         delta_aicc: AICc of the simpler model minus that of the richer one: above 0 the richer one is preferred.
-        preferred: "simpler", "richer" or "neither", by the F test where there is one, else by AICc.
+        preferred: "simpler", "richer" or "neither": by the F test where the simpler model is, or is presumed to be, a
+            special case of the richer one, else by AICc.
+        nesting: what is known of that, as a sentence; "" where there is no F test.
     """
 
     simpler: str
@@ -41,6 +47,7 @@ class FitComparison:
     p_value: float
     delta_aicc: float
     preferred: str
+    nesting: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data, for JSON."""
@@ -53,6 +60,7 @@ class FitComparison:
             "p_value": self.p_value,
             "delta_aicc": self.delta_aicc,
             "preferred": self.preferred,
+            "nesting": self.nesting,
         }
 
     def rows(self) -> list[tuple[str, str]]:
@@ -67,6 +75,8 @@ class FitComparison:
             lines.append(
                 (label, f"{number(self.f, 4)} with {degrees} degrees of freedom, p = {number(self.p_value, 2)}")
             )
+        if self.nesting:
+            lines.append(("nesting", self.nesting))
         lines.append(("ΔAICc", number(self.delta_aicc, 4)))
         lines.append(("preferred", self.preferred))
         return lines
@@ -82,8 +92,9 @@ def compare_fits(first: Fit, second: Fit) -> FitComparison:
     """Compare two fits to the same rows.
 
     With S the weighted sums of squares and ν the degrees of freedom, F = ((S₁ − S₂)/(ν₁ − ν₂))/(S₂/ν₂). It presumes
-    that the model with fewer parameters is a special case of the other. AICc = n·ln(S/n) + 2K + 2K(K + 1)/(n − K − 1)
-    with K the parameters and the variance does not.
+    that the model with fewer parameters is a special case of the other, which is shown by fitting the richer model to
+    the simpler curve, or else presumed where the parameters of the simpler one have their names in the richer one.
+    AICc = n·ln(S/n) + 2K + 2K(K + 1)/(n − K − 1), with K the parameters and the variance, presumes nothing of the kind.
 
     Args:
         first: a fit by least squares.
@@ -112,11 +123,49 @@ def compare_fits(first: Fit, second: Fit) -> FitComparison:
     counts = rows - simpler.degrees_of_freedom, rows - richer.degrees_of_freedom
     statistic, degrees, p = _test(simpler, richer)
     delta = _aicc(simpler) - _aicc(richer)
-    if math.isnan(p):
+    nesting, is_nested = _nesting(simpler, richer) if counts[0] < counts[1] else ("", False)
+    if nesting == _RISES:
+        statistic, p = math.nan, math.nan
+    if math.isnan(p) or not is_nested:
         preferred = "neither" if not abs(delta) > _MATTERS else "richer" if delta > 0 else "simpler"
     else:
         preferred = "richer" if p < _SURE else "simpler"
-    return FitComparison(simpler.read_as, richer.read_as, counts, statistic, degrees, p, delta, preferred)
+    return FitComparison(simpler.read_as, richer.read_as, counts, statistic, degrees, p, delta, preferred, nesting)
+
+
+def _nesting(simpler: Fit, richer: Fit) -> tuple[str, bool]:
+    """Return what is known of whether a model is a special case of another, and whether the F test goes by it."""
+    if richer.residual_sum_of_squares > simpler.residual_sum_of_squares * (1 + _ROUNDING):
+        return _RISES, False
+    if _reproduces(richer, simpler):
+        return "shown: the richer model has the simpler curve among its own", True
+    # Parameters of a group, k[first], are those of its equation.
+    own, others = ({name.partition("[")[0] for name in fit.free} for fit in (simpler, richer))
+    if own <= others:
+        return "presumed, as the richer model has all parameters of the simpler one", True
+    lacking = listed(sorted(own - others))
+    return f"not known: the richer model has no {lacking}, so AICc decides", False
+
+
+_RISES = (
+    "none: the richer fit has the larger squares, so the simpler model is no special case of it, or it is not at rest"
+)
+
+
+def _reproduces(richer: Fit, simpler: Fit) -> bool:
+    """Return whether a model can have the fitted curve of another."""
+    if not is_small(richer.arguments) or richer.arguments.deviations:
+        return False
+    arguments = richer.arguments._replace(measured=simpler.predicted)
+    size = float(np.sum((simpler.predicted * arguments.weight) ** 2))
+    least = max(_SAME * simpler.residual_sum_of_squares, _ROUNDED * size) / 2
+    for value in (None, 0.0, 1.0):  # of the parameters that are new: they often vanish, or are exponents of 1
+        start = [simpler.values.get(name, richer[name] if value is None else value) for name in richer.free]
+        inside = np.clip(np.array(start), *richer.bounds)
+        end = levenberg_marquardt(richer.problem, arguments, richer.bounds, inside, _TRIES)
+        if end.finite and end.squares[-1] <= least:
+            return True
+    return False
 
 
 def _check_same_rows(first: Fit, second: Fit) -> None:
