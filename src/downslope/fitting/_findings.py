@@ -14,7 +14,6 @@ from downslope._text import listed, number
 from downslope._types import Columns
 from downslope.diagnosis import Diagnosis, Finding, Severity
 from downslope.fitting._model import EquationModel
-from downslope.fitting._numeric_problem import MOST_ROWS
 from downslope.fitting._report import interval_text
 from downslope.fitting._residuals import outliers
 from downslope.fitting._uncertainty import Uncertainty
@@ -27,6 +26,7 @@ _TAKES_PART = 0.3  # component of the weakest direction from which on a paramete
 _SAID_BETTER = {"ill_conditioned", "plateau"}  # replaced by a finding in terms of the parameters
 _FAR = 3.0  # ranges of a column
 _PARALLEL = 0.995  # correlation of two parameters
+_FEW = 4096  # rows; of more, some lie far away by chance, and nobody looks at single ones
 _RARE = 1e-3  # probability of a χ² as large, or as small, from which on it is reported
 _ON_THE_WAY = {"still_descending", "too_few_steps", "not_finite", "interrupted"}
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -202,7 +202,7 @@ def _of_chi_square(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
 
 def _outlying(fit: Fit, last: tuple[int, int]) -> Iterator[Finding]:
     """Yield the finding on rows that the other rows do not explain."""
-    if fit.loss != "linear" or len(fit.measured) > MOST_ROWS or fit.uncertainty.undetermined:
+    if fit.loss != "linear" or len(fit.measured) > _FEW or fit.uncertainty.undetermined:
         return
     rows = outliers(fit)
     if not rows:

@@ -27,7 +27,7 @@ from downslope.formulas import (
     with_trees,
 )
 
-MOST_ROWS = 4096  # beyond, a compiled fit is faster by more than it takes to compile
+MOST_ROWS = 1 << 18  # beyond, a compiled fit is faster by more than the seconds that it takes to compile
 _FACTORS = "ψ/σ"  # an equation reads it as a quotient, so no column has this name
 _DIFFERENCE = 6e-6  # of a parameter: the cube root of the rounding error balances it against that of the difference
 _BLOCK = 1 << 18  # numbers of a column at many points, so that operations stay in a cache
