@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
+from downslope.fitting import _least_squares, _numeric_problem
 
 X = np.linspace(0, 5, 30)
 Y = 3 * np.exp(-0.8 * X) + 0.5 + 0.01 * np.sin(37 * X)
@@ -76,7 +77,9 @@ def test_a_left_side_may_be_a_formula() -> None:
     assert fit.values == pytest.approx({"a": 2, "b": 1})
 
 
-def test_many_rows_run_in_jax_with_calls_back_into_python() -> None:
+def test_many_rows_run_in_jax_with_calls_back_into_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (_numeric_problem, _least_squares):
+        monkeypatch.setattr(module, "MOST_ROWS", 4096)
     x = np.linspace(0, 5, 5000)
     table = {"x": x, "y": 3 * np.exp(-0.8 * x) + 0.5}
     fit = ds.fit(decay, table, y="y", start=START)
