@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from downslope._errors import DataError, nearest
 
-# "Temp (°C)", "Temp [°C]", "t / s", "c, mol/L"
+# "Temp (°C)", "Temp [°C]", "t / s", "c, mol/L", "Zeit in s"
 _HEADING = re.compile(
     r"^\s*(?P<plain>.*?\S)\s*(?:\((?P<round>[^()]*(?:\([^()]*\))?[^()]*)\)|\[(?P<square>[^\[\]]*)\])\s*$"
 )
 _QUOTIENT = re.compile(r"^\s*(?P<plain>.*?\S)\s+/\s*(?P<unit>\S.*?)\s*$")
+_IN = re.compile(r"^\s*(?P<plain>.*?\S)\s+in\s+(?P<unit>[^\W\d]\S{0,11}|[°µμ%]\S{0,11})\s*$")  # Zeit in s
 _COMMA = re.compile(r"^\s*(?P<plain>.*?\S),\s+(?P<unit>\S.*?)\s*$")
 # The letters of names, and the digits and subscripts that may follow them; ª and ² are letters to Python only.
 _WORD = re.compile(r"[^\W\d_ªº²³¹](?:[^\Wªº²³¹])*(?:_\{[^{}`]*\})*\'*")
@@ -36,12 +37,18 @@ def heading(name: str) -> Heading:
     match = _QUOTIENT.match(name)
     if match is not None:
         unit = match["unit"]
-        return Heading(match["plain"], unit[1:-1] if re.fullmatch(r"\([^()]*\)|\[[^\[\]]*\]", unit) else unit)
+        return Heading(_bare(match["plain"]), unit[1:-1] if re.fullmatch(r"\([^()]*\)|\[[^\[\]]*\]", unit) else unit)
     match = _HEADING.match(name)
     if match is not None:
-        return Heading(match["plain"], (match["round"] or match["square"] or "").strip())
-    match = _COMMA.match(name)
-    return Heading(name.strip(), "") if match is None else Heading(match["plain"], match["unit"])
+        return Heading(_bare(match["plain"]), (match["round"] or match["square"] or "").strip())
+    match = _COMMA.match(name) or _IN.match(name)
+    return Heading(_bare(name.strip()), "") if match is None else Heading(_bare(match["plain"]), match["unit"])
+
+
+def _bare(plain: str) -> str:
+    """Return a plain part without the brackets of a concentration: S of [S], which formulas read as (S)."""
+    match = re.fullmatch(r"\[([^\[\]\s]+)\]", plain)
+    return match[1] if match else plain
 
 
 def plain_names(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -63,6 +70,17 @@ def typed(name: str) -> str:
     """
     is_word = _WORD.fullmatch(name) and name != "π"
     return name if is_word or _PART_OF_DATE.fullmatch(name) else f"`{name}`"
+
+
+def resembling(text: str, names: Iterable[str]) -> str | None:
+    """Return the column that a text may mean: one that is spelt alike, or the only one that begins with it as a word.
+
+    >>> resembling("tempp", ["temp", "t"]), resembling("F", ["Force (N)", "F at 20 °C"])
+    ('temp', 'F at 20 °C')
+    """
+    known = tuple(names)
+    begun = [name for name in known if re.match(rf"{re.escape(text)}(?![\w.])", name)]
+    return begun[0] if len(begun) == 1 else nearest(text, known)
 
 
 def column_named(text: str, names: Iterable[str], what: str = "column") -> str:
@@ -88,7 +106,7 @@ def column_named(text: str, names: Iterable[str], what: str = "column") -> str:
         raise shared_part(name, parts[name])
     if name in parts:
         return parts[name][0]
-    close = nearest(name, known) or nearest(name, parts)
+    close = resembling(name, known) or nearest(name, parts)
     raise DataError(
         f"there is no {what} {text!r}; the table has {', '.join(known)}",
         hint=f"did you mean {close}?" if close else None,

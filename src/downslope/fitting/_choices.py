@@ -98,7 +98,7 @@ class PlainFitChoices(DescendingFitChoices, total=False):
         str | float | Sequence[float] | np.ndarray | None,
         Choice(
             None,
-            "The standard deviation of each measurement: a column's name, numbers, or one number.",
+            "The standard deviation of each measurement: a column, a formula of columns, numbers, or one number.",
             "fit",
             kind="column or number",
             metavar="COLUMN",
@@ -122,7 +122,7 @@ class PlainFitChoices(DescendingFitChoices, total=False):
         str | Sequence[float] | np.ndarray | None,
         Choice(
             None,
-            "What each squared residual is multiplied by, instead of `sigma`.",
+            'What each squared residual is multiplied by, instead of `sigma`, likewise: "1/s²".',
             "fit",
             kind="text",
             metavar="COLUMN",

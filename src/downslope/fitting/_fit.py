@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +97,7 @@ def fit(
     table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
     model_text, start = _model_text(equation, table, chosen["y"], start)
     chosen["start"] = start
-    sigma, weights = (table.name_of(choice) if isinstance(choice, str) else choice for choice in (sigma, weights))
+    sigma, weights = (_column_if_any(choice, table) for choice in (sigma, weights))
     by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
     named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
     chosen |= {"sigma": sigma, "weights": weights}
@@ -136,6 +137,18 @@ def fit(
     trace, verdict = go_down(method, settings)
     notes = (*model.notes, *rows.notes, *moved, *dict.fromkeys(solver.notes))
     return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"], chosen["intervals"])
+
+
+def _column_if_any(choice: Any, table: Table) -> Any:
+    """Return the whole name of the column that a text names; anything else, such as a formula of columns, as it is."""
+    if not isinstance(choice, str):
+        return choice
+    try:
+        return table.name_of(choice)
+    except DataError:
+        if re.search(r"[-+*/^()×·²√]", choice):  # a formula of columns, which the rows compute
+            return choice
+        raise
 
 
 def _about_table(chosen: Mapping[str, Any]) -> dict[str, Any]:

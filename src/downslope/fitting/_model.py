@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._column_names import resembling, typed
 from downslope._copies import fields_alone
 from downslope._errors import DataError, FormulaError, UnitError, nearest
 from downslope._types import Columns, Plain
@@ -157,7 +158,7 @@ def model_of(
                 text=text,
                 position=max(text.rfind(name), 0),
                 width=len(name),
-                hint=f"did you mean {close}? If {name} is a parameter, give it bounds or a start",
+                hint=f"did you mean {typed(close)}? If {name} is a parameter, give it bounds or a start",
             )
     if not read.right.variables:
         raise FormulaError(f"{read.read_as} has no parameter to fit", hint="names that are not columns are parameters")
@@ -165,10 +166,12 @@ def model_of(
         raise FormulaError(f"the left side of {read.read_as} contains no column", hint=f"columns: {', '.join(table)}")
     if not read.right.columns and len(read.right.variables) > 1 and not {*read.right.variables} & {*named}:
         names = f"{', '.join(read.right.variables[:-1])} and {read.right.variables[-1]}"
+        meant = ((name, resembling(name, unused)) for name in read.right.variables)
+        close = next((f"did you mean {typed(column)} for {name}?" for name, column in meant if column), None)
         raise FormulaError(
             f"no column of the table occurs on the right of {read.read_as}: {names} are no columns; it has "
             f"{', '.join(table)}",
-            hint="name the column that the model depends on",
+            hint=close or "name the column that the model depends on",
         )
     parts = [name for name in dict.fromkeys((*read.left.columns, *read.right.columns)) if name not in list(table)]
     columns = (*(name for name in table if name in used), *parts)

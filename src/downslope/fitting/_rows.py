@@ -248,10 +248,29 @@ def _weights(values: Any, table: Columns, count: int) -> np.ndarray:
     return numbers
 
 
+def _computed(text: str, table: Columns, count: int) -> np.ndarray | None:
+    """Return a formula of columns at each row, such as sqrt(counts) or 1/s²; None if it is none."""
+    try:
+        read = formula(text, columns=table)
+    except FormulaError:
+        return None
+    if read.variables or not read.columns:
+        return None
+    columns = {name: table[name] for name in read.columns}
+    for name, column in columns.items():
+        if column.dtype == object:
+            check_numbers(columns, [name])
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(np.asarray(read(**columns), float), (count,))
+
+
 def _numbers(what: str, values: Any, table: Columns, count: int) -> np.ndarray:
-    """Return a column by its name, or numbers, as numbers of each row, shape (count,); NaN where they are missing."""
+    """Return numbers of each row, shape (count,), NaN for missing ones: a column, a formula of columns, numbers."""
     if isinstance(values, str):
         if values not in table:
+            computed = _computed(values, table, count)
+            if computed is not None:
+                return computed
             close = nearest(values, table)
             raise DataError(
                 f"{what}: there is no column {values!r}; the table has {', '.join(table)}",

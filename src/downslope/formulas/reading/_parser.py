@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from downslope._errors import FormulaError, nearest
+from downslope._column_names import resembling, typed
+from downslope._errors import FormulaError
 from downslope.formulas._formula import Formula
 from downslope.formulas._units import checked_units
 from downslope.formulas.expressions import Expression, Name, book, depth, names_in, size
@@ -232,12 +233,12 @@ def _left_side(text: str, columns: Collection[str]) -> Formula:
     read = formula(text, columns=columns)
     if read.variables:
         unknown = read.variables[0]
-        close = nearest(unknown, columns)
+        close = resembling(unknown, columns)
         raise FormulaError(
             f"the left side names {unknown}, which is not a column of the table; it has {', '.join(columns)}",
             text=text,
             position=max(text.find(unknown), 0),
             width=len(unknown),
-            hint=f"did you mean {close}?" if close else None,
+            hint=f"did you mean {typed(close)}?" if close else None,
         )
     return read

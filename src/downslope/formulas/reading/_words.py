@@ -7,7 +7,7 @@ after a letter and before `^` is Euler's number. A name of mathematics that form
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from downslope._errors import FormulaError, nearest
@@ -34,6 +34,9 @@ _BESSEL = re.compile(r"J_?([0-9]{1,2})")
 _GREEK = re.compile("[α-ωΑ-Ω]+")
 _ALWAYS_REFUSED = ("lim", "return", "def", "function")
 _MOST_PRODUCT = 2  # letters that are multiplied
+# What begins no argument: a function before it has none.
+_AFTER_NAMES = {"PLUS", "TIMES", "SLASH", "CLOSE", "COMMA", "EQUALS", "RELATION"}
+_EXTREME = re.compile(rf"[{LETTERS}](?:max|min)")  # Vmax, whose parenthesis is a factor
 
 
 @dataclass
@@ -113,7 +116,8 @@ class _Names:
             for word, index in words:
                 following = self.following(index)
                 if not _known_word(word):
-                    self.single.update(self._product(word, following is not None and following.kind == "POWER") or ())
+                    before_power = following is not None and following.kind == "POWER"
+                    self.single.update(self._product(word, before_power, self._applies(index)) or ())
 
     def following(self, index: int) -> Token | None:
         """Return the token after one, if there is any."""
@@ -248,11 +252,12 @@ class _Names:
     def _name_or_product(self, index: int, token: Token, called: bool) -> list[Token]:
         word, words = token.text, self.words
         letters = (*words.known, *CONSTANTS) if words.declared is not None else (*words.known, *_UNDECLARED, *CONSTANTS)
-        pieces = _pieces(word, letters)
+        applies = self._applies(index)
+        pieces = _pieces(word, letters, applies)
         if pieces is not None:
             return self._split(index, token, pieces)
         before_power = (following := self.following(index)) is not None and following.kind == "POWER"
-        pieces = self._product(word, before_power)
+        pieces = self._product(word, before_power, applies)
         if pieces is not None and words.text[token.position : token.position + 1] == "\\" and words.declared is None:
             # \mathrm{Re} is one name, set upright, but Re is printed and read again as R·e.
             hint = f"declare it in a header, f({word}) = …, or write {'·'.join(pieces)} for a product"
@@ -262,7 +267,7 @@ class _Names:
         self._check_run_together(token)
         if words.declared is not None:
             raise self._undeclared(token, called)
-        if called and len(_units(word) or _letters(word)) > 1:
+        if called and len(_units(word) or _letters(word)) > 1 and not _EXTREME.fullmatch(word):
             raise self._uncallable(token, pieces)
         if len(_letters(word)) > 1 and word not in words.columns:
             units = "·".join(_UNIT.findall(word.replace("Δ", "Δ ", 1))) if words.alone else ""
@@ -270,10 +275,29 @@ class _Names:
             words.note(f"{word} is read as one name{spelled}")
         return [replace(token, kind="NAME")]
 
-    def _product(self, word: str, before_power: bool) -> list[str] | None:
+    def _applies(self, index: int) -> Callable[[str], bool]:
+        """Return whether a function at the end of a word has an argument: `ksin(x)` is k·sin(x), Vmax·S has no max."""
+        following, called = self.following(index), self._is_called(index)
+        if following is None or following.kind in _AFTER_NAMES:
+            return lambda function: False
+        return lambda function: function not in ("max", "min") or (called and self._has_comma(index + 1))
+
+    def _has_comma(self, opening: int) -> bool:
+        """Return whether a parenthesis holds several arguments."""
+        depth = 0
+        for token in self.tokens[opening:]:
+            depth += {"OPEN": 1, "CLOSE": -1}.get(token.kind, 0)
+            if depth == 0:
+                return False
+            if depth == 1 and token.kind == "COMMA":
+                return True
+        return False
+
+    def _product(self, word: str, before_power: bool, applies: Callable[[str], bool]) -> list[str] | None:
         """Return the letters of a word that is a product of them; None if it is one name."""
         known, words = {*self.words.known, *_UNDECLARED}, self.words
-        suffix = next((word[cut:] for cut in (1, 2, 3, 4) if _is_common_function(word[cut:])), None)
+        ends = (word[cut:] for cut in (1, 2, 3, 4))
+        suffix = next((end for end in ends if _is_common_function(end) and applies(end)), None)
         if suffix is not None and (units := _units(word.removesuffix(suffix))) and len(units) <= _MOST_PRODUCT:
             return [*units, suffix]
         units = _units(word)
@@ -366,7 +390,9 @@ class _Names:
         return self.words.fail(f"there is no function {token.text}", token, hint=f"write {product}·(…) for a product")
 
 
-def _pieces(word: str, known: Collection[str]) -> list[str] | None:
+def _pieces(
+    word: str, known: Collection[str], applies: Callable[[str], bool] = lambda function: True
+) -> list[str] | None:
     """Split a word into known names, longest first, optionally with a function at its end; None if impossible."""
     # Dynamic programming over split positions: the word has a split if its end is reachable. setdefault keeps the first
     # path to each position, which took the longest names.
@@ -378,7 +404,7 @@ def _pieces(word: str, known: Collection[str]) -> list[str] | None:
         for name in longest_first:
             if word.startswith(name, start):
                 reached.setdefault(start + len(name), [*reached[start], name])
-        if start > 0 and _is_common_function(word[start:]):
+        if start > 0 and _is_common_function(word[start:]) and applies(word[start:]):
             reached.setdefault(len(word), [*reached[start], word[start:]])
     pieces = reached.get(len(word))
     # `ee` and `eπ` are names rather than products of constants.
