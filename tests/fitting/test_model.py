@@ -39,3 +39,19 @@ def test_units_of_parameters_follow_from_those_of_the_columns():
     assert {name: one.unit for name, one in found.parameters.items()} == {"a": "V", "k": "1/s", "c": "V"}
     bare = ds.fit(DECAY, decay())
     assert bare.parameters["k"].unit is None  # 1/x would look like a unit and be none
+
+
+@pytest.mark.parametrize(
+    ("equation", "hint"),
+    [
+        ("Force = k x", "did you mean `Force F [N]`?"),
+        ("`Force F [N]` = k x", "did you mean `x/m` for x?"),
+        ("`Force F [N]` = k sin(2theta) + c `x/m`", "did you mean `2theta`?"),
+    ],
+)
+def test_suggested_columns_are_typed_as_they_stand(equation, hint):
+    table = {"Force F [N]": [1.0, 2, 3], "x/m": [1.0, 2, 3], "2theta": [1.0, 2, 3]}
+    with pytest.raises(ds.FormulaError) as error:
+        ds.fit(equation + (" + q" if "theta" not in equation else ""), table)
+    assert error.value.hint is not None
+    assert error.value.hint.startswith(hint)

@@ -57,3 +57,14 @@ def test_a_condition_that_no_row_meets_or_with_an_unknown_column_is_refused():
         ds.fit("y = a x", TABLE, where="x > 90")
     with pytest.raises(ds.DataError, match="no column"):
         ds.fit("y = a x", TABLE, where="time > 90")
+
+
+def test_deviations_may_be_a_formula_of_columns():
+    counts = {"t": [0, 1, 2, 3, 4], "n": [52, 36, 20, 16, 8], "s": [2.0, 2, 1, 1, 1]}
+    by_formula = ds.fit("n = A e^(-k t)", counts, sigma="sqrt(n)", absolute_sigma=True)
+    by_numbers = ds.fit("n = A e^(-k t)", counts, sigma=np.sqrt(counts["n"]), absolute_sigma=True)
+    assert by_formula.standard_errors == by_numbers.standard_errors
+    weighted = ds.fit("n = A e^(-k t)", counts, weights="1/s^2")
+    assert weighted["k"] == ds.fit("n = A e^(-k t)", counts, sigma="s")["k"]
+    with pytest.raises(ds.DataError, match=r"there is no column 'sqrt\(m\)'"):
+        ds.fit("n = A e^(-k t)", counts, sigma="sqrt(m)")

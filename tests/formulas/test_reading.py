@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import downslope as ds
 from downslope._errors import FormulaError, PointError
 from downslope.formulas import formula
 
@@ -216,3 +217,14 @@ def test_points_name_variables_as_a_formula_or_a_book_does() -> None:
     with pytest.raises(PointError, match="has no 'x3'"):
         formula("x₁² + x₂")({"x1": 2, "x_2": 3, "x3": 1})
     assert formula("x₁² + x₂").variable("x₁") == "x_1"
+
+
+@pytest.mark.parametrize("text", ["v = Vmax*S/(Km + S)", "v = Vmax S/(Km + S)", "v = Vmax(1 - e^(-S/Km))", "v = Vmax"])
+def test_a_name_that_ends_in_max_is_a_name_where_nothing_has_an_extreme(text):
+    read = ds.equation(text, {"S": [1.0, 2.0], "v": [1.0, 2.0]})
+    assert "Vmax" in read.parameters
+
+
+def test_a_function_at_the_end_of_a_word_is_one_before_its_argument():
+    assert formula("f(k, x) = kmax(x, 1)")(k=2.0, x=3.0) == 6
+    assert formula("f(k, x) = ksin(x)")(k=2.0, x=0.0) == 0

@@ -183,3 +183,35 @@ def test_a_format_is_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert ds.examples(str(file), "price").encoding.features == ("size", "place=there")
     trace = ds.descend("x²", {"x": 1}, learning_rate=0.1, steps=3)
     assert ds.read_table(ds.export(trace, tmp_path / "steps.pipe"))["step"].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "unit"),
+    [
+        (["0 uM", "0.5 uM", "1e1 uM"], [0, 0.5, 10], "uM"),
+        (["0", "5mM", "20mM"], [0, 5, 20], "mM"),
+        (["1,5 kg", "2,25 kg"], [1.5, 2.25], "kg"),
+        (["-5 °C", "", "10 °C"], [-5, np.nan, 10], "°C"),
+        (["1 234 m/s", "2 000 m/s"], [1234, 2000], "m/s"),
+    ],
+)
+def test_a_unit_in_every_cell_is_the_unit_of_the_column(cells, numbers, unit):
+    table = ds.read_table({"dose": cells})
+    np.testing.assert_array_equal(table["dose"], numbers)
+    assert table.units == {"dose": unit}
+    assert f"dose: the unit {unit} stands in every cell" in table.notes_on(["dose"])
+
+
+@pytest.mark.parametrize("cells", [["5 mM", "5 µM"], ["3B", "4B"], ["a 1", "b 2"], ["5 mM", "7"]])
+def test_other_words_with_numbers_stay_text(cells):
+    assert ds.read_table({"dose": cells}).kinds["dose"] == "text"
+
+
+@pytest.mark.parametrize(
+    ("heading", "typed_as", "unit"),
+    [("Zeit in s", "Zeit", "s"), ("[S] (mM)", "S", "mM"), ("[A]", "A", ""), ("Masse in kg", "Masse", "kg")],
+)
+def test_plain_parts_of_further_headings(heading, typed_as, unit):
+    table = ds.read_table({heading: [1.0, 2, 3], "y": [2.0, 4, 6]})
+    assert ds.fit(f"y = k {typed_as}", table)["k"] == pytest.approx(2)
+    assert table.units.get(heading, "") == unit

@@ -93,7 +93,7 @@ def named(column: TableColumn, name: str, number: int, unit: str = "") -> TableC
         notes.append(column.clock.sentence(name))
     fault = None if column.fault is None else (f"column {name}, {column.fault[0]}", column.fault[1])
     return replace(
-        column, name=name, number=number, unit=unit or unit_of(name), notes=tuple(dict.fromkeys(notes)), fault=fault
+        column, name=name, number=number, unit=unit or unit_of(name) or column.unit, notes=tuple(dict.fromkeys(notes)), fault=fault
     )
 
 
@@ -133,6 +133,10 @@ def _evidence(cells: polars.Series) -> _Evidence:
 
     if cells.dtype != polars.String or not cells.str.contains("[,.]").any():
         return _Evidence()
+
+    first = cells.drop_nulls().head(1)
+    if first.str.contains(_WITH_UNIT).any():  # one look, as most files have a million numbers and no unit
+        cells, _ = _without_unit(cells)
 
     def decimals(sign: str, other: str) -> polars.Series:
         whole = rf"\d+|\d{{1,3}}(?:{_GROUP}\d{{3}})+|\d{{1,3}}(?:{other}\d{{3}})+|"
@@ -227,6 +231,7 @@ def _in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tu
     if signs:
         text = text.str.replace(rf"^([-+]?)\s*(?:[{CURRENCIES}]|(?:{CODES})\b)\s*([-+]?[\d.,])", "$1$2")
         text = text.str.replace(rf"([\d.,])\s*(?:[{CURRENCIES}]|(?:{CODES}))$", "$1")
+    text, unit = _without_unit(text)
     text, group = _ungrouped(text, decimal, rules.thousands)
     text = text.str.replace(r"^([-+]?[\d.]+)\s*(?:[dD]|[×x·*]\s*10\s*\^?\s*)([-+]?\d+)$", "${1}e$2")
     text = text.str.replace(r"^([-+])\s+", "$1")
@@ -243,7 +248,25 @@ def _in_notation(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tu
         facts.append(f"{{name}}: 10 {'%' if percent.any() else '‰'} is read as {0.1 if percent.any() else 0.01}")
     if signs:
         facts.append(f"{{name}}: amounts in {', '.join(signs)}, read without the sign")
-    return _numbers(text, numbers, rules, facts), group
+    if unit:
+        facts.append(f"{{name}}: the unit {unit} stands in every cell")
+    return replace(_numbers(text, numbers, rules, facts), unit=unit), group
+
+
+_WITH_UNIT = (
+    r"^([-+]?[\d.,'’ ]*\d[.,]?(?:[eE][-+]?\d+)?)"
+    r"(\s+[A-Za-zµμ°Ω][^\s\d]{0,11}|[A-Za-zµμ°Ω][A-Za-zµμΩ/°]{1,11})$"
+)
+
+
+def _without_unit(text: polars.Series) -> tuple[polars.Series, str]:
+    """Return numbers without the unit that every cell has, but for a bare 0; and the unit, "" where there is none."""
+    units = text.str.extract(_WITH_UNIT, 2).str.strip_chars()
+    known = units.drop_nulls().unique()
+    bare = text.str.contains(r"^0(?:[.,]0*)?$") & units.is_null()
+    if len(known) != 1 or units.null_count() != text.null_count() + int(bare.sum() or 0):
+        return text, ""
+    return text.str.replace(_WITH_UNIT, "$1"), str(known[0])
 
 
 def _ungrouped(text: polars.Series, decimal: Decimal, thousands: str | None) -> tuple[polars.Series, str | None]:
