@@ -108,7 +108,8 @@ def fit(
     show.check_file(plot)
     result = ds.fit(equation, data, **choices)
     _check(result, derive, out, predict)
-    derived = [result.derived(text) for text in derive or ()] if isinstance(result, ds.Fit) else []
+    single = result if isinstance(result, ds.Fit) else None
+    derived = [quantity for text in derive or () for quantity in single.derived_in_groups(text)] if single else []
     written = {}
     if save is not None:
         written["saved"] = str(ds.save(result, save))

@@ -16,7 +16,7 @@ from downslope.descent import Objective
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._curvature import Curvature, curvature
-from downslope.fitting._derived import Derived, derived
+from downslope.fitting._derived import Derived, derived, derived_in_groups
 from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
 from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
 from downslope.fitting._markup import parameter_table, to_html, to_latex, to_markdown, write_report
@@ -324,6 +324,15 @@ class Fit:
         return derived(self, text, self.confidence if confidence is None else checked_level(confidence))
 
     derive = derived
+
+    def derived_in_groups(self, text: str, confidence: float | None = None) -> list[Derived]:
+        """Return a quantity derived from the parameters, one for each group where it has parameters of the groups.
+
+        Args:
+            text: as for `derived`, in the parameters of the equation: "half_life = ln(2)/k".
+            confidence: level of the intervals; that of the fit if None.
+        """
+        return derived_in_groups(self, text, self.confidence if confidence is None else checked_level(confidence))
 
     def bootstrap(
         self, samples: int = 1000, kind: str = "cases", *, seed: int = 0, confidence: float | None = None

@@ -93,7 +93,12 @@ def named(column: TableColumn, name: str, number: int, unit: str = "") -> TableC
         notes.append(column.clock.sentence(name))
     fault = None if column.fault is None else (f"column {name}, {column.fault[0]}", column.fault[1])
     return replace(
-        column, name=name, number=number, unit=unit or unit_of(name) or column.unit, notes=tuple(dict.fromkeys(notes)), fault=fault
+        column,
+        name=name,
+        number=number,
+        unit=unit or unit_of(name) or column.unit,
+        notes=tuple(dict.fromkeys(notes)),
+        fault=fault,
     )
 
 
