@@ -73,13 +73,14 @@ def typed(name: str) -> str:
 
 
 def resembling(text: str, names: Iterable[str]) -> str | None:
-    """Return the column that a text may mean: one that is spelt alike, or the only one that begins with it as a word.
+    """Return the column that a text may mean: the only one that begins with it, in whatever case, or one spelt alike.
 
     >>> resembling("tempp", ["temp", "t"]), resembling("F", ["Force (N)", "F at 20 °C"])
     ('temp', 'F at 20 °C')
     """
     known = tuple(names)
-    begun = [name for name in known if re.match(rf"{re.escape(text)}(?![\w.])", name)]
+    exact = [name for name in known if re.match(rf"{re.escape(text)}(?![\w.])", name)]
+    begun = exact or [name for name in known if re.match(rf"{re.escape(text)}(?![\w.])", name, re.IGNORECASE)]
     return begun[0] if len(begun) == 1 else nearest(text, known)
 
 

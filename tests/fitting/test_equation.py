@@ -59,3 +59,19 @@ def test_a_curve_goes_a_little_beyond_the_data_and_its_bands_lie_around_it() -> 
     for _, low, high in result.bands(columns):
         assert np.all(low <= curve)
         assert np.all(curve <= high)
+
+
+def test_the_tilde_of_r_is_an_equals_sign(tmp_path):
+    table = {"x": [1.0, 2, 3], "y": [2.0, 4, 6]}
+    assert ds.fit("y ~ a*x", table).read_as == "y = a·x"
+    assert ds.fit(table, "y ~ a*x")["a"] == pytest.approx(2)
+    with pytest.raises(ds.DataError, match="there is no file"):
+        ds.fit("y = a×x", "~/none.csv")
+
+
+def test_a_column_in_another_case_is_suggested():
+    table = {"time (h)": [0.0, 1, 2], "conc (mg/L)": [4.0, 2, 1]}
+    for equation, hint in (("Conc = A e^(-k time)", "`conc (mg/L)`"), ("conc = A e^(-k×Time)", "`time (h)`")):
+        with pytest.raises(ds.FormulaError) as error:
+            ds.fit(equation, table)
+        assert f"did you mean {hint}?" in (error.value.hint or "")

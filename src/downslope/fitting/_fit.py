@@ -185,6 +185,8 @@ def _in_order(equation: Any, data: Any) -> tuple[Any, Any]:
         equation, data = data, equation
     if callable(data) and not callable(equation):
         equation, data = data, equation
+    if isinstance(equation, str) and "=" not in equation and _is_equation(equation):
+        equation = equation.replace("~", "=", 1)  # as R writes it
     if not isinstance(equation, str) and not callable(equation):
         raise FormulaError(
             f"an equation is text or a Python function, not {type(equation).__name__}",
@@ -199,8 +201,8 @@ def _in_order(equation: Any, data: Any) -> tuple[Any, Any]:
 
 
 def _is_equation(value: Any) -> bool:
-    """Tell whether something reads as an equation: text with an equals sign that is no file."""
-    if not isinstance(value, str) or "=" not in value:
+    """Tell whether something reads as an equation: text with an equals sign, or R's tilde, that is no file."""
+    if not isinstance(value, str) or not ("=" in value or re.search(r"\S\s+~\s", value)):
         return False
     try:
         return not Path(value).is_file()

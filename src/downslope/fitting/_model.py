@@ -151,7 +151,7 @@ def model_of(
     used = {*read.left.columns, *read.right.columns}
     unused = [name for name in table if name not in {*used, *taken}]
     for name in read.right.variables:
-        close = nearest(name, unused)
+        close = nearest(name, unused) or (resembling(name, unused) if len(name) >= _LONG else None)
         if close and len(name) >= _LONG and name not in named:
             raise FormulaError(
                 f"the table has no column {name}, but it has {close}",

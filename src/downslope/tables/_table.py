@@ -269,10 +269,15 @@ def refuse_text(name: str, column: np.ndarray, table: Columns | None = None) -> 
             raise DataError(f"{where}: {str(cell)!r} is not a number", hint=_hint(str(cell), name))
 
 
+_TRUTHS = ("yes", "no", "y", "n", "ja", "nein", "oui", "non")
+
+
 def _hint(cell: str, name: str) -> str:
     """Return what to do about a cell that is no number."""
     if is_number(cell.replace(",", ".")):
         return "write a decimal point instead of the comma"
+    if cell.strip().lower() in _TRUTHS:
+        return "write 1 for yes and 0 for no"
     return f"correct the cell, leave it empty if it is missing, or say so: missing={cell!r}"
 
 
