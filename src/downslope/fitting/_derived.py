@@ -123,9 +123,9 @@ def _read(text: str, names: list[str]) -> Formula:
 def _evaluated(fit: Fit, name: str, read_as: str, body: Any, confidence: float) -> Derived:
     """Return a quantity at the fitted parameters, with its error."""
     ties: dict[str, Any] = {}
-    for name, tie in fit.problem.ties:
-        ties[name] = with_trees(tie, ties)
-    fixed = {name: float(value) for name, value in fit.arguments.fixed.items()}
+    for tied, tie in fit.problem.ties:
+        ties[tied] = with_trees(tie, ties)
+    fixed = {held: float(value) for held, value in fit.arguments.fixed.items()}
     model = NumericFormula(Formula(None, fit.free, with_trees(body, ties), tuple(fixed)), data=fixed)
     value, slopes = model.value_and_slopes([fit[name] for name in fit.free])
     slope = np.array(slopes, dtype=float)
