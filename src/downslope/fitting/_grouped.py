@@ -11,7 +11,6 @@ import numpy as np
 from downslope._errors import DataError, SettingError
 from downslope._numbers import median
 from downslope._text import listed
-from downslope._types import Columns
 from downslope.fitting._constraints import Constraints, checked_start, constraints
 from downslope.fitting._group_errors import group_errors
 from downslope.fitting._group_starts import GroupedTask, fitted_groups
@@ -29,12 +28,13 @@ from downslope.fitting._groups import (
 )
 from downslope.fitting._model import EquationModel
 from downslope.fitting._rows import CompleteRows, rows_of
+from downslope.tables import Table
 
 _MOST_TOGETHER = 60  # free parameters of groups that share none: beyond, they are fitted side by side
 _MOST_SHARED = 600  # free parameters of a joint fit, whose Jacobian is dense
 
 
-def grouped_task(model: EquationModel, table: Columns, by: tuple[str, ...], chosen: Mapping[str, Any]) -> GroupedTask:
+def grouped_task(model: EquationModel, table: Table, by: tuple[str, ...], chosen: Mapping[str, Any]) -> GroupedTask:
     """Return the task of a fit by groups, checked.
 
     Args:
