@@ -102,9 +102,9 @@ def read(file: Path) -> str:
     """Read a file as users do, and return what came: "read" or "refused"; anything else is raised."""
     try:
         if file.suffix == ".npy":
-            from downslope.cli._training import array_in
+            from downslope.tables import array_in
 
-            array_in(file)
+            array_in(file.name, file)
         else:
             ds.read_table(file)
     except ds.DataError:
