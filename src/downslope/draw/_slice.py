@@ -101,7 +101,7 @@ class Plane:
     def _gradient(self) -> np.ndarray:
         """Return the gradient at the end point, flat."""
         with precision(self._objective.precision):
-            slope = jax().grad(lambda flat: self._objective.function(self._tree(flat), self._data))
+            slope = jax().jit(jax().grad(lambda flat: self._objective.function(self._tree(flat), self._data)))
             return np.asarray(slope(jax().numpy.asarray(self.end)), dtype=float)
 
 
