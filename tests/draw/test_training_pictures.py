@@ -313,11 +313,11 @@ def test_a_descent_without_measurements_is_its_loss_alone() -> None:
     ],
     ids=["vanishing", "not finite", "too large", "standing still"],
 )
-def test_sick_trainings_can_be_looked_at(tmp_path, choices) -> None:
+def test_sick_trainings_can_be_looked_at(choices) -> None:
     trace = ds.train(data="iris", steps=40, progress=False, **choices).trace
     for name, picture in PICTURES.items():
         axes = first(picture(trace))
-        axes.figure.savefig(tmp_path / f"{name}.png")
+        axes.figure.canvas.draw()
         assert np.all(np.isfinite([*axes.get_xlim(), *axes.get_ylim()])), name
 
 

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, ViewportSize, expect, sync_playwright
 
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+WIDE: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Drawing by a graphics card that is emulated takes more time than drawing without one.
 _NO_GPU = ("--disable-gpu", "--disable-gpu-rasterization", "--disable-gpu-compositing")
@@ -51,14 +52,41 @@ def opened(browser: Browser, url: str, **choices: object) -> Iterator[Page]:
     if not fresh:
         names = [f"downslope.greeted.{name}" for name in ("descend", "fit", "network", "runs")]
         context.add_init_script(f"for (const name of {names}) localStorage.setItem(name, 'yes')")
-    page, complaints = context.new_page(), []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-    try:
-        yield page
-    finally:
-        context.close()
+    page = context.new_page()
+    with heard(page):
+        try:
+            yield page
+        finally:
+            context.close()
+
+
+@contextmanager
+def heard(page: Page) -> Iterator[None]:
+    """Fail on whatever the browser complains of meanwhile."""
+    complaints: list[str] = []
+
+    def failed(error: Error) -> None:
+        complaints.append(str(error))
+
+    def wrote(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            complaints.append(said.text)
+
+    page.on("pageerror", failed)
+    page.on("console", wrote)
+    yield
+    page.remove_listener("pageerror", failed)
+    page.remove_listener("console", wrote)
     assert [said for said in complaints if not _REFUSED.search(said)] == []
+
+
+@contextmanager
+def emptied(page: Page) -> Iterator[Page]:
+    """Lend a page to one test, as wide as any, and leave it blank; to open another takes half a second."""
+    page.set_viewport_size(WIDE)
+    with heard(page):
+        yield page
+        page.goto("about:blank")
 
 
 def violations(page: Page) -> list[str]:

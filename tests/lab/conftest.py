@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from lab.browser import chromium, opened
+from lab.browser import chromium, emptied, opened
 from lab.stand_ins import STREAMS, VERBS
 from lab.visiting import visitor
 from playwright.sync_api import Browser, Page
@@ -59,8 +59,15 @@ def browser() -> Iterator[Browser]:
         yield launched
 
 
-@pytest.fixture
-def tab(browser: Browser, real_lab: Running) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def lasting_tab(browser: Browser, real_lab: Running) -> Iterator[Page]:
     """A tab of somebody who has been here before."""
     with opened(browser, real_lab.url) as page:
+        yield page
+
+
+@pytest.fixture
+def tab(lasting_tab: Page) -> Iterator[Page]:
+    """The tab, empty. The pages keep nothing in the browser but that somebody has been here."""
+    with emptied(lasting_tab) as page:
         yield page

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lab.browser import PHONE, WIDE, overflow, violations
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from downslope.lab.server._serve import Running, running
 
@@ -24,8 +24,9 @@ def test_without_the_token_everyone_can_read_what_to_do(browser: Browser, lab: R
     context = browser.new_context(base_url=lab.address.url, color_scheme=scheme)  # pyright: ignore[reportArgumentType] - one of two words
     page, complaints = context.new_page(), []
     page.on("console", lambda said: complaints.append(said.text) if "403" not in said.text else None)
-    for size in (WIDE, PHONE, {"width": 320, "height": 600}):
-        page.set_viewport_size(size)  # pyright: ignore[reportArgumentType] - a width and a height
+    sizes: tuple[ViewportSize, ...] = (WIDE, PHONE, {"width": 320, "height": 600})
+    for size in sizes:
+        page.set_viewport_size(size)
         response = page.goto("/fit?f=y+=+a·x")
         assert response is not None
         assert response.status == 403

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab.browser import PHONE, attribute, copied, opened, overflow, saved, violations
+from lab.browser import PHONE, attribute, copied, emptied, opened, overflow, saved, violations
 from playwright.sync_api import Browser, Page, expect
 
 import downslope as ds
@@ -40,10 +40,17 @@ def runs_lab(folder: Path) -> Iterator[Running]:
         yield opened_lab
 
 
-@pytest.fixture
-def shelf(browser: Browser, runs_lab: Running) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def lasting_shelf(browser: Browser, runs_lab: Running) -> Iterator[Page]:
     """A tab on the lab that looks into the folder."""
     with opened(browser, runs_lab.url) as page:
+        yield page
+
+
+@pytest.fixture
+def shelf(lasting_shelf: Page) -> Iterator[Page]:
+    """The tab, empty."""
+    with emptied(lasting_shelf) as page:
         yield page
 
 
