@@ -18,6 +18,7 @@ X = RNG.normal(size=(100, 3)).astype(np.float32)
 Y = (X @ np.array([1.0, 2.0, -1.0]) + 0.1 * RNG.normal(size=100)).astype(np.float32)
 START = {"w1": 0.5 * RNG.normal(size=(3, 4)), "b1": np.zeros(4), "w2": 0.5 * RNG.normal(size=(4, 1)), "b2": np.zeros(1)}
 QUIET = {"progress": False, "probe_every": 0}
+PLAIN = {**QUIET, "layers_every": 0}  # no program that looks at anything but the loss
 TINY = {**QUIET, "layers_every": 1, "steps": 6, "batch": 16}
 
 
@@ -46,7 +47,7 @@ def by_hand(batches, rate: float) -> dict:
 
 def test_examples_are_drawn_and_the_parameters_come_back():
     made = ds.train(
-        loss, (X, Y), start=START, method="gradient descent", learning_rate=0.1, validation=0, **{**QUIET, "steps": 30}
+        loss, (X, Y), start=START, method="gradient descent", learning_rate=0.1, validation=0, **{**PLAIN, "steps": 30}
     )
     expected = by_hand([(X[chosen], Y[chosen]) for chosen in order(100, 32, 30)], 0.1)
     assert isinstance(made.model["w1"], jax.Array)
@@ -137,30 +138,30 @@ def same_as_by_hand(made: ds.Training, stream, steps: int) -> None:
 def test_a_stream_is_taken_batch_by_batch_in_its_order(steps):
     stream = batches(90)
     for given in (stream, iter(stream), (batch for batch in stream)):
-        made = ds.train(loss, given, start=START, method="gradient descent", learning_rate=0.1, steps=steps, **QUIET)
+        made = ds.train(loss, given, start=START, method="gradient descent", learning_rate=0.1, steps=steps, **PLAIN)
         same_as_by_hand(made, stream, steps)
 
 
 def test_a_stream_may_end_with_the_steps():
     stream = batches(50)
-    made = ds.train(loss, iter(stream), start=START, method="gradient descent", learning_rate=0.1, steps=50, **QUIET)
+    made = ds.train(loss, iter(stream), start=START, method="gradient descent", learning_rate=0.1, steps=50, **PLAIN)
     same_as_by_hand(made, stream, 50)
     assert len(made.trace) == 51
 
 
 def test_a_stream_that_ends_before_the_steps_is_refused():
     with pytest.raises(ds.DataError, match="ended after 20"):
-        ds.train(loss, iter(batches(20)), start=START, steps=21 + 1, **QUIET)
+        ds.train(loss, iter(batches(20)), start=START, steps=21 + 1, **PLAIN)
 
 
 def test_what_can_be_read_again_is_read_again():
-    made = ds.train(loss, batches(5), start=START, method="gradient descent", learning_rate=0.1, steps=17, **QUIET)
+    made = ds.train(loss, batches(5), start=START, method="gradient descent", learning_rate=0.1, steps=17, **PLAIN)
     same_as_by_hand(made, batches(5) * 4, 17)
 
 
 def test_a_loader_is_read_again_and_again():
-    made = ds.train(lambda params, batch: loss(params, tuple(batch)), Loader(), start=START, steps=12, **QUIET)
-    other = ds.train(loss, batches(5), start=START, steps=12, **QUIET)
+    made = ds.train(lambda params, batch: loss(params, tuple(batch)), Loader(), start=START, steps=12, **PLAIN)
+    other = ds.train(loss, batches(5), start=START, steps=12, **PLAIN)
     np.testing.assert_array_equal(made.model["w1"], other.model["w1"])
 
 
@@ -172,13 +173,13 @@ def test_batches_of_a_stream_are_accumulated():
         start=START,
         accumulate=2,
         steps=12,
-        **QUIET,
+        **PLAIN,
     )
     large = [
         (np.concatenate([a["x"], b["x"]]), np.concatenate([a["y"], b["y"]]))
         for a, b in zip(stream[::2], stream[1::2], strict=True)
     ]
-    other = ds.train(loss, large, start=START, steps=12, **QUIET)
+    other = ds.train(loss, large, start=START, steps=12, **PLAIN)
     np.testing.assert_allclose(one.trace.columns["value"], other.trace.columns["value"], rtol=1e-4)
 
 
@@ -204,11 +205,11 @@ def test_batches_without_a_common_axis_are_trained_on():
     assert made.trace.spectra == ()
     assert str(made)
     with pytest.raises(ds.DataError, match="accumulate"):
-        ds.train(weighed, stream, start=START, steps=12, accumulate=2, **QUIET)
+        ds.train(weighed, stream, start=START, steps=12, accumulate=2, **PLAIN)
 
 
 def test_a_run_on_a_stream_is_written_and_read(tmp_path: Path):
-    made = ds.train(loss, batches(60), start=START, steps=60, save=tmp_path / "run", **QUIET)
+    made = ds.train(loss, batches(60), start=START, steps=60, save=tmp_path / "run", **PLAIN)
     np.testing.assert_array_equal(ds.load(tmp_path / "run").end["w1"], made.trace.end["w1"])
 
 

@@ -36,7 +36,7 @@ def _some_slow(names, slow: set[str]):
 def test_the_steps_are_those_of_a_plain_optax_loop(name):
     transformation, settings = METHODS[name]
     made = ds.train(
-        data=(X, CLASSES), hidden=(5,), activation="tanh", method=name, **QUIET, steps=20, batch=25, **settings
+        data=(X, CLASSES), hidden=(5,), activation="tanh", method=name, **PLAIN, steps=20, batch=25, **settings
     )
     expected, _ = by_optax(made, (X, CLASSES), transformation, 20, 25)
     for part, leaf in expected.items():
@@ -88,7 +88,7 @@ def test_what_is_chosen_of_a_step_is_what_optax_makes_of_it(name):
 def test_weight_decay_by_hand():
     made = ds.train(
         data=(X, np.zeros(120)), hidden=(), task="numbers", scale_targets=False, standardise=False, validation=0,
-        method="gradient descent", learning_rate=0.1, weight_decay=0.5, batch=None, **QUIET | {"steps": 3},
+        method="gradient descent", learning_rate=0.1, weight_decay=0.5, batch=None, **PLAIN | {"steps": 3},
     )  # fmt: skip
     weights = made.trace.start["layers/0/weight"].astype(float)
     bias = np.zeros(1)
