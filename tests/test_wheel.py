@@ -97,7 +97,7 @@ def test_the_command_works_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> 
     assert "valley.png" in drawn.stdout
     assert (tmp_path / "valley.png").stat().st_size > 10_000
     trained = subprocess.run(
-        [command, "train", "digits", "--steps", "200", "--probe-every", "0", "--json"],
+        [command, "train", "digits", "--steps", "200", "--probe-every", "0", "--layers-every", "0", "--json"],
         capture_output=True,
         text=True,
         check=True,
