@@ -190,6 +190,7 @@ def test_errors_point_at_the_place(text: str, place: int | None, words: str) -> 
         "√" * 15_000 + "x",
         "|" * 10_000,
         r"\frac{" * 3000,
+        r"\frac{d" * 2800,
         "x²" * 5000,
         "9" * 15_000,
         "²" * 15_000,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from downslope._errors import FormulaError
 from downslope.formulas.expressions import SPELLINGS
+from downslope.formulas.reading._building import DEEPEST
 from downslope.formulas.reading._letters import Token
 from downslope.formulas.reading._tokens import KEYWORDS
 
@@ -264,13 +265,16 @@ def _derivative_at(tokens: list[Token], index: int, text: str) -> tuple[Token, l
     """Return the derivative that begins at an index: its token, what it applies to already, and the index after it."""
     begun = tokens[index]
     if begun.kind == "FRACTION":
+        # Braces inside braces are each searched for their end: only those that begin with a d are, and not too deep.
+        if index + 2 >= len(tokens) or tokens[index + 2].text[:1] not in ("d", "∂"):
+            return None
         above, after = _braces(tokens, index + 1)
         below, after = _braces(tokens, after)
     elif begun.kind == "WORD" and begun.text[:1] in ("d", "∂"):
-        slash = index + 1
-        while slash < len(tokens) and tokens[slash].kind not in ("SLASH", "PLUS", "MINUS", "TIMES"):
+        slash, last = index + 1, min(index + 7, len(tokens))
+        while slash < last and tokens[slash].kind not in ("SLASH", "PLUS", "MINUS", "TIMES"):
             slash += 1
-        if slash > index + 6 or slash >= len(tokens) or tokens[slash].kind != "SLASH":
+        if slash == last or tokens[slash].kind != "SLASH":
             return None
         above, after = tokens[index:slash], slash + 1
         below = []
@@ -329,6 +333,8 @@ def _braces(tokens: list[Token], index: int) -> tuple[list[Token], int]:
         depth += (tokens[stop].kind == "OPEN") - (tokens[stop].kind == "CLOSE")
         if depth == 0:
             return tokens[index + 1 : stop], stop + 1
+        if depth > DEEPEST:
+            break
     return [], index
 
 
