@@ -30,6 +30,23 @@ def sources() -> dict[str, str]:
 
 
 @functools.cache
+def trees() -> dict[str, ast.Module]:
+    """Return the syntax tree of every module."""
+    return {name: ast.parse(text) for name, text in sources().items()}
+
+
+@functools.cache
+def words() -> dict[str, tuple[list[str], int]]:
+    """Return the names and keywords of every module, and how many comments it has."""
+    read = {}
+    for name, text in sources().items():
+        tokens = [token[:2] for token in tokenize.generate_tokens(io.StringIO(text).readline)]
+        names = [word for kind, word in tokens if kind == tokenize.NAME]
+        read[name] = names, sum(kind == tokenize.COMMENT for kind, _ in tokens)
+    return read
+
+
+@functools.cache
 def imports() -> dict[str, set[str]]:
     """Return the modules of this package that each module imports when it runs, those within functions included."""
     names = set(sources())
@@ -47,13 +64,7 @@ def imports() -> dict[str, set[str]]:
             else:
                 yield from imported(child)
 
-    return {name: {other for other in imported(ast.parse(text)) if other in names} for name, text in sources().items()}
-
-
-def identifiers(text: str) -> Iterator[str]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.NAME:
-            yield token.string
+    return {name: {other for other in imported(tree) if other in names} for name, tree in trees().items()}
 
 
 def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
@@ -68,39 +79,31 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
 def test_identifiers_say_what_the_value_is() -> None:
     vague = [
         (name, word)
-        for name, text in sources().items()
-        for word in identifiers(text)
+        for name, (names, _) in words().items()
+        for word in names
         if VAGUE & set(word.lower().strip("_").split("_"))
     ]
     assert len(vague) <= 60, vague
 
 
-def code_and_comments(text: str) -> tuple[int, int]:
-    """Return how many lines hold code (no docstrings) and how many comments there are."""
+def lines_of_code(name: str) -> int:
+    """Return how many lines of a module hold code: no docstrings, and no comments alone."""
     prose = set()
-    for node in ast.walk(ast.parse(text)):
+    for node in ast.walk(trees()[name]):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             prose |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = text.splitlines()
-    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    comments = sum(token.type == tokenize.COMMENT for token in tokens)
-    code = sum(
-        1
-        for number, line in enumerate(lines, 1)
-        if line.strip() and number not in prose and not line.strip().startswith("#")
-    )
-    return code, comments
+    lines = enumerate(map(str.strip, sources()[name].splitlines()), 1)
+    return sum(bool(line) and number not in prose and not line.startswith("#") for number, line in lines)
 
 
 def test_reasons_stand_in_comments() -> None:
-    counts = [code_and_comments(text) for text in sources().values()]
-    assert sum(comments for _, comments in counts) >= 0.04 * sum(code for code, _ in counts)
+    assert sum(count for _, count in words().values()) >= 0.04 * sum(map(lines_of_code, sources()))
 
 
 def test_class_names_are_distinct() -> None:
     homes = defaultdict(list)
-    for name, text in sources().items():
-        for node in ast.walk(ast.parse(text)):
+    for name, tree in trees().items():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(name)
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
