@@ -51,7 +51,8 @@ def opened(browser: Browser, url: str, **choices: object) -> Iterator[Page]:
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     if not fresh:
         names = [f"downslope.greeted.{name}" for name in ("descend", "fit", "network", "runs")]
-        context.add_init_script(f"for (const name of {names}) localStorage.setItem(name, 'yes')")
+        greeted = f"for (const name of {names}) localStorage.setItem(name, 'yes')"
+        context.add_init_script(f"if (location.protocol !== 'about:') {greeted}")  # a blank page stores nothing
     page = context.new_page()
     with heard(page):
         try:
