@@ -10,6 +10,7 @@ import os
 import random
 import struct
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,11 +52,52 @@ def _numpy() -> list[bytes]:
     return files
 
 
+def _excel() -> list[bytes]:
+    """Return workbooks: as programs write them, and with parts that are not compressed, so that changes reach cells."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>'
+    schemas = "http://schemas.openxmlformats.org"
+    main, office = f"{schemas}/spreadsheetml/2006/main", f"{schemas}/officeDocument/2006/relationships"
+    links = f'{head}<Relationships xmlns="{schemas}/package/2006/relationships">'
+    types = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    rows = [_FRAME.columns, *_FRAME.head(40).rows()]
+    cells = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
+    parts = {
+        "[Content_Types].xml": f'{head}<Types xmlns="{schemas}/package/2006/content-types">'
+        f'<Override PartName="/xl/workbook.xml" ContentType="{types}.sheet.main+xml"/>'
+        f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{types}.worksheet+xml"/></Types>',
+        "_rels/.rels": f'{links}<Relationship Id="r1" Type="{office}/officeDocument" Target="xl/workbook.xml"/>'
+        "</Relationships>",
+        "xl/workbook.xml": f'{head}<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
+        '<sheet name="prices" sheetId="1" r:id="r1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": f'{links}<Relationship Id="r1" Type="{office}/worksheet" '
+        'Target="worksheets/sheet1.xml"/></Relationships>',
+        "xl/worksheets/sheet1.xml": f'{head}<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
+    }
+    files = []
+    for compression in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
+        written = io.BytesIO()
+        with zipfile.ZipFile(written, "w", compression) as archive:
+            for name, text in parts.items():
+                archive.writestr(name, text)
+        files.append(written.getvalue())
+    return files
+
+
+def _cell(value: object) -> str:
+    """Return a cell of a sheet."""
+    if value is None:
+        return "<c/>"
+    if isinstance(value, str):
+        return f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+    return f'<c t="b"><v>{int(value)}</v></c>' if isinstance(value, bool) else f"<c><v>{value}</v></c>"
+
+
 WHOLE: dict[str, Callable[[], list[bytes]]] = {
     ".parquet": _parquet,
     ".csv": lambda: [_FRAME.write_csv().encode(), _FRAME.write_csv(separator=";").encode("utf-8-sig")],
     ".tsv": lambda: [_FRAME.write_csv(separator="\t").encode()],
     ".npy": _numpy,
+    ".xlsx": _excel,
 }
 
 

@@ -31,7 +31,7 @@ def parquet(**choices: object) -> bytes:
     return written.getvalue()
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv", ".npy"])
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".tsv", ".npy", ".xlsx"])
 def test_mutated_files_are_read_or_refused(suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from reliability_tables import damaged, read  # pyright: ignore[reportMissingImports]  # beside the scripts
 
