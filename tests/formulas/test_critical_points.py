@@ -398,3 +398,9 @@ def test_quotients_around_the_poles_of_gamma_hold_its_values(pole: int) -> None:
             assert float(value.mid()) == pytest.approx(float(expected), rel=1e-12)
             power = 1 if order is None else order + 1
             assert quotient.above.contains(value * narrow.above.__class__(x - pole) ** power)
+
+
+def test_a_constant_that_only_rounding_shows_is_one(monkeypatch) -> None:
+    monkeypatch.setattr(_line, "_SECONDS_TOGETHER", 0.1)
+    (everywhere,) = ds.critical_points("sin(x)² + cos(x)²", {"x": (-5, 5)})
+    assert "every point there is critical" in everywhere.note

@@ -84,6 +84,7 @@ class _BoxSurvey:
         self.seconds = seconds
         self.parts = rough_parts(tree)
         self.result = Survey()
+        self.until = time.thread_time() + seconds
 
     def survey(self) -> Survey:
         """Return the candidates."""
@@ -214,9 +215,10 @@ class _BoxSurvey:
                 self._add(Candidate(self._along_curve(point), False, True, curve=True))
                 self.result.unproved.append(around)
                 continue
-            coarse = width > _FINE and depth < 1
+            left = min(seconds / 2, self.until - time.thread_time())
+            coarse = width > _FINE and depth < 1 and left > 0
             if coarse:
-                self._search(piece, seconds / 2, _inflated(around, 0.3, self.box), depth + 1)
+                self._search(piece, left, _inflated(around, 0.3, self.box), depth + 1)
                 continue
             self.result.unproved.append(around)
             if near and self._is_zero(point):

@@ -20,7 +20,7 @@ from downslope.formulas.critical._surface import surface
 from downslope.formulas.critical._survey import Candidate, Survey
 from downslope.formulas.expressions import Expression, names_in
 
-_SECONDS = 1.3  # of the CPU for a proof
+_SECONDS = 1.1  # of the CPU for a proof
 _SECONDS_NUMERIC = 0.2  # of the CPU for the search where a proof is not complete
 _SAME = 1e-6  # share of the box within which two points are one
 _BORDER = 1e-9  # share of the range within which nothing is said of what is not proved around a cut

@@ -265,13 +265,13 @@ class _LineSurvey:
         """Decide the cells that bisection left: multiple zeros, and the surroundings of cuts."""
         for a, b in (box[0] for box in clusters(result.cells, np.array([_SAME * self.span]))):
             near = [cut for cut in cuts if a - _NEAR * self.span <= cut <= b + _NEAR * self.span]
-            if not result.is_complete and b - a > _NEAR * self.span:
-                self.survey.unproved.append(np.array([[a, b]]))  # boxes that were not looked at
-                continue
             if b - a > 1e-3 * self.span:
                 if self._is_level(float(a), float(b)):
                     self._add_flat(float(a), float(b))
                 self.survey.unproved.append(np.array([[a, b]]))
+                continue
+            if not result.is_complete and b - a > _NEAR * self.span:
+                self.survey.unproved.append(np.array([[a, b]]))  # boxes that were not looked at
                 continue
             exact = simplest(a, b)
             count, order_proved, sign = _counted(slope.coefficients, float(a), float(b), exact)

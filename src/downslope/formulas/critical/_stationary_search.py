@@ -27,6 +27,7 @@ _ROUNDS = 60
 _FEW_ROUNDS = 30
 _SAME = 1e-6  # distance, as a fraction of the box, below which two points are one
 _SAME_FLAT = 2e-2  # the same for singular Hessians, where convergence is slow and stops some distance away
+_MOST_FLAT = 2000  # points with a singular Hessian that are looked at
 _FLAT_SHARE = 1e-9  # of the typical gradient: below this all around a point, the function is constant there
 
 
@@ -281,6 +282,8 @@ def _gathered_flat(
     derivatives: Derivatives, points: np.ndarray, span: np.ndarray, box: np.ndarray, scale: float
 ) -> list[StationaryPoint]:
     """Merge points with a singular Hessian: keep each isolated zero, and a representative of each line or surface."""
+    if len(points) > _MOST_FLAT:  # as where the gradient is rounding all over
+        points = points[np.linspace(0, len(points) - 1, _MOST_FLAT).astype(int)]
     bumpy = np.array([_bumpy(derivatives, point, span, scale) for point in points], dtype=bool)
     points = points[bumpy]
     stationary: list[StationaryPoint] = []

@@ -376,6 +376,8 @@ def groups(cells: Sequence[np.ndarray], gap: np.ndarray) -> list[list[np.ndarray
         return []
     lows = np.stack([cell[:, 0] for cell in cells]) - gap / 2
     highs = np.stack([cell[:, 1] for cell in cells]) + gap / 2
+    if lows.shape[1] == 1:
+        return _runs(cells, lows[:, 0], highs[:, 0])
     joined: list[list[np.ndarray]] = []
     unseen = np.ones(len(cells), bool)
     while unseen.any():
@@ -391,3 +393,15 @@ def groups(cells: Sequence[np.ndarray], gap: np.ndarray) -> list[list[np.ndarray
             frontier += members
         joined.append([cells[index] for index in group])
     return joined
+
+
+def _runs(cells: Sequence[np.ndarray], lows: np.ndarray, highs: np.ndarray) -> list[list[np.ndarray]]:
+    """Return intervals in groups that touch, in one pass: there may be thousands, where the time was up."""
+    runs: list[list[np.ndarray]] = []
+    reach = -np.inf
+    for index in np.argsort(lows):
+        if not runs or lows[index] > reach:
+            runs.append([])
+        runs[-1].append(cells[index])
+        reach = max(reach, highs[index])
+    return runs
