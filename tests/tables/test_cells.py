@@ -237,3 +237,9 @@ def test_sources_in_memory() -> None:
         ds.read_table({"x": np.array([1, 2, 3j, 4])})
     with pytest.raises(ds.DataError, match="row 2 has 1 cells, but row 1 has 2"):
         ds.read_table([[1, 2], [3]])
+
+
+@pytest.mark.parametrize("label", ["blank", "nil", "control"])
+def test_a_word_that_names_a_group_is_not_missing(label: str) -> None:
+    table = ds.read_table({"sample": [label, "dose", label], "signal": [1.0, 2.0, 1.5]})
+    assert table["sample"].tolist() == [label, "dose", label]

@@ -11,7 +11,7 @@ Look: TypeAlias = Literal["missing", "value", "word"]
 # Spellings of a missing cell, in lower case. Runs of dashes and dots are missing as well.
 MISSING = frozenset(
     {"", "na", "n/a", "<na>", "nan", "nat", "null", "(null)", "none", "missing", "?", "*", "n.a.", "#na", "#n/a"}
-    | {"n/d", "nil", "(blank)", "blank", "\\n", "#n/a n/a", "-nan", "1.#qnan", "-1.#ind", "1.#ind"}
+    | {"n/d", "(blank)", "\\n", "#n/a n/a", "-nan", "1.#qnan", "-1.#ind", "1.#ind"}
     | {"#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!", "#spill!", "#calc!", "#getting_data", "#error!"}
     | {"#nv", "#wert!", "#bezug!", "#zahl!", "#null!", "#nom?", "#valeur!", "#field!", "#blocked!", "#unknown!"}
 )
