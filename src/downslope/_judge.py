@@ -35,15 +35,9 @@ _STEPS_AWAY = 3  # Newton's steps that have to grow before a point counts as no 
 _GROWTH = 1.05
 _STEEP_STEPS = 12  # chord-Newton steps over the steep directions
 # Gauss and Legendre's rule of order 8, as `leggauss` has it, whose import takes as long as a descent.
-_HALF = np.array(
-    [
-        [0.18343464249564978, 0.36268378337836166],
-        [0.525532409916329, 0.3137066458778869],
-        [0.7966664774136267, 0.22238103445337443],
-        [0.9602898564975362, 0.10122853629037706],
-    ]
-)
-_NODES, _WEIGHTS = np.concatenate([_HALF[::-1] * [-1, 1], _HALF]).T
+_POSITIVE = np.array([0.18343464249564978, 0.525532409916329, 0.7966664774136267, 0.9602898564975362])
+_THEIRS = np.array([0.36268378337836166, 0.3137066458778869, 0.22238103445337443, 0.10122853629037706])
+_NODES, _WEIGHTS = np.concatenate([-_POSITIVE[::-1], _POSITIVE]), np.concatenate([_THEIRS[::-1], _THEIRS])
 _MANY = 8  # variables above which rays all around are few: the cost grows, the evidence does not
 
 Rows = Callable[[np.ndarray], np.ndarray]

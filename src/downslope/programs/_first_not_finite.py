@@ -53,7 +53,7 @@ class _Origin(NamedTuple):
     size_before: float
 
 
-class _Look(NamedTuple):
+class _Operation(NamedTuple):
     """An operation of a program that is traced.
 
     Args:
@@ -104,7 +104,7 @@ def _first_origin(program: Any, leaves: Sequence[Any], names: Sequence[str]) -> 
 
     One compiled program computes the values of all operations: to compile each by itself took seconds.
     """
-    looks: list[_Look] = []
+    looks: list[_Operation] = []
 
     def computed(leaves: Sequence[Any], constants: Sequence[Any]) -> list[Any]:
         values: list[Any] = []
@@ -135,9 +135,9 @@ def _run_once(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _traced(
     jaxpr: Any, constants: Sequence[Any], leaves: Sequence[Any], names: Sequence[str], values: list[Any]
-) -> list[_Look]:
+) -> list[_Operation]:
     """Return the operations of a program, those inside a call before the call itself, and list all values."""
-    looks: list[_Look] = []
+    looks: list[_Operation] = []
 
     def keep(value: Any, part: str | None = None) -> _Carried:
         values.append(value)
@@ -154,7 +154,7 @@ def _traced(
             outputs = [result._replace(part=part) for result in inside]
         else:
             outputs = [keep(output, part) for output in evaluate(equation, [operand.value for operand in operands])]
-        looks.append(_Look(equation, operands, outputs))
+        looks.append(_Operation(equation, operands, outputs))
         return outputs
 
     walk(jaxpr, constants, list(map(keep, leaves, names)), step, keep)

@@ -30,7 +30,7 @@ class Leaf(NamedTuple):
     value: Any
 
 
-class Rule(NamedTuple):
+class GrammarRule(NamedTuple):
     """A rule of the grammar.
 
     Args:
@@ -44,7 +44,7 @@ class Rule(NamedTuple):
     method: str | None
 
 
-class Table(NamedTuple):
+class ParseTable(NamedTuple):
     """The states and rules of an automaton that begins in state 0.
 
     Args:
@@ -54,7 +54,7 @@ class Table(NamedTuple):
     """
 
     states: list[dict[str, int]]
-    rules: list[Rule]
+    rules: list[GrammarRule]
     end: int
 
 
@@ -68,10 +68,10 @@ class UnexpectedLeafError(Exception):
 
 
 @functools.cache
-def table() -> Table:
+def table() -> ParseTable:
     """Return the table of `grammar.json`."""
     data = json.loads(Path(__file__).with_name("grammar.json").read_text(encoding="utf-8"))
-    return Table(data["states"], [Rule(*rule) for rule in data["rules"]], data["end"])
+    return ParseTable(data["states"], [GrammarRule(*rule) for rule in data["rules"]], data["end"])
 
 
 def parsed(leaves: Iterable[Leaf], builder: Any) -> Any:
@@ -98,7 +98,7 @@ def parsed(leaves: Iterable[Leaf], builder: Any) -> Any:
     raise AssertionError("the last token ends or fails")
 
 
-def _reduce(rule: Rule, path: list[int], values: list[Any], builder: Any) -> None:
+def _reduce(rule: GrammarRule, path: list[int], values: list[Any], builder: Any) -> None:
     """Replace the parts of a rule on both stacks by what they make."""
     del path[len(path) - rule.length :]
     if rule.method is None:
