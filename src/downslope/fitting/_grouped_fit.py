@@ -22,7 +22,7 @@ from downslope.fitting._markup import to_html, to_latex, to_markdown, write_repo
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, bands, columns_along
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._uncertainty import Parameter, quantile
+from downslope.fitting._uncertainty import Parameter, information_criterion, quantile
 from downslope.formulas import ARRAYS, Formula, NumericFormula, with_trees
 from downslope.tables import read_table, write_table
 
@@ -213,11 +213,7 @@ class GroupedFit:
         cost = price * (rows - self.degrees_of_freedom)
         if self.loss != "linear":
             return np.nan
-        if self.errors.absolute:
-            return self.residual_sum_of_squares + cost
-        if self.residual_sum_of_squares <= 0:
-            return -np.inf
-        return rows * float(np.log(self.residual_sum_of_squares / rows)) + cost
+        return information_criterion(self.residual_sum_of_squares, rows, cost, absolute=self.errors.absolute)
 
     @functools.cached_property
     def findings(self) -> Diagnosis:

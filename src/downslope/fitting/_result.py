@@ -34,7 +34,7 @@ from downslope.fitting._residuals import (
     standardised,
     table_of,
 )
-from downslope.fitting._uncertainty import Parameter, Uncertainty
+from downslope.fitting._uncertainty import Parameter, Uncertainty, information_criterion
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -229,11 +229,7 @@ class Fit:
             return cost - 2 * log_likelihood(self.loss, self.predicted, self.arguments)
         if self.loss != "linear":
             return np.nan
-        if self.uncertainty.absolute:
-            return self.residual_sum_of_squares + cost
-        if self.residual_sum_of_squares <= 0:
-            return -np.inf
-        return rows * float(np.log(self.residual_sum_of_squares / rows)) + cost
+        return information_criterion(self.residual_sum_of_squares, rows, cost, absolute=self.uncertainty.absolute)
 
     def predict(
         self, data: Any = None, *, band: str = "confidence", confidence: float | None = None, sigma: Any = None

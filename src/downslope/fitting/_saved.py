@@ -60,9 +60,7 @@ def _attached(fit: Fit | GroupedFit) -> Attached:
     """Return the files of a fit."""
     arrays: dict[str, np.ndarray] = {}
     state = _plain(fit, arrays)
-    # JSON has no number that is not finite; other programs read null.
-    plain = json.loads(json.dumps(fit.as_dict(), default=float), parse_constant=lambda _: None)
-    text = json.dumps(plain, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(fit.as_dict(), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     return Attached({"fit.json": text}, {STATE: {"version": _VERSION, "state": state}}, {ARRAYS: arrays})
 
 

@@ -196,6 +196,20 @@ def _share(directions: np.ndarray, free: int) -> np.ndarray:
     return np.sqrt(np.sum(directions**2, axis=0)) if len(directions) else np.zeros(free)
 
 
+def information_criterion(squares: float, rows: int, cost: float, *, absolute: bool) -> float:
+    """Return an information criterion of least squares: n·ln(RSS/n) + cost, or RSS + cost where σ is known.
+
+    Args:
+        squares: the weighted sum of squared residuals RSS.
+        rows: their number n.
+        cost: the price of all parameters, 2p for Akaike's criterion and p·ln n for Schwarz's.
+        absolute: whether the deviations of the measurements are known.
+    """
+    if absolute:
+        return squares + cost
+    return rows * float(np.log(squares / rows)) + cost if squares > 0 else -np.inf
+
+
 def quantile(confidence: float, freedom: float) -> float:
     """Return the half-width of a confidence interval in standard errors, by Student's t distribution.
 
