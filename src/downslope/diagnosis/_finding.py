@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 
 from downslope import _text
 from downslope._text import apart, in_words
+from downslope.diagnosis._needs import lacking
 
 if TYPE_CHECKING:
     from downslope.diagnosis._end_state import StateRule
@@ -222,6 +223,8 @@ class Check(Generic[P]):
         order: when its finding is shown; that of the symptom, unless two checks look for the same one.
         rule: how a descent's end state is recognised that only this check knows.
         quantities: those that only this check computes.
+        needs: what the trace must have for it to run at all, as dotted names; see `_needs`.
+        reads: what it looks at, too: without these it may still find the symptom, but cannot say that there is none.
     """
 
     symptom: Symptom
@@ -229,9 +232,20 @@ class Check(Generic[P]):
     order: int
     rule: StateRule | None = None
     quantities: tuple[Quantity, ...] = ()
+    needs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
-        return self.find(*args, **kwargs)
+        if not self.needs and not self.reads:
+            return self.find(*args, **kwargs)
+        evidence: Any = args[0]
+        lacks = lacking(self.needs, evidence.trace)
+        if lacks is not None:
+            return NotRun(self.symptom.key, lacks)
+        result = self.find(*args, **kwargs)
+        # Silence means that the symptom does not show, which only a check with all its facts can say.
+        lacks = None if result is not None else lacking(self.reads, evidence.trace)
+        return result if lacks is None else NotRun(self.symptom.key, lacks)
 
 
 def check(
@@ -240,11 +254,14 @@ def check(
     order: int | None = None,
     rule: StateRule | None = None,
     quantities: tuple[Quantity, ...] = (),
+    needs: tuple[str, ...] = (),
+    reads: tuple[str, ...] = (),
 ) -> Callable[[Callable[P, Result]], Check[P]]:
     """Return the decorator that makes a check of a function; see `Check` for the arguments."""
 
     def of(find: Callable[P, Result]) -> Check[P]:
-        return Check(symptom, find, symptom.order if order is None else order, rule, quantities)
+        rank = symptom.order if order is None else order
+        return Check(symptom, find, rank, rule, quantities, needs, reads)
 
     return of
 

@@ -20,7 +20,7 @@ BOTTLENECK = Symptom(
 _ENOUGH = 2
 
 
-@check(BOTTLENECK)
+@check(BOTTLENECK, needs=("layers", "data.features", "start"))
 def bottleneck(evidence: TrainingEvidence) -> Finding | None:
     """Find a hidden layer with fewer units than the outputs need to be told apart.
 

@@ -33,6 +33,7 @@ def _worst_ratio(evidence: TrainingEvidence) -> float | None:
 
 @check(
     POOR_INITIALISATION,
+    needs=("layers", "start", "network.activations", "network.normalised"),
     quantities=(
         Quantity("variance_ratio", "variance of the first weights over what suits", "nearer to 1", _worst_ratio),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 LABEL_PROBLEM = Symptom(
@@ -18,8 +18,16 @@ LABEL_PROBLEM = Symptom(
 _RARE = 0.1
 
 
-@check(LABEL_PROBLEM)
-def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
+@check(
+    LABEL_PROBLEM,
+    reads=(
+        "data.class_counts|data.target_mean",
+        "data.reference_score",
+        "data.shuffled_score",
+        "data.shuffled_deviation",
+    ),
+)
+def label_problem(evidence: TrainingEvidence) -> Finding | None:
     """Find labels unrelated to the inputs, a single class, or classes of which there are next to none.
 
     Quantity: the leave-one-out score of nearest neighbours (or ridge regression) on the labels, beside its scores on
@@ -27,8 +35,6 @@ def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
     neighbourhood could. Threshold: three deviations of the shuffled scores.
     """
     data = evidence.data
-    if data.get("reference_score") is None:
-        return NotRun(LABEL_PROBLEM.key, "the examples were not at hand to compare labels with inputs")
     counts = data.get("class_counts") or []
     if sum(count > 0 for count in counts) == 1:
         return training_finding(

@@ -18,7 +18,10 @@ WRONG_LOSS = Symptom(
 _SAME = 1e-4
 
 
-@check(WRONG_LOSS)
+@check(
+    WRONG_LOSS,
+    reads=("loss.unpaired", "network.loss.name", "network.kind", "data.class_counts|data.target_mean"),
+)
 def wrong_loss(evidence: TrainingEvidence) -> Finding | None:
     """Find a loss that does not pair outputs with targets, does not average over examples, or is for other targets.
 

@@ -21,7 +21,7 @@ NOISE_DOMINATED = Symptom(
 _MUCH = 100.0
 
 
-@check(NOISE_DOMINATED)
+@check(NOISE_DOMINATED, needs=("metrics.noise_scale", "plan.batches"))
 def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find steps that are nearly all noise, on a loss that no longer falls and is not low.
 

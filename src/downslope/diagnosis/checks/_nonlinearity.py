@@ -15,7 +15,7 @@ MISSING_NONLINEARITY = Symptom(
 )
 
 
-@check(MISSING_NONLINEARITY)
+@check(MISSING_NONLINEARITY, needs=("layers", "network.activations"))
 def missing_nonlinearity(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers without an activation between them.
 

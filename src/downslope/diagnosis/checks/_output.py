@@ -26,7 +26,17 @@ _BOUNDS |= {"exponential": (0.0, None), "elu": (-1.0, None)}
 _SLACK = 0.02
 
 
-@check(WRONG_OUTPUT_ACTIVATION)
+@check(
+    WRONG_OUTPUT_ACTIVATION,
+    needs=("layers", "network.kind", "network.activations", "network.loss.name"),
+    reads=(
+        "network.loss.from_logits?",
+        "start",
+        "data.outputs",
+        "data.class_counts|data.target_low",
+        "data.class_counts|data.target_high",
+    ),
+)
 def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     """Find an output activation that cannot take the targets' values, or that the loss does not expect.
 
@@ -53,7 +63,12 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | None:
     )
 
 
-@check(WRONG_OUTPUT_ACTIVATION, order=150)
+@check(
+    WRONG_OUTPUT_ACTIVATION,
+    order=150,
+    needs=("layers", "network.kind", "network.activations", "network.loss.name"),
+    reads=("start", "data.class_counts|data.target_mean"),
+)
 def unshared_output(evidence: TrainingEvidence) -> Finding | None:
     """Find an output for each class that does not know of the others.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 
 from downslope._text import listed
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 SATURATED_UNITS = Symptom(
@@ -21,8 +20,8 @@ _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _MANY = 0.5
 
 
-@check(SATURATED_UNITS)
-def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
+@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"))
+def saturated_units(evidence: TrainingEvidence) -> Finding | None:
     """Find hidden layers whose units stand at the ends of a bounded activation most of the time.
 
     Quantity: the share of units and examples where the activation passes less than a hundredth of its steepest slope:
@@ -32,8 +31,6 @@ def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if not evidence.hidden.size:
         return None
     shares = evidence.late("saturated_share")
-    if not np.any(np.isfinite(shares)):
-        return NotRun(SATURATED_UNITS.key, "the layers were not looked into, or their activations are not known")
     indices = [int(p) for p in evidence.hidden if evidence.activations[p] in _BOUNDED and shares[p] > _MANY]
     if not indices:
         return None

@@ -23,7 +23,11 @@ _SMALL = 0.05
 _APART = 100.0
 
 
-@check(UNSCALED_INPUTS)
+@check(
+    UNSCALED_INPUTS,
+    needs=("data.input_mean", "data.input_deviation"),
+    reads=("data.largest_feature_deviation", "data.smallest_feature_deviation"),
+)
 def unscaled_inputs(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find inputs whose size or whose spread among features is far from what the weights are made for.
 
@@ -69,7 +73,10 @@ UNSCALED_TARGETS = Symptom(
 _LARGE_TARGETS = 30.0
 
 
-@check(UNSCALED_TARGETS)
+@check(
+    UNSCALED_TARGETS,
+    needs=("data.target_mean|data.class_counts", "data.target_deviation|data.class_counts"),
+)
 def unscaled_targets(evidence: TrainingEvidence) -> Finding | None:
     """Find numbers to be predicted that are far larger than the outputs begin.
 

@@ -31,6 +31,7 @@ def _most_copies(evidence: TrainingEvidence) -> float | None:
 
 @check(
     SYMMETRIC_UNITS,
+    needs=("layers", "start", "end"),
     quantities=(Quantity("unit_copies", "share of units that are copies", "lower", _most_copies),),
 )
 def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:

@@ -19,7 +19,7 @@ VANISHING_GRADIENTS = Symptom(
 _FADED = 1e-3
 
 
-@check(VANISHING_GRADIENTS)
+@check(VANISHING_GRADIENTS, reads=("layers.activation_gradient_norm", "layers.activation_variation", "start"))
 def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients, or signals, that fade by a factor a layer until the far layers learn nothing.
 
