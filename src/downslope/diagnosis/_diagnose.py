@@ -24,12 +24,15 @@ from downslope.diagnosis.checks import (
     healthy,
     local_minimum,
     measured_not_finite,
+    not_judged,
     not_started,
     recorded_not_finite,
+    stepped_not_finite,
     unexplained,
 )
 from downslope.trace import HasTrace, Outcome, Trace, as_trace
 
+_ROWS = ("step", "value", "gradient_norm", "the point", "the gradient")
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
@@ -91,14 +94,14 @@ class Diagnosis(Sequence[Finding]):
             evidence: whether the numbers behind each finding are listed below it.
         """
         lines = [line for finding in self.findings for line in _lines(finding, evidence)]
-        lines += [f"- not judged: {skipped}" for skipped in self.not_run]
+        lines += [f"- not judged: {remark}" for remark in _by_reason(self.not_run)]
         return "\n".join(lines + [f"! {caveat}" for caveat in self.caveats])
 
     def __repr__(self) -> str:
         return f"<Diagnosis {', '.join(self.symptoms)}>"
 
     def _repr_html_(self) -> str:
-        remarks = [*(f"not judged: {skipped}" for skipped in self.not_run), *self.caveats]
+        remarks = [*(f"not judged: {remark}" for remark in _by_reason(self.not_run)), *self.caveats]
         return "".join(_card(finding) for finding in self.findings) + "".join(
             f"<p><small>{html.escape(remark)}</small></p>" for remark in remarks
         )
@@ -132,24 +135,43 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     findings = [result for result in results if isinstance(result, Finding)]
     return Diagnosis(
         findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
-        not_run=tuple(result for result in results if isinstance(result, NotRun)),
+        not_run=_left_out(results),
         caveats=trace.caveats,
     )
 
 
 def _results(trace: Trace) -> list[Finding | NotRun | None]:
     """Return the results of all checks of a trace."""
-    recorded = recorded_not_finite(trace)
+    of_training = is_training(trace)
+    recorded = recorded_not_finite(trace, ("step",) if of_training else _ROWS)
+    if recorded is None and of_training:
+        recorded = stepped_not_finite(trace)
     if recorded is not None:
         return [recorded]
     if not len(trace) and not trace.metrics:
         return [not_started()]
-    results = _of_training(trace) if trace.metrics or "network" in trace.facts else _of_descent(trace)
+    results = _of_training(trace) if of_training else _of_descent(trace)
     measured = measured_not_finite(trace)
     if measured is None:
         return results
     sound = [result for result in results if not (isinstance(result, Finding) and result.severity is Severity.GOOD)]
     return sound if _any_problem(sound) else [*sound, measured]
+
+
+def is_training(trace: Trace) -> bool:
+    """Tell whether a trace is of a training, by anything that only these record."""
+    of_training = trace.metrics or trace.layer_names or trace.plan.get("batches")
+    return bool(of_training) or "network" in trace.facts or "data" in trace.facts
+
+
+def _left_out(results: Iterable[Finding | NotRun | None]) -> tuple[NotRun, ...]:
+    """Return the checks that could not run, each symptom once, and not where another check saw it all the same."""
+    seen = {result.symptom for result in results if isinstance(result, Finding)}
+    by_symptom: dict[str, NotRun] = {}
+    for result in results:
+        if isinstance(result, NotRun) and result.symptom not in seen:
+            by_symptom.setdefault(result.symptom, result)
+    return tuple(by_symptom.values())
 
 
 def _of_descent(trace: Trace) -> list[Finding | NotRun | None]:
@@ -195,12 +217,22 @@ def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     results = [check(evidence) for check in TRAINING_CHECKS]
     if _any_problem(results):
         return results
+    if evidence.falls_short is None:
+        return [*results, not_judged(evidence)]
     return [*results, unexplained(evidence) if evidence.falls_short else healthy(evidence)]
 
 
 def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
     """Tell whether any of the results is a problem."""
     return any(isinstance(result, Finding) and result.severity is Severity.PROBLEM for result in results)
+
+
+def _by_reason(not_run: Iterable[NotRun]) -> list[str]:
+    """Return the checks that could not run, those for the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for skipped in not_run:
+        reasons.setdefault(skipped.reason, []).append(skipped.symptom)
+    return [f"{', '.join(symptoms)}: {reason}" for reason, symptoms in reasons.items()]
 
 
 def _lines(finding: Finding, evidence: bool) -> list[str]:

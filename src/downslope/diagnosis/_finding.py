@@ -276,6 +276,11 @@ def by_key(symptoms: Iterable[Symptom]) -> dict[str, Symptom]:
     return {symptom.key: symptom for symptom in sorted(symptoms, key=lambda symptom: symptom.order)}
 
 
+def unjudged(evidence: TrainingEvidence, symptom: Symptom) -> NotRun:
+    """Return the reason why a check could not run that compares the score with what the data allow."""
+    return NotRun(symptom.key, evidence.not_comparable)
+
+
 def training_finding(
     evidence: TrainingEvidence,
     symptom: Symptom,
@@ -288,6 +293,9 @@ def training_finding(
     remedies: tuple[str, ...] = (),
     confidence: float = 0.9,
     problem: bool | None = None,
+    if_unknown: bool = False,
+) -> Finding:
+    """Return a finding over all steps of a training: a problem where the network falls short, else a note.| None = None,
 ) -> Finding:
     """Return a finding over all steps of a training: a problem where the network falls short, else a note.
 
@@ -303,8 +311,12 @@ def training_finding(
         confidence: from 0 to 1.
         problem: whether it is a problem; None where that depends on whether the network falls short of what the data
             allow.
+        if_unknown: whether it is a problem where it is not known if the network falls short: for what is wrong in any
+            network.
     """
-    serious = evidence.falls_short if problem is None else problem
+    serious = problem
+    if serious is None:
+        serious = if_unknown if evidence.falls_short is None else evidence.falls_short
     return Finding(
         symptom.key,
         Severity.PROBLEM if serious else Severity.NOTE,

@@ -65,9 +65,14 @@ def _has_column(columns: Mapping[str, np.ndarray], name: str) -> bool:
     return name in columns and bool(np.any(np.isfinite(np.asarray(columns[name], dtype=float))))
 
 
+def _is_whole(point: Mapping[str, np.ndarray], parts: tuple[str, ...]) -> bool:
+    """Tell whether a point is there with all its parts."""
+    return bool(point) and all(part in point for part in parts)
+
+
 _GROUPS: Mapping[str, Callable[[Trace, str], bool]] = {
-    "start": lambda trace, _: bool(trace.start),
-    "end": lambda trace, _: bool(trace.end),
+    "start": lambda trace, _: _is_whole(trace.start, trace.part_names),
+    "end": lambda trace, _: _is_whole(trace.end, trace.part_names),
     "spectra": lambda trace, _: bool(trace.spectra),
     "layers": lambda trace, name: bool(trace.layer_names) and (not name or _has_column(trace.layer_columns, name)),
     "parts": lambda trace, name: _has_column(trace.part_columns, name),

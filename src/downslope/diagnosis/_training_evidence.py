@@ -2,7 +2,7 @@
 
 Nothing here judges but `falls_short`, the question that decides whether a symptom is a problem at all: does the network
 do what the data allow? It is compared with what nearest neighbours or ridge regression make of the same rows, which
-needs no network, and against guessing. Many networks are odd inside and learn all the same; published tools raise
+needs no network, and with guessing. Where the trace does not say enough to compare, the answer is None. Many networks are odd inside and learn all the same; published tools raise
 alarms on them.
 """
 
@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from downslope._types import Columns, Plain
+from downslope.diagnosis._cells import CellState, evaluated_states
+from downslope.diagnosis._course import Course
 from downslope.diagnosis._evidence import last_rate
 from downslope.methods import facts_of
 from downslope.trace import Outcome, Trace, median_over_looks
@@ -22,6 +24,9 @@ from downslope.trace import Outcome, Trace, median_over_looks
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
 _SHORT = 0.1
 _SCORE_NOISE = 2.0  # standard errors of the score over the validation rows
+# How many rows a set may have whose size is not known: for one number, and for a range.
+_USUAL_ROWS, _FEW_ROWS, _MANY_ROWS = 100, 25, 10_000
+_SETS = ("training", "validation")
 # The last quarter of the looks stands for the end, the first tenth for the beginning.
 _LATE, _EARLY = 4, 10
 
@@ -56,10 +61,15 @@ class TrainingEvidence:
         """The number of steps taken."""
         return self.trace.last_step if len(self.trace) else 0
 
-    @property
+    @functools.cached_property
     def metric(self) -> str:
         """What people read: "accuracy" or "r2"; "loss" where there is neither."""
-        return str(self.network.get("metric", "loss"))
+        named = self.network.get("metric")
+        if named is not None:
+            return str(named)
+        # A trace that does not say so may hold one of them all the same.
+        scores = (name for name in ("accuracy", "r2") for of in _SETS if len(self.measured(f"{of}_{name}")))
+        return next(scores, "loss")
 
     @property
     def is_classes(self) -> bool:
@@ -67,38 +77,63 @@ class TrainingEvidence:
         return self.network.get("kind") in ("classes", "two classes")
 
     def measured(self, name: str) -> np.ndarray:
-        """Return a measurement at each evaluation where it is finite or was taken at all; empty without any."""
+        """Return a measurement at each evaluation where it is finite; empty without any."""
         column = np.asarray(self.trace.metrics.get(name, ()), dtype=float)
         return column[np.isfinite(column)]
 
     def last(self, name: str) -> float | None:
-        """Return the last measurement of a name, or None."""
-        measurements = self.measured(name)
-        return float(measurements[-1]) if len(measurements) else None
+        """Return the last measurement of a name; None without any, or where it is not finite."""
+        if name not in self.trace.metrics:
+            return None
+        states = evaluated_states(self.trace, name)
+        taken = np.flatnonzero(states != CellState.NOT_MEASURED)
+        if not len(taken) or states[taken[-1]] == CellState.NOT_FINITE:
+            return None
+        return float(self.trace.metrics[name][taken[-1]])
 
     @functools.cached_property
     def score(self) -> float | None:
-        """The metric at the end on rows that were held back, or on those trained on where none were."""
-        held = self.last(f"validation_{self.metric}")
+        """The metric at the end on rows that were held back, or on those trained on where none were.
+
+        A loss is no score: nothing says which loss the data allow.
+        """
+        held = None if self.metric == "loss" else self.last(f"validation_{self.metric}")
         return self.training_score if held is None else held
 
     @functools.cached_property
     def training_score(self) -> float | None:
         """The metric at the end on rows trained on."""
-        return self.last(f"training_{self.metric}")
+        return None if self.metric == "loss" else self.last(f"training_{self.metric}")
+
+    @functools.cached_property
+    def is_held_back(self) -> bool:
+        """Whether the score is that of rows that were held back."""
+        return self.metric != "loss" and self.last(f"validation_{self.metric}") is not None
 
     @functools.cached_property
     def reference(self) -> float | None:
-        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together.
+        """What the better of nearest neighbours and ridge regression scores, on the rows of both kinds together."""
+        return None if not self._references else sum(self._references) / len(self._references)
+
+    @functools.cached_property
+    def _references(self) -> tuple[float, ...]:
+        """What the reference may be: one number, or the ends of a range where the trace does not settle it.
 
         The rows held back are few, and those trained on are scored with each left out: pooled, the score is surer.
         """
         # The held-back reference alone would be as noisy as its few rows.
-        pairs = [
-            (self.data.get(f"{kind}reference_score"), self.data.get(f"{kind}rows")) for kind in ("validation_", "")
-        ]
-        known = [(float(score), rows or 1) for score, rows in pairs if score is not None and math.isfinite(score)]
-        return sum(score * rows for score, rows in known) / sum(rows for _, rows in known) if known else None
+        names = [(f"{kind}reference_score", f"{kind}rows") for kind in ("validation_", "")]
+        pairs = [(self.data.get(score), self.data.get(rows)) for score, rows in names]
+        known = [(float(score), rows) for score, rows in pairs if score is not None and math.isfinite(score)]
+        if not known or all(rows for _, rows in known):
+            pooled = sum(score * rows for score, rows in known) / sum(rows for _, rows in known) if known else None
+        else:
+            pooled = None if len(known) > 1 else known[0][0]
+        if len(known) != 1 or not self.is_held_back:
+            return tuple(score for score, _ in known) if pooled is None else (pooled,)
+        # One of the two is missing: the other is only known within its error.
+        (score, rows), wide = known[0], _SCORE_NOISE * _share_error(known[0][0], known[0][1] or _USUAL_ROWS)
+        return (score - wide, score + wide)
 
     @functools.cached_property
     def chance(self) -> float | None:
@@ -116,15 +151,36 @@ class TrainingEvidence:
         # A permutation test: three deviations above the scores on shuffled targets.
         return float(score) > float(shuffled) + 3 * max(float(spread), 1e-3)
 
-    @functools.cached_property
+    @property
     def margin(self) -> float:
         """How far the score may lie below the reference before the network counts as falling short."""
-        rows = self.data.get("validation_rows") or self.data.get("rows") or 100
-        reference = min(max(self.reference or 0.5, 0.05), 0.95)
-        gain = max((self.reference or 0) - (self.chance or 0), 0.0)
+        return self._margins[1]
+
+    @functools.cached_property
+    def _margins(self) -> tuple[float, float]:
+        """The least and the greatest margin that what is known allows; the same where all of it is known."""
+        reference = self.reference or 0.0
+        # A score between guessing, of which R² makes 0, and nothing at all.
+        guesses = (0.0, reference) if self.chance is None and self.metric != "r2" else (self.chance or 0.0,) * 2
+        gains = [max(reference - guess, 0.0) for guess in guesses]
+        rows = self.data.get("validation_rows") if self.is_held_back else self.data.get("rows")
+        sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
         # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
-        noise = _SCORE_NOISE * math.sqrt(reference * (1 - reference) / rows)
-        return max(_SHORT * gain, noise, 0.02)
+        noises = [_SCORE_NOISE * _share_error(self.reference or 0.5, size) for size in sizes]
+        return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
+
+    @functools.cached_property
+    def score_error(self) -> float | None:
+        """The standard error of the score over the rows that it was measured on; None where these are not known."""
+        rows = self.data.get("validation_rows") if self.is_held_back else self.data.get("rows")
+        if not rows or self.score is None:
+            return None
+        if self.metric == "r2":
+            # Olkin and Finn, 1995: the variance of R² is about 4 R² (1 − R²)² / n.
+            share = min(max(self.score, 0.0), 1.0)
+            return 2 * math.sqrt(share / rows) * (1 - share)
+        # Of a share that is 0 or 1 in the sample, half a row more of each kind (Agresti and Coull, 1998).
+        return math.sqrt((share := (self.score * rows + 1) / (rows + 2)) * (1 - share) / (rows + 2))
 
     @functools.cached_property
     def learned(self) -> float | None:
@@ -134,37 +190,65 @@ class TrainingEvidence:
         return (self.score - self.chance) / (self.reference - self.chance)
 
     @functools.cached_property
-    def falls_short(self) -> bool:
-        """Whether the network does worse than the data allow."""
+    def falls_short(self) -> bool | None:
+        """Whether the network does worse than the data allow; None where that cannot be known."""
         if self.failed or self.loss_rose:
             return True
-        if not len(self.loss):
-            return False
-        if self.score is None or self.reference is None:
-            return self.fell_by is not None and self.fell_by < 0.01
-        return self.score < self.reference - self.margin
+        if self.score is None or not self._references:
+            # Without a score there is still the loss: one that never moved has learnt nothing.
+            return True if self.course.is_flat and self.step[0] <= 1 else None
+        if self._is_below(self.score):
+            return True
+        enough = self.score >= max(self._references) - self._margins[0]
+        return False if enough and self.is_held_back else None
 
     @functools.cached_property
-    def underfits(self) -> bool:
-        """Whether it falls short on the very rows that it is trained on."""
-        if self.failed or self.loss_rose or self.training_score is None or self.reference is None:
+    def underfits(self) -> bool | None:
+        """Whether it falls short on the very rows that it is trained on; None where that cannot be known."""
+        if self.failed or self.loss_rose or self.training_score is None or not self._references:
             return self.falls_short
-        return self.falls_short and self.training_score < self.reference - self.margin
+        return self.falls_short and self._is_below(self.training_score)
+
+    def _is_below(self, score: float) -> bool:
+        """Tell whether a score is below the reference by more than the margin, whatever is not known of the two."""
+        return score < min(self._references) - self._margins[1]
 
     @functools.cached_property
-    def loss_rose(self) -> bool:
-        """Whether the loss on the rows trained on ended above where it began."""
+    def not_comparable(self) -> str:
+        """What is lacking to say whether the network does what the data allow; empty where nothing is."""
+        if self.falls_short is not None:
+            return ""
+        if any(not self._is_finite_at_end(f"{of}_{self.metric}") for of in _SETS):
+            return "the last evaluation is not finite"
+        if self.score is None:
+            return "no score was measured"
+        if not self._references:
+            return "what a simple learner makes of the same rows is not known"
+        return "the reference is not known well enough" if self.is_held_back else "no rows were held back"
+
+    def _is_finite_at_end(self, name: str) -> bool:
+        """Tell whether the last measurement of a name is finite, or none was taken."""
+        return name not in self.trace.metrics or not len(self.measured(name)) or self.last(name) is not None
+
+    @functools.cached_property
+    def course(self) -> Course:
+        """The loss on the rows trained on: by evaluation where there were two, else by step."""
         losses = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)
-        if len(losses) > 1:
-            return bool(not losses[-1] <= losses[0])
-        return len(self.loss) > 1 and bool(not self.end_of(self.loss) <= self.loss[0])
+        if np.isfinite(losses).sum() > 1:
+            return Course(np.asarray(self.trace.metrics.get("step", np.arange(len(losses)))), losses)
+        return Course(self.step, self.loss)
+
+    @property
+    def loss_rose(self) -> bool:
+        """Whether the loss on the rows trained on ended above where it began, beyond its scatter."""
+        return self.course.rose
 
     @functools.cached_property
     def fell_by(self) -> float | None:
-        """The share of the loss that is gone."""
+        """The share of the loss that is gone; None where the loss is no size, since it may be negative."""
         losses = self.measured("training_loss")
         first, last = (losses[0], losses[-1]) if len(losses) > 1 else (self.start_of(self.loss), self.end_of(self.loss))
-        return None if not first > 0 else float((first - last) / first)
+        return float((first - last) / first) if first > 0 and last >= 0 else None
 
     # --- how it moved --------------------------------------------------------------------------------------------
 
@@ -311,6 +395,12 @@ class TrainingEvidence:
     def end_of(course: np.ndarray) -> float:
         """Return the mean over the last twentieth."""
         return float(np.mean(course[-max(1, len(course) // 20) :])) if len(course) else math.nan
+
+
+def _share_error(share: float, rows: float) -> float:
+    """Return the standard error of a share over so many rows; near 0 and 1 that of 1 in 20."""
+    share = min(max(share, 0.05), 0.95)
+    return math.sqrt(share * (1 - share) / rows)
 
 
 def _is_known(entry: Any) -> bool:

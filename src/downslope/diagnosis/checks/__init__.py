@@ -14,7 +14,9 @@ from downslope.diagnosis.checks._dead import dead_units
 from downslope.diagnosis.checks._descending import still_descending
 from downslope.diagnosis.checks._diverged import diverged
 from downslope.diagnosis.checks._edge import edge_of_stability
+from downslope.diagnosis.checks._evaluation_mismatch import evaluation_mismatch
 from downslope.diagnosis.checks._exploding import exploding_gradients
+from downslope.diagnosis.checks._gradient_course import rising_gradients
 from downslope.diagnosis.checks._initialisation import poor_initialisation
 from downslope.diagnosis.checks._kink import kink
 from downslope.diagnosis.checks._labels import label_problem
@@ -37,10 +39,13 @@ from downslope.diagnosis.checks._symmetry import symmetric_units
 from downslope.diagnosis.checks._too_few_steps import too_few_steps
 from downslope.diagnosis.checks._training_end import (
     HEALTHY,
+    NOT_JUDGED,
     NOT_STARTED,
     PLATEAU,
     healthy,
+    not_judged,
     not_started,
+    stepped_not_finite,
     training_diverged,
     training_not_finite,
     unexplained,
@@ -69,6 +74,7 @@ DESCENT_CHECKS = by_cause(
 TRAINING_CHECKS = by_cause(
     bottleneck,
     dead_units,
+    evaluation_mismatch,
     exploding_gradients,
     label_problem,
     loss_spike,
@@ -77,6 +83,7 @@ TRAINING_CHECKS = by_cause(
     over_regularised,
     overfitting,
     poor_initialisation,
+    rising_gradients,
     saturated_units,
     symmetric_units,
     too_few_steps,
@@ -93,9 +100,9 @@ TRAINING_CHECKS = by_cause(
 )
 STATE_RULES = tuple(check.rule for check in DESCENT_CHECKS if check.rule is not None)
 
-# `local_minimum` compares any trace with others; the last three speak where no check does.
+# `local_minimum` compares any trace with others; the others speak where no check does.
 DESCENT_SYMPTOMS = by_key([*(check.symptom for check in DESCENT_CHECKS), local_minimum.symptom])
-TRAINING_SYMPTOMS = by_key([*(check.symptom for check in TRAINING_CHECKS), PLATEAU, HEALTHY, NOT_STARTED])
+TRAINING_SYMPTOMS = by_key([*(check.symptom for check in TRAINING_CHECKS), PLATEAU, HEALTHY, NOT_JUDGED, NOT_STARTED])
 
 __all__ = [
     "DESCENT_CHECKS",
@@ -106,7 +113,9 @@ __all__ = [
     "healthy",
     "local_minimum",
     "measured_not_finite",
+    "not_judged",
     "not_started",
     "recorded_not_finite",
+    "stepped_not_finite",
     "unexplained",
 ]

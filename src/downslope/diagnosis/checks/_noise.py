@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding, unjudged
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 NOISE_DOMINATED = Symptom(
@@ -34,8 +34,10 @@ def noise_dominated(evidence: TrainingEvidence) -> Finding | NotRun | None:
         return NotRun(NOISE_DOMINATED.key, "the gradient's noise was not measured")
     ratio = float(median(scale)) / evidence.batch
     learns = (evidence.fell_by or 0) > 0.1
-    if ratio <= _MUCH or not evidence.underfits or evidence.still_falling or not learns:
+    if ratio <= _MUCH or evidence.underfits is False or evidence.still_falling or not learns:
         return None
+    if evidence.underfits is None:
+        return unjudged(evidence, NOISE_DOMINATED)
     return training_finding(
         evidence,
         NOISE_DOMINATED,

@@ -6,12 +6,13 @@ hand, a norm overflowed. Whatever its origin, such a trace is not healthy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from downslope._text import in_words
+from downslope.diagnosis._cells import not_measured
 from downslope.diagnosis._end_state import EndState
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number
@@ -154,10 +155,14 @@ def _at_point(where: str, failure: Failure, before: str) -> _Failing:
     )
 
 
-def recorded_not_finite(trace: Trace) -> Finding | None:
+def recorded_not_finite(trace: Trace, names: Collection[str]) -> Finding | None:
     """Find a value, gradient or coordinate in the rows that is no finite number, though the run says nothing of it.
 
     Rows end at the last finite point, so that nothing else can be judged of such a trace.
+
+    Args:
+        trace: the trace.
+        names: what to look at: columns, "the point", "the gradient".
     """
     if trace.outcome is Outcome.NOT_FINITE:
         return None
@@ -165,11 +170,15 @@ def recorded_not_finite(trace: Trace) -> Finding | None:
     columns |= {name: trace.recorded[name] for name in ("gradient_norm",) if name in trace.recorded}
     matrices = {"the point": trace.coordinates, "the gradient": trace.gradients}
     columns |= {name: matrix for name, matrix in matrices.items() if matrix is not None}
-    return _finding(trace, ((name, np.asarray(column), _bad_rows(column)) for name, column in columns.items()))
+    looked_at = [(name, np.asarray(column)) for name, column in columns.items() if name in names]
+    return _finding(trace, ((name, column, _bad_rows(column)) for name, column in looked_at))
 
 
 def measured_not_finite(trace: Trace) -> Finding | None:
-    """Find a measurement that is no finite number, where it was taken: of the steps, the layers, whole data sets."""
+    """Find a measurement that is no finite number, where it was taken: of the steps, the layers, the end.
+
+    Evaluations have a symptom of their own, `evaluation_mismatch`.
+    """
     if trace.outcome is Outcome.NOT_FINITE:
         return None
     return _finding(trace, _measurements(trace))
@@ -179,17 +188,11 @@ def _measurements(trace: Trace) -> Iterator[tuple[str, np.ndarray, Any]]:
     """Yield name, numbers and rows that are not finite of each measurement."""
     for name, column in trace.recorded.items():
         numbers = np.broadcast_to(np.asarray(column, dtype=float), trace.recorded["step"].shape)
-        yield name, numbers, np.isinf(numbers) | (np.isnan(numbers) & _is_known(trace, name))
+        due = _is_known(trace, name)
+        skipped = not_measured(trace, name, trace.recorded["step"])
+        yield name, numbers, np.isinf(numbers) | (np.isnan(numbers) & (due if skipped is None else due & ~skipped))
     for name, column in {**trace.layer_columns, **trace.part_columns}.items():
         yield name, column, np.isinf(column).any(axis=1)
-    for name, column in trace.metrics.items():
-        if not _set_of(name):
-            continue  # of a look at the curvature: ratios, which may be infinite
-        # Not each is measured each time: NaN is a result where another measurement of the same set was taken there.
-        others = [other for key, other in trace.metrics.items() if key != name and _set_of(key) == _set_of(name)]
-        taken = np.any([np.isfinite(other) for other in others], axis=0) if others else False
-        missing = np.isnan(column) & taken & np.isfinite(column).any()
-        yield name, column, np.asarray(np.isinf(column) | missing)
     for name, leaf in trace.end.items():
         numbers = np.atleast_1d(np.asarray(leaf, dtype=float))
         yield f"the end of {name}", numbers, _bad_rows(numbers)
@@ -211,12 +214,6 @@ def _is_known(trace: Trace, name: str) -> np.ndarray:
         rows[-1:] = False
         return rows
     return rows if name == "learning_rate" else ~rows
-
-
-def _set_of(metric: str) -> str:
-    """Return the set that a metric was measured on: `validation` of `validation_loss`; empty for other measurements."""
-    before, _, _ = metric.partition("_")
-    return before if before in ("training", "validation") else ""
 
 
 def _bad_rows(numbers: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, Quantity, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding, unjudged
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 OVER_REGULARISED = Symptom(
@@ -33,16 +33,20 @@ def _penalty_share(evidence: TrainingEvidence) -> float | None:
 @check(
     OVER_REGULARISED,
     quantities=(Quantity("penalty_share", "share of the loss that is penalty", "lower", _penalty_share),),
+    needs=("network.l2", "plan.settings", "end"),
+    reads=("parts.parameter_norm",),
 )
-def over_regularised(evidence: TrainingEvidence) -> Finding | None:
+def over_regularised(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a penalty on the weights that makes up much of the loss at the end of one that falls short.
 
     Quantity: λ Σ w² over the whole loss at the end; or the weights' norm over that of the start under weight decay.
     Theory: at a minimum of data loss and penalty the two gradients balance (Tikhonov). Threshold: a third of the loss.
     """
     share, kept = _penalty_share(evidence), _kept(evidence)
-    if not evidence.underfits or not ((share or 0) > _HEAVY or kept < 1 / 3):
+    if evidence.underfits is False or not ((share or 0) > _HEAVY or kept < 1 / 3):
         return None
+    if evidence.underfits is None:
+        return unjudged(evidence, OVER_REGULARISED)
     what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"
     if not (share or 0) > _HEAVY:
         what = f"Penalty or decay left {number(kept)} of the weights' norm"

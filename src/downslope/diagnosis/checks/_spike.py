@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._course import scatter
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 LOSS_SPIKE = Symptom(
@@ -17,37 +18,68 @@ LOSS_SPIKE = Symptom(
     remedies=("clipping", "smaller_rate", "warm_up", "clipping_later", "smaller_rate_later"),
 )
 
-_LEAP = 10.0  # times the median around it
-_DEVIATIONS = 20.0  # median absolute deviations around it
-_AROUND = 50
+# Losses of batches have heavy tails: twenty deviations are no batch, and half as much again is worth a word. Published
+# spikes reach 2.7 times the loss before.
+_DEVIATIONS = 20.0
+_LEAP = 1.5
+# Without a witness a row may hold one odd batch: ten times the loss before is no such row.
+_ALONE = 10.0
+_WITNESS = 5.0  # times the gradient's norm before
+_AROUND, _FEW = 50, 20  # rows to compare with, at most; rows of a run, at least
+_SOON = 2  # rows around a leap: the long gradient comes before it, or with it
+_FLOOR = 0.01  # of the loss: a scatter below it is rounding, or a log with few digits
 
 
 @check(LOSS_SPIKE)
-def loss_spike(evidence: TrainingEvidence) -> Finding | None:
+def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a step at which the loss leapt far out of the range of those around it.
 
-    Quantity: the loss of a step over the median of the fifty before, and its distance in median absolute deviations.
-    Threshold: ten times, and twenty deviations.
+    Quantity: the loss of a step beside the median of up to fifty before and beside their scatter; the gradient's norm
+    beside its own; the loss of the next step. Theory: a step that is too long throws the weights, which takes several
+    steps to come back from, and the gradient was or is long; an odd batch has neither. Threshold: half as much again
+    and twenty deviations, with such a witness; ten times without.
     """
     loss = evidence.loss
-    if len(loss) < 2 * _AROUND:
+    if len(loss) < _FEW:
+        return NotRun(LOSS_SPIKE.key, f"{_FEW} rows are needed, and there are {len(loss)}")
+    size = min(_AROUND, len(loss) // 4 + _FEW // 4)
+    windows = np.lib.stride_tricks.sliding_window_view(loss, size)[:-1]
+    middle = np.asarray(median(windows))
+    later, leap = loss[size:], loss[size:] - middle
+    # Only rows that leap at all are held against their scatter, which is the costly part.
+    rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (later > abs(loss[0]) / 10))
+    far = np.array([_is_far(leap[row], windows[row], middle[row]) for row in rows], dtype=bool)
+    seen = [row for row in rows[far] if _is_witnessed(evidence, row, size, leap, middle)]
+    if not seen:
         return None
-    windows = np.lib.stride_tricks.sliding_window_view(loss, _AROUND)[:-1]
-    with np.errstate(all="ignore"):
-        middle = median(windows)
-        spread = median(np.abs(windows - middle[:, None]))
-        later = loss[_AROUND:]
-        leaps = (later > _LEAP * middle) & (later > middle + _DEVIATIONS * spread) & (later > loss[0] / 10)
-    if not np.any(leaps):
-        return None
-    index = int(np.argmax(np.where(leaps, later, -np.inf)))
-    step = int(evidence.step[index + _AROUND])
+    row = max(seen, key=lambda row: leap[row])
+    step = int(evidence.step[row + size])
     return training_finding(
         evidence,
         LOSS_SPIKE,
-        f"At step {step} the loss leapt to {number(later[index])} from about {number(middle[index])}.",
-        f"{number(_LEAP)} times the median of the fifty steps before",
-        numbers={"step": step, "loss": float(later[index]), "before": float(middle[index])},
+        f"At step {step} the loss leapt to {number(later[row])} from about {number(middle[row])}.",
+        f"{number(_LEAP)} times the median before and {number(_DEVIATIONS)} deviations, with a gradient {number(_WITNESS)} "
+        f"times as long or a second row; {number(_ALONE)} times without",
+        numbers={"step": step, "loss": float(later[row]), "before": float(middle[row])},
         causes=("a rate at the edge of what the curvature bears", "a batch with broken rows", "a tiny epsilon in Adam"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
     )
+
+
+def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:
+    """Tell whether a leap is beyond the scatter of the rows before."""
+    return leap > _DEVIATIONS * max(scatter(window), _FLOOR * abs(middle))
+
+
+def _is_witnessed(
+    evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray
+) -> bool:
+    """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size."""
+    if leap[row] > (_ALONE - 1) * abs(middle[row]):
+        return True
+    if row + 1 < len(leap) and leap[row + 1] > leap[row] / 2:
+        return True
+    at = row + size
+    norms, before = evidence.gradient_norm[max(at - _SOON, 0) : at + 1], evidence.gradient_norm[at - size : at - _SOON]
+    before = before[np.isfinite(before)]
+    return len(before) > 0 and bool(np.nanmax(norms, initial=0.0) > _WITNESS * float(median(before)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from downslope._text import count
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._course import Course
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding, unjudged
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._training_rate import reach_of
 
@@ -19,30 +20,49 @@ TOO_FEW_STEPS = Symptom(
 # A loss that falls by more than this over the last fifth of a run has not settled.
 _FALLS = 0.01
 _FEW = 200
+# Of its average pace: an exponential approach that still goes at half of it has 28 % of its way to go.
+_PACE = 0.5
 
 
 @check(TOO_FEW_STEPS)
-def too_few_steps(evidence: TrainingEvidence) -> Finding | None:
+def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a loss that was still falling when the steps ran out.
 
-    Quantity: the fall of the loss over the last fifth of the run, where it is above its scatter. Threshold: one part in
-    a hundred; or so few steps that the weights moved by less than half their size.
+    Quantity: the fall of the loss over the last fifth of the run, where it is above its scatter; and the pace of that
+    fall beside the average one. Theory: an exponential approach slows down in proportion to the way left. Threshold:
+    one part in a hundred where the network falls short; half of the average pace in any case; or so few steps that the
+    weights moved by less than half their size.
     """
-    if not evidence.underfits or evidence.failed or evidence.loss_rose:
+    if evidence.failed or evidence.loss_rose:
         return None
+    pace = _pace(evidence)
+    keeps_falling = pace is not None and pace >= _PACE
     reach = reach_of(evidence)
     hardly = evidence.last_step < _FEW and (reach is None or reach < 0.5)
-    if not evidence.still_falling > _FALLS and not hardly:
-        return None
+    short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)
+    if not keeps_falling and not short:
+        unknown = evidence.underfits is None and evidence.still_falling > _FALLS
+        return unjudged(evidence, TOO_FEW_STEPS) if unknown else None
     fall = "the loss had hardly moved"
     if evidence.still_falling:
         fall = f"the loss was still falling, by {number(100 * evidence.still_falling)} % over the last fifth"
+    elif keeps_falling:
+        fall = f"the loss was still falling, at {number(pace)} of its average pace"
+    words = "were enough, though more would lower the loss further" if evidence.underfits is False else "were not enough"
     return training_finding(
         evidence,
         TOO_FEW_STEPS,
-        f"{count(evidence.last_step).capitalize()} were not enough: {fall}.",
-        f"a fall of {number(100 * _FALLS)} % over the last fifth of the run",
-        numbers={"still_falling": evidence.still_falling, "epochs": evidence.epochs},
+        f"{count(evidence.last_step).capitalize()} {words}: {fall}.",
+        f"a fall of {number(100 * _FALLS)} % over the last fifth of the run, or half of the average pace",
+        numbers={"still_falling": evidence.still_falling, "pace": pace, "epochs": evidence.epochs},
         causes=("too few steps", "a learning rate that is rather small"),
         remedies=(f"{count(4 * max(evidence.last_step, 1), 'step')}", "a larger learning rate"),
+        problem=evidence.underfits,
+        if_unknown=True,
     )
+
+
+def _pace(evidence: TrainingEvidence) -> float | None:
+    """Return the pace at the end over the average one, by evaluations where they are many, else by steps."""
+    pace = evidence.course.late_pace
+    return Course(evidence.step, evidence.loss).late_pace if pace is None else pace

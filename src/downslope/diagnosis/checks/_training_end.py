@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from downslope._text import count, in_words
+from downslope.diagnosis._cells import CellState, stepped_states
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.trace import Outcome, Trace
+
+_NEAR = 0.02  # of the loss of guessing: a loss this near to it is that of guessing
 
 NOT_FINITE = Symptom(
     "not_finite",
@@ -70,6 +78,14 @@ HEALTHY = Symptom(
     quantity="training_score",
 )
 
+NOT_JUDGED = Symptom(
+    "not_judged",
+    Severity.GOOD,
+    order=255,
+    meaning="Nothing wrong was seen, and there was nothing to compare the score with.",
+    quantity="training_loss",
+)
+
 NOT_STARTED = Symptom(
     "still_descending",
     Severity.GOOD,
@@ -88,10 +104,20 @@ def training_not_finite(evidence: TrainingEvidence) -> Finding | None:
     origin = trace.facts.get("not_finite") or {}
     part = trace.not_finite_part or "value"
     what = "the loss" if part == "value" else f"the gradient of {part}"
+    # A run without a step has none that could have been too long: data, start or program are not finite themselves.
+    at_start = not trace.not_finite_step or evidence.last_step == 0
+    causes, remedies = (_AT_START, _START_REMEDIES) if at_start else (_LATER, _LATER_REMEDIES)
+    sentences = [f"At step {trace.not_finite_step} {what} was no longer a finite number.", origin.get("sentence", "")]
+    if at_start:
+        sentences[0] = f"Before the first step {what} is not a finite number."
+    if origin.get("operation") == "gather":
+        # Rows picked from beyond the end of an array are filled with NaN.
+        sentences.append(f"Labels lie in 0 … {_last_class(evidence)}.")
+        causes, remedies = ("labels that are out of range, such as 1 … C", *causes), ("count classes from 0", *remedies)
     return training_finding(
         evidence,
         NOT_FINITE,
-        f"At step {trace.not_finite_step} {what} was no longer a finite number. {origin.get('sentence', '')}".strip(),
+        " ".join(filter(None, sentences)),
         "every loss and every gradient must be a finite number",
         numbers={
             "step": trace.not_finite_step,
@@ -99,33 +125,96 @@ def training_not_finite(evidence: TrainingEvidence) -> Finding | None:
             **{name: origin.get(name) for name in ("operation", "layer")},
         },
         parts=() if part == "value" else (part,),
-        causes=("steps that were too long", "a logarithm or a division at zero"),
-        remedies=("a smaller learning rate", "clip the gradient's norm", "a loss from logits"),
+        causes=causes,
+        remedies=remedies,
         problem=True,
     )
 
 
+_AT_START = ("inputs or targets that are not finite", "a start outside the loss's domain", "a program that divides by 0")
+_START_REMEDIES = ("look for missing or infinite numbers in the data", "another start", "a loss from logits")
+_LATER = ("steps that were too long", "a logarithm or a division at zero")
+_LATER_REMEDIES = ("a smaller learning rate", "clip the gradient's norm", "a loss from logits")
+
+
+def _last_class(evidence: TrainingEvidence) -> str:
+    """Return the highest label, as a number where the classes are known."""
+    counts = evidence.data.get("class_counts")
+    outputs = evidence.widths[-1] if len(evidence.widths) else np.nan
+    classes = len(counts) if counts else outputs
+    return str(int(classes) - 1) if np.isfinite(classes) and classes > 1 else "C − 1, where C is the number of outputs"
+
+
+def stepped_not_finite(trace: Trace) -> Finding | None:
+    """Find a loss or a gradient that is not finite in the rows of a training that went on all the same."""
+    if trace.outcome is Outcome.NOT_FINITE or not len(trace):
+        return None
+    for name, what in (("value", "loss"), ("gradient_norm", "gradient's norm")):
+        bad = stepped_states(trace, name) == CellState.NOT_FINITE
+        if not bad.any():
+            continue
+        row, rows = int(np.argmax(bad)), int(bad.sum())
+        step, steps = int(trace.recorded["step"][row]), np.asarray(trace.recorded["step"])
+        lasts = bool(bad[row:].all()) and row < len(bad) - 1
+        since = f"From step {step} on the {what} is not finite" if lasts else f"At step {step} the {what} is not finite"
+        more = f" (in {rows} of {len(bad)} rows)" if rows > 1 and not lasts else ""
+        at_start = row == 0
+        causes = _AT_START if at_start else ("numbers beyond the range of half precision", *_LATER)
+        beside = ""
+        if name == "gradient_norm" and np.all(np.asarray(trace.recorded["value"])[bad] == 0):
+            beside = " while the loss is written as 0: it was not computed, or overflowed"
+        return Finding(
+            NOT_FINITE.key,
+            Severity.PROBLEM,
+            f"{since}{more}{beside}, and the run went on.",
+            {"part": name, "row": row, "step": step, "rows": rows},
+            "every loss and every gradient must be a finite number",
+            (step, int(steps[-1]) if lasts else step),
+            causes=causes,
+            remedies=_START_REMEDIES if at_start else ("a larger type, or a scaled loss", *_LATER_REMEDIES),
+        )
+    return None
+
+
 @check(DIVERGED)
 def training_diverged(evidence: TrainingEvidence) -> Finding | None:
-    """Find a loss that ended above where it began."""
-    if evidence.failed or not evidence.loss_rose:
+    """Find a loss that ended above where it began, that turned and rises, or that falls without bound.
+
+    Quantity: the loss of the first and of the last tenth of the rows, beside their scatter. Theory: a t-test, since the
+    loss of a batch is a draw. Threshold: three standard errors and 5 %; five errors and half of what it had fallen by,
+    where it rises from its lowest; ten times its first size below zero, at a pace that does not slow down.
+    """
+    course = evidence.course
+    if evidence.failed or not (evidence.loss_rose or course.relapsed or course.plunges):
         return None
-    losses = evidence.measured("training_loss")
-    first, last = (losses[0], losses[-1]) if len(losses) > 1 else (evidence.loss[0], evidence.end_of(evidence.loss))
+    first, last = course.first, course.last
+    sentence = f"The loss rose from {number(first)} to {number(last)}."
+    causes, remedies = ("a rate that is too large", "a gradient of the wrong sign"), ("a tenth of the learning rate",)
+    if evidence.loss_rose and not last > first:  # thrown up within the first tenth of the rows
+        first = float(course.numbers[0])
+        sentence = f"The loss rose from {number(first)} at once, and is {number(last)} now."
+    elif not evidence.loss_rose and course.relapsed:
+        sentence = f"The loss fell to {number(course.lowest[0])}, rises since, and is {number(last)} now."
+    elif not evidence.loss_rose:
+        sentence = f"The loss falls without bound, from {number(first)} to {number(last)}, and no slower than before."
+        causes, remedies = ("a loss without a lowest value", "a loss of the wrong sign"), ("a loss that is bounded below",)
     return training_finding(
         evidence,
         DIVERGED,
-        f"The loss rose from {number(first)} to {number(last)}.",
-        "a loss at the end below that at the start",
-        numbers={"first_loss": float(first), "loss": float(last)},
-        causes=("a rate that is too large", "a gradient of the wrong sign"),
-        remedies=("a tenth of the learning rate",),
-        problem=True,
+        sentence,
+        "a loss at the end no higher than at the start, by three standard errors and 5 %",
+        numbers={"first_loss": first, "lowest_loss": course.lowest[0], "loss": last, "scatter": course.scatter},
+        causes=causes,
+        remedies=remedies,
+        problem=True if evidence.loss_rose else None,
+        if_unknown=True,
     )
 
 
 def unexplained(evidence: TrainingEvidence) -> Finding:
     """Return the finding for a network that falls short without a cause that shows: a `plateau`."""
+    if evidence.score is None or evidence.reference is None:
+        return _unmoved(evidence)
     fell = "" if evidence.fell_by is None else f" The loss fell by {number(100 * evidence.fell_by)} % and then no more."
     return training_finding(
         evidence,
@@ -139,20 +228,77 @@ def unexplained(evidence: TrainingEvidence) -> Finding:
     )
 
 
+def _unmoved(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for a loss that never moved, where there is no reference to compare a score with."""
+    guessing, course = _guessing(evidence), evidence.course
+    sentence = f"The loss did not fall: it is {number(course.last)} at the end and was {number(course.first)}."
+    if guessing is not None:
+        of, loss = guessing
+        sentence = f"The loss stays at {number(course.last)} from first to last: guessing among {of} costs {number(loss)}."
+    return training_finding(
+        evidence,
+        PLATEAU,
+        f"{sentence} No cause shows.",
+        "a loss that falls by 5 %, or by more than its scatter hides",
+        numbers={"first_loss": course.first, "loss": course.last, "scatter": course.scatter},
+        causes=("a network that says the same of every row", "flat ground", "a gradient that does not reach the weights"),
+        remedies=("another start", "another learning rate", "look at the gradient of each part"),
+        confidence=0.5,
+        problem=True,
+    )
+
+
+def _guessing(evidence: TrainingEvidence) -> tuple[str, float] | None:
+    """Return among what a network guesses whose loss is that of guessing, and that loss; None for another loss."""
+    counts = np.asarray(evidence.data.get("class_counts") or (), dtype=float)
+    classes = {"two classes": 2}.get(str(evidence.network.get("kind")), len(counts))
+    if classes < 2 or not evidence.is_classes:
+        return None
+    shares = counts[counts > 0] / counts.sum() if len(counts) else np.zeros(0)
+    # The logarithm of C for even guesses, the entropy of the classes for guesses at their shares.
+    losses = [math.log(classes), float(-np.sum(shares * np.log(shares))) if len(shares) else math.inf]
+    course = evidence.course
+    near = [loss for loss in losses if abs(course.last - loss) < _NEAR * loss and abs(course.first - loss) < _NEAR * loss]
+    return (f"{classes} classes", near[0]) if near else None
+
+
 def not_started() -> Finding:
     """Return the finding for a trace without a step."""
     return Finding(NOT_STARTED.key, Severity.GOOD, "No step was taken yet.", {}, "at least one step", (0, 0))
 
 
-def healthy(evidence: TrainingEvidence) -> Finding:
-    """Return the finding for a network that does what the data allow, or for one that was not trained yet."""
+def not_judged(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for a training that nothing is known to compare with, or for one that has no step yet."""
     if evidence.last_step == 0:
         return not_started()
+    course = evidence.course
+    moves = f"The loss went from {number(course.first)} to {number(course.last)}"
+    pace = "and still falls" if evidence.still_falling > 0.05 else "and is steady"
+    shown = "" if evidence.score is None else f", at {_scores(evidence)}"
+    return Finding(
+        NOT_JUDGED.key,
+        Severity.GOOD,
+        f"Nothing wrong was seen, and there is nothing to compare with: {evidence.not_comparable}. {moves} {pace} after "
+        f"{count(evidence.last_step)}{shown}.",
+        evidence.numbers(first_loss=course.first, loss=course.last, epochs=evidence.epochs),
+        "a score on rows held back beside that of a simple learner",
+        evidence.all_steps,
+        confidence=0.5,
+    )
+
+
+def healthy(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for a network that does what the data allow."""
+    if evidence.last_step == 0:
+        return not_started()
+    rows = evidence.data.get("validation_rows")
+    on = f" on {rows} rows held back" if rows else " on rows held back"
+    error = "" if evidence.score_error is None else f" ± {number(evidence.score_error)}"
     return Finding(
         HEALTHY.key,
         Severity.GOOD,
-        f"The network does what the data allow: {_scores(evidence)} after {count(evidence.last_step)}.",
-        evidence.numbers(learned=evidence.learned, epochs=evidence.epochs),
+        f"The network does what the data allow: {_scores(evidence, error + on)} after {count(evidence.last_step)}.",
+        evidence.numbers(learned=evidence.learned, standard_error=evidence.score_error, epochs=evidence.epochs),
         f"a score within {number(evidence.margin)} of what {evidence.data.get('reference_by') or 'a simple learner'} "
         "makes of the same rows",
         evidence.all_steps,
@@ -160,12 +306,11 @@ def healthy(evidence: TrainingEvidence) -> Finding:
     )
 
 
-def _scores(evidence: TrainingEvidence) -> str:
-    """Return the score beside the reference and guessing."""
-    if evidence.score is None:
-        return "the loss fell" if not evidence.loss_rose else "the loss rose"
-    shown = f"{in_words(evidence.metric)} {number(evidence.score)}"
+def _scores(evidence: TrainingEvidence, details: str = "") -> str:
+    """Return the score, with details behind it, beside the reference and guessing."""
+    shown = f"{in_words(evidence.metric)} {number(evidence.score or 0)}{details}"
     if evidence.reference is None:
         return shown
-    by = evidence.data.get("reference_by")
-    return f"{shown}, where {by} score {number(evidence.reference)} and guessing {number(evidence.chance or 0)}"
+    by = evidence.data.get("reference_by") or "a simple learner"
+    beside = f"{shown}, where {by} score{'' if by.endswith('s') else 's'} {number(evidence.reference)}"
+    return beside if evidence.chance is None else f"{beside} and guessing {number(evidence.chance)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding, unjudged
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 RATE_TOO_LARGE = Symptom(
@@ -71,12 +71,14 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     the loss at the start. Theory: beyond 2/λ errors along the steepest direction grow. Threshold: 1.5, and 3.
     """
     ratios = _stabilities(evidence)
-    if not evidence.falls_short:
+    if evidence.falls_short is False:
         return None
     above = len(ratios) and float(median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
     jump = _first_jump(evidence)
     if not above and jump <= _JUMP and not _swings(evidence):
         return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
+    if evidence.falls_short is None:
+        return unjudged(evidence, RATE_TOO_LARGE)
     sentence = f"In the first steps the loss jumped to {number(jump)} times its start."
     if above:
         many = f"{number(median(ratios))} times the largest stable rate"
@@ -123,19 +125,25 @@ def reach_of(evidence: TrainingEvidence) -> float | None:
     return float(lengths.mean() * evidence.last_step / size) if len(lengths) and size > 0 else None
 
 
-@check(RATE_TOO_SMALL, quantities=(Quantity("way", "way over the weights' norm", "higher", reach_of, "layers"),))
-def training_rate_too_small(evidence: TrainingEvidence) -> Finding | None:
+@check(
+    RATE_TOO_SMALL,
+    quantities=(Quantity("way", "way over the weights' norm", "higher", reach_of, "layers"),),
+    needs=("parts.update_norm", "parts.parameter_norm"),
+)
+def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find steps that add up to a fraction of the weights' own size while the loss is still falling.
 
     Quantity: the length of the way, Σ‖update‖, over the norm of the weights at the start. Theory: to change what a
     layer computes its weights must move by about their own size. Threshold: half of it.
     """
-    if not evidence.underfits or evidence.failed or evidence.loss_rose:
+    if evidence.underfits is False or evidence.failed or evidence.loss_rose:
         return None
     reach = reach_of(evidence)
     few = evidence.last_step < 200
     if reach is None or reach >= _REACH or few:
         return None
+    if evidence.underfits is None:
+        return unjudged(evidence, RATE_TOO_SMALL)
     return training_finding(
         evidence,
         RATE_TOO_SMALL,
