@@ -101,7 +101,7 @@ GROUPS = (
         "trace",
         "Keep and read traces",
         "The record of a run, in memory and on disk.",
-        ("Trace", "Outcome", "Spectrum", "save", "load", "load_trace", "export"),
+        (("Trace", "Outcome", "Spectrum", "trace_from", "TracePlan", "TraceFacts", "save", "load", "load_trace", "export"),
     ),
     Group(
         "tables",
@@ -113,7 +113,7 @@ GROUPS = (
         "diagnose",
         "Diagnose",
         "What a trace shows, with the numbers behind it.",
-        ("diagnose", "Diagnosis", "Finding", "Severity", "NotRun"),
+        ("diagnose", "symptoms", "Diagnosis", "Finding", "Severity", "NotRun", "Symptom"),
     ),
     Group(
         "mend",

@@ -18,6 +18,7 @@ from downslope.diagnosis.checks import TRAINING_CHECKS
 from downslope.formulas.expressions import FUNCTION_RULES, FUNCTIONS
 from downslope.formulas.reading._foreign import SAME
 from downslope.methods import METHODS, Theory
+from downslope.trace import TraceFacts, TracePlan, known_keys
 from downslope.remedies import _descent_remedies, _training_remedies
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,11 +168,27 @@ def _floors() -> str:
     return table(["", "floor", ""], rows)
 
 
+def _keys(of: type) -> str:
+    return table(["key", "what it says"], ([f"`{name}`", meaning] for name, meaning in known_keys(of).items()))
+
+
+def _needs() -> str:
+    """Return what each check of a training looks at, where it says NotRun without it."""
+    by_symptom: dict[str, dict[str, None]] = {}
+    for check in TRAINING_CHECKS:
+        needs = (need.replace("?", "").replace("|", "` or `") for need in (*check.needs, *check.reads))
+        by_symptom.setdefault(check.symptom.key, {}).update(dict.fromkeys(f"`{need}`" for need in needs))
+    return table(["symptom", "looks at"], ([f"`{key}`", ", ".join(needs)] for key, needs in by_symptom.items() if needs))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "facts of traces": lambda: _keys(TraceFacts),
     "floors": _floors,
     "functions of formulas": _functions,
     "methods": _methods,
     "named models": _named_models,
+    "needs of checks": _needs,
+    "plans of traces": lambda: _keys(TracePlan),
     "rates of methods": _rates,
     "remedies of descents": lambda: _remedies(DESCENT_SYMPTOMS, _descent_remedies.descent_makers),
     "remedies of trainings": lambda: _remedies(TRAINING_SYMPTOMS, _training_remedies.training_makers),

@@ -36,7 +36,9 @@ from downslope.diagnosis import Diagnosis as Diagnosis
 from downslope.diagnosis import Finding as Finding
 from downslope.diagnosis import NotRun as NotRun
 from downslope.diagnosis import Severity as Severity
+from downslope.diagnosis import Symptom as Symptom
 from downslope.diagnosis import diagnose as diagnose
+from downslope.diagnosis import symptoms as symptoms
 from downslope.ensembles import Basin as Basin
 from downslope.ensembles import Entry as Entry
 from downslope.ensembles import Multistart as Multistart
@@ -129,7 +131,10 @@ from downslope.tables import write_table as write_table
 from downslope.trace import Outcome as Outcome
 from downslope.trace import Spectrum as Spectrum
 from downslope.trace import Trace as Trace
+from downslope.trace import TraceFacts as TraceFacts
+from downslope.trace import TracePlan as TracePlan
 from downslope.trace import export as export
+from downslope.trace import trace_from as trace_from
 
 __all__: list[str]
 __version__: str

@@ -11,6 +11,7 @@ from downslope.diagnosis._diagnose import (
     quantity_names,
     rates_worth_trying,
     settles,
+    symptoms,
 )
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
@@ -40,4 +41,5 @@ __all__ = [
     "quantity_names",
     "rates_worth_trying",
     "settles",
+    "symptoms",
 ]

@@ -6,7 +6,7 @@ import html
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from downslope._numbers import median
 from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity
+from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import (
     DESCENT_CHECKS,
+    DESCENT_SYMPTOMS,
     STATE_RULES,
     TRAINING_CHECKS,
+    TRAINING_SYMPTOMS,
     healthy,
     local_minimum,
     measured_not_finite,
@@ -140,28 +142,39 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     )
 
 
+def symptoms(of: Literal["descents", "trainings"] = "trainings") -> Mapping[str, Symptom]:
+    """Return every symptom that a diagnosis may name, by its key, in the order of causes.
+
+    Args:
+        of: whether those of descents or those of trainings; both know some of the same keys, with their own meanings.
+
+    Raises:
+        SettingError: for anything else.
+
+    >>> symptoms("trainings")["overfitting"].meaning
+    'The loss on rows held back rose while that on the rows trained on went on falling.'
+    """
+    known = {"descents": DESCENT_SYMPTOMS, "trainings": TRAINING_SYMPTOMS}
+    if of not in known:
+        raise SettingError(f"symptoms are of descents or of trainings, not of {described(of)}")
+    return known[of]
+
+
 def _results(trace: Trace) -> list[Finding | NotRun | None]:
     """Return the results of all checks of a trace."""
-    of_training = is_training(trace)
-    recorded = recorded_not_finite(trace, ("step",) if of_training else _ROWS)
-    if recorded is None and of_training:
+    recorded = recorded_not_finite(trace, ("step",) if trace.is_training else _ROWS)
+    if recorded is None and trace.is_training:
         recorded = stepped_not_finite(trace)
     if recorded is not None:
         return [recorded]
-    if not len(trace) and not trace.metrics:
+    if not len(trace) and not trace.metrics and trace.outcome is not Outcome.NOT_FINITE:
         return [not_started()]
-    results = _of_training(trace) if of_training else _of_descent(trace)
+    results = _of_training(trace) if trace.is_training else _of_descent(trace)
     measured = measured_not_finite(trace)
     if measured is None:
         return results
     sound = [result for result in results if not (isinstance(result, Finding) and result.severity is Severity.GOOD)]
     return sound if _any_problem(sound) else [*sound, measured]
-
-
-def is_training(trace: Trace) -> bool:
-    """Tell whether a trace is of a training, by anything that only these record."""
-    of_training = trace.metrics or trace.layer_names or trace.plan.get("batches")
-    return bool(of_training) or "network" in trace.facts or "data" in trace.facts
 
 
 def _left_out(results: Iterable[Finding | NotRun | None]) -> tuple[NotRun, ...]:

@@ -267,18 +267,18 @@ class TrainingEvidence:
 
     @functools.cached_property
     def epochs(self) -> float | None:
-        """How often each row was seen."""
-        batches, rows = self.trace.plan.get("batches") or {}, self.data.get("rows")
-        if not rows:
+        """How often each row was seen; None where rows or batches are not known."""
+        batches, rows = self.trace.plan.get("batches"), self.data.get("rows")
+        if not rows or batches is None:
             return None
         size = batches.get("size") or rows
         return self.last_step * size * batches.get("accumulate", 1) / rows
 
     @functools.cached_property
     def batch(self) -> int | None:
-        """Examples of one step."""
-        batches = self.trace.plan.get("batches") or {}
-        return batches.get("size") or self.data.get("rows")
+        """Examples of one step; None where the plan does not say."""
+        batches = self.trace.plan.get("batches")
+        return None if batches is None else batches.get("size") or self.data.get("rows")
 
     @functools.cached_property
     def still_falling(self) -> float:

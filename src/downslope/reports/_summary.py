@@ -39,7 +39,7 @@ class Summary:
     @property
     def is_training(self) -> bool:
         """Whether the run is a training over examples."""
-        return bool(self.trace.plan.get("batches"))
+        return self.trace.is_training
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -168,7 +168,7 @@ def _method(trace: Trace) -> str:
     parts = [str(plan.get("method", ""))]
     if plan.get("learning_rate") is not None:
         parts.append(f"α = {number(plan['learning_rate'])}")
-    if plan.get("schedule", "constant") != "constant":
+    if plan.get("schedule", "constant") not in (None, "constant"):
         parts.append(f"{plan['schedule']} schedule")
     parts += [f"{name.replace('_', ' ')} {number(setting)}" for name, setting in (plan.get("settings") or {}).items()]
     return ", ".join(parts)
@@ -176,16 +176,18 @@ def _method(trace: Trace) -> str:
 
 def _training_method(trace: Trace) -> str:
     """Return the method of a training in words, the batches and the passes through the rows."""
-    batches = trace.plan["batches"]
-    size, accumulate = batches.get("size"), batches.get("accumulate") or 1
+    batches = trace.plan.get("batches")
+    size, accumulate = (batches or {}).get("size"), (batches or {}).get("accumulate") or 1
     rows = (trace.facts.get("data") or {}).get("rows")
-    words = [_method(trace)]
+    words = [_method(trace)] if trace.plan.get("method") else []
     words += [f"gradients cut to {number(trace.plan[n])}" for n in ("clip_norm", "clip_value") if trace.plan.get(n)]
-    if size is None:
+    if batches is None:
+        pass  # made by hand, without a word on batches
+    elif size is None:
         words.append("all rows in each step" if not rows else f"all {rows} rows in each step")
     else:
         words.append(f"batches of {size}" if accumulate == 1 else f"{accumulate} batches of {size} in each step")
-    steps, most = trace.last_step, trace.plan["steps"]
+    steps, most = trace.last_step, trace.plan.get("steps") or trace.last_step
     words.append(f"{steps} steps" if steps == most else f"{steps} of {most} steps")
     if rows and size is not None and steps:
         words.append(f"{number(round(steps * size * accumulate / rows, 1))} times through the rows")
@@ -197,12 +199,14 @@ def _data(trace: Trace) -> str:
     data, encoding = trace.facts.get("data") or {}, trace.facts.get("encoding") or {}
     if not data:
         return ""
-    words = [f"{data['rows']} rows to train on"]
+    words = [f"{data['rows']} rows to train on"] if data.get("rows") else []
     words += [f"{data['validation_rows']} to validate"] if data.get("validation_rows") else []
     columns = [str(column["name"]) for column in encoding.get("columns", ())]
-    words.append(f"{data['features']} inputs" + (f" from {_first(columns)}" if columns else ""))
+    if data.get("features"):
+        words.append(f"{data['features']} inputs" + (f" from {_first(columns)}" if columns else ""))
     classes = list((encoding.get("target") or {}).get("categories", ()))
-    words.append(f"{len(classes)} classes: {_first(classes)}" if classes else "numbers to predict")
+    if classes or data.get("target_kind", "numbers") == "numbers":
+        words.append(f"{len(classes)} classes: {_first(classes)}" if classes else "numbers to predict")
     return "; ".join(words)
 
 
@@ -215,8 +219,10 @@ def _network(trace: Trace) -> str:
     """Return the network in words."""
     network = trace.facts.get("network") or {}
     description = network.get("description") or {}
-    parameters = f"{network.get('parameters', 0)} parameters"
     loss = (network.get("loss") or {}).get("name", "loss")
+    if not description and not network.get("parameters"):
+        return "" if loss == "loss" else f"trained on {loss}"
+    parameters = f"{network.get('parameters', 0)} parameters"
     if description.get("kind") != "network":
         kind = f"{description.get('class', 'a function')} ({description.get('kind', 'custom')})"
         return f"{kind}, {parameters}, {loss}"
@@ -263,8 +269,8 @@ def _evaluations(trace: Trace) -> Table:
 def _evaluated(trace: Trace) -> np.ndarray:
     """Return the indices of the rows at which the network was evaluated, and not only its curvature measured."""
     steps = np.asarray(trace.metrics.get("step", ()))
-    every = trace.plan["batches"].get("evaluate_every") or 1
-    return np.flatnonzero((steps % every == 0) | (steps == trace.plan["steps"]))
+    every = (trace.plan.get("batches") or {}).get("evaluate_every") or 1
+    return np.flatnonzero((steps % every == 0) | (steps == trace.plan.get("steps")))
 
 
 def _lowest(trace: Trace, rows: np.ndarray) -> int | None:

@@ -6,20 +6,39 @@ from downslope.trace._journal import Journal
 from downslope.trace._load import Damaged, Outline, load, outline
 from downslope.trace._read_files import read_arrays, read_json
 from downslope.trace._store import Attached, export, save, save_attached
+from downslope.trace._known_facts import (
+    BatchPlan,
+    DataFacts,
+    LossFacts,
+    NamedLoss,
+    NetworkFacts,
+    TraceFacts,
+    TracePlan,
+    known_keys,
+)
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
+from downslope.trace._trace_from import trace_from
 
 __all__ = [
     "Attached",
+    "BatchPlan",
     "Damaged",
+    "DataFacts",
     "HasTrace",
     "Journal",
+    "LossFacts",
+    "NamedLoss",
+    "NetworkFacts",
     "Outcome",
     "Outline",
     "Spectrum",
     "Trace",
+    "TraceFacts",
+    "TracePlan",
     "as_trace",
     "export",
     "is_written",
+    "known_keys",
     "load",
     "median_over_looks",
     "outline",
@@ -27,5 +46,6 @@ __all__ = [
     "read_json",
     "save",
     "save_attached",
+    "trace_from",
     "writing",
 ]

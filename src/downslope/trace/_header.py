@@ -115,7 +115,8 @@ def read_header(file: Path) -> Header:
     fields = Fields(value, str(file), _NAMES | ({"checksum", "part_shapes"} if is_verified else set()))
     parts = fields.names("part_names")
     shapes = fields.each("part_shapes", _shape) if is_verified else None
-    if shapes is not None and len(shapes) != len(parts):
+    # A trace that was made of columns alone may have parts without a point.
+    if shapes is not None and len(shapes) != len(parts) and not (shapes == () and value["start"] == value["end"] == {}):
         raise fields.refusal("part_shapes", f"a list of {len(parts)} shapes")
     start, end = (_point(fields, name, parts) for name in ("start", "end"))
     header = Header(
@@ -125,7 +126,7 @@ def read_header(file: Path) -> Header:
         ),
         streams=None if value["streams"] is None else _streams(fields.inner("streams"), is_verified),
         arrays=fields.checked("arrays", (None, *POINTS).__contains__, f"null or {POINTS[0]}"),
-        plan=_plan(fields),
+        plan=_known(fields, "plan", _PLAN),
         facts=_known(fields, "facts", _FACTS),
         versions=fields.checked("versions", is_mapping_of(is_text), "texts by name"),
         coordinate_names=fields.names("coordinate_names"),
@@ -222,7 +223,9 @@ def _point(fields: Fields, name: str, parts: tuple[str, ...]) -> Columns | None:
     if fields.value[name] is None:
         return None
     point = fields.mapping(name)
-    if set(point) != set(parts) and not (name == "end" and not point and fields.value["streams"] is None):
+    is_written = name == "end" and fields.value["streams"] is None
+    unknown = not point and (is_written or fields.value.get("part_shapes") == [])
+    if set(point) != set(parts) and not unknown:
         raise fields.refusal(name, "a point with the parts of part_names")
     if not is_point(point):
         raise fields.refusal(name, "numbers by part")
@@ -357,6 +360,7 @@ _FACTS: Mapping[str, Kind] = {
     "asked": _MAPPING,
     "not_finite": _MAPPING,
     "notes": _TEXTS,
+    "not_measured": (optional(is_mapping_of(is_list_of(is_whole))), "lists of steps by column"),
     "memory": _ARRAYS,
     "surroundings": {
         "judged": _TEXT,
@@ -380,17 +384,9 @@ _FACTS: Mapping[str, Kind] = {
 }
 
 
-_OF_TRAININGS = ("read_as", "method", "schedule", "settings", "steps", "batches")
-
-
-def _plan(fields: Fields) -> Plain:
-    """Return the plan; that of a training has what every training has."""
-    plan = _known(fields, "plan", _PLAN)
-    if fields.value["facts"].get("network") if isinstance(fields.value["facts"], dict) else False:
-        missing = [name for name in _OF_TRAININGS if plan.get(name) is None]
-        if missing or "learning_rate" not in plan:
-            raise fields.error(f"the plan lacks its {(*missing, 'learning_rate')[0]}")
-    return plan
+def refusal_of(plan: Plain, facts: Plain) -> str | None:
+    """Return what is wrong with the first entry of a plan or of facts that is of another kind than readers rely on."""
+    return _other_kind(plan, _PLAN, "plan") or _other_kind(facts, _FACTS, "facts")
 
 
 def _known(fields: Fields, name: str, kinds: Mapping[str, Kind]) -> Plain:

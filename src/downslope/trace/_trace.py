@@ -227,6 +227,12 @@ class Trace:
             return self.spectra[-1]
         return None
 
+    @property
+    def is_training(self) -> bool:
+        """Whether it is of a training over examples, by anything that only these record."""
+        recorded = self.plan.get("batches") or self.metrics or self.layer_names
+        return bool(recorded or self.facts.get("network") or self.facts.get("data"))
+
     def __len__(self) -> int:
         return len(self.recorded["step"])
 

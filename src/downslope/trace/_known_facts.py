@@ -1,0 +1,117 @@
+"""What a plan and the facts of a trace may say, by name: the keys that its readers know, each with its meaning.
+
+Every key is optional. A reader that lacks one says so (`Diagnosis.not_run`); it never guesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypedDict, get_args, get_origin, get_type_hints
+
+
+class BatchPlan(TypedDict, total=False):
+    """How the examples of a step are drawn."""
+
+    size: Annotated[int | None, "examples of a batch; None where each step sees all rows"]
+    accumulate: Annotated[int, "batches whose gradients make one step"]
+    evaluate_every: Annotated[int | None, "steps between evaluations"]
+    patience: Annotated[int | None, "evaluations without a lower validation loss before the run ends"]
+    probe_every: Annotated[int | None, "steps between looks at the curvature"]
+
+
+class TracePlan(TypedDict, total=False):
+    """What was to be done."""
+
+    read_as: Annotated[str, "the objective in words, the title of pictures and reports"]
+    method: Annotated[str, "the method's name: `adam`, `gradient descent`, …"]
+    learning_rate: Annotated[float | None, "the rate, or its base where a schedule changes it"]
+    schedule: Annotated[str | None, "the schedule's name: `constant`, `cosine`, …"]
+    schedule_settings: Annotated[Mapping[str, Any], "the numbers of the schedule"]
+    settings: Annotated[Mapping[str, float], "the numbers of the method: `beta1`, `weight_decay`, …"]
+    steps: Annotated[int, "the steps that were planned"]
+    tolerance: Annotated[float | None, "the gradient's norm at which the run would end"]
+    clip_norm: Annotated[float | None, "the norm that gradients are cut to"]
+    clip_value: Annotated[float | None, "the size that each number of a gradient is cut to"]
+    seed: Annotated[int, "the seed"]
+    batches: Annotated[BatchPlan, "how the examples of a step are drawn"]
+
+
+class DataFacts(TypedDict, total=False):
+    """What was measured of the rows."""
+
+    rows: Annotated[int | None, "rows trained on"]
+    validation_rows: Annotated[int | None, "rows held back"]
+    features: Annotated[int, "numbers of one row of inputs"]
+    outputs: Annotated[int, "numbers to be predicted of one row, or classes"]
+    target_kind: Annotated[str, "`numbers`, `two classes` or `classes`"]
+    class_counts: Annotated[Sequence[int] | None, "rows of each class; None for numbers"]
+    chance_score: Annotated[float | None, "the score of guessing"]
+    reference_score: Annotated[float | None, "what a simple learner scores on the rows trained on, each left out"]
+    validation_reference_score: Annotated[float | None, "what it scores on the rows held back"]
+    reference_by: Annotated[str | None, "which learner that is: `nearest neighbours`, …"]
+    shuffled_score: Annotated[float | None, "its mean score on shuffled targets"]
+    shuffled_deviation: Annotated[float | None, "the deviation of those scores"]
+    input_mean: Annotated[float, "mean of all inputs as the network sees them"]
+    input_deviation: Annotated[float, "their deviation"]
+    input_low: Annotated[float, "the lowest of them"]
+    input_high: Annotated[float, "the highest of them"]
+    largest_feature_mean: Annotated[float, "mean of the feature that is farthest from 0"]
+    largest_feature_deviation: Annotated[float | None, "deviation of the widest feature"]
+    smallest_feature_deviation: Annotated[float | None, "deviation of the narrowest that varies"]
+    constant_features: Annotated[int, "features that do not vary"]
+    target_mean: Annotated[float | None, "mean of all targets as the network sees them; None for classes"]
+    target_deviation: Annotated[float | None, "their deviation"]
+    target_low: Annotated[float | None, "the lowest of them"]
+    target_high: Annotated[float | None, "the highest of them"]
+
+
+class NamedLoss(TypedDict, total=False):
+    """A loss by name."""
+
+    name: Annotated[str, "its name: `softmax cross-entropy`, `mean squared error`, `custom`, …"]
+    from_logits: Annotated[bool | None, "whether it takes logits; None where it is no cross-entropy"]
+
+
+class NetworkFacts(TypedDict, total=False):
+    """What is known of the network."""
+
+    metric: Annotated[str, "what people read: `accuracy`, `r2`, or `loss`"]
+    kind: Annotated[str, "what is predicted: `numbers`, `two classes` or `classes`"]
+    layers: Annotated[Sequence[str], "the names of the layers, in forward order"]
+    activations: Annotated[Sequence[str], "the activation of each layer; an empty text where it is not known"]
+    normalised: Annotated[bool, "whether a layer normalises"]
+    loss: Annotated[NamedLoss, "the loss"]
+    l2: Annotated[float, "the penalty on the weights"]
+    parameters: Annotated[int, "numbers that are trained"]
+
+
+class LossFacts(TypedDict, total=False):
+    """How the loss behaves on outputs that are made up, relative to its size."""
+
+    unpaired: Annotated[float | None, "its change when targets are dealt to other rows"]
+    not_additive: Annotated[float | None, "its distance from the mean over the halves of a batch"]
+    descent: Annotated[float | None, "its change when outputs move towards their targets"]
+
+
+class TraceFacts(TypedDict, total=False):
+    """What was measured once."""
+
+    data: Annotated[DataFacts, "the rows"]
+    network: Annotated[NetworkFacts, "the network"]
+    loss: Annotated[LossFacts, "the loss"]
+    not_measured: Annotated[Mapping[str, Sequence[int]], "by column, the steps at which it was not measured"]
+
+
+def known_keys(of: type) -> dict[str, str]:
+    """Return the keys of a mapping and of those inside it, by dotted name, with their meanings.
+
+    >>> known_keys(LossFacts)["descent"]
+    'its change when outputs move towards their targets'
+    """
+    keys: dict[str, str] = {}
+    for name, hint in get_type_hints(of, include_extras=True).items():
+        kind, meaning = get_args(hint)
+        keys[name] = meaning
+        if isinstance(kind, type) and get_origin(kind) is None and hasattr(kind, "__required_keys__"):
+            keys |= {f"{name}.{inner}": text for inner, text in known_keys(kind).items()}
+    return keys
