@@ -146,7 +146,8 @@ def healthy() -> ds.Trace:
 
 def short_of_its_reference() -> ds.Trace:
     score = np.r_[0.25, 0.4, np.full(8, 0.55)]
-    columns = {"training_loss": 1.4 * 0.9 ** np.arange(10), "training_accuracy": score, "validation_accuracy": score}
+    columns = {"training_loss": np.r_[1.4, 1.0, np.full(8, 0.9)]}
+    columns |= {"training_accuracy": score, "validation_accuracy": score}
     return log(falling(400, 1.4, 0.9), evaluations=evaluated(400, 40, **columns), facts=REFERENCE)
 
 

@@ -95,8 +95,11 @@ class Course:
         """Whether it ended above where it began."""
         if len(self) < 2:
             return False
-        # The first row as well as the first window: a loss that is thrown up at once is high in all of the window.
-        beginnings = (_Window(float(self.numbers[0]), 1), _Window(self.first, len(self.windows[0])))
+        # The first row as well as the first window: a loss that is thrown up at once is high in all of the window, and
+        # one that falls at once is low in it.
+        first = _Window(float(self.numbers[0]), 1)
+        fell = first.mean - self.last > _SURE * self._error(1)
+        beginnings = [first] if fell else [first, _Window(self.first, len(self.windows[0]))]
         return any(
             self.last - start.mean > max(_SURE * self._error(start.rows), _RISE * abs(start.mean))
             for start in beginnings

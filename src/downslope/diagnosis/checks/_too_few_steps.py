@@ -33,13 +33,15 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     one part in a hundred where the network falls short; half of the average pace in any case; or so few steps that the
     weights moved by less than half their size.
     """
-    if evidence.failed or evidence.loss_rose:
+    if evidence.failed or evidence.loss_rose or evidence.course.plunges:
         return None
     pace = _pace(evidence)
     keeps_falling = pace is not None and pace >= _PACE
     reach = reach_of(evidence)
-    hardly = evidence.last_step < _FEW and (reach is None or reach < 0.5)
+    hardly = evidence.last_step < _FEW and reach is not None and reach < 0.5
     short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)
+    if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
+        return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
     if not keeps_falling and not short:
         unknown = evidence.underfits is None and evidence.still_falling > _FALLS
         return unjudged(evidence, TOO_FEW_STEPS) if unknown else None
