@@ -18,8 +18,8 @@ from downslope.diagnosis.checks import TRAINING_CHECKS
 from downslope.formulas.expressions import FUNCTION_RULES, FUNCTIONS
 from downslope.formulas.reading._foreign import SAME
 from downslope.methods import METHODS, Theory
-from downslope.trace import TraceFacts, TracePlan, known_keys
 from downslope.remedies import _descent_remedies, _training_remedies
+from downslope.trace import TraceFacts, TracePlan, known_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 _MARKER = re.compile(r"<!-- table: ([\w ]+) -->")
@@ -178,7 +178,9 @@ def _needs() -> str:
     for check in TRAINING_CHECKS:
         needs = (need.replace("?", "").replace("|", "` or `") for need in (*check.needs, *check.reads))
         by_symptom.setdefault(check.symptom.key, {}).update(dict.fromkeys(f"`{need}`" for need in needs))
-    return table(["symptom", "looks at"], ([f"`{key}`", ", ".join(needs)] for key, needs in by_symptom.items() if needs))
+    return table(
+        ["symptom", "looks at"], ([f"`{key}`", ", ".join(needs)] for key, needs in by_symptom.items() if needs)
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {

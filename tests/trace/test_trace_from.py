@@ -33,9 +33,9 @@ def test_every_verb_takes_the_smallest_traces(name: str, tmp_path: Path, capsys:
     trace = ds.trace_from(**SMALLEST[name])
     diagnosis = ds.diagnose(trace)
     assert len(diagnosis) > 0
-    assert str(ds.summary(trace)) and ds.summary(trace).as_dict() and str(trace) and repr(trace)
+    assert all(map(str, (ds.summary(trace), ds.summary(trace).as_dict(), trace, repr(trace))))
     assert len(trace.steps) == len(trace)
-    assert len(trace.layers) >= 0 and len(trace.parts) >= 0 and len(trace.evaluations) >= 0
+    assert min(map(len, (trace.layers, trace.parts, trace.evaluations))) >= 0
     ds.export(trace, tmp_path / "steps.csv")
     again = ds.load(ds.save(trace, tmp_path / "run"))
     assert str(ds.diagnose(again)) == str(diagnosis)
@@ -103,6 +103,8 @@ def test_the_keys_that_are_documented_are_those_that_are_checked() -> None:
     facts, plan = known_keys(TraceFacts), known_keys(TracePlan)
     for group in ("data", "network", "loss"):
         checked = _FACTS[group] if isinstance(_FACTS[group], dict) else {}
-        assert {f"{group}.{key}" for key in checked if key not in ("skipped", "inferred", "mixed_precision", "description")} <= facts.keys()
+        assert {
+            f"{group}.{key}" for key in checked if key not in ("skipped", "inferred", "mixed_precision", "description")
+        } <= facts.keys()
     assert {"read_as", "method", "schedule", "settings", "steps", "learning_rate"} <= plan.keys() <= {*_PLAN, *plan}
     assert all(meaning for meaning in (*facts.values(), *plan.values()))

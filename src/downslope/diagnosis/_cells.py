@@ -1,6 +1,6 @@
 """The three states of a number that a trace should hold: finite, not finite, not measured.
 
-Both of the last two are NaN in a column. A trace may say which cells were not measured (`not_measured` among its facts).
+Both of the last two are NaN in a column. A trace may say which cells were not measured: `not_measured` among its facts.
 Where it does not, an evaluation that is NaN was measured and is not finite if another measurement of the same rows was
 taken at that step, such as an accuracy; or if the rows of the other set were evaluated there, and it never comes back,
 longer than any gap before. Infinity is always a measurement.

@@ -1,7 +1,7 @@
 """How a column of losses moved: whether it rose, fell or stayed, judged against its own scatter.
 
-A batch decides what the loss of a step is, so that a single row says little. Beginning and end are windows of a tenth of
-the rows, and a change counts if it is beyond three standard errors of their difference and beyond a share of the size.
+A batch decides what the loss of a step is, so that a single row says little. Beginning and end are windows of a tenth
+of the rows. A change counts if it is beyond three standard errors of their difference, and beyond a share of the size.
 """
 
 from __future__ import annotations

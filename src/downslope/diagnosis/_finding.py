@@ -295,8 +295,6 @@ def training_finding(
     problem: bool | None = None,
     if_unknown: bool = False,
 ) -> Finding:
-    """Return a finding over all steps of a training: a problem where the network falls short, else a note.| None = None,
-) -> Finding:
     """Return a finding over all steps of a training: a problem where the network falls short, else a note.
 
     Args:

@@ -2,8 +2,8 @@
 
 Nothing here judges but `falls_short`, the question that decides whether a symptom is a problem at all: does the network
 do what the data allow? It is compared with what nearest neighbours or ridge regression make of the same rows, which
-needs no network, and with guessing. Where the trace does not say enough to compare, the answer is None. Many networks are odd inside and learn all the same; published tools raise
-alarms on them.
+needs no network, and with guessing. Where the trace does not say enough to compare, the answer is None. Many networks
+are odd inside and learn all the same; published tools raise alarms on them.
 """
 
 from __future__ import annotations
@@ -132,7 +132,8 @@ class TrainingEvidence:
         if len(known) != 1 or not self.is_held_back:
             return tuple(score for score, _ in known) if pooled is None else (pooled,)
         # One of the two is missing: the other is only known within its error.
-        (score, rows), wide = known[0], _SCORE_NOISE * _share_error(known[0][0], known[0][1] or _USUAL_ROWS)
+        score, rows = known[0]
+        wide = _SCORE_NOISE * _share_error(score, rows or _USUAL_ROWS)
         return (score - wide, score + wide)
 
     @functools.cached_property

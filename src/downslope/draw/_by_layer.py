@@ -31,8 +31,14 @@ def steps_of(trace: Trace) -> np.ndarray:
 
 
 def quantity(trace: Trace, name: str) -> np.ndarray:
-    """Return a column of `trace.layers` as an array, shape (looks, layers), NaN where there is no number."""
+    """Return a column of `trace.layers` as an array, shape (looks, layers), NaN where there is no number.
+
+    Raises:
+        SettingError: if the trace holds no layers, or nothing of the kind for any of them.
+    """
     looks = len(steps_of(trace))
+    if name not in trace.layers.columns or not trace.layers[name].count():
+        raise SettingError(f"this trace holds no {name} of its layers to draw")
     return trace.layers[name].to_numpy().astype(float).reshape(looks, len(trace.layer_names))
 
 

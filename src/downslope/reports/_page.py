@@ -109,8 +109,9 @@ def _page(run: Summary, diagnosis: Diagnosis) -> str:
     """Return the report."""
     trace = run.trace
     title = html.escape(_title(trace))
+    read_as = html.escape(str(trace.plan.get("read_as", "descent")))
     parts = [
-        f"<h1>{title}</h1><p class='soft'>{html.escape(str(trace.plan.get('read_as', 'descent')))}. {html.escape(trace.ending)}</p>",
+        f"<h1>{title}</h1><p class='soft'>{read_as}. {html.escape(trace.ending)}</p>",
         _section("Findings", _cards(diagnosis)),
         _section("Training" if run.is_training else "Descent", _setup(run)),
         _section("Evaluations", _scored(run)),

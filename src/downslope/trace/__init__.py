@@ -3,9 +3,6 @@
 from downslope.trace._columns import median_over_looks
 from downslope.trace._folders import is_written, writing
 from downslope.trace._journal import Journal
-from downslope.trace._load import Damaged, Outline, load, outline
-from downslope.trace._read_files import read_arrays, read_json
-from downslope.trace._store import Attached, export, save, save_attached
 from downslope.trace._known_facts import (
     BatchPlan,
     DataFacts,
@@ -16,6 +13,9 @@ from downslope.trace._known_facts import (
     TracePlan,
     known_keys,
 )
+from downslope.trace._load import Damaged, Outline, load, outline
+from downslope.trace._read_files import read_arrays, read_json
+from downslope.trace._store import Attached, export, save, save_attached
 from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
 from downslope.trace._trace_from import trace_from
 

@@ -229,9 +229,9 @@ class Trace:
 
     @property
     def is_training(self) -> bool:
-        """Whether it is of a training over examples, by anything that only these record."""
+        """Whether it is of a training over examples, by anything that only these record; also a log without a point."""
         recorded = self.plan.get("batches") or self.metrics or self.layer_names
-        return bool(recorded or self.facts.get("network") or self.facts.get("data"))
+        return bool(recorded) or not self.facts.keys().isdisjoint(("network", "data")) or not self.start
 
     def __len__(self) -> int:
         return len(self.recorded["step"])

@@ -69,7 +69,9 @@ def trace_from(
     table = _columns(steps, "steps")
     unknown = next((name for name in table if name not in (*_OF_STEPS, "value")), None)
     if unknown is not None:
-        raise _no_such(f"column of the steps {unknown!r}", unknown, _OF_STEPS, "what whole sets score is in evaluations")
+        raise _no_such(
+            f"column of the steps {unknown!r}", unknown, _OF_STEPS, "what whole sets score is in evaluations"
+        )
     recorded, gaps = _recorded(table)
     metrics = _evaluated(_columns(evaluations, "evaluations"), gaps)
     rows = recorded["step"] if looks is None else _as_steps(np.asarray(looks), "looks")

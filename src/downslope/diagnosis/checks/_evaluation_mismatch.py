@@ -21,7 +21,9 @@ EVALUATION_MISMATCH = Symptom(
 
 def _lost(evidence: TrainingEvidence) -> float | None:
     """Return the largest share of the evaluations of one kind that are not finite."""
-    shares = [np.mean(evaluated_states(evidence.trace, name) == CellState.NOT_FINITE) for name in _evaluations(evidence)]
+    shares = [
+        np.mean(evaluated_states(evidence.trace, name) == CellState.NOT_FINITE) for name in _evaluations(evidence)
+    ]
     return float(max(shares)) if shares else None
 
 
@@ -62,7 +64,11 @@ def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
                 "missing or huge numbers in rows held back",
                 "half precision in evaluation",
             ),
-            remedies=("look at the rows held back", "look at the running means and variances", "a normalisation by layer"),
+            remedies=(
+                "look at the rows held back",
+                "look at the running means and variances",
+                "a normalisation by layer",
+            ),
             problem=True,
         )
     return None

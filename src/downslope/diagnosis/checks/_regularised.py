@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding, unjudged
+from downslope.diagnosis._finding import (
+    Finding,
+    NotRun,
+    Quantity,
+    Severity,
+    Symptom,
+    check,
+    number,
+    training_finding,
+    unjudged,
+)
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 OVER_REGULARISED = Symptom(

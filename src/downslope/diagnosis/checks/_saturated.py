@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from downslope._text import listed
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence

@@ -58,8 +58,8 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
         evidence,
         LOSS_SPIKE,
         f"At step {step} the loss leapt to {number(later[row])} from about {number(middle[row])}.",
-        f"{number(_LEAP)} times the median before and {number(_DEVIATIONS)} deviations, with a gradient {number(_WITNESS)} "
-        f"times as long or a second row; {number(_ALONE)} times without",
+        f"{number(_LEAP)} times the median before and {number(_DEVIATIONS)} deviations, with a gradient "
+        f"{number(_WITNESS)} times as long or a second row; {number(_ALONE)} times without",
         numbers={"step": step, "loss": float(later[row]), "before": float(middle[row])},
         causes=("a rate at the edge of what the curvature bears", "a batch with broken rows", "a tiny epsilon in Adam"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
@@ -71,9 +71,7 @@ def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:
     return leap > _DEVIATIONS * max(scatter(window), _FLOOR * abs(middle))
 
 
-def _is_witnessed(
-    evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray
-) -> bool:
+def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray) -> bool:
     """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size."""
     if leap[row] > (_ALONE - 1) * abs(middle[row]):
         return True

@@ -50,7 +50,9 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
         fall = f"the loss was still falling, by {number(100 * evidence.still_falling)} % over the last fifth"
     elif keeps_falling:
         fall = f"the loss was still falling, at {number(pace)} of its average pace"
-    words = "were enough, though more would lower the loss further" if evidence.underfits is False else "were not enough"
+    words = (
+        "were enough, though more would lower the loss further" if evidence.underfits is False else "were not enough"
+    )
     return training_finding(
         evidence,
         TOO_FEW_STEPS,

@@ -131,7 +131,11 @@ def training_not_finite(evidence: TrainingEvidence) -> Finding | None:
     )
 
 
-_AT_START = ("inputs or targets that are not finite", "a start outside the loss's domain", "a program that divides by 0")
+_AT_START = (
+    "inputs or targets that are not finite",
+    "a start outside the loss's domain",
+    "a program that divides by 0",
+)
 _START_REMEDIES = ("look for missing or infinite numbers in the data", "another start", "a loss from logits")
 _LATER = ("steps that were too long", "a logarithm or a division at zero")
 _LATER_REMEDIES = ("a smaller learning rate", "clip the gradient's norm", "a loss from logits")
@@ -197,7 +201,10 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
         sentence = f"The loss fell to {number(course.lowest[0])}, rises since, and is {number(last)} now."
     elif not evidence.loss_rose:
         sentence = f"The loss falls without bound, from {number(first)} to {number(last)}, and no slower than before."
-        causes, remedies = ("a loss without a lowest value", "a loss of the wrong sign"), ("a loss that is bounded below",)
+        causes, remedies = (
+            ("a loss without a lowest value", "a loss of the wrong sign"),
+            ("a loss that is bounded below",),
+        )
     return training_finding(
         evidence,
         DIVERGED,
@@ -234,14 +241,20 @@ def _unmoved(evidence: TrainingEvidence) -> Finding:
     sentence = f"The loss did not fall: it is {number(course.last)} at the end and was {number(course.first)}."
     if guessing is not None:
         of, loss = guessing
-        sentence = f"The loss stays at {number(course.last)} from first to last: guessing among {of} costs {number(loss)}."
+        sentence = (
+            f"The loss stays at {number(course.last)} from first to last: guessing among {of} costs {number(loss)}."
+        )
     return training_finding(
         evidence,
         PLATEAU,
         f"{sentence} No cause shows.",
         "a loss that falls by 5 %, or by more than its scatter hides",
         numbers={"first_loss": course.first, "loss": course.last, "scatter": course.scatter},
-        causes=("a network that says the same of every row", "flat ground", "a gradient that does not reach the weights"),
+        causes=(
+            "a network that says the same of every row",
+            "flat ground",
+            "a gradient that does not reach the weights",
+        ),
         remedies=("another start", "another learning rate", "look at the gradient of each part"),
         confidence=0.5,
         problem=True,
@@ -258,7 +271,9 @@ def _guessing(evidence: TrainingEvidence) -> tuple[str, float] | None:
     # The logarithm of C for even guesses, the entropy of the classes for guesses at their shares.
     losses = [math.log(classes), float(-np.sum(shares * np.log(shares))) if len(shares) else math.inf]
     course = evidence.course
-    near = [loss for loss in losses if abs(course.last - loss) < _NEAR * loss and abs(course.first - loss) < _NEAR * loss]
+    near = [
+        loss for loss in losses if abs(course.last - loss) < _NEAR * loss and abs(course.first - loss) < _NEAR * loss
+    ]
     return (f"{classes} classes", near[0]) if near else None
 
 
@@ -278,8 +293,8 @@ def not_judged(evidence: TrainingEvidence) -> Finding:
     return Finding(
         NOT_JUDGED.key,
         Severity.GOOD,
-        f"Nothing wrong was seen, and there is nothing to compare with: {evidence.not_comparable}. {moves} {pace} after "
-        f"{count(evidence.last_step)}{shown}.",
+        f"Nothing wrong was seen, and there is nothing to compare with: {evidence.not_comparable}. "
+        f"{moves} {pace} after {count(evidence.last_step)}{shown}.",
         evidence.numbers(first_loss=course.first, loss=course.last, epochs=evidence.epochs),
         "a score on rows held back beside that of a simple learner",
         evidence.all_steps,

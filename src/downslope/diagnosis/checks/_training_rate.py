@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
-from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding, unjudged
+from downslope.diagnosis._finding import (
+    Finding,
+    NotRun,
+    Quantity,
+    Severity,
+    Symptom,
+    check,
+    number,
+    training_finding,
+    unjudged,
+)
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 RATE_TOO_LARGE = Symptom(
