@@ -73,6 +73,9 @@ def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:
 
 def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray) -> bool:
     """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size."""
+    after = leap[row + 1 :]
+    if len(after) > _SOON and not np.any(after < leap[row] / 2):
+        return False  # it stays up there: the loss rises, which has a name of its own
     if leap[row] > (_ALONE - 1) * abs(middle[row]):
         return True
     if row + 1 < len(leap) and leap[row + 1] > leap[row] / 2:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from downslope._text import count, in_words
+from downslope._text import number as digits
 from downslope.diagnosis._cells import CellState, stepped_states
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -308,7 +309,7 @@ def healthy(evidence: TrainingEvidence) -> Finding:
         return not_started()
     rows = evidence.data.get("validation_rows")
     on = f" on {rows} rows held back" if rows else " on rows held back"
-    error = "" if evidence.score_error is None else f" ± {number(evidence.score_error)}"
+    error = "" if evidence.score_error is None else f" ± {digits(evidence.score_error, 2)}"
     return Finding(
         HEALTHY.key,
         Severity.GOOD,
