@@ -28,7 +28,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,12 +72,11 @@ def main() -> None:
     """Train and diagnose every case, and print the figures and the lists behind them."""
     chosen = arguments()
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as cache:
-        # Half of the time of small trainings is compilation; the scores are the same to 1e-7.
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
-        single_thread(cache)
-        cases = cases_of(str(chosen.file))
-        answers = _answers(list(_pieces(cases, chosen)), chosen)
+    # Half of the time of small trainings is compilation; the scores are the same to 1e-7.
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+    single_thread()
+    cases = cases_of(str(chosen.file))
+    answers = _answers(list(_pieces(cases, chosen)), chosen)
     figures = summary(cases, answers)
     plain = [{"kind": kind, "name": name, **answer} for (kind, name), answer in answers.items()]
     print(f"\n{time.perf_counter() - began:.0f} s\n")

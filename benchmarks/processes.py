@@ -8,10 +8,14 @@ with it. Processes are forked where that is safe, so that libraries are imported
 
 from __future__ import annotations
 
+import atexit
+import functools
+import importlib
 import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +53,7 @@ def results(
     *,
     workers: int = 2,
     seconds: float = 3600.0,
-    whole: float = float("inf"),
+    imports: Sequence[str] = (),
 ) -> Iterator[tuple[int, Any]]:
     """Yield the index and the result of each piece, as they are done; a `Lost` for one that has no result.
 
@@ -58,18 +62,16 @@ def results(
         pieces: its arguments, a tuple for each piece.
         workers: the number of processes at a time.
         seconds: the processor's time that a piece may take; four times as many of the clock's.
-        whole: the clock's seconds after which nothing more is begun.
+        imports: modules that the work needs, which forked processes share.
     """
+    _import_once(imports)
     context = multiprocessing.get_context("fork" if _can_fork() else "spawn")
-    waiting, running, began = list(enumerate(pieces)), [], time.monotonic()
+    waiting, running = list(enumerate(pieces)), []
     try:
         while waiting or running:
-            while waiting and len(running) < workers and time.monotonic() - began < whole:
+            while waiting and len(running) < workers:
                 index, piece = waiting.pop(0)
                 running.append(_begun(context, work, index, piece, seconds))
-            if not running:
-                yield from ((index, Lost("not run: no time was left")) for index, _ in waiting)
-                return
             connection.wait([one.answers for one in running] + [one.process.sentinel for one in running], _TICK)
             for one in list(running):
                 is_late = time.monotonic() - one.began > _CLOCK_FACTOR * seconds
@@ -82,17 +84,24 @@ def results(
             _ended(one.process)
 
 
-def single_thread(cache: str) -> None:
-    """Let processes that begin from now on compute in one thread each and share what they compile.
-
-    Args:
-        cache: the folder of compiled programs, unless the environment names one.
-    """
+@functools.cache
+def single_thread() -> None:
+    """Let processes that begin from now on compute in one thread each and share what they compile."""
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
+    # Children leave by `os._exit`, so that the folder is removed once, when this process ends.
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", folder.name)
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def _import_once(modules: Sequence[str]) -> None:
+    """Import modules in this process, where processes will be forked from it."""
+    if _can_fork():
+        for module in modules:
+            importlib.import_module(module)
 
 
 def _can_fork() -> bool:

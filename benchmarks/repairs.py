@@ -27,21 +27,20 @@ import functools
 import json
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Lost, results, single_thread
 from random_repairs import Draws, searched
 from repairs_of_formulas import repaired_formula
 from sick_data import data_of
 from sick_faults import Data
-from sick_networks import choices_of, network_of
+from sick_networks import choices_of, has_drawn_leaves, network_of
 from sick_outcomes import Run, label_outcomes, part_of, wilson
-from sick_runs import chosen_recipes, pool_of, recipe_arguments, trained_runs
+from sick_runs import IMPORTS, chosen_recipes, recipe_arguments, trained_runs
 from timing import machine, publish, table
 
 import downslope as ds
@@ -65,7 +64,7 @@ _BLIND: Mapping[str, Any] = {
 def arguments() -> argparse.Namespace:
     parser = recipe_arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=Path, help="outcomes that `sick_runs.py --out` wrote; trained anew without")
-    parser.set_defaults(keep=None)
+    parser.set_defaults(keep=None, most_seconds=4 * 3600.0)
     return parser.parse_args()
 
 
@@ -78,12 +77,13 @@ def main() -> None:
     outcomes = _outcomes(recipes, given)
     made = _finished(given.out, recipes)
     left = [name for name in outcomes if all(one["id"] != name for one in made)]
-    with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
-        waiting = [pool.submit(repaired, recipes[name], outcomes[name], given.seeds) for name in left]
-        for done in as_completed(waiting):
-            made.append(done.result())
-            _keep(given.out, made[-1])
-            print(f"{len(made):>3} of {len(outcomes)}  {_line(made[-1])}", file=sys.stderr, flush=True)
+    single_thread()
+    pieces = [(recipes[name], outcomes[name], given.seeds) for name in left]
+    for index, result in results(repaired, pieces, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
+        lost = {"id": left[index], "failed": result.reason} if isinstance(result, Lost) else None
+        made.append(lost or result)
+        _keep(given.out, made[-1])
+        print(f"{len(made):>3} of {len(outcomes)}  {_line(made[-1])}", file=sys.stderr, flush=True)
     made.sort(key=lambda one: list(recipes).index(one["id"]))
     failed = [one for one in made if "failed" in one]
     runs = [one for one in made if "failed" not in one]
@@ -185,17 +185,17 @@ def told_of(recipe: Mapping[str, Any], outcome: Run) -> Run:
 def _setup(recipe: Mapping[str, Any], data: Data, seed: int, steps: int) -> Any:
     """Return a recipe as a setup, whose validation rows are those that it holds back."""
     network = network_of(recipe, data.inputs.shape[1:], seed)
-    # A network whose biases were drawn begins with these; the weights of layers are drawn anew with every seed.
-    biased = any(layer.get("bias_init") not in (None, "zeros") for layer in recipe["layers"])
+    # A network with numbers that were drawn here begins with these; layers are drawn anew with every seed.
+    drawn = has_drawn_leaves(recipe)
     return ds.Setup.of(
-        network if biased else list(network.plan),
+        network if drawn else list(network.plan),
         (data.inputs, data.targets),
         validation=(data.held_inputs, data.held_targets),
         standardise=False,
         scale_targets=False,
         seed=seed,
         steps=steps,
-        **choices_of(recipe, data),
+        **choices_of(recipe, data, network),
     )
 
 

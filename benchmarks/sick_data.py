@@ -29,10 +29,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from sick_faults import Data, UnbuildableError, corrupted, damaged_rows
+from sick_words import described
 
 TaskName: TypeAlias = Literal["classes", "numbers"]
 
 _FEW_ROWS = 30
+_LOADED = ("iris", "wine", "digits", "breast_cancer", "diabetes", "linnerud")
 _POINTS = 20
 
 
@@ -79,13 +81,15 @@ def call_of(text: str) -> tuple[str, dict[str, Any]]:
     >>> call_of("sklearn.make_moons(n_samples=100, noise=0.1)")
     ('make_moons', {'n_samples': 100, 'noise': 0.1})
     """
-    found = re.search(r"[A-Za-z_][\w.]*\(", text)
+    found = re.search(r"[A-Za-z_][\w.]*\s*\(", text)
     for end in (place for place, letter in enumerate(text) if letter == ")"):
         try:
             call = ast.parse(text[found.start() if found else 0 : end + 1].strip(), mode="eval").body
             if isinstance(call, ast.Call):
                 name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id  # type: ignore[attr-defined]
-                return name, {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+                words = {str(one.arg): ast.literal_eval(one.value) for one in call.keywords}
+                # Arguments by position have their place for a name; `_of_sklearn` knows what they are called.
+                return name, {str(place): ast.literal_eval(one) for place, one in enumerate(call.args)} | words
         except (SyntaxError, ValueError, AttributeError):
             continue
     raise UnbuildableError(f"cannot read how the data are made: {text!r}")
@@ -105,20 +109,29 @@ def _made(dataset: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, TaskName]
 
 def _by_name(name: str, make: str) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs and targets of a data set."""
-    if re.search(r"\b(make|load)_\w+\(", make):
+    if re.search(r"\b(make|load)_\w+\s*\(", make):
         return _of_sklearn(*call_of(make))
-    by_hand = {"rows11": _rows_by_hand, "two_boxes": lambda: _two_boxes(make), "xor": _xor}
+    by_hand = {"rows11": _rows_by_hand, "two_boxes": lambda: _two_boxes(make)}
     by_hand |= {"mnist": _mnist, "auto_mpg": _auto_mpg, "boston_housing": _boston}
     if name in by_hand:
         return by_hand[name]()
     if name.startswith("grid") or "grid of" in make:
         return _grid(name, make)
-    if re.search(r"x\s*~\s*U\(", make):
+    if re.search(r"x\s*~\s*[UN]\(", make):
         return _uniform(make)
     if re.search(r"y\s*=", make):
         return _curve(make)
-    if name.startswith("make_") or name in ("iris", "wine", "digits", "breast_cancer", "diabetes", "linnerud"):
-        return _of_sklearn(name if name.startswith("make_") else f"load_{name}", {})
+    if name.startswith("make_"):
+        return _of_sklearn(name, {})
+    words = re.sub(r"[\s_-]+", "_", name)
+    known = next((known for known in (*_LOADED, "mnist", "auto_mpg", "boston") if known in words), None)
+    if known in _LOADED:
+        return _of_sklearn(f"load_{known}", {})
+    if known is not None and "fashion" not in words:
+        return {"mnist": _mnist, "auto_mpg": _auto_mpg, "boston": _boston}[known]()
+    inside = described(name, make)
+    if inside is not None:
+        return inside
     raise UnbuildableError(f"there are no data {name!r} here (made by: {make or 'not told'})")
 
 
@@ -130,6 +143,7 @@ def _of_sklearn(name: str, choices: dict[str, Any]) -> tuple[np.ndarray, np.ndar
     if not name.startswith(("make_", "load_")) or function is None:
         raise UnbuildableError(f"scikit-learn makes no data by {name!r}")
     takes = inspect.signature(function).parameters
+    choices = {list(takes)[int(key)] if key.isdigit() else key: value for key, value in choices.items()}
     if "random_state" in takes and choices.get("random_state") is None:
         choices = {**choices, "random_state": 0}
     if name.startswith("load_"):
@@ -177,20 +191,54 @@ def _grid(name: str, make: str) -> tuple[np.ndarray, np.ndarray]:
     return places, places.copy()
 
 
+_INTERVAL = r"({kinds})\(\s*([-.\d]+)\s*,\s*([-.\d]+)\s*\)(?:\s*\^\s*(\d+))?"
+
+
 def _uniform(make: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows drawn from U(a, b)^d, and targets from U(a, b) or {0, 1} that have nothing to do with them."""
+    """Return rows drawn from U(a, b)^d or N(m, s)^d, with targets that are drawn as well, or a function of them."""
     random = np.random.default_rng(0)
-    interval = r"U\(\s*([-.\d]+)\s*,\s*([-.\d]+)\s*\)(?:\^(\d+))?(?:\s*n\s*=\s*(\d+))?"
-    of_inputs, of_targets = (re.search(letter + r"\s*~\s*" + interval, make) for letter in "xy")
+    of_inputs, of_targets = (
+        re.search(letter + r"\s*~\s*" + _INTERVAL.format(kinds="U|N"), make, re.IGNORECASE) for letter in "xy"
+    )
     if not of_inputs:
         raise UnbuildableError(f"cannot read how x is drawn: {make!r}")
-    low, high, power, rows = of_inputs.groups()
-    inputs = random.uniform(float(low), float(high), (int(rows or 1000), int(power or 1)))
+    count = re.search(r"\bn\s*=\s*(\d+)", make) or re.search(r"(\d+)\s*(?:points|pts|rows|samples|examples)", make)
+    rows = int(count.group(1)) if count else 1000
+    inputs = _draws(of_inputs, (rows, int(of_inputs.group(4) or 1)), random)
     if of_targets:
-        return inputs, random.uniform(float(of_targets.group(1)), float(of_targets.group(2)), len(inputs))
+        return inputs, _draws(of_targets, (rows,), random)
     if re.search(r"y\s*~\s*(B|\{\s*0\s*,\s*1)", make):
-        return inputs, random.integers(0, 2, len(inputs))
-    raise UnbuildableError(f"cannot read how y is drawn: {make!r}")
+        return inputs, random.integers(0, 2, rows)
+    right = re.search(r"y\s*=\s*([^;,]+)", make)
+    if right is None:
+        raise UnbuildableError(f"cannot read how y is drawn: {make!r}")
+    return inputs, _function(right.group(1).strip(), inputs, random)
+
+
+def _draws(found: re.Match[str], shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    kind, first, second = found.group(1).upper(), float(found.group(2)), float(found.group(3))
+    return random.uniform(first, second, shape) if kind == "U" else random.normal(first, second, shape)
+
+
+def _function(right: str, inputs: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a function of the columns x1, x2, … with its noise; a comparison gives classes."""
+    import downslope as ds
+
+    noise = re.search(r"\+\s*(?:noise\s*(?:of\s*)?|N\(\s*0\s*,\s*)(\d*\.?\d+)\)?", right)
+    text = right.replace(noise.group(), "") if noise else right
+    left, compared, other = re.sub(r"[\[\]]", "", text).partition(">")
+    names = ["x"] if inputs.shape[1] == 1 else [f"x{place + 1}" for place in range(inputs.shape[1])]
+    columns = dict(zip(names, inputs.T, strict=True))
+    total = f"({' + '.join(names)})"
+    written = re.sub(r"x_?(?=\d)", "x", f"{left} - ({other})" if compared else left)
+    written = written.replace("sum(x)", total).replace("mean(x)", f"{total}/{len(names)}")
+    is_sign = re.fullmatch(r"\s*sign\((.*)\)\s*", written)
+    try:
+        values = np.asarray(ds.formula(f"y({', '.join(names)}) = {is_sign.group(1) if is_sign else written}")(**columns))
+    except ds.DownslopeError as error:
+        raise UnbuildableError(f"cannot read y = {right!r}: {error}") from None
+    values = values + (random.normal(0, float(noise.group(1)), len(inputs)) if noise else 0.0)
+    return (values > 0).astype(int) if compared or is_sign else values
 
 
 def _curve(make: str) -> tuple[np.ndarray, np.ndarray]:
@@ -200,13 +248,16 @@ def _curve(make: str) -> tuple[np.ndarray, np.ndarray]:
     low, high = map(float, ends.groups()) if ends else (-1.0, 1.0)
     x = np.linspace(low, high, int(count.group(1)) if count else _POINTS)
     right = re.search(r"y\s*=\s*([^;]+)", make).group(1).strip()  # type: ignore[union-attr]  # asked before
+    right = re.split(r",\s*(?=[a-z\d])|\s+(?:on|for|with|in|over|at|where|from)\s", right, maxsplit=1)[0].strip()
     chebyshev = re.fullmatch(r"T_?(\d+)\(x\)", right)
     if chebyshev:
         return x[:, None], np.polynomial.chebyshev.Chebyshev.basis(int(chebyshev.group(1)))(x)
     import downslope as ds
 
     try:
-        return x[:, None], np.asarray(ds.formula(f"y(x) = {right}")(x=x))
+        noise = re.search(r"noise\s*(?:of|=|std)?\s*(\d*\.?\d+)", make)
+        scatter = np.random.default_rng(0).normal(0, float(noise.group(1)), len(x)) if noise else 0.0
+        return x[:, None], np.asarray(ds.formula(f"y(x) = {right}")(x=x)) + scatter
     except ds.DownslopeError as error:
         raise UnbuildableError(f"cannot read the curve {right!r}: {error}") from None
 
@@ -227,10 +278,6 @@ def _rows_by_hand() -> tuple[np.ndarray, np.ndarray]:
     rows = "120 904 853 116 689 201 762 349 958 430 777"
     inputs = np.array([[int(digit) / 10 for digit in row] for row in rows.split()])
     return inputs, (inputs > 0.5).sum(axis=1)
-
-
-def _xor() -> tuple[np.ndarray, np.ndarray]:
-    return np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
 
 
 # --- scaled ----------------------------------------------------------------------------------------------------------
@@ -263,18 +310,18 @@ def _divides_rows(recipe: Mapping[str, Any]) -> bool:
 def _scale_of(array: np.ndarray, text: str, *, whole: bool) -> tuple[Any, Any]:
     """Return what is subtracted and what is divided by, as a text says."""
     axis = None if whole else 0
-    divisor = re.search(r"/\s*(\d+(?:\.\d+)?)(?!\d)", text)
+    divisor = re.search(r"(?:/|÷|divided by)\s*(\d+(?:\.\d+)?)(?!\d)", text)
     if re.search(r"min-?\s?max|\[-?\d+,\s*-?\d+\]", text):
         low, high = array.min(axis=axis), array.max(axis=axis)
         ends = re.search(r"\[\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\]", text)
         a, b = map(float, ends.groups()) if ends else (0.0, 1.0)
         width = np.where(high > low, high - low, 1.0) / (b - a)
         return low - a * width, width
-    if re.search(r"standard|z-?score|mean 0", text):
+    if re.search(r"standard|z-?score|mean 0|zero mean|unit variance", text):
         deviation = array.std(axis=axis)
         return array.mean(axis=axis), np.where(deviation > 0, deviation, 1.0)
     if text.startswith(("none", "raw", "no ")) or not divisor:
-        times = re.search(r"^\s*(?:x|×|times|multiplied by)\s*(\d+)", text)
+        times = re.search(r"(?:^|\s)(?:x|×|times|multiplied by)\s*(\d+)", text)
         return 0.0, 1.0 / float(times.group(1)) if times else 1.0
     return 0.0, float(divisor.group(1))
 
@@ -303,12 +350,19 @@ def _split(inputs: np.ndarray, targets: np.ndarray, task: TaskName, text: str) -
     if first:
         count, last = map(int, first.groups())
         return Data(inputs[:count], targets[:count], inputs[-last:], targets[-last:], task)
-    if rows < _FEW_ROWS:
+    if rows < _FEW_ROWS or re.search(r"\b(none|no split|same rows|all rows|training rows)\b", text.lower()):
         return Data(inputs, targets, inputs, targets, task)
     shares = re.search(r"(\d+)\s*/\s*(\d+)", text)
     seed = re.search(r"random_state\s*=\s*(\d+)", text)
-    share = int(shares.group(2)) / (int(shares.group(1)) + int(shares.group(2))) if shares else 0.2
+    share = int(shares.group(2)) / (int(shares.group(1)) + int(shares.group(2))) if shares else _share(text)
     order = np.random.RandomState(int(seed.group(1)) if seed else 0).permutation(rows)
     held = int(np.ceil(round(share * rows, 6)))
     held_rows, kept = order[:held], order[held:]
     return Data(inputs[kept], targets[kept], inputs[held_rows], targets[held_rows], task)
+
+
+def _share(text: str) -> float:
+    """Return the share of the rows that is held back: test_size=0.3, 30 % held back, 0.3; else a fifth."""
+    found = re.search(r"(?:size|split|share|val\w*|test)\s*[=:]?\s*(0?\.\d+)", text) or re.fullmatch(r"\s*(0?\.\d+)\s*", text)
+    percent = re.search(r"(\d+)\s*%\s*(?:held|test|val)", text)
+    return float(found.group(1)) if found else int(percent.group(1)) / 100 if percent else 0.2

@@ -6,11 +6,13 @@ function takes outputs (rows, outputs) and targets, classes (rows,) or numbers (
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sick_faults import UnbuildableError
+from sick_faults import Data, UnbuildableError
+from sick_recipes import snake
 
 _SMALLEST = 1e-7
 _NAMES = {
@@ -21,24 +23,45 @@ _NAMES = {
     "categorical crossentropy": "softmax cross-entropy",
 }
 _OTHER_NAMES = {
+    "": "mse",
     "mean squared error": "mse",
+    "mean square error": "mse",
+    "squared error": "mse",
+    "squares": "mse",
+    "quadratic": "mse",
     "l2": "mse",
     "mean absolute error": "mae",
+    "absolute error": "mae",
     "l1": "mae",
-    "huber loss": "huber",
+    "smooth l1": "huber",
     "bce": "binary crossentropy",
-    "binary cross entropy": "binary crossentropy",
-    "sparse categorical crossentropy": "categorical crossentropy",
-    "categorical cross entropy": "categorical crossentropy",
+    "log": "binary crossentropy",
+    "logistic": "binary crossentropy",
+    "sigmoid crossentropy": "binary crossentropy",
+    "sigmoid bce": "binary crossentropy",
     "softmax crossentropy": "categorical crossentropy",
-    "cross entropy": "categorical crossentropy",
+    "sparse softmax crossentropy": "categorical crossentropy",
+    "sparse crossentropy": "categorical crossentropy",
+    "sparse categorical crossentropy": "categorical crossentropy",
     "crossentropy": "categorical crossentropy",
+    "nll": "categorical crossentropy",
+    "negative log likelihood": "categorical crossentropy",
+    "multinomial": "categorical crossentropy",
     "cce": "categorical crossentropy",
+    "scce": "categorical crossentropy",
     "ce": "categorical crossentropy",
+    "sse": "sum of squares",
+    "sum squared error": "sum of squares",
+    "sum of squared errors": "sum of squares",
+    "root mean squared error": "rmse",
     "kld": "kullback leibler divergence",
+    "kl div": "kullback leibler divergence",
+    "kl divergence": "kullback leibler divergence",
     "msle": "mean squared logarithmic error",
     "mape": "mean absolute percentage error",
     "logcosh": "log cosh",
+    "categorical hinge": "hinge",
+    "poisson nll": "poisson",
 }
 
 
@@ -52,9 +75,13 @@ def loss_of(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
     Raises:
         UnbuildableError: for a loss that is not known.
     """
-    told, note = str(recipe.get("loss") or "mse").lower(), str(recipe.get("note", "")).lower()
+    spelled = str(recipe.get("loss") or "mse")
+    told, note = spelled.lower(), str(recipe.get("note", "")).lower()
+    name = _canonical(spelled)
+    # PyTorch's cross-entropy takes logits, which it does not say; so does what stands behind a log-softmax.
     logits = "logits" in told or "from_logits" in note or "redundant_softmax" in (recipe.get("label") or ())
-    name = _canonical(told)
+    logits = logits or bool(re.search(r"crossentropyloss|nllloss|nll_loss|\bf\.cross_entropy", told))
+    logits = logits and not re.search(r"from_logits\s*=\s*false", told)
     if "broadcast" in told or "broadcasting" in note:
         return {"loss": _broadcast(name)}
     if "wrong axis" in note:
@@ -71,11 +98,38 @@ def loss_of(recipe: Mapping[str, Any], task: str) -> dict[str, Any]:
     return {"loss": _NAMES[name], "from_logits": logits}
 
 
-def _canonical(told: str) -> str:
+def any_outputs(loss: Mapping[str, Any], shape: tuple[int, ...], data: Data) -> dict[str, Any]:
+    """Return a loss that takes as many outputs as a network has, where frameworks train with them without a word.
+
+    Args:
+        loss: what `loss_of` returned.
+        shape: the shape of the network's outputs for one example.
+        data: the data.
+
+    Raises:
+        UnbuildableError: where outputs and targets cannot be compared, in frameworks neither.
+    """
+    outputs = math.prod(shape)
+    if not isinstance(loss["loss"], str):
+        return dict(loss)
+    if data.task == "numbers":
+        columns = math.prod(data.targets.shape[1:])
+        if 1 not in (outputs, columns) and outputs != columns:
+            raise UnbuildableError(f"{outputs} outputs cannot be compared with {columns} numbers")
+        return dict(loss) if columns in (1, outputs) else {"loss": _OF_NUMBERS[loss["loss"]]}
+    classes = int(max(data.targets.max(), data.held_targets.max())) + 1
+    if outputs in (1, classes) or (classes == 2 and outputs == 2):
+        return dict(loss)
+    functions = _OF_LOGITS if loss.get("from_logits") else _OF_NUMBERS
+    return {"loss": functions.get(loss["loss"], _OF_NUMBERS[loss["loss"]])}
+
+
+def _canonical(spelled: str) -> str:
     """Return a loss as the tables spell it: without what is said of it in brackets or behind its name."""
-    plain = re.sub(r"\(.*\)", "", told).replace("_", " ").replace("-", " ")
-    plain = re.sub(r"\b(with|from) logits\b|\b(broadcast )?bug\b|\bbroadcast\b|\bloss\b$", "", plain)
-    plain = " ".join(plain.split())
+    plain = re.sub(r"\(.*\)", "", spelled).strip()
+    plain = snake(plain.rpartition(".")[2]).replace("_", " ").replace("cross entropy", "crossentropy")
+    plain = re.sub(r"\b(with|from) logits( v2)?\b|\b(broadcast )?bug\b|\bbroadcast\b|\bloss\b|\bfunction\b", "", plain)
+    plain = re.sub(r"^(tf|torch|keras|nn|f) ", "", " ".join(plain.split()))
     return _OTHER_NAMES.get(plain, plain)
 
 
@@ -173,4 +227,34 @@ _FUNCTIONS: Mapping[str, Callable[[Any, Any], Any]] = {
     "cosine similarity": _cosine,
     "cosine proximity": _cosine,
     "kullback leibler divergence": _divergence,
+    "sum of squares": lambda o, t: _numpy().sum((o - _as_numbers(o, t)) ** 2),
+    "rmse": lambda o, t: _numpy().sqrt(_numpy().mean((o - _as_numbers(o, t)) ** 2) + _SMALLEST**2),
+}
+
+
+# The losses that have a name here, of any number of outputs.
+
+
+def _of_logits(outputs: Any, targets: Any) -> Any:
+    """Return the cross-entropy of logits with classes, of which there may be fewer than outputs."""
+    import jax
+
+    return -_numpy().mean(_numpy().sum(_as_numbers(outputs, targets) * jax.nn.log_softmax(outputs), axis=-1))
+
+
+def _huber(outputs: Any, numbers: Any) -> Any:
+    away = _numpy().abs(outputs - numbers)
+    return _numpy().where(away <= 1, away**2 / 2, away - 0.5)
+
+
+_OF_NUMBERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "mean squared error": _mean_of(lambda o, t: (o - t) ** 2),
+    "mean absolute error": _mean_of(lambda o, t: _numpy().abs(o - t)),
+    "huber": _mean_of(_huber),
+    "binary cross-entropy": _binary,
+    "softmax cross-entropy": _categorical,
+}
+_OF_LOGITS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "binary cross-entropy": _mean_of(lambda o, t: _numpy().logaddexp(0.0, o) - t * o),
+    "softmax cross-entropy": _of_logits,
 }

@@ -10,6 +10,7 @@ Batch normalisation stands before the activation here, wherever a recipe puts it
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -18,7 +19,9 @@ from typing import Any
 import numpy as np
 from sick_data import Data
 from sick_faults import UnbuildableError
-from sick_losses import loss_of
+from sick_initialisations import Drawn, initialisation_of
+from sick_losses import any_outputs, loss_of
+from sick_recipes import activation_of, layer_of, number_in, optimizer_of, snake
 
 import downslope as ds
 
@@ -27,51 +30,58 @@ _BATCH, _EPOCHS, _LEAST_STEPS = 32, 20, 2000
 _RATES = {"sgd": 0.01, "adam": 0.001, "rmsprop": 0.001, "adagrad": 0.001, "adadelta": 0.001}
 _OTHER_RATE = 0.001
 _KERAS_EPSILON = 1e-7
-_INITIALISATIONS = {
-    "random_uniform": "uniform_0.05",
-    "uniform": "uniform_0.05",
-    "random_normal": "normal_0.05",
-    "normal": "normal_0.05",
-    "truncated_normal": "normal_0.05",
-    "xavier_uniform": "glorot_uniform",
-    "xavier_normal": "glorot_normal",
-}
 _DECORATIONS = {"activation", "init", "bias_init", "dropout_after", "extra_activations", "note", "name"}
 _SHAPES = {"kernel", "pad", "padding", "stride", "strides", "batchnorm"}
 
 
-def choices_of(recipe: Mapping[str, Any], data: Data) -> dict[str, Any]:
+def choices_of(recipe: Mapping[str, Any], data: Data, network: ds.Network | None = None) -> dict[str, Any]:
     """Return what `ds.train` is told, but for the network, the data, the steps and the seed.
+
+    Args:
+        recipe: an entry of the file.
+        data: its data.
+        network: its network, whose number of outputs may suit its loss and still not its targets.
 
     Raises:
         UnbuildableError: for an optimizer or a loss that is not known.
     """
     batch = batch_of(recipe, len(data.inputs))
-    decay = {name: float(recipe[name]) for name in ("l2", "weight_decay") if recipe.get(name)}
+    decay = {name: number_in(recipe[name], name) for name in ("l2", "weight_decay") if recipe.get(name)}
     noted = re.search(r"\bl2\s*=?\s*(\d[\d.]*(?:e-?\d+)?)", str(recipe.get("note", "")).lower())
     if noted and "l2" not in recipe:
         decay["l2"] = float(noted.group(1))
-    return {**method_of(recipe), **loss_of(recipe, data.task), **decay, "batch": batch, "task": data.task}
+    loss = loss_of(recipe, data.task)
+    if network is not None:
+        loss = any_outputs(loss, network.outputs, data)
+    return {**method_of(recipe), **loss, **decay, "batch": batch, "task": data.task}
 
 
 def batch_of(recipe: Mapping[str, Any], rows: int) -> int | None:
     """Return the examples of a batch; None for all."""
-    told = recipe.get("batch")
+    told = recipe.get("batch", recipe.get("batch_size"))
     if isinstance(told, str):
-        if told.lower() in ("full", "all"):
+        if re.search(r"\b(full|all|whole|entire)\b", told.lower()):
             return None
-        raise UnbuildableError(f"a batch is a number or 'full', not {told!r}")
-    return min(int(told or _BATCH), rows)
+        if re.search(r"\b(online|stochastic|single)\b", told.lower()):
+            return 1
+        if not re.search(r"\d", told):
+            raise UnbuildableError(f"a batch is a number or 'full', not {told!r}")
+        told = number_in(told, "a batch")
+    return min(max(int(told or _BATCH), 1), rows)
 
 
 def steps_of(recipe: Mapping[str, Any], rows: int) -> tuple[int, float]:
     """Return how many steps are taken, and how many epochs that is."""
     batch = batch_of(recipe, rows) or rows
     of_epoch = math.ceil(rows / batch)
-    epochs = recipe.get("epochs")
-    wanted = max(_EPOCHS * of_epoch, _LEAST_STEPS) if epochs is None else math.ceil(float(epochs) * of_epoch)
-    steps = max(min(wanted, MOST_STEPS), 1)
-    return steps, steps / of_epoch
+    epochs, steps = recipe.get("epochs"), recipe.get("steps", recipe.get("iterations"))
+    wanted = max(_EPOCHS * of_epoch, _LEAST_STEPS)
+    if epochs is not None:
+        wanted = math.ceil(number_in(epochs, "epochs") * of_epoch)
+    elif steps is not None:
+        wanted = int(number_in(steps, "steps"))
+    taken = max(min(wanted, MOST_STEPS), 1)
+    return taken, taken / of_epoch
 
 
 # --- layers ----------------------------------------------------------------------------------------------------------
@@ -83,16 +93,36 @@ def network_of(recipe: Mapping[str, Any], shape: tuple[int, ...], seed: int) -> 
     Raises:
         UnbuildableError: for a layer or an initialisation that is not known.
     """
-    layers, biases = [], {}
+    layers, drawn = [], {}
     for told in _without_activations(recipe):
-        if told.get("bias_init") not in (None, "zeros"):
-            biases[len(layers)] = str(told["bias_init"])
+        for leaf, key in (("weight", "init"), ("bias", "bias_init")):
+            distribution = _drawn_of(told.get(key), leaf)
+            if distribution is not None:
+                drawn[len(layers), leaf] = distribution
         layers = _extended(layers, told)
     try:
         made = ds.network(shape, layers, seed=seed)
     except ds.DownslopeError as error:
         raise UnbuildableError(str(error)) from None
-    return _with_biases(made, biases, seed)
+    return _with_drawn(made, drawn, seed)
+
+
+def has_drawn_leaves(recipe: Mapping[str, Any]) -> bool:
+    """Tell whether a network begins with numbers that the library does not draw by itself from its layers."""
+    layers = [layer_of(layer) for layer in recipe.get("layers") or []]
+    return any(
+        _drawn_of(layer.get(key), leaf) is not None
+        for layer in layers
+        for leaf, key in (("weight", "init"), ("bias", "bias_init"))
+    )
+
+
+def _drawn_of(told: Any, leaf: str) -> str | Drawn | None:
+    """Return what a leaf is drawn from here; None where the library draws it: kernels by name, biases of 0."""
+    if told is None or (leaf == "bias" and told in ("", "zeros", 0)):
+        return None
+    distribution = initialisation_of(told)
+    return None if leaf == "weight" and isinstance(distribution, str) else distribution
 
 
 def _without_activations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -100,7 +130,7 @@ def _without_activations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     DeepCrime counts layers from 0 as Keras lists them, dropout included.
     """
-    layers = [dict(layer) for layer in recipe.get("layers") or []]
+    layers = [layer_of(layer) for layer in recipe.get("layers") or []]
     if not layers:
         raise UnbuildableError("the recipe has no layers")
     found = re.search(r"activation of layer (\d+) (was )?removed", str(recipe.get("note", "")).lower())
@@ -120,7 +150,7 @@ def _extended(layers: list[Any], told: Mapping[str, Any]) -> list[Any]:
             raise UnbuildableError("batch normalisation needs a layer with weights before it")
         return [*layers[:-1], dataclasses.replace(layers[-1], normalisation="batch")]
     made = _layer(told, kinds)
-    more = [ds.Activate(name) for name in told.get("extra_activations") or ()]
+    more = [ds.Activate(activation_of(name)) for name in told.get("extra_activations") or ()]
     dropped = float(told.get("dropout_after") or 0)
     return [*layers, made, *more, *([ds.Dropout(dropped)] if dropped else [])]
 
@@ -150,39 +180,51 @@ def _layer(told: Mapping[str, Any], kinds: set[str]) -> Any:
     raise UnbuildableError(f"there is no layer of {', '.join(sorted(kinds)) or 'nothing'} here")
 
 
-def _initialisation(name: str | None) -> str:
-    """Return an initialisation as this library spells it."""
-    plain = str(name or "glorot_uniform").strip().lower()
-    if plain.startswith("const_"):
-        return plain.replace("const_", "constant_", 1)
-    return _INITIALISATIONS.get(plain, plain)
+def _initialisation(told: Any) -> str:
+    """Return the initialisation that the library draws by; zeros where the numbers are drawn here."""
+    distribution = initialisation_of(told)
+    return "zeros" if isinstance(distribution, Drawn) else distribution
 
 
-def _with_biases(made: ds.Network, biases: Mapping[int, str], seed: int) -> ds.Network:
-    """Return the network with the biases of some layers drawn; the library knows only biases that are all alike."""
+def _with_drawn(made: ds.Network, drawn: Mapping[tuple[int, str], str | Drawn], seed: int) -> ds.Network:
+    """Return the network with leaves drawn here: distributions without a name, and biases that are not all alike."""
     import equinox
     import jax.numpy
 
-    for place, name in biases.items():
-        count = made.layers[place].bias.shape[0]
-        drawn = jax.numpy.asarray(_drawn(name, count, np.random.default_rng([seed, place])), "float32")
-        made = equinox.tree_at(lambda network, place=place: network.layers[place].bias, made, drawn)
+    for (place, leaf), distribution in drawn.items():
+        weights = made.layers[place]
+        if weights is None:
+            raise UnbuildableError(f"layer {place} has no {leaf} to begin with")
+        random = np.random.default_rng([seed, place, *([] if leaf == "bias" else [1])])
+        shape = getattr(weights, leaf).shape
+        # A bias of n numbers is drawn like a kernel of n inputs and n units, as Keras takes it.
+        numbers = _numbers(distribution, shape, random) if leaf == "weight" else _biases(distribution, shape[0], random)
+        leaf_of = functools.partial(_leaf, place=place, name=leaf)
+        made = equinox.tree_at(leaf_of, made, jax.numpy.asarray(numbers, "float32"))
     return made
 
 
-def _drawn(name: str, count: int, random: np.random.Generator) -> np.ndarray:
+def _leaf(network: ds.Network, *, place: int, name: str) -> Any:
+    return getattr(network.layers[place], name)
+
+
+def _numbers(distribution: str | Drawn, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    assert isinstance(distribution, Drawn)
+    return distribution.of(random, shape)
+
+
+def _biases(distribution: str | Drawn, count: int, random: np.random.Generator) -> np.ndarray:
     """Return biases; Keras takes a vector of n numbers for a layer of n inputs and n outputs."""
-    who, _, shape = _initialisation(name).partition("_")
+    if isinstance(distribution, Drawn):
+        return distribution.of(random, (1, count))[0] if distribution.kind == "orthogonal" else distribution.of(random, (count,))
+    who, _, shape = distribution.partition("_")
     variance = {"glorot": 1 / count, "lecun": 1 / count, "he": 2 / count}.get(who)
     if who in ("ones", "zeros"):
         return np.full(count, float(who == "ones"))
-    try:
-        if variance is None:
-            scale = float(shape)
-            plain = {"uniform": (-scale, scale), "constant": (scale, scale)}.get(who)
-            return random.uniform(*plain, count) if plain else random.normal(0, abs(scale), count)
-    except ValueError:
-        raise UnbuildableError(f"there is no initialisation {name!r} here") from None
+    if variance is None:
+        scale = float(shape)
+        plain = {"uniform": (-scale, scale), "constant": (scale, scale)}.get(who)
+        return random.uniform(*plain, count) if plain else random.normal(0, abs(scale), count)
     if shape == "uniform":
         return random.uniform(-1, 1, count) * math.sqrt(3 * variance)
     return random.normal(0, math.sqrt(variance), count)
@@ -190,37 +232,61 @@ def _drawn(name: str, count: int, random: np.random.Generator) -> np.ndarray:
 
 # --- method ----------------------------------------------------------------------------------------------------------
 
+_METHODS = {
+    "stochastic_gradient_descent": "sgd",
+    "gradient_descent": "sgd",
+    "vanilla_sgd": "sgd",
+    "batch_gradient_descent": "sgd",
+    "mini_batch_gradient_descent": "sgd",
+    "gd": "sgd",
+    "sgd_momentum": "momentum",
+    "sgdm": "momentum",
+    "nag": "nesterov",
+    "nesterov_momentum": "nesterov",
+    "rms_prop": "rmsprop",
+    "ada_grad": "adagrad",
+    "ada_delta": "adadelta",
+    "ada_max": "adamax",
+    "adam_w": "adamw",
+}
+
 
 def method_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `method`, `learning_rate` and the settings of a recipe's optimizer.
+    """Return `method`, `learning_rate`, the settings of a recipe's optimizer, and how gradients are clipped.
 
     Raises:
         UnbuildableError: for an optimizer that is not known.
     """
-    told = recipe.get("optimizer") or {"name": "adam"}
-    name = str(told.get("name", "adam")).lower().replace(" ", "")
-    rate = float(told.get("lr", told.get("learning_rate", _RATES.get(name, _OTHER_RATE))))
-    epsilon = float(told.get("eps", told.get("epsilon", _KERAS_EPSILON)))
-    betas = {"beta1": float(told.get("b1", told.get("beta_1", 0.9)))}
-    betas["beta2"] = float(told.get("b2", told.get("beta_2", 0.999)))
+    told = optimizer_of(recipe.get("optimizer"))
+    name = re.sub(r"_optimi[sz]er$", "", snake(str(told.get("name") or "adam").rpartition(".")[2]))
+    name = _METHODS.get(name, name)
+    rate = number_in(told.get("lr", _RATES.get(name, _OTHER_RATE)), "a learning rate")
+    clips = {key: number_in(told[key], key) for key in ("clip_norm", "clip_value") if told.get(key)}
+    return {**_method_of(recipe, name, rate, told), **clips}
+
+
+def _method_of(recipe: Mapping[str, Any], name: str, rate: float, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `method`, `learning_rate` and settings."""
+    epsilon = number_in(told.get("eps", _KERAS_EPSILON), "epsilon")
+    betas = {f"beta{index}": number_in(told.get(f"b{index}", usual), "beta") for index, usual in ((1, 0.9), (2, 0.999))}
     if "flipped_gradient_sign" in (recipe.get("label") or ()):
         return {"method": _uphill(name, rate, told)}
-    if name in ("sgd", "gd", "momentum", "nesterov"):
+    if name in ("sgd", "momentum", "nesterov"):
         return {**_of_momentum(name, told), "learning_rate": rate}
     if name in ("adam", "adamw"):
         return {"method": name, "learning_rate": rate, "epsilon": epsilon, **betas}
     if name == "rmsprop":
-        decay = float(told.get("rho", told.get("decay", 0.9)))
+        decay = number_in(told.get("rho", told.get("decay", 0.9)), "rho")
         return {"method": name, "learning_rate": rate, "epsilon": epsilon, "decay": decay}
     if name == "adagrad":
-        initial = float(told.get("initial", told.get("initial_accumulator_value", 0.1)))
+        initial = number_in(told.get("initial", 0.1), "the first accumulator")
         return {"method": name, "learning_rate": rate, "epsilon": epsilon, "initial": initial}
     return {"method": _of_optax(name, rate)}
 
 
 def _of_momentum(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
     """Return gradient descent with or without momentum."""
-    momentum = float(told.get("momentum") or (0.9 if name in ("momentum", "nesterov") else 0.0))
+    momentum = number_in(told.get("momentum") or (0.9 if name in ("momentum", "nesterov") else 0.0), "momentum")
     if not momentum:
         return {"method": "gradient descent"}
     return {"method": "nesterov" if told.get("nesterov") or name == "nesterov" else "momentum", "momentum": momentum}
@@ -230,7 +296,17 @@ def _of_optax(name: str, rate: float) -> Any:
     """Return an optimizer that this library has not, as Optax has it."""
     import optax
 
-    found = {"adadelta": optax.adadelta, "adamax": optax.adamax, "nadam": optax.nadam, "lion": optax.lion}.get(name)
+    found = {
+        "adadelta": optax.adadelta,
+        "adamax": optax.adamax,
+        "nadam": optax.nadam,
+        "lion": optax.lion,
+        "amsgrad": optax.amsgrad,
+        "radam": optax.radam,
+        "adabelief": optax.adabelief,
+        "lamb": optax.lamb,
+        "rprop": optax.rprop,
+    }.get(name)
     if found is None:
         raise UnbuildableError(f"there is no optimizer {name!r} here")
     return found(rate, eps=_KERAS_EPSILON) if name == "adadelta" else found(rate)
@@ -240,7 +316,8 @@ def _uphill(name: str, rate: float, told: Mapping[str, Any]) -> Any:
     """Return an optimizer that adds where it should subtract."""
     import optax
 
-    momentum, nesterov = float(told.get("momentum") or 0) or None, bool(told.get("nesterov"))
+    momentum = number_in(told.get("momentum") or 0, "momentum") or None
+    nesterov = bool(told.get("nesterov"))
     known = {"adam": optax.adam(rate), "rmsprop": optax.rmsprop(rate), "adagrad": optax.adagrad(rate)}
     found = known.get(name) or (optax.sgd(rate, momentum, nesterov) if name == "sgd" else _of_optax(name, rate))
     return optax.chain(found, optax.scale(-1.0))
@@ -253,6 +330,8 @@ def formula_of(recipe: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     """Return a formula with its header, and the start by name: x, y, z, or the names in the formula by the alphabet."""
     right = re.sub(r"\b(np|numpy|math|jnp|torch|tf)\.", "", str(recipe["formula"]))
     start = recipe["start"]
+    if isinstance(start, str):  # "x=1, y=2"
+        start = dict(pair.split("=", 1) for pair in re.sub(r"\s", "", start).split(","))
     if isinstance(start, Mapping):
         point = {name: float(number) for name, number in start.items()}
     else:

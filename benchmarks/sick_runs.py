@@ -31,23 +31,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from processes import Lost, results, single_thread
 from sick_data import key_of
 from sick_outcomes import Run, is_healthy_label, label_outcomes, part_of, summary, tables
+from sick_recipes import uniform
 from sick_training import Job, file_name, judged_again, trained
 from timing import machine, publish
 
 _BATCH_AGAIN = 16
+# What nearly every recipe needs, and what takes seconds to import.
+IMPORTS = ("equinox", "optax", "sklearn.datasets", "scipy.special", "downslope.networks", "downslope.remedies")
 _PARTS = {"tuned": "tuned", "seen-once": "seen_once"}
 
 
@@ -70,6 +70,9 @@ def recipe_arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--heavy", choices=("yes", "no"), default="yes", help="whether those marked as heavy as well")
     parser.add_argument("--seconds-per-run", type=float, default=60, help="how long the steps of a heavy one may take")
     parser.add_argument("--workers", type=int, default=2, help="processes that train side by side, a thread each")
+    parser.add_argument(
+        "--most-seconds", type=float, default=3600, metavar="S", help="of the processor, after which a recipe is given up"
+    )
     return parser
 
 
@@ -85,7 +88,7 @@ def main() -> None:
     label_outcomes(runs, {one["key"]: one for one in made if one.get("reference") and "failed" not in one})
     order = {recipe["id"]: place for place, recipe in enumerate(recipes)}
     runs.sort(key=lambda one: (order[one["id"]], one["seed"]))
-    found = summary(runs, told["meta"]["identifiers"])
+    found = summary(runs, told.get("meta", {}).get("identifiers", {}))
     _list(runs, failed, given)
     text = f"{_told(runs, failed, recipes)}\n\n{tables(found, runs)}"
     print(f"\n{time.perf_counter() - began:.0f} s\n")
@@ -94,7 +97,7 @@ def main() -> None:
 
 def chosen_recipes(recipes: Sequence[Any], given: argparse.Namespace) -> Iterator[Any]:
     """Return the recipes that are asked for."""
-    for recipe in recipes:
+    for recipe in uniform(recipes):
         wanted = not given.only or re.search(given.only, recipe["id"])
         part = given.part == "all" or part_of(recipe["id"]) == _PARTS[given.part]
         if wanted and part and (given.heavy == "yes" or not recipe.get("heavy")):
@@ -110,12 +113,12 @@ def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]
         given.keep.mkdir(parents=True, exist_ok=True)
     jobs = [*_jobs(recipes, given), *_references(recipes, given)]
     made: list[Run] = []
-    with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
-        waiting = {pool.submit(trained, job): job for job in jobs}
-        for place, done in enumerate(as_completed(waiting), 1):
-            runs = done.result()
-            made += runs
-            print(f"{place:>3} of {len(jobs)}  {_line(runs)}", file=sys.stderr, flush=True)
+    single_thread()
+    done = results(trained, [(job,) for job in jobs], workers=given.workers, seconds=given.most_seconds, imports=IMPORTS)
+    for place, (index, result) in enumerate(done, 1):
+        runs = [_lost(jobs[index], result)] if isinstance(result, Lost) else result
+        made += runs
+        print(f"{place:>3} of {len(jobs)}  {_line(runs)}", file=sys.stderr, flush=True)
     return made
 
 
@@ -133,7 +136,7 @@ def _references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
     by_key: dict[str, Any] = {}
     healthy = set()
     for recipe in recipes:
-        if "dataset" not in recipe or not recipe["dataset"].get("name"):
+        if not recipe.get("dataset", {}).get("name"):
             continue
         by_key.setdefault(key_of(recipe), recipe)
         if is_healthy_label(recipe.get("label") or ()):
@@ -141,18 +144,9 @@ def _references(recipes: Sequence[Any], given: argparse.Namespace) -> list[Job]:
     return [Job(recipe, (), None, given.keep) for key, recipe in by_key.items() if key not in healthy]
 
 
-_TASKS = 10  # of a process, which keeps all that it compiled
-
-
-def pool_of(workers: int, cache: str) -> ProcessPoolExecutor:
-    """Return processes that start afresh, each with one thread, and that share what they compile."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1".strip()
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", cache)
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=_TASKS)
+def _lost(job: Job, lost: Lost) -> Run:
+    """Return what stands for a job without a result."""
+    return {"id": job.recipe["id"] if job.seeds else "reference", "failed": lost.reason}
 
 
 # --- kept runs -------------------------------------------------------------------------------------------------------
@@ -165,8 +159,11 @@ def _kept(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     if not there:
         raise SystemExit(f"{given.again} holds no trace of these recipes: make them with --keep {given.again}")
     pieces = [there[at : at + _BATCH_AGAIN] for at in range(0, len(there), _BATCH_AGAIN)]
-    with tempfile.TemporaryDirectory() as cache, pool_of(given.workers, cache) as pool:
-        made = [one for runs in pool.map(judged_again, [given.again] * len(pieces), pieces) for one in runs]
+    single_thread()
+        made: list[Run] = []
+        work = [(given.again, piece) for piece in pieces]
+        for index, result in results(judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
+            made += [{"id": pieces[index][0], "failed": result.reason}] if isinstance(result, Lost) else result
     references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
     return made + references
 

@@ -16,6 +16,7 @@ from sick_data import data_of, key_of
 from sick_faults import Data, UnbuildableError
 from sick_networks import choices_of, formula_of, method_of, network_of, steps_of
 from sick_outcomes import Run, part_of
+from sick_recipes import number_in
 from sick_rivals import alarms_of
 
 import downslope as ds
@@ -45,6 +46,10 @@ def trained(job: Job) -> list[Run]:
     """Return the runs of a job; a recipe that cannot be built is one entry with `failed`, which says why."""
     began, recipe = time.perf_counter(), job.recipe
     try:
+        if recipe.get("unreadable"):
+            raise UnbuildableError(str(recipe["unreadable"]))
+        if "dataset" not in recipe and "formula" not in recipe:
+            raise UnbuildableError("the recipe has neither a dataset nor a formula")
         if not job.seeds:
             return [_reference(job)]
         runs = _descended(job) if "formula" in recipe else list(_networks(job))
@@ -82,10 +87,8 @@ def file_name(identifier: str, seed: int) -> str:
 def _networks(job: Job) -> Iterable[Run]:
     """Train the network of a recipe once for each seed, one after another, so that its program is compiled once."""
     recipe = job.recipe
-    if "dataset" not in recipe:
-        raise UnbuildableError("the recipe has neither a dataset nor a formula")
     data = data_of(recipe)
-    choices = choices_of(recipe, data)
+    choices = choices_of(recipe, data, network_of(recipe, data.inputs.shape[1:], job.seeds[0]))
     steps, epochs = steps_of(recipe, len(data.inputs))
     if job.seconds is not None:
         steps, epochs = _within(job.seconds, recipe, data, choices, steps, epochs)
@@ -157,7 +160,7 @@ def _reference(job: Job) -> Run:
 def _descended(job: Job) -> list[Run]:
     """Go down a formula, once: there is no chance in it."""
     text, start = formula_of(job.recipe)
-    steps = int(job.recipe.get("epochs") or job.recipe.get("steps") or 1000)
+    steps = int(number_in(job.recipe.get("epochs") or job.recipe.get("steps") or 1000, "steps"))
     trace = ds.descend(text, start, steps=steps, progress=False, **method_of(job.recipe))
     finite = trace.outcome is not ds.Outcome.NOT_FINITE and math.isfinite(trace.value)
     told = {"steps": steps, "epochs": steps, "key": "formula", "measured_by": "formula", "finite": finite}

@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +169,7 @@ def test_a_file_is_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
     # Diagnosed again in this process: that processes are begun, the first run shows.
     import sick_runs
 
-    monkeypatch.setattr(sick_runs, "pool_of", lambda workers, cache: ThreadPoolExecutor(workers))
+    monkeypatch.setattr(sick_runs, "results", lambda work, pieces, **_: enumerate(work(*piece) for piece in pieces))
     monkeypatch.setattr(sys, "argv", [*command, "--again", str(kept)])
     sick_runs.main()
     again = json.loads(out.read_text(encoding="utf-8"))
