@@ -160,10 +160,10 @@ def _kept(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
         raise SystemExit(f"{given.again} holds no trace of these recipes: make them with --keep {given.again}")
     pieces = [there[at : at + _BATCH_AGAIN] for at in range(0, len(there), _BATCH_AGAIN)]
     single_thread()
-        made: list[Run] = []
-        work = [(given.again, piece) for piece in pieces]
-        for index, result in results(judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
-            made += [{"id": pieces[index][0], "failed": result.reason}] if isinstance(result, Lost) else result
+    made: list[Run] = []
+    work = [(given.again, piece) for piece in pieces]
+    for index, result in results(judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
+        made += [{"id": pieces[index][0], "failed": result.reason}] if isinstance(result, Lost) else result
     references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
     return made + references
 

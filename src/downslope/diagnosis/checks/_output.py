@@ -103,6 +103,11 @@ def _of_classes(evidence: TrainingEvidence) -> tuple[str, str] | None:
     classes = len(evidence.data.get("class_counts") or [])
     if output == "softmax" and outputs == 1:
         return "A softmax over one output is always 1: the network cannot say anything.", "a sigmoid output"
+    if loss.get("name") == "softmax cross-entropy" and outputs == 1:
+        return (
+            "A softmax cross-entropy divides one output by itself: its share is always 1, and no gradient is left.",
+            "sigmoid output with binary cross-entropy" if classes <= 2 else f"softmax over {classes} outputs",
+        )
     if entropy and logits is False and output not in ("sigmoid", "softmax"):
         return (
             f"The loss takes probabilities, and the output is {output}: numbers outside [0, 1] are cut "
