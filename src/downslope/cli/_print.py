@@ -194,7 +194,7 @@ def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool, evide
         sentence(outcome)
         print()
         if summary.scores:
-            table(summary.score_table, words={"at the end"})
+            table(summary.score_table, words=set(list(summary.score_table)[:1]))
             print()
     findings(diagnosis, details=not quiet, evidence=evidence)
     if not quiet and summary.cost:

@@ -8,14 +8,14 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
 from downslope._choices import LARGEST_COUNT, LARGEST_SEED, Choice
-from downslope._errors import SettingError, whole
+from downslope._errors import SettingError, described, whole
 from downslope._types import Frame, TableLike
-from downslope.descent import METHOD, RATE, Batches, ClipChoices, ScheduleChoice
+from downslope.descent import METHOD, RATE, Batched, Batches, ClipChoices, ScheduleChoice
 from downslope.methods import Method, MethodName, MethodSettings, MethodSpec, ScheduleSettings
 from downslope.networks._objective import ComputationChoices
 from downslope.networks.data import RowChoices, SampleName
@@ -132,6 +132,17 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
             "batches",
             metavar="N",
             typed="Stop after N evaluations without a lower validation loss.",
+        ),
+    ]
+    keep: Annotated[
+        Literal["last", "best"],
+        Choice(
+            "last",
+            "The step whose network is handed over: the last, or the best by accuracy or R² on the rows held back, by the "
+            "validation loss where there is neither, by the training loss where no row is held back. Of equal ones the "
+            "one of the lowest loss, then the first.",
+            "batches",
+            typed="best keeps the network of the best evaluation in place of the last one.",
         ),
     ]
     accumulate: Annotated[
@@ -263,7 +274,25 @@ def batches_of(task: "Job", chosen: Mapping[str, Any]) -> Batches:
         evaluate_every=rounded(evaluations),
         patience=patience,
         probe_every=rounded(probes) if probes else 0,
+        best_by=_best_by(batched, chosen["keep"]),
     )
+
+
+def _best_by(batched: Batched, keep: str) -> str | None:
+    """Return the evaluation whose best point is kept; None where the last point is.
+
+    Raises:
+        SettingError: where nothing is evaluated, or for another word.
+    """
+    if keep == "last":
+        return None
+    if keep != "best":
+        raise SettingError(f"keep is 'last' or 'best', not {described(keep)}")
+    if batched.held_out is None and batched.measured is None:
+        raise SettingError("there is no best evaluation to keep, since nothing is evaluated", hint="name rows with validation=…")
+    metric = (batched.facts.get("network") or {}).get("metric") or "loss"
+    # On the rows trained on, only the loss: what fits them best has the highest accuracy there as well.
+    return "training_loss" if batched.held_out is None else f"validation_{metric}"
 
 
 # Which of the first arguments of `train` is which.

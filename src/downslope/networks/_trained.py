@@ -64,9 +64,9 @@ class Training:
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
-        """The metrics at the end by name, such as `validation_accuracy`."""
-        columns = self.trace.metrics
-        return {name: float(column[-1]) for name, column in columns.items() if name != "step" and len(column)}
+        """The metrics of the network by name, such as `validation_accuracy`: at the end, or at the step that was kept."""
+        trace = self.trace
+        return {name: trace.at_end(name) for name, column in trace.metrics.items() if name != "step" and len(column)}
 
     def predict(self, data: Any, *, probabilities: bool = False) -> np.ndarray:
         """Return predictions for new rows, in the targets' own labels or scale; see `predict`.

@@ -290,8 +290,8 @@ def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
 def score_of(trace: Trace) -> float:
     """Return accuracy or R² at the end on the rows held back, from 0 up; 0 for a run that was not finite."""
     metric = trace.facts["network"]["metric"]
-    scores: Any = trace.metrics.get(f"validation_{metric}", ())
-    if trace.outcome is Outcome.NOT_FINITE or not len(scores) or not np.isfinite(scores[-1]):
+    score = trace.at_end(f"validation_{metric}")
+    if trace.outcome is Outcome.NOT_FINITE or not math.isfinite(score):
         return 0.0
     # Below 0 an R² says no more than that the mean predicts better; far below, it would dominate every average.
-    return max(float(scores[-1]), 0.0)
+    return max(score, 0.0)

@@ -164,7 +164,7 @@ def _setup(run: Summary) -> str:
 
 def _scored(run: Summary) -> str:
     """Return the evaluations and the scores at the end as tables."""
-    tables = [(run.evaluations, ()), (run.score_table, ("at the end",))]
+    tables = [(run.evaluations, ()), (run.score_table, list(run.score_table)[:1])]
     return "".join(_table(table, words) for table, words in tables if table)
 
 

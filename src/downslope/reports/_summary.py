@@ -74,7 +74,7 @@ class Summary:
     @property
     def score_table(self) -> Table:
         """The measurements at the end as columns of text by heading; {} for none."""
-        return _score_table(self.scores) if self.scores else {}
+        return _score_table(self.scores, self.trace) if self.scores else {}
 
     @property
     def score_sentence(self) -> str:
@@ -256,13 +256,17 @@ def _evaluations(trace: Trace) -> Table:
     names = dict.fromkeys(("training_loss", f"{best_of}_loss", f"{best_of}_{metric}"))
     best = _lowest(trace, rows) if best_of == "validation" else None
     stride = -(-(len(rows) - 1) // (_SHOWN - 1)) or 1
-    shown = np.union1d(rows[::stride], rows[-1:] if best is None else [best, rows[-1]])
+    ends = {int(rows[-1]), _kept(trace, rows)} | (set() if best is None else {best})
+    shown = np.union1d(rows[::stride], sorted(ends))
     columns = {"step": [str(step) for step in np.asarray(trace.metrics["step"])[shown]]}
     columns |= {
         in_words(name): _column(name, np.asarray(trace.metrics[name])[shown]) for name in names if name in trace.metrics
     }
-    if best is not None and best != rows[-1]:
-        columns[""] = ["◀ lowest" if row == best else "" for row in shown]
+    kept = _kept(trace, rows)
+    marks = {} if best is None or best == rows[-1] else {best: "◀ lowest"}
+    marks |= {kept: "◀ kept"} if "kept" in trace.facts else {}
+    if marks:
+        columns[""] = [marks.get(row, "") for row in shown]
     return columns
 
 
@@ -273,6 +277,12 @@ def _evaluated(trace: Trace) -> np.ndarray:
     return np.flatnonzero((steps % every == 0) | (steps == trace.plan.get("steps")))
 
 
+def _kept(trace: Trace, rows: np.ndarray) -> int:
+    """Return the row of the evaluation at the end of the trace: the last one, or the best where it was kept."""
+    steps = np.asarray(trace.metrics["step"])[rows]
+    return int(rows[max(int(np.searchsorted(steps, trace.end_step, side="right")) - 1, 0)])
+
+
 def _lowest(trace: Trace, rows: np.ndarray) -> int | None:
     """Return the row of the lowest validation loss, if any is finite."""
     losses = np.asarray(trace.metrics["validation_loss"])[rows]
@@ -280,24 +290,25 @@ def _lowest(trace: Trace, rows: np.ndarray) -> int | None:
 
 
 def _scores(trace: Trace) -> dict[str, dict[str, float]]:
-    """Return the measurements at the last evaluation by measurement and set of rows."""
+    """Return the measurements of the network, at the last evaluation or the one that was kept, by set of rows."""
     rows = _evaluated(trace)
     if not len(rows):
         return {}
-    scores: dict[str, dict[str, float]] = {}
+    row, scores = _kept(trace, rows), dict[str, dict[str, float]]()
     for name, column in trace.metrics.items():
         measured_on, _, measurement = name.partition("_")
         if measured_on in _SETS and measurement:
-            scores.setdefault(measurement, {})[measured_on] = float(np.asarray(column)[rows[-1]])
+            scores.setdefault(measurement, {})[measured_on] = float(np.asarray(column)[row])
     return scores
 
 
-def _score_table(scores: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return the measurements at the end as columns of text by heading."""
+def _score_table(scores: Mapping[str, Mapping[str, float]], trace: Trace) -> Table:
+    """Return the measurements of the network as columns of text by heading."""
     sets = [name for name in _SETS if any(name in values for values in scores.values())]
     texts = [_column(name, [values.get(rows, math.nan) for rows in sets]) for name, values in scores.items()]
     columns = {name: [row[index] for row in texts] for index, name in enumerate(sets)}
-    return {"at the end": [in_words(name) for name in scores], **columns}
+    heading = f"at step {trace.end_step}" if "kept" in trace.facts else "at the end"
+    return {heading: [in_words(name) for name in scores], **columns}
 
 
 def _column(name: str, numbers: Iterable[float]) -> list[str]:

@@ -329,6 +329,7 @@ _PLAN: Mapping[str, Kind] = {
     "objective": _MAPPING,
     "batches": {
         **dict.fromkeys(("size", "evaluate_every", "patience", "probe_every"), _WHOLE),
+        "best_by": _TEXT,
         "accumulate": (is_whole, "a whole number"),
     },
 }
@@ -358,6 +359,7 @@ _FACTS: Mapping[str, Kind] = {
     "record_cost": (optional(is_mapping_of(optional(is_number))), "numbers by name"),
     "encoding": _MAPPING,
     "asked": _MAPPING,
+    "kept": {"step": (is_whole, "a whole number"), "by": (is_text, "a text"), "value": (is_number, "a number")},
     "not_finite": _MAPPING,
     "notes": _TEXTS,
     "not_measured": (optional(is_mapping_of(is_list_of(is_whole))), "lists of steps by column"),

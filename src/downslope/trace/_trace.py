@@ -24,7 +24,7 @@ import numpy as np
 
 from downslope._copies import fields_alone
 from downslope._errors import SettingError, described
-from downslope._text import printed
+from downslope._text import in_words, number, printed
 from downslope._types import Columns, Plain
 from downslope.trace._columns import (
     DerivedColumns,
@@ -124,7 +124,8 @@ class Trace:
         part_columns: `parameter_norm`, `gradient_norm`, `update_norm`, each of shape (rows, parts); empty if they
             follow from the coordinates.
         start: the point at step 0, an array by part.
-        end: the last finite point, an array by part.
+        end: the last finite point, an array by part; where the best evaluation was kept (`facts["kept"]`), the point of
+            that.
         spectra: measured curvature, by ascending step: normally at the start and the end.
         plan: the description of the plan, plain data: `objective`, `read_as`, `method`, `learning_rate`, `steps`, …
         versions: versions of the libraries it was recorded with.
@@ -209,16 +210,31 @@ class Trace:
 
     @property
     def ending(self) -> str:
-        """How the descent ended, in a sentence: that of its outcome, with the number of steps where these ran out."""
+        """How the descent ended: the sentence of its outcome, and of which step the end is where it is an earlier one."""
+        sentence = self.outcome.value
         if self.outcome is Outcome.STEPS_USED:
             steps = self.last_step
-            return f"Stopped after the maximum of {steps} step{'s' if steps != 1 else ''}."
-        return self.outcome.value
+            sentence = f"Stopped after the maximum of {steps} step{'s' if steps != 1 else ''}."
+        kept = self.facts.get("kept") or {}
+        if not {"step", "by", "value"} <= kept.keys():
+            return sentence
+        return f"{sentence} Kept is step {kept['step']}, of the best {in_words(kept['by'])}: {number(kept['value'])}."
 
     @property
     def last_step(self) -> int:
         """The number of steps that ended at a finite point."""
         return int(self.recorded["step"][-1]) if len(self) else 0
+
+    @property
+    def end_step(self) -> int:
+        """The step whose point `end` is: the last, or that of the best evaluation where this was kept."""
+        return int((self.facts.get("kept") or {}).get("step", self.last_step))
+
+    def at_end(self, name: str) -> float:
+        """Return an evaluation of the point `end`, the last one there is up to its step; NaN for none."""
+        column = np.asarray(self.metrics.get(name, ()), float)
+        rows = int(np.searchsorted(self.metrics["step"], self.end_step, side="right")) if len(column) else 0
+        return float(column[rows - 1]) if rows else float("nan")
 
     @property
     def end_spectrum(self) -> Spectrum | None:

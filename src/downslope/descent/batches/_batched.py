@@ -96,6 +96,7 @@ class Batches:
         evaluate_every: steps from one evaluation to the next.
         patience: evaluations without a better validation loss after which the run ends; None to go on.
         probe_every: steps from one look at the Hessian's ends and the gradient's noise to the next; 0 for none.
+        best_by: the measurement whose best point is kept: `validation_accuracy`, `training_loss`, …; None to keep the last.
     """
 
     size: int | None = None
@@ -103,6 +104,7 @@ class Batches:
     evaluate_every: int = 100
     patience: int | None = None
     probe_every: int = 0
+    best_by: str | None = None
 
     @property
     def per_step(self) -> int | None:

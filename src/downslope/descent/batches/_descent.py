@@ -29,7 +29,7 @@ from downslope.descent.batches._log import BatchLog
 from downslope.descent.batches._loop import BatchChunk, BatchRecipe, BatchState, batch_program, step_key
 from downslope.descent.batches._probe import Background, Probe
 from downslope.descent.batches._source import InMemory, Streamed
-from downslope.descent.batches._trace import arrays_of_state, state_of_arrays, trace_of
+from downslope.descent.batches._trace import BestEvaluated, arrays_of_state, state_of_arrays, trace_of
 from downslope.programs import first_not_finite
 from downslope.trace import Journal, Outcome, Spectrum, Trace
 
@@ -81,6 +81,7 @@ class BatchDescent:
         journal: where rows and state are written, or None; one that holds a state is gone on with.
         watch: called with the trace so far at each evaluation, or None.
         log: what gathers the rows.
+        best: what keeps the best point that was evaluated, or None.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class BatchDescent:
         self.probe = self._probe()
         self._sets = self._measured_sets()
         self.log = BatchLog(self.recipe, _tree.part_names(plan.start), journal)
+        self.best: BestEvaluated | None = None
         self.state: BatchState = self._first_state(journal)
         self.step = int(self.state.step)
         self.seconds: dict[str, float] = dict.fromkeys(("steps", "evaluations", "probes", "writing"), 0.0)
@@ -169,6 +171,8 @@ class BatchDescent:
         """Return the state before the first step, or the one that was written last."""
         begun = self.program.begin(self.plan.start, self.batched.memory, self.arguments.settings)
         saved = journal.state if journal is not None else {}
+        if self.batches.best_by is not None:
+            self.best = BestEvaluated(self.batches.best_by, saved, begun)
         if saved:
             return state_of_arrays(begun, saved)
         return begun if self.plan.beginning is None else self._begun_otherwise(self.plan.beginning, begun)
@@ -228,7 +232,10 @@ class BatchDescent:
 
     def _evaluate(self) -> None:
         """Measure the point on examples."""
-        self.log.add_metrics(self.step, self.batched.assess(self.state.point, self.state.memory, self._sets))
+        metrics = self.batched.assess(self.state.point, self.state.memory, self._sets)
+        self.log.add_metrics(self.step, metrics)
+        if self.best is not None:
+            self.best.offer(self.state, metrics)
 
     def _look_at_curvature(self) -> None:
         """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
@@ -294,7 +301,12 @@ class BatchDescent:
         wanted = cheap or last
         # From a state whose own loss is not finite no way leads back to the last one that was.
         usable = wanted and bool(self._next_step().finite)
-        self.log.write(arrays_of_state(self.state) if usable else None)
+        self.log.write(self._arrays() if usable else None)
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        """Return the state as arrays by name, with the best point where it is kept."""
+        best = {} if self.best is None else self.best.arrays(self.state)
+        return {**arrays_of_state(self.state), **best}
 
     def _end_before(self, taken: int, chunk: Any, examples: Any, order: Any) -> None:
         """Go to the last point whose loss and gradient were finite, and find what was not finite behind it."""
@@ -307,6 +319,8 @@ class BatchDescent:
         else:
             self.log.add_steps(self.step, max(taken, 1), chunk)
         self.log.end_with_last_row()
+        if self.best is not None:
+            self.best.cut_after(self.log.last_step)
         # Loss and gradient of a point are known only in the step after it, so the last good point is one step earlier.
         good = max(taken - 1, 0)
         if good:

@@ -204,6 +204,11 @@ class BatchLog:
         return float(self._steps.last("value"))
 
     @property
+    def last_step(self) -> int:
+        """The step of the last row."""
+        return int(self._steps.last("step"))
+
+    @property
     def last_spectrum(self) -> Spectrum | None:
         """The last spectrum that is finite, which is the last that has directions."""
         return self._spectra[self._with_directions[-1]] if self._with_directions else None
@@ -252,7 +257,7 @@ class BatchLog:
 
     def end_with_last_row(self) -> None:
         """Take the step that leaves the last row back, and what was measured behind it."""
-        end = int(self._steps.last("step"))
+        end = self.last_step
         for name in ("update_norm", "first_order_decrease"):
             self._steps.replace_last(name, np.nan)
         if len(self._layer_steps) and self._layer_steps.last("step") == end:

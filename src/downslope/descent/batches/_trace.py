@@ -1,15 +1,20 @@
-"""Convert a training to a trace: its header for the journal, its rows at the end; and its state to arrays and back."""
+"""Convert a training to a trace: its header for the journal, its rows at the end; its state to arrays and back.
+
+Where the best point is kept, it is written beside each state, so that a run that is resumed knows it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from downslope import _tree
 from downslope._engine import jax
+from downslope._types import Plain, Point
 from downslope.descent._plan import Plan
 from downslope.descent._recipe import rates_of, versions
 from downslope.descent.batches._loop import BatchState
@@ -52,8 +57,12 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     recorded, layer_steps, layers, parts, metrics, spectra = log.gathered()
     rates = np.broadcast_to(rates_of(plan, recorded["step"]), recorded["step"].shape)
     bad_step, bad_part, described = log.not_finite or (None, None, {})
-    memory = [np.asarray(leaf) for leaf in jax().tree.leaves(run.state.memory)]
-    facts = {**header.facts, "memory": memory}
+    end, memory, facts = run.state.point, run.state.memory, dict(header.facts)
+    best = None if run.best is None or outcome is Outcome.RUNNING else run.best.checkpoint
+    if run.best is not None and best is not None:
+        end, memory = best.point, best.memory
+        facts["kept"] = run.best.facts
+    facts["memory"] = [np.asarray(leaf) for leaf in jax().tree.leaves(memory)]
     if outcome is not Outcome.RUNNING:
         facts["record_cost"] = run.record_cost()
     return dataclasses.replace(
@@ -61,7 +70,7 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
         outcome=outcome,
         recorded={**recorded, "learning_rate": rates},
         part_columns=parts,
-        end=_tree.arrays_by_part(run.state.point),
+        end=_tree.arrays_by_part(end),
         spectra=spectra,
         layer_steps=layer_steps,
         layer_columns=layers,
@@ -110,3 +119,80 @@ def _as_before(array: np.ndarray, leaf: Any) -> Any:
 
 def _is_key(leaf: Any) -> bool:
     return jax().dtypes.issubdtype(leaf.dtype, jax().dtypes.prng_key)
+
+
+# The best point that was evaluated, where it is kept.
+
+
+class Checkpoint(NamedTuple):
+    """A point that was evaluated.
+
+    Args:
+        step: the step it is the point of.
+        score: its measurement, the higher the better, and its negative loss, which decides between equal ones.
+        point, memory: those of the state.
+    """
+
+    step: int
+    score: tuple[float, float]
+    point: Point
+    memory: Any
+
+
+class BestEvaluated:
+    """Keeps the best of the points that are evaluated.
+
+    Args:
+        by: the measurement that decides: `validation_accuracy`, `training_loss`, …
+        saved: the arrays of a state that was written, with what was the best then; None for a run that begins.
+        begun: the state before the first step.
+    """
+
+    def __init__(self, by: str, saved: Mapping[str, np.ndarray] | None, begun: BatchState) -> None:
+        self._by = by
+        # The last but one as well: a step that is not finite takes an evaluation back, and one alone.
+        self._checkpoints: list[Checkpoint] = []
+        if saved and f"{_BEST}step" in saved:
+            arrays = {name.removeprefix(_BEST): array for name, array in saved.items() if name.startswith(_BEST)}
+            state = state_of_arrays(begun, {**saved, **arrays})
+            first, second = map(float, arrays["score"])
+            self._checkpoints = [Checkpoint(int(arrays["step"]), (first, second), state.point, state.memory)]
+
+    def offer(self, state: BatchState, metrics: Mapping[str, float]) -> None:
+        """Keep a point if it was measured and is better than the ones before; of equal ones the first stays."""
+        loss = -metrics.get(f"{self._by.partition('_')[0]}_loss", math.inf)
+        value = metrics.get(self._by, math.nan)
+        score = (-value if self._by.endswith("_loss") else value, loss)
+        if not math.isfinite(score[0]) or (self._checkpoints and score <= self._checkpoints[-1].score):
+            return
+        self._checkpoints = [*self._checkpoints[-1:], Checkpoint(int(state.step), score, state.point, state.memory)]
+
+    def cut_after(self, step: int) -> None:
+        """Forget a point after a step."""
+        self._checkpoints = [checkpoint for checkpoint in self._checkpoints if checkpoint.step <= step]
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The best point; None before the first measurement."""
+        return self._checkpoints[-1] if self._checkpoints else None
+
+    @property
+    def facts(self) -> Plain:
+        """The step and the measurement of the best point as plain data."""
+        if not self._checkpoints:
+            return {}
+        best = self._checkpoints[-1]
+        value = -best.score[0] if self._by.endswith("_loss") else best.score[0]
+        return {"step": best.step, "by": self._by, "value": value}
+
+    def arrays(self, state: BatchState) -> dict[str, np.ndarray]:
+        """Return the best point as arrays by name, to be written beside a state."""
+        if not self._checkpoints:
+            return {}
+        best = self._checkpoints[-1]
+        leaves = arrays_of_state(state._replace(point=best.point, memory=best.memory))
+        named = {f"{_BEST}{name}": leaf for name, leaf in leaves.items() if name.startswith(("point/", "memory/"))}
+        return {f"{_BEST}step": np.int64(best.step), f"{_BEST}score": np.asarray(best.score), **named}
+
+
+_BEST = "best/"

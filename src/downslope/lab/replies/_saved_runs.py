@@ -201,7 +201,7 @@ def _plan(trace: ds.Trace) -> dict[str, str]:
 
 def _reached(trace: ds.Trace) -> dict[str, str]:
     """Return how a run ended, as labels and texts."""
-    scores = {name: float(column[-1]) for name, column in trace.metrics.items() if name.startswith(_SETS)}
+    scores = {name: trace.at_end(name) for name in trace.metrics if name.startswith(_SETS)}
     symptoms = ds.diagnose(trace).symptoms
     return {
         "last step": str(trace.last_step),
