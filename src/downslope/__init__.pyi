@@ -96,6 +96,8 @@ from downslope.networks import Examples as Examples
 from downslope.networks import ForwardContext as ForwardContext
 from downslope.networks import Layer as Layer
 from downslope.networks import Network as Network
+from downslope.networks import Replicates as Replicates
+from downslope.networks import SeedScore as SeedScore
 from downslope.networks import Setup as Setup
 from downslope.networks import Training as Training
 from downslope.networks import UnitPass as UnitPass

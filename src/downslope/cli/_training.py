@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import sys
@@ -56,6 +57,10 @@ def train(
     _pictures.check_file(plot)  # before the training, which may take long
     if report is not None:
         refuse_unwritable(report)
+    if "seeds" in choices:
+        _refuse_with_seeds({"--plot": plot, "--report": report, "--prescribe": prescribe or None})
+        replicates = ds.train(None, data, target, **choices)
+        return _print_replicates(replicates, json=json, quiet=quiet, evidence=evidence, check=check)
     training = ds.train(None, data, target, **choices)
     trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
     written = {"saved": str(choices["save"])} if "save" in choices else {}
@@ -74,6 +79,42 @@ def train(
         if prescribe:
             print()
             _remedies.print_prescription(ds.prescribe(training), quiet=quiet)
+    return 0 if diagnosis.ok or not check else 1
+
+
+def _refuse_with_seeds(options: Mapping[str, Any]) -> None:
+    """Raise for an option that is about one training."""
+    for option, value in options.items():
+        if value is not None:
+            raise ds.SettingError(f"{option} is about one training, and --seeds makes several", hint="leave one of the two out")
+
+
+def _print_replicates(replicates: ds.Replicates, *, json: bool, quiet: bool, evidence: bool, check: bool) -> int:
+    """Print trainings with several seeds: a row for each, the interval of each score, what most of them show."""
+    diagnosis = ds.diagnose(replicates)
+    if json:
+        show.as_json(
+            {
+                "seeds": list(replicates.seeds),
+                "scores": {name: dataclasses.asdict(score) for name, score in replicates.scores.items()},
+                "outcomes": [trace.outcome.identifier for trace in replicates.traces],
+                "symptoms": {symptom: list(seeds) for symptom, seeds in replicates.symptoms.items()},
+                "findings": diagnosis.as_list(),
+                "not_run": diagnosis.not_run,
+            }
+        )
+    else:
+        if not quiet:
+            summary = ds.summary(replicates[0])
+            show.labelled("Read as", *map(options.as_typed, summary.notes))
+            show.labelled("Network", summary.network)
+            show.labelled("Method", summary.method)
+            print()
+            show.table(replicates.table, words={"finding"})
+            print()
+        show.table(replicates.score_table, words={"95 %"})
+        print()
+        show.findings(diagnosis, details=not quiet, evidence=evidence)
     return 0 if diagnosis.ok or not check else 1
 
 

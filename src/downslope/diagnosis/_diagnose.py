@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from downslope.diagnosis.checks import (
     stepped_not_finite,
     unexplained,
 )
-from downslope.trace import HasTrace, Outcome, Trace, as_trace
+from downslope.trace import HasTrace, HasTraces, Outcome, Trace, as_trace
 
 _ROWS = ("step", "value", "gradient_norm", "the point", "the gradient")
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
@@ -109,12 +110,12 @@ class Diagnosis(Sequence[Finding]):
         )
 
 
-def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -> Diagnosis:
+def diagnose(trace: Trace | HasTrace | HasTraces, others: Iterable[Trace | HasTrace] = ()) -> Diagnosis:
     """Judge a trace: what went well, what went wrong, the numbers behind it, and what to try.
 
     Args:
         trace: a trace, or a result that holds one, such as a training. Only the trace is read: neither the objective
-            nor the method is run again.
+            nor the method is run again. Of several runs of one setup (`Replicates`), what most of them show.
         others: traces of descents of the same objective from other starts; if one ended lower, and nothing else is
             wrong, this end is a `local_minimum`.
 
@@ -124,6 +125,9 @@ def diagnose(trace: Trace | HasTrace, others: Iterable[Trace | HasTrace] = ()) -
     Raises:
         SettingError: for something that is no trace and holds none.
     """
+    replicates = getattr(trace, "traces", None)
+    if isinstance(replicates, tuple) and replicates:
+        return _of_most([diagnose(replicate) for replicate in replicates])
     trace = as_trace(trace, "diagnose", _EXAMPLE)
     if not isinstance(others, Iterable):
         raise SettingError(f"others are traces, not {described(others)}", hint="ds.diagnose(trace, [other, …])")
@@ -158,6 +162,30 @@ def symptoms(of: Literal["descents", "trainings"] = "trainings") -> Mapping[str,
     if of not in known:
         raise SettingError(f"symptoms are of descents or of trainings, not of {described(of)}")
     return known[of]
+
+
+def _of_most(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+    """Return the findings that more than half of some runs share, or else those that most of them do.
+
+    Each is that of the first run that shows it, with the number of runs before its sentence.
+    """
+    shown: dict[str, list[Finding]] = {}
+    for diagnosis in diagnoses:
+        for finding in {finding.symptom: finding for finding in reversed(diagnosis.findings)}.values():
+            shown.setdefault(finding.symptom, []).append(finding)
+    most = max(map(len, shown.values()))
+    least = min(len(diagnoses) // 2 + 1, most)
+    findings = [
+        dataclasses.replace(each[0], sentence=f"{len(each)} of {len(diagnoses)} runs: {each[0].sentence}")
+        for each in shown.values()
+        if len(each) >= least
+    ]
+    skipped = {check.symptom: check for diagnosis in diagnoses for check in diagnosis.not_run}
+    return Diagnosis(
+        findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
+        not_run=tuple(skipped.values()),
+        caveats=tuple(dict.fromkeys(caveat for diagnosis in diagnoses for caveat in diagnosis.caveats)),
+    )
 
 
 def _results(trace: Trace) -> list[Finding | NotRun | None]:

@@ -3,12 +3,14 @@
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
+    ReplicateChoices,
     SetupChanges,
     TargetLike,
     TrainChoices,
     TrainingChoices,
 )
 from downslope.networks._losses import loss_names
+from downslope.networks._replicates import Replicates, SeedScore
 from downslope.networks._setup import Setup, train
 from downslope.networks._trained import Training, UnitPass, predict, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, sample_names
@@ -28,6 +30,9 @@ __all__ = [
     "Layer",
     "ModelLike",
     "Network",
+    "ReplicateChoices",
+    "Replicates",
+    "SeedScore",
     "Setup",
     "SetupChanges",
     "TargetLike",

@@ -236,7 +236,25 @@ class RunChoices(TypedDict, total=False):
 
 
 class TrainChoices(TrainingChoices, RunChoices, total=False):
+    """What `train` takes for one training."""
+
+
+class ReplicateChoices(TrainChoices, total=False):
     """What `train` takes."""
+
+    seeds: Annotated[
+        int | Sequence[int] | None,
+        Choice(
+            None,
+            "How many trainings with a seed of their own, from `seed` on, or their seeds; they come back as `Replicates`, "
+            "with the interval of each score. With `save`, each is written into a folder of its own there: seed-0, …",
+            "run",
+            kind="whole",
+            checks=False,
+            metavar="N",
+            typed="Train N times, each with another seed, and say how far scores depend on it.",
+        ),
+    ]
 
 
 class SetupChanges(TrainingChoices, total=False):

@@ -13,7 +13,7 @@ import numpy as np
 
 from downslope._errors import SettingError, described
 from downslope.descent import Plan, header_of
-from downslope.networks.layers import layers_in
+from downslope.networks.layers import Layer, layers_in
 from downslope.trace import Journal, Trace, writing
 
 _LONGEST = 1000  # entries of a choice that is kept in the trace
@@ -55,6 +55,22 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
                 hint="resume=True continues it; overwrite=True replaces it; or save into another folder",
             )
         yield folder
+
+
+def replicate_folder(save: str | Path | None, seed: int) -> Path | None:
+    """Return the folder of one of several trainings, inside the one that was named; None for none.
+
+    Raises:
+        SettingError: for what is no path, or the folder of a run, beside whose files those of others have no room.
+    """
+    if save is None:
+        return None
+    if not isinstance(save, str | os.PathLike) or "\0" in os.fspath(save):
+        raise SettingError(f"save is the path of a folder, not {described(save)}")
+    folder = Path(save)
+    if os.path.lexists(folder / "trace.json"):
+        raise SettingError(f"there is a run in {save} already", hint="save several seeds into another folder")
+    return folder / f"seed-{seed}"
 
 
 def journal_of(planned: Plan, folder: Path | None, resume: bool, named: Any) -> Journal | None:
@@ -177,3 +193,29 @@ def as_written(value: Any, name: str) -> str:
         isinstance(value, tuple | list) and len(value) < 30 and all(isinstance(e, str | int | float) for e in value)
     )
     return repr(value) if short else name
+
+
+def identity(value: Any) -> Any:
+    """Return a key that equal plain values and equal arrays share, and other values only if they are one object."""
+    if isinstance(value, str | int | float | bool | Path | None):
+        return value
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+        return value.dtype.str, value.shape, _digest(value)
+    if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
+        return tuple(value)
+    # A list of batches is a stream, and a pair of arrays is not, so their types count.
+    if type(value) in (list, tuple) and len(value) <= _MOST_ENTRIES:
+        return type(value), *map(identity, value)
+    if type(value) is dict and len(value) <= _MOST_ENTRIES:
+        return dict, *((name, identity(entry)) for name, entry in value.items())
+    return id(value)
+
+
+_MOST_ENTRIES = 1000  # of data that are compared entry by entry
+
+
+def _digest(array: np.ndarray) -> bytes:
+    """Return the checksum of the numbers of an array, which differs where two arrays do."""
+    import xxhash
+
+    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")

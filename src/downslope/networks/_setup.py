@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Any, Unpack, cast, overload
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from downslope.methods import SCHEDULE_SETTINGS, Method, method
 from downslope.networks._choices import (
     DataLike,
     ModelLike,
+    ReplicateChoices,
     RunChoices,
     SetupChanges,
     TargetLike,
@@ -30,14 +31,15 @@ from downslope.networks._choices import (
     batches_of,
     in_order,
 )
-from downslope.networks._saving import as_written, is_plain, journal_of, plain, run_folder, same_choice
-from downslope.networks._trained import Batching, Task, Training
+from downslope.networks._saving import as_written, identity, is_plain, journal_of, plain, replicate_folder, run_folder, same_choice
+from downslope.networks._trained import Batching, Revival, Task, Training
 from downslope.networks.data import Encoding
+from downslope.networks._replicates import Replicates, seeds_of
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
 from downslope.networks.models import packed, unpacked
 from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
-from downslope.trace import Trace
+from downslope.trace import Outcome, Trace
 
 _CHOICES = schema(TrainingChoices)
 _IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)
@@ -203,9 +205,9 @@ class Setup:
     @functools.cached_property
     def structure(self) -> tuple[Any, ...]:
         """The choices that two setups share if they have the same rows, network, loss and compiled program."""
-        building = {name: _identity(choice) for name, choice in self.choices.items() if _builds(name)}
+        building = {name: identity(choice) for name, choice in self.choices.items() if _builds(name)}
         return (
-            *map(_identity, (self.model, self.data, self.target)),
+            *map(identity, (self.model, self.data, self.target)),
             self.choices["seed"],
             frozenset(building.items()),
         )
@@ -290,7 +292,7 @@ class Setup:
         revive = begin.get("revive", False)
         if not isinstance(revive, bool):
             raise SettingError(f"revive is true or false, not {described(revive)}")
-        change = _Revival(self, seed) if revive else None
+        change = Revival(self, seed) if revive else None
         if change is not None and self.task.revived is None:
             raise SettingError(
                 "the units of this model are not known, and none can be revived", hint="leave revive out"
@@ -340,29 +342,36 @@ class Setup:
             trace = descend_batches(planned, progress=progress, journal=journal, watch=looks)
         return self._training(trace)
 
+    def replicate(
+        self,
+        seeds: int | Sequence[int],
+        **running: Unpack[RunChoices],
+    ) -> Replicates:
+        """Train with several seeds, one after another, so that all of them share one compiled program.
+
+        Args:
+            seeds: how many, from that of the setup on; or the seeds.
+            **running: as for `train`, of each training; in the folder `save` each has one of its own: seed-0, …
+
+        Raises:
+            SettingError: for fewer than two different seeds.
+            DataError: for data that come only once.
+        """
+        chosen, trainings = seeds_of(seeds, self.choices["seed"]), []
+        if hasattr(self.data, "__next__"):
+            raise DataError("an iterator gives its batches to one training", hint="give a list of batches, or a loader")
+        for seed in chosen:
+            folder = replicate_folder(running.get("save"), seed)
+            training = self.train(seed, **{**running, "save": folder})
+            trainings.append(training)
+            # Ctrl-C ends the training under way and those that have not begun.
+            if training.trace.outcome is Outcome.INTERRUPTED:
+                break
+        return Replicates(self, chosen, tuple(trainings))
+
     def _training(self, trace: Trace) -> Training:
         """Return the training that a trace of this setup belongs to."""
         return replace(self.task.training(trace), objective=self.task.objective, setup=self)
-
-
-@dataclass(frozen=True, eq=False)
-class _Revival:
-    """The function of point and memory that draws new weights for dead units.
-
-    Args:
-        setup: the setup of the training.
-        seed: its seed; None for that of the setup.
-    """
-
-    setup: Setup
-    seed: int | None
-
-    def __call__(self, point: Any, memory: Any) -> Any:
-        task, seed = self.setup.task, self.seed
-        # Another seed for the new weights: those of step 0 are what died.
-        fresh = task.start_of((self.setup.choices["seed"] if seed is None else seed) + 1)
-        assert task.revived is not None
-        return task.revived(point, memory, fresh)
 
 
 def _completed(choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -406,32 +415,6 @@ def _is_replaced(name: str, changes: Mapping[str, Any]) -> bool:
     return "method" in changes and _is_setting(name)
 
 
-def _identity(value: Any) -> Any:
-    """Return a key that equal plain values and equal arrays share, and other values only if they are one object."""
-    if isinstance(value, str | int | float | bool | Path | None):
-        return value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return value.dtype.str, value.shape, _digest(value)
-    if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
-        return tuple(value)
-    # A list of batches is a stream, and a pair of arrays is not, so their types count.
-    if type(value) in (list, tuple) and len(value) <= _MOST_ENTRIES:
-        return type(value), *map(_identity, value)
-    if type(value) is dict and len(value) <= _MOST_ENTRIES:
-        return dict, *((name, _identity(entry)) for name, entry in value.items())
-    return id(value)
-
-
-_MOST_ENTRIES = 1000  # of data that are compared entry by entry
-
-
-def _digest(array: np.ndarray) -> bytes:
-    """Return the checksum of the numbers of an array, which differs where two arrays do."""
-    import xxhash
-
-    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
-
-
 def _method(spec: Any, settings: dict[str, Any]) -> Method:
     """Return the method with its settings, which are removed from `settings`."""
     return method(spec, **{name: settings.pop(name) for name in list(settings) if name not in SCHEDULE_SETTINGS})
@@ -444,13 +427,33 @@ def _rate(chosen: Method, learning_rate: Any, schedule: Any) -> Any:
     return chosen.spec.network_rate
 
 
-@door(TrainChoices)
+@overload
 def train(
     model: ModelLike | DataLike | None = None,
     data: DataLike | ModelLike | None = None,
     target: TargetLike | None = None,
+    *,
+    seeds: None = None,
     **choices: Unpack[TrainChoices],
-) -> Training:
+) -> Training: ...
+@overload
+def train(
+    model: ModelLike | DataLike | None = None,
+    data: DataLike | ModelLike | None = None,
+    target: TargetLike | None = None,
+    *,
+    seeds: int | Sequence[int],
+    **choices: Unpack[TrainChoices],
+) -> Replicates: ...
+@door(ReplicateChoices)
+def train(
+    model: ModelLike | DataLike | None = None,
+    data: DataLike | ModelLike | None = None,
+    target: TargetLike | None = None,
+    *,
+    seeds: int | Sequence[int] | None = None,
+    **choices: Unpack[TrainChoices],
+) -> Training | Replicates:
     """Train a network and keep what every step left behind.
 
     Args:
@@ -463,10 +466,10 @@ def train(
             unchanged: an iterator, a loader, a list of pairs. For a loss function any tree of arrays with one entry an
             example along their first axes, or a stream of any batches; a list is a stream.
         target: the column to predict, for a table.
-        **choices: as in `TrainChoices`.
+        **choices: as in `ReplicateChoices`.
 
     Returns:
-        The trained network with its trace.
+        The trained network with its trace; with `seeds` all of them, with the interval of each score.
 
     Raises:
         DataError, SettingError, ObjectiveError: for data, choices or a model that cannot be used, before any step.
@@ -475,6 +478,8 @@ def train(
     >>> training.metrics["validation_accuracy"] > 0.9
     True
     """
-    passed = checked(TrainChoices, choices, also=("model", "data", "target"), settings=settings_of_own(choices))
+    known = ("model", "data", "target", "seeds")
+    passed = checked(TrainChoices, choices, also=known, settings=settings_of_own(choices))
     running = {name: passed.pop(name) for name in schema(RunChoices) if name in passed}
-    return Setup.of(model, data, target, **passed).train(**running)
+    setup = Setup.of(model, data, target, **passed)
+    return setup.train(**running) if seeds is None else setup.replicate(seeds, **running)

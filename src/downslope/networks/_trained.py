@@ -267,6 +267,26 @@ class Batching:
         return None if self.batch is None or self.batch * self.accumulate >= rows else self.batch
 
 
+@dataclass(frozen=True, eq=False)
+class Revival:
+    """The function of point and memory that draws new weights for dead units.
+
+    Args:
+        setup: the setup of the training.
+        seed: its seed; None for that of the setup.
+    """
+
+    setup: Setup
+    seed: int | None
+
+    def __call__(self, point: Any, memory: Any) -> Any:
+        task, seed = self.setup.task, self.seed
+        # Another seed for the new weights: those of step 0 are what died.
+        fresh = task.start_of((self.setup.choices["seed"] if seed is None else seed) + 1)
+        assert task.revived is not None
+        return task.revived(point, memory, fresh)
+
+
 # One example through a network, unit by unit: values forward, gradients back.
 
 

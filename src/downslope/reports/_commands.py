@@ -18,7 +18,7 @@ from downslope.descent import Plan, Record, descend, settings_of_own
 from downslope.methods import Method, MethodSpec, Schedule, is_known
 
 if TYPE_CHECKING:
-    from downslope.networks import Setup, Training
+    from downslope.networks import Replicates, Setup, Training
     from downslope.remedies import Prescription
 
 # The positional arguments of each verb: which are typed plainly, and which as an option.
@@ -42,15 +42,15 @@ class _UntypableError(Exception):
 
 
 def as_command(
-    run: Plan | Setup | Training | Prescription | str | os.PathLike[str] | Callable[..., Any],
+    run: Plan | Setup | Training | Replicates | Prescription | str | os.PathLike[str] | Callable[..., Any],
     *arguments: Any,
     **options: Any,
 ) -> str | None:
     """Return the command that does the same; None where a value has no words, such as a function or an array.
 
     Args:
-        run: a plan, a setup, a training, a prescription, whose mended run is meant, the folder of a saved run, or a
-            verb: `descend`, `sweep`, `compare`, `multistart`, `search`, `fit`, `train`, `find_learning_rate`.
+        run: a plan, a setup, a training, or several with their seeds, a prescription, whose mended run is meant, the
+            folder of a saved run, or a verb: `descend`, `sweep`, `compare`, `multistart`, `search`, `fit`, `train`, `find_learning_rate`.
         *arguments: of a verb, as it takes them.
         **options: of a verb, as it takes them.
 
@@ -82,11 +82,14 @@ def _words(run: Any, arguments: Sequence[Any], options: Mapping[str, Any]) -> li
     if getattr(run, "__name__", None) in _POSITIONAL:
         return _of_call(run, arguments, options)
     # Loaded here, as a report on a descent needs neither.
-    from downslope.networks import Setup, Training, train
+    from downslope.networks import Replicates, Setup, Training, train
     from downslope.remedies import Prescription
 
     if isinstance(run, Setup):
         return _of_call(train, (run.model, run.data, run.target), run.explicit_choices)
+    if isinstance(run, Replicates):
+        setup, seeds = run.setup, {"seeds": run.seeds_argument}
+        return _of_call(train, (setup.model, setup.data, setup.target), {**setup.explicit_choices, **seeds})
     if isinstance(run, Training | Prescription):
         return _words(run.setup if isinstance(run, Training) else run.mended, (), {})
     raise SettingError(

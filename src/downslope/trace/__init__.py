@@ -16,7 +16,7 @@ from downslope.trace._known_facts import (
 from downslope.trace._load import Damaged, Outline, load, outline
 from downslope.trace._read_files import read_arrays, read_json
 from downslope.trace._store import Attached, export, save, save_attached
-from downslope.trace._trace import HasTrace, Outcome, Spectrum, Trace, as_trace
+from downslope.trace._trace import HasTrace, HasTraces, Outcome, Spectrum, Trace, as_trace
 from downslope.trace._trace_from import trace_from
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Damaged",
     "DataFacts",
     "HasTrace",
+    "HasTraces",
     "Journal",
     "LossFacts",
     "NamedLoss",

@@ -282,6 +282,15 @@ class HasTrace(Protocol):
         ...
 
 
+class HasTraces(Protocol):
+    """A result that holds the traces of several runs of one setup."""
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """The trace of each run."""
+        ...
+
+
 def as_trace(value: object, taker: str, example: str) -> Trace:
     """Return a trace, or the trace that a result holds, such as that of a training or of a fit.
 
