@@ -199,6 +199,8 @@ GROUPS = (
             "loss_names",
             "sample_names",
             "Training",
+            "Replicates",
+            "SeedScore",
             "Setup",
             "Network",
             "Layer",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -185,3 +186,39 @@ def test_a_run_is_resumed_with_each_file_read_once(tmp_path, monkeypatch):
     ds.train(**choices, resume=True)
     assert len(read) == 1
     assert read[0].startswith("state-")
+
+
+# Every way to record, saved, stopped and resumed.
+
+
+def recorded(seed: int) -> dict[str, Any]:
+    """Return the choices of a training that records as a seed says: all combinations, in turn."""
+    return {
+        "layers_every": (0, 1, 7)[seed % 3],
+        "probe_every": (0, 20)[seed // 3 % 2],
+        "validation": (0.0, 0.25)[seed // 6 % 2],
+        "keep": ("last", "best")[seed // 12 % 2],
+    }
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_whatever_is_recorded_is_resumed_to_the_same_bits(tmp_path, monkeypatch, seed):
+    """A finished run as well, and one that was stopped before its first state."""
+    monkeypatch.setattr("downslope.descent.batches._descent._WRITE_SECONDS", 0.0)
+    monkeypatch.setattr("downslope.descent.batches._descent._SNAPSHOT_SHARE", 1.0)
+    rows = np.random.default_rng(0).normal(size=(20, 2))
+
+    def run(name, progress=False, resume=False):
+        return ds.train(
+            data={"x": rows[:, 0], "y": np.sin(3 * rows[:, 0])}, target="y", hidden=(2,), steps=42, learning_rate=0.05,
+            evaluate_every=7, batch=4, save=tmp_path / name, progress=progress, resume=resume, **recorded(seed),
+        ).trace  # fmt: skip
+
+    straight = run("run")
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", stopped_at(1 + seed % 40))
+    for trace in (run("stopped", resume=True), run("run", resume=True), ds.load(tmp_path / "run")):
+        for columns in ("recorded", "metrics", "end", "layer_columns"):
+            same(dict(getattr(trace, columns)), dict(getattr(straight, columns)))
+        assert trace.facts.get("kept") == straight.facts.get("kept")
+        assert len(trace.spectra) == len(straight.spectra)

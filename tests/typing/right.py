@@ -25,6 +25,8 @@ def programs() -> None:
     training: ds.Training = ds.train("iris", hidden=16, activation="tanh", steps=100, loss="cross-entropy")
     training = ds.train([ds.Dense(8), ds.Dense(3)], "iris", method="adamw", weight_decay=1e-3, batch=None)
     training = ds.train(data="houses.csv", target="price", hidden=(32, 16), missing="mean", drop=["id"])
+    replicates: ds.Replicates = ds.train("iris", hidden=16, steps=100, keep="best", seeds=3)
+    low: float = replicates.scores["validation_accuracy"].low
     setup = ds.Setup.of("iris", hidden=[8]).changed(dropout=0.1, model=None)
     rate = ds.find_learning_rate("x²", {"x": 10}, budget=20).learning_rate
     mended: ds.Prescription = ds.prescribe(training, seeds=3, budget=1000)

@@ -60,7 +60,8 @@ def train(
     if "seeds" in choices:
         _refuse_with_seeds({"--plot": plot, "--report": report, "--prescribe": prescribe or None})
         replicates = ds.train(None, data, target, **choices)
-        return _print_replicates(replicates, json=json, quiet=quiet, evidence=evidence, check=check)
+        _print_replicates(replicates, choices.get("save"), json=json, quiet=quiet, evidence=evidence)
+        return 0 if ds.diagnose(replicates).ok or not check else 1
     training = ds.train(None, data, target, **choices)
     trace, diagnosis, summary = training.trace, ds.diagnose(training.trace), ds.summary(training.trace)
     written = {"saved": str(choices["save"])} if "save" in choices else {}
@@ -89,9 +90,9 @@ def _refuse_with_seeds(options: Mapping[str, Any]) -> None:
             raise ds.SettingError(f"{option} is about one training, and --seeds makes several", hint="leave one of the two out")
 
 
-def _print_replicates(replicates: ds.Replicates, *, json: bool, quiet: bool, evidence: bool, check: bool) -> int:
+def _print_replicates(replicates: ds.Replicates, save: Any, *, json: bool, quiet: bool, evidence: bool) -> None:
     """Print trainings with several seeds: a row for each, the interval of each score, what most of them show."""
-    diagnosis = ds.diagnose(replicates)
+    diagnosis, written = ds.diagnose(replicates), {} if save is None else {"saved": str(save)}
     if json:
         show.as_json(
             {
@@ -101,6 +102,7 @@ def _print_replicates(replicates: ds.Replicates, *, json: bool, quiet: bool, evi
                 "symptoms": {symptom: list(seeds) for symptom, seeds in replicates.symptoms.items()},
                 "findings": diagnosis.as_list(),
                 "not_run": diagnosis.not_run,
+                **written,
             }
         )
     else:
@@ -115,7 +117,7 @@ def _print_replicates(replicates: ds.Replicates, *, json: bool, quiet: bool, evi
         show.table(replicates.score_table, words={"95 %"})
         print()
         show.findings(diagnosis, details=not quiet, evidence=evidence)
-    return 0 if diagnosis.ok or not check else 1
+        show.files(written)
 
 
 def _print_next(data: str, outcome: ds.Outcome, folder: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from downslope._choices import LARGEST_SEED
 from downslope._copies import fields_alone
 from downslope._errors import SettingError, described, whole
 from downslope._text import aligned, html_table, in_words, number
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from downslope.trace import Trace
 
 _SURE = 0.95
+_MOST_SEEDS = 10_000
 _SETS = ("training_", "validation_")
 _AT_MOST_1 = ("accuracy", "r2", "recall", "precision", "f1", "auc")  # the last word of a measurement
 _FROM_0 = ("accuracy", "recall", "precision", "f1", "auc")
@@ -218,10 +220,9 @@ def seeds_of(seeds: Any, first: int) -> tuple[int, ...]:
     >>> seeds_of(3, 10), seeds_of([4, 2], 0)
     ((10, 11, 12), (4, 2))
     """
-    if isinstance(seeds, Sequence | np.ndarray) and not isinstance(seeds, str | bytes):
-        chosen = tuple(whole("seed", seed, 0) for seed in seeds)
-    else:
-        chosen = tuple(range(first, first + whole("seeds", seeds)))
+    is_list = isinstance(seeds, list | tuple | range) or (isinstance(seeds, np.ndarray) and seeds.ndim == 1)
+    listed = seeds if is_list else range(first, first + whole("seeds", seeds, 1, _MOST_SEEDS))
+    chosen = tuple(whole("seed", seed, 0, LARGEST_SEED) for seed in listed)
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise SettingError(
             f"seeds are two or more different whole numbers, or how many, not {described(seeds)}",
