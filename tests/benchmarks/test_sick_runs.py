@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.benchmarks.unusual import RECIPES
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -174,3 +178,84 @@ def test_a_file_is_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.Monke
     sick_runs.main()
     again = json.loads(out.read_text(encoding="utf-8"))
     assert [one["findings"] for one in again["runs"]] == [one["findings"] for one in first["runs"]]
+
+
+# --- unusual spellings ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", range(len(RECIPES)), ids=lambda index: RECIPES[index]["id"].replace(" ", "-"))
+def test_a_recipe_in_an_unusual_spelling_can_be_built(index: int) -> None:
+    from sick_data import data_of
+    from sick_networks import choices_of, network_of, steps_of
+    from sick_recipes import uniform
+
+    one = uniform(RECIPES)[index]
+    assert "unreadable" not in one
+    rows = data_of(one)
+    network = network_of(one, rows.inputs.shape[1:], 0)
+    choices = choices_of(one, rows, network)
+    assert np.isfinite(np.asarray(network(rows.inputs[:5]))).all()
+    assert steps_of(one, len(rows.inputs))[0] >= 5
+    assert {"method", "loss", "batch", "task"} <= set(choices)
+
+
+@pytest.mark.parametrize(
+    ("told", "low", "high"),
+    [
+        ("truncated_normal", 0.0440, 0.0440),  # 0.05 × 0.8796
+        ("keras.initializers.TruncatedNormal(stddev=0.5)", 0.440, 0.440),
+        ("tf.truncated_normal, std 0.1", 0.0880, 0.0880),
+        ({"name": "truncated_normal", "std": 1.0}, 0.880, 0.880),
+        ("N(0, 0.2²)", 0.2, 0.2),
+        ("normal with standard deviation 0.3", 0.3, 0.3),
+        ("np.random.randn", 1.0, 1.0),
+        ("np.random.rand", 0.2887, 0.2887),
+        ("uniform(-1, 1)", 0.577, 0.577),
+        ("orthogonal", 0.1, 0.1),
+        ("const_0.01", 0.0, 0.0),
+        (0.5, 0.0, 0.0),
+        ("kaiming_normal_", 0.1414, 0.1414),
+        ("Xavier", 0.1, 0.1),
+    ],
+)
+def test_an_initialisation_has_the_deviation_that_its_words_say(told: Any, low: float, high: float) -> None:
+    from sick_networks import network_of
+
+    layers = [{"units": 100, "activation": "tanh", "init": told}, {"units": 1}]
+    weights = np.asarray(network_of(recipe(layers=layers), (100,), 0).layers[0].weight)
+    assert low * 0.97 - 1e-6 <= weights.std() <= high * 1.03 + 1e-6
+
+
+def test_recipes_that_cannot_be_read_take_no_other_with_them() -> None:
+    from sick_recipes import uniform
+    from sick_training import Job, trained
+
+    recipes = uniform([None, {"id": "a", "layers": [[1]]}, {"id": "a", "dataset": None}, {"id": "b"}])
+    assert [one["id"] for one in recipes] == ["recipe-1", "a", "a-2", "b"]
+    for one in recipes:
+        assert "failed to build" in trained(Job(one, (0,), None, None))[0]["failed"]
+
+
+def dies(piece: str) -> str:
+    """Return the piece; die, hang or raise for those that say so."""
+    if piece == "dies":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if piece == "hangs":
+        while True:
+            pass
+    if piece == "raises":
+        raise ValueError("no such piece")
+    return piece
+
+
+def test_a_piece_that_dies_hangs_or_raises_is_lost_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import processes
+
+    monkeypatch.setattr(processes, "_can_fork", lambda: True)
+    pieces = ["first", "dies", "hangs", "raises", "last"]
+    done = dict(processes.results(dies, [(piece,) for piece in pieces], workers=3, seconds=1))
+    assert done[0] == "first"
+    assert done[4] == "last"
+    assert "SIGSEGV" in done[1].reason
+    assert "seconds of the processor" in done[2].reason
+    assert "ValueError: no such piece" in done[3].reason
