@@ -37,7 +37,7 @@ from processes import Lost, results, single_thread
 from random_repairs import Draws, searched
 from repairs_of_formulas import repaired_formula
 from sick_data import data_of
-from sick_faults import Data
+from sick_faults import Data, UnbuildableError
 from sick_networks import choices_of, has_drawn_leaves, network_of
 from sick_outcomes import Run, label_outcomes, part_of, wilson
 from sick_runs import IMPORTS, chosen_recipes, recipe_arguments, trained_runs
@@ -144,6 +144,8 @@ def _repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int) ->
         return {"id": recipe["id"], **told_of(recipe, outcomes[0]), **repaired_formula(recipe, outcomes[0], seeds)}
     sick = [one for one in outcomes if one["sick"]]
     first = (sick or outcomes)[0]
+    if first["best"] is None:
+        raise UnbuildableError("no run on these data has a finite score to be compared with")
     base = _setup(recipe, data_of(recipe), first["seed"], first["steps"])
     inner = base.changed(validation=0.2)
     training = inner.train(progress=False)
