@@ -169,20 +169,22 @@ def _of_most(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
 
     Each is that of the first run that shows it, with the number of runs before its sentence.
     """
-    shown: dict[str, list[Finding]] = {}
+    shown: dict[str, list[tuple[int, Finding]]] = {}
     for diagnosis in diagnoses:
-        for finding in {finding.symptom: finding for finding in reversed(diagnosis.findings)}.values():
-            shown.setdefault(finding.symptom, []).append(finding)
+        first = {finding.symptom: (index, finding) for index, finding in reversed([*enumerate(diagnosis.findings)])}
+        for symptom, placed in first.items():
+            shown.setdefault(symptom, []).append(placed)
     most = max(map(len, shown.values()))
-    least = min(len(diagnoses) // 2 + 1, most)
-    findings = [
-        dataclasses.replace(each[0], sentence=f"{len(each)} of {len(diagnoses)} runs: {each[0].sentence}")
-        for each in shown.values()
-        if len(each) >= least
-    ]
+    shared = [each for each in shown.values() if len(each) >= min(len(diagnoses) // 2 + 1, most)]
+    # What comes first in the runs is nearer to the cause.
+    shared.sort(key=lambda each: (_RANK[each[0][1].severity], sum(index for index, _ in each) / len(each)))
+    findings = tuple(
+        dataclasses.replace(each[0][1], sentence=f"{len(each)} of {len(diagnoses)} runs: {each[0][1].sentence}")
+        for each in shared
+    )
     skipped = {check.symptom: check for diagnosis in diagnoses for check in diagnosis.not_run}
     return Diagnosis(
-        findings=tuple(sorted(findings, key=lambda finding: _RANK[finding.severity])),
+        findings=findings,
         not_run=tuple(skipped.values()),
         caveats=tuple(dict.fromkeys(caveat for diagnosis in diagnoses for caveat in diagnosis.caveats)),
     )

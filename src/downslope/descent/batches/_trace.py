@@ -160,9 +160,9 @@ class BestEvaluated:
 
     def offer(self, state: BatchState, metrics: Mapping[str, float]) -> None:
         """Keep a point if it was measured and is better than the ones before; of equal ones the first stays."""
-        loss = -metrics.get(f"{self._by.partition('_')[0]}_loss", math.inf)
-        value = metrics.get(self._by, math.nan)
-        score = (-value if self._by.endswith("_loss") else value, loss)
+        loss, value = metrics.get(f"{self._by.partition('_')[0]}_loss", math.nan), metrics.get(self._by, math.nan)
+        # A loss that is not finite decides against a point, and is none that a comparison could order.
+        score = (-value if self._by.endswith("_loss") else value, -loss if math.isfinite(loss) else -math.inf)
         if not math.isfinite(score[0]) or (self._checkpoints and score <= self._checkpoints[-1].score):
             return
         self._checkpoints = [*self._checkpoints[-1:], Checkpoint(int(state.step), score, state.point, state.memory)]
