@@ -217,7 +217,9 @@ class _Restoration:
             raise TraceError(f"{self._source} is damaged: its state has other parts")
         memory = {"memory": list(entries(state, _MEMORY).values())} if state else {}
         spectra = read_spectra(self._source, progress.spectra, header.is_verified, self._note)
-        return begun.replace(end=end or begun.start, spectra=spectra, facts={**begun.facts, **memory})
+        # A finished run that is resumed was of the step that it kept; its end is now the last state.
+        facts = {name: fact for name, fact in begun.facts.items() if name != "kept"}
+        return begun.replace(end=end or begun.start, spectra=spectra, facts={**facts, **memory})
 
     def _rows(self, file: str, extent: Extent) -> Columns:
         """Read the intact rows of a stream."""
