@@ -234,7 +234,9 @@ def _function(right: str, inputs: np.ndarray, random: np.random.Generator) -> np
     written = written.replace("sum(x)", total).replace("mean(x)", f"{total}/{len(names)}")
     is_sign = re.fullmatch(r"\s*sign\((.*)\)\s*", written)
     try:
-        values = np.asarray(ds.formula(f"y({', '.join(names)}) = {is_sign.group(1) if is_sign else written}")(**columns))
+        values = np.asarray(
+            ds.formula(f"y({', '.join(names)}) = {is_sign.group(1) if is_sign else written}")(**columns)
+        )
     except ds.DownslopeError as error:
         raise UnbuildableError(f"cannot read y = {right!r}: {error}") from None
     values = values + (random.normal(0, float(noise.group(1)), len(inputs)) if noise else 0.0)
@@ -363,6 +365,8 @@ def _split(inputs: np.ndarray, targets: np.ndarray, task: TaskName, text: str) -
 
 def _share(text: str) -> float:
     """Return the share of the rows that is held back: test_size=0.3, 30 % held back, 0.3; else a fifth."""
-    found = re.search(r"(?:size|split|share|val\w*|test)\s*[=:]?\s*(0?\.\d+)", text) or re.fullmatch(r"\s*(0?\.\d+)\s*", text)
+    found = re.search(r"(?:size|split|share|val\w*|test)\s*[=:]?\s*(0?\.\d+)", text) or re.fullmatch(
+        r"\s*(0?\.\d+)\s*", text
+    )
     percent = re.search(r"(\d+)\s*%\s*(?:held|test|val)", text)
     return float(found.group(1)) if found else int(percent.group(1)) / 100 if percent else 0.2

@@ -216,7 +216,11 @@ def _numbers(distribution: str | Drawn, shape: tuple[int, ...], random: np.rando
 def _biases(distribution: str | Drawn, count: int, random: np.random.Generator) -> np.ndarray:
     """Return biases; Keras takes a vector of n numbers for a layer of n inputs and n outputs."""
     if isinstance(distribution, Drawn):
-        return distribution.of(random, (1, count))[0] if distribution.kind == "orthogonal" else distribution.of(random, (count,))
+        return (
+            distribution.of(random, (1, count))[0]
+            if distribution.kind == "orthogonal"
+            else distribution.of(random, (count,))
+        )
     who, _, shape = distribution.partition("_")
     variance = {"glorot": 1 / count, "lecun": 1 / count, "he": 2 / count}.get(who)
     if who in ("ones", "zeros"):
@@ -243,11 +247,6 @@ _METHODS = {
     "sgdm": "momentum",
     "nag": "nesterov",
     "nesterov_momentum": "nesterov",
-    "rms_prop": "rmsprop",
-    "ada_grad": "adagrad",
-    "ada_delta": "adadelta",
-    "ada_max": "adamax",
-    "adam_w": "adamw",
 }
 
 
@@ -259,7 +258,7 @@ def method_of(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """
     told = optimizer_of(recipe.get("optimizer"))
     name = re.sub(r"_optimi[sz]er$", "", snake(str(told.get("name") or "adam").rpartition(".")[2]))
-    name = _METHODS.get(name, name)
+    name = _METHODS.get(name, name.replace("_", ""))
     rate = number_in(told.get("lr", _RATES.get(name, _OTHER_RATE)), "a learning rate")
     clips = {key: number_in(told[key], key) for key in ("clip_norm", "clip_value") if told.get(key)}
     return {**_method_of(recipe, name, rate, told), **clips}

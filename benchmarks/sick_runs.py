@@ -71,7 +71,11 @@ def recipe_arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--seconds-per-run", type=float, default=60, help="how long the steps of a heavy one may take")
     parser.add_argument("--workers", type=int, default=2, help="processes that train side by side, a thread each")
     parser.add_argument(
-        "--most-seconds", type=float, default=3600, metavar="S", help="of the processor, after which a recipe is given up"
+        "--most-seconds",
+        type=float,
+        default=3600,
+        metavar="S",
+        help="of the processor, after which a recipe is given up",
     )
     return parser
 
@@ -114,7 +118,9 @@ def trained_runs(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]
     jobs = [*_jobs(recipes, given), *_references(recipes, given)]
     made: list[Run] = []
     single_thread()
-    done = results(trained, [(job,) for job in jobs], workers=given.workers, seconds=given.most_seconds, imports=IMPORTS)
+    done = results(
+        trained, [(job,) for job in jobs], workers=given.workers, seconds=given.most_seconds, imports=IMPORTS
+    )
     for place, (index, result) in enumerate(done, 1):
         runs = [_lost(jobs[index], result)] if isinstance(result, Lost) else result
         made += runs
@@ -162,7 +168,9 @@ def _kept(recipes: Sequence[Any], given: argparse.Namespace) -> list[Run]:
     single_thread()
     made: list[Run] = []
     work = [(given.again, piece) for piece in pieces]
-    for index, result in results(judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
+    for index, result in results(
+        judged_again, work, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS
+    ):
         made += [{"id": pieces[index][0], "failed": result.reason}] if isinstance(result, Lost) else result
     references = [json.loads(file.read_text(encoding="utf-8")) for file in given.again.glob("reference_*.json")]
     return made + references

@@ -53,7 +53,7 @@ def _in_digits(words: str) -> str:
 def _rows(words: str, usual: int) -> int:
     """Return how many rows there are."""
     found = re.search(
-        r"(\d[\d,_]*)\s*(?:training |random |noisy |hand-?written )*(?:points?|pts|samples|rows|examples|instances|data)\b",
+        r"(\d[\d,_]*)\s*(?:(?:training|random|noisy|hand-?written) )*(?:points?|pts|samples|rows|examples|instances)\b",
         words,
     ) or re.search(r"\bn(?:_samples)?\s*=\s*(\d[\d,_]*)", words)
     return int(re.sub(r"[,_]", "", found.group(1))) if found else usual

@@ -46,7 +46,7 @@ RECIPES: list[dict[str, Any]] = [
     },
     {  # a curve in words, with noise; a loss of another framework
         "id": "noisy sine",
-        "dataset": {"name": "curve", "make": "100 points, y = sin(x) on [0, 6.28], with noise 0.1", "task": "regression"},
+        "dataset": {"name": "curve", "make": "100 points, y = sin(x) on [0, 6.28], with noise 0.1"},
         "layers": [{"units": 16, "activation": "Tanh()", "init": "kaiming_uniform_"}, {"units": 1}],
         "loss": "SmoothL1Loss", "optimizer": "Adam(lr=0.01, betas=(0.9, 0.99))", "batch": 10, "epochs": 10,
     },

@@ -42,7 +42,7 @@ def test_each_training_is_that_of_its_seed(tmp_path):
     assert "seeds=3)" in replicates.as_python()
     assert "3 seeds" in str(replicates)
     assert replicates._repr_html_().count("<table>") == 2
-    again = pickle.loads(pickle.dumps(replicates))
+    again = pickle.loads(pickle.dumps(replicates))  # noqa: S301  # written here
     assert again.scores == replicates.scores
 
 
@@ -114,4 +114,7 @@ def test_the_command_prints_a_table(tmp_path, capsys):
 
 def test_the_command_to_type_holds_the_seeds():
     replicates = ds.train("iris", hidden=4, steps=2, probe_every=0, layers_every=0, seeds=2, progress=False)
-    assert ds.as_command(replicates) == "downslope train iris --hidden 4 --steps 2 --probe-every 0 --layers-every 0 --seeds 2"
+    assert (
+        ds.as_command(replicates)
+        == "downslope train iris --hidden 4 --steps 2 --probe-every 0 --layers-every 0 --seeds 2"
+    )

@@ -87,7 +87,9 @@ def _refuse_with_seeds(options: Mapping[str, Any]) -> None:
     """Raise for an option that is about one training."""
     for option, value in options.items():
         if value is not None:
-            raise ds.SettingError(f"{option} is about one training, and --seeds makes several", hint="leave one of the two out")
+            raise ds.SettingError(
+                f"{option} is about one training, and --seeds makes several", hint="leave one of the two out"
+            )
 
 
 def _print_replicates(replicates: ds.Replicates, save: Any, *, json: bool, quiet: bool, evidence: bool) -> None:

@@ -25,9 +25,11 @@ def steps_of(trace: Trace) -> np.ndarray:
     Raises:
         SettingError: if the trace holds no layers.
     """
-    if not trace.layer_names:
+    steps = np.asarray(trace.columns["step"] if trace.layer_steps is None else trace.layer_steps)
+    # A training with layers_every=0 has layers, and no look into them.
+    if not trace.layer_names or not len(steps):
         raise SettingError("this trace holds no layers to draw", hint="a training records them: ds.train(…).trace")
-    return np.asarray(trace.columns["step"] if trace.layer_steps is None else trace.layer_steps)
+    return steps
 
 
 def quantity(trace: Trace, name: str) -> np.ndarray:

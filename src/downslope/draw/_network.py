@@ -190,7 +190,7 @@ def _named(trace: Trace, inputs: int, outputs: int) -> tuple[list[str], list[str
 
 def _length(trace: Trace, layer: str) -> float | None:
     """Return the length of a layer's last gradient, or None where it is not known."""
-    if trace.part_columns:
+    if trace.part_columns and len(trace.part_columns["gradient_norm"]):
         owned = [part.startswith(f"{layer}/") for part in trace.part_names]
         return float(np.sqrt(np.sum(np.asarray(trace.part_columns["gradient_norm"])[-1, owned] ** 2)))
     return None

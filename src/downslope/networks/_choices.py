@@ -138,9 +138,9 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
         Literal["last", "best"],
         Choice(
             "last",
-            "The step whose network is handed over: the last, or the best by accuracy or R² on the rows held back, by the "
-            "validation loss where there is neither, by the training loss where no row is held back. Of equal ones the "
-            "one of the lowest loss, then the first.",
+            "The step whose network is handed over: the last, or the best by accuracy or R² on the rows held back, by "
+            "the validation loss where there is neither, by the training loss where no row is held back. Of equal ones "
+            "the one of the lowest loss, then the first.",
             "batches",
             typed="best keeps the network of the best evaluation in place of the last one.",
         ),
@@ -246,8 +246,9 @@ class ReplicateChoices(TrainChoices, total=False):
         int | Sequence[int] | None,
         Choice(
             None,
-            "How many trainings with a seed of their own, from `seed` on, or their seeds; they come back as `Replicates`, "
-            "with the interval of each score. With `save`, each is written into a folder of its own there: seed-0, …",
+            "How many trainings with a seed of their own, from `seed` on, or their seeds; they come back as "
+            "`Replicates`, with the interval of each score. With `save`, each is written into a folder of its own "
+            "there: seed-0, …",
             "run",
             kind="whole",
             checks=False,
@@ -307,7 +308,9 @@ def _best_by(batched: Batched, keep: str) -> str | None:
     if keep != "best":
         raise SettingError(f"keep is 'last' or 'best', not {described(keep)}")
     if batched.held_out is None and batched.measured is None:
-        raise SettingError("there is no best evaluation to keep, since nothing is evaluated", hint="name rows with validation=…")
+        raise SettingError(
+            "there is no best evaluation to keep, since nothing is evaluated", hint="name rows with validation=…"
+        )
     metric = (batched.facts.get("network") or {}).get("metric") or "loss"
     # On the rows trained on, only the loss: what fits them best has the highest accuracy there as well.
     return "training_loss" if batched.held_out is None else f"validation_{metric}"

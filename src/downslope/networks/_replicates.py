@@ -120,7 +120,9 @@ class Replicates(Sequence[Training]):
     @functools.cached_property
     def scores(self) -> Mapping[str, SeedScore]:
         """The measurements at the end by name, each over all seeds."""
-        names = dict.fromkeys(name for training in self.trainings for name in training.metrics if name.startswith(_SETS))
+        names = dict.fromkeys(
+            name for training in self.trainings for name in training.metrics if name.startswith(_SETS)
+        )
         facts = self.trainings[0].trace.facts if self.trainings else {}
         data, loss = facts.get("data") or {}, (facts.get("network") or {}).get("loss") or {}
         rows = {"training": data.get("rows"), "validation": data.get("validation_rows")}

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
-import numpy as np
-
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
 from downslope._copies import check_functions, fields_alone
 from downslope._engine import Structure, jax, structure_of_function
@@ -31,10 +29,19 @@ from downslope.networks._choices import (
     batches_of,
     in_order,
 )
-from downslope.networks._saving import as_written, identity, is_plain, journal_of, plain, replicate_folder, run_folder, same_choice
+from downslope.networks._replicates import Replicates, seeds_of
+from downslope.networks._saving import (
+    as_written,
+    identity,
+    is_plain,
+    journal_of,
+    plain,
+    replicate_folder,
+    run_folder,
+    same_choice,
+)
 from downslope.networks._trained import Batching, Revival, Task, Training
 from downslope.networks.data import Encoding
-from downslope.networks._replicates import Replicates, seeds_of
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
 from downslope.networks.models import packed, unpacked
 from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
@@ -446,7 +453,7 @@ def train(
     **choices: Unpack[TrainChoices],
 ) -> Replicates: ...
 @door(ReplicateChoices)
-def train(
+def train(  # noqa: D417  # `seeds` is described by its Choice
     model: ModelLike | DataLike | None = None,
     data: DataLike | ModelLike | None = None,
     target: TargetLike | None = None,

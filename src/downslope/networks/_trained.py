@@ -64,7 +64,7 @@ class Training:
 
     @functools.cached_property
     def metrics(self) -> dict[str, float]:
-        """The metrics of the network by name, such as `validation_accuracy`: at the end, or at the step that was kept."""
+        """The metrics by name, such as `validation_accuracy`, at the end or at the step that was kept."""
         trace = self.trace
         return {name: trace.at_end(name) for name, column in trace.metrics.items() if name != "step" and len(column)}
 

@@ -50,7 +50,8 @@ def as_command(
 
     Args:
         run: a plan, a setup, a training, or several with their seeds, a prescription, whose mended run is meant, the
-            folder of a saved run, or a verb: `descend`, `sweep`, `compare`, `multistart`, `search`, `fit`, `train`, `find_learning_rate`.
+            folder of a saved run, or a verb: `descend`, `sweep`, `compare`, `multistart`, `search`, `fit`, `train`,
+            `find_learning_rate`.
         *arguments: of a verb, as it takes them.
         **options: of a verb, as it takes them.
 

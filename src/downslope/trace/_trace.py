@@ -210,7 +210,7 @@ class Trace:
 
     @property
     def ending(self) -> str:
-        """How the descent ended: the sentence of its outcome, and of which step the end is where it is an earlier one."""
+        """How the descent ended: its outcome as a sentence, and the step of the end where it is an earlier one."""
         sentence = self.outcome.value
         if self.outcome is Outcome.STEPS_USED:
             steps = self.last_step

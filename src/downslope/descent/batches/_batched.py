@@ -96,7 +96,7 @@ class Batches:
         evaluate_every: steps from one evaluation to the next.
         patience: evaluations without a better validation loss after which the run ends; None to go on.
         probe_every: steps from one look at the Hessian's ends and the gradient's noise to the next; 0 for none.
-        best_by: the measurement whose best point is kept: `validation_accuracy`, `training_loss`, …; None to keep the last.
+        best_by: the measurement whose best point is kept: `validation_accuracy`, …; None to keep the last.
     """
 
     size: int | None = None
