@@ -271,6 +271,18 @@ def check() -> None:
         raise IncompleteReferenceError("; ".join(words) + " (GROUPS in website/reference.py)")
 
 
+def _block(group: Group, name: str) -> str:
+    """Return the directive for a name; what a class has from a base without an entry of its own is listed with it."""
+    module = importlib.import_module(group.module)
+    value = getattr(module, name)
+    bases = value.__mro__[1:] if isinstance(value, type) else ()
+    hidden = [base for base in bases if base.__module__.startswith("downslope.") and not hasattr(downslope, base.__name__)]
+    inherited = [member for base in hidden for member in vars(base) if not member.startswith("_")]
+    if not inherited:
+        return f"::: {group.module}.{name}"
+    return f"::: {group.module}.{name}\n    options:\n      inherited_members: [{', '.join(inherited)}]"
+
+
 def pages() -> dict[str, str]:
     """Return the pages' Markdown by path.
 
@@ -281,7 +293,7 @@ def pages() -> dict[str, str]:
     parts = ["# Reference", "`import downslope as ds` gives all of these names."]
     texts = {}
     for group in GROUPS:
-        blocks = [f"::: {group.module}.{name}" for name in group.names]
+        blocks = [_block(group, name) for name in group.names]
         texts[f"reference/{group.page}.md"] = "\n\n".join([f"# {group.title}", group.sentence, *blocks]) + "\n"
         parts += [
             f"## [{group.title}]({group.page}.md)",
