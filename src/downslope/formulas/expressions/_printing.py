@@ -368,8 +368,8 @@ def _latex_piecewise(tree: Piecewise) -> str:
 def latex_name(name: str) -> str:
     """Return a name as LaTeX: Greek letters as commands, subscripts as subscripts, words upright."""
     head, _, subscript = name.partition("_")
-    letters = head.rstrip("0123456789")
-    digits = head[len(letters) :]
+    letters = head.rstrip("0123456789½")
+    digits = head[len(letters) :].replace("½", "1/2")
     if letters in COMMAND_OF:
         text = "\\" + COMMAND_OF[letters]
     elif len(letters) == 1:

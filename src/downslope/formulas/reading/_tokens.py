@@ -52,6 +52,8 @@ _BRACED_SUBSCRIPT = re.compile(r"_\s*(?:\\(?:text|mathrm|rm|operatorname|mathit|
 _BRACED_LETTERS = re.compile(rf"\{{\s*\\?([{LETTERS}]+)\s*\}}\s*(?=_)")
 _CHANGING = re.compile(rf"\s*(?:\\([A-Za-z]+)|([{LETTERS}])|\{{([{LETTERS}])\}})")
 _INDEX = re.compile(r"\[([0-9]+)\]")
+# A half as a subscript: t½, t_½, t_{1/2}, t₁/₂. After one of x, y and z a bare ½ is a factor.
+_HALF = re.compile(r"_?½|_\s*\{\s*(?:1\s*[/⁄∕]\s*2|½|\\[td]?frac\s*(?:12|\{1\}\s*\{2\}))\s*\}|₁[/⁄∕]₂")
 _BASE = re.compile(r"_\s*\{([^{}]*)\}")
 _SIMPLE_BASE = re.compile(rf"\s*\\?[{LETTERS}0-9_]+\s*")
 _POWER_OF_POWER = re.compile(rf"([{LETTERS}])([0-9]+)")
@@ -201,6 +203,8 @@ class _Reader:
             return match.end()
         while True:
             begun = end
+            if (match := _HALF.match(self.text, end)) and _takes_half(word, match.group()):
+                word, end = f"{word}½", match.end()
             if (match := _INDEX.match(self.text, end)) and word.lower() not in SPELLINGS:
                 self.notes.append(f"{word}{match.group()} is read as {word}_{match.group(1)}")
                 word, end = f"{word}_{match.group(1)}", match.end()
@@ -427,3 +431,10 @@ def _end(match: re.Match[str] | None) -> int:
 def _plain_index(index: str) -> str:
     """Return a subscript; one that is computed, as in x_{i+1}, keeps its braces."""
     return f"{{{index}}}" if "+" in index or "-" in index else index
+
+
+def _takes_half(word: str, half: str) -> bool:
+    """Tell whether a half belongs to a name, as in T½ and t_{1/2}, and is no factor, as in x½ and 2πr½."""
+    if half == "½":
+        return len(word) == 1 and word not in "xyzπe"
+    return len(word) == 1 or word not in SPELLINGS

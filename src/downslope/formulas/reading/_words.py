@@ -27,7 +27,7 @@ _CHOICES = ("where", "piecewise", "Piecewise", "if", "If", "IF", "iif", "IIF", "
 _PAIRED = ("piecewise", "Piecewise", "IFS", "ifs")  # choices whose arguments are conditions and values in turn
 # A letter with its index; ΔT is one quantity.
 _UNIT = re.compile(
-    rf"(?:Δ(?=[{LETTERS}]))?[{LETTERS}](?:[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}](?![{LETTERS}0-9])))+)?"
+    rf"(?:Δ(?=[{LETTERS}]))?[{LETTERS}](?:½|[0-9]+|(?:_(?:[0-9]+|\{{[^}}]*\}}|[{LETTERS}](?![{LETTERS}0-9])))+)?"
 )
 _LOGARITHM = re.compile(rf"log(?:_([{LETTERS}](?:_[A-Za-z0-9]+)?)|_?([0-9]+))")
 _BESSEL = re.compile(r"J_?([0-9]{1,2})")
@@ -144,9 +144,20 @@ class _Names:
         message = refusal("Derivative" if is_operator else word)
         if message and (is_operator or (len(word) > 1 and (called or word in _ALWAYS_REFUSED))):
             raise words.fail(message[0], token, message[1])
+        if word.endswith("½"):
+            if words.declared is not None and word[:-1] in words.known:
+                return self._half_of(token)
+            words.note(f"{word} is read as one name")
         if len(_letters(word)) == 1 and called:
             self._check_letter(index, token)
         return self._name_or_product(index, token, called)
+
+    def _half_of(self, token: Token) -> list[Token]:
+        """Return the tokens of T·½, where the header declares T and no T½."""
+        name, position = token.text[:-1], token.position
+        self.words.note(f"{token.text} is read as {name}·½")
+        pieces = (("OPEN", "("), ("NUMBER", "1"), ("SLASH", "/"), ("NUMBER", "2"), ("CLOSE", ")"))
+        return [Token("NAME", name, position), *(Token(kind, text, position + 1, True) for kind, text in pieces)]
 
     def _known(self, word: str) -> str | None:
         """Return the declared name that a word is; x₁ and x1 are one name where only one of them is declared."""
@@ -440,7 +451,7 @@ def _units(word: str) -> list[str] | None:
 
 def _letters(word: str) -> str:
     """Return the letters of a word without subscript and digits."""
-    return word.partition("_")[0].rstrip("0123456789")
+    return word.partition("_")[0].rstrip("0123456789½")
 
 
 def _plain(name: str) -> str:
