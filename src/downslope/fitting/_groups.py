@@ -80,7 +80,8 @@ def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:
     >>> groups_of(table, ("dose",)).labels
     ('3', '10')
     """
-    columns = [_numbered(table[name]) for name in by]
+    labelled = {name: _labels(table, name) for name in by}
+    columns = [_numbered(labelled[name]) for name in by]
     count = len(columns[0][0])
     missing = np.any([codes < 0 for codes, _ in columns], axis=0)
     combined = np.zeros(count, dtype=np.int64)
@@ -97,10 +98,19 @@ def groups_of(table: Columns, by: tuple[str, ...]) -> Groups:
     numbers = np.full(count, -1, dtype=np.int64)
     numbers[~missing] = rank[index]
     rows = np.flatnonzero(~missing)[first[order]]
-    cells = {name: tuple(table[name][rows].tolist()) for name in by}
+    cells = {name: tuple(labelled[name][rows].tolist()) for name in by}
     names = [[text_of(cell) for cell in column] for column in cells.values()]
     labels = tuple(names[0]) if len(names) == 1 else tuple(",".join(label) for label in zip(*names, strict=True))
     return Groups(by, labels, numbers, cells)
+
+
+def _labels(table: Columns, name: str) -> np.ndarray:
+    """Return the cells of a column that tells groups apart: yes and no by these words."""
+    if not isinstance(table, Table) or name not in table.kinds:  # month(date) has no column
+        return table[name]
+    cells = table[name]  # raises for a column that cannot be used
+    column = table.column(name)
+    return cells if column.words is None else column.labels
 
 
 def _numbered(cells: np.ndarray) -> tuple[np.ndarray, list[Any]]:

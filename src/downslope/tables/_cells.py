@@ -30,7 +30,7 @@ _NUMBER = re.compile(
     rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:[eEdD][-+−]?\d+)?\s*(?:%|‰|{_MONEY})?|[-+]?(?:inf|infinity|∞)",
     re.IGNORECASE,
 )
-_TRUTH = re.compile(r"true|false", re.IGNORECASE)
+_TRUTH = re.compile(r"true|false|wahr|falsch|vrai|faux", re.IGNORECASE)
 COMPLEX = r"^\(?(?:[-+]?[\d.]+(?:[eE][-+]?\d+)?\s?[-+]\s?[\d.]*|[-+]?\d[\d.]*)(?:[eE][-+]?\d+)?[ij]\)?$"
 _COMPLEX = re.compile(COMPLEX)
 MONTHS = (

@@ -37,6 +37,7 @@ class TableColumn:
         instants: the dates themselves in UTC, shape (rows,), for dates.
         notes: sentences on how its cells were read, for whoever uses it.
         fault: why it cannot be used, as a message and a hint; None where it can.
+        words: how the cells of a column of truths are spelt, for 0 and for 1: ("no", "yes"); None for false and true.
     """
 
     name: str
@@ -48,6 +49,7 @@ class TableColumn:
     instants: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     fault: tuple[str, str | None] | None = None
+    words: tuple[str, str] | None = None
 
     @property
     def missing(self) -> np.ndarray:
@@ -55,6 +57,16 @@ class TableColumn:
         if self.cells.dtype == object:
             return np.array([is_missing(cell) for cell in self.cells], dtype=bool)
         return np.isnan(self.cells)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Its cells as people read them: truths in their own words, None where they are missing, shape (rows,)."""
+        if self.words is None:
+            return self.cells
+        spelt = [None if cell != cell else self.words[int(cell)] for cell in self.cells.tolist()]
+        labels = np.empty(len(spelt), dtype=object)
+        labels[:] = spelt
+        return labels
 
     @property
     def typed_name(self) -> str:

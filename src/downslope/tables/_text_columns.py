@@ -187,10 +187,9 @@ def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Ta
     if cells.dtype != polars.String:
         return number_column(cells, rules), None
     there = cells.drop_nulls()
-    lower = there.str.to_lowercase()
-    if len(there) and bool(lower.is_in(["true", "false"]).all()):
-        truths = (cells.str.to_lowercase() == "true").cast(polars.Float64).to_numpy()
-        return TableColumn("", _with_nan(truths, cells.is_null().to_numpy()), "truth"), None
+    truths = _truths(cells, there)
+    if truths is not None:
+        return truths, None
     # A point before three digits separates thousands where the comma is decimal.
     if decimal == "point" or not there.str.contains(r"[.,]").any():
         plain = cells.cast(polars.Float64, strict=False)
@@ -200,6 +199,48 @@ def _typed(cells: polars.Series, decimal: Decimal, rules: CellRules) -> tuple[Ta
     if dates is not None:
         return dated("", dates.instants, dates.is_time_of_day, dates.fault), None
     return _in_notation(cells, decimal, rules)
+
+
+# Words for false and true, those of a language together. Single letters name many things, so both must occur.
+_TRUTHS = {
+    ("false", "true"): 1,
+    ("no", "yes"): 1,
+    ("nein", "ja"): 1,
+    ("non", "oui"): 1,
+    ("falsch", "wahr"): 1,
+    ("faux", "vrai"): 1,
+    ("n", "y"): 2,
+    ("f", "t"): 2,
+}
+_BEGIN_TRUTHS = frozenset(word for pair in _TRUTHS for word in pair)
+
+
+def _truths(cells: polars.Series, there: polars.Series) -> TableColumn | None:
+    """Return a column whose cells are words for true and false of one language; None for any other.
+
+    Args:
+        cells: stripped text, null where it is missing.
+        there: the cells that are not missing.
+    """
+    import polars
+
+    if not len(there) or str(there[0]).lower() not in _BEGIN_TRUTHS:
+        return None
+    spelt = there.unique(maintain_order=True).to_list()
+    different = {str(word).lower() for word in spelt}
+    pair = next((pair for pair, least in _TRUTHS.items() if different <= {*pair} and len(different) >= least), None)
+    if pair is None:
+        return None
+    truths = (cells.str.to_lowercase() == pair[1]).cast(polars.Float64).to_numpy()
+    column = TableColumn("", _with_nan(truths, cells.is_null().to_numpy()), "truth")
+    if pair == ("false", "true"):
+        return column
+    # As they are spelt first; one that does not occur as its partner is.
+    own = {word.lower(): word for word in reversed(spelt)}
+    like = next(iter(own.values()))
+    shape = str.upper if like.isupper() else str.title if like.istitle() else str.lower
+    no, yes = (own.get(word) or shape(word) for word in pair)
+    return replace(column, words=(no, yes), notes=(f"{{name}}: {yes} is read as 1, {no} as 0",))
 
 
 def dated(

@@ -247,17 +247,19 @@ def clocks_of(table: Table, names: Iterable[str]) -> dict[str, Clock]:
 
 
 def _with_truths(table: Table, names: Sequence[str]) -> Columns:
-    """Return columns of targets whose truth values are true and false again, and None where they are missing.
+    """Return columns of targets whose truth values are true and false again, or yes and no, and None where missing.
 
     Numbers are what inputs need of them, and labels are what people read.
     """
-    truths = table.truths
-    return {
-        name: np.array([None if cell != cell else bool(cell) for cell in table[name]], dtype=object)
-        if name in truths
-        else table[name]
-        for name in names
-    }
+    return {name: _truth_labels(table, name) if name in table.truths else table[name] for name in names}
+
+
+def _truth_labels(table: Table, name: str) -> np.ndarray:
+    """Return a column of truth values as labels."""
+    cells = table[name]  # raises for a column that cannot be used
+    if table.column(name).words is not None:
+        return table.column(name).labels
+    return np.array([None if cell != cell else bool(cell) for cell in cells], dtype=object)
 
 
 def _names(names: str | Sequence[str] | None, columns: Columns | None = None) -> list[str]:
