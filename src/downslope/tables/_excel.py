@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +36,10 @@ def read_excel(name: str, source: Path | bytes, choices: ReadChoices) -> RawTabl
             frame = book.load_sheet(sheet, header_row=None, skip_rows=0, dtypes="string").to_polars()
         raw = _table_in(name, sheet, frame, choices)
         if raw is not None:
-            return raw if len(sheets) == 1 or choices.sheet is not None else _noted(raw, sheet, sheets)
+            said = () if len(sheets) == 1 or choices.sheet is not None else (f"sheet {sheet!r} of {len(sheets)}",)
+            return replace(raw, read={**raw.read, "sheets": sheets}, notes=(*said, *raw.notes))
     where = f"sheet {wanted[0]!r} of {name}" if len(wanted) == 1 else name
     raise DataError(f"{where} holds no table", hint=f"its sheets are {', '.join(sheets)}")
-
-
-def _noted(raw: RawTable, sheet: str, sheets: list[str]) -> RawTable:
-    """Return a table with a note on the sheet that was chosen."""
-    note = f"sheet {sheet!r} of {len(sheets)}"
-    return RawTable(raw.columns, raw.numbers, raw.units, raw.lines, raw.read, (note, *raw.notes))
 
 
 def _sheet(name: str, sheets: list[str], wanted: str | int) -> str:

@@ -285,12 +285,49 @@ def columns(fields: dict[str, Any]) -> dict[str, Any]:
         **preview_of(table),
         "numbers": numbers,
         "notes": list(table.notes_on([x, y])),
+        "read": reading_of(table),
         "x": x,
         "y": y,
         "proposals": [
             {"title": proposal.title, "formula": proposal.formula}
             for proposal in proposals(table.column(x).typed_name, table.column(y).typed_name)
         ],
+    }
+
+
+_SIGNS = {
+    "comma": "commas",
+    "semicolon": "semicolons",
+    "tab": "tabs",
+    "bar": "bars",
+    "blanks": "blanks",
+}
+_SAID_ALREADY = ("separator", "blanks between", "decimal", "names in line", "rows from line", "sheet")
+
+
+def reading_of(table: ds.Table) -> dict[str, Any]:
+    """Return how a file was read: in a line of words, and what was decided; for a table without lines, nothing."""
+    read = dict(table.read)
+    is_laid_out = read.get("format") in ("text", "sheet")
+    words = []
+    if read.get("format") == "sheet":
+        words.append(f"sheet {read['sheet']!r}")
+    elif is_laid_out:
+        separator = read["separator"]
+        words.append(f"{_SIGNS.get(separator, repr(separator))} between the cells" if separator else "one column")
+    if is_laid_out:
+        words.append("decimal comma" if read.get("decimal") == "comma" else "decimal point")
+        words.append(f"names in line {read['names']}" if read.get("names") else "no line with names")
+        note = next(iter(table.notes), "").removeprefix(f"{table.source}: ").removesuffix(".")
+        words += [piece for piece in note.split("; ") if piece and not piece.startswith(_SAID_ALREADY)]
+    return {
+        "line": f"Read with {', '.join(words)}." if words else "",
+        "format": read["format"] if is_laid_out else "",
+        "separator": read.get("separator") or None,
+        "decimal": read.get("decimal"),
+        "names": read.get("names"),
+        "sheet": read.get("sheet"),
+        "sheets": list(read.get("sheets", ())),
     }
 
 

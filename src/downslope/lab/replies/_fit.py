@@ -149,8 +149,6 @@ def _fitted(fields: dict[str, Any]) -> tuple[ds.Fit, dict[str, Any]]:
         rate = request.number_or_none("rate")
         if rate is not None and ds.method(method).takes_rate:
             arguments["learning_rate"] = rate
-    if "start" in arguments and set(arguments["start"]) | set(arguments.get("fixed", {})) != set(model.parameters):
-        del arguments["start"]  # a start of some parameters only: all are searched
     result = cast("ds.Fit", ds.fit(request.text("formula"), table_of(fields)[1], **arguments))  # the page has no groups
     reading = texts_of(fields, "reading")
     return result, arguments | ({"table": reading} if reading else {})

@@ -213,3 +213,9 @@ export function point(entry) {
   }
   return values;
 }
+
+/** Return texts by name: separator=tab,decimal=comma. @param {string} entry */
+export function texts(entry) {
+  const pairs = entry.split(",").map((part) => part.split("="));
+  return pairs.every(([name, value]) => name && value) ? Object.fromEntries(pairs.map(([name, value]) => [name.trim(), value.trim()])) : null;
+}

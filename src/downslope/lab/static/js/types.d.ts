@@ -193,7 +193,19 @@ export interface TablePreview {
   headings: string[];
   cells: string[][];
 }
+/** How a file was read: in a line, and what was decided. The format is empty where there was nothing to decide. */
+export interface FileReading {
+  line: string;
+  format: string;
+  separator: string | null;
+  decimal: string | null;
+  names: number | null;
+  sheet: string | null;
+  sheets: string[];
+}
 export interface Columns extends TablePreview {
+  read: FileReading;
+  notes: string[];
   name: string;
   numbers: string[];
   x: string;

@@ -48,9 +48,9 @@ export function showSamples(page, samples) {
   showChosen(page);
 }
 
-/** Return the table's part of a request. @param {{ table: string | null, sample: string | null }} state */
-export function tableOf({ table, sample }) {
-  return table ? { table } : { sample };
+/** Return the table's part of a request. @param {{ table: string | null, sample: string | null, reading?: Record<string, string> | null }} state */
+export function tableOf({ table, sample, reading }) {
+  return table ? { table, reading: reading ?? {} } : { sample };
 }
 
 /**

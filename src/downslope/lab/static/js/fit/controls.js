@@ -41,7 +41,7 @@ function mountStart(page) {
     byId("search", HTMLButtonElement).disabled = started === 0;
     byId("start-lead").textContent = started === 0 ? "A start is searched for."
       : started < parameters.length && parameters.some((name) => start?.[name] !== undefined && !hold?.includes(name))
-        ? "A start is used once every parameter has one; until then it is searched for." : "";
+        ? "The others are searched for, with these held." : "";
   };
   page.on("reading", show);
   page.on("descent", show);

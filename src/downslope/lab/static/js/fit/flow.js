@@ -54,8 +54,9 @@ export function connect(page) {
   page.store.listen((changed, how) => {
     /** @param {...keyof State} keys */
     const has = (...keys) => keys.some((key) => changed.has(key));
-    clearTimeout(has("f", "start", "rate", "steps") ? typing : undefined);
+    clearTimeout(has("f", "start", "rate", "steps", "reading") ? typing : undefined);
     if (has("table", "sample", "x", "y")) look(page, { isNew: has("table", "sample") && !how.back });
+    else if (has("reading")) later(() => look(page, { mayRename: !how.back }), how.typing);
     else if (has("f")) later(() => read(page), how.typing);
     else if (has("start", "hold", "loss", "method", "rate", "steps")) later(() => fit(page), how.typing);
     else if (has("over")) lay(page);
@@ -77,11 +78,12 @@ export function connect(page) {
  * Request the columns of the table, and go on from there; a new table whose columns the equation lacks gets a new equation.
  *
  * @param {Fitting} page
- * @param {{ isNew?: boolean }} options
+ * @param {{ isNew?: boolean, mayRename?: boolean }} options whether the table is new, whether its columns may be called otherwise now
  * @returns {Promise<void>}
  */
-export async function look(page, { isNew = false } = {}) {
-  const { x, y, table, sample } = page.state;
+export async function look(page, { isNew = false, mayRename = false } = {}) {
+  if (isNew && page.state.reading) page.set({ reading: null }, { quiet: true });
+  const { x, y, table, sample, reading } = page.state;
   let data;
   try {
     data = await ask("columns", { ...tableOf(page.state), x, y });
@@ -89,10 +91,11 @@ export async function look(page, { isNew = false } = {}) {
     page.emit("trouble", "columns", /** @type {Trouble} */ (error));
     return;
   }
-  if (!data || table !== page.state.table || sample !== page.state.sample) return;
+  if (!data || table !== page.state.table || sample !== page.state.sample || reading !== page.state.reading) return;
+  const isRenamed = mayRename && page.data?.headings.join("\n") !== data.headings.join("\n");
   page.data = data;
   page.emit("trouble", "columns", null);
-  if (isNew || !page.state.f) {
+  if (isNew || isRenamed || !page.state.f) {
     const f = data.proposals[0]?.formula ?? "";
     page.set({ f, start: null, hold: null, step: null, over: null }, { quiet: true });
     page.emit("state", new Set(["f", "start", "hold"]), {});
@@ -164,7 +167,8 @@ async function lay(page) {
  * @param {Fitting} page
  * @param {Record<string, any>} request
  */
-function isCurrent(page, { formula, table, sample }) {
+function isCurrent(page, { formula, table, sample, reading }) {
   const now = page.request();
-  return formula === now.formula && table === now.table && sample === now.sample;
+  const isSameTable = table === now.table && sample === now.sample && JSON.stringify(reading) === JSON.stringify(now.reading);
+  return formula === now.formula && isSameTable;
 }

@@ -15,6 +15,7 @@ import { Fitting, connect, look } from "./flow.js";
 import { mountLandscape } from "./landscape.js";
 import { mountParameters } from "./parameters.js";
 import { mountPicture } from "./picture.js";
+import { mountReading } from "./reading.js";
 import { newStore } from "./state.js";
 
 const page = new Fitting(newStore());
@@ -22,6 +23,7 @@ connect(page);
 mountShell(page, () => look(page));
 mountUpload(page);
 mountData(page);
+mountReading(page);
 mountFormula(page);
 mountControls(page);
 const frame = mountPicture(page);

@@ -5,6 +5,7 @@
  * @property {string|null} table the key of a file in the lab's memory
  * @property {string|null} name what that file is called
  * @property {string|null} sample a table that ships, where there is no file
+ * @property {Object<string, string>|null} reading what is said about how the file is read; null for nothing
  * @property {string} f the equation as it was typed; empty for the first proposal
  * @property {string|null} x the column that proposals are over
  * @property {string|null} y the column that they are of
@@ -21,13 +22,14 @@
 
 /** @import { Schema } from "../types.d.ts" */
 
-import { Store, names, natural, number, oneOf, point, text, word } from "../address.js";
+import { Store, names, natural, number, oneOf, point, text, texts, word } from "../address.js";
 
 /** @type {Schema<State>} */
 const SCHEMA = {
   table: { usual: null, reader: word },
   name: { usual: null, reader: word },
   sample: { usual: null, reader: word },
+  reading: { usual: null, reader: texts },
   f: { usual: "", reader: text },
   x: { usual: null, reader: word },
   y: { usual: null, reader: word },
