@@ -13,6 +13,7 @@ from downslope.draw import _look as looks
 from downslope.draw import _style as style
 from downslope.draw._column_axis import ColumnAxis, axes_in_logarithms, column_axis, is_spread_in_decades, mark_decades
 from downslope.draw._fit_groups import groups
+from downslope.draw._fit_heights import Height, left_side
 from downslope.draw._style import picture
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["fit"]
 
 _ROUNDING = 1e-9  # of the data's range
 _MOST_STEMS = 300
-_ROOM = 0.5  # of the data's range, beyond which a row that was left out is counted and not shown
 
 
 @picture(
@@ -37,7 +37,7 @@ def fit(
     *,
     over: str | None = None,
     log: str | None = None,
-    own_scale: bool = False,
+    own_scale: bool | str = False,
     statistics: bool = True,
     axes: tuple[Axes, Axes] | None = None,
     **look: Unpack[looks.FigureLook],
@@ -55,7 +55,8 @@ def fit(
         log: the logarithmic axes: "x", "y", "xy" or "none". If None, the x-axis is logarithmic where the logarithms of
             its values are evenly spaced over two decades or more, and the y-axis where that holds of both. 0 is set
             apart on it.
-        own_scale: True to draw a left side such as log(pressure) as pressure.
+        own_scale: True to draw a left side such as log(pressure) as pressure, or one of several columns as the first; or
+            the name of one. Where the others differ from row to row there is no curve, and the fit is drawn at each row.
         statistics: False to leave parameters and quality out.
         axes: one for the data and one for the residuals; new ones if None.
         **look: `size` in inches, `dpi`, `grid`, `grey`, and `labels` by "x", "y", "residual" and "title".
@@ -76,21 +77,21 @@ def fit(
     looks.checked(look, ("x", "y", "residual", "title"), own_figure=axes is None)
     along = parts.column_along(result, over)
     upper, lower = inputs.panels_of(axes, 2, looks.stacked(look, (3, 1), (7.2, 5.6)))
-    left = parts.left_side(result, own_scale)
+    left = left_side(result, own_scale)
     across, measured = result.predicted if along is None else result.data[along], left.measured(result)
-    axis = column_axis(along or "the prediction", across if along else left.heights(across), logs[0])
+    axis = column_axis(along or "the prediction", across if along else left.heights(across, result.data), logs[0])
     _show_scales(upper, axis, measured, logs[1])
-    x = axis.at(across if along else left.heights(across))
+    x = axis.at(across if along else left.heights(across, result.data))
     if along is None:
         _diagonal(upper, np.concatenate([x, measured]))
     else:
         parts.draw_curve(upper, result, along, axis, left)
-    parts.draw_data(upper, x, measured, _bars(result, left))
+    parts.draw_data(upper, x, measured, None if len(x) > parts.MOST_MARKS else left.bars(result))
     far = parts.far_rows(result)
     numbers = getattr(result, "row_numbers", np.arange(1, len(x) + 1))
     parts.mark_far(upper, x, measured, far, numbers)
     if along is not None:
-        _left_out(upper, result, along, axis, left)
+        parts.left_out(upper, result, along, axis, left)
     _residuals(lower, result, x, far)
     axis.mark_break(lower)
     _label(upper, lower, result, along, left, look)
@@ -113,45 +114,10 @@ def _show_scales(axes: Axes, axis: ColumnAxis, heights: np.ndarray, wanted: bool
     axis.show(axes)
 
 
-def _bars(result: Fit | GroupedFit, left: parts.Height) -> np.ndarray | None:
-    """Return how far error bars reach below and above the data, shape (2, rows); None where σ is not known."""
-    sigma = result.deviations
-    if sigma is None or len(result.measured) > parts.MOST_MARKS:
-        return None
-    if left.inverse is None:
-        return np.stack([sigma, sigma])
-    middle, ends = left.measured(result), [left.inverse(result.measured + side * sigma) for side in (-1, 1)]
-    return np.abs(np.nan_to_num(np.sort(ends, axis=0) - middle))
-
-
 def _diagonal(axes: Axes, values: np.ndarray) -> None:
     """Draw the line on which measured equals predicted."""
     ends = [float(np.min(values)), float(np.max(values))]
     axes.plot(ends, ends, color=style.PATH, linewidth=1.6, label="measured = predicted", zorder=3)
-
-
-def _left_out(axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: parts.Height) -> None:
-    """Mark the rows that take no part: where they have both coordinates there, else at the axis."""
-    aside = getattr(result, "aside", {})
-    if along not in aside or not all(name in aside for name in result.model.equation.left.columns):
-        return
-    x = aside[along]
-    with np.errstate(all="ignore"):
-        y = aside[left.column] if left.column else result.model.measured(aside)
-    x = np.where((x <= 0) & axis.is_log & ~((x == 0) & (axis.zero is not None)), np.nan, axis.at(x))
-    limits = [axes.get_xlim(), axes.get_ylim()]
-    inside = np.isfinite(x)
-    for values, (low, high), scale in zip((x, y), limits, (axes.get_xscale(), axes.get_yscale()), strict=True):
-        room = 0.0 if scale == "log" else _ROOM * (high - low)
-        inside &= ~np.isfinite(values) | ((values >= low - room) & (values <= high + room))
-    both, alone = inside & np.isfinite(y), inside & ~np.isfinite(y)
-    hidden = int(np.sum(~inside))
-    label = f"left out: {len(x)}" + (f", {hidden} of them not shown" if hidden else "")
-    hollow = {"markerfacecolor": "white", "markeredgecolor": style.ZERO, "markeredgewidth": 1.2}
-    axes.plot(x[both], y[both], "o", markersize=5, linestyle="", zorder=2.5, label=label if len(x) else "_", **hollow)
-    axes.plot(
-        x[alone], np.full(alone.sum(), 0.015), "|", transform=axes.get_xaxis_transform(), color=style.ZERO, markersize=9
-    )
 
 
 def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndarray) -> None:
@@ -189,13 +155,13 @@ def _residuals(axes: Axes, result: Fit | GroupedFit, x: np.ndarray, far: np.ndar
 
 
 def _label(
-    upper: Axes, lower: Axes, result: Fit | GroupedFit, along: str | None, left: parts.Height, look: looks.FigureLook
+    upper: Axes, lower: Axes, result: Fit | GroupedFit, along: str | None, left: Height, look: looks.FigureLook
 ) -> None:
     """Name the axes, with their units."""
     units, read_as = result.model.units, result.model.equation.left.read_as
     unit = f" ({units[read_as]})" if units.get(read_as) else ""
     residual = f"residual{unit}" if result.deviations is None else "residual / σ"
-    residual += "" if left.inverse is None else f" of {read_as}"
+    residual += "" if left.scale is None else f" of {read_as}"
     usual = style.label(along, units) if along else f"{left.name}, predicted"
     upper.set_ylabel(looks.label(look, "y", style.label(left.name, units)))
     lower.set_xlabel(looks.label(look, "x", usual))

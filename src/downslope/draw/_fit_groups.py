@@ -13,6 +13,7 @@ from downslope.draw import _inputs as inputs
 from downslope.draw import _look as looks
 from downslope.draw import _style as style
 from downslope.draw._column_axis import axes_in_logarithms, column_axis, is_spread_in_decades, mark_decades
+from downslope.draw._fit_heights import Height, left_side
 from downslope.draw._style import picture
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def groups(
     *,
     over: str | None = None,
     log: str | None = None,
-    own_scale: bool = False,
+    own_scale: bool | str = False,
     statistics: bool = True,
     most: int = 12,
     **look: Unpack[looks.FigureLook],
@@ -55,7 +56,7 @@ def groups(
         result: what `fit` with `by` returned.
         over: the column along the axis, where there are several; the others stay at the medians of the group.
         log: the logarithmic axes, as in `fit`.
-        own_scale: True to draw a left side such as log(pressure) as pressure.
+        own_scale: True to draw a left side such as log(pressure) as pressure; or a column of it, as in `fit`.
         statistics: False to leave parameters and quality out.
         most: how many groups are drawn, the first ones; the title says how many there are.
         **look: as in `fit`; `labels` by "x", "y" and "title".
@@ -79,7 +80,7 @@ def groups(
         raise SettingError(f"the model has several columns: {columns}", hint="over names the one along the axis")
     labels = result.group_labels[:most]
     panels = _panels(len(labels), look)
-    left, sigma, index = parts.left_side(result, own_scale), result.deviations, result.group_rows
+    left, index = left_side(result, own_scale), result.group_rows
     measured = left.measured(result)
     axis = column_axis(along, result.data[along], logs[0])
     x, far = axis.at(result.data[along]), parts.far_rows(result)
@@ -90,9 +91,10 @@ def groups(
             panel.set_yscale("log")
         inside = index == number_of_group
         parts.draw_curve(panel, result, along, axis, left, label)
-        bars = None if sigma is None or left.inverse is not None else sigma[inside]
+        bars = None if np.count_nonzero(inside) > parts.MOST_MARKS else left.bars(result, inside)
         parts.draw_data(panel, x[inside], measured[inside], bars)
         parts.mark_far(panel, x, measured, far & inside, getattr(result, "row_numbers", np.arange(1, len(x) + 1)))
+        parts.left_out(panel, result, along, axis, left, label)
         panel.set_title(f"{', '.join(_by(result))} = {label}".replace("$", r"\$"), fontsize=9.5, color=style.INK)
     if panels[0].get_yscale() == "log":
         panels[0].set_ylim(float(measured.min()) / 1.5, float(measured.max()) * 1.5)
@@ -143,7 +145,7 @@ def _name(
     panels: list[Axes],
     result: Fit | GroupedFit,
     along: str,
-    left: parts.Height,
+    left: Height,
     look: looks.FigureLook,
     statistics: bool,
 ) -> None:

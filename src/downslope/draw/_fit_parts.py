@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from downslope._errors import PointError, SettingError, nearest
-from downslope._text import listed, number, rounded
+from downslope._errors import PointError, nearest
+from downslope._text import number, rounded
 from downslope.draw import _style as style
 from downslope.draw._column_axis import ColumnAxis
+from downslope.draw._fit_heights import Height
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +22,9 @@ MOST_MARKS = 5000  # rows that are drawn one by one; more are counted in cells
 FAR = 3.0  # standardised residual from which on a row is marked
 _CELLS = (220, 140)
 _NAMED = 5  # rows that a legend names
+_MOST_BARS = 400  # rows at which a fit without a curve is drawn
 _MOST_PARAMETERS = 8
-_STEPS = 2000  # points at which a left side is read backwards
-_HALVINGS = 60
+_ROOM = 0.5  # of the range of the data, beyond which a row that was left out is counted and not shown
 _LARGE = 6.0  # inches
 _POINTS, _LETTER, _HANDLE = 72, 0.56, 7  # in an inch; a letter's width by its height; letters that a handle takes
 _FAINT, _FULL = "#d3e3ee", "#00395c"
@@ -46,77 +46,13 @@ def column_along(result: Fit | GroupedFit, over: str | None) -> str | None:
     return over or result.along
 
 
-@dataclass(frozen=True)
-class Height:
-    """The height of a picture: the left side of the equation, or the column that it is computed from.
-
-    Args:
-        name: what the axis is called.
-        inverse: from values of the left side to what is drawn; None where that is the same.
-        column: the column that is drawn; None for the left side.
-    """
-
-    name: str
-    inverse: Callable[[np.ndarray], np.ndarray] | None = None
-    column: str | None = None
-
-    def heights(self, values: np.ndarray) -> np.ndarray:
-        """Return what is drawn of values of the left side."""
-        return values if self.inverse is None else self.inverse(values)
-
-    def measured(self, result: Fit | GroupedFit) -> np.ndarray:
-        """Return the data as they are drawn."""
-        return result.measured if self.column is None else result.data[self.column]
-
-
-def left_side(result: Fit | GroupedFit, own_scale: bool) -> Height:
-    """Return the height of a picture.
-
-    Args:
-        result: the fit.
-        own_scale: whether a left side such as log(pressure) is drawn as pressure.
-
-    Raises:
-        SettingError: where the left side cannot be read backwards.
-    """
-    left = result.model.equation.left
-    if not own_scale or result.model.equation.measured is not None:
-        return Height(left.read_as)
-    if len(left.columns) != 1:
-        raise SettingError(
-            f"{left.read_as} is computed from {listed(left.columns)}, so the curve has no scale of a single column"
-        )
-    (name,) = left.columns
-    values = result.data[name]
-    low, high = float(values.min()), float(values.max())
-    wide = 3 * (high - low or abs(high) or 1.0)
-    grid = np.geomspace(low / 1e3, high * 1e3, _STEPS) if low > 0 else np.linspace(low - wide, high + wide, _STEPS)
-    with np.errstate(all="ignore"):
-        heights = np.broadcast_to(np.asarray(left(**{name: grid}), float), grid.shape)
-    grid, heights = grid[np.isfinite(heights)], heights[np.isfinite(heights)]
-    steps = np.diff(heights)
-    if len(grid) < 2 or not (np.all(steps > 0) or np.all(steps < 0)):
-        raise SettingError(f"{left.read_as} has a value for several {name}, so it cannot be drawn in its scale")
-    sign = float(np.sign(steps[0]))
-
-    def inverse(values: np.ndarray) -> np.ndarray:
-        cell = np.clip(np.searchsorted(sign * heights, sign * values) - 1, 0, len(grid) - 2)
-        near, far = grid[cell], grid[cell + 1]
-        with np.errstate(all="ignore"):
-            for _ in range(_HALVINGS):
-                middle = (near + far) / 2
-                below = sign * np.asarray(left(**{name: middle}), float) < sign * values
-                near, far = np.where(below, middle, near), np.where(below, far, middle)
-        inside = (sign * values >= sign * heights[0]) & (sign * values <= sign * heights[-1])
-        return np.where(inside, (near + far) / 2, np.nan)
-
-    return Height(name, inverse, name)
-
-
 def draw_curve(
     axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None = None
 ) -> None:
     """Draw the model along a column with its bands; beside the break of a logarithmic axis its value at 0 as well."""
+    if left.others:
+        _draw_at_rows(axes, result, along, axis, left, group)
+        return
     whole = result.columns_along(along, points=axis.points(), group=group)
     parts = [(whole, whole[along])]
     if axis.zero is not None:
@@ -139,6 +75,41 @@ def draw_curve(
         axes.plot(x, curve, color=style.PATH, linewidth=2.0, label=name("fit"), zorder=3)
 
 
+def _draw_at_rows(
+    axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None
+) -> None:
+    """Draw what the model says at each row, with its bands, where the other columns of the left side differ by row."""
+    inside = np.flatnonzero(rows_of_group(result, group))
+    if len(inside) > _MOST_BARS:
+        inside = inside[np.linspace(0, len(inside) - 1, _MOST_BARS).astype(int)]
+    rows = {name: column[inside] for name, column in result.data.items()}
+    columns = {**rows, **_cells_of(result, group, len(inside))}
+    x = axis.at(rows[along])
+    width = 6.0 if len(inside) <= 60 else 2.5
+    for what, low, high in result.bands(columns):
+        ends = left.heights(low, rows), left.heights(high, rows)
+        shade = 0.35 if what.startswith("curve") else 0.15
+        axes.vlines(x, *ends, color=style.PATH, alpha=shade, linewidth=width, label=what, zorder=1)
+    fitted = left.heights(result.predict(columns).value, rows)
+    mark: dict[str, Any] = {"markersize": 2 * width, "markeredgewidth": 2.0, "linestyle": "", "zorder": 3}
+    axes.plot(x, fitted, "_", color=style.PATH, label="fit, row by row", **mark)
+
+
+def rows_of_group(result: Fit | GroupedFit, group: str | None) -> np.ndarray:
+    """Return which rows are in a group, shape (rows,); all if None."""
+    if group is None:
+        return np.ones(len(result.measured), dtype=bool)
+    return result.group_rows == result.group_labels.index(group)
+
+
+def _cells_of(result: Any, group: str | None, count: int) -> dict[str, list[Any]]:
+    """Return the columns that tell groups apart at rows of a group, for a fit that predicts by them."""
+    groups = getattr(result, "groups", None)
+    if groups is None or group is None:
+        return {}
+    return {name: [cells[groups.labels.index(group)]] * count for name, cells in groups.cells.items()}
+
+
 def draw_data(axes: Axes, x: np.ndarray, y: np.ndarray, sigma: np.ndarray | None, *, label: str = "data") -> None:
     """Draw measurements, with error bars where σ is known; more than `MOST_MARKS` as density.
 
@@ -158,6 +129,35 @@ def draw_data(axes: Axes, x: np.ndarray, y: np.ndarray, sigma: np.ndarray | None
         label += " ± σ"
     size = 4.5 if len(x) <= 300 else 2.5
     axes.plot(x, y, "o", color=style.START, markersize=size, alpha=0.75, zorder=4, label=label)
+
+
+def left_out(
+    axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None = None
+) -> None:
+    """Mark the rows that take no part: where they have both coordinates there, else at the axis."""
+    aside = result.aside
+    if along not in aside or not all(name in aside for name in result.model.equation.left.columns):
+        return
+    if group is not None:
+        own = result.aside_groups == result.group_labels.index(group)
+        aside = {name: column[own] for name, column in aside.items()}
+    x = aside[along]
+    with np.errstate(all="ignore"):
+        y = aside[left.column] if left.column else result.model.measured(aside)
+    x = np.where((x <= 0) & axis.is_log & ~((x == 0) & (axis.zero is not None)), np.nan, axis.at(x))
+    limits = [axes.get_xlim(), axes.get_ylim()]
+    inside = np.isfinite(x)
+    for values, (low, high), scale in zip((x, y), limits, (axes.get_xscale(), axes.get_yscale()), strict=True):
+        room = 0.0 if scale == "log" else _ROOM * (high - low)
+        inside &= ~np.isfinite(values) | ((values >= low - room) & (values <= high + room))
+    both, alone = inside & np.isfinite(y), inside & ~np.isfinite(y)
+    hidden = int(np.sum(~inside))
+    label = f"left out: {len(x)}" + (f", {hidden} of them not shown" if hidden else "")
+    hollow = {"markerfacecolor": "white", "markeredgecolor": style.ZERO, "markeredgewidth": 1.2}
+    axes.plot(x[both], y[both], "o", markersize=5, linestyle="", zorder=2.5, label=label if len(x) else "_", **hollow)
+    axes.plot(
+        x[alone], np.full(alone.sum(), 0.015), "|", transform=axes.get_xaxis_transform(), color=style.ZERO, markersize=9
+    )
 
 
 def density(axes: Axes, x: np.ndarray, y: np.ndarray, label: str = "data") -> None:
@@ -236,9 +236,9 @@ def parameter_lines(result: Fit | GroupedFit, names: Iterable[str] | None = None
 def quality_line(result: Fit | GroupedFit) -> str:
     """Return the number of rows with χ²/ν where σ is known, else R²."""
     rows = f"n = {_grouped(len(result.measured))}"
-    reduced = getattr(result, "reduced_chi_square", np.nan)
+    reduced = result.reduced_chi_square
     if np.isfinite(reduced):
-        return f"{rows}, χ²/ν = {number(reduced, 3)}, p = {number(result.p_value, 2)}"  # pyright: ignore[reportAttributeAccessIssue]
+        return f"{rows}, χ²/ν = {number(reduced, 3)}, p = {number(result.p_value, 2)}"
     return f"{rows}, R² = {number(result.r_squared, 5)}" if np.isfinite(result.r_squared) else rows
 
 
