@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,19 +49,15 @@ class Constraints:
         """Return which free parameters lie on a bound that the gradient pushes them against, shape (free,)."""
         return ((free <= self.low) & (gradient > 0)) | ((free >= self.high) & (gradient < 0))
 
-    def start(self, values: Mapping[str, float]) -> np.ndarray:
-        """Return the free parameters of a start as an array, clipped to the bounds.
+    def start(self, values: Mapping[str, float]) -> np.ndarray | None:
+        """Return the free parameters of a start as an array, clipped to the bounds, NaN for those that it lacks.
 
-        Raises:
-            PointError: if one is missing.
+        None if it has none of them.
         """
-        missing = [name for name in self.free if name not in values]
-        if missing:
-            raise PointError(
-                f"the start lacks {', '.join(missing)}",
-                hint="give a number for every free parameter, or omit the start to have one searched for",
-            )
-        return np.clip(np.array([values[name] for name in self.free], dtype=float), self.low, self.high)
+        if not any(name in values for name in self.free):
+            return None
+        array = np.array([values.get(name, math.nan) for name in self.free], dtype=float)
+        return np.clip(array, self.low, self.high)
 
     def moved(self, values: Mapping[str, float]) -> tuple[str, ...]:
         """Return a note for each parameter whose start lies outside its bounds."""
@@ -69,7 +65,15 @@ class Constraints:
         return tuple(
             f"the start of {name}, {values[name]:g}, lies outside its bounds and was moved inside"
             for name, low, high in ends
-            if not low <= values[name] <= high
+            if name in values and not low <= values[name] <= high
+        )
+
+    def holding(self, values: Mapping[str, float]) -> Constraints:
+        """Return the constraints with some of the free parameters held at these values."""
+        others = np.array([name not in values for name in self.free], dtype=bool)
+        free = tuple(name for name in self.free if name not in values)
+        return replace(
+            self, free=free, fixed={**self.fixed, **values}, low=self.low[others], high=self.high[others]
         )
 
 

@@ -19,6 +19,7 @@ from downslope.fitting._residuals import outliers
 from downslope.fitting._uncertainty import Uncertainty
 
 if TYPE_CHECKING:
+    from downslope.fitting._grouped_fit import GroupedFit
     from downslope.fitting._result import Fit
 
 _NARROW = 1e3  # condition number (longest over shortest axis of the confidence ellipsoid) from which on it is reported
@@ -325,3 +326,40 @@ def _at_bound(held: Mapping[str, float], last: tuple[int, int]) -> Finding:
         causes=("the bound is tighter than the data", "the model does not fit"),
         remedies=("widen the bound if nothing forbids it",),
     )
+
+
+def findings_of_groups(fit: GroupedFit) -> Diagnosis:
+    """Return the findings on the groups of a fit, problems first."""
+    labels, errors = np.array(fit.groups.labels, dtype=object), fit.errors
+    short = fit.groups.counts < len(fit.problem.free)
+    lost = errors.unknown.any(axis=0) & ~short
+    stuck = ~fit.converged & ~short & ~lost
+    kinds = (
+        ("too_few_rows", Severity.PROBLEM, short, "have fewer rows than parameters", ("share parameters",)),
+        ("undetermined", Severity.PROBLEM, lost, "do not determine all parameters", ("share or fix one of them",)),
+        ("not_converged", Severity.PROBLEM, stuck, "did not come to rest at a minimum", ("another start", "bounds")),
+        ("at_bound", Severity.NOTE, errors.held.any(axis=0), "rest on a bound", ("widen the bound",)),
+    )
+    findings = [
+        Finding(
+            symptom,
+            severity,
+            f"{np.count_nonzero(which)} of {len(labels)} groups {what}: {_some_labels(labels[which])}.",
+            {"groups": list(labels[which])},
+            "each group by itself",
+            (0, 0),
+            remedies=remedies,
+        )
+        for symptom, severity, which, what, remedies in kinds
+        if which.any()
+    ]
+    if not any(finding.severity is Severity.PROBLEM for finding in findings):
+        sentence, evidence = f"All {len(labels)} groups came to rest at a minimum.", {"groups": len(labels)}
+        findings.insert(0, Finding("converged", Severity.GOOD, sentence, evidence, "every group", (0, 0)))
+    return Diagnosis(tuple(findings))
+
+
+def _some_labels(labels: np.ndarray) -> str:
+    """Return some labels in words."""
+    shown = ", ".join(labels[:5])
+    return f"{shown} and {len(labels) - 5} more" if len(labels) > 5 else shown

@@ -19,7 +19,7 @@ from downslope.fitting._choices import DescendingFitChoices, FitChoices, PlainFi
 from downslope.fitting._constraints import Constraints, check_by_name, checked_start, constraints
 from downslope.fitting._findings import findings_of
 from downslope.fitting._function_model import function_equation, start_from
-from downslope.fitting._grouped import grouped_task, is_joint, joint, side_by_side
+from downslope.fitting._grouped import StartedFit, grouped_task, is_joint, joint, side_by_side
 from downslope.fitting._grouped_fit import GroupedFit
 from downslope.fitting._groups import checked_shared, group_columns, plain_names, shared_names
 from downslope.fitting._inference import with_intervals
@@ -83,62 +83,75 @@ def fit(
     passed = checked(FitChoices, choices, also=("equation", "data"), settings=settings_of_own(choices))
     chosen = {**defaults(FitChoices), **passed}
     equation, data = _in_order(equation, data)
-    start, sigma, weights, confidence = (chosen[name] for name in ("start", "sigma", "weights", "confidence"))
-    sigma_x = chosen["sigma_x"]
-    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
-        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
-    loss, loss_scale = checked_loss(chosen["loss"]), chosen["loss_scale"]
-    if loss in LIKELIHOODS:
-        check_choices(loss, sigma, chosen["absolute_sigma"], loss_scale)
-    _check_together(sigma if weights is None else weights, chosen["absolute_sigma"], loss, loss_scale)
-    if sigma_x is not None:
-        check_together(chosen, loss)
-    _check_mappings(chosen)
-    table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
-    model_text, start = _model_text(equation, table, chosen["y"], start)
-    chosen["start"] = start
-    sigma, weights = (_column_if_any(choice, table) for choice in (sigma, weights))
-    by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
-    named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
-    chosen |= {"sigma": sigma, "weights": weights}
-    columns = tuple(column for column in (sigma, weights, *named_deviations(sigma_x)) if isinstance(column, str))
-    by = () if chosen["by"] is None else group_columns(chosen["by"], table)
-    common = shared_names(chosen["shared"])
-    if common and not by:
-        raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
-    model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
-    check_by_name(model, start, chosen["bounds"])
+    _check_together(chosen)
+    model, table, by, shared = _over_table(equation, data, chosen)
     if by:
-        groups = grouped_task(model, table, by, {**chosen, "loss": loss})
-        shared = checked_shared(common, model)
+        groups = grouped_task(model, table, by, chosen)
         if not is_joint(groups, shared):
-            if sigma_x is not None:
-                raise SettingError(
-                    "sigma_x is not for groups that are fitted side by side",
-                    hint="fit fewer groups, or share a parameter",
-                )
-            return side_by_side(groups, confidence, chosen["absolute_sigma"], model.notes)
-        model, limits, rows, at, moved = joint(groups, shared)
+            return side_by_side(groups, chosen["confidence"], chosen["absolute_sigma"], model.notes)
+        problem = joint(groups, shared)
     else:
         limits = constraints(model, chosen["fixed"], chosen["ties"], chosen["bounds"])
-        rows = rows_of(model, table, sigma, weights, chosen["rows"], chosen["where"], sigma_x)
-        first = checked_start(model, start)
-        at, moved = (None, ()) if first is None else (limits.start(first), limits.moved(first))
+        about_rows = (chosen[name] for name in ("sigma", "weights", "rows", "where", "sigma_x"))
+        rows = rows_of(model, table, *about_rows)
+        first = checked_start(model, chosen["start"]) or {}
+        problem = StartedFit(model, limits, rows, limits.start(first), limits.moved(first))
+    return _fitted(problem, passed, chosen)
+
+
+def _fitted(problem: StartedFit, passed: Mapping[str, Any], chosen: Mapping[str, Any]) -> Fit:
+    """Fit an equation to rows.
+
+    Args:
+        problem: the equation, its constraints, the rows and the start.
+        passed: the choices that were passed, among them settings of a method.
+        chosen: all choices, with their defaults.
+    """
+    model, rows, loss = problem.model, problem.rows, chosen["loss"]
     if loss in LIKELIHOODS:
         check_measured(loss, rows.measured, rows.numbers, model.equation.left.read_as)
-    task = _task(model, limits, rows, loss, loss_scale)
-    solver = Solver(task, at, chosen["steps"], chosen["seed"])
-    if loss_scale is None:
+    task = _task(model, problem.limits, rows, loss, chosen["loss_scale"])
+    solver = Solver(task, problem.start, chosen["steps"], chosen["seed"])
+    solver.complete_start()
+    if chosen["loss_scale"] is None:
         solver.find_scale()
     method = checked_method(chosen["method"])
     go_down = solver.least_squares if isinstance(method, str) and method in OWN_METHODS else solver.by_descent
     own = schema(DescendingFitChoices)
     settings = {name: choice for name, choice in passed.items() if name in own or name not in schema(FitChoices)}
     trace, verdict = go_down(method, settings)
-    notes = (*model.notes, *rows.notes, *moved, *dict.fromkeys(solver.notes))
-    return _fit_of(solver.task, trace, verdict, rows, notes, confidence, chosen["absolute_sigma"], chosen["intervals"])
+    notes = (*model.notes, *rows.notes, *problem.moved, *dict.fromkeys(solver.notes))
+    return _fit_of(solver.task, trace, verdict, rows, notes, chosen)
 
 
+def _over_table(
+    equation: str | Callable[..., Any], data: Any, chosen: dict[str, Any]
+) -> tuple[EquationModel, Table, tuple[str, ...], tuple[str, ...]]:
+    """Read the table and the equation over it; names of columns among the choices become whole names.
+
+    Args:
+        equation: text, or a Python function.
+        data: what `read_table` reads.
+        chosen: all choices; sigma, weights and start are replaced by what they mean over this table.
+
+    Returns:
+        The equation, the table, the columns that tell groups apart, and the shared parameters.
+    """
+    table, units = in_units(read_table(data, **_about_table(chosen)), chosen["units"])
+    model_text, chosen["start"] = _model_text(equation, table, chosen["y"], chosen["start"])
+    for name in ("sigma", "weights"):
+        chosen[name] = _column_if_any(chosen[name], table)
+    by_name = (chosen[choice] for choice in ("start", "bounds", "fixed", "ties"))
+    named = [name for choice in by_name if isinstance(choice, Mapping) for name in choice]
+    about_rows = (chosen["sigma"], chosen["weights"], *named_deviations(chosen["sigma_x"]))
+    columns = [column for column in about_rows if isinstance(column, str)]
+    by = () if chosen["by"] is None else group_columns(chosen["by"], table)
+    shared = shared_names(chosen["shared"])
+    if shared and not by:
+        raise SettingError("shared needs by, the column that tells groups apart", hint='for example by="patient"')
+    model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
+    check_by_name(model, chosen["start"], chosen["bounds"])
+    return model, table, by, checked_shared(shared, model) if by else ()
 def _column_if_any(choice: Any, table: Table) -> Any:
     """Return the whole name of the column that a text names; anything else, such as a formula of columns, as it is."""
     if not isinstance(choice, str):
@@ -210,12 +223,6 @@ def _is_equation(value: Any) -> bool:
         return True
 
 
-def _check_mappings(chosen: Mapping[str, Any]) -> None:
-    """Raise for choices by parameter that are no mappings."""
-    for name in ("fixed", "ties", "units"):
-        mapping(name, chosen[name], "{'a': …}")
-
-
 def equation(
     text: str, data: Any, *, units: Mapping[str, str] | None = None, parameters: Sequence[str] = ()
 ) -> EquationModel:
@@ -245,17 +252,36 @@ def equation(
     return model_of(text, table, named_units, tuple(map(str, parameters)))
 
 
-def _check_together(sigma: Any, absolute_sigma: bool, loss: str, loss_scale: float | None) -> None:
-    """Raise for settings that contradict each other or have no effect together."""
+def _check_together(chosen: dict[str, Any]) -> None:
+    """Check the choices that need no table, and raise for those that contradict each other or have no effect together.
+
+    Args:
+        chosen: all choices; the loss is replaced by its canonical name.
+    """
+    confidence = chosen["confidence"]
+    if not (isinstance(confidence, int | float) and 0 < confidence < 1):
+        raise SettingError(f"the confidence lies between 0 and 1, not {confidence}", hint="0.95 for 95 %")
+    loss = chosen["loss"] = checked_loss(chosen["loss"])
     if loss in LIKELIHOODS:
-        return
-    if absolute_sigma and sigma is None:
+        check_choices(loss, chosen["sigma"], chosen["absolute_sigma"], chosen["loss_scale"])
+    else:
+        _check_deviations(chosen, loss)
+    if chosen["sigma_x"] is not None:
+        check_together(chosen, loss)
+    for name in ("fixed", "ties", "units"):
+        mapping(name, chosen[name], "{'a': …}")
+
+
+def _check_deviations(chosen: Mapping[str, Any], loss: str) -> None:
+    """Raise for choices on deviations and the loss that have no effect together."""
+    has_deviations = chosen["sigma"] is not None or chosen["weights"] is not None
+    if chosen["absolute_sigma"] and not has_deviations:
         raise SettingError("absolute_sigma needs sigma or weights", hint="give sigma, or leave absolute_sigma out")
-    if absolute_sigma and loss != "linear":
+    if chosen["absolute_sigma"] and loss != "linear":
         raise SettingError(
             f"the errors of a {loss} fit follow from its residuals; absolute_sigma has no effect on them"
         )
-    if loss_scale is not None and loss == "linear":
+    if chosen["loss_scale"] is not None and loss == "linear":
         raise SettingError("the linear loss has no scale", hint="loss_scale goes with huber, soft-L1 or cauchy")
 
 
@@ -290,11 +316,10 @@ def _fit_of(
     verdict: Diagnosis,
     rows: CompleteRows,
     notes: tuple[str, ...],
-    confidence: float,
-    absolute_sigma: bool,
-    intervals: str,
+    chosen: Mapping[str, Any],
 ) -> Fit:
     """Build the result of a fit from its trace."""
+    confidence, absolute_sigma = chosen["confidence"], chosen["absolute_sigma"]
     free = np.array([float(trace.end[name]) for name in task.problem.free])
     residuals, slopes = task.linearised(free)
     predicted = task.predicted(free)
@@ -325,8 +350,9 @@ def _fit_of(
         uncertainty=errors,
         objective=task.objective,
         bounds=task.limits.bounds,
-        intervals=intervals,
+        intervals=chosen["intervals"],
         aside=rows.aside,
+        aside_groups=rows.aside_groups,
     )
     profiled = with_intervals(bare)
     return replace(profiled, findings=findings_of(profiled, slopes))

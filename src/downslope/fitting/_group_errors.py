@@ -85,16 +85,18 @@ def group_errors(
     for lanes in by_length(lengths):
         data = lane_data(arguments, rows[: lengths[lanes].max(), lanes])
         of = LaneProblem(problem, data)
-        predicted, slopes = of.predicted_with_slopes(free[:, lanes])
+        at = free[:, lanes]
+        predicted, slopes = of.predicted_with_slopes(at)
         with np.errstate(all="ignore"):
-            plain = (predicted - data.measured) * data.weight
-            jacobian = [slope * data.weight for slope in slopes]
+            if data.deviations:  # orthogonal distances, whose slopes are weighted already
+                plain, jacobian = of.rows(at)
+            else:
+                plain, jacobian = (predicted - data.measured) * data.weight, [slope * data.weight for slope in slopes]
             squares[lanes] = np.einsum("rl,rl->l", plain, plain)
             score = scores_of_loss(problem.loss, predicted, data)
             pull = plain if score is None else score[0]
             gradient = np.array([np.einsum("rl,rl->l", slope, pull) for slope in jacobian])
             low, high = (ends[:, lanes] for ends in bounds)
-            at = free[:, lanes]
             held[:, lanes] = ((at <= low) & (gradient > 0)) | ((at >= high) & (gradient < 0))
             if problem.loss in LIKELIHOODS:  # the expected information, beside which no score is needed
                 factor, score = information_factor(problem.loss, predicted), None
@@ -121,3 +123,21 @@ def group_errors(
             unknown[list(errors.undetermined), group] = True
             freedom[group] = errors.degrees_of_freedom
     return GroupErrors(inverse, unknown, held, squares, freedom, absolute or problem.loss != "linear")
+
+
+def weighted_rows(problem: FitProblem, arguments: FitArguments, rows: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Return the residual of each row in units of its deviation; with errors in columns, the orthogonal distance.
+
+    Args:
+        problem: the structure of the fit of one group.
+        arguments: the data of all groups.
+        rows: the numbers of each group's rows, −1 for padding, shape (rows, groups).
+        free: the parameters, shape (free, groups).
+    """
+    residuals = np.empty(len(arguments.measured))
+    lengths = np.sum(rows >= 0, axis=0)
+    for lanes in by_length(lengths):
+        index = rows[: lengths[lanes].max(), lanes]
+        own, _ = LaneProblem(problem, lane_data(arguments, index)).rows(free[:, lanes])
+        residuals[index[index >= 0]] = own[index >= 0]
+    return residuals

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class GroupedTask:
         groups: the groups of these rows.
         bounds: bounds of single groups' parameters, by member.
         fixed: values of single groups' parameters, by member.
-        start: a start by parameter or by member; None to search for one.
+        start: a start by parameter or by member; None to search for all.
         loss: the name of the loss.
         loss_scale: the scale of a robust loss.
         seed: seed of the search.
@@ -77,6 +77,7 @@ class GroupedTask:
             weight=self.rows.weight,
             fixed={name: np.float64(value) for name, value in self.limits.fixed.items()},
             loss_scale=np.float64(self.loss_scale),
+            deviations=self.rows.deviations,
         )
 
     @property
@@ -98,6 +99,10 @@ def fitted_groups(task: GroupedTask, starts: np.ndarray | None) -> LaneEnds:
     if starts is not None:
         low, high = task.ends_by_group
         return _fitted_from(task, np.clip(starts, low, high))
+    if task.rows.deviations:
+        # As if columns had no errors first: from there on, every row has its nearest point of the curve within reach.
+        exact = replace(task, rows=replace(task.rows, deviations=None))
+        return _tried_again(task, _fitted_from(task, fitted_groups(exact, None).free))
     problem, bounds = task.problem, task.ends_by_group
     count = len(task.groups.labels)
     linear = linear_parameters(problem)

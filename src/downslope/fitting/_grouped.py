@@ -96,8 +96,9 @@ def _in_groups(rows: CompleteRows, groups: Groups) -> tuple[CompleteRows, Groups
         )
         index = index[inside]
     present = np.unique(index)
-    renamed = np.full(len(groups.labels), -1)
+    renamed = np.full(len(groups.labels) + 1, -1)  # the last for rows in no group
     renamed[present] = np.arange(len(present))
+    rows = replace(rows, aside_groups=renamed[groups.index[rows.aside_numbers - 1]])
     return rows, replace(
         groups,
         labels=tuple(groups.labels[number] for number in present),
@@ -125,25 +126,25 @@ def is_joint(task: GroupedTask, shared: tuple[str, ...]) -> bool:
     return True
 
 
-class JointFit(NamedTuple):
-    """What an ordinary fit needs to fit the groups as one equation.
+class StartedFit(NamedTuple):
+    """An equation, its rows and where its fit starts; groups that are fitted jointly are one equation.
 
     Args:
-        model: the equation over all groups.
+        model: the equation, over all groups if there are any.
         limits: its constraints.
         rows: the rows, with a column for each group.
-        start: where to start, shape (free,).
+        start: where to start, shape (free,), NaN for parameters that it lacks; None to search for one.
         moved: notes on values of the start that lay outside their bounds.
     """
 
     model: EquationModel
     limits: Constraints
     rows: CompleteRows
-    start: np.ndarray
+    start: np.ndarray | None
     moved: tuple[str, ...]
 
 
-def joint(task: GroupedTask, shared: tuple[str, ...]) -> JointFit:
+def joint(task: GroupedTask, shared: tuple[str, ...]) -> StartedFit:
     """Return the groups as one equation, with a start from fits of the single groups.
 
     Args:
@@ -160,7 +161,7 @@ def joint(task: GroupedTask, shared: tuple[str, ...]) -> JointFit:
     )
     rows = replace(task.rows, columns={**task.rows.columns, **grouping.columns(task.groups)})
     limits = expanded_constraints(grouping, task.limits, task.bounds, task.fixed)
-    starts = starts_by_group(task.start, task.limits.free, task.groups.labels)
+    starts, notes = _starts(task)
     if starts is None:
         starts = _searched_joint(task, shared)
     by_member = {
@@ -171,7 +172,26 @@ def joint(task: GroupedTask, shared: tuple[str, ...]) -> JointFit:
     by_member |= {name: float(median(starts[row])) for row, name in enumerate(task.limits.free) if name in shared}
     moved = () if task.start is None else limits.moved(by_member)
     start = np.clip(np.array([by_member[name] for name in limits.free]), limits.low, limits.high)
-    return JointFit(expanded(grouping), limits, rows, start, moved)
+    return StartedFit(expanded(grouping), limits, rows, start, (*notes, *moved))
+
+
+def _starts(task: GroupedTask) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Return a start of each group, shape (free, groups), None without any, and notes on it.
+
+    What the given start lacks in all groups is searched for in each, with the others held there.
+    """
+    free = task.limits.free
+    plain, single = apart(task.start)
+    values = {name: float(plain[name]) for name in free if name in plain}
+    if not values and not single:
+        return None, ()
+    absent = [name for name in free if name not in values]
+    if single or not absent:
+        return starts_by_group(task.start, free, task.groups.labels), ()
+    searched = fitted_groups(replace(task, limits=task.limits.holding(values), start=None), None).free
+    by_name = dict(zip(absent, searched, strict=True))
+    whole = [by_name.get(name, np.full(len(task.groups.labels), values.get(name, np.nan))) for name in free]
+    return np.array(whole), (f"the start has no {listed(absent)}: searched for beside {listed(list(values))}",)
 
 
 def _searched_joint(task: GroupedTask, shared: tuple[str, ...]) -> np.ndarray:
@@ -183,16 +203,7 @@ def _searched_joint(task: GroupedTask, shared: tuple[str, ...]) -> np.ndarray:
     rows = [task.limits.free.index(name) for name in common]
     medians = median(ends.free[rows][:, ends.still] if ends.still.any() else ends.free[rows])
     others = np.array([name not in shared for name in task.limits.free])
-    held = replace(
-        task,
-        limits=replace(
-            task.limits,
-            free=tuple(name for name in task.limits.free if name not in shared),
-            fixed={**task.limits.fixed, **dict(zip(common, medians, strict=True))},
-            low=task.limits.low[others],
-            high=task.limits.high[others],
-        ),
-    )
+    held = replace(task, limits=task.limits.holding(dict(zip(common, map(float, medians), strict=True))))
     again = fitted_groups(held, ends.free[others])
     free = np.empty_like(ends.free)
     free[rows], free[others] = medians[:, None], again.free
@@ -208,7 +219,7 @@ def side_by_side(task: GroupedTask, confidence: float, absolute: bool, notes: tu
         absolute: whether the weights are 1/σ with known σ.
         notes: how the equation was interpreted.
     """
-    starts = starts_by_group(task.start, task.limits.free, task.groups.labels)
+    starts, more = _starts(task)
     ends = fitted_groups(task, starts)
     counts = task.groups.counts
     if np.max(counts) < len(task.limits.free):
@@ -225,11 +236,13 @@ def side_by_side(task: GroupedTask, confidence: float, absolute: bool, notes: tu
         arguments=task.arguments,
         data=task.rows.columns,
         left_out=task.rows.left_out,
-        notes=(*notes, *task.rows.notes),
+        notes=(*notes, *task.rows.notes, *more),
         confidence=confidence,
         loss=task.loss,
         loss_scale=task.loss_scale,
         free_values=ends.free,
         converged=ends.still,
         errors=errors,
+        aside=task.rows.aside,
+        aside_groups=task.rows.aside_groups,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,16 +12,19 @@ import numpy as np
 from downslope._copies import fields_alone
 from downslope._errors import DataError, SettingError, described
 from downslope._numbers import reals
-from downslope._text import aligned, html_pairs, html_table, listed, number, rounded
+from downslope._text import aligned, listed, number, rounded
 from downslope._types import Columns, plain
-from downslope.diagnosis import Diagnosis, Finding, Severity
-from downslope.fitting._group_errors import GroupErrors
+from downslope.diagnosis import Diagnosis
+from downslope.fitting._findings import findings_of_groups
+from downslope.fitting._fitted_equation import FittedEquation
+from downslope.fitting._group_errors import GroupErrors, weighted_rows
 from downslope.fitting._groups import Groups, checked_by, groups_of, member, numbers_of
-from downslope.fitting._markup import to_html, to_latex, to_markdown, write_report
+from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._model import EquationModel
-from downslope.fitting._prediction import Prediction, bands, columns_along
+from downslope.fitting._prediction import Prediction, columns_along
 from downslope.fitting._problem import FitArguments, FitProblem
-from downslope.fitting._uncertainty import Parameter, information_criterion, quantile
+from downslope.fitting._report import share_line, spread_line
+from downslope.fitting._uncertainty import Parameter, quantile
 from downslope.formulas import ARRAYS, Formula, NumericFormula, with_trees
 from downslope.tables import read_table, write_table
 
@@ -31,12 +33,11 @@ if TYPE_CHECKING:
 
     import polars
 
-_WELL_APART = 1e-6  # a squared pivot of scaled JᵀJ from which on its inverse has ten digits
 _SHOWN = 12  # groups that the report lists
 
 
 @dataclass(frozen=True, eq=False)
-class GroupedFit:
+class GroupedFit(FittedEquation):
     """The result of a fit of many groups, each with parameters of its own.
 
     It reads as a `Fit` does, with the parameters `Vm[treated]`, `Vm[untreated]`, …. `parameter_table` has a row for
@@ -56,6 +57,8 @@ class GroupedFit:
         free_values: the free parameters, shape (free, groups).
         converged: which groups' fits converged, shape (groups,).
         errors: the uncertainty of the free parameters.
+        aside: the columns in rows that take no part, for pictures; NaN where a cell is missing.
+        aside_groups: the number of the group of each of these rows, −1 for none.
     """
 
     model: EquationModel = field(repr=False)
@@ -71,17 +74,10 @@ class GroupedFit:
     free_values: np.ndarray = field(repr=False)
     converged: np.ndarray = field(repr=False)
     errors: GroupErrors = field(repr=False)
+    aside: Columns = field(default_factory=dict, repr=False)
+    aside_groups: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
 
     __getstate__ = fields_alone
-
-    def __getitem__(self, name: str) -> float:
-        """Return the value of a parameter of a group: `fit["Vm[treated]"]`."""
-        return self.parameters[name].value
-
-    @property
-    def read_as(self) -> str:
-        """The equation in book notation."""
-        return self.model.equation.read_as
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -138,16 +134,6 @@ class GroupedFit:
         return quantile(confidence, np.inf if self.errors.absolute else self.degrees_of_freedom)
 
     @property
-    def values(self) -> dict[str, float]:
-        """The value of each parameter of each group, by name."""
-        return {name: parameter.value for name, parameter in self.parameters.items()}
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """The standard errors, by name; the variance of the residuals is that of all groups together."""
-        return {name: parameter.standard_error for name, parameter in self.parameters.items()}
-
-    @property
     def covariances(self) -> np.ndarray:
         """The covariance of the free parameters of each group, shape (free, free, groups)."""
         return self.errors.covariances()
@@ -171,11 +157,6 @@ class GroupedFit:
         return right
 
     @property
-    def residuals(self) -> np.ndarray:
-        """Measured minus predicted, shape (rows,)."""
-        return self.measured - self.predicted
-
-    @property
     def degrees_of_freedom(self) -> int:
         """The number of rows minus the number of determined parameters, over all groups."""
         return int(np.sum(np.maximum(self.errors.degrees_of_freedom, 0)))
@@ -191,34 +172,9 @@ class GroupedFit:
         return float(np.sqrt(self.errors.pooled_variance))
 
     @functools.cached_property
-    def r_squared(self) -> float:
-        """1 − residual / total sum of squares, the total about the mean of all rows."""
-        weight = self.arguments.weight**2
-        centre = np.sum(weight * self.measured) / np.sum(weight)
-        total = float(np.sum(weight * (self.measured - centre) ** 2))
-        return 1 - self.residual_sum_of_squares / total if total > 0 else np.nan
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion, as of a `Fit`."""
-        return self._criterion(2.0)
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's (Bayesian) criterion, as of a `Fit`."""
-        return self._criterion(float(np.log(len(self.measured))))
-
-    def _criterion(self, price: float) -> float:
-        rows = len(self.measured)
-        cost = price * (rows - self.degrees_of_freedom)
-        if self.loss != "linear":
-            return np.nan
-        return information_criterion(self.residual_sum_of_squares, rows, cost, absolute=self.errors.absolute)
-
-    @functools.cached_property
     def findings(self) -> Diagnosis:
         """What went wrong, and in which groups; that all is well otherwise."""
-        return _findings(self)
+        return findings_of_groups(self)
 
     def table(self) -> polars.DataFrame:
         """Return the rows of the fit: group, columns, fitted value and residual."""
@@ -285,7 +241,10 @@ class GroupedFit:
             weight = self.arguments.weight if data is None else self.arguments.weight[0]
             if data is not None and np.ptp(self.arguments.weight) > 0:
                 raise SettingError("the rows of the fit have different weights: that of a new measurement is unknown")
-            variance = variance + (1.0 if self.errors.absolute else self.errors.pooled_variance) / weight**2
+            of_one = 1.0 if self.has_known_deviations else self.errors.pooled_variance
+            if self.loss in LIKELIHOODS:
+                of_one = LIKELIHOODS[self.loss].variance(value)
+            variance = variance + of_one / weight**2
         half = self._half_width(self.confidence if confidence is None else confidence) * np.sqrt(variance)
         return Prediction(value, value - half, value + half)
 
@@ -299,17 +258,31 @@ class GroupedFit:
         return index, {name: reals(name, table[name]) for name in self.arguments.columns}
 
     @property
+    def has_known_deviations(self) -> bool:
+        """Whether the deviations of the measurements are known: `absolute_sigma`, or a likelihood."""
+        return self.errors.absolute and (self.loss == "linear" or self.loss in LIKELIHOODS)
+
+    @property
+    def _weights(self) -> np.ndarray:
+        """What residuals are multiplied by to have one variance, shape (rows,); of counts, that of their mean."""
+        if self.loss in LIKELIHOODS:
+            return self.arguments.weight * information_factor(self.loss, self.predicted)
+        return self.arguments.weight
+
+    @property
     def standardised_residuals(self) -> np.ndarray:
         """The residuals over the standard deviation of a measurement, shape (rows,)."""
-        spread = 1.0 if self.errors.absolute else self.residual_standard_deviation
+        spread = 1.0 if self.has_known_deviations else self.residual_standard_deviation
         with np.errstate(all="ignore"):
-            return self.residuals * self.arguments.weight / spread
+            if self.arguments.deviations:
+                return -weighted_rows(self.problem, self.arguments, self.groups.rows, self.free_values) / spread
+            return self.residuals * self._weights / spread
 
     @property
     def deviations(self) -> np.ndarray | None:
-        """The standard deviation of each measurement as it was passed, shape (rows,); None where none was."""
-        weight = self.arguments.weight
-        return None if np.all(weight == 1) and not self.errors.absolute else 1 / weight
+        """The standard deviation of each measurement, shape (rows,), from σ, weights or a likelihood; else None."""
+        weight = self._weights
+        return None if np.all(weight == 1) and not self.has_known_deviations else 1 / weight
 
     @property
     def group_labels(self) -> tuple[str, ...]:
@@ -321,12 +294,6 @@ class GroupedFit:
         """The number of each row's group, shape (rows,)."""
         return self.groups.index
 
-    @property
-    def along(self) -> str | None:
-        """The only column of the model's right side; None where there are several."""
-        columns = self.model.right_columns
-        return columns[0] if len(columns) == 1 else None
-
     def columns_along(
         self, column: str, count: int = 400, *, points: Any = None, group: str | None = None
     ) -> dict[str, Any]:
@@ -336,10 +303,6 @@ class GroupedFit:
         cells = {name: kinds[index] for name, kinds in self.groups.cells.items()}
         rows = len(columns[column])
         return {name: [cell] * rows if np.ndim(cell) == 0 else cell for name, cell in {**columns, **cells}.items()}
-
-    def bands(self, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return the bands at these columns, as of a `Fit`."""
-        return bands(self, columns)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Return the first groups with their parameters and errors as rows of text, the headings first."""
@@ -361,43 +324,23 @@ class GroupedFit:
         rows = len(self.measured)
         count = len(self.groups.labels)
         unlisted = f", of which the first {_SHOWN} are listed" if count > _SHOWN else ""
+        label, spread = spread_line(self)
         return [
             ("groups", f"{count}{unlisted}"),
             ("rows", f"{rows}" + (f", {len(self.left_out)} more left out for missing cells" if self.left_out else "")),
             ("degrees of freedom", str(self.degrees_of_freedom)),
-            ("residual standard deviation", f"{number(self.residual_standard_deviation, 4)}, of all groups together"),
-            ("R²", number(self.r_squared)),
+            (label, f"{spread}, of all groups together"),
+            share_line(self),
             ("AIC, BIC", f"{number(self.aic, 4)}, {number(self.bic, 4)}"),
         ]
-
-    def to_markdown(self) -> str:
-        """Return the report as Markdown."""
-        return to_markdown(self)
-
-    def to_latex(self) -> str:
-        """Return the report as LaTeX: the equation, and a table of parameters in the style of booktabs."""
-        return to_latex(self)
-
-    def to_html(self) -> str:
-        """Return the report as a page of HTML."""
-        return to_html(self)
-
-    def report(self, file: str | os.PathLike[str]) -> Path:
-        """Write the report into a file: .md, .tex, .html or .txt.
-
-        Raises:
-            SettingError: for a name that ends in something else.
-            DataError: for a file that cannot be written.
-        """
-        return write_report(self, file)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""
         fields = {
             "read_as": self.read_as,
+            **self._common_fields(),
             "by": list(self.groups.by),
             "groups": list(self.groups.labels),
-            "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
             "covariances": {
                 label: {
                     name: dict(zip(self.problem.free, map(float, row), strict=True))
@@ -405,20 +348,8 @@ class GroupedFit:
                 }
                 for index, label in enumerate(self.groups.labels)
             },
-            "rows": len(self.measured),
             "rows_by_group": dict(zip(self.groups.labels, map(int, self.groups.counts), strict=True)),
-            "left_out": list(self.left_out),
-            "degrees_of_freedom": self.degrees_of_freedom,
-            "residual_sum_of_squares": self.residual_sum_of_squares,
-            "residual_standard_deviation": self.residual_standard_deviation,
-            "r_squared": self.r_squared,
-            "aic": self.aic,
-            "bic": self.bic,
-            "loss": self.loss,
-            "confidence": self.confidence,
             "converged": bool(self.converged.all()),
-            "notes": list(self.notes),
-            "findings": self.findings.as_list(),
         }
         return plain(fields)
 
@@ -428,43 +359,3 @@ class GroupedFit:
 
     def __repr__(self) -> str:
         return f"<GroupedFit of {len(self.groups.labels)} groups: {', '.join(self.problem.free)}>"
-
-    def _repr_html_(self) -> str:
-        return html_table(self.rows(), self.read_as) + html_pairs(self.summary()) + self.findings._repr_html_()
-
-
-def _findings(fit: GroupedFit) -> Diagnosis:
-    """Return the findings on the groups of a fit, problems first."""
-    labels, errors = np.array(fit.groups.labels, dtype=object), fit.errors
-    short = fit.groups.counts < len(fit.problem.free)
-    lost = errors.unknown.any(axis=0) & ~short
-    stuck = ~fit.converged & ~short & ~lost
-    kinds = (
-        ("too_few_rows", Severity.PROBLEM, short, "have fewer rows than parameters", ("share parameters",)),
-        ("undetermined", Severity.PROBLEM, lost, "do not determine all parameters", ("share or fix one of them",)),
-        ("not_converged", Severity.PROBLEM, stuck, "did not come to rest at a minimum", ("another start", "bounds")),
-        ("at_bound", Severity.NOTE, errors.held.any(axis=0), "rest on a bound", ("widen the bound",)),
-    )
-    findings = [
-        Finding(
-            symptom,
-            severity,
-            f"{np.count_nonzero(which)} of {len(labels)} groups {what}: {_some(labels[which])}.",
-            {"groups": list(labels[which])},
-            "each group by itself",
-            (0, 0),
-            remedies=remedies,
-        )
-        for symptom, severity, which, what, remedies in kinds
-        if which.any()
-    ]
-    if not any(finding.severity is Severity.PROBLEM for finding in findings):
-        sentence, evidence = f"All {len(labels)} groups came to rest at a minimum.", {"groups": len(labels)}
-        findings.insert(0, Finding("converged", Severity.GOOD, sentence, evidence, "every group", (0, 0)))
-    return Diagnosis(tuple(findings))
-
-
-def _some(labels: np.ndarray) -> str:
-    """Return some labels in words."""
-    shown = ", ".join(labels[:5])
-    return f"{shown} and {len(labels) - 5} more" if len(labels) > 5 else shown

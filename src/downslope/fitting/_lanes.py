@@ -17,8 +17,9 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.fitting._levenberg_marquardt import many_in_numpy
+from downslope.fitting._orthogonal import effective_weight, settled
 from downslope.fitting._problem import FitArguments, FitProblem, bend_of_loss, rows_of_loss, scores_of_loss
-from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_trees
+from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_limits, with_trees
 
 _FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-14, 1e30
 _GROWTH = 16.0  # of the damping when a step fails; faster than for one fit, since the slowest lane decides
@@ -41,6 +42,7 @@ class LaneData:
         weight: the factor on each residual, 0 for padding, shape (rows, lanes).
         fixed: the fixed parameters, by name.
         loss_scale: as in `FitArguments`.
+        deviations: of the columns that are measured with errors, each of shape (rows, lanes); None where there are none.
     """
 
     columns: Columns
@@ -48,6 +50,7 @@ class LaneData:
     weight: np.ndarray
     fixed: dict[str, Any]
     loss_scale: float
+    deviations: Columns | None = None
 
     def lanes(self, chosen: np.ndarray) -> LaneData:
         """Return the data of some of the groups."""
@@ -58,6 +61,7 @@ class LaneData:
             np.take(self.weight, chosen, axis=1),
             self.fixed,
             self.loss_scale,
+            self.deviations and {name: np.take(each, chosen, axis=1) for name, each in self.deviations.items()},
         )
 
 
@@ -77,6 +81,7 @@ def lane_data(arguments: FitArguments, index: np.ndarray) -> LaneData:
         np.where(index < 0, 0.0, arguments.weight[rows]),
         dict(arguments.fixed),
         float(arguments.loss_scale),
+        arguments.deviations and {name: np.asarray(each, float)[rows] for name, each in arguments.deviations.items()},
     )
 
 
@@ -125,7 +130,10 @@ class LaneProblem:
             right = with_trees(right, {name: tie})
         known = {**data.columns, **{name: np.float64(value) for name, value in data.fixed.items()}}
         self._model = NumericFormula(Formula(None, problem.free, right, tuple(known)), ARRAYS, known)
-        self._plain = problem.loss == "linear" and bool(np.all(data.weight == 1))  # the usual case, a third faster
+        self._plain = (  # the usual case, a third faster
+            problem.loss == "linear" and not data.deviations and bool(np.all(data.weight == 1))
+        )
+        self._movable = _movable(problem, right, known, data) if data.deviations else None
 
     def predicted(self, free: np.ndarray) -> np.ndarray:
         """Return the predictions, shape (rows, lanes), at points of shape (free, lanes)."""
@@ -141,6 +149,8 @@ class LaneProblem:
 
     def rows(self, free: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return the residuals, weighted and transformed by the loss, and the columns of their Jacobian."""
+        if self._movable is not None:
+            return self._orthogonal(free)
         predicted, slopes = self.predicted_with_slopes(free)
         with np.errstate(all="ignore"):
             if self._plain:
@@ -150,12 +160,47 @@ class LaneProblem:
             factor = self.data.weight if known is None else self.data.weight * bend_of_loss(rows, known)
             return rows, [slope * factor for slope in slopes]
 
+    def _orthogonal(self, free: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return the orthogonal distances, signed, and the columns of their Jacobian; see `_orthogonal`."""
+        data, shape = self.data, self.data.measured.shape
+        assert self._movable is not None
+        assert data.deviations is not None
+        model, point = self._movable, list(free)
+        columns = np.stack([data.columns[name] for name in data.deviations])
+        deviations = np.stack(list(data.deviations.values()))
+
+        def linear(shift: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+            value, slopes = model.value_and_slopes([*point, *(columns + shift)])
+            return np.broadcast_to(value, shape), [np.broadcast_to(slope, shape) for slope in slopes]
+
+        def at(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            predicted, slopes = linear(shift)
+            along = np.stack(slopes[len(point) :])
+            return predicted, np.where(np.isfinite(along), along, 0.0)
+
+        # Padding has a weight of 0 and is drawn by no measurement: its shifts are 0, and so are its rows.
+        with np.errstate(all="ignore"):
+            best = settled(at, data.measured, data.weight, deviations, columns)
+            _, slopes = linear(best.shift)
+            factor = effective_weight(data.weight, deviations, best.slopes)
+            rows = np.copysign(np.sqrt(best.squares), best.predicted - data.measured)
+            return rows, [slope * factor for slope in slopes[: len(point)]]
+
     def linearised(self, free: np.ndarray) -> Linearised:
         """Return the sums that a step needs."""
         rows, slopes = self.rows(free)
         with np.errstate(all="ignore"):
             gradient = np.array([_dot(slope, rows) for slope in slopes])
             return Linearised(_dot(rows, rows) / 2, gradient, normal_of(slopes))
+
+
+def _movable(problem: FitProblem, right: Any, known: dict[str, Any], data: LaneData) -> NumericFormula:
+    """Return the model as a function of the parameters and of the columns with errors."""
+    names = tuple(data.deviations or ())
+    if any(np.any(data.columns[name] == 0) for name in names):
+        right = with_limits(right, frozenset(data.columns))
+    rest = {name: value for name, value in known.items() if name not in names}
+    return NumericFormula(Formula(None, (*problem.free, *names), right, tuple(rest)), ARRAYS, rest)
 
 
 def normal_of(slopes: Sequence[np.ndarray]) -> np.ndarray:
@@ -239,7 +284,7 @@ def _by_normal_equations(
     active = np.isfinite(here.squares)
     # The first step solves for the parameters that the model is linear in, alone: whatever start they have, they then
     # fit the others'. Without it a tenth of the groups wander off at first, and all wait for them.
-    linear = () if bounded else linear_parameters(problem)
+    linear = () if bounded or data.deviations else linear_parameters(problem)
     nonlinear = np.array([[name not in linear] for name in problem.free])
     for taken in range(steps):
         if not active.any():

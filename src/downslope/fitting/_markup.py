@@ -16,7 +16,7 @@ from downslope.formulas import latex_name
 if TYPE_CHECKING:
     import polars
 
-    from downslope.fitting._grouped_fit import GroupedFit
+    from downslope.fitting._fitted_equation import FittedEquation
     from downslope.fitting._result import Fit
 
 _SIGNS = {"±": r"\pm", "−": "-", "…": r"\ldots", "²": "^2", "χ": r"\chi", "ν": r"\nu", "·": r"\cdot", "√": r"\surd"}
@@ -39,7 +39,7 @@ def parameter_table(fit: Fit) -> polars.DataFrame:
     return polars.DataFrame(rows, infer_schema_length=None)
 
 
-def to_markdown(fit: Fit | GroupedFit) -> str:
+def to_markdown(fit: FittedEquation) -> str:
     """Return the report of a fit as Markdown: the equation, a table of parameters, how good it is, and findings."""
     heads, *rows = fit.rows()
     lines = [f"**{_cell(fit.read_as)}**", "", _line(heads), _rule(len(heads)), *map(_line, rows), ""]
@@ -64,7 +64,7 @@ def _cell(text: str) -> str:
     return text
 
 
-def to_latex(fit: Fit | GroupedFit) -> str:
+def to_latex(fit: FittedEquation) -> str:
     r"""Return the report of a fit as LaTeX: the equation, and a table of parameters in the style of booktabs."""
     heads, *rows = fit.rows()
     is_named = heads[0] == "parameter"
@@ -106,7 +106,7 @@ def _escaped(text: str) -> str:
     return "".join(f"${_SIGNS[sign]}$" if sign in _SIGNS else _ESCAPED.get(sign, sign) for sign in text)
 
 
-def to_html(fit: Fit | GroupedFit) -> str:
+def to_html(fit: FittedEquation) -> str:
     """Return the report of a fit as a page of HTML."""
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in fit.notes)
     parts = [html_table(fit.rows(), fit.read_as), html_pairs(fit.summary()), fit.findings._repr_html_()]
@@ -120,7 +120,7 @@ def to_html(fit: Fit | GroupedFit) -> str:
 _WRITERS = {".md": to_markdown, ".tex": to_latex, ".html": to_html, ".htm": to_html, ".txt": lambda fit: f"{fit}\n"}
 
 
-def write_report(fit: Fit | GroupedFit, file: str | os.PathLike[str]) -> Path:
+def write_report(fit: FittedEquation, file: str | os.PathLike[str]) -> Path:
     """Write the report of a fit into a file: .md, .tex, .html or .txt.
 
     Raises:

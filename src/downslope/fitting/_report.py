@@ -1,4 +1,4 @@
-"""The report of a fit in text and HTML."""
+"""The report of a fit in text."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from downslope._text import aligned, html_pairs, html_table, listed, number, rounded
+from downslope._text import aligned, listed, number, rounded
 from downslope.fitting._likelihoods import LIKELIHOODS
 
 if TYPE_CHECKING:
-    from downslope.fitting._likelihoods import LIKELIHOODS
+    from downslope.fitting._fitted_equation import FittedEquation
     from downslope.fitting._result import Fit
-from downslope.fitting._uncertainty import Parameter
+    from downslope.fitting._uncertainty import Parameter
 
 _STRONG = 0.9  # correlations from here on are listed
 
@@ -25,10 +25,6 @@ def as_text(fit: Fit) -> str:
     pairs = [f"{label:<28} {text}" for label, text in summary(fit)]
     return "\n".join([f"Read as  {fit.read_as}", "", *aligned(rows, words=words), "", *pairs])
 
-
-def as_html(fit: Fit) -> str:
-    """Format a fit as two HTML tables and its findings."""
-    return html_table(table(fit), fit.read_as) + html_pairs(summary(fit)) + fit.findings._repr_html_()
 
 
 def table(fit: Fit) -> list[tuple[str, ...]]:
@@ -47,8 +43,8 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
     lines = [
         ("rows", f"{rows}" + (f", {len(fit.left_out)} more left out for missing cells" if fit.left_out else "")),
         ("degrees of freedom", str(fit.degrees_of_freedom)),
-        _spread(fit),
-        *_share(fit),
+        spread_line(fit),
+        share_line(fit),
         ("AIC, BIC", f"{number(fit.aic, 4)}, {number(fit.bic, 4)}"),
     ]
     if fit.loss in LIKELIHOODS:
@@ -61,18 +57,18 @@ def summary(fit: Fit) -> list[tuple[str, str]]:
     return lines
 
 
-def _share(fit: Fit) -> list[tuple[str, str]]:
+def share_line(fit: FittedEquation) -> tuple[str, str]:
     """Return R², or what stands in its place."""
     if fit.loss in LIKELIHOODS:
-        return [("deviance", number(fit.deviance, 5))]
+        return "deviance", number(fit.deviance, 5)
     if fit.arguments.deviations:
-        return [("errors in", f"{listed([*fit.model.equation.left.columns, *fit.arguments.deviations])}")]
-    return [("R²", number(fit.r_squared))]
+        return "errors in", listed([*fit.model.equation.left.columns, *fit.arguments.deviations])
+    return "R²", number(fit.r_squared)
 
 
-def _spread(fit: Fit) -> tuple[str, str]:
+def spread_line(fit: FittedEquation) -> tuple[str, str]:
     """Return the residuals' deviation, or χ² where σ is known."""
-    if not fit.uncertainty.absolute:
+    if not fit.has_known_deviations:
         return "residual standard deviation", number(fit.residual_standard_deviation, 4)
     reduced, p = number(fit.reduced_chi_square, 3), number(fit.p_value, 2)
     return "χ²/ν", f"{number(fit.chi_square, 4)}/{fit.degrees_of_freedom} = {reduced}, p = {p}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,14 +16,14 @@ from downslope.diagnosis import Diagnosis
 from downslope.fitting._bootstrap import Bootstrap, bootstrap
 from downslope.fitting._curvature import Curvature, curvature
 from downslope.fitting._derived import Derived, derived, derived_in_groups
+from downslope.fitting._fitted_equation import FittedEquation
 from downslope.fitting._inference import checked_level, confidence_region, profile, profile_intervals
-from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
-from downslope.fitting._markup import parameter_table, to_html, to_latex, to_markdown, write_report
+from downslope.fitting._markup import parameter_table
 from downslope.fitting._model import EquationModel
-from downslope.fitting._prediction import Prediction, bands, columns_along, predicted_with_band
+from downslope.fitting._prediction import Prediction, columns_along, predicted_with_band
 from downslope.fitting._problem import FitArguments, FitProblem
 from downslope.fitting._profile import ConfidenceRegion, Interval, Profile
-from downslope.fitting._report import as_html, as_text, summary, table
+from downslope.fitting._report import as_text, summary, table
 from downslope.fitting._residuals import (
     ResidualTests,
     deviations,
@@ -34,19 +33,17 @@ from downslope.fitting._residuals import (
     standardised,
     table_of,
 )
-from downslope.fitting._uncertainty import Parameter, Uncertainty, information_criterion
+from downslope.fitting._uncertainty import Parameter, Uncertainty
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import polars
 
-_ROUNDING = 1e-28  # of the sum of measured squares: a total sum of squares below it is 0
+
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class Fit(FittedEquation):
     """The result of a fit.
 
     Args:
@@ -70,6 +67,7 @@ class Fit:
         profiled: profile intervals by name: of every parameter where `intervals` is "profile", else of `curved`.
         curved: the parameters whose linear interval misleads.
         aside: the columns in rows that take no part, for pictures; NaN where a cell is missing.
+        aside_groups: the number of the group of each of these rows, −1 for none; empty without groups.
     """
 
     parameters: Mapping[str, Parameter]
@@ -92,27 +90,9 @@ class Fit:
     profiled: Mapping[str, Interval] = field(default_factory=dict)
     curved: tuple[str, ...] = ()
     aside: Columns = field(default_factory=dict, repr=False)
+    aside_groups: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
 
     __getstate__ = fields_alone
-
-    def __getitem__(self, name: str) -> float:
-        """Return the value of a parameter."""
-        return self.parameters[name].value
-
-    @property
-    def read_as(self) -> str:
-        """The equation in book notation."""
-        return self.model.equation.read_as
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The value of each parameter, by name."""
-        return {name: parameter.value for name, parameter in self.parameters.items()}
-
-    @property
-    def standard_errors(self) -> dict[str, float]:
-        """The standard error of each parameter, by name."""
-        return {name: parameter.standard_error for name, parameter in self.parameters.items()}
 
     @property
     def covariance(self) -> np.ndarray:
@@ -139,11 +119,6 @@ class Fit:
         """The right side of the equation at each row, shape (rows,)."""
         return self.model.predicted(self.values, self.data)
 
-    @property
-    def residuals(self) -> np.ndarray:
-        """Measured minus predicted, shape (rows,)."""
-        return self.measured - self.predicted
-
     @functools.cached_property
     def estimated_columns(self) -> dict[str, np.ndarray]:
         """The columns with errors (`sigma_x`) at the points of the curve that are nearest to the rows, by name."""
@@ -168,68 +143,9 @@ class Fit:
             return float(np.sqrt(self.uncertainty.residual_variance))
 
     @property
-    def chi_square(self) -> float:
-        """χ², the sum of the squared residuals in units of σ; NaN unless σ is known: `absolute_sigma`, a likelihood."""
-        if self.loss in LIKELIHOODS:
-            factor = information_factor(self.loss, self.predicted)
-            return float(np.sum((self.residuals * self.arguments.weight * factor) ** 2))
-        return self.residual_sum_of_squares if self.uncertainty.absolute else np.nan
-
-    @property
-    def deviance(self) -> float:
-        """Twice the logarithm of the greatest possible likelihood over that of the fit; NaN for no likelihood."""
-        return deviance(self.loss, self.predicted, self.arguments) if self.loss in LIKELIHOODS else np.nan
-
-    @property
-    def reduced_chi_square(self) -> float:
-        """χ²/ν, about 1 where the model fits; NaN unless σ is known."""
-        return self.chi_square / self.degrees_of_freedom if self.degrees_of_freedom > 0 else np.nan
-
-    @property
-    def p_value(self) -> float:
-        """The probability of a χ² at least as large if the model and σ are right; NaN unless σ is known."""
-        from scipy.special import chdtrc
-
-        if not self.uncertainty.absolute or self.degrees_of_freedom <= 0:
-            return np.nan
-        return float(chdtrc(self.degrees_of_freedom, self.chi_square))
-
-    @functools.cached_property
-    def r_squared(self) -> float:
-        """1 − residual / total sum of squares, both weighted; NaN if the left side is constant.
-
-        For a likelihood and for orthogonal distances, which have no such share, it is NaN too.
-        """
-        if self.loss in LIKELIHOODS or self.arguments.deviations:
-            return np.nan
-        weight = self.arguments.weight**2
-        with np.errstate(invalid="ignore"):
-            centre = np.sum(weight * self.measured) / np.sum(weight)
-            total = float(np.sum(weight * (self.measured - centre) ** 2))
-        nothing = _ROUNDING * float(np.sum(weight * self.measured**2))
-        return 1 - self.residual_sum_of_squares / total if total > nothing else np.nan
-
-    @property
-    def aic(self) -> float:
-        """Akaike's information criterion n·ln(RSS/n) + 2p: of two fits to the same rows, the lower is preferred.
-
-        RSS + 2p where the deviations of the measurements are known, 2p − 2 ln L of a likelihood; NaN for a robust loss.
-        """
-        return self._criterion(2.0)
-
-    @property
-    def bic(self) -> float:
-        """Schwarz's (Bayesian) criterion n·ln(RSS/n) + p·ln n, with the same exceptions."""
-        return self._criterion(float(np.log(len(self.measured))))
-
-    def _criterion(self, price: float) -> float:
-        rows = len(self.measured)
-        cost = price * (rows - self.degrees_of_freedom)
-        if self.loss in LIKELIHOODS:
-            return cost - 2 * log_likelihood(self.loss, self.predicted, self.arguments)
-        if self.loss != "linear":
-            return np.nan
-        return information_criterion(self.residual_sum_of_squares, rows, cost, absolute=self.uncertainty.absolute)
+    def has_known_deviations(self) -> bool:
+        """Whether the deviations of the measurements are known: `absolute_sigma`, or a likelihood."""
+        return self.uncertainty.absolute
 
     def predict(
         self, data: Any = None, *, band: str = "confidence", confidence: float | None = None, sigma: Any = None
@@ -389,12 +305,6 @@ class Fit:
             return np.zeros(len(self.measured), dtype=int)
         return np.argmax([self.data[name] for name in self.model.grouping.indicators], axis=0)
 
-    @property
-    def along(self) -> str | None:
-        """The only column of the model's right side, along which a picture shows it; None where there are several."""
-        columns = self.model.right_columns
-        return columns[0] if len(columns) == 1 else None
-
     def columns_along(
         self, column: str, count: int = 400, *, points: Any = None, group: str | None = None
     ) -> dict[str, Any]:
@@ -408,72 +318,25 @@ class Fit:
         """
         return columns_along(self, column, count, points, group)
 
-    def bands(self, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
-        """Return the bands at these columns, the widest first: a label, the low ends and the high ends.
-
-        Args:
-            columns: as `columns_along` gives them. A band whose ends are not finite is left out.
-        """
-        return bands(self, columns)
-
     def parameter_table(self) -> polars.DataFrame:
         """Return a row for each parameter: its group, if it has one, value, standard error, interval, unit and role."""
         return parameter_table(self)
-
-    def to_markdown(self) -> str:
-        """Return the report as Markdown."""
-        return to_markdown(self)
-
-    def to_latex(self) -> str:
-        """Return the report as LaTeX: the equation, and a table of parameters in the style of booktabs."""
-        return to_latex(self)
-
-    def to_html(self) -> str:
-        """Return the report as a page of HTML."""
-        return to_html(self)
-
-    def report(self, file: str | os.PathLike[str]) -> Path:
-        """Write the report into a file: .md, .tex, .html or .txt.
-
-        Raises:
-            SettingError: for a name that ends in something else.
-            DataError: for a file that cannot be written.
-        """
-        return write_report(self, file)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fit as plain data, for JSON."""
         fields = {
             "read_as": self.read_as,
-            "parameters": {name: parameter.as_dict() for name, parameter in self.parameters.items()},
+            **self._common_fields(),
             "profile": {name: list(ends) for name, ends in self.profiled.items()},
             "covariance": self.covariance.tolist(),
             "correlation": {
                 name: dict(zip(self.free, map(float, row), strict=True))
                 for name, row in zip(self.free, self.correlation, strict=True)
             },
-            "rows": len(self.measured),
-            "left_out": list(self.left_out),
-            "degrees_of_freedom": self.degrees_of_freedom,
-            "residual_sum_of_squares": self.residual_sum_of_squares,
-            "residual_standard_deviation": self.residual_standard_deviation,
-            "chi_square": self.chi_square,
-            "reduced_chi_square": self.reduced_chi_square,
-            "p_value": self.p_value,
-            "r_squared": self.r_squared,
-            "deviance": self.deviance,
-            "aic": self.aic,
-            "bic": self.bic,
-            "errors_in": list(self.arguments.deviations or ()),
-            "loss": self.loss,
-            "confidence": self.confidence,
             "outcome": self.trace.outcome.identifier,
             "outcome_sentence": self.trace.ending,
             "steps": self.trace.last_step,
             "method": self.trace.plan["method"],
-            "notes": list(self.notes),
-            "read": dict(self.model.read),
-            "findings": self.findings.as_list(),
         }
         return plain(fields)
 
@@ -483,6 +346,3 @@ class Fit:
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={parameter.value:.6g}" for name, parameter in self.parameters.items())
         return f"<Fit {values}>"
-
-    def _repr_html_(self) -> str:
-        return as_html(self)

@@ -37,6 +37,8 @@ class CompleteRows:
         aside: the columns of the equation in the rows that take no part, NaN where a cell is missing, for pictures;
             of the first rows where there are many.
         deviations: of columns that are measured with errors, each of shape (rows,); None where there are none.
+        aside_numbers: the numbers of the rows of `aside`.
+        aside_groups: the number of the group of each of these rows, −1 for none; empty without groups.
     """
 
     columns: Columns
@@ -47,6 +49,8 @@ class CompleteRows:
     notes: tuple[str, ...]
     aside: Columns = field(default_factory=dict)
     deviations: Columns | None = None
+    aside_numbers: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    aside_groups: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
 
 
 def rows_of(
@@ -120,7 +124,9 @@ def rows_of(
     if deviations:
         verb = "is" if len(deviations) == 1 else "are"
         notes.append(f"{listed(list(deviations))} {verb} measured with errors too, so distances are orthogonal")
-    return CompleteRows(columns, measured, weight[complete], numbers, left_out, tuple(notes), aside, deviations)
+    return CompleteRows(
+        columns, measured, weight[complete], numbers, left_out, tuple(notes), aside, deviations, others + 1
+    )
 
 
 def _no_row(chosen: np.ndarray, masked: np.ndarray) -> str:

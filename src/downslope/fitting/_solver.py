@@ -12,7 +12,7 @@ import numpy as np
 
 from downslope._engine import double_precision
 from downslope._errors import SettingError, whole
-from downslope._text import number
+from downslope._text import listed, number
 from downslope.descent import Objective, descend
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.fitting._constraints import Constraints
@@ -93,7 +93,7 @@ class Solver:
 
     Args:
         task: the equation, its data and its constraints.
-        start: the start, shape (free,); None to search for one.
+        start: the start, shape (free,), NaN for parameters to search for beside it; None to search for all.
         steps: the maximum number of steps; None for the method's default.
         seed: seed of the search.
     """
@@ -105,6 +105,25 @@ class Solver:
         self._has_start = start is not None
         self._steps = None if steps is None else whole("steps", steps, least=0)
         self._seed = seed
+
+    def complete_start(self) -> None:
+        """Search for the parameters that the start lacks, with the others held there."""
+        if self._start is None or not np.isnan(self._start).any():
+            return
+        task, free = self.task, self.task.problem.free
+        absent = np.isnan(self._start)
+        values = {name: float(value) for name, value in zip(free, self._start, strict=True) if np.isfinite(value)}
+        limits = task.limits.holding(values)
+        fixed = {name: np.float64(value) for name, value in limits.fixed.items()}
+        held = replace(
+            task,
+            problem=replace(task.problem, free=limits.free, loss="linear"),
+            arguments=task.arguments._replace(fixed=fixed),
+            limits=limits,
+        )
+        self._start = np.array(self._start)
+        self._start[absent] = self._searched(held)
+        self.notes.append(f"the start has no {listed(limits.free)}: searched for beside {listed(list(values))}")
 
     def find_scale(self) -> None:
         """Set the scale of a robust loss from the median residual; without a start, its last fit becomes the start."""
