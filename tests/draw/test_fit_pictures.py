@@ -244,9 +244,45 @@ def test_a_left_side_is_drawn_in_the_scale_of_its_column() -> None:
     np.testing.assert_allclose(line(upper, "data")[:, 1], pressure)
     assert upper.get_ylabel() == "pressure (kPa)"
     assert lower.get_ylabel() == "residual of ln(pressure)"
-    share = ds.fit("dead/all = a x + b", {"x": [1, 2, 3.0], "dead": [1, 2, 2.5], "all": [4.0, 4, 4]})
-    with pytest.raises(ds.SettingError, match="no scale of a single column"):
-        ds.draw.fit(share, own_scale=True)
+    line_fit = ds.fit("log(y) = a + b x", {"x": [1, 2, 3.0], "y": [1.0, 2, 4.1]})
+    with pytest.raises(ds.PointError, match="has no column 'z'"):
+        ds.draw.fit(line_fit, own_scale="z")
+
+
+def test_a_left_side_of_several_columns_is_drawn_row_by_row() -> None:
+    age, total = np.arange(9.0, 17.0), np.array([376.0, 200, 93, 120, 90, 88, 105, 1049])
+    share = 1 / (1 + np.exp(-1.6 * (age - 13)))
+    columns = {"age": age, "menarche": np.round(total * share), "total": total}
+    choices: Any = {"loss": "binomial", "weights": "total"}
+    fit = ds.fit("menarche/total = 1/(1 + e^(-b (age - m)))", columns, **choices)
+    upper, _ = ds.draw.fit(fit, own_scale=True)
+    assert upper.get_ylabel() == "menarche"
+    np.testing.assert_allclose(line(upper, "data ± σ"), np.column_stack([age, columns["menarche"]]))
+    np.testing.assert_allclose(line(upper, "fit, row by row")[:, 1], fit.predicted * total, rtol=1e-9)
+    bars = next(each for each in upper.collections if each.get_label() == "curve, 95 %")
+    ends = np.array([np.asarray(each)[:, 1] for each in bars.get_segments()])  # type: ignore[attr-defined]  # lines
+    low, high = (np.asarray(end) * total for end in fit.bands({"age": age, "total": total})[-1][1:])
+    np.testing.assert_allclose(ends, np.column_stack([low, high]), rtol=1e-9)
+    other, _ = ds.draw.fit(fit, own_scale="total")  # a share falls with the total
+    np.testing.assert_allclose(line(other, "fit, row by row")[:, 1], columns["menarche"] / fit.predicted, rtol=1e-9)
+
+
+def test_panels_of_groups_have_left_out_rows_and_bars_in_the_own_scale() -> None:
+    x = np.tile(np.arange(6.0), 2)
+    y = np.exp(shaken(1 + 0.5 * x, 0.02))
+    columns = {"x": x, "y": y, "s": np.full(12, 0.1), "who": ["one"] * 6 + ["two"] * 6}
+    choices: Any = {"by": "who", "sigma": "s", "absolute_sigma": True, "where": "y < 30 or x < 4.5"}
+    for shared in ("b", ()):
+        fit = ds.fit("log(y) = a + b x", columns, shared=shared, **choices)
+        panels = ds.draw.groups(fit, own_scale=True)
+        for panel, rows in zip(panels, (slice(0, 6), slice(6, 12)), strict=True):
+            kept = y[rows] < 30
+            np.testing.assert_allclose(line(panel, "data ± σ")[:, 1], y[rows][kept])
+            np.testing.assert_allclose(line(panel, "left out: 1"), [[5, y[rows][5]]])
+            bars = next(each for each in panel.collections if isinstance(each, LineCollection))
+            ends = np.array([np.asarray(each)[:, 1] for each in bars.get_segments()])
+            spread = np.exp([-0.1, 0.1])
+            np.testing.assert_allclose(ends, y[rows][kept][:, None] * spread, rtol=1e-6)
 
 
 def test_groups_are_small_multiples_on_common_scales() -> None:

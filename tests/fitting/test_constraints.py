@@ -64,6 +64,11 @@ def test_a_start_is_clipped_and_says_so() -> None:
     start = {"a": 5.0, "k": 0.3, "c": -1.0}
     np.testing.assert_array_equal(limits.start(start), [2.0, 0.3, -1.0])
     assert limits.moved(start) == ("the start of a, 5, lies outside its bounds and was moved inside",)
+    lacking = limits.start({"k": 0.3, "c": -1.0})
+    assert lacking is not None
+    np.testing.assert_array_equal(lacking, [np.nan, 0.3, -1.0])
+    assert limits.start({}) is None
+    assert limits.moved({"k": 3.0}) == ("the start of k, 3, lies outside its bounds and was moved inside",)
 
 
 def test_pressed_is_what_lies_on_a_bound_and_is_pushed_outward() -> None:

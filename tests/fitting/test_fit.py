@@ -110,7 +110,6 @@ def test_a_line_is_the_one_of_the_closed_form_whatever_its_scales(rows, scale_x,
         ("price = 2 size", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "no parameter to fit"),
         ("w size", {"size": [1, 2], "price": [1, 2]}, {}, ds.FormulaError, "needs an equation"),
         ("ln(y) = a x", {"x": [1, 2], "y": [1, -2]}, {}, ds.DataError, "row 2"),
-        (DECAY, decay(), {"start": {"a": 1}}, ds.PointError, "lacks k, c"),
         (DECAY, decay(), {"start": {"q": 1}}, ds.PointError, "no parameter 'q'"),
         (
             DECAY,
@@ -198,3 +197,36 @@ def test_a_column_far_from_zero_is_said():
     assert "year - 1950" in note.sentence
     centred = ds.fit("N = a + b (year - 1950)", {"year": year, "N": 3 + 0.5 * (year - 1950) + 0.1 * np.sin(year)})
     assert "off_centre" not in centred.findings
+
+
+@pytest.mark.parametrize(
+    ("choices", "lacking"),
+    [
+        ({"start": {"a": 2.0}}, "the start has no k and c: searched for beside a"),
+        ({"start": {"k": 0.5, "c": 1.0}}, "the start has no a: searched for beside k and c"),
+        ({"start": {"k": 0.5}, "loss": "huber"}, "the start has no a and c: searched for beside k"),
+        ({"start": {"c": 1.0}, "fixed": {"k": 0.5}}, "the start has no a: searched for beside c"),
+        ({"start": {"k": 0.5}, "bounds": {"a": (0, None)}, "method": "bfgs"}, None),
+    ],
+)
+def test_what_a_start_lacks_is_searched_for(choices, lacking):
+    if lacking is None:  # what a method does not take is still refused
+        with pytest.raises(ds.SettingError, match="does not support bounds"):
+            ds.fit(DECAY, decay(), **choices)
+        return
+    fit = ds.fit(DECAY, decay(), **choices)
+    known = ds.fit(DECAY, decay(), **{name: choice for name, choice in choices.items() if name != "start"})
+    assert fit.values == pytest.approx(known.values, rel=1e-5)
+    assert lacking in fit.notes
+    assert all(fit.trace.start[name] == choices["start"][name] for name in choices["start"])
+
+
+def test_a_half_life_is_a_parameter():
+    t = np.arange(10.0)
+    data = {"t": t, "y": 8 * 0.5 ** (t / 2.5)}
+    for text in ("y = A×0.5^(t/T½)", "y = A×0.5^(t/T_{1/2})", "y = A×0.5^(t/T₁/₂)"):
+        fit = ds.fit(text, data)
+        assert fit.values == pytest.approx({"A": 8, "T½": 2.5})
+    assert ds.fit("y = A×0.5^(t/T½)", data, start={"T½": 2}, bounds={"T½": (0, None)})["T½"] == pytest.approx(2.5)
+    assert r"T_{1/2}" in fit.to_latex()
+    assert fit.derived("k = ln(2)/T½").value == pytest.approx(math.log(2) / 2.5)

@@ -172,7 +172,7 @@ def test_the_table_of_results_is_written(tmp_path) -> None:
         ({"shared": "k"}, "shared needs by"),
         ({"by": "cup", "shared": "K"}, "'K' is shared, but"),
         ({"by": "cup", "shared": "c", "ties": {"c": "A/10"}}, "c is shared by all groups, but tied to A"),
-        ({"by": "cup", "start": {"A": 1, "k": 1}}, "the start lacks c"),
+        ({"by": "cup", "start": {"A": 1, "k[cup 1]": 1}}, r"the start lacks k\[cup 0\], k\[cup 2\], c"),
         ({"by": "cup", "bounds": {"A[cup 9]": (0, 1)}}, "no such parameter"),
         ({"by": 3}, "by is a column's name"),
     ],
@@ -180,3 +180,37 @@ def test_the_table_of_results_is_written(tmp_path) -> None:
 def test_what_makes_no_sense_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ds.DownslopeError, match=message):
         ds.fit(DECAY, decays(3), **options)
+
+
+@pytest.mark.parametrize("start", [{"k": 0.8}, {"A": 3.0, "c": 0.2}])
+def test_what_a_start_lacks_is_searched_for(start: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    table = decays(4)
+    known = ds.fit(DECAY, table, by="cup")
+    for most in (60, 0):
+        monkeypatch.setattr("downslope.fitting._grouped._MOST_TOGETHER", most)
+        fit = ds.fit(DECAY, table, by="cup", start=start)
+        assert list(fit.values.values()) == pytest.approx(list(known.values.values()), rel=1e-6)
+        assert any(note.startswith("the start has no ") for note in fit.notes)
+
+
+@pytest.mark.parametrize("loss", ["poisson", "huber"])
+def test_quality_is_that_of_the_joint_fit(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(2)
+    x, who = np.tile(np.arange(8.0), 3), np.repeat(list("abc"), 8)
+    table = {"x": x, "n": random.poisson(30 * np.exp(-0.3 * x)).astype(float), "who": who}
+    choices = {"by": "who", "loss": loss, "start": {"A": 30, "T": 3}} | ({"loss_scale": 2.0} if loss == "huber" else {})
+    joint = ds.fit("n = A×e^(-x/T)", table, **choices)
+    monkeypatch.setattr("downslope.fitting._grouped._MOST_TOGETHER", 0)
+    apart = ds.fit("n = A×e^(-x/T)", table, **choices)
+    for name in ("deviance", "chi_square", "reduced_chi_square", "p_value", "r_squared", "aic", "bic"):
+        assert getattr(apart, name) == pytest.approx(getattr(joint, name), rel=1e-6, nan_ok=True), name
+    if loss == "poisson":
+        assert apart.standardised_residuals == pytest.approx(apart.residuals / np.sqrt(apart.predicted))
+        assert apart.deviations == pytest.approx(joint.deviations)
+
+
+def test_groups_are_called_as_their_cells_are_spelt() -> None:
+    table = {"smoker": ["Ja", "Nein"] * 4, "x": [0, 0, 1, 1, 2, 2, 3, 3], "y": [1, 2, 2, 4, 3, 6, 4, 8.0]}
+    fit = ds.fit("y = a + b×x", table, by="smoker")
+    assert fit.values == pytest.approx({"a[Ja]": 1, "a[Nein]": 2, "b[Ja]": 1, "b[Nein]": 2})
+    assert fit.predict({"smoker": ["Nein"], "x": [10]}).value == pytest.approx([22])

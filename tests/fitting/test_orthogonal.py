@@ -113,6 +113,25 @@ def test_groups_functions_and_saved_fits_have_errors_in_columns_too(tmp_path) ->
     assert ("errors in", "y and x") in one.summary()
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_groups_side_by_side_are_those_of_the_joint_fit(absolute: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [_measured(_MODELS[0][2], [5 + run, 0.4, 1], 0.2, seed=run) for run in range(3)]
+    data = {name: np.concatenate([part[name] for part in parts])[:-3] for name in parts[0]}
+    data["run"] = np.repeat(["first", "second", "third"], 24)[:-3]  # one of them is shorter
+    choices: dict[str, Any] = {"by": "run", "sigma": "s_y", "sigma_x": "s_x", "absolute_sigma": absolute}
+    joint = ds.fit("y = a e^(-b x) + c", data, **choices)
+    monkeypatch.setattr("downslope.fitting._grouped._MOST_TOGETHER", 0)
+    apart = ds.fit("y = a e^(-b x) + c", data, **choices)
+    assert isinstance(apart, ds.GroupedFit)
+    assert list(apart.values.values()) == pytest.approx(list(joint.values.values()), rel=1e-5)
+    assert list(apart.standard_errors.values()) == pytest.approx(list(joint.standard_errors.values()), rel=1e-4)
+    for name in ("residual_sum_of_squares", "aic", "chi_square", "p_value", "r_squared"):
+        assert getattr(apart, name) == pytest.approx(getattr(joint, name), rel=1e-6, nan_ok=True), name
+    spread = 1.0 if absolute else apart.residual_standard_deviation
+    assert np.sum((apart.standardised_residuals * spread) ** 2) == pytest.approx(apart.residual_sum_of_squares)
+    assert ("errors in", "y and x") in apart.summary()
+
+
 _TABLE = {"x": [1.0, 2, 3, 4], "z": [1.0, 4, 9, 16], "y": [1.1, 2.1, 2.9, 4.2], "s": [0.1, 0.1, -0.1, 0.1]}
 
 

@@ -173,3 +173,35 @@ def test_everyone_can_use_it_on_a_desk_and_on_a_phone(browser: Browser, real_lab
         tab.set_viewport_size(PHONE)
         assert overflow(tab) == 0
         assert violations(tab) == []
+
+
+def test_how_a_file_was_read_is_shown_and_changed_with_the_keyboard(tab: Page) -> None:
+    arrive(tab, COFFEE)
+    expect(tab.locator("#how-read")).to_be_hidden()
+    give(tab, "cup.csv", "Cooling\nt;T\n0,5;80,25\n1,5;62\n2,5;50\n3,5;42\n")
+    expect(tab.locator("#read-line")).to_have_text(
+        "Read with semicolons between the cells, decimal comma, names in line 2."
+    )
+    summary = tab.get_by_text("Read it otherwise")
+    summary.focus()
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_label("Between the cells").locator("option").first).to_have_text("automatic: semicolons")
+    expect(tab.locator("#read-sheet")).to_be_hidden()
+    expect(tab.get_by_role("button", name="As the file suggests")).to_be_disabled()
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_label("Between the cells")).to_be_focused()
+    tab.get_by_label("Line with the names").fill("none")
+    expect(tab.locator("#formula")).to_have_value("column_2 = a·column_1 + b")
+    tab.get_by_label("Decimal mark").select_option("point")
+    expect(tab.locator("#drop-note")).to_be_visible()  # 80,25 is no number then
+    expect(tab.locator("#how-read")).to_be_visible()
+    expect(tab).to_have_url(re.compile("reading=names=none,decimal=point"))
+    tab.get_by_role("button", name="As the file suggests").click()
+    expect(tab.locator("#formula")).to_have_value("T = a·t + b")
+    expect(tab.locator("#drop-note")).to_be_hidden()
+    tab.get_by_label("Between the cells").select_option("semicolon")
+    expect(tab.locator("#python")).to_contain_text("table={'separator': 'semicolon'}")
+    assert violations(tab) == []
+    tab.locator("#samples button").first.click()
+    expect(tab.locator("#how-read")).to_be_hidden()
+    expect(tab).to_have_url(re.compile("^(?!.*reading)"))

@@ -43,8 +43,9 @@ def test_what_is_asked_for_is_what_the_code_says():
     assert "'coffee.csv', start={'b': 60.0, 'k': 0.1}, fixed={'a': 20.0}, loss='huber')" in told["python"]
     assert told["command"].endswith("--start b=60.0,k=0.1 --fix a=20.0 --loss huber")
     assert told["free"] == ["b", "k"]
-    partial = ask("fit", **COFFEE | {"start": {"b": 60}})
-    assert "start" not in partial["python"]
+    partial = ask("fit", **COFFEE | {"start": {"b": 60}})  # what it lacks is searched for
+    assert "start={'b': 60.0})" in partial["python"]
+    assert "the start has no a and k: searched for beside b" in partial["notes"]
 
 
 def test_the_ground_is_the_loss_with_the_others_where_they_ended():
@@ -122,3 +123,24 @@ def test_a_hostile_table_gets_a_clear_answer_soon(data: bytes, words: str):
 )
 def test_what_cannot_be_fitted_is_told(change: dict[str, Any], kind: str):
     assert refusal("fit", **COFFEE | change)["kind"] == kind
+
+
+SEMICOLONS = "Titel\nt;T\ns;°C\n0,5;80,25\n1,5;62\n2,5;50\n".encode("cp1252")
+
+
+def test_how_a_file_was_read_is_said_and_can_be_said_otherwise():
+    table = UploadedFile("cup.txt", SEMICOLONS)
+    read = ask("columns", table=table)["read"]
+    assert read["line"] == (
+        "Read with semicolons between the cells, decimal comma, names in line 2, line 3 skipped (units), encoding cp1252."
+    )
+    assert (read["separator"], read["decimal"], read["names"], read["sheets"]) == ("semicolon", "comma", 2, [])
+    otherwise = ask("columns", table=table, reading={"decimal": "point", "names": "none", "skip": "3"})
+    assert otherwise["headings"] == ["column_1", "column_2"]
+    assert otherwise["read"]["line"].startswith("Read with semicolons between the cells, decimal point, no line with names")
+    said = COFFEE | {"formula": "T = a + b·t", "start": {}, "table": table, "reading": {"separator": "semicolon"}}
+    assert "table={'separator': 'semicolon'}" in ask("fit", **said)["python"]
+    assert refusal("columns", table=table, reading={"separator": "comma", "decimal": "?"})["kind"] == "SettingError"
+    assert ask("columns", sample="coffee.csv")["read"]["line"] == (
+        "Read with commas between the cells, decimal point, names in line 1."
+    )

@@ -215,3 +215,39 @@ def test_plain_parts_of_further_headings(heading, typed_as, unit):
     table = ds.read_table({heading: [1.0, 2, 3], "y": [2.0, 4, 6]})
     assert ds.fit(f"y = k {typed_as}", table)["k"] == pytest.approx(2)
     assert table.units.get(heading, "") == unit
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "words"),
+    [
+        (["yes", "no", "yes"], [1, 0, 1], ("no", "yes")),
+        (["Yes", "NO", "", "yes"], [1, 0, np.nan, 1], ("NO", "Yes")),
+        (["ja", "ja"], [1, 1], ("nein", "ja")),
+        (["OUI", "NON", "n/a"], [1, 0, np.nan], ("NON", "OUI")),
+        (["WAHR", "FALSCH"], [1, 0], ("FALSCH", "WAHR")),
+        (["vrai", "faux"], [1, 0], ("faux", "vrai")),
+        (["y", "n", "y"], [1, 0, 1], ("n", "y")),
+        (["T", "F"], [1, 0], ("F", "T")),
+        (["TRUE", "false"], [1, 0], None),
+    ],
+)
+def test_words_for_true_and_false_are_truths(cells, numbers, words):
+    column = ds.read_table({"a": cells}).column("a")
+    assert column.kind == "truth"
+    np.testing.assert_array_equal(column.cells, numbers)
+    assert column.words == words
+    if words is not None:
+        assert f"a: {words[1]} is read as 1, {words[0]} as 0" in column.notes
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["y", "y"], ["n"], ["t"], ["yes", "nein"], ["yes", "no", "unknown"], ["no", "oui"], ["j", "n"], ["on", "off"], ["m", "f"]],
+)
+def test_words_of_other_meanings_stay_text(cells):
+    assert ds.read_table({"a": cells}).kinds == {"a": "text"}
+
+
+def test_classes_are_called_as_their_cells_are_spelt():
+    data = {"x": [0.0, 1, 2, 3, 4, 5, 6, 7], "sick": ["Ja", "Nein"] * 4}
+    assert ds.examples(data, "sick").encoding.categories == ("Ja", "Nein")

@@ -22,6 +22,7 @@ from downslope.formulas import Equation, Name, names_in, product_of, sum_of, wit
 from downslope.tables import Table, is_missing, listed, text_of
 
 
+
 @dataclass(frozen=True, eq=False)
 class Groups:
     """The groups of the rows of a table.
@@ -346,15 +347,12 @@ def starts_by_group(start: Mapping[str, Any] | None, free: Sequence[str], labels
         return None
     plain, single = apart(start)
     check_members("a start", single, free, labels)
-    rows = []
+    rows, lacking = [], []
     for name in free:
-        if not single and name in plain:
-            rows.append(np.full(len(labels), float(plain[name])))
-            continue
         values = [single.get(member(name, label), plain.get(name)) for label in labels]
-        missing = [label for label, value in zip(labels, values, strict=True) if value is None]
-        if missing:
-            lacking = name if len(missing) == len(labels) else member(name, missing[0])
-            raise PointError(f"the start lacks {lacking}", hint="give a number for all groups, or for each")
-        rows.append(np.array(values, dtype=float))
+        absent = [member(name, label) for label, value in zip(labels, values, strict=True) if value is None]
+        lacking += [name] if len(absent) == len(labels) else absent
+        rows.append(np.array([np.nan if value is None else value for value in values], dtype=float))
+    if lacking:
+        raise PointError(f"the start lacks {listed(lacking)}", hint="give a number for all groups, or for each")
     return np.array(rows)

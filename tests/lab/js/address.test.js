@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fromAddress, names, natural, number, numbers, oneOf, point, text, toAddress, word } from "../../../src/downslope/lab/static/js/address.js";
+import { fromAddress, names, natural, number, numbers, oneOf, point, text, texts, toAddress, word } from "../../../src/downslope/lab/static/js/address.js";
 
 const SCHEMA = {
   f: { usual: "", reader: text, always: true },
@@ -75,4 +75,10 @@ test("words are known or none", () => {
   assert.equal(oneOf("light", "dark")("dark"), "dark");
   assert.equal(oneOf("light", "dark")("Dark"), null);
   assert.equal(word(""), null);
+});
+
+test("texts by name, or nothing at all", () => {
+  assert.deepEqual(texts("separator=tab, names=3"), { separator: "tab", names: "3" });
+  assert.equal(texts("separator"), null);
+  assert.equal(texts("=tab"), null);
 });

@@ -41,7 +41,7 @@ function mountStart(page) {
     byId("search", HTMLButtonElement).disabled = started === 0;
     byId("start-lead").textContent = started === 0 ? "A start is searched for."
       : started < parameters.length && parameters.some((name) => start?.[name] !== undefined && !hold?.includes(name))
-        ? "The others are searched for, with these held." : "";
+        ? "The others are searched for." : "";
   };
   page.on("reading", show);
   page.on("descent", show);
