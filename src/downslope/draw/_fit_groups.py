@@ -158,6 +158,8 @@ def _name(
     lines = [parts.quality_line(result)] if statistics else []
     if statistics and shared:
         lines.insert(0, ", ".join(parts.parameter_lines(result, shared)) + " in all groups")
+    if len(result.aside_groups):
+        lines.append("hollow: rows that were left out")
     if len(result.group_labels) > len(panels):
         lines.append(f"the first {len(panels)} of {len(result.group_labels)} groups")
     width = figure.get_size_inches()[0] * 68

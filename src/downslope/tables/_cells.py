@@ -25,9 +25,11 @@ CURRENCIES = "$€£¥₹₩₽₺₪฿"
 CODES = "USD|EUR|GBP|CHF|JPY|CNY|SEK|NOK|DKK|CAD|AUD|INR|PLN|CZK|BRL|Fr\\.|kr|zł"
 
 _DIGITS = rf"(?:\d{{1,3}}(?:[{BLANKS}'’]\d{{3}})+(?:[.,]\d*)?|\d[\d.,]*|[.,]\d+)"
+PLUS_MINUS = r"(?:±|\+/-|\+-)"
 _MONEY = rf"(?:[{CURRENCIES}]|(?:{CODES})\b)"
 _NUMBER = re.compile(
-    rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:[eEdD][-+−]?\d+)?\s*(?:%|‰|{_MONEY})?|[-+]?(?:inf|infinity|∞)",
+    rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:\(\d{{1,3}}\))?(?:[eEdD][-+−]?\d+)?(?:\s*{PLUS_MINUS}\s*{_DIGITS})?"
+    rf"\s*(?:%|‰|{_MONEY})?|[-+]?(?:inf|infinity|∞)",
     re.IGNORECASE,
 )
 _TRUTH = re.compile(r"true|false|wahr|falsch|vrai|faux", re.IGNORECASE)
@@ -78,3 +80,25 @@ def look(cell: str) -> Look:
 def is_rule(cell: str) -> bool:
     """Tell whether a cell is drawn, as below the names of a table in plain text."""
     return _RULE.fullmatch(cell.strip()) is not None
+
+
+_TOTALS = re.compile(r"(?:grand\s|sub)?totals?|sums?|(?:gesamt)?summe|gesamt|insgesamt|somme|[Σ∑]", re.IGNORECASE)
+_STATISTICS = re.compile(
+    r"means?|averages?|avg|mittel(?:wert)?|durchschnitt|moyenne|median|min(?:imum)?|max(?:imum)?|std(?:ev)?|s\.?d\.?"
+    r"|standardabweichung|[ée]cart-type|count|anzahl|n",
+    re.IGNORECASE,
+)
+
+
+def is_total(cell: str, *, among_values: bool) -> bool:
+    """Tell whether the first cell of a row after the others says that it sums them up: Total, Mean.
+
+    Args:
+        cell: the text.
+        among_values: whether other rows begin with values; beside words, only a total is none of them.
+
+    >>> is_total("Summe:", among_values=False), is_total("mean", among_values=True), is_total("mean", among_values=False)
+    (True, True, False)
+    """
+    text = cell.strip().rstrip(":").rstrip()
+    return _TOTALS.fullmatch(text) is not None or (among_values and _STATISTICS.fullmatch(text) is not None)

@@ -118,6 +118,8 @@ _YEAR_FIRST = rf"^(\d{{4}})[-/.](\d{{1,2}})(?:[-/.](\d{{1,2}}))?{_END}"
 _NUMERIC = rf"^(\d{{1,2}})([-/.])(\d{{1,2}})[-/.](\d{{4}}|\d{{2}}){_END}"
 _DAY_MONTH = rf"{_WEEKDAY}(\d{{1,2}})\.?[-/\s]?([A-Za-zäé]{{3}})[A-Za-zé]*\.?[-/,\s]*(\d{{4}}|\d{{2}}){_END}"
 _MONTH_DAY = rf"{_WEEKDAY}([A-Za-zäé]{{3}})[A-Za-zé]*\.?\s(\d{{1,2}}),?\s(\d{{4}}){_END}"
+# 03/2024, March 2024: the first of the month. Not 3.2024 and 3,2024, which are numbers.
+_MONTH_YEAR = r"^(?:(\d{1,2})[-/]|([A-Za-zäé]{3})[A-Za-zé]*\.?[-/,\s]\s*)(\d{4})$"
 _FIRST_OF_CENTURY = 69  # 69 to 99 are of the 20th century, as POSIX reads two digits
 
 
@@ -148,10 +150,18 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
     numeric = column.str.extract_groups(_NUMERIC)
     day_month = column.str.extract_groups(_DAY_MONTH)
     month_day = column.str.extract_groups(_MONTH_DAY)
+    month_year = column.str.extract_groups(_MONTH_YEAR)
     parts = frame.select(
-        y=year_first, n=numeric, d=day_month, m=month_day, clock=clock, has_time=column.str.contains(r"\d:\d{2}")
+        y=year_first,
+        n=numeric,
+        d=day_month,
+        m=month_day,
+        w=month_year,
+        clock=clock,
+        has_time=column.str.contains(r"\d:\d{2}"),
     ).collect()
     numeric_parts = parts["n"].struct.unnest()
+    months = parts["w"].struct.unnest()
     first, second = (numeric_parts[name].cast(polars.Int64, strict=False) for name in ("1", "3"))
     fault = None
     dotted = bool((numeric_parts["2"] == ".").any())
@@ -173,6 +183,7 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
         _joined(_four_digits(numeric_parts["4"]), month.cast(polars.String), day.cast(polars.String)),
         _days(parts["d"], "3", "2", "1"),
         _days(parts["m"], "3", "1", "2"),
+        _joined(_four_digits(months["3"]), _coalesced(months["1"], months["2"]), months["3"].replace_strict({}, default="1")),
     )
     seconds = parts["clock"]
     only_time = days.null_count() == len(days)
@@ -191,7 +202,7 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
 
 
 def _may_be_date(cell: str) -> bool:
-    patterns = (_YEAR_FIRST, _NUMERIC, _DAY_MONTH, _MONTH_DAY, _TIME_PART)
+    patterns = (_YEAR_FIRST, _NUMERIC, _DAY_MONTH, _MONTH_DAY, _MONTH_YEAR, _TIME_PART)
     return any(re.search(pattern, cell) for pattern in patterns)
 
 

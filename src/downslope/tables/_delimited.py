@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError
 from downslope._files import guarded
-from downslope.tables._cells import is_rule, look
+from downslope.tables._cells import is_rule, is_total, look
 from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width
 
@@ -31,6 +31,7 @@ _FEW = 8  # letters beyond ASCII from which a guess is worth more than the usual
 _MOST_ABOVE = 5000  # lines in which the table begins at the latest
 _LARGE = 1 << 20  # bytes from which clean rows are handed to Polars without a look at each line
 _MOST_FOOTER = 50  # lines of text after a table
+_FEWEST_SUMMED = 2  # rows above a total
 # Encodings of scripts other than the Latin one; a guess among all of them is mostly wrong for short texts.
 _SCRIPTS = ["cp1251", "koi8_r", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr", "cp1253", "cp1255", "cp1256"]
 _FOREIGN = 0.3  # of the letters beyond ASCII: a script of its own, which cp1252 would garble
@@ -244,7 +245,9 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     footer = _footer(rows, numbers, separator, shape)
     if footer:
         first = numbers[len(rows) - footer]
-        said.append(f"text after the table left out, from line {first} on")
+        begin = split(rows[len(rows) - footer], separator)[0]
+        is_sum = is_total(begin, among_values=True)
+        said.append(f"text after the table left out, from line {first} on{f' ({begin})' if is_sum else ''}")
         del rows[len(rows) - footer :], numbers[len(rows) :]
     numbers = numbers[: len(rows)]
     if not rows:
@@ -263,6 +266,7 @@ def _footer(rows: Sequence[str], numbers: Sequence[int], separator: str, shape: 
         is_text = "value" not in looks or (len(cells) != shape.width and looks[0] == "word")
         # A sentence may hold the separator and a number: "Source: the office, 2024", after a blank line.
         is_text |= looks[0] == "word" and begins_with_value and numbers[index] > numbers[index - 1] + 1
+        is_text |= is_total(cells[0], among_values=begins_with_value) and index >= _FEWEST_SUMMED
         is_drawn = all(map(is_rule, filter(None, cells)))
         if not (is_drawn or (is_text and "word" in looks and (not shape.is_text or len(cells) != shape.width))):
             break

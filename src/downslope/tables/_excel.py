@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, nearest
 from downslope._files import guarded
-from downslope.tables._cells import look
+from downslope.tables._cells import is_total, look
 from downslope.tables._layout import SAMPLE, layout_of_cells
 from downslope.tables._raw_table import RawTable, ReadChoices, assembled
 
@@ -71,7 +71,9 @@ def _table_in(name: str, sheet: str, frame: polars.DataFrame, choices: ReadChoic
     footer = _footer(body) if not shape.is_text else 0
     said: list[str] = []
     if footer:
-        said.append(f"text after the table left out, from line {numbers[-footer]} on")
+        begin = str(body.row(-footer)[0] or "")
+        is_sum = is_total(begin, among_values=True)
+        said.append(f"text after the table left out, from line {numbers[-footer]} on{f' ({begin})' if is_sum else ''}")
         body, numbers = body.head(-footer), numbers[:-footer]
     if body.is_empty():
         return None
@@ -89,9 +91,11 @@ def _blank(column: str) -> Any:
 def _footer(body: polars.DataFrame) -> int:
     """Return how many rows of text stand at the end."""
     count = 0
+    begins_with_value = look(str(body.row(0)[0] or "")) == "value" if body.height else False
     for row in reversed(body.tail(SAMPLE).rows()):
         looks = [look(cell) for cell in row if cell is not None]
-        if "value" in looks or "word" not in looks:
+        is_sum = is_total(str(row[0] or ""), among_values=begins_with_value)
+        if ("value" in looks and not is_sum) or "word" not in looks:
             break
         count += 1
     return count if count < body.height else 0

@@ -51,6 +51,7 @@ class TextLayout:
         comments: the signs with which lines of comments begin; () where there are none.
         above: the lines between the names and the rows that are skipped, counted from 1.
         is_text: whether no row of the sample holds a number.
+        group_line: the line above the names with which they are joined, as of merged cells; None where there is none.
     """
 
     separator: str
@@ -63,6 +64,7 @@ class TextLayout:
     comments: tuple[str, ...] = ()
     above: tuple[int, ...] = ()
     is_text: bool = False
+    group_line: int | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,9 @@ def _laid_out(
     if names is None and choices.names is None:
         commented = _names_in_comment(comments, separator, signs, width, rows[0].number)
         names, names_line = commented or (None, None)
+    group_line = None
+    if names is not None and choices.names is None:
+        names, group_line = _with_groups(lines, names, names_line)
     # No name for a last column that is empty: a trailing separator, and no name of a row.
     has_row_names = names is not None and len(names) == width - 1 and any(line.cells[-1] for line in rows)
     if names is not None and not has_row_names:
@@ -236,7 +241,8 @@ def _laid_out(
         width,
         has_row_names,
         signs,
-        tuple(skipped),
+        tuple(number for number in skipped if number != group_line),
+        group_line=group_line,
     )
     fit = 0 if names is None else 2 if len(names) == width and not has_row_names else int(agrees)
     return (width > 1, score if agrees else score / 2, fit), result
@@ -307,7 +313,12 @@ def _names(
     if not above:
         return None, None, units, [], block
     between: list[_CellLine] = []
-    while len(above) > 1 and _is_units(above[-1]) and len(above[-2].cells) >= len(above[-1].cells):
+    while (
+        len(above) > 1
+        and _is_units(above[-1])
+        and len(above[-2].cells) >= len(above[-1].cells)
+        and not _names_index(above[-1].cells, above[-2].cells)
+    ):
         between.append(above.pop())
         if not units:
             units = _clean_units(between[-1].cells)
@@ -321,6 +332,35 @@ def _names(
         names = names[1:]
     numbers = sorted(line.number for line in between)
     return names, heading.number, units, numbers, block
+
+
+def _with_groups(
+    lines: Sequence[_CellLine], names: tuple[str, ...], names_line: int | None
+) -> tuple[tuple[str, ...], int | None]:
+    """Return names that would be ambiguous or absent with those of the line above, and that line.
+
+    Above `Time, OD, OD` may stand `, A, B` or, where cells were merged, `, A, , B, `; and pandas writes the names of
+    its index alone, below those of the columns.
+    """
+    above = next((line for line in reversed(lines) if line.number < (names_line or 0)), None)
+    if above is None or len(above.cells) > len(names) or look((*above.cells, "")[0]) == "value":
+        return names, None
+    upper = (*above.cells, *[""] * (len(names) - len(above.cells)))
+    if _names_index(names, upper):
+        joined, line = _with_groups(lines, (names[0], *upper[1:]), above.number)
+        return joined, line or above.number
+    known = [name for name in names if name]
+    if len(set(known)) == len(known):
+        return names, None
+    groups = [next((cell for cell in reversed(upper[: index + 1]) if cell), "") for index in range(len(names))]
+    joined = tuple(f"{group} {name}".strip() if name else name for group, name in zip(groups, names, strict=True))
+    filled = [name for name in joined if name]
+    return (joined, above.number) if len(set(filled)) == len(filled) else (names, None)
+
+
+def _names_index(cells: Sequence[str], above: Sequence[str]) -> bool:
+    """Tell whether a line names but the first column, which has no name in the line above."""
+    return len(cells) > 1 and bool(cells[0]) and not any(cells[1:]) and not above[0] and all(above[1 : len(cells)])
 
 
 def _text_above(lines: Sequence[_CellLine], block: list[_CellLine]) -> list[_CellLine]:

@@ -12,7 +12,7 @@ from downslope._errors import DataError, SettingError, described, nearest
 from downslope._types import Plain
 from downslope.tables._cells import is_missing, look
 from downslope.tables._layout import SEPARATORS, LayoutChoices, TextLayout
-from downslope.tables._text_columns import CellRules
+from downslope.tables._numbers_in_text import CellRules
 
 if TYPE_CHECKING:
     import polars
@@ -224,7 +224,8 @@ def _skipped_words(shape: TextLayout) -> list[str]:
     words = []
     begin = shape.names_line if shape.names_line is not None else shape.first_row
     if begin > 1 and shape.names:
-        words.append(f"names in line {begin}")
+        both = f"lines {shape.group_line} and {begin}" if shape.group_line else f"line {begin}"
+        words.append(f"names in {both}")
     elif begin > 1:
         words.append(f"rows from line {begin} on")
     if shape.above:
