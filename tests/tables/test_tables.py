@@ -251,3 +251,70 @@ def test_words_of_other_meanings_stay_text(cells):
 def test_classes_are_called_as_their_cells_are_spelt():
     data = {"x": [0.0, 1, 2, 3, 4, 5, 6, 7], "sick": ["Ja", "Nein"] * 4}
     assert ds.examples(data, "sick").encoding.categories == ("Ja", "Nein")
+
+
+def read_text(text: str, **choices: Any) -> ds.Table:
+    file = io.StringIO(text)
+    file.name = "t.csv"
+    return ds.read_table(file, **choices)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (",A,A,B,B\nt,x,y,x,y\n", ["t", "A x", "A y", "B x", "B y"]),  # pandas
+        ("A title\n;A;;B;\nt;x;y;x;y\n", ["t", "A x", "A y", "B x", "B y"]),  # merged cells
+        (",A,A,B,B\n,x,y,x,y\ntime,,,,\n", ["time", "A x", "A y", "B x", "B y"]),  # pandas, with the index's name
+        (",A,A,B,B\nt (s),x,y,x,y\ns,m,m,m,m\n", ["t (s)", "A x", "A y", "B x", "B y"]),  # above units
+        ("One title for all,,,,\nt,x,y,x,y\n", ["t", "x", "y"]),  # no group: the names stay as they are
+        ("A,A,B,B,C\nt,x,y,z,w\n", ["t", "x", "y", "z", "w"]),  # nothing is ambiguous
+    ],
+)
+def test_names_of_merged_cells_are_joined_where_the_others_are_ambiguous(text, names):
+    separator = ";" if ";" in text else ","
+    rows = "".join(separator.join(str(cell) for cell in (i, i + 2, 3 * i, 5, i * i)) + "\n" for i in range(1, 6))
+    table = read_text(text + rows)
+    assert list(table) == names
+    assert table.rows == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "rows", "said"),
+    [
+        ("x,y\n1,2\n2,4\n3,7\nTotal,13\n", 3, "(Total)"),
+        ("x,y\n1,2\n2,4\n3,7\n\nMean,4.3\nStd,2.5\n", 3, "(Mean)"),
+        ("Monat;Umsatz\nJan;2,5\nFeb;4,5\nMrz;7\nSumme:;14\n", 3, "(Summe:)"),
+        ("statistic,y\ncount,3\nmean,4\nmax,7\n", 3, ""),  # what it names is what it holds
+        ("x,y\n1,2\nTotal,2\n", 2, ""),  # a single row has no total
+    ],
+)
+def test_rows_that_sum_up_the_others_are_left_out(text, rows, said):
+    table = read_text(text)
+    assert table.rows == rows
+    assert (said in " ".join(table.notes)) and (bool(said) == ("left out" in " ".join(table.notes)))
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "said"),
+    [
+        (["1.23 ± 0.05", "2.5 ± 0.1"], [1.23, 2.5], "without the deviation"),
+        (["1.23 +/- 0.05", "2.5"], [1.23, 2.5], "without the deviation"),
+        (["1,25 ± 0,05", "2,5 ± 0,1"], [1.25, 2.5], "without the deviation"),
+        (["1.2345(12)", "2.5(3)e-3", "7"], [1.2345, 2.5e-3, 7], "without the deviation"),
+        (["1,200.50", "(1,200.50)", "($3.25)"], [1200.5, -1200.5, -3.25], "(5) is read as −5"),
+    ],
+)
+def test_deviations_and_amounts_in_brackets(cells, numbers, said):
+    column = ds.read_table({"a": cells}).column("a")
+    np.testing.assert_allclose(column.cells, numbers)
+    assert said in " ".join(column.notes)
+
+
+@pytest.mark.parametrize("cells", [["01/2023", "03/2023"], ["Jan 2023", "March 2023"], ["1-2023", "3-2023"]])
+def test_months_are_their_first_days(cells):
+    assert ds.read_table({"a": cells})["a"].tolist() == [0, 59]
+
+
+@pytest.mark.parametrize("cells", [["1,2345", "2,3456"], ["1.2024", "3.2024"], ["1 2345", "x"]])
+def test_numbers_are_no_months(cells):
+    assert ds.read_table({"a": cells}).kinds["a"] != "date"
