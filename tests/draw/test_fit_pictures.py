@@ -267,7 +267,8 @@ def test_a_left_side_of_several_columns_is_drawn_row_by_row() -> None:
     np.testing.assert_allclose(line(other, "fit, row by row")[:, 1], columns["menarche"] / fit.predicted, rtol=1e-9)
 
 
-def test_panels_of_groups_have_left_out_rows_and_bars_in_the_own_scale() -> None:
+def test_panels_of_groups_have_left_out_rows_and_bars_in_the_own_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("downslope.fitting._grouped._MOST_TOGETHER", 0)  # without shared ones, side by side
     x = np.tile(np.arange(6.0), 2)
     y = np.exp(shaken(1 + 0.5 * x, 0.02))
     columns = {"x": x, "y": y, "s": np.full(12, 0.1), "who": ["one"] * 6 + ["two"] * 6}
