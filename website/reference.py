@@ -276,7 +276,9 @@ def _block(group: Group, name: str) -> str:
     module = importlib.import_module(group.module)
     value = getattr(module, name)
     bases = value.__mro__[1:] if isinstance(value, type) else ()
-    hidden = [base for base in bases if base.__module__.startswith("downslope.") and not hasattr(downslope, base.__name__)]
+    hidden = [
+        base for base in bases if base.__module__.startswith("downslope.") and not hasattr(downslope, base.__name__)
+    ]
     inherited = [member for base in hidden for member in vars(base) if not member.startswith("_")]
     if not inherited:
         return f"::: {group.module}.{name}"

@@ -132,12 +132,15 @@ def test_how_a_file_was_read_is_said_and_can_be_said_otherwise():
     table = UploadedFile("cup.txt", SEMICOLONS)
     read = ask("columns", table=table)["read"]
     assert read["line"] == (
-        "Read with semicolons between the cells, decimal comma, names in line 2, line 3 skipped (units), encoding cp1252."
+        "Read with semicolons between the cells, decimal comma, names in line 2, line 3 skipped (units), "
+        "encoding cp1252."
     )
     assert (read["separator"], read["decimal"], read["names"], read["sheets"]) == ("semicolon", "comma", 2, [])
     otherwise = ask("columns", table=table, reading={"decimal": "point", "names": "none", "skip": "3"})
     assert otherwise["headings"] == ["column_1", "column_2"]
-    assert otherwise["read"]["line"].startswith("Read with semicolons between the cells, decimal point, no line with names")
+    assert otherwise["read"]["line"].startswith(
+        "Read with semicolons between the cells, decimal point, no line with names"
+    )
     said = COFFEE | {"formula": "T = a + b·t", "start": {}, "table": table, "reading": {"separator": "semicolon"}}
     assert "table={'separator': 'semicolon'}" in ask("fit", **said)["python"]
     assert refusal("columns", table=table, reading={"separator": "comma", "decimal": "?"})["kind"] == "SettingError"

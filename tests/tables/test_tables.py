@@ -242,7 +242,17 @@ def test_words_for_true_and_false_are_truths(cells, numbers, words):
 
 @pytest.mark.parametrize(
     "cells",
-    [["y", "y"], ["n"], ["t"], ["yes", "nein"], ["yes", "no", "unknown"], ["no", "oui"], ["j", "n"], ["on", "off"], ["m", "f"]],
+    [
+        ["y", "y"],
+        ["n"],
+        ["t"],
+        ["yes", "nein"],
+        ["yes", "no", "unknown"],
+        ["no", "oui"],
+        ["j", "n"],
+        ["on", "off"],
+        ["m", "f"],
+    ],
 )
 def test_words_of_other_meanings_stay_text(cells):
     assert ds.read_table({"a": cells}).kinds == {"a": "text"}
@@ -250,7 +260,7 @@ def test_words_of_other_meanings_stay_text(cells):
 
 def test_classes_are_called_as_their_cells_are_spelt():
     data = {"x": [0.0, 1, 2, 3, 4, 5, 6, 7], "sick": ["Ja", "Nein"] * 4}
-    assert ds.examples(data, "sick").encoding.categories == ("Ja", "Nein")
+    assert ds.examples(data, "sick").encoding.target.categories == ("Ja", "Nein")
 
 
 def read_text(text: str, **choices: Any) -> ds.Table:
@@ -291,7 +301,9 @@ def test_names_of_merged_cells_are_joined_where_the_others_are_ambiguous(text, n
 def test_rows_that_sum_up_the_others_are_left_out(text, rows, said):
     table = read_text(text)
     assert table.rows == rows
-    assert (said in " ".join(table.notes)) and (bool(said) == ("left out" in " ".join(table.notes)))
+    words = " ".join(table.notes)
+    assert said in words
+    assert bool(said) == ("left out" in words)
 
 
 @pytest.mark.parametrize(
@@ -318,3 +330,15 @@ def test_months_are_their_first_days(cells):
 @pytest.mark.parametrize("cells", [["1,2345", "2,3456"], ["1.2024", "3.2024"], ["1 2345", "x"]])
 def test_numbers_are_no_months(cells):
     assert ds.read_table({"a": cells}).kinds["a"] != "date"
+
+
+def test_questions_below_the_names_of_a_survey_are_skipped():
+    table = read_text("q1\tscore\nHow old are you?\tScore\n20\t1.5\n30\t2.5\n40\t3\n")
+    assert list(table) == ["q1", "score"]
+    titled = read_text("A title\tof it\nHow old are you?\tScore in it\n20\t1.5\n30\t2.5\n40\t3\n")
+    assert list(titled) == ["How old are you?", "Score in it"]
+
+
+def test_lines_drawn_below_the_names_are_skipped():
+    text = " Peak   RT        Area\n  #    [min]     [mAU*s]\n------|--------|---------\n 1  0.5  10\n 2  0.7  20\n"
+    assert list(read_text(text)) == ["Peak", "RT", "Area"]

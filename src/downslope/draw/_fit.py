@@ -55,8 +55,8 @@ def fit(
         log: the logarithmic axes: "x", "y", "xy" or "none". If None, the x-axis is logarithmic where the logarithms of
             its values are evenly spaced over two decades or more, and the y-axis where that holds of both. 0 is set
             apart on it.
-        own_scale: True to draw a left side such as log(pressure) as pressure, or one of several columns as the first; or
-            the name of one. Where the others differ from row to row there is no curve, and the fit is drawn at each row.
+        own_scale: True to draw a left side such as log(pressure) as pressure, and one of several columns as the first;
+            or the name of one. Where the others differ by row there is no curve, and the fit is drawn row by row.
         statistics: False to leave parameters and quality out.
         axes: one for the data and one for the residuals; new ones if None.
         **look: `size` in inches, `dpi`, `grid`, `grey`, and `labels` by "x", "y", "residual" and "title".

@@ -72,9 +72,7 @@ class Constraints:
         """Return the constraints with some of the free parameters held at these values."""
         others = np.array([name not in values for name in self.free], dtype=bool)
         free = tuple(name for name in self.free if name not in values)
-        return replace(
-            self, free=free, fixed={**self.fixed, **values}, low=self.low[others], high=self.high[others]
-        )
+        return replace(self, free=free, fixed={**self.fixed, **values}, low=self.low[others], high=self.high[others])
 
 
 def constraints(

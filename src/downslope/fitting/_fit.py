@@ -152,6 +152,8 @@ def _over_table(
     model = model_of(model_text, table, units, tuple(plain_names(named)), (*columns, *by))
     check_by_name(model, chosen["start"], chosen["bounds"])
     return model, table, by, checked_shared(shared, model) if by else ()
+
+
 def _column_if_any(choice: Any, table: Table) -> Any:
     """Return the whole name of the column that a text names; anything else, such as a formula of columns, as it is."""
     if not isinstance(choice, str):

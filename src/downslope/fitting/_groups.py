@@ -22,7 +22,6 @@ from downslope.formulas import Equation, Name, names_in, product_of, sum_of, wit
 from downslope.tables import Table, is_missing, listed, text_of
 
 
-
 @dataclass(frozen=True, eq=False)
 class Groups:
     """The groups of the rows of a table.

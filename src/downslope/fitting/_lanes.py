@@ -42,7 +42,7 @@ class LaneData:
         weight: the factor on each residual, 0 for padding, shape (rows, lanes).
         fixed: the fixed parameters, by name.
         loss_scale: as in `FitArguments`.
-        deviations: of the columns that are measured with errors, each of shape (rows, lanes); None where there are none.
+        deviations: of the columns that are measured with errors, each of shape (rows, lanes); None without any.
     """
 
     columns: Columns
@@ -314,7 +314,8 @@ def _by_normal_equations(
         predicted = -_dot(change, here.gradient + _times(here.normal, change) / 2)
         reached = free + change
         there = current.linearised(reached)
-        gain = (here.squares - there.squares) / np.where(predicted > 0, predicted, 1.0)
+        # A step that changes nothing but rounding has a gain of any size, which must not decide the damping.
+        gain = np.clip((here.squares - there.squares) / np.where(predicted > 0, predicted, 1.0), 0.0, 1.0)
         level = (there.squares <= here.squares * (1 + _LEVEL)) & (predicted <= 1e-9 * here.squares)
         finite = np.isfinite(there.squares) & np.isfinite(there.normal).all(axis=(0, 1))
         good = active & finite & ((there.squares < here.squares) | level)

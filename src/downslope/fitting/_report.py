@@ -26,7 +26,6 @@ def as_text(fit: Fit) -> str:
     return "\n".join([f"Read as  {fit.read_as}", "", *aligned(rows, words=words), "", *pairs])
 
 
-
 def table(fit: Fit) -> list[tuple[str, ...]]:
     """Return the parameters as rows of text, headings first; the last column only if any parameter has a unit."""
     level = f"{fit.confidence * 100:.4g} %"

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     import polars
 
 
-
-
 @dataclass(frozen=True, eq=False)
 class Fit(FittedEquation):
     """The result of a fit.

@@ -29,7 +29,7 @@ PLUS_MINUS = r"(?:±|\+/-|\+-)"
 _MONEY = rf"(?:[{CURRENCIES}]|(?:{CODES})\b)"
 _NUMBER = re.compile(
     rf"[<>≤≥]?\s*[-+−–]?\s*{_MONEY}?\s*[-+−–]?{_DIGITS}(?:\(\d{{1,3}}\))?(?:[eEdD][-+−]?\d+)?(?:\s*{PLUS_MINUS}\s*{_DIGITS})?"
-    rf"\s*(?:%|‰|{_MONEY})?|[-+]?(?:inf|infinity|∞)",
+    rf"\s*(?:%|‰|{_MONEY})?|\(\s*(?:{_MONEY}\s*{_DIGITS}|\d[\d.,]+)\s*\)|[-+]?(?:inf|infinity|∞)",
     re.IGNORECASE,
 )
 _TRUTH = re.compile(r"true|false|wahr|falsch|vrai|faux", re.IGNORECASE)
@@ -53,7 +53,7 @@ _DAY = re.compile(
     re.IGNORECASE,
 )
 _TIME = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:[ap]\.?m\.?)?", re.IGNORECASE)
-_RULE = re.compile(r"[:|+]?[-=_]{2,}[:|+]?")
+_RULE = re.compile(r"[:|+]?[-=_]{2,}(?:[:|+]+[-=_]{2,})*[:|+]?")
 
 
 def is_missing(cell: Any) -> bool:
@@ -97,8 +97,10 @@ def is_total(cell: str, *, among_values: bool) -> bool:
         cell: the text.
         among_values: whether other rows begin with values; beside words, only a total is none of them.
 
-    >>> is_total("Summe:", among_values=False), is_total("mean", among_values=True), is_total("mean", among_values=False)
-    (True, True, False)
+    >>> is_total("Summe:", among_values=False), is_total("mean", among_values=True)
+    (True, True)
+    >>> is_total("mean", among_values=False)
+    False
     """
     text = cell.strip().rstrip(":").rstrip()
     return _TOTALS.fullmatch(text) is not None or (among_values and _STATISTICS.fullmatch(text) is not None)

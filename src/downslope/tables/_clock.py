@@ -183,7 +183,9 @@ def dates_in(cells: polars.Series, order: str | None = None) -> Dates | None:
         _joined(_four_digits(numeric_parts["4"]), month.cast(polars.String), day.cast(polars.String)),
         _days(parts["d"], "3", "2", "1"),
         _days(parts["m"], "3", "1", "2"),
-        _joined(_four_digits(months["3"]), _coalesced(months["1"], months["2"]), months["3"].replace_strict({}, default="1")),
+        _joined(
+            _four_digits(months["3"]), _coalesced(months["1"], months["2"]), months["3"].replace_strict({}, default="1")
+        ),
     )
     seconds = parts["clock"]
     only_time = days.null_count() == len(days)

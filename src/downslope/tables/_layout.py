@@ -323,8 +323,9 @@ def _names(
         if not units:
             units = _clean_units(between[-1].cells)
     heading = above[-1]
-    # Long names between short names and units, as Origin writes them.
-    if between and len(above) == 2 and len(above[0].cells) == len(heading.cells) and all(above[0].cells):
+    # Long names between short names and units, as Origin writes them, or questions below the names of a survey.
+    is_long = bool(between) or _explains(heading, above[-2:-1])
+    if is_long and len(above) == 2 and len(above[0].cells) == len(heading.cells) and all(above[0].cells):
         between.append(heading)
         heading = above[0]
     names = heading.cells
@@ -356,6 +357,16 @@ def _with_groups(
     joined = tuple(f"{group} {name}".strip() if name else name for group, name in zip(groups, names, strict=True))
     filled = [name for name in joined if name]
     return (joined, above.number) if len(set(filled)) == len(filled) else (names, None)
+
+
+def _explains(line: _CellLine, above: Sequence[_CellLine]) -> bool:
+    """Tell whether a line holds sentences on the names above it, each a single word."""
+    return (
+        len(above) == 1
+        and all(re.fullmatch(r"[^\W\d][\w.]*", cell) for cell in above[0].cells)
+        and all(line.cells)
+        and any(len(cell.split()) > 2 for cell in line.cells)
+    )
 
 
 def _names_index(cells: Sequence[str], above: Sequence[str]) -> bool:

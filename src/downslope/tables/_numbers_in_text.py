@@ -1,4 +1,4 @@
-"""Numbers in the notations people have: percentages, money, thousands, deviations, units; and codes for missing cells."""
+"""Numbers in the notations people have: percentages, money, thousands, deviations, units; and what stands for none."""
 
 from __future__ import annotations
 
@@ -168,7 +168,9 @@ def _mixed(cells: polars.Series, numbers: polars.Series, words: polars.Series, b
     return TableColumn("", values, "text")
 
 
-def column_of_numbers(cells: polars.Series, numbers: polars.Series, rules: CellRules, facts: Sequence[str]) -> TableColumn:
+def column_of_numbers(
+    cells: polars.Series, numbers: polars.Series, rules: CellRules, facts: Sequence[str]
+) -> TableColumn:
     """Return a column of numbers that were text."""
     column = number_column(numbers, rules)
     infinite = numbers.is_infinite().fill_null(False)

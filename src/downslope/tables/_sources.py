@@ -13,8 +13,8 @@ import numpy as np
 from downslope._errors import DataError
 from downslope._numbers import is_complex, real, refuse_complex, unmasked
 from downslope.tables._cells import is_missing
-from downslope.tables._table import Kind, Table, TableColumn, checked_columns
 from downslope.tables._numbers_in_text import CellRules, number_column
+from downslope.tables._table import Kind, Table, TableColumn, checked_columns
 from downslope.tables._text_columns import dated, named, typed_columns
 
 if TYPE_CHECKING:

@@ -26,6 +26,7 @@ from downslope.tables._table import TableColumn, unit_of
 if TYPE_CHECKING:
     import polars
 
+
 class Typed(NamedTuple):
     """Typed columns, the sign of their decimals, and sentences on the notation."""
 
@@ -229,5 +230,3 @@ def dated(
     first = str(known[0]) if len(known) else "1970-01-01"
     clock = Clock(first, is_time_of_day=is_time_of_day)
     return TableColumn(name, clock.elapsed(instants), "date", clock=clock, instants=instants, fault=fault)
-
-
