@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 _MOST = 3  # remedies that are combined
+_RATES = (-4.0, -1.0)  # powers of ten between which a rate is drawn that nothing was measured for
 
 
 class Draws:
@@ -17,11 +18,15 @@ class Draws:
         makers: of all the remedies that are known.
         case: what they are fitted to.
         seed: what the draws follow from.
+        blind: whether numbers that remedies take from the trace, such as a rate from the curvature, are drawn as well.
     """
 
-    def __init__(self, makers: Iterable[Callable[[Any], Any]], case: Any, seed: str) -> None:
+    def __init__(
+        self, makers: Iterable[Callable[[Any], Any]], case: Any, seed: str, *, blind: bool = False
+    ) -> None:
         self._known = [remedy for maker in makers if (remedy := maker(case)) is not None]
         self._random = np.random.default_rng([7, *seed.encode()])
+        self._blind = blind
 
     def one(self) -> dict[str, Any]:
         """Return the changes of one remedy."""
@@ -32,8 +37,61 @@ class Draws:
         return self._changes(int(self._random.integers(1, _MOST + 1)))
 
     def _changes(self, count: int) -> dict[str, Any]:
-        places = self._random.permutation(len(self._known))[:count]
-        return {name: told for place in places for name, told in self._known[place].changes.items()}
+        chosen = [self._known[index] for index in self._random.permutation(len(self._known))[:count]]
+        changes = {name: value for remedy in chosen for name, value in remedy.changes.items()}
+        return {name: self._drawn(name, value) for name, value in changes.items()} if self._blind else changes
+
+    def _drawn(self, name: str, value: Any) -> Any:
+        """Return a value that nothing measured of the run led to."""
+        random = self._random
+        if name == "learning_rate":
+            return float(f"{10 ** random.uniform(*_RATES):.2g}")
+        if name == "clip_norm":
+            return float(random.choice([0.1, 1.0, 10.0]))
+        if name == "batch":
+            return int(random.choice([8, 32, 128]))
+        if name == "begin":
+            # The steps that are kept as they were came from the lowest loss.
+            return {**value, "steps": max(int(value["steps"] * random.uniform(0.1, 1.0)), 1)}
+        return value
+
+
+class Try(NamedTuple):
+    """What was tried once.
+
+    Args:
+        changes: what was changed.
+        score: what it came to.
+        steps: what it cost.
+        seconds: how long it took.
+    """
+
+    changes: dict[str, Any]
+    score: float
+    steps: int
+    seconds: float = 0.0
+
+
+def tries(draws: Draws, tried: Callable[[Mapping[str, Any]], Try], steps: int) -> list[Try]:
+    """Return random combinations, each tried once, until so many steps are spent."""
+    made: list[Try] = []
+    while sum(each.steps for each in made) < steps:
+        each = tried(draws.some())
+        made.append(each._replace(steps=max(each.steps, 1)))
+    return made
+
+
+def best_within(made: Sequence[Try], own: float, steps: float) -> tuple[dict[str, Any], float]:
+    """Return the changes that scored highest within so many steps, and the seconds spent; none if nothing is better."""
+    best, highest, spent, seconds = dict[str, Any](), own, 0, 0.0
+    for each in made:
+        spent += each.steps
+        if spent > steps:
+            break
+        seconds += each.seconds
+        if each.score > highest:
+            best, highest = each.changes, each.score
+    return best, seconds
 
 
 def searched(
@@ -47,12 +105,5 @@ def searched(
         own: the score without changes.
         steps: how many to spend.
     """
-    best: dict[str, Any] = {}
-    highest, spent = own, 0
-    while spent < steps:
-        changes = draws.some()
-        score, cost = tried(changes)
-        spent += max(cost, 1)
-        if score > highest:
-            best, highest = changes, score
-    return best
+    made = tries(draws, lambda changes: Try(dict(changes), *tried(changes)), steps)
+    return best_within(made, own, float("inf"))[0]

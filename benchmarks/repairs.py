@@ -1,21 +1,28 @@
-"""What `ds.prescribe` mends, beside luck, a random remedy, random search at equal budget, and a blind recipe.
+"""What `ds.prescribe` mends and proves within N trainings, beside random search, luck and a blind recipe.
 
 FILE holds recipes as for `sick_runs.py`. Each recipe of a network is trained with every seed and labelled by outcome as
 there. Of a recipe with a sick run the first such run is prescribed for, on its training rows alone: a fifth of them is
 held back inside, and the rows that the recipe itself holds back are not seen. What was prescribed is then trained on
 all training rows with fresh seeds, and so is everything beside it, and scored on the rows held back.
 
-Columns. Repaired: at least half of the gap between the unchanged recipe and the best run on the same data is closed,
-with p < 0.05 by a paired t-test over the fresh seeds. `reseeded`: the same recipe with further seeds. `random remedy`:
-one that applies, drawn at random, untried. `random search`: one, two or three remedies drawn at random and combined,
-each tried once on the same inner rows, until as many steps were spent as the prescription spent; the best of them.
-`blind recipe`: Adam at 0.001, He's or Glorot's weights, batch normalisation, standardised inputs, whatever is wrong.
-Harm: of recipes without a sick run, how many are made significantly worse by what is prescribed.
+Repaired: at least half of the gap between the unchanged recipe and the best run on the same data is closed, with p <
+0.05 by a paired t-test over the fresh seeds. A training is as many steps as the recipe takes, or 100 if it takes less;
+whatever is run counts, the unchanged runs of a proof as well.
+
+Columns, each at N = 2, 5, 10, 20 and 60 trainings: `downslope`: the best remedy that was *proved* by then. `random
+search`: one, two or three of the same remedies drawn at random and combined, each tried once on the same inner rows;
+the best so far, unproved. Its remedies are fitted to the same trace, so that it profits from what a diagnosis measures,
+such as a rate from the curvature. `random search, rates drawn`: the same with rates from 1e-4 to 1e-1 and all other
+numbers that remedies take from the trace drawn as well. `…, proved`: the best of N − 6 tries, if three pairs with fresh
+seeds prove it. And whatever N is, the same recipe re-seeded, and the blind recipe: Adam at 0.001, He's or Glorot's
+weights, batch normalisation, standardised inputs. Harm: of recipes without a sick run, how many are made significantly
+worse by what is prescribed.
 
 A formula is prescribed for once: its score is the negative of the value that descents from starts close by end at, no
 worse than that of the start, and its reference the lowest value that a search finds. The blind recipe is Adam there.
 
 Recipes that are finished are written beside `--out` as they come, and a benchmark that was cut off goes on from there.
+`--most` takes some recipes at random, with a fixed seed; `--trainings` spends less than 60.
 
 Rates are over recipes, with Wilson's 95 % interval; differences of rates have the interval of paired proportions.
 """
@@ -23,200 +30,116 @@ Rates are over recipes, with Wilson's 95 % interval; differences of rates have t
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from processes import Lost, results, single_thread
-from random_repairs import Draws, searched
 from repairs_of_formulas import repaired_formula
-from sick_data import data_of
-from sick_faults import Data, UnbuildableError
-from sick_networks import choices_of, has_drawn_leaves, network_of
+from repairs_of_trainings import AT, repaired_training
 from sick_outcomes import Run, label_outcomes, part_of, wilson
-from sick_runs import IMPORTS, chosen_recipes, recipe_arguments, trained_runs
+from sick_runs import chosen_recipes, pool_of, recipe_arguments, trained_runs
 from timing import machine, publish, table
 
-import downslope as ds
-from downslope.remedies._remedy import TrainingCase
-from downslope.remedies._training_remedies import makers
-from downslope.remedies._trial import score_of
-
-_FRESH = 1000  # seeds from here on have no part in any choice
 _HALF = 0.5
-COLUMNS = ("ours", "reseeded", "random_remedy", "random_search", "blind_recipe")
-_UNSEEN = {"probe_every": 0, "layers_every": 0}  # what is only scored is not looked into
-_BLIND: Mapping[str, Any] = {
-    "method": "adam",
-    "learning_rate": 1e-3,
-    "initialisation": "auto",
-    "normalisation": "batch",
-    "standardise": True,
-}
+CURVES = ("ours", "random_search", "random_search_proved", "random_search_blind", "random_search_blind_proved")
 
 
 def arguments() -> argparse.Namespace:
     parser = recipe_arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=Path, help="outcomes that `sick_runs.py --out` wrote; trained anew without")
-    parser.set_defaults(keep=None, most_seconds=4 * 3600.0)
+    parser.add_argument("--trainings", type=int, default=AT[-1], help="the most that each column spends on a recipe")
+    parser.add_argument("--most", type=int, help="only so many recipes, drawn at random with a fixed seed")
+    parser.set_defaults(keep=None)
     return parser.parse_args()
 
 
 def main() -> None:
-    """Mend every sick recipe, and print the table."""
-    given = arguments()
-    told = json.loads(given.file.read_text(encoding="utf-8"))
-    recipes = {recipe["id"]: recipe for recipe in chosen_recipes(told["recipes"], given)}
+    """Mend every sick recipe, and print the tables."""
+    choices = arguments()
+    recipes = list(chosen_recipes(json.loads(choices.file.read_text(encoding="utf-8"))["recipes"], choices))
+    order = np.random.default_rng(20).permutation(len(recipes))[: choices.most]
+    by_name = {recipes[index]["id"]: recipes[index] for index in order}
     began = time.perf_counter()
-    outcomes = _outcomes(recipes, given)
-    made = _finished(given.out, recipes)
-    left = [name for name in outcomes if all(one["id"] != name for one in made)]
-    single_thread()
-    pieces = [(recipes[name], outcomes[name], given.seeds) for name in left]
-    for index, result in results(repaired, pieces, workers=given.workers, seconds=given.most_seconds, imports=IMPORTS):
-        lost = {"id": left[index], "failed": result.reason} if isinstance(result, Lost) else None
-        made.append(lost or result)
-        _keep(given.out, made[-1])
-        print(f"{len(made):>3} of {len(outcomes)}  {_line(made[-1])}", file=sys.stderr, flush=True)
-    made.sort(key=lambda one: list(recipes).index(one["id"]))
-    failed = [one for one in made if "failed" in one]
-    runs = [one for one in made if "failed" not in one]
-    found = summary(runs)
+    outcomes = _outcomes(by_name, choices)
+    entries = _finished(choices.out, by_name)
+    known = {entry["id"] for entry in entries}
+    left = [name for name in by_name if name in outcomes and name not in known]
+    with tempfile.TemporaryDirectory() as cache, pool_of(choices.workers, cache) as pool:
+        jobs = [
+            pool.submit(repaired, by_name[name], outcomes[name], choices.seeds, choices.trainings) for name in left
+        ]
+        for job in as_completed(jobs):
+            entries.append(job.result())
+            _keep(choices.out, entries[-1])
+            print(f"{len(entries):>3} of {len(outcomes)}  {_line(entries[-1])}", file=sys.stderr, flush=True)
+    entries.sort(key=lambda entry: list(by_name).index(entry["id"]))
+    failed = [entry for entry in entries if "failed" in entry]
+    runs = [entry for entry in entries if "failed" not in entry]
     print(f"\n{time.perf_counter() - began:.0f} s\n")
-    publish(given, "repairs", _text(found, runs, failed), {"runs": runs, "failed": failed, "summary": found})
+    publish(choices, "repairs", _text(runs, failed), {"runs": runs, "failed": failed, "summary": summary(runs)})
 
 
 def _finished(out: Path | None, recipes: Mapping[str, Any]) -> list[Run]:
     """Return the recipes that an earlier run which was cut off had finished."""
     if out is None or not (kept := _beside(out)).exists():
         return []
-    made = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
-    return [one for one in made if one["id"] in recipes]
+    entries = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    return [entry for entry in entries if entry["id"] in recipes]
 
 
-def _keep(out: Path | None, made: Run) -> None:
+def _keep(out: Path | None, entry: Run) -> None:
     """Write a recipe that is finished beside the file for all of them."""
     if out is not None:
         with _beside(out).open("a", encoding="utf-8") as file:
-            print(json.dumps(made), file=file)
+            print(json.dumps(entry), file=file)
 
 
 def _beside(out: Path) -> Path:
     return out.with_suffix(".jsonl")
 
 
-def _outcomes(recipes: Mapping[str, Any], given: argparse.Namespace) -> dict[str, list[Run]]:
+def _outcomes(recipes: Mapping[str, Any], choices: argparse.Namespace) -> dict[str, list[Run]]:
     """Return the runs of each recipe, labelled."""
-    if given.runs is not None:
-        runs = json.loads(given.runs.read_text(encoding="utf-8"))["runs"]
+    if choices.runs is not None:
+        runs = json.loads(choices.runs.read_text(encoding="utf-8"))["runs"]
     else:
-        made = trained_runs(list(recipes.values()), given)
-        runs = [one for one in made if "failed" not in one and not one.get("reference")]
-        label_outcomes(runs, {one["key"]: one for one in made if one.get("reference") and "failed" not in one})
-    found: dict[str, list[Run]] = {}
-    for one in runs:
-        if one["id"] in recipes:
-            found.setdefault(one["id"], []).append(one)
-    return found
+        every = trained_runs(list(recipes.values()), choices)
+        runs = [run for run in every if "failed" not in run and not run.get("reference")]
+        label_outcomes(runs, {run["key"]: run for run in every if run.get("reference") and "failed" not in run})
+    outcomes: dict[str, list[Run]] = {}
+    for run in runs:
+        if run["id"] in recipes:
+            outcomes.setdefault(run["id"], []).append(run)
+    return outcomes
 
 
-# --- one recipe ------------------------------------------------------------------------------------------------------
-
-
-def repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int) -> Run:
+def repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int, trainings: int) -> Run:
     """Return what became of one recipe: scores of every column with the fresh seeds, and what was prescribed."""
     began = time.perf_counter()
-    try:
-        made = _repaired(recipe, outcomes, seeds)
-    except Exception as error:  # one recipe must not end the others; it is printed, and counted as failed
-        return {"id": recipe["id"], "failed": f"{type(error).__name__}: {error}"}
-    return {**made, "seconds": round(time.perf_counter() - began, 1)}
-
-
-def _repaired(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds: int) -> Run:
-    if "formula" in recipe:
-        return {"id": recipe["id"], **told_of(recipe, outcomes[0]), **repaired_formula(recipe, outcomes[0], seeds)}
-    sick = [one for one in outcomes if one["sick"]]
-    first = (sick or outcomes)[0]
-    if first["best"] is None:
-        raise UnbuildableError("no run on these data has a finite score to be compared with")
-    base = _setup(recipe, data_of(recipe), first["seed"], first["steps"])
-    inner = base.changed(validation=0.2)
-    training = inner.train(progress=False)
-    prescription = ds.prescribe(training, progress=False)
-    best = prescription.best
-    made = {
+    sick = [run for run in outcomes if run["sick"]]
+    known = {
         "id": recipe["id"],
-        **told_of(recipe, first),
-        "reference": first["best"],
-        "findings": list(prescription.diagnosis.symptoms),
-        "remedy": None if best is None else best.remedy.name,
-        "steps_spent": prescription.steps,
-    }
-    fresh = range(_FRESH, _FRESH + seeds)
-    control = _scores(base, fresh)
-    scores = {"control": control, "ours": control if best is None else _scores(base, fresh, best.remedy.changes)}
-    if sick:
-        draws = Draws(makers(), TrainingCase(inner, training.trace), recipe["id"])
-        own, tried = score_of(training.trace), functools.partial(_tried, inner)
-        scores |= {
-            "reseeded": _scores(base, range(_FRESH + seeds, _FRESH + 2 * seeds)),
-            "random_remedy": _scores(base, fresh, draws.one()),
-            "random_search": _scores(base, fresh, searched(draws, tried, own, prescription.steps)),
-            "blind_recipe": _scores(base, fresh, _BLIND),
-        }
-    return {**made, "scores": scores}
-
-
-def told_of(recipe: Mapping[str, Any], outcome: Run) -> Run:
-    """Return what is known of a recipe and of the run that is mended."""
-    return {
         "group": recipe.get("group", "none"),
         "labels": list(recipe.get("label") or ()),
         "part": part_of(recipe["id"]),
-        "sick": outcome["sick"],
+        "sick": bool(sick),
+        "sick_runs": f"{len(sick)} of {len(outcomes)}",
     }
-
-
-def _setup(recipe: Mapping[str, Any], data: Data, seed: int, steps: int) -> Any:
-    """Return a recipe as a setup, whose validation rows are those that it holds back."""
-    network = network_of(recipe, data.inputs.shape[1:], seed)
-    # A network with numbers that were drawn here begins with these; layers are drawn anew with every seed.
-    drawn = has_drawn_leaves(recipe)
-    return ds.Setup.of(
-        network if drawn else list(network.plan),
-        (data.inputs, data.targets),
-        validation=(data.held_inputs, data.held_targets),
-        standardise=False,
-        scale_targets=False,
-        seed=seed,
-        steps=steps,
-        **choices_of(recipe, data, network),
-    )
-
-
-def _scores(base: Any, seeds: Sequence[int], changes: Mapping[str, Any] | None = None) -> list[float]:
-    """Return the scores on the rows held back, one a seed; 0 for what cannot be built."""
     try:
-        setup = base.changed(**_UNSEEN, **(changes or {}))
-        return [score_of(setup.train(seed, progress=False).trace) for seed in seeds]
-    except ds.SettingError:
-        return [0.0] * len(seeds)
-
-
-def _tried(inner: Any, changes: Mapping[str, Any]) -> tuple[float, int]:
-    """Return the score of the inner setup with changes, and the steps that it took; −∞ for what cannot be built."""
-    try:
-        trace = inner.changed(**_UNSEEN, **changes).train(progress=False).trace
-    except ds.SettingError:
-        return -math.inf, int(inner.choices["steps"])
-    return score_of(trace), trace.last_step
+        if "formula" in recipe:
+            entry = repaired_formula(recipe, outcomes[0], seeds)
+        else:
+            entry = repaired_training(recipe, outcomes, seeds, trainings)
+    except Exception as error:  # one recipe must not end the others; it is printed, and counted as failed
+        return {**known, "failed": f"{type(error).__name__}: {error}"}
+    return {**known, **entry, "seconds": round(time.perf_counter() - began, 1)}
 
 
 # --- judged ----------------------------------------------------------------------------------------------------------
@@ -229,36 +152,69 @@ def is_repaired(control: Sequence[float], treated: Sequence[float], reference: f
     return gap > 0 and closed >= _HALF * gap and _p_value(treated, control) < 0.05
 
 
-def _p_value(one: Sequence[float], other: Sequence[float]) -> float:
+def _p_value(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the p-value of a paired t-test; 0 where all pairs differ by the same."""
     from scipy import stats
 
-    differences = np.subtract(one, other)
+    differences = np.subtract(first, second)
     if np.allclose(differences, differences[0], atol=1e-12):
         return 0.0 if abs(differences[0]) > 1e-9 else 1.0
-    return float(stats.ttest_rel(one, other).pvalue)
+    return float(stats.ttest_rel(first, second).pvalue)
+
+
+def mends(entry: Run, column: str, at: str) -> bool | None:
+    """Tell whether a column repaired a recipe by so many trainings; None where it was not run that far."""
+    scores = entry["columns"].get(column, {}).get(at)
+    return None if scores is None else is_repaired(entry["control"], scores, entry["reference"])
 
 
 def summary(runs: Sequence[Run]) -> Run:
-    """Return all rates: repaired by each column, how far ours is ahead, and harm."""
-    sick, healthy = [one for one in runs if one["sick"]], [one for one in runs if not one["sick"]]
-    mended = {column: [_is_mended(one, column) for one in sick] for column in COLUMNS}
+    """Return all rates: repaired by each column against the trainings spent, how far ours is ahead, and harm."""
+    trainings = [entry for entry in runs if "first_proof" in entry]
+    sick = [entry for entry in trainings if entry["sick"]]
+    healthy = [entry for entry in runs if not entry["sick"]]
     worse = [
-        float(np.mean(one["scores"]["ours"])) < float(np.mean(one["scores"]["control"]))
-        and _p_value(one["scores"]["ours"], one["scores"]["control"]) < 0.05
-        for one in healthy
+        float(np.mean(entry["columns"]["ours"]["end"])) < float(np.mean(entry["control"]))
+        and _p_value(entry["columns"]["ours"]["end"], entry["control"]) < 0.05
+        for entry in healthy
     ]
+    curves = {column: {str(at): _rate(sick, column, str(at)) for at in AT} for column in CURVES}
+    repairable = [entry for entry in sick if _by_any(entry)]
+    formulas = [entry for entry in runs if "first_proof" not in entry and entry["sick"]]
     return {
-        "repaired": wilson(sum(mended["ours"]), len(sick)),
-        "net_of_reseeding": difference(mended["ours"], mended["reseeded"]),
-        **{column: wilson(sum(mended[column]), len(sick)) for column in COLUMNS[1:]},
-        "net_of_random_search": difference(mended["ours"], mended["random_search"]),
+        "curves": curves,
+        "ahead": {
+            column: {str(at): _ahead(sick, column, str(at)) for at in AT} for column in CURVES if column != "ours"
+        },
+        "reseeded": _rate(sick, "reseeded", "end"),
+        "blind_recipe": _rate(sick, "blind_recipe", "end"),
+        "of_repairable": _rate(repairable, "ours", "end"),
+        "first_proof": [entry["first_proof"] for entry in sick if entry["first_proof"] is not None],
+        "spent": [entry["trainings_spent"] for entry in sick],
+        "seconds": {
+            name: [entry["seconds_spent"][name] for entry in sick if name in entry["seconds_spent"]]
+            for name in ("ours", "random_search")
+        },
+        "formulas": {column: _rate(formulas, column, "end") for column in ("ours", "random_search", "blind_recipe")},
         "harm": wilson(sum(worse), len(healthy)),
     }
 
 
-def _is_mended(one: Run, column: str) -> bool:
-    return is_repaired(one["scores"]["control"], one["scores"][column], one["reference"])
+def _rate(entries: Sequence[Run], column: str, at: str) -> Run:
+    known = [mended for entry in entries if (mended := mends(entry, column, at)) is not None]
+    return wilson(sum(known), len(known))
+
+
+def _ahead(entries: Sequence[Run], column: str, at: str) -> Run:
+    """Return how far ours is ahead of a column on the same recipes."""
+    pairs = [(mends(entry, "ours", at), mends(entry, column, at)) for entry in entries]
+    known = [(ours, theirs) for ours, theirs in pairs if ours is not None and theirs is not None]
+    return difference([ours for ours, _ in known], [theirs for _, theirs in known])
+
+
+def _by_any(entry: Run) -> bool:
+    """Tell whether any column repaired a recipe at any time."""
+    return any(mends(entry, column, at) for column, scores in entry["columns"].items() for at in scores)
 
 
 def difference(ours: Sequence[bool], theirs: Sequence[bool]) -> Run:
@@ -266,8 +222,8 @@ def difference(ours: Sequence[bool], theirs: Sequence[bool]) -> Run:
     count = len(ours)
     if not count:
         return {"value": None, "low": None, "high": None, "n": 0}
-    only_ours = sum(one and not other for one, other in zip(ours, theirs, strict=True))
-    only_theirs = sum(other and not one for one, other in zip(ours, theirs, strict=True))
+    only_ours = sum(first and not second for first, second in zip(ours, theirs, strict=True))
+    only_theirs = sum(second and not first for first, second in zip(ours, theirs, strict=True))
     # Half a case is added to each of the four cells.
     b, c, n = only_ours + 0.5, only_theirs + 0.5, count + 2
     mean, error = (b - c) / n, math.sqrt((b + c) - (b - c) ** 2 / n) / n
@@ -282,32 +238,78 @@ def difference(ours: Sequence[bool], theirs: Sequence[bool]) -> Run:
 # --- said ------------------------------------------------------------------------------------------------------------
 
 _WORDS = {
-    "repaired": "downslope",
-    "reseeded": "the same recipe, re-seeded",
-    "random_remedy": "a random remedy",
-    "random_search": "random search at equal budget",
-    "blind_recipe": "the blind recipe",
-    "net_of_reseeding": "downslope beyond re-seeding",
-    "net_of_random_search": "downslope beyond random search",
-    "harm": "healthy recipes made worse",
+    "ours": "downslope, proved",
+    "random_search": "random search, unproved",
+    "random_search_proved": "random search, proved",
+    "random_search_blind": "random search, rates drawn, unproved",
+    "random_search_blind_proved": "random search, rates drawn, proved",
 }
 
 
-def _text(found: Run, runs: Sequence[Run], failed: Sequence[Run]) -> str:
-    """Return the tables in Markdown."""
-    sick = [one for one in runs if one["sick"]]
-    rows = [[words, _share(found[name])] for name, words in _WORDS.items()]
-    for part in ("tuned", "seen_once"):
-        of_part = summary([one for one in runs if one["part"] == part])
-        rows.append([f"downslope, {part.replace('_', ' ')}", _share(of_part["repaired"])])
-    left = f" {len(failed)} could not be built." if failed else ""
-    head = f"{machine()}; {len(runs)} recipes, {len(sick)} of them with a sick run.{left}"
-    by_group = [
-        [group, _share(summary([one for one in sick if one["group"] == group])["repaired"])]
-        for group in sorted({one["group"] for one in sick})
-    ]
-    parts = [head, table(["", "repaired"], rows), table(["source", "repaired"], by_group)]
+def _text(runs: Sequence[Run], failed: Sequence[Run]) -> str:
+    """Return the tables in Markdown: all recipes, then both parts, then what is not repaired."""
+    sick = [entry for entry in runs if entry["sick"] and "first_proof" in entry]
+    left = f" {len(failed)} failed: {', '.join(entry['id'] for entry in failed)}." if failed else ""
+    parts = [f"{machine()}; {len(runs)} recipes, {len(sick)} of networks with a sick run.{left}"]
+    for part, words in (("seen_once", "Seen once"), ("tuned", "Tuned")):
+        of_part = [entry for entry in runs if entry["part"] == part]
+        if any(entry["sick"] for entry in of_part):
+            parts += [f"{words}:", _curves(summary(of_part)), _facts(summary(of_part))]
+    unrepaired = [[entry["id"], ", ".join(entry["labels"]), _why(entry)] for entry in sick if not _by_ours(entry)]
+    if unrepaired:
+        parts.append(table(["not repaired", "called by its source", "what came"], unrepaired))
     return "\n\n".join(parts)
+
+
+def _curves(rates: Run) -> str:
+    """Return the share repaired against the trainings spent."""
+    known = [str(at) for at in AT if rates["curves"]["ours"][str(at)]["n"]]
+    rows = [[words, *(_share(rates["curves"][column][at]) for at in known)] for column, words in _WORDS.items()]
+    rows += [
+        [f"downslope beyond {_WORDS[column]}", *(_share(ahead[at]) for at in known)]
+        for column, ahead in rates["ahead"].items()
+    ]
+    return table(["repaired within … trainings", *known], rows)
+
+
+def _facts(rates: Run) -> str:
+    """Return the rates that have no curve, and the costs."""
+    rows = [
+        ["the same recipe, re-seeded", _share(rates["reseeded"])],
+        ["the blind recipe", _share(rates["blind_recipe"])],
+        ["downslope in the end, of those that any column repaired", _share(rates["of_repairable"])],
+        ["formulas: downslope", _share(rates["formulas"]["ours"])],
+        ["formulas: random search at equal budget", _share(rates["formulas"]["random_search"])],
+        ["healthy recipes made worse", _share(rates["harm"])],
+        ["trainings to the first proof, median", _median(rates["first_proof"])],
+        ["trainings spent in all, median", _median(rates["spent"])],
+        ["seconds: downslope, median", _median(rates["seconds"]["ours"])],
+        ["seconds: random search, median", _median(rates["seconds"]["random_search"])],
+    ]
+    return table(["", "value"], rows)
+
+
+def _median(values: Sequence[float]) -> str:
+    return f"{np.median(values):.1f} of {len(values)}" if values else "–"
+
+
+def _by_ours(entry: Run) -> bool:
+    return any(mends(entry, "ours", at) for at in entry["columns"]["ours"])
+
+
+def _why(entry: Run) -> str:
+    """Return what came of a recipe that ours did not repair."""
+    gap = entry["reference"] - float(np.mean(entry["control"]))
+    if gap <= 0:
+        return f"no gap on average: {entry['sick_runs']} runs are sick"
+    by = [_WORDS.get(column, column) for column in entry["columns"] if column != "ours" and _any(entry, column)]
+    best = float(np.mean(entry["columns"]["ours"]["end"]))
+    other = f"; repaired by {', '.join(by)}" if by else "; by no column"
+    return f"{np.mean(entry['control']):.2f} → {best:.2f} of {entry['reference']:.2f} by {entry['remedy']}{other}"
+
+
+def _any(entry: Run, column: str) -> bool:
+    return any(mends(entry, column, at) for at in entry["columns"][column])
 
 
 def _share(rate: Run) -> str:
@@ -317,13 +319,14 @@ def _share(rate: Run) -> str:
     return f"{value} % ({low} to {high}) of {rate['n']}"
 
 
-def _line(one: Run) -> str:
+def _line(entry: Run) -> str:
     """Return what became of a recipe in one line."""
-    if "failed" in one:
-        return f"{one['id']}: {one['failed']}"
-    scores = ", ".join(f"{name} {float(np.mean(told)):.3f}" for name, told in one["scores"].items())
-    kind = "sick" if one["sick"] else "healthy"
-    return f"{one['id']} ({kind}, best {one['reference']:.3f}): {scores}; {one['remedy']}; {one['seconds']} s"
+    if "failed" in entry:
+        return f"{entry['id']}: {entry['failed']}"
+    scores = ", ".join(f"{column} {np.mean(list(by.values())[-1]):.3f}" for column, by in entry["columns"].items())
+    kind = "sick" if entry["sick"] else "healthy"
+    head = f"{entry['id']} ({kind}, unchanged {np.mean(entry['control']):.3f}, best {entry['reference']:.3f})"
+    return f"{head}: {scores}; {entry['remedy']}; {entry['seconds']} s"
 
 
 if __name__ == "__main__":

@@ -50,13 +50,13 @@ def repaired_formula(recipe: Mapping[str, Any], outcome: Run, seeds: int) -> Run
         "findings": list(prescription.diagnosis.symptoms),
         "remedy": None if best is None else best.remedy.name,
         "steps_spent": prescription.steps,
-        "scores": {
-            "control": control,
-            "ours": control if best is None else scores(best.remedy.changes),
-            "reseeded": scores({}, range(_FRESH + seeds, _FRESH + 2 * seeds)),
-            "random_remedy": scores(draws.one()),
-            "random_search": scores(searched(draws, tried, score(base, floor), prescription.steps)),
-            "blind_recipe": scores({"method": "adam"}),
+        "control": control,
+        "columns": {
+            "ours": {"end": control if best is None else scores(best.remedy.changes)},
+            "reseeded": {"end": scores({}, range(_FRESH + seeds, _FRESH + 2 * seeds))},
+            "random_remedy": {"end": scores(draws.one())},
+            "random_search": {"end": scores(searched(draws, tried, score(base, floor), prescription.steps))},
+            "blind_recipe": {"end": scores({"method": "adam"})},
         },
     }
 

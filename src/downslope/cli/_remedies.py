@@ -91,7 +91,7 @@ def prescribe(
 ) -> None:
     """Try what may mend a run, beside the unchanged run, and say what helped."""
     _pictures.check_file(plot)  # before the trials, which may take a while
-    of_prescription = {name: choices.pop(name) for name in ("seeds", "budget") if name in choices}
+    of_prescription = {name: choices.pop(name) for name in ("seeds", "trainings") if name in choices}
     if os.path.isdir(run):  # Path.is_dir raises for folders that are closed to this user
         result = ds.prescribe(run, data=choices.get("data"), **of_prescription)
     else:
@@ -134,11 +134,13 @@ def print_prescription(result: ds.Prescription, *, quiet: bool) -> None:
 def _print_trials(result: ds.Prescription) -> None:
     """Print what was proved, a few lines a remedy, beside what it is held against."""
     score = result.yardstick
-    print(f"  unchanged: {score.words} {score.shown(result.control)}; {score.luck}: {score.shown(result.reseeded)}")
+    luck = f"; {score.luck}: {score.shown(result.reseeded)}" if result.reseeded else ""
+    print(f"  unchanged: {score.words} {score.shown(result.control)}{luck}")
     heads, *rows = result.rows()
-    for mark, name, reached, effect, luck, moved, steps in rows:
+    for mark, name, reached, effect, *others, moved, steps in rows:
         print(f"{mark} {name}: {score.words} {reached}")
-        print(f"    {heads[3]}: {effect}; {heads[4]}: {luck}")
+        compared = zip(heads[3:], (effect, *others), strict=False)
+        print("    " + "; ".join(f"{head}: {difference}" for head, difference in compared))
         print(f"    {moved}; {steps} steps")
-    if result.note:
-        show.sentence(result.note)
+    for sentence in filter(None, (result.note, result.reason)):
+        show.sentence(sentence)

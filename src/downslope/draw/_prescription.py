@@ -54,10 +54,10 @@ class _Row(NamedTuple):
 def prescription(result: Prescription, *, axes: Axes | None = None) -> Axes:
     """Draw what a prescription tried, and what helped.
 
-    A line for the unchanged runs, one for those that only luck sets apart, and one for each remedy that was proved,
-    coloured where it helped. A dot is a run, in the order of seeds from the upper to the lower; the tick is their mean.
-    At the right stands the mean effect with its 95 % interval. Where nothing was proved, the remedies that were tried
-    once are shown.
+    A line for the unchanged runs, for a descent one for those that only luck sets apart, and one for each remedy that
+    was proved, coloured where it helped. A dot is a run, in the order of seeds from the upper to the lower; the tick is
+    their mean. At the right stands the mean effect with its 95 % interval. Where nothing was proved, the remedies that
+    were tried once are shown.
 
     Args:
         result: what `prescribe` returned.
@@ -87,10 +87,8 @@ def prescription(result: Prescription, *, axes: Axes | None = None) -> Axes:
 def _proved(result: Prescription) -> list[_Row]:
     """Return the controls and the trials."""
     yardstick = result.yardstick
-    controls = [
-        _Row("unchanged", result.control, "", style.FUNCTION),
-        _Row(yardstick.luck, result.reseeded, "", style.FUNCTION),
-    ]
+    controls = [_Row("unchanged", result.control, "", style.FUNCTION)]
+    controls += [_Row(yardstick.luck, result.reseeded, "", style.FUNCTION)] if result.reseeded else []
     return controls + [
         _Row(trial.remedy.name, trial.scores, yardstick.improvement(trial.effect), style.END if trial.helped else _GREY)
         for trial in result.trials

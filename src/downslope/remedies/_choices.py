@@ -26,22 +26,22 @@ class PrescribeChoices(ProgressChoices, total=False):
         int,
         Choice(
             5,
-            "Pairs of runs that a remedy is proved with, from 2 up.",
+            "The most pairs of runs that a remedy is proved with, from 2 up; fewer where they settle it.",
             "run",
             least=2,
             metavar="N",
-            typed="Pairs of runs that a remedy is proved with.",
+            typed="The most pairs of runs that a remedy is proved with.",
         ),
     ]
-    budget: Annotated[
+    trainings: Annotated[
         int | None,
         Choice(
             None,
-            "The most steps to spend in all; None for 60 times those of a training, 400 times those of a descent, "
-            "where a run of less than 100 counts as that.",
+            "The most to spend in all, counted in runs as long as this one: 60 for a training if None, 400 for a descent. "
+            "A run of less than 100 steps counts as 100.",
             "run",
             metavar="N",
-            typed="The most steps to spend in all; 60 times the run's.",
+            typed="The most to spend, in runs as long as this one; 60, for a formula 400.",
         ),
     ]
     data: Annotated[

@@ -35,7 +35,7 @@ from downslope.remedies._start_points import along, at, at_start, coordinates
 from downslope.remedies._trial import VALUE, TrialJob, TrialRun
 from downslope.trace import Outcome, Trace
 
-_BUDGET = 400  # times the steps of the descent
+_BUDGET = 400  # descents
 _FEWEST = 100  # steps that a descent counts as in this
 _JITTER = 0.01
 _MATTERS = 1e-4  # of the most that was gained; a hundredth of the way in a bowl
@@ -52,7 +52,7 @@ def of_plan(
     plan: Plan,
     trace: Trace | None,
     seeds: int,
-    budget: int | None,
+    descents: int | None,
     progress: bool | Show | None,
 ) -> Prescription:
     """Return what helps a descent.
@@ -61,7 +61,7 @@ def of_plan(
         plan: its plan.
         trace: its trace; None to descend here.
         seeds: pairs of runs to prove a remedy with.
-        budget: the most steps to spend in all; 400 times those of the descent if None.
+        descents: the most to spend in all, in descents of so many steps, or of 100; 400 if None.
         progress: as for `descend`.
 
     Raises:
@@ -72,7 +72,7 @@ def of_plan(
             "this is the plan of a training, which is judged on rows held back",
             hint="prescribe for what `train` returned",
         )
-    most = _BUDGET * max(plan.steps, _FEWEST) if budget is None else budget
+    most = (_BUDGET if descents is None else descents) * max(plan.steps, _FEWEST)
     with progress_bar(progress, most) as show:
         runner = Descents(most, show)
         own = trace or descend(plan, progress=False)
@@ -139,7 +139,7 @@ class _Descended:
 
     yardstick = VALUE
     looked_at = ("arrived",)
-    proves, doubts = 3, 0
+    proves = 3
 
     def __init__(self, case: DescentCase, diagnosis: Diagnosis, runner: Descents) -> None:
         self.specification, self.seed, self.cost = case.plan, case.plan.seed, runner
@@ -196,10 +196,6 @@ class _Descended:
     def _more(self) -> tuple[OtherStart, ...]:
         """Return where further starts lead."""
         return _starts(from_other_starts(self.specification, self.cost, _MORE_STARTS, seed=1))
-
-    def lacks(self, remedy: Remedy | None, mended: Plan) -> Iterable[Sequence[Remedy]]:
-        """Return nothing: what a descent needs is among the remedies, alone or two at once."""
-        return ()
 
     def changed(self, changes: Mapping[str, Any]) -> Plan | None:
         """Return the plan with changes; None where it cannot be built."""

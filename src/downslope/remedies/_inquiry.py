@@ -1,9 +1,10 @@
-"""The search for remedies that help: each is tried once, and the best are proved against two controls.
+"""The search for what mends a descent: each remedy is tried once, and the best are proved against two controls.
 
-    every remedy once ─▶ pairs of the best ─▶ further remedies on the best ─▶ proof with fresh seeds
-                         (if none suffices)   (if that does not suffice)      (unchanged, re-seeded, mended)
+    every remedy once ─▶ pairs of the best ─▶ proof from starts close by
+                         (if none suffices)   (unchanged, from other starts close by, mended)
 
-The seeds of the proof play no part in the choice, so that a remedy chosen by luck loses its lead there.
+The starts of the proof play no part in the choice, so that a remedy chosen by luck loses its lead there. A descent costs
+milliseconds, so that nothing is gained by stopping early; trainings are searched by `_race`.
 """
 
 from __future__ import annotations
@@ -18,24 +19,14 @@ import numpy as np
 from downslope.diagnosis import Diagnosis
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
-from downslope.remedies._trial import Effect, S, Trial, TrialJob, TrialRun, Yardstick
+from downslope.remedies._trial import Cost, Effect, S, Trial, TrialJob, TrialRun, Yardstick
 
 _PAIRED = 3  # this many of the best are tried two at once
-_ROUNDS = 3  # of adding remedies to the best
-_DOUBTED = 3  # this many of the best are run again before each round
-_RUNS = 3  # of a remedy before it is proved
-
-
-class Cost(Protocol):
-    """What the runs have cost so far."""
-
-    spent: int
-    seconds: float
-    interrupted: bool
+_AT_STAKE = 3  # of the best, which may come to be proved
 
 
 class Subject(Protocol[S]):
-    """A training or a descent that is to be mended."""
+    """A descent that is to be mended."""
 
     @property
     def specification(self) -> S:
@@ -68,24 +59,12 @@ class Subject(Protocol[S]):
         ...
 
     @property
-    def doubts(self) -> int:
-        """How many of them are first run with two more seeds, as a single run may be luck; 0 for none."""
-        ...
-
-    @property
     def looked_at(self) -> tuple[str, ...]:
         """The quantities that `falls_short` reads."""
         ...
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         """Yield the remedies to try; each further group only where those before fall short."""
-        ...
-
-    def lacks(self, remedy: Remedy | None, mended: S) -> Iterable[Sequence[Remedy]]:
-        """Yield further remedies for a mended specification, each combined with the remedy that mended it, if any.
-
-        First those for its new diagnosis, then every other that is known.
-        """
         ...
 
     def changed(self, changes: Mapping[str, Any]) -> S | None:
@@ -130,9 +109,6 @@ def inquire(subject: Subject[S], diagnosis: Diagnosis, seeds: int) -> Prescripti
             break
     if inquiry.falls_short:
         inquiry.attempt(_pairs([attempt.remedy for attempt in inquiry.leading(_PAIRED)] or offered[:2]))
-    inquiry.extend_best()
-    inquiry.doubt(subject.doubts, _RUNS)
-    inquiry.doubt(min(subject.doubts, subject.proves), _RUNS)  # others may lead now
     chosen = inquiry.leading(subject.proves)
     control, reseeded, trials = inquiry.proved(chosen) if chosen else ((), (), ())
     return Prescription(
@@ -157,17 +133,17 @@ class _Attempt(Generic[S]):
     Args:
         remedy: the remedy.
         specification: the subject's specification with its changes.
-        runs: with the subject's own seed, and perhaps with others.
+        run: with the subject's own seed.
     """
 
     remedy: Remedy
     specification: S
-    runs: list[TrialRun]
+    run: TrialRun
 
     @property
     def score(self) -> float:
-        """The mean over its runs."""
-        return float(np.mean([run.score for run in self.runs]))
+        """What it came to."""
+        return self.run.score
 
 
 class _Inquiry(Generic[S]):
@@ -188,7 +164,7 @@ class _Inquiry(Generic[S]):
         if not self.tried:
             return True
         best = max(self.tried, key=lambda attempt: attempt.score)
-        return self._subject.falls_short(min(best.runs, key=lambda run: run.score))
+        return self._subject.falls_short(best.run)
 
     @property
     def matters(self) -> float:
@@ -197,61 +173,26 @@ class _Inquiry(Generic[S]):
 
     def attempt(self, remedies: Sequence[Remedy]) -> None:
         """Try remedies once each as the run was, as many as the budget bears if one of them is to be proved."""
-        subject, attempts = self._subject, list[_Attempt[S]]()
+        subject, single = self._subject, list[tuple[Remedy, S]]()
         for remedy in remedies:
             changed = subject.changed(remedy.changes)
             # Two remedies may come to the same run, such as a schedule that is the present one.
-            known = (attempt.specification for attempt in (*self.tried, *attempts))
+            known = [*(attempt.specification for attempt in self.tried), *(other for _, other in single)]
             if changed is None or any(subject.alike(changed, other) for other in known):
                 continue
-            single = [*(attempt.specification for attempt in attempts), changed]
-            # Never spend so much on trying that what was found could not be proved.
-            if self._affords_any_proof(single, [*single, *self._at_stake]):
-                attempts.append(_Attempt(remedy, changed, []))
-        jobs = [TrialJob(attempt.specification, subject.seed, subject.looked_at) for attempt in attempts]
-        for attempt, run in zip(attempts, subject.run(jobs), strict=True):
+            runs = [*(other for _, other in single), changed]
+            # Never spend so much on trying that what comes of it could not be proved.
+            if self._affords_any_proof(runs, [*runs, *self._at_stake]):
+                single.append((remedy, changed))
+        jobs = [TrialJob(changed, subject.seed, subject.looked_at) for _, changed in single]
+        for (remedy, changed), run in zip(single, subject.run(jobs), strict=True):
             if run is not None:
-                attempt.runs.append(run)
-                self.tried.append(attempt)
-
-    def extend_best(self) -> None:
-        """Add further remedies to the best one, or to none, as long as that gains."""
-        for _ in range(_ROUNDS):
-            self.doubt(min(_DOUBTED, self._subject.doubts), 2)
-            best = self.leading(1)
-            remedy, mended = (best[0].remedy, best[0].specification) if best else (None, self._subject.specification)
-            if not self.falls_short or not self._affords_any_proof([mended], self._at_stake):
-                return
-            # A round is worth it only if it raises the best score; the loop ends with the first that does not.
-            before = self._highest
-            for wave in self._subject.lacks(remedy, mended):
-                self.attempt(wave)
-                if self._highest >= before + self.matters:
-                    break
-            else:
-                return
-
-    @property
-    def _highest(self) -> float:
-        return max([self._subject.own, *(attempt.score for attempt in self.tried)])
-
-    def doubt(self, most: int, runs: int) -> None:
-        """Give the best remedies so many runs each, with seeds that the proof does not use either."""
-        subject, first = self._subject, self._subject.seed + 2 * self._seeds
-        further = [
-            (attempt, first + number) for attempt in self.leading(most) for number in range(len(attempt.runs), runs)
-        ]
-        jobs = [TrialJob(attempt.specification, seed, subject.looked_at) for attempt, seed in further]
-        if not jobs or not self._affords_any_proof([job.specification for job in jobs], self._at_stake):
-            return
-        for (attempt, _), run in zip(further, subject.run(jobs), strict=True):
-            if run is not None:
-                attempt.runs.append(run)
+                self.tried.append(_Attempt(remedy, changed, run))
 
     @property
     def _at_stake(self) -> list[S]:
         """What may come to be proved: the best so far, and the subject itself in the place of remedies to come."""
-        return [self._subject.specification, *(attempt.specification for attempt in self.leading(_DOUBTED))]
+        return [self._subject.specification, *(attempt.specification for attempt in self.leading(_AT_STAKE))]
 
     def _affords_any_proof(self, single: Sequence[S], candidates: Sequence[S]) -> bool:
         """Tell whether the budget bears single runs, and after them a proof of whichever candidate costs most."""
@@ -271,7 +212,7 @@ class _Inquiry(Generic[S]):
     def proved(self, chosen: Sequence[_Attempt[S]]) -> tuple[tuple[float, ...], tuple[float, ...], tuple[Trial, ...]]:
         """Return the scores of both controls and a trial of each remedy, as many as the budget bears."""
         subject, seeds = self._subject, self._seeds
-        # Seeds: own | proof | re-seeded control | further runs before the proof. None is used twice.
+        # Seeds: own | proof | re-seeded control. None is used twice.
         fresh = range(subject.seed + 1, subject.seed + 1 + seeds)
         others = range(subject.seed + 1 + seeds, subject.seed + 1 + 2 * seeds)
         quantities = tuple(dict.fromkeys(attempt.remedy.moves for attempt in chosen))

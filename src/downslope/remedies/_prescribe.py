@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from downslope._choices import checked, defaults, door
 from downslope._errors import SettingError, described
-from downslope.descent import Plan, Show, checked_progress, progress_bar
-from downslope.diagnosis import Diagnosis, diagnose
-from downslope.ensembles import count
+from downslope.descent import Plan, checked_progress
 from downslope.networks import Setup, Training
 from downslope.remedies._choices import PrescribeChoices
 from downslope.remedies._descent_trials import of_plan
-from downslope.remedies._inquiry import inquire
 from downslope.remedies._prescription import Prescription
-from downslope.remedies._remedy import Remedy, TrainingCase
-from downslope.remedies._training_remedies import everything, proposals
-from downslope.remedies._trial import HELD_BACK, Runner, TrialJob, TrialRun, score_of
+from downslope.remedies._training_trials import of_training
 from downslope.trace import Trace, load
 
 _PARTS = ("data", "model", "target", "validation", "loss", "start")  # of a saved run, which a file may not hold
-_BUDGET = 60  # times the steps of the run
-_FEWEST = 100  # steps that a run counts as in this
-_MATTERS = 0.01  # less of a gain is none
-_ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for, if a simple learner has no more
 
 
 @door(PrescribeChoices)
 def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[PrescribeChoices]) -> Prescription:
     """Find what mends a run: try remedies for what is wrong with it, and prove the best beside a control.
 
-    Each remedy that theory knows for the findings is tried once. Those that do best, alone or two at once, are run
-    again in pairs with the unchanged run: a training with the same seeds, on the rows held back; a descent from the
-    same starts close by. A remedy helped if the 95 % interval of the mean difference lies above 0, also against runs
-    that only luck sets apart, and the quantity it was to move has moved.
+    Of a training, remedies race over a few of the steps, the likeliest first; those that lead are run in pairs with the
+    unchanged run, with fresh seeds, until the score on rows held back is higher beyond doubt; and what of the remedy was
+    needed is told apart. Of a descent, each remedy is tried once, and the best are compared from starts close by. A
+    remedy helped if the 95 % interval of the difference lies above 0 and the quantity that it was to move has moved.
 
     Args:
         run: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained
@@ -57,7 +48,7 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     ('rate 0.5, from the curvature', 'ds.descend("f(x) = x²", {"x": 1.0}, learning_rate=0.5, steps=20)')
     """
     chosen = {**defaults(PrescribeChoices), **checked(PrescribeChoices, choices, also=("run",))}
-    pairs, most = chosen["seeds"], chosen["budget"]
+    pairs, most = chosen["seeds"], chosen["trainings"]
     parts = {name: chosen[name] for name in _PARTS if chosen[name] is not None}
     progress = checked_progress(chosen["progress"])
     if isinstance(run, str | Path) and Path(run).is_dir():
@@ -109,98 +100,3 @@ def _trained(run: Any) -> tuple[Setup, Trace]:
         + ("; and there is no folder of that name" if isinstance(run, str | Path) else ""),
         hint="for example ds.prescribe(ds.plan('x² - y² + y⁴', {'x': 1, 'y': 0}))",
     )
-
-
-def of_training(
-    setup: Setup,
-    trace: Trace,
-    seeds: int,
-    budget: int | None,
-    progress: bool | Show | None,
-) -> Prescription:
-    """Return what helps a training.
-
-    Args:
-        setup: its setup.
-        trace: its trace.
-        seeds: pairs of runs to prove a remedy with.
-        budget: the most steps to spend in all; 60 times those of the run, or of 100, if None.
-        progress: as for `descend`.
-    """
-    diagnosis = diagnose(trace)
-    if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(TrainingCase(setup, trace), diagnosis)):
-        return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
-    if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
-        raise SettingError(
-            "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
-        )
-    most = _BUDGET * max(int(setup.choices["steps"]), _FEWEST) if budget is None else budget
-    with progress_bar(progress, most) as show:
-        return inquire(_Trained(setup, trace, diagnosis, Runner(count(), most, show)), diagnosis, seeds)
-
-
-class _Trained:
-    """A training that is to be mended.
-
-    Args:
-        setup: its setup.
-        trace: its trace.
-        diagnosis: its diagnosis; if it has no problem, only its notes are treated.
-        runner: makes the runs.
-    """
-
-    yardstick = HELD_BACK
-    looked_at = ()
-    proves, doubts = 2, 6
-
-    def __init__(self, setup: Setup, trace: Trace, diagnosis: Diagnosis, runner: Runner) -> None:
-        self.specification, self.cost = setup, runner
-        self.own, self.seed = score_of(trace), int(setup.choices["seed"])
-        self._case = TrainingCase(setup, trace)
-        self._enough = min(_ENOUGH, self._case.reference) if not diagnosis.ok else 0.0
-
-    def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
-        """Yield all remedies at once, to be run side by side."""
-        yield proposals(self._case, diagnosis)
-
-    def lacks(self, remedy: Remedy | None, mended: Setup) -> Iterable[Sequence[Remedy]]:
-        """Yield the remedies for the mended run's diagnosis, then all that apply, each combined with its remedy."""
-        if remedy is None:
-            yield everything(self._case)
-            return
-        (run,) = self.run([TrialJob(mended, self.seed, traced=True)])
-        if run is None or run.trace is None:
-            return
-        case = TrainingCase(mended, run.trace)
-        for further in (proposals(case, diagnose(run.trace)), everything(case)):
-            yield [remedy.then(other) for other in further]
-
-    def changed(self, changes: Mapping[str, Any]) -> Setup | None:
-        """Return the setup with changes; None where it cannot be built."""
-        try:
-            changed = self.specification.changed(**changes)
-            _ = changed.plan()
-        except SettingError:
-            return None
-        return changed
-
-    def alike(self, first: Setup, second: Setup) -> bool:
-        """Tell whether two setups train the same."""
-        same_model = first.model is second.model or (first.layers is not None and first.layers == second.layers)
-        return same_model and first.as_python() == second.as_python()
-
-    def affords(self, specifications: Sequence[Setup]) -> bool:
-        """Tell whether the budget bears a run of each setup."""
-        return self.cost.affords(specifications)
-
-    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
-        """Return the result of each run."""
-        return self.cost.run(jobs)
-
-    def matters(self, scores: Sequence[float]) -> float:
-        """Return the smallest gain that counts."""
-        return _MATTERS
-
-    def falls_short(self, best: TrialRun) -> bool:
-        """Tell whether the best run leaves something to gain."""
-        return best.score < self._enough

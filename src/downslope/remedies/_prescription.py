@@ -6,7 +6,7 @@ import html
 from dataclasses import dataclass
 from typing import Any
 
-from downslope._text import aligned, number
+from downslope._text import aligned, in_words, listed, number
 from downslope._types import plain
 from downslope.descent import Plan
 from downslope.diagnosis import Diagnosis, quantity
@@ -34,6 +34,10 @@ class Prescription:
         seconds: the same in seconds of one core.
         interrupted: whether Ctrl-C cut it short.
         note: what must be known to read the scores, as a sentence; "" if nothing.
+        needed: the changes of the best remedy without which it does not help, with the score that it has without each;
+            none where it is a single change, or was not taken apart.
+        causes: the findings that the best remedy is for.
+        history: the steps spent in all when a remedy was proved that was then the best, with the remedy.
     """
 
     specification: Setup | Plan
@@ -48,6 +52,9 @@ class Prescription:
     seconds: float = 0.0
     interrupted: bool = False
     note: str = ""
+    needed: tuple[tuple[Remedy, float], ...] = ()
+    causes: tuple[str, ...] = ()
+    history: tuple[tuple[int, Remedy], ...] = ()
 
     @property
     def best(self) -> Trial | None:
@@ -91,16 +98,34 @@ class Prescription:
             f"{yardstick.lead}{yardstick.improvement(effect)} over {effect.pairs} paired {yardstick.pairs}."
         )
 
+    @property
+    def unchanged(self) -> str:
+        """The scores of the unchanged runs, in words."""
+        text = f"Unchanged: {self.yardstick.shown(self.control)}"
+        return f"{text}; {self.yardstick.luck}: {self.yardstick.shown(self.reseeded)}" if self.reseeded else text
+
+    @property
+    def reason(self) -> str:
+        """Which changes of the best remedy were needed, and which findings they are for, in a sentence or two."""
+        if self.best is None:
+            return ""
+        without = [f"{change.name} (without: {self.yardstick.shown([score])})" for change, score in self.needed]
+        needed = f"Of its changes these were needed: {listed(without)}." if without else ""
+        words = listed([in_words(cause) for cause in self.causes])
+        confirmed = f"That confirms: {words}." if self.causes else ""
+        return f"{needed} {confirmed}".strip()
+
     def rows(self) -> list[tuple[str, ...]]:
         """Return the trials as rows of text, the headings first."""
         yardstick = self.yardstick
+        luck = bool(self.reseeded)
         return [
             (
                 "",
                 "remedy",
                 yardstick.heading,
                 yardstick.effect_heading,
-                f"against {yardstick.luck}",
+                *([f"against {yardstick.luck}"] if luck else []),
                 "what was to move",
                 "steps",
             ),
@@ -110,7 +135,7 @@ class Prescription:
                     trial.remedy.name,
                     yardstick.shown(trial.scores),
                     yardstick.improvement(trial.effect),
-                    yardstick.improvement(trial.net),
+                    *([yardstick.improvement(trial.net)] if luck else []),
                     _moved(trial),
                     str(trial.steps),
                 )
@@ -134,15 +159,20 @@ class Prescription:
             "seconds": self.seconds,
             "keep": None if self.mended is None else self.mended.as_python(),
             "note": self.note,
+            "needed": {change.name: sign * score for change, score in self.needed},
+            "causes": list(self.causes),
+            "proved": [{"steps": steps, "remedy": remedy.name} for steps, remedy in self.history],
         }
         return plain(facts)
 
     def __str__(self) -> str:
         lines = [self.verdict]
         if self.trials:
-            unchanged, reseeded = self.yardstick.shown(self.control), self.yardstick.shown(self.reseeded)
-            lines += ["", f"Unchanged: {unchanged}; {self.yardstick.luck}: {reseeded}. {self.note}".rstrip()]
-            lines += aligned(self.rows(), words=(0, 1, 5))
+            lines += ["", f"{self.unchanged}. {self.note}".rstrip()]
+            rows = self.rows()
+            lines += aligned(rows, words=(0, 1, len(rows[0]) - 2))
+        if self.reason:
+            lines += ["", self.reason]
         if self.mended is not None:
             lines += ["", f"Keep: {self.mended.as_python()}"]
         return "\n".join(lines)

@@ -29,6 +29,8 @@ class Remedy:
         moves: the name of the quantity that it is to move, one of `quantity_names`.
         symptom: the finding that it is for.
         parts: the remedies that it is made of; none of a single one.
+        elements: of a remedy with a name of its own, the single changes that it bundles; none where it is one change.
+        key: the name of its maker; "" for a combination.
     """
 
     name: str
@@ -37,9 +39,18 @@ class Remedy:
     moves: str
     symptom: str = ""
     parts: tuple[Remedy, ...] = ()
+    elements: tuple[Remedy, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.why}"
+
+    @property
+    def single_changes(self) -> tuple[Remedy, ...]:
+        """Its smallest parts, each of which can be left out alone."""
+        if self.parts:
+            return tuple(element for part in self.parts for element in part.single_changes)
+        return self.elements or (self,)
 
     def with_other(self, other: Remedy) -> Remedy | None:
         """Return both at once; None where they change the same thing to different ends, or one is part of the other."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from downslope._choices import schema
-from downslope._text import number
+from downslope._text import in_words, number
 from downslope.diagnosis import TRAINING_SYMPTOMS, Diagnosis, Severity
 from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, NOISY_GRADIENT_DESCENT, RMSPROP
 from downslope.networks import SetupChanges
@@ -157,6 +157,7 @@ def from_healthy(maker: TrainingMaker) -> TrainingMaker:
         changes = {**remedy.changes, "begin": {"steps": case.healthy_steps, **before}}
         return replace(remedy, name=f"{remedy.name} from step {case.healthy_steps} on", changes=changes)
 
+    later.__name__ = f"{maker.__name__}_later"
     later.__doc__ = f"{(maker.__doc__ or '').removesuffix('.')}, from the last healthy step on."
     return later
 
@@ -186,31 +187,47 @@ def usual_deep(case: TrainingCase) -> Remedy | None:
     base, wide = _usual(case, USUAL_RATE, "layer"), roomy(case)
     if base is None or len(case.hidden) < 2 or case.setup.is_foreign:
         return None
-    changes = {**base.changes, "skip": True, **(wide.changes if wide else {})}
-    room = f", {wide.name}" if wide else ""
-    why = f"{base.why} Normalised layers with a way around each are trained at any depth (He et al. 2016)."
-    return replace(base, name=f"{base.name}, skip connections{room}", why=why, changes=changes)
+    why = "Normalised layers with a way around each are trained at any depth (He et al. 2016)."
+    further = [Remedy("skip connections", why, {"skip": True}, "gradient_per_layer", key="skips")]
+    further += [replace(wide, key="roomy")] if wide else []
+    return replace(
+        base,
+        name=", ".join([base.name, *(part.name for part in further)]),
+        why=f"{base.why} {why}",
+        changes={**base.changes, **{name: value for part in further for name, value in part.changes.items()}},
+        elements=(*base.elements, *further),
+    )
 
 
 def _usual(case: TrainingCase, rate: float, normalisation: str) -> Remedy | None:
-    normalised = normalisation != "none"
-    if normalised and not case.hidden:
+    """Return the usual choices at once, with the single changes that they bundle."""
+    if normalisation != "none" and not case.hidden:
         return None
-    changes: dict[str, Any] = {"method": ADAM.name, "learning_rate": rate, "schedule": None}
+    steps: dict[str, Any] = {"method": ADAM.name, "learning_rate": rate, "schedule": None}
+    why = "Each coordinate steps by about the rate (Kingma and Ba 2015)."
+    bundled = [Remedy(f"Adam at {number(rate)}", why, steps, "training_score", key=adam.__name__)]
     if not case.setup.is_foreign and case.layers:
-        changes |= {"activation": "relu", "initialisation": "auto"} | (
-            {"normalisation": normalisation} if normalised else {}
-        )
+        weights: dict[str, Any] = {"activation": "relu", "initialisation": "auto"}
         if any(layer.get("bias", 0) != 0 for layer in case.layers):
-            changes["bias"] = 0.0
-        output = suited_output(case)
-        changes |= output.changes if output else {}
-    for maker in (standardised, scaled_targets):
-        scaling = maker(case)
-        changes |= scaling.changes if scaling else {}
+            weights["bias"] = 0.0
+        why = "A relu passes gradients whole where it is on (Glorot, Bordes and Bengio 2011)."
+        bundled.append(Remedy("relu", why, weights, "gradient_per_layer", key="relu"))
+        if normalisation != "none":
+            why = "Signals keep mean 0 and deviation 1 (Ioffe and Szegedy 2015)."
+            changes = {"normalisation": normalisation}
+            key = f"{normalisation}_normalisation"
+            bundled.append(Remedy(in_words(key), why, changes, "gradient_per_layer", key=key))
+        bundled += _applied(case, (suited_output,), "")
+    bundled += _applied(case, (standardised, scaled_targets), "")
     why = "Adam, relu with weights to suit, inputs of size 1, the output that suits: what networks begin with today."
-    more = f", {normalisation} normalised" if normalised else ""
-    return Remedy(f"the usual choices at a rate of {number(rate)}{more}", why, changes, "training_score")
+    more = f", {normalisation} normalised" if normalisation != "none" else ""
+    return Remedy(
+        f"the usual choices at a rate of {number(rate)}{more}",
+        why,
+        {name: value for part in bundled for name, value in part.changes.items()},
+        "training_score",
+        elements=tuple(bundled),
+    )
 
 
 _ALWAYS = (usual, usual_fast, usual_normalised, usual_deep)
@@ -265,7 +282,7 @@ def _applied(case: TrainingCase, known: Iterable[TrainingMaker], symptom: str) -
     for maker in known:
         remedy = maker(case)
         if remedy is not None and not (case.setup.is_foreign and _needs_surgery(remedy)):
-            yield replace(remedy, symptom=symptom)
+            yield replace(remedy, symptom=symptom, key=maker.__name__)
 
 
 _IN_LAYERS = frozenset(name for name, choice in schema(SetupChanges).items() if choice.in_layers)

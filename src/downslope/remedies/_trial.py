@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,18 +24,20 @@ _SURE = 0.95
 
 @dataclass(frozen=True)
 class Effect:
-    """A mean difference between runs, with its 95 % interval by Student's t.
+    """A mean difference between runs, with its interval by Student's t.
 
     Args:
         mean: the mean difference.
         low, high: the ends of its interval; −∞ and ∞ for a single pair.
         pairs: the number of pairs; without pairs the smaller number of runs.
+        wins: the pairs in which the changed run was the better.
     """
 
     mean: float
     low: float
     high: float
     pairs: int
+    wins: int = 0
 
     @classmethod
     def of(cls, treated: Sequence[float], control: Sequence[float]) -> Effect:
@@ -43,16 +45,24 @@ class Effect:
         from scipy import special
 
         differences = np.subtract(treated, control)
-        pairs, mean = len(differences), float(differences.mean())
+        pairs, mean, wins = len(differences), float(differences.mean()), int(np.sum(differences > 0))
         if pairs < 2:
-            return cls(mean, -math.inf, math.inf, pairs)
+            return cls(mean, -math.inf, math.inf, pairs, wins)
         # Student's t for the mean of paired differences: luck that both runs of a pair share cancels.
         reach = _squared_error(differences) ** 0.5 * float(special.stdtrit(pairs - 1, (1 + _SURE) / 2))
-        return cls(mean, mean - reach, mean + reach, pairs)
+        return cls(mean, mean - reach, mean + reach, pairs, wins)
 
     @classmethod
-    def apart(cls, treated: Sequence[float], control: Sequence[float]) -> Effect:
+    def apart(
+        cls, treated: Sequence[float], control: Sequence[float], *, sure: float = _SURE, least: float = 0.0
+    ) -> Effect:
         """Return the effect of a change from runs that are no pairs.
+
+        Args:
+            treated: scores of the changed runs.
+            control: scores of the unchanged runs; the first of them have the seeds of the changed ones, if any has.
+            sure: the share of such intervals that hold the true difference.
+            least: the smallest standard deviation of a score; runs that happen to be equal are not free of luck.
 
         References: Welch, "The generalization of 'Student's' problem when several different population variances are
         involved", 1947.
@@ -61,16 +71,21 @@ class Effect:
 
         counts = len(treated), len(control)
         mean = float(np.mean(treated) - np.mean(control))
+        wins = sum(first > second for first, second in zip(treated, control, strict=False))
         if min(counts) < 2:
-            return cls(mean, -math.inf, math.inf, min(counts))
-        parts = _squared_error(treated), _squared_error(control)
+            return cls(mean, -math.inf, math.inf, min(counts), wins)
+        parts = [max(_squared_error(scores), least**2 / len(scores)) for scores in (treated, control)]
         squared = sum(parts)
         if squared == 0:
-            return cls(mean, mean, mean, min(counts))
+            return cls(mean, mean, mean, min(counts), wins)
         # Welch–Satterthwaite degrees of freedom, since the two spreads may differ.
         freedom = squared**2 / sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True))
-        reach = squared**0.5 * float(special.stdtrit(freedom, (1 + _SURE) / 2))
-        return cls(mean, mean - reach, mean + reach, min(counts))
+        reach = squared**0.5 * float(special.stdtrit(freedom, (1 + sure) / 2))
+        return cls(mean, mean - reach, mean + reach, min(counts), wins)
+
+    def within(self, lowest: float, highest: float) -> Effect:
+        """Return the effect with its interval cut to what is possible."""
+        return replace(self, low=max(self.low, lowest), high=min(self.high, highest))
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,8 @@ class Yardstick:
     def improvement(self, effect: Effect) -> str:
         """Return an improvement with its interval."""
         mean, low, high = map(self.difference, (effect.mean, effect.low, effect.high))
-        return f"{mean} ({low} to {high})"
+        # An interval without width would claim what no few runs can show.
+        return f"{mean} ({low} to {high})" if low != high else f"{mean} ({effect.wins} of {effect.pairs} {self.pairs})"
 
 
 def _signed(step: float) -> str:
@@ -194,6 +210,8 @@ class TrialRun:
         steps: steps taken.
         seconds: how long it took.
         trace: its trace, where the job keeps it.
+        finite: whether it stayed finite.
+        promise: how far a short run promises to get; see `promise_of`.
     """
 
     score: float
@@ -201,6 +219,16 @@ class TrialRun:
     steps: int
     seconds: float
     trace: Trace | None = None
+    finite: bool = True
+    promise: float = 0.0
+
+
+class Cost(Protocol):
+    """What the runs have cost so far."""
+
+    spent: int
+    seconds: float
+    interrupted: bool
 
 
 class TrialJob(NamedTuple, Generic[S]):
@@ -274,13 +302,16 @@ def _run(job: TrialJob[Setup]) -> TrialRun:
     trace = setup.train(job.seed, progress=False).trace
     moved = {name: measure(name, trace) for name in job.quantities}
     seconds = time.perf_counter() - began
-    return TrialRun(score_of(trace), moved, trace.last_step, seconds, trace if job.traced else None)
+    finite = trace.outcome is not Outcome.NOT_FINITE
+    kept = trace if job.traced else None
+    return TrialRun(score_of(trace), moved, trace.last_step, seconds, kept, finite, promise_of(trace))
 
 
 def _lean(setup: Setup, quantities: Sequence[str]) -> Setup:
     """Return a setup that records only what is to be measured: its program compiles in half the time."""
     needed = {quantity(name).needs for name in quantities}
-    evaluate_every = max(-(-int(setup.choices["steps"]) // _LOOKS), 1)
+    steps = int(setup.choices["steps"])
+    evaluate_every = steps if steps <= _LOOKS else -(-steps // _LOOKS)
     unseen: dict[str, Any] = {
         name: 0 for name, what in (("probe_every", "curvature"), ("layers_every", "layers")) if what not in needed
     }
@@ -295,3 +326,17 @@ def score_of(trace: Trace) -> float:
         return 0.0
     # Below 0 an R² says no more than that the mean predicts better; far below, it would dominate every average.
     return max(score, 0.0)
+
+
+def promise_of(trace: Trace) -> float:
+    """Return how far a short run promises to get: its score, and among equals how much of its loss is gone."""
+    if trace.outcome is Outcome.NOT_FINITE:
+        return -math.inf
+    losses = np.asarray(trace.columns["value"], float)
+    size = max(len(losses) // 10, 1)
+    first, last = float(losses[:size].mean()), float(losses[-size:].mean())
+    gone = 1 - last / first if first > 0 and math.isfinite(first) else 0.0
+    return score_of(trace) + _TIE * gone
+
+
+_TIE = 0.05

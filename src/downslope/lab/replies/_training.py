@@ -191,6 +191,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
             "effect_heading": prescription.yardstick.effect_heading,
             "trials": [_trial(trial, row) for trial, row in zip(prescription.trials, rows, strict=True)],
             "tried": [{"name": remedy.name, "score": plain(score)} for remedy, score in prescription.tried],
+            "reason": prescription.reason,
             "cost": f"{prescription.steps} steps in all, {prescription.seconds:.0f} seconds of one core.",
             "keep": fields_of(mended) if isinstance(mended, ds.Setup) else None,
             "python": _python(written(mended, fields)) if isinstance(mended, ds.Setup) else None,
@@ -199,7 +200,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
 
 
 def _trial(trial: ds.Trial, row: tuple[str, ...]) -> dict[str, Any]:
-    mark, name, score, effect, _, moved, _ = row
+    mark, name, score, effect, *_, moved, _ = row
     return {
         "mark": mark,
         "helped": trial.helped,

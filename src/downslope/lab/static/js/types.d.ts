@@ -336,6 +336,7 @@ export interface Trial {
 export interface Prescription {
   doing?: undefined;
   verdict: string;
+  reason: string;
   heading: string;
   effect_heading: string;
   trials: Trial[];

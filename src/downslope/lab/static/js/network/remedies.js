@@ -74,6 +74,7 @@ export function mountRemedies(page) {
   function show(shown) {
     byId("prescription").hidden = false;
     byId("prescription-verdict").textContent = shown.verdict;
+    byId("prescription-reason").textContent = shown.reason;
     say(shown.verdict);
     byId("prescription-cost").textContent = shown.cost ?? "";
     byId("use").hidden = byId("prescribe-python").hidden = !shown.keep;

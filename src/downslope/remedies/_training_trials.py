@@ -1,0 +1,148 @@
+"""Trials of what may mend a training: the same rows and steps, with a remedy and without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from downslope._errors import SettingError
+from downslope.descent import Show, progress_bar
+from downslope.diagnosis import Diagnosis, diagnose, has_moved, measure
+from downslope.ensembles import count
+from downslope.networks import Setup
+from downslope.remedies._prescription import Prescription
+from downslope.remedies._race import race
+from downslope.remedies._ranking import causes_of, combined, problems_of, ranked
+from downslope.remedies._remedy import Remedy, TrainingCase
+from downslope.remedies._training_remedies import everything, proposals
+from downslope.remedies._trial import HELD_BACK, Runner, TrialJob, TrialRun, score_of
+from downslope.trace import Trace
+
+_BUDGET = 60  # trainings
+_FEWEST = 100  # steps that a run counts as in this
+_MATTERS = 0.01  # less of a gain is none
+_ENOUGH = 0.97  # of accuracy or R², above which nothing further is looked for, if a simple learner has no more
+_LOOK = 10  # steps that tell whether a quantity moves
+_SHORTEST = 30  # steps that tell how a training goes
+_FEW_ROWS = 100  # held back, where their number is not known
+# What ten steps say nothing about: these are what a training is for.
+_LATE = frozenset({"training_score", "training_loss", "score_gap", "still_falling", "noise_ratio"})
+
+
+def of_training(
+    setup: Setup,
+    trace: Trace,
+    seeds: int,
+    trainings: int | None,
+    progress: bool | Show | None,
+) -> Prescription:
+    """Return what helps a training.
+
+    Args:
+        setup: its setup.
+        trace: its trace.
+        seeds: the most pairs of runs to prove a remedy with.
+        trainings: the most to spend in all, in trainings of so many steps, or of 100; 60 if None.
+        progress: as for `descend`.
+    """
+    diagnosis = diagnose(trace)
+    if diagnosis.ok and (score_of(trace) >= _ENOUGH or not proposals(TrainingCase(setup, trace), diagnosis)):
+        return Prescription(setup, HELD_BACK, diagnosis, score_of(trace))
+    if setup.task.objective.batched is None or setup.task.objective.batched.held_out is None:
+        raise SettingError(
+            "remedies are judged on rows held back, and there are none", hint="train with validation=0.2"
+        )
+    most = (_BUDGET if trainings is None else trainings) * max(int(setup.choices["steps"]), _FEWEST)
+    with progress_bar(progress, most) as show:
+        prescription = race(_Trained(setup, trace, diagnosis, Runner(count(), most, show)), diagnosis, seeds)
+    causes = () if prescription.best is None else causes_of(prescription.best.remedy, diagnosis)
+    return replace(prescription, causes=causes)
+
+
+class _Trained:
+    """A training that is to be mended.
+
+    Args:
+        setup: its setup.
+        trace: its trace.
+        diagnosis: its diagnosis; if it has no problem, only its notes are treated.
+        runner: makes the runs.
+    """
+
+    yardstick = HELD_BACK
+
+    def __init__(self, setup: Setup, trace: Trace, diagnosis: Diagnosis, runner: Runner) -> None:
+        self.specification, self.cost = setup, runner
+        self.own, self.seed = score_of(trace), int(setup.choices["seed"])
+        self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
+        self.enough = min(_ENOUGH, self._case.reference) if not diagnosis.ok else 0.0
+        # A score is a share of the rows held back, so that one more or less of them is the least that luck can do.
+        self.unit = 1 / float(trace.facts["data"].get("validation_rows") or _FEW_ROWS)
+
+    def offered(self) -> Sequence[Remedy]:
+        """Return the remedies to try, the likeliest first."""
+        return ranked(self._case, self._diagnosis)
+
+    def further(self, remedy: Remedy, mended: Setup) -> Sequence[Remedy]:
+        """Return the remedy combined with those for the mended run's diagnosis, then with all that apply."""
+        (run,) = self.run([TrialJob(mended, self.seed, traced=True)])
+        if run is None or run.trace is None:
+            return ()
+        case, diagnosis = TrainingCase(mended, run.trace), diagnose(run.trace)
+        symptoms = problems_of(diagnosis)
+        first = proposals(case, diagnosis)
+        return [*combined(remedy, first, symptoms), *combined(remedy, everything(case), symptoms)]
+
+    def before(self, quantity: str) -> float | None:
+        """Return a quantity of the run as it was."""
+        return measure(quantity, self._case.trace)
+
+    def shows_early(self, quantity: str, value: float | None) -> bool:
+        """Tell whether the value of a quantity after ten steps is as bad as it was in the end."""
+        return quantity not in _LATE and has_moved(quantity, self.before(quantity), value) is False
+
+    def shortened(self, setup: Setup, share: float) -> Setup | None:
+        """Return the setup with a share of the steps, with ten for 0; None where that would say nothing."""
+        whole, base = int(setup.choices["steps"]), int(self.specification.choices["steps"])
+        steps = max(round(share * base), _SHORTEST) if share else _LOOK
+        begin = setup.choices.get("begin")
+        if 2 * steps > whole or (begin is not None and int(begin["steps"]) >= steps):
+            return None
+        changes: dict[str, Any] = {"steps": steps}
+        if setup.choices.get("warm_up"):
+            changes["warm_up"] = max(round(int(setup.choices["warm_up"]) * steps / whole), 1)
+        short = self._built(setup, changes)
+        # Of a remedy that only changes the number of steps, the first of them say nothing.
+        same = whole != base and short is not None and self.alike(setup.changed(steps=base), self.specification)
+        return None if same else short
+
+    def changed(self, changes: Mapping[str, Any]) -> Setup | None:
+        """Return the setup with changes; None where it cannot be built."""
+        return self._built(self.specification, changes)
+
+    @staticmethod
+    def _built(setup: Setup, changes: Mapping[str, Any]) -> Setup | None:
+        try:
+            changed = setup.changed(**changes)
+            _ = changed.plan()
+        except SettingError:
+            return None
+        return changed
+
+    def alike(self, first: Setup, second: Setup) -> bool:
+        """Tell whether two setups train the same."""
+        same_model = first.model is second.model or (first.layers is not None and first.layers == second.layers)
+        return same_model and first.as_python() == second.as_python()
+
+    def affords(self, specifications: Sequence[Setup]) -> bool:
+        """Tell whether the budget bears a run of each setup."""
+        return self.cost.affords(specifications)
+
+    def run(self, jobs: Sequence[TrialJob[Setup]]) -> list[TrialRun | None]:
+        """Return the result of each run."""
+        return self.cost.run(jobs)
+
+    def matters(self, scores: Sequence[float]) -> float:
+        """Return the smallest gain that counts."""
+        return _MATTERS
