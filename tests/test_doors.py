@@ -38,7 +38,7 @@ CALLS: dict[Callable[..., Any], dict[str, Any]] = {
     ds.search: {"objective": "x²", "bounds": {"x": (-1, 1)}, "seconds": 0.01},
     ds.fit: {"equation": "y = a×x", "data": {"x": [1.0, 2.0, 3.0], "y": [2.0, 4.1, 6.0]}},
     ds.find_learning_rate: {"run": "x²", "start": {"x": 1.0}, "budget": 3},
-    ds.prescribe: {"run": ds.plan("x²", {"x": 1.0}, learning_rate=0.1, steps=3), "seeds": 2, "budget": 10},
+    ds.prescribe: {"run": ds.plan("x²", {"x": 1.0}, learning_rate=0.1, steps=3), "seeds": 2, "trainings": 1},
     ds.train: {"data": {"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]}, "target": "y", "hidden": (2,), "steps": 1}
     | {"probe_every": 0, "layers_every": 0, "progress": False},
     ds.slope: {"objective": "x²", "at": {"x": 1.0}},

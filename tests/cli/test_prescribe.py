@@ -6,6 +6,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from downslope.cli._main import run
@@ -68,7 +69,7 @@ def test_nothing_is_wrong(capsys) -> None:
 
 def test_a_saved_run_and_the_command_that_mends_it(capsys) -> None:
     assert said(capsys, "train", "iris", *DEEP, "--save", "run", "--quiet")[0] == 0
-    code, out, err = said(capsys, "prescribe", "run", "--seeds", "3", "--budget", "2000", "--json")
+    code, out, err = said(capsys, "prescribe", "run", "--seeds", "3", "--trainings", "10", "--json")
     assert (code, err) == (0, "")
     told = json.loads(out)
     best = told["trials"][0]
@@ -77,7 +78,9 @@ def test_a_saved_run_and_the_command_that_mends_it(capsys) -> None:
     words = shlex.split(told["command"])
     assert words[:3] == ["downslope", "train", "iris"]
     code, out, _ = said(capsys, *words[1:], "--json")
-    assert (code, json.loads(out)["metrics"]["validation_accuracy"]) == (0, told["tried"][best["remedy"]])
+    # The proof has seeds of its own, so that the run's own seed comes near to their mean only.
+    assert code == 0
+    assert abs(json.loads(out)["metrics"]["validation_accuracy"] - np.mean(best["scores"])) < 0.2
 
 
 def test_right_after_a_training(capsys) -> None:
@@ -96,7 +99,7 @@ def test_right_after_a_training(capsys) -> None:
     ("words", "told"),
     [
         ([*FORMULA, "--seeds", "1"], "seeds must be a whole number from 2 up"),
-        ([*FORMULA, "--budget", "0"], "budget must be a whole number from 1 up"),
+        ([*FORMULA, "--trainings", "0"], "trainings must be a whole number from 1 up"),
         ([*FORMULA, "--remedies", "all"], "No such option"),
         (["f(x) = x²", "--learning-rate", "1.1"], "start"),
         (["f(x) = x²", "--start", "x=1", "--method", "adm"], "did you mean 'adam'?"),

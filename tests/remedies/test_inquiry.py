@@ -36,25 +36,19 @@ class Made:
     Args:
         worth: what each change adds to the score.
         offered: what is prescribed at first.
-        later: what is prescribed once a change was made, by its name.
-        known: what else may help, whatever is wrong.
         each: what a run costs.
         costs: what a run with a change costs, where that is less.
-        lucky: changes that only help with the subject's own seed.
     """
 
     worth: Mapping[str, float]
     offered: Sequence[Remedy]
-    later: Mapping[str, Sequence[Remedy]] = field(default_factory=dict)
-    known: Sequence[Remedy] = ()
     each: int = 1
     costs: Mapping[str, int] = field(default_factory=dict)
-    lucky: frozenset[str] = frozenset()
     budget: int = 60
     jobs: list[TrialJob] = field(default_factory=list)
 
     specification, own, seed, looked_at = frozenset(), 0.1, 0, ()
-    proves, doubts = 2, 6
+    proves = 2
     yardstick = HELD_BACK
 
     def __post_init__(self) -> None:
@@ -62,14 +56,6 @@ class Made:
 
     def waves(self, diagnosis: Diagnosis) -> Iterable[Sequence[Remedy]]:
         yield self.offered
-
-    def lacks(self, remedy: Remedy | None, mended: Any) -> Iterable[Sequence[Remedy]]:
-        if remedy is None:
-            yield self.known
-            return
-        self.run([TrialJob(mended, self.seed)])
-        yield [remedy.then(other) for name in mended for other in self.later.get(name, ())]
-        yield [remedy.then(other) for other in self.known]
 
     def changed(self, changes: Mapping[str, Any]) -> frozenset[str]:
         return frozenset(changes)
@@ -89,8 +75,7 @@ class Made:
         return sum(min([self.costs.get(name, self.each) for name in thing], default=self.each) for thing in things)
 
     def _score(self, job: TrialJob) -> float:
-        counted = [name for name in job.specification if name not in self.lucky or job.seed == self.seed]
-        return self.own + 0.001 * (job.seed % 7) + sum(self.worth.get(name, 0.0) for name in counted)
+        return self.own + 0.001 * (job.seed % 7) + sum(self.worth.get(name, 0.0) for name in job.specification)
 
     def matters(self, scores: Sequence[float]) -> float:
         return 0.01
@@ -116,36 +101,9 @@ def test_two_at_once_where_one_is_not_enough() -> None:
     assert names_of(inquire(subject, NOTHING, 2))[0] == "other + one"
 
 
-def test_what_the_mended_run_lacks_is_found_by_looking_again() -> None:
-    later = {"a": [remedy("then", c=1), remedy("in vain", d=1)]}
-    subject = Made({"a": 0.4, "c": 0.4}, [remedy("one", a=1)], later)
-    found = inquire(subject, NOTHING, 2)
-    assert names_of(found)[0] == "one + then"
-    assert {"one", "one + then", "one + in vain"} == {tried.name for tried, _ in found.tried}
-
-
-def test_what_no_finding_asks_for_is_tried_where_that_is_not_enough() -> None:
-    known = [remedy("else", c=1), remedy("in vain", d=1)]
-    subject = Made({"a": 0.4, "c": 0.45}, [remedy("one", a=1), remedy("none", b=1)], known=known)
-    assert names_of(inquire(subject, NOTHING, 2))[0] == "one + else"
-
-
-def test_what_no_finding_asks_for_is_tried_where_nothing_else_helps() -> None:
-    subject = Made({"c": 0.85}, [remedy("none", b=1)], known=[remedy("else", c=1)])
-    assert names_of(inquire(subject, NOTHING, 2)) == ["else"]
-
-
 def test_nothing_further_is_tried_where_nothing_is_lacking() -> None:
-    subject = Made({"a": 0.85, "b": 0.1}, [remedy("one", a=1), remedy("other", b=1)], {"a": [remedy("then", c=1)]})
+    subject = Made({"a": 0.85, "b": 0.1}, [remedy("one", a=1), remedy("other", b=1)])
     assert {tried.name for tried, _ in inquire(subject, NOTHING, 2).tried} == {"one", "other"}
-
-
-def test_what_was_luck_is_not_chosen() -> None:
-    offered = [remedy("luck", a=1), remedy("more luck", b=1), remedy("skill", c=1), remedy("more skill", d=1)]
-    subject = Made({"a": 0.8, "b": 0.7, "c": 0.5, "d": 0.6}, offered, lucky=frozenset("ab"))
-    found = inquire(subject, NOTHING, 3)
-    assert found.best is not None
-    assert {"c", "d"} & set(found.best.remedy.changes)
 
 
 def test_no_seed_of_the_proof_had_a_part_in_the_choice() -> None:
@@ -160,7 +118,7 @@ def test_no_seed_of_the_proof_had_a_part_in_the_choice() -> None:
 def test_the_budget_is_never_overrun() -> None:
     offered = [remedy(name, **{name: 1}) for name in "abcdef"]
     for budget in range(1, 40):
-        subject = Made(dict.fromkeys("abcdef", 0.05), offered, {"a": offered}, budget=budget)
+        subject = Made(dict.fromkeys("abcdef", 0.05), offered, budget=budget)
         inquire(subject, NOTHING, 3)
         assert subject.cost.spent <= budget
 
@@ -169,7 +127,7 @@ def test_what_was_found_can_be_paid_for_to_be_proved() -> None:
     shorter = [remedy(name, **{name: 1}) for name in "bcdefghij"]
     costs = dict.fromkeys("bcdefghij", 1)
     for budget in range(40, 80):
-        subject = Made({"a": 0.5}, [remedy("a", a=1)], known=shorter, each=3, costs=costs, budget=budget)
+        subject = Made({"a": 0.5}, [remedy("a", a=1), *shorter], each=3, costs=costs, budget=budget)
         assert names_of(inquire(subject, NOTHING, 3))
 
 
@@ -178,9 +136,3 @@ def test_what_comes_to_the_same_is_tried_once() -> None:
     assert [tried.name for tried, _ in inquire(subject, NOTHING, 2).tried] == ["one"]
 
 
-def test_a_later_remedy_replaces_what_it_changes() -> None:
-    both = remedy("rate 0.1", rate=0.1).then(remedy("relu", activation="relu")).then(remedy("rate 0.2", rate=0.2))
-    assert both.name == "relu + rate 0.2"
-    assert both.changes == {"rate": 0.2, "activation": "relu"}
-    assert remedy("a", a=1).with_other(remedy("b", a=2)) is None
-    assert remedy("a", a=1).with_other(remedy("b", a=1)) is None

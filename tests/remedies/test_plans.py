@@ -210,10 +210,10 @@ def test_all_of_it_can_be_told() -> None:
 def test_the_steps_that_were_spent_are_counted_and_bounded() -> None:
     plan = ds.plan("f(x) = x²", {"x": 1.0}, learning_rate=1.1, steps=20)
     seen: list[tuple[int, int, float]] = []
-    found = ds.prescribe(plan, budget=600, progress=lambda *told: seen.append(told))
+    found = ds.prescribe(plan, trainings=6, progress=lambda *told: seen.append(told))
     assert 0 < found.steps <= 600
     assert seen[-1][:2] == (found.steps, 600)
-    nothing = ds.prescribe(plan, budget=1, progress=False)
+    nothing = ds.prescribe(plan, trainings=1, progress=False)
     assert nothing.mended is None
     assert nothing.tried == ()
 
@@ -250,7 +250,7 @@ def test_points_of_many_numbers() -> None:
         (ds.plan("x²", 1.0), {"seeds": 1}, "seeds must be a whole number from 2 up, not 1"),
         (ds.plan("x²", 1.0), {"seeds": 2.5}, "seeds must be a whole number"),
         (ds.plan("x²", 1.0), {"seeds": True}, "seeds must be a whole number"),
-        (ds.plan("x²", 1.0), {"budget": 0}, "budget must be a whole number from 1 up, not 0"),
+        (ds.plan("x²", 1.0), {"trainings": 0}, "trainings must be a whole number from 1 up, not 0"),
         (ds.plan("x²", 1.0), {"data": {"x": [1]}}, "rows of a saved run"),
     ],
     ids=lambda thing: thing if isinstance(thing, str) else "",

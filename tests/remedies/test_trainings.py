@@ -28,7 +28,7 @@ def deep() -> ds.Setup:
 
 @pytest.fixture(scope="module")
 def mended(deep: ds.Setup) -> ds.Prescription:
-    return ds.prescribe(deep, seeds=3, budget=10 * 200, progress=False)
+    return ds.prescribe(deep, seeds=3, trainings=10, progress=False)
 
 
 def called(text: str, **known: Any) -> Any:
@@ -48,7 +48,7 @@ def test_a_deep_sigmoid_network_is_mended(mended: ds.Prescription) -> None:
 
 def test_all_of_a_prescription_for_a_training_can_be_drawn(mended: ds.Prescription) -> None:
     axes = ds.draw.prescription(mended)
-    names = ["unchanged", "other seeds", *(trial.remedy.name for trial in mended.trials)]
+    names = ["unchanged", *(trial.remedy.name for trial in mended.trials)]
     assert [str(text.get_text()).replace("\n", " ") for text in axes.get_yticklabels()] == names
     assert axes.get_xlabel() == "score on rows held back"
 
@@ -79,7 +79,7 @@ def test_targets_without_sense_cannot_be_mended() -> None:
     random = np.random.default_rng(0)
     data = random.normal(size=(120, 3)), random.normal(size=120)
     setup = ds.Setup.of(None, data, hidden=(8,), steps=100, probe_every=0, seed=1)
-    found = ds.prescribe(setup, seeds=2, budget=900, progress=False)
+    found = ds.prescribe(setup, seeds=2, trainings=9, progress=False)
     assert not found.diagnosis.ok
     assert found.verdict.startswith("Nothing helped")
     assert found.mended is None
@@ -128,7 +128,7 @@ def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:
         if done >= 200:
             raise KeyboardInterrupt
 
-    found = ds.prescribe(deep, seeds=2, budget=1600, progress=stop)
+    found = ds.prescribe(deep, seeds=2, trainings=8, progress=stop)
     assert found.interrupted
     assert found.verdict.startswith("Cut short after")
     assert found.steps >= 200
@@ -140,7 +140,7 @@ def test_ctrl_c_keeps_what_was_learnt(deep: ds.Setup) -> None:
 
 def test_a_saved_run_tells_what_it_was_asked_for(tmp_path: Path, deep: ds.Setup) -> None:
     deep.changed(steps=100).train(progress=False, save=tmp_path / "run")
-    found = ds.prescribe(tmp_path / "run", seeds=2, budget=1, progress=False)
+    found = ds.prescribe(tmp_path / "run", seeds=2, trainings=1, progress=False)
     assert found.specification.choices | {"hidden": DEEP["hidden"]} == deep.changed(steps=100).choices
     assert found.specification.plan().description == deep.changed(steps=100).plan().description
     assert not found.diagnosis.ok
@@ -152,7 +152,7 @@ def test_a_run_on_arrays_asks_for_them(tmp_path: Path) -> None:
     ds.train(data=data, **QUICK, progress=False, save=tmp_path / "run")
     with pytest.raises(ds.DataError, match="does not hold its data"):
         ds.prescribe(tmp_path / "run", progress=False)
-    found = ds.prescribe(tmp_path / "run", data=data, budget=1, progress=False)
+    found = ds.prescribe(tmp_path / "run", data=data, trainings=1, progress=False)
     assert found.specification.data is data
 
 

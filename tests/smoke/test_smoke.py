@@ -152,7 +152,7 @@ def test_ensembles() -> None:
 
 def test_remedies() -> None:
     plan = ds.plan(BOWL, START, learning_rate=1.2, steps=30)
-    assert ds.prescribe(plan, seeds=2, budget=200)
+    assert ds.prescribe(plan, seeds=2, trainings=2)
     assert ds.find_learning_rate(BOWL, START)
 
 
