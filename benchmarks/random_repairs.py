@@ -21,9 +21,7 @@ class Draws:
         blind: whether numbers that remedies take from the trace, such as a rate from the curvature, are drawn as well.
     """
 
-    def __init__(
-        self, makers: Iterable[Callable[[Any], Any]], case: Any, seed: str, *, blind: bool = False
-    ) -> None:
+    def __init__(self, makers: Iterable[Callable[[Any], Any]], case: Any, seed: str, *, blind: bool = False) -> None:
         self._known = [remedy for maker in makers if (remedy := maker(case)) is not None]
         self._random = np.random.default_rng([7, *seed.encode()])
         self._blind = blind

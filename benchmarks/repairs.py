@@ -72,9 +72,7 @@ def main() -> None:
     known = {entry["id"] for entry in entries}
     left = [name for name in by_name if name in outcomes and name not in known]
     with tempfile.TemporaryDirectory() as cache, pool_of(choices.workers, cache) as pool:
-        jobs = [
-            pool.submit(repaired, by_name[name], outcomes[name], choices.seeds, choices.trainings) for name in left
-        ]
+        jobs = [pool.submit(repaired, by_name[name], outcomes[name], choices.seeds, choices.trainings) for name in left]
         for job in as_completed(jobs):
             entries.append(job.result())
             _keep(choices.out, entries[-1])

@@ -178,4 +178,3 @@ def _tried(inner: ds.Setup, changes: Mapping[str, Any]) -> Try:
     except ds.SettingError:
         return Try(dict(changes), -math.inf, int(inner.choices["steps"]))
     return Try(dict(changes), score_of(trace), trace.last_step, time.perf_counter() - began)
-

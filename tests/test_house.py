@@ -73,7 +73,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # 260 without three tasks of their own: derivatives, simplification and proofs without SymPy (50), readers of tables
     # as people have them (15), and the models, intervals and tests of fits (30).
     # Four more hold the parser's automaton, enclosures of gamma, kinks on curved borders, and implicit derivatives.
-    assert len(lines) <= 372
+    # Three rank, race and run the remedies of trainings.
+    assert len(lines) <= 375
     assert 150 <= statistics.median(lines.values()) <= 220
 
 

@@ -61,7 +61,8 @@ def test_the_curve_tells_what_was_repaired_by_when() -> None:
     entry = {
         "id": "a", "sick": True, "part": "tuned", "control": control, "reference": 0.9, "first_proof": 7.0,
         "trainings_spent": 9.0, "seconds_spent": {"ours": 3.0, "random_search": 5.0},
-        "columns": {"ours": {"5": control, "10": mended}, "random_search": {"5": control, "10": control}},
+        "columns": {"ours": {"5": control, "10": mended, "end": mended},
+                    "random_search": {"5": control, "10": control}},
     }  # fmt: skip
     assert [mends(entry, "ours", at) for at in ("5", "10", "20")] == [False, True, None]
     rates = summary([entry])

@@ -134,5 +134,3 @@ def test_what_was_found_can_be_paid_for_to_be_proved() -> None:
 def test_what_comes_to_the_same_is_tried_once() -> None:
     subject = Made({"a": 0.85}, [remedy("one", a=1), remedy("the same", a=1)])
     assert [tried.name for tried, _ in inquire(subject, NOTHING, 2).tried] == ["one"]
-
-

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import downslope as ds
-from downslope.remedies import _prescribe
+from downslope.remedies import _prescribe, _race
 from downslope.remedies._remedy import TrainingCase
 from downslope.remedies._training_remedies import _IN_LAYERS, clipping_later, proposals
 from downslope.remedies._trial import score_of
@@ -28,7 +28,9 @@ def deep() -> ds.Setup:
 
 @pytest.fixture(scope="module")
 def mended(deep: ds.Setup) -> ds.Prescription:
-    return ds.prescribe(deep, seeds=3, trainings=10, progress=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_race, "_HEAT", 2)  # each further one costs a compilation
+        return ds.prescribe(deep, seeds=3, trainings=10, progress=False)
 
 
 def called(text: str, **known: Any) -> Any:

@@ -37,8 +37,7 @@ class PrescribeChoices(ProgressChoices, total=False):
         int | None,
         Choice(
             None,
-            "The most to spend in all, counted in runs as long as this one: 60 for a training if None, 400 for a descent. "
-            "A run of less than 100 steps counts as 100.",
+            "The most to spend in all, in runs as long as this one, or 100 steps; None for 60, of a descent 400.",
             "run",
             metavar="N",
             typed="The most to spend, in runs as long as this one; 60, for a formula 400.",

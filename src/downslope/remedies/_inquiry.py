@@ -3,8 +3,8 @@
     every remedy once ─▶ pairs of the best ─▶ proof from starts close by
                          (if none suffices)   (unchanged, from other starts close by, mended)
 
-The starts of the proof play no part in the choice, so that a remedy chosen by luck loses its lead there. A descent costs
-milliseconds, so that nothing is gained by stopping early; trainings are searched by `_race`.
+The starts of the proof play no part in the choice, so that a remedy chosen by luck loses its lead there. A descent
+costs milliseconds, so that nothing is gained by stopping early; trainings are searched by `_race`.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ def prescribe(run: Plan | Training | Setup | str | Path, **choices: Unpack[Presc
     """Find what mends a run: try remedies for what is wrong with it, and prove the best beside a control.
 
     Of a training, remedies race over a few of the steps, the likeliest first; those that lead are run in pairs with the
-    unchanged run, with fresh seeds, until the score on rows held back is higher beyond doubt; and what of the remedy was
-    needed is told apart. Of a descent, each remedy is tried once, and the best are compared from starts close by. A
-    remedy helped if the 95 % interval of the difference lies above 0 and the quantity that it was to move has moved.
+    unchanged run, with fresh seeds, until the score on rows held back is higher beyond doubt; and the changes that were
+    needed are named. Of a descent, each remedy is tried once, and the best are compared from starts close by. A remedy
+    helped if the 95 % interval of the difference lies above 0 and the quantity that it was to move has moved.
 
     Args:
         run: the plan of a descent, a training, the folder of a saved one, or the setup of one, which is then trained

@@ -256,7 +256,7 @@ class _Race(Generic[S]):
     def _leader(self) -> _Entrant[S] | None:
         """The entrant that gained most at full length, if any gained."""
         gained = [entrant for entrant in self.entered if entrant.runs and self._gain(entrant) > self._matters]
-        return max(gained, key=lambdan entrant: entrant.score, default=None)
+        return max(gained, key=lambda entrant: entrant.score, default=None)
 
     def _gain(self, entrant: _Entrant[S]) -> float:
         return entrant.score - self._unchanged
@@ -351,7 +351,7 @@ class _Race(Generic[S]):
                 return
 
     def _add_pair(self, entrant: _Entrant[S]) -> bool:
-        """Run an entrant with the next seed, and the subject with it if it was not yet; False where that was not to be."""
+        """Run an entrant with the next seed, and the subject with it if it was not; False where that failed."""
         subject, number = self._subject, len(entrant.runs)
         seed = subject.seed + 1 + number
         jobs = [TrialJob(entrant.specification, seed, (entrant.remedy.moves,))]
