@@ -39,7 +39,7 @@ from downslope.remedies._trial import promise_of, score_of
 _SEEDS = 3  # that are tried for one that shows a problem
 _HALF, _LEAST_GAP = 0.5, 0.05
 _SHARES = (0.1, 0.3)  # of the steps, at which a course is written down
-_UNSEEN = {"probe_every": 0, "layers_every": 0}  # what is only scored is not looked into
+_UNSEEN: Mapping[str, Any] = {"probe_every": 0, "layers_every": 0}  # what is only scored is not looked into
 
 
 def arguments() -> argparse.Namespace:

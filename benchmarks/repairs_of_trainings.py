@@ -25,7 +25,7 @@ FRESH = 1000  # seeds from here on have no part in any choice
 AT = (2, 5, 10, 20, 60)  # trainings
 _PROOF_PAIRS = 3  # that a rival spends on a proof
 _PROOF_SEEDS = 500
-_UNSEEN = {"probe_every": 0, "layers_every": 0}  # what is only scored is not looked into
+_UNSEEN: Mapping[str, Any] = {"probe_every": 0, "layers_every": 0}  # what is only scored is not looked into
 _BLIND: Mapping[str, Any] = {
     "method": "adam",
     "learning_rate": 1e-3,

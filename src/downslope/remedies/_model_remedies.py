@@ -116,6 +116,7 @@ def suited_output(case: TrainingCase) -> Remedy | None:
 # --- the data, the batches, the penalties, the number of steps -------------------------------------------------------
 
 _SMALLEST, _SMALL = 8, 32  # batches
+_FEWEST = 100  # steps, which cost little
 
 
 def standardised(case: TrainingCase) -> Remedy | None:
@@ -209,8 +210,9 @@ def early_stopping(case: TrainingCase) -> Remedy | None:
 
 
 def more_steps(case: TrainingCase) -> Remedy | None:
-    """Four times the steps."""
+    """Four times the steps, a hundred at least."""
     if case.trace.last_step < case.steps:
         return None
-    why = "The loss was still falling; this costs four times as much."
-    return Remedy(f"{4 * case.steps} steps", why, {"steps": 4 * case.steps}, "training_score")
+    steps = max(4 * case.steps, _FEWEST)
+    why = "The loss was still falling; this costs as many times as much."
+    return Remedy(f"{steps} steps", why, {"steps": steps}, "training_score")

@@ -83,7 +83,7 @@ class Racing(Protocol[S]):
         ...
 
     def shortened(self, specification: S, share: float) -> S | None:
-        """Return the specification with a share of the steps, with ten for 0; None where that would say nothing."""
+        """Return the specification with a share of the steps, with ten for 0; None where that says nothing."""
         ...
 
     def affords(self, specifications: Sequence[S]) -> bool:

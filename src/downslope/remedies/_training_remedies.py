@@ -25,6 +25,8 @@ from downslope.remedies._remedy import Remedy, TrainingCase, TrainingMaker, help
 _HEADROOM = 0.5  # of the largest stable rate
 _SMALL_STEP = 0.01  # of the weights' root mean square
 USUAL_RATE = 1e-3  # of Adam and its like
+_TRAVEL = 5.0  # how far a weight can go where steps are few
+_FASTEST = 0.1  # above which Adam swings
 
 
 def rate_from_curvature(case: TrainingCase) -> Remedy | None:
@@ -173,8 +175,10 @@ def usual(case: TrainingCase) -> Remedy | None:
 
 
 def usual_fast(case: TrainingCase) -> Remedy | None:
-    """The usual choices with ten times the rate, for few steps."""
-    return _usual(case, 10 * USUAL_RATE, "none")
+    """The usual choices with at least ten times the rate, more for few steps."""
+    # A step of Adam is about as long as the rate, so that a weight travels at most rate × steps.
+    rate = two_digits(min(max(10 * USUAL_RATE, _TRAVEL / max(case.steps, 1)), _FASTEST))
+    return _usual(case, rate, "none")
 
 
 def usual_normalised(case: TrainingCase) -> Remedy | None:

@@ -103,10 +103,13 @@ class _Trained:
         return quantity not in _LATE and has_moved(quantity, self.before(quantity), value) is False
 
     def shortened(self, setup: Setup, share: float) -> Setup | None:
-        """Return the setup with a share of the steps, with ten for 0; None where that would say nothing."""
+        """Return the setup with a share of the steps, if they are many, and with ten for 0; None if that says nothing."""
         whole, base = int(setup.choices["steps"]), int(self.specification.choices["steps"])
         steps = max(round(share * base), _SHORTEST) if share else _LOOK
         begin = setup.choices.get("begin")
+        # Of so few steps a part would say nothing, and all of them cost little.
+        if share and whole <= 2 * _SHORTEST:
+            return setup
         if 2 * steps > whole or (begin is not None and int(begin["steps"]) >= steps):
             return None
         changes: dict[str, Any] = {"steps": steps}
