@@ -16,19 +16,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Lost, results, single_thread
 from repairs_of_trainings import inner_setup
 from sick_outcomes import part_of
-from sick_runs import pool_of
+from sick_runs import IMPORTS
 
 import downslope as ds
 from downslope.remedies._ranking import TOGETHER, problems_of, together
@@ -62,16 +61,16 @@ def main() -> None:
     recipes = chosen(json.loads(choices.file.read_text(encoding="utf-8"))["recipes"], choices.most)
     known = {entry["id"] for entry in entries_of(choices.out)}
     waiting = [recipe for recipe in recipes if recipe["id"] not in known]
-    began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as cache, pool_of(choices.workers, cache) as pool:
-        jobs = [pool.submit(tries_of, recipe, began + choices.seconds - time.perf_counter()) for recipe in waiting]
-        for count, job in enumerate(as_completed(jobs), 1):
-            entry = job.result()
-            if entry is None:
-                continue
-            with choices.out.open("a", encoding="utf-8") as file:
-                print(json.dumps(entry), file=file)
-            print(f"{count:>3} of {len(jobs)}  {_line(entry)}", file=sys.stderr, flush=True)
+    single_thread()
+    end = time.time() + choices.seconds
+    pieces = [(recipe, end) for recipe in waiting]
+    for count, (index, result) in enumerate(results(tries_of, pieces, workers=choices.workers, imports=IMPORTS), 1):
+        entry = {"id": waiting[index]["id"], "failed": result.reason} if isinstance(result, Lost) else result
+        if entry is None:
+            continue
+        with choices.out.open("a", encoding="utf-8") as file:
+            print(json.dumps(entry), file=file)
+        print(f"{count:>3} of {len(pieces)}  {_line(entry)}", file=sys.stderr, flush=True)
 
 
 def chosen(recipes: Sequence[Any], most: int | None) -> list[Any]:
@@ -92,9 +91,9 @@ def entries_of(file: Path) -> list[dict[str, Any]]:
 # --- one recipe ------------------------------------------------------------------------------------------------------
 
 
-def tries_of(recipe: Mapping[str, Any], seconds: float = float("inf")) -> dict[str, Any] | None:
+def tries_of(recipe: Mapping[str, Any], end: float = float("inf")) -> dict[str, Any] | None:
     """Return what each remedy came to on a recipe; None where no time is left to begin."""
-    if seconds <= 0:
+    if time.time() > end:
         return None
     began = time.perf_counter()
     try:
@@ -196,9 +195,9 @@ def repairs_of(entry: Mapping[str, Any]) -> dict[str, bool]:
 def _line(entry: Mapping[str, Any]) -> str:
     """Return what became of a recipe in one line."""
     if not entry.get("tries"):
-        return f"{entry['id']:<28} {entry.get('failed', 'no problem')}; {entry['seconds']} s"
+        return f"{entry['id']:<28} {entry.get('failed', 'no problem')}; {entry.get('seconds', 0)} s"
     repaired = [key for key, mended in repairs_of(entry).items() if mended]
-    return f"{entry['id']:<28} {entry['own']['end']:.3f}; {', '.join(repaired) or 'none'}; {entry['seconds']} s"
+    return f"{entry['id']:<28} {entry['own']['end']:.3f}; {', '.join(repaired) or 'none'}; {entry.get('seconds', 0)} s"
 
 
 if __name__ == "__main__":

@@ -33,18 +33,17 @@ import argparse
 import json
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processes import Lost, results, single_thread
 from repairs_of_formulas import repaired_formula
 from repairs_of_trainings import AT, repaired_training
 from sick_outcomes import Run, label_outcomes, part_of, wilson
-from sick_runs import chosen_recipes, pool_of, recipe_arguments, trained_runs
+from sick_runs import IMPORTS, chosen_recipes, recipe_arguments, trained_runs
 from timing import machine, publish, table
 
 _HALF = 0.5
@@ -56,7 +55,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, help="outcomes that `sick_runs.py --out` wrote; trained anew without")
     parser.add_argument("--trainings", type=int, default=AT[-1], help="the most that each column spends on a recipe")
     parser.add_argument("--most", type=int, help="only so many recipes, drawn at random with a fixed seed")
-    parser.set_defaults(keep=None)
+    parser.set_defaults(keep=None, most_seconds=4 * 3600.0)
     return parser.parse_args()
 
 
@@ -71,12 +70,13 @@ def main() -> None:
     entries = _finished(choices.out, by_name)
     known = {entry["id"] for entry in entries}
     left = [name for name in by_name if name in outcomes and name not in known]
-    with tempfile.TemporaryDirectory() as cache, pool_of(choices.workers, cache) as pool:
-        jobs = [pool.submit(repaired, by_name[name], outcomes[name], choices.seeds, choices.trainings) for name in left]
-        for job in as_completed(jobs):
-            entries.append(job.result())
-            _keep(choices.out, entries[-1])
-            print(f"{len(entries):>3} of {len(outcomes)}  {_line(entries[-1])}", file=sys.stderr, flush=True)
+    single_thread()
+    pieces = [(by_name[name], outcomes[name], choices.seeds, choices.trainings) for name in left]
+    work = results(repaired, pieces, workers=choices.workers, seconds=choices.most_seconds, imports=IMPORTS)
+    for index, result in work:
+        entries.append({"id": left[index], "failed": result.reason} if isinstance(result, Lost) else result)
+        _keep(choices.out, entries[-1])
+        print(f"{len(entries):>3} of {len(outcomes)}  {_line(entries[-1])}", file=sys.stderr, flush=True)
     entries.sort(key=lambda entry: list(by_name).index(entry["id"]))
     failed = [entry for entry in entries if "failed" in entry]
     runs = [entry for entry in entries if "failed" not in entry]

@@ -11,8 +11,8 @@ from typing import Any
 
 from random_repairs import Draws, Try, best_within, tries
 from sick_data import data_of
-from sick_faults import Data
-from sick_networks import choices_of, network_of, steps_of
+from sick_faults import Data, UnbuildableError
+from sick_networks import choices_of, has_drawn_leaves, network_of, steps_of
 from sick_outcomes import Run
 
 import downslope as ds
@@ -46,6 +46,8 @@ def repaired_training(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds:
     """
     sick = [run for run in outcomes if run["sick"]]
     first = (sick or outcomes)[0]
+    if first["best"] is None:
+        raise UnbuildableError("no run on these data has a finite score to be compared with")
     base = setup_of(recipe, data_of(recipe), first["seed"], first["steps"])
     inner = base.changed(validation=0.2)
     training = inner.train(progress=False)
@@ -93,11 +95,11 @@ def repaired_training(recipe: Mapping[str, Any], outcomes: Sequence[Run], seeds:
 def setup_of(recipe: Mapping[str, Any], data: Data, seed: int, steps: int) -> ds.Setup:
     """Return a recipe as a setup, whose validation rows are those that it holds back."""
     network = network_of(recipe, data.inputs.shape[1:], seed)
-    # A network whose biases were drawn begins with these; the weights of layers are drawn anew with every seed.
-    biased = any(layer.get("bias_init") not in (None, "zeros") for layer in recipe["layers"])
-    choices: dict[str, Any] = choices_of(recipe, data)
+    # A network with numbers that were drawn here begins with these; layers are drawn anew with every seed.
+    drawn = has_drawn_leaves(recipe)
+    choices: dict[str, Any] = choices_of(recipe, data, network)
     return ds.Setup.of(
-        network if biased else list(network.plan),
+        network if drawn else list(network.plan),
         (data.inputs, data.targets),
         validation=(data.held_inputs, data.held_targets),
         standardise=False,

@@ -103,7 +103,7 @@ class _Trained:
         return quantity not in _LATE and has_moved(quantity, self.before(quantity), value) is False
 
     def shortened(self, setup: Setup, share: float) -> Setup | None:
-        """Return the setup with a share of the steps, if they are many, and with ten for 0; None if that says nothing."""
+        """Return the setup with a share of many steps, and with ten for 0; None if that says nothing."""
         whole, base = int(setup.choices["steps"]), int(self.specification.choices["steps"])
         steps = max(round(share * base), _SHORTEST) if share else _LOOK
         begin = setup.choices.get("begin")
