@@ -91,6 +91,7 @@ from downslope.methods import Theory as Theory
 from downslope.methods import method as method
 from downslope.methods import method_names as method_names
 from downslope.methods import schedule as schedule
+from downslope.networks import ClassScores as ClassScores
 from downslope.networks import Encoding as Encoding
 from downslope.networks import Examples as Examples
 from downslope.networks import ForwardContext as ForwardContext

@@ -40,6 +40,7 @@ Kind = Literal[
     "column or number",
     "deviations",  # a column or number, or several by name: x=s_x,z=0.1
     "pairs",  # choices by name: steps=100,learning_rate=1
+    "weights",  # numbers by label, numbers in order, or balanced: no=1,yes=20
     "columns",  # names of columns: id,name
     "point",  # numbers by name: x=4,y=3
     "ranges",  # ranges by name: x=-3..3
@@ -69,6 +70,7 @@ _OUR_NAMES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("tol", "gtol", "ftol", "xtol", "atol", "rtol", "precision_goal"), ("tolerance",)),
     **dict.fromkeys(("beta", "mu"), ("momentum",)),
     **dict.fromkeys(("wd", "l2", "weight_decay_rate"), ("weight_decay",)),
+    **dict.fromkeys(("class_weight", "pos_weight", "sample_weight"), ("class_weights",)),
     **dict.fromkeys(("random_state", "random_seed", "rng", "key"), ("seed",)),
     **dict.fromkeys(("batch_size", "batchsize", "bs"), ("batch", "batches")),
     **dict.fromkeys(("limits", "limit", "range", "ranges", "box", "domain", "xlim"), ("bounds", "within")),

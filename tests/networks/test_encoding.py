@@ -61,3 +61,21 @@ def test_an_encoding_prints_its_inputs():
     assert "predicts kind: two classes (apple, pear)" in str(made)
     assert "<table>" in made._repr_html_()
     assert "each its own" in str(examples((np.eye(20), np.arange(20) / 7)).encoding)
+
+
+@pytest.mark.parametrize("kind", ["mapping", "array", "table"])
+def test_dates_are_numbers_counted_from_one_day(kind):
+    days = np.arange("2024-01-01", "2024-03-01", dtype="datetime64[D]").astype(str)
+    rise, other = np.arange(len(days)) / 7, np.cos(np.arange(len(days)))
+    new = {"when": days[40:43], "other": other[40:43]}
+    if kind == "array":
+        read = examples((np.column_stack([days, other.astype(object)]).astype(object), rise))
+        again = read.encoding.encode(np.column_stack([new["when"], new["other"]]).astype(object))
+    elif kind == "mapping":
+        read = examples(({"when": days, "other": other}, rise))
+        again = read.encoding.encode(new)
+    else:
+        read = examples({"when": days, "other": other, "rise": rise}, "rise")
+        again = read.encoding.encode(new)
+    assert np.corrcoef(read.inputs[:, 0], rise)[0, 1] == pytest.approx(1)
+    np.testing.assert_allclose(again, read.inputs[40:43], atol=1e-6)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from downslope.networks.data._examples import examples, prepare
-from downslope.networks.data._facts import by_neighbours, by_ridge, facts, leaving_row_out, nearest_rows
+from downslope.networks.data._facts import facts
+from downslope.networks.data._references import by_neighbours, by_ridge, leaving_row_out, nearest_rows
 from downslope.networks.data._samples import sample_names
 
 

@@ -123,9 +123,50 @@ def test_images_go_through_a_stream():
         ({"data": batches(NUMBERS), "task": "colours"}, "task"),
         ({"data": batches(CLASSES), "model": [ds.Dense(2)]}, "class 2"),
         ({"data": batches(NUMBERS), "patience": 2}, "held back"),
-        ({"data": [(X, CLASSES)] * 40 + [(X, CLASSES + 5)], "steps": 60}, "batch 41 holds the class"),
+        ({"data": [(X, CLASSES)] * 39 + [(X, CLASSES + 5), (X, CLASSES)], "steps": 60}, "batch 40 holds the class"),
     ],
 )
 def test_what_makes_no_sense_is_refused(settings, match):
     with pytest.raises(ds.DownslopeError, match=match):
         ds.train(**{"hidden": (3,) if "model" not in settings else (64, 64), **TINY, **settings})
+
+
+class Loader:
+    """A loader that can be read again and has no length."""
+
+    def __init__(self, entries: list):
+        self.entries, self.read = entries, 0
+
+    def __iter__(self):
+        for entry in self.entries:
+            self.read += 1
+            yield entry
+
+
+@pytest.mark.parametrize("read", [list, Loader])
+def test_a_sorted_stream_is_looked_at_all_over(read):
+    long = [(np.full((40, 2), float(k)), np.full(40, k // 20)) for k in range(60)]
+    facts = ds.Setup.of(None, read(long), hidden=(4,)).task.objective.batched.facts["data"]
+    assert len(facts["class_counts"]) == 3
+    assert min(facts["class_counts"]) > 200
+    assert facts["between_batches"] > 0.9
+    assert facts["between_batches_shuffled"] < 0.1
+
+
+def test_a_stream_that_comes_once_keeps_its_first_batches():
+    seen = ds.Setup.of(None, iter(batches(CLASSES) * 40), hidden=(4,)).task.objective.batched
+    assert len(seen.sample[0]) == 512
+    np.testing.assert_array_equal(seen.sample[0][:160], X)
+
+
+def test_a_loader_is_not_gone_through_for_ever():
+    endless = Loader(batches(CLASSES) * 100)
+    assert len(ds.Setup.of(None, endless, hidden=(4,)).task.objective.batched.sample[0]) <= 1100
+    assert endless.read <= 256 + 32 + 2
+
+
+def test_small_batches_are_taken_with_their_neighbours():
+    single = [(X[k : k + 1], CLASSES[k : k + 1]) for k in np.argsort(CLASSES, kind="stable")] * 9
+    facts = ds.Setup.of(None, single, hidden=(4,)).task.objective.batched.facts["data"]
+    assert sum(facts["class_counts"]) > 900
+    assert facts["between_batches"] > facts["between_batches_shuffled"] + 0.3

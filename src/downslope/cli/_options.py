@@ -177,6 +177,8 @@ def _value(choice: ds.Choice, text: Any) -> Any:
         return _values.deviations(text, option)
     if choice.kind == "pairs":
         return _values.beginning(text)
+    if choice.kind == "weights":
+        return _values.weights(text, option)
     if choice.kind == "point":
         return _values.point(text, option, ())
     if choice.kind == "ranges":

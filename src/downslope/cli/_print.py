@@ -196,6 +196,10 @@ def training(summary: ds.Summary, diagnosis: ds.Diagnosis, *, quiet: bool, evide
         if summary.scores:
             table(summary.score_table, words=set(list(summary.score_table)[:1]))
             print()
+        if "balanced_accuracy" in summary.scores:
+            # Where classes are uneven, a single share of right rows says little.
+            table(summary.class_table, words={"class"})
+            print()
     findings(diagnosis, details=not quiet, evidence=evidence)
     if not quiet and summary.cost:
         print()

@@ -152,6 +152,20 @@ def batch(text: str) -> int | None:
     return int(text)
 
 
+def weights(text: str, option: str) -> str | dict[str, float] | tuple[float, ...]:
+    """Return the word, the numbers by label, or the numbers in order that a text stands for.
+
+    Raises:
+        SettingError: if a piece is no number.
+    """
+    if "=" in text:
+        by_label = pairs(text.split(","), option)
+        return {label: finite_number(number, f"{option}: {label}") for label, number in by_label.items()}
+    if any(character.isdigit() for character in text):
+        return tuple(finite_number(piece.strip(), option) for piece in text.replace(";", ",").split(","))
+    return text.strip().lower()
+
+
 def beginning(text: str) -> dict[str, Any]:
     """Return the choices that a text such as `steps=100,learning_rate=1` stands for; "none" is None, "true" is True.
 

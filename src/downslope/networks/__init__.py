@@ -11,6 +11,7 @@ from downslope.networks._choices import (
 )
 from downslope.networks._losses import loss_names
 from downslope.networks._replicates import Replicates, SeedScore
+from downslope.networks._scores import ClassScores
 from downslope.networks._setup import Setup, train
 from downslope.networks._trained import Training, UnitPass, predict, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, sample_names
@@ -23,6 +24,7 @@ from downslope.networks.layers import (
 )
 
 __all__ = [
+    "ClassScores",
     "DataLike",
     "Encoding",
     "Examples",

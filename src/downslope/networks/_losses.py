@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from downslope._copies import check_functions
 from downslope._engine import jax, kept, structure_of
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
-from downslope.networks.data import NUMBERS, SUITED_LOSS
+from downslope.networks.data import NUMBERS, SUITED_LOSS, balanced_accuracy
 
 if TYPE_CHECKING:
     from jax import Array
@@ -52,17 +52,19 @@ class Loss:
         from_logits: whether the outputs are logits; None for losses of numbers.
         each: the loss of each example from outputs (batch, …) and targets (batch, …), shape (batch,).
         whole: for "custom", the loss of a batch from outputs and targets, a number; else None.
+        weights: what the loss of an example is multiplied by, by the index of its class; () for 1.
     """
 
     name: str
     from_logits: bool | None
     each: Callable[[Array, Array], Array] | None
     whole: Callable[[Array, Array], Array] | None = None
+    weights: tuple[float, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By its name, from which the function of each example follows.
         if self.whole is None:
-            return functools.partial(loss, self.name, from_logits=self.from_logits is not False), ()
+            return functools.partial(_again, self.name, self.from_logits is not False, self.weights), ()
         check_functions("the loss", self.whole)
         return loss, (self.whole,)
 
@@ -71,7 +73,25 @@ class Loss:
         if self.whole is not None:
             return self.whole(outputs, targets)
         assert self.each is not None
-        return jax().numpy.mean(self.each(outputs, targets))
+        each = self.each(outputs, targets)
+        if self.weights:
+            each = each * jax().numpy.asarray(self.weights, each.dtype)[targets]
+        return jax().numpy.mean(each)
+
+    def weighted(self, weights: tuple[float, ...]) -> Loss:
+        """Return the loss with the loss of each example times the weight of its class.
+
+        Raises:
+            SettingError: for a function, which weighs its examples itself.
+        """
+        if not weights:
+            return self
+        if self.whole is not None:
+            raise SettingError(
+                "class_weights apply to the losses that have a name, and this loss is a function",
+                hint="multiply the loss of each example inside it, or name a loss",
+            )
+        return replace(self, weights=tuple(weights))
 
     @property
     def needs_classes(self) -> bool:
@@ -80,7 +100,8 @@ class Loss:
 
     def describe(self) -> Plain:
         """Return the loss as plain data."""
-        return {"name": self.name, "from_logits": self.from_logits}
+        weights = {"class_weights": list(self.weights)} if self.weights else {}
+        return {"name": self.name, "from_logits": self.from_logits, **weights}
 
 
 def loss(spec: str | Callable[[Array, Array], Array], *, from_logits: bool = True) -> Loss:
@@ -110,6 +131,11 @@ def loss(spec: str | Callable[[Array, Array], Array], *, from_logits: bool = Tru
     )
 
 
+def _again(name: str, from_logits: bool, weights: tuple[float, ...]) -> Loss:
+    """Return the loss that a pickled one was."""
+    return loss(name, from_logits=from_logits).weighted(weights)
+
+
 def loss_names() -> tuple[str, ...]:
     """Return the names of the losses."""
     return tuple(_EACH)
@@ -120,22 +146,22 @@ def suited_loss(kind: str) -> str:
     return SUITED_LOSS[kind]
 
 
-def metric_of(kind: str) -> str:
-    """Return the metric that people read for a kind of targets."""
-    return "r2" if kind == NUMBERS else "accuracy"
-
-
-def measured(kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits: bool | None) -> dict[str, float]:
-    """Return the metrics of outputs: accuracy for classes, R² for numbers.
+def measured(
+    kind: str, outputs: np.ndarray, targets: np.ndarray, *, from_logits: bool | None, balanced: bool = False
+) -> dict[str, float]:
+    """Return the metrics of outputs: accuracy for classes, and its mean over the classes; R² for numbers.
 
     Args:
         kind: the kind of the targets.
         outputs: shape (rows, outputs).
         targets: class indices of shape (rows,), or numbers of shape (rows, outputs).
         from_logits: whether a single output is a logit; False for a probability.
+        balanced: whether the mean over the classes is measured as well.
     """
     if kind != NUMBERS:
-        return {"accuracy": float(np.mean(chosen(outputs, from_logits=from_logits) == targets))}
+        guesses = chosen(outputs, from_logits=from_logits)
+        accuracy = {"accuracy": float(np.mean(guesses == targets))}
+        return {**accuracy, "balanced_accuracy": balanced_accuracy(guesses, targets)} if balanced else accuracy
     with np.errstate(all="ignore"):
         # Numbers of one column come as (rows,) or (rows, 1): without a common shape they would broadcast to a square.
         wrong = targets.reshape(outputs.shape) - outputs if targets.size == outputs.size else targets - outputs
@@ -310,5 +336,5 @@ def _values(loss: Loss, outputs: list[np.ndarray], targets: list[np.ndarray]) ->
 
     # One compiled program for all batches of a size: compiling costs more than computing.
     own = loss.whole is None
-    each = kept(structure_of(("loss", loss.name, loss.from_logits)), "each", build) if own else build()
+    each = kept(structure_of(("loss", loss.name, loss.from_logits, loss.weights)), "each", build) if own else build()
     return np.asarray(each((np.stack(outputs).astype(np.float32), np.stack(targets)))).tolist()

@@ -1,8 +1,8 @@
 """The objective of a network: its loss averaged over batches of examples, and the statistics of its layers."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, TypedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from downslope._choices import Choice, defaults
 from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
-from downslope.networks._losses import Loss, loss_probe, measured, metric_of
+from downslope.networks._losses import Loss, loss_probe, measured
+from downslope.networks._scores import scores_at_end
+from downslope.networks.data import suited_metric
 from downslope.networks.layers import size_in_words
 from downslope.networks.models import (
     Model,
@@ -38,6 +40,19 @@ class ComputationChoices(TypedDict, total=False):
     mixed_precision: Annotated[
         bool, Choice(False, "Compute in bfloat16, with weights in float32.", "computation", compiles=True)
     ]
+    class_weights: Annotated[
+        Literal["balanced"] | Mapping[Any, float] | Sequence[float] | None,
+        Choice(
+            None,
+            'What the loss of a row is multiplied by, by its class: "balanced" for rows / (classes × rows of the '
+            "class), a mapping from labels to weights, or weights in the order of the classes; None for 1.",
+            "computation",
+            kind="weights",
+            metavar="WEIGHTS",
+            compiles=True,
+            typed="Weigh the classes in the loss: balanced, or no=1,yes=20, or 1,20 in the order of the classes.",
+        ),
+    ]
 
 
 def network_objective(
@@ -62,17 +77,20 @@ def network_objective(
         loss: the loss.
         kind: the kind of the targets, which decides the metric.
         batch: the size of a batch, for which the layers of foreign models are inferred.
-        computing: the choices of `ComputationChoices` by name.
+        computing: the choices of `ComputationChoices` by name, the weights of classes as numbers in their order.
         facts: facts on the examples.
         stream: batches of inputs and targets, or None.
         own: the function from a model or a loss of the user's to the structure that its programs are kept for.
     """
+    loss = loss.weighted(computing.get("class_weights") or ())
+    metric = ((facts or {}).get("data") or {}).get("metric") or suited_metric(kind, None)
     compute, judged, structure = _computation(model, loss, computing, own)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     layers = model.layers if walk is None else walk.layers
     activations = model.activations if walk is None else walk.activations
-    assess = functools.partial(_assessed, judged, loss, kind)
+    target = ((facts or {}).get("encoding") or {}).get("target")
+    assess = functools.partial(_assessed, judged, loss, kind, metric)
     batched = Batched(
         loss=compute.loss,
         memory=model.memory,
@@ -83,11 +101,13 @@ def network_objective(
         layers=tuple(layers),
         **_look_inside(compute, model, walk),
         assess=assess,
+        conclude=functools.partial(_concluded, judged, loss, kind, target),
         facts={
             **(facts or {}),
             "network": {
-                **_network_facts(model, loss, kind, layers, activations, walk),
+                **_network_facts(model, loss, kind, metric, layers, activations, walk),
                 **compute.choices,
+                "class_weights": list(loss.weights) or None,
             },
             "loss": _tried(compute, model, loss, training),
         },
@@ -252,16 +272,37 @@ def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict
     return {"seen": None, "nudges": None}
 
 
-def _assessed(judged: Any, loss: Loss, kind: str, point: Any, memory: Any, sets: Mapping[str, Any]) -> dict[str, float]:
+def _assessed(
+    judged: Any, loss: Loss, kind: str, metric: str, point: Any, memory: Any, sets: Mapping[str, Any]
+) -> dict[str, float]:
     """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set."""
     measurements: dict[str, float] = {}
+    balanced = metric == "balanced_accuracy"
     for of, (outputs, value, targets) in judged(point, memory, sets).items():
-        scores = measured(kind, np.asarray(outputs), np.asarray(targets), from_logits=loss.from_logits)
+        arrays = np.asarray(outputs), np.asarray(targets)
+        scores = measured(kind, *arrays, from_logits=loss.from_logits, balanced=balanced)
         measurements |= {f"{of}_loss": float(value), **{f"{of}_{name}": number for name, number in scores.items()}}
     return measurements
 
 
-def _network_facts(model: Model, loss: Loss, kind: str, layers: Any, activations: Any, walk: Walk | None) -> Plain:
+def _concluded(
+    judged: Any, loss: Loss, kind: str, target: Plain | None, point: Any, memory: Any, sets: Mapping[str, Any]
+) -> Plain:
+    """Return the scores at the end on at most 5000 examples of each set, as facts."""
+    return {
+        "scores": {
+            "validation": None,
+            **{
+                of: scores_at_end(kind, np.asarray(outputs), np.asarray(targets), loss.describe(), target)
+                for of, (outputs, _, targets) in judged(point, memory, sets).items()
+            },
+        }
+    }
+
+
+def _network_facts(
+    model: Model, loss: Loss, kind: str, metric: str, layers: Any, activations: Any, walk: Walk | None
+) -> Plain:
     """Return the facts on the network before training."""
     return {
         "description": model.description,
@@ -272,7 +313,7 @@ def _network_facts(model: Model, loss: Loss, kind: str, layers: Any, activations
         "parameters": _tree.size(model.point),
         "loss": loss.describe(),
         "kind": kind,
-        "metric": metric_of(kind),
+        "metric": metric,
         "normalised": model.description.get("normalised", False)
         or any(layer.get("normalisation", "none") != "none" for layer in model.description.get("layers", [])),
     }

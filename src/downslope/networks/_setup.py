@@ -54,7 +54,10 @@ _STEPPING = sorted(name for name, choice in _CHOICES.items() if choice.noun == "
 _ONLY_IN_LAYERS = _IN_LAYERS - _CHOICES.keys()
 # What a model that comes ready has settled; its loss, and what its outputs stand for, are still open.
 _SIZES = tuple(name for name in schema(NetworkChoices) if name not in ("output_activation", "loss", "from_logits"))
-_NOT_FOR_FUNCTIONS = (*schema(NetworkChoices), "target", "l2", "mixed_precision", "task", "drop", "missing")
+_NOT_FOR_FUNCTIONS = (
+    *schema(NetworkChoices),
+    *("target", "l2", "mixed_precision", "class_weights", "task", "drop", "missing"),
+)
 _NOT_FOR_STREAMS = ("target", "drop", "missing", "begin")
 
 

@@ -21,6 +21,7 @@ from downslope.descent import Objective
 from downslope.networks._losses import chosen
 from downslope.networks._losses import loss as loss_of
 from downslope.networks._losses import probabilities as probabilities_of
+from downslope.networks._scores import ClassScores
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Network, activation, network_from
 from downslope.networks.models import Model, model_of, packed, unpacked
@@ -67,6 +68,15 @@ class Training:
         """The metrics by name, such as `validation_accuracy`, at the end or at the step that was kept."""
         trace = self.trace
         return {name: trace.at_end(name) for name, column in trace.metrics.items() if name != "step" and len(column)}
+
+    @functools.cached_property
+    def class_scores(self) -> dict[str, ClassScores]:
+        """The scores of each class at the end, of the "training" and the "validation" rows; {} for numbers."""
+        labels = () if self.encoding is None else self.encoding.target.categories
+        scores = self.trace.facts.get("scores") or {}
+        return {
+            of: ClassScores.from_plain(plain, labels) for of, plain in scores.items() if plain and "recall" in plain
+        }
 
     def predict(self, data: Any, *, probabilities: bool = False) -> np.ndarray:
         """Return predictions for new rows, in the targets' own labels or scale; see `predict`.

@@ -135,6 +135,16 @@ def scaled_targets(case: TrainingCase) -> Remedy | None:
     return Remedy("scaled targets", why, {"scale_targets": True}, "target_size")
 
 
+def balanced_weights(case: TrainingCase) -> Remedy | None:
+    """Classes that weigh alike in the loss."""
+    is_function = case.trace.facts["network"]["loss"]["name"] == "custom"
+    counts = [count for count in (case.trace.facts.get("data") or {}).get("class_counts") or () if count]
+    if case.choice("class_weights") is not None or is_function or len(set(counts)) < 2:
+        return None
+    why = "Each class pulls as much as any other, however few its rows (King and Zeng 2001)."
+    return Remedy("classes that weigh alike", why, {"class_weights": "balanced"}, "lowest_recall")
+
+
 def larger_batch(case: TrainingCase) -> Remedy | None:
     """Batches near the noise scale, at most eight times as large."""
     batch, rows = case.choice("batch"), case.trace.facts["data"].get("rows")

@@ -227,9 +227,21 @@ def _value(choice: Choice, value: Any) -> str:
             n: _number(v) if isinstance(v, int | float | np.number) else _name_of_no_number(v) for n, v in parts.items()
         }
         return ",".join(f"{name}={text}" if name else text for name, text in texts.items())
+    if choice.kind == "weights" and not isinstance(value, str):
+        if isinstance(value, Mapping):
+            return ",".join(f"{_label(name)}={_number(weight)}" for name, weight in value.items())
+        return ",".join(map(_number, value))
     if choice.kind == "pairs" and isinstance(value, Mapping):
         return ",".join(f"{name}={_constant(part)}" for name, part in _by_name(value).items())
     return _listed(value)
+
+
+def _label(value: Any) -> str:
+    """Return the label of a class as it is typed before a weight."""
+    text = str(value)
+    if not text or "=" in text or "," in text:
+        raise _UntypableError
+    return text
 
 
 def _constant(value: Any) -> str:

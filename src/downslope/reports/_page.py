@@ -164,7 +164,12 @@ def _setup(run: Summary) -> str:
 
 def _scored(run: Summary) -> str:
     """Return the evaluations and the scores at the end as tables."""
-    tables = [(run.evaluations, ()), (run.score_table, list(run.score_table)[:1])]
+    tables = [
+        (run.evaluations, ()),
+        (run.score_table, list(run.score_table)[:1]),
+        (run.class_table, ("class",)),
+        (run.confusion_table, ("class",)),
+    ]
     return "".join(_table(table, words) for table, words in tables if table)
 
 

@@ -16,10 +16,13 @@ import numpy as np
 
 from downslope._copies import fields_alone
 from downslope._text import aligned, decimals, html_table, in_words, number, percent
+from downslope._types import Plain
 from downslope.trace import HasTrace, Trace, as_trace
 
 _SHOWN = 11  # evaluations of the table
 _SETS = ("training", "validation")
+_CLASS_SCORES = ("precision", "recall", "f1", "auc")
+_MOST_CONFUSED = 20  # classes of a matrix that is read
 _UNBELIEVABLE = 100.0  # shares of a time in which hardly a step was taken say nothing
 Table = Mapping[str, Sequence[str]]
 
@@ -77,6 +80,16 @@ class Summary:
         return _score_table(self.scores, self.trace) if self.scores else {}
 
     @property
+    def class_table(self) -> Table:
+        """The scores of each class at the end as columns of text by heading; {} for numbers and for old runs."""
+        return _class_table(self.trace)
+
+    @property
+    def confusion_table(self) -> Table:
+        """The rows by class and predicted class; {} where they are not known, and for more than 20 classes."""
+        return _confusion_table(self.trace)
+
+    @property
     def score_sentence(self) -> str:
         """The measurements at the end on one line."""
         return ", ".join(
@@ -118,6 +131,8 @@ class Summary:
             "evaluations": [{name: trace.metrics[name][row] for name in names} for row in _evaluated(trace)],
             "network": trace.facts.get("network") or {},
             "data": trace.facts.get("data") or {},
+            "scores": trace.facts.get("scores") or {},
+            "classes": _labels(trace),
             "record_cost": trace.facts.get("record_cost") or {},
         }
 
@@ -309,6 +324,45 @@ def _score_table(scores: Mapping[str, Mapping[str, float]], trace: Trace) -> Tab
     columns = {name: [row[index] for row in texts] for index, name in enumerate(sets)}
     heading = f"at step {trace.end_step}" if "kept" in trace.facts else "at the end"
     return {heading: [in_words(name) for name in scores], **columns}
+
+
+def _class_scores(trace: Trace) -> Plain:
+    """Return the scores of classes on rows held back, or on those trained on where none were; {} without any."""
+    scores = trace.facts.get("scores") or {}
+    judged = scores.get("validation") or scores.get("training") or {}
+    return judged if judged.get("recall") else {}
+
+
+def _labels(trace: Trace) -> list[str]:
+    """Return the labels of the classes, or their indices; none for numbers."""
+    labels = ((trace.facts.get("encoding") or {}).get("target") or {}).get("categories") or ()
+    count = len(_class_scores(trace).get("recall", labels))
+    return [str(label) for label in labels] if len(labels) == count else [str(index) for index in range(count)]
+
+
+def _class_table(trace: Trace) -> Table:
+    """Return the scores of each class as columns of text by heading."""
+    scores = _class_scores(trace)
+    if not scores:
+        return {}
+    return {
+        "class": _labels(trace),
+        "rows": [str(rows) for rows in scores.get("rows", ())],
+        **{
+            name: ["–" if share is None else f"{share:.4f}" for share in scores[name]]
+            for name in _CLASS_SCORES
+            if name in scores
+        },
+    }
+
+
+def _confusion_table(trace: Trace) -> Table:
+    """Return the confusion matrix as columns of text by heading, one for each predicted class."""
+    labels, confusion = _labels(trace), _class_scores(trace).get("confusion")
+    if not confusion or len(labels) > _MOST_CONFUSED or any(len(row) != len(labels) for row in confusion):
+        return {}
+    predicted = {f"as {label}": [str(row[index]) for row in confusion] for index, label in enumerate(labels)}
+    return {"class": labels, **predicted}
 
 
 def _column(name: str, numbers: Iterable[float]) -> list[str]:

@@ -125,7 +125,7 @@ def _column_of(name: str, cells: np.ndarray) -> InputColumn:
     if names_its_rows(len(categories), len(cells)) or len(categories) > _MOST_CATEGORIES:
         raise DataError(
             f"column {name}: {len(categories)} different texts in {len(cells)} rows are too many for categories",
-            hint=f"a column that only names its rows says nothing: drop={name!r} leaves it out",
+            hint=f"text of many different words is not read yet: drop={name!r} leaves it out",
         )
     return InputColumn(name, "category", categories)
 

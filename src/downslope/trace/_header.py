@@ -333,10 +333,23 @@ _PLAN: Mapping[str, Kind] = {
         "accumulate": (is_whole, "a whole number"),
     },
 }
+_SHARES: Kind = (optional(is_list_of(optional(is_number))), "a list of numbers")
+_SCORES: Mapping[str, Kind] = {
+    **dict.fromkeys(("precision", "recall", "f1", "auc"), _SHARES),
+    "confusion": (optional(is_list_of(is_list_of(is_whole))), "a table of whole numbers"),
+    **dict.fromkeys(("accuracy", "accuracy_error", "balanced_accuracy", "balanced_accuracy_error"), _NUMBER),
+    **dict.fromkeys(("r2", "r2_error", "mean_absolute_error", "root_mean_square_error", "r2_of_logs"), _NUMBER),
+}
 _FACTS: Mapping[str, Kind] = {
+    "scores": {"training": _SCORES, "validation": _SCORES},
     "data": {
-        **dict.fromkeys(("reference_by", "target_kind"), _TEXT),
+        **dict.fromkeys(("reference_by", "target_kind", "metric", "row_number", "shift_column"), _TEXT),
         "class_counts": _NUMBERS,
+        **dict.fromkeys(("rows_compared", "repeated_rows", "rows_on_both_sides"), _WHOLE),
+        **dict.fromkeys(("share_on_both_sides", "repeats_by_chance", "row_number_score", "score_without"), _NUMBER),
+        **dict.fromkeys(("shift_auc", "shift_error", "shift_column_auc"), _NUMBER),
+        **dict.fromkeys(("target_ratio", "log_reference_score", "log_reference_of_logs"), _NUMBER),
+        **dict.fromkeys(("between_batches", "between_batches_shuffled", "between_batches_deviation"), _NUMBER),
         **dict.fromkeys(("rows", "validation_rows", "features", "outputs", "constant_features"), _WHOLE),
         **dict.fromkeys(
             (f"{what}_{number}" for what in ("input", "target") for number in ("mean", "deviation", "low", "high")),

@@ -47,6 +47,7 @@ class Batched:
         nudges: the zeros that `seen` takes, from a batch.
         assess: what to measure of a point, as `assess(point, memory, sets)` from examples by the name of their set:
             `training_loss`, `validation_accuracy`, …
+        conclude: what to measure of the last point beyond that, as facts: `conclude(point, memory, sets)`; or None.
         facts: what is known of the examples and the model beforehand, plain data.
         sample: of a stream, some examples as one batch, for what is measured of training; None for nothing.
         structure: what compiled programs are kept for, the same for equal networks and losses; None for this object.
@@ -64,6 +65,7 @@ class Batched:
     facts: Plain
     sample: Any = None
     structure: Structure | None = None
+    conclude: Callable[[Point, Any, Mapping[str, Any]], Plain] | None = None
 
     @property
     def owner(self) -> object:

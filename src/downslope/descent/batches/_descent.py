@@ -237,6 +237,11 @@ class BatchDescent:
         if self.best is not None:
             self.best.offer(self.state, metrics)
 
+    def concluded(self) -> Plain:
+        """Return what is measured of the last point alone, as facts."""
+        conclude = self.batched.conclude
+        return {} if conclude is None else dict(conclude(self.state.point, self.state.memory, self._sets))
+
     def _look_at_curvature(self) -> None:
         """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""
         self._background.settle()  # the next look begins where the last one ended

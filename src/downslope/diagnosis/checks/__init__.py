@@ -17,14 +17,18 @@ from downslope.diagnosis.checks._edge import edge_of_stability
 from downslope.diagnosis.checks._evaluation_mismatch import evaluation_mismatch
 from downslope.diagnosis.checks._exploding import exploding_gradients
 from downslope.diagnosis.checks._gradient_course import rising_gradients
+from downslope.diagnosis.checks._few_rows import too_few_rows
+from downslope.diagnosis.checks._imbalance import imbalanced_classes
 from downslope.diagnosis.checks._initialisation import poor_initialisation
 from downslope.diagnosis.checks._kink import kink
 from downslope.diagnosis.checks._labels import label_problem
+from downslope.diagnosis.checks._leak import leaking_column, rows_on_both_sides
 from downslope.diagnosis.checks._local_minimum import local_minimum
 from downslope.diagnosis.checks._loss_function import wrong_loss
 from downslope.diagnosis.checks._noise import noise_dominated
 from downslope.diagnosis.checks._nonlinearity import missing_nonlinearity
 from downslope.diagnosis.checks._not_finite import measured_not_finite, not_finite, recorded_not_finite
+from downslope.diagnosis.checks._order import data_order
 from downslope.diagnosis.checks._oscillating import oscillating
 from downslope.diagnosis.checks._output import unshared_output, wrong_output_activation
 from downslope.diagnosis.checks._overfitting import overfitting
@@ -34,6 +38,8 @@ from downslope.diagnosis.checks._regularised import over_regularised
 from downslope.diagnosis.checks._saddle import maximum, saddle_point
 from downslope.diagnosis.checks._saturated import saturated_units
 from downslope.diagnosis.checks._scaling import unscaled_inputs, unscaled_targets
+from downslope.diagnosis.checks._shift import shifted_validation
+from downslope.diagnosis.checks._skew import skewed_targets
 from downslope.diagnosis.checks._spike import loss_spike
 from downslope.diagnosis.checks._symmetry import symmetric_units
 from downslope.diagnosis.checks._too_few_steps import too_few_steps
@@ -73,10 +79,13 @@ DESCENT_CHECKS = by_cause(
 )
 TRAINING_CHECKS = by_cause(
     bottleneck,
+    data_order,
     dead_units,
     evaluation_mismatch,
     exploding_gradients,
+    imbalanced_classes,
     label_problem,
+    leaking_column,
     loss_spike,
     missing_nonlinearity,
     noise_dominated,
@@ -84,8 +93,12 @@ TRAINING_CHECKS = by_cause(
     overfitting,
     poor_initialisation,
     rising_gradients,
+    rows_on_both_sides,
     saturated_units,
+    shifted_validation,
+    skewed_targets,
     symmetric_units,
+    too_few_rows,
     too_few_steps,
     training_diverged,
     training_not_finite,

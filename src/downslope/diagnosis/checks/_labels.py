@@ -9,48 +9,63 @@ LABEL_PROBLEM = Symptom(
     "label_problem",
     Severity.PROBLEM,
     order=10,
-    meaning="The labels are unrelated to the inputs, of one class, or of classes with next to no rows.",
+    meaning="The labels are unrelated to the inputs, or all of one class.",
     quantity="score_gap",
     remedies=("early_stopping", "weight_decay", "dropout"),
 )
 
-# A class of which there are fewer rows than a tenth of an even share is hardly ever seen in a batch.
-_RARE = 0.1
+# Of what there is to gain: where three deviations are more, hardly any score would stand out of those by luck.
+_ROOM = 1 / 3
+_FEWEST = 50  # rows of the rarest of uneven classes
+_DEVIATIONS = 3.0
 
 
 @check(
     LABEL_PROBLEM,
     reads=(
-        "data.class_counts|data.target_mean",
-        "data.reference_score",
-        "data.shuffled_score",
-        "data.shuffled_deviation",
+        *("data.class_counts|data.target_low", "data.class_counts|data.target_high", "data.reference_score"),
+        *("data.shuffled_score", "data.shuffled_deviation", "data.chance_score"),
     ),
 )
-def label_problem(evidence: TrainingEvidence) -> Finding | None:
-    """Find labels unrelated to the inputs, a single class, or classes of which there are next to none.
+def label_problem(evidence: TrainingEvidence) -> Finding | NotRun | None:
+    """Find labels unrelated to the inputs, or a single class.
 
     Quantity: the leave-one-out score of nearest neighbours (or ridge regression) on the labels, beside its scores on
     the same labels shuffled. Theory: a permutation test; if shuffling changes nothing, the inputs tell nothing that a
-    neighbourhood could. Threshold: three deviations of the shuffled scores.
+    neighbourhood could. Threshold: three deviations of the shuffled scores, where these are less than a third of
+    what there is to gain, and the rarest of uneven classes has 50 rows.
     """
     data = evidence.data
     counts = data.get("class_counts") or []
-    if sum(count > 0 for count in counts) == 1:
-        return training_finding(
-            evidence,
-            LABEL_PROBLEM,
-            "All rows are of one class: there is nothing to tell apart.",
-            "at least two classes",
-            numbers={"classes": 1},
-            causes=("a wrong target column", "rows sorted by class and cut"),
-            remedies=("look at the target column",),
-            problem=True,
+    low, high = data.get("target_low"), data.get("target_high")
+    if sum(count > 0 for count in counts) == 1 or (low is not None and low == high):
+        return _constant(evidence)
+    if evidence.is_learnable or not (evidence.score is None or evidence.falls_short or _guesses(evidence)):
+        return None
+    room = _ROOM * (1 - (data.get("chance_score") or 0.0))
+    if _DEVIATIONS * (data.get("shuffled_deviation") or 0.0) > room:
+        return NotRun(LABEL_PROBLEM.key, "the rows are too few to tell labels from shuffled ones")
+    rarest = min((count for count in counts if count), default=_FEWEST)
+    if evidence.metric == "balanced_accuracy" and rarest < _FEWEST:
+        return NotRun(
+            LABEL_PROBLEM.key, f"the rarest class has too few rows to tell labels from shuffled ones: {rarest}"
         )
-    if not evidence.is_learnable and (evidence.score is None or evidence.falls_short or _guesses(evidence)):
-        return _unrelated(evidence)
-    rare = [index for index, count in enumerate(counts) if count < _RARE * sum(counts) / len(counts)]
-    return _unbalanced(evidence, counts, rare) if rare else None
+    return _unrelated(evidence)
+
+
+def _constant(evidence: TrainingEvidence) -> Finding:
+    """Return the finding for targets that are all the same."""
+    same = "of one class" if evidence.data.get("class_counts") else "of one target"
+    return training_finding(
+        evidence,
+        LABEL_PROBLEM,
+        f"All rows are {same}: there is nothing to tell apart.",
+        "at least two classes, or numbers that differ",
+        numbers={"classes": 1},
+        causes=("a wrong target column", "rows sorted by class and cut"),
+        remedies=("look at the target column",),
+        problem=True,
+    )
 
 
 def _guesses(evidence: TrainingEvidence) -> bool:
@@ -66,25 +81,11 @@ def _unrelated(evidence: TrainingEvidence) -> Finding:
     return training_finding(
         evidence,
         LABEL_PROBLEM,
-        f"The targets have nothing to do with the inputs, as far as similar rows tell: {data['reference_by']} score "
-        f"{number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.",
+        f"The targets have nothing to do with the inputs, as far as similar rows tell: {data.get('reference_by')} "
+        f"score {number(data['reference_score'])} on them and {number(data['shuffled_score'])} on shuffled ones.",
         "three deviations of the score on shuffled targets",
         numbers={name: data.get(name) for name in ("reference_score", "shuffled_score", "shuffled_deviation")},
         causes=("rows of inputs and targets out of step", "wrong labels", "inputs without the information"),
         remedies=("check that each row's target is its own",),
         problem=True,
-    )
-
-
-def _unbalanced(evidence: TrainingEvidence, counts: list[int], rare: list[int]) -> Finding:
-    """Return the finding for classes that are next to absent."""
-    fewest, most = min(counts), max(counts)
-    return training_finding(
-        evidence,
-        LABEL_PROBLEM,
-        f"{len(rare)} of {len(counts)} classes are hardly there: the rarest has {fewest} rows, the commonest {most}.",
-        "a class with less than a tenth of an even share of the rows",
-        numbers={"fewest_rows": fewest, "most_rows": most},
-        causes=("classes drawn unevenly",),
-        remedies=("more rows of the rare classes", "weights that make up for it"),
     )

@@ -31,7 +31,7 @@ _FIELDS = (
 # These cost more than a visitor may use, or decide what the pictures of the page are drawn from.
 _WITHHELD = frozenset({"start", "evaluate_every", "probe_every", "layers_every"})
 # By kind, so that a choice that is added to `train` can be sent at once; other kinds name files, columns or objects.
-_SENT_KINDS = frozenset({"number", "whole", "rate", "truth", "name", "pairs"})
+_SENT_KINDS = frozenset({"number", "whole", "rate", "truth", "name", "pairs", "weights"})
 _MORE = frozenset(
     name
     for name, choice in _CHOICES.items()

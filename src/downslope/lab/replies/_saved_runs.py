@@ -21,7 +21,7 @@ from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
 _SETS = ("training", "validation")
-_SCORES = {"loss": "loss", "accuracy": "accuracy", "r2": "R²"}
+_SCORES = {"loss": "loss", "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "r2": "R²"}
 _PLAN = {
     "method": "method",
     "learning_rate": "learning rate",

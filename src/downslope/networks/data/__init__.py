@@ -12,9 +12,19 @@ from downslope.networks.data._examples import (
     share_of,
     split_rows,
 )
-from downslope.networks.data._facts import facts
+from downslope.networks.data._facts import facts, facts_of_arrays, suited_metric
+from downslope.networks.data._references import area_under_curve, balanced_accuracy
+from downslope.networks.data._rows import order_of
 from downslope.networks.data._samples import SampleName, sample_names
-from downslope.networks.data._target import CLASSES, NUMBERS, SUITED_LOSS, TASKS, TWO_CLASSES, Target
+from downslope.networks.data._target import (
+    CLASSES,
+    NUMBERS,
+    SUITED_LOSS,
+    TASKS,
+    TWO_CLASSES,
+    Target,
+    class_weights,
+)
 
 __all__ = [
     "CLASSES",
@@ -29,11 +39,17 @@ __all__ = [
     "SampleName",
     "Target",
     "Task",
+    "area_under_curve",
+    "balanced_accuracy",
+    "class_weights",
     "examples",
     "examples_like",
     "facts",
+    "facts_of_arrays",
+    "order_of",
     "prepare",
     "sample_names",
     "share_of",
     "split_rows",
+    "suited_metric",
 ]

@@ -91,12 +91,14 @@ class Examples:
         targets: float32 (rows, outputs) for numbers; int32 (rows,), the index of each class, for classes.
         encoding: the encoding of inputs, for new rows, and of outputs as predictions.
         notes: sentences on what was read and decided.
+        positions: of the rows in the data as they came, counted from 0, shape (rows,); None where they are not known.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     encoding: Encoding
     notes: tuple[str, ...]
+    positions: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -108,7 +110,8 @@ class Examples:
 
     def take(self, rows: np.ndarray) -> "Examples":
         """Return some of the rows, by index or by mask."""
-        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+        positions = None if self.positions is None else self.positions[rows]
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows], positions=positions)
 
     def split(self, validation: float, seed: int) -> "tuple[Examples, Examples]":
         """Return rows for training and rows for validation, shuffled.
@@ -271,7 +274,7 @@ def _encoded(reading: Reading, rows: np.ndarray, standardise: bool, scale_target
     encoding, notes = encoding_of(reading, rows, standardise, scale_targets)
     inputs = encoding.scaled(encoding.raw(reading.inputs))
     targets = encoding.target.scaled(reading.targets.values)
-    return Examples(inputs, targets, encoding, (*reading.notes, *notes))
+    return Examples(inputs, targets, encoding, (*reading.notes, *notes), np.arange(len(inputs)))
 
 
 def split_rows(rows: int, classes: np.ndarray | None, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

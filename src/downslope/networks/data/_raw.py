@@ -170,16 +170,20 @@ def _pair(inputs: Any, targets: Any, drop: str | Sequence[str]) -> RawData:
     """Return a pair of inputs and targets as raw data."""
     target_table = table_of(targets if is_table(targets) else _named_targets(targets))
     read: Columns | np.ndarray
+    clocks: Mapping[str, Clock] = {}
     if is_table(inputs):
-        read = _without(table_of(inputs), _names(drop))
+        table = table_of(inputs)
+        read = _without(table, _names(drop))
+        clocks = clocks_of(table, read)
     else:
         read = array_of(inputs)
         if read.dtype == object:
             read = table_of({str(number): column for number, column in enumerate(read.T, start=1)})
+            clocks = clocks_of(read, read)
         elif _names(drop):
             raise DataError("the columns of an array have no names to drop", hint="give a table, or X[:, kept]")
     rows = len(read) if isinstance(read, np.ndarray) else len(next(iter(read.values())))
-    pair = RawData(read, _with_truths(target_table, list(target_table)))
+    pair = RawData(read, _with_truths(target_table, list(target_table)), clocks=clocks)
     if rows != pair.rows:
         raise DataError(f"there are {rows} rows of inputs, but {pair.rows} of targets")
     return pair

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -72,6 +72,54 @@ class Target:
         is_single = array.shape[1] == 1 and self.kind == TWO_CLASSES
         index = (array[:, 0] > (0 if from_logits else 0.5)).astype(int) if is_single else array.argmax(axis=1)
         return np.array(self.categories)[index]
+
+
+def class_weights(weights: Any, target: Target, targets: np.ndarray) -> tuple[float, ...] | None:
+    """Return the weight of each class, in order; None where all weigh 1.
+
+    Args:
+        weights: "balanced", a mapping from labels to weights, in which a class that is left out weighs 1, weights in
+            the order of the classes, or None.
+        target: the target.
+        targets: the indices of the classes of the rows, shape (rows,), for "balanced".
+
+    Raises:
+        SettingError: for numbers, for labels that there are not, and for weights that are negative, not finite or all
+            0.
+
+    >>> cats = Target(("kind",), TWO_CLASSES, ("cat", "dog"))
+    >>> class_weights("balanced", cats, np.array([0, 0, 0, 1]))
+    (0.6666666666666666, 2.0)
+    >>> class_weights({"dog": 5}, cats, np.array([0, 1]))
+    (1.0, 5.0)
+    """
+    if weights is None:
+        return None
+    labels = [str(label) for label in target.categories]
+    if not labels:
+        raise SettingError("class_weights weigh classes, and the targets are numbers", hint="leave class_weights out")
+    example = 'for example class_weights="balanced", or ' + f"class_weights={{{target.categories[-1]!r}: 5}}"
+    if isinstance(weights, str):
+        if weights != "balanced":
+            raise SettingError(f"class_weights are 'balanced' or numbers, not {described(weights)}", hint=example)
+        counts = np.bincount(targets, minlength=len(labels))
+        # A class without rows weighs nothing, whatever its weight.
+        return tuple((len(targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))).tolist())
+    if isinstance(weights, Mapping):
+        by_label = {str(label): weight for label, weight in weights.items()}
+        unknown = next((label for label in by_label if label not in labels), None)
+        if unknown is not None:
+            raise SettingError(f"there is no class {unknown!r} to weigh; there are {', '.join(labels)}", hint=example)
+        weights = [by_label.get(label, 1.0) for label in labels]
+    try:
+        numbers = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):
+        numbers = np.zeros(0)
+    if numbers.shape != (len(labels),):
+        raise SettingError(f"class_weights are {len(labels)} numbers, one for each class", hint=example)
+    if not (np.isfinite(numbers).all() and numbers.min() >= 0 and numbers.max() > 0):
+        raise SettingError("class_weights are numbers of 0 or more, and not all 0", hint=example)
+    return tuple(numbers.tolist())
 
 
 class Read(NamedTuple):

@@ -17,7 +17,17 @@ from downslope._types import Plain, Point, Tree
 from downslope.networks._losses import Loss
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Batching, Task, trained
-from downslope.networks.data import CLASSES, NUMBERS, TWO_CLASSES, Examples, Target, examples_like, facts, prepare
+from downslope.networks.data import (
+    CLASSES,
+    NUMBERS,
+    TWO_CLASSES,
+    Examples,
+    Target,
+    class_weights,
+    examples_like,
+    facts,
+    prepare,
+)
 from downslope.networks.layers import (
     FLAT,
     Network,
@@ -103,6 +113,7 @@ def example_task(
     """
     training, held = _examples(data, target, validation, seed, reading)
     seen, loss = fitted(model, choices, training.inputs, training.encoding.target, seed)
+    computing = weighing(computing, training.encoding.target, training.targets)
     batch = batching.of(len(training))
     objective = network_objective(
         seen,
@@ -147,6 +158,15 @@ def _examples(data: Any, target: Any, validation: Any, seed: int, reading: Plain
     if is_share:
         return training, held
     return training, examples_like(training, validation, target, missing=reading["missing"])
+
+
+def weighing(computing: Plain, target: Target, targets: np.ndarray) -> Plain:
+    """Return the choices of a computation with the weights of classes as numbers in their order, or None.
+
+    Raises:
+        SettingError: for weights of numbers, and of classes that there are not.
+    """
+    return {**computing, "class_weights": class_weights(computing.get("class_weights"), target, targets)}
 
 
 def fitted(model: Any, choices: NetworkChoices, inputs: np.ndarray, target: Target, seed: int) -> tuple[Model, Loss]:

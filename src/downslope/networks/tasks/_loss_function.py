@@ -18,7 +18,7 @@ from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point, Tree
 from downslope.descent import Batched, Objective
 from downslope.networks._trained import Batching, Task, Training, end_point
-from downslope.networks.data import share_of, split_rows
+from downslope.networks.data import facts_of_arrays, share_of, split_rows
 from downslope.networks.models import Walk, look_through, rewritten, walked, with_fast_convolutions
 from downslope.networks.tasks._stream import Stream, is_stream
 from downslope.trace import Trace
@@ -283,7 +283,10 @@ def _means(loss: Callable[..., Any], size: int | None) -> Callable[..., Any]:
 
 def _data_facts(sample: Tree, held: Tree, stream: Stream | None) -> Plain:
     """Return the facts on the examples."""
+    own, back = (None if tree is None else list(map(np.asarray, jax().tree.leaves(tree))) for tree in (sample, held))
+    batch = None if stream is None else stream.common_rows
     return {
+        **(facts_of_arrays(own, back, batch) if own and (stream is None or batch) else {}),
         "rows": None if stream is not None else _rows(sample, "the data"),
         "validation_rows": None if held is None else int(np.shape(jax().tree.leaves(held)[0])[0]),
     }

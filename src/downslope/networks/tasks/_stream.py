@@ -1,14 +1,15 @@
 """Streams of batches, and the task of a network and a stream.
 
-What cannot be known without reading the whole stream is taken from its first batches, and each later batch is checked
-against it. Nothing is standardised.
+What cannot be known without reading the whole stream is taken from some of its batches, and each other one is checked
+against it: from batches all over a stream that can be read again, since it may be sorted, and else from the first ones.
+Nothing is standardised.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from downslope._numbers import unmasked
 from downslope._types import Plain, Tree
 from downslope.networks._objective import network_objective
 from downslope.networks._trained import Task, trained
-from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts
-from downslope.networks.tasks._examples import fitted, fitting_model
+from downslope.networks.data import CLASSES, NUMBERS, TASKS, TWO_CLASSES, Encoding, Examples, Target, facts, order_of
+from downslope.networks.tasks._examples import fitted, fitting_model, weighing
 from downslope.networks.tasks._sizes import NetworkChoices
 
-_MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are read before training
+_MOST_READ, _MOST_ROWS = 32, 1000  # batches and rows that are kept before training
+_MOST_PASSED = 256  # batches that are gone through to keep some of them
+_FEWEST_TOGETHER = 32  # rows of neighbouring batches, which show the order
 
 
 def is_stream(data: object, *, pairs: bool) -> bool:
@@ -42,12 +45,12 @@ def is_stream(data: object, *, pairs: bool) -> bool:
 
 
 class Stream:
-    """A stream of batches whose first ones have been read. It can be read again if its source can.
+    """A stream of batches of which some have been read. It can be read again if its source can.
 
     Args:
         source: the iterable of batches.
         head: the first batches, where `source` yields them only once; else none.
-        read: the first batches.
+        read: some of the batches by their number, counted from 1; the first is among them.
         prepared: functions of a batch's number, counted from 1, and the batch, which return the prepared batch; they
             are applied one after another.
     """
@@ -56,33 +59,34 @@ class Stream:
         self,
         source: Iterable[Tree],
         head: list[Tree],
-        read: list[Tree],
+        read: dict[int, Tree],
         prepared: tuple[Callable[[int, Any], Any], ...] = (),
     ) -> None:
         self._source, self._head, self._read, self._prepared = source, head, read, prepared
 
     @classmethod
     def of(cls, source: Iterable[Tree]) -> Stream:
-        """Return a stream after reading its first batches.
+        """Return a stream after reading some of its batches: about 1000 rows.
 
         Raises:
             SettingError: for an empty one.
         """
         # An iterator yields its batches once, so those read here are put back in front.
         once = iter(source) is source
-        read, rows = [], 0
-        for batch in itertools.islice(source, _MOST_READ):
-            read.append(jax().tree.map(np.asarray, batch))
-            rows += max((len(leaf) for leaf in jax().tree.leaves(read[-1]) if leaf.ndim), default=0)
+        read: dict[int, Tree] = {}
+        rows = 0
+        for number, batch in enumerate(itertools.islice(source, _MOST_READ), start=1):
+            read[number] = jax().tree.map(np.asarray, batch)
+            rows += _rows_of(read[number])
             if rows >= _MOST_ROWS:
                 break
         if not read:
             raise SettingError("the stream of batches is empty")
-        return cls(source, read if once else [], read)
+        return cls(source, list(read.values()), read) if once else cls(source, [], _all_over(source, read))
 
     def preparing(self, prepared: Callable[[int, Tree], Tree]) -> Stream:
         """Return the same stream with another function applied to each batch."""
-        read = [prepared(number, batch) for number, batch in enumerate(self._read, start=1)]
+        read = {number: prepared(number, batch) for number, batch in self._read.items()}
         return Stream(self._source, self._head, read, (*self._prepared, prepared))
 
     def __iter__(self) -> Iterator[Tree]:
@@ -109,7 +113,7 @@ class Stream:
     @property
     def first(self) -> Tree:
         """The first batch."""
-        return self._read[0]
+        return self._read[1]
 
     @property
     def common_rows(self) -> int | None:
@@ -118,10 +122,10 @@ class Stream:
         return counts.pop() if len(counts) == 1 else None
 
     def sample(self) -> Tree:
-        """Return the first batches, concatenated; None where they have no common first axis."""
+        """Return the batches that have been read, concatenated; None where they have no common first axis."""
         if self.common_rows is None:
             return None
-        return jax().tree.map(lambda *leaves: np.concatenate(leaves), *self._read)
+        return jax().tree.map(lambda *leaves: np.concatenate(leaves), *self._read.values())
 
     @staticmethod
     def refuse_share(validation: object) -> None:
@@ -130,6 +134,36 @@ class Stream:
             raise SettingError(
                 "a stream has no share to hold back", hint="give validation=(inputs, targets), or a batch for a loss"
             )
+
+
+def _rows_of(batch: Tree) -> int:
+    """Return the rows of a batch: those of its longest array."""
+    return max((len(leaf) for leaf in jax().tree.leaves(batch) if leaf.ndim), default=0)
+
+
+def _all_over(source: Iterable[Tree], first: dict[int, Tree]) -> dict[int, Tree]:
+    """Return batches from all over a stream that can be read again, by their number: about 1000 rows.
+
+    A list is taken from as it is; anything else is gone through for at most 256 batches. Neighbouring batches of few
+    rows are taken together, so that they show whether neighbours are alike.
+    """
+    rows = max(_rows_of(first[1]), 1)
+    together = -(-_FEWEST_TOGETHER // rows)
+    runs = max(len(first), _MOST_ROWS // rows) // together or 1
+    if isinstance(source, Sequence):
+        starts = np.linspace(1, max(len(source) - together + 1, 1), runs).round().astype(int)
+        numbers = sorted({int(start) + offset for start in starts for offset in range(together)})
+        return {n: jax().tree.map(np.asarray, source[n - 1]) for n in numbers if n <= len(source)}
+    # Of a length that is not known, every run is kept, then each second of them, then each fourth.
+    kept: dict[int, Tree] = {}
+    stride = together
+    for number, batch in enumerate(itertools.islice(source, _MOST_PASSED), start=1):
+        if (number - 1) % stride < together:
+            kept[number] = jax().tree.map(np.asarray, batch)
+        if len(kept) > 2 * runs * together:
+            stride *= 2
+            kept = {earlier: old for earlier, old in kept.items() if (earlier - 1) % stride < together}
+    return kept or first
 
 
 def stream_task(
@@ -168,7 +202,7 @@ def stream_task(
     stream = raw.preparing(functools.partial(_pair, is_classes=is_classes))
     held = None if validation is None or isinstance(validation, int | float) else _pair(None, validation, is_classes)
     inputs, targets = stream.sample()
-    # Validation may hold a class that the first batches lack.
+    # Validation may hold a class that the batches read so far lack.
     target = _target(model, inputs, [targets] if held is None else [targets, held[1]], is_classes, seed)
     stream = stream.preparing(functools.partial(_checked, target=target))
     if held is not None:
@@ -176,9 +210,13 @@ def stream_task(
     seen, loss = fitted(model, choices, inputs, target, seed)
     encoding = _encoding(inputs, target)
     rows = len(stream.first[0])
+    computing = weighing(computing, target, targets)
     note = f"A stream of batches of {rows}: {_in_words(inputs, target)}, as they come."
     known = {
-        "data": _facts(inputs, targets, held, target, seed),
+        "data": {
+            **_facts(inputs, targets, held, target, seed),
+            **order_of(targets, rows, np.random.default_rng([seed, 2])),
+        },
         **({"encoding": encoding.as_dict()} if encoding else {}),
         "notes": [note],
     }
@@ -264,7 +302,7 @@ def _checked(number: int | None, batch: tuple[np.ndarray, np.ndarray], target: T
         wrong = batch[1][(batch[1] < 0) | (batch[1] >= classes)][0]
         raise DataError(
             f"{_called(number)} holds the class {wrong}, and the classes are 0 to {classes - 1}",
-            hint="they are counted in the first batches, in validation= and by the outputs of the network",
+            hint="they are counted in some of the batches, in validation= and by the outputs of the network",
         )
     return batch
 
@@ -279,13 +317,13 @@ def _encoding(inputs: np.ndarray, target: Target) -> Encoding | None:
 def _facts(
     inputs: np.ndarray, targets: np.ndarray, held: tuple[np.ndarray, np.ndarray] | None, target: Target, seed: int
 ) -> Plain:
-    """Return the facts on the first examples; the number of rows is not known."""
+    """Return the facts on some examples; the number of rows is not known."""
     encoding = _encoding(inputs, target)
     if encoding is None:
         return {"rows": None, "outputs": target.outputs, "target_kind": target.kind}
     shown = Examples(inputs, targets, encoding, ())
     back = None if held is None else Examples(held[0], held[1], encoding, ())
-    # The facts are those of the first batches, whose number says nothing about the stream.
+    # The facts are those of some batches, whose number says nothing about the stream.
     return {**facts(shown, back, seed), "rows": None}
 
 

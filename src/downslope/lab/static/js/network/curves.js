@@ -44,10 +44,10 @@ function mountCurve(page, container, metricOf) {
     const metric = metricOf();
     const columns = SETS.map((set) => run.moments.map(({ metrics }) => metrics[`${set}_${metric}`] ?? null));
     const along = d3.scaleLinear([0, run.head.of], frame.along);
-    const up = metric === "accuracy" ? d3.scaleLinear([0, 1.02], frame.up) : scaleFor(columns.flat(), frame.up);
+    const up = metric.endsWith("accuracy") ? d3.scaleLinear([0, 1.02], frame.up) : scaleFor(columns.flat(), frame.up);
     x = along;
     key.setAttribute("x", String(frame.along[1]));
-    const name = WORDS[metric] ?? metric;
+    const name = WORDS[metric] ?? metric.replaceAll("_", " ");
     frame.setAxes(along, up, { xName: "step", yName: isLogarithmic(up) ? `${name}, log scale` : name });
     for (const [index, line] of lines.entries()) {
       const points = run.moments.map(({ step }, row) => /** @type {Point} */ ([along(step), pixelOf(up, columns[index][row])]));

@@ -1,0 +1,86 @@
+"""A score that too few rows stand behind: `too_few_rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from downslope._text import count
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._training_evidence import TrainingEvidence
+
+TOO_FEW_ROWS = Symptom(
+    "too_few_rows",
+    Severity.PROBLEM,
+    order=16,
+    meaning="The score is so unsure that it says little, or it is that of rows which the weights can learn by heart.",
+    quantity="score_gap",
+    remedies=("weight_decay", "dropout", "early_stopping"),
+)
+
+_SHARE = 0.25  # of the gain over guessing
+_FEWEST = 5  # rows held back; of fewer not even the scatter is known
+# So few rows are learnt by heart by as many weights, and none is left to tell.
+_BY_HEART = 50
+_ENOUGH = 100  # rows, of which a simple learner sees whether there is anything to learn
+
+
+@check(
+    TOO_FEW_ROWS,
+    needs=(
+        *("data.rows?", "data.validation_rows?", "data.reference_score?", "data.chance_score?"),
+        *("scores.validation?", "network.parameters", "network.metric"),
+    ),
+)
+def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
+    """Find a score on rows held back whose error is large, or a score on rows that could be learnt by heart.
+
+    Quantity: the standard error of the score on rows held back, beside what score or reference gain over guessing; and
+    rows beside weights where none are held back. Theory: the error of a share falls with the root of the rows, and a
+    network of more weights than rows can fit any targets (Zhang et al. 2017). Threshold: a quarter of the gain, and
+    five rows; fewer than 50 rows and no more of them than weights.
+    """
+    data, rows = evidence.data, evidence.data["rows"]
+    held = data["validation_rows"]
+    if not held:
+        few = rows is not None and rows < min(_BY_HEART, evidence.network["parameters"])
+        return _by_heart(evidence, rows) if few else None
+    scores: Mapping[str, Any] = evidence.trace.facts["scores"]["validation"] or {}
+    error, score = scores.get(f"{evidence.metric}_error"), scores.get(evidence.metric)
+    if not evidence.is_learnable and rows is not None and rows >= _ENOUGH:
+        return None
+    known = [value for value in (evidence.reference, score) if value is not None]
+    gain = max(known, default=0.0) - (data["chance_score"] or 0.0)
+    if held >= _FEWEST and (error is None or error <= _SHARE * gain):
+        return None
+    return training_finding(
+        evidence,
+        TOO_FEW_ROWS,
+        f"{count(held, 'row')} held back {'is' if held == 1 else 'are'} too few: "
+        + (
+            f"the standard error of the score is {number(error)}, where {number(max(gain, 0.0))} is to be gained over "
+            "guessing."
+            if error is not None and held >= _FEWEST
+            else "their score says next to nothing."
+        ),
+        f"a standard error of a quarter of the gain over guessing, and {_FEWEST} rows held back",
+        numbers={"validation_rows": held, "score_error": error, "gain": gain},
+        causes=("too few rows",),
+        remedies=("more rows", "a larger share held back", "a smaller network"),
+        problem=True,
+    )
+
+
+def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:
+    """Return the finding for few rows of which none are held back."""
+    parameters = int(evidence.network["parameters"])
+    return training_finding(
+        evidence,
+        TOO_FEW_ROWS,
+        f"{count(rows, 'row')} and {parameters} weights: they can be learnt by heart, and no row is held back to tell.",
+        f"{_BY_HEART} rows, more rows than weights, or rows held back",
+        numbers={"rows": rows, "parameters": parameters},
+        causes=("too few rows",),
+        remedies=("more rows, some of them held back", "a smaller network"),
+        problem=True,
+    )

@@ -1,0 +1,336 @@
+"""Facts on rows as rows: repeated ones, columns that number them, held-back ones from elsewhere, the order of batches.
+
+Each is measured on a bounded number of rows, so that it costs some milliseconds before a training. What is normal for
+data of few different values, such as a truth table, is told from what is not by the values themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from downslope._types import Plain
+from downslope.networks.data._references import Learners, area_under_curve, nearest_rows
+
+MOST_NUMBERS = 8_000_000  # that are compared to find repeated rows
+REPEAT_FACTS = ("rows_compared", "repeated_rows", "rows_on_both_sides", "share_on_both_sides", "repeats_by_chance")
+ORDER_FACTS = ("between_batches", "between_batches_shuffled", "between_batches_deviation")
+_MOST_ROWS = 2000
+_MOST_COLUMNS = 64
+_CHUNK = 65536
+
+
+class Repeats(NamedTuple):
+    """Which rows repeat others.
+
+    Args:
+        training: indices of the rows for training that repeat no earlier one; all of them where repeats are normal.
+        validation: likewise of the rows held back, which repeat no row for training either.
+        facts: the numbers of repeated rows.
+    """
+
+    training: np.ndarray
+    validation: np.ndarray
+    facts: Plain
+
+
+Pair = tuple[np.ndarray, np.ndarray]  # inputs (rows, …) and targets (rows, …)
+
+
+def repeats_of(training: Pair, validation: Pair | None, random: np.random.Generator) -> Repeats:
+    """Return which rows repeat others in inputs and targets, and facts on them.
+
+    Args:
+        training: the rows for training.
+        validation: the rows held back, or None.
+        random: the generator of the rows that are compared, where there are too many.
+
+    Returns:
+        With the facts `rows_compared`, `repeated_rows` among those for training, `rows_on_both_sides` (rows held back
+        that repeat one for training) and `share_on_both_sides` of them, and `repeats_by_chance`, the share of rows that
+        would repeat another one if the columns were drawn apart from each other.
+    """
+    own, held = _looked_at(training, random), None if validation is None else _looked_at(validation, random)
+    keys = _keys(training, own)
+    first = np.sort(np.unique(keys, return_index=True)[1])
+    repeated, across, across_share = len(keys) - len(first), None, None
+    new = np.zeros(0, int)
+    if validation is not None and held is not None:
+        others = _keys(validation, held)
+        known = np.isin(others, keys)
+        across, across_share = int(known.sum()), float(known.mean())
+        new = np.sort(np.unique(others, return_index=True)[1])
+        new = new[~known[new]]
+    some = own[first[_evenly(len(first), _MOST_ROWS)]]
+    chance = _by_chance(training[0][some], len(keys)) if repeated or across else 0.0
+    share = max(repeated / max(len(keys), 1), across_share or 0.0)
+    facts = dict(zip(REPEAT_FACTS, (len(keys), repeated, across, across_share, chance), strict=True))
+    everything = np.arange(len(training[0])), np.arange(0 if validation is None else len(validation[0]))
+    if share <= 2 * chance or not (repeated or across):
+        return Repeats(*everything, facts)
+    return Repeats(own[first], everything[1] if held is None else held[new], facts)
+
+
+def _looked_at(pair: Pair, random: np.random.Generator) -> np.ndarray:
+    """Return the indices of the rows that are compared, in their order."""
+    rows = len(pair[0])
+    most = max(MOST_NUMBERS // max(math.prod(pair[0].shape[1:]), 1), _MOST_ROWS)
+    return np.arange(rows) if rows <= most else np.sort(random.permutation(rows)[:most])
+
+
+def _keys(pair: Pair, rows: np.ndarray) -> np.ndarray:
+    """Return a number for each row that equal rows share, and other rows next to never."""
+    keys = np.zeros(len(rows), np.uint64)
+    for at in range(0, len(rows), _CHUNK):
+        some = rows[at : at + _CHUNK]
+        flat = [array[some].reshape(len(some), -1).astype(np.float32) for array in pair]
+        # Adding 0 makes +0 of −0, which equals it and has other bits.
+        bits = (np.concatenate(flat, axis=1) + np.float32(0)).view(np.uint32)
+        odd = np.random.default_rng(0).integers(2**63, size=bits.shape[1], dtype=np.uint64) * 2 + 1
+        keys[at : at + _CHUNK] = (bits.astype(np.uint64) * odd).sum(axis=1, dtype=np.uint64)
+    return keys
+
+
+def _by_chance(distinct: np.ndarray, rows: int) -> float:
+    """Return the share of rows that have an equal by chance, among so many rows.
+
+    The probability that two rows agree is at most that of all columns agreeing independently of each other, raised to
+    a power below 1 as they are not. A half is for columns of which each second one repeats another.
+
+    Args:
+        distinct: the inputs of rows that differ, shape (rows, …).
+        rows: the number of rows that each is compared with.
+    """
+    columns = _columns(distinct.reshape(len(distinct), -1))
+    many = len(distinct)
+    # Few values of a single column say nothing: they may be all that there are.
+    if many < 3 or (len(columns) == 1 and many < 50):
+        return 1.0
+    logarithm = 0.0
+    for column in columns:
+        counts = np.unique(column, return_counts=True)[1]
+        agree = float(np.sum(counts * (counts - 1))) / (many * (many - 1))
+        if agree == 0:
+            return 0.0
+        logarithm += math.log(agree)
+    return min(1.0, rows * math.exp(logarithm / 2))
+
+
+def _columns(flat: np.ndarray) -> np.ndarray:
+    """Return columns that vary, at most 64 evenly spaced ones, shape (columns, rows)."""
+    varying = np.flatnonzero(np.ptp(flat, axis=0)) if len(flat) else np.zeros(0, int)
+    return flat.T[varying[_evenly(len(varying), _MOST_COLUMNS)]]
+
+
+def _evenly(many: int, most: int) -> np.ndarray:
+    """Return indices of at most so many of many, evenly spaced."""
+    return np.linspace(0, many - 1, min(many, most)).round().astype(int) if many else np.zeros(0, int)
+
+
+# --- rows held back that come from elsewhere -------------------------------------------------------------------------
+
+_MOST_POOLED, _FEWEST_HELD = 500, 5
+_NEIGHBOURS = 15
+
+
+def shift_of(features: np.ndarray, held: np.ndarray, names: tuple[str, ...], random: np.random.Generator) -> Plain:
+    """Return facts on whether rows held back can be told from the others.
+
+    Args:
+        features: of the rows for training, shape (rows, features), scaled.
+        held: of the rows held back, scaled likewise.
+        names: the names of the features; () where they have none.
+        random: the generator of the rows that are looked at: 500 of each kind.
+
+    Returns:
+        shift_auc: the area under the curve by which the share of held-back rows among the 15 nearest ones tells a
+            held-back row from another; 0.5 where they are alike.
+        shift_column, shift_column_auc: the feature that tells them apart best, and its area.
+        shift_error: the standard error of these areas where the rows are alike.
+        All of them None where fewer than 5 rows are held back.
+    """
+    if len(held) < _FEWEST_HELD or len(features) < _FEWEST_HELD:
+        return dict.fromkeys(("shift_auc", "shift_error", "shift_column", "shift_column_auc"))
+    kept = [rows[np.sort(random.permutation(len(rows))[:_MOST_POOLED])] for rows in (features, held)]
+    pool, is_held = np.concatenate(kept), np.repeat([False, True], [len(rows) for rows in kept])
+    # A neighbourhood as large as the pool would hold the same rows for all.
+    near = nearest_rows(pool, pool, itself=True)[:, : max(min(_NEIGHBOURS, len(pool) // 10), 1)]
+    areas = {}
+    for index in _evenly(pool.shape[1], _MOST_COLUMNS):
+        area = area_under_curve(pool[:, index], is_held) or 0.5
+        areas[int(index)] = max(area, 1 - area)
+    column = max(areas, key=areas.__getitem__)
+    many, others = is_held.sum(), (~is_held).sum()
+    return {
+        "shift_auc": area_under_curve(is_held[near].mean(axis=1), is_held),
+        "shift_error": math.sqrt((many + others + 1) / (12 * many * others)),
+        "shift_column": names[column] if names else str(column + 1),
+        "shift_column_auc": areas[column],
+    }
+
+
+# --- columns that number the rows ------------------------------------------------------------------------------------
+
+_FIRST = 200
+_LOOSE, _NEAR_WHOLE = 0.4, 0.05  # of a step
+_COLLISIONS = 5.0
+
+
+def numbering_of(
+    features: np.ndarray,
+    targets: np.ndarray,
+    positions: np.ndarray | None,
+    names: tuple[str, ...],
+    balanced: bool,
+    dates: Collection[str] = (),
+) -> Plain:
+    """Return facts on the column that numbers the rows, if there is one and it tells the targets.
+
+    Such a column is a straight line over the rows' positions; or rises with them where the rows are sorted by class; or
+    holds whole numbers that are all different, though so many drawn from their range would collide. Numbers to be
+    predicted must rise or fall along it as well: one that only follows it may be a trend in time.
+
+    Args:
+        features: shape (rows, features), scaled.
+        targets: indices of classes, shape (rows,), or numbers, shape (rows, outputs).
+        positions: of the rows in the data as they came; None where they are not known.
+        names: the names of the features; () where they have none.
+        balanced: whether the score of classes is the mean over the classes.
+        dates: the names of those that are dates, which may well tell the target.
+
+    Returns:
+        row_number: the column; row_number_score: the score of nearest neighbours by it alone; score_without: the score
+        of the learners by all the others. All None without such a column.
+    """
+    nothing = dict.fromkeys(("row_number", "row_number_score", "score_without"))
+    # The only column of a table is what the target is a function of.
+    if features.ndim != 2 or features.shape[1] < 2 or len(features) < 10:
+        return nothing
+    # Most columns repeat a value within the first rows, which takes no sorting of all of them.
+    apart = np.flatnonzero(np.all(np.diff(np.sort(features[:_FIRST], axis=0), axis=0) > 0, axis=0))
+    candidates = [int(index) for index in apart if not (names and names[index] in dates)]
+    numbering = [index for index in candidates if _numbers_rows(features[:, index], targets, positions)]
+    best = nothing
+    for index in numbering[:3]:
+        alone = Learners(features[:, [index]], numbers=False).best(targets, balanced)[0]
+        if best["row_number_score"] is None or alone > best["row_number_score"]:
+            others = np.delete(features, numbering, axis=1)
+            without = Learners(others, targets.ndim == 2).best(targets, balanced)[0] if others.shape[1] else None
+            name = names[index] if names else str(index + 1)
+            best = {"row_number": name, "row_number_score": alone, "score_without": without}
+    return best
+
+
+def _numbers_rows(column: np.ndarray, targets: np.ndarray, positions: np.ndarray | None) -> bool:
+    """Tell whether a column numbers its rows."""
+    ordered = np.sort(column.astype(np.float64))
+    gaps = np.diff(ordered)
+    if not np.all(gaps > 0):
+        return False
+    if targets.ndim == 2 and not any(_is_monotone(along) for along in targets[np.argsort(column)].T):
+        return False
+    if positions is not None:
+        by_position = column[np.argsort(positions)].astype(np.float64)
+        at = np.sort(positions).astype(np.float64)
+        step = (by_position[-1] - by_position[0]) / (at[-1] - at[0])
+        if step and np.max(np.abs(by_position - by_position[0] - step * (at - at[0]))) < _LOOSE * abs(step):
+            return True
+        if targets.ndim == 1 and _is_monotone(by_position) and _is_sorted(targets[np.argsort(positions)]):
+            return True
+    steps = (ordered - ordered[0]) / gaps.min()
+    if np.max(np.abs(steps - np.round(steps))) > _NEAR_WHOLE:
+        return False
+    # Of n numbers drawn from a range of r about n² / 2r pairs would be equal.
+    return len(column) ** 2 / (2 * (steps[-1] + 1)) > _COLLISIONS
+
+
+def _is_monotone(column: np.ndarray) -> bool:
+    steps = np.diff(column)
+    return bool(np.all(steps >= 0) or np.all(steps <= 0))
+
+
+def _is_sorted(classes: np.ndarray) -> bool:
+    """Tell whether the rows of each class stand together."""
+    return np.count_nonzero(np.diff(classes)) == len(np.unique(classes)) - 1 > 0
+
+
+# --- the order of batches --------------------------------------------------------------------------------------------
+
+_WINDOW, _FEWEST_WINDOWS, _PERMUTATIONS = 32, 4, 20
+
+
+def order_of(targets: np.ndarray, batch: int, random: np.random.Generator) -> Plain:
+    """Return facts on the order of rows that are not shuffled: how much of the spread of targets lies between batches.
+
+    Args:
+        targets: in the order of the rows: indices of classes, shape (rows,), or numbers, shape (rows, outputs).
+        batch: rows of a batch; smaller ones are joined to 32 rows.
+        random: the generator of the permutations.
+
+    Returns:
+        between_batches: the share of the targets' variance that lies between batches, 1 where each batch is of one
+            class.
+        between_batches_shuffled, between_batches_deviation: mean and deviation of that share over permutations.
+        All None for fewer than four batches, and for targets that are all the same.
+    """
+    size = batch * -(-_WINDOW // batch)
+    windows = len(targets) // size
+    if windows < _FEWEST_WINDOWS or not np.ptp(targets, axis=0).any():
+        return dict.fromkeys(ORDER_FACTS)
+    kept = targets[: windows * size]
+    # A class is a column of 0 and 1, whose variances add up.
+    columns = (kept[:, None] == np.unique(kept)).astype(float) if kept.ndim == 1 else kept.astype(float)
+    columns = columns - columns.mean(axis=0)
+    whole = float(np.sum(columns**2)) or 1.0
+
+    def between(rows: np.ndarray) -> float:
+        return float(size * np.sum(rows.reshape(windows, size, -1).mean(axis=1) ** 2) / whole)
+
+    shuffled = [between(columns[random.permutation(len(columns))]) for _ in range(_PERMUTATIONS)]
+    return dict(zip(ORDER_FACTS, (between(columns), float(np.mean(shuffled)), float(np.std(shuffled))), strict=True))
+
+
+# --- targets over orders of magnitude --------------------------------------------------------------------------------
+
+_SPREAD = 10.0  # of the middle nine tenths
+
+
+def logarithms_of(learners: Learners, targets: np.ndarray) -> Plain:
+    """Return facts on what the logarithm does for positive numbers that spread over more than a factor of ten.
+
+    Args:
+        learners: the learners on the rows.
+        targets: in their own unit, shape (rows, outputs).
+
+    Returns:
+        target_ratio: the 95th percentile over the 5th.
+        log_reference_score: R² of the learners on the logarithms, taken back; log_reference_of_logs: their R² on the
+        logarithms themselves. All None for other targets.
+    """
+    names = ("target_ratio", "log_reference_score", "log_reference_of_logs")
+    if targets.shape[1] != 1 or not targets.min() > 0:
+        return dict.fromkeys(names)
+    low, high = np.quantile(targets, [0.05, 0.95])
+    if high < _SPREAD * low:
+        return dict.fromkeys(names)
+    logs = np.log(targets)
+    level, size = logs.mean(), logs.std()
+    guesses = [size * guess + level for each in learners.guesses((logs - level) / size).values() for guess in each]
+    back = max(score for guess in guesses for score in _taken_back(guess, logs, targets))
+    explained = max(1 - float(np.mean((logs - guess) ** 2)) / size**2 for guess in guesses)
+    return dict(zip(names, (float(high / low), back, float(explained)), strict=True))
+
+
+def _taken_back(guess: np.ndarray, logs: np.ndarray, targets: np.ndarray) -> list[float]:
+    """Return R² of guessed logarithms taken back, as they are, and times the mean of what the residuals do to it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        plain = np.exp(guess)
+        # Duan 1983: the exponential of a mean lies below the mean of exponentials.
+        scores = [
+            1 - float(np.mean((targets - back) ** 2)) / float(np.var(targets))
+            for back in (plain, plain * np.mean(np.exp(logs - guess)))
+        ]
+    return [score if math.isfinite(score) else -math.inf for score in scores]

@@ -1,0 +1,245 @@
+"""Faults of the data are named from facts; each fact may be missing, and twins raise no alarm."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import downslope as ds
+
+# Facts of a healthy training on two even classes.
+DATA = {
+    "rows": 800,
+    "validation_rows": 200,
+    "features": 6,
+    "outputs": 1,
+    "target_kind": "two classes",
+    "metric": "accuracy",
+    "class_counts": [400, 400],
+    "target_low": None,
+    "target_high": None,
+    "reference_score": 0.9,
+    "validation_reference_score": 0.9,
+    "reference_by": "nearest neighbours",
+    "chance_score": 0.5,
+    "shuffled_score": 0.52,
+    "shuffled_deviation": 0.02,
+    "rows_compared": 800,
+    "repeated_rows": 0,
+    "rows_on_both_sides": 0,
+    "share_on_both_sides": 0.0,
+    "repeats_by_chance": 0.0,
+    **dict.fromkeys(("row_number", "row_number_score", "score_without")),
+    "shift_auc": 0.5,
+    "shift_error": 0.02,
+    "shift_column": "2",
+    "shift_column_auc": 0.53,
+    **dict.fromkeys(("target_ratio", "log_reference_score", "log_reference_of_logs")),
+    **dict.fromkeys(("between_batches", "between_batches_shuffled", "between_batches_deviation")),
+}
+NETWORK = {"metric": "accuracy", "kind": "two classes", "parameters": 200}
+SCORES = {
+    "rows": [100, 100],
+    "precision": [0.9, 0.9],
+    "recall": [0.9, 0.9],
+    "f1": [0.9, 0.9],
+    "auc": [0.95, 0.95],
+    "confusion": [[90, 10], [10, 90]],
+    "accuracy": 0.9,
+    "accuracy_error": 0.02,
+    "balanced_accuracy": 0.9,
+    "balanced_accuracy_error": 0.02,
+}
+
+
+def diagnosed(score: float = 0.9, data=(), network=(), scores=(), own: float | None = None) -> ds.Diagnosis:
+    """Return the diagnosis of a training that ends at a score, with other facts than those of a healthy one."""
+    facts = {
+        "data": {**DATA, **dict(data)},
+        "network": {**NETWORK, **dict(network)},
+        "scores": {"validation": None if scores is None else {**SCORES, **dict(scores)}, "training": SCORES},
+    }
+    metric = facts["network"]["metric"]
+    steps = np.arange(0, 200, 20)
+    rising = np.linspace(0.0, 1.0, 10) ** 0.3
+    metrics = {"step": steps, "training_loss": 0.7 - 0.5 * rising, "validation_loss": 0.7 - 0.45 * rising}
+    metrics[f"training_{metric}"] = 0.5 + ((score if own is None else own) - 0.5) * rising
+    if facts["data"]["validation_rows"]:
+        metrics[f"validation_{metric}"] = 0.5 + (score - 0.5) * rising
+    value = 0.2 + 0.5 * np.exp(-np.arange(200) / 30) + 0.01 * np.random.default_rng(0).normal(size=200)
+    trace = ds.Trace(
+        outcome=ds.Outcome.STEPS_USED,
+        recorded={"step": np.arange(200), "value": value, "gradient_norm": np.ones(200)},
+        coordinate_names=(),
+        coordinates=None,
+        gradients=None,
+        part_names=(),
+        part_columns={},
+        start={},
+        end={},
+        spectra=(),
+        metrics=metrics,
+        facts=facts,
+        plan={
+            "read_as": "a log",
+            "method": "adam",
+            "settings": {},
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "steps": 200,
+            "batches": {"size": 32},
+        },
+    )
+    return ds.diagnose(trace)
+
+
+def test_a_healthy_training_has_no_fault_of_its_data():
+    diagnosis = diagnosed()
+    assert diagnosis.ok, str(diagnosis)
+    assert diagnosis.symptoms[0] == "healthy"
+
+
+RARE = {"class_counts": [980, 20], "metric": "balanced_accuracy", "chance_score": 0.5, "shuffled_score": 0.5}
+BALANCED = {"metric": "balanced_accuracy"}
+NEVER = {"recall": [1.0, 0.0], "accuracy": 0.98, "accuracy_error": 0.01, "balanced_accuracy": 0.5}
+NUMBERS = {
+    "class_counts": None,
+    "target_kind": "numbers",
+    "metric": "r2",
+    "chance_score": 0.0,
+    "shuffled_score": -0.1,
+    "target_low": -2.0,
+    "target_high": 2.0,
+}
+R2 = {"metric": "r2", "kind": "numbers"}
+OF_NUMBERS = {"r2": 0.9, "r2_error": 0.02, "recall": None}
+
+
+@pytest.mark.parametrize(
+    "symptom, case",
+    [
+        (
+            "imbalanced_classes",
+            {"score": 0.5, "data": {**RARE, "reference_score": 0.75}, "network": BALANCED, "scores": NEVER},
+        ),
+        # The others are even no better than the reference on shuffled targets: too few positive rows to tell.
+        (
+            "imbalanced_classes",
+            {
+                "score": 0.5,
+                "data": {
+                    **RARE,
+                    "reference_score": 0.62,
+                    "validation_reference_score": 0.9,
+                    "shuffled_deviation": 0.05,
+                },
+                "network": BALANCED,
+                "scores": NEVER,
+            },
+        ),
+        ("label_problem", {"score": 0.5, "data": {"class_counts": [800, 0], "reference_score": None}}),
+        ("label_problem", {"score": 0.5, "data": {**NUMBERS, "target_low": 1.0, "target_high": 1.0}, "network": R2}),
+        ("label_problem", {"score": 0.5, "data": {"reference_score": 0.52, "validation_reference_score": 0.5}}),
+        ("data_leak", {"data": {"row_number": "id", "row_number_score": 0.89, "score_without": 0.7}}),
+        ("data_leak", {"data": {"rows_on_both_sides": 60, "share_on_both_sides": 0.3}}),
+        ("data_order", {"score": 0.7, "data": {"between_batches": 0.9, "between_batches_shuffled": 0.03}}),
+        ("shifted_validation", {"score": 0.6, "data": {"shift_column_auc": 0.98}}),
+        ("shifted_validation", {"score": 0.6, "data": {"shift_auc": 0.8}}),
+        ("too_few_rows", {"data": {"validation_rows": 4}, "scores": {"accuracy_error": 0.17}}),
+        ("too_few_rows", {"data": {"validation_rows": 12}, "scores": {"accuracy_error": 0.12}}),
+        ("too_few_rows", {"score": 1.0, "data": {"validation_rows": None, "rows": 8}, "scores": None}),
+        (
+            "skewed_targets",
+            {
+                "score": 0.39,
+                "data": {
+                    **NUMBERS,
+                    "reference_score": 0.36,
+                    "validation_reference_score": 0.36,
+                    "target_ratio": 900.0,
+                    "log_reference_score": 0.9,
+                    "log_reference_of_logs": 0.95,
+                },
+                "network": R2,
+                "scores": {**OF_NUMBERS, "r2": 0.39, "r2_of_logs": -0.5},
+            },
+        ),
+    ],
+)
+def test_faults_of_the_data_come_first(symptom, case):
+    diagnosis = diagnosed(**case)
+    assert diagnosis.symptoms[0] == symptom, str(diagnosis)
+    assert not diagnosis.ok
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        # uneven classes that are recognised, and uneven classes by chance alone
+        {
+            "score": 0.88,
+            "data": {**RARE, "reference_score": 0.85, "validation_reference_score": 0.85},
+            "network": BALANCED,
+            "scores": {"recall": [0.99, 0.77], "balanced_accuracy": 0.88},
+        },
+        # a number of the rows that tells no more than the others do, or hardly anything
+        {"data": {"row_number": "time", "row_number_score": 0.89, "score_without": 0.9}},
+        {"data": {"row_number": "time", "row_number_score": 0.6, "score_without": 0.7}},
+        # data of few values, whose rows repeat by nature
+        {"data": {"rows_on_both_sides": 200, "share_on_both_sides": 1.0, "repeats_by_chance": 1.0}},
+        # an order that is that of chance, and one that does no harm
+        {"data": {"between_batches": 0.05, "between_batches_shuffled": 0.03, "between_batches_deviation": 0.01}},
+        {"data": {"between_batches": 0.3, "between_batches_shuffled": 0.03, "between_batches_deviation": 0.01}},
+        # a split by time that the network bears
+        {"data": {"shift_column_auc": 1.0}},
+        # targets over orders of magnitude that are learnt
+        {
+            "data": {**NUMBERS, "target_ratio": 900.0, "log_reference_score": 0.93, "log_reference_of_logs": 0.8},
+            "network": R2,
+            "scores": {**OF_NUMBERS, "r2_of_logs": 0.2},
+        },
+    ],
+)
+def test_what_only_looks_like_a_fault_is_no_problem(case):
+    diagnosis = diagnosed(**case)
+    assert diagnosis.ok, str(diagnosis)
+
+
+def test_uneven_classes_are_never_called_unrelated_to_the_inputs():
+    diagnosis = diagnosed(
+        score=0.5,
+        data={**RARE, "reference_score": 0.5, "validation_reference_score": 0.5},
+        network=BALANCED,
+        scores=NEVER,
+    )
+    assert "label_problem" not in diagnosis
+    assert "nothing to do with the inputs" not in str(diagnosis)
+
+
+def test_few_rows_are_never_called_unrelated_to_the_inputs():
+    few = {"rows": 8, "reference_score": 0.4, "validation_reference_score": None, "shuffled_deviation": 0.18}
+    assert "label_problem" not in diagnosed(score=0.5, data=few)
+
+
+@pytest.mark.parametrize(
+    "fact, symptoms",
+    [
+        ("class_counts", {"imbalanced_classes", "label_problem"}),
+        ("row_number", {"data_leak"}),
+        ("rows_on_both_sides", {"data_leak"}),
+        ("between_batches", {"data_order"}),
+        ("shift_auc", {"shifted_validation"}),
+        ("log_reference_score", {"skewed_targets"}),
+        ("validation_rows", {"too_few_rows"}),
+    ],
+)
+def test_a_missing_fact_is_named(fact, symptoms, monkeypatch):
+    monkeypatch.delitem(DATA, fact)
+    skipped = {skip.symptom: skip.reason for skip in diagnosed().not_run}
+    for symptom in symptoms:
+        assert fact in skipped[symptom]
+
+
+def test_a_missing_recall_is_named():
+    diagnosis = diagnosed(data=RARE, network=BALANCED, scores={"recall": None})
+    assert any(skip.symptom == "imbalanced_classes" for skip in diagnosis.not_run) or "imbalanced_classes" in diagnosis
