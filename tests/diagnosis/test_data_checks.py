@@ -57,14 +57,17 @@ def diagnosed(score: float = 0.9, data=(), network=(), scores=(), own: float | N
     facts = {
         "data": {**DATA, **dict(data)},
         "network": {**NETWORK, **dict(network)},
-        "scores": {"validation": None if scores is None else {**SCORES, **dict(scores)}, "training": SCORES},
+        "scores": {
+            "validation": None if scores is None else {**SCORES, **dict(scores)},
+            "training": {**SCORES, **dict(scores or ())},
+        },
     }
     metric = facts["network"]["metric"]
     steps = np.arange(0, 200, 20)
     rising = np.linspace(0.0, 1.0, 10) ** 0.3
     metrics = {"step": steps, "training_loss": 0.7 - 0.5 * rising, "validation_loss": 0.7 - 0.45 * rising}
     metrics[f"training_{metric}"] = 0.5 + ((score if own is None else own) - 0.5) * rising
-    if facts["data"]["validation_rows"]:
+    if facts["data"].get("validation_rows", 200):
         metrics[f"validation_{metric}"] = 0.5 + (score - 0.5) * rising
     value = 0.2 + 0.5 * np.exp(-np.arange(200) / 30) + 0.01 * np.random.default_rng(0).normal(size=200)
     trace = ds.Trace(

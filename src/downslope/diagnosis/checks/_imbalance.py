@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -18,6 +21,7 @@ IMBALANCED_CLASSES = Symptom(
 )
 
 _RARE = 0.5  # of an even share of the rows
+_SHORT = 0.1  # of what the reference gains over guessing
 _SHOWN = 6  # classes
 
 
@@ -33,9 +37,37 @@ def _scores(evidence: TrainingEvidence) -> Mapping[str, Any] | None:
     return scores.get("validation") or scores.get("training")
 
 
+def _pooled(evidence: TrainingEvidence) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of each class that occurs, held back or not, and their recall; the rare ones are few in either."""
+    scores = (evidence.trace.facts.get("scores") or {}).values()
+    known = [(entry["rows"], entry["recall"]) for entry in scores if entry and entry.get("recall")]
+    rows = sum(np.array(counts, dtype=float) for counts, _ in known)
+    right = sum(np.array(counts) * np.array(recall, dtype=float) for counts, recall in map(_without_gaps, known))
+    present = np.asarray(rows) > 0
+    return np.asarray(rows)[present], np.asarray(right)[present] / np.asarray(rows)[present]
+
+
+def _without_gaps(scores: tuple[list[int], list[float | None]]) -> tuple[list[int], list[float]]:
+    """Return rows and recall by class, with 0 for the recall of no rows."""
+    rows, recall = scores
+    return rows, [share or 0.0 for share in recall]
+
+
+def _falls_short(evidence: TrainingEvidence) -> bool | None:
+    """Tell whether the balanced accuracy over all rows is below the reference; None without one."""
+    rows, recall = _pooled(evidence)
+    if evidence.reference is None or evidence.metric != "balanced_accuracy":
+        return evidence.falls_short
+    # So many rows of even classes would know the mean of the recalls as well.
+    even = len(rows) ** 2 / float(np.sum(1 / rows))
+    likely = min(max(evidence.reference, 0.05), 0.95)
+    margin = max(_SHORT * (evidence.reference - (evidence.chance or 0.0)), 2 * math.sqrt(likely * (1 - likely) / even))
+    return bool(evidence.falls_short) or float(np.mean(recall)) < evidence.reference - margin
+
+
 @check(
     IMBALANCED_CLASSES,
-    needs=("data.class_counts?", "scores.validation?"),
+    needs=("data.class_counts?", "scores.validation?", "scores.training?"),
     quantities=(Quantity("lowest_recall", "recall of the class that is recognised least", "higher", _lowest_recall),),
 )
 def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
@@ -43,22 +75,22 @@ def imbalanced_classes(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
     Quantity: the recall of each class on rows held back, and their mean, the balanced accuracy. Theory: a cross-entropy
     counts rows, so that a class of one row in fifty weighs a fiftieth; the mean of the recalls counts classes
-    (Brodersen et al. 2010). Threshold: a problem where a class is never recognised, or only the share of right rows is as it
-    should be, and the balanced accuracy falls short of that of nearest neighbours.
+    (Brodersen et al. 2010). Threshold: a problem where the balanced accuracy falls short of that of nearest neighbours,
+    and a class is never recognised or the share of right rows is as it should be.
     """
     counts = evidence.data["class_counts"] or []
     present = [count for count in counts if count]
     if len(present) < 2 or min(present) >= _RARE * sum(present) / len(present):
         return None
     scores = _scores(evidence)
-    if not scores or "recall" not in scores:
+    if not scores or not scores.get("recall"):
         return NotRun(IMBALANCED_CLASSES.key, "the recall of each class was not measured")
     recalls = zip(_labels(evidence, len(counts)), scores["recall"], strict=False)
     known = {label: recall for label, recall in recalls if recall is not None}
-    missed = [label for label, recall in known.items() if recall == 0]
+    missed = bool(np.any(_pooled(evidence)[1] == 0)) or (bool(evidence.falls_short) and min(known.values()) == 0)
     ignores = scores["accuracy"] >= max(present) / sum(present) - 2 * scores["accuracy_error"]
-    short = evidence.falls_short
-    problem = bool(missed) if short is None else short and (bool(missed) or ignores)
+    short = _falls_short(evidence)
+    problem = missed if short is None else short and (missed or ignores)
     lowest = sorted(known, key=lambda label: known[label])[:_SHOWN]
     each = ", ".join(f"{label} {number(known[label])}" for label in lowest)
     rarest = min(present)

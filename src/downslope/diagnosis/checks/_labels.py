@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 LABEL_PROBLEM = Symptom(
