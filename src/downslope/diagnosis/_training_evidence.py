@@ -63,8 +63,8 @@ class TrainingEvidence:
 
     @functools.cached_property
     def metric(self) -> str:
-        """What people read: "accuracy" or "r2"; "loss" where there is neither."""
-        named = self.network.get("metric")
+        """What people read: "accuracy", "balanced_accuracy" or "r2"; "loss" where there is none of them."""
+        named = self.network.get("metric") or self.data.get("metric")
         if named is not None:
             return str(named)
         # A trace that does not say so may hold one of them all the same.
@@ -164,16 +164,26 @@ class TrainingEvidence:
         # A score between guessing, of which R² makes 0, and nothing at all.
         guesses = (0.0, reference) if self.chance is None and self.metric != "r2" else (self.chance or 0.0,) * 2
         gains = [max(reference - guess, 0.0) for guess in guesses]
-        rows = self.data.get("validation_rows") if self.is_held_back else self.data.get("rows")
+        rows = self._rows_of_score
         sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
         # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
         noises = [_SCORE_NOISE * _share_error(self.reference or 0.5, size) for size in sizes]
         return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
 
     @functools.cached_property
+    def _rows_of_score(self) -> float | None:
+        """The rows that the score was measured on; of a mean over uneven classes as many as would know it as well."""
+        rows = self.data.get("validation_rows") if self.is_held_back else self.data.get("rows")
+        if not rows or self.metric != "balanced_accuracy":
+            return rows
+        counts = np.array([count for count in self.data.get("class_counts") or () if count], dtype=float)
+        # The variance of the mean of C shares is Σ 1 / n over C², that of a share of n rows 1 / n.
+        return float(rows * len(counts) ** 2 / (counts.sum() * np.sum(1 / counts))) if len(counts) else None
+
+    @functools.cached_property
     def score_error(self) -> float | None:
         """The standard error of the score over the rows that it was measured on; None where these are not known."""
-        rows = self.data.get("validation_rows") if self.is_held_back else self.data.get("rows")
+        rows = self._rows_of_score
         if not rows or self.score is None:
             return None
         if self.metric == "r2":

@@ -63,6 +63,52 @@ class DataFacts(TypedDict, total=False):
     target_deviation: Annotated[float | None, "their deviation"]
     target_low: Annotated[float | None, "the lowest of them"]
     target_high: Annotated[float | None, "the highest of them"]
+    metric: Annotated[str, "of all scores here: `accuracy`, `balanced_accuracy` or `r2`"]
+    rows_compared: Annotated[int | None, "rows trained on of which it is known whether they repeat others"]
+    repeated_rows: Annotated[int | None, "those of them that repeat an earlier one"]
+    rows_on_both_sides: Annotated[int | None, "rows held back that stand among those trained on as well"]
+    share_on_both_sides: Annotated[float | None, "their share of the rows held back"]
+    repeats_by_chance: Annotated[float | None, "the share of rows that would repeat others by chance"]
+    row_number: Annotated[str | None, "the column that numbers the rows"]
+    row_number_score: Annotated[float | None, "what a simple learner scores by it alone"]
+    score_without: Annotated[float | None, "what it scores without such columns"]
+    shift_auc: Annotated[float | None, "how well neighbours tell rows held back from others: an area under a curve"]
+    shift_column: Annotated[str | None, "the feature that tells them best"]
+    shift_column_auc: Annotated[float | None, "how well it does"]
+    shift_error: Annotated[float | None, "the standard error of these areas where rows are alike"]
+    target_ratio: Annotated[float | None, "the 95th percentile of positive targets over the 5th"]
+    log_reference_score: Annotated[float | None, "R² of a simple learner by way of their logarithms"]
+    log_reference_of_logs: Annotated[float | None, "its R² on the logarithms"]
+    between_batches: Annotated[float | None, "the share of the targets' variance between batches of a stream"]
+    between_batches_shuffled: Annotated[float | None, "its mean over permutations of the rows"]
+    between_batches_deviation: Annotated[float | None, "its deviation over them"]
+
+
+class ScoreFacts(TypedDict, total=False):
+    """The scores at the end on some rows, each of classes in the order of the classes."""
+
+    rows: Annotated[Any, "rows of each class; of numbers, all rows"]
+    precision: Annotated[Sequence[float | None], "the share of the rows predicted as a class that are of it"]
+    recall: Annotated[Sequence[float | None], "the share of the rows of a class that are predicted as it"]
+    f1: Annotated[Sequence[float | None], "the harmonic mean of both"]
+    auc: Annotated[Sequence[float | None], "the area under the curve of a class"]
+    confusion: Annotated[Sequence[Sequence[int]] | None, "rows by class and predicted class"]
+    accuracy: Annotated[float, "the share of right rows"]
+    accuracy_error: Annotated[float, "its standard error"]
+    balanced_accuracy: Annotated[float, "the mean recall"]
+    balanced_accuracy_error: Annotated[float, "its standard error"]
+    r2: Annotated[float | None, "R² of numbers"]
+    r2_error: Annotated[float | None, "its standard error"]
+    r2_of_logs: Annotated[float | None, "R² of their logarithms"]
+    mean_absolute_error: Annotated[float | None, "in the unit of the numbers"]
+    root_mean_square_error: Annotated[float | None, "in the unit of the numbers"]
+
+
+class ScoresAtEnd(TypedDict, total=False):
+    """The scores at the end by the rows that they are of."""
+
+    training: Annotated[ScoreFacts, "on rows trained on"]
+    validation: Annotated[ScoreFacts, "on rows held back; None where there are none"]
 
 
 class NamedLoss(TypedDict, total=False):
@@ -75,7 +121,7 @@ class NamedLoss(TypedDict, total=False):
 class NetworkFacts(TypedDict, total=False):
     """What is known of the network."""
 
-    metric: Annotated[str, "what people read: `accuracy`, `r2`, or `loss`"]
+    metric: Annotated[str, "what people read: `accuracy`, `balanced_accuracy`, `r2`, or `loss`"]
     kind: Annotated[str, "what is predicted: `numbers`, `two classes` or `classes`"]
     layers: Annotated[Sequence[str], "the names of the layers, in forward order"]
     activations: Annotated[Sequence[str], "the activation of each layer; an empty text where it is not known"]
@@ -99,6 +145,7 @@ class TraceFacts(TypedDict, total=False):
     data: Annotated[DataFacts, "the rows"]
     network: Annotated[NetworkFacts, "the network"]
     loss: Annotated[LossFacts, "the loss"]
+    scores: Annotated[ScoresAtEnd, "the scores at the end"]
     not_measured: Annotated[Mapping[str, Sequence[int]], "by column, the steps at which it was not measured"]
 
 

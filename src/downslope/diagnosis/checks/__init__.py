@@ -16,8 +16,8 @@ from downslope.diagnosis.checks._diverged import diverged
 from downslope.diagnosis.checks._edge import edge_of_stability
 from downslope.diagnosis.checks._evaluation_mismatch import evaluation_mismatch
 from downslope.diagnosis.checks._exploding import exploding_gradients
-from downslope.diagnosis.checks._gradient_course import rising_gradients
 from downslope.diagnosis.checks._few_rows import too_few_rows
+from downslope.diagnosis.checks._gradient_course import rising_gradients
 from downslope.diagnosis.checks._imbalance import imbalanced_classes
 from downslope.diagnosis.checks._initialisation import poor_initialisation
 from downslope.diagnosis.checks._kink import kink

@@ -38,7 +38,7 @@ def _scores(evidence: TrainingEvidence) -> Mapping[str, Any] | None:
 
 
 def _pooled(evidence: TrainingEvidence) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of each class that occurs, held back or not, and their recall; the rare ones are few in either."""
+    """Return the rows of each class that occurs, held back or not, and their recall: of a rare one each row counts."""
     scores = (evidence.trace.facts.get("scores") or {}).values()
     known = [(entry["rows"], entry["recall"]) for entry in scores if entry and entry.get("recall")]
     rows = sum(np.array(counts, dtype=float) for counts, _ in known)
