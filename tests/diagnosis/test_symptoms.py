@@ -16,6 +16,8 @@ from downslope.diagnosis._finding import evidence_texts, factor
 from downslope.diagnosis.checks import DESCENT_CHECKS, TRAINING_CHECKS
 from tests.numpy_descent import numpy_descent
 
+# What is wrong with the rows is mended before a training, as their findings advise, and not by a choice of it.
+OF_ROWS = {"data_leak", "data_order", "shifted_validation", "skewed_targets"}
 RECORDS = [*DESCENT_SYMPTOMS.values(), *TRAINING_SYMPTOMS.values()]
 
 
@@ -28,7 +30,7 @@ def test_every_record_is_complete(symptom: Symptom) -> None:
     assert symptom.meaning.endswith(".")
     assert symptom.meaning[0].isupper()
     assert len(set(symptom.remedies)) == len(symptom.remedies)
-    assert bool(symptom.remedies) or symptom.severity is Severity.GOOD
+    assert bool(symptom.remedies) or symptom.severity is Severity.GOOD or symptom.key in OF_ROWS
 
 
 def test_ranks_decide_the_order_of_causes() -> None:

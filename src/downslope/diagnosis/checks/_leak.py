@@ -57,6 +57,7 @@ def leaking_column(evidence: TrainingEvidence) -> Finding | None:
 
 @check(
     DATA_LEAK,
+    order=9,
     needs=("data.rows_on_both_sides?", "data.share_on_both_sides?", "data.repeats_by_chance?"),
 )
 def rows_on_both_sides(evidence: TrainingEvidence) -> Finding | None:
