@@ -43,8 +43,9 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
     data, rows = evidence.data, evidence.data["rows"]
     held = data["validation_rows"]
     if not held:
-        few = rows is not None and rows < min(_BY_HEART, evidence.network["parameters"])
-        return _by_heart(evidence, rows) if few else None
+        if rows is None or rows >= min(_BY_HEART, evidence.network["parameters"]):
+            return None
+        return _by_heart(evidence, rows)
     scores: Mapping[str, Any] = evidence.trace.facts["scores"]["validation"] or {}
     error, score = scores.get(f"{evidence.metric}_error"), scores.get(evidence.metric)
     if not evidence.is_learnable and rows is not None and rows >= _ENOUGH:

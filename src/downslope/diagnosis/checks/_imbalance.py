@@ -40,17 +40,16 @@ def _scores(evidence: TrainingEvidence) -> Mapping[str, Any] | None:
 def _pooled(evidence: TrainingEvidence) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows of each class that occurs, held back or not, and their recall: of a rare one each row counts."""
     scores = (evidence.trace.facts.get("scores") or {}).values()
-    known = [(entry["rows"], entry["recall"]) for entry in scores if entry and entry.get("recall")]
-    rows = sum(np.array(counts, dtype=float) for counts, _ in known)
-    right = sum(np.array(counts) * np.array(recall, dtype=float) for counts, recall in map(_without_gaps, known))
-    present = np.asarray(rows) > 0
-    return np.asarray(rows)[present], np.asarray(right)[present] / np.asarray(rows)[present]
+    known = [_without_gaps(entry) for entry in scores if entry and entry.get("recall")]
+    rows = np.sum([rows for rows, _ in known], axis=0)
+    right = np.sum([rows * recall for rows, recall in known], axis=0)
+    present = rows > 0
+    return rows[present], right[present] / rows[present]
 
 
-def _without_gaps(scores: tuple[list[int], list[float | None]]) -> tuple[list[int], list[float]]:
+def _without_gaps(scores: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Return rows and recall by class, with 0 for the recall of no rows."""
-    rows, recall = scores
-    return rows, [share or 0.0 for share in recall]
+    return np.array(scores["rows"], dtype=float), np.array([share or 0.0 for share in scores["recall"]])
 
 
 def _falls_short(evidence: TrainingEvidence) -> bool | None:

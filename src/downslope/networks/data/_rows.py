@@ -16,8 +16,14 @@ from downslope._types import Plain
 from downslope.networks.data._references import Learners, area_under_curve, nearest_rows
 
 MOST_NUMBERS = 8_000_000  # that are compared to find repeated rows
-REPEAT_FACTS = ("rows_compared", "repeated_rows", "rows_on_both_sides", "share_on_both_sides", "repeats_by_chance")
-ORDER_FACTS = ("between_batches", "between_batches_shuffled", "between_batches_deviation")
+REPEAT_FACTS: tuple[str, ...] = (
+    "rows_compared",
+    "repeated_rows",
+    "rows_on_both_sides",
+    "share_on_both_sides",
+    "repeats_by_chance",
+)
+ORDER_FACTS: tuple[str, ...] = ("between_batches", "between_batches_shuffled", "between_batches_deviation")
 _MOST_ROWS = 2000
 _MOST_COLUMNS = 64
 _CHUNK = 65536
@@ -67,7 +73,7 @@ def repeats_of(training: Pair, validation: Pair | None, random: np.random.Genera
     some = own[first[_evenly(len(first), _MOST_ROWS)]]
     chance = _by_chance(training[0][some], len(keys)) if repeated or across else 0.0
     share = max(repeated / max(len(keys), 1), across_share or 0.0)
-    facts = dict(zip(REPEAT_FACTS, (len(keys), repeated, across, across_share, chance), strict=True))
+    facts: Plain = dict(zip(REPEAT_FACTS, (len(keys), repeated, across, across_share, chance), strict=True))
     everything = np.arange(len(training[0])), np.arange(0 if validation is None else len(validation[0]))
     if share <= 2 * chance or not (repeated or across):
         return Repeats(*everything, facts)
@@ -205,7 +211,7 @@ def numbering_of(
         row_number: the column; row_number_score: the score of nearest neighbours by it alone; score_without: the score
         of the learners by all the others. All None without such a column.
     """
-    nothing = dict.fromkeys(("row_number", "row_number_score", "score_without"))
+    nothing: Plain = dict.fromkeys(("row_number", "row_number_score", "score_without"))
     # The only column of a table is what the target is a function of.
     if features.ndim != 2 or features.shape[1] < 2 or len(features) < 10:
         return nothing
