@@ -74,7 +74,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # as people have them (15), and the models, intervals and tests of fits (30).
     # Four more hold the parser's automaton, enclosures of gamma, kinks on curved borders, and implicit derivatives.
     # Three rank, race and run the remedies of trainings.
-    # Nine hold what is odd about rows, the learners that are compared with, scores by class, and a check for each of six
+    # Nine hold what is odd about rows, the learners compared with, scores by class, and a check for each of six
     # faults of the data.
     assert len(lines) <= 396
     assert 150 <= statistics.median(lines.values()) <= 220
