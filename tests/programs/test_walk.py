@@ -203,9 +203,9 @@ def test_a_finite_program_has_no_origin() -> None:
 
 def test_the_origin_takes_one_program_for_each_direction(monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[object] = []
-    run_once = _first_not_finite._run_once
+    run_once = _first_not_finite.run_once
     monkeypatch.setattr(
-        _first_not_finite, "_run_once", lambda function, *values: (compiled.append(1), run_once(function, *values))[1]
+        _first_not_finite, "run_once", lambda function, *values: (compiled.append(1), run_once(function, *values))[1]
     )
     assert first_not_finite(lambda p: jnp.log(p["w"]) + jnp.sin(p["w"]), W)["pass"] == "forward"
     assert len(compiled) == 1

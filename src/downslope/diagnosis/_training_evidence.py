@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from downslope._types import Columns, Plain
+from downslope._types import Plain
 from downslope.diagnosis._cells import CellState, evaluated_states
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._evidence import last_rate
+from downslope.diagnosis._layer_evidence import LayerEvidence
 from downslope.methods import facts_of
-from downslope.trace import Outcome, Trace, median_over_looks
+from downslope.trace import Outcome, Trace
 
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
 _SHORT = 0.1
@@ -27,8 +28,6 @@ _SCORE_NOISE = 2.0  # standard errors of the score over the validation rows
 # How many rows a set may have whose size is not known: for one number, and for a range.
 _USUAL_ROWS, _FEW_ROWS, _MANY_ROWS = 100, 25, 10_000
 _SETS = ("training", "validation")
-# The last quarter of the looks stands for the end, the first tenth for the beginning.
-_LATE, _EARLY = 4, 10
 
 
 class TrainingEvidence:
@@ -48,6 +47,7 @@ class TrainingEvidence:
         self.method = facts_of(trace.plan)
         self.settings: Plain = trace.plan.get("settings") or {}
         self.layers = trace.layer_names
+        self.inside = LayerEvidence(trace)
 
     # --- how well it does ----------------------------------------------------------------------------------------
 
@@ -314,78 +314,30 @@ class TrainingEvidence:
 
     def of_layers(self, name: str) -> np.ndarray:
         """Return a quantity of the layers, shape (looks, layers); no looks where it was not recorded."""
-        return np.asarray(self.trace.layer_columns.get(name, np.zeros((0, len(self.layers)))), dtype=float)
+        return self.inside.of(name)
 
     def early(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the first looks, shape (layers,): the median."""
-        looks = self.of_layers(name)
-        return median_over_looks(looks[: max(1, len(looks) // _EARLY)])
+        return self.inside.early(name)
 
     def late(self, name: str) -> np.ndarray:
         """Return a quantity of the layers at the last looks, shape (layers,): the median."""
-        looks = self.of_layers(name)
-        return median_over_looks(looks[-max(1, len(looks) // _LATE) :])
+        return self.inside.late(name)
 
-    @functools.cached_property
+    @property
     def activations(self) -> tuple[str, ...]:
         """The activation of each layer; "" where it is not known."""
-        names = self.network.get("activations") or []
-        return tuple(str(name or "") for name in names) if len(names) == len(self.layers) else ("",) * len(self.layers)
+        return self.inside.activations
 
-    @functools.cached_property
+    @property
     def hidden(self) -> np.ndarray:
-        """The indices of the hidden layers: all but the last."""
-        return np.arange(max(len(self.layers) - 1, 0))
+        """The indices of the hidden layers."""
+        return self.inside.hidden
 
-    def weight(self, index: int, when: Columns) -> np.ndarray | None:
-        """Return the weights of a layer, shape (inputs, units), at the start or the end."""
-        kernel = when.get(f"{self.layers[index]}/weight")
-        if kernel is None or np.ndim(kernel) < 2:
-            return None
-        return np.asarray(kernel, dtype=float).reshape(-1, np.shape(kernel)[-1])
-
-    @functools.cached_property
+    @property
     def widths(self) -> np.ndarray:
         """The units of each layer; NaN where they are not known."""
-        kernels = [self.weight(index, self.trace.start) for index in range(len(self.layers))]
-        return np.array([math.nan if kernel is None else kernel.shape[1] for kernel in kernels])
-
-    @functools.cached_property
-    def gradient_rate(self) -> tuple[float, float] | None:
-        """The factor by which a unit's gradient changes per layer towards the input, and in all, at the first look.
-
-        From the norm of the gradient by each layer's pre-activations over the root of its units, whose logarithm is
-        fitted by a line over depth. Glorot and Bengio (2010): with weights that suit the activation it is 1.
-        """
-        looks = self.of_layers("activation_gradient_norm")
-        if not len(looks) or looks.shape[1] < 3 or not np.any(np.isfinite(looks[0])):
-            return None
-        norms = looks[0]
-        with np.errstate(all="ignore"):
-            # Per unit, since wide layers have longer gradients at the same strength; the floor keeps float32 underflow
-            # finite.
-            logs = np.log(np.maximum(norms, 1e-37) / np.sqrt(self.widths))
-        known = np.isfinite(logs)
-        if known.sum() < 3:
-            return None
-        depth = np.arange(len(logs))[known]
-        slope = float(np.polyfit(depth, logs[known], 1)[0])
-        return math.exp(-slope), math.exp(-slope * (depth[-1] - depth[0]))
-
-    @functools.cached_property
-    def signal_rate(self) -> tuple[float, float] | None:
-        """The factor by which what tells examples apart changes per layer, and in all, at the first look."""
-        looks = self.of_layers("activation_variation")
-        if not len(looks) or looks.shape[1] < 3:
-            return None
-        with np.errstate(all="ignore"):
-            logs = np.log(np.maximum(looks[0], 1e-37))
-        known = np.isfinite(logs)
-        if known.sum() < 3:
-            return None
-        depth = np.arange(len(logs))[known]
-        slope = float(np.polyfit(depth, logs[known], 1)[0])
-        return math.exp(slope), math.exp(slope * (depth[-1] - depth[0]))
+        return self.inside.widths
 
     def numbers(self, **further: Any) -> dict[str, Any]:
         """Return the scores and further numbers, those that are known, as evidence."""

@@ -18,6 +18,8 @@ from downslope.networks.layers import size_in_words
 from downslope.networks.models import (
     Model,
     Walk,
+    facts_of_layers,
+    facts_of_walk,
     look_through,
     outline,
     rewritten,
@@ -25,6 +27,7 @@ from downslope.networks.models import (
     walked,
     with_fast_convolutions,
 )
+from downslope.programs import marked_outputs
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
@@ -87,8 +90,11 @@ def network_objective(
     compute, judged, structure = _computation(model, loss, computing, own)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
-    layers = model.layers if walk is None else walk.layers
-    activations = model.activations if walk is None else walk.activations
+    inside = (
+        facts_of_layers(model, training[0])
+        if walk is None
+        else facts_of_walk(walk, model.point, model.memory, training, batch)
+    )
     target = ((facts or {}).get("encoding") or {}).get("target")
     assess = functools.partial(_assessed, judged, loss, kind, metric)
     batched = Batched(
@@ -98,14 +104,14 @@ def network_objective(
         stream=stream,
         sample=training,
         held_out=held_out,
-        layers=tuple(layers),
+        layers=tuple(inside["layers"]),
         **_look_inside(compute, model, walk),
         assess=assess,
         conclude=functools.partial(_concluded, judged, loss, kind, target),
         facts={
             **(facts or {}),
             "network": {
-                **_network_facts(model, loss, kind, metric, layers, activations, walk),
+                **_network_facts(model, loss, kind, metric, inside),
                 **compute.choices,
                 "class_weights": list(loss.weights) or None,
             },
@@ -178,7 +184,9 @@ class _Computation:
         """Return the loss of a batch in training, and the memory after it."""
         inputs, targets = batch
         passed = self.forward(point, memory, inputs, key, True)
-        return self._loss.of_batch(passed.outputs, targets) + self._penalty(point), passed.memory
+        # In a program without names for layers, nothing else says where the network ends.
+        outputs = passed.outputs if self.model.layers else marked_outputs(passed.outputs)
+        return self._loss.of_batch(outputs, targets) + self._penalty(point), passed.memory
 
     def seen(self, point: Any, memory: Any, batch: Any, key: Any, nudges: Any) -> tuple[Any, tuple[Any, Any]]:
         """Return the loss, the memory and the layers' statistics."""
@@ -300,16 +308,11 @@ def _concluded(
     }
 
 
-def _network_facts(
-    model: Model, loss: Loss, kind: str, metric: str, layers: Any, activations: Any, walk: Walk | None
-) -> Plain:
+def _network_facts(model: Model, loss: Loss, kind: str, metric: str, inside: Plain) -> Plain:
     """Return the facts on the network before training."""
     return {
         "description": model.description,
-        "layers": list(layers),
-        "activations": list(activations),
-        "inferred": walk is not None,
-        "skipped": list(walk.skipped) if walk is not None else [],
+        **inside,
         "parameters": _tree.size(model.point),
         "loss": loss.describe(),
         "kind": kind,

@@ -1,17 +1,36 @@
 """Programs: one walker of JAX programs, which names their layers and where a NaN began."""
 
-from downslope.programs._first_not_finite import first_not_finite
-from downslope.programs._preactivations import ProgramLayer, find_layers, layer_names, skipped_leaves
-from downslope.programs._provenance import Atom, Constant, StraightProgram, Value, straighten
+from downslope.programs._first_not_finite import first_not_finite, run_once
+from downslope.programs._preactivations import (
+    ProgramLayer,
+    find_layers,
+    layer_names,
+    marked_outputs,
+    skipped_leaves,
+)
+from downslope.programs._provenance import (
+    Atom,
+    Constant,
+    Source,
+    StraightProgram,
+    TracedStep,
+    Value,
+    straighten,
+    viewed_input,
+)
+from downslope.programs._recurrence import NestedKernels, nested_kernels, scanned
 from downslope.programs._walk import InnerProgram, Nesting, called, evaluate, inner_programs, nesting_of, walk
 
 __all__ = [
     "Atom",
     "Constant",
     "InnerProgram",
+    "NestedKernels",
     "Nesting",
     "ProgramLayer",
+    "Source",
     "StraightProgram",
+    "TracedStep",
     "Value",
     "called",
     "evaluate",
@@ -19,8 +38,13 @@ __all__ = [
     "first_not_finite",
     "inner_programs",
     "layer_names",
+    "marked_outputs",
+    "nested_kernels",
     "nesting_of",
+    "run_once",
+    "scanned",
     "skipped_leaves",
     "straighten",
+    "viewed_input",
     "walk",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,11 +47,19 @@ class _Carried(NamedTuple):
 
 
 class _Origin(NamedTuple):
-    """The operation that made the first number that is not finite."""
+    """The operation that made the first number that is not finite.
+
+    Args:
+        primitive: its name.
+        part: the part of the point that its numbers came through last.
+        size_before: the largest size of what went in.
+        rounds: which rounds of the loops around it, the innermost first, as words.
+    """
 
     primitive: str
     part: str | None
     size_before: float
+    rounds: tuple[str, ...] = ()
 
 
 class _Operation(NamedTuple):
@@ -111,7 +120,7 @@ def _first_origin(program: Any, leaves: Sequence[Any], names: Sequence[str]) -> 
         looks.extend(_traced(program.jaxpr, constants, leaves, names, values))
         return values
 
-    values = _run_once(computed, leaves, list(program.consts))
+    values = run_once(computed, leaves, list(program.consts))
     sizes = list(map(_size_or_infinity, values))
     for look in looks:
         before = max((sizes[operand.number] for operand in look.operands), default=0.0)
@@ -123,8 +132,8 @@ def _first_origin(program: Any, leaves: Sequence[Any], names: Sequence[str]) -> 
     return None
 
 
-def _run_once(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return a function of arrays, compiled in as little time as possible."""
+def run_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function makes of arrays, compiled in as little time as possible."""
     lowered = jax().jit(function).lower(*arguments)
     try:
         compiled = lowered.compile(compiler_options=_QUICKLY)
@@ -191,12 +200,15 @@ def _described(origin: _Origin, direction: str) -> Plain:
     where = "on the way back" if direction == "backward" else "on the way forward"
     behind = "" if layer is None else f" behind {layer}"
     size = f"of numbers up to {number(origin.size_before, 4)}" if np.isfinite(origin.size_before) else "of numbers"
+    rounds = "".join(f" at {words}" for words in origin.rounds)
+    # A comma, or the numbers would be those of the loop.
+    rounds += "," if rounds else ""
     return {
         "operation": operation,
         "layer": layer,
         "pass": direction,
         "value_before": origin.size_before,
-        "sentence": f"It began {where}{behind}, in a {operation} {size}.",
+        "sentence": f"It began {where}{behind}, in a {operation}{rounds} {size}.",
     }
 
 
@@ -253,7 +265,8 @@ def _run_scan(settings: Mapping[str, Any], body: InnerProgram, arguments: list[_
     rounds = range(settings["length"])
     for index in reversed(rounds) if settings["reverse"] else rounds:
         slices = [entry._replace(value=entry.value[index]) for entry in sliced]
-        carried = _run(body.jaxpr, body.constants, [*fixed, *carried, *slices])[:carry]
+        with _counted(f"step {index + 1} of a scan"):
+            carried = _run(body.jaxpr, body.constants, [*fixed, *carried, *slices])[:carry]
 
 
 def _run_while(
@@ -263,10 +276,20 @@ def _run_while(
     (condition, body), (of_condition, of_body) = programs, arguments
     tested, fixed = of_condition[: settings["cond_nconsts"]], of_body[: settings["body_nconsts"]]
     carried = of_body[settings["body_nconsts"] :]
-    for _ in range(_MOST_ROUNDS):
-        if not bool(_run(condition.jaxpr, condition.constants, [*tested, *carried])[0].value):
-            return
-        carried = _run(body.jaxpr, body.constants, [*fixed, *carried])
+    for index in range(_MOST_ROUNDS):
+        with _counted(f"step {index + 1} of a while loop"):
+            if not bool(_run(condition.jaxpr, condition.constants, [*tested, *carried])[0].value):
+                return
+            carried = _run(body.jaxpr, body.constants, [*fixed, *carried])
+
+
+@contextlib.contextmanager
+def _counted(words: str) -> Iterator[None]:
+    """Add the round of a loop to the origin that is looked for in it."""
+    try:
+        yield
+    except _Stop as stop:
+        raise _Stop(stop.origin._replace(rounds=(*stop.origin.rounds, words))) from None
 
 
 def _is_finite(value: Any) -> bool:

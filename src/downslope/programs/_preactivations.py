@@ -1,8 +1,9 @@
 """Which values of a program are a layer's pre-activation, and which activation follows.
 
-A layer is a product of data with a leaf, the addition of another leaf of the same layer, and what reads the sum. An
-activation is named only where one operation of a short list is all that reads it. Hence silu, x·sigmoid(x), stays
-unknown, since two operations read x.
+A layer is a product of data with a leaf, the addition of another leaf of the same layer, and what reads the sum. The
+activation behind it is named by its values; see `_elementwise`. Of a layer that no other follows, the activation is
+named only where the program says where the outputs end and the loss begins: behind `marked_outputs`, or where it returns
+them.
 """
 
 from __future__ import annotations
@@ -13,23 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from downslope._engine import jax
-from downslope.programs._provenance import (
-    PRODUCTS,
-    VIEWS,
-    Atom,
-    Source,
-    StraightProgram,
-    TracedStep,
-    Value,
-    carry_origins,
-    follow,
-)
-from downslope.programs._walk import InnerProgram, Nesting, inner_programs, nesting_of
+from downslope.programs._elementwise import Ending, Readers, ending_of
+from downslope.programs._kernel_axes import KernelAxes, kernel_axes
+from downslope.programs._layer_order import LayerOrder, layer_orders
+from downslope.programs._provenance import PRODUCTS, VIEWS, Atom, StraightProgram, TracedStep, Value
+from downslope.programs._recurrence import NestedKernels
 
 # A pre-activation may be looked at behind these: nothing is lost in them, and gradients pass them unchanged.
 _PASSING = VIEWS - {"stop_gradient", "optimization_barrier", "device_put", "copy_p"}
 _TRANSPOSING = frozenset({"transpose"})
-_SIGNAL = 0  # stands for the pre-activation where an activation's own program is followed
+_MARK = "downslope outputs"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,20 +31,26 @@ class ProgramLayer:
     """One layer of a program.
 
     Args:
+        product: the step that multiplies.
         kernel: the leaf that the data is multiplied by, by its index.
         bias: the leaf that is added, by its index, or None.
         pre: the pre-activation.
-        post: what the activation makes of it, or None where that is not known.
+        post: what the activation makes of it; `pre` itself where no elementwise operation follows.
         activation: the name of the activation, if known.
         layout: the order of the axes of `pre` in which the units stand last.
+        axes: how the kernel lies in its leaf, or None where that cannot be told.
+        order: where the layer lies among the others.
     """
 
+    product: TracedStep
     kernel: int
     bias: int | None
     pre: Value
-    post: Value | None
+    post: Value
     activation: str | None
     layout: tuple[int, ...]
+    axes: KernelAxes | None
+    order: LayerOrder
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -66,6 +66,8 @@ class _Network:
     places: tuple[tuple[str, ...], ...]
     consumers: dict[Atom, list[TracedStep]]
     leading: frozenset[Atom]
+    readers: Readers
+    has_mark: bool
 
     def only_reader(self, value: Value) -> TracedStep | None:
         """Return the step that reads a value, or None where none or several do."""
@@ -73,13 +75,42 @@ class _Network:
         return steps[0] if len(steps) == 1 else None
 
 
+def marked_outputs(outputs: Any) -> Any:
+    """Return outputs of a network as they are, marked for `find_layers` as where the loss begins."""
+    from jax.ad_checkpoint import checkpoint_name
+
+    return checkpoint_name(outputs, _MARK)
+
+
+def _is_mark(step: TracedStep) -> bool:
+    return step.equation.params.get("name") == _MARK
+
+
 def find_layers(program: StraightProgram, paths: tuple[str, ...]) -> tuple[ProgramLayer, ...]:
     """Return the layers in the order in which they run; `paths` are the names of the leaves."""
-    network = _Network(program, _places(paths), program.consumers, _leading(program))
-    return tuple(
-        _layer(step, kernel, network)
+    readers: dict[Atom, list[tuple[int, TracedStep]]] = {}
+    makers: dict[Atom, TracedStep] = {}
+    for number, step in enumerate(program.steps):
+        makers.update(dict.fromkeys(step.results, step))
+        for operand in step.operands:
+            readers.setdefault(operand, []).append((number, step))
+    network = _Network(
+        program,
+        _places(paths),
+        program.consumers,
+        _leading(program),
+        Readers(readers, makers),
+        any(map(_is_mark, program.steps)),
+    )
+    products = [
+        step
         for step in program.steps
-        if step.primitive in PRODUCTS and _is_real(step.results[0])
+        if step.primitive in PRODUCTS and _is_real(step.results[0]) and any(isinstance(k, int) for k in step.kernels)
+    ]
+    axes, orders = kernel_axes(program), layer_orders(program, products)
+    return tuple(
+        _layer(step, kernel, network, axes.get(step), order)
+        for step, order in zip(products, orders, strict=True)
         for kernel in step.kernels
         if isinstance(kernel, int)
     )
@@ -102,28 +133,21 @@ def layer_names(layers: tuple[ProgramLayer, ...], paths: tuple[str, ...]) -> tup
     return tuple(names)
 
 
-def skipped_leaves(program: StraightProgram, layers: tuple[ProgramLayer, ...], paths: tuple[str, ...]) -> Iterator[str]:
+def skipped_leaves(
+    program: StraightProgram,
+    layers: tuple[ProgramLayer, ...],
+    nested: tuple[NestedKernels, ...],
+    paths: tuple[str, ...],
+) -> Iterator[str]:
     """Yield a sentence for the kernels inside each step that stays whole, and for each matrix that is in no layer."""
     seen = {leaf for layer in layers for leaf in (layer.kernel, layer.bias)}
-    for step in program.steps:
-        inside = [kernel for kernel in step.kernels if isinstance(kernel, int)]
-        if inside and step.primitive not in PRODUCTS:
-            seen.update(operand.origin for operand in step.operands if isinstance(operand.origin, int))
-            yield f"{', '.join(paths[leaf] for leaf in inside)}: {_reason(step.primitive)}."
+    for entry in nested:
+        seen.update(operand.origin for operand in entry.step.operands if isinstance(operand.origin, int))
+        yield f"{', '.join(paths[leaf] for leaf in entry.leaves)}: used {entry.reason}."
     for leaf, path in enumerate(paths):
         value = program.inputs[leaf]
         if leaf not in seen and len(value.shape) > 1 and _is_real(value):
             yield f"{path}: no product of data with it was found; it may be an embedding, or changed before it."
-
-
-def _reason(primitive: str) -> str:
-    if primitive in ("scan", "while"):
-        return f"used inside a `{primitive}`, whose rounds share one program, so it has no single pre-activation"
-    if primitive == "cond":
-        return "used inside a `cond`, of which only one branch runs"
-    if primitive.startswith("custom_"):
-        return "used inside a function with a derivative rule of its own, which has to stay whole"
-    return f"used inside a `{primitive}`, which is not opened"
 
 
 def _places(paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
@@ -144,7 +168,9 @@ def _leading(program: StraightProgram) -> frozenset[Atom]:
     return frozenset(leading)
 
 
-def _layer(product: TracedStep, kernel: int, network: _Network) -> ProgramLayer:
+def _layer(
+    product: TracedStep, kernel: int, network: _Network, axes: KernelAxes | None, order: LayerOrder
+) -> ProgramLayer:
     """Return the layer around a product.
 
     Its pre-activation is taken in the layout in which the activation reads it; where none does, where the bias is
@@ -157,22 +183,38 @@ def _layer(product: TracedStep, kernel: int, network: _Network) -> ProgramLayer:
     else:
         pre = addition.results[0]
         outcome = _settled(pre, network, _PASSING)
-    reader = network.only_reader(outcome)
-    activation = None if reader is None else _activation_after(outcome, reader)
-    if reader is not None and activation is not None:
-        return ProgramLayer(kernel, bias, outcome, reader.results[0], activation, _layout(product, outcome, network))
-    layout = _layout(product, pre, network)
-    # Another layer follows, but nothing on the list of activations: what acts between the two is not known.
+    ending, name = ending_of(outcome, network.readers), None
     if outcome in network.leading:
-        return ProgramLayer(kernel, bias, pre, None, None, layout)
-    return ProgramLayer(kernel, bias, pre, pre, "linear", layout)
+        name = None if ending is None else ending.name
+    elif _ends_at(outcome, network):
+        name, ending = "linear", None
+    elif ending is not None and ending.name is not None and _may_end_at(ending, network):
+        name = ending.name
+    if ending is None:
+        return ProgramLayer(product, kernel, bias, pre, pre, name, _layout(product, pre, network), axes, order)
+    return ProgramLayer(product, kernel, bias, outcome, ending.value, name, _layout(product, outcome, network), axes, order)
+
+
+def _ends_at(value: Value, network: _Network) -> bool:
+    """Tell whether a value is the output of the network: marked, returned, or the minuend of a residual."""
+    if value in network.program.outputs:
+        return True
+    steps = network.consumers.get(value, [])
+    if network.has_mark:
+        return any(map(_is_mark, steps))
+    return bool(steps) and all(step.primitive == "sub" for step in steps)
+
+
+def _may_end_at(ending: Ending, network: _Network) -> bool:
+    """Tell whether a named activation is the last operation before the loss, as far as the program says."""
+    return not network.has_mark or _ends_at(_settled(ending.value, network, _PASSING), network)
 
 
 def _settled(value: Value, network: _Network, passing: frozenset[str]) -> Value:
     """Follow a value through steps that only rearrange it, as long as nothing else reads it."""
     while value not in network.program.outputs:
         reader = network.only_reader(value)
-        if reader is None or reader.primitive not in passing or reader.operands[0] is not value:
+        if reader is None or _is_mark(reader) or reader.primitive not in passing or reader.operands[0] is not value:
             break
         # A broadcast or a slice changes the number of entries: what follows is no longer this value, entry by entry.
         if reader.results[0].size != value.size or not _is_real(reader.results[0]):
@@ -229,54 +271,6 @@ def _unit_axes(product: TracedStep) -> list[int]:
     first = range(len(batched), end)
     rest = range(end, len(product.results[0].shape))
     return list(first if left.origin in product.kernels else rest)
-
-
-def _activation_after(value: Value, reader: TracedStep) -> str | None:
-    """Return the name of the activation that a step applies to a value, or None if it is not on the list."""
-    if len(reader.results) != 1 or reader.results[0].shape != value.shape:
-        return None
-    return _activation(reader.equation, [_SIGNAL if atom is value else _other(atom) for atom in reader.operands])
-
-
-def _activation(equation: Any, origins: list[Any]) -> str | None:
-    """Return the activation that an equation computes of the signal among its operands."""
-    name = equation.primitive.name
-    if name in ("tanh", "logistic"):
-        return "sigmoid" if name == "logistic" else name
-    beside_zero = len(origins) == 2 and Source.ZERO in origins
-    if name == "max" and beside_zero:
-        return "relu"
-    if name.startswith("custom_") and beside_zero and _written_as(equation) == "logaddexp":
-        return "softplus"
-    if nesting_of(equation) in (Nesting.CALL, Nesting.RULED_CALL):
-        return _activation_inside(next(inner_programs(equation)), origins)
-    return None
-
-
-def _activation_inside(inner: InnerProgram, origins: list[Any]) -> str | None:
-    """Return the activation that a nested program is, if a single equation of it reads the signal and ends it."""
-    readers = []
-
-    def step(equation: Any, operands: list[Any]) -> list[Any]:
-        if _SIGNAL not in operands:
-            return follow(equation, operands)[1]
-        readers.append((equation, operands))
-        return [Source.DATA] * len(equation.outvars)
-
-    carry_origins(inner, origins, step)
-    if len(readers) != 1 or list(readers[0][0].outvars) != list(inner.jaxpr.outvars):
-        return None
-    return _activation(*readers[0])
-
-
-def _written_as(equation: Any) -> str:
-    """Return the name of the Python function from which a nested program was made."""
-    inner = next(inner_programs(equation)).jaxpr
-    return getattr(getattr(inner, "debug_info", None), "func_name", "")
-
-
-def _other(atom: Atom) -> Source:
-    return Source.ZERO if atom.origin is Source.ZERO else Source.DATA
 
 
 def _is_real(value: Value) -> bool:

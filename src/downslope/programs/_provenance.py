@@ -139,6 +139,17 @@ def straighten(closed: Any, number_of_leaves: int) -> StraightProgram:
     return StraightProgram(inputs, tuple(steps), tuple(outputs))
 
 
+def viewed_input(value: Atom, program: StraightProgram) -> int | None:
+    """Return the input of a program, by its index, of which a value is a view; None where it is computed."""
+    makers = {result: step for step in program.steps for result in step.results}
+    while value in makers:
+        step = makers[value]
+        if step.primitive not in VIEWS:
+            return None
+        value = step.operands[step.results.index(value) if step.primitive in _SIDE_BY_SIDE else 0]
+    return program.inputs.index(value) if value in program.inputs else None
+
+
 def _write_out(jaxpr: Any, constants: Iterable[Any], inputs: Sequence[Atom], steps: list[TracedStep]) -> list[Atom]:
     """Append the steps of a jaxpr to `steps` and return its outputs."""
 

@@ -117,6 +117,21 @@ class Network(equinox.Module):
         return tuple(getattr(self.plan[index], "activation") for index in self._recorded)  # noqa: B009 - not all have one
 
     @property
+    def kernels(self) -> tuple[Plain, ...]:
+        """How the kernels of these layers lie, in order; see `networks.models._layer_facts`."""
+        shape, recorded = self.inputs, self._recorded
+        kernels: list[Plain] = []
+        for index, (layer, weights) in enumerate(zip(self.plan, self.layers, strict=True)):
+            shape = layer.output_shape(shape)
+            if index in recorded:
+                kernels.append(_kernel(f"layers/{index}", layer, weights, shape))
+        behind = range(len(kernels) - 1, -1, -1)
+        return tuple(
+            {**kernel, "depth": depth, "height": height}
+            for depth, (kernel, height) in enumerate(zip(kernels, behind, strict=True))
+        )
+
+    @property
     def _recorded(self) -> tuple[int, ...]:
         """The indices of the layers that training looks into."""
         pairs = enumerate(zip(self.plan, self.layers, strict=True))
@@ -149,6 +164,26 @@ class Network(equinox.Module):
     def describe(self) -> Plain:
         """Return the network as plain data, from which `network_from` builds it again."""
         return {"inputs": list(self.inputs), "layers": [layer.as_dict() for layer in self.plan]}
+
+
+def _kernel(name: str, layer: Layer, weights: Any, outputs: Shape) -> Plain:
+    """Return how a layer's kernel lies, by the convention for layers: a leaf "weight", its units last."""
+    leaves = weights if isinstance(weights, Mapping) else vars(weights) if hasattr(weights, "__dict__") else {}
+    shape, bias = np.shape(leaves.get("weight")), leaves.get("bias")
+    known = len(shape) > 1
+    skip = bool(getattr(layer, "skip", False))
+    return {
+        "layer": name,
+        "leaf": f"{name}/weight",
+        "bias": None if bias is None else f"{name}/bias",
+        "input_axes": list(range(len(shape) - 1)) if known else None,
+        "unit_axes": [len(shape) - 1] if known else None,
+        "ranges": [[0, side] for side in shape] if known else None,
+        "positions": max(int(np.prod(outputs)) // shape[-1], 1) if known else None,
+        "bypassed": skip,
+        "is_only_way": not skip,
+        "normalised": getattr(layer, "normalisation", "none") != "none",
+    }
 
 
 def network(inputs: int | Sequence[int], layers: Sequence[Layer], *, seed: int = 0) -> Network:

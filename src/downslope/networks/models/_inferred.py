@@ -8,7 +8,8 @@ state all look the same from here. What cannot be inferred is left out with a se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +18,25 @@ import numpy as np
 from downslope._engine import jax, precision
 from downslope._errors import DataError, ObjectiveError, PointError
 from downslope._tree import alike, distinct, in_order, part_names
-from downslope._types import Point, Tree
+from downslope._types import Plain, Point, Tree
 from downslope.networks.layers import FLAT, activation
 from downslope.programs import (
     Atom,
     Constant,
+    NestedKernels,
     ProgramLayer,
+    Source,
     StraightProgram,
+    TracedStep,
     Value,
     evaluate,
     find_layers,
     layer_names,
+    nested_kernels,
+    scanned,
     skipped_leaves,
     straighten,
+    viewed_input,
 )
 
 if TYPE_CHECKING:
@@ -43,23 +50,33 @@ class Walk:
     Args:
         layers: their names, in the order in which they run: the branch of the tree that holds the kernel, or the
             kernel's own name. A kernel that is used again gets " (2)", " (3)" after it.
-        activations: "relu", "tanh", "sigmoid" or "softplus" where one of them alone reads the pre-activation; "linear"
-            for other layers from which no further layer is reached (what follows is taken to be the loss); else None.
+        activations: the name of the activation behind each, known by its values; "linear" for the last of them where the
+            program says that it is the output; None where nothing is known.
         shapes: the shapes of the pre-activations, as the activation reads them but with the units of a matrix product
             last; a convolution's channels stay where they are.
+        kernels: how each layer's kernel lies in its leaf, and the layer among the others: plain data; see `_layer_facts`.
+        nested: the kernels inside loops, branches and functions with a derivative rule of their own.
+        nested_leaves: their names.
+        reads: which leaves of all arguments the first layers read as they are, by index.
         skipped: a sentence on each kernel whose layer has no tap, with the reason.
         tapped: `tapped(params, perturbations, *rest) -> (value, aux, pre, post)`: the same operations as `function`,
             with each pre-activation z replaced by z + perturbation. `perturbations` is a tuple of arrays of `shapes`;
             at zero, the gradients with respect to them are those of the pre-activations. `pre` holds the
-            pre-activations, `post` the outputs of the activations (None where unknown). It takes arguments of the
+            pre-activations, `post` what the elementwise operations behind them make of these. It takes arguments of the
             shapes and types that were walked and no others. `jax.checkpoint` around a layer has no effect in it.
+        pushed: `pushed(params, addends, *rest) -> value`, with the addends of `nested` scans added to their states.
     """
 
     layers: tuple[str, ...]
     activations: tuple[str | None, ...]
     shapes: tuple[tuple[int, ...], ...]
+    kernels: tuple[Plain, ...]
+    nested: tuple[NestedKernels, ...]
+    nested_leaves: tuple[tuple[str, ...], ...]
+    reads: tuple[int, ...]
     skipped: tuple[str, ...]
-    tapped: Callable[..., tuple[Array, Tree, tuple[Array, ...], tuple[Array | None, ...]]] = field(repr=False)
+    tapped: Callable[..., tuple[Array, Tree, tuple[Array, ...], tuple[Array, ...]]] = field(repr=False)
+    pushed: Callable[..., Array] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,17 +122,46 @@ def walk(function: Callable[..., tuple[Array, Tree]], params: Point, *rest: Tree
     paths = part_names(params)
     # Calls are inlined first, so that a layer inside of a jitted or vmapped function is seen like any other.
     program = straighten(closed, len(paths))
-    layers = find_layers(program, paths)
+    layers, nested = find_layers(program, paths), nested_kernels(program)
+    called = distinct(layer_names(layers, paths), "layers", [paths[layer.kernel] for layer in layers])
     tree_structure = jax().tree_util.tree_structure
     names = (*paths, *_names_of_rest(rest))
     arguments = _Arguments(tree_structure((params, *rest)), names, len(paths), program.inputs)
     return Walk(
-        layers=distinct(layer_names(layers, paths), "layers", [paths[layer.kernel] for layer in layers]),
+        layers=called,
         activations=tuple(layer.activation for layer in layers),
         shapes=tuple(layer.shape for layer in layers),
-        skipped=tuple(skipped_leaves(program, layers, paths)),
+        kernels=tuple(_kernel(layer, name, paths) for layer, name in zip(layers, called, strict=True)),
+        nested=nested,
+        nested_leaves=tuple(tuple(paths[leaf] for leaf in entry.leaves) for entry in nested),
+        reads=tuple(_read_by_first(program, layers)),
+        skipped=tuple(skipped_leaves(program, layers, nested, paths)),
         tapped=_tapped(program, layers, arguments, tree_structure(returned)),
+        pushed=_pushed(program, nested, arguments),
     )
+
+
+def _kernel(layer: ProgramLayer, name: str, paths: tuple[str, ...]) -> Plain:
+    """Return how a layer's kernel lies in its leaf, and the layer among the others, as plain data."""
+    axes = layer.axes
+    return {
+        "layer": name,
+        "leaf": paths[layer.kernel],
+        "bias": None if layer.bias is None else paths[layer.bias],
+        "input_axes": None if axes is None else list(axes.inputs),
+        "unit_axes": None if axes is None else list(axes.units),
+        "ranges": None if axes is None else [list(part) for part in axes.ranges],
+        **dataclasses.asdict(layer.order),
+    }
+
+
+def _read_by_first(program: StraightProgram, layers: tuple[ProgramLayer, ...]) -> Iterator[int]:
+    """Yield the inputs of a program, by index, that its first layers multiply as they are."""
+    for layer in layers:
+        for operand in layer.product.operands if layer.order.depth == 0 else ():
+            index = viewed_input(operand, program)
+            if index is not None and program.inputs[index].origin is Source.DATA:
+                yield index
 
 
 def _tapped(
@@ -125,7 +171,7 @@ def _tapped(
 
     def tapped(
         params: Point, perturbations: tuple[Array, ...], *rest: Tree
-    ) -> tuple[Array, Tree, tuple[Array, ...], tuple[Array | None, ...]]:
+    ) -> tuple[Array, Tree, tuple[Array, ...], tuple[Array, ...]]:
         inputs = _checked(params, rest, walked)
         # An addend of zeros changes no value, and its gradient is that of the pre-activation.
         added = dict(zip([layer.pre for layer in layers], _fitting(perturbations, layers), strict=True))
@@ -134,17 +180,38 @@ def _tapped(
         value, aux = jax().tree_util.tree_unflatten(returned, leaves)
         # A vmapped layer may have its batch axis anywhere; readers expect it in front and the units last.
         pre = tuple(known[layer.pre].transpose(layer.layout) for layer in layers)
-        post = tuple(None if layer.post is None else known[layer.post].transpose(layer.layout) for layer in layers)
+        post = tuple(known[layer.post].transpose(layer.layout) for layer in layers)
         return value, aux, pre, post
 
     return tapped
 
 
-def _run(program: StraightProgram, inputs: list[Array], added: dict[Value, Array]) -> dict[Value, Array]:
-    """Run the steps and return every value; to those in `added` the array there is added as soon as they are known."""
+def _pushed(program: StraightProgram, nested: tuple[NestedKernels, ...], walked: _Arguments) -> Callable[..., Any]:
+    """Return the function `Walk.pushed`."""
+    scans = [entry.step for entry in nested if entry.length is not None]
+
+    def pushed(params: Point, addends: Sequence[Sequence[Array]], *rest: Tree) -> Array:
+        known = _run(program, _checked(params, rest, walked), {}, dict(zip(scans, addends, strict=True)))
+        return _read(program.outputs[0], known)
+
+    return pushed
+
+
+def _run(
+    program: StraightProgram,
+    inputs: list[Array],
+    added: Mapping[Value, Array],
+    pushes: Mapping[TracedStep, Sequence[Array]] | None = None,
+) -> dict[Value, Array]:
+    """Run the steps and return every value.
+
+    To those in `added` the array there is added as soon as they are known, to the states of scans in `pushes` theirs.
+    """
     known = dict(zip(program.inputs, inputs, strict=True))
     for step in program.steps:
-        results = evaluate(step.equation, [_read(atom, known) for atom in step.operands])
+        operands = [_read(atom, known) for atom in step.operands]
+        addends = None if pushes is None else pushes.get(step)
+        results = evaluate(step.equation, operands) if addends is None else scanned(step.equation, operands, addends)
         for value, array in zip(step.results, results, strict=True):
             known[value] = array + added[value] if value in added else array
     return known
@@ -207,7 +274,7 @@ def _type_and_shape(array: Array | Value) -> str:
 
 
 def statistics(
-    activations: tuple[str | None, ...], before: tuple[Array, ...], after: tuple[Array | None, ...]
+    activations: tuple[str | None, ...], before: tuple[Array, ...], after: tuple[Array, ...]
 ) -> Array:
     """Return the statistics of each layer, shape (len(LAYER_COLUMNS), layers); NaN where they are not known.
 
@@ -217,11 +284,11 @@ def statistics(
     """
     # Small arrays of one shape share one kernel: each operation costs microseconds on a CPU, whatever its size.
     layers = list(zip(activations, before, after, strict=True))
-    groups = alike([0 if a is None else a.size for a in after], [_group_key(*layer) for layer in layers])
+    groups = alike([a.size for a in after], [_group_key(*layer) for layer in layers])
     return in_order(groups, [_of_group([layers[index] for index in group]) for group in groups]).T
 
 
-def _of_group(layers: list[tuple[str | None, Array, Array | None]]) -> Array:
+def _of_group(layers: list[tuple[str | None, Array, Array]]) -> Array:
     """Return the statistics of layers of one kind, shape (layers, len(LAYER_COLUMNS))."""
     name, before, after = layers[0]
     if len(layers) == 1:
@@ -231,21 +298,19 @@ def _of_group(layers: list[tuple[str | None, Array, Array | None]]) -> Array:
     return jax().vmap(lambda z, a: _of_layer(name, z, a))(*stacked)
 
 
-def _group_key(name: str | None, before: Array, after: Array | None) -> Hashable:
+def _group_key(name: str | None, before: Array, after: Array) -> Hashable:
     """Return the key that layers share if their statistics are computed together."""
     # Equal names as well: another activation has another slope.
-    return name, before.shape, before.dtype, None if after is None else (after.shape, after.dtype)
+    return name, before.shape, before.dtype, after.shape, after.dtype
 
 
-def _of_layer(name: str | None, before: Array, after: Array | None) -> Array:
+def _of_layer(name: str | None, before: Array, after: Array) -> Array:
     """Return mean, deviation, variation, saturated share and dead share of a layer, shape (len(LAYER_COLUMNS),)."""
     numpy = jax().numpy
-    if name is None or after is None:
-        return numpy.full(5, numpy.nan, "float32")
     # Statistics of bfloat16 activations are sums of many numbers, and need more bits.
-    outward = after.astype("float32")
+    outward = (numpy.abs(after) if numpy.iscomplexobj(after) else after).astype("float32")
     variation = numpy.sqrt(numpy.mean(numpy.var(outward, axis=0)))
-    slope = activation(name).slope
+    slope = None if name is None else activation(name).slope
     if slope is None:
         return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.nan, numpy.nan])
     flat = slope(before.astype("float32")) < FLAT
@@ -254,8 +319,8 @@ def _of_layer(name: str | None, before: Array, after: Array | None) -> Array:
     return numpy.stack([numpy.mean(outward), numpy.std(outward), variation, numpy.mean(flat), numpy.mean(dead)])
 
 
-def walked(loss: Callable[..., Any], point: Point, memory: Tree, examples: Tree, batch: int | None) -> Walk | None:
-    """Return the layers inferred from a loss, or None if there are none.
+def walked(loss: Callable[..., Any], point: Point, memory: Tree, examples: Tree, batch: int | None) -> Walk:
+    """Return the layers inferred from a loss.
 
     Args:
         loss: `loss(point, memory, batch, key)`, as `Batched` has it.
@@ -268,12 +333,13 @@ def walked(loss: Callable[..., Any], point: Point, memory: Tree, examples: Tree,
     some = examples if batch is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), examples)
     with precision("float32"):
         # In float32 as the training itself: types are part of the program.
-        walk_of_loss = walk(loss, point, memory, some, jax().random.key(0))
-    return walk_of_loss if walk_of_loss.layers else None
+        return walk(loss, point, memory, some, jax().random.key(0))
 
 
 def look_through(walked_loss: Walk) -> dict[str, Any]:
-    """Return `seen` and `nudges`, as `Batched` has them, of inferred layers."""
+    """Return `seen` and `nudges`, as `Batched` has them, of inferred layers; None of each without any."""
+    if not walked_loss.layers:
+        return {"seen": None, "nudges": None}
 
     def seen(
         point: Point, memory: Tree, batch: Tree, key: Array, nudges: tuple[Array, ...]

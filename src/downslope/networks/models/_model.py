@@ -38,6 +38,7 @@ class Model:
         description: the network as plain data; for foreign ones only the name of their class.
         structure: everything that `forward` depends on besides its arguments; networks of equal structure have equal
             programs. None where that is not known: of foreign models, and of layers that are not downslope's own.
+        kernels: how the kernel of each layer of a built-in network lies; see `Network.kernels`.
     """
 
     point: Point
@@ -48,6 +49,7 @@ class Model:
     rebuilt: Callable[[Point, Tree], Any]
     description: Plain
     structure: Hashable | None = None
+    kernels: tuple[Plain, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpacked, (packed(self.rebuilt(self.point, self.memory)),)
@@ -127,6 +129,7 @@ def _of_network(network: Network) -> Model:
         lambda point, memory: equinox.combine(point, fixed),
         {"kind": "network", **network.describe()},
         _structure(network, fixed),
+        network.kernels,
     )
 
 

@@ -19,7 +19,7 @@ from downslope._types import Plain, Point, Tree
 from downslope.descent import Batched, Objective
 from downslope.networks._trained import Batching, Task, Training, end_point
 from downslope.networks.data import facts_of_arrays, share_of, split_rows
-from downslope.networks.models import Walk, look_through, rewritten, walked, with_fast_convolutions
+from downslope.networks.models import Walk, facts_of_walk, look_through, rewritten, walked, with_fast_convolutions
 from downslope.networks.tasks._stream import Stream, is_stream
 from downslope.trace import Trace
 
@@ -185,12 +185,12 @@ class _LossFunction:
             examples=sample if stream is None else None,
             stream=stream,
             held_out=held,
-            layers=walk.layers if walk is not None else (),
-            **(look_through(walk) if walk is not None else {"seen": None, "nudges": None}),
+            layers=walk.layers,
+            **look_through(walk),
             assess=functools.partial(
                 _assessed, kept(structure, ("assess", size), lambda: _means(rewritten(self.loss), size))
             ),
-            facts={"data": _data_facts(sample, held, stream), "network": self._facts(walk)},
+            facts={"data": _data_facts(sample, held, stream), "network": self._facts(walk, tried, size)},
             sample=sample,
             structure=structure,
         )
@@ -237,19 +237,17 @@ class _LossFunction:
                 f"{self.name} returns {what}, where one number is needed", hint="average over the batch: .mean()"
             )
 
-    def _walked(self, batch: Tree) -> Walk | None:
-        """Return the layers inferred from the function, or None."""
+    def _walked(self, batch: Tree) -> Walk:
+        """Return the layers inferred from the function."""
         point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return walked(self.loss, point, (), batch, None)
 
-    def _facts(self, walk: Walk | None) -> Plain:
+    def _facts(self, walk: Walk, batch: Tree, size: int | None) -> Plain:
         """Return the facts on the parameters before training."""
+        point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return {
             "description": {"kind": "function", "class": self.name},
-            "layers": list(walk.layers) if walk is not None else [],
-            "activations": list(walk.activations) if walk is not None else [],
-            "inferred": walk is not None,
-            "skipped": list(walk.skipped) if walk is not None else [],
+            **facts_of_walk(walk, point, (), batch, size),
             "parameters": _tree.size(self.point),
             "loss": {"name": self.name, "from_logits": None},
             "kind": None,
