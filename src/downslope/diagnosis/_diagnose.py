@@ -409,6 +409,17 @@ def _factor(rate: tuple[float, float] | None) -> float | None:
     return None if rate is None else rate[0]
 
 
+def _gradient_factor(evidence: TrainingEvidence) -> float | None:
+    """Return the factor of the gradient per layer, or per step of the scan where it fades or grows more."""
+    rates = [evidence.inside.gradient_rate]
+    for fading in (True, False):
+        loop = evidence.inside.recurrence(fading=fading)
+        rates.append(None if loop is None else (loop["per_step"], loop["in_all"]))
+    known = [rate for rate in rates if rate is not None]
+    # A factor of 0 is as far from 1 as can be.
+    return _factor(max(known, key=lambda rate: abs(math.log(max(rate[1], 1e-300))), default=None))
+
+
 _SHARED_BY_DESCENTS = (
     Quantity("arrived", "whether it rests at a minimum", "higher", _arrived),
     Quantity("condition_number", "steepest curvature over the gentlest", "lower", lambda e: e.end.condition_number),
@@ -426,11 +437,11 @@ _SHARED_BY_TRAININGS = (
         "gradient_per_layer",
         "factor of a unit's gradient per layer",
         "nearer to 1",
-        lambda e: _factor(e.gradient_rate),
+        _gradient_factor,
         "layers",
     ),
     Quantity(
-        "signal_per_layer", "factor of the signal per layer", "nearer to 1", lambda e: _factor(e.signal_rate), "layers"
+        "signal_per_layer", "factor of the signal per layer", "nearer to 1", lambda e: _factor(e.inside.signal_rate), "layers"
     ),
     Quantity("dead_share", "dead share of the worst layer", "lower", _worst("dead_share"), "layers"),
     Quantity("saturated_share", "saturated share of the worst layer", "lower", _worst("saturated_share"), "layers"),

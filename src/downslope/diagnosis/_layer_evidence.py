@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -75,19 +75,20 @@ class LayerEvidence:
         """The kernels inside loops, branches and functions with a rule of their own."""
         return tuple(self._facts.get("nested") or ())
 
-    @property
-    def recurrences(self) -> tuple[Plain, ...]:
-        """Those of them whose gradient by the state was looked at."""
-        return tuple(entry for entry in self.nested if entry.get("per_step") is not None)
+    def recurrence(self, *, fading: bool) -> Plain | None:
+        """Return the loop whose gradient by the state fades, or grows, most towards its first step; None without any."""
+        known = [entry for entry in self.nested if entry.get("per_step") and entry.get("in_all") is not None]
+        return min(known, key=lambda entry: entry["in_all"] * (1 if fading else -1), default=None)
 
     @property
     def unseen(self) -> str:
-        """A sentence on the kernels that no layer was found for; empty for none."""
-        if not self.nested:
-            return ""
-        leaves = list(dict.fromkeys(str(leaf) for entry in self.nested for leaf in entry.get("leaves") or ()))
-        where = ", ".join(dict.fromkeys(f"inside a {entry.get('inside')}" for entry in self.nested))
-        return f"{', '.join(leaves)}: used {where}, where no layer was looked into"
+        """A sentence on the kernels inside loops and branches, for which there are no layers; empty for none."""
+        return _unseen(self.nested)
+
+    @property
+    def unfollowed(self) -> str:
+        """The same on those among them whose gradient was not followed from step to step either."""
+        return _unseen([entry for entry in self.nested if not entry.get("per_step")])
 
     @functools.cached_property
     def hidden(self) -> np.ndarray:
@@ -190,6 +191,13 @@ class LayerEvidence:
             levels.setdefault(int(self.kernels[index][level]), []).append(float(sizes[index]))
         # Of paths side by side the strongest decides what gets through, so squares are averaged, not logarithms.
         return {key: float(np.sqrt(np.mean(np.square(levels[key])))) for key in sorted(levels)}
+
+
+def _unseen(nested: Sequence[Plain]) -> str:
+    """Return a sentence on kernels inside other programs; empty for none."""
+    leaves = list(dict.fromkeys(str(leaf) for entry in nested for leaf in entry.get("leaves") or ()))
+    where = " and ".join(dict.fromkeys(f"inside a {entry.get('inside')}" for entry in nested))
+    return f"{', '.join(leaves)} {'is' if len(leaves) == 1 else 'are'} used {where}, where layers are not looked into" if leaves else ""
 
 
 def _factors(levels: Mapping[int, float]) -> tuple[float, float] | None:

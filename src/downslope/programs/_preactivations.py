@@ -105,7 +105,7 @@ def find_layers(program: StraightProgram, paths: tuple[str, ...]) -> tuple[Progr
     products = [
         step
         for step in program.steps
-        if step.primitive in PRODUCTS and _is_real(step.results[0]) and any(isinstance(k, int) for k in step.kernels)
+        if step.primitive in PRODUCTS and _is_real(step.results[0]) and _holds_kernel(step)
     ]
     axes, orders = kernel_axes(program), layer_orders(program, products)
     return tuple(
@@ -183,16 +183,28 @@ def _layer(
     else:
         pre = addition.results[0]
         outcome = _settled(pre, network, _PASSING)
-    ending, name = ending_of(outcome, network.readers), None
+    ending = ending_of(outcome, network.readers)
+    name = None if ending is None else ending.name
     if outcome in network.leading:
-        name = None if ending is None else ending.name
+        if ending is None and _is_multiplied(outcome, network):
+            name = "linear"
     elif _ends_at(outcome, network):
         name, ending = "linear", None
-    elif ending is not None and ending.name is not None and _may_end_at(ending, network):
-        name = ending.name
+    elif ending is not None and not _may_end_at(ending, network):
+        name = None
     if ending is None:
         return ProgramLayer(product, kernel, bias, pre, pre, name, _layout(product, pre, network), axes, order)
     return ProgramLayer(product, kernel, bias, outcome, ending.value, name, _layout(product, outcome, network), axes, order)
+
+
+def _is_multiplied(value: Value, network: _Network) -> bool:
+    """Tell whether nothing reads a value but the next layers, as it is."""
+    steps = network.consumers.get(value, [])
+    return bool(steps) and all(step.primitive in PRODUCTS and _holds_kernel(step) for step in steps)
+
+
+def _holds_kernel(step: TracedStep) -> bool:
+    return any(isinstance(kernel, int) for kernel in step.kernels)
 
 
 def _ends_at(value: Value, network: _Network) -> bool:

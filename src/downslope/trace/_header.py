@@ -295,6 +295,29 @@ def _is_layer(value: Any) -> bool:
     )
 
 
+def _is_kernel(value: Any) -> bool:
+    """Tell whether a value says how a kernel lies in its leaf: axes of it, and a part of each."""
+    if not isinstance(value, dict) or not is_text(value.get("layer")) or not is_text(value.get("leaf")):
+        return False
+    ranges, axes = value.get("ranges"), (value.get("input_axes"), value.get("unit_axes"))
+    if ranges is None or None in axes:
+        return True
+    pairs = isinstance(ranges, list) and all(is_list_of(is_whole)(pair) and len(pair) == 2 for pair in ranges)
+    return pairs and all(
+        is_list_of(is_whole)(some) and all(0 <= axis < len(ranges) for axis in some) and len(set(some)) == len(some)
+        for some in axes
+    )
+
+
+def _is_nested(value: Any) -> bool:
+    """Tell whether a value names kernels inside another program."""
+    if not isinstance(value, dict) or not is_list_of(is_text)(value.get("leaves")):
+        return False
+    return is_text(value.get("inside")) and all(
+        optional(is_number)(value.get(name)) for name in ("length", "per_step", "in_all")
+    )
+
+
 def _is_trial(value: Any) -> bool:
     """Tell whether a value is the result of a rate that was tried."""
     return (
@@ -364,6 +387,9 @@ _FACTS: Mapping[str, Kind] = {
         **dict.fromkeys(("activations", "layers", "skipped"), _TEXTS),
         **dict.fromkeys(("normalised", "inferred", "mixed_precision"), _FLAG),
         "l2": _NUMBER,
+        "input_size": _NUMBER,
+        "kernels": (optional(is_list_of(_is_kernel)), "a list of kernels, each with its axes"),
+        "nested": (optional(is_list_of(_is_nested)), "a list of kernels inside other programs"),
         "parameters": _WHOLE,
         "loss": {"name": _TEXT, "from_logits": _FLAG},
         "description": (lambda value: value is None or _is_description(value), "the description of a network"),

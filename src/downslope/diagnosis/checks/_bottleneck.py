@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 BOTTLENECK = Symptom(
@@ -20,29 +20,42 @@ BOTTLENECK = Symptom(
 _ENOUGH = 2
 
 
-@check(BOTTLENECK, needs=("layers", "data.features", "start"))
-def bottleneck(evidence: TrainingEvidence) -> Finding | None:
+@check(BOTTLENECK, needs=("network.kernels", "network.nested"))
+def bottleneck(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a hidden layer with fewer units than the outputs need to be told apart.
 
-    Quantity: the units of the narrowest hidden layer, beside inputs and outputs. Theory: what is computed after a layer
-    is a function of its units alone, so that their number bounds its dimension. Threshold: fewer than two, or fewer
-    than the logarithm to base 2 of the classes.
+    Quantity: the numbers that the narrowest hidden layer makes of an example, beside inputs and outputs. Theory: what is
+    computed after a layer that lies on every path is a function of its units alone, so that their number bounds its
+    dimension. Threshold: fewer than two, or fewer than the logarithm to base 2 of the classes.
     """
-    widths = [evidence.widths[index] for index in evidence.hidden]
-    outputs = evidence.widths[-1] if len(evidence.widths) else math.nan
-    features = evidence.data.get("features") or 0
+    inside = evidence.inside
+    outputs, features = inside.output_width, _inputs(evidence)
     needed = max(_ENOUGH, math.ceil(math.log2(max(outputs, 1))) if math.isfinite(outputs) else 0)
-    if not widths or features < 2 or not min(widths) < needed:
-        return None
-    index = widths.index(min(widths))
+    # Only what lies on every path can hold anything up.
+    narrow = [
+        int(index)
+        for index in evidence.hidden
+        if inside.kernels[index].get("is_only_way") and inside.numbers[index] < needed
+    ]
+    if not narrow or not features >= _ENOUGH:
+        return NotRun(BOTTLENECK.key, inside.unseen) if inside.unseen else None
+    index = min(narrow, key=lambda index: inside.numbers[index])
+    units = int(inside.numbers[index])
     return training_finding(
         evidence,
         BOTTLENECK,
-        f"Everything passes through {int(widths[index])} unit{'s' if widths[index] > 1 else ''} of "
-        f"{evidence.layers[index]}.",
-        f"at least {needed} units in every hidden layer for {features} inputs and {int(outputs)} outputs",
-        numbers={"units": int(widths[index])},
+        f"Everything passes through {units} unit{'s' if units > 1 else ''} of {evidence.layers[index]}.",
+        f"at least {needed} units in every hidden layer for {int(features)} inputs"
+        + (f" and {int(outputs)} outputs" if math.isfinite(outputs) else ""),
+        numbers={"units": units},
         parts=(evidence.layers[index],),
         causes=("a hidden layer that is too narrow",),
         remedies=("more units in that layer",),
     )
+
+
+def _inputs(evidence: TrainingEvidence) -> float:
+    """Return how many inputs the first layers read; NaN where that is not known."""
+    kernels = enumerate(evidence.inside.kernels)
+    inputs = [evidence.inside.inputs[index] for index, kernel in kernels if kernel.get("depth") == 0]
+    return max(inputs, default=math.nan)

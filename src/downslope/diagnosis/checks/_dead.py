@@ -22,7 +22,7 @@ _RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
 _MANY = 0.5
 
 
-@check(DEAD_UNITS, needs=("layers.dead_share", "network.activations"))
+@check(DEAD_UNITS, needs=("layers.dead_share", "network.activations"), reads=("network.nested",))
 def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units stand on the flat side of their activation for every example.
 
@@ -32,14 +32,14 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     shares = evidence.late("dead_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun(DEAD_UNITS.key, "the layers were not looked into, or their activations are not known")
+        return NotRun(DEAD_UNITS.key, evidence.inside.unseen or "the layers were not looked into, or their activations are not known")
     indices = [
         index
         for index, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
         if name in _RECTIFYING and share > _MANY
     ]
     if not indices:
-        return None
+        return NotRun(DEAD_UNITS.key, evidence.inside.unseen) if evidence.inside.unseen else None
     worst = max(float(shares[index]) for index in indices)
     names = tuple(evidence.layers[index] for index in indices)
     start = evidence.early("dead_share")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._text import listed
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -21,36 +22,59 @@ _GROWN = 1e3
 _HUGE = 1e4
 
 
-@check(EXPLODING_GRADIENTS, reads=("layers.activation_gradient_norm", "layers.activation_deviation", "start"))
+@check(
+    EXPLODING_GRADIENTS,
+    reads=(
+        "layers.activation_gradient_norm",
+        "layers.activation_deviation",
+        "network.kernels",
+        "network.nested",
+    ),
+)
 def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
 
-    Quantity: the factor per layer of the gradient of a unit, fitted over depth; and the spread of each layer's outputs.
+    Quantity: the factor per layer of the gradient of a unit, fitted over depth; that per step of a scan, of the gradient
+    by its state; and the spread of each layer's outputs.
     Theory: products of one factor a layer, above 1 (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold:
     a thousandfold in all, or outputs ten thousand times the inputs' size.
     """
-    rate = evidence.gradient_rate
-    spread = _largest_spread(evidence)
-    if rate is None and spread is None:
-        return NotRun(EXPLODING_GRADIENTS.key, "the layers were not looked into, or are fewer than three")
-    grows = rate is not None and rate[1] > _GROWN and rate[0] > 1
+    rate, spread = evidence.inside.gradient_rate, _largest_spread(evidence)
+    loop = evidence.inside.recurrence(fading=False)
+    if rate is None and spread is None and loop is None:
+        return NotRun(
+            EXPLODING_GRADIENTS.key,
+            evidence.inside.unfollowed or "the layers were not looked into, or fewer than three lie on every path",
+        )
     overflowing = _overflowing(evidence)
-    if overflowing is None and not grows and not (spread is not None and spread > _HUGE):
-        return None
     if overflowing is not None:
         sentence = f"Signals grow from layer to layer until they overflow in {overflowing}."
-    elif grows and rate is not None:
+    elif rate is not None and rate[1] > _GROWN:
         sentence = (
             f"A unit's gradient grows {number(rate[0])} times per layer towards the input, {number(rate[1])} in all."
         )
-    else:
+    elif loop is not None and loop["in_all"] > _GROWN:
+        sentence = (
+            f"The gradient by the state of the {loop['inside']} over {listed(loop['leaves'])} grows "
+            f"{number(loop['per_step'])} times per step towards the first, {number(loop['in_all'])} over {loop['length']}."
+        )
+    elif spread is not None and spread > _HUGE:
         sentence = f"Signals grow from layer to layer: outputs reach a spread of {number(spread)}."
+    else:
+        unseen = evidence.inside.unfollowed
+        return NotRun(EXPLODING_GRADIENTS.key, unseen) if unseen else None
+    per_layer, in_all = rate or (None, None)
     return training_finding(
         evidence,
         EXPLODING_GRADIENTS,
         sentence,
         f"a factor of {number(_GROWN)} over all layers, or outputs {number(_HUGE)} times the inputs' size",
-        numbers={"per_layer": rate[0] if rate else None, "in_all": rate[1] if rate else None, "largest_spread": spread},
+        numbers={
+            "per_layer": per_layer,
+            "in_all": in_all,
+            "per_step": loop["per_step"] if loop else None,
+            "largest_spread": spread,
+        },
         parts=evidence.layers,
         causes=("weights that begin too large", "an activation without a bound in a deep network"),
         remedies=("an initialisation that suits the activation", "normalisation", "clip the gradient's norm"),
@@ -63,7 +87,7 @@ def _largest_spread(evidence: TrainingEvidence) -> float | None:
     if not len(spreads) or not np.any(np.isfinite(spreads)):
         return None
     size = float(evidence.data.get("input_deviation") or 1.0)
-    hidden = spreads[:, :-1] if spreads.shape[1] > 1 else spreads
+    hidden = spreads[:, evidence.hidden] if evidence.hidden.size else spreads
     return float(np.nanmax(hidden)) / max(size, 1.0) if np.any(np.isfinite(hidden)) else None
 
 

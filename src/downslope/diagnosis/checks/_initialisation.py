@@ -20,20 +20,21 @@ POOR_INITIALISATION = Symptom(
 
 # Activations that let only half of what comes in through need twice the variance (He et al. 2015).
 _HALVING = {"relu", "leaky_relu", "gelu", "silu", "elu", "softplus"}
+_BOUNDED = {"sigmoid", "tanh", "softmax"}
 # A variance ten times off changes the spread of signals three times a layer.
 _OFF = 10.0
+_MOST_SATURATED = 0.5
 
 
 def _worst_ratio(evidence: TrainingEvidence) -> float | None:
     """Return the variance of the first weights over what suits them, in the layer where it is farthest off."""
-    ratios = [_variance_ratio(evidence, index) for index in range(len(evidence.layers))]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return max(known, key=lambda ratio: abs(math.log(max(ratio, 1e-300))), default=None)
+    return max(_ratios(evidence).values(), key=lambda ratio: abs(math.log(max(ratio, 1e-300))), default=None)
 
 
 @check(
     POOR_INITIALISATION,
-    needs=("layers", "start", "network.activations", "network.normalised"),
+    needs=("network.kernels", "network.nested", "start", "network.activations"),
+    reads=("layers.activation_deviation",),
     quantities=(
         Quantity("variance_ratio", "variance of the first weights over what suits", "nearer to 1", _worst_ratio),
     ),
@@ -41,36 +42,73 @@ def _worst_ratio(evidence: TrainingEvidence) -> float | None:
 def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers whose first weights make signals grow or fade from layer to layer.
 
-    Quantity: the variance of a layer's first weights times its inputs, over 1, or 2 for activations that halve. Theory:
-    with that product at 1 (at 2) the spread of signals is kept (Glorot and Bengio 2010; He et al. 2015). Threshold: a
-    factor of ten in most layers, or weights that are all zero.
+    Quantity: the variance of a layer's first weights times its inputs, over 1, or 2 for activations that halve; and the
+    spread of the layers' outputs at the first look. Theory: with that product at 1 (at 2) the spread of signals is kept
+    (Glorot and Bengio 2010; He et al. 2015); where a normalisation or an identity branch keeps it, weights may be of any
+    size. Threshold: a factor of ten in most layers, or weights that are all zero, and a spread ten times off.
     """
-    gains = [_variance_ratio(evidence, index) for index in range(len(evidence.layers))]
-    known = {name: gain for name, gain in zip(evidence.layers, gains, strict=True) if gain is not None}
-    if not known or evidence.network.get("normalised"):
-        return None if known else NotRun(POOR_INITIALISATION.key, "the weights of the layers are not known by name")
-    off = {name: gain for name, gain in known.items() if not 1 / _OFF <= gain <= _OFF}
-    if not off or len(off) < len(known) / 2:
+    ratios = _ratios(evidence)
+    off = {index: ratio for index, ratio in ratios.items() if not 1 / _OFF <= ratio <= _OFF}
+    if not ratios or not off or len(off) < len(ratios) / 2:
+        return NotRun(POOR_INITIALISATION.key, evidence.inside.unseen) if evidence.inside.unseen else None
+    spread = _farthest_spread(evidence, set(ratios))
+    if spread is None:
+        return NotRun(POOR_INITIALISATION.key, "the spread of the hidden layers' outputs is not known at the start")
+    if 1 / _OFF <= spread <= _OFF and not _begins_saturated(evidence):
         return None
-    worst = max(off.values(), key=lambda gain: abs(np.log(max(gain, 1e-30))))
+    worst = max(off.values(), key=lambda ratio: abs(np.log(max(ratio, 1e-30))))
     way = "fade" if worst < 1 else "grow"
     return training_finding(
         evidence,
         POOR_INITIALISATION,
-        f"The first weights make signals {way}: in {len(off)} of {len(known)} layers their variance is up to "
+        f"The first weights make signals {way}: in {len(off)} of {len(ratios)} layers their variance is up to "
         f"{number(worst)} times what keeps the spread of signals from layer to layer.",
-        f"a variance of the first weights within a factor {number(_OFF)} of the one that suits the activation",
-        numbers={"variance_ratio": float(worst)},
-        parts=tuple(off),
+        f"a variance of the first weights, and a spread of signals, within a factor {number(_OFF)} of what suits",
+        numbers={"variance_ratio": float(worst), "spread": spread},
+        parts=tuple(evidence.layers[index] for index in off),
         causes=("weights drawn on a fixed scale, whatever the layer's size",),
         remedies=("he_normal for relu and its like, glorot_uniform for tanh and sigmoid",),
     )
 
 
-def _variance_ratio(evidence: TrainingEvidence, index: int) -> float | None:
-    """Return the variance of a layer's first weights over what suits it."""
-    weight = evidence.weight(index, evidence.trace.start)
-    if weight is None:
+def _ratios(evidence: TrainingEvidence) -> dict[int, float]:
+    """Return the variance of the first weights over what suits, by layer.
+
+    Layers whose scale a normalisation divides out, or that lie beside an identity, are left out: the spread of signals
+    does not hang on them.
+    """
+    ratios = {}
+    for index, kernel in enumerate(evidence.inside.kernels):
+        weight = evidence.inside.weight(index, evidence.trace.start)
+        if weight is None or kernel.get("bypassed") or kernel.get("normalised"):
+            continue
+        needed = 2.0 if evidence.activations[index] in _HALVING else 1.0
+        ratios[index] = float(np.mean(weight**2) * weight.shape[0] / needed)
+    return ratios
+
+
+def _farthest_spread(evidence: TrainingEvidence, judged: set[int]) -> float | None:
+    """Return the deviation of a layer's outputs over that of what comes in, where it is farthest from 1.
+
+    Of the output layer only growth counts: it may well begin at zero. Where the size of the inputs is not known, the
+    first layer stands for them.
+    """
+    deviations = evidence.inside.first("activation_deviation")
+    size = evidence.network.get("input_size")
+    hidden = [index for index in evidence.hidden if index in judged and np.isfinite(deviations[index])]
+    if not size and hidden:
+        first, *hidden = sorted(hidden, key=lambda index: evidence.inside.kernels[index].get("depth", index))
+        size = float(deviations[first])
+    if not hidden or not size:
         return None
-    needed = 2.0 if evidence.activations[index] in _HALVING else 1.0
-    return float(np.mean(weight**2) * weight.shape[0] / needed)
+    spreads = [float(deviations[index]) / size for index in hidden]
+    output = evidence.inside.output
+    if output is not None and np.isfinite(deviations[output]):
+        spreads.append(max(float(deviations[output]) / size, 1.0))
+    return max(spreads, key=lambda spread: abs(math.log(max(spread, 1e-30))))
+
+
+def _begins_saturated(evidence: TrainingEvidence) -> bool:
+    """Tell whether most outputs of a bounded hidden layer begin at its ends, where their spread cannot grow."""
+    shares = evidence.inside.first("saturated_share")
+    return any(evidence.activations[index] in _BOUNDED and shares[index] > _MOST_SATURATED for index in evidence.hidden)

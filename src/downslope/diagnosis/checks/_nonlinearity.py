@@ -15,13 +15,15 @@ MISSING_NONLINEARITY = Symptom(
 )
 
 
-@check(MISSING_NONLINEARITY, needs=("layers", "network.activations"))
+@check(MISSING_NONLINEARITY, needs=("network.nested", "network.activations"))
 def missing_nonlinearity(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers without an activation between them.
 
     Quantity: the activations of the hidden layers. Theory: a product of matrices is a matrix, so that such layers can
     do no more than one. Threshold: every hidden layer linear.
     """
+    if evidence.inside.unseen:
+        return NotRun(MISSING_NONLINEARITY.key, evidence.inside.unseen)
     hidden = [evidence.activations[index] for index in evidence.hidden]
     if not hidden:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope._text import listed
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 SATURATED_UNITS = Symptom(
@@ -19,8 +19,8 @@ _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _MANY = 0.5
 
 
-@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"))
-def saturated_units(evidence: TrainingEvidence) -> Finding | None:
+@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"), reads=("network.nested",))
+def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers whose units stand at the ends of a bounded activation most of the time.
 
     Quantity: the share of units and examples where the activation passes less than a hundredth of its steepest slope:
@@ -30,9 +30,10 @@ def saturated_units(evidence: TrainingEvidence) -> Finding | None:
     if not evidence.hidden.size:
         return None
     shares = evidence.late("saturated_share")
-    indices = [int(p) for p in evidence.hidden if evidence.activations[p] in _BOUNDED and shares[p] > _MANY]
+    bounded = [int(index) for index in evidence.hidden if evidence.activations[index] in _BOUNDED]
+    indices = [index for index in bounded if shares[index] > _MANY]
     if not indices:
-        return None
+        return NotRun(SATURATED_UNITS.key, evidence.inside.unseen) if evidence.inside.unseen else None
     worst = max(float(shares[index]) for index in indices)
     names = tuple(evidence.layers[index] for index in indices)
     return training_finding(

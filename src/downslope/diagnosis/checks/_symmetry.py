@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._text import listed
+from downslope._types import Columns
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -31,24 +32,25 @@ def _most_copies(evidence: TrainingEvidence) -> float | None:
 
 @check(
     SYMMETRIC_UNITS,
-    needs=("layers", "start", "end"),
+    needs=("network.kernels", "network.nested", "start", "end"),
     quantities=(Quantity("unit_copies", "share of units that are copies", "lower", _most_copies),),
 )
 def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units are copies of one another.
 
-    Quantity: the share of units whose incoming weights are those of another, at the start. Theory: units with equal
-    incoming and outgoing weights get equal gradients and stay equal; nothing but noise parts them (Goodfellow et al.
-    2016, section 8.4). Threshold: half the units of a hidden layer.
+    Quantity: the share of units whose incoming weights and bias are those of another, at the start. Theory: units with
+    equal incoming and outgoing weights get equal gradients and stay equal; nothing but noise parts them (Goodfellow et
+    al. 2016, section 8.4). Threshold: half the units of a hidden layer.
     """
+    unseen = evidence.inside.unseen
     if not evidence.hidden.size:
-        return None
+        return NotRun(SYMMETRIC_UNITS.key, unseen) if unseen else None
     shares = {evidence.layers[index]: _copies(evidence, int(index)) for index in evidence.hidden}
     if all(share is None for share in shares.values()):
-        return NotRun(SYMMETRIC_UNITS.key, "the weights of the layers are not known by name")
+        return NotRun(SYMMETRIC_UNITS.key, unseen or "how the kernels of the layers lie is not known")
     equal = tuple(name for name, share in shares.items() if share is not None and share > _MANY)
     if not equal:
-        return None
+        return NotRun(SYMMETRIC_UNITS.key, unseen) if unseen else None
     worst = max(share for share in shares.values() if share is not None)
     return training_finding(
         evidence,
@@ -68,15 +70,26 @@ def _copies(evidence: TrainingEvidence, index: int) -> float | None:
 
     For a network that performs well, count only those still identical at the end.
     """
-    start, end = (evidence.weight(index, when) for when in (evidence.trace.start, evidence.trace.end))
+    start, end = (_incoming(evidence, index, when) for when in (evidence.trace.start, evidence.trace.end))
     if start is None or end is None or start.shape[1] < 2:
+        return None
+    # A residual branch may begin at zero: what comes back to its units through what follows differs.
+    if evidence.inside.kernels[index].get("bypassed") and not np.any(start):
         return None
     begun = _equal_columns(start)
     return begun if evidence.falls_short else min(begun, _equal_columns(end))
 
 
+def _incoming(evidence: TrainingEvidence, index: int, when: Columns) -> np.ndarray | None:
+    """Return the weights and the bias of each unit of a layer, shape (inputs + 1, units)."""
+    weight, bias = evidence.inside.weight(index, when), evidence.inside.bias(index, when)
+    if weight is None or bias is None or weight.shape[1] != len(bias):
+        return weight
+    return np.concatenate([weight, bias[None]])
+
+
 def _equal_columns(weight: np.ndarray) -> float:
-    """Return the share of columns that equal the column most like them."""
+    """Return the share of columns that equal another."""
     size = np.max(np.abs(weight)) or 1.0
     rounded = np.round(weight / size / _EQUAL).astype(np.int64)
     _, counts = np.unique(rounded, axis=1, return_counts=True)

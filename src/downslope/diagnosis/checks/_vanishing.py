@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from downslope._text import listed
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -19,53 +18,76 @@ VANISHING_GRADIENTS = Symptom(
 _FADED = 1e-3
 
 
-@check(VANISHING_GRADIENTS, reads=("layers.activation_gradient_norm", "layers.activation_variation", "start"))
+@check(
+    VANISHING_GRADIENTS,
+    reads=(
+        "layers.activation_gradient_norm",
+        "layers.activation_variation",
+        "network.kernels",
+        "network.nested",
+    ),
+)
 def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients, or signals, that fade by a factor a layer until the far layers learn nothing.
 
     Quantity: the factor per layer of the gradient of a unit towards the input, and of what tells examples apart towards
-    the output, each fitted over depth at the start. Theory: products of one factor a layer, below 1 (Hochreiter 1991;
-    Glorot and Bengio 2010). Threshold: a thousandth in all.
+    the output, each fitted over depth at the start; and that per step of a scan, of the gradient by its state. Layers
+    that a path without a layer passes do not count: the product along it has a factor of 1. Theory: products of one
+    factor a layer, below 1 (Hochreiter 1991; Glorot and Bengio 2010). Threshold: a thousandth in all.
     """
-    gradient, signal = evidence.gradient_rate, evidence.signal_rate
-    if gradient is None and signal is None:
-        return NotRun(VANISHING_GRADIENTS.key, "the layers were not looked into, or are fewer than three")
-    fades = gradient is not None and gradient[1] < _FADED
-    if not fades and not (signal is not None and signal[1] < _FADED):
-        return None
-    if fades and gradient is not None:
-        index = _first_faded(evidence)
+    inside = evidence.inside
+    gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
+    if gradient is None and signal is None and loop is None:
+        return NotRun(
+            VANISHING_GRADIENTS.key,
+            inside.unfollowed or "the layers were not looked into, or fewer than three lie on every path",
+        )
+    if gradient is not None and gradient[1] < _FADED:
+        parts, last = _faded(evidence)
         sentence = (
             f"A unit's gradient keeps {number(gradient[0])} of itself per layer towards the input: "
-            f"{number(gradient[1])} is left at the first of {len(evidence.layers)}; from {evidence.layers[index]} down "
-            "it is below a thousandth."
+            f"{number(gradient[1])} is left at the first of {len(inside.gradient_levels)}; from {last} down it is below "
+            "a thousandth."
         )
-    else:
-        assert signal is not None
-        index = 0
+    elif loop is not None and loop["in_all"] < _FADED:
+        parts = tuple(loop["leaves"])
+        sentence = (
+            f"The gradient by the state of the {loop['inside']} over {listed(parts)} keeps {number(loop['per_step'])} of "
+            f"itself per step towards the first: {number(loop['in_all'])} is left after {loop['length']} steps, so that "
+            "what came first is forgotten."
+        )
+    elif signal is not None and signal[1] < _FADED:
+        parts = evidence.layers[:1]
         sentence = (
             f"What tells examples apart keeps {number(signal[0])} of itself per layer: {number(signal[1])} is left at "
             "the output, so that all examples look alike there."
         )
+    else:
+        return NotRun(VANISHING_GRADIENTS.key, inside.unfollowed) if inside.unfollowed else None
     return training_finding(
         evidence,
         VANISHING_GRADIENTS,
         sentence,
-        f"a factor of {number(_FADED)} over all layers",
+        f"a factor of {number(_FADED)} over all layers, or all steps of a scan",
         numbers={
             "per_layer": gradient[0] if gradient else None,
             "in_all": gradient[1] if gradient else None,
             "signal_per_layer": signal[0] if signal else None,
+            "per_step": loop["per_step"] if loop else None,
         },
-        parts=evidence.layers[: index + 1],
-        causes=("saturating activations in a deep network", "weights that begin too small"),
+        parts=parts,
+        causes=("saturating activations in a deep network or a recurrence", "weights that begin too small"),
         remedies=("relu with he_normal", "skip connections", "normalisation"),
     )
 
 
-def _first_faded(evidence: TrainingEvidence) -> int:
-    """Return the layer nearest to the output at which the gradient of a unit is below a thousandth of the largest."""
-    with np.errstate(all="ignore"):
-        norms = evidence.of_layers("activation_gradient_norm")[0] / np.sqrt(evidence.widths)
-    below = np.flatnonzero(norms < _FADED * np.nanmax(norms))
-    return int(below[-1]) if len(below) else 0
+def _faded(evidence: TrainingEvidence) -> tuple[tuple[str, ...], str]:
+    """Return the layers up to the last at which a unit's gradient is below a thousandth of the largest, and that one."""
+    levels = evidence.inside.gradient_levels
+    largest = max(levels.values())
+    # The nearest to the loss: the fewest layers behind it. A fit may fall below the threshold where no level does.
+    nearest = min((level for level, size in levels.items() if size < _FADED * largest), default=max(levels))
+    heights = [kernel.get("height", -1) for kernel in evidence.inside.kernels]
+    parts = tuple(name for name, height in zip(evidence.layers, heights, strict=True) if height >= nearest)
+    last = next(name for name, height in zip(evidence.layers, heights, strict=True) if height == nearest)
+    return parts, last
