@@ -190,7 +190,7 @@ def test_a_transformer_block_in_equinox():
     names = {f"attention/{name}_proj" for name in ("query", "key", "value")}
     assert set(found.layers[:3]) == names
     assert found.layers[3:] == ("attention/output_proj", "up", "down")
-    assert found.activations == (None,) * 5 + ("linear",)
+    assert found.activations == (None,) * 4 + ("gelu", "linear")
     assert found.shapes[-2:] == ((2, 3, 16), (2, 3, 8))
 
 
@@ -238,12 +238,12 @@ def test_dropout_and_batch_statistics_pass_through():
         (lambda x: jnp.logaddexp(x, 0.0), "softplus"),
         (lambda x: jax.nn.relu(x.astype(jnp.bfloat16)).astype(jnp.float32), "relu"),
         (jax.nn.relu6, None),
-        (jax.nn.gelu, None),
-        (functools.partial(jax.nn.gelu, approximate=False), None),
-        (jax.nn.silu, None),
-        (lambda x: x * jax.nn.sigmoid(x), None),
-        (jax.nn.leaky_relu, None),
-        (jax.nn.elu, None),
+        (jax.nn.gelu, "gelu"),
+        (functools.partial(jax.nn.gelu, approximate=False), "gelu"),
+        (jax.nn.silu, "silu"),
+        (lambda x: x * jax.nn.sigmoid(x), "silu"),
+        (jax.nn.leaky_relu, "leaky_relu"),
+        (jax.nn.elu, "elu"),
         (lambda x: jnp.maximum(x, 1), None),
         (lambda x: jnp.logaddexp(x, 1.0), None),
         (lambda x: x + jax.nn.relu(x), None),
@@ -274,10 +274,19 @@ def test_an_activation_that_ignores_the_layer_is_not_its_own():
     assert assert_same(function, params, normal(5, 3)).activations == (None, "linear")
 
 
-@pytest.mark.parametrize("ending", [jax.nn.log_softmax, lambda x: jnp.log1p(jnp.exp(-jnp.abs(x))) + jnp.maximum(x, 0)])
-def test_what_follows_the_last_layer_is_the_loss(ending):
+@pytest.mark.parametrize("ending", [jax.nn.log_softmax, lambda x: x - jax.nn.logsumexp(x), lambda x: x * x[::-1]])
+def test_of_a_loss_that_does_not_say_where_the_network_ends_the_output_is_not_known(ending):
+    # Softmax belongs to the network or to the loss: what follows the last layer was once taken for the loss.
     params = {"w": normal(3, 4), "b": normal(4)}
     found = assert_same(lambda p, x: (-ending(x @ p["w"] + p["b"]).mean(), None), params, normal(5, 3))
+    assert found.activations == (None,)
+
+
+def test_a_residual_and_a_returned_output_say_that_it_is_linear():
+    params = {"w": normal(3, 4), "b": normal(4)}
+    found = assert_same(lambda p, x: (jnp.mean((x @ p["w"] + p["b"] - 1) ** 2), None), params, normal(5, 3))
+    assert found.activations == ("linear",)
+    found = assert_same(lambda p, x: mean_square(x @ p["w"] + p["b"]), params, normal(5, 3))
     assert found.activations == ("linear",)
 
 

@@ -35,7 +35,7 @@ def test_a_kernel_that_is_used_twice_is_numbered():
 
     found = assert_same(function, params, normal(5, 3))
     assert found.layers == ("in", "loop", "loop (2)", "in (2)")
-    assert found.activations == (None, "tanh", "tanh", "linear")
+    assert found.activations == ("linear", "tanh", "tanh", "linear")
 
 
 def test_kernels_that_share_a_branch_go_by_their_own_names():

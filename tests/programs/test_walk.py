@@ -156,28 +156,28 @@ W = {"w": np.float32(0)}
 
 
 @pytest.mark.parametrize(
-    "loss",
+    "loss, rounds",
     [
-        lambda p: jnp.log(p["w"]) * 1.0,
-        lambda p: jax.checkpoint(lambda w: jnp.log(w) * 1.0)(p["w"]),
-        lambda p: jax.jit(lambda w: jnp.log(w) * 1.0)(p["w"]),
-        lambda p: lax.cond(p["w"] > -1, lambda w: jnp.log(w), lambda w: w, p["w"]),
-        lambda p: lax.switch(2, [jnp.sin, jnp.cos, lambda w: jax.checkpoint(jnp.log)(w) + 1], p["w"]),
-        lambda p: lax.scan(lambda c, x: (c + x * jnp.log(p["w"]), c), 0.0, jnp.ones(4))[0],
-        lambda p: jnp.sum(lax.map(lambda x: jnp.log(p["w"] * x), jnp.ones(4))),
-        lambda p: lax.fori_loop(0, 5, lambda i, c: jnp.where(i == 3, jnp.log(c), c), p["w"]),
-        lambda p: lax.scan(lambda c, x: (lax.cond(x > 2, jnp.log, jnp.sin, c), c), p["w"], jnp.arange(4.0))[0],
-        lambda p: own_jvp(p["w"]),
-        lambda p: own_vjp(p["w"]),
-        lambda p: jax.vmap(jnp.log)(p["w"][None])[0],
+        (lambda p: jnp.log(p["w"]) * 1.0, ""),
+        (lambda p: jax.checkpoint(lambda w: jnp.log(w) * 1.0)(p["w"]), ""),
+        (lambda p: jax.jit(lambda w: jnp.log(w) * 1.0)(p["w"]), ""),
+        (lambda p: lax.cond(p["w"] > -1, lambda w: jnp.log(w), lambda w: w, p["w"]), ""),
+        (lambda p: lax.switch(2, [jnp.sin, jnp.cos, lambda w: jax.checkpoint(jnp.log)(w) + 1], p["w"]), ""),
+        (lambda p: lax.scan(lambda c, x: (c + x * jnp.log(p["w"]), c), 0.0, jnp.ones(4))[0], " at step 1 of a scan,"),
+        (lambda p: jnp.sum(lax.map(lambda x: jnp.log(p["w"] * x), jnp.ones(4))), " at step 1 of a scan,"),
+        (lambda p: lax.fori_loop(0, 5, lambda i, c: lax.cond(i == 2, jnp.log, jnp.sin, c), p["w"]), " at step 3 of a scan,"),
+        (lambda p: lax.scan(lambda c, x: (lax.cond(x > 2, jnp.log, jnp.sin, c), c), p["w"], jnp.arange(4.0))[0], " at step 4 of a scan,"),
+        (lambda p: own_jvp(p["w"]), ""),
+        (lambda p: own_vjp(p["w"]), ""),
+        (lambda p: jax.vmap(jnp.log)(p["w"][None])[0], ""),
     ],
 )
-def test_a_logarithm_is_named_wherever_it_is_taken(loss) -> None:
+def test_a_logarithm_is_named_wherever_it_is_taken(loss, rounds: str) -> None:
     origin = first_not_finite(loss, W)
     assert origin["operation"] == "logarithm"
     assert origin["layer"] == "w"
     assert origin["pass"] == "forward"
-    assert origin["sentence"] == "It began on the way forward behind w, in a logarithm of numbers up to 0."
+    assert origin["sentence"] == f"It began on the way forward behind w, in a logarithm{rounds} of numbers up to 0."
 
 
 def test_so_it_is_in_a_while_loop_and_on_the_way_back() -> None:
@@ -185,7 +185,7 @@ def test_so_it_is_in_a_while_loop_and_on_the_way_back() -> None:
         after = lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.log(c[1])), (0, p["w"]))[1]
         return p["w"] + lax.stop_gradient(after)
 
-    assert first_not_finite(loop, W)["operation"] == "logarithm"
+    assert first_not_finite(loop, W)["sentence"].endswith("in a logarithm at step 1 of a while loop, of numbers up to 0.")
     back = first_not_finite(lambda p: _bad_gradient(p["w"]), W)
     assert (back["operation"], back["pass"]) == ("logarithm", "backward")
 
@@ -216,3 +216,17 @@ def test_the_origin_takes_one_program_for_each_direction(monkeypatch: pytest.Mon
 def test_the_origin_does_without_the_options_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_first_not_finite, "_QUICKLY", {"an_option_of_no_release": True})
     assert first_not_finite(lambda p: jnp.log(p["w"]), W)["operation"] == "logarithm"
+
+
+def test_rounds_of_nested_loops_are_counted_from_the_inside_and_backwards_by_their_slice() -> None:
+    def grid(p):
+        def row(carry, x):
+            return lax.scan(lambda c, y: (c + jnp.log(x + y + p["w"]), None), carry, jnp.arange(3.0)[::-1])[0], None
+
+        return lax.scan(row, 0.0, jnp.array([2.0, 0.0]))[0]
+
+    assert "at step 3 of a scan at step 2 of a scan," in first_not_finite(grid, W)["sentence"]
+    # √ has an infinite slope at 0 alone, in the second slice; the way back comes to it from the end.
+    back = first_not_finite(lambda p: lax.scan(lambda c, x: (c + jnp.sqrt(x * p["w"]), None), 0.0, jnp.array([1.0, 0.0, 4.0]))[0], {"w": np.float32(1)})
+    assert back["pass"] == "backward"
+    assert "at step 2 of a scan," in back["sentence"]

@@ -188,10 +188,10 @@ def _layer(
     if outcome in network.leading:
         if ending is None and _is_multiplied(outcome, network):
             name = "linear"
-    elif _ends_at(outcome, network):
-        name, ending = "linear", None
-    elif ending is not None and not _may_end_at(ending, network):
+    elif ending is None or name is None or not _may_end_at(ending, network):
         name = None
+        if _ends_at(outcome, network):
+            name, ending = "linear", None
     if ending is None:
         return ProgramLayer(product, kernel, bias, pre, pre, name, _layout(product, pre, network), axes, order)
     return ProgramLayer(product, kernel, bias, outcome, ending.value, name, _layout(product, outcome, network), axes, order)
@@ -212,9 +212,14 @@ def _ends_at(value: Value, network: _Network) -> bool:
     if value in network.program.outputs:
         return True
     steps = network.consumers.get(value, [])
-    if network.has_mark:
-        return any(map(_is_mark, steps))
-    return bool(steps) and all(step.primitive == "sub" for step in steps)
+    if any(map(_is_mark, steps)):
+        return True
+    if not network.has_mark and steps and all(step.primitive == "sub" for step in steps):
+        return True
+    # What is added to the output, as around a residual branch, leaves it as free as it was.
+    if len(steps) != 1 or steps[0].primitive != "add" or steps[0].results[0].shape != value.shape:
+        return False
+    return _ends_at(_settled(steps[0].results[0], network, _PASSING), network)
 
 
 def _may_end_at(ending: Ending, network: _Network) -> bool:

@@ -299,6 +299,8 @@ def _is_kernel(value: Any) -> bool:
     """Tell whether a value says how a kernel lies in its leaf: axes of it, and a part of each."""
     if not isinstance(value, dict) or not is_text(value.get("layer")) or not is_text(value.get("leaf")):
         return False
+    if not all(optional(is_whole)(value.get(name)) for name in ("depth", "height", "positions")):
+        return False
     ranges, axes = value.get("ranges"), (value.get("input_axes"), value.get("unit_axes"))
     if ranges is None or None in axes:
         return True
