@@ -126,6 +126,16 @@ class NetworkFacts(TypedDict, total=False):
     layers: Annotated[Sequence[str], "the names of the layers, in forward order"]
     activations: Annotated[Sequence[str], "the activation of each layer; an empty text where it is not known"]
     normalised: Annotated[bool, "whether a layer normalises"]
+    kernels: Annotated[
+        Sequence[Mapping[str, Any]],
+        "for each layer how its kernel lies (`leaf`, `bias`, `input_axes`, `unit_axes`, `ranges`, `positions`), and the "
+        "layer among the others (`depth`, `height`, `bypassed`, `is_only_way`, `normalised`)",
+    ]
+    nested: Annotated[
+        Sequence[Mapping[str, Any]],
+        "the kernels inside loops and branches: `leaves`, `inside`, and of a scan `length`, `per_step` and `in_all`",
+    ]
+    input_size: Annotated[float | None, "root mean square of what the first layers read"]
     loss: Annotated[NamedLoss, "the loss"]
     l2: Annotated[float, "the penalty on the weights"]
     parameters: Annotated[int, "numbers that are trained"]

@@ -33,7 +33,7 @@ def _worst_ratio(evidence: TrainingEvidence) -> float | None:
 
 @check(
     POOR_INITIALISATION,
-    needs=("network.kernels", "network.nested", "start", "network.activations"),
+    needs=("network.kernels", "network.nested", "network.input_size?", "network.activations", "start"),
     reads=("layers.activation_deviation",),
     quantities=(
         Quantity("variance_ratio", "variance of the first weights over what suits", "nearer to 1", _worst_ratio),
@@ -54,8 +54,9 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     spread = _farthest_spread(evidence, set(ratios))
     if spread is None:
         return NotRun(POOR_INITIALISATION.key, "the spread of the hidden layers' outputs is not known at the start")
-    if 1 / _OFF <= spread <= _OFF and not _begins_saturated(evidence):
-        return None
+    saturated = _begins_saturated(evidence)
+    if 1 / _OFF <= spread <= _OFF and not saturated:
+        return NotRun(POOR_INITIALISATION.key, "the trace has no layers.saturated_share") if saturated is None else None
     worst = max(off.values(), key=lambda ratio: abs(np.log(max(ratio, 1e-30))))
     way = "fade" if worst < 1 else "grow"
     return training_finding(
@@ -108,7 +109,11 @@ def _farthest_spread(evidence: TrainingEvidence, judged: set[int]) -> float | No
     return max(spreads, key=lambda spread: abs(math.log(max(spread, 1e-30))))
 
 
-def _begins_saturated(evidence: TrainingEvidence) -> bool:
-    """Tell whether most outputs of a bounded hidden layer begin at its ends, where their spread cannot grow."""
+def _begins_saturated(evidence: TrainingEvidence) -> bool | None:
+    """Tell whether most outputs of a bounded hidden layer begin at its ends, where their spread cannot grow.
+
+    None where there is such a layer and its share is not known.
+    """
     shares = evidence.inside.first("saturated_share")
-    return any(evidence.activations[index] in _BOUNDED and shares[index] > _MOST_SATURATED for index in evidence.hidden)
+    own = [shares[index] for index in evidence.hidden if evidence.activations[index] in _BOUNDED]
+    return None if any(np.isnan(own)) else any(share > _MOST_SATURATED for share in own)
