@@ -36,7 +36,7 @@ MATRICES = {
     "inside jit": (lambda w, x: jax.jit(lambda v: x @ v.T)(w), (4, 3), (1,), (0,)),
     "transposed by jit": (lambda w, x: x @ jax.jit(jnp.transpose)(w), (4, 3), (1,), (0,)),
     "checkpoint": (lambda w, x: jax.checkpoint(lambda v: x @ v)(w), (3, 4), (0,), (1,)),
-    "an ensemble": (lambda w, x: jax.vmap(lambda v: x @ v)(w), (7, 3, 4), (1,), (2,)),
+    "an ensemble": (lambda w, x: jax.vmap(lambda v: x @ v)(w), (7, 3, 4), (1,), (0, 2)),
 }
 
 

@@ -94,7 +94,7 @@ class LayerEvidence:
     def hidden(self) -> np.ndarray:
         """The indices of the hidden layers: those that another follows."""
         last = len(self.names) - 1
-        heights = [kernel.get("height", last - index) for index, kernel in enumerate(self.kernels)]
+        heights = [_level(kernel, "height", last - index) for index, kernel in enumerate(self.kernels)]
         return np.flatnonzero(np.asarray(heights, dtype=int) > 0)
 
     @functools.cached_property
@@ -188,9 +188,15 @@ class LayerEvidence:
         """Return the root mean square of a quantity over the layers of each level, without those that are bypassed."""
         levels: dict[int, list[float]] = {}
         for index in np.flatnonzero(self.is_chain & np.isfinite(sizes)):
-            levels.setdefault(int(self.kernels[index][level]), []).append(float(sizes[index]))
+            levels.setdefault(_level(self.kernels[index], level, int(index)), []).append(float(sizes[index]))
         # Of paths side by side the strongest decides what gets through, so squares are averaged, not logarithms.
         return {key: float(np.sqrt(np.mean(np.square(levels[key])))) for key in sorted(levels)}
+
+
+def _level(kernel: Plain, name: str, otherwise: int) -> int:
+    """Return the depth or height of a layer, or what it is in a chain where that is not known."""
+    level = kernel.get(name)
+    return otherwise if level is None else int(level)
 
 
 def _unseen(nested: Sequence[Plain]) -> str:

@@ -61,10 +61,10 @@ def layer_orders(program: StraightProgram, layers: Sequence[TracedStep]) -> tupl
 
     Args:
         program: the program; its first output is the loss.
-        layers: the products of data with a leaf. Other steps with kernels inside, loops for example, count as layers
-            between these.
+        layers: the products of data with a leaf. Products with what is computed from leaves, and loops with kernels
+            inside, count as layers between these.
     """
-    nodes = [step for step in program.steps if any(isinstance(kernel, int) for kernel in step.kernels)]
+    nodes = [step for step in program.steps if step.kernels]
     numbers = {step: number for number, step in enumerate(nodes)}
     reach: dict[Any, _Reach] = {
         value: _Reach(frozenset({_DATA}) if _is_data(value) else frozenset()) for value in program.inputs

@@ -75,8 +75,10 @@ def scanned(equation: Any, operands: Sequence[Any], addends: Sequence[Any]) -> l
     settings = equation.params
     (body,) = inner_programs(equation)
     first, last = settings["num_consts"], settings["num_consts"] + settings["num_carry"]
-    fixed, start, slices = operands[:first], operands[first:last], operands[last:]
+    fixed, start, slices = operands[:first], list(operands[first:last]), operands[last:]
     moving = [index for index, variable in enumerate(equation.invars[first:last]) if _is_real(variable.aval)]
+    for index in moving:  # a number that is written in the program has no type of its own
+        start[index] = jax().numpy.asarray(start[index], equation.invars[first + index].aval.dtype)
 
     def run(carried: list[Any], taken: tuple[list[Any], list[Any]]) -> tuple[list[Any], list[Any]]:
         sliced, pushes = taken
@@ -87,7 +89,7 @@ def scanned(equation: Any, operands: Sequence[Any], addends: Sequence[Any]) -> l
         return results[: len(state)], results[len(state) :]
 
     carried, collected = jax().lax.scan(
-        run, list(start), (list(slices), list(addends)), length=settings["length"], reverse=settings["reverse"]
+        run, start, (list(slices), list(addends)), length=settings["length"], reverse=settings["reverse"]
     )
     return [*carried, *collected]
 

@@ -145,7 +145,7 @@ _LATER_REMEDIES = ("a smaller learning rate", "clip the gradient's norm", "a los
 def _last_class(evidence: TrainingEvidence) -> str:
     """Return the highest label, as a number where the classes are known."""
     counts = evidence.data.get("class_counts")
-    outputs = evidence.widths[-1] if len(evidence.widths) else np.nan
+    outputs = evidence.inside.output_width
     classes = len(counts) if counts else outputs
     return str(int(classes) - 1) if np.isfinite(classes) and classes > 1 else "C − 1, where C is the number of outputs"
 

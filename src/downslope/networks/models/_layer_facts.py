@@ -56,7 +56,6 @@ def facts_of_walk(walk: Walk, point: Point, memory: Tree, sample: Tree, rows: in
         sample: at least as many examples as the loss was walked with.
         rows: how many these were; None where a batch has no common first axis.
     """
-    batch = sample if rows is None else jax().tree.map(lambda leaf: np.asarray(leaf)[:rows], sample)
     leaves = jax().tree.leaves((point, memory, sample))
     return {
         "layers": list(walk.layers),
@@ -67,19 +66,19 @@ def facts_of_walk(walk: Walk, point: Point, memory: Tree, sample: Tree, rows: in
             {**kernel, "positions": _positions(kernel, shape, rows)}
             for kernel, shape in zip(walk.kernels, walk.shapes, strict=True)
         ],
-        "nested": _nested(walk, point, memory, batch),
+        "nested": _nested(walk, point, memory, sample, rows),
         "input_size": size_of(leaves[index] for index in walk.reads if index < len(leaves)),
     }
 
 
 def size_of(arrays: Iterable[Any]) -> float | None:
-    """Return the root mean square of the first rows of arrays; None for whole numbers, and for none.
+    """Return the root mean square of the first rows of arrays; None without any that holds numbers.
 
     >>> size_of([np.array([3.0, 4.0])])
     3.5355339059327378
     """
-    some = [np.asarray(array)[:_MOST_ROWS] for array in arrays]
-    if not some or any(array.dtype.kind != "f" or not array.size for array in some):
+    some = [np.asarray(array[:_MOST_ROWS]) for array in arrays if np.ndim(array)]
+    if not some or any(array.dtype.kind not in "biuf" or not array.size for array in some):
         return None
     square = sum(float(np.sum(np.square(array, dtype=float))) for array in some)
     size = float(np.sqrt(square / sum(array.size for array in some)))
@@ -94,7 +93,7 @@ def _positions(kernel: Plain, shape: tuple[int, ...], rows: int | None) -> int |
     return max(prod(shape) // max(units * rows, 1), 1)
 
 
-def _nested(walk: Walk, point: Point, memory: Tree, batch: Tree) -> list[Plain]:
+def _nested(walk: Walk, point: Point, memory: Tree, sample: Tree, rows: int | None) -> list[Plain]:
     """Return the facts on kernels inside loops, with one look at the gradient by the states of the scans."""
     entries: list[Plain] = [
         {"leaves": list(leaves), "inside": entry.step.primitive, "length": entry.length}
@@ -112,6 +111,7 @@ def _nested(walk: Walk, point: Point, memory: Tree, batch: Tree) -> list[Plain]:
         # One number for each round: the norm over the examples and all parts of the state.
         return [sum(numpy.sum(part.astype("float32").reshape(len(part), -1) ** 2, 1) for part in own) for own in slopes]
 
+    batch = sample if rows is None else jax().tree.map(lambda leaf: leaf[:rows], sample)
     with precision("float32"):
         squares = run_once(gradients, *jax().tree.map(jax().numpy.asarray, (point, memory, batch)))
     for index, square in zip(scans, squares, strict=True):
