@@ -23,7 +23,8 @@ _HALVING = {"relu", "leaky_relu", "gelu", "silu", "elu", "softplus"}
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
 # A variance ten times off changes the spread of signals three times a layer.
 _OFF = 10.0
-_MOST_SATURATED = 0.5
+# Of the outputs of a bounded activation next to none lie at its ends where weights suit it.
+_MOST_SATURATED = 0.25
 
 
 def _worst_ratio(evidence: TrainingEvidence) -> float | None:
@@ -49,7 +50,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     ratios = _ratios(evidence)
     off = {index: ratio for index, ratio in ratios.items() if not 1 / _OFF <= ratio <= _OFF}
-    if not ratios or not off or len(off) < len(ratios) / 2:
+    if not off or len(off) < len(ratios) / 2 or not set(evidence.hidden.tolist()) & set(ratios):
         return NotRun(POOR_INITIALISATION.key, evidence.inside.unseen) if evidence.inside.unseen else None
     spread = _farthest_spread(evidence, set(ratios))
     if spread is None:
@@ -110,7 +111,7 @@ def _farthest_spread(evidence: TrainingEvidence, judged: set[int]) -> float | No
 
 
 def _begins_saturated(evidence: TrainingEvidence) -> bool | None:
-    """Tell whether most outputs of a bounded hidden layer begin at its ends, where their spread cannot grow.
+    """Tell whether many outputs of a bounded hidden layer begin at its ends, where their spread cannot grow.
 
     None where there is such a layer and its share is not known.
     """
