@@ -44,9 +44,9 @@ class Recipe(NamedTuple):
 
     sizes: tuple[int, ...]
     activation: str = "relu"
-    draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray] = lambda random, shape: random.normal(
-        size=shape
-    ) * np.sqrt(2 / shape[0])
+    draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray] = lambda random, shape: (
+        random.normal(size=shape) * np.sqrt(2 / shape[0])
+    )
     bias: float = 0.0
     choices: dict[str, Any] = {}
     symptoms: tuple[str, ...] = ()
@@ -74,7 +74,9 @@ RECIPES = {
     "copies": Recipe((64, 32, 10), "relu", constant, symptoms=("symmetric_units",)),
     "one unit": Recipe((64, 1, 32, 10), "tanh", glorot, symptoms=("bottleneck",)),
     "deep sigmoid": Recipe((64, *(32,) * 9, 10), "sigmoid", glorot, symptoms=("vanishing_gradients",)),
-    "huge weights": Recipe((64, *(32,) * 6, 10), "relu", scaled(3), symptoms=("exploding_gradients", "poor_initialisation")),
+    "huge weights": Recipe(
+        (64, *(32,) * 6, 10), "relu", scaled(3), symptoms=("exploding_gradients", "poor_initialisation")
+    ),
     "small weights": Recipe((64, 32, 32, 32, 10), "tanh", scaled(0.001), symptoms=("poor_initialisation",)),
     "dead": Recipe((64, 32, 10), bias=-12.0, symptoms=("dead_units",)),
 }

@@ -46,7 +46,9 @@ def built_in(drawn):
 def equinox(drawn):
     model = eqx.nn.MLP(6, 3, 8, 2, key=jax.random.key(0))
     layers = [
-        eqx.tree_at(lambda it: (it.weight, it.bias), eqx.nn.Linear(*w.shape, key=jax.random.key(0)), (jnp.asarray(w.T), b))
+        eqx.tree_at(
+            lambda it: (it.weight, it.bias), eqx.nn.Linear(*w.shape, key=jax.random.key(0)), (jnp.asarray(w.T), b)
+        )
         for w, b in drawn
     ]
     return eqx.tree_at(lambda it: it.layers, model, tuple(layers))

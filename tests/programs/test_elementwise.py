@@ -33,10 +33,21 @@ def sigmoid_by_hand(z):
 
 
 SPELLINGS = {
-    "relu": [jax.nn.relu, nnx.relu, lambda z: z * (z > 0), lambda z: jnp.where(z < 0, 0, z), lambda z: (z + abs(z)) / 2],
+    "relu": [
+        jax.nn.relu,
+        nnx.relu,
+        lambda z: z * (z > 0),
+        lambda z: jnp.where(z < 0, 0, z),
+        lambda z: (z + abs(z)) / 2,
+    ],
     "tanh": [jnp.tanh, lambda z: jnp.sinh(z) / jnp.cosh(z), lambda z: 2 * sigmoid_by_hand(2 * z) - 1],
     "sigmoid": [jax.nn.sigmoid, sigmoid_by_hand, lambda z: 0.5 * (1 + jnp.tanh(z / 2)), lax.logistic],
-    "softplus": [jax.nn.softplus, lambda z: jnp.log(1 + jnp.exp(z)), lambda z: jnp.log1p(jnp.exp(-abs(z))) + jnp.maximum(z, 0), jnp.vectorize(jax.nn.softplus)],
+    "softplus": [
+        jax.nn.softplus,
+        lambda z: jnp.log(1 + jnp.exp(z)),
+        lambda z: jnp.log1p(jnp.exp(-abs(z))) + jnp.maximum(z, 0),
+        jnp.vectorize(jax.nn.softplus),
+    ],
     "gelu": [jax.nn.gelu, lambda z: jax.nn.gelu(z, approximate=False), lambda z: z / 2 * (1 + lax.erf(z / 2**0.5))],
     "silu": [jax.nn.silu, lambda z: z * jax.nn.sigmoid(z), jax.jit(lambda z: z / (1 + jnp.exp(-z)))],
     "elu": [jax.nn.elu, lambda z: jnp.where(z > 0, z, jnp.exp(z) - 1)],

@@ -64,7 +64,9 @@ def test_the_axes_of_a_convolution(layout: str) -> None:
 
 def test_a_depthwise_convolution_sums_over_its_window() -> None:
     kernel, images = np.ones((2, 1, 3, 3), np.float32), np.ones((5, 2, 8, 8), np.float32)
-    (axes,) = axes_of(lambda w, x: lax.conv_general_dilated(x, w, (1, 1), "VALID", feature_group_count=2), kernel, images)
+    (axes,) = axes_of(
+        lambda w, x: lax.conv_general_dilated(x, w, (1, 1), "VALID", feature_group_count=2), kernel, images
+    )
     sizes = [kernel.shape[axis] for axis in axes.inputs]
     assert (axes.units, int(np.prod(sizes))) == ((0,), 9)
 
@@ -111,6 +113,8 @@ def test_random_rearrangements_leave_the_axes_that_the_gradient_shows(seed: int)
     w = normal(*(sides[axis] for axis in leaf))
     (axes,) = axes_of(product, w, data)
     slope = np.asarray(jax.grad(lambda w: product(w, data).reshape(-1)[0])(w)) != 0
-    moving = {axis for axis in range(4) if slope.any(axis=tuple(other for other in range(4) if other != axis)).sum() > 1}
+    moving = {
+        axis for axis in range(4) if slope.any(axis=tuple(other for other in range(4) if other != axis)).sum() > 1
+    }
     assert set(axes.inputs) == moving
     assert set(axes.units) == set(range(4)) - moving

@@ -165,8 +165,14 @@ W = {"w": np.float32(0)}
         (lambda p: lax.switch(2, [jnp.sin, jnp.cos, lambda w: jax.checkpoint(jnp.log)(w) + 1], p["w"]), ""),
         (lambda p: lax.scan(lambda c, x: (c + x * jnp.log(p["w"]), c), 0.0, jnp.ones(4))[0], " at step 1 of a scan,"),
         (lambda p: jnp.sum(lax.map(lambda x: jnp.log(p["w"] * x), jnp.ones(4))), " at step 1 of a scan,"),
-        (lambda p: lax.fori_loop(0, 5, lambda i, c: lax.cond(i == 2, jnp.log, jnp.sin, c), p["w"]), " at step 3 of a scan,"),
-        (lambda p: lax.scan(lambda c, x: (lax.cond(x > 2, jnp.log, jnp.sin, c), c), p["w"], jnp.arange(4.0))[0], " at step 4 of a scan,"),
+        (
+            lambda p: lax.fori_loop(0, 5, lambda i, c: lax.cond(i == 2, jnp.log, jnp.sin, c), p["w"]),
+            " at step 3 of a scan,",
+        ),
+        (
+            lambda p: lax.scan(lambda c, x: (lax.cond(x > 2, jnp.log, jnp.sin, c), c), p["w"], jnp.arange(4.0))[0],
+            " at step 4 of a scan,",
+        ),
         (lambda p: own_jvp(p["w"]), ""),
         (lambda p: own_vjp(p["w"]), ""),
         (lambda p: jax.vmap(jnp.log)(p["w"][None])[0], ""),
@@ -185,7 +191,9 @@ def test_so_it_is_in_a_while_loop_and_on_the_way_back() -> None:
         after = lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.log(c[1])), (0, p["w"]))[1]
         return p["w"] + lax.stop_gradient(after)
 
-    assert first_not_finite(loop, W)["sentence"].endswith("in a logarithm at step 1 of a while loop, of numbers up to 0.")
+    assert first_not_finite(loop, W)["sentence"].endswith(
+        "in a logarithm at step 1 of a while loop, of numbers up to 0."
+    )
     back = first_not_finite(lambda p: _bad_gradient(p["w"]), W)
     assert (back["operation"], back["pass"]) == ("logarithm", "backward")
 
@@ -227,6 +235,9 @@ def test_rounds_of_nested_loops_are_counted_from_the_inside_and_backwards_by_the
 
     assert "at step 3 of a scan at step 2 of a scan," in first_not_finite(grid, W)["sentence"]
     # √ has an infinite slope at 0 alone, in the second slice; the way back comes to it from the end.
-    back = first_not_finite(lambda p: lax.scan(lambda c, x: (c + jnp.sqrt(x * p["w"]), None), 0.0, jnp.array([1.0, 0.0, 4.0]))[0], {"w": np.float32(1)})
+    back = first_not_finite(
+        lambda p: lax.scan(lambda c, x: (c + jnp.sqrt(x * p["w"]), None), 0.0, jnp.array([1.0, 0.0, 4.0]))[0],
+        {"w": np.float32(1)},
+    )
     assert back["pass"] == "backward"
     assert "at step 2 of a scan," in back["sentence"]

@@ -441,7 +441,11 @@ _SHARED_BY_TRAININGS = (
         "layers",
     ),
     Quantity(
-        "signal_per_layer", "factor of the signal per layer", "nearer to 1", lambda e: _factor(e.inside.signal_rate), "layers"
+        "signal_per_layer",
+        "factor of the signal per layer",
+        "nearer to 1",
+        lambda e: _factor(e.inside.signal_rate),
+        "layers",
     ),
     Quantity("dead_share", "dead share of the worst layer", "lower", _worst("dead_share"), "layers"),
     Quantity("saturated_share", "saturated share of the worst layer", "lower", _worst("saturated_share"), "layers"),

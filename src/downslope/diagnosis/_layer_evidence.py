@@ -203,7 +203,11 @@ def _unseen(nested: Sequence[Plain]) -> str:
     """Return a sentence on kernels inside other programs; empty for none."""
     leaves = list(dict.fromkeys(str(leaf) for entry in nested for leaf in entry.get("leaves") or ()))
     where = " and ".join(dict.fromkeys(f"inside a {entry.get('inside')}" for entry in nested))
-    return f"{', '.join(leaves)} {'is' if len(leaves) == 1 else 'are'} used {where}, where layers are not looked into" if leaves else ""
+    return (
+        f"{', '.join(leaves)} {'is' if len(leaves) == 1 else 'are'} used {where}, where layers are not looked into"
+        if leaves
+        else ""
+    )
 
 
 def _factors(levels: Mapping[int, float]) -> tuple[float, float] | None:

@@ -71,7 +71,9 @@ def ending_of(value: Value, readers: Readers) -> Ending | None:
         while waiting and waiting[0][0] == number:  # it reads two values, or one twice
             heapq.heappop(waiting)
         try:
-            (course,) = _results(step.equation, [_course(atom, courses, readers) for atom in step.operands], value.shape)
+            (course,) = _results(
+                step.equation, [_course(atom, courses, readers) for atom in step.operands], value.shape
+            )
         except (_NotElementwise, TypeError, ValueError):
             break
         (result,) = step.results

@@ -99,7 +99,11 @@ def _rearranged(equation: Any, operands: Sequence[Any]) -> list[_View | None]:
         return [
             outcome if isinstance(outcome, _View) else None
             for outcome in walk(
-                inner.jaxpr, inner.constants, inner.operands(operands, None), _rearranged, lambda value: Constant(value, Source.DATA)
+                inner.jaxpr,
+                inner.constants,
+                inner.operands(operands, None),
+                _rearranged,
+                lambda value: Constant(value, Source.DATA),
             )
         ]
     unknown = [None] * len(equation.outvars)
@@ -129,7 +133,10 @@ def _broadcast(
     view: _View, settings: Mapping[str, Any], others: Any, before: Any, after: Sequence[tuple[int, ...]]
 ) -> list[_View | None]:
     into = dict(zip(settings["broadcast_dimensions"], range(len(before)), strict=True))
-    kept = [view.axes[into[axis]] if axis in into and after[0][axis] == before[into[axis]] else () for axis in range(len(after[0]))]
+    kept = [
+        view.axes[into[axis]] if axis in into and after[0][axis] == before[into[axis]] else ()
+        for axis in range(len(after[0]))
+    ]
     return [_View(tuple(kept), view.ranges)]
 
 

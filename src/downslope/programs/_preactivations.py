@@ -194,7 +194,9 @@ def _layer(
             name, ending = "linear", None
     if ending is None:
         return ProgramLayer(product, kernel, bias, pre, pre, name, _layout(product, pre, network), axes, order)
-    return ProgramLayer(product, kernel, bias, outcome, ending.value, name, _layout(product, outcome, network), axes, order)
+    return ProgramLayer(
+        product, kernel, bias, outcome, ending.value, name, _layout(product, outcome, network), axes, order
+    )
 
 
 def _is_multiplied(value: Value, network: _Network) -> bool:

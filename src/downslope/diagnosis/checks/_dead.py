@@ -32,7 +32,10 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     shares = evidence.late("dead_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun(DEAD_UNITS.key, evidence.inside.unseen or "the layers were not looked into, or their activations are not known")
+        return NotRun(
+            DEAD_UNITS.key,
+            evidence.inside.unseen or "the layers were not looked into, or their activations are not known",
+        )
     indices = [
         index
         for index, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))

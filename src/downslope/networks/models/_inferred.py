@@ -273,9 +273,7 @@ def _type_and_shape(array: Array | Value) -> str:
 # The statistics of layers, built-in and inferred.
 
 
-def statistics(
-    activations: tuple[str | None, ...], before: tuple[Array, ...], after: tuple[Array, ...]
-) -> Array:
+def statistics(activations: tuple[str | None, ...], before: tuple[Array, ...], after: tuple[Array, ...]) -> Array:
     """Return the statistics of each layer, shape (len(LAYER_COLUMNS), layers); NaN where they are not known.
 
     A unit is saturated on an example where the slope of its activation is below `FLAT` of the largest, and dead if it

@@ -1,17 +1,17 @@
 """What a trace keeps of the layers before training, as plain data: names, activations, kernels, and loops.
 
-    kernels      for each layer, in the order of `layers`:
-                 leaf, bias       the parts of the point that it multiplies by and adds; None for no bias
-                 input_axes       the axes of the leaf that the product sums over; None where they are not known
-                 unit_axes        those along which the units stand
-                 ranges           the part of each axis of the leaf that the kernel is, from and up to
-                 positions        how often each unit occurs in an example, as the pixels of a convolution do
-                 depth, height, bypassed, is_only_way, normalised: see `programs._layer_order.LayerOrder`
-    nested       for each loop, branch or function with a rule of its own that holds kernels:
-                 leaves, inside   the kernels, and the name of the operation that they are in
-                 length           rounds of a scan
-                 per_step, in_all how much of ∂loss/∂state is left a round earlier, and at the first one
-    input_size   root mean square of what the first layers read
+kernels      for each layer, in the order of `layers`:
+             leaf, bias       the parts of the point that it multiplies by and adds; None for no bias
+             input_axes       the axes of the leaf that the product sums over; None where they are not known
+             unit_axes        those along which the units stand
+             ranges           the part of each axis of the leaf that the kernel is, from and up to
+             positions        how often each unit occurs in an example, as the pixels of a convolution do
+             depth, height, bypassed, is_only_way, normalised: see `programs._layer_order.LayerOrder`
+nested       for each loop, branch or function with a rule of its own that holds kernels:
+             leaves, inside   the kernels, and the name of the operation that they are in
+             length           rounds of a scan
+             per_step, in_all how much of ∂loss/∂state is left a round earlier, and at the first one
+input_size   root mean square of what the first layers read
 """
 
 from __future__ import annotations
