@@ -156,7 +156,7 @@ def test_the_cells_of_libraries_are_followed() -> None:
     definition, state, rest = nnx.split(network, nnx.Param, ...)
 
     def of_nnx(state, batch):
-        return jnp.mean(nnx.merge(definition, state, rest)(batch["x"])[:, -1] ** 2)
+        return jnp.mean(nnx.merge(definition, state, rest, copy=True)(batch["x"])[:, -1] ** 2)
 
     (entry,) = nested_of(of_nnx, state)
     assert entry["inside"] == "scan"
