@@ -40,6 +40,8 @@ RATE_TOO_SMALL = Symptom(
 _ABOVE = 1.5
 # The loss may jump in the first steps of a healthy run; three times its start is no noise of batches.
 _JUMP = 3.0
+# Weights that change by half of their size in a step are drawn anew in two.
+_STRIDE = 0.5
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
 
@@ -69,6 +71,7 @@ def _first_jump(evidence: TrainingEvidence) -> float:
 
 @check(
     RATE_TOO_LARGE,
+    reads=("parts.update_norm", "parts.parameter_norm", "network.kernels"),
     quantities=(
         Quantity("stability", "rate over the largest stable rate", "lower", _stability, "curvature"),
         Quantity("first_jump", "highest early loss over the first", "lower", _first_jump),
@@ -78,14 +81,16 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     """Find a rate above what the curvature bears, on a loss that does not fall, or one that threw the network away.
 
     Quantity: α over the largest stable rate where the curvature was measured; the highest loss of the first steps over
-    the loss at the start. Theory: beyond 2/λ errors along the steepest direction grow. Threshold: 1.5, and 3.
+    the loss at the start; the length of a first step over that of weights that suit the layers. Theory: beyond 2/λ
+    errors along the steepest direction grow, and a step as long as all weights leaves nothing of them. Threshold: 1.5, 3
+    and a half.
     """
     ratios = _stabilities(evidence)
     if evidence.falls_short is False:
         return None
     above = len(ratios) and float(median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
-    jump = _first_jump(evidence)
-    if not above and jump <= _JUMP and not _swings(evidence):
+    jump, stride = _first_jump(evidence), _stride(evidence) or 0.0
+    if not above and jump <= _JUMP and stride <= _STRIDE and not _swings(evidence):
         return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
     if evidence.falls_short is None:
         return unjudged(evidence, RATE_TOO_LARGE)
@@ -93,17 +98,21 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     if above:
         many = f"{number(median(ratios))} times the largest stable rate"
         sentence = f"α = {number(evidence.learning_rate)} is {many}, and the loss no longer falls."
+    elif jump <= _JUMP and stride > _STRIDE:
+        sentence = f"Each of the first steps is {number(stride)} times as long as weights that suit the layers."
     elif jump <= _JUMP:
         sentence = "The loss on the rows trained on swings from evaluation to evaluation and gets no lower."
     return training_finding(
         evidence,
         RATE_TOO_LARGE,
         sentence,
-        f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times",
+        f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times; first "
+        f"steps up to {_STRIDE} of the weights",
         numbers={
             "learning_rate": evidence.learning_rate,
             "stability": float(median(ratios)) if len(ratios) else None,
             "first_jump": jump,
+            "stride": _stride(evidence),
         },
         causes=("the learning rate is too large for the curvature",),
         remedies=("a tenth of the learning rate", "a schedule that warms up"),
@@ -115,6 +124,25 @@ def _why_not(evidence: TrainingEvidence) -> str:
     if evidence.method.bound is None and not evidence.method.searches_line:
         return evidence.method.no_theory
     return "the curvature was not measured"
+
+
+def _stride(evidence: TrainingEvidence) -> float | None:
+    """Return the length of the first recorded steps over that of the kernels, the median; None where not known.
+
+    Kernels that begin small are taken to be as long as those that suit their layer: of variance 1 over the inputs.
+    """
+    names, inside = evidence.trace.part_names, evidence.inside
+    updates, norms = (evidence.trace.part_columns.get(f"{name}_norm") for name in ("update", "parameter"))
+    leaves = {str(kernel.get("leaf")): inside.widths[index] for index, kernel in enumerate(inside.kernels)}
+    chosen = [index for index, name in enumerate(names) if np.isfinite(leaves.get(name, np.nan))]
+    if updates is None or norms is None or not chosen or not len(updates):
+        return None
+    early = slice(max(1, len(updates) // 20))
+    steps, sizes = (np.asarray(column, float)[early][:, chosen] ** 2 for column in (updates, norms))
+    suited = np.array([leaves[names[index]] for index in chosen])
+    with np.errstate(all="ignore"):
+        strides = np.sqrt(steps.sum(1) / np.maximum(sizes, suited).sum(1))
+    return float(median(strides)) if np.all(np.isfinite(strides)) else None
 
 
 def _swings(evidence: TrainingEvidence) -> bool:
