@@ -1,7 +1,7 @@
 """Print what a diagnosis finds in networks written four ways: with our layers, in Equinox, in Flax NNX, as a function.
 
-Twelve networks, six of them sick, begin with the same weights and see the same batches. The problems that are found must
-be the same, but for a loss function, of which nothing says what outputs and targets are: there the symptoms must be.
+Twelve networks, six of them sick, begin with the same weights and see the same batches. The problems that are found
+must be the same, but for a loss function, of which nothing says what outputs and targets are: there the symptoms must.
 
     python benchmarks/four_spellings.py [NAME …]
 """
@@ -38,7 +38,6 @@ class Recipe(NamedTuple):
         activation: of the hidden layers.
         draw: from a random generator and a shape (inputs, units) to a kernel.
         bias: what the hidden layers' biases begin at.
-        choices: further arguments of `train`.
         symptoms: what should be found; empty for a healthy one.
     """
 
@@ -48,7 +47,6 @@ class Recipe(NamedTuple):
         random.normal(size=shape) * np.sqrt(2 / shape[0])
     )
     bias: float = 0.0
-    choices: dict[str, Any] = {}
     symptoms: tuple[str, ...] = ()
 
 
@@ -92,6 +90,8 @@ def digits() -> tuple[Any, Any]:
 
 
 class OfEquinox(eqx.Module):
+    """The network in Equinox, which has kernels of shape (units, inputs)."""
+
     layers: list
     activation: Callable = eqx.field(static=True)
 
@@ -102,20 +102,24 @@ class OfEquinox(eqx.Module):
         self.layers = [eqx.tree_at(where, layer, (jnp.asarray(w.T), jnp.asarray(b))) for layer, (w, b) in pairs]
         self.activation = activation
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
+        """Return the outputs."""
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return self.layers[-1](x)
 
 
 class OfNnx(nnx.Module):
+    """The network in Flax NNX, which calls kernels `kernel`."""
+
     def __init__(self, drawn: list, activation: Callable):
         self.linear = nnx.List([nnx.Linear(*w.shape, rngs=nnx.Rngs(0)) for w, _ in drawn])
         for layer, (w, b) in zip(self.linear, drawn, strict=True):
             layer.kernel[...], layer.bias[...] = jnp.asarray(w), jnp.asarray(b)
         self.activation = activation
 
-    def __call__(self, x):
+    def __call__(self, x: Any) -> Any:
+        """Return the outputs."""
         for layer in self.linear[:-1]:
             x = self.activation(layer(x))
         return self.linear[-1](x)
@@ -130,7 +134,7 @@ def trainings(recipe: Recipe) -> dict[str, Any]:
         for k, shape in enumerate(zip(recipe.sizes, recipe.sizes[1:], strict=False))
     ]
     rows, held = digits()
-    choices = {**QUIET, "learning_rate": 0.003, **recipe.choices}
+    choices = {**QUIET, "learning_rate": 0.003}
     activation = getattr(jax.nn, recipe.activation)
     plan = [ds.Dense(units, recipe.activation) for units in recipe.sizes[1:-1]]
     built_in = ds.network(recipe.sizes[0], [*plan, ds.Dense(recipe.sizes[-1])])

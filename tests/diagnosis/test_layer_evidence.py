@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import equinox as eqx
@@ -33,7 +34,7 @@ def _single_precision() -> Iterator[None]:
 def weights(seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return kernels, shape (inputs, units), and biases."""
     random = np.random.default_rng(seed)
-    pairs = zip(SIZES, SIZES[1:], strict=False)
+    pairs = itertools.pairwise(SIZES)
     return [(random.normal(size=pair).astype(np.float32), np.zeros(pair[1], np.float32)) for pair in pairs]
 
 

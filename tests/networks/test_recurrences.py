@@ -131,7 +131,7 @@ def test_layers_that_are_stacked_and_scanned_have_a_factor_per_layer() -> None:
 def test_loops_of_unknown_length_and_branches_are_named_without_a_factor() -> None:
     def loss(params, batch):
         x = lax.cond(batch["x"].sum() > 0, lambda x: x @ params["a"], lambda x: x, batch["x"][:, 0])
-        count, frozen = lax.while_loop(
+        _, frozen = lax.while_loop(
             lambda state: state[0] < 2, lambda state: (state[0] + 1, state[1] @ params["b"]), (0, lax.stop_gradient(x))
         )
         return jnp.mean(x) + jnp.mean(frozen)

@@ -10,8 +10,8 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from downslope.networks.layers import activation_names
 from downslope.networks.layers import activation as activation_of
+from downslope.networks.layers import activation_names
 from downslope.programs import find_layers, straighten
 
 

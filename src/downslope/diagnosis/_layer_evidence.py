@@ -76,7 +76,7 @@ class LayerEvidence:
         return tuple(self._facts.get("nested") or ())
 
     def recurrence(self, *, fading: bool) -> Plain | None:
-        """Return the loop whose gradient by the state fades, or grows, most towards its first step; None without any."""
+        """Return the loop whose gradient by the state fades, or grows, most towards its first step; or None."""
         known = [entry for entry in self.nested if entry.get("per_step") and entry.get("in_all") is not None]
         return min(known, key=lambda entry: entry["in_all"] * (1 if fading else -1), default=None)
 

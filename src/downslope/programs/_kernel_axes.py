@@ -1,8 +1,8 @@
 """How a kernel lies in its leaf: along which axes the data is multiplied, and along which the units stand.
 
 A product says which axes of its operand it contracts. Between the leaf and the operand lie transpositions, reshapes,
-slices, casts. Each is followed by what it does to axes, so that `x @ w`, `w @ x`, `einsum`, `vmap` and the layers of any
-library are read alike, and no convention is assumed.
+slices, casts. Each is followed by what it does to axes, so that `x @ w`, `w @ x`, `einsum`, `vmap` and the layers of
+any library are read alike, and no convention is assumed.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A layer is a product of data with a leaf, the addition of another leaf of the same layer, and what reads the sum. The
 activation behind it is named by its values; see `_elementwise`. Of a layer that no other follows, the activation is
-named only where the program says where the outputs end and the loss begins: behind `marked_outputs`, or where it returns
-them.
+named only where the program says where the outputs end and the loss begins: behind `marked_outputs`, or where it
+returns them.
 """
 
 from __future__ import annotations

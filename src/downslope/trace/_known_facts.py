@@ -128,8 +128,8 @@ class NetworkFacts(TypedDict, total=False):
     normalised: Annotated[bool, "whether a layer normalises"]
     kernels: Annotated[
         Sequence[Mapping[str, Any]],
-        "for each layer how its kernel lies (`leaf`, `bias`, `input_axes`, `unit_axes`, `ranges`, `positions`), and the "
-        "layer among the others (`depth`, `height`, `bypassed`, `is_only_way`, `normalised`)",
+        "for each layer how its kernel lies (`leaf`, `bias`, `input_axes`, `unit_axes`, `ranges`, `positions`), and "
+        "the layer among the others (`depth`, `height`, `bypassed`, `is_only_way`, `normalised`)",
     ]
     nested: Annotated[
         Sequence[Mapping[str, Any]],

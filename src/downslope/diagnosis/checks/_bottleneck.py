@@ -24,8 +24,8 @@ _ENOUGH = 2
 def bottleneck(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a hidden layer with fewer units than the outputs need to be told apart.
 
-    Quantity: the numbers that the narrowest hidden layer makes of an example, beside inputs and outputs. Theory: what is
-    computed after a layer that lies on every path is a function of its units alone, so that their number bounds its
+    Quantity: the numbers that the narrowest hidden layer makes of an example, beside inputs and outputs. Theory: what
+    is computed after a layer that lies on every path is a function of its units alone, so that their number bounds its
     dimension. Threshold: fewer than two, or fewer than the logarithm to base 2 of the classes.
     """
     inside = evidence.inside

@@ -34,9 +34,8 @@ _HUGE = 1e4
 def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
 
-    Quantity: the factor per layer of the gradient of a unit, fitted over depth; that per step of a scan, of the gradient
-    by its state; and the spread of each layer's outputs.
-    Theory: products of one factor a layer, above 1 (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold:
+    Quantity: the factor per layer of the gradient of a unit, fitted over depth; that per step of a scan, of the
+    gradient by its state; and the spread of each layer's outputs. Theory: products of one factor a layer, above 1 (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold:
     a thousandfold in all, or outputs ten thousand times the inputs' size.
     """
     rate, spread = evidence.inside.gradient_rate, _largest_spread(evidence)
@@ -56,7 +55,8 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     elif loop is not None and loop["in_all"] > _GROWN:
         sentence = (
             f"The gradient by the state of the {loop['inside']} over {listed(loop['leaves'])} grows "
-            f"{number(loop['per_step'])} times per step towards the first, {number(loop['in_all'])} over {loop['length']}."
+            f"{number(loop['per_step'])} times per step towards the first, {number(loop['in_all'])} over all "
+            f"{loop['length']}."
         )
     elif spread is not None and spread > _HUGE:
         sentence = f"Signals grow from layer to layer: outputs reach a spread of {number(spread)}."

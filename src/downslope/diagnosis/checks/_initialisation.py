@@ -45,8 +45,8 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
     Quantity: the variance of a layer's first weights times its inputs, over 1, or 2 for activations that halve; and the
     spread of the layers' outputs at the first look. Theory: with that product at 1 (at 2) the spread of signals is kept
-    (Glorot and Bengio 2010; He et al. 2015); where a normalisation or an identity branch keeps it, weights may be of any
-    size. Threshold: a factor of ten in most layers, or weights that are all zero, and a spread ten times off.
+    (Glorot and Bengio 2010; He et al. 2015); where a normalisation or an identity branch keeps it, weights may be of
+    any size. Threshold: a factor of ten in most layers, or weights that are all zero, and a spread ten times off.
     """
     ratios = _ratios(evidence)
     off = {index: ratio for index, ratio in ratios.items() if not 1 / _OFF <= ratio <= _OFF}

@@ -82,8 +82,8 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
 
     Quantity: α over the largest stable rate where the curvature was measured; the highest loss of the first steps over
     the loss at the start; the length of a first step over that of weights that suit the layers. Theory: beyond 2/λ
-    errors along the steepest direction grow, and a step as long as all weights leaves nothing of them. Threshold: 1.5, 3
-    and a half.
+    errors along the steepest direction grow, and a step as long as all weights leaves nothing of them. Threshold: 1.5,
+    3 and a half.
     """
     ratios = _stabilities(evidence)
     if evidence.falls_short is False:
@@ -106,8 +106,8 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         evidence,
         RATE_TOO_LARGE,
         sentence,
-        f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times; first "
-        f"steps up to {_STRIDE} of the weights",
+        f"α up to {_ABOVE} of the largest stable rate where the loss does not fall; a first jump up to {_JUMP} times; "
+        f"first steps up to {_STRIDE} of the weights",
         numbers={
             "learning_rate": evidence.learning_rate,
             "stability": float(median(ratios)) if len(ratios) else None,

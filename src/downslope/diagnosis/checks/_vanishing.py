@@ -46,15 +46,15 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
         parts, last = _faded(evidence)
         sentence = (
             f"A unit's gradient keeps {number(gradient[0])} of itself per layer towards the input: "
-            f"{number(gradient[1])} is left at the first of {len(inside.gradient_levels)}; from {last} down it is below "
-            "a thousandth."
+            f"{number(gradient[1])} is left at the first of {len(inside.gradient_levels)}; from {last} down it is "
+            "below a thousandth."
         )
     elif loop is not None and loop["in_all"] < _FADED:
         parts = tuple(loop["leaves"])
         sentence = (
-            f"The gradient by the state of the {loop['inside']} over {listed(parts)} keeps {number(loop['per_step'])} of "
-            f"itself per step towards the first: {number(loop['in_all'])} is left after {loop['length']} steps, so that "
-            "what came first is forgotten."
+            f"The gradient by the state of the {loop['inside']} over {listed(parts)} keeps {number(loop['per_step'])} "
+            f"of itself per step towards the first: {number(loop['in_all'])} is left after {loop['length']} steps, so "
+            "that what came first is forgotten."
         )
     elif signal is not None and signal[1] < _FADED:
         parts = evidence.layers[:1]
@@ -82,7 +82,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _faded(evidence: TrainingEvidence) -> tuple[tuple[str, ...], str]:
-    """Return the layers up to the last at which a unit's gradient is below a thousandth of the largest, and that one."""
+    """Return the layers up to the last at which a gradient is below a thousandth of the largest, and that one."""
     levels = evidence.inside.gradient_levels
     largest = max(levels.values())
     # The nearest to the loss: the fewest layers behind it. A fit may fall below the threshold where no level does.

@@ -8,8 +8,8 @@ state all look the same from here. What cannot be inferred is left out with a se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 import dataclasses
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -50,11 +50,11 @@ class Walk:
     Args:
         layers: their names, in the order in which they run: the branch of the tree that holds the kernel, or the
             kernel's own name. A kernel that is used again gets " (2)", " (3)" after it.
-        activations: the name of the activation behind each, known by its values; "linear" for the last of them where the
-            program says that it is the output; None where nothing is known.
+        activations: the name of the activation behind each, known by its values; "linear" for the last of them where
+            the program says that it is the output; None where nothing is known.
         shapes: the shapes of the pre-activations, as the activation reads them but with the units of a matrix product
             last; a convolution's channels stay where they are.
-        kernels: how each layer's kernel lies in its leaf, and the layer among the others: plain data; see `_layer_facts`.
+        kernels: how each layer's kernel lies in its leaf, and the layer among the others; see `_layer_facts`.
         nested: the kernels inside loops, branches and functions with a derivative rule of their own.
         nested_leaves: their names.
         reads: which leaves of all arguments the first layers read as they are, by index.
