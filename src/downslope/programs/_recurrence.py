@@ -1,8 +1,8 @@
 """A scan as a recurrence: its state at every step, with an addend of zero by which a gradient can be taken.
 
 The rounds of a scan share one program, so that a layer inside has no single pre-activation. What tells whether
-gradients get through is the state that is carried from round to round. Here a scan is written anew with an addend to its state in
-each round; at zero it computes the same, and the gradient by the addend is ∂loss/∂state at that step.
+gradients get through is the state that is carried from round to round. Here a scan is written anew with an addend to
+its state in each round; at zero it computes the same, and the gradient by the addend is ∂loss/∂state at that step.
 """
 
 from __future__ import annotations

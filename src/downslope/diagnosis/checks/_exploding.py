@@ -35,8 +35,9 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
 
     Quantity: the factor per layer of the gradient of a unit, fitted over depth; that per step of a scan, of the
-    gradient by its state; and the spread of each layer's outputs. Theory: products of one factor a layer, above 1 (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold:
-    a thousandfold in all, or outputs ten thousand times the inputs' size.
+    gradient by its state; and the spread of each layer's outputs. Theory: products of one factor a layer, above 1
+    (Bengio, Simard and Frasconi 1994; Pascanu et al. 2013). Threshold: a thousandfold in all, or outputs ten
+    thousand times the inputs' size.
     """
     rate, spread = evidence.inside.gradient_rate, _largest_spread(evidence)
     loop = evidence.inside.recurrence(fading=False)
