@@ -163,13 +163,13 @@ def write(tries: Path, source: str) -> None:
     """Write the counts into the package."""
     entries = [entry for entry in entries_of(tries) if entry.get("tries")]
     counts: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    whatever = defaultdict[str, list[int]](lambda: [0, 0])  # was found: each run counts once
     counted = 0
     for entry in entries:
         repaired = repairs_of(entry)
         counted += bool(repaired)
-        for symptom in entry["symptoms"]:
-            for key, mended in repaired.items():
-                cell = counts[symptom][key]
+        for key, mended in repaired.items():
+            for cell in (whatever[key], *(counts[symptom][key] for symptom in entry["symptoms"])):
                 cell[0] += mended
                 cell[1] += 1
     text = (
@@ -178,8 +178,12 @@ def write(tries: Path, source: str) -> None:
     )
     plain = {symptom: dict(sorted(counts[symptom].items())) for symptom in sorted(counts)}
     file = Path(str(resources.files(ds) / "remedies" / "repair_counts.json"))
+    every = json.dumps(dict(sorted(whatever.items())))
     lines = ",\n".join(f"  {json.dumps(symptom)}: {json.dumps(cells)}" for symptom, cells in plain.items())
-    file.write_text(f'{{\n "source": {json.dumps(text)},\n "counts": {{\n{lines}\n }}\n}}\n', encoding="utf-8")
+    file.write_text(
+        f'{{\n "source": {json.dumps(text)},\n "whatever": {every},\n "counts": {{\n{lines}\n }}\n}}\n',
+        encoding="utf-8",
+    )
 
 
 def repairs_of(entry: Mapping[str, Any]) -> dict[str, bool]:

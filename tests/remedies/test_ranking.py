@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import downslope as ds
-from downslope.diagnosis import TRAINING_SYMPTOMS
+from downslope.diagnosis import TRAINING_SYMPTOMS, Diagnosis, Finding, Severity
 from downslope.remedies import _ranking
-from downslope.remedies._ranking import TOGETHER, causes_of, chance, counts, ranked, together
+from downslope.remedies._ranking import TOGETHER, causes_of, chance, counts, counts_in_all, ranked, together
 from downslope.remedies._remedy import Remedy, TrainingCase
 from downslope.remedies._training_remedies import makers
 
@@ -24,8 +24,9 @@ def remedy(key: str, **changes: Any) -> Remedy:
 
 def test_the_counts_name_symptoms_and_remedies_that_exist() -> None:
     assert counts().keys() <= TRAINING_SYMPTOMS.keys()
-    assert {key for of_symptom in counts().values() for key in of_symptom} <= KEYS | {TOGETHER}
-    assert all(0 <= mended <= tried for cells in counts().values() for mended, tried in cells.values())
+    rows = [counts_in_all(), *counts().values()]
+    assert {key for row in rows for key in row} <= KEYS | {TOGETHER}
+    assert all(0 <= repaired <= tried for row in rows for repaired, tried in row.values())
 
 
 def test_the_counts_say_where_they_come_from() -> None:
@@ -41,10 +42,8 @@ def test_every_maker_names_symptoms_that_exist() -> None:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the counts by made-up ones: 9 of 10 for relu where gradients vanish, 0 of 10 for skips."""
-    monkeypatch.setattr(_ranking, "counts", lambda: {"vanishing_gradients": {"relu": [9, 10], "skips": [0, 10]}})
-    _ranking._prior.cache_clear()
-    yield
-    _ranking._prior.cache_clear()
+    monkeypatch.setattr(_ranking, "counts", lambda: {"vanishing_gradients": {"relu": (9, 10), "skips": (0, 10)}})
+    monkeypatch.setattr(_ranking, "counts_in_all", lambda: {"relu": (9, 10), "skips": (0, 10)})
 
 
 @pytest.mark.usefixtures("made_up")
@@ -67,10 +66,11 @@ def test_what_the_findings_ask_for_together_leaves_out_what_conflicts() -> None:
 
 
 def test_a_bundle_names_its_changes_and_the_causes_that_they_are_for() -> None:
-    setup = ds.Setup.of(None, "iris", hidden=(8,) * 6, activation="sigmoid", steps=40, probe_every=0)
-    trace = setup.train(progress=False).trace
-    case, diagnosis = TrainingCase(setup, trace), ds.diagnose(trace)
-    assert "vanishing_gradients" in diagnosis
+    choices: dict[str, Any] = {"hidden": (8,), "activation": "sigmoid", "probe_every": 0, "layers_every": 0}
+    setup = ds.Setup.of(None, "iris", steps=2, **choices)
+    case = TrainingCase(setup, setup.train(progress=False).trace)
+    finding = Finding("vanishing_gradients", Severity.PROBLEM, "They vanish.", {}, "none", (0, 2))
+    diagnosis = Diagnosis((finding,))
     offered = {remedy.key: remedy for remedy in ranked(case, diagnosis)}
     assert offered.keys() - {TOGETHER} <= KEYS
     usual = offered["usual"]

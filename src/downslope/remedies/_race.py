@@ -34,7 +34,7 @@ from downslope.remedies._remedy import Remedy
 from downslope.remedies._trial import Cost, Effect, S, Trial, TrialJob, TrialRun, Yardstick
 
 _LEVEL = 0.05
-_HEAT = 8  # remedies that race at a time
+_HEAT = 6  # remedies that race at a time; of a structure of its own each costs a compilation
 _SHORT, _LONGER = 0.1, 0.3  # of the steps: how long they race, and how long a mend is taken apart
 _FINAL = 3  # of them that are run at full length at most
 _FEWEST_PAIRS = 2

@@ -15,6 +15,7 @@ import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from downslope.diagnosis import Diagnosis, Severity
 from downslope.remedies._remedy import Remedy, TrainingCase
@@ -29,10 +30,19 @@ _SHARE = 0.5  # of a further finding, as a share of the one before
 
 
 @functools.cache
+def _shipped() -> Mapping[str, Any]:
+    file = importlib.resources.files("downslope") / "remedies" / "repair_counts.json"
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
 def counts() -> Mapping[str, Mapping[str, tuple[int, int]]]:
     """Return how many runs each remedy repaired, and on how many it was tried, by symptom and remedy."""
-    file = importlib.resources.files("downslope") / "remedies" / "repair_counts.json"
-    return json.loads(file.read_text(encoding="utf-8"))["counts"]
+    return _shipped()["counts"]
+
+
+def counts_in_all() -> Mapping[str, tuple[int, int]]:
+    """Return the same by remedy, over all runs."""
+    return _shipped()["whatever"]
 
 
 def chance(symptoms: Sequence[str], key: str) -> float:
@@ -56,11 +66,9 @@ def _chance_for(symptom: str, key: str) -> float:
     return (repaired + _WORTH * prior) / (tried + _WORTH)
 
 
-@functools.cache
 def _prior(key: str) -> float:
     """Return how often a remedy repairs a run, whatever was found."""
-    of_key = [of_symptom[key] for of_symptom in counts().values() if key in of_symptom]
-    repaired, tried = (sum(numbers) for numbers in zip(*of_key, strict=True)) if of_key else (0, 0)
+    repaired, tried = counts_in_all().get(key, (0, 0))
     return (repaired + _WORTH * _USUAL) / (tried + _WORTH)
 
 

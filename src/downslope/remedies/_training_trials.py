@@ -8,7 +8,7 @@ from typing import Any
 
 from downslope._errors import SettingError
 from downslope.descent import Show, progress_bar
-from downslope.diagnosis import Diagnosis, diagnose, has_moved, measure
+from downslope.diagnosis import Diagnosis, TrainingEvidence, diagnose, has_moved, measure
 from downslope.ensembles import count
 from downslope.networks import Setup
 from downslope.remedies._prescription import Prescription
@@ -76,7 +76,9 @@ class _Trained:
         self.specification, self.cost = setup, runner
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
-        self.enough = min(_ENOUGH, self._case.reference) if not diagnosis.ok else 0.0
+        # Nothing is left to gain where a network is as good as a healthy one, which the margin allows for.
+        margin = TrainingEvidence(trace).margin if self._case.reference < 1 else 0.0
+        self.enough = min(_ENOUGH, self._case.reference - margin) if not diagnosis.ok else 0.0
         # A score is a share of the rows held back, so that one more or less of them is the least that luck can do.
         self.unit = 1 / float(trace.facts["data"].get("validation_rows") or _FEW_ROWS)
 
