@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import functools
 import io
 import statistics
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import downslope
+from downslope.diagnosis import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS, quantity_names
 
 SOURCE = Path(downslope.__file__).parent
 # Words that say nothing of the value they name.
@@ -76,7 +78,8 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Three rank, race and run the remedies of trainings.
     # Nine hold what is odd about rows, the learners compared with, scores by class, and a check for each of six
     # faults of the data.
-    assert len(lines) <= 396
+    # Seven for logs: what checks need, states and courses of columns, facts by name, the maker of traces, two symptoms.
+    assert len(lines) <= 410
     assert 150 <= statistics.median(lines.values()) <= 220
 
 
@@ -141,3 +144,21 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         if name not in state:
             visit(name, (name,))
     assert cycles == []
+
+
+def test_no_text_is_nearly_the_key_of_a_symptom() -> None:
+    """A symptom is a record; a text that misspells its key, in a table of remedies or of colours, names none."""
+    records = [*DESCENT_SYMPTOMS.values(), *TRAINING_SYMPTOMS.values()]
+    keys = {record.key for record in records}
+    others = {name for record in records for name in record.remedies} | set(quantity_names())
+    misspelt = {}
+    for name, tree in trees().items():
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if "_" not in text or text in keys | others or not text.isidentifier():
+                continue
+            # A misspelt key has nearly as many letters.
+            alike = [key for key in keys if abs(len(key) - len(text)) < 3]
+            if near := difflib.get_close_matches(text, alike, n=1, cutoff=0.9):
+                misspelt[text] = name, near[0]
+    assert misspelt == {}

@@ -37,7 +37,7 @@ def test_every_verb_takes_the_smallest_traces(name: str, tmp_path: Path, capsys:
     assert len(trace.steps) == len(trace)
     assert min(map(len, (trace.layers, trace.parts, trace.evaluations))) >= 0
     ds.export(trace, tmp_path / "steps.csv")
-    again = ds.load(ds.save(trace, tmp_path / "run"))
+    again = ds.load_trace(ds.save(trace, tmp_path / "run"))
     assert str(ds.diagnose(again)) == str(diagnosis)
     np.testing.assert_array_equal(again.columns["value"], trace.columns["value"])
     if len(trace):

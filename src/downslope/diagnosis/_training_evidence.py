@@ -124,17 +124,15 @@ class TrainingEvidence:
         # The held-back reference alone would be as noisy as its few rows.
         names = [(f"{kind}reference_score", f"{kind}rows") for kind in ("validation_", "")]
         pairs = [(self.data.get(score), self.data.get(rows)) for score, rows in names]
-        known = [(float(score), rows) for score, rows in pairs if score is not None and math.isfinite(score)]
-        if not known or all(rows for _, rows in known):
-            pooled = sum(score * rows for score, rows in known) / sum(rows for _, rows in known) if known else None
-        else:
-            pooled = None if len(known) > 1 else known[0][0]
-        if len(known) != 1 or not self.is_held_back:
-            return tuple(score for score, _ in known) if pooled is None else (pooled,)
-        # One of the two is missing: the other is only known within its error.
-        score, rows = known[0]
-        wide = _SCORE_NOISE * _share_error(score, rows or _USUAL_ROWS)
-        return (score - wide, score + wide)
+        known = [(float(score), rows or 0) for score, rows in pairs if score is not None and math.isfinite(score)]
+        if len(known) == 1 and self.is_held_back:
+            # One of the two is missing: the other is only known within its error.
+            score, rows = known[0]
+            wide = _SCORE_NOISE * _share_error(score, rows or _USUAL_ROWS)
+            return (score - wide, score + wide)
+        if len(known) < 2 or not all(rows for _, rows in known):
+            return tuple(score for score, _ in known)
+        return (sum(score * rows for score, rows in known) / sum(rows for _, rows in known),)
 
     @functools.cached_property
     def chance(self) -> float | None:

@@ -132,7 +132,8 @@ def _cells(column: ColumnLike, name: str) -> tuple[np.ndarray, np.ndarray]:
         numbers = column.astype(float)
         missing = np.zeros(numbers.shape, dtype=bool)
     else:
-        entries = list(column.to_list() if hasattr(column, "to_list") else column)
+        series: Any = column
+        entries = list(series.to_list() if hasattr(series, "to_list") else series)
         # pandas has a missing value of its own, which is no number and equals nothing.
         missing = np.array([entry is None or type(entry).__name__ == "NAType" for entry in entries], dtype=bool)
         try:
