@@ -15,7 +15,9 @@ from downslope.diagnosis._finding import (
     training_finding,
     unjudged,
 )
+from downslope.diagnosis._needs import lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.methods import spec_named
 
 OVER_REGULARISED = Symptom(
     "over_regularised",
@@ -54,7 +56,11 @@ def over_regularised(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     share, kept = _penalty_share(evidence), _kept(evidence)
     if evidence.underfits is False or not ((share or 0) > _HEAVY or kept < 1 / 3):
-        return None
+        # Of methods that decay weights by default, the plan says by how much.
+        spec = spec_named(evidence.method.name)
+        decays = spec is not None and any(setting.name == "weight_decay" for setting in spec.settings)
+        lacks = lacking(("plan.settings.weight_decay",), evidence.trace) if decays and evidence.underfits else None
+        return None if lacks is None else NotRun(OVER_REGULARISED.key, lacks)
     if evidence.underfits is None:
         return unjudged(evidence, OVER_REGULARISED)
     what = f"The penalty is {number(100 * (share or 0))} % of the loss at the end"

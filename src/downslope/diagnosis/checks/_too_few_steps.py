@@ -5,6 +5,7 @@ from __future__ import annotations
 from downslope._text import count
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding, unjudged
+from downslope.diagnosis._needs import is_known, lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._training_rate import reach_of
 
@@ -35,6 +36,9 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if evidence.failed or evidence.loss_rose or evidence.course.plunges:
         return None
+    if evidence.network.get("l2") and not is_known("metrics.training_loss", evidence.trace):
+        # The loss of a step holds the penalty, which may fall for long after that of the rows.
+        return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")
     pace = _pace(evidence)
     keeps_falling = pace is not None and pace >= _PACE
     reach = reach_of(evidence)
@@ -43,8 +47,11 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
         return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
     if not keeps_falling and not short:
-        unknown = evidence.underfits is None and evidence.still_falling > _FALLS
-        return unjudged(evidence, TOO_FEW_STEPS) if unknown else None
+        if evidence.underfits is None and evidence.still_falling > _FALLS:
+            return unjudged(evidence, TOO_FEW_STEPS)
+        # The losses of batches hide a slow fall, which those of all rows would show.
+        lacks = lacking(("metrics.training_loss",), evidence.trace) if evidence.underfits else None
+        return None if lacks is None else NotRun(TOO_FEW_STEPS.key, lacks)
     fall = "the loss had hardly moved"
     if evidence.still_falling:
         fall = f"the loss was still falling, by {number(100 * evidence.still_falling)} % over the last fifth"
