@@ -166,7 +166,12 @@ class TrainingEvidence:
         sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
         # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
         noises = [_SCORE_NOISE * _share_error(self.reference or 0.5, size) for size in sizes]
-        return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
+        least, most = max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
+        held = self.data.get("validation_rows")
+        if held and not self.is_held_back:
+            # The score of the rows held back is missing; it may be as far above that of the others as chance has it.
+            most += _SCORE_NOISE * _share_error(self.reference or 0.5, held)
+        return least, most
 
     @functools.cached_property
     def _rows_of_score(self) -> float | None:

@@ -47,7 +47,7 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
         return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
     if not keeps_falling and not short:
-        if evidence.underfits is None and evidence.still_falling > _FALLS:
+        if evidence.underfits is None and (evidence.still_falling > _FALLS or hardly):
             return unjudged(evidence, TOO_FEW_STEPS)
         # The losses of batches hide a slow fall, which those of all rows would show.
         lacks = lacking(("metrics.training_loss",), evidence.trace) if evidence.underfits else None
