@@ -14,7 +14,19 @@ import pytest
 
 import downslope as ds
 
-HEAVY = ("jax", "sympy", "polars", "matplotlib", "pint", "optax", "lark", "numpy.ma", "numpy.polynomial")
+HEAVY = (
+    "jax",
+    "sympy",
+    "scipy.special",
+    "scipy.optimize",
+    "polars",
+    "matplotlib",
+    "pint",
+    "optax",
+    "lark",
+    "numpy.ma",
+    "numpy.polynomial",
+)
 
 
 def loaded_after(code: str) -> set[str]:
@@ -94,6 +106,12 @@ def test_help_loads_nothing_heavy() -> None:
 def test_a_descent_loads_only_what_it_needs() -> None:
     code = "from downslope.cli._main import run\nrun(['descend', 'x²', '--start', 'x=1', '--json'])"
     assert loaded_after(code) == set()
+
+
+def test_a_fit_of_a_small_table_loads_no_part_of_scipy() -> None:
+    table, equation = Path(ds.__file__).parent / "examples" / "coffee.csv", "temperature = room + excess×e^(-k×minutes)"
+    code = f"from downslope.cli._main import run\nrun(['fit', {str(table)!r}, {equation!r}, '--json'])"
+    assert loaded_after(code) == {"polars"}
 
 
 def test_bad_input_does_not_wait_for_jax() -> None:

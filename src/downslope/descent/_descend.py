@@ -2,10 +2,6 @@
 
 The compiled loop (`_loop`) runs in chunks of many steps. Between two chunks, and only there, the host looks: it shows
 the progress, and stops if the user asked to.
-
-A diagnosis reads traces only. What it could not say from the path of a formula's descent alone, the ground around its
-end and which other rates would do, is measured here, where the objective is at hand, and kept in the trace as plain
-data; so a saved run is judged as the run itself was.
 """
 
 from __future__ import annotations
@@ -13,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Unpack
 
 import numpy as np
@@ -26,16 +22,14 @@ from downslope._types import Columns, Point
 from downslope.descent._choices import DescendChoices
 from downslope.descent._chunk_result import ChunkResult, joined, result_of
 from downslope.descent._curvature import ends_of_large, spectrum_of_hessian
+from downslope.descent._exploration import explored
 from downslope.descent._numpy_loop import numpy_program
 from downslope.descent._objective import Objective
 from downslope.descent._plan import Plan, make_plan
 from downslope.descent._progress import Interruption, checked_progress, progress_bar
 from downslope.descent._recipe import UNROLLED, Arguments, LoopProgram, Recipe, arguments_of, rates_of, versions
-from downslope.descent._surroundings import surroundings
 from downslope.descent.batches._descent import descend_batches
-from downslope.diagnosis import decay_is_worth_trying, is_advisable, rates_worth_trying, settles
 from downslope.formulas import Formula
-from downslope.methods import schedule
 from downslope.trace import Outcome, Spectrum, Trace
 
 _SMALLEST_RECORD = 256
@@ -43,8 +37,6 @@ _LARGEST_RECORD = 65536
 _MOST_ROWS = 20_000_000
 _FIRST_LOOK = 1024  # steps before the first look at the clock, where a step may be slow
 _CHUNK_SECONDS = 0.4
-_MOST_STEPS_TRIED = 20_000  # of a descent that is made again at other rates
-_MOST_WORK_TRIED = 2_000_000  # steps times rows of a table
 
 
 @door(DescendChoices)
@@ -83,12 +75,12 @@ def descend(
         takes_long = plan.steps > ready.first_size
         with Interruption(takes_long) as interruption, progress_bar(progress, plan.steps) as show:
             trace = _run(plan, ready, interruption, show)
-    return _explored(plan, trace)
+    return explored(plan, trace, descend)
 
 
 def finished(plan: Plan, ready: Prepared, results: list[ChunkResult], outcome: Outcome) -> Trace:
     """Return the trace of a descent that has ended, with what lies around its end."""
-    return _explored(plan, _trace(plan, ready, results, outcome))
+    return explored(plan, _trace(plan, ready, results, outcome), descend)
 
 
 def _plan(objective: Any, start: Point, choices: Mapping[str, Any]) -> Plan:
@@ -302,56 +294,3 @@ def _spectra(plan: Plan, first: ChunkResult, last: ChunkResult) -> tuple[Spectru
         scale = np.concatenate([np.ravel(leaf) for leaf in _tree.leaves(last.preconditioner)])
     end = spectrum_of_hessian(last.hessians[1], last.step, plan.start, scale)
     return (end,) if last.step == 0 else (spectrum_of_hessian(first.hessians[0], 0, plan.start), end)
-
-
-def _explored(plan: Plan, trace: Trace) -> Trace:
-    """Return a trace with what the objective does around its end, and the rates that were tried."""
-    around = surroundings(plan, trace)
-    if around:
-        trace = trace.replace(facts={**trace.facts, "surroundings": around})
-    if _may_be_tried(plan):
-        tried = _tried(plan, trace)
-        if tried is not None:
-            trace = trace.replace(facts={**trace.facts, "rates_tried": tried})
-        if decay_is_worth_trying(trace) and (decayed := _decayed(plan, trace)) is not None:
-            trace = trace.replace(facts={**trace.facts, "decay_tried": decayed})
-    return trace
-
-
-def _may_be_tried(plan: Plan) -> bool:
-    """Tell whether descents at other rates are cheap."""
-    rows = max((np.size(column) for column in plan.objective.data.values()), default=1)
-    cheap = plan.steps <= _MOST_STEPS_TRIED and plan.steps * rows <= _MOST_WORK_TRIED
-    return plan.record.tries_rates and plan.objective.formula is not None and plan.is_small and cheap
-
-
-def _tried(plan: Plan, trace: Trace) -> list[dict[str, Any]] | None:
-    """Return the rates that a diagnosis would advise up to the first sound one, with their results; None for none."""
-    rates = rates_worth_trying(trace)
-    if not rates:
-        return None
-    tried = []
-    for rate in rates:
-        record = replace(plan.record, tries_rates=False)
-        trial = descend(replace(plan, learning_rate=rate, record=record), progress=False)
-        if trial.outcome is Outcome.INTERRUPTED:
-            return tried
-        sound = is_advisable(trial, trace)
-        tried.append({"learning_rate": rate, "value": trial.value, "is_sound": sound})
-        if sound:
-            break
-    return tried
-
-
-def _decayed(plan: Plan, trace: Trace) -> dict[str, Any] | None:
-    """Return the first schedule that settles where a fixed rate does not, with its result, or else the last one."""
-    tried = None
-    for name in ("cosine", "exponential"):
-        record = replace(plan.record, tries_rates=False)
-        trial = descend(replace(plan, schedule=schedule(name, plan.steps), record=record), progress=False)
-        if trial.outcome is Outcome.INTERRUPTED:
-            return None
-        tried = {"schedule": name, "value": trial.value, "is_sound": settles(trial, trace)}
-        if tried["is_sound"]:
-            break
-    return tried

@@ -15,11 +15,13 @@ Reference: Bates and Watts, Nonlinear Regression Analysis and Its Applications, 
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from downslope.fitting._numeric_problem import NumericProblem
+from downslope.fitting._quantiles import f_quantile
 
 if TYPE_CHECKING:
     from downslope.fitting._result import Fit
@@ -91,8 +93,8 @@ def _root_mean_square(acceleration: np.ndarray) -> float:
 
 def _border(fit: Fit, count: int) -> float:
     """Return √F at the level of the fit's intervals."""
-    from scipy.special import chdtri, fdtri
-
     if fit.uncertainty.absolute:
+        from scipy.special import chdtri
+
         return float(np.sqrt(chdtri(count, 1 - fit.confidence) / count))
-    return float(np.sqrt(fdtri(count, fit.degrees_of_freedom, fit.confidence)))
+    return math.sqrt(f_quantile(fit.confidence, count, fit.degrees_of_freedom))

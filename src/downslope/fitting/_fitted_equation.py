@@ -105,10 +105,10 @@ class FittedEquation(ABC):
     @property
     def p_value(self) -> float:
         """The probability of a χ² at least as large if the model and σ are right; NaN unless σ is known."""
-        from scipy.special import chdtrc
-
         if not self.has_known_deviations or self.degrees_of_freedom <= 0:
             return np.nan
+        from scipy.special import chdtrc
+
         return float(chdtrc(self.degrees_of_freedom, self.chi_square))
 
     @functools.cached_property

@@ -23,8 +23,9 @@ from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, columns_along
 from downslope.fitting._problem import FitArguments, FitProblem
+from downslope.fitting._quantiles import t_quantile
 from downslope.fitting._report import share_line, spread_line
-from downslope.fitting._uncertainty import Parameter, quantile
+from downslope.fitting._uncertainty import Parameter
 from downslope.formulas import ARRAYS, Formula, NumericFormula, with_trees
 from downslope.tables import read_table, write_table
 
@@ -131,7 +132,7 @@ class GroupedFit(FittedEquation):
         return parameters
 
     def _half_width(self, confidence: float) -> float:
-        return quantile(confidence, np.inf if self.errors.absolute else self.degrees_of_freedom)
+        return t_quantile(confidence, np.inf if self.errors.absolute else self.degrees_of_freedom)
 
     @property
     def covariances(self) -> np.ndarray:

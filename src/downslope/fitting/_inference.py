@@ -19,7 +19,7 @@ from downslope.fitting._profile import (
     profile_points,
     region,
 )
-from downslope.fitting._uncertainty import quantile
+from downslope.fitting._quantiles import t_quantile
 from downslope.formulas import linear_names
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _intervals_of(fit: Fit, level: float, wanted: np.ndarray) -> dict[str, Inter
     lost = set(fit.uncertainty.undetermined)
     chosen = np.array([index for index in wanted if index not in lost], dtype=int)
     errors = _scales(fit, surface)[chosen]
-    target = quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
+    target = t_quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
     ends = intervals(surface, chosen, errors, target)
     low, high = fit.bounds
     return {fit.free[index]: ends.get(index, Interval(float(low[index]), float(high[index]))) for index in wanted}
@@ -175,7 +175,7 @@ def profile(fit: Fit, name: str, level: float) -> Profile:
     interval = _intervals_of(fit, checked_level(level), np.array([index]))[name]
     surface = surface_of(fit)
     error = float(_scales(fit, surface)[index])
-    target = quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
+    target = t_quantile(level, np.inf if fit.uncertainty.absolute else fit.degrees_of_freedom)
     best = float(surface.best[index])
     reach = [
         min(_WIDE * abs(end - best), _FINITE_END * 2 * error) if math.isfinite(end) else _FINITE_END * error

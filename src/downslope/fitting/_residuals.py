@@ -12,6 +12,7 @@ import numpy as np
 from downslope._text import html_pairs, number
 from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._numeric_problem import NumericProblem, predicted_with_slopes
+from downslope.fitting._quantiles import t_quantile
 
 if TYPE_CHECKING:
     import polars
@@ -181,18 +182,16 @@ def deviations(fit: Fit) -> np.ndarray | None:
 def outliers(fit: Fit, scaled: np.ndarray | None = None) -> tuple[int, ...]:
     """Return the numbers of the rows whose residual the others do not explain."""
     scaled = standardised(fit) if scaled is None else scaled
-    from scipy.special import ndtr, stdtr
-
     freedom = fit.degrees_of_freedom
-    with np.errstate(all="ignore"):
-        if fit.uncertainty.absolute or fit.loss != "linear":
-            p = 2 * ndtr(-np.abs(scaled))
-        else:
-            # t of a row against the fit without it, from the standardised residual r alone.
+    if fit.uncertainty.absolute or fit.loss != "linear":
+        distances, others = np.abs(scaled), math.inf
+    else:
+        # t of a row against the fit without it, from the standardised residual r alone.
+        with np.errstate(all="ignore"):
             left = (freedom - scaled**2) / (freedom - 1)
-            t = np.abs(scaled) / np.sqrt(np.maximum(left, 0.0))
-            p = 2 * stdtr(freedom - 1, -t) if freedom > 1 else np.ones_like(t)
-    far = np.flatnonzero(p * len(scaled) < _SURPRISING)
+            distances, others = np.abs(scaled) / np.sqrt(np.maximum(left, 0.0)), freedom - 1
+    border = t_quantile(1 - _SURPRISING / len(scaled), others)
+    far = np.flatnonzero(distances > border)
     return tuple(int(fit.row_numbers[row]) for row in far)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from downslope.fitting._model import EquationModel
 from downslope.fitting._problem import FitArguments, FitProblem, typical_deviation
+from downslope.fitting._quantiles import t_quantile
 from downslope.formulas import Formula, NumericFormula, with_trees
 
 _ROUNDING = 1e-12  # a singular value below this share of the largest is 0
@@ -71,7 +72,7 @@ class Uncertainty:
 
     def half_width(self, confidence: float) -> float:
         """Return the half-width of an interval in standard errors."""
-        return quantile(confidence, np.inf if self.absolute else self.degrees_of_freedom)
+        return t_quantile(confidence, np.inf if self.absolute else self.degrees_of_freedom)
 
     @property
     def standard_errors(self) -> np.ndarray:
@@ -208,17 +209,6 @@ def information_criterion(squares: float, rows: int, cost: float, *, absolute: b
     if absolute:
         return squares + cost
     return rows * float(np.log(squares / rows)) + cost if squares > 0 else -np.inf
-
-
-def quantile(confidence: float, freedom: float) -> float:
-    """Return the half-width of a confidence interval in standard errors, by Student's t distribution.
-
-    >>> round(quantile(0.95, 10), 3)
-    2.228
-    """
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.5 + confidence / 2)) if freedom > 0 else np.nan
 
 
 @dataclass(frozen=True)
