@@ -123,3 +123,13 @@ def reals(name: str, values: Any, kind: type[DownslopeError] = DataError) -> np.
         raise kind(f"{name}: a number is beyond the largest that a float holds, 1.8e308") from None
     except (TypeError, ValueError):
         raise kind(f"{name}: numbers are needed") from None
+
+
+def evenly_spread(count: int, most: int) -> np.ndarray:
+    """Return at most so many indices of a sequence, evenly spread from its first entry to its last.
+
+    >>> evenly_spread(10, 4), evenly_spread(3, 4)
+    (array([0, 3, 6, 9]), array([0, 1, 2]))
+    """
+    # Indices that are at least 1 apart stay distinct when they are rounded.
+    return np.linspace(0, max(count - 1, 0), min(count, most)).round().astype(int)

@@ -10,6 +10,7 @@ import numpy as np
 
 from downslope._errors import whole
 from downslope._files import written
+from downslope._numbers import evenly_spread
 from downslope.draw import _inputs as inputs
 from downslope.draw._curve import curve
 from downslope.draw._landscape import landscape
@@ -95,7 +96,7 @@ def animate(
     trace = inputs.trace_of(trace, "animate")
     axes = (curve if len(function.names or ()) == 1 else landscape)(function, trace, bounds=bounds)
     moving, end, way = _moving_parts(axes)
-    rows = np.unique(np.linspace(0, len(way) - 1, min(len(way), _MOST_FRAMES)).round().astype(int))
+    rows = evenly_spread(len(way), _MOST_FRAMES)
     title = axes.get_title(loc="left")
 
     def show(row: int) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from downslope._errors import PointError
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
@@ -55,7 +56,7 @@ def basins(result: Multistart, *, axes: Axes | None = None) -> Axes:
     ends = zip(space.low, space.high, strict=True) if space.bounded else zip(seen.min(0), seen.max(0), strict=True)
     ranges = {name: (float(low), float(high)) for name, (low, high) in zip(names, ends, strict=True)}
     (curve if len(names) == 1 else landscape)(result.objective, bounds=ranges, axes=axes)
-    shown = np.unique(np.linspace(0, len(result.starts) - 1, min(len(result.starts), _MOST_STARTS)).round().astype(int))
+    shown = evenly_spread(len(result.starts), _MOST_STARTS)
     for index in [*range(min(len(result.basins), _NAMED + 1)), -1]:
         chosen = shown[result.basin[shown] == index] if index < _NAMED else shown[result.basin[shown] >= _NAMED]
         if len(chosen):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
@@ -115,7 +116,7 @@ def _steps(axes: Axes, x: np.ndarray, value: np.ndarray, shown: tuple[float, flo
     name = f"{taken} steps" if last == taken else f"the first {last} of {taken} steps"
     x, value = x[: last + 1], value[: last + 1]
     axes.plot(x, value, color=style.PATH, linewidth=1.2, alpha=0.85, zorder=3, label=name)
-    dots = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_DOTS)).round().astype(int))
+    dots = evenly_spread(len(x), _MOST_DOTS)
     axes.plot(x[dots], value[dots], "o", color=style.PATH, markersize=4, zorder=4)
     axes.plot(x[:1], value[:1], **style.END_MARKS["start"], zorder=5, label="start")
     if last == taken:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.draw import _grid as grid
 from downslope.draw import _inputs as inputs
@@ -151,7 +152,7 @@ def _way(axes: Axes, steps: np.ndarray) -> None:
         path_effects=edge,
         label=_taken(steps),
     )
-    dots = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _MOST_DOTS)).round().astype(int))
+    dots = evenly_spread(len(steps), _MOST_DOTS)
     axes.plot(steps[dots, 0], steps[dots, 1], "o", color=style.PATH, markersize=3.5, zorder=5)
     for row, name in ((0, "start"), (-1, "end")):
         axes.plot(*steps[row], **style.END_MARKS[name], zorder=6, label=name)

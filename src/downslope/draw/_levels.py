@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope._text import number
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def _dense(points: np.ndarray) -> np.ndarray:
     points = points[np.all(np.isfinite(points), axis=1)]
     if len(points) < 2:
         return points
-    points = points[np.linspace(0, len(points) - 1, min(len(points), 200)).round().astype(int)]
+    points = points[evenly_spread(len(points), 200)]
     between = np.linspace(0, 1, 12)[:, None, None]
     return ((1 - between) * points[:-1] + between * points[1:]).reshape(-1, 2)
 

@@ -9,6 +9,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, precision
 from downslope._errors import PointError, SettingError, described
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope._types import Columns
 from downslope.draw import _inputs as inputs
@@ -79,7 +80,7 @@ class Plane:
     def steepest(self, most: int) -> list[tuple[int, np.ndarray]]:
         """Return steps whose directions were kept, so many at most, and the steepest direction on the plane."""
         known = _with_directions(self._trace)
-        chosen = np.unique(np.linspace(0, len(known) - 1, most).round().astype(int))
+        chosen = evenly_spread(len(known), most)
         shown = [known[index] for index in chosen]
         return [(look.step, self.directions @ _flat(self._trace, look.highest_direction or {})) for look in shown]
 

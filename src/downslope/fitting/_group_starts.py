@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from downslope._numbers import median
+from downslope._numbers import evenly_spread, median
 from downslope.fitting._constraints import Constraints
 from downslope.fitting._equivalent import as_written
 from downslope.fitting._groups import Groups, member
@@ -170,7 +170,7 @@ def _sampled(task: GroupedTask, count: int) -> np.ndarray:
     """Return some groups that are not shorter than most."""
     counts = task.groups.counts
     able = np.flatnonzero(counts >= median(counts))
-    return able[np.unique(np.linspace(0, len(able) - 1, count).round().astype(int))]
+    return able[evenly_spread(len(able), count)]
 
 
 def _with_linear(task: GroupedTask, chosen: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -214,7 +214,7 @@ def _tried_again(task: GroupedTask, ends: LaneEnds) -> LaneEnds:
     good = np.flatnonzero(~poor)
     if not poor.any() or not len(good):
         return ends
-    chosen = good[np.unique(np.linspace(0, len(good) - 1, _SEEDS).round().astype(int))]
+    chosen = good[evenly_spread(len(good), _SEEDS)]
     index = np.flatnonzero(poor)
     for number in chosen:
         starts = np.repeat(ends.free[:, number : number + 1], len(index), axis=1)

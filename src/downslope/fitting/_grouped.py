@@ -95,7 +95,7 @@ def _in_groups(rows: CompleteRows, groups: Groups) -> tuple[CompleteRows, Groups
             left_out=tuple(sorted({*rows.left_out, *map(int, rows.numbers[~inside])})),
         )
         index = index[inside]
-    present = np.unique(index)
+    present = np.flatnonzero(np.bincount(index, minlength=len(groups.labels)))
     renamed = np.full(len(groups.labels) + 1, -1)  # the last for rows in no group
     renamed[present] = np.arange(len(present))
     rows = replace(rows, aside_groups=renamed[groups.index[rows.aside_numbers - 1]])

@@ -46,7 +46,9 @@ class Groups:
     @functools.cached_property
     def rows(self) -> np.ndarray:
         """The numbers of each group's rows, −1 for padding, shape (longest, groups); each group must have a row."""
-        order = np.argsort(self.index, kind="stable")
+        # Groups that follow one another, as in most tables, need no sorting.
+        in_order = bool(np.all(self.index[1:] >= self.index[:-1]))
+        order = np.arange(len(self.index)) if in_order else np.argsort(self.index, kind="stable")
         position = np.arange(self.counts.max())[:, None]
         first = np.cumsum(self.counts) - self.counts
         numbers = order[np.minimum(position, self.counts - 1) + first]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope._text import html_pairs, number
 from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
 from downslope.fitting._numeric_problem import NumericProblem, predicted_with_slopes
@@ -239,5 +240,5 @@ def _normality(standardised: np.ndarray) -> float:
     if len(values) < _FEWEST or np.ptp(values) == 0:
         return math.nan
     if len(values) > _MOST:
-        values = values[np.linspace(0, len(values) - 1, _MOST).astype(int)]
+        values = values[evenly_spread(len(values), _MOST)]
     return float(shapiro(values).pvalue)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax
+from downslope._numbers import evenly_spread
 from downslope.fitting._least_squares import is_bounded
 from downslope.fitting._levenberg_marquardt import many, many_in_numpy
 from downslope.fitting._model import EquationModel
@@ -54,7 +55,7 @@ def search_start(
     linear = () if problem.ties else linear_names(problem.right, problem.free)
     if len(linear) == len(problem.free):
         return np.clip(np.zeros(len(linear)), *bounds)
-    few = arguments.rows(np.unique(np.linspace(0, len(arguments.measured) - 1, _ROWS).round().astype(int)))
+    few = arguments.rows(evenly_spread(len(arguments.measured), _ROWS))
     random = np.random.default_rng(seed)
     rank, climb = _searching(problem, linear, few, bounds)
     parents = starts = ends = np.empty((0, len(problem.free)))

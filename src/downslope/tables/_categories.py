@@ -166,11 +166,9 @@ def frequencies(name: str, cells: np.ndarray) -> Counter[Any]:
 
 def text_of(cell: Any) -> str:
     """Return a cell as the name of a category: without surrounding blanks, whole numbers without a point."""
-    if is_missing(cell):
-        return _MISSING
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    return _MISSING if is_missing(cell) else str(cell).strip()
 
 
 def listed(words: Sequence[Any], most: int = 8) -> str:

@@ -172,6 +172,10 @@ def _logical(lines: list[str]) -> list[str]:
 # Large files without anything unusual.
 
 
+_UNUSUAL_STARTS = b"\n\r \t" + "".join(COMMENTS).encode()  # of a line
+_PIECE = 1 << 20  # bytes that stay in the processor's cache
+
+
 def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list[polars.Series] | None:
     """Return the columns of rows that Polars can read as they are; None where some line needs a look.
 
@@ -184,13 +188,8 @@ def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list
     begin = 0
     for _ in range(shape.first_row - 1):
         begin = data.index(b"\n", begin) + 1
-    body = np.frombuffer(data, np.uint8)[begin:]
-    ends = np.flatnonzero(body == ord("\n"))
-    starts = body[ends[:-1] + 1] if len(ends) and ends[-1] == len(body) - 1 else body[ends + 1]
-    rows = len(starts) + 1
-    unusual = np.isin(starts, np.frombuffer(b"\n\r \t" + "".join(COMMENTS).encode(), np.uint8))
-    separators = int(np.count_nonzero(body == ord(shape.separator)))
-    if unusual.any() or (body == ord('"')).any() or separators != rows * (shape.width - 1):
+    rows = data.count(b"\n", begin) + (not data.endswith(b"\n"))
+    if data.find(b'"', begin) >= 0 or not _is_regular(data, begin, shape.separator, rows * (shape.width - 1)):
         return None
     sample = [split(line, shape.separator) for line in lines[shape.first_row - 1 : -1]]
     is_number = [all(_is_plain(row[column]) for row in sample) for column in range(shape.width)]
@@ -198,8 +197,9 @@ def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list
     try:
         with guarded("the text", DataError):
             frame = polars.read_csv(
-                memoryview(data)[begin:].tobytes() if begin else data,
+                data,
                 has_header=False,
+                skip_rows=shape.first_row - 1,
                 separator=shape.separator,
                 schema=schema,
                 quote_char=None,
@@ -207,11 +207,29 @@ def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list
     except DataError:
         return None
     exact = all(
-        (frame[name].abs().max() or 0) < 2**53  # pyright: ignore[reportOperatorIssue]
+        -(2**53) < extreme < 2**53
         for name, kind in schema.items()
         if kind == polars.Float64
+        for extreme in (frame[name].min() or 0.0, frame[name].max() or 0.0)
     )
     return frame.get_columns() if exact and frame.height == rows else None
+
+
+def _is_regular(data: bytes, begin: int, separator: str, separators: int) -> bool:
+    """Tell whether text has so many separators, and no line that begins with a blank, a comment, or not at all."""
+    unusual = np.zeros(256, dtype=bool)
+    unusual[list(_UNUSUAL_STARTS)] = True
+    text = np.frombuffer(data, np.uint8)
+    count = 0
+    for first in range(begin, len(text), _PIECE):
+        piece = text[first : first + _PIECE]
+        count += int(np.count_nonzero(piece == ord(separator)))
+        starts = np.flatnonzero(piece == ord("\n")) + first + 1
+        if len(starts) and starts[-1] == len(text):
+            starts = starts[:-1]
+        if unusual[text[starts]].any():
+            return False
+    return count == separators
 
 
 def _is_plain(cell: str) -> bool:

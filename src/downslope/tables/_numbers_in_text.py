@@ -215,9 +215,7 @@ def _sentinels(cells: np.ndarray) -> tuple[str, ...]:
     """Return a note on numbers far outside the rest by which instruments and archives mark missing cells."""
     if len(cells) < 3:
         return ()
-    if np.isnan(cells).all():
-        return ()
-    ends = {float(np.nanmin(cells)), float(np.nanmax(cells))}
+    ends = {float(np.fmin.reduce(cells)), float(np.fmax.reduce(cells))}  # NaN only where every cell is missing
     suspects = [end for end in ends if any(math.isclose(end, each, rel_tol=1e-7) for each in _SENTINELS)]
     notes = []
     for suspect in sorted(suspects):

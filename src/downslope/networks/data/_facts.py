@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope._types import Plain
 from downslope.networks.data._encoding import scale_of
 from downslope.networks.data._examples import Examples
@@ -284,5 +285,5 @@ def _columns(targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     if targets.ndim == 1:
         return lambda array: array
     varying = np.flatnonzero(np.ptp(targets, axis=0))
-    chosen = varying[np.linspace(0, len(varying) - 1, min(len(varying), _MOST_OUTPUTS)).round().astype(int)]
+    chosen = varying[evenly_spread(len(varying), _MOST_OUTPUTS)]
     return lambda array: array[:, chosen]
