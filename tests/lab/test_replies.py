@@ -214,3 +214,14 @@ def test_what_makes_no_sense_is_refused_in_words(verb: str, request_: dict, kind
     error = refusal(verb, **request_)
     assert error["kind"] == kind
     assert said in error["message"]
+
+
+@pytest.mark.parametrize("formula", ["f(x, y) = 100(y - x²)² + (1 - x)²", "ln x", "1e8x² + y²"])
+def test_a_descent_without_a_start_reads_the_formula_and_begins_where_that_suits(formula):
+    request = {"formula": formula, "method": "gradient descent", "rate": None, "steps": 20, "grid": True}
+    reading = ask("read", formula=formula)
+    at_once = ask("descend", **request)
+    assert at_once.pop("reading") == reading
+    afterwards = ask("descend", **request, start=reading["start"])
+    assert afterwards.pop("reading") is None
+    assert at_once == afterwards

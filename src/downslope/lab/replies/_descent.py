@@ -16,7 +16,7 @@ import downslope as ds
 from downslope._text import number
 from downslope._types import plain
 from downslope.lab._messages import LIMITS
-from downslope.lab.replies._formula_verbs import filling, grid_reply
+from downslope.lab.replies._formula_verbs import filling, grid_reply, read
 from downslope.lab.replies._request import (
     Box,
     PageRequest,
@@ -46,8 +46,11 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a descent: its path, the verdict, and the same as Python and as a command.
 
     The table of steps is a verb of its own: numbers as text take longer than the rest, and are not looked at first. A
-    request with `grid` gets the objective around the path as well, since each request of its own waits for its turn.
+    request with `grid` gets the objective around the path as well, since each request of its own waits for its turn;
+    one without a start also gets how the formula is read, and begins at the start that suits it.
     """
+    reading = read(fields) if fields.get("start") is None else None
+    fields = fields if reading is None else {**fields, "start": reading["start"]}
     request = PageRequest(fields)
     plan, trace = descent_of(fields)
     over, rows = request.over(plan.objective), _shown_rows(trace)
@@ -56,6 +59,7 @@ def descend(fields: dict[str, Any]) -> dict[str, Any]:
     points, gradients = coordinates_of(trace)[rows], np.asarray(trace.gradients)[rows]
     index = {name: position for position, name in enumerate(trace.coordinate_names)}
     return {
+        "reading": reading,
         "name": plan.objective.name,
         "read_as": plan.objective.read_as,
         "over": list(over),

@@ -66,11 +66,15 @@ def start_of(formula: ds.Formula) -> dict[str, float]:
     names = formula.variables
     pattern = [_STARTS[index] if index < len(_STARTS) else 1.0 for index in range(len(names))]
     points = [[scale * coordinate for coordinate in pattern] for scale in _SCALES]
-    steepness = [_steepness(formula, point) for point in points]
-    candidates = list(zip(points, steepness, strict=True))
-    suited = [point for point, steep in candidates if _FLATTEST < steep < _STEEPEST]
-    finite = [point for point, steep in candidates if np.isfinite(steep)]
-    start = [*suited, *finite, points[0]][0]
+    finite = []
+    for point in points:
+        steepness = _steepness(formula, point)
+        if _FLATTEST < steepness < _STEEPEST:
+            start = point
+            break
+        finite += [point] if np.isfinite(steepness) else []
+    else:
+        start = [*finite, points[0]][0]
     return {name: float(f"{coordinate:.6g}") for name, coordinate in zip(names, start, strict=True)}
 
 

@@ -122,6 +122,8 @@ export interface ValuesByStep extends Steps {
   first_text: string;
 }
 export interface DescentReply extends ValuesByStep, PathReply, Judged, Written {
+  /** Where the request has no start. */
+  reading: FormulaReading | null;
   name: string;
   read_as: string;
   over: string[];

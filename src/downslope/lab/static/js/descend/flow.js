@@ -86,6 +86,8 @@ export function connect(page) {
  */
 export async function read(page, how = {}) {
   const formula = page.state.f;
+  const { at, over } = page.state;
+  if (how.typing && !at && !over && (await readAndDescend(page, how))) return;
   let reading;
   try {
     reading = await ask("read", { formula });
@@ -95,11 +97,37 @@ export async function read(page, how = {}) {
     return;
   }
   if (!reading || formula !== page.state.f) return;
+  take(page, reading, how);
+  await descend(page, { fit: true });
+}
+
+/**
+ * Request reading, descent and grid of a new formula at once, from a start that suits it: one request is waited for instead of
+ * two. Tells whether no other request is necessary; where one of the three fails, those that follow say which.
+ *
+ * @param {Descent} page
+ * @param {Change} how
+ */
+async function readAndDescend(page, how) {
+  const request = page.request({ start: null, rate: null, over: null, grid: true, box: null, ratio: page.ratio });
+  const descent = await ask("descend", request).catch(() => null);
+  if (descent === null) return request.formula !== page.state.f;
+  if (!descent?.reading || request.formula !== page.state.f) return true;
+  take(page, descent.reading, how);
+  await show(page, descent, { isGridStale: true });
+  return true;
+}
+
+/**
+ * @param {Descent} page
+ * @param {FormulaReading} reading
+ * @param {Change} how
+ */
+function take(page, reading, how) {
   page.reading = reading;
   page.set(fitting(page, reading, how), { quiet: true });
   page.emit("reading", reading);
   page.emit("start");
-  await descend(page, { fit: true });
 }
 
 /**
@@ -131,22 +159,31 @@ async function descend(page, { fit }) {
   // With more variables than the picture has, the grid depends on where the others are.
   const isGridStale = fit || page.gridOf !== page.state.f || (page.reading?.variables.length ?? 0) > 2;
   const request = page.request(isGridStale ? { grid: true, ...boxOf(page, null) } : {});
-  let grid = null;
   try {
     const descent = await ask("descend", request);
-    if (!descent || request.formula !== page.state.f) return;
-    page.descent = descent;
-    page.emit("trouble", "descend", null);
-    ({ grid } = descent);
-    if (grid) showGrid(page, grid);
-    page.emit("descent");
-    page.emit("row");
-    askSteps(page, request);
+    if (descent && request.formula === page.state.f) await show(page, descent, { isGridStale });
   } catch (error) {
     if (request.formula !== page.state.f) return;
     page.emit("trouble", "descend", /** @type {Trouble} */ (error));
+    if (isGridStale) await lay(page);
   }
-  if (isGridStale && !grid) await lay(page); // says why there is none
+}
+
+/**
+ * Show a descent with its grid, and request the table of its steps.
+ *
+ * @param {Descent} page
+ * @param {DescentReply} descent
+ * @param {{ isGridStale: boolean }} options
+ */
+async function show(page, descent, { isGridStale }) {
+  page.descent = descent;
+  page.emit("trouble", "descend", null);
+  if (descent.grid) showGrid(page, descent.grid);
+  page.emit("descent");
+  page.emit("row");
+  askSteps(page, page.request());
+  if (isGridStale && !descent.grid) await lay(page); // says why there is none
 }
 
 /**
