@@ -45,7 +45,7 @@ def test_reading_a_fact_measures_once(measured):
     assert len(measured) == count
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])  # noqa: S301 - what it was written by itself
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda trace: pickle.loads(pickle.dumps(trace))])  # noqa: S301 - written here
 def test_copies_and_saved_runs_are_judged_as_the_run_itself(copied, tmp_path):
     trace = ds.descend(*KINK, learning_rate=0.1, steps=30)
     other = copied(trace)

@@ -11,7 +11,8 @@ import scipy.stats
 
 import downslope as ds
 from downslope.fitting._problem import scores
-from downslope.fitting._uncertainty import quantile, uncertainty
+from downslope.fitting._quantiles import t_quantile
+from downslope.fitting._uncertainty import uncertainty
 from tests.fitting.problems import curve, decay
 
 
@@ -140,5 +141,5 @@ def test_where_the_model_is_not_finite_nothing_is_known() -> None:
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
 def test_half_widths_are_those_of_students_distribution(confidence, freedom) -> None:
     wanted = scipy.stats.norm if np.isinf(freedom) else scipy.stats.t(freedom)
-    assert quantile(confidence, freedom) == pytest.approx(wanted.ppf(0.5 + confidence / 2), rel=1e-9)
-    assert np.isnan(quantile(confidence, 0))
+    assert t_quantile(confidence, freedom) == pytest.approx(wanted.ppf(0.5 + confidence / 2), rel=1e-9)
+    assert np.isnan(t_quantile(confidence, 0))
