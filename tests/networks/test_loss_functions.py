@@ -240,3 +240,54 @@ def test_a_run_on_a_stream_is_written_and_read(tmp_path: Path):
 def test_what_makes_no_sense_is_refused(settings, match):
     with pytest.raises(ds.DownslopeError, match=match):
         ds.train(**{"model": loss, "data": (X, Y), "start": START, **TINY, **settings})
+
+
+# --- outputs and targets ----------------------------------------------------------------------------------------------
+
+
+def outputs(params, batch):
+    return jnp.tanh(batch[0] @ params["w1"] + params["b1"]) @ params["w2"] + params["b2"]
+
+
+def test_a_loss_function_with_outputs_and_targets_is_scored():
+    made = ds.train(loss, (X, Y), start=START, outputs=outputs, targets="1", **TINY)
+    held = made.trace.facts["data"]["validation_rows"]
+    assert made.trace.facts["data"]["reference_by"] in ("ridge", "nearest neighbours")
+    assert made.trace.facts["network"]["metric"] == "r2"
+    assert made.trace.facts["loss"]["form"] == "squares"
+    assert held == 20
+    assert {"training_r2", "validation_r2"} <= made.metrics.keys()
+    # Blocks of one batch: 80 rows are five of 16.
+    first = made.trace.metrics["training_r2"][0]
+    assert first < 1
+    again = ds.train(loss, (X, Y), start=START, **TINY)
+    assert "training_r2" not in again.metrics
+    np.testing.assert_array_equal(again.trace.columns["value"], made.trace.columns["value"])
+
+
+def test_scores_of_classes_are_accuracies():
+    classes = (Y > 0).astype(int)
+
+    def entropy(params, batch):
+        logits = outputs(params, (batch["x"],))[:, 0]
+        return jnp.mean(jax.nn.softplus(logits) - batch["y"] * logits)
+
+    made = ds.train(
+        entropy, {"x": X, "y": classes}, start=START, outputs=lambda params, batch: outputs(params, (batch["x"],)),
+        targets=lambda batch: batch["y"], validation=0, steps=0, **PLAIN,
+    )  # fmt: skip
+    predicted = np.tanh(X @ START["w1"] + START["b1"]) @ START["w2"] + START["b2"]
+    whole = len(X) // 32 * 32
+    assert made.metrics["training_accuracy"] == pytest.approx(np.mean((predicted[:whole, 0] > 0) == classes[:whole]))
+    assert made.trace.facts["loss"]["takes"] == "logits"
+
+
+def test_what_is_wrong_with_outputs_and_targets_is_said_before_the_first_step():
+    with pytest.raises(ds.SettingError, match="targets are missing"):
+        ds.train(loss, (X, Y), start=START, outputs=outputs, **TINY)
+    with pytest.raises(ds.DataError, match="no 'z'"):
+        ds.train(loss, (X, Y), start=START, outputs=outputs, targets="z", **TINY)
+    with pytest.raises(ds.ObjectiveError, match="outputs fails"):
+        ds.train(loss, (X, Y), start=START, outputs=lambda params, batch: params["none"], targets="1", **TINY)
+    with pytest.raises(ds.SettingError, match="does not apply"):
+        ds.train(data=(X, Y), outputs=outputs, targets="1", **QUIET)

@@ -178,7 +178,7 @@ def test_choices_of_layers_are_made_in_layers() -> None:
     assert [layer.activation for layer in other.layers] == ["relu", "relu", "linear"]
     assert [layer.units for layer in other.layers] == [16, 16, 3]
     assert [layer.bias for layer in other.layers] == [0.0, 0.0, 0.0]
-    assert setup.changed(outputs=5).layers[-1].units == 5
+    assert setup.changed(output_units=5).layers[-1].units == 5
     assert setup.changed(skip=True).layers[1].skip
     assert [layer.activation for layer in layers] == ["sigmoid", "sigmoid", "linear"]
 

@@ -86,6 +86,26 @@ class TrainingChoices(NetworkChoices, RowChoices, StepChoices, ComputationChoice
             compiles=True,
         ),
     ]
+    outputs: Annotated[
+        Callable[[Any, Any], Any] | None,
+        Choice(
+            None,
+            "Of a loss function: outputs(params, batch), one row an example, which are scored beside the loss.",
+            "training",
+            kind="object",
+            compiles=True,
+        ),
+    ]
+    targets: Annotated[
+        str | Callable[[Any], Any] | None,
+        Choice(
+            None,
+            "What these outputs are compared with: the name of a leaf of the batch, or targets(batch).",
+            "training",
+            kind="object",
+            compiles=True,
+        ),
+    ]
     begin: Annotated[
         Mapping[str, Any] | None,
         Choice(
@@ -265,7 +285,7 @@ class SetupChanges(TrainingChoices, total=False):
     data: Annotated[DataLike, Choice(None, "Other data.", "rows", kind="object")]
     target: Annotated[TargetLike | None, Choice(None, "Another target.", "rows", kind="object")]
     bias: Annotated[float, Choice(None, "What biases begin with.", "network", kind="object", in_layers=True)]
-    outputs: Annotated[int, Choice(None, "Units of the output layer.", "network", kind="object", in_layers=True)]
+    output_units: Annotated[int, Choice(None, "Units of the output layer.", "network", kind="object", in_layers=True)]
     least_units: Annotated[
         int, Choice(None, "The fewest units of a hidden layer.", "network", kind="object", in_layers=True)
     ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from downslope._copies import check_functions
-from downslope._engine import jax, kept, structure_of
+from downslope._engine import jax
 from downslope._errors import SettingError, nearest
 from downslope._types import Plain
 from downslope.networks.data import NUMBERS, SUITED_LOSS, balanced_accuracy
@@ -205,7 +205,7 @@ def probabilities(loss: Plain, outputs: np.ndarray, classes: int) -> np.ndarray:
     rows = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
     if rows.shape[1] != classes and (rows.shape[1], classes) != (1, 2):
         raise SettingError(f"the network has {rows.shape[1]} outputs, and there are {classes} classes")
-    if loss["from_logits"] and loss["name"] == "binary cross-entropy":
+    if loss["from_logits"] and (loss["name"] == "binary cross-entropy" or rows.shape[1] == 1):
         # σ(z) = exp(−log(1 + exp(−z))), which overflows for no z.
         rows = np.exp(-np.logaddexp(0, -rows))
     elif loss["from_logits"]:
@@ -283,58 +283,3 @@ _OTHER_NAMES = {
     "categorical cross-entropy": "softmax cross-entropy",
     "sparse categorical cross-entropy": "softmax cross-entropy",
 }
-
-
-# A loss as a function of outputs and targets, tried on artificial outputs.
-
-
-_ROWS = 16
-_STEP = 1e-2
-
-
-def loss_probe(loss: Loss, targets: np.ndarray, outputs: int) -> Plain:
-    """Return how a loss behaves on artificial outputs, relative to its size; None where that cannot be measured.
-
-    Args:
-        loss: the loss.
-        targets: shape (rows, …).
-        outputs: the number of the network's outputs for one example.
-
-    Returns:
-        unpaired: the change when targets are moved to other rows; 0 for a loss that does not compare row by row.
-        not_additive: the difference between the loss of a batch and the mean loss of its halves.
-        descent: the change when outputs move towards targets that are numbers; below 0 for a loss that is minimised.
-    """
-    random = np.random.default_rng(0)
-    rows = min(_ROWS, len(targets) // 2 * 2)
-    # An even number of rows, so that both halves of the batch have the same size.
-    some = targets[random.permutation(len(targets))[:rows]]
-    if rows < 4 or np.all(some == some[0]):
-        return {"unpaired": None, "not_additive": None, "descent": None}
-    guess = random.uniform(0.1, 0.9, (rows, outputs)).astype(np.float32)
-    # A small step towards the targets, which lowers any loss that measures a distance.
-    toward = guess + _STEP * (some.reshape(guess.shape) - guess) if some.size == guess.size else guess
-    # Every cyclic shift, since a single one may map targets onto equal ones.
-    dealt = [np.roll(some, shift, axis=0) for shift in range(1, rows)]
-    half = rows // 2
-    whole, moved, *others = _values(loss, [guess, toward, *[guess] * len(dealt)], [some, some, *dealt])
-    first, second = _values(loss, [guess[:half], guess[half:]], [some[:half], some[half:]])
-    # All three numbers are relative, so that the unit of the loss does not matter.
-    size = max(abs(whole), 1e-12)
-    return {
-        "unpaired": max(abs(value - whole) for value in others) / size,
-        "not_additive": abs((first + second) / 2 - whole) / size,
-        "descent": (moved - whole) / size if some.size == guess.size else None,
-    }
-
-
-def _values(loss: Loss, outputs: list[np.ndarray], targets: list[np.ndarray]) -> list[float]:
-    """Return the loss of several batches of one size."""
-
-    def build() -> Any:
-        return jax().jit(lambda pairs: jax().lax.map(lambda pair: loss.of_batch(*pair), pairs))
-
-    # One compiled program for all batches of a size: compiling costs more than computing.
-    own = loss.whole is None
-    each = kept(structure_of(("loss", loss.name, loss.from_logits, loss.weights)), "each", build) if own else build()
-    return np.asarray(each((np.stack(outputs).astype(np.float32), np.stack(targets)))).tolist()

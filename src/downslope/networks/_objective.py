@@ -11,23 +11,26 @@ from downslope._choices import Choice, defaults
 from downslope._engine import Structure, jax, kept, precision, structure_of, structure_of_function
 from downslope._types import Plain
 from downslope.descent import Batched, Objective
-from downslope.networks._losses import Loss, loss_probe, measured
+from downslope.networks._loss_probe import LossBehaviour, probed
+from downslope.networks._losses import Loss, measured
 from downslope.networks._scores import scores_at_end
-from downslope.networks.data import suited_metric
+from downslope.networks.data import NUMBERS, suited_metric
 from downslope.networks.layers import size_in_words
 from downslope.networks.models import (
     Model,
+    OutputForm,
     Walk,
     facts_of_layers,
     facts_of_walk,
     look_through,
     outline,
+    output_form,
     rewritten,
     statistics,
     walked,
     with_fast_convolutions,
 )
-from downslope.programs import marked_outputs
+from downslope.programs import marked_outputs, program_traits
 
 _BLOCK = 500  # examples that are mapped at once where no gradient is needed
 _MOST_ASSESSED = 5000
@@ -96,7 +99,13 @@ def network_objective(
         else facts_of_walk(walk, model.point, model.memory, training, batch)
     )
     target = ((facts or {}).get("encoding") or {}).get("target")
-    assess = functools.partial(_assessed, judged, loss, kind, metric)
+    behaviour = _tried(compute, model, loss, training, kind)
+    described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
+    outputs = _output(compute, model, training[0])
+    wanted = int(np.prod(np.shape(training[1])[1:]))
+    # Of a mean and a spread, as a user's loss may take them, no one number stands for the target.
+    is_scored = kind != NUMBERS or loss.whole is None or behaviour.form != "" or outputs["outputs"] == wanted
+    assess = functools.partial(_assessed, judged, described, kind if is_scored else None, metric)
     batched = Batched(
         loss=compute.loss,
         memory=model.memory,
@@ -107,15 +116,17 @@ def network_objective(
         layers=tuple(inside["layers"]),
         **_look_inside(compute, model, walk),
         assess=assess,
-        conclude=functools.partial(_concluded, judged, loss, kind, target),
+        conclude=functools.partial(_concluded, judged, described, kind if is_scored else None, target),
         facts={
             **(facts or {}),
             "network": {
-                **_network_facts(model, loss, kind, metric, inside),
+                **_network_facts(model, described, kind, metric, inside),
+                **_traits(compute, model, walk, training, batch),
+                **outputs,
                 **compute.choices,
                 "class_weights": list(loss.weights) or None,
             },
-            "loss": _tried(compute, model, loss, training),
+            "loss": behaviour.describe(),
         },
         structure=structure,
     )
@@ -281,40 +292,45 @@ def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict
 
 
 def _assessed(
-    judged: Any, loss: Loss, kind: str, metric: str, point: Any, memory: Any, sets: Mapping[str, Any]
+    judged: Any, loss: Plain, kind: str | None, metric: str, point: Any, memory: Any, sets: Mapping[str, Any]
 ) -> dict[str, float]:
-    """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set."""
+    """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set.
+
+    Without a kind of targets there is the loss alone.
+    """
     measurements: dict[str, float] = {}
     balanced = metric == "balanced_accuracy"
     for of, (outputs, value, targets) in judged(point, memory, sets).items():
         arrays = np.asarray(outputs), np.asarray(targets)
-        scores = measured(kind, *arrays, from_logits=loss.from_logits, balanced=balanced)
+        scores = {} if kind is None else measured(kind, *arrays, from_logits=loss["from_logits"], balanced=balanced)
         measurements |= {f"{of}_loss": float(value), **{f"{of}_{name}": number for name, number in scores.items()}}
     return measurements
 
 
 def _concluded(
-    judged: Any, loss: Loss, kind: str, target: Plain | None, point: Any, memory: Any, sets: Mapping[str, Any]
+    judged: Any, loss: Plain, kind: str | None, target: Plain | None, point: Any, memory: Any, sets: Mapping[str, Any]
 ) -> Plain:
-    """Return the scores at the end on at most 5000 examples of each set, as facts."""
+    """Return the scores at the end on at most 5000 examples of each set, as facts; none without a kind of targets."""
+    if kind is None:
+        return {}
     return {
         "scores": {
             "validation": None,
             **{
-                of: scores_at_end(kind, np.asarray(outputs), np.asarray(targets), loss.describe(), target)
+                of: scores_at_end(kind, np.asarray(outputs), np.asarray(targets), loss, target)
                 for of, (outputs, _, targets) in judged(point, memory, sets).items()
             },
         }
     }
 
 
-def _network_facts(model: Model, loss: Loss, kind: str, metric: str, inside: Plain) -> Plain:
+def _network_facts(model: Model, loss: Plain, kind: str, metric: str, inside: Plain) -> Plain:
     """Return the facts on the network before training."""
     return {
         "description": model.description,
         **inside,
         "parameters": _tree.size(model.point),
-        "loss": loss.describe(),
+        "loss": loss,
         "kind": kind,
         "metric": metric,
         "normalised": model.description.get("normalised", False)
@@ -322,11 +338,62 @@ def _network_facts(model: Model, loss: Loss, kind: str, metric: str, inside: Pla
     }
 
 
-def _tried(compute: _Computation, model: Model, loss: Loss, training: tuple[Any, Any]) -> Plain:
+def _traits(compute: _Computation, model: Model, walk: Walk | None, training: tuple[Any, Any], batch: int) -> Plain:
+    """Return what the program of a training step does beside its layers, as `program_traits` does."""
+    if walk is not None:
+        return _of_program(walk.closed, model, training)
+    layers = model.description.get("layers", [])
+    dropout = [float(layer["dropout"]) for layer in layers if layer.get("dropout")]
+    known = {"dropout": dropout, "normalised_over": [], "cut_off": [], "statistics_move": None}
+    if all(layer.get("normalisation", "none") == "none" for layer in layers):
+        return known
+    # Of downslope's own layers only the shapes decide, and these are those of a program.
+    some = jax().tree.map(lambda leaf: np.asarray(leaf)[:1].repeat(batch, 0), training)
+    with precision("float32"):
+        closed = jax().make_jaxpr(compute.loss)(model.point, model.memory, some, jax().random.key(0))
+    traits = _of_program(closed, model, training)
+    return {**known, **{name: traits[name] for name in ("normalised_over", "statistics_move")}}
+
+
+def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
+    """Return the traits of the program of a loss."""
+    return program_traits(
+        closed, _tree.part_names(model.point), len(_tree.leaves(model.memory)), len(_tree.leaves(batch))
+    )
+
+
+def _output(compute: _Computation, model: Model, inputs: Any) -> Plain:
+    """Return the facts on the outputs: how many an example has, what the last operations are, and their bounds."""
+
+    def at_rest(point: Any, memory: Any, rows: Any) -> Any:
+        return compute.forward(point, memory, rows, None, False).outputs
+
+    some = np.asarray(inputs[:3])
+    with precision("float32"):
+        shape = jax().eval_shape(at_rest, model.point, model.memory, some).shape
+    if model.layers:
+        form = OutputForm.of(model.activations[-1])
+    else:
+        form = output_form(at_rest, model.point, model.memory, some)
+    return form.facts(int(np.prod(shape[1:])))
+
+
+def _takes_logits(loss: Loss, behaviour: LossBehaviour) -> bool | None:
+    """Return whether a loss takes logits, of a user's by its values; None where it takes neither these nor shares."""
+    if loss.whole is None:
+        return loss.from_logits
+    return {"logits": True, "probabilities": False}.get(behaviour.takes)
+
+
+def _tried(compute: _Computation, model: Model, loss: Loss, training: tuple[Any, Any], kind: str) -> LossBehaviour:
     """Return how the loss behaves on artificial outputs."""
     with precision("float32"):
         shape = jax().eval_shape(compute.at_rest, model.point, model.memory, training[0][:1]).shape
-        return loss_probe(loss, np.asarray(training[1]), int(np.prod(shape[1:])))
+    targets = np.asarray(training[1])
+    # Classes that are in no row count as well where the outputs have room for them.
+    classes = 0 if kind == NUMBERS else max(int(targets.max()) + 1, int(np.prod(shape[1:])), 2)
+    own = None if loss.whole is not None else (loss.name, loss.from_logits, loss.weights)
+    return probed(lambda outputs, targets: loss.of_batch(outputs, targets[0]), shape[1:], (targets,), classes, own)
 
 
 def _sentence(model: Model, loss: Loss) -> str:

@@ -44,7 +44,7 @@ from downslope.networks._trained import Batching, Revival, Task, Training
 from downslope.networks.data import Encoding
 from downslope.networks.layers import Layer, from_dict, layers_in, with_layers
 from downslope.networks.models import packed, unpacked
-from downslope.networks.tasks import NetworkChoices, example_task, function_task, is_stream, stream_task
+from downslope.networks.tasks import NetworkChoices, Scoring, example_task, function_task, is_stream, stream_task
 from downslope.tables import listed
 from downslope.trace import Outcome, Trace
 
@@ -120,7 +120,7 @@ class Setup:
             changes: arguments of `train`. Choices of hidden layers (`activation`, `initialisation`, `normalisation`,
                 `skip`, `dropout`) and `output_activation` are also made in a model that is a list of layers or a
                 `Network`, whose weights are then drawn anew; so are `bias`, `least_units` of a hidden layer, and
-                `outputs`. None removes a choice of a network or a setting.
+                `output_units`. None removes a choice of a network or a setting.
 
         Raises:
             SettingError: for a choice of layers in a foreign model.
@@ -239,7 +239,9 @@ class Setup:
         if arguments["start"] is not None or inspect.isfunction(model) or isinstance(model, functools.partial):
             self._refuse("a loss function", _NOT_FOR_FUNCTIONS)
             start = arguments["start"]
-            return function_task(model, start, data, validation, batching, seed, self._structure_of)
+            scoring = Scoring.of(arguments["outputs"], arguments["targets"])
+            return function_task(model, start, data, validation, batching, seed, scoring, self._structure_of)
+        self._refuse("a network, whose outputs and targets are known", ("outputs", "targets"))
         own = self._structure_of
         if model is not None:
             self._refuse("a model that is built already", _SIZES)

@@ -103,11 +103,11 @@ class Training:
         outputs = self.outputs(self.encoding.encode(data))
         if probabilities:
             return probabilities_of(loss, outputs, len(self.encoding.target.categories))
-        return self.encoding.decode(outputs, from_logits=loss["from_logits"] is not False)
+        return self.encoding.decode(outputs, from_logits=bool(loss["from_logits"]))
 
     def classes(self, outputs: np.ndarray) -> np.ndarray:
         """Return the index of the class that each row of outputs stands for, shape (rows,)."""
-        return chosen(outputs, from_logits=self.trace.facts["network"]["loss"]["from_logits"] is not False)
+        return chosen(outputs, from_logits=bool(self.trace.facts["network"]["loss"]["from_logits"]))
 
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Return how sure rows of outputs are of each class, shape (rows, classes).

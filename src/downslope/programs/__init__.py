@@ -9,6 +9,7 @@ from downslope.programs._preactivations import (
     skipped_leaves,
 )
 from downslope.programs._provenance import (
+    VIEWS,
     Atom,
     Constant,
     Source,
@@ -19,9 +20,11 @@ from downslope.programs._provenance import (
     viewed_input,
 )
 from downslope.programs._recurrence import NestedKernels, nested_kernels, scanned
+from downslope.programs._traits import program_traits
 from downslope.programs._walk import InnerProgram, Nesting, called, evaluate, inner_programs, nesting_of, walk
 
 __all__ = [
+    "VIEWS",
     "Atom",
     "Constant",
     "InnerProgram",
@@ -41,6 +44,7 @@ __all__ = [
     "marked_outputs",
     "nested_kernels",
     "nesting_of",
+    "program_traits",
     "run_once",
     "scanned",
     "skipped_leaves",

@@ -107,7 +107,7 @@ def suited_output(case: TrainingCase) -> Remedy | None:
     last = case.layers[-1]
     loss = case.trace.facts["network"]["loss"]["name"]
     if case.setup.layers is not None and last.get("units") not in (outputs, classes):
-        changes["outputs"] = outputs
+        changes["output_units"] = outputs
     was = f"{last.get('activation', 'linear')}, {loss}"
     why = f"From unbounded outputs, with the loss that is a likelihood of the targets (was {was})."
     return Remedy("output and loss that suit the targets", why, changes, "training_score")

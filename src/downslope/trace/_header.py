@@ -330,6 +330,11 @@ def _is_trial(value: Any) -> bool:
     )
 
 
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is a number, a text, or true or false."""
+    return is_number(value) or is_text(value) or isinstance(value, bool)
+
+
 Kind: TypeAlias = "tuple[Callable[[Any], bool], str] | Mapping[str, Kind]"
 
 _OUTCOMES = frozenset(outcome.identifier for outcome in Outcome)
@@ -385,18 +390,20 @@ _FACTS: Mapping[str, Kind] = {
         **dict.fromkeys(("shuffled_score", "shuffled_deviation"), _NUMBER),
     },
     "network": {
-        **dict.fromkeys(("metric", "kind"), _TEXT),
-        **dict.fromkeys(("activations", "layers", "skipped"), _TEXTS),
-        **dict.fromkeys(("normalised", "inferred", "mixed_precision"), _FLAG),
+        **dict.fromkeys(("metric", "kind", "output"), _TEXT),
+        **dict.fromkeys(("activations", "layers", "skipped", "cut_off"), _TEXTS),
+        **dict.fromkeys(("normalised", "inferred", "mixed_precision", "statistics_move"), _FLAG),
+        **dict.fromkeys(("dropout", "normalised_over"), _NUMBERS),
+        "output_bounds": (optional(is_list_of(optional(is_number))), "a list of two numbers or None"),
         "l2": _NUMBER,
         "input_size": _NUMBER,
         "kernels": (optional(is_list_of(_is_kernel)), "a list of kernels, each with its axes"),
         "nested": (optional(is_list_of(_is_nested)), "a list of kernels inside other programs"),
-        "parameters": _WHOLE,
+        **dict.fromkeys(("parameters", "outputs"), _WHOLE),
         "loss": {"name": _TEXT, "from_logits": _FLAG},
         "description": (lambda value: value is None or _is_description(value), "the description of a network"),
     },
-    "loss": (lambda value: is_number(value) or is_mapping_of(optional(is_number))(value), "numbers by name"),
+    "loss": (lambda value: is_number(value) or is_mapping_of(optional(_is_plain))(value), "numbers or texts by name"),
     "record_cost": (optional(is_mapping_of(optional(is_number))), "numbers by name"),
     "encoding": _MAPPING,
     "asked": _MAPPING,

@@ -139,14 +139,28 @@ class NetworkFacts(TypedDict, total=False):
     loss: Annotated[NamedLoss, "the loss"]
     l2: Annotated[float, "the penalty on the weights"]
     parameters: Annotated[int, "numbers that are trained"]
+    output: Annotated[str, "the activation of the output: `linear`, `softmax`, …; an empty text if not known"]
+    output_bounds: Annotated[Sequence[float | None] | None, "the least and the largest output; None for no bound"]
+    outputs: Annotated[int, "numbers that the network makes of one example"]
+    dropout: Annotated[Sequence[float] | None, "the share of units that each random mask drops"]
+    normalised_over: Annotated[Sequence[int] | None, "the number of values behind each statistic that is normalised by"]
+    cut_off: Annotated[Sequence[str] | None, "the parts that the loss has no derivative by, whatever the numbers"]
+    statistics_move: Annotated[bool | None, "whether running statistics depend on the batches; None without any"]
 
 
 class LossFacts(TypedDict, total=False):
-    """How the loss behaves on outputs that are made up, relative to its size."""
+    """How the loss behaves on artificial outputs; changes are over the one that is due between outputs drawn anew."""
 
     unpaired: Annotated[float | None, "its change when targets are dealt to other rows"]
-    not_additive: Annotated[float | None, "its distance from the mean over the halves of a batch"]
+    not_additive: Annotated[float | None, "the part of a change that two halves of a batch make only together"]
+    joint: Annotated[float | None, "how much a change of the outputs depends on the targets they are compared with"]
     descent: Annotated[float | None, "its change when outputs move towards their targets"]
+    takes: Annotated[str, "`logits`, `probabilities`, `log-probabilities`, `numbers`; an empty text if not known"]
+    form: Annotated[str, "`squares` for a loss that is quadratic in the outputs, else an empty text"]
+    label_gain: Annotated[float | None, "its change from right and sure outputs to wrong ones, over its range"]
+    squeezed: Annotated[float | None, "the width that it squeezes logits into before its softmax; None for none"]
+    unbounded: Annotated[bool | None, "whether it falls for ever as the outputs grow"]
+    leaf: Annotated[str, "the leaf of a batch that `unpaired` is about; an empty text for the targets"]
 
 
 class TraceFacts(TypedDict, total=False):

@@ -276,8 +276,8 @@ def _of_output(choices: Mapping[str, Any]) -> dict[str, Any]:
     own = {}
     if "output_activation" in choices:
         own["activation"] = "linear" if choices["output_activation"] == "auto" else choices["output_activation"]
-    if "outputs" in choices:
-        own["units"] = choices["outputs"]
+    if "output_units" in choices:
+        own["units"] = choices["output_units"]
     return own
 
 

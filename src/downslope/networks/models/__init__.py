@@ -4,15 +4,20 @@ from downslope.networks.models._fast_convolutions import rewritten, with_fast_co
 from downslope.networks.models._inferred import Walk, look_through, statistics, walked
 from downslope.networks.models._layer_facts import facts_of_layers, facts_of_walk
 from downslope.networks.models._model import Model, model_of, outline, packed, unpacked
+from downslope.networks.models._outputs import LossTail, OutputForm, loss_tail, output_form
 
 __all__ = [
+    "LossTail",
     "Model",
+    "OutputForm",
     "Walk",
     "facts_of_layers",
     "facts_of_walk",
     "look_through",
+    "loss_tail",
     "model_of",
     "outline",
+    "output_form",
     "packed",
     "rewritten",
     "statistics",

@@ -65,6 +65,7 @@ class Walk:
             pre-activations, `post` what the elementwise operations behind them make of these. It takes arguments of the
             shapes and types that were walked and no others. `jax.checkpoint` around a layer has no effect in it.
         pushed: `pushed(params, addends, *rest) -> value`, with the addends of `nested` scans added to their states.
+        closed: the program that was walked, as `jax.make_jaxpr` returns it.
     """
 
     layers: tuple[str, ...]
@@ -77,6 +78,7 @@ class Walk:
     skipped: tuple[str, ...]
     tapped: Callable[..., tuple[Array, Tree, tuple[Array, ...], tuple[Array, ...]]] = field(repr=False)
     pushed: Callable[..., Array] = field(repr=False)
+    closed: Any = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +140,7 @@ def walk(function: Callable[..., tuple[Array, Tree]], params: Point, *rest: Tree
         skipped=tuple(skipped_leaves(program, layers, nested, paths)),
         tapped=_tapped(program, layers, arguments, tree_structure(returned)),
         pushed=_pushed(program, nested, arguments),
+        closed=closed,
     )
 
 

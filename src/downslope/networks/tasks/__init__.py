@@ -2,12 +2,14 @@
 
 from downslope.networks.tasks._examples import example_task
 from downslope.networks.tasks._loss_function import function_task
+from downslope.networks.tasks._scoring import Scoring
 from downslope.networks.tasks._sizes import LayerChoices, NetworkChoices
 from downslope.networks.tasks._stream import is_stream, stream_task
 
 __all__ = [
     "LayerChoices",
     "NetworkChoices",
+    "Scoring",
     "example_task",
     "function_task",
     "is_stream",

@@ -17,10 +17,14 @@ from downslope._errors import DataError, ObjectiveError, PointError, described
 from downslope._numbers import reals, refuse_complex, unmasked
 from downslope._types import Plain, Point, Tree
 from downslope.descent import Batched, Objective
+from downslope.networks._loss_probe import LossBehaviour
 from downslope.networks._trained import Batching, Task, Training, end_point
-from downslope.networks.data import facts_of_arrays, share_of, split_rows
+from downslope.networks.data import facts_of_arrays, share_of, split_rows, suited_metric
 from downslope.networks.models import Walk, facts_of_walk, look_through, rewritten, walked, with_fast_convolutions
+from downslope.networks.tasks._scoring import Assessment, Score, Scoring, outputs_program
 from downslope.networks.tasks._stream import Stream, is_stream
+from downslope.networks.tasks._tried_loss import tried
+from downslope.programs import program_traits
 from downslope.trace import Trace
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ def function_task(
     validation: Any,
     batching: Batching,
     seed: int,
+    scoring: Scoring | None = None,
     own: Callable[[Any], Structure] = structure_of_function,
 ) -> Task:
     """Return the task of a loss function and data.
@@ -48,6 +53,7 @@ def function_task(
         validation: the share of the examples held back, or examples of its own, as one batch.
         batching: how many examples a step sees.
         seed: of the examples held back.
+        scoring: how outputs and targets are told, for a score beside the loss; None for the loss alone.
         own: the function from the loss function to the structure that its programs are kept for.
 
     Raises:
@@ -64,8 +70,8 @@ def function_task(
             hint="train(loss, data, start=params), with loss(params, batch)",
         )
     if is_stream(data, pairs=False):
-        return _streamed(function, start, Stream.of(data), validation, batching.accumulate, own)
-    return _drawn(function, start, _arrays(data), validation, batching, seed, own)
+        return _streamed(function, start, Stream.of(data), validation, batching.accumulate, scoring, own)
+    return _drawn(function, start, _arrays(data), validation, batching, seed, scoring, own)
 
 
 def _drawn(
@@ -75,6 +81,7 @@ def _drawn(
     validation: Any,
     batching: Batching,
     seed: int,
+    scoring: Scoring | None,
     own: Callable[[Any], Structure],
 ) -> Task:
     """Return the task of examples from which batches are drawn."""
@@ -90,13 +97,19 @@ def _drawn(
         held = _arrays(validation)
         _rows(held, "validation")
     batch = batching.of(rows)
-    loss_function = _LossFunction(function, start)
-    objective = loss_function.objective(examples, examples, held, batch or rows, None, own)
+    loss_function = _LossFunction(function, start, scoring)
+    objective = loss_function.objective(examples, examples, held, batch or rows, None, own, seed)
     return Task(objective, loss_function.point, batch, loss_function.training)
 
 
 def _streamed(
-    function: Any, start: Tree, stream: Stream, validation: Any, accumulate: int, own: Callable[[Any], Structure]
+    function: Any,
+    start: Tree,
+    stream: Stream,
+    validation: Any,
+    accumulate: int,
+    scoring: Scoring | None,
+    own: Callable[[Any], Structure],
 ) -> Task:
     """Return the task of a stream of batches."""
     if stream.common_rows is None and accumulate > 1:
@@ -106,7 +119,7 @@ def _streamed(
     stream.refuse_share(validation)
     held = None if validation is None or isinstance(validation, int | float) else _arrays(validation)
     size = stream.common_rows
-    loss_function = _LossFunction(function, start)
+    loss_function = _LossFunction(function, start, scoring)
     objective = loss_function.objective(stream.first, stream.sample(), held, size, stream, own)
     return Task(objective, loss_function.point, size, loss_function.training)
 
@@ -131,29 +144,44 @@ class _LossFunction:
     Args:
         function: the loss.
         start: the parameters; of an Equinox module its float arrays are trained.
+        scoring: how outputs and targets are told; None where they are not known.
     """
 
-    def __init__(self, function: Callable[..., Any], start: Any) -> None:
+    def __init__(self, function: Callable[..., Any], start: Any, scoring: Scoring | None = None) -> None:
         self.name = _name_of(function)
         # A list of numbers is a vector, not a tree of scalars: {"w": [0, 0]} is what people type.
         self.point, self._fixed = _with_rows(start), None
         # Inside of a module integers and functions are no parameters, and stay fixed.
         if any(isinstance(node, equinox.Module) for node in _modules(start)):
             self.point, self._fixed = equinox.partition(start, equinox.is_inexact_array)
-        self._function, self._start = function, start
+        self._function, self._start, self._scoring = function, start, scoring
         self._takes_key = "key" in _parameters(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         check_functions("the loss function", self._function)
-        return _LossFunction, (self._function, self._start)
+        return _LossFunction, (self._function, self._start, self._scoring)
 
     def loss(self, point: Point, memory: Tree, batch: Tree, key: Array | None) -> tuple[Array, Tree]:
         """Return the loss of a batch, and the memory, which stays empty."""
-        params = point if self._fixed is None else equinox.combine(point, self._fixed)
+        params = self._parameters(point)
         # Where nothing is random a key is passed nevertheless: the function may require one.
         chance = jax().random.key(0) if key is None else key
         value = self._function(params, batch, **({"key": chance} if self._takes_key else {}))
         return jax().numpy.asarray(value) if isinstance(value, float) else value, memory  # a constant
+
+    @property
+    def _point(self) -> Point:
+        """The parameters at step 0 in the type that they are trained in."""
+        return jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
+
+    def _parameters(self, point: Point) -> Any:
+        """Return the parameters as the loss function takes them."""
+        return point if self._fixed is None else equinox.combine(point, self._fixed)
+
+    def _outputs(self, point: Point, batch: Tree) -> Any:
+        """Return the outputs of a batch."""
+        assert self._scoring is not None
+        return self._scoring.outputs(self._parameters(point), batch)
 
     def objective(
         self,
@@ -163,6 +191,7 @@ class _LossFunction:
         size: int | None,
         stream: Stream | None,
         own: Callable[[Any], Structure] = structure_of_function,
+        seed: int = 0,
     ) -> Objective:
         """Return the objective.
 
@@ -173,12 +202,27 @@ class _LossFunction:
             size: examples of one batch; None where batches have no common first axis.
             stream: the stream of batches, or None.
             own: the function from the loss function to the structure that its programs are kept for.
+            seed: of the rows that learners without a network see.
         """
         structure = own(self._function)
         # A trial on one batch finds errors of the function before the loop is compiled.
-        tried = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
-        self._check(tried)
-        walk = self._walked(tried)
+        trial = batch if stream is not None else jax().tree.map(lambda leaf: leaf[: size or 1], batch)
+        self._check(trial)
+        walk = self._walked(trial)
+        behaviour, outputs = self._tried(sample)
+        score = self._score(trial, sample)
+        data = _data_facts(sample, held, stream)
+        network = {**self._facts(walk, trial, size, score), **self._traits(walk, trial), **outputs}
+        if score is not None:
+            data = {**data, **score.facts(sample, held, seed), "rows": data["rows"]}
+            network["metric"] = data.get("metric") or suited_metric(score.target.kind, None)
+        assess = Assessment(
+            kept(structure, ("assess", size), lambda: _means(rewritten(self.loss), size)),
+            None if score is None else outputs_program(self._outputs, size),
+            score,
+            behaviour.takes,
+            data.get("metric") == "balanced_accuracy",
+        )
         batched = Batched(
             loss=self.loss,
             memory=(),
@@ -187,10 +231,12 @@ class _LossFunction:
             held_out=held,
             layers=walk.layers,
             **look_through(walk),
-            assess=functools.partial(
-                _assessed, kept(structure, ("assess", size), lambda: _means(rewritten(self.loss), size))
-            ),
-            facts={"data": _data_facts(sample, held, stream), "network": self._facts(walk, tried, size)},
+            assess=assess,
+            facts={
+                "data": data,
+                "network": network,
+                "loss": behaviour.describe(),
+            },
             sample=sample,
             structure=structure,
         )
@@ -198,7 +244,7 @@ class _LossFunction:
             function=_LossValue(self.loss),
             name="loss",
             read_as=self.name,
-            data={"batch": tried},
+            data={"batch": trial},
             precision="float32",
             batched=with_fast_convolutions(batched),
             structure=structure,
@@ -210,6 +256,7 @@ class _LossFunction:
                 size,
                 stream,
                 structure.again,
+                seed,
             ),
         )
 
@@ -224,8 +271,7 @@ class _LossFunction:
         """Raise if the function does not return one number for a batch."""
         try:
             with precision("float32"):
-                point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
-                value, _ = jax().eval_shape(self.loss, point, (), batch, jax().random.key(0))
+                value, _ = jax().eval_shape(self.loss, self._point, (), batch, jax().random.key(0))
         except Exception as error:
             raise ObjectiveError(
                 f"{self.name} fails on a batch: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}",
@@ -239,28 +285,40 @@ class _LossFunction:
 
     def _walked(self, batch: Tree) -> Walk:
         """Return the layers inferred from the function."""
-        point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
-        return walked(self.loss, point, (), batch, None)
+        return walked(self.loss, self._point, (), batch, None)
 
-    def _facts(self, walk: Walk, batch: Tree, size: int | None) -> Plain:
+    def _tried(self, sample: Tree) -> tuple[LossBehaviour, Plain]:
+        """Return how the loss behaves on artificial outputs, and the facts on its outputs."""
+        if sample is None:
+            return LossBehaviour(), {}
+        with precision("float32"):
+            key = jax().random.key(0)
+            return tried(lambda point, batch, key: self.loss(point, (), batch, key)[0], self._point, sample, key)
+
+    def _score(self, batch: Tree, sample: Tree) -> Score | None:
+        """Return the score of the outputs; None where they are not known."""
+        if self._scoring is None:
+            return None
+        wanted = self._scoring.wanted(batch if sample is None else sample)
+        return Score.of(self._scoring, self._parameters(self._point), batch, wanted)
+
+    def _traits(self, walk: Walk, batch: Tree) -> Plain:
+        """Return what the program does beside its layers."""
+        return program_traits(walk.closed, _tree.part_names(self.point), 0, len(_tree.leaves(batch)))
+
+    def _facts(self, walk: Walk, batch: Tree, size: int | None, score: Score | None) -> Plain:
         """Return the facts on the parameters before training."""
-        point = jax().tree.map(lambda leaf: np.asarray(leaf, np.float32), self.point)
         return {
             "description": {"kind": "function", "class": self.name},
-            **facts_of_walk(walk, point, (), batch, size),
+            **facts_of_walk(walk, self._point, (), batch, size),
             "parameters": _tree.size(self.point),
             "loss": {"name": self.name, "from_logits": None},
-            "kind": None,
+            "kind": None if score is None else score.target.kind,
             "metric": "loss",
             "l2": 0.0,
             "normalised": False,
             "mixed_precision": False,
         }
-
-
-def _assessed(means: Callable[..., Any], point: Point, memory: Any, sets: Any) -> Plain:
-    """Return the loss on each set of examples."""
-    return {f"{of}_loss": float(value) for of, value in means(point, memory, sets).items()}
 
 
 def _means(loss: Callable[..., Any], size: int | None) -> Callable[..., Any]:

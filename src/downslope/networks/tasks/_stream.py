@@ -214,7 +214,7 @@ def stream_task(
     note = f"A stream of batches of {rows}: {_in_words(inputs, target)}, as they come."
     known = {
         "data": {
-            **_facts(inputs, targets, held, target, seed),
+            **facts_of_pairs(inputs, targets, held, target, seed),
             **order_of(targets, rows, np.random.default_rng([seed, 2])),
         },
         **({"encoding": encoding.as_dict()} if encoding else {}),
@@ -314,7 +314,7 @@ def _encoding(inputs: np.ndarray, target: Target) -> Encoding | None:
     return Encoding((), tuple(int(side) for side in inputs.shape[1:]), (0.0,), (1.0,), (), target)
 
 
-def _facts(
+def facts_of_pairs(
     inputs: np.ndarray, targets: np.ndarray, held: tuple[np.ndarray, np.ndarray] | None, target: Target, seed: int
 ) -> Plain:
     """Return the facts on some examples; the number of rows is not known."""
