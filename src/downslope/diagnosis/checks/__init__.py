@@ -11,12 +11,14 @@ from downslope.diagnosis.checks._bottleneck import bottleneck
 from downslope.diagnosis.checks._condition import ill_conditioned
 from downslope.diagnosis.checks._converged import converged
 from downslope.diagnosis.checks._dead import dead_units
+from downslope.diagnosis.checks._degenerate_normalisation import degenerate_normalisation
 from downslope.diagnosis.checks._descending import still_descending
 from downslope.diagnosis.checks._diverged import diverged
 from downslope.diagnosis.checks._edge import edge_of_stability
 from downslope.diagnosis.checks._evaluation_mismatch import evaluation_mismatch
 from downslope.diagnosis.checks._exploding import exploding_gradients
 from downslope.diagnosis.checks._few_rows import too_few_rows
+from downslope.diagnosis.checks._frozen_parameters import frozen_parameters
 from downslope.diagnosis.checks._gradient_course import rising_gradients
 from downslope.diagnosis.checks._imbalance import imbalanced_classes
 from downslope.diagnosis.checks._initialisation import poor_initialisation
@@ -81,8 +83,10 @@ TRAINING_CHECKS = by_cause(
     bottleneck,
     data_order,
     dead_units,
+    degenerate_normalisation,
     evaluation_mismatch,
     exploding_gradients,
+    frozen_parameters,
     imbalanced_classes,
     label_problem,
     leaking_column,

@@ -6,8 +6,11 @@ import numpy as np
 
 from downslope._text import in_words
 from downslope.diagnosis._cells import CellState, evaluated_states
-from downslope.diagnosis._finding import Finding, Quantity, Severity, Symptom, check, training_finding
+from downslope.diagnosis._finding import Finding, Quantity, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
+
+_EVALUATIONS = 3  # at the end, all of which have to be apart
+_STEPS_AROUND = 16
 
 EVALUATION_MISMATCH = Symptom(
     "evaluation_mismatch",
@@ -38,10 +41,12 @@ def _evaluations(evidence: TrainingEvidence) -> list[str]:
     quantities=(Quantity("lost_evaluations", "share of evaluations that are not finite", "lower", _lost),),
 )
 def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
-    """Find evaluations that are not finite, while the steps are.
+    """Find evaluations that are not finite, or far from the loss of the steps, while the steps do well.
 
-    Quantity: the state of each evaluation: finite, not finite, not measured. Theory: evaluation computes what training
-    does, but for dropout and for the statistics of a normalisation. Threshold: any.
+    Quantity: the state of each evaluation: finite, not finite, not measured; and the loss that evaluation finds on the
+    rows trained on over the mean loss of the steps around it. Theory: evaluation computes what training does, but for
+    dropout, which only raises the loss of the steps, and for the statistics of a normalisation. Threshold: any; twice
+    the loss of the steps, and a tenth of the first loss above it.
     """
     if evidence.failed:
         return None  # the weights themselves are not finite, and every evaluation with them
@@ -55,8 +60,7 @@ def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
         return training_finding(
             evidence,
             EVALUATION_MISMATCH,
-            f"The {in_words(name)} is not finite {when}, while the loss of every step is: evaluation computes "
-            "something else than training, or reads other rows.",
+            f"The {in_words(name)} is not finite {when}, while the loss of every step is: {_why(evidence)}.",
             "evaluations that are finite where the steps are",
             numbers={"evaluation": name, "step": int(steps[lost[0]]), "evaluations": len(lost)},
             causes=(
@@ -71,4 +75,55 @@ def evaluation_mismatch(evidence: TrainingEvidence) -> Finding | None:
             ),
             problem=True,
         )
-    return None
+    return _apart(evidence)
+
+
+def _losses_apart(evidence: TrainingEvidence) -> list[tuple[float, float, float]]:
+    """Return, for the last evaluations, the loss there, the mean of the steps around it, and its standard error."""
+    losses = np.asarray(evidence.trace.metrics.get("training_loss", ()), dtype=float)
+    steps = np.asarray(evidence.trace.metrics.get("step", ()))
+    finite = np.isfinite(evidence.loss)
+    known = np.flatnonzero(np.isfinite(losses) & (steps > 0)) if len(losses) == len(steps) else np.zeros(0, int)
+    if len(known) < _EVALUATIONS or finite.sum() < _STEPS_AROUND:
+        return []
+    apart = []
+    for index in known[-_EVALUATIONS:]:
+        near = np.argsort(np.abs(evidence.step[finite] - steps[index]), kind="stable")[:_STEPS_AROUND]
+        rows = evidence.loss[finite][near]
+        apart.append((float(losses[index]), float(rows.mean()), float(rows.std() / np.sqrt(len(rows)))))
+    return apart
+
+
+def _apart(evidence: TrainingEvidence) -> Finding | None:
+    """Return the finding for evaluations that are far above the loss of the steps on the same rows."""
+    losses = _losses_apart(evidence)
+    # Without dropout and running statistics both compute the same, on other rows of the same kind.
+    if not losses or evidence.network.get("statistics_move", True) is None:
+        return None
+    first = float(np.mean(evidence.loss[: max(len(evidence.loss) // 50, 1)]))
+    for evaluated, stepped, error in losses:
+        if not evaluated - stepped > max(abs(stepped), 0.1 * abs(first), 4 * error):
+            return None
+    evaluated, stepped, _ = losses[-1]
+    return training_finding(
+        evidence,
+        EVALUATION_MISMATCH,
+        f"On the rows trained on the steps end at a loss of {number(stepped)}, and evaluation finds "
+        f"{number(evaluated)}: {_why(evidence)}.",
+        "a loss in evaluation up to twice that of the steps",
+        numbers={"evaluated_loss": evaluated, "stepped_loss": stepped},
+        causes=(
+            "running statistics that never move or lag far behind",
+            "a model left in training mode, or put into it",
+            "batches so small that their statistics are not those of the rows",
+        ),
+        remedies=("look at the running means and variances", "a normalisation by layer"),
+        if_unknown=True,
+    )
+
+
+def _why(evidence: TrainingEvidence) -> str:
+    """Return why evaluation may find something else than the steps, as the rest of a sentence."""
+    if evidence.network.get("statistics_move") is False:
+        return "the running statistics that evaluation normalises by never move"
+    return "evaluation computes something else than training, or reads other rows"

@@ -2,75 +2,154 @@
 
 from __future__ import annotations
 
-from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope._types import Plain
+from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
 WRONG_LOSS = Symptom(
     "wrong_loss",
     Severity.PROBLEM,
     order=20,
-    meaning="The loss does not compare outputs with targets row by row, or is for other targets.",
+    meaning="The loss does not compare outputs with targets row by row, does not tell them apart, or has no end.",
     quantity="training_score",
     remedies=("suited_output", "scaled_targets"),
 )
 
-# Two losses that differ by less than this share are the same loss, in float32.
-_SAME = 1e-4
+# Changes of the loss below this share of the one that is due are rounding.
+_SAME = 5e-3
+# Parts of a change that two halves of a batch make only together.
+_MIXED = 0.05
+# A cross-entropy of plain labels loses all of its range from right to wrong, one with labels smoothed by 0.9 a seventh.
+_LITTLE = 0.1
+_OF_NUMBERS = ("mean squared error", "mean absolute error", "huber")
+
+
+def behaviour_of(evidence: TrainingEvidence) -> Plain:
+    """Return how the loss behaves on artificial outputs; empty where it was not tried."""
+    tried = evidence.trace.facts.get("loss")
+    return tried if isinstance(tried, dict) else {}
+
+
+def taken_by_loss(evidence: TrainingEvidence) -> str:
+    """Return what the loss takes: "logits", "probabilities", "log-probabilities", "numbers"; "" if not known."""
+    loss = evidence.network.get("loss") or {}
+    if loss.get("name") in _OF_NUMBERS:
+        return "numbers"
+    if "entropy" in str(loss.get("name")) and loss.get("from_logits") is not None:
+        return "logits" if loss["from_logits"] else "probabilities"
+    return str(behaviour_of(evidence).get("takes") or "")
 
 
 @check(
     WRONG_LOSS,
-    reads=("loss.unpaired", "network.loss.name", "network.kind", "data.class_counts|data.target_mean"),
+    reads=(
+        "loss.unpaired",
+        "loss.not_additive",
+        "loss.joint",
+        *(f"loss.{name}?" for name in ("descent", "takes", "form", "label_gain", "squeezed", "unbounded")),
+        "network.loss.name",
+        "network.kind?",
+        "network.outputs?",
+    ),
 )
-def wrong_loss(evidence: TrainingEvidence) -> Finding | None:
-    """Find a loss that does not pair outputs with targets, does not average over examples, or is for other targets.
+def wrong_loss(evidence: TrainingEvidence) -> Finding | NotRun | None:
+    """Find a loss that does not pair outputs with targets, does not tell them apart, has no end, or has other targets.
 
-    Quantity: what the loss of made-up outputs changes by when targets are dealt to other rows, and when a batch is cut
-    in two. Theory: a mean over examples of a loss of each is paired and additive (Vapnik's empirical risk). Threshold:
-    rounding.
+    Quantity: what the loss of artificial outputs changes by when targets are dealt to other rows, when a batch is cut
+    in two, when outputs move towards the targets, when they are sure and wrong, and as they grow; each over the change
+    between outputs drawn anew. Theory: a mean over examples of a loss of each is paired and additive (Vapnik's
+    empirical risk), and a minimum needs a lower bound. Threshold: rounding; for labels, a tenth of the range.
     """
-    tried = evidence.trace.facts.get("loss")
-    facts = tried if isinstance(tried, dict) else {}
-    name = (evidence.network.get("loss") or {}).get("name", "")
-    reason = _fault(facts) or _unsuited(evidence, str(name))
+    facts = behaviour_of(evidence)
+    loss = evidence.network.get("loss") or {}
+    reason = _fault(facts, evidence) or _endless(facts, evidence)
+    certain = reason is not None
+    reason = reason or _mixing(facts) or _unsuited(evidence, str(loss.get("name")), facts)
     if reason is None:
-        return None
+        lacks_counts = evidence.is_classes and evidence.data.get("class_counts") is None
+        return NotRun(WRONG_LOSS.key, "the trace has no data.class_counts") if lacks_counts else None
     sentence, remedy = reason
     return training_finding(
         evidence,
         WRONG_LOSS,
         sentence,
         "a loss that is a mean over examples, each against its own target, of the targets' kind",
-        numbers={name: value for name, value in facts.items() if value is not None},
+        numbers={name: value for name, value in facts.items() if isinstance(value, float)},
         causes=("shapes that broadcast", "a reduction over the wrong axis", "a loss for another kind of target"),
         remedies=(remedy,),
+        if_unknown=certain,
     )
 
 
-def _fault(facts: dict[str, float]) -> tuple[str, str] | None:
-    """Return what is wrong with the loss as a function, and what to do."""
-    if facts.get("unpaired") is not None and facts["unpaired"] < _SAME:
-        return (
-            "The loss is the same whichever row a target belongs to: outputs and targets are not compared row by row.",
-            "give outputs and targets the same shape before they are subtracted",
-        )
-    if facts.get("not_additive") is not None and facts["not_additive"] > 0.01:
-        return (
-            "The loss of a batch is not the mean of the losses of its halves: rows are mixed.",
-            "reduce over the outputs of each example first, then over the examples",
-        )
-    if facts.get("descent") is not None and facts["descent"] > 0:
+def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
+    """Return what is wrong with the loss as a function, for any network, and what to do."""
+    unpaired, mixed, joint = facts.get("unpaired"), facts.get("not_additive"), facts.get("joint")
+    # What compares two sets of rows, such as their distributions, needs no pairs, and mixes the rows of each.
+    if unpaired is not None and unpaired < _SAME and (mixed is None or mixed < _MIXED):
+        if facts.get("leaf"):
+            return (
+                f"The loss is the same whichever row {facts['leaf']} belongs to: it is not used row by row.",
+                f"give {facts['leaf']} the shape of what it is combined with",
+            )
+        if joint is None or joint > _SAME:
+            return (
+                "The loss is the same whichever row a target belongs to: outputs and targets are not compared row by "
+                "row.",
+                "give outputs and targets the same shape before they are subtracted",
+            )
+        if evidence.network.get("kind") is not None:
+            return "The loss is the same whatever the targets are.", "a loss that compares outputs with targets"
+    if (facts.get("descent") or 0.0) > _SAME:
         return "Moving outputs towards their targets raises the loss: its sign is wrong.", "turn the loss's sign"
+    gain = facts.get("label_gain")
+    if gain is not None and gain < _LITTLE:
+        share = f"{number(100 * gain)} % of its range"
+        return (
+            f"The loss hardly tells right labels from wrong ones: from the one to the other it changes by {share}.",
+            "a label smoothing of at most 0.2",
+        )
+    width = facts.get("squeezed")
+    if width is not None:
+        return (
+            f"The loss squeezes the outputs into a range of {number(width)} before its own softmax, and even sure and "
+            "right outputs cost nearly as much as a guess.",
+            "the same loss of the outputs as they are",
+        )
     return None
 
 
-def _unsuited(evidence: TrainingEvidence, name: str) -> tuple[str, str] | None:
+def _endless(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
+    """Return what is wrong with a loss that falls for ever as outputs grow, and what to do."""
+    if not facts.get("unbounded"):
+        return None
+    low, high = evidence.network.get("output_bounds") or (None, None)
+    if low is not None or high is not None:
+        return None  # outputs that cannot grow lead nowhere
+    remedy = "a loss that is at least 0, such as a square"
+    if facts.get("takes") == "log-probabilities":
+        remedy = "the logarithm of a softmax of the outputs before the loss"
+    return "The loss has no lower bound: it falls in proportion to the outputs as they grow.", remedy
+
+
+def _mixing(facts: Plain) -> tuple[str, str] | None:
+    """Return what is wrong with a loss whose rows do not stand for themselves, and what to do."""
+    if (facts.get("not_additive") or 0.0) <= _MIXED:
+        return None
+    return (
+        "A change of outputs in one half of a batch changes what those in the other half cost: rows are mixed.",
+        "reduce over the outputs of each example first, then over the examples",
+    )
+
+
+def _unsuited(evidence: TrainingEvidence, name: str, facts: Plain) -> tuple[str, str] | None:
     """Return why a loss does not suit the kind of the targets, and what to do."""
     classes = len(evidence.data.get("class_counts") or [])
-    outputs = evidence.widths[-1] if len(evidence.widths) else 0
-    if evidence.is_classes and name in ("mean squared error", "mean absolute error", "huber"):
+    outputs = evidence.network.get("outputs")
+    by_values = "squared error" if facts.get("form") == "squares" else None
+    of_numbers = name if name in _OF_NUMBERS else by_values
+    if evidence.is_classes and of_numbers is not None:
         return (
-            f"Classes are trained on the {name}, whose gradient vanishes where the network is sure and wrong.",
+            f"Classes are trained on the {of_numbers}, whose gradient vanishes where the network is sure and wrong.",
             "softmax cross-entropy" if classes > 2 else "binary cross-entropy",
         )
     if name == "binary cross-entropy" and classes > 2 and outputs == 1:

@@ -44,6 +44,8 @@ _JUMP = 3.0
 _STRIDE = 0.5
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
+# A constant rate goes a tenth of its way in a tenth of the steps, a cosine a fifth, Adam at first up to twice as fast.
+_AT_ONCE, _EARLY = 0.9, 10
 
 
 def _stabilities(evidence: TrainingEvidence) -> np.ndarray:
@@ -167,6 +169,7 @@ def reach_of(evidence: TrainingEvidence) -> float | None:
     RATE_TOO_SMALL,
     quantities=(Quantity("way", "way over the weights' norm", "higher", reach_of, "layers"),),
     needs=("parts.update_norm", "parts.parameter_norm"),
+    reads=("parts.gradient_norm",),
 )
 def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find steps that add up to a fraction of the weights' own size while the loss is still falling.
@@ -178,10 +181,13 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | No
         return None
     reach = reach_of(evidence)
     few = evidence.last_step < 200
-    if reach is None or reach >= _REACH or few:
+    decayed = _gone_at_once(evidence)
+    if reach is None or few or (reach >= _REACH and decayed is None):
         return None
     if evidence.underfits is None:
         return unjudged(evidence, RATE_TOO_SMALL)
+    if decayed is not None:
+        return _decayed(evidence, decayed, reach)
     return training_finding(
         evidence,
         RATE_TOO_SMALL,
@@ -191,4 +197,38 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | No
         numbers={"way": reach, "learning_rate": evidence.learning_rate},
         causes=("the learning rate is too small",),
         remedies=("ten times the learning rate", "Adam, whose steps do not shrink with the gradient"),
+    )
+
+
+def _gone_at_once(evidence: TrainingEvidence) -> float | None:
+    """Return the share of the way that was gone in the first tenth of the steps, under a rate that decays to nothing.
+
+    None where less was gone, or where it is the gradient that faded and not the rate.
+    """
+    updates = np.asarray(evidence.trace.part_columns.get("update_norm", ()), dtype=float)
+    gradients = np.asarray(evidence.trace.part_columns.get("gradient_norm", ()), dtype=float)
+    if updates.ndim != 2 or len(updates) < 2 * _EARLY or updates.shape != gradients.shape:
+        return None
+    lengths, slopes = (np.sqrt(np.sum(norms**2, axis=1)) for norms in (updates, gradients))
+    known = np.isfinite(lengths) & np.isfinite(slopes)
+    lengths, slopes = lengths[known], slopes[known]
+    early = max(len(lengths) // _EARLY, 1)
+    share = float(lengths[:early].sum() / lengths.sum()) if lengths.sum() > 0 else 0.0
+    # A descent that has arrived stops as well, since its gradients do.
+    rates = lengths / np.maximum(slopes, 1e-30)
+    faded = median(slopes[-early:]) < 0.1 * median(slopes[:early])
+    return share if share > _AT_ONCE and not (faded and median(rates[-early:]) > 0.1 * median(rates[:early])) else None
+
+
+def _decayed(evidence: TrainingEvidence, share: float, reach: float) -> Finding:
+    """Return the finding for a schedule that leaves no rate for most of the steps."""
+    return training_finding(
+        evidence,
+        RATE_TOO_SMALL,
+        f"The schedule decays the rate to nothing: {number(100 * share)} % of the way was gone in the first tenth of "
+        f"the {evidence.last_step} steps, which together are {number(reach)} of the weights' own size.",
+        f"{number(100 * _AT_ONCE)} % of the way in the first tenth of the steps",
+        numbers={"way": reach, "share_gone_at_once": share, "learning_rate": evidence.learning_rate},
+        causes=("a schedule counted in batches where it was meant in epochs", "a decay that is too fast"),
+        remedies=("a constant learning rate", "a schedule that decays over all steps", "a larger learning rate"),
     )
