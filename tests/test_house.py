@@ -79,6 +79,7 @@ def test_modules_are_of_a_size_that_is_read_in_one_sitting() -> None:
     # Nine hold what is odd about rows, the learners compared with, scores by class, and a check for each of six
     # faults of the data.
     # Seven for logs: what checks need, states and courses of columns, facts by name, the maker of traces, two symptoms.
+    # Six read kernels, activations, the order of layers and the states of loops from programs.
     assert len(lines) <= 410
     assert 150 <= statistics.median(lines.values()) <= 220
 

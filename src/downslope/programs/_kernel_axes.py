@@ -106,7 +106,7 @@ def _rearranged(equation: Any, operands: Sequence[Any]) -> list[_View | None]:
                 lambda value: Constant(value, Source.DATA),
             )
         ]
-    unknown = [None] * len(equation.outvars)
+    unknown: list[_View | None] = [None] * len(equation.outvars)
     if equation.primitive.name == "optimization_barrier":
         return [operand if isinstance(operand, _View) else None for operand in operands]
     view = operands[0] if operands else None
@@ -117,7 +117,9 @@ def _rearranged(equation: Any, operands: Sequence[Any]) -> list[_View | None]:
     if arrange is not None:
         return arrange(view, equation.params, operands[1:], before, after)
     # Casts, copies, reversals: the axes stay.
-    return [view] * len(after) if all(shape == before for shape in after) else unknown
+    if any(shape != before for shape in after):
+        return unknown
+    return [view for _ in after]
 
 
 def _transposed(view: _View, settings: Mapping[str, Any], *_: Any) -> list[_View | None]:

@@ -80,13 +80,13 @@ def layer_orders(program: StraightProgram, layers: Sequence[TracedStep]) -> tupl
             results = _passed(step.equation, operands)
         reach.update(zip(step.results, results, strict=True))
     loss = reach.get(program.outputs[0], _Reach()) if program.outputs else _Reach()
-    graph = _Graph(tuple(entry.any for entry in read), loss.any)
+    graph = _LayerGraph(tuple(entry.any for entry in read), loss.any)
     raw = frozenset().union(loss.raw, *(entry.raw for entry in read))
     return tuple(_order(numbers[layer], graph, raw) for layer in layers)
 
 
 @dataclass(frozen=True, eq=False)
-class _Graph:
+class _LayerGraph:
     """The graph of the layers, numbered in the order in which they run.
 
     Args:
@@ -118,7 +118,7 @@ class _Graph:
         return reached - {layer}
 
 
-def _order(layer: int, graph: _Graph, raw: frozenset[int]) -> LayerOrder:
+def _order(layer: int, graph: _LayerGraph, raw: frozenset[int]) -> LayerOrder:
     """Return where a layer lies."""
     before, behind = graph.before(layer), graph.behind(layer)
     jumps = [graph.sources[other] for other in behind] + [graph.ends]
@@ -135,7 +135,7 @@ def _order(layer: int, graph: _Graph, raw: frozenset[int]) -> LayerOrder:
     )
 
 
-def _longest(before: set[int], graph: _Graph, layer: int) -> int:
+def _longest(before: set[int], graph: _LayerGraph, layer: int) -> int:
     """Return the number of layers on the longest path from the data to a layer."""
     depths: dict[int, int] = {}
     for other in sorted(before | {layer}):
@@ -143,7 +143,7 @@ def _longest(before: set[int], graph: _Graph, layer: int) -> int:
     return depths[layer]
 
 
-def _height(layer: int, graph: _Graph) -> int:
+def _height(layer: int, graph: _LayerGraph) -> int:
     """Return the number of layers on the longest path from a layer to the loss."""
     heights = {layer: 0}
     for other in range(layer + 1, len(graph.sources)):

@@ -169,7 +169,8 @@ class Network(equinox.Module):
 def _kernel(name: str, layer: Layer, weights: Any, outputs: Shape) -> Plain:
     """Return how a layer's kernel lies, by the convention for layers: a leaf "weight", its units last."""
     leaves = weights if isinstance(weights, Mapping) else vars(weights) if hasattr(weights, "__dict__") else {}
-    shape, bias = np.shape(leaves.get("weight")), leaves.get("bias")
+    weight, bias = leaves.get("weight"), leaves.get("bias")
+    shape = () if weight is None else np.shape(weight)
     known = len(shape) > 1
     skip = bool(getattr(layer, "skip", False))
     return {
