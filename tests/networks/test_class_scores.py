@@ -45,6 +45,14 @@ def test_a_class_without_rows_has_no_recall():
     assert 0 < scores["accuracy_error"] < 0.5  # three right rows of three prove little
 
 
+def test_outputs_that_exploded_are_scored_without_a_warning():
+    wild = np.array([[np.inf, 0.0], [np.nan, 1.0], [1e300, -1e300], [0.0, 1.0]])
+    scores = scores_at_end("two classes", wild, np.array([0, 1, 0, 1]), LOGITS, {"categories": ["a", "b"]})
+    assert scores["auc"] == [None, None]
+    numbers = scores_at_end("numbers", np.full((4, 1), 1e200), np.arange(4.0)[:, None], {}, None)
+    assert json.dumps([scores, numbers], allow_nan=False)
+
+
 def test_errors_of_scores_are_their_scatter_over_samples():
     random = np.random.default_rng(5)
     rows, r2, accuracy = 80, [], []

@@ -113,7 +113,10 @@ def scores_at_end(
     """
     flat = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
     if kind == NUMBERS:
-        return _of_numbers(flat, np.asarray(targets, np.float64), target)
+        # A run that exploded overflows here as well.
+        with np.errstate(all="ignore"):
+            scores = _of_numbers(flat, np.asarray(targets, np.float64), target)
+        return {name: score if score is None or math.isfinite(score) else None for name, score in scores.items()}
     classes = len((target or {}).get("categories") or ()) or max(flat.shape[1], 2)
     return _of_classes(flat, np.asarray(targets), loss, classes)
 
@@ -156,7 +159,9 @@ def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
 
 
 def _ranking(outputs: np.ndarray, loss: Plain, classes: int) -> np.ndarray | None:
-    """Return what ranks rows by how likely they are of each class, shape (rows, classes)."""
+    """Return what ranks rows by how likely they are of each class, shape (rows, classes); None where nothing does."""
+    if not np.isfinite(outputs).all():
+        return None
     try:
         return probabilities(loss, outputs, classes)
     except SettingError:
