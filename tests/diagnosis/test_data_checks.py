@@ -195,6 +195,13 @@ def test_faults_of_the_data_come_first(symptom, case):
         {"data": {"between_batches": 0.3, "between_batches_shuffled": 0.03, "between_batches_deviation": 0.01}},
         # a split by time that the network bears
         {"data": {"shift_column_auc": 1.0}},
+        # 200 rows are enough, however far off the network is
+        {
+            "score": 0.92,
+            "data": {**NUMBERS, "reference_score": 0.9},
+            "network": R2,
+            "scores": {**OF_NUMBERS, "r2": -1e9, "r2_error": 1e8},
+        },
         # targets over orders of magnitude that are learnt
         {
             "data": {**NUMBERS, "target_ratio": 900.0, "log_reference_score": 0.93, "log_reference_of_logs": 0.8},

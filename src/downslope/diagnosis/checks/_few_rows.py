@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,7 +48,7 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
             return None
         return _by_heart(evidence, rows)
     scores: Mapping[str, Any] = evidence.trace.facts["scores"]["validation"] or {}
-    error, score = scores.get(f"{evidence.metric}_error"), scores.get(evidence.metric)
+    score, error = scores.get(evidence.metric), _error(evidence, scores, held)
     if not evidence.is_learnable and rows is not None and rows >= _ENOUGH:
         return None
     known = [value for value in (evidence.reference, score) if value is not None]
@@ -70,6 +71,16 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
         remedies=("more rows", "a larger share held back", "a smaller network"),
         problem=True,
     )
+
+
+def _error(evidence: TrainingEvidence, scores: Mapping[str, Any], held: int) -> float | None:
+    """Return the standard error of the score; of R² below 0, which a network far off has, that of the reference's."""
+    score, error = scores.get(evidence.metric), scores.get(f"{evidence.metric}_error")
+    if evidence.metric != "r2" or (score is not None and score >= 0):
+        return error
+    # Olkin and Finn 1995: the variance of R² is about 4 R² (1 − R²)² / n.
+    share = min(max(evidence.reference or 0.0, 0.0), 1.0)
+    return 2 * math.sqrt(share / held) * (1 - share)
 
 
 def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:
