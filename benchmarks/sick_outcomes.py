@@ -93,9 +93,13 @@ def right_causes(one: Run, causes: Mapping[str, Sequence[str]]) -> set[str]:
     return {name for label in one["labels"] for name in causes.get(label, (label,))}
 
 
+# Recipes that were gathered before a symptom was split name the whole.
+_EARLIER = {"imbalanced_classes": "label_problem"}
+
+
 def ours(one: Run) -> list[set[str]]:
-    """Return our own alarms of a run."""
-    return [{symptom} for symptom in one["findings"]]
+    """Return our own alarms of a run, each with the name that it had in earlier recipes."""
+    return [{symptom, _EARLIER.get(symptom, symptom)} for symptom in one["findings"]]
 
 
 def of_rival(name: str) -> Callable[[Run], list[set[str]]]:

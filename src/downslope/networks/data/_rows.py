@@ -138,7 +138,7 @@ def _evenly(many: int, most: int) -> np.ndarray:
 
 # --- rows held back that come from elsewhere -------------------------------------------------------------------------
 
-_MOST_POOLED, _FEWEST_HELD = 500, 5
+_MOST_POOLED, _FEWEST_HELD = 300, 5
 _NEIGHBOURS = 15
 
 
@@ -149,7 +149,7 @@ def shift_of(features: np.ndarray, held: np.ndarray, names: tuple[str, ...], ran
         features: of the rows for training, shape (rows, features), scaled.
         held: of the rows held back, scaled likewise.
         names: the names of the features; () where they have none.
-        random: the generator of the rows that are looked at: 500 of each kind.
+        random: the generator of the rows that are looked at: 300 of each kind.
 
     Returns:
         shift_auc: the area under the curve by which the share of held-back rows among the 15 nearest ones tells a
@@ -180,7 +180,6 @@ def shift_of(features: np.ndarray, held: np.ndarray, names: tuple[str, ...], ran
 
 # --- columns that number the rows ------------------------------------------------------------------------------------
 
-_FIRST = 200
 _LOOSE, _NEAR_WHOLE = 0.4, 0.05  # of a step
 _COLLISIONS = 5.0
 
@@ -215,10 +214,11 @@ def numbering_of(
     # The only column of a table is what the target is a function of.
     if features.ndim != 2 or features.shape[1] < 2 or len(features) < 10:
         return nothing
-    # Most columns repeat a value within the first rows, which takes no sorting of all of them.
-    apart = np.flatnonzero(np.all(np.diff(np.sort(features[:_FIRST], axis=0), axis=0) > 0, axis=0))
-    candidates = [int(index) for index in apart if not (names and names[index] in dates)]
-    numbering = [index for index in candidates if _numbers_rows(features[:, index], targets, positions)]
+    numbering = [
+        int(index)
+        for index in np.flatnonzero(_number_rows(features, targets, positions))
+        if not (names and names[index] in dates)
+    ]
     best = nothing
     for index in numbering[:3]:
         alone = Learners(features[:, [index]], numbers=False).best(targets, balanced)[0]
@@ -230,27 +230,31 @@ def numbering_of(
     return best
 
 
-def _numbers_rows(column: np.ndarray, targets: np.ndarray, positions: np.ndarray | None) -> bool:
-    """Tell whether a column numbers its rows."""
-    ordered = np.sort(column.astype(np.float64))
-    gaps = np.diff(ordered)
-    if not np.all(gaps > 0):
-        return False
-    if targets.ndim == 2 and not any(_is_monotone(along) for along in targets[np.argsort(column)].T):
-        return False
-    if positions is not None:
-        by_position = column[np.argsort(positions)].astype(np.float64)
-        at = np.sort(positions).astype(np.float64)
-        step = (by_position[-1] - by_position[0]) / (at[-1] - at[0])
-        if step and np.max(np.abs(by_position - by_position[0] - step * (at - at[0]))) < _LOOSE * abs(step):
-            return True
-        if targets.ndim == 1 and _is_monotone(by_position) and _is_sorted(targets[np.argsort(positions)]):
-            return True
-    steps = (ordered - ordered[0]) / gaps.min()
-    if np.max(np.abs(steps - np.round(steps))) > _NEAR_WHOLE:
-        return False
+def _number_rows(features: np.ndarray, targets: np.ndarray, positions: np.ndarray | None) -> np.ndarray:
+    """Return which columns number their rows, shape (features,)."""
+    # One row a feature, which is sorted and compared in order of memory.
+    columns = np.ascontiguousarray(features.T, dtype=np.float64)
+    ordered = np.sort(columns, axis=1)
+    gaps = np.diff(ordered, axis=1)
+    differ = np.all(gaps > 0, axis=1)
+    smallest = np.where(differ, gaps.min(axis=1), 1.0)
+    steps = (ordered - ordered[:, :1]) / smallest[:, None]
+    whole = np.max(np.abs(steps - np.round(steps)), axis=1) <= _NEAR_WHOLE
     # Of n numbers drawn from a range of r about n² / 2r pairs would be equal.
-    return len(column) ** 2 / (2 * (steps[-1] + 1)) > _COLLISIONS
+    number = differ & whole & (columns.shape[1] ** 2 / (2 * (steps[:, -1] + 1)) > _COLLISIONS)
+    if positions is not None:
+        order = np.argsort(positions)
+        along, at = columns[:, order], positions[order] - positions[order[0]]
+        slope = (along[:, -1] - along[:, 0]) / at[-1]
+        away = np.max(np.abs(along - along[:, :1] - slope[:, None] * at), axis=1)
+        number |= differ & (away < _LOOSE * np.abs(slope))
+        if targets.ndim == 1 and _is_sorted(targets[order]):
+            number |= differ & np.array([_is_monotone(column) for column in along])
+    if targets.ndim == 2:
+        for index in np.flatnonzero(number):
+            by_column = targets[np.argsort(columns[index])]
+            number[index] = any(_is_monotone(target) for target in by_column.T)
+    return number
 
 
 def _is_monotone(column: np.ndarray) -> bool:
