@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from downslope._text import listed
+from downslope._types import Plain
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -16,6 +17,9 @@ VANISHING_GRADIENTS = Symptom(
 )
 
 _FADED = 1e-3
+# LSTM and GRU cells keep about 0.6 a step at their usual first weights, and learn; of fewer than half nothing gets far,
+# and below the last digit of a double nothing gets through at any factor.
+_FORGETS, _LOST = 0.5, 1e-12
 
 
 @check(
@@ -33,7 +37,8 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     Quantity: the factor per layer of the gradient of a unit towards the input, and of what tells examples apart towards
     the output, each fitted over depth at the start; and that per step of a scan, of the gradient by its state. Layers
     that a path without a layer passes do not count: the product along it has a factor of 1. Theory: products of one
-    factor a layer, below 1 (Hochreiter 1991; Glorot and Bengio 2010). Threshold: a thousandth in all.
+    factor a layer, below 1 (Hochreiter 1991; Glorot and Bengio 2010). Threshold: a thousandth in all; of a
+    scan, less than half a step as well.
     """
     inside = evidence.inside
     gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
@@ -49,7 +54,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
             f"{number(gradient[1])} is left at the first of {len(inside.gradient_levels)}; from {last} down it is "
             "below a thousandth."
         )
-    elif loop is not None and loop["in_all"] < _FADED:
+    elif loop is not None and _forgets(loop):
         parts = tuple(loop["leaves"])
         sentence = (
             f"The gradient by the state of the {loop['inside']} over {listed(parts)} keeps {number(loop['per_step'])} "
@@ -79,6 +84,11 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
         causes=("saturating activations in a deep network or a recurrence", "weights that begin too small"),
         remedies=("relu with he_normal", "skip connections", "normalisation"),
     )
+
+
+def _forgets(loop: Plain) -> bool:
+    """Tell whether next to nothing of the gradient by a state is left at the first step of a scan."""
+    return loop["in_all"] < _LOST or (loop["in_all"] < _FADED and loop["per_step"] < _FORGETS)
 
 
 def _faded(evidence: TrainingEvidence) -> tuple[tuple[str, ...], str]:
