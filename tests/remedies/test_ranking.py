@@ -74,7 +74,7 @@ def test_a_bundle_names_its_changes_and_the_causes_that_they_are_for() -> None:
     offered = {remedy.key: remedy for remedy in ranked(case, diagnosis)}
     assert offered.keys() - {TOGETHER} <= KEYS
     usual = offered["usual"]
-    assert {"relu", "suited_output"} <= {change.key for change in usual.single_changes}
+    assert {"relu", "suited_weights", "suited_output"} <= {change.key for change in usual.single_changes}
     merged = {name: value for change in usual.single_changes for name, value in change.changes.items()}
     assert merged == dict(usual.changes)
     assert "vanishing_gradients" in causes_of(usual, diagnosis)

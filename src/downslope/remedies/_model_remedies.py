@@ -20,8 +20,11 @@ def suited_weights(case: TrainingCase) -> Remedy | None:
         for layer in case.layers
         if layer.get("initialisation", "auto") not in _SUITED or layer.get("bias", 0) != 0
     ]
-    if not changed:
-        return None
+    return drawn_anew(case) if changed else None
+
+
+def drawn_anew(case: TrainingCase) -> Remedy:
+    """Return the remedy of weights that suit the activation, whatever they are drawn as."""
     changes: dict[str, Any] = {"initialisation": "auto"}
     if any(layer.get("bias", 0) != 0 for layer in case.layers):
         changes["bias"] = 0.0

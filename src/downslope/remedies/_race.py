@@ -448,7 +448,7 @@ def _without(remedy: Remedy, change: Remedy) -> Remedy | None:
         name=" + ".join(part.name for part in rest),
         why=" ".join(part.why for part in rest),
         changes={name: value for part in rest for name, value in part.changes.items()},
-        moves=remedy.moves,
+        moves=rest[0].moves,
         symptom=remedy.symptom,
         parts=rest if len(rest) > 1 else (),
         key=rest[0].key if len(rest) == 1 else "",

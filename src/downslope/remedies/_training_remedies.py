@@ -19,7 +19,7 @@ from downslope.diagnosis import TRAINING_SYMPTOMS, Diagnosis, Severity
 from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, MOMENTUM, NESTEROV, NOISY_GRADIENT_DESCENT, RMSPROP
 from downslope.networks import SetupChanges
 from downslope.remedies import _model_remedies
-from downslope.remedies._model_remedies import roomy, scaled_targets, standardised, suited_output
+from downslope.remedies._model_remedies import drawn_anew, roomy, scaled_targets, standardised, suited_output
 from downslope.remedies._remedy import Remedy, TrainingCase, TrainingMaker, helps, makers_for, two_digits
 
 _HEADROOM = 0.5  # of the largest stable rate
@@ -211,11 +211,9 @@ def _usual(case: TrainingCase, rate: float, normalisation: str) -> Remedy | None
     why = "Each coordinate steps by about the rate (Kingma and Ba 2015)."
     bundled = [Remedy(f"Adam at {number(rate)}", why, steps, "training_score", key=adam.__name__)]
     if not case.setup.is_foreign and case.layers:
-        weights: dict[str, Any] = {"activation": "relu", "initialisation": "auto"}
-        if any(layer.get("bias", 0) != 0 for layer in case.layers):
-            weights["bias"] = 0.0
         why = "A relu passes gradients whole where it is on (Glorot, Bordes and Bengio 2011)."
-        bundled.append(Remedy("relu", why, weights, "gradient_per_layer", key="relu"))
+        bundled.append(Remedy("relu", why, {"activation": "relu"}, "gradient_per_layer", key="relu"))
+        bundled.append(replace(drawn_anew(case), key="suited_weights"))
         if normalisation != "none":
             why = "Signals keep mean 0 and deviation 1 (Ioffe and Szegedy 2015)."
             changes = {"normalisation": normalisation}
