@@ -163,3 +163,10 @@ def test_copies_are_equal_in_weights_and_biases() -> None:
     # A residual branch may begin at zero.
     zero = {**weights, "a/b": np.zeros(16), "a/w": np.zeros((8, 16))}
     assert "symmetric_units" not in diagnosed([{**kernels[0], "bypassed": True}, *kernels[1:]], start=zero)
+
+
+def test_signals_explode_relative_to_the_inputs_and_not_before_a_normalisation() -> None:
+    huge = {"activation_deviation": np.array([1e5, 1e5, 1.0])}
+    assert "exploding_gradients" in diagnosed(CHAIN, huge)
+    assert "exploding_gradients" not in diagnosed(CHAIN, huge, size=1000.0)
+    assert "exploding_gradients" not in diagnosed([{**entry, "normalised": True} for entry in CHAIN], huge)

@@ -87,8 +87,10 @@ def _largest_spread(evidence: TrainingEvidence) -> float | None:
     spreads = evidence.of_layers("activation_deviation")
     if not len(spreads) or not np.any(np.isfinite(spreads)):
         return None
-    size = float(evidence.data.get("input_deviation") or 1.0)
-    hidden = spreads[:, evidence.hidden] if evidence.hidden.size else spreads
+    size = float(evidence.network.get("input_size") or evidence.data.get("input_deviation") or 1.0)
+    # What a normalisation divides out may be of any size before it.
+    indices = evidence.hidden if evidence.hidden.size else np.arange(len(evidence.layers))
+    hidden = spreads[:, [index for index in indices if not evidence.inside.kernels[index].get("normalised")]]
     return float(np.nanmax(hidden)) / max(size, 1.0) if np.any(np.isfinite(hidden)) else None
 
 
