@@ -181,3 +181,19 @@ def test_layers_side_by_side_are_one_level_and_bypassed_ones_none() -> None:
     assert levels == pytest.approx({0: 0.25, 1: 0.5, 2: np.sqrt(5), 3: 4.0})
     slope = np.polyfit(range(4), np.log([0.25, 0.5, np.sqrt(5), 4.0]), 1)[0]
     assert LayerEvidence(trace).gradient_rate == pytest.approx((np.exp(slope), np.exp(3 * slope)))
+
+
+def test_the_findings_are_those_of_the_weights_in_every_spelling() -> None:
+    copied = [(np.repeat(kernel[:, :1], kernel.shape[1], 1), bias) for kernel, bias in WEIGHTS[:-1]]
+    found = {}
+    for spelling in SPELLINGS:
+        trace = evidence_of(spelling, [*copied, WEIGHTS[-1]]).trace
+        looks = dict.fromkeys(("activation_deviation", "activation_gradient_norm", "dead_share"), np.ones((1, 3)))
+        parts = {"part_names": tuple(trace.start), "end": trace.start, "layer_columns": looks, "facts": trace.facts}
+        logged = ds.trace_from({"step": np.arange(40), "loss": np.full(40, 2.0)})
+        diagnosis = ds.diagnose(dataclasses.replace(logged, layer_names=trace.layer_names, start=trace.start, **parts))
+        skipped = {entry.symptom for entry in diagnosis.not_run} & {"symmetric_units", "bottleneck", "dead_units"}
+        found[spelling] = diagnosis.symptoms, skipped
+    assert "symmetric_units" in found["built-in"][0]
+    assert "dead_units" in found["built-in"][0]
+    assert found == dict.fromkeys(SPELLINGS, found["built-in"])
