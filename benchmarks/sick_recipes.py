@@ -236,7 +236,7 @@ def _value(key: str, value: Any) -> Any:
     return value
 
 
-def activation_of(value: Any) -> str:
+def activation_of(value: Any) -> Any:
     """Return an activation as this library spells it, from a name or a call: `tf.nn.LeakyReLU(0.1)`.
 
     >>> activation_of("Identity"), activation_of("nn.LeakyReLU(0.1)"), activation_of("SoftPlus"), activation_of(None)

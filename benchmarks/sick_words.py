@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -71,6 +71,10 @@ def _before(words: str, keys: str, usual: int) -> int:
     return int(found.group(1)) if found else usual
 
 
+def _arrays(inputs: Any, targets: Any) -> Rows:
+    return np.asarray(inputs, float), np.asarray(targets)
+
+
 def _gate(words: str) -> Rows:
     """Return the table of a logical gate, or a cloud of points around its corners, each with its corner's class."""
     key = next(key for key in _GATES if re.search(rf"\b{key}\b", words))
@@ -91,14 +95,14 @@ def _gate(words: str) -> Rows:
 def _moons(words: str) -> Rows:
     from sklearn.datasets import make_moons
 
-    return make_moons(_rows(words, 100), noise=_after(words, "noise", 0.1), random_state=0)
+    return _arrays(*make_moons(_rows(words, 100), noise=_after(words, "noise", 0.1), random_state=0))
 
 
 def _circles(words: str) -> Rows:
     from sklearn.datasets import make_circles
 
     noise, factor = _after(words, "noise", 0.05), _after(words, "factor", 0.5)
-    return make_circles(_rows(words, 100), noise=noise, factor=factor, random_state=0)
+    return _arrays(*make_circles(_rows(words, 100), noise=noise, factor=factor, random_state=0))
 
 
 def _blobs(words: str) -> Rows:
@@ -107,7 +111,7 @@ def _blobs(words: str) -> Rows:
     centers = _before(words, r"classes|clusters|cent(?:er|re)s|blobs|clouds|gaussians", 3)
     features = _before(words, r"features|dimensions|d\b", 2)
     deviation = _after(words, "std|cluster_std|deviation|noise", 1.0)
-    return make_blobs(_rows(words, 300), features, centers=centers, cluster_std=deviation, random_state=0)[:2]
+    return _arrays(*make_blobs(_rows(words, 300), features, centers=centers, cluster_std=deviation, random_state=0)[:2])
 
 
 def _spirals(words: str) -> Rows:
@@ -146,9 +150,10 @@ def _regression(words: str) -> Rows:
     from sklearn.datasets import make_regression
 
     features, targets = _before(words, r"features|inputs", 10), _before(words, r"targets|outputs", 1)
-    return make_regression(
+    made = make_regression(
         _rows(words, 500), features, n_targets=targets, noise=_after(words, "noise", 1.0), random_state=0
-    )[:2]
+    )
+    return _arrays(*made[:2])
 
 
 def _classification(words: str) -> Rows:
@@ -156,9 +161,10 @@ def _classification(words: str) -> Rows:
 
     classes = _before(words, "classes", 2)
     features = max(_before(words, r"features|inputs", 10), 2 * classes)
-    return make_classification(
+    made = make_classification(
         _rows(words, 500), features, n_informative=features // 2, n_classes=classes, random_state=0
     )
+    return _arrays(*made)
 
 
 def _identity(words: str) -> Rows:

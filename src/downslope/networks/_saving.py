@@ -22,7 +22,7 @@ _SHARED = ("data", "network", "encoding")  # the facts that a run shares with th
 
 
 @contextlib.contextmanager
-def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Iterator[Path | None]:
+def run_folder(save: str | os.PathLike[str] | None, *, resume: bool, overwrite: bool) -> Iterator[Path | None]:
     """Be the only writer of a training's folder within a `with` block; refuse to lose a run that is there.
 
     Args:
@@ -57,7 +57,7 @@ def run_folder(save: str | Path | None, *, resume: bool, overwrite: bool) -> Ite
         yield folder
 
 
-def replicate_folder(save: str | Path | None, seed: int) -> Path | None:
+def replicate_folder(save: str | os.PathLike[str] | None, seed: int) -> Path | None:
     """Return the folder of one of several trainings, inside the one that was named; None for none.
 
     Raises:

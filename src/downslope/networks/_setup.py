@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Unpack, cast, overload
 
 from downslope._choices import checked, defaults, door, refuse_unknown, schema
@@ -338,7 +338,7 @@ class Setup:
         seed: int | None = None,
         *,
         progress: bool | Callable[[int, int, float], None] | None = None,
-        save: str | Path | None = None,
+        save: str | os.PathLike[str] | None = None,
         resume: bool = False,
         overwrite: bool = False,
         watch: Callable[[Training], None] | None = None,

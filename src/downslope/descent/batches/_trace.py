@@ -193,7 +193,7 @@ class BestEvaluated:
         best = self._checkpoints[-1]
         leaves = arrays_of_state(state._replace(point=best.point, memory=best.memory))
         named = {f"{_BEST}{name}": leaf for name, leaf in leaves.items() if name.startswith(("point/", "memory/"))}
-        return {f"{_BEST}step": np.int64(best.step), f"{_BEST}score": np.asarray(best.score), **named}
+        return {f"{_BEST}step": np.asarray(best.step), f"{_BEST}score": np.asarray(best.score), **named}
 
 
 _BEST = "best/"
