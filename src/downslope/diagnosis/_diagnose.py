@@ -17,6 +17,7 @@ from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
+from downslope.diagnosis._needs import is_known, lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import (
     DESCENT_CHECKS,
@@ -36,6 +37,16 @@ from downslope.diagnosis.checks import (
 from downslope.trace import HasTrace, HasTraces, Outcome, Trace, as_trace
 
 _ROWS = ("step", "value", "gradient_norm", "the point", "the gradient")
+_LAST_OF_DATA = 20  # checks of a lower order are those of the data
+# What the comparison of scores rests on itself: such facts say nothing of whether a check of the data was prepared.
+_COMPARED = frozenset(
+    (
+        *("data.rows", "data.validation_rows", "data.reference_score", "data.validation_reference_score"),
+        *("data.chance_score", "data.shuffled_score", "data.shuffled_deviation", "data.class_counts"),
+        *("data.target_low", "data.target_high", "data.target_mean", "data.target_kind", "data.metric"),
+        *("network.metric", "network.kind", "metrics.training_loss", "metrics.validation_loss"),
+    )
+)
 _RANK = {Severity.PROBLEM: 0, Severity.GOOD: 1, Severity.NOTE: 2}
 _EXAMPLE = 'ds.diagnose(ds.descend("x²", 10))'
 _MARKS = {Severity.GOOD: "✓", Severity.NOTE: "•", Severity.PROBLEM: "✗"}
@@ -260,9 +271,25 @@ def _of_training(trace: Trace) -> list[Finding | NotRun | None]:
     results = [check(evidence) for check in TRAINING_CHECKS]
     if _any_problem(results):
         return results
-    if evidence.falls_short is None:
-        return [*results, not_judged(evidence)]
-    return [*results, unexplained(evidence) if evidence.falls_short else healthy(evidence)]
+    if evidence.falls_short:
+        return [*results, unexplained(evidence)]
+    unknown = evidence.not_comparable or _half_known(trace)
+    return [*results, not_judged(evidence, unknown) if unknown else healthy(evidence)]
+
+
+def _half_known(trace: Trace) -> str:
+    """Return why a check of the data could not run though the trace has some of what it needs; empty where none is so.
+
+    Faults of the data make a good score worth nothing. A log without a word on them is taken at its word; one that has
+    lost a fact is not.
+    """
+    for check in TRAINING_CHECKS:
+        needs = (*check.needs, *check.reads)
+        lacks = lacking(needs, trace) if check.order < _LAST_OF_DATA else None
+        own = [name for need in needs for name in need.split("|") if name.removesuffix("?") not in _COMPARED]
+        if lacks is not None and any(is_known(name, trace) for name in own):
+            return f"{check.symptom.key} could not be ruled out, since {lacks}"
+    return ""
 
 
 def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:

@@ -25,6 +25,7 @@ from downslope.trace import Outcome, Trace
 # A network is short of a simple learner by so much of what there is to gain over guessing, beyond chance.
 _SHORT = 0.1
 _SCORE_NOISE = 2.0  # standard errors of the score over the validation rows
+_UNSURE = 0.25  # of what there is to gain over guessing; a score within such an error says little
 # How many rows a set may have whose size is not known: for one number, and for a range.
 _USUAL_ROWS, _FEW_ROWS, _MANY_ROWS = 100, 25, 10_000
 _SETS = ("training", "validation")
@@ -97,8 +98,10 @@ class TrainingEvidence:
 
         A loss is no score: nothing says which loss the data allow.
         """
-        held = None if self.metric == "loss" else self.last(f"validation_{self.metric}")
-        return self.training_score if held is None else held
+        if self.is_held_back:
+            return self.last(f"validation_{self.metric}")
+        # Where rows were held back, that of the others does not stand in for theirs.
+        return None if self.data.get("validation_rows") else self.training_score
 
     @functools.cached_property
     def training_score(self) -> float | None:
@@ -166,12 +169,7 @@ class TrainingEvidence:
         sizes = (rows,) if rows else (_FEW_ROWS, _MANY_ROWS)
         # The standard error of a share over so many rows; R² is treated alike, for want of a law of its own.
         noises = [_SCORE_NOISE * _share_error(self.reference or 0.5, size) for size in sizes]
-        least, most = max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
-        held = self.data.get("validation_rows")
-        if held and not self.is_held_back:
-            # The score of the rows held back is missing; it may be as far above that of the others as chance has it.
-            most += _SCORE_NOISE * _share_error(self.reference or 0.5, held)
-        return least, most
+        return max(_SHORT * min(gains), min(noises), 0.02), max(_SHORT * max(gains), max(noises), 0.02)
 
     @functools.cached_property
     def _rows_of_score(self) -> float | None:
@@ -214,14 +212,21 @@ class TrainingEvidence:
         if self._is_below(self.score):
             return True
         enough = self.score >= max(self._references) - self._margins[0]
-        return False if enough and self.is_held_back else None
+        return False if enough and self.is_held_back and self._is_sure else None
 
     @functools.cached_property
     def underfits(self) -> bool | None:
         """Whether it falls short on the very rows that it is trained on; None where that cannot be known."""
-        if self.failed or self.loss_rose or self.training_score is None or not self._references:
+        if self.failed or self.loss_rose or not self.falls_short or not self._references or self.score is None:
             return self.falls_short
-        return self.falls_short and self._is_below(self.training_score)
+        return None if self.training_score is None else self._is_below(self.training_score)
+
+    @property
+    def _is_sure(self) -> bool:
+        """Whether the score's standard error is known, and at most a quarter of what there is to gain over guessing."""
+        if self.score_error is None or self.reference is None or (self.chance is None and self.metric != "r2"):
+            return False
+        return self.score_error <= _UNSURE * (max(self.reference, self.score or 0.0) - (self.chance or 0.0))
 
     def _is_below(self, score: float) -> bool:
         """Tell whether a score is below the reference by more than the margin, whatever is not known of the two."""
@@ -238,7 +243,11 @@ class TrainingEvidence:
             return "no score was measured"
         if not self._references:
             return "what a simple learner makes of the same rows is not known"
-        return "the reference is not known well enough" if self.is_held_back else "no rows were held back"
+        if not self.is_held_back:
+            return "no rows were held back"
+        if self.score_error is None:
+            return "on how many rows the score was measured is not known"
+        return "the reference is not known well enough" if self._is_sure else "the score is not known well enough"
 
     def _is_finite_at_end(self, name: str) -> bool:
         """Tell whether the last measurement of a name is finite, or none was taken."""

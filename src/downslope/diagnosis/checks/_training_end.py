@@ -283,8 +283,8 @@ def not_started() -> Finding:
     return Finding(NOT_STARTED.key, Severity.GOOD, "No step was taken yet.", {}, "at least one step", (0, 0))
 
 
-def not_judged(evidence: TrainingEvidence) -> Finding:
-    """Return the finding for a training that nothing is known to compare with, or for one that has no step yet."""
+def not_judged(evidence: TrainingEvidence, unknown: str) -> Finding:
+    """Return the finding for a training that cannot be compared, and why, or for one that has no step yet."""
     if evidence.last_step == 0:
         return not_started()
     course = evidence.course
@@ -294,7 +294,7 @@ def not_judged(evidence: TrainingEvidence) -> Finding:
     return Finding(
         NOT_JUDGED.key,
         Severity.GOOD,
-        f"Nothing wrong was seen, and there is nothing to compare with: {evidence.not_comparable}. "
+        f"Nothing wrong was seen, but it cannot be said whether the network does what the data allow: {unknown}. "
         f"{moves} {pace} after {count(evidence.last_step)}{shown}.",
         evidence.numbers(first_loss=course.first, loss=course.last, epochs=evidence.epochs),
         "a score on rows held back beside that of a simple learner",
