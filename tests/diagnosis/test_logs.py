@@ -190,7 +190,8 @@ def test_a_verdict_says_what_it_rests_on() -> None:
     assert "no score was measured" in unknown.sentence
     assert unknown.symptom == "not_judged"
     own = {"step": [0, 100, 199], "training_accuracy": [0.2, 0.8, 0.95]}
-    seen = ds.diagnose(log(falling(200, 2, 0.1), evaluations=own, facts=REFERENCE))[0]
+    none_held: ds.TraceFacts = {**REFERENCE, "data": {**REFERENCE["data"], "validation_rows": None}}
+    seen = ds.diagnose(log(falling(200, 2, 0.1), evaluations=own, facts=none_held))[0]
     assert (seen.symptom, "no rows were held back" in seen.sentence) == ("not_judged", True)
 
 
