@@ -120,3 +120,12 @@ def test_intervals_may_be_profiles_throughout():
     fit = ds.fit(OXYGEN, BOD, start={"A": 19, "k": 0.5}, intervals="profile")
     assert fit.parameters["A"].high == pytest.approx(38.4562, rel=1e-4)
     assert "95 % by profile" in str(fit)
+
+
+def test_a_region_that_goes_far_on_one_side_has_points_there():
+    oxygen = {"t": [1, 2, 3, 4, 5, 7], "demand": [8.3, 10.3, 19, 16, 15.6, 19.8]}
+    region = ds.fit("demand = A (1 - e^(-k t))", oxygen).confidence_region("A", "k")
+    assert region.points.shape == region.linear.shape == (65, 2)
+    far = region.points[np.isfinite(region.points[:, 1]) & (region.points[:, 1] > 8)]
+    assert len(far)  # a constant is within the region, at any k that is large enough
+    assert np.all((far[:, 0] > 12) & (far[:, 0] < 18))

@@ -136,10 +136,10 @@ def test_how_a_file_was_read_is_said_and_can_be_said_otherwise():
         "encoding cp1252."
     )
     assert (read["separator"], read["decimal"], read["names"], read["sheets"]) == ("semicolon", "comma", 2, [])
-    otherwise = ask("columns", table=table, reading={"decimal": "point", "names": "none", "skip": "3"})
+    otherwise = ask("columns", table=table, reading={"names": "none", "skip": "3"})
     assert otherwise["headings"] == ["column_1", "column_2"]
-    assert otherwise["read"]["line"].startswith(
-        "Read with semicolons between the cells, decimal point, no line with names"
+    assert otherwise["read"]["line"] == (
+        "Read with semicolons between the cells, decimal comma, no line with names, encoding cp1252."
     )
     said = COFFEE | {"formula": "T = a + b·t", "start": {}, "table": table, "reading": {"separator": "semicolon"}}
     assert "table={'separator': 'semicolon'}" in ask("fit", **said)["python"]

@@ -25,6 +25,7 @@ __all__ = ["fit"]
 
 _ROUNDING = 1e-9  # of the data's range
 _MOST_STEMS = 300
+_LONG = 24  # letters
 
 
 @picture(
@@ -161,8 +162,9 @@ def _label(
     units, read_as = result.model.units, result.model.equation.left.read_as
     unit = f" ({units[read_as]})" if units.get(read_as) else ""
     residual = f"residual{unit}" if result.deviations is None else "residual / σ"
-    residual += "" if left.scale is None else f" of {read_as}"
-    usual = style.label(along, units) if along else f"{left.name}, predicted"
+    if left.scale is not None:  # a long name takes a second line: the panel is low
+        residual += f"{' ' if len(residual + read_as) < _LONG else chr(10)}of {read_as}"
+    usual = parts.column_label(result, along) if along else f"{left.name}, predicted"
     upper.set_ylabel(looks.label(look, "y", style.label(left.name, units)))
     lower.set_xlabel(looks.label(look, "x", usual))
     lower.set_ylabel(looks.label(look, "residual", residual))
@@ -172,5 +174,6 @@ def _quality(result: Fit | GroupedFit) -> list[str]:
     """Return how good the fit is, and why a band is missing, as lines."""
     lines = [parts.quality_line(result)]
     if np.ptp(result.arguments.weight) != 0:
-        lines.append("no band of the next measurement: σ not known")
+        what = "number of trials" if result.loss == "binomial" else "σ"
+        lines.append(f"no band of the next measurement: {what} not known")
     return lines

@@ -152,7 +152,7 @@ def _name(
     """Write the formula above the figure, what all groups share below it, and the axes' names once."""
     figure: Any = panels[0].figure
     units = result.model.units
-    figure.supxlabel(looks.label(look, "x", style.label(along, units)), fontsize=10, color=style.INK)
+    figure.supxlabel(looks.label(look, "x", parts.column_label(result, along)), fontsize=10, color=style.INK)
     figure.supylabel(looks.label(look, "y", style.label(left.name, units)), fontsize=10, color=style.INK)
     shared = [name for name in result.parameters if "[" not in name]
     lines = [parts.quality_line(result)] if statistics else []

@@ -46,6 +46,12 @@ def column_along(result: Fit | GroupedFit, over: str | None) -> str | None:
     return over or result.along
 
 
+def column_label(result: Fit | GroupedFit, name: str) -> str:
+    """Return the label of a column's axis: with its unit, and for dates with what they are counted from."""
+    clock = result.model.clocks.get(name)
+    return style.label(name, result.model.units) if clock is None else clock.sentence(name).replace(" counts ", ", ", 1)
+
+
 def draw_curve(
     axes: Axes, result: Fit | GroupedFit, along: str, axis: ColumnAxis, left: Height, group: str | None = None
 ) -> None:

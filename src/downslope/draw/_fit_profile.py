@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["profile", "region"]
 
 _SIZE = (6.0, 4.4)
+_BEYOND = 1.5  # of the range of the ellipse, which a picture shows of a region at most
 _MARGIN = 0.08  # of a region's range
 _DEMAND = """
     demand = ds.fit(
@@ -128,14 +129,19 @@ def region(
     percent = f"{level * 100:.4g} %"
     if whole:
         axes.fill(*border.points.T, color=style.PATH, alpha=0.14, linewidth=0)
-    label = f"profile, {percent}" if whole else f"profile, {percent}, open where it has no border"
+    # A region may be open, or go on so far that nothing else would be seen.
+    reach = [(low - _BEYOND * (high - low), high + _BEYOND * (high - low)) for low, high in _spans(border.linear)]
+    ends = np.array(reach).T
+    is_cut = whole and bool(np.any((inner < ends[0]) | (inner > ends[1])))
+    more = ", goes on beyond the picture" if is_cut else "" if whole else ", open where it has no border"
+    label = f"profile, {percent}{more}"
     shown = np.where(np.isfinite(border.points), border.points, np.nan)
     axes.plot(*shown.T, color=style.PATH, linewidth=2, label=label)
     linear: dict[str, Any] = {"color": style.START, "linewidth": 1.4, "linestyle": (0, (6, 3))}
     axes.plot(*border.linear.T, label=f"linear, {percent}", **linear)
     best = [result[name] for name in pair]
     axes.plot(best[:1], best[1:], **style.END_MARKS["end"], label="fit")
-    everything = np.concatenate([inner, border.linear])
+    everything = np.concatenate([np.clip(inner, *ends), border.linear])
     for values, limit in zip(everything.T, (axes.set_xlim, axes.set_ylim), strict=True):
         margin = _MARGIN * float(np.ptp(values))
         limit(float(values.min()) - margin, float(values.max()) + margin)
@@ -146,6 +152,11 @@ def region(
     axes.legend(frameon=True, framealpha=0.88, edgecolor="none", fontsize=8.5, loc="best")
     looks.finish([axes], look)
     return axes
+
+
+def _spans(points: np.ndarray) -> list[tuple[float, float]]:
+    """Return the lowest and the highest value of each coordinate."""
+    return [(float(values.min()), float(values.max())) for values in points.T]
 
 
 def _within(end: float, values: np.ndarray) -> float:

@@ -25,6 +25,8 @@ _ROUNDS = 80
 _REACHED = 1e-8  # of the target: ζ nearer to it than this has reached it
 _GROWTH = 4.0  # most that a distance grows from one round to the next
 _OPEN = 1e7  # standard errors; an end beyond is open
+_ROUNDS_OF_RAYS = 6  # of which each adds as many at most to the border of a region
+_FAR_AWAY = 20.0  # typical distances of the border; how much farther a point is decides no gap
 _EDGE = 1e-9  # relative distance between the last point with a value and the first without
 
 
@@ -310,15 +312,46 @@ def region(surface: MisfitSurface, pair: tuple[int, int], quantile: float, count
     """
     chosen = np.array(pair)
     root = np.linalg.cholesky(surface.covariance[np.ix_(chosen, chosen)])
-    angles = np.linspace(0.0, math.tau, count, endpoint=False)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) @ root.T  # one standard error in each direction
-    directions = np.zeros((count, len(surface.best)))
-    directions[:, chosen] = circle
-    held = np.zeros_like(directions, bool)
-    held[:, chosen] = True
-    distances = ends_along(surface, directions, held, quantile)
+    angles = np.linspace(0.0, math.tau, count // 2, endpoint=False)
+    distances = np.empty(0)
+    while True:
+        new = angles[len(distances) :]
+        unit = np.stack([np.cos(new), np.sin(new)], axis=-1)
+        directions = np.zeros((len(new), len(surface.best)))
+        directions[:, chosen] = unit @ root.T  # one standard error in each direction
+        held = np.zeros_like(directions, bool)
+        held[:, chosen] = True
+        distances = np.concatenate([distances, ends_along(surface, directions, held, quantile)])
+        if len(angles) == count:
+            break
+        # Evenly spaced rays miss a bend far away; the rest go where two points of the border are farthest apart.
+        angles = np.concatenate(
+            [angles, _in_gaps(angles, distances, min(count - len(angles), count // _ROUNDS_OF_RAYS))]
+        )
+    order = np.argsort(angles)
+    angles, distances = angles[order], distances[order]
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) @ root.T
     best = surface.best[chosen]
     with np.errstate(all="ignore"):
         borders = [best + np.where(circle == 0, 0.0, reach * circle) for reach in (distances[:, None], quantile)]
     profiled, linear = (np.concatenate([border, border[:1]]) for border in borders)
     return profiled, linear
+
+
+def _in_gaps(angles: np.ndarray, distances: np.ndarray, count: int) -> np.ndarray:
+    """Return angles in the middle of the widest gaps between points of a border, shape (count,).
+
+    Args:
+        angles: shape (rays,).
+        distances: of the border from the centre, shape (rays,); infinite where there is none.
+        count: the number of new angles, at most that of the rays.
+    """
+    order = np.argsort(angles)
+    finite = distances[np.isfinite(distances)]
+    typical = float(np.median(finite)) if len(finite) else 1.0
+    turned, reach = angles[order], np.minimum(distances[order], _FAR_AWAY * typical)
+    points = reach[:, None] * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+    gaps = np.linalg.norm(np.roll(points, -1, axis=0) - points, axis=1)
+    widest = np.sort(np.argsort(-gaps, kind="stable")[:count])
+    following = np.where(widest + 1 < len(turned), turned[(widest + 1) % len(turned)], turned[0] + math.tau)
+    return (turned[widest] + following) / 2 % math.tau

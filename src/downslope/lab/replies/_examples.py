@@ -302,7 +302,15 @@ _SIGNS = {
     "bar": "bars",
     "blanks": "blanks",
 }
-_SAID_ALREADY = ("separator", "blanks between", "decimal", "names in line ", "rows from line", "sheet")
+_SAID_ALREADY = (
+    "separator",
+    "the columns have no names",
+    "blanks between",
+    "decimal",
+    "names in line ",
+    "rows from line",
+    "sheet",
+)
 
 
 def reading_of(table: ds.Table) -> dict[str, Any]:
