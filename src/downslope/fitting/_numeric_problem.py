@@ -27,8 +27,8 @@ from downslope.formulas import (
     with_trees,
 )
 
-# Beyond, a compiled fit is faster by more than the seconds that it takes to compile: a million rows of an exponential with
-# an offset took 4.1 s of the CPU, 6.9 s compiled and 1.8 s again; four million 16.6 s, 13.6 s and 9.0 s.
+# Beyond, a compiled fit is faster by more than the seconds that it takes to compile: a million rows of an exponential
+# with an offset took 4.1 s of the CPU, 6.9 s compiled and 1.8 s again; four million 16.6 s, 13.6 s and 9.0 s.
 MOST_ROWS = 1 << 21
 _FACTORS = "ψ/σ"  # an equation reads it as a quotient, so no column has this name
 _DIFFERENCE = 6e-6  # of a parameter: the cube root of the rounding error balances it against that of the difference
