@@ -63,7 +63,8 @@ def test_examples_are_held_back_and_looked_at():
         learning_rate=0.05, steps=300, patience=10, progress=False,
     )  # fmt: skip
     assert made.metrics["validation_loss"] < 0.1
-    assert made.trace.facts["data"] == {"rows": 80, "validation_rows": 20}
+    data = made.trace.facts["data"]
+    assert (data["rows"], data["validation_rows"], data["repeated_rows"], data["rows_on_both_sides"]) == (80, 20, 0, 0)
     assert len(made.trace.spectra) >= 2
     assert np.isfinite(made.metrics["noise_scale"])
     with pytest.raises(ds.DataError, match="no predictions"):
@@ -187,7 +188,9 @@ def test_a_stream_is_measured_on_its_first_batches_and_on_what_is_given():
     made = ds.train(
         loss, batches(200), start=START, validation=(X[:50], Y[:50]), learning_rate=0.05, steps=200, progress=False
     )
-    assert made.trace.facts["data"] == {"rows": None, "validation_rows": 50}
+    data = made.trace.facts["data"]
+    assert (data["rows"], data["validation_rows"]) == (None, 50)
+    assert abs(data["between_batches"] - data["between_batches_shuffled"]) < 0.05
     assert made.metrics["validation_loss"] < made.trace.metrics["validation_loss"][0] / 2
     assert made.metrics["training_loss"] < made.trace.metrics["training_loss"][0] / 2
     assert np.isfinite(made.trace.spectra[-1].highest)
@@ -291,3 +294,18 @@ def test_what_is_wrong_with_outputs_and_targets_is_said_before_the_first_step():
         ds.train(loss, (X, Y), start=START, outputs=lambda params, batch: params["none"], targets="1", **TINY)
     with pytest.raises(ds.SettingError, match="does not apply"):
         ds.train(data=(X, Y), outputs=outputs, targets="1", **QUIET)
+
+
+def test_rows_on_both_sides_and_sorted_batches_are_seen_without_knowing_what_is_a_target():
+    rows = {"x": X, "y": Y}
+    repeated = {name: np.concatenate([leaf, leaf]) for name, leaf in rows.items()}
+    assert objective_of(lambda p, b: loss(p, (b["x"], b["y"])), repeated)["share_on_both_sides"] > 0.5
+    many = RNG.normal(size=(320, 3)).astype(np.float32)
+    many = many[np.argsort(many[:, 1])]
+    stream = [(many[at : at + 16], many[at : at + 16, 0]) for at in range(0, 320, 16)]
+    assert objective_of(loss, stream)["between_batches"] > 0.8
+
+
+def objective_of(function, data):
+    """Return the facts on the data of a training that has not begun."""
+    return ds.Setup.of(function, data, start=START).task.objective.batched.facts["data"]

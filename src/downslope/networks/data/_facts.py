@@ -94,12 +94,14 @@ def facts_of_arrays(
     random = np.random.default_rng(0)
     own = [array for array in training if array.dtype.kind in "biuf"]
     if batch is not None:
-        narrow = [array for array in own if array.size <= _MOST_OUTPUTS * len(array)]
-        wide = [
-            array.reshape(len(array), -1) if array.dtype.kind == "f" else array.reshape(-1).astype(int)
+        narrow = [array for array in own if array.size <= _MOST_OUTPUTS * len(array) and len(array) == len(own[0])]
+        # Whole numbers may be classes; of several columns each is looked at, since one alone may be in order.
+        columns = [
+            column.astype(int) if array.dtype.kind in "biu" else column[:, None]
             for array in narrow
+            for column in array.reshape(len(array), -1).T
         ]
-        orders = [order_of(array, batch, random) for array in wide if len(array) == len(own[0])]
+        orders = [order_of(column, batch, random) for column in columns]
         known = [order for order in orders if order["between_batches"] is not None]
         return max(known, key=lambda order: order["between_batches"], default=dict.fromkeys(ORDER_FACTS))
     held = None if validation is None else [array for array in validation if array.dtype.kind in "biuf"]
