@@ -199,6 +199,7 @@ GROUPS = (
             "loss_names",
             "sample_names",
             "Training",
+            "ClassScores",
             "Replicates",
             "SeedScore",
             "Setup",
