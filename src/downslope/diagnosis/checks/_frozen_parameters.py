@@ -56,7 +56,7 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
     if not (without | unmoved).any() or evidence.last_step == 0:
         return None
     names = evidence.trace.part_names
-    cut = set(evidence.network.get("cut_off") or ())
+    cut = {str(name) for name in evidence.network.get("cut_off") or ()}
     silent = [name for name, is_silent in zip(names, without, strict=True) if is_silent]
     still = [name for name, stays, is_silent in zip(names, unmoved, without, strict=True) if stays and not is_silent]
     # What lets nothing pass at all has a name of its own; the gradient of 0 is what follows.
