@@ -78,6 +78,9 @@ def test_a_loss_that_is_wrong_in_any_network_needs_no_reference(loss):
 
 def test_what_compares_two_sets_needs_no_pairs_and_bounded_outputs_no_bounded_loss():
     assert "wrong_loss" not in diagnosed(loss={"unpaired": 1e-5, "not_additive": 0.3}, scores=WELL).symptoms[:1]
+    away = {"unpaired": 1e-5, "not_additive": 0.3, "descent": 0.2}
+    assert "wrong_loss" not in diagnosed(loss=away, scores=WELL).symptoms[:1]
+    assert "wrong_loss" not in diagnosed({"kind": None}, {"descent": 0.2}).symptoms
     held = {"output": "log_softmax", "output_bounds": [None, 0.0]}
     assert "wrong_loss" not in diagnosed(held, {"unbounded": True, "takes": "log-probabilities"})
 

@@ -99,7 +99,9 @@ def _fault(facts: Plain, evidence: TrainingEvidence) -> tuple[str, str] | None:
             )
         if evidence.network.get("kind") is not None:
             return "The loss is the same whatever the targets are.", "a loss that compares outputs with targets"
-    if (facts.get("descent") or 0.0) > _SAME:
+    # A loss function may push its outputs away from a leaf on purpose, as from a negative example.
+    compares_sets = unpaired is not None and unpaired < _SAME
+    if (facts.get("descent") or 0.0) > _SAME and evidence.network.get("kind") is not None and not compares_sets:
         return "Moving outputs towards their targets raises the loss: its sign is wrong.", "turn the loss's sign"
     gain = facts.get("label_gain")
     if gain is not None and gain < _LITTLE:
