@@ -17,7 +17,7 @@ from downslope.diagnosis._advice import is_settled, is_sound, rates_to_try
 from downslope.diagnosis._end_state import EndState, state_of
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
-from downslope.diagnosis._needs import is_known, lacking
+from downslope.diagnosis._needs import LACKS, is_known, lacking
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import (
     DESCENT_CHECKS,
@@ -298,11 +298,17 @@ def _any_problem(results: Sequence[Finding | NotRun | None]) -> bool:
 
 
 def _by_reason(not_run: Iterable[NotRun]) -> list[str]:
-    """Return the checks that could not run, those for the same reason together."""
+    """Return the checks that could not run: those that lack a fact on one line, then those for the same reason."""
     reasons: dict[str, list[str]] = {}
+    lacking_facts = []
     for skipped in not_run:
-        reasons.setdefault(skipped.reason, []).append(skipped.symptom)
-    return [f"{', '.join(symptoms)}: {reason}" for reason, symptoms in reasons.items()]
+        name = skipped.reason.removeprefix(LACKS)
+        if name != skipped.reason:
+            lacking_facts.append(f"{skipped.symptom} ({name})")
+        else:
+            reasons.setdefault(skipped.reason, []).append(skipped.symptom)
+    by_reason = [f"{', '.join(symptoms)}: {reason}" for reason, symptoms in reasons.items()]
+    return [*([", ".join(lacking_facts)] if lacking_facts else []), *by_reason]
 
 
 def _lines(finding: Finding, evidence: bool) -> list[str]:

@@ -24,6 +24,8 @@ import numpy as np
 
 from downslope.trace import Trace
 
+LACKS = "the trace has "  # before the name of what is missing
+
 
 def lacking(needs: Iterable[str], trace: Trace) -> str | None:
     """Return the first need that a trace does not meet, as a reason; None where it meets all.
@@ -38,7 +40,7 @@ def lacking(needs: Iterable[str], trace: Trace) -> str | None:
         if any(is_known(name, trace) for name in names):
             continue
         *others, last = (name.removesuffix("?") for name in names)
-        return f"the trace has neither {', '.join(others)} nor {last}" if others else f"the trace has no {last}"
+        return f"{LACKS}neither {', '.join(others)} nor {last}" if others else f"{LACKS}no {last}"
     return None
 
 

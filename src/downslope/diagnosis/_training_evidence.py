@@ -184,6 +184,9 @@ class TrainingEvidence:
     @functools.cached_property
     def score_error(self) -> float | None:
         """The standard error of the score over the rows that it was measured on; None where these are not known."""
+        measured = (self.trace.facts.get("scores") or {}).get("validation" if self.is_held_back else "training") or {}
+        if self.score is not None and measured.get(f"{self.metric}_error") is not None:
+            return float(measured[f"{self.metric}_error"])  # from the rows themselves, which needs no law
         rows = self._rows_of_score
         if not rows or self.score is None:
             return None
