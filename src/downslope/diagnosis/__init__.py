@@ -4,11 +4,7 @@ from downslope.diagnosis._diagnose import (
     Diagnosis,
     decay_is_worth_trying,
     diagnose,
-    has_moved,
     is_advisable,
-    measure,
-    quantity,
-    quantity_names,
     rates_worth_trying,
     settles,
     symptoms,
@@ -16,6 +12,7 @@ from downslope.diagnosis._diagnose import (
 from downslope.diagnosis._end_state import ARRIVED_BY_TOLERANCE, plunges
 from downslope.diagnosis._evidence import Evidence
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom
+from downslope.diagnosis._quantities import has_moved, measure, quantity, quantity_names
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks import DESCENT_SYMPTOMS, TRAINING_SYMPTOMS
 
