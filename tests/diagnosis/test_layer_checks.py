@@ -170,3 +170,18 @@ def test_signals_explode_relative_to_the_inputs_and_not_before_a_normalisation()
     assert "exploding_gradients" in diagnosed(CHAIN, huge)
     assert "exploding_gradients" not in diagnosed(CHAIN, huge, size=1000.0)
     assert "exploding_gradients" not in diagnosed([{**entry, "normalised": True} for entry in CHAIN], huge)
+
+
+@pytest.mark.parametrize("step, found", [(0.3, True), (0.003, False)])
+def test_a_first_step_as_long_as_the_weights_is_a_rate_that_is_too_large(step: float, found: bool) -> None:
+    """Adam moves every weight by its rate at first: ‖update‖ = α √(inputs · units)."""
+    network = {"kernels": CHAIN, "nested": [], "metric": "loss", "activations": ["tanh"] * 3, "layers": list("abc")}
+    sides = np.array([[last - first for first, last in entry["ranges"]] for entry in CHAIN])
+    columns = {
+        "update_norm": np.tile(step * np.sqrt(sides.prod(1)), (40, 1)),
+        "parameter_norm": np.tile(0.02 * np.sqrt(sides.prod(1)), (40, 1)),
+    }
+    made = ds.trace_from({"step": np.arange(40), "loss": np.full(40, 2.0)}, facts={"network": network})
+    parts = tuple(entry["leaf"] for entry in CHAIN)
+    trace = dataclasses.replace(made, layer_names=tuple("abc"), part_names=parts, part_columns=columns)
+    assert ("rate_too_large" in ds.diagnose(trace)) is found

@@ -101,7 +101,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
         many = f"{number(median(ratios))} times the largest stable rate"
         sentence = f"α = {number(evidence.learning_rate)} is {many}, and the loss no longer falls."
     elif jump <= _JUMP and stride > _STRIDE:
-        sentence = f"Each of the first steps is {number(stride)} times as long as weights that suit the layers."
+        sentence = f"A first step is {number(stride)} times as long as weights that suit the layers."
     elif jump <= _JUMP:
         sentence = "The loss on the rows trained on swings from evaluation to evaluation and gets no lower."
     return training_finding(
@@ -129,7 +129,7 @@ def _why_not(evidence: TrainingEvidence) -> str:
 
 
 def _stride(evidence: TrainingEvidence) -> float | None:
-    """Return the length of the first recorded steps over that of the kernels, the median; None where not known.
+    """Return the length of the longest of the first recorded steps over that of the kernels; None where not known.
 
     Kernels that begin small are taken to be as long as those that suit their layer: of variance 1 over the inputs.
     """
@@ -144,7 +144,7 @@ def _stride(evidence: TrainingEvidence) -> float | None:
     suited = np.array([leaves[names[index]] for index in chosen])
     with np.errstate(all="ignore"):
         strides = np.sqrt(steps.sum(1) / np.maximum(sizes, suited).sum(1))
-    return float(median(strides)) if np.all(np.isfinite(strides)) else None
+    return float(strides.max()) if np.all(np.isfinite(strides)) else None
 
 
 def _swings(evidence: TrainingEvidence) -> bool:
