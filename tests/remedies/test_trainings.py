@@ -68,7 +68,9 @@ def test_of_a_healthy_run_what_was_noted_is_looked_after_and_no_more() -> None:
     made = ds.train(data="iris", probe_every=0, progress=False, **choices)
     found = ds.prescribe(made, seeds=2, progress=False)
     assert found.diagnosis.ok
-    assert [remedy.symptom for remedy, _ in found.tried] == ["wrong_output_activation"]
+    tried = {remedy.symptom for remedy, _ in found.tried}
+    assert "wrong_output_activation" in tried
+    assert tried <= set(found.diagnosis.symptoms)
     assert found.verdict.startswith("Nothing is wrong, and nothing helped with what was noted")
 
 

@@ -24,7 +24,7 @@ Send = Callable[[Piece], None]
 _STATISTICS = ("activation_mean", "activation_deviation", "dead_share", "saturated_share", "gradient_norm")
 _SCORES = ("training_", "validation_")
 _DIGITS = 4
-_PAIRS = 3  # runs that prove a remedy; a person waits for them
+_TRAININGS = 10  # that a prescription may spend; a person waits for them
 
 
 def train(fields: dict[str, Any]) -> Iterator[Piece]:
@@ -181,7 +181,7 @@ def _prescribe(setup: ds.Setup, fields: dict[str, Any], send: Send) -> None:
     def send_progress(done: int, most: int, value: float) -> None:
         send({"doing": "Trying remedies beside the control", "done": done, "most": most})
 
-    prescription = ds.prescribe(training, seeds=_PAIRS, progress=send_progress)
+    prescription = ds.prescribe(training, trainings=_TRAININGS, progress=send_progress)
     mended = prescription.mended
     rows = prescription.rows()[1:]
     send(
