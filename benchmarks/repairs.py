@@ -300,7 +300,9 @@ def _why(entry: Run) -> str:
     gap = entry["reference"] - float(np.mean(entry["control"]))
     if gap <= 0:
         return f"no gap on average: {entry['sick_runs']} runs are sick"
-    by = [_WORDS.get(column, column) for column in entry["columns"] if column != "ours" and _any(entry, column)]
+    by: list[str] = [
+        _WORDS.get(column) or str(column) for column in entry["columns"] if column != "ours" and _any(entry, column)
+    ]
     best = float(np.mean(entry["columns"]["ours"]["end"]))
     other = f"; repaired by {', '.join(by)}" if by else "; by no column"
     return f"{np.mean(entry['control']):.2f} → {best:.2f} of {entry['reference']:.2f} by {entry['remedy']}{other}"

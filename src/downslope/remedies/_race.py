@@ -46,12 +46,35 @@ _SPARE = 0.1  # of the gain: what a change that is left out may cost
 class Racing(Protocol[S]):
     """A training that is to be mended."""
 
-    specification: S
-    yardstick: Yardstick
-    own: float
-    seed: int
-    enough: float
-    unit: float
+    @property
+    def specification(self) -> S:
+        """The setup as it is."""
+        ...
+
+    @property
+    def yardstick(self) -> Yardstick:
+        """What its runs are judged by."""
+        ...
+
+    @property
+    def own(self) -> float:
+        """Its score."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def enough(self) -> float:
+        """The score that leaves nothing to gain."""
+        ...
+
+    @property
+    def unit(self) -> float:
+        """The least by which luck changes a score."""
+        ...
 
     @property
     def cost(self) -> Cost:

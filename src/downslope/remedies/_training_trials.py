@@ -104,22 +104,22 @@ class _Trained:
         """Tell whether the value of a quantity after ten steps is as bad as it was in the end."""
         return quantity not in _LATE and has_moved(quantity, self.before(quantity), value) is False
 
-    def shortened(self, setup: Setup, share: float) -> Setup | None:
+    def shortened(self, specification: Setup, share: float) -> Setup | None:
         """Return the setup with a share of many steps, and with ten for 0; None if that says nothing."""
-        whole, base = int(setup.choices["steps"]), int(self.specification.choices["steps"])
+        whole, base = int(specification.choices["steps"]), int(self.specification.choices["steps"])
         steps = max(round(share * base), _SHORTEST) if share else _LOOK
-        begin = setup.choices.get("begin")
+        begin = specification.choices.get("begin")
         # Of so few steps a part would say nothing, and all of them cost little.
         if share and whole <= 2 * _SHORTEST:
-            return setup
+            return specification
         if 2 * steps > whole or (begin is not None and int(begin["steps"]) >= steps):
             return None
         changes: dict[str, Any] = {"steps": steps}
-        if setup.choices.get("warm_up"):
-            changes["warm_up"] = max(round(int(setup.choices["warm_up"]) * steps / whole), 1)
-        short = self._built(setup, changes)
+        if specification.choices.get("warm_up"):
+            changes["warm_up"] = max(round(int(specification.choices["warm_up"]) * steps / whole), 1)
+        short = self._built(specification, changes)
         # Of a remedy that only changes the number of steps, the first of them say nothing.
-        same = whole != base and short is not None and self.alike(setup.changed(steps=base), self.specification)
+        same = whole != base and short is not None and self.alike(specification.changed(steps=base), self.specification)
         return None if same else short
 
     def changed(self, changes: Mapping[str, Any]) -> Setup | None:
