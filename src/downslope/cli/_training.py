@@ -116,7 +116,7 @@ def _print_replicates(replicates: ds.Replicates, save: Any, *, json: bool, quiet
             print()
             show.table(replicates.table, words={"finding"})
             print()
-        show.table(replicates.score_table, words={"95 %"})
+        show.table(replicates.score_table, words={"95 %", *list(replicates.score_table)[:1]})
         print()
         show.findings(diagnosis, details=not quiet, evidence=evidence)
         show.files(written)

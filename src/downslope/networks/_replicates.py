@@ -67,7 +67,9 @@ class SeedScore:
             return cls(name, tuple(values), mean, math.nan, math.nan, math.nan)
         from scipy import special
 
-        deviation, kind = float(known.std(ddof=1)), name.rpartition("_")[2]
+        # Of equal numbers the mean is rounded, and so is no deviation.
+        deviation = float(known.std(ddof=1)) if np.ptp(known) else 0.0
+        kind = name.rpartition("_")[2]
         reach = deviation / math.sqrt(count) * float(special.stdtrit(count - 1, (1 + _SURE) / 2))
         if rows and kind in _FROM_0:
             reach = max(reach, 1 / rows)
