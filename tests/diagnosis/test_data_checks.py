@@ -195,6 +195,12 @@ def test_faults_of_the_data_come_first(symptom, case):
         {"data": {"between_batches": 0.3, "between_batches_shuffled": 0.03, "between_batches_deviation": 0.01}},
         # a split by time that the network bears
         {"data": {"shift_column_auc": 1.0}},
+        # a score three errors from guessing
+        {
+            "score": 0.68,
+            "data": {"validation_rows": 36, "reference_score": 0.7, "validation_reference_score": 0.7},
+            "scores": {"accuracy": 0.68, "accuracy_error": 0.07},
+        },
         # 200 rows are enough, however far off the network is
         {
             "score": 0.92,

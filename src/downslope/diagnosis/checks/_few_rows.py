@@ -20,7 +20,9 @@ TOO_FEW_ROWS = Symptom(
 )
 
 _SHARE = 0.25  # of the gain over guessing
+_GUESS = 0.5  # of it: two errors from guessing, from which a score can hardly be told then
 _FEWEST = 5  # rows held back; of fewer not even the scatter is known
+_FEW = 30  # rows held back
 # So few rows are learnt by heart by as many weights, and none is left to tell.
 _BY_HEART = 50
 _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything to learn
@@ -38,8 +40,8 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
 
     Quantity: the standard error of the score on rows held back, beside what score or reference gain over guessing; and
     rows beside weights where none are held back. Theory: the error of a share falls with the root of the rows, and a
-    network of more weights than rows can fit any targets (Zhang et al. 2017). Threshold: a quarter of the gain, and
-    five rows; fewer than 50 rows and no more of them than weights.
+    network of more weights than rows can fit any targets (Zhang et al. 2017). Threshold: a quarter of the gain, a
+    problem for less than 30 rows and from half of the gain on; five rows; fewer than 50 rows and no more than weights.
     """
     data, rows = evidence.data, evidence.data["rows"]
     held = data["validation_rows"]
@@ -69,7 +71,7 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
         numbers={"validation_rows": held, "score_error": error, "gain": gain},
         causes=("too few rows",),
         remedies=("more rows", "a larger share held back", "a smaller network"),
-        problem=True,
+        problem=held < _FEW or error is None or error > _GUESS * gain,
     )
 
 
