@@ -99,9 +99,12 @@ def network_objective(
         else facts_of_walk(walk, model.point, model.memory, training, batch)
     )
     target = ((facts or {}).get("encoding") or {}).get("target")
-    behaviour = _tried(compute, model, loss, training, kind)
+    with precision("float32"):
+        # Abstractly, and once: every evaluation of the shapes traces the network.
+        shape = jax().eval_shape(compute.at_rest, model.point, model.memory, training[0][:1]).shape[1:]
+    behaviour = _tried(loss, shape, training[1], kind)
     described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
-    outputs = _output(compute, model, training[0])
+    outputs = _output(compute, model, training[0]).facts(int(np.prod(shape)))
     wanted = int(np.prod(np.shape(training[1])[1:]))
     # Of a mean and a spread, as a user's loss may take them, no one number stands for the target.
     is_scored = kind != NUMBERS or loss.whole is None or behaviour.form != "" or outputs["outputs"] == wanted
@@ -362,20 +365,15 @@ def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
     )
 
 
-def _output(compute: _Computation, model: Model, inputs: Any) -> Plain:
-    """Return the facts on the outputs: how many an example has, what the last operations are, and their bounds."""
+def _output(compute: _Computation, model: Model, inputs: Any) -> OutputForm:
+    """Return what the last operations of a model are."""
 
     def at_rest(point: Any, memory: Any, rows: Any) -> Any:
         return compute.forward(point, memory, rows, None, False).outputs
 
-    some = np.asarray(inputs[:3])
-    with precision("float32"):
-        shape = jax().eval_shape(at_rest, model.point, model.memory, some).shape
     if model.layers:
-        form = OutputForm.of(model.activations[-1])
-    else:
-        form = output_form(at_rest, model.point, model.memory, some)
-    return form.facts(int(np.prod(shape[1:])))
+        return OutputForm.of(model.activations[-1])
+    return output_form(at_rest, model.point, model.memory, np.asarray(inputs[:3]))
 
 
 def _takes_logits(loss: Loss, behaviour: LossBehaviour) -> bool | None:
@@ -385,15 +383,13 @@ def _takes_logits(loss: Loss, behaviour: LossBehaviour) -> bool | None:
     return {"logits": True, "probabilities": False}.get(behaviour.takes)
 
 
-def _tried(compute: _Computation, model: Model, loss: Loss, training: tuple[Any, Any], kind: str) -> LossBehaviour:
-    """Return how the loss behaves on artificial outputs."""
-    with precision("float32"):
-        shape = jax().eval_shape(compute.at_rest, model.point, model.memory, training[0][:1]).shape
-    targets = np.asarray(training[1])
+def _tried(loss: Loss, shape: tuple[int, ...], targets: Any, kind: str) -> LossBehaviour:
+    """Return how the loss behaves on artificial outputs of a shape."""
+    wanted = np.asarray(targets)
     # Classes that are in no row count as well where the outputs have room for them.
-    classes = 0 if kind == NUMBERS else max(int(targets.max()) + 1, int(np.prod(shape[1:])), 2)
+    classes = 0 if kind == NUMBERS else max(int(wanted.max()) + 1, int(np.prod(shape)), 2)
     own = None if loss.whole is not None else (loss.name, loss.from_logits, loss.weights)
-    return probed(lambda outputs, targets: loss.of_batch(outputs, targets[0]), shape[1:], (targets,), classes, own)
+    return probed(lambda outputs, targets: loss.of_batch(outputs, targets[0]), shape, (wanted,), classes, own)
 
 
 def _sentence(model: Model, loss: Loss) -> str:
