@@ -26,7 +26,7 @@ import downslope as ds
 # What a check says of layers; the others need a score, which a loss function does not have.
 OF_LAYERS = (
     "symmetric_units", "poor_initialisation", "missing_nonlinearity", "exploding_gradients", "vanishing_gradients",
-    "dead_units", "saturated_units", "bottleneck", "rate_too_large", "rate_too_small", "not_finite",
+    "dead_units", "saturated_units", "bottleneck",
 )  # fmt: skip
 QUIET: dict[str, Any] = {"progress": False, "probe_every": 0, "standardise": False, "steps": 300, "batch": 32}
 
