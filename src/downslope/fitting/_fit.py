@@ -82,9 +82,9 @@ def fit(
     """
     passed = checked(FitChoices, choices, also=("equation", "data"), settings=settings_of_own(choices))
     chosen = {**defaults(FitChoices), **passed}
-    equation, data = _in_order(equation, data)
+    wanted, source = _in_order(equation, data)
     _check_together(chosen)
-    model, table, by, shared = _over_table(equation, data, chosen)
+    model, table, by, shared = _over_table(wanted, source, chosen)
     if by:
         groups = grouped_task(model, table, by, chosen)
         if not is_joint(groups, shared):

@@ -14,7 +14,7 @@ from downslope._text import html_pairs, html_table
 from downslope.diagnosis import Diagnosis
 from downslope.fitting._likelihoods import LIKELIHOODS, deviance, information_factor, log_likelihood
 from downslope.fitting._markup import to_html, to_latex, to_markdown, write_report
-from downslope.fitting._prediction import bands
+from downslope.fitting._prediction import Prediction, bands
 from downslope.fitting._uncertainty import information_criterion
 
 if TYPE_CHECKING:
@@ -51,6 +51,10 @@ class FittedEquation(ABC):
     @abstractmethod
     def has_known_deviations(self) -> bool:
         """Whether the deviations of the measurements are known: `absolute_sigma`, or a likelihood."""
+
+    @abstractmethod
+    def predict(self, data: Any = None, *, band: str = "confidence") -> Prediction:
+        """Predict the left side of the equation, with a band."""
 
     @abstractmethod
     def rows(self) -> list[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from downslope.fitting._problem import FitArguments
 from downslope.tables import Table, calendar_parts, heading, read_table
 
 if TYPE_CHECKING:
+    from downslope.fitting._fitted_equation import FittedEquation
     from downslope.fitting._grouped_fit import GroupedFit
     from downslope.fitting._result import Fit
 
@@ -136,7 +137,7 @@ def columns_along(fit: Fit | GroupedFit, column: str, count: int, points: Any, g
     return {**medians, column: points}
 
 
-def bands(fit: Fit | GroupedFit, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
+def bands(fit: FittedEquation, columns: Mapping[str, Any]) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return the bands at columns; see `Fit.bands`."""
     kinds = {"prediction": "next measurement", "confidence": "curve"}
     if np.ptp(fit.arguments.weight) != 0:

@@ -207,7 +207,7 @@ def _clean_columns(data: bytes, lines: Sequence[str], shape: TextLayout) -> list
     except DataError:
         return None
     exact = all(
-        -(2**53) < extreme < 2**53
+        -(2**53) < extreme < 2**53  # pyright: ignore[reportOperatorIssue]  # a float, as its column is
         for name, kind in schema.items()
         if kind == polars.Float64
         for extreme in (frame[name].min() or 0.0, frame[name].max() or 0.0)
