@@ -350,6 +350,9 @@ def starts_by_group(start: Mapping[str, Any] | None, free: Sequence[str], labels
     check_members("a start", single, free, labels)
     rows, lacking = [], []
     for name in free:
+        if not single and name in plain:  # the usual case, at no cost by group
+            rows.append(np.full(len(labels), float(plain[name])))
+            continue
         values = [single.get(member(name, label), plain.get(name)) for label in labels]
         absent = [member(name, label) for label, value in zip(labels, values, strict=True) if value is None]
         lacking += [name] if len(absent) == len(labels) else absent
