@@ -98,7 +98,7 @@ def class_weights(weights: Any, target: Target, targets: np.ndarray) -> tuple[fl
     labels = [str(label) for label in target.categories]
     if not labels:
         raise SettingError("class_weights weigh classes, and the targets are numbers", hint="leave class_weights out")
-    example = 'for example class_weights="balanced", or ' + f"class_weights={{{target.categories[-1]!r}: 5}}"
+    example = f'class_weights="balanced", or a weight for each of {", ".join(labels)}'
     if isinstance(weights, str):
         if weights != "balanced":
             raise SettingError(f"class_weights are 'balanced' or numbers, not {described(weights)}", hint=example)
