@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
     """
 
     sizes: tuple[int, ...]
-    activation: str = "relu"
+    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
     draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray] = lambda random, shape: (
         random.normal(size=shape) * np.sqrt(2 / shape[0])
     )
@@ -116,6 +116,7 @@ class OfNnx(nnx.Module):
     def __init__(self, drawn: list, activation: Callable):
         self.linear = nnx.List([nnx.Linear(*w.shape, rngs=nnx.Rngs(0)) for w, _ in drawn])
         for layer, (w, b) in zip(self.linear, drawn, strict=True):
+            assert layer.bias is not None
             layer.kernel[...], layer.bias[...] = jnp.asarray(w), jnp.asarray(b)
         self.activation = activation
 
@@ -139,7 +140,7 @@ def trainings(recipe: Recipe) -> dict[str, Any]:
     activation = getattr(jax.nn, recipe.activation)
     plan = [ds.Dense(units, recipe.activation) for units in recipe.sizes[1:-1]]
     built_in = ds.network(recipe.sizes[0], [*plan, ds.Dense(recipe.sizes[-1])])
-    built_in = built_in.with_weights(np.concatenate([leaf.ravel() for pair in drawn for leaf in pair]))
+    built_in = built_in.with_weights(np.concatenate([leaf.ravel() for pair in drawn for leaf in pair]).tolist())
 
     def loss(params: Any, batch: Any) -> Any:
         x = batch["x"]

@@ -99,7 +99,7 @@ _EARLIER = {"imbalanced_classes": "label_problem"}
 
 def ours(one: Run) -> list[set[str]]:
     """Return our own alarms of a run, each with the name that it had in earlier recipes."""
-    return [{symptom, _EARLIER.get(symptom, symptom)} for symptom in one["findings"]]
+    return [{symptom, _EARLIER.get(symptom, symptom)} for symptom in map(str, one["findings"])]
 
 
 def of_rival(name: str) -> Callable[[Run], list[set[str]]]:

@@ -304,9 +304,13 @@ def _is_kernel(value: Any) -> bool:
     ranges, axes = value.get("ranges"), (value.get("input_axes"), value.get("unit_axes"))
     if ranges is None or None in axes:
         return True
-    pairs = isinstance(ranges, list) and all(is_list_of(is_whole)(pair) and len(pair) == 2 for pair in ranges)
-    return pairs and all(
-        is_list_of(is_whole)(some) and all(0 <= axis < len(ranges) for axis in some) and len(set(some)) == len(some)
+    if not isinstance(ranges, list) or not all(is_list_of(is_whole)(pair) and len(pair) == 2 for pair in ranges):
+        return False
+    return all(
+        isinstance(some, list)
+        and is_list_of(is_whole)(some)
+        and all(0 <= axis < len(ranges) for axis in some)
+        and len(set(some)) == len(some)
         for some in axes
     )
 
