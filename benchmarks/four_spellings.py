@@ -43,7 +43,7 @@ class Recipe(NamedTuple):
     """
 
     sizes: tuple[int, ...]
-    activation: Literal["relu", "tanh", "sigmoid"] = "relu"
+    activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu"] = "relu"
     draw: Callable[[np.random.Generator, tuple[int, int]], np.ndarray] = lambda random, shape: (
         random.normal(size=shape) * np.sqrt(2 / shape[0])
     )

@@ -175,11 +175,12 @@ def test_it_is_diagnosed(run: tuple[ds.Training, Path]) -> None:
 def test_it_is_mended() -> None:
     settings = {**TINY, "steps": 60, "learning_rate": 0.01}
     sick = ds.train([Gated(8, "relu", bias=-50.0), ds.Dense(3)], (X, CLASSES), **settings)
-    prescription = ds.prescribe(sick, seeds=2, budget=60 * 20, progress=False)
+    prescription = ds.prescribe(sick, seeds=2, trainings=20, progress=False)
     assert prescription.mended is not None
-    assert "Gated(8, activation='relu', bias=-50.0)" in prescription.mended.as_python()
-    assert [trial.remedy.changes for trial in prescription.trials] == [{"begin": {"steps": 6, "revive": True}}]
-    assert "dead share of the worst layer: 1 → 0" in str(prescription)
+    assert "Gated(8, activation='relu'" in prescription.mended.as_python()
+    assert prescription.best is not None
+    assert prescription.best.helped
+    assert "dead_units" not in ds.diagnose(prescription.mended.train(progress=False))
 
 
 def test_choices_are_made_in_the_fields_that_it_has() -> None:

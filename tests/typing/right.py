@@ -29,7 +29,7 @@ def programs() -> None:
     low: float = replicates.scores["validation_accuracy"].low
     setup = ds.Setup.of("iris", hidden=[8]).changed(dropout=0.1, model=None)
     rate = ds.find_learning_rate("x²", {"x": 10}, budget=20).learning_rate
-    mended: ds.Prescription = ds.prescribe(training, seeds=3, budget=1000)
+    mended: ds.Prescription = ds.prescribe(training, seeds=3, trainings=10)
     command: str | None = ds.as_command(plan)
     help_text: str = ds.choices(ds.train)["steps"].help
     page: str = ds.report(trace)

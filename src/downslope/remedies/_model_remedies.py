@@ -195,7 +195,8 @@ def weight_decay(case: TrainingCase) -> Remedy | None:
 
 def dropout(case: TrainingCase) -> Remedy | None:
     """Three tenths of the units dropped in each step."""
-    if not case.hidden or any(layer["dropout"] for layer in case.hidden):
+    shares = [layer["dropout"] for layer in case.hidden if "dropout" in layer]
+    if not shares or any(shares):
         return None
     why = "Units cannot rely on one another (Srivastava et al. 2014)."
     return Remedy("dropout of 0.3", why, {"dropout": 0.3}, "score_gap")
@@ -204,7 +205,7 @@ def dropout(case: TrainingCase) -> Remedy | None:
 @helps("over_regularised")
 def no_dropout(case: TrainingCase) -> Remedy | None:
     """No dropout."""
-    if not any(layer["dropout"] for layer in case.hidden):
+    if not any(layer.get("dropout") for layer in case.hidden):
         return None
     return Remedy("no dropout", "Every unit learns in every step.", {"dropout": 0.0}, "training_score")
 

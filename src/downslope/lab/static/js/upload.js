@@ -50,7 +50,8 @@ export function showSamples(page, samples) {
 
 /** Return the table's part of a request. @param {{ table: string | null, sample: string | null, reading?: Record<string, string> | null }} state */
 export function tableOf({ table, sample, reading }) {
-  return table ? { table, reading: reading ?? {} } : { sample };
+  if (!table) return { sample };
+  return reading ? { table, reading } : { table };
 }
 
 /**
