@@ -8,7 +8,7 @@ import numpy as np
 
 from downslope._errors import SettingError
 from downslope.draw import _style as style
-from downslope.trace import Trace, median_over_looks
+from downslope.trace import Outcome, Trace, median_over_looks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,9 @@ def quantity(trace: Trace, name: str) -> np.ndarray:
         SettingError: if the trace holds no layers, or nothing of the kind for any of them.
     """
     looks = len(steps_of(trace))
-    if name not in trace.layers.columns or not trace.layers[name].count():
+    # A run without a finite number recorded its layers all the same, and the picture says that nothing is known.
+    is_there = name in trace.layers.columns and (trace.layers[name].count() or trace.outcome is Outcome.NOT_FINITE)
+    if not is_there:
         raise SettingError(f"this trace holds no {name} of its layers to draw")
     return trace.layers[name].to_numpy().astype(float).reshape(looks, len(trace.layer_names))
 

@@ -39,7 +39,7 @@ class ClassScores:
 
     >>> import downslope as ds
     >>> scores = ds.train("iris", steps=300, progress=False).class_scores["validation"]
-    >>> scores.classes, scores.rows.tolist(), scores.confusion.sum()
+    >>> scores.classes, scores.rows.tolist(), int(scores.confusion.sum())
     (('setosa', 'versicolor', 'virginica'), [10, 10, 10], 30)
     """
 

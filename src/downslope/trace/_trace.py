@@ -233,7 +233,10 @@ class Trace:
     def at_end(self, name: str) -> float:
         """Return an evaluation of the point `end`, the last one there is up to its step; NaN for none."""
         column = np.asarray(self.metrics.get(name, ()), float)
-        rows = int(np.searchsorted(self.metrics["step"], self.end_step, side="right")) if len(column) else 0
+        rows = len(column)
+        # Only a point that was kept has later evaluations; those of a run that goes on may be ahead of its last row.
+        if rows and "kept" in self.facts:
+            rows = int(np.searchsorted(self.metrics["step"], self.end_step, side="right"))
         return float(column[rows - 1]) if rows else float("nan")
 
     @property

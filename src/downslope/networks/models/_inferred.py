@@ -112,7 +112,7 @@ def walk(function: Callable[..., tuple[Array, Tree]], params: Point, *rest: Tree
     >>> params = {"w1": np.ones((3, 4)), "b1": np.ones(4), "w2": np.ones((4, 1))}
     >>> walked = walk(loss, params, np.ones((5, 3)))
     >>> walked.layers, walked.activations, walked.shapes
-    (('w1', 'w2'), ('relu', 'linear'), ((5, 4), (5, 1)))
+    (('w1', 'w2'), ('relu', None), ((5, 4), (5, 1)))
     """
     # Tracing runs the Python code once, on abstract values; what comes out is the program that JAX would compile.
     closed, returned = jax().make_jaxpr(function, return_shape=True)(params, *rest)
