@@ -19,15 +19,15 @@ const WRITE_AFTER = 120; // milliseconds; browsers refuse to change the address 
  * @returns {State}
  */
 export function fromAddress(query, schema, first = {}) {
-  const texts = new URLSearchParams(query);
+  const entries = new URLSearchParams(query);
   const keys = /** @type {(keyof State & string)[]} */ (Object.keys(schema));
   const state = /** @type {State} */ ({});
   for (const key of keys) {
     const { usual, reader } = schema[key];
-    const text = texts.get(key);
+    const text = entries.get(key);
     state[key] = text === null ? usual : reader(text) ?? usual;
   }
-  const isFresh = keys.every((key) => key === "theme" || !texts.has(key));
+  const isFresh = keys.every((key) => key === "theme" || !entries.has(key));
   return isFresh ? { ...state, ...first } : state;
 }
 

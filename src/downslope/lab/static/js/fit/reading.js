@@ -1,7 +1,6 @@
 /** How a dropped file was read, in one line, and fields that say it otherwise. */
 
 /** @import { Fitting } from "./flow.js" */
-/** @import { FileReading } from "../types.d.ts" */
 
 import { byId, make, showValid, typedWhole } from "../elements.js";
 
