@@ -168,8 +168,15 @@ def layout(lines: Sequence[str], choices: LayoutChoices | None = None) -> TextLa
     comments = [(number, line) for number, line in numbered if is_comment(line, sign)]
     candidates = SEPARATORS.values() if separator is None else (separator,)
     # A header as wide as the rows tells "0,5 2,1" with blanks from one with commas; then the first in the list wins.
-    layouts = [_by_separator(kept, comments, sign, candidate, choices) for candidate in candidates]
-    return max(layouts, key=lambda scored: scored[0])[1]
+    # Several columns go before one, so that separators that never occur are tried only where no other makes any.
+    occurring = [candidate for candidate in candidates if any(candidate in line for _, line in kept)]
+    for group in (occurring, candidates):
+        layouts = [_by_separator(kept, comments, sign, candidate, choices) for candidate in group]
+        best = max(layouts, key=lambda scored: scored[0], default=None)
+        if best is not None and best[0][0]:
+            break
+    assert best is not None  # there is always a candidate
+    return best[1]
 
 
 def is_comment(line: str, signs: tuple[str, ...]) -> bool:
