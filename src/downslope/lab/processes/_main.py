@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import logging
@@ -241,6 +242,9 @@ def _warm(path: str | None) -> None:
             _function(path)()  # pyright: ignore[reportCallIssue] - it takes nothing
     except Exception as failure:
         _log.warning("%s could not be prepared: %s", path, failure)
+    # What is loaded now stays: the garbage collector need not walk it again while someone waits for a picture.
+    gc.collect()
+    gc.freeze()
 
 
 def _prepare(verbs: Mapping[str, str], outbox: _Outbox) -> None:
