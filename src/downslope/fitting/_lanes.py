@@ -17,7 +17,7 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.fitting._levenberg_marquardt import many_in_numpy
-from downslope.fitting._orthogonal import effective_weight, settled
+from downslope.fitting._orthogonal import effective_weight, settled_slopes
 from downslope.fitting._problem import FitArguments, FitProblem, bend_of_loss, rows_of_loss, scores_of_loss
 from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_limits, with_trees
 
@@ -165,26 +165,19 @@ class LaneProblem:
         data, shape = self.data, self.data.measured.shape
         assert self._movable is not None
         assert data.deviations is not None
-        model, point = self._movable, list(free)
         columns = np.stack([data.columns[name] for name in data.deviations])
         deviations = np.stack(list(data.deviations.values()))
 
-        def linear(shift: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-            value, slopes = model.value_and_slopes([*point, *(columns + shift)])
-            return np.broadcast_to(value, shape), [np.broadcast_to(slope, shape) for slope in slopes]
-
-        def at(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            predicted, slopes = linear(shift)
-            along = np.stack(slopes[len(point) :])
-            return predicted, np.where(np.isfinite(along), along, 0.0)
+        def shaped(value: Any) -> np.ndarray:
+            return np.broadcast_to(value, shape)
 
         # Padding has a weight of 0 and is drawn by no measurement: its shifts are 0, and so are its rows.
         with np.errstate(all="ignore"):
-            best = settled(at, data.measured, data.weight, deviations, columns)
-            _, slopes = linear(best.shift)
+            rows = data.measured, data.weight, deviations, columns
+            best, slopes = settled_slopes(self._movable.value_and_slopes, list(free), shaped, *rows)
             factor = effective_weight(data.weight, deviations, best.slopes)
-            rows = np.copysign(np.sqrt(best.squares), best.predicted - data.measured)
-            return rows, [slope * factor for slope in slopes[: len(point)]]
+            distances = np.copysign(np.sqrt(best.squares), best.predicted - data.measured)
+            return distances, [slope * factor for slope in slopes]
 
     def linearised(self, free: np.ndarray) -> Linearised:
         """Return the sums that a step needs."""

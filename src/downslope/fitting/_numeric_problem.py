@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from downslope._engine import double_precision, jax
-from downslope.fitting._orthogonal import Shifts, effective_weight, settled
+from downslope.fitting._orthogonal import Shifts, effective_weight, settled_slopes
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
@@ -186,19 +186,13 @@ class NumericProblem:
         point, deviations = self._point(free), self._deviations(free)
         columns = np.stack([np.broadcast_to(self._data[name], deviations.shape[1:]) for name in names])
 
-        def linear(shift: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-            value, slopes = self._movable.value_and_slopes([*point, *(columns + shift)])
-            return self._rows(value, free), [self._rows(slope, free) for slope in slopes]
-
-        def at(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            predicted, slopes = linear(shift)
-            along = np.stack(slopes[len(point) :])
-            return predicted, np.where(np.isfinite(along), along, 0.0)
+        def shaped(value: np.ndarray) -> np.ndarray:
+            return self._rows(value, free)
 
         with np.errstate(all="ignore"):
-            best = settled(at, data.measured, data.weight, deviations, columns)
-            _, slopes = linear(best.shift)
-        return best, np.stack(slopes[: len(point)], axis=-1)
+            rows = data.measured, data.weight, deviations, columns
+            best, slopes = settled_slopes(self._movable.value_and_slopes, point, shaped, *rows)
+        return best, np.stack(slopes, axis=-1)
 
     def _deviations(self, free: np.ndarray) -> np.ndarray:
         """Return the deviations of the columns with errors, shape (columns, …, rows)."""

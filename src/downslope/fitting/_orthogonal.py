@@ -20,7 +20,7 @@ SIAM J. Sci. Stat. Comput. 8, 1987.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -37,6 +37,7 @@ _NEAR = 1e-5  # of a deviation: a shorter step changes the squares by less than 
 _SHORTEST = 1e-9  # a share of a step that is still too long: no step helps
 
 At = Callable[[Any], tuple[Any, Any]]
+ValueAndSlopes = Callable[[Sequence[Any]], tuple[Any, Sequence[Any]]]
 
 
 class Shifts(NamedTuple):
@@ -59,7 +60,7 @@ class Shifts(NamedTuple):
     length: Any
 
 
-def settled(at: At, measured: Any, weight: Any, deviations: np.ndarray, columns: np.ndarray) -> Shifts:
+def _settled(at: At, measured: Any, weight: Any, deviations: np.ndarray, columns: np.ndarray) -> Shifts:
     """Return the best shifts.
 
     Args:
@@ -76,6 +77,40 @@ def settled(at: At, measured: Any, weight: Any, deviations: np.ndarray, columns:
         if not np.any((state.length > least) & (state.share > _SHORTEST)):
             break
     return state
+
+
+def settled_slopes(
+    value_and_slopes: ValueAndSlopes,
+    point: Sequence[Any],
+    shaped: Callable[[Any], np.ndarray],
+    measured: Any,
+    weight: Any,
+    deviations: np.ndarray,
+    columns: np.ndarray,
+) -> tuple[Shifts, list[np.ndarray]]:
+    """Return the best shifts, and the slopes of the right side by the parameters there.
+
+    Args:
+        value_and_slopes: from parameters and columns to the right side, and its slopes by all of them.
+        point: the parameters.
+        shaped: gives a value that may be the same for all rows their shape.
+        measured: the left side, shape (rows,).
+        weight: 1/σ of the left side, shape (rows,).
+        deviations: of the columns, shape (columns, …, rows).
+        columns: the columns with errors, shaped likewise.
+    """
+
+    def linear(shift: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        value, slopes = value_and_slopes([*point, *(columns + shift)])
+        return shaped(value), [shaped(slope) for slope in slopes]
+
+    def at(shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        predicted, slopes = linear(shift)
+        along = np.stack(slopes[len(point) :])
+        return predicted, np.where(np.isfinite(along), along, 0.0)
+
+    best = _settled(at, measured, weight, deviations, columns)
+    return best, linear(best.shift)[1][: len(point)]
 
 
 def begin(numpy: ModuleType, at: At, measured: Any, weight: Any, deviations: Any) -> Shifts:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope._types import plain
 from downslope.lab._messages import LIMITS
@@ -25,7 +26,6 @@ from downslope.lab.replies._request import (
     plan_of,
     program,
     rounded,
-    spread_rows,
 )
 
 _FIELDS_OF_PLAN = ("formula", "start", "method", "rate", "steps")
@@ -156,7 +156,7 @@ def _descent_of(packed: str) -> tuple[ds.Plan, ds.Trace]:
 
 def _shown_rows(trace: ds.Trace) -> np.ndarray:
     """Return the indices of the rows that are shown."""
-    return spread_rows(len(trace.columns["step"]), LIMITS.rows)
+    return evenly_spread(len(trace.columns["step"]), LIMITS.rows)
 
 
 def _headings(trace: ds.Trace, plan: ds.Plan) -> list[str]:
@@ -273,7 +273,7 @@ def _common_heights(entries: Sequence[ds.Entry], curve: Sequence[float | None]) 
 def _lane(entry: ds.Entry, over: tuple[str, ...]) -> dict[str, Any]:
     """Return the path of one method."""
     trace = entry.trace
-    rows = spread_rows(len(trace.columns["step"]), _RACE_ROWS)
+    rows = evenly_spread(len(trace.columns["step"]), _RACE_ROWS)
     index = {name: position for position, name in enumerate(trace.coordinate_names)}
     points = coordinates_of(trace)[rows]
     return {

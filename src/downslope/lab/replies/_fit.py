@@ -9,12 +9,13 @@ from typing import Any, cast
 import numpy as np
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.lab._messages import LIMITS
 from downslope.lab.replies._descent import verdict_reply
 from downslope.lab.replies._examples import table_of, texts_of
 from downslope.lab.replies._formula_verbs import grid_reply
-from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, program, rounded
 
 LOSSES = ds.choices(ds.fit)["loss"].names
 OWN_METHOD: str = ds.choices(ds.fit)["method"].default
@@ -53,8 +54,8 @@ def fit(fields: dict[str, Any]) -> dict[str, Any]:
     table_name, _ = table_of(fields)
     result, arguments = _fitted(fields)
     trace, model = result.trace, result.model
-    rows = spread_rows(len(trace.columns["step"]), _MOMENTS)
-    points = spread_rows(len(result.measured), _POINTS)
+    rows = evenly_spread(len(trace.columns["step"]), _MOMENTS)
+    points = evenly_spread(len(result.measured), _POINTS)
     paths = _paths(result, rows)
     predicted = _predicted(result, paths, points)
     across = predicted if result.along is None else [result.data[result.along][points]]

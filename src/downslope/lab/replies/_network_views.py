@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope._text import number
 from downslope.lab.replies._network_choices import setup_of
-from downslope.lab.replies._request import RequestError, factor, rounded, spread_rows
+from downslope.lab.replies._request import RequestError, factor, rounded
 
 _CELLS = 44  # of a plane along each side
 _CURVE_POINTS = 120
@@ -70,7 +71,7 @@ class View:
     @property
     def head(self) -> dict[str, Any]:
         """What stays the same during a training: the kind, the classes, and the examples."""
-        rows = spread_rows(self.examples, _POINTS)
+        rows = evenly_spread(self.examples, _POINTS)
         head = {
             "kind": self.kind,
             "classes": [str(label) for label in self.target.categories],
@@ -98,7 +99,7 @@ class View:
             x = np.linspace(low, high, _CURVE_POINTS)
             return {"curve": {"x": rounded(x, _DIGITS), "y": rounded(training.predict({self.over[0]: x}), _DIGITS)}}
         if self.kind == "agreement":
-            rows = spread_rows(self.examples, _POINTS)
+            rows = evenly_spread(self.examples, _POINTS)
             predicted = self.encoding.decode(self._outputs(training, rows))
             return {
                 "true": rounded(self._true()[rows], _DIGITS),

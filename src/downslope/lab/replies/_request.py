@@ -183,13 +183,6 @@ def rounded(values: Sequence[float] | np.ndarray, digits: int = _DIGITS) -> list
     return [float(f"{value:.{digits}g}") if math.isfinite(value) else None for value in floats]
 
 
-def spread_rows(count: int, most: int) -> np.ndarray:
-    """Return the indices of at most so many rows, spread evenly, both ends among them."""
-    if count <= most:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, most).round().astype(int))
-
-
 def program(name: str, call: str, *shown: str) -> str:
     """Return a Python program that assigns a call to a name and prints expressions."""
     return f"import downslope as ds\n\n{name} = {call}\n" + "".join(f"print({expression})\n" for expression in shown)

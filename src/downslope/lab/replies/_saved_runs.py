@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope._text import in_words, number
 from downslope.lab._messages import LIMITS
 from downslope.lab._runs import Runs, SavedRun, header_of, state_of
 from downslope.lab.replies._descent import coordinates_of, verdict_reply
 from downslope.lab.replies._formula_verbs import grid_reply
-from downslope.lab.replies._request import PageRequest, RequestError, program, rounded, spread_rows
+from downslope.lab.replies._request import PageRequest, RequestError, program, rounded
 from downslope.lab.replies._training import layer_name, layers_of
 
 _DIGITS = 7
@@ -144,7 +145,7 @@ def _charts(trace: ds.Trace) -> list[dict[str, Any]]:
 
 
 def _line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    rows = spread_rows(len(x), LIMITS.rows)
+    rows = evenly_spread(len(x), LIMITS.rows)
     return {"name": name, "x": [int(step) for step in x[rows]], "y": rounded(y[rows], _DIGITS)}
 
 
@@ -179,7 +180,7 @@ def _landscape(trace: ds.Trace) -> dict[str, Any] | None:
         return None
     if set(objective.names or ()) != set(names):
         return None
-    rows = spread_rows(len(trace.columns["step"]), LIMITS.rows)
+    rows = evenly_spread(len(trace.columns["step"]), LIMITS.rows)
     end = {name: float(trace.end[name]) for name in names}
     path = {name: rounded(column[rows]) for name, column in zip(names, coordinates_of(trace).T, strict=True)}
     grid = grid_reply(objective, names, ds.draw.box(trace, names), end)
