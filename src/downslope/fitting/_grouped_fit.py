@@ -19,7 +19,7 @@ from downslope.fitting._findings import findings_of_groups
 from downslope.fitting._fitted_equation import FittedEquation
 from downslope.fitting._group_errors import GroupErrors, weighted_rows
 from downslope.fitting._groups import Groups, checked_by, groups_of, member, numbers_of
-from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
+from downslope.fitting._likelihoods import LIKELIHOODS, residual_weights
 from downslope.fitting._model import EquationModel
 from downslope.fitting._prediction import Prediction, columns_along
 from downslope.fitting._problem import FitArguments, FitProblem
@@ -265,10 +265,7 @@ class GroupedFit(FittedEquation):
 
     @property
     def _weights(self) -> np.ndarray:
-        """What residuals are multiplied by to have one variance, shape (rows,); of counts, that of their mean."""
-        if self.loss in LIKELIHOODS:
-            return self.arguments.weight * information_factor(self.loss, self.predicted)
-        return self.arguments.weight
+        return residual_weights(self.loss, self.predicted, self.arguments)
 
     @property
     def standardised_residuals(self) -> np.ndarray:

@@ -17,9 +17,9 @@ import numpy as np
 
 from downslope._types import Columns
 from downslope.fitting._levenberg_marquardt import many_in_numpy
-from downslope.fitting._orthogonal import effective_weight, settled_slopes
+from downslope.fitting._orthogonal import effective_weight, movable_model, settled_slopes
 from downslope.fitting._problem import FitArguments, FitProblem, bend_of_loss, rows_of_loss, scores_of_loss
-from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_limits, with_trees
+from downslope.formulas import ARRAYS, Formula, NumericFormula, linear_names, with_trees
 
 _FIRST_DAMPING, _SMALLEST_DAMPING, _LARGEST_DAMPING = 1e-2, 1e-14, 1e30
 _GROWTH = 16.0  # of the damping when a step fails; faster than for one fit, since the slowest lane decides
@@ -133,7 +133,9 @@ class LaneProblem:
         self._plain = (  # the usual case, a third faster
             problem.loss == "linear" and not data.deviations and bool(np.all(data.weight == 1))
         )
-        self._movable = _movable(problem, right, known, data) if data.deviations else None
+        self._movable = None
+        if data.deviations:
+            self._movable = movable_model(right, problem.free, known, data.columns, tuple(data.deviations))
 
     def predicted(self, free: np.ndarray) -> np.ndarray:
         """Return the predictions, shape (rows, lanes), at points of shape (free, lanes)."""
@@ -185,15 +187,6 @@ class LaneProblem:
         with np.errstate(all="ignore"):
             gradient = np.array([_dot(slope, rows) for slope in slopes])
             return Linearised(_dot(rows, rows) / 2, gradient, normal_of(slopes))
-
-
-def _movable(problem: FitProblem, right: Any, known: dict[str, Any], data: LaneData) -> NumericFormula:
-    """Return the model as a function of the parameters and of the columns with errors."""
-    names = tuple(data.deviations or ())
-    if any(np.any(data.columns[name] == 0) for name in names):
-        right = with_limits(right, frozenset(data.columns))
-    rest = {name: value for name, value in known.items() if name not in names}
-    return NumericFormula(Formula(None, (*problem.free, *names), right, tuple(rest)), ARRAYS, rest)
 
 
 def normal_of(slopes: Sequence[np.ndarray]) -> np.ndarray:

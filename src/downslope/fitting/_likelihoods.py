@@ -160,6 +160,11 @@ def information_factor(loss: str, predicted: np.ndarray) -> np.ndarray:
         return 1 / np.sqrt(LIKELIHOODS[loss].variance(predicted))
 
 
+def residual_weights(loss: str, predicted: np.ndarray, arguments: FitArguments) -> np.ndarray:
+    """Return what residuals are multiplied by to have one variance, shape (rows,); of counts, that of their mean."""
+    return arguments.weight * information_factor(loss, predicted) if loss in LIKELIHOODS else arguments.weight
+
+
 def deviance(loss: str, predicted: np.ndarray, arguments: FitArguments) -> float:
     """Return the deviance: twice the logarithm of the greatest possible likelihood over that of the model."""
     with np.errstate(all="ignore"):

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from downslope._engine import double_precision, jax
-from downslope.fitting._orthogonal import Shifts, effective_weight, settled_slopes
+from downslope.fitting._orthogonal import Shifts, effective_weight, movable_model, settled_slopes
 from downslope.fitting._problem import (
     FitArguments,
     FitProblem,
@@ -23,7 +23,6 @@ from downslope.formulas import (
     Formula,
     NumericFormula,
     weighted_sum,
-    with_limits,
     with_trees,
 )
 
@@ -221,12 +220,8 @@ class NumericProblem:
     @functools.cached_property
     def _movable(self) -> NumericFormula:
         """The model as a function of the parameters and of the columns with errors."""
-        names = tuple(self._arguments.deviations or ())
-        right = self._right
-        if any(np.any(self._data[name] == 0) for name in names):
-            right = with_limits(right, frozenset(self._arguments.columns))
-        rest = {name: value for name, value in self._data.items() if name not in names}
-        return NumericFormula(Formula(None, (*self._problem.free, *names), right, tuple(rest)), ARRAYS, rest)
+        columns, moved = self._arguments.columns, tuple(self._arguments.deviations or ())
+        return movable_model(self._right, self._problem.free, self._data, columns, moved)
 
     @functools.cached_property
     def _model(self) -> NumericFormula:

@@ -28,6 +28,8 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, described, nearest
 from downslope._text import listed
+from downslope._types import Columns
+from downslope.formulas import ARRAYS, Formula, NumericFormula, with_limits
 
 _TRIES = 100  # steps of the shifts; most settle within ten
 TRIES_IN_JAX = 30  # of a compiled program, which has a fixed number of them; it draws pictures
@@ -77,6 +79,24 @@ def _settled(at: At, measured: Any, weight: Any, deviations: np.ndarray, columns
         if not np.any((state.length > least) & (state.share > _SHORTEST)):
             break
     return state
+
+
+def movable_model(
+    right: Any, free: tuple[str, ...], known: Mapping[str, Any], columns: Columns, moved: tuple[str, ...]
+) -> NumericFormula:
+    """Return the right side as a function of the parameters, and of the columns with errors after them.
+
+    Args:
+        right: the right side.
+        free: the parameters.
+        known: everything else that it takes, the columns included.
+        columns: the columns.
+        moved: those with errors.
+    """
+    if any(np.any(columns[name] == 0) for name in moved):
+        right = with_limits(right, frozenset(columns))
+    rest = {name: value for name, value in known.items() if name not in moved}
+    return NumericFormula(Formula(None, (*free, *moved), right, tuple(rest)), ARRAYS, rest)
 
 
 def settled_slopes(

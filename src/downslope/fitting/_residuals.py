@@ -11,7 +11,7 @@ import numpy as np
 
 from downslope._numbers import evenly_spread
 from downslope._text import html_pairs, number
-from downslope.fitting._likelihoods import LIKELIHOODS, information_factor
+from downslope.fitting._likelihoods import residual_weights
 from downslope.fitting._numeric_problem import NumericProblem, predicted_with_slopes
 from downslope.fitting._quantiles import t_quantile
 
@@ -86,7 +86,8 @@ class ResidualTests:
 
 def residual_tests(fit: Fit) -> ResidualTests:
     """Return the residuals of a fit with their tests."""
-    raw, leverage, scaled = fit.residuals, leverages(fit), standardised(fit)
+    raw, leverage = fit.residuals, leverages(fit)
+    scaled = standardised(fit, leverage)
     columns = fit.model.right_columns
     order = np.argsort(fit.data[columns[0]], kind="stable") if len(columns) == 1 else np.arange(len(raw))
     runs, expected, p = runs_test(raw[order])
@@ -112,12 +113,13 @@ def table_of(fit: Fit) -> polars.DataFrame:
     columns: dict[str, Any] = {"row": fit.row_numbers, **fit.data}
     if left.read_as not in columns:
         columns[left.read_as] = fit.measured
+    leverage = leverages(fit)
     columns |= {f"estimated_{name}": column for name, column in fit.estimated_columns.items()}
     columns |= {
         "fitted": fit.predicted,
         "residual": fit.residuals,
-        "standardised_residual": standardised(fit),
-        "leverage": leverages(fit),
+        "standardised_residual": standardised(fit, leverage),
+        "leverage": leverage,
     }
     return polars.DataFrame({name: np.asarray(column) for name, column in columns.items()})
 
@@ -153,16 +155,14 @@ def leverages(fit: Fit) -> np.ndarray:
 
 
 def _weights(fit: Fit) -> np.ndarray:
-    """Return what residuals are multiplied by to have one variance, shape (rows,); of counts, that of their mean."""
-    if fit.loss in LIKELIHOODS:
-        return fit.arguments.weight * information_factor(fit.loss, fit.predicted)
-    return fit.arguments.weight
+    return residual_weights(fit.loss, fit.predicted, fit.arguments)
 
 
-def standardised(fit: Fit) -> np.ndarray:
-    """Return the residuals over their standard deviations, shape (rows,)."""
+def standardised(fit: Fit, leverage: np.ndarray | None = None) -> np.ndarray:
+    """Return the residuals over their standard deviations, shape (rows,); leverages that are known are not repeated."""
+    leverage = leverages(fit) if leverage is None else leverage
     with np.errstate(all="ignore"):
-        room = np.maximum(1 - leverages(fit), 0.0)
+        room = np.maximum(1 - leverage, 0.0)
         deviation = math.sqrt(fit.uncertainty.measurement_variance) * np.sqrt(room)
         # A row that the fit follows exactly has no residual to judge.
         weighted = -orthogonal_rows(fit)[0] if fit.arguments.deviations else fit.residuals * _weights(fit)

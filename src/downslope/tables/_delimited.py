@@ -13,7 +13,7 @@ from downslope._errors import DataError, SettingError
 from downslope._files import guarded
 from downslope.tables._cells import is_rule, is_total, look
 from downslope.tables._layout import COMMENTS, SAMPLE, TextLayout, blanks_as_tabs, is_comment, layout, split
-from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width
+from downslope.tables._raw_table import RawTable, ReadChoices, assembled, check_width, footer_note
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,9 +263,7 @@ def _careful_columns(name: str, data: bytes, shape: TextLayout) -> tuple[list[po
     footer = _footer(rows, numbers, separator, shape)
     if footer:
         first = numbers[len(rows) - footer]
-        begin = split(rows[len(rows) - footer], separator)[0]
-        is_sum = is_total(begin, among_values=True)
-        said.append(f"text after the table left out, from line {first} on{f' ({begin})' if is_sum else ''}")
+        said.append(footer_note(first, split(rows[len(rows) - footer], separator)[0]))
         del rows[len(rows) - footer :], numbers[len(rows) :]
     numbers = numbers[: len(rows)]
     if not rows:

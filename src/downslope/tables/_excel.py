@@ -12,7 +12,7 @@ from downslope._errors import DataError, SettingError, nearest
 from downslope._files import guarded
 from downslope.tables._cells import is_total, look
 from downslope.tables._layout import SAMPLE, layout_of_cells
-from downslope.tables._raw_table import RawTable, ReadChoices, assembled
+from downslope.tables._raw_table import RawTable, ReadChoices, assembled, footer_note
 
 if TYPE_CHECKING:
     import polars
@@ -71,9 +71,7 @@ def _table_in(name: str, sheet: str, frame: polars.DataFrame, choices: ReadChoic
     footer = _footer(body) if not shape.is_text else 0
     said: list[str] = []
     if footer:
-        begin = str(body.row(-footer)[0] or "")
-        is_sum = is_total(begin, among_values=True)
-        said.append(f"text after the table left out, from line {numbers[-footer]} on{f' ({begin})' if is_sum else ''}")
+        said.append(footer_note(numbers[-footer], str(body.row(-footer)[0] or "")))
         body, numbers = body.head(-footer), numbers[:-footer]
     if body.is_empty():
         return None

@@ -10,7 +10,7 @@ import numpy as np
 
 from downslope._errors import DataError, SettingError, described, nearest
 from downslope._types import Plain
-from downslope.tables._cells import is_missing, look
+from downslope.tables._cells import is_missing, is_total, look
 from downslope.tables._layout import SEPARATORS, LayoutChoices, TextLayout
 from downslope.tables._numbers_in_text import CellRules
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS = 10_000  # each takes a millisecond to read
 _UNNAMED = "Unnamed: "  # how pandas calls a column without a name when it writes it again
+
+
+def footer_note(line: int, begin: str) -> str:
+    """Return in words that what stands after the rows was left out, from a line on that begins with a cell."""
+    name = f" ({begin})" if is_total(begin, among_values=True) else ""
+    return f"text after the table left out, from line {line} on{name}"
 
 
 @dataclass(frozen=True)
