@@ -158,6 +158,15 @@ def decimals(numbers: Iterable[float], places: int | None = None) -> list[str]:
     return [f"{value:.{places}f}".replace("-", "−") if math.isfinite(value) else number(value) for value in rounded]
 
 
+def rows_of(table: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return columns by heading as rows, the headings first.
+
+    >>> rows_of({"x": ["1", "2"], "y": ["3", "4"]})
+    [['x', 'y'], ['1', '3'], ['2', '4']]
+    """
+    return [list(table), *map(list, zip(*table.values(), strict=True))]
+
+
 def aligned(rows: Sequence[Row], words: Collection[int] = ()) -> list[str]:
     """Return a table as lines, its headings underlined; columns of words to the left, those of numbers to the right.
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, QuadMesh
 
 import downslope as ds
+from downslope._numbers import evenly_spread
 from downslope.descent import Record
 from downslope.diagnosis import Finding, Severity
-from downslope.draw._by_layer import in_blocks, short, some
+from downslope.draw._by_layer import in_blocks, short
 from downslope.draw._layers import USUAL
 from downslope.draw._sharpness import bound_of
 from downslope.methods import facts_of
@@ -359,5 +360,5 @@ def test_long_traces_are_drawn_by_medians() -> None:
     np.testing.assert_allclose(middles, medians[:, 0])
     assert np.isnan(medians[:50, 1]).all()
     assert (medians[50:, 1] == 7).all()
-    np.testing.assert_array_equal(some(31, 6), [0, 6, 12, 18, 24, 30])
+    np.testing.assert_array_equal(evenly_spread(31, 6), [0, 6, 12, 18, 24, 30])
     assert len(short("blocks/0/attention/query/projection")) == 26

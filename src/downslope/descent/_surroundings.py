@@ -374,8 +374,8 @@ class _Look:
     def _pole(self, point: np.ndarray, way: np.ndarray) -> float | None:
         """Return the value at the nearest look if it goes to infinity on a side of a point; else None."""
         shares = 10.0 ** -np.arange(2.0, 9.0)
-        for side in (way, -way):
-            values, beyond = (self._values(point + sign * shares[:, None] * side) for sign in (1, -1))
+        looks = [self._values(point + shares[:, None] * side) for side in (way, -way)]
+        for values, beyond in (looks, looks[::-1]):
             gains = np.diff(values) if values[-1] > values[0] else -np.diff(values)
             grows = abs(values[-1]) > abs(values[0]) or abs(values[-1] - values[0]) > abs(values[0])
             grows &= not np.all(np.isinf(beyond))  # as they are where numbers overflow

@@ -191,9 +191,7 @@ class TrainingEvidence:
         if not rows or self.score is None:
             return None
         if self.metric == "r2":
-            # Olkin and Finn, 1995: the variance of R² is about 4 R² (1 − R²)² / n.
-            share = min(max(self.score, 0.0), 1.0)
-            return 2 * math.sqrt(share / rows) * (1 - share)
+            return r2_error(self.score, rows)
         # Of a share that is 0 or 1 in the sample, half a row more of each kind (Agresti and Coull, 1998).
         return math.sqrt((share := (self.score * rows + 1) / (rows + 2)) * (1 - share) / (rows + 2))
 
@@ -349,11 +347,6 @@ class TrainingEvidence:
         """The indices of the hidden layers."""
         return self.inside.hidden
 
-    @property
-    def widths(self) -> np.ndarray:
-        """The units of each layer; NaN where they are not known."""
-        return self.inside.widths
-
     def numbers(self, **further: Any) -> dict[str, Any]:
         """Return the scores and further numbers, those that are known, as evidence."""
         numbers = {self.metric: self.score, "reference": self.reference, "guessing": self.chance, **further}
@@ -373,6 +366,15 @@ class TrainingEvidence:
     def end_of(course: np.ndarray) -> float:
         """Return the mean over the last twentieth."""
         return float(np.mean(course[-max(1, len(course) // 20) :])) if len(course) else math.nan
+
+
+def r2_error(score: float, rows: float) -> float:
+    """Return the standard error of R² over so many rows: its variance is about 4 R² (1 − R²)² / n.
+
+    Reference: Olkin and Finn, "Correlations redux", 1995.
+    """
+    share = min(max(score, 0.0), 1.0)
+    return 2 * math.sqrt(share / rows) * (1 - share)
 
 
 def _share_error(share: float, rows: float) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope.draw import _by_layer as by_layer
 from downslope.draw import _inputs as inputs
 from downslope.draw import _style as style
@@ -80,7 +81,7 @@ def _shown(trace: Trace) -> np.ndarray:
     """Return the indices of the layers to show: of those whose activations are known, if any are."""
     known = np.flatnonzero(np.any(np.isfinite(by_layer.quantity(trace, "activation_mean")), axis=0))
     indices = known if len(known) else np.arange(len(trace.layer_names))
-    return indices[by_layer.some(len(indices), _MOST_LAYERS)]
+    return indices[evenly_spread(len(indices), _MOST_LAYERS)]
 
 
 def _new_panels(count: int) -> list[Axes]:

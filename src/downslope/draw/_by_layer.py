@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from downslope._errors import SettingError
+from downslope._numbers import evenly_spread
 from downslope.draw import _style as style
 from downslope.trace import Outcome, Trace, median_over_looks
 
@@ -63,11 +64,6 @@ def in_blocks(steps: np.ndarray, rows: np.ndarray, most: int) -> tuple[np.ndarra
     return middles, np.array([median_over_looks(rows[cut : cut + size]) for cut in cuts])
 
 
-def some(count: int, most: int) -> np.ndarray:
-    """Return indices from first to last, evenly chosen where there are more than so many."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-
-
 def short(name: str) -> str:
     """Return a layer's name, its beginning left out where it is long."""
     return name if len(name) <= _LONGEST else "…" + name[1 - _LONGEST :]
@@ -91,7 +87,7 @@ def name_colours(axes: Axes, names: tuple[str, ...]) -> None:
     from matplotlib.colors import ListedColormap, Normalize
 
     shades = ScalarMappable(Normalize(-0.5, len(names) - 0.5), ListedColormap(colours(len(names))))
-    marked = some(len(names), 6)
+    marked = evenly_spread(len(names), 6)
     bar = axes.figure.colorbar(shades, ax=axes, ticks=marked, pad=0.02)
     bar.ax.set_yticklabels([short(names[index]) for index in marked], fontsize=8)
     bar.outline.set_visible(False)  # type: ignore[operator]  # the stubs take it for a dictionary

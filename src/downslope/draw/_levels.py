@@ -119,7 +119,7 @@ def label_levels(axes: Axes, contours: Any, path: np.ndarray) -> None:
     lines = list(zip(contours.levels, contours.allsegs, strict=True))
     drawn = [(level, [s for s in segments if len(s) > 8]) for level, segments in lines]
     drawn = [(level, segments) for level, segments in drawn if segments]
-    for index in _spread(len(drawn)):
+    for index in evenly_spread(len(drawn), _LABELS):
         level, segments = drawn[index]
         spot = _free_spot([(segment - corner) / size for segment in segments], np.vstack(taken))
         if spot is None:
@@ -142,11 +142,6 @@ def label_levels(axes: Axes, contours: Any, path: np.ndarray) -> None:
             path_effects=[patheffects.Stroke(linewidth=2.5, foreground="white", alpha=0.75), patheffects.Normal()],
         )
         taken.append(point[None])
-
-
-def _spread(count: int) -> list[int]:
-    """Return so many indices that all labels have room, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, _LABELS)).round().astype(int)).tolist() if count else []
 
 
 def _dense(points: np.ndarray) -> np.ndarray:

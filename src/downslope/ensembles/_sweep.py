@@ -18,7 +18,7 @@ import numpy as np
 from downslope._choices import checked, door, schema
 from downslope._copies import fields_alone
 from downslope._errors import SettingError
-from downslope._numbers import reals
+from downslope._numbers import evenly_spread, reals
 from downslope._text import aligned, html_table, number
 from downslope._types import Point, plain
 from downslope.descent import (
@@ -345,7 +345,7 @@ def sweep_as_html(result: Sweep) -> str:
 def sweep_rows(result: Sweep) -> list[tuple[str, ...]]:
     """Return rates, steps, end values and verdicts as rows of text, headings first; best and bound are marked."""
     count = len(result.rates)
-    shown = set(np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).round().astype(int)))
+    shown = set(evenly_spread(count, _MOST_ROWS).tolist())
     bound = result.largest_stable_rate
     at_bound = None
     if bound is not None:

@@ -13,7 +13,7 @@ import numpy as np
 from downslope._choices import LARGEST_SEED
 from downslope._copies import fields_alone
 from downslope._errors import SettingError, described, whole
-from downslope._text import aligned, html_table, in_words, number
+from downslope._text import aligned, html_table, in_words, number, rows_of
 from downslope.diagnosis import Diagnosis, diagnose
 from downslope.networks._trained import Training
 
@@ -201,18 +201,13 @@ class Replicates(Sequence[Training]):
         return iter(self.trainings)
 
     def __str__(self) -> str:
-        return "\n".join([*aligned(_rows(self.table)), "", *aligned(_rows(self.score_table), {0})])
+        return "\n".join([*aligned(rows_of(self.table)), "", *aligned(rows_of(self.score_table), {0})])
 
     def __repr__(self) -> str:
         return f"<Replicates of {len(self.seeds)} seeds, {'; '.join(map(str, self.scores.values())) or 'not measured'}>"
 
     def _repr_html_(self) -> str:
-        return html_table(_rows(self.table)) + html_table(_rows(self.score_table))
-
-
-def _rows(table: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Return columns by heading as rows, the headings first."""
-    return [list(table), *map(list, zip(*table.values(), strict=True))]
+        return html_table(rows_of(self.table)) + html_table(rows_of(self.score_table))
 
 
 def seeds_of(seeds: Any, first: int) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from downslope._engine import jax
 from downslope._types import Plain
 from downslope.programs._provenance import VIEWS
-from downslope.programs._walk import Nesting, inner_programs, nesting_of, walk
+from downslope.programs._walk import Nesting, called, inner_programs, nesting_of, walk
 
 
 def program_traits(closed: Any, parts: tuple[str, ...], carried: int, examples: int) -> Plain:
@@ -68,8 +68,7 @@ def cut_off_leaves(closed: Any, number_of_leaves: int) -> tuple[int, ...]:
     def step(equation: Any, operands: list[frozenset[int]]) -> list[frozenset[int]]:
         if equation.primitive.name in _FLAT:
             return [none] * len(equation.outvars)
-        if nesting_of(equation) is Nesting.CALL:
-            inner = next(inner_programs(equation))
+        if (inner := called(equation)) is not None:
             return walk(inner.jaxpr, inner.constants, inner.operands(operands, none), step, lambda value: none)
         reached = none.union(*operands)
         return [reached if _is_inexact(variable) else none for variable in equation.outvars]
@@ -98,8 +97,7 @@ def follows_batch(closed: Any, batch: range) -> tuple[bool, ...]:
 
     # An array is carried as the number that all its entries are, or as whether it depends on the batch.
     def step(equation: Any, operands: list[bool | float]) -> list[bool | float]:
-        if nesting_of(equation) is Nesting.CALL:
-            inner = next(inner_programs(equation))
+        if (inner := called(equation)) is not None:
             return walk(inner.jaxpr, inner.constants, inner.operands(operands, False), step, number_or_still)
         name, count = equation.primitive.name, len(equation.outvars)
         numbers = [operand for operand in operands if isinstance(operand, float)]

@@ -28,6 +28,7 @@ from typing import Any, Generic, Protocol
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis import Diagnosis, has_moved
 from downslope.remedies._prescription import Prescription
 from downslope.remedies._remedy import Remedy
@@ -250,7 +251,7 @@ class _Race(Generic[S]):
             effect=effect,
             net=effect,
             before=subject.before(entrant.remedy.moves),
-            after=float(np.median(known)) if len(known) == count else None,
+            after=float(median(np.array(known))) if len(known) == count else None,
             steps=sum(run.steps for run in entrant.runs),
         )
 

@@ -88,10 +88,9 @@ def ranked(case: TrainingCase, diagnosis: Diagnosis) -> list[Remedy]:
 
     What the findings ask for together stands where the best of its parts stands.
     """
-    problems = problems_of(diagnosis)
+    problems, proposed = problems_of(diagnosis), proposals(case, diagnosis)
     if not problems:
-        return proposals(case, diagnosis)
-    proposed = proposals(case, diagnosis)
+        return proposed
     others = [
         replace(remedy, symptom=problems[0])
         for remedy in everything(case)

@@ -76,6 +76,7 @@ class _Trained:
         self.specification, self.cost = setup, runner
         self.own, self.seed = score_of(trace), int(setup.choices["seed"])
         self._case, self._diagnosis = TrainingCase(setup, trace), diagnosis
+        self._before: dict[str, float | None] = {}  # the race asks at each look
         # Nothing is left to gain where a network is as good as a healthy one, which the margin allows for.
         margin = TrainingEvidence(trace).margin if self._case.reference < 1 else 0.0
         self.enough = min(_ENOUGH, self._case.reference - margin) if not diagnosis.ok else 0.0
@@ -98,7 +99,9 @@ class _Trained:
 
     def before(self, quantity: str) -> float | None:
         """Return a quantity of the run as it was."""
-        return measure(quantity, self._case.trace)
+        if quantity not in self._before:
+            self._before[quantity] = measure(quantity, self._case.trace)
+        return self._before[quantity]
 
     def shows_early(self, quantity: str, value: float | None) -> bool:
         """Tell whether the value of a quantity after ten steps is as bad as it was in the end."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from downslope._copies import fields_alone
-from downslope._text import aligned, decimals, html_table, in_words, number, percent
+from downslope._text import aligned, decimals, html_table, in_words, number, percent, rows_of
 from downslope._types import Plain
 from downslope.trace import HasTrace, Trace, as_trace
 
@@ -141,14 +141,14 @@ class Summary:
         lines = [f"{label:<9}{text}" for label, text in facts if text]
         for table in (self.evaluations, self.score_table):
             if table:
-                lines += ["", *aligned(_rows(table), {0} if table is self.score_table else ())]
+                lines += ["", *aligned(rows_of(table), {0} if table is self.score_table else ())]
         return "\n".join([*lines, "", self.trace.ending, *([self.cost] if self.cost else [])])
 
     def __repr__(self) -> str:
         return f"<Summary of {self.trace.last_step} steps>"
 
     def _repr_html_(self) -> str:
-        return "".join(html_table(_rows(table)) for table in (self.evaluations, self.score_table) if table)
+        return "".join(html_table(rows_of(table)) for table in (self.evaluations, self.score_table) if table)
 
 
 def summary(trace: Trace | HasTrace) -> Summary:
@@ -165,11 +165,6 @@ def summary(trace: Trace | HasTrace) -> Summary:
     'gradient descent, α = 0.1'
     """
     return Summary(as_trace(trace, "summary", 'ds.summary(ds.load("run"))'))
-
-
-def _rows(table: Table) -> list[list[str]]:
-    """Return columns by heading as rows, the headings first."""
-    return [list(table), *map(list, zip(*table.values(), strict=True))]
 
 
 def _read_as(trace: Trace) -> str:

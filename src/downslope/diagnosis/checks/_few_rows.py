@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from downslope._text import count
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, r2_error
 
 TOO_FEW_ROWS = Symptom(
     "too_few_rows",
@@ -80,9 +79,7 @@ def _error(evidence: TrainingEvidence, scores: Mapping[str, Any], held: int) -> 
     score, error = scores.get(evidence.metric), scores.get(f"{evidence.metric}_error")
     if evidence.metric != "r2" or (score is not None and score >= 0):
         return error
-    # Olkin and Finn 1995: the variance of R² is about 4 R² (1 − R²)² / n.
-    share = min(max(evidence.reference or 0.0, 0.0), 1.0)
-    return 2 * math.sqrt(share / held) * (1 - share)
+    return r2_error(evidence.reference or 0.0, held)
 
 
 def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:

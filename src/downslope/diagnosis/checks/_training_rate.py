@@ -91,7 +91,8 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
     if evidence.falls_short is False:
         return None
     above = len(ratios) and float(median(ratios[-max(1, len(ratios) // 2) :])) > _ABOVE and not evidence.still_falling
-    jump, stride = _first_jump(evidence), _stride(evidence) or 0.0
+    jump, length = _first_jump(evidence), _stride(evidence)
+    stride = length or 0.0
     if not above and jump <= _JUMP and stride <= _STRIDE and not _swings(evidence):
         return None if len(ratios) else NotRun(RATE_TOO_LARGE.key, _why_not(evidence))
     if evidence.falls_short is None:
@@ -114,7 +115,7 @@ def training_rate_too_large(evidence: TrainingEvidence) -> Finding | NotRun | No
             "learning_rate": evidence.learning_rate,
             "stability": float(median(ratios)) if len(ratios) else None,
             "first_jump": jump,
-            "stride": _stride(evidence),
+            "stride": length,
         },
         causes=("the learning rate is too large for the curvature",),
         remedies=("a tenth of the learning rate", "a schedule that warms up"),

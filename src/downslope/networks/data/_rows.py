@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from downslope._numbers import evenly_spread
 from downslope._types import Plain
 from downslope.networks.data._references import Learners, area_under_curve, nearest_rows
 
@@ -70,7 +71,7 @@ def repeats_of(training: Pair, validation: Pair | None, random: np.random.Genera
         across, across_share = int(known.sum()), float(known.mean())
         new = np.sort(np.unique(others, return_index=True)[1])
         new = new[~known[new]]
-    some = own[first[_evenly(len(first), _MOST_ROWS)]]
+    some = own[first[evenly_spread(len(first), _MOST_ROWS)]]
     chance = _by_chance(training[0][some], len(keys)) if repeated or across else 0.0
     share = max(repeated / max(len(keys), 1), across_share or 0.0)
     facts: Plain = dict(zip(REPEAT_FACTS, (len(keys), repeated, across, across_share, chance), strict=True))
@@ -128,12 +129,7 @@ def _by_chance(distinct: np.ndarray, rows: int) -> float:
 def _columns(flat: np.ndarray) -> np.ndarray:
     """Return columns that vary, at most 64 evenly spaced ones, shape (columns, rows)."""
     varying = np.flatnonzero(np.ptp(flat, axis=0)) if len(flat) else np.zeros(0, int)
-    return flat.T[varying[_evenly(len(varying), _MOST_COLUMNS)]]
-
-
-def _evenly(many: int, most: int) -> np.ndarray:
-    """Return indices of at most so many of many, evenly spaced."""
-    return np.linspace(0, many - 1, min(many, most)).round().astype(int) if many else np.zeros(0, int)
+    return flat.T[varying[evenly_spread(len(varying), _MOST_COLUMNS)]]
 
 
 # --- rows held back that come from elsewhere -------------------------------------------------------------------------
@@ -165,7 +161,7 @@ def shift_of(features: np.ndarray, held: np.ndarray, names: tuple[str, ...], ran
     # A neighbourhood as large as the pool would hold the same rows for all.
     near = nearest_rows(pool, pool, itself=True)[:, : max(min(_NEIGHBOURS, len(pool) // 10), 1)]
     areas = {}
-    for index in _evenly(pool.shape[1], _MOST_COLUMNS):
+    for index in evenly_spread(pool.shape[1], _MOST_COLUMNS):
         area = area_under_curve(pool[:, index], is_held) or 0.5
         areas[int(index)] = max(area, 1 - area)
     column = max(areas, key=areas.__getitem__)
@@ -219,15 +215,18 @@ def numbering_of(
         for index in np.flatnonzero(_number_rows(features, targets, positions))
         if not (names and names[index] in dates)
     ]
-    best = nothing
-    for index in numbering[:3]:
-        alone = Learners(features[:, [index]], numbers=False).best(targets, balanced)[0]
-        if best["row_number_score"] is None or alone > best["row_number_score"]:
-            others = np.delete(features, numbering, axis=1)
-            without = Learners(others, targets.ndim == 2).best(targets, balanced)[0] if others.shape[1] else None
-            name = names[index] if names else str(index + 1)
-            best = {"row_number": name, "row_number_score": alone, "score_without": without}
-    return best
+    if not numbering:
+        return nothing
+    scores = {
+        index: Learners(features[:, [index]], numbers=False).best(targets, balanced)[0] for index in numbering[:3]
+    }
+    best = max(scores, key=lambda index: scores[index])
+    others = np.delete(features, numbering, axis=1)
+    return {
+        "row_number": names[best] if names else str(best + 1),
+        "row_number_score": scores[best],
+        "score_without": Learners(others, targets.ndim == 2).best(targets, balanced)[0] if others.shape[1] else None,
+    }
 
 
 def _number_rows(features: np.ndarray, targets: np.ndarray, positions: np.ndarray | None) -> np.ndarray:

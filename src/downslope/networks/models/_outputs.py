@@ -152,7 +152,7 @@ def _is_affine(program: StraightProgram, last: list[ProgramLayer]) -> bool:
 
 def run_from(program: StraightProgram, inputs: list[Array], known: dict[Value, Array]) -> Array:
     """Run a program with some of its values replaced, and return its first output."""
-    known = dict(zip(program.inputs, inputs, strict=True)) | known
+    known = {**dict(zip(program.inputs, inputs, strict=True)), **known}
 
     def read(atom: Atom) -> Any:
         return atom.value if isinstance(atom, Constant) else known[atom]
@@ -160,7 +160,8 @@ def run_from(program: StraightProgram, inputs: list[Array], known: dict[Value, A
     for step in program.steps:
         if not all(result in known for result in step.results):
             results = evaluate(step.equation, [read(operand) for operand in step.operands])
-            known = dict(zip(step.results, results, strict=True)) | known
+            for value, array in zip(step.results, results, strict=True):
+                known.setdefault(value, array)
     return read(program.outputs[0])
 
 
