@@ -37,6 +37,7 @@ def test_the_best_evaluation_is_kept_and_everything_is_made_from_it(tmp_path):
         "step": step, "by": "validation_r2", "value": float(trace.metrics["validation_r2"][best])
     }  # fmt: skip
     assert kept.metrics["validation_r2"] == max(trace.metrics["validation_r2"]) > last.metrics["validation_r2"]
+    assert trace.facts["scores"]["validation"]["r2"] == pytest.approx(kept.metrics["validation_r2"], rel=1e-5)
     # The record goes on to the last step, as without.
     np.testing.assert_array_equal(trace.recorded["value"], last.trace.recorded["value"])
     np.testing.assert_array_equal(kept.predict(ROWS), points[step])

@@ -20,7 +20,7 @@ import numpy as np
 from downslope import _tree
 from downslope._engine import jax, kept, precision
 from downslope._errors import SettingError
-from downslope._types import Plain
+from downslope._types import Plain, Point, Tree
 from downslope.descent._plan import Beginning, Plan, Record
 from downslope.descent._progress import Interruption, progress_bar
 from downslope.descent._recipe import arguments_of
@@ -237,10 +237,10 @@ class BatchDescent:
         if self.best is not None:
             self.best.offer(self.state, metrics)
 
-    def concluded(self) -> Plain:
-        """Return what is measured of the last point alone, as facts."""
+    def concluded(self, point: Point, memory: Tree) -> Plain:
+        """Return what is measured of the point alone that a training ends with, as facts."""
         conclude = self.batched.conclude
-        return {} if conclude is None else dict(conclude(self.state.point, self.state.memory, self._sets))
+        return {} if conclude is None else dict(conclude(point, memory, self._sets))
 
     def _look_at_curvature(self) -> None:
         """Begin to measure the Hessian's ends and the noise of the gradient, while the steps go on."""

@@ -65,7 +65,7 @@ def trace_of(run: BatchDescent, outcome: Outcome) -> Trace:
     facts["memory"] = [np.asarray(leaf) for leaf in jax().tree.leaves(memory)]
     if outcome is not Outcome.RUNNING:
         facts["record_cost"] = run.record_cost()
-        facts |= run.concluded()
+        facts |= run.concluded(end, memory)
     return dataclasses.replace(
         header,
         outcome=outcome,
