@@ -91,7 +91,8 @@ def test_the_ground_is_as_high_as_the_objective():
     told = ask("grid", **VALLEY, box={"x": [-2, 2], "y": [-1, 1]}, over=["x", "y"])
     for line in told["lines"]:
         for piece in line["lines"]:
-            x, y = np.array(piece).T
+            across, up = np.array(piece).reshape(-1, 2).T / told["cells"]
+            x, y = 4 * across - 2, 2 * up - 1
             assert x**2 + 2 * y**2 == pytest.approx(np.full(len(x), line["level"]), abs=0.02)
     curve = ask("grid", formula="f(x) = x² - 4x + 5", start={"x": 0}, box={"x": [0, 4]}, over=["x"])["curve"]
     x, height = (np.array(curve[name]) for name in ("x", "f"))

@@ -7,12 +7,13 @@ import { newLayer, scales } from "./page.js";
 import { drawLand, heightOn } from "../../../src/downslope/lab/static/js/land.js";
 
 const CURVE = { over: ["x"], box: { x: [0, 4] }, curve: { x: [0, 1, 2, 3, 4], f: [0, 1, null, 3, 4] }, f_range: [0, 4] };
-const square = (low, high) => [[low, low], [high, low], [high, high], [low, high], [low, low]];
+const square = (low, high) => [low, low, high, low, high, high, low, high, low, low];
 const PLANE = {
   over: ["x", "y"],
   box: { x: [0, 4], y: [0, 4] },
-  bands: [{ level: 0, shade: 0.25, polygons: [[square(1, 2)]] }],
-  lines: [{ level: 1.23456, lines: [square(1, 3)] }, { level: 1e-7, lines: [square(1, 3)] }],
+  bands: [{ level: 0, shade: 0.25, polygons: [[square(10, 20)]] }],
+  lines: [{ level: 1.23456, lines: [square(10, 30)] }, { level: 1e-7, lines: [square(10, 30)] }],
+  cells: 40,
 };
 
 test("the curve has a gap where it has no value", () => {

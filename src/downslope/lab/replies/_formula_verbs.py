@@ -146,11 +146,13 @@ _CURVE_POINTS = 400
 _GRID_POINTS = 120  # along each axis
 _ALIKE = 5.0  # the ratio of two ranges up to which a unit is as long along both
 _CELLS = 3000  # of the box along each axis, which a coordinate of a contour tells apart
+_THINNINGS = 3  # of the points of a contour; each leaves out every other one at most
+_OFF_CHORD = 0.4  # cells: a tenth of a pixel
 _SHADES = (0.08, 1.0)  # of the lowest and the highest band
 _SURFACE_INCHES, _SURFACE_DOTS = (7.0, 5.2), 150
 _INK = {"light": "#1d2733", "dark": "#dfe7ee"}
 
-Rounding = Callable[[np.ndarray], list[list[float]]]
+Counting = Callable[[np.ndarray], list[int]]
 
 
 def grid(fields: dict[str, Any]) -> dict[str, Any]:
@@ -214,17 +216,17 @@ def _curve(objective: ds.Objective, name: str, box: Box, at: Mapping[str, float]
 
 
 def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapping[str, float]) -> dict[str, Any]:
-    """Return bands between the levels, as polygons, and lines at them."""
+    """Return bands between the levels, as polygons, and lines at them, their points in cells of the box."""
     from contourpy import FillType, LineType, contour_generator
 
     axes, heights = ds.draw.grid(objective, box, at=at, count=_GRID_POINTS)
     levels = [float(level) for level in ds.draw.levels(heights)]
     if len(levels) < 2:
-        return {"levels": [], "bands": [], "lines": []}
+        return {"levels": [], "bands": [], "lines": [], "cells": _CELLS}
     masked = np.ma.masked_invalid(heights)
     kinds = {"fill_type": FillType.OuterOffset, "line_type": LineType.Separate}
     contours: Any = contour_generator(axes[over[0]], axes[over[1]], masked, name="serial", **kinds)
-    rounding = _rounding(box, over)
+    counting = _counting(box, over)
     low, high = float(masked.min()), float(masked.max())
     # The first and the last band reach beyond the extremes, so that no rounding leaves a gap at them.
     edges = [low - (levels[1] - levels[0]), *levels, high + (levels[-1] - levels[-2])]
@@ -233,37 +235,48 @@ def _contours(objective: ds.Objective, over: tuple[str, ...], box: Box, at: Mapp
         {
             "level": lower,
             "shade": round(float(shade), 3),
-            "polygons": _polygons(contours.filled(lower, upper), rounding),
+            "polygons": _polygons(contours.filled(lower, upper), counting),
         }
         for lower, upper, shade in zip(edges[:-1], edges[1:], shades, strict=True)
         if upper > lower
     ]
-    lines = [{"level": level, "lines": [rounding(line) for line in contours.lines(level)]} for level in levels]
-    return {"levels": levels, "bands": bands, "lines": lines}
+    lines = [{"level": level, "lines": [counting(line) for line in contours.lines(level)]} for level in levels]
+    return {"levels": levels, "bands": bands, "lines": lines, "cells": _CELLS}
 
 
-def _polygons(filled: Any, rounding: Rounding) -> list[list[list[list[float]]]]:
-    """Return polygons as GeoJSON has them: each a list of rings, the outer ring first."""
+def _polygons(filled: Any, counting: Counting) -> list[list[list[int]]]:
+    """Return polygons as lists of rings, the outer ring first."""
     points, offsets = filled
     return [
-        [rounding(ring[first:last]) for first, last in itertools.pairwise(ends)]
+        [counting(ring[first:last]) for first, last in itertools.pairwise(ends)]
         for ring, ends in zip(points, offsets, strict=True)
     ]
 
 
-def _rounding(box: Box, over: tuple[str, ...]) -> Rounding:
-    """Return the function that rounds the points of a line to the resolution of a box.
+def _counting(box: Box, over: tuple[str, ...]) -> Counting:
+    """Return the function from the points of a line to their coordinates one after another, in whole cells of a box.
 
-    Contours are most of a reply; digits that no screen shows would double it.
+    Contours are most of a reply. Whole numbers are written and read several times as fast as fractions, and a cell is
+    finer than a pixel.
     """
-    cells = [(box[name][1] - box[name][0]) / _CELLS for name in over]
-    digits = [min(15, math.ceil(-math.log10(cell))) for cell in cells]
+    low, high = np.array([box[name] for name in over]).T
 
-    def rounding(line: np.ndarray) -> list[list[float]]:
-        columns = (np.round(column, count) for column, count in zip(line.T, digits, strict=True))
-        return np.column_stack(tuple(columns)).tolist()
+    def counting(line: np.ndarray) -> list[int]:
+        cells = _thinned((line - low) * (_CELLS / (high - low)))
+        return np.rint(cells).astype(int).ravel().tolist()
 
-    return rounding
+    return counting
+
+
+def _thinned(points: np.ndarray) -> np.ndarray:
+    """Return a line, shape (points, 2), without most of the points that lie on the chord of their neighbours."""
+    for _ in range(_THINNINGS):
+        before, middle, after = points[:-2:2], points[1:-1:2], points[2::2]
+        (across, up), (along, above) = (after - before).T, (middle - before).T
+        is_bend = np.ones(len(points), bool)
+        is_bend[1:-1:2] = np.abs(across * above - up * along) > _OFF_CHORD * np.hypot(across, up)
+        points = points[is_bend]
+    return points
 
 
 def surface(fields: dict[str, Any]) -> dict[str, Any]:

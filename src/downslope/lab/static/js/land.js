@@ -23,15 +23,39 @@ export function drawLand(layer, grid, x, y, { labels = true } = {}) {
     drawCurve(layer, grid, x, y);
     return;
   }
-  const path = d3.geoPath(d3.geoTransform({ point(across, up) { this.stream.point(x(across), y(up)); } })).digits(1);
+  const toPixels = pixelsOf(grid, x, y);
   const bands = grid.bands.map((band) => {
-    const shape = draw("path", { class: "band", d: path({ type: "MultiPolygon", coordinates: band.polygons }) ?? "" });
+    const shape = draw("path", { class: "band", d: band.polygons.flat().map((ring) => outline(toPixels(ring), true)).join("") });
     shape.style.setProperty("--shade", `${(100 * band.shade).toFixed(1)}%`);
     return shape;
   });
-  const lines = grid.lines.map((line) =>
-    draw("path", { class: "level", d: path({ type: "MultiLineString", coordinates: line.lines }) ?? "" }));
-  layer.replaceChildren(...bands, ...lines, ...(labels ? heights(grid.lines, x, y) : []));
+  const lines = grid.lines.map(({ level, lines: pieces }) => ({ level, pieces: pieces.map(toPixels) }));
+  const levels = lines.map(({ pieces }) => draw("path", { class: "level", d: pieces.map((piece) => outline(piece, false)).join("") }));
+  layer.replaceChildren(...bands, ...levels, ...(labels ? heights(lines, x, y) : []));
+}
+
+/**
+ * Return the function from points in cells of the grid to pixels, both as across, up, across, up, ….
+ *
+ * @param {Grid} grid
+ * @param {Scale} x
+ * @param {Scale} y
+ * @returns {(cells: number[]) => number[]}
+ */
+function pixelsOf(grid, x, y) {
+  const [[left, right], [bottom, top]] = [x, y].map((scale, index) => grid.box[grid.over[index]].map((end) => scale(end)));
+  const [across, up] = [(right - left) / grid.cells, (top - bottom) / grid.cells];
+  return (cells) => cells.map((cell, index) => (index % 2 ? bottom + cell * up : left + cell * across));
+}
+
+/** Return the path through pixels, to a tenth of one. @param {number[]} pixels @param {boolean} isRing */
+function outline(pixels, isRing) {
+  let path = "";
+  const end = isRing ? pixels.length - 2 : pixels.length; // the last point of a ring is its first
+  for (let index = 0; index < end; index += 2) {
+    path += `${index ? "L" : "M"}${Math.round(10 * pixels[index]) / 10},${Math.round(10 * pixels[index + 1]) / 10}`;
+  }
+  return isRing ? `${path}Z` : path;
 }
 
 /**
@@ -85,7 +109,7 @@ function unbroken(points) {
 /**
  * Return labels for the lines, where there is room for them.
  *
- * @param {Grid["lines"]} lines
+ * @param {{ level: number, pieces: number[][] }[]} lines in pixels
  * @param {Scale} x
  * @param {Scale} y
  */
@@ -95,11 +119,10 @@ function heights(lines, x, y) {
   /** @type {Point[]} */
   const taken = [];
   const labels = [];
-  for (const { level, lines: pieces } of lines) {
+  for (const { level, pieces } of lines) {
     /** @type {{ at: Point, merit: number } | null} */
     let best = null;
-    for (const [across, up] of pieces.flat()) {
-      const at = /** @type {Point} */ ([x(across), y(up)]);
+    for (const at of pieces.flatMap(inPairs)) {
       if (at[0] < left + LABEL_EDGE || at[0] > right - LABEL_EDGE || at[1] < top + LABEL_EDGE || at[1] > bottom - LABEL_EDGE) continue;
       if (taken.some((other) => Math.hypot(other[0] - at[0], other[1] - at[1]) < LABEL_GAP)) continue;
       // Along the right lower diagonal they read as one scale.
@@ -111,6 +134,11 @@ function heights(lines, x, y) {
     labels.push(draw("text", { class: "height", x: best.at[0].toFixed(1), y: best.at[1].toFixed(1), dy: "0.32em", "text-anchor": "middle", text: inFigures(level) }));
   }
   return labels;
+}
+
+/** Return pixels two by two. @param {number[]} pixels @returns {Point[]} */
+function inPairs(pixels) {
+  return Array.from({ length: pixels.length / 2 }, (_, index) => [pixels[2 * index], pixels[2 * index + 1]]);
 }
 
 /** @param {number} level */

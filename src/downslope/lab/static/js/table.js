@@ -13,6 +13,8 @@ export function mountTable(page) {
   const { table, head, body } = tableById("table");
   let headings = "";
   let shown = "";
+  // Kept, since to read them from the document between two changes of it lays the whole page out once more.
+  let [height, above] = [box.clientHeight, box.scrollTop];
 
   page.on("steps", () => {
     shown = "";
@@ -20,8 +22,14 @@ export function mountTable(page) {
     showRows();
   });
   page.on("row", () => reveal());
-  box.addEventListener("scroll", () => showRows(), { passive: true });
-  new ResizeObserver(() => showRows()).observe(box);
+  box.addEventListener("scroll", () => {
+    above = box.scrollTop;
+    showRows();
+  }, { passive: true });
+  new ResizeObserver(() => {
+    height = box.clientHeight;
+    showRows();
+  }).observe(box);
   body.addEventListener("click", (event) => {
     const row = event.target instanceof Element && event.target.closest("tr");
     if (row && row.dataset.row) choose(Number(row.dataset.row));
@@ -29,7 +37,7 @@ export function mountTable(page) {
   box.addEventListener("keydown", (event) => {
     if (!page.steps) return;
     const rows = page.steps.steps.length;
-    const screen = Math.max(1, Math.floor(box.clientHeight / ROW) - 2);
+    const screen = Math.max(1, Math.floor(height / ROW) - 2);
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: screen, PageUp: -screen, Home: -rows, End: rows }[event.key];
     if (by === undefined) return;
     event.preventDefault();
@@ -55,8 +63,8 @@ export function mountTable(page) {
   function showRows() {
     if (!page.steps) return;
     const { cells } = page.steps;
-    const first = Math.max(0, Math.floor(box.scrollTop / ROW) - MORE);
-    const last = Math.min(cells.length, Math.ceil((box.scrollTop + box.clientHeight) / ROW) + MORE);
+    const first = Math.min(cells.length, Math.max(0, Math.floor(above / ROW) - MORE));
+    const last = Math.min(cells.length, Math.ceil((above + height) / ROW) + MORE);
     const now = `${first}-${last}-${page.row}`;
     if (now === shown) return;
     shown = now;
@@ -77,10 +85,16 @@ export function mountTable(page) {
   /** Keep the row that is selected in sight. */
   function reveal() {
     const top = page.row * ROW;
-    const room = box.clientHeight - 2 * ROW;
-    if (top < box.scrollTop) box.scrollTop = top;
-    else if (top > box.scrollTop + room) box.scrollTop = top - room;
+    const room = height - 2 * ROW;
+    if (top < above) scroll(top);
+    else if (top > above + room) scroll(top - room);
     showRows();
+  }
+
+  /** @param {number} top */
+  function scroll(top) {
+    box.scrollTop = top;
+    above = box.scrollTop; // it ends where the rows do
   }
 }
 

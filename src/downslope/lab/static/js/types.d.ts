@@ -139,14 +139,18 @@ export interface StepTable {
   cells: string[][];
   lines?: string[][];
 }
-/** An objective in a box: a curve over one variable, or bands and lines over two. */
+/**
+ * An objective in a box: a curve over one variable, or bands and lines over two. The points of bands and lines are counted in cells of
+ * the box, so many along each axis: across, up, across, up, ….
+ */
 export interface Grid {
   over: string[];
   box: Record<string, Range>;
   curve: Record<string, Value[]>;
   f_range: Range;
-  bands: { level: number; shade: number; polygons: [number, number][][][] }[];
-  lines: { level: number; lines: [number, number][][] }[];
+  bands: { level: number; shade: number; polygons: number[][][] }[];
+  lines: { level: number; lines: number[][] }[];
+  cells: number;
 }
 export interface Rates {
   stable: Range | null;

@@ -18,6 +18,7 @@ export function mountRate(page) {
   const field = byId("rate-field", HTMLInputElement);
   const drawing = byId("rate-scale", SVGSVGElement);
   let scale = d3.scaleLog(USUAL, [0, NOTCHES]);
+  let { width, height } = drawing.getBoundingClientRect();
 
   /** The rate that is used: the chosen rate, or the method's own. */
   const current = () => page.state.rate ?? page.descent?.rate ?? null;
@@ -48,7 +49,10 @@ export function mountRate(page) {
     if (verb === "rates" && error) showTrouble(byId("rate-note"), error);
     if (verb === "descend") showTrouble(byId("rate-note"), error?.kind === "SettingError" ? error : null);
   });
-  new ResizeObserver(() => drawScale(drawing, page, scale, current())).observe(drawing);
+  new ResizeObserver(([{ contentRect }]) => {
+    ({ width, height } = contentRect);
+    drawScale(drawing, { width, height }, page, scale, current());
+  }).observe(drawing);
 
   function show() {
     const rate = current();
@@ -64,7 +68,7 @@ export function mountRate(page) {
     if (document.activeElement !== field) field.value = rate === null ? "" : written(Number(rate.toPrecision(6)));
     field.classList.toggle("own", page.state.rate === null);
     setMaths(byId("rate-text"), page.rates?.text ?? "");
-    drawScale(drawing, page, scale, rate);
+    drawScale(drawing, { width, height }, page, scale, rate);
   }
 }
 
@@ -81,12 +85,12 @@ function standing(rates, rate) {
  * Draw the stable range, the best rate, and the value at the end by rate.
  *
  * @param {SVGSVGElement} svg
+ * @param {{ width: number, height: number }} size of the drawing, in pixels
  * @param {Descent} page
  * @param {d3.ScaleLogarithmic<number, number>} scale
  * @param {number | null} rate
  */
-function drawScale(svg, { rates }, scale, rate) {
-  const { width, height } = svg.getBoundingClientRect();
+function drawScale(svg, { width, height }, { rates }, scale, rate) {
   if (!width) return;
   svg.setAttribute("viewBox", `0 0 ${round(width)} ${round(height)}`);
   const x = d3.scaleLog(scale.domain(), [THUMB, width - THUMB]);
