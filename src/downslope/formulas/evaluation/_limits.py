@@ -82,7 +82,7 @@ def limited(tree: Expression, data: Mapping[str, Any]) -> Expression:
         tree: the expression.
         data: columns by name; all other names are parameters.
     """
-    points = _limit_points(tree, frozenset(data))
+    points = _limit_points(tree, frozenset(data)) if data else ()
     if not points:
         return tree
     import numpy as np
