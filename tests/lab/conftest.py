@@ -18,6 +18,14 @@ from downslope.lab.server._serve import Running, running
 SHORT = Limits(arrival=1.5, seconds=0.5, stream_seconds=3, table=100_000, tables=150_000, stalled=2, wait=60)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients load no certificates, which takes longer than a request; the lab speaks plain HTTP."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("authorities")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a page, and a secret beside it."""

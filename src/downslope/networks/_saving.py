@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from downslope._errors import SettingError, described
+from downslope._numbers import digest_of
 from downslope.descent import Plan, header_of
 from downslope.networks.layers import Layer, layers_in
 from downslope.trace import Journal, Trace, writing
@@ -200,7 +201,7 @@ def identity(value: Any) -> Any:
     if isinstance(value, str | int | float | bool | Path | None):
         return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return value.dtype.str, value.shape, _digest(value)
+        return value.dtype.str, value.shape, digest_of(value)
     if isinstance(value, list | tuple) and all(isinstance(entry, str | int | float | Layer) for entry in value):
         return tuple(value)
     # A list of batches is a stream, and a pair of arrays is not, so their types count.
@@ -212,10 +213,3 @@ def identity(value: Any) -> Any:
 
 
 _MOST_ENTRIES = 1000  # of data that are compared entry by entry
-
-
-def _digest(array: np.ndarray) -> bytes:
-    """Return the checksum of the numbers of an array, which differs where two arrays do."""
-    import xxhash
-
-    return xxhash.xxh3_128_digest(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from downslope._numbers import evenly_spread
+from downslope._engine import kept, structure_of
+from downslope._numbers import digest_of, evenly_spread
 from downslope._types import Plain
 from downslope.networks.data._encoding import scale_of
 from downslope.networks.data._examples import Examples
@@ -66,6 +68,18 @@ def facts(examples: Examples, validation: Examples | None = None, seed: int = 0)
     >>> iris["reference_by"], round(iris["reference_score"], 3)
     ('nearest neighbours', 0.967)
     """
+    held = () if validation is None else (validation.inputs, validation.targets)
+    arrays = examples.inputs, examples.targets, examples.positions, *held
+    key = (
+        seed,
+        json.dumps(examples.encoding.as_dict()),
+        *(None if array is None else (array.shape, array.dtype.str, digest_of(array)) for array in arrays),
+    )
+    # The trainings of a prescription see the same rows again and again; to measure them takes as long as a short one.
+    return {**kept(structure_of("facts on examples"), key, lambda: _measured(examples, validation, seed))}
+
+
+def _measured(examples: Examples, validation: Examples | None, seed: int) -> Plain:
     return {**_sizes(examples), **_inputs(examples), **_targets(examples), **_references(examples, validation, seed)}
 
 
