@@ -106,6 +106,8 @@ GROUPS = (
             "Outcome",
             "Spectrum",
             "trace_from",
+            "watch",
+            "Watch",
             "TracePlan",
             "TraceFacts",
             "save",

@@ -138,6 +138,8 @@ from downslope.trace import TraceFacts as TraceFacts
 from downslope.trace import TracePlan as TracePlan
 from downslope.trace import export as export
 from downslope.trace import trace_from as trace_from
+from downslope.watching import Watch as Watch
+from downslope.watching import watch as watch
 
 __all__: list[str]
 __version__: str

@@ -1,6 +1,7 @@
 """Programs: one walker of JAX programs, which names their layers and where a NaN began."""
 
 from downslope.programs._first_not_finite import first_not_finite, run_once
+from downslope.programs._layer_order import DATA, LayerOrder, orders_of
 from downslope.programs._preactivations import (
     ProgramLayer,
     find_layers,
@@ -24,10 +25,12 @@ from downslope.programs._traits import program_traits
 from downslope.programs._walk import InnerProgram, Nesting, called, evaluate, inner_programs, nesting_of, walk
 
 __all__ = [
+    "DATA",
     "VIEWS",
     "Atom",
     "Constant",
     "InnerProgram",
+    "LayerOrder",
     "NestedKernels",
     "Nesting",
     "ProgramLayer",
@@ -44,6 +47,7 @@ __all__ = [
     "marked_outputs",
     "nested_kernels",
     "nesting_of",
+    "orders_of",
     "program_traits",
     "run_once",
     "scanned",

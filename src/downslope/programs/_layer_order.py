@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from downslope.programs._provenance import Source, StraightProgram, TracedStep, Value
 from downslope.programs._walk import called, walk
 
-_DATA = -1  # stands for what the program is given among the layers that reach a value
+DATA = -1  # stands for what the program is given among the layers that reach a value
 _REDUCING = ("reduce_", "dot_general", "psum", "cumsum", "argm")
 _ROOTS = frozenset({"sqrt", "rsqrt", "pow"})
 
@@ -44,7 +44,7 @@ class _Reach(NamedTuple):
     """The layers that reach a value with no layer in between.
 
     Args:
-        any: all of them, and `_DATA`.
+        any: all of them, and `DATA`.
         raw: those with whose outputs it grows.
         reduced: those over whose outputs it is a sum, or a product with others.
         rooted: those of the reduced ones of which a root was taken since: a deviation, or a norm.
@@ -67,7 +67,7 @@ def layer_orders(program: StraightProgram, layers: Sequence[TracedStep]) -> tupl
     nodes = [step for step in program.steps if step.kernels]
     numbers = {step: number for number, step in enumerate(nodes)}
     reach: dict[Any, _Reach] = {
-        value: _Reach(frozenset({_DATA}) if _is_data(value) else frozenset()) for value in program.inputs
+        value: _Reach(frozenset({DATA}) if _is_data(value) else frozenset()) for value in program.inputs
     }
     read: list[_Reach] = []
     for step in program.steps:
@@ -90,7 +90,7 @@ class _LayerGraph:
     """The graph of the layers, numbered in the order in which they run.
 
     Args:
-        sources: what each layer reads with no layer in between: others, and `_DATA`.
+        sources: what each layer reads with no layer in between: others, and `DATA`.
         ends: what the loss reads so.
     """
 
@@ -103,7 +103,7 @@ class _LayerGraph:
         waiting = list(self.sources[layer])
         while waiting:
             source = waiting.pop()
-            if source != _DATA and source not in reached:
+            if source != DATA and source not in reached:
                 reached.add(source)
                 waiting.extend(self.sources[source])
         return reached
@@ -118,13 +118,27 @@ class _LayerGraph:
         return reached - {layer}
 
 
+def orders_of(
+    sources: tuple[frozenset[int], ...], ends: frozenset[int], raw: frozenset[int]
+) -> tuple[LayerOrder, ...]:
+    """Return where each layer lies, of a graph that something else than a JAX program was read for.
+
+    Args:
+        sources: what each layer reads with no layer in between: the numbers of others, and `DATA`.
+        ends: what the loss reads so.
+        raw: the layers with whose outputs another layer, or the loss, grows.
+    """
+    graph = _LayerGraph(sources, ends)
+    return tuple(_order(layer, graph, raw) for layer in range(len(sources)))
+
+
 def _order(layer: int, graph: _LayerGraph, raw: frozenset[int]) -> LayerOrder:
     """Return where a layer lies."""
     before, behind = graph.before(layer), graph.behind(layer)
     jumps = [graph.sources[other] for other in behind] + [graph.ends]
     beside = set(range(len(graph.sources))) - before - behind - {layer}
     # Targets go from the data to the loss past all layers.
-    is_reached_past = any(_DATA in sources for sources in jumps[:-1])
+    is_reached_past = any(DATA in sources for sources in jumps[:-1])
     bypassed = any(before & sources for sources in jumps)
     return LayerOrder(
         depth=_longest(before, graph, layer),

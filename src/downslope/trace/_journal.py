@@ -88,6 +88,7 @@ class Journal:
         self._checksums = dict(checksums)
         self._directions = directions_in(folder, progress.spectra)  # the spectra with a file of eigenvectors
         self._finished = False
+        self._header: Trace | None = None  # without rows, until it is read again
         self._read_state: dict[str, np.ndarray] | None = None  # as `reopen` read it, until it is taken
         self._process, self._identity = os.getpid(), identity(folder)
 
@@ -113,7 +114,9 @@ class Journal:
             replace_folder(target, write)
         except OSError as error:
             raise TraceError(f"{target} cannot be written: {error.strerror or error}") from None
-        return cls(target, JournalProgress(), {})
+        journal = cls(target, JournalProgress(), {})
+        journal._header = header
+        return journal
 
     @classmethod
     def reopen(cls, folder: str | Path, check: Callable[[Trace], None] = lambda header: None) -> Journal:
@@ -260,6 +263,23 @@ class Journal:
             (self.folder / state_file(before.states)).unlink(missing_ok=True)
             self._remove_directions()
 
+    def renew(self, *, plan: Plain, facts: Plain) -> None:
+        """Replace the plan and the facts of the trace that is being written; its names and its start stay.
+
+        Raises:
+            TraceError: if the trace is finished, or it cannot be written.
+        """
+        if self._finished:
+            raise TraceError(f"{self.folder} is finished", hint="Journal.reopen resumes a finished trace")
+        self._refuse_other_home()
+        try:
+            self._header = _header_alone(self._header or load_header(self.folder)).replace(plan=plan, facts=facts)
+            # The points stay in the file that they are in, which would take long to write again.
+            points = "points.npz" if (self.folder / "points.npz").is_file() else None
+            write_json(self.folder / "trace.json", header_of(self._header, None, points))
+        except OSError as error:
+            raise TraceError(f"{self.folder} cannot be written: {error.strerror or error}") from None
+
     def finish(self, trace: Trace) -> None:
         """Write the finished trace, so that `load` restores it to the last bit; the last state stays in the folder.
 
@@ -347,9 +367,9 @@ def _checksums(folder: Path, extents: Mapping[str, Extent]) -> dict[str, Running
     return checksums
 
 
-def _write_header(folder: Path, header: Trace) -> None:
-    """Write the header of a trace before its first row."""
-    begun = Trace(
+def _header_alone(header: Trace) -> Trace:
+    """Return a trace before its first row."""
+    return Trace(
         outcome=Outcome.RUNNING,
         recorded={"step": np.zeros(0, np.int64), "value": np.zeros(0)},
         coordinate_names=header.coordinate_names,
@@ -365,6 +385,11 @@ def _write_header(folder: Path, header: Trace) -> None:
         layer_names=header.layer_names,
         facts=header.facts,
     )
+
+
+def _write_header(folder: Path, header: Trace) -> None:
+    """Write the header of a trace before its first row."""
+    begun = _header_alone(header)
     write_json(folder / "trace.json", header_of(begun, None, write_points(begun, folder / "points.npz")))
 
 

@@ -1,0 +1,7 @@
+"""Watching: traces of trainings that something else runs."""
+
+from downslope.watching._rows import WatchedRows
+from downslope.watching._seen import SeenRows
+from downslope.watching._watch import Follower, Instrument, Watch, watch
+
+__all__ = ["Follower", "Instrument", "SeenRows", "Watch", "WatchedRows", "watch"]

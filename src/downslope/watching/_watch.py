@@ -1,0 +1,397 @@
+"""A watch of a training that something else runs: what a loop says of itself, with no framework in it.
+
+    watch = ds.watch(model, optimizer, "runs/digits")
+    for inputs, targets in batches:
+        loss = criterion(model(inputs), targets)
+        watch.loss(loss)                    # the one line in the loop
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    print(ds.diagnose(watch.close()))
+
+What looks into the training is an `Instrument` of its framework. A watch without one takes scalars alone, by `row`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+import weakref
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, TypeVar
+
+from downslope._errors import SettingError, TraceError, described
+from downslope._types import Columns
+from downslope.trace import Outcome, Trace
+from downslope.watching._rows import WatchedRows
+
+Loss = TypeVar("Loss")
+
+_FETCH_SECONDS = 30.0  # a loop of long steps is fetched sooner than after `flush` of them
+
+
+class Instrument(Protocol):
+    """What looks into a training and adds rows; one for each framework.
+
+    Whatever fails in it is its own concern: none of these may raise because a look failed.
+    """
+
+    def loss(self, value: Any) -> None:
+        """Take a loss, between forward and backward."""
+        ...
+
+    def flush(self) -> None:
+        """Add what was recorded since the last time to the rows."""
+        ...
+
+    def resume(self, step: int) -> None:
+        """Count the next step as this one."""
+        ...
+
+    @property
+    def next_step(self) -> int:
+        """The step that is recorded next: as many as were taken."""
+        ...
+
+    def score(self) -> Mapping[str, float]:
+        """Return how well the batches since the last time were predicted, as `training_accuracy` or `training_r2`."""
+        ...
+
+    @property
+    def end(self) -> Columns | None:
+        """The weights as they are now, by part; None where they are too many, or not known."""
+        ...
+
+    def close(self) -> None:
+        """Take out whatever was put into model, optimizer and framework."""
+        ...
+
+
+class Follower(Protocol):
+    """What gets the trace of a watch as it grows: a tracker, for example."""
+
+    def follow(self, trace: Trace) -> None:
+        """Take the trace so far."""
+        ...
+
+    def close(self, trace: Trace) -> None:
+        """Take the finished trace."""
+        ...
+
+
+class Watch:
+    """A training that is watched; a context manager, which closes at the end.
+
+    Created by `watch`.
+
+    Args:
+        rows: the rows so far.
+        instrument: what looks into the training; None for scalars alone.
+        flush: the rows after which what is pending is written.
+        followers: what gets the trace as it grows.
+    """
+
+    def __init__(
+        self, rows: WatchedRows, instrument: Instrument | None, *, flush: int = 100, followers: Sequence[Follower] = ()
+    ) -> None:
+        self._rows, self._instrument, self._flush = rows, instrument, flush
+        self._followers, self._followed = tuple(followers), 0
+        self._fetched = time.monotonic()
+        self._closed: Trace | None = None
+        # A script that ends without closing has its last rows written all the same.
+        self._at_exit = weakref.finalize(self, _write_at_exit, rows, instrument)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(Outcome.INTERRUPTED if kind is not None else None)
+
+    def loss(self, value: Loss) -> Loss:
+        """Record the loss of a batch, and return it; between forward and backward, once a micro-batch.
+
+        Raises:
+            SettingError: for a watch of scalars alone.
+        """
+        if self._instrument is None:
+            raise SettingError(
+                "this watch has no model, and takes scalars alone", hint="watch.row(step, loss=…) once a step"
+            )
+        if self._closed is None:
+            self._rows.claim()
+            self._instrument.loss(value)
+            self._after(self._instrument.next_step)
+        return value
+
+    def row(
+        self,
+        step: int,
+        *,
+        loss: float,
+        gradient_norm: float | None = None,
+        update_norm: float | None = None,
+        learning_rate: float | None = None,
+    ) -> None:
+        """Record a step by its scalars alone, for a loop of any framework.
+
+        Args:
+            step: the number of the step, above that of the row before.
+            loss: its loss, a number.
+            gradient_norm: the norm of its gradient.
+            update_norm: the norm of the change of the weights.
+            learning_rate: its rate.
+
+        Raises:
+            SettingError: for a step that does not ascend, or anything that is no number.
+
+        >>> scalars = watch()
+        >>> for step in range(3):
+        ...     scalars.row(step, loss=2.0 - step, learning_rate=0.1)
+        >>> scalars.close().value
+        0.0
+        """
+        if self._closed is not None:
+            raise SettingError("the watch was closed, and takes no more rows", hint="begin another watch")
+        scalars = {"gradient_norm": gradient_norm, "update_norm": update_norm, "learning_rate": learning_rate}
+        numbers = {name: None if x is None else _number(x, name) for name, x in scalars.items()}
+        self._rows.add_step(_step(step), _number(loss, "loss"), **numbers)
+        self._after(len(self._rows))
+
+    def evaluation(self, *, step: int | None = None, **measured: float) -> None:
+        """Record what whole sets score now: `validation_loss`, `validation_accuracy`, `training_r2`, ….
+
+        Args:
+            step: the steps taken so far, if not those of the watch.
+            measured: the measurements by name. `validation_rows` and `training_rows`, how many rows these are, are kept
+                as facts: with them a diagnosis knows how sure a score is.
+
+        Raises:
+            SettingError: for a name or a value that is none.
+        """
+        if self._closed is not None:
+            raise SettingError("the watch was closed, and takes no more evaluations", hint="begin another watch")
+        numbers = {name: _number(value, name) for name, value in measured.items()}
+        odd = next((name for name in numbers if not name.startswith(("training_", "validation_"))), None)
+        if odd is not None:
+            raise SettingError(
+                f"evaluations are of training or validation, and {odd!r} says neither", hint=f"validation_{odd}=…"
+            )
+        data = dict(self._rows.facts.get("data") or {})
+        for name, key in (("validation_rows", "validation_rows"), ("training_rows", "rows")):
+            if name in numbers:
+                data[key] = int(numbers.pop(name))
+                self._rows.facts["data"] = data
+        if numbers:
+            self._rows.measure(self._now() if step is None else _step(step), {**self._batch_score(), **numbers})
+
+    def _batch_score(self) -> Mapping[str, float]:
+        """Return how well the batches since the last evaluation were predicted, as far as it is known."""
+        if self._instrument is None:
+            return {}
+        self._instrument.flush()
+        return self._instrument.score()
+
+    def _now(self) -> int:
+        """Return the step that an evaluation belongs to."""
+        if self._instrument is not None:
+            return self._instrument.next_step
+        return self._rows.last_step or 0
+
+    def _after(self, rows: int) -> None:
+        """Fetch and write what is pending, from time to time."""
+        due = rows - self._followed >= self._flush
+        if self._instrument is not None:
+            if not due and time.monotonic() - self._fetched < _FETCH_SECONDS:
+                return
+            self._instrument.flush()
+            self._fetched = time.monotonic()
+        self._write()
+        if due:
+            self._followed = rows
+            trace = self.trace if self._followers else None
+            for follower in self._followers:
+                follower.follow(trace)
+
+    def _write(self) -> None:
+        """Write what is pending; what cannot be written once some rows are, is kept in memory."""
+        try:
+            self._rows.write()
+        except TraceError as error:
+            if not self._rows.is_written:
+                raise
+            self._rows.keep_in_memory()
+            warnings.warn(f"the run is no longer written: {error.message}; the watch goes on in memory", stacklevel=4)
+
+    @property
+    def trace(self) -> Trace:
+        """The trace so far; after `close` the finished one."""
+        if self._closed is not None:
+            return self._closed
+        if self._instrument is not None:
+            self._instrument.flush()
+        return self._rows.trace(end=None if self._instrument is None else self._instrument.end)
+
+    def close(self, outcome: Outcome | None = None) -> Trace:
+        """End the watch, and return the finished trace; a second call returns the same.
+
+        Args:
+            outcome: how the training ended; by default that it used its steps, unless it ended with numbers that are
+                not finite.
+        """
+        if self._closed is not None:
+            return self._closed
+        end = None
+        if self._instrument is not None:
+            if not self._rows.measured and len(self._rows) + self._instrument.next_step:
+                self._measure_batches()
+            self._instrument.flush()
+            end = self._instrument.end
+            self._instrument.close()
+        ended = self._rows.trace(None, end)
+        self._closed = ended if outcome is None or ended.outcome is Outcome.NOT_FINITE else ended.replace(outcome=outcome)
+        self._at_exit.detach()
+        try:
+            self._rows.finish(self._closed)
+        except TraceError as error:
+            if not self._rows.is_written:
+                raise
+            warnings.warn(f"the run could not be written to its end: {error.message}", stacklevel=2)
+        for follower in self._followers:
+            follower.close(self._closed)
+        return self._closed
+
+    def _measure_batches(self) -> None:
+        """Record how well the batches were predicted, of a training that was never evaluated."""
+        score = self._batch_score()
+        if score:
+            self._rows.measure(self._now(), score)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is needed to go on with these rows, as plain data, to be saved beside model and optimizer."""
+        if self._instrument is not None:
+            self._instrument.flush()
+        step = self._instrument.next_step if self._instrument is not None else None
+        return {**self._rows.state(), "next_step": step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state: rows after it are dropped, also in the folder.
+
+        Raises:
+            SettingError: for anything but a state, or after the first row.
+        """
+        self._rows.restore(state)
+        if self._instrument is not None:
+            self._instrument.resume(int(state.get("next_step") or 0))
+
+    def __repr__(self) -> str:
+        where = "" if self._rows.folder is None else f" in {self._rows.folder}"
+        return f"<Watch of {len(self._rows)} rows{where}>"
+
+
+def watch(
+    model: Any = None,
+    optimizer: Any = None,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    every: int = 10,
+    curvature_every: int | None = None,
+    rows: int = 2000,
+    flush: int = 100,
+    steps: int | None = None,
+    name: str | None = None,
+    criterion: Any = None,
+    scaler: Any = None,
+    overwrite: bool = False,
+) -> Watch:
+    """Watch a training that your own loop runs: record what `train` records, without a change to the loop.
+
+    Args:
+        model: the model, a `torch.nn.Module`; None to take scalars alone, by `Watch.row`.
+        optimizer: its optimizer, or a list of them.
+        folder: the folder that the run is written into, which the lab follows; None to keep it in memory.
+        every: steps from one look into the layers to the next; 0 for none.
+        curvature_every: steps from one look at the curvature to the next, 0 for none; None for looks at the start, at
+            step 100 and each time that the steps have doubled.
+        rows: the most rows of data that are kept in memory, to be compared with simple learners; 0 for none. They are
+            never written down.
+        flush: steps from one transfer of what was recorded to the host to the next.
+        steps: the steps that are planned, if they are known.
+        name: what the run is called in reports.
+        criterion: the loss as a function of outputs and targets, to be tried on artificial ones; None to judge the loss
+            by what is seen of it.
+        scaler: the `torch.amp.GradScaler` of the loop, if it has one.
+        overwrite: whether a run that is in the folder is replaced.
+
+    Raises:
+        SettingError: for a model of a framework that is not known, or a choice out of range.
+    """
+    whole = {"every": every, "rows": rows, "flush": flush, "steps": steps, "curvature_every": curvature_every}
+    for choice, value in whole.items():
+        optional = choice in ("steps", "curvature_every")
+        least = 1 if choice in ("flush", "steps") else 0
+        if not (value is None and optional) and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise SettingError(f"{choice} is a whole number from {least} on, not {described(value)}")
+    if name is not None and not isinstance(name, str):
+        raise SettingError(f"name is a text, not {described(name)}")
+    if not isinstance(overwrite, bool):
+        raise SettingError(f"overwrite is true or false, not {described(overwrite)}")
+    known = WatchedRows(folder, overwrite=overwrite, plan={} if name is None else {"read_as": name})
+    if steps is not None:
+        known.plan["steps"] = steps
+    if model is None and optimizer is None:
+        return Watch(known, None, flush=flush)
+    if _is_torch(model):
+        from downslope.watching.torch import TorchInstrument
+
+        instrument = TorchInstrument(
+            model,
+            optimizer,
+            known,
+            every=every,
+            curvature_every=curvature_every,
+            most_rows=rows,
+            flush=flush,
+            steps=steps,
+            criterion=criterion,
+            scaler=scaler,
+        )
+        return Watch(known, instrument, flush=flush)
+    raise SettingError(
+        f"a watch takes a torch.nn.Module and its optimizer, not {described(model)}",
+        hint="ds.watch(folder=…) takes scalars alone, by row(step, loss=…)",
+    )
+
+
+def _is_torch(model: Any) -> bool:
+    """Tell whether a model is one of PyTorch, which is loaded if it is."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
+
+
+def _write_at_exit(rows: WatchedRows, instrument: Instrument | None) -> None:
+    """Write what is pending of a watch that was never closed."""
+    if instrument is not None:
+        instrument.flush()
+        instrument.close()
+    rows.write(force=True)
+    rows.release()
+
+
+def _step(value: Any) -> int:
+    """Return a step as a whole number, or raise."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 0:
+        raise SettingError(f"a step is a whole number from 0 on, not {described(value)}")
+    return int(value)
+
+
+def _number(value: Any, name: str) -> float:
+    """Return a number, also that of a tensor or an array of one, or raise."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise SettingError(f"{name} is a number, not {described(value)}") from None

@@ -1,0 +1,502 @@
+"""The layers of a training step, read off the autograd graph of its loss.
+
+At the loss the graph holds the whole step on the very batch: each operation is a node, its operands are the nodes in
+`next_functions`, and a parameter is an `AccumulateGrad`. A layer is a product of data with what parameters alone make;
+its activation is the one reader of that node, behind views, biases, norms and poolings. So activations that are written
+as functions are seen like modules. A node that is not in the tables here is no error: what it is stays unknown.
+
+Names of nodes differ by device and version; they stand in this module alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from downslope.watching.torch._library import Node
+
+
+# By name of a product, the index of its data and of its kernel among the operands; both orders where either may be it.
+_PRODUCTS = {
+    "AddmmBackward0": ((1, 2), (2, 1)),
+    "MmBackward0": ((0, 1), (1, 0)),
+    "LinearBackward0": ((0, 1),),
+    "MkldnnLinearBackward0": ((0, 1),),
+    "ConvolutionBackward0": ((0, 1),),
+    "ConvolutionOverrideableBackward0": ((0, 1),),
+    "CudnnConvolutionBackward0": ((0, 1),),
+    "BmmBackward0": ((0, 1), (1, 0)),
+    "BaddbmmBackward0": ((1, 2), (2, 1)),
+    "MvBackward0": ((1, 0), (0, 1)),
+    "AddmvBackward0": ((2, 1), (1, 2)),
+}
+_CONVOLUTIONS = frozenset(name for name in _PRODUCTS if "Convolution" in name)
+_LINEAR = frozenset(name for name in _PRODUCTS if "Linear" in name)  # the kernel lies as (units, inputs)
+_BIAS = {"AddmmBackward0": 0, "LinearBackward0": 2, "MkldnnLinearBackward0": 2, "AddmvBackward0": 0} | dict.fromkeys(
+    _CONVOLUTIONS, 2
+)
+# Recurrences in one node: (rows before the weights, what it is called).
+RECURRENT = {
+    "MkldnnRnnLayerBackward0": "lstm",
+    "CudnnRnnBackward0": "recurrent layer",
+    "MiopenRnnBackward0": "recurrent layer",
+    "ThnnFusedLstmCellBackward0": "lstm",
+    "ThnnFusedGruCellBackward0": "gru",
+}
+# Operations that only rearrange numbers, or change their type.
+VIEWS = frozenset(
+    f"{name}Backward0"
+    for name in (
+        *("View", "UnsafeView", "ReshapeAlias", "T", "Transpose", "Permute", "Clone", "ToCopy", "Alias", "Expand"),
+        *("Squeeze", "Unsqueeze", "Slice", "Select", "Split", "SplitWithSizes", "Unbind", "Narrow", "Unflatten"),
+    )
+) | {"SqueezeBackward1", "SqueezeBackward2", "UnsqueezeBackward1", "UnsafeSplitBackward0", "TransposeBackward1"}
+_TYPES = frozenset({"ToCopyBackward0", "CloneBackward0", "AliasBackward0"})
+NORMS = frozenset(
+    f"{name}Backward0"
+    for name in (
+        *("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "NativeLayerNorm", "NativeGroupNorm"),
+        *("BatchNorm", "FusedRmsNorm", "InstanceNorm"),
+    )
+)
+_BATCH_NORMS = frozenset(name for name in NORMS if "BatchNorm" in name)
+_POOLS = frozenset(
+    f"{name}Backward{number}"
+    for name in ("MaxPool1DWithIndices", "MaxPool2DWithIndices", "MaxPool3DWithIndices", "MaxPool2D", "AvgPool2D")
+    for number in (0, 1)
+) | {"AvgPool2DBackward0", "NativeDropoutBackward0", "FusedDropoutBackward0", "AvgPool1DBackward0"}
+# With one operand that has a gradient: a factor, a mask, a shift.
+_SCALED = frozenset({"MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "RsubBackward1", "NegBackward0"})
+_REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot")
+_ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
+_LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
+UNROLLED = 3  # uses of a kernel in a chain from which on it is a loop
+
+
+class Saved(NamedTuple):
+    """How an activation keeps its numbers.
+
+    Args:
+        name: the activation.
+        attribute: the attribute of the node.
+        is_result: whether these are its results; else what it reads.
+    """
+
+    name: str
+    attribute: str
+    is_result: bool
+
+
+ACTIVATIONS = {
+    "ReluBackward0": Saved("relu", "_saved_result", True),
+    "TanhBackward0": Saved("tanh", "_saved_result", True),
+    "SigmoidBackward0": Saved("sigmoid", "_saved_result", True),
+    "SoftmaxBackward0": Saved("softmax", "_saved_result", True),
+    "ExpBackward0": Saved("exponential", "_saved_result", True),
+    "GeluBackward0": Saved("gelu", "_saved_self", False),
+    "SiluBackward0": Saved("silu", "_saved_self", False),
+    "SoftplusBackward0": Saved("softplus", "_saved_self", False),
+    "LeakyReluBackward0": Saved("leaky_relu", "_saved_self", False),
+    "LeakyReluBackward1": Saved("leaky_relu", "_saved_result", True),
+    "EluBackward0": Saved("elu", "_saved_self", False),
+    "EluBackward1": Saved("elu", "_saved_result", True),
+    "HardtanhBackward0": Saved("hardtanh", "_saved_self", False),
+    "ClampBackward1": Saved("hardtanh", "_saved_self", False),
+    "MishBackward0": Saved("mish", "_saved_self", False),
+    "HardswishBackward0": Saved("hardswish", "_saved_self", False),
+    "HardsigmoidBackward0": Saved("hardsigmoid", "_saved_self", False),
+    "LogSoftmaxBackward0": Saved("log_softmax", "_saved_result", True),
+    "LogSigmoidBackward0": Saved("log_sigmoid", "_saved_self", False),
+    "PreluKernelBackward0": Saved("prelu", "_saved_self", False),
+    "ClampMinBackward0": Saved("relu", "_saved_self", False),
+    "ThresholdBackward0": Saved("relu", "_saved_self", False),
+    "SinBackward0": Saved("sine", "_saved_self", False),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """The graph of a step.
+
+    Args:
+        nodes: the operations in forward order, without those that accumulate gradients.
+        operands: of each node, what it reads; None for what has no gradient.
+        readers: of each node, what reads it.
+        parameters: the parameter of each accumulating node, by name; None for one of another model.
+        from_data: the nodes that data reach; the others are made of parameters alone.
+    """
+
+    nodes: tuple[Node, ...]
+    operands: Mapping[Node, tuple[Node | None, ...]]
+    readers: Mapping[Node, list[Node]]
+    parameters: Mapping[Node, str | None]
+    from_data: frozenset[Node]
+
+    @property
+    def reached(self) -> frozenset[str]:
+        """The names of the parameters that the loss has a derivative by."""
+        return frozenset(name for name in self.parameters.values() if name is not None)
+
+    def holds(self, prefix: str) -> bool:
+        """Tell whether some operation's name begins so."""
+        return any(name_of(node).startswith(prefix) for node in self.nodes)
+
+
+@dataclass(eq=False)
+class GraphLayer:
+    """A layer on the graph.
+
+    Args:
+        name: its name.
+        node: its product; the gradient that arrives there is that by the pre-activation.
+        leaf: the part that it multiplies by.
+        bias: the part that it adds, or None.
+        input_axes, unit_axes: of the leaf; None where they are not known.
+        shape: of the leaf.
+        data: the index of the operand that is data.
+        activation: the name of the activation; "" where it is not known.
+        active: the node of the activation, or None.
+        order: depth, height, bypassed, is_only_way, normalised; filled in by `read_layers`.
+    """
+
+    name: str
+    node: Node
+    leaf: str
+    bias: str | None
+    input_axes: tuple[int, ...] | None
+    unit_axes: tuple[int, ...] | None
+    shape: tuple[int, ...]
+    data: int
+    activation: str = ""
+    active: Node | None = None
+    order: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether its units stand in the second axis of what it makes."""
+        return name_of(self.node) in _CONVOLUTIONS
+
+    @property
+    def units(self) -> int | None:
+        """How many units it has; None where that is not known."""
+        if self.unit_axes is None:
+            return None
+        count = 1
+        for axis in self.unit_axes:
+            count *= self.shape[axis]
+        return count
+
+
+def name_of(node: Node) -> str:
+    """Return the name of a node's operation: `AddmmBackward0`."""
+    return type(node).__name__
+
+
+def read_graph(root: Node, names: Mapping[int, str]) -> Graph:
+    """Return the graph behind a node.
+
+    Args:
+        root: the node of the loss.
+        names: the names of the model's parameters by the `id` of each.
+    """
+    operands: dict[Node, tuple[Node | None, ...]] = {}
+    readers: dict[Node, list[Node]] = {}
+    parameters: dict[Node, str | None] = {}
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node in operands or node in parameters:
+            continue
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            parameters[node] = names.get(id(variable))
+            continue
+        sources = tuple(source for source, _ in node.next_functions)
+        operands[node] = sources
+        for source in sources:
+            if source is not None:
+                readers.setdefault(source, []).append(node)
+                waiting.append(source)
+    # Nodes are numbered as they are made, which is the order of the forward pass.
+    nodes = tuple(sorted(operands, key=lambda node: node._sequence_nr()))
+    return Graph(nodes, operands, readers, parameters, _from_data(nodes, operands))
+
+
+def _from_data(nodes: Iterable[Node], operands: Mapping[Node, tuple[Node | None, ...]]) -> frozenset[Node]:
+    """Return the nodes that data reach."""
+    reached: set[Node] = set()
+    for node in nodes:
+        name, sources = name_of(node), operands[node]
+        looked_up = name.startswith(_LOOKED_UP)
+        # What has no gradient may be data only where data go: elsewhere it is a factor, a mask or a target.
+        pairs = _PRODUCTS.get(name, ())
+        fed = any(data < len(sources) and sources[data] is None for data, _ in pairs)
+        fed = fed or ((name in RECURRENT or name in NORMS) and bool(sources) and sources[0] is None)
+        if looked_up or fed or any(source in reached for source in sources if source is not None):
+            reached.add(node)
+    return frozenset(reached)
+
+
+def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[list[GraphLayer], list[dict[str, Any]]]:
+    """Return the layers of a graph in forward order, and what is used in loops and recurrences, as facts.
+
+    Args:
+        graph: the graph.
+        shapes: the shape of each parameter, by name.
+    """
+    found = [layer for node in graph.nodes if (layer := _layer(node, graph, shapes)) is not None]
+    uses = Counter(layer.leaf for layer in found)
+    loops = {leaf for leaf, count in uses.items() if count >= UNROLLED}
+    layers = [layer for layer in found if layer.leaf not in loops]
+    nested: list[dict[str, Any]] = [
+        {"leaves": [leaf], "inside": "loop", "length": uses[leaf]} for leaf in dict.fromkeys(x.leaf for x in found)
+        if leaf in loops
+    ]
+    for node in graph.nodes:
+        if name_of(node) in RECURRENT:
+            sources = (graph.parameters.get(source) for source in graph.operands[node])
+            leaves = [leaf for leaf in sources if leaf is not None and len(shapes[leaf]) > 1]
+            nested.append({"leaves": leaves, "inside": RECURRENT[name_of(node)]})
+    _name(layers, found)
+    for layer in layers:
+        layer.activation, layer.active = _activation(layer.node, graph)
+        if layer.bias is None:
+            layer.bias = _added(layer.node, graph)
+    for layer, order in zip(layers, _orders(graph, found, layers), strict=True):
+        layer.order = order
+    return layers, nested
+
+
+def loops_of(graph: Graph, shapes: Mapping[str, tuple[int, ...]], leaf: str) -> list[Node]:
+    """Return the products with one leaf in forward order: the rounds of a loop."""
+    return [node for node in graph.nodes if (layer := _layer(node, graph, shapes)) and layer.leaf == leaf]
+
+
+def _layer(node: Node, graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> GraphLayer | None:
+    """Return the layer whose product a node is, or None."""
+    name, sources = name_of(node), graph.operands[node]
+    for data, kernel in _PRODUCTS.get(name, ()):
+        if max(data, kernel) >= len(sources):
+            continue
+        source, other = sources[kernel], sources[data]
+        if source is None or source in graph.from_data or (other is not None and other not in graph.from_data):
+            continue
+        leaf, passed = _leaf(source, graph)
+        if leaf is None:
+            leaf, passed = _largest(source, graph, shapes), None
+        if leaf is None:
+            return None
+        bias = sources[_BIAS[name]] if name in _BIAS and len(sources) > _BIAS[name] else None
+        inputs, units = (None, None) if passed is None else _axes(node, kernel > data, passed, shapes[leaf])
+        return GraphLayer(
+            name=leaf,
+            node=node,
+            leaf=leaf,
+            bias=None if bias is None else _leaf(bias, graph)[0],
+            input_axes=inputs,
+            unit_axes=units,
+            shape=shapes[leaf],
+            data=data,
+        )
+    return None
+
+
+def _leaf(node: Node, graph: Graph) -> tuple[str | None, list[str]]:
+    """Return the parameter that a node shows, through views, and the names of these; None for anything else."""
+    passed: list[str] = []
+    while node is not None and node not in graph.parameters:
+        name, sources = name_of(node), graph.operands.get(node, ())
+        if name not in VIEWS or len(sources) != 1:
+            return None, passed
+        passed.append(name)
+        node = sources[0]
+    return graph.parameters.get(node), passed
+
+
+def _largest(node: Node, graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> str | None:
+    """Return the largest of the parameters that a kernel is computed from; None for none of the model's."""
+    waiting, names, seen = [node], [], set()
+    while waiting:
+        source = waiting.pop()
+        if source in seen:
+            continue
+        seen.add(source)
+        if source in graph.parameters:
+            names.append(graph.parameters[source])
+        else:
+            waiting += [inner for inner in graph.operands.get(source, ()) if inner is not None]
+    known = [name for name in names if name is not None]
+    return max(known, key=lambda name: _size(shapes[name]), default=None)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for side in shape:
+        size *= side
+    return size
+
+
+def _axes(
+    node: Node, is_right: bool, passed: list[str], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    """Return the axes of a leaf that a product sums over, and those of its units; None where they are not known."""
+    name = name_of(node)
+    turns = [step for step in passed if step not in _TYPES]
+    if name in _CONVOLUTIONS:
+        if turns or len(shape) < 3:
+            return None, None
+        inside = tuple(range(2, len(shape)))
+        return ((0, *inside), (1,)) if getattr(node, "_saved_transposed", False) else ((1, *inside), (0,))
+    if len(shape) != 2 or any(step not in ("TBackward0", "TransposeBackward0", "PermuteBackward0") for step in turns):
+        return None, None
+    # As an operand on the right the kernel is (inputs, units); each turn exchanges the two.
+    units_last = is_right and name not in _LINEAR
+    if len(turns) % 2:
+        units_last = not units_last
+    return ((0,), (1,)) if units_last else ((1,), (0,))
+
+
+def _name(layers: list[GraphLayer], found: list[GraphLayer]) -> None:
+    """Name layers by the branch that holds their kernel, or by the kernel where the branch holds several."""
+    kernels = {layer.leaf for layer in found}
+    uses: Counter[str] = Counter()
+    for layer in layers:
+        branch = layer.leaf.rpartition("/")[0]
+        alone = branch and sum(leaf.startswith(f"{branch}/") for leaf in kernels) == 1
+        uses[layer.leaf] += 1
+        again = f" ({uses[layer.leaf]})" if uses[layer.leaf] > 1 else ""
+        layer.name = f"{branch if alone else layer.leaf}{again}"
+
+
+def _activation(node: Node, graph: Graph) -> tuple[str, Node | None]:
+    """Return the activation behind a product and its node; "linear" without a node where the next product follows."""
+    bent = False  # by a norm over units, which is no linear map
+    while True:
+        readers = list(dict.fromkeys(graph.readers.get(node, ())))
+        if readers and all(is_product(reader, node, graph) for reader in readers):
+            return ("" if bent else "linear"), None
+        if len(readers) != 1:
+            return "", None
+        reader = readers[0]
+        name = name_of(reader)
+        if name in ACTIVATIONS:
+            return activation_name(reader), reader
+        if name in NORMS and name not in _BATCH_NORMS:
+            bent = True
+        elif not (name in VIEWS or name in NORMS or name in _POOLS or is_scaled(reader, node, graph)):
+            return "", None
+        node = reader
+
+
+def is_product(node: Node, source: Node, graph: Graph) -> bool:
+    """Tell whether a node multiplies another, as data, by what parameters make."""
+    sources = graph.operands[node]
+    return any(
+        data < len(sources)
+        and sources[data] is source
+        and kernel < len(sources)
+        and sources[kernel] is not None
+        and sources[kernel] not in graph.from_data
+        for data, kernel in _PRODUCTS.get(name_of(node), ())
+    )
+
+
+def is_scaled(node: Node, source: Node, graph: Graph) -> bool:
+    """Tell whether a node shifts another or multiplies it by what no data reach."""
+    others = [other for other in graph.operands[node] if other is not None and other is not source]
+    return name_of(node) in _SCALED and not any(other in graph.from_data for other in others)
+
+
+def activation_name(node: Node) -> str:
+    """Return the name of the activation of a node."""
+    name = ACTIVATIONS[name_of(node)].name
+    if name == "elu" and abs(float(getattr(node, "_saved_scale", 1.0)) - 1.0507) < 1e-3:
+        return "selu"
+    if name == "hardtanh":
+        low, high = (getattr(node, f"_saved_{end}", None) for end in ("min", "max"))
+        if low is None:
+            low, high = (getattr(node, f"_saved_{end}_val", None) for end in ("min", "max"))
+        return "relu" if low == 0 and high is None else "hardtanh"
+    return name
+
+
+def _added(node: Node, graph: Graph) -> str | None:
+    """Return the parameter that is added behind a product without a bias of its own."""
+    readers = list(dict.fromkeys(graph.readers.get(node, ())))
+    while len(readers) == 1 and name_of(readers[0]) in VIEWS:
+        node = readers[0]
+        readers = list(dict.fromkeys(graph.readers.get(node, ())))
+    if len(readers) != 1 or name_of(readers[0]) != "AddBackward0":
+        return None
+    others = [other for other in graph.operands[readers[0]] if other is not node and other is not None]
+    return _leaf(others[0], graph)[0] if len(others) == 1 else None
+
+
+class _Reached(NamedTuple):
+    """The products that reach a node with no other in between; see `programs` for the four sets."""
+
+    any: frozenset[int] = frozenset()
+    raw: frozenset[int] = frozenset()
+    reduced: frozenset[int] = frozenset()
+    rooted: frozenset[int] = frozenset()
+
+
+_NOTHING = _Reached()
+
+
+def _orders(graph: Graph, found: list[GraphLayer], layers: list[GraphLayer]) -> list[dict[str, Any]]:
+    """Return where each layer lies among the others."""
+    from downslope.programs import DATA, orders_of
+
+    products = {layer.node for layer in found} | {node for node in graph.nodes if name_of(node) in RECURRENT}
+    nodes = [node for node in graph.nodes if node in products]
+    numbers = {node: number for number, node in enumerate(nodes)}
+    reached: dict[Node, _Reached] = {}
+    read: list[_Reached] = []
+    last = _NOTHING
+    for node in graph.nodes:
+        sources = [reached.get(source, _NOTHING) for source in graph.operands[node]]
+        joined = _Reached(*(frozenset().union(*sets) for sets in zip(*sources, strict=True))) if sources else _NOTHING
+        if node in numbers:
+            fed = any(source is None for source in _data_of(node, graph))
+            read.append(joined._replace(any=joined.any | {DATA}) if fed else joined)
+            own = frozenset({numbers[node]})
+            joined = _Reached(own, own)
+        else:
+            joined = _passed(node, sources, joined)
+            if node in graph.from_data and not any(source in graph.from_data for source in graph.operands[node]):
+                joined = joined._replace(any=joined.any | {DATA})  # looked up, or a norm of the data
+        reached[node] = last = joined
+    raw = frozenset().union(last.raw, *(entry.raw for entry in read))
+    orders = orders_of(tuple(entry.any for entry in read), last.any, raw)
+    return [dataclasses.asdict(orders[numbers[layer.node]]) for layer in layers]
+
+
+def _data_of(node: Node, graph: Graph) -> list[Node | None]:
+    """Return the operands of a product that are data."""
+    name, sources = name_of(node), graph.operands[node]
+    if name in RECURRENT:
+        return list(sources[:1])
+    for data, kernel in _PRODUCTS.get(name, ()):
+        if kernel < len(sources) and sources[kernel] is not None and sources[kernel] not in graph.from_data:
+            return [sources[data]]
+    return []
+
+
+def _passed(node: Node, sources: list[_Reached], joined: _Reached) -> _Reached:
+    """Return what reaches a node that is no product: as in JAX programs, a norm takes the scale of what it reads."""
+    name = name_of(node)
+    if name in NORMS:
+        return _Reached(joined.any)
+    if name.startswith(_REDUCING):
+        joined = joined._replace(reduced=joined.reduced | joined.raw)
+    if name.startswith(_ROOTS):
+        joined = joined._replace(rooted=joined.rooted | joined.reduced)
+    if name.startswith(("Mul", "Div")) and len(sources) == 2:
+        left, right = sources
+        divided = (left.raw - left.rooted) & right.rooted | (right.raw - right.rooted) & left.rooted
+        joined = _Reached(joined.any, *(sets - divided for sets in joined[1:]))
+    return joined

@@ -1,0 +1,455 @@
+"""One look at a step: statistics of its layers, the gradients that arrive at them, some rows, and how well it scores.
+
+Everything is read from what the graph keeps for the backward pass. Nothing is computed forward again but the last
+product, and no number is fetched: a look leaves tensors where they are, and the instrument transfers them later.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+from downslope.watching.torch._ending import LossEnding, read_ending
+from downslope.watching.torch._graph import (
+    ACTIVATIONS,
+    NORMS,
+    RECURRENT,
+    VIEWS,
+    Graph,
+    GraphLayer,
+    loops_of,
+    name_of,
+    read_graph,
+    read_layers,
+)
+from downslope.watching.torch._library import Node, Tensor, torch
+
+COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
+_MOST_NUMBERS = 2**18  # of one layer that statistics are taken of; of more, the first examples
+_FEWEST_EXAMPLES, _FEW = 16, 64
+_FLAT = 0.01  # of the largest slope, as in `networks`
+_LOG_FLAT = math.log(_FLAT)
+_MOST_FEATURES = 2**16  # of an example that is kept for comparison
+_MOST_CLASSES = 10_000  # that are counted
+
+
+@dataclass(eq=False)
+class Sight:
+    """What a look found, in tensors that were not fetched.
+
+    Args:
+        layers: the layers.
+        nested: what is used in loops and recurrences, as facts.
+        ending: how the step ends.
+        reached: the parts that the loss has a derivative by.
+        statistics: shape (layers, columns).
+        gradients: the norm of the gradient by each layer's pre-activation; NaN until it arrives.
+        rounds: by leaf of a loop, the norm of the gradient in each of its rounds.
+        inputs, targets: rows as the network sees them, or None.
+        classes: rows of each class, or None.
+        score: of classes the right ones and all; of numbers sums for R²; or None.
+        input_size: mean square of what the first layers read, and how many layers these are; or None.
+        normalised: whether a norm is on the graph.
+        normalised_over: the number of values behind each batch statistic.
+        examples: rows of the batch; None where they are not known.
+    """
+
+    layers: list[GraphLayer]
+    nested: list[dict[str, Any]]
+    ending: LossEnding
+    reached: frozenset[str]
+    statistics: Tensor | None = None
+    gradients: list[Tensor | None] = field(default_factory=list)
+    rounds: dict[str, list[Tensor]] = field(default_factory=dict)
+    inputs: Tensor | None = None
+    targets: Tensor | None = None
+    classes: Tensor | None = None
+    score: Tensor | None = None
+    input_size: Tensor | None = None
+    normalised: bool = False
+    normalised_over: list[int] = field(default_factory=list)
+    positions: list[int | None] = field(default_factory=list)
+    examples: int | None = None
+    products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    nodes: tuple[Node, ...] = ()
+    listen: Callable[[], None] = lambda: None
+
+    def noise_scale(self) -> float | None:
+        """Return the noise scale tr Σ / ‖G‖² of the dense layers, in examples; None where it was not measured.
+
+        Reference: McCandlish et al., "An empirical model of large-batch training", 2018.
+        """
+        rows = self.examples or 0
+        if not self.products or rows < 2:
+            return None
+        # The gradient of a mean over the batch is Σ gᵢ; that of one example alone is as many times its part in it.
+        own, both = (float(torch.stack(sums).sum()) for sums in zip(*self.products, strict=True))
+        spread = (own * rows - both) * rows / (rows - 1)
+        signal = both - spread / rows
+        return spread / signal if signal > 0 else math.inf
+
+    def release(self) -> None:
+        """Let the graph go: what is left are names and numbers."""
+        self.nodes, self.listen = (), lambda: None
+        for layer in self.layers:
+            layer.node = layer.active = None
+        ending = self.ending
+        self.ending = dataclasses.replace(ending, predictions=None, targets=None, compares=ending.targets is not None)
+
+
+def look(
+    loss: Tensor,
+    names: Mapping[int, str],
+    parts: Mapping[str, Tensor],
+    *,
+    rows: bool,
+    noise: bool,
+) -> Sight | None:
+    """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
+
+    Args:
+        loss: the loss.
+        names: the parts of the model by the `id` of each parameter.
+        parts: the parameters by part.
+        rows: whether rows are wanted.
+        noise: whether what the noise scale needs is wanted.
+    """
+    root = loss.grad_fn
+    if root is None:
+        return None
+    graph = read_graph(root, names)
+    if graph.holds("CompiledFunction"):
+        return None
+    shapes = {name: tuple(part.shape) for name, part in parts.items()}
+    layers, nested = read_layers(graph, shapes)
+    sight = Sight(layers, nested, read_ending(root, graph), graph.reached)
+    sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
+    sight.normalised_over = [count for node in graph.nodes if (count := _values_of_norm(node)) is not None]
+    with torch.no_grad():
+        targets = sight.ending.targets
+        sight.examples = int(targets.shape[0]) if targets is not None and targets.dim() else None
+        _take_statistics(sight, graph, parts)
+        _take_score(sight)
+        _take_inputs(sight, graph, rows)
+    sight.nodes = graph.nodes
+    sight.listen = lambda: _listen(sight, graph, shapes, noise)
+    return sight
+
+
+# --- statistics of the layers ----------------------------------------------------------------------------------------
+
+
+def _take_statistics(sight: Sight, graph: Graph, parts: Mapping[str, Tensor]) -> None:
+    """Take the statistics of all layers."""
+    rows = [_of_layer(layer, graph, parts, sight.examples) for layer in sight.layers]
+    if rows:
+        sight.positions = [positions for _, positions in rows]
+        sight.statistics = torch.stack([numbers for numbers, _ in rows])
+
+
+def _of_layer(
+    layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor], examples: int | None
+) -> tuple[Tensor, int | None]:
+    """Return the statistics of a layer, and how often each of its units occurs in an example, if that is known."""
+    unknown = torch.full((len(COLUMNS),), math.nan)
+    try:
+        saved, flat = _outward(layer, graph, parts)
+    except RuntimeError:  # changed in place since, or freed
+        return unknown, None
+    if saved is None or not saved.numel() or saved.dtype.is_complex:
+        return unknown, None
+    units = layer.units
+    positions = max(saved.numel() // (units * examples), 1) if units and examples else None
+    axis = _unit_axis(layer, saved)
+    numbers = saved.float()
+    variation = numbers.var(0, unbiased=False).mean().sqrt() if saved.dim() > 1 else numbers.new_tensor(math.nan)
+    mean, deviation = numbers.mean(), numbers.std(unbiased=False)
+    shares = [numbers.new_tensor(math.nan)] * 2
+    if flat is not None:
+        others = [other for other in range(flat.dim()) if other != axis]
+        dead = flat.amin(others) if axis is not None and others else None
+        shares = [flat.mean(), shares[1] if dead is None else dead.mean()]
+    return torch.stack([mean, deviation, variation, *shares]), positions
+
+
+def _outward(
+    layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return what a layer's activation makes of some examples, and where its slope is flat, as 0 and 1; None each."""
+    if layer.active is not None:
+        kept = ACTIVATIONS[name_of(layer.active)]
+        saved = _some(getattr(layer.active, kept.attribute).detach())
+        return _applied(layer.activation, saved, kept.is_result, layer.active)
+    if layer.activation == "linear":
+        reader = _next(layer.node, graph)
+        if reader is not None:
+            return _some(_data_of(reader).detach()), None
+    # Nothing keeps what the last layer makes: its product is computed again, of a few examples.
+    return _product(layer, parts), None
+
+
+def _some(tensor: Tensor) -> Tensor:
+    """Return the first examples of a tensor, as many as are looked at."""
+    if tensor.dim() < 2 or tensor.numel() <= _MOST_NUMBERS:
+        return tensor
+    one = tensor[0].numel()
+    return tensor[: max(min(_MOST_NUMBERS // max(one, 1), len(tensor)), min(_FEWEST_EXAMPLES, len(tensor)))]
+
+
+def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tensor, Tensor | None]:
+    """Return an activation's results and where its slope is below a hundredth of the largest, as 0 and 1."""
+    functional = torch.nn.functional
+    if is_result:
+        slopes: dict[str, Callable[[Tensor], Tensor]] = {
+            "relu": lambda a: a <= 0,
+            "tanh": lambda a: a * a > 1 - _FLAT,
+            "sigmoid": lambda a: 4 * a * (1 - a) < _FLAT,
+            "softmax": lambda a: 4 * a * (1 - a) < _FLAT,
+            "elu": lambda a: a < _FLAT - 1,
+            "selu": lambda a: a < 1.7581 * (_FLAT - 1),
+            "leaky_relu": torch.zeros_like,
+        }
+        return saved, slopes[name](saved.float()).float() if name in slopes else None
+    z = saved.float()
+    if name == "gelu":
+        approximate = getattr(node, "_saved_approximate", "none")
+        slope = 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+        return functional.gelu(z, approximate=approximate), (slope.abs() < _FLAT).float()
+    if name == "silu":
+        gate = torch.sigmoid(z)
+        return z * gate, ((gate * (1 + z * (1 - gate))).abs() < _FLAT).float()
+    if name == "softplus":
+        return functional.softplus(z), (torch.sigmoid(z) < _FLAT).float()
+    if name in ("elu", "selu"):
+        made = functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
+        return made, (z < _LOG_FLAT).float()
+    if name == "leaky_relu":
+        slope = float(getattr(node, "_saved_negative_slope", _FLAT))
+        # Of the slope itself nothing is flat, unless it is next to none.
+        return functional.leaky_relu(z, slope), (z < 0).float() if slope < _FLAT else torch.zeros_like(z)
+    if name == "relu":
+        return torch.relu(z), (z <= 0).float()
+    if name == "hardtanh":
+        low, high = (getattr(node, f"_saved_{end}_val", getattr(node, f"_saved_{end}", None)) for end in ("min", "max"))
+        made = torch.clamp(z, low, high)
+        return made, (made != z).float()
+    made = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
+    return (made[name](z), None) if name in made else (z, None)
+
+
+def _unit_axis(layer: GraphLayer, saved: Tensor) -> int | None:
+    """Return the axis of the units in what a layer makes; None where it cannot be told."""
+    units = layer.units
+    if units is None:
+        return None
+    if layer.is_convolution and saved.dim() > 2 and saved.shape[1] == units:
+        return 1
+    return saved.dim() - 1 if saved.dim() > 1 and saved.shape[-1] == units else None
+
+
+def _next(node: Node, graph: Graph) -> Node | None:
+    """Return the next product behind views alone, whose data are what a layer makes."""
+    while True:
+        readers = list(dict.fromkeys(graph.readers.get(node, ())))
+        if not readers:
+            return None
+        if name_of(readers[0]) not in VIEWS:
+            return readers[0] if name_of(node) not in VIEWS or len(readers) == 1 else None
+        node = readers[0]
+
+
+def _data_of(node: Node) -> Tensor:
+    """Return what a product multiplies by its kernel, as it is kept."""
+    for attribute in ("_saved_mat1", "_saved_input", "_saved_self", "_saved_batch1"):
+        saved = getattr(node, attribute, None)
+        if saved is not None:
+            return saved
+    raise RuntimeError("the data of a product were not kept")
+
+
+def _product(layer: GraphLayer, parts: Mapping[str, Tensor]) -> Tensor | None:
+    """Return what a dense layer makes of a few examples; None where its operands were not kept."""
+    first = getattr(layer.node, "_saved_mat1", None)
+    first = getattr(layer.node, "_saved_self", None) if first is None else first
+    second = getattr(layer.node, "_saved_mat2", None)
+    if first is None or second is None or first.dim() != 2 or second.dim() != 2 or first.dtype != second.dtype:
+        return None
+    if layer.data != (1 if name_of(layer.node) == "AddmmBackward0" else 0):
+        return None  # the kernel stands on the left, and the examples side by side
+    made = first.detach()[:_FEW] @ second.detach()
+    bias = None if layer.bias is None else parts[layer.bias].detach()
+    return made if bias is None or bias.dim() != 1 else made + bias.to(made.dtype)
+
+
+# --- score, rows, inputs ---------------------------------------------------------------------------------------------
+
+
+def _take_score(sight: Sight) -> None:
+    """Take how well the batch is predicted, before the step."""
+    ending = sight.ending
+    predictions, targets = ending.predictions, ending.targets
+    if predictions is None or targets is None:
+        return
+    predictions, targets = predictions.detach(), targets.detach()
+    if ending.is_of_classes:
+        if (ending.outputs or 0) <= _MOST_CLASSES:
+            ones = torch.ones_like(targets, dtype=torch.float32)
+            counted = ones if ending.ignored is None else (targets != ending.ignored).float()
+            within = targets.clamp(0, (ending.outputs or 1) - 1)
+            sight.classes = torch.zeros(ending.outputs or 1, device=targets.device).scatter_add_(0, within, counted)
+        shown, wanted = predictions[:_FEW], targets[:_FEW]
+        valid = torch.ones_like(wanted, dtype=torch.bool) if ending.ignored is None else wanted != ending.ignored
+        right = (shown.argmax(1) == wanted) & valid
+        sight.score = torch.stack([right.sum(), valid.sum()]).float()
+    elif ending.name == "binary cross-entropy":
+        if predictions.numel() == len(predictions):
+            edge = 0.0 if ending.from_logits else 0.5
+            right = (predictions.reshape(-1) > edge) == (targets.reshape(-1) > 0.5)
+            sight.score = torch.stack([right.sum().float(), right.new_tensor(len(right), dtype=torch.float32)])
+    elif predictions.shape == targets.shape and predictions.is_floating_point():
+        wanted, made = (tensor.reshape(len(tensor), -1)[:, :8].double() for tensor in (targets, predictions))
+        count = wanted.new_full((wanted.shape[1],), len(wanted))
+        sight.score = torch.stack([count, (wanted - made).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
+
+
+def _take_inputs(sight: Sight, graph: Graph, rows: bool) -> None:
+    """Take what the first layers read, and rows of it with their targets where they are certain to belong together."""
+    sources = _first_inputs(sight, graph)
+    if not sources:
+        return
+    numbers = [source.detach() for source in sources]
+    squares = [_some(source).float().square().mean() for source in numbers if source.is_floating_point()]
+    if squares and len(squares) == len(numbers):
+        sight.input_size = torch.stack(squares).mean()
+    ending, examples = sight.ending, sight.examples
+    if not rows or examples is None or ending.targets is None or len({id(source) for source in sources}) != 1:
+        return
+    if ending.name == "custom" and not ending.takes:
+        return
+    inputs = _rows_of(numbers[0], examples)
+    if inputs is None or inputs[0].numel() > _MOST_FEATURES:
+        return
+    sight.inputs = inputs.float().reshape(examples, -1).clone()
+    sight.targets = ending.targets.detach().reshape(examples, *ending.targets.shape[1:]).clone()
+
+
+def _first_inputs(sight: Sight, graph: Graph) -> list[Tensor]:
+    """Return the data that the first layers read as they are; nothing where some first layer reads something else."""
+    sources: list[Tensor] = []
+    first = [layer.node for layer in sight.layers if layer.order.get("depth") == 0]
+    first += [node for node in graph.nodes if name_of(node) in RECURRENT and graph.operands[node][0] is None]
+    for node in first:
+        before = next((layer.data for layer in sight.layers if layer.node is node), 0)
+        source = graph.operands[node][before]
+        while source is not None and name_of(source) in VIEWS and len(graph.operands[source]) == 1:
+            source = graph.operands[source][0]
+        if source is None:
+            sources.append(_data_of(node))
+        elif name_of(source) in NORMS and graph.operands[source][0] is None:
+            sources.append(source._saved_input)
+        else:
+            return []
+    return _distinct(sources)
+
+
+def _distinct(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return tensors without those that show the same memory."""
+    return list({(tensor.data_ptr(), tuple(tensor.shape)): tensor for tensor in tensors}.values())
+
+
+def _rows_of(data: Tensor, examples: int) -> Tensor | None:
+    """Return data with a row for each example in front; None where it is not certain which entries are an example's."""
+    if data.dim() and data.shape[0] == examples:
+        return data
+    base = data._base
+    if base is not None and base.dim() and base.is_contiguous() and data.is_contiguous() and data.numel():
+        # Folded, as (examples · positions, features): in the memory of its base the examples lie one after another.
+        one = base[0].numel()
+        if one * examples == data.numel() and data.storage_offset() % max(one, 1) == base.storage_offset() % max(one, 1):
+            return data.reshape(examples, -1)
+    axes = [axis for axis, side in enumerate(data.shape) if side == examples]
+    return data.movedim(axes[0], 0) if data.dim() > 2 and len(axes) == 1 else None
+
+
+def _values_of_norm(node: Node) -> int | None:
+    """Return the number of values behind each statistic of a norm over a batch in training; None for other nodes."""
+    if name_of(node) not in NORMS or not getattr(node, "_saved_training", name_of(node) == "CudnnBatchNormBackward0"):
+        return None
+    if "BatchNorm" not in name_of(node):
+        return None
+    try:
+        saved = node._saved_input
+    except RuntimeError:
+        return None
+    return int(saved.numel() // max(saved.shape[1], 1)) if saved.dim() > 1 else None
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------
+
+
+def _listen(sight: Sight, graph: Graph, shapes: Mapping[str, tuple[int, ...]], noise: bool) -> None:
+    """Take the gradients by the pre-activations when they come by, in this one backward pass."""
+    sight.gradients = [None] * len(sight.layers)
+    dense = noise and sight.examples is not None and not any("BatchNorm" in name_of(node) for node in graph.nodes)
+    for index, layer in enumerate(sight.layers):
+        data = _dense_data(layer, sight.examples) if dense else None
+        layer.node.register_prehook(_arrival(sight, index, data, layer.bias is not None))
+    for entry in sight.nested:
+        if "length" in entry:
+            (leaf,) = entry["leaves"]
+            norms = sight.rounds.setdefault(leaf, [])
+            for node in loops_of(graph, shapes, leaf):
+                node.register_prehook(_round(norms))
+
+
+def _arrival(sight: Sight, index: int, data: Tensor | None, biased: bool) -> Callable[[tuple[Tensor, ...]], None]:
+    """Return what takes the gradient by the pre-activation of a layer."""
+
+    def arrive(gradients: tuple[Tensor, ...]) -> None:
+        gradient = gradients[0]
+        # Nothing that goes wrong here may reach the backward pass.
+        try:
+            if gradient is not None and sight.gradients[index] is None:
+                sight.gradients[index] = torch.linalg.vector_norm(gradient, dtype=torch.float32).detach()
+                if data is not None and gradient.shape[0] == data.shape[0] and gradient.dim() == 2:
+                    sight.products.append(_products(data, gradient.detach(), biased))
+        except Exception:  # noqa: BLE001
+            sight.gradients[index] = None
+
+    return arrive
+
+
+def _round(norms: list[Tensor]) -> Callable[[tuple[Tensor, ...]], None]:
+    """Return what takes the gradient of one round of a loop."""
+
+    def arrive(gradients: tuple[Tensor, ...]) -> None:
+        if gradients[0] is not None:
+            norms.append(torch.linalg.vector_norm(gradients[0], dtype=torch.float32).detach())
+
+    return arrive
+
+
+def _dense_data(layer: GraphLayer, examples: int | None) -> Tensor | None:
+    """Return what a dense layer reads, a row for each example; None for any other layer."""
+    if layer.is_convolution or layer.unit_axes is None:
+        return None
+    try:
+        data = _data_of(layer.node).detach()
+    except RuntimeError:
+        return None
+    return data if data.dim() == 2 and data.shape[0] == examples else None
+
+
+def _products(data: Tensor, gradient: Tensor, biased: bool) -> tuple[Tensor, Tensor]:
+    """Return, of one layer, Σ‖gᵢ‖² over the examples' gradients gᵢ and ‖Σ gᵢ‖².
+
+    Of a dense layer gᵢ is the outer product of δᵢ and aᵢ, so that gᵢ·gⱼ = (aᵢ·aⱼ)(δᵢ·δⱼ).
+    """
+    data, gradient = data.float(), gradient.float()
+    inner = data @ data.T + (1.0 if biased else 0.0)
+    both = inner * (gradient @ gradient.T)
+    return both.diagonal().sum(), both.sum()

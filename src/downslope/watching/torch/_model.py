@@ -1,0 +1,216 @@
+"""A model and its optimizer as a trace names them: parts of the weights, the method, its settings, its scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
+
+MOST_WEIGHTS = 10_000_000  # numbers that start and end are kept of
+
+
+def unwrapped(model: Module) -> Module:
+    """Return a model without what compiles it or shares its gradients."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and type(model).__name__ in ("DistributedDataParallel", "DataParallel"):
+            inner = model.module
+        if not isinstance(inner, torch.nn.Module):
+            return model
+        model = inner
+
+
+class Parts:
+    """The parameters of a model, by part.
+
+    Args:
+        model: the model.
+        optimizers: what steps them.
+    """
+
+    def __init__(self, model: Module, optimizers: Sequence[Optimizer]) -> None:
+        # A parameter that is shared is named once; compiled modules inside of others have a name of their own.
+        named = {name.replace("_orig_mod.", "").replace(".", "/"): tensor for name, tensor in model.named_parameters()}
+        self.labels = tuple(named)
+        self.tensors: list[Tensor] = list(named.values())
+        self.by_name: Mapping[str, Tensor] = named
+        self.names = {id(tensor): name for name, tensor in named.items()}
+        self.size = sum(tensor.numel() for tensor in self.tensors)
+        index = {id(tensor): number for number, tensor in enumerate(self.tensors)}
+        self._of: dict[int, list[int]] = {}
+        for optimizer in optimizers:
+            own = (index.get(id(tensor)) for group in optimizer.param_groups for tensor in group["params"])
+            self._of[id(optimizer)] = [number for number in own if number is not None]
+        stepped = {number for numbers in self._of.values() for number in numbers}
+        self.owned = sorted(stepped)
+        self._others = [number for number in range(len(self.tensors)) if number not in stepped]
+        self._first = id(optimizers[0])
+
+    def arrays(self, tensors: Sequence[Tensor]) -> dict[str, np.ndarray]:
+        """Return tensors as arrays by part."""
+        return {
+            name: (tensor.detach().float() if tensor.dtype == torch.bfloat16 else tensor.detach()).cpu().numpy().copy()
+            for name, tensor in zip(self.labels, tensors, strict=True)
+        }
+
+    def norms(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return the norm of each tensor, shape (parts,)."""
+        return torch.stack(norms_of([tensor.detach() for tensor in tensors]))
+
+    def gradient_norms(self, optimizer: Optimizer) -> Tensor:
+        """Return the norm of the gradient of each part that an optimizer steps, shape (parts,); 0 for those without.
+
+        Those of another optimizer are NaN.
+        """
+        numbers = self._of.get(id(optimizer), [])
+        if id(optimizer) == self._first:
+            numbers = [*numbers, *self._others]
+        gradients = [self.tensors[number].grad for number in numbers]
+        if len(numbers) == len(self.tensors) and not self._others and all(g is not None for g in gradients):
+            norms = torch.stack(norms_of(gradients))  # type: ignore[arg-type]
+            return norms if numbers == sorted(numbers) else norms[torch.tensor(np.argsort(numbers))]
+        like = self.tensors[0]
+        each = [torch.full((), math.nan, device=like.device)] * len(self.tensors)
+        zero = torch.zeros((), device=like.device)
+        known = [(n, gradient) for n, gradient in zip(numbers, gradients, strict=True) if gradient is not None]
+        for number in numbers:
+            each[number] = zero
+        for (number, _), norm in zip(known, norms_of([gradient for _, gradient in known]), strict=True):
+            each[number] = norm.to(like.device)
+        return torch.stack(each)
+
+    def rate(self, optimizer: Optimizer) -> Any:
+        """Return the learning rate of the group with the most weights."""
+        groups = optimizer.param_groups
+        if len(groups) == 1:
+            return _copied(groups[0]["lr"])
+        largest = max(groups, key=lambda group: sum(tensor.numel() for tensor in group["params"]))
+        return _copied(largest["lr"])
+
+
+def _copied(rate: Any) -> Any:
+    return rate.detach().clone() if isinstance(rate, Tensor) else rate
+
+
+def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the norm of each tensor, in float32 at least, where it is."""
+    if not tensors:
+        return []
+    first = tensors[0]
+    plain = all(t.dtype == first.dtype and t.device == first.device and t.layout == torch.strided for t in tensors)
+    if plain and first.device.type == "cpu" and first.dtype == torch.float32:
+        # BLAS's dot product is several times as fast as a norm there.
+        return [_length(tensor) for tensor in tensors]
+    if plain:
+        wide = first.dtype if first.dtype in (torch.float32, torch.float64) else torch.float32
+        return list(torch._foreach_norm(list(tensors), 2, dtype=wide))
+    return [torch.linalg.vector_norm(_dense(tensor), dtype=torch.float32) for tensor in tensors]
+
+
+def _length(tensor: Tensor) -> Tensor:
+    if not tensor.is_contiguous():
+        return torch.linalg.vector_norm(tensor)
+    flat = tensor.view(-1)
+    return torch.dot(flat, flat).sqrt_()
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """Return the numbers of a tensor: of a sparse gradient, of a shard."""
+    if hasattr(tensor, "to_local"):
+        tensor = tensor.to_local()  # type: ignore[operator]
+    return tensor.coalesce().values() if tensor.is_sparse else tensor
+
+
+# --- the optimizer ---------------------------------------------------------------------------------------------------
+
+
+def plan_of(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what a plan says of an optimizer: method, settings, rate; by the names of `methods`."""
+    group = max(optimizer.param_groups, key=lambda group: sum(tensor.numel() for tensor in group["params"]))
+    kind = type(optimizer).__name__
+    name, settings = _METHODS.get(kind, lambda group: (kind.lower(), {}))(group)
+    rate = group.get("lr")
+    decay = group.get("weight_decay")
+    if decay is not None:
+        settings = {**settings, "weight_decay": float(decay)}
+    return {
+        "method": name,
+        "settings": {key: float(value) for key, value in settings.items()},
+        "learning_rate": None if rate is None else float(rate),
+    }
+
+
+def _of_sgd(group: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    momentum = float(group.get("momentum") or 0.0)
+    if not momentum:
+        return "gradient descent", {}
+    if float(group.get("dampening") or 0.0):
+        return "dampened momentum", {"momentum": momentum}  # of which no bound is known here
+    return ("nesterov" if group.get("nesterov") else "momentum"), {"momentum": momentum}
+
+
+def _of_adam(name: str) -> Any:
+    def settings(group: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        first, second = group["betas"]
+        decoupled = name == "adam" and group.get("decoupled_weight_decay")
+        return "adamw" if decoupled else name, {"beta1": first, "beta2": second, "epsilon": group.get("eps", 1e-8)}
+
+    return settings
+
+
+_METHODS: dict[str, Any] = {
+    "SGD": _of_sgd,
+    "Adam": _of_adam("adam"),
+    "AdamW": _of_adam("adamw"),
+    "RMSprop": lambda group: (
+        "rmsprop" if not group.get("momentum") and not group.get("centered") else "rmsprop with momentum",
+        {"decay": group["alpha"], "epsilon": group["eps"]},
+    ),
+    "Adagrad": lambda group: (
+        "adagrad",
+        {"initial": group.get("initial_accumulator_value", 0.0), "epsilon": group["eps"]},
+    ),
+    "LBFGS": lambda group: ("l-bfgs", {"memory": group.get("history_size", 100)}),
+    "Lion": lambda group: ("lion", {"beta1": group["betas"][0], "beta2": group["betas"][1]}),
+}
+
+
+def scale_of(optimizers: Sequence[Optimizer], parameters: Sequence[Tensor]) -> list[Tensor] | None:
+    """Return what a method divides each parameter's step by, as its state has it; None where it divides by nothing."""
+    scales: dict[int, Tensor] = {}
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            for tensor in group["params"]:
+                scale = _scale(optimizer.state.get(tensor) or {}, group, type(optimizer).__name__)
+                if scale is not None:
+                    scales[id(tensor)] = scale
+    # A parameter without a state has not been stepped yet.
+    if not scales:
+        return None
+    return [scales[id(p)] if id(p) in scales else torch.ones_like(p, dtype=torch.float32) for p in parameters]
+
+
+def _scale(state: Mapping[str, Any], group: Mapping[str, Any], kind: str) -> Tensor | None:
+    if kind in ("Adam", "AdamW") and "exp_avg_sq" in state:
+        square = state.get("max_exp_avg_sq", state["exp_avg_sq"]) if group.get("amsgrad") else state["exp_avg_sq"]
+        steps = state["step"]
+        steps = steps.to(square.device) if isinstance(steps, Tensor) else steps
+        return (square / (1 - group["betas"][1] ** steps)).sqrt() + group["eps"]
+    if kind == "RMSprop" and "square_avg" in state:
+        return state["square_avg"].sqrt() + group["eps"]
+    if kind == "Adagrad" and "sum" in state:
+        return state["sum"].sqrt() + group["eps"]
+    return None
+
+
+def dropouts(model: Module) -> Iterator[float]:
+    """Yield the share of units that each dropout module takes."""
+    for module in model.modules():
+        if type(module).__name__.startswith(("Dropout", "AlphaDropout", "FeatureAlphaDropout")):
+            share = float(getattr(module, "p", 0.0))
+            if share > 0:
+                yield share
