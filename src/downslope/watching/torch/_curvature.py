@@ -119,9 +119,9 @@ def _product(
     onto = vector if roots is None else [v / root for v, root in zip(vector, roots, strict=True)]
     onto = [v.to(slope.dtype) for v, slope in zip(onto, slopes, strict=True)]
     images = torch.autograd.grad(slopes, parts, grad_outputs=onto, retain_graph=True, allow_unused=True)
-    made = [torch.zeros_like(v) if image is None else image.detach() for image, v in zip(images, vector, strict=True)]
-    made = [image.to(v.dtype) for image, v in zip(made, vector, strict=True)]
-    return made if roots is None else [image / root for image, root in zip(made, roots, strict=True)]
+    results = [torch.zeros_like(v) if image is None else image.detach() for image, v in zip(images, vector, strict=True)]
+    results = [image.to(v.dtype) for image, v in zip(results, vector, strict=True)]
+    return results if roots is None else [image / root for image, root in zip(results, roots, strict=True)]
 
 
 def _mixed(slopes: Sequence[Tensor], seed: int) -> list[Tensor]:

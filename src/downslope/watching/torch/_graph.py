@@ -247,12 +247,12 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
         graph: the graph.
         shapes: the shape of each parameter, by name.
     """
-    found = [layer for node in graph.nodes if (layer := _layer(node, graph, shapes)) is not None]
-    uses = Counter(layer.leaf for layer in found)
+    products = [layer for node in graph.nodes if (layer := _layer(node, graph, shapes)) is not None]
+    uses = Counter(layer.leaf for layer in products)
     loops = {leaf for leaf, count in uses.items() if count >= UNROLLED}
-    layers = [layer for layer in found if layer.leaf not in loops]
+    layers = [layer for layer in products if layer.leaf not in loops]
     nested: list[dict[str, Any]] = [
-        {"leaves": [leaf], "inside": "loop", "length": uses[leaf]} for leaf in dict.fromkeys(x.leaf for x in found)
+        {"leaves": [leaf], "inside": "loop", "length": uses[leaf]} for leaf in dict.fromkeys(x.leaf for x in products)
         if leaf in loops
     ]
     for node in graph.nodes:
@@ -260,12 +260,12 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
             sources = (graph.parameters.get(source) for source in graph.operands[node])
             leaves = [leaf for leaf in sources if leaf is not None and len(shapes[leaf]) > 1]
             nested.append({"leaves": leaves, "inside": RECURRENT[name_of(node)]})
-    _name(layers, found)
+    _name(layers, products)
     for layer in layers:
         layer.activation, layer.active = _activation(layer.node, graph)
         if layer.bias is None:
             layer.bias = _added(layer.node, graph)
-    for layer, order in zip(layers, _orders(graph, found, layers), strict=True):
+    for layer, order in zip(layers, _orders(graph, products, layers), strict=True):
         layer.order = order
     return layers, nested
 
@@ -359,9 +359,9 @@ def _axes(
     return ((0,), (1,)) if units_last else ((1,), (0,))
 
 
-def _name(layers: list[GraphLayer], found: list[GraphLayer]) -> None:
+def _name(layers: list[GraphLayer], products: list[GraphLayer]) -> None:
     """Name layers by the branch that holds their kernel, or by the kernel where the branch holds several."""
-    kernels = {layer.leaf for layer in found}
+    kernels = {layer.leaf for layer in products}
     uses: Counter[str] = Counter()
     for layer in layers:
         branch = layer.leaf.rpartition("/")[0]
@@ -447,11 +447,11 @@ class _Reached(NamedTuple):
 _NOTHING = _Reached()
 
 
-def _orders(graph: Graph, found: list[GraphLayer], layers: list[GraphLayer]) -> list[dict[str, Any]]:
+def _orders(graph: Graph, products: list[GraphLayer], layers: list[GraphLayer]) -> list[dict[str, Any]]:
     """Return where each layer lies among the others."""
     from downslope.programs import DATA, orders_of
 
-    products = {layer.node for layer in found} | {node for node in graph.nodes if name_of(node) in RECURRENT}
+    products = {layer.node for layer in products} | {node for node in graph.nodes if name_of(node) in RECURRENT}
     nodes = [node for node in graph.nodes if node in products]
     numbers = {node: number for number, node in enumerate(nodes)}
     reached: dict[Node, _Reached] = {}

@@ -196,8 +196,8 @@ def _some(tensor: Tensor) -> Tensor:
     """Return the first examples of a tensor, as many as are looked at."""
     if tensor.dim() < 2 or tensor.numel() <= _MOST_NUMBERS:
         return tensor
-    one = tensor[0].numel()
-    return tensor[: max(min(_MOST_NUMBERS // max(one, 1), len(tensor)), min(_FEWEST_EXAMPLES, len(tensor)))]
+    size = tensor[0].numel()
+    return tensor[: max(min(_MOST_NUMBERS // max(size, 1), len(tensor)), min(_FEWEST_EXAMPLES, len(tensor)))]
 
 
 def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tensor, Tensor | None]:
@@ -225,8 +225,8 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
     if name == "softplus":
         return functional.softplus(z), (torch.sigmoid(z) < _FLAT).float()
     if name in ("elu", "selu"):
-        made = functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
-        return made, (z < _LOG_FLAT).float()
+        results = functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
+        return results, (z < _LOG_FLAT).float()
     if name == "leaky_relu":
         slope = float(getattr(node, "_saved_negative_slope", _FLAT))
         # Of the slope itself nothing is flat, unless it is next to none.
@@ -235,10 +235,10 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
         return torch.relu(z), (z <= 0).float()
     if name == "hardtanh":
         low, high = (getattr(node, f"_saved_{end}_val", getattr(node, f"_saved_{end}", None)) for end in ("min", "max"))
-        made = torch.clamp(z, low, high)
-        return made, (made != z).float()
-    made = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
-    return (made[name](z), None) if name in made else (z, None)
+        results = torch.clamp(z, low, high)
+        return results, (results != z).float()
+    results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
+    return (results[name](z), None) if name in results else (z, None)
 
 
 def _unit_axis(layer: GraphLayer, saved: Tensor) -> int | None:
@@ -280,9 +280,9 @@ def _product(layer: GraphLayer, parts: Mapping[str, Tensor]) -> Tensor | None:
         return None
     if layer.data != (1 if name_of(layer.node) == "AddmmBackward0" else 0):
         return None  # the kernel stands on the left, and the examples side by side
-    made = first.detach()[:_FEW] @ second.detach()
+    results = first.detach()[:_FEW] @ second.detach()
     bias = None if layer.bias is None else parts[layer.bias].detach()
-    return made if bias is None or bias.dim() != 1 else made + bias.to(made.dtype)
+    return results if bias is None or bias.dim() != 1 else results + bias.to(results.dtype)
 
 
 # --- score, rows, inputs ---------------------------------------------------------------------------------------------
@@ -311,9 +311,9 @@ def _take_score(sight: Sight) -> None:
             right = (predictions.reshape(-1) > edge) == (targets.reshape(-1) > 0.5)
             sight.score = torch.stack([right.sum().float(), right.new_tensor(len(right), dtype=torch.float32)])
     elif predictions.shape == targets.shape and predictions.is_floating_point():
-        wanted, made = (tensor.reshape(len(tensor), -1)[:, :8].double() for tensor in (targets, predictions))
+        wanted, results = (tensor.reshape(len(tensor), -1)[:, :8].double() for tensor in (targets, predictions))
         count = wanted.new_full((wanted.shape[1],), len(wanted))
-        sight.score = torch.stack([count, (wanted - made).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
+        sight.score = torch.stack([count, (wanted - results).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
 
 
 def _take_inputs(sight: Sight, graph: Graph, rows: bool) -> None:
@@ -368,8 +368,8 @@ def _rows_of(data: Tensor, examples: int) -> Tensor | None:
     base = data._base
     if base is not None and base.dim() and base.is_contiguous() and data.is_contiguous() and data.numel():
         # Folded, as (examples · positions, features): in the memory of its base the examples lie one after another.
-        one = base[0].numel()
-        if one * examples == data.numel() and data.storage_offset() % max(one, 1) == base.storage_offset() % max(one, 1):
+        size = base[0].numel()
+        if size * examples == data.numel() and data.storage_offset() % max(size, 1) == base.storage_offset() % max(size, 1):
             return data.reshape(examples, -1)
     axes = [axis for axis, side in enumerate(data.shape) if side == examples]
     return data.movedim(axes[0], 0) if data.dim() > 2 and len(axes) == 1 else None

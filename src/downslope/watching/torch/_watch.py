@@ -15,7 +15,7 @@ import math
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,24 @@ class _Step:
         self.updates: Tensor | None = None
 
 
+class _Fetched(NamedTuple):
+    """The numbers of some steps.
+
+    Args:
+        values: the value of each.
+        weights: what its losses were multiplied by in all.
+        scales: the scale of a scaler.
+        norms: of the gradients, shape (steps, parts).
+        skipped: whether its gradients overflowed, so that no step was taken.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    scales: np.ndarray
+    norms: np.ndarray
+    skipped: np.ndarray
+
+
 class TorchInstrument:
     """What looks into a training of PyTorch.
 
@@ -88,15 +106,15 @@ class TorchInstrument:
         scaler: Any,
     ) -> None:
         self._rows, self._every, self._curvature_every, self._steps = rows, every, curvature_every, steps
-        given = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
-        optimizers = [getattr(one, "optimizer", one) for one in given]  # accelerate wraps them
+        listed = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+        optimizers = [getattr(each, "optimizer", each) for each in listed]  # accelerate wraps them
         odd = next((each for each in optimizers if not isinstance(each, torch.optim.Optimizer)), None)
         if odd is not None or not optimizers:
             raise SettingError(
                 f"a watch of a torch.nn.Module needs its torch.optim.Optimizer, or a list of them, not {described(odd)}"
             )
         self._scaler = scaler if scaler is not None else next(
-            (each.scaler for each in given if getattr(each, "scaler", None) is not None), None
+            (each.scaler for each in listed if getattr(each, "scaler", None) is not None), None
         )
         self._states = getattr(self._scaler, "_per_optimizer_states", None)
         self._model = unwrapped(model)
@@ -112,7 +130,7 @@ class TorchInstrument:
         self._no_curvature = ""
         self._notes: list[str] = []
         self._has_looks, self._is_closed, self._has_failed = every > 0, False, False
-        self._skipped = self._told = 0
+        self._skipped = 0
         self._scores: list[np.ndarray] = []
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
         self._start: list[Tensor] | None = None
@@ -204,21 +222,31 @@ class TorchInstrument:
         return self._has_looks and self._every > 0 and number % self._every == 0
 
     def _take_loss(self, value: Any) -> None:
-        self._told += 1
         if self._open is not None and self._was_skipped():
             self._end_skipped()
         if self._open is None:
             self._open = _Step(self._number)
-        step, cell = self._open, []
-        if not isinstance(value, Tensor):
+            self._states = getattr(self._scaler, "_per_optimizer_states", None)
+            self._open.scale = self._scale_now()
+        step: _Step = self._open
+        cell: list[Tensor] = []
+        if not isinstance(value, torch.Tensor):
             step.losses.append((float(value), cell))
             return
         if value.requires_grad:
             looks = self._is_look(step.number) and len(step.sights) < (1 if len(self._optimizers) == 1 else 3)
             if looks and torch.is_grad_enabled():
-                self._look(step, value)
+                self._guarded(self._look, step, value)  # on its own: the loss is recorded in any case
             value.register_hook(cell.append)
         step.losses.append((value.detach(), cell))
+
+    def _scale_now(self) -> Tensor | None:
+        """Return what the scaler multiplies losses by."""
+        if self._scaler is None or not getattr(self._scaler, "_enabled", True):
+            return None
+        scale = getattr(self._scaler, "_scale", None)
+        # Before the first loss is scaled there is no tensor yet.
+        return torch.tensor(float(getattr(self._scaler, "_init_scale", 1.0))) if scale is None else scale.detach().clone()
 
     def _look(self, step: _Step, loss: Tensor) -> None:
         """Look at the layers, and at the curvature where that is due."""
@@ -228,7 +256,7 @@ class TorchInstrument:
         elif self._steps is not None and step.number < self._steps <= step.number + self._every:
             due = not step.sights and self._curvature_every is None
         sight = look(
-            loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full and self._rows_wanted, noise=due
+            loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full, noise=due
         )
         if sight is None:
             self._stance.met_compiled()
@@ -239,10 +267,6 @@ class TorchInstrument:
         # Only now: what listens must not hear the products above.
         sight.listen()
         step.sights.append(sight)
-
-    @property
-    def _rows_wanted(self) -> bool:
-        return self._seen._most > 0
 
     def _curve(self, step: _Step, loss: Tensor, sight: Sight) -> None:
         """Look at the curvature; where it cannot be measured, it is not tried again."""
@@ -282,11 +306,9 @@ class TorchInstrument:
         step.norms = norms if step.norms is None else torch.fmax(step.norms, norms)
         if isinstance(step.rate, float) and math.isnan(step.rate):
             step.rate = self._parts.rate(optimizer)
-        found = getattr(optimizer, "found_inf", None)
-        if found is not None:
-            step.skipped = found.detach().clone()
-        if self._scaler is not None and step.scale is None and getattr(self._scaler, "_scale", None) is not None:
-            step.scale = self._scaler._scale.detach().clone()
+        overflowed = getattr(optimizer, "found_inf", None)
+        if overflowed is not None:
+            step.skipped = overflowed.detach().clone()
 
     def _after_step(self, optimizer: Optimizer, closure: Any) -> None:
         step = self._open
@@ -336,6 +358,8 @@ class TorchInstrument:
 
     def flush(self) -> None:
         """Add what was recorded since the last time to the rows."""
+        if self._open is not None and self._was_skipped():
+            self._guarded(self._end_skipped)
         if self._pending or self._notes:
             steps, self._pending = self._pending, []
             try:
@@ -349,87 +373,84 @@ class TorchInstrument:
             start = self._start if self._start else None
             self._rows.name_parts(self._parts.labels, {} if start is None else self._parts.arrays(start))
             self._start = []
-        numbers = [self._fetched(step) for step in steps]
-        if numbers:
-            self._add_steps(steps, numbers)
+        if steps:
+            self._add_steps(steps, self._fetched(steps))
             self._add_looks([step for step in steps if step.sizes is not None or step.sights])
         self._renew(steps)
 
-    def _fetched(self, step: _Step) -> dict[str, Any]:
-        """Return the scalars of a step as numbers."""
-        scale = 1.0 if step.scale is None else float(step.scale)
-        skipped = bool(float(step.skipped)) if isinstance(step.skipped, Tensor) else bool(step.skipped)
-        arrived = any(cell for _, cell in step.losses)
-        value, weight = 0.0, 0.0
-        for loss, cell in step.losses:
-            if not arrived:
-                value += _whole(loss) / len(step.losses)
-                continue
-            for gradient in cell:
-                value += _whole(loss * gradient) / scale if isinstance(loss, Tensor) else loss
-                weight += float(gradient.sum()) / scale
-        norms = None if step.norms is None else step.norms.double().cpu().numpy()
-        owned = None if norms is None else norms[self._parts.owned]
-        total = None if owned is None or skipped else float(np.sqrt(np.nansum(np.square(owned))))
-        if owned is not None and not skipped and np.isnan(owned).any() and not np.isnan(owned).all():
-            total = self._with_bad(step.number, norms, total)
-        elif total is not None and not math.isfinite(total):
-            total = self._with_bad(step.number, norms, total)
-        return {
-            "value": value,
-            "weight": weight if arrived else 1.0,
-            "scale": scale,
-            "norms": norms,
-            "gradient_norm": total,
-            "rate": float(step.rate),
-            "skipped": skipped,
-        }
+    def _fetched(self, steps: Sequence[_Step]) -> _Fetched:
+        """Return the numbers of steps, in a few transfers."""
+        scales = np.array([1.0 if step.scale is None else float(step.scale) for step in steps])
+        skipped = np.array([bool(step.skipped) for step in steps])
+        values, weights = np.zeros(len(steps)), np.zeros(len(steps))
+        terms = [(row, x, g) for row, step in enumerate(steps) for x, cell in step.losses for g in cell]
+        rows = [row for row, _, _ in terms]
+        arrived = _host([gradient for _, _, gradient in terms])
+        whole = all(gradient.dim() == 0 for _, _, gradient in terms)
+        losses = _host([x if whole else x * gradient for _, x, gradient in terms])
+        np.add.at(values, rows, losses * arrived if whole else losses)
+        np.add.at(weights, rows, arrived)
+        known = set(rows)
+        for row, step in enumerate(steps):
+            if row not in known:  # no gradient came by: the losses are parts of another one, or plain numbers
+                values[row] = np.mean([_whole(loss) for loss, _ in step.losses]) * scales[row]
+                weights[row] = scales[row]
+        unknown = torch.full((len(self._parts.labels),), math.nan)
+        norms = torch.stack([unknown if step.norms is None else step.norms.to("cpu") for step in steps]) if any(
+            step.norms is None for step in steps
+        ) else torch.stack([step.norms for step in steps])
+        return _Fetched(values / scales, weights / scales, scales, norms.double().cpu().numpy(), skipped)
 
-    def _with_bad(self, number: int, norms: Any, total: float | None) -> float | None:
-        """Return the norm of all gradients, and note the first part of which it is not finite."""
-        bad = [index for index in self._parts.owned if not math.isfinite(norms[index])]
-        if not bad:
-            return total
-        self._rows.bad_parts[number] = self._parts.labels[bad[0]]
-        return math.nan
-
-    def _add_steps(self, steps: Sequence[_Step], numbers: Sequence[Mapping[str, Any]]) -> None:
+    def _add_steps(self, steps: Sequence[_Step], numbers: _Fetched) -> None:
         """Add a row for each step."""
-        self._skipped += sum(entry["skipped"] for entry in numbers)
-        if self._scaler is None and any(entry["weight"] > 16 for entry in numbers):
+        self._skipped += int(numbers.skipped.sum())
+        if self._scaler is None and np.any(numbers.weights > 16):
             note = "The losses arrive multiplied, as by a GradScaler: pass it as scaler=, or their size is not known."
             if note not in self._notes:
                 self._notes.append(note)
-        updates = [None if step.updates is None else step.updates.double().cpu().numpy() for step in steps]
-        lengths = [math.nan if norms is None else float(np.sqrt(np.square(norms).sum())) for norms in updates]
-        number = [step.number for step in steps]
-        last = math.nan
-        values = []
-        for entry in numbers:
+        steps_taken = np.array([step.number for step in steps], np.int64)
+        owned = numbers.norms[:, self._parts.owned]
+        with np.errstate(all="ignore"):
+            gradient = np.sqrt(np.nansum(np.square(owned), axis=1))
+        # Parts of an optimizer that made no step are NaN as well, and no fault.
+        stepped = np.isfinite(numbers.norms).any(axis=1)
+        for row in np.flatnonzero(~numbers.skipped & ~(np.isfinite(owned).all(axis=1) & np.isfinite(gradient))):
+            bad = [index for index in self._parts.owned if not self._is_fine(numbers.norms[row, index], stepped[row])]
+            if bad:
+                self._rows.bad_parts[int(steps_taken[row])] = self._parts.labels[bad[0]]
+                gradient[row] = math.nan
+        gradient[numbers.skipped] = math.nan
+        values = numbers.values.copy()
+        for row in np.flatnonzero(numbers.skipped & ~np.isfinite(values)):
             # The loss of a step that overflowed is no loss of the network; the one before stands for it.
-            last = last if entry["skipped"] and not math.isfinite(entry["value"]) else entry["value"]
-            values.append(last)
-        gaps = {
-            "gradient_norm": [n for n, entry in zip(number, numbers, strict=True) if entry["gradient_norm"] is None],
-            "update_norm": [n for n, length in zip(number, lengths, strict=True) if math.isnan(length)],
-        }
-        gradient = [math.nan if entry["gradient_norm"] is None else entry["gradient_norm"] for entry in numbers]
+            values[row] = values[row - 1] if row else np.nan
+        lengths = np.full(len(steps), math.nan)
+        for row, step in enumerate(steps):
+            if step.updates is not None:
+                lengths[row] = float(step.updates.double().square().sum().sqrt())
         self._rows.add_steps(
             {
-                "step": np.array(number, np.int64),
-                "value": np.array(values),
-                "gradient_norm": np.array(gradient),
-                "update_norm": np.array(lengths),
-                "learning_rate": np.array([entry["rate"] for entry in numbers]),
+                "step": steps_taken,
+                "value": values,
+                "gradient_norm": gradient,
+                "update_norm": lengths,
+                "learning_rate": np.array([float(step.rate) for step in steps]),
             },
-            gaps,
+            {
+                "gradient_norm": steps_taken[numbers.skipped].tolist(),
+                "update_norm": steps_taken[np.isnan(lengths)].tolist(),
+            },
         )
-        for step, entry in zip(steps, numbers, strict=True):
+        for row, step in enumerate(steps):
             if step.ends is not None:
-                self._add_curvature(step, entry["weight"])
+                self._add_curvature(step, float(numbers.weights[row]))
+
+    def _is_fine(self, norm: float, stepped: bool) -> bool:
+        """Tell whether the norm of a part is finite, or not measured since another optimizer steps it."""
+        return math.isfinite(norm) or (math.isnan(norm) and stepped and len(self._optimizers) > 1)
 
     def _add_curvature(self, step: _Step, weight: float) -> None:
-        """Add the curvature of the whole step's loss: of one of several micro-batches it is a part."""
+        """Add the curvature of the whole step, of which one of several micro-batches has a part."""
         assert step.ends is not None
         low, high = ends_of(step.ends.plain.double().cpu().numpy())
         scaled = None if step.ends.scaled is None else ends_of(step.ends.scaled.double().cpu().numpy())[1] * weight
@@ -441,13 +462,13 @@ class TorchInstrument:
         """Add a row for each step that was looked at."""
         if not steps:
             return
-        found = [self._of_layers(step) for step in steps]
-        names = _merged([*self._rows.layer_names], *(list(each) for each in found))
+        seen = [self._of_layers(step) for step in steps]
+        names = _merged([*self._rows.layer_names], *(list(each) for each in seen))
         if names:
             self._rows.name_layers(names)
         columns = (*COLUMNS, _GRADIENT)
         layers = {
-            column: np.array([[each.get(name, {}).get(column, math.nan) for name in names] for each in found], float)
+            column: np.array([[each.get(name, {}).get(column, math.nan) for name in names] for each in seen], float)
             for column in columns
         }
         nothing = np.full(len(self._parts.labels), math.nan)
@@ -467,7 +488,7 @@ class TorchInstrument:
 
     def _of_layers(self, step: _Step) -> dict[str, dict[str, float]]:
         """Return the statistics of the layers of a step by name."""
-        found: dict[str, dict[str, float]] = {}
+        by_name: dict[str, dict[str, float]] = {}
         # The gradient by a pre-activation is that of one micro-batch of several.
         many = len(step.losses) if len(step.sights) == 1 else 1
         scale = 1.0 if step.scale is None else float(step.scale)
@@ -477,8 +498,8 @@ class TorchInstrument:
                 arrived = sight.gradients[index] if index < len(sight.gradients) else None
                 row = dict(zip(COLUMNS, table[index].tolist(), strict=True)) if table is not None else {}
                 row[_GRADIENT] = math.nan if arrived is None else float(arrived) * many / scale
-                found[layer.name] = row
-        return found
+                by_name[layer.name] = row
+        return by_name
 
     def _renew(self, steps: Sequence[_Step]) -> None:
         """Renew facts and plan by what the looks saw."""
@@ -559,7 +580,15 @@ def _closure(arguments: Any, named: Any) -> Any:
 
 
 def _whole(loss: Any) -> float:
-    return float(loss.detach().double().sum()) if isinstance(loss, Tensor) else float(loss)
+    return float(loss.detach().double().sum()) if isinstance(loss, torch.Tensor) else float(loss)
+
+
+def _host(tensors: Sequence[Tensor]) -> np.ndarray:
+    """Return the sums of tensors on the host, in one transfer."""
+    if not tensors:
+        return np.zeros(0)
+    scalars = [tensor if tensor.dim() == 0 else tensor.sum() for tensor in tensors]
+    return torch.stack(scalars).double().cpu().numpy()
 
 
 def _targets(targets: Tensor) -> np.ndarray:
