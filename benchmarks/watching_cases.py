@@ -1,4 +1,4 @@
-"""Watched trainings whose outcome and cause are known: recall, the right cause first, alarms, and what watching changed.
+"""Watched trainings whose outcome and cause are known: recall, right cause first, alarms, and what watching changed.
 
     python benchmarks/watching_cases.py FILE [SEEDS]
 

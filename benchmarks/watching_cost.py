@@ -32,7 +32,11 @@ Step = Callable[[], None]
 
 
 def dense() -> tuple[nn.Module, tuple[int, ...], int]:
-    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)), (784,), 128
+    return (
+        nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10)),
+        (784,),
+        128,
+    )
 
 
 def convolutions() -> tuple[nn.Module, tuple[int, ...], int]:
@@ -56,6 +60,7 @@ class Tokens(nn.Module):
         self.encoder, self.last = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False), nn.Linear(64, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits of sequences."""
         return self.last(self.encoder(self.embed(x)).mean(1))
 
 

@@ -118,9 +118,7 @@ class _LayerGraph:
         return reached - {layer}
 
 
-def orders_of(
-    sources: tuple[frozenset[int], ...], ends: frozenset[int], raw: frozenset[int]
-) -> tuple[LayerOrder, ...]:
+def orders_of(sources: tuple[frozenset[int], ...], ends: frozenset[int], raw: frozenset[int]) -> tuple[LayerOrder, ...]:
     """Return where each layer lies, of a graph that something else than a JAX program was read for.
 
     Args:

@@ -253,7 +253,9 @@ class Watch:
             end = self._instrument.end
             self._instrument.close()
         ended = self._rows.trace(None, end)
-        self._closed = ended if outcome is None or ended.outcome is Outcome.NOT_FINITE else ended.replace(outcome=outcome)
+        self._closed = (
+            ended if outcome is None or ended.outcome is Outcome.NOT_FINITE else ended.replace(outcome=outcome)
+        )
         self._at_exit.detach()
         try:
             self._rows.finish(self._closed)
@@ -334,7 +336,9 @@ def watch(
     for choice, value in whole.items():
         optional = choice in ("steps", "curvature_every")
         least = 1 if choice in ("flush", "steps") else 0
-        if not (value is None and optional) and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+        if not (value is None and optional) and (
+            isinstance(value, bool) or not isinstance(value, int) or value < least
+        ):
             raise SettingError(f"{choice} is a whole number from {least} on, not {described(value)}")
     if name is not None and not isinstance(name, str):
         raise SettingError(f"name is a text, not {described(name)}")

@@ -1,7 +1,7 @@
-"""Steps of a compiled model are run by Python where they are looked at: a compiled step is one node, with nothing to see.
+"""Compiled steps that are looked at are run by Python: compiled, a step is one node, with nothing to see.
 
-What was compiled stays, and is neither compiled again nor left: `torch.compiler.set_stance` holds for one step. It is of
-the whole process, so that it is set back as soon as the step was taken, and when the watch ends.
+What was compiled stays, and is neither compiled again nor left: `torch.compiler.set_stance` holds for one step. It is
+of the whole process, so that it is set back as soon as the step was taken, and when the watch ends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import weakref
 
 from downslope.watching.torch._library import Module, torch
-
 
 
 class Stance:

@@ -50,7 +50,9 @@ def why_not(nodes: Sequence[Any], parameters: Sequence[Tensor]) -> str:
     return ""
 
 
-def curvature(loss: Tensor, parameters: Sequence[Tensor], scale: Sequence[Tensor] | None, seed: int) -> CurvatureEnds | None:
+def curvature(
+    loss: Tensor, parameters: Sequence[Tensor], scale: Sequence[Tensor] | None, seed: int
+) -> CurvatureEnds | None:
     """Return the small matrices of the curvature at both ends; None where no parameter has a gradient.
 
     Args:
@@ -92,9 +94,7 @@ def ends_of(numbers: np.ndarray) -> tuple[float, float]:
     return float(values[0]), float(values[-1])
 
 
-def _lanczos(
-    slopes: Sequence[Tensor], parts: Sequence[Tensor], roots: Sequence[Tensor] | None, seed: int
-) -> Tensor:
+def _lanczos(slopes: Sequence[Tensor], parts: Sequence[Tensor], roots: Sequence[Tensor] | None, seed: int) -> Tensor:
     """Return the diagonal of the small matrix and the lengths beside it, shape (2, products)."""
     vector = _unit(_mixed([slope.detach() for slope in slopes], seed))
     before = [torch.zeros_like(part) for part in vector]
@@ -119,7 +119,9 @@ def _product(
     onto = vector if roots is None else [v / root for v, root in zip(vector, roots, strict=True)]
     onto = [v.to(slope.dtype) for v, slope in zip(onto, slopes, strict=True)]
     images = torch.autograd.grad(slopes, parts, grad_outputs=onto, retain_graph=True, allow_unused=True)
-    results = [torch.zeros_like(v) if image is None else image.detach() for image, v in zip(images, vector, strict=True)]
+    results = [
+        torch.zeros_like(v) if image is None else image.detach() for image, v in zip(images, vector, strict=True)
+    ]
     results = [image.to(v.dtype) for image, v in zip(results, vector, strict=True)]
     return results if roots is None else [image / root for image, root in zip(results, roots, strict=True)]
 

@@ -98,7 +98,9 @@ def _loss_facts(ending: LossEnding) -> dict[str, Any]:
 def _statistics_move(model: Module) -> bool | None:
     """Tell whether running statistics depend on the batches; None without any."""
     momenta = [
-        getattr(module, "momentum", None) for module in model.modules() if getattr(module, "running_mean", None) is not None
+        getattr(module, "momentum", None)
+        for module in model.modules()
+        if getattr(module, "running_mean", None) is not None
     ]
     return None if not momenta else any(momentum is None or momentum != 0 for momentum in momenta)
 

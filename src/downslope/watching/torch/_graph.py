@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 from downslope.watching.torch._library import Node
 
-
 # By name of a product, the index of its data and of its kernel among the operands; both orders where either may be it.
 _PRODUCTS = {
     "AddmmBackward0": ((1, 2), (2, 1)),
@@ -252,7 +251,8 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
     loops = {leaf for leaf, count in uses.items() if count >= UNROLLED}
     layers = [layer for layer in products if layer.leaf not in loops]
     nested: list[dict[str, Any]] = [
-        {"leaves": [leaf], "inside": "loop", "length": uses[leaf]} for leaf in dict.fromkeys(x.leaf for x in products)
+        {"leaves": [leaf], "inside": "loop", "length": uses[leaf]}
+        for leaf in dict.fromkeys(x.leaf for x in products)
         if leaf in loops
     ]
     for node in graph.nodes:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-
 from downslope.watching.torch._ending import LossEnding, read_ending
 from downslope.watching.torch._graph import (
     ACTIVATIONS,
@@ -176,9 +175,7 @@ def _of_layer(
     return torch.stack([mean, deviation, variation, *shares]), positions
 
 
-def _outward(
-    layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]
-) -> tuple[Tensor | None, Tensor | None]:
+def _outward(layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
     """Return what a layer's activation makes of some examples, and where its slope is flat, as 0 and 1; None each."""
     if layer.active is not None:
         kept = ACTIVATIONS[name_of(layer.active)]
@@ -225,7 +222,9 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
     if name == "softplus":
         return functional.softplus(z), (torch.sigmoid(z) < _FLAT).float()
     if name in ("elu", "selu"):
-        results = functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
+        results = (
+            functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
+        )
         return results, (z < _LOG_FLAT).float()
     if name == "leaky_relu":
         slope = float(getattr(node, "_saved_negative_slope", _FLAT))
@@ -369,7 +368,9 @@ def _rows_of(data: Tensor, examples: int) -> Tensor | None:
     if base is not None and base.dim() and base.is_contiguous() and data.is_contiguous() and data.numel():
         # Folded, as (examples · positions, features): in the memory of its base the examples lie one after another.
         size = base[0].numel()
-        if size * examples == data.numel() and data.storage_offset() % max(size, 1) == base.storage_offset() % max(size, 1):
+        if size * examples == data.numel() and data.storage_offset() % max(size, 1) == base.storage_offset() % max(
+            size, 1
+        ):
             return data.reshape(examples, -1)
     axes = [axis for axis, side in enumerate(data.shape) if side == examples]
     return data.movedim(axes[0], 0) if data.dim() > 2 and len(axes) == 1 else None
@@ -417,7 +418,7 @@ def _arrival(sight: Sight, index: int, data: Tensor | None, biased: bool) -> Cal
                 sight.gradients[index] = torch.linalg.vector_norm(gradient, dtype=torch.float32).detach()
                 if data is not None and gradient.shape[0] == data.shape[0] and gradient.dim() == 2:
                     sight.products.append(_products(data, gradient.detach(), biased))
-        except Exception:  # noqa: BLE001
+        except Exception:
             sight.gradients[index] = None
 
     return arrive

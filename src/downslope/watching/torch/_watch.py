@@ -14,7 +14,7 @@ import itertools
 import math
 import warnings
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +38,19 @@ _GRADIENT = "activation_gradient_norm"
 class _Step:
     """What is kept of a step until it is fetched."""
 
-    __slots__ = ("number", "losses", "norms", "rate", "scale", "skipped", "sights", "ends", "weights", "sizes", "updates")
+    __slots__ = (
+        "ends",
+        "losses",
+        "norms",
+        "number",
+        "rate",
+        "scale",
+        "sights",
+        "sizes",
+        "skipped",
+        "updates",
+        "weights",
+    )
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -113,8 +125,10 @@ class TorchInstrument:
             raise SettingError(
                 f"a watch of a torch.nn.Module needs its torch.optim.Optimizer, or a list of them, not {described(odd)}"
             )
-        self._scaler = scaler if scaler is not None else next(
-            (each.scaler for each in listed if getattr(each, "scaler", None) is not None), None
+        self._scaler = (
+            scaler
+            if scaler is not None
+            else next((each.scaler for each in listed if getattr(each, "scaler", None) is not None), None)
         )
         self._states = getattr(self._scaler, "_per_optimizer_states", None)
         self._model = unwrapped(model)
@@ -202,7 +216,7 @@ class TorchInstrument:
             return
         try:
             work(*arguments)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
@@ -246,7 +260,9 @@ class TorchInstrument:
             return None
         scale = getattr(self._scaler, "_scale", None)
         # Before the first loss is scaled there is no tensor yet.
-        return torch.tensor(float(getattr(self._scaler, "_init_scale", 1.0))) if scale is None else scale.detach().clone()
+        return (
+            torch.tensor(float(getattr(self._scaler, "_init_scale", 1.0))) if scale is None else scale.detach().clone()
+        )
 
     def _look(self, step: _Step, loss: Tensor) -> None:
         """Look at the layers, and at the curvature where that is due."""
@@ -255,9 +271,7 @@ class TorchInstrument:
             due = not step.sights and step.number % self._curvature_every == 0
         elif self._steps is not None and step.number < self._steps <= step.number + self._every:
             due = not step.sights and self._curvature_every is None
-        sight = look(
-            loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full, noise=due
-        )
+        sight = look(loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full, noise=due)
         if sight is None:
             self._stance.met_compiled()
             return
@@ -364,7 +378,7 @@ class TorchInstrument:
             steps, self._pending = self._pending, []
             try:
                 self._add(steps)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fail(error)
 
     def _add(self, steps: Sequence[_Step]) -> None:
@@ -396,9 +410,11 @@ class TorchInstrument:
                 values[row] = np.mean([_whole(loss) for loss, _ in step.losses]) * scales[row]
                 weights[row] = scales[row]
         unknown = torch.full((len(self._parts.labels),), math.nan)
-        norms = torch.stack([unknown if step.norms is None else step.norms.to("cpu") for step in steps]) if any(
-            step.norms is None for step in steps
-        ) else torch.stack([step.norms for step in steps])
+        norms = (
+            torch.stack([unknown if step.norms is None else step.norms.to("cpu") for step in steps])
+            if any(step.norms is None for step in steps)
+            else torch.stack([step.norms for step in steps])
+        )
         return _Fetched(values / scales, weights / scales, scales, norms.double().cpu().numpy(), skipped)
 
     def _add_steps(self, steps: Sequence[_Step], numbers: _Fetched) -> None:
