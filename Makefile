@@ -9,6 +9,8 @@ EXAMPLE := src/downslope/examples/houses.csv
 OUT := out
 LOWEST := .venv-lowest
 LOWEST_PYTHON ?= 3.11
+FRAMEWORKS := .venv-frameworks
+FRAMEWORKS_PYTHON := $(FRAMEWORKS)/$(SCRIPTS)/python
 # Tests of a file share what they compile, so that a file stays with one worker.
 WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -20,10 +22,10 @@ export UV_SYSTEM_CERTS ?= 1
 export UV_NATIVE_TLS ?= 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-quick test-js test-lowest test-as-users lint lint-js docs dist bench clean
+.PHONY: help demo test test-quick test-js test-frameworks test-lowest test-as-users lint lint-js docs dist bench clean
 
 help:  ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 demo: $(STAMP)  ## run the main job: a formula, a table, a curve through it, a picture
 	$(BIN)/downslope descend "f(x) = x² - 4x + 5" --start x=0 --learning-rate 0.1 --steps 200
@@ -36,6 +38,9 @@ test: $(STAMP) test-js  ## run every test
 
 test-quick: $(STAMP)  ## run the tests that take under five minutes
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
+
+test-frameworks: $(FRAMEWORKS)/.ready  ## run the tests that need PyTorch, Lightning, Transformers, Keras, trackers
+	DOWNSLOPE_FRAMEWORKS=1 $(FRAMEWORKS_PYTHON) -m pytest $(WORKERS) tests/frameworks
 
 test-lowest: $(LOWEST)/.ready  ## run the smoke tests against the lowest versions of the dependencies
 	$(LOWEST)/$(SCRIPTS)/python -m pytest -W default -p no:cacheprovider tests/smoke
@@ -83,7 +88,7 @@ bench: $(STAMP)  ## run the benchmarks; peers that are not there are left out, a
 	$(BIN)/python benchmarks/lab.py --page docs/benchmarks.md
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) $(LOWEST) .tools $(OUT) site build dist node_modules .cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(FRAMEWORKS) .tools $(OUT) site build dist node_modules .cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache
 
 # uv: the one on the path, else one from PyPI in .tools, in an environment of its own where Python can make one.
@@ -101,6 +106,17 @@ $(LOWEST)/.ready: pyproject.toml | $(UV)
 	@$(UV) venv --quiet --clear --python $(LOWEST_PYTHON) $(LOWEST)
 	@$(UV) pip install --quiet --python $(LOWEST)/$(SCRIPTS)/python --resolution lowest-direct --editable ".[lab]"
 	@$(UV) pip install --quiet --python $(LOWEST)/$(SCRIPTS)/python "pytest>=8.3" "hypothesis>=6.130"
+	@touch $@
+
+# The environment of `make test`, and before it on the path what frameworks add to it or want in another version. pip
+# installs them: it takes a build of PyTorch for the CPU where the machine has one, which uv passes over.
+$(FRAMEWORKS)/.ready: pyproject.toml tests/frameworks/requirements.txt | $(STAMP)
+	@echo "making the environment of the frameworks in $(FRAMEWORKS)"
+	@$(UV) venv --quiet --clear --seed --python $(BIN)/python $(FRAMEWORKS)
+	@$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > $(FRAMEWORKS)/base.pth
+	@mv $(FRAMEWORKS)/base.pth "$$($(FRAMEWORKS_PYTHON) -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
+	@$(FRAMEWORKS_PYTHON) -m pip install --quiet -r tests/frameworks/requirements.txt
 	@touch $@
 
 .tools/bin/uv:
