@@ -140,6 +140,10 @@ from downslope.trace import export as export
 from downslope.trace import trace_from as trace_from
 from downslope.watching import Watch as Watch
 from downslope.watching import watch as watch
+from downslope.watching.optax import RecordedRows as RecordedRows
+from downslope.watching.optax import recorded as recorded
+from downslope.watching.optax import recorded_rows as recorded_rows
+from downslope.watching.sinks import send as send
 
 __all__: list[str]
 __version__: str

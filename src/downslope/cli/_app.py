@@ -69,6 +69,7 @@ _COMMANDS: tuple[Callable[..., Any], ...] = (
     _descents.diagnose,
     _descents.draw,
     _descents.export,
+    _descents.send,
 )
 
 

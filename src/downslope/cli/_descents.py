@@ -1,4 +1,4 @@
-"""The commands on one descent: descend, diagnose, draw, export."""
+"""The commands on one descent: descend, diagnose, draw, export, send."""
 
 from __future__ import annotations
 
@@ -27,6 +27,13 @@ Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The pictu
 Kind = Annotated[str, typer.Option("--kind", help="auto, curve, landscape, surface, progress or animation.")]
 Saved = Annotated[str, typer.Argument(metavar="DIR", help="A folder that `--save` made, also of a run under way.")]
 Table = Annotated[Path, typer.Argument(metavar="FILE", help="The table: .csv, .tsv, .parquet or .json.")]
+Tracker = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRACKER", help="tensorboard:FOLDER, wandb:offline, wandb:PROJECT or mlflow:URI, such as a server."
+    ),
+]
+Called = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The name of the run there.")]
 _OF_OBJECTIVE = ("data", "units", "table")
 _MOST_COORDINATES = 6  # columns of the table
 
@@ -241,3 +248,22 @@ def export(
     if not quiet:
         print(f"Wrote {len(steps)} rows of {len(steps.columns)} columns.")
     show.files({"table": written})
+
+
+def send(
+    run: Saved,
+    tracker: Tracker,
+    name: Called = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    damaged: options.Damaged = "refuse",
+) -> None:
+    """Send a saved run and its verdicts to TensorBoard, Weights & Biases or MLflow."""
+    trace = ds.load_trace(run, damaged=damaged)
+    seen = ds.send(trace, tracker, name=name or Path(run).name)
+    if json:
+        show.as_json({"sent": seen, "rows": len(trace)})
+        return
+    if not quiet:
+        print(f"Sent {len(trace)} rows.")
+    show.files({"sent": seen})

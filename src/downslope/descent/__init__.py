@@ -42,12 +42,15 @@ from downslope.descent._work import (
     obstacle,
     step_seconds,
 )
-from downslope.descent.batches._batched import Batched, Batches
+from downslope.descent.batches._batched import GRADIENT_COLUMN, LAYER_COLUMNS, Batched, Batches
 from downslope.descent.batches._descent import descend_batches
+from downslope.descent.batches._probe import Probe
 from downslope.descent.batches._trace import header_of
 
 __all__ = [
     "COMPILING",
+    "GRADIENT_COLUMN",
+    "LAYER_COLUMNS",
     "METHOD",
     "RATE",
     "Batched",
@@ -64,6 +67,7 @@ __all__ = [
     "ObjectiveChoices",
     "Plan",
     "PlanChoices",
+    "Probe",
     "RateChoices",
     "RateDescents",
     "Record",

@@ -13,7 +13,7 @@ from downslope.networks._losses import loss_names
 from downslope.networks._replicates import Replicates, SeedScore
 from downslope.networks._scores import ClassScores
 from downslope.networks._setup import Setup, train
-from downslope.networks._trained import Training, UnitPass, predict, unit_pass
+from downslope.networks._trained import Batching, Training, UnitPass, predict, unit_pass
 from downslope.networks.data import Encoding, Examples, examples, sample_names
 from downslope.networks.layers import (
     ForwardContext,
@@ -22,8 +22,11 @@ from downslope.networks.layers import (
     activation_names,
     network,
 )
+from downslope.networks.models import model_of
+from downslope.networks.tasks import function_task
 
 __all__ = [
+    "Batching",
     "ClassScores",
     "DataLike",
     "Encoding",
@@ -44,7 +47,9 @@ __all__ = [
     "UnitPass",
     "activation_names",
     "examples",
+    "function_task",
     "loss_names",
+    "model_of",
     "network",
     "predict",
     "sample_names",
