@@ -351,7 +351,7 @@ def _rows(count: int, steps: np.ndarray, look_steps: np.ndarray, norms: np.ndarr
         del columns["learning_rate"]
     order = np.argsort(look_steps, kind="stable")
     order = order[look_steps[order] >= first]
-    names = letters.split(_SEPARATOR) if letters else []
+    names = letters.split(_SEPARATOR) if letters and len(look_steps) else []
     parts = {
         name: {column: norms[order, row, index].astype(float) for row, column in enumerate(PART_NORMS)}
         for index, name in enumerate(names)
