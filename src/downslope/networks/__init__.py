@@ -14,7 +14,7 @@ from downslope.networks._replicates import Replicates, SeedScore
 from downslope.networks._scores import ClassScores
 from downslope.networks._setup import Setup, train
 from downslope.networks._trained import Batching, Training, UnitPass, predict, unit_pass
-from downslope.networks.data import Encoding, Examples, examples, sample_names
+from downslope.networks.data import Encoding, Examples, examples, facts, sample_names
 from downslope.networks.layers import (
     ForwardContext,
     Layer,
@@ -47,6 +47,7 @@ __all__ = [
     "UnitPass",
     "activation_names",
     "examples",
+    "facts",
     "function_task",
     "loss_names",
     "model_of",

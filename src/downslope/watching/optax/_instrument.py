@@ -154,7 +154,9 @@ class LoopInstrument:
         """Measure the curvature, and say when it is due again; unlike a look into the layers it is waited for."""
         if self._failed or self._looks is None or self._curvature_every == 0:
             return
-        self._next_curvature = step + self._curvature_every if self._curvature_every else max(2 * step, _FIRST_CURVATURE)
+        self._next_curvature = (
+            step + self._curvature_every if self._curvature_every else max(2 * step, _FIRST_CURVATURE)
+        )
         try:
             spectrum, measured = self._looks.curvature(model, step, self._last_spectrum)
         except Exception:  # not every loss has a second derivative; the checks say what they lack

@@ -66,7 +66,7 @@ class LossLooks:
         if self._wrapped is not None:
             function = _of_point(function, self._wrapped)
         start = model if self._wrapped is None else self._wrapped.point
-        task = function_task(function, start, batch, None, Batching(None, 1), 0)
+        task = function_task(function, start, batch, 0, Batching(None, 1), 0)  # 0: nothing held back
         batched = task.objective.batched
         assert batched is not None
         self._batched, self._form = batched, jax().tree.structure(task.start)
@@ -196,7 +196,7 @@ def _named(function: Callable[..., Any], loss: Callable[..., Any]) -> Callable[.
     return function
 
 
-# --- modules of Flax NNX, which are objects and no trees ---------------------------------------------------------------
+# --- modules of Flax NNX, which are objects and no trees -------------------------------------------------------------
 
 
 class _WrappedModule(NamedTuple):

@@ -170,9 +170,7 @@ def recorded_rows(state: Tree, *, run: int | None = None) -> RecordedRows:
         hint = "leave run out" if count.ndim == 0 else "say which one: recorded_rows(state, run=0)"
         raise SettingError(f"the state is of {runs}, and run is {run}", hint=hint)
     if run is not None:
-        count, steps, look_steps, norms, letters = (
-            array[run] for array in (count, steps, look_steps, norms, letters)
-        )
+        count, steps, look_steps, norms, letters = (array[run] for array in (count, steps, look_steps, norms, letters))
     return _rows(int(count), steps, look_steps, norms, bytes(letters).decode())
 
 
@@ -185,12 +183,13 @@ def _begun(inner: Any, params: Tree, every: int, capacity: int) -> RecordedState
     names = _names(params)
     kind = numpy.result_type(float)  # as wide as JAX is set to
     looks = -(-capacity // every) if every else 0
+    mesh = _mesh_of(params)
     return RecordedState(
         inner_state=inner,
         recorded_count=numpy.zeros((), "int32"),
-        recorded_steps=numpy.zeros((capacity, len(_STEP_COLUMNS)), kind),
+        recorded_steps=_on_mesh(numpy.zeros((capacity, len(_STEP_COLUMNS)), kind), mesh),
         look_steps=numpy.full(looks, -1, "int32"),
-        look_norms=numpy.zeros((looks, len(PART_NORMS), len(names)), kind),
+        look_norms=_on_mesh(numpy.zeros((looks, len(PART_NORMS), len(names)), kind), mesh),
         part_letters=numpy.asarray(np.frombuffer(_SEPARATOR.join(names).encode(), np.uint8)),
     )
 
@@ -210,6 +209,7 @@ def _written(
     lax, numpy = jax().lax, jax().numpy
     # Nothing is differentiated by what is recorded, also where a loop learns how to learn.
     gradients, updates, params = lax.optimization_barrier(lax.stop_gradient(tuple(map(_measured, trees))))
+    mesh = _mesh_of((gradients, updates))
     count, kind = state.recorded_count, state.recorded_steps.dtype
     numbers = [
         numpy.nan if value is None else _scalar(value),
@@ -219,7 +219,8 @@ def _written(
         0.0 if value is None else 1.0,
     ]
     row = numpy.stack([numpy.asarray(entry).astype(kind) for entry in lax.stop_gradient(numbers)])
-    steps = lax.dynamic_update_index_in_dim(state.recorded_steps, row, count % len(state.recorded_steps), 0)
+    rows, blocks = _on_mesh(state.recorded_steps, mesh), _on_mesh(state.look_norms, mesh)
+    steps = lax.dynamic_update_index_in_dim(rows, _on_mesh(row, mesh), count % len(rows), 0)
     # A count that reached the end of its type stays there, as those of Optax do.
     following = numpy.where(count < np.iinfo(np.int32).max, count + 1, count)
     state = state._replace(recorded_count=following, recorded_steps=steps)
@@ -229,16 +230,14 @@ def _written(
 
     def looked() -> tuple[Array, Array]:
         unknown = numpy.full(len(gradients), numpy.nan, kind)
-        norms = [unknown if not leaves else norms_by_part(leaves).astype(kind) for leaves in (params, gradients, updates)]
-        block = numpy.stack(norms).reshape(state.look_norms.shape[1:])
+        norms = [_by_part(leaves, mesh).astype(kind) if leaves else unknown for leaves in (params, gradients, updates)]
+        block = _on_mesh(numpy.stack(norms).reshape(blocks.shape[1:]), mesh)
         return (
             lax.dynamic_update_index_in_dim(state.look_steps, count, index, 0),
-            lax.dynamic_update_index_in_dim(state.look_norms, block, index, 0),
+            lax.dynamic_update_index_in_dim(blocks, block, index, 0),
         )
 
-    look_steps, look_norms = lax.cond(
-        count % every == 0, looked, lambda: (state.look_steps, state.look_norms)
-    )
+    look_steps, look_norms = lax.cond(count % every == 0, looked, lambda: (state.look_steps, blocks))
     return state._replace(look_steps=look_steps, look_norms=look_norms)
 
 
@@ -255,6 +254,33 @@ def _has_norm(leaf: Any) -> bool:
     return isinstance(leaf, float) or (
         hasattr(leaf, "dtype") and jax().numpy.issubdtype(leaf.dtype, jax().numpy.inexact)
     )
+
+
+def _by_part(leaves: list[Array], mesh: Any) -> Array:
+    """Return the norm of each leaf, shape (parts,)."""
+    if mesh is None:
+        return norms_by_part(leaves)
+    # Arrays that lie apart are not joined, which would move them.
+    return jax().numpy.stack([jax().numpy.sqrt(jax().numpy.sum(leaf * leaf)) for leaf in leaves])
+
+
+def _mesh_of(tree: Tree) -> Any:
+    """Return the mesh that arrays carry in their type, as those on explicit axes do; None for others."""
+    for leaf in jax().tree.leaves(tree):
+        sharding = getattr(jax().typeof(leaf), "sharding", None) if _has_norm(leaf) else None
+        if sharding is not None and jax().sharding.AxisType.Explicit in (sharding.mesh.axis_types or ()):
+            # While a program is traced there are no devices yet, and the mesh is an abstract one.
+            return sharding.mesh if isinstance(leaf, jax().core.Tracer) else leaf.sharding.mesh
+    return None
+
+
+def _on_mesh(array: Array, mesh: Any) -> Array:
+    """Return an array whole on every device of a mesh; as it is without one."""
+    if mesh is None:
+        return array
+    whole = jax().sharding.NamedSharding(mesh, jax().sharding.PartitionSpec())
+    is_abstract = isinstance(mesh, jax().sharding.AbstractMesh)
+    return jax().sharding.reshard(array, whole) if is_abstract else jax().device_put(array, whole)
 
 
 def _scalar(value: Any) -> Array:

@@ -40,7 +40,7 @@ def scalars_of(trace: Trace, after: Mapping[str, int] | None = None) -> Iterator
 
     Args:
         trace: the trace.
-        after: the step after which to begin, by name of the column; a row may come later than an evaluation of its step.
+        after: the step after which to begin, by name of the column, since some come later than others.
 
     >>> from downslope.trace import trace_from
     >>> trace = trace_from({"loss": [2.0, 1.0]}, evaluations={"step": [1], "validation_loss": [1.5]})
