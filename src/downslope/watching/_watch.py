@@ -128,6 +128,31 @@ class Watch:
             self._after(self._instrument.next_step)
         return value
 
+    def step(self, state: Any, model: Any = None) -> None:
+        """Record what a step of a loop of JAX left in the optimizer's state; or several steps, as of a scan.
+
+        It may be called after each step: nothing is read back before the state is full.
+
+        Args:
+            state: the state of the transformation that `ds.recorded` returned, or what holds it: that of a chain, a
+                `TrainState` of Flax, an `Optimizer` of Flax NNX.
+            model: the weights after the step, in the form that the watch was begun with; None for no look at them.
+
+        Raises:
+            SettingError: for a watch of anything but a loop of JAX, or a state without rows.
+        """
+        take = getattr(self._instrument, "step", None)
+        if take is None:
+            raise SettingError(
+                "step is for loops of JAX, and this is a watch of "
+                + ("scalars alone" if self._instrument is None else "another framework"),
+                hint="tx = ds.recorded(optax.adam(1e-3)); ds.watch(params, tx, criterion=loss, batch=batch)",
+            )
+        if self._closed is None:
+            self._rows.claim()
+            take(state, model)
+            self._after(self._instrument.next_step if self._instrument is not None else 0)
+
     def row(
         self,
         step: int,
@@ -213,9 +238,10 @@ class Watch:
         self._write()
         if due:
             self._followed = rows
-            trace = self.trace if self._followers else None
-            for follower in self._followers:
-                follower.follow(trace)
+            if self._followers:
+                trace = self.trace
+                for follower in self._followers:
+                    follower.follow(trace)
 
     def _write(self) -> None:
         """Write what is pending; what cannot be written once some rows are, is kept in memory."""
@@ -308,13 +334,16 @@ def watch(
     name: str | None = None,
     criterion: Any = None,
     scaler: Any = None,
+    batch: Any = None,
+    also: str | Sequence[str] | None = None,
     overwrite: bool = False,
 ) -> Watch:
     """Watch a training that your own loop runs: record what `train` records, without a change to the loop.
 
     Args:
-        model: the model, a `torch.nn.Module`; None to take scalars alone, by `Watch.row`.
-        optimizer: its optimizer, or a list of them.
+        model: the model, a `torch.nn.Module`; of a loop of JAX the weights before the first step, a tree of arrays, an
+            Equinox or a Flax NNX module. None to take scalars alone, by `Watch.row`.
+        optimizer: its optimizer, or a list of them; of a loop of JAX the transformation of `ds.recorded`.
         folder: the folder that the run is written into, which the lab follows; None to keep it in memory.
         every: steps from one look into the layers to the next; 0 for none.
         curvature_every: steps from one look at the curvature to the next, 0 for none; None for looks at the start, at
@@ -325,8 +354,12 @@ def watch(
         steps: the steps that are planned, if they are known.
         name: what the run is called in reports.
         criterion: the loss as a function of outputs and targets, to be tried on artificial ones; None to judge the loss
-            by what is seen of it.
+            by what is seen of it. Of a loop of JAX the loss function, `loss(model, batch)`, whose layers are looked
+            into; None for no looks.
         scaler: the `torch.amp.GradScaler` of the loop, if it has one.
+        batch: of a loop of JAX, the examples that the layers are looked into with.
+        also: a tracker that gets the numbers and verdicts as well, or several, as `ds.send` takes them:
+            `"tensorboard:logs"`, `"wandb:offline"`, `"mlflow:URI"`.
         overwrite: whether a run that is in the folder is replaced.
 
     Raises:
@@ -347,8 +380,9 @@ def watch(
     known = WatchedRows(folder, overwrite=overwrite, plan={} if name is None else {"read_as": name})
     if steps is not None:
         known.plan["steps"] = steps
+    followers = _followers(also, name)
     if model is None and optimizer is None:
-        return Watch(known, None, flush=flush)
+        return Watch(known, None, flush=flush, followers=followers)
     if _is_torch(model):
         from downslope.watching.torch import TorchInstrument
 
@@ -364,11 +398,40 @@ def watch(
             criterion=criterion,
             scaler=scaler,
         )
-        return Watch(known, instrument, flush=flush)
+        return Watch(known, instrument, flush=flush, followers=followers)
+    if criterion is not None or _is_transformation(optimizer):
+        from downslope.watching.optax._instrument import LoopInstrument
+
+        loop = LoopInstrument(
+            known,
+            model,
+            every=every,
+            curvature_every=curvature_every,
+            most_rows=rows,
+            loss=criterion,
+            batch=batch,
+        )
+        return Watch(known, loop, flush=flush, followers=followers)
     raise SettingError(
-        f"a watch takes a torch.nn.Module and its optimizer, not {described(model)}",
+        f"a watch takes a torch.nn.Module and its optimizer, or the transformation of a loop of JAX, not "
+        f"{described(model)}",
         hint="ds.watch(folder=…) takes scalars alone, by row(step, loss=…)",
     )
+
+
+def _followers(also: str | Sequence[str] | None, name: str | None) -> Sequence[Follower]:
+    """Return the trackers that a watch sends to."""
+    if also is None:
+        return ()
+    from downslope.watching.sinks import following
+
+    return following(also, name)
+
+
+def _is_transformation(optimizer: Any) -> bool:
+    """Tell whether an optimizer is a transformation of Optax, or holds one as that of Flax NNX does."""
+    transformation = getattr(optimizer, "tx", optimizer)
+    return callable(getattr(transformation, "init", None)) and callable(getattr(transformation, "update", None))
 
 
 def _is_torch(model: Any) -> bool:

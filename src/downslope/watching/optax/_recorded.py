@@ -133,9 +133,7 @@ def recorded(
     def init(params: Tree) -> RecordedState:
         return _begun(bare.init(params), params, every, capacity)
 
-    def update(
-        updates: Tree, state: RecordedState, params: Tree | None = None, **extra: Any
-    ) -> tuple[Tree, RecordedState]:
+    def update(updates: Tree, state: Any, params: Tree | None = None, **extra: Any) -> tuple[Tree, RecordedState]:
         after, inner = bare.update(updates, state.inner_state, params, **extra)
         with jax().named_scope("downslope.recorded"):
             shown = _rate_in(inner) if rate is None else rate(state.recorded_count)

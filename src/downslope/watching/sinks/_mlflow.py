@@ -30,9 +30,9 @@ class MlflowSink:
     """
 
     def __init__(self, target: str, name: str | None, plan: Plain) -> None:
-        from mlflow.entities import Metric, Param, RunTag
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
+        from mlflow.entities import Metric, Param, RunTag  # pyright: ignore[reportMissingImports]
+        from mlflow.exceptions import MlflowException  # pyright: ignore[reportMissingImports]
+        from mlflow.tracking import MlflowClient  # pyright: ignore[reportMissingImports]
 
         self._metric, self._tag = Metric, RunTag
         self._pending: list[Any] = []

@@ -22,7 +22,7 @@ class TensorBoardSink:
     def __init__(self, target: str, name: str | None) -> None:
         if not target:
             raise SettingError("tensorboard needs a folder", hint='ds.send(trace, "tensorboard:logs")')
-        from tensorboardX import SummaryWriter
+        from tensorboardX import SummaryWriter  # pyright: ignore[reportMissingImports]
 
         self._folder = Path(target) / (name or "")
         try:

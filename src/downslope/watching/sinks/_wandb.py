@@ -31,7 +31,7 @@ class WandbSink:
     """
 
     def __init__(self, target: str, name: str | None, plan: Plain) -> None:
-        import wandb
+        import wandb  # pyright: ignore[reportMissingImports]
 
         self._is_own = bool(target)
         self._before = "" if target else "downslope/"
