@@ -228,7 +228,8 @@ def ran(place_params, place_batch):
     for _ in range(4):
         params, state = step(params, state, place_batch(inputs))
     batch = place_batch(inputs)
-    params, state = jax.jit(lambda carry: jax.lax.scan(lambda c, _: (step(*c, batch), None), carry, None, 2)[0])((params, state))
+    scanned = jax.jit(lambda carry: jax.lax.scan(lambda held, _: (step(*held, batch), None), carry, None, 2)[0])
+    params, state = scanned((params, state))
     return ds.recorded_rows(state)
 
 alone = ran(lambda params: params, lambda batch: batch)
