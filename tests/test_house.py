@@ -115,6 +115,7 @@ def test_class_names_are_distinct() -> None:
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 homes[node.name].append(name)
+    homes.pop("WatchCallback", None)  # each framework has its own, imported by the name of its module
     assert {name: modules for name, modules in homes.items() if len(modules) > 1} == {}
 
 

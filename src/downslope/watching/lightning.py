@@ -1,0 +1,79 @@
+"""The callback for Lightning: `Trainer(callbacks=[WatchCallback("runs/one")])`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from downslope.trace import Outcome
+from downslope.watching._callback import WatchingCallback, evaluation_of, instance
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+def _base() -> type:
+    # Both names of the package are in use, and a trainer of one knows no callback of the other.
+    if "pytorch_lightning" in sys.modules and "lightning.pytorch" not in sys.modules:
+        from pytorch_lightning.callbacks import Callback  # pyright: ignore[reportMissingImports]
+    else:
+        from lightning.pytorch.callbacks import Callback  # pyright: ignore[reportMissingImports]
+    return Callback
+
+
+class WatchCallback(WatchingCallback):
+    """Watch a training of Lightning.
+
+    `watch` is the running `Watch`, `trace` what it recorded. Checkpoints hold its state.
+
+    Args:
+        folder: where the record goes; None keeps it in memory.
+        choices: what `downslope.watch` takes beside model, optimizer and folder.
+    """
+
+    def __new__(cls, *arguments: Any, **choices: Any) -> Self:
+        """Make it one of Lightning's callbacks."""
+        return instance(cls, _base, "Lightning", "lightning")
+
+    def __init__(self, folder: Any = None, **choices: Any) -> None:
+        WatchingCallback.__init__(self, folder, **choices)
+        self._state: dict[str, Any] = {}
+
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
+        """Start: the optimizers are there, a checkpoint is restored, and the sanity check of the validation is over."""
+        steps = trainer.estimated_stepping_batches
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        watch = self.begin(
+            pl_module, trainer.optimizers, steps=int(steps) if math.isfinite(steps) else None, scaler=scaler
+        )
+        if self._state:
+            watch.load_state_dict(self._state)
+
+    def on_before_backward(self, trainer: Any, pl_module: Any, loss: Any) -> None:
+        """Tell the loss, which arrives divided by the batches of a step and multiplied by the scaler."""
+        if self.watch is not None:
+            self.watch.loss(loss)
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        """Tell what was logged on rows held back, after the module's own `on_validation_epoch_end`."""
+        if self.watch is not None and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.watch.evaluation(**evaluation_of(trainer.callback_metrics))
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Close the watch."""
+        if self.watch is not None:
+            self.watch.close()
+
+    def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+        """Close the watch of a training that was interrupted or failed."""
+        if self.watch is not None:
+            self.watch.close(Outcome.INTERRUPTED)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {} if self.watch is None else self.watch.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep the state of a checkpoint until the training goes on."""
+        self._state = state_dict
