@@ -140,6 +140,7 @@ from downslope.trace import export as export
 from downslope.trace import trace_from as trace_from
 from downslope.watching import Watch as Watch
 from downslope.watching import watch as watch
+from downslope.watching.logs import read_log as read_log
 from downslope.watching.optax import RecordedRows as RecordedRows
 from downslope.watching.optax import recorded as recorded
 from downslope.watching.optax import recorded_rows as recorded_rows

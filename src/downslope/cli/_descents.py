@@ -19,8 +19,9 @@ from downslope.cli import _values as values
 Run = Annotated[
     str,
     typer.Argument(
-        metavar="DIR|FORMULA",
-        help="A folder that `--save` made, of a training under way as well; or a formula to descend on.",
+        metavar="DIR|LOG|FORMULA",
+        help="A folder that `--save` made, of a training under way as well; the log of another program, such as "
+        "trainer_state.json or metrics.csv; or a formula to descend on.",
     ),
 ]
 Picture = Annotated[Path, typer.Option("--plot", metavar="FILE", help="The picture: .png, .svg, .pdf, .tif or .gif.")]
@@ -179,7 +180,7 @@ def diagnose(
 ) -> int:
     """Say what a descent or a training shows, saved or run now, with the numbers behind it."""
     typed = FormulaRun(run, start, choices)
-    trace = ds.load_trace(run, damaged=damaged) if start is None else typed.descend(typed.objective())
+    trace = _recorded(run, damaged) if start is None else typed.descend(typed.objective())
     diagnosis, summary = ds.diagnose(trace), ds.summary(trace)
     written = {}
     if plot is not None:
@@ -200,6 +201,23 @@ def diagnose(
         show.findings(diagnosis, details=not quiet, evidence=evidence)
     show.files(written)
     return 0 if diagnosis.ok or not check else 1
+
+
+def _recorded(run: str, damaged: options.Damaged) -> ds.Trace:
+    """Return the trace of a saved run, or of the log that another program left."""
+    path = Path(run)
+    if path.is_file():
+        return ds.read_log(path)
+    try:
+        return ds.load_trace(run, damaged=damaged)
+    except ds.TraceError as refusal:
+        if not path.is_dir() or (path / "trace.json").exists():
+            raise
+        try:
+            return ds.read_log(path)
+        except ds.DataError as error:
+            # A folder with several logs says which; one without any is no run at all.
+            raise (error if error.hint else refusal) from None
 
 
 @options.takes("descend")

@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from downslope._types import Plain
+from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._cells import CellState, evaluated_states
+from downslope.diagnosis._chance import ChanceLevel, chance_level
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._evidence import last_rate
 from downslope.diagnosis._layer_evidence import LayerEvidence
@@ -29,6 +31,10 @@ _UNSURE = 0.25  # of what there is to gain over guessing; a score within such an
 # How many rows a set may have whose size is not known: for one number, and for a range.
 _USUAL_ROWS, _FEW_ROWS, _MANY_ROWS = 100, 25, 10_000
 _SETS = ("training", "validation")
+# Means over epochs are a course of their own where they are ten; evaluations say how the end is from the third on.
+_FEW_EPOCHS, _FEW_HELD = 10, 3
+_TO_THE_END = 0.9  # of the steps: evaluations up to there are of the end
+_GAIN = 0.05  # of the first loss on rows held back: such a fall is something learnt
 
 
 class TrainingEvidence:
@@ -46,6 +52,7 @@ class TrainingEvidence:
         self.network: Plain = trace.facts.get("network") or {}
         self.data: Plain = trace.facts.get("data") or {}
         self.method = facts_of(trace.plan)
+        self.log: Plain = trace.facts.get("log") or {}
         self.settings: Plain = trace.plan.get("settings") or {}
         self.layers = trace.layer_names
         self.inside = LayerEvidence(trace)
@@ -56,6 +63,11 @@ class TrainingEvidence:
     def failed(self) -> bool:
         """Whether it met something that is not a finite number."""
         return self.trace.outcome is Outcome.NOT_FINITE
+
+    @property
+    def unit(self) -> str:
+        """What the steps count: "step", "epoch", or "row"."""
+        return str(self.log.get("unit", "step"))
 
     @property
     def last_step(self) -> int:
@@ -209,7 +221,7 @@ class TrainingEvidence:
             return True
         if self.score is None or not self._references:
             # Without a score there is still the loss: one that never moved has learnt nothing.
-            return True if self.course.is_flat and self.step[0] <= 1 else None
+            return True if self.has_not_begun or self.chance_level is not None else None
         if self._is_below(self.score):
             return True
         enough = self.score >= max(self._references) - self._margins[0]
@@ -257,15 +269,55 @@ class TrainingEvidence:
     @functools.cached_property
     def course(self) -> Course:
         """The loss on the rows trained on: by evaluation where there were two, else by step."""
-        losses = np.asarray(self.trace.metrics.get("training_loss", ()), dtype=float)
-        if np.isfinite(losses).sum() > 1:
-            return Course(np.asarray(self.trace.metrics.get("step", np.arange(len(losses)))), losses)
+        for name, fewest in (("training_loss", 2), ("training_epoch_loss", _FEW_EPOCHS)):
+            losses = self._course_of(name)
+            if len(losses) >= fewest:
+                return losses
         return Course(self.step, self.loss)
+
+    def _course_of(self, name: str) -> Course:
+        """Return the course of an evaluation."""
+        numbers = np.asarray(self.trace.metrics.get(name, ()), dtype=float)
+        return Course(np.asarray(self.trace.metrics.get("step", np.arange(len(numbers))))[: len(numbers)], numbers)
+
+    @functools.cached_property
+    def held(self) -> Course:
+        """The loss on rows held back, by evaluation."""
+        return self._course_of("validation_loss")
+
+    @functools.cached_property
+    def blocks(self) -> Blocks:
+        """The loss on the rows trained on in ten blocks."""
+        return Blocks(self.course.numbers)
+
+    @functools.cached_property
+    def has_not_begun(self) -> bool:
+        """Whether the loss stays where it began, from the first step on, and that on rows held back as well."""
+        late = self.log.get("begins_late", len(self.step) > 0 and self.step[0] > 1)
+        if late or not self.course.is_flat:
+            return False
+        held = Blocks(self.held.numbers)
+        first, last = held.medians[0], held.medians[-1]
+        return not (len(self.held) > 2 and held.fell and first - last > _GAIN * abs(first))
+
+    @functools.cached_property
+    def chance_level(self) -> ChanceLevel | None:
+        """The loss of guessing at which the loss came to rest, where that is read off the losses alone."""
+        return chance_level(self.course.numbers, self.held.numbers, self.last("validation_accuracy"))
+
+    @functools.cached_property
+    def rises_by_design(self) -> bool:
+        """Whether the loss on rows held back has not risen at the end: another part of the loss rises, as an opponent's.
+        """
+        if len(self.held) < _FEW_HELD or self.held.steps[-1] < _TO_THE_END * self.step[-1]:
+            return False
+        held = Blocks(self.held.numbers)
+        return not held.rose and held.medians[-1] - held.medians[0] <= held.limit * held.error
 
     @property
     def loss_rose(self) -> bool:
         """Whether the loss on the rows trained on ended above where it began, beyond its scatter."""
-        return self.course.rose
+        return self.course.rose and not self.rises_by_design
 
     @functools.cached_property
     def fell_by(self) -> float | None:

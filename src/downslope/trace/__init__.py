@@ -6,6 +6,7 @@ from downslope.trace._journal import Journal
 from downslope.trace._known_facts import (
     BatchPlan,
     DataFacts,
+    LogFacts,
     LossFacts,
     NamedLoss,
     NetworkFacts,
@@ -27,6 +28,7 @@ __all__ = [
     "HasTrace",
     "HasTraces",
     "Journal",
+    "LogFacts",
     "LossFacts",
     "NamedLoss",
     "NetworkFacts",

@@ -163,6 +163,18 @@ class LossFacts(TypedDict, total=False):
     leaf: Annotated[str, "the leaf of a batch that `unpaired` is about; an empty text for the targets"]
 
 
+class LogFacts(TypedDict, total=False):
+    """What is known of the log that a trace was read from."""
+
+    kind: Annotated[str, "what wrote it"]
+    unit: Annotated[str, "what its steps count: `step`, `epoch`, or `row`"]
+    columns: Annotated[Mapping[str, str], "the columns that were read, by what they are"]
+    pieces: Annotated[int, "runs in the file, of which the last was read"]
+    begins_late: Annotated[bool, "whether the run had begun before its first row"]
+    planned: Annotated[bool, "whether the log says how many steps were planned"]
+    means_of: Annotated[int, "steps that a row is the mean of"]
+
+
 class TraceFacts(TypedDict, total=False):
     """What was measured once."""
 
@@ -170,6 +182,7 @@ class TraceFacts(TypedDict, total=False):
     network: Annotated[NetworkFacts, "the network"]
     loss: Annotated[LossFacts, "the loss"]
     scores: Annotated[ScoresAtEnd, "the scores at the end"]
+    log: Annotated[LogFacts, "the log that it was read from"]
     not_measured: Annotated[Mapping[str, Sequence[int]], "by column, the steps at which it was not measured"]
 
 

@@ -36,12 +36,14 @@ from downslope.diagnosis.checks._output import unshared_output, wrong_output_act
 from downslope.diagnosis.checks._overfitting import overfitting
 from downslope.diagnosis.checks._plateau import plateau
 from downslope.diagnosis.checks._rate import rate_too_large, rate_too_small
+from downslope.diagnosis.checks._rate_ended import rate_ended_early
 from downslope.diagnosis.checks._regularised import over_regularised
 from downslope.diagnosis.checks._saddle import maximum, saddle_point
 from downslope.diagnosis.checks._saturated import saturated_units
 from downslope.diagnosis.checks._scaling import unscaled_inputs, unscaled_targets
 from downslope.diagnosis.checks._shift import shifted_validation
 from downslope.diagnosis.checks._skew import skewed_targets
+from downslope.diagnosis.checks._skipped import skipped_steps
 from downslope.diagnosis.checks._spike import loss_spike
 from downslope.diagnosis.checks._symmetry import symmetric_units
 from downslope.diagnosis.checks._too_few_steps import too_few_steps
@@ -96,11 +98,13 @@ TRAINING_CHECKS = by_cause(
     over_regularised,
     overfitting,
     poor_initialisation,
+    rate_ended_early,
     rising_gradients,
     rows_on_both_sides,
     saturated_units,
     shifted_validation,
     skewed_targets,
+    skipped_steps,
     symmetric_units,
     too_few_rows,
     too_few_steps,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
+from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._finding import Finding, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 from downslope.diagnosis.checks._exploding import EXPLODING_GRADIENTS
 
 # Norms of batches scatter by a factor of ten or so, and fall as a training converges.
-_GROWN = 1e3
+_GROWN, _GROWN_BESIDE = 1e3, 1e2
 _ABOVE_START = 10.0
 _BLOCKS = 20  # of the rows: the norm in each is the median, which odd batches do not move
 _BEFORE = 10  # rows that a row is compared with, at least
@@ -22,7 +23,7 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
 
     Quantity: the norm of a row, and the median norm of a twentieth of the rows, over the median of those before.
     Theory: Pascanu et al. 2013: norms leap by orders of magnitude at a cliff or an instability. Threshold: a thousand
-    times; a problem where the norm stays there, unless the network does well all the same.
+    times; a hundred where the loss leaves its own scatter, and only then a problem: norms of healthy runs peak as high.
     """
     known = np.isfinite(evidence.gradient_norm)
     norms, steps = evidence.gradient_norm[known], evidence.step[known]
@@ -35,10 +36,11 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
     growths = [peak / usual if usual > 0 else 0.0 for peak, usual in zip(peaks, before, strict=True)]
     at = int(np.argmax(growths))
     row = int(blocks[at + 1][np.argmax(norms[blocks[at + 1]])])
+    troubled = _leaves_its_scatter(evidence, int(steps[row]))
     # At a low loss one odd batch has a gradient far above the others, and still no longer than at the start.
-    if not growths[at] > _GROWN or not norms[row] > _ABOVE_START * norms[blocks[0]].max():
+    if not growths[at] > (_GROWN_BESIDE if troubled else _GROWN) or not norms[row] > _ABOVE_START * norms[blocks[0]].max():
         return None
-    lasts = float(median(norms[blocks[-1]])) > _GROWN * before[at]
+    lasts = float(median(norms[blocks[-1]])) > _GROWN_BESIDE * before[at]
     stays = ", and stays there" if lasts else ""
     return training_finding(
         evidence,
@@ -49,5 +51,20 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
         numbers={"step": int(steps[row]), "gradient_norm": float(norms[row]), "before": before[at]},
         causes=("a cliff of the loss", "a rate at the edge of what the curvature bears", "a batch with broken rows"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
-        if_unknown=lasts,
+        if_unknown=troubled,
     )
+
+
+def _leaves_its_scatter(evidence: TrainingEvidence, step: int) -> bool:
+    """Tell whether the loss is not finite in the end, or lies above what it was before a step by more than chance."""
+    if evidence.failed or evidence.loss_rose:
+        return True
+    known = np.isfinite(evidence.loss)
+    loss, steps = evidence.loss[known], evidence.step[known]
+    before, after = loss[steps < step], loss[steps >= step]
+    if len(before) < _BEFORE or not len(after):
+        return False
+    recent = Blocks(before[-max(len(before) // 5, _BEFORE) :])
+    # Of the rows after it, as many as an error is known of.
+    near = after[: max(len(recent.numbers) // len(recent.rows), 3)]
+    return bool(float(median(near)) - recent.medians.min() > recent.limit * recent.error)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
-from downslope.diagnosis._course import Course
+from downslope._text import in_words
+from downslope.diagnosis._blocks import ALARM, Blocks
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -17,41 +21,127 @@ OVERFITTING = Symptom(
     remedies=("early_stopping", "weight_decay", "dropout"),
 )
 
-_RISEN = 0.2  # of the lowest validation loss: what it rose by since
 # A rise by less than this share of the whole fall is no loss to speak of: 1e-6 may well have been 5e-7.
-_WORTH = 0.01
+_WORTH = 0.02
+_RISEN = 0.2  # of the lowest loss: a rise that is worth mending though the score still gains
 _GAP = 0.1  # between the scores on rows trained on and held back
-_FEW = 5  # evaluations; fewer do not show their scatter
+_FEW = 4  # evaluations; of fewer nothing can be said
+_FELL = 2.0  # standard errors that the loss on the rows trained on fell by over the same span
+_LOWER_IS_BETTER = ("wer", "cer", "mae", "mse", "rmse", "error", "err", "ppl", "perplexity")
+
+
+class _Rise(NamedTuple):
+    """How an evaluation rose.
+
+    Args:
+        name: the evaluation.
+        lowest: its lowest block.
+        last: its last block.
+        since: the step of the lowest.
+        errors: the rise over the error of a block.
+    """
+
+    name: str
+    lowest: float
+    last: float
+    since: float
+    errors: float
 
 
 @check(OVERFITTING, needs=("metrics.validation_loss", "metrics.training_loss|steps.value"))
 def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find a validation loss that rose from its lowest while the training loss went on falling.
 
-    Quantity: the validation loss at the end over its lowest, in windows, beside its scatter; the difference of the two
-    scores where they are known. Theory: the gap between empirical and expected risk (Vapnik). Threshold: a fifth above
-    the lowest and three standard errors; a note where the scores lie within a tenth.
+    Quantity: the last tenth of the validation losses over the lowest, in errors of such a tenth, beside what the
+    training loss did over the same span; the difference of the two scores where they are known. Theory: the gap between
+    empirical and expected risk (Vapnik). Threshold: the rise that one of a hundred losses without a trend shows, or a
+    rise at each of the evaluations that has a chance of less than 1 in 100; a fiftieth of the whole fall; a note where
+    the score gains all the same, or scores lie within a tenth.
     """
-    steps = np.asarray(evidence.trace.metrics.get("step", ()))
-    held = Course(steps, np.asarray(evidence.trace.metrics["validation_loss"], dtype=float))
-    if len(held) < _FEW:
+    if len(evidence.held) < _FEW:
         return NotRun(OVERFITTING.key, f"the validation loss was measured less than {_FEW} times")
-    lowest, since = held.lowest
-    rise = held.last - lowest
-    worth = max(_RISEN * abs(lowest), _WORTH * (held.first - lowest))
-    if rise <= worth or not held.rose_since_lowest() or not evidence.course.fell_since(since):
+    main = _rise(evidence, "validation_loss")
+    others = [rise for name in _further(evidence) if (rise := _rise(evidence, name)) is not None]
+    if main is None and not others:
         return None
+    rise = main or others[0]
     score, training = evidence.last(f"validation_{evidence.metric}"), evidence.training_score
     gap = None if evidence.metric == "loss" or score is None or training is None else training - score
+    where = "rows held back" if main else f"{in_words(rise.name.removeprefix('validation_').removesuffix('_loss'))}"
+    gains = _gaining_score(evidence, rise)
+    also = f" The {in_words(gains)} still gains: it is the loss that is overfitted." if gains else ""
+    if main and others:
+        also += f" Of the {len(_further(evidence))} others {len(others)} rise as well."
     return training_finding(
         evidence,
         OVERFITTING,
-        f"The loss on rows held back was lowest at {number(lowest)} and is {number(held.last)} now, while "
-        f"that on the rows trained on fell to {number(evidence.course.last)}: the rows are learnt by heart.",
-        "a fifth above the lowest validation loss and three standard errors, with a tenth between the two scores",
-        numbers={"lowest_validation_loss": lowest, "validation_loss": held.last, "gap": gap},
+        f"The loss on {where} was lowest at {number(rise.lowest)}, at {evidence.unit} {number(rise.since)}, and is "
+        f"{number(rise.last)} now, while that on the rows trained on fell to {number(evidence.course.last)}: the rows "
+        f"are learnt by heart.{also}",
+        "a rise that chance makes in 1 of 100 losses without a trend, and a fiftieth of the whole fall",
+        numbers={
+            "lowest_validation_loss": rise.lowest,
+            "validation_loss": rise.last,
+            "rise_in_errors": rise.errors,
+            "gap": gap,
+        },
         causes=("more weights than the rows can settle", "too many steps"),
         remedies=("stop early: patience", "dropout or a penalty", "more rows"),
-        problem=None if gap is None or gap >= _GAP else False,
-        if_unknown=gap is None,
+        problem=_is_problem(evidence, rise, gap, gains) if main else False,
+        if_unknown=True,
     )
+
+
+def _further(evidence: TrainingEvidence) -> list[str]:
+    """Return the names of the losses on further sets of rows held back, and of parts of the loss."""
+    names = [name for name in evidence.trace.metrics if name.startswith("validation_") and name.endswith("_loss")]
+    return [name for name in names if name != "validation_loss"]
+
+
+def _is_problem(evidence: TrainingEvidence, rise: _Rise, gap: float | None, gains: str) -> bool | None:
+    """Tell whether a rise is a problem; None where that depends on whether the network falls short."""
+    if evidence.falls_short is not None:
+        return None if gap is None or gap >= _GAP else False
+    return not gains or rise.last - rise.lowest > _RISEN * abs(rise.lowest)
+
+
+def _rise(evidence: TrainingEvidence, name: str) -> _Rise | None:
+    """Return how an evaluation rose while the training loss fell; None where it did not."""
+    column = np.asarray(evidence.trace.metrics[name], dtype=float)
+    known = np.isfinite(column)
+    numbers, steps = column[known], np.asarray(evidence.trace.metrics["step"])[known]
+    if len(numbers) < _FEW:
+        return None
+    blocks = Blocks(numbers)
+    if not (blocks.rose or _rises_each_time(blocks)) or blocks.rise <= _WORTH * blocks.fall:
+        return None
+    since = float(np.mean(np.array_split(steps, len(blocks.rows))[blocks.lowest]))
+    if not evidence.course.fell_since(since, _FELL):
+        return None
+    errors = blocks.rise / blocks.error if blocks.error else math.inf
+    return _Rise(name, float(blocks.medians[blocks.lowest]), float(blocks.medians[-1]), since, errors)
+
+
+def _rises_each_time(blocks: Blocks) -> bool:
+    """Tell whether a few evaluations rise one after the other, as n do by chance in 1 of n! orders."""
+    if len(blocks.numbers) > len(blocks.rows):
+        return False
+    rising = blocks.numbers[int(np.argmin(blocks.numbers)) :]
+    return bool(np.all(np.diff(rising) > 0)) and 1 / math.factorial(len(rising)) <= ALARM
+
+
+def _gaining_score(evidence: TrainingEvidence, rise: _Rise) -> str:
+    """Return the name of a score on rows held back that is better at the end than where the loss was lowest."""
+    for name, column in evidence.trace.metrics.items():
+        of, _, what = name.partition("_")
+        if of != "validation" or what == "loss" or what.endswith("_loss"):
+            continue
+        known = np.isfinite(np.asarray(column, dtype=float))
+        numbers, steps = np.asarray(column, dtype=float)[known], np.asarray(evidence.trace.metrics["step"])[known]
+        if len(numbers) < _FEW:
+            continue
+        blocks = Blocks(-numbers if what in _LOWER_IS_BETTER else numbers)
+        then = blocks.numbers[int(np.argmin(np.abs(steps - rise.since)))]
+        if blocks.medians[-1] - then > blocks.error:
+            return what
+    return ""

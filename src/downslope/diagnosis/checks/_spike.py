@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from downslope._numbers import median
+from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._course import scatter
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -27,6 +28,8 @@ _ALONE = 10.0
 _WITNESS = 5.0  # times the gradient's norm before
 _AROUND, _FEW = 50, 20  # rows to compare with, at most; rows of a run, at least
 _SOON = 2  # rows around a leap: the long gradient comes before it, or with it
+# Of the way down that was won: near zero, a batch is ten times another, and takes nothing back.
+_WORTH = 0.05
 _FLOOR = 0.01  # of the loss: a scatter below it is rounding, or a log with few digits
 
 
@@ -47,7 +50,8 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     middle = np.asarray(median(windows))
     later, leap = loss[size:], loss[size:] - middle
     # Only rows that leap at all are held against their scatter, which is the costly part.
-    rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (later > abs(loss[0]) / 10))
+    worth = _WORTH * max(Blocks(loss[np.isfinite(loss)]).fall, 0.0)
+    rows = np.flatnonzero((leap > (_LEAP - 1) * np.abs(middle)) & (leap > worth))
     far = np.array([_is_far(leap[row], windows[row], middle[row]) for row in rows], dtype=bool)
     seen = [row for row in rows[far] if _is_witnessed(evidence, row, size, leap, middle)]
     if not seen:
@@ -57,12 +61,13 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         LOSS_SPIKE,
-        f"At step {step} the loss leapt to {number(later[row])} from about {number(middle[row])}.",
+        f"At {evidence.unit} {step} the loss leapt to {number(later[row])} from about {number(middle[row])}.",
         f"{number(_LEAP)} times the median before and {number(_DEVIATIONS)} deviations, with a gradient "
         f"{number(_WITNESS)} times as long or a second row; {number(_ALONE)} times without",
         numbers={"step": step, "loss": float(later[row]), "before": float(middle[row])},
         causes=("a rate at the edge of what the curvature bears", "a batch with broken rows", "a tiny epsilon in Adam"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
+        if_unknown=True,
     )
 
 

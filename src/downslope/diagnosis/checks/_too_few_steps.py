@@ -23,6 +23,7 @@ _FALLS = 0.01
 _FEW = 200
 # Of its average pace: an exponential approach that still goes at half of it has 28 % of its way to go.
 _PACE = 0.5
+_HALF = 0.5  # of the steps that were planned
 
 
 @check(TOO_FEW_STEPS)
@@ -36,6 +37,8 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     if evidence.failed or evidence.loss_rose or evidence.course.plunges:
         return None
+    if evidence.falls_short and evidence.score is None and reach_of(evidence) is None:
+        return None  # it has hardly moved at all, which has a name of its own
     if evidence.network.get("l2") and not is_known("metrics.training_loss", evidence.trace):
         # The loss of a step holds the penalty, which may fall for long after that of the rows.
         return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")
@@ -63,14 +66,36 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         TOO_FEW_STEPS,
-        f"{count(evidence.last_step).capitalize()} {words}: {fall}.",
+        f"{count(evidence.last_step, evidence.unit).capitalize()} {words}: {fall}{_planned(evidence)}.",
         f"a fall of {number(100 * _FALLS)} % over the last fifth of the run, or half of the average pace",
         numbers={"still_falling": evidence.still_falling, "pace": pace, "epochs": evidence.epochs},
         causes=("too few steps", "a learning rate that is rather small"),
         remedies=(f"{count(4 * max(evidence.last_step, 1), 'step')}", "a larger learning rate"),
         problem=evidence.underfits,
-        if_unknown=True,
+        if_unknown=_ends_early(evidence),
     )
+
+
+def _ends_early(evidence: TrainingEvidence) -> bool:
+    """Tell whether the steps are few: of a log, by themselves or beside those that were planned.
+
+    One healthy log in five still falls at half of its average pace, and a slope alone does not tell it from others.
+    """
+    if not evidence.log or evidence.unit == "step" and evidence.last_step < _FEW:
+        return True
+    return _share_done(evidence) < _HALF
+
+
+def _share_done(evidence: TrainingEvidence) -> float:
+    """Return the steps taken over those that were planned; 1 where a log does not say."""
+    steps = evidence.trace.plan.get("steps")
+    return evidence.last_step / steps if evidence.log.get("planned") and steps else 1.0
+
+
+def _planned(evidence: TrainingEvidence) -> str:
+    """Return how many steps were planned, where fewer were taken, as the rest of a sentence."""
+    share = _share_done(evidence)
+    return f"; {evidence.trace.plan['steps']} were planned" if share < _HALF else ""
 
 
 def _pace(evidence: TrainingEvidence) -> float | None:

@@ -1,0 +1,108 @@
+"""A column in ten blocks: what each is, how noisy, and how far above the lowest the last may lie by chance.
+
+The noise is the column's own, from second differences, so that neither a trend nor the unit of a loss matters. How many
+noises are too many follows from one rate of false alarms: of ten blocks that differ by chance alone, one is always the
+lowest, and the last lies above it. The limit is what it lies above it by in all but one of a hundred such columns, drawn
+from the column's own residuals, since those of losses have long tails.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from downslope._numbers import median
+
+ALARM = 0.01  # of columns in which nothing happens: those that are said to have risen
+_BLOCKS = 10
+# From a median absolute deviation to a standard deviation; and the second difference of noise has √6 times its own.
+_TO_DEVIATION = 1.4826 / np.sqrt(6)
+_OF_MEDIANS = 1.25  # the standard error of a median over that of a mean
+# A few rows do not show their noise. Then it is that of a usual evaluation, 2 % of the loss, as though three more rows
+# had shown it: a variance with as many degrees of freedom is pooled (Smyth 2004).
+_FEW, _USUAL, _PRIOR = 20, 0.02, 3
+_DRAWS = 1000
+_MOST = 64  # rows of a block that is drawn; medians of more are normal
+
+
+class Blocks:
+    """A column in ten blocks, or in as many as it has rows.
+
+    Args:
+        numbers: finite, in the order of the steps.
+    """
+
+    def __init__(self, numbers: np.ndarray) -> None:
+        self.numbers = np.asarray(numbers, dtype=float)
+        self.rows = np.array_split(self.numbers, min(_BLOCKS, max(len(self.numbers), 1)))
+        self.medians = np.array([float(median(rows)) if len(rows) else np.nan for rows in self.rows])
+
+    @functools.cached_property
+    def noise(self) -> float:
+        """The standard deviation of a row around the course; NaN for fewer than three rows.
+
+        >>> random = np.random.default_rng(0)
+        >>> round(Blocks(np.linspace(9, 1, 2000) + random.normal(0, 0.1, 2000)).noise, 2)
+        0.1
+        """
+        second = np.diff(self.numbers, 2)
+        if not len(second):
+            return float("nan")
+        if len(self.numbers) >= _FEW:
+            return float(_TO_DEVIATION * median(np.abs(second)))
+        own, usual = np.mean(second**2) / 6, (_USUAL * abs(float(median(self.numbers)))) ** 2
+        return float(np.sqrt((len(second) * own + _PRIOR * usual) / (len(second) + _PRIOR)))
+
+    @property
+    def error(self) -> float:
+        """The standard error of the median of a block."""
+        size = len(self.numbers) / len(self.rows)
+        return self.noise * (_OF_MEDIANS if size >= 3 else 1.0) / float(np.sqrt(size))
+
+    @functools.cached_property
+    def lowest(self) -> int:
+        """The index of the lowest block."""
+        return int(np.argmin(self.medians))
+
+    @property
+    def rise(self) -> float:
+        """What the last block lies above the lowest."""
+        return float(self.medians[-1] - self.medians[self.lowest])
+
+    @property
+    def fall(self) -> float:
+        """What the lowest block lies below the first."""
+        return float(self.medians[0] - self.medians[self.lowest])
+
+    @functools.cached_property
+    def rose(self) -> bool:
+        """Whether the last block lies above the lowest by more than chance explains."""
+        return len(self.numbers) > 2 and self.rise > 0 and self.rise > self.limit * self.error
+
+    @functools.cached_property
+    def fell(self) -> bool:
+        """Whether the last block lies below the first by more than chance explains."""
+        return len(self.numbers) > 2 and self.medians[0] - self.medians[-1] > self.limit * self.error
+
+    @functools.cached_property
+    def limit(self) -> float:
+        """The errors by which the last block lies above the lowest in one of a hundred columns without a trend."""
+        if len(self.numbers) < _FEW:
+            return _limit_of_few(len(self.rows), len(self.numbers) - 2 + _PRIOR)
+        residuals = np.diff(self.numbers, 2) / np.sqrt(6) / self.noise if self.noise else np.zeros(1)
+        size = len(self.numbers) // len(self.rows)
+        drawn = min(size, _MOST)
+        random = np.random.default_rng(0)
+        medians = median(random.choice(residuals, (_DRAWS, len(self.rows), drawn)))
+        errors = (_OF_MEDIANS if drawn >= 3 else 1.0) / np.sqrt(drawn)
+        return float(np.quantile((medians[:, -1] - medians.min(axis=1)) / errors, 1 - ALARM))
+
+
+@functools.lru_cache(maxsize=64)
+def _limit_of_few(blocks: int, freedom: int) -> float:
+    """Return the limit for normal rows whose noise is known with so many degrees of freedom."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(20 * _DRAWS, blocks))
+    noise = np.sqrt(random.chisquare(freedom, 20 * _DRAWS) / freedom)
+    return float(np.quantile((rows[:, -1] - rows.min(axis=1)) / noise, 1 - ALARM))

@@ -1,0 +1,85 @@
+"""The loss of an answer that is the same for every row: where a loss that came to rest at it has learnt nothing.
+
+A cross-entropy rests at the logarithm of the number of classes, the square of an error at 0.25 for targets 0 and 1. The
+number of classes may not be known. But few networks that learn rest, to a few parts in a thousand, at such a number,
+on the rows trained on and on those held back alike.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from downslope.diagnosis._blocks import Blocks
+
+_STILL = 0.002  # of the loss: what it may move by over the half in which it rests
+_ALIKE = 0.005  # of the loss: what the two sets may differ by
+_NEAR = 0.005  # of a level of chance
+_OF_GAP = 0.25  # of the gap to the next one: for many classes such levels lie close together
+_MOST_CLASSES = 200
+_SCORE = 0.02  # what an accuracy may differ from that of guessing
+
+
+class ChanceLevel(NamedTuple):
+    """A loss that guessing has.
+
+    Args:
+        loss: how large it is.
+        words: what is guessed.
+        accuracy: the share of right guesses; None where there is none.
+    """
+
+    loss: float
+    words: str
+    accuracy: float | None
+
+
+def chance_level(losses: np.ndarray, held: np.ndarray, accuracy: float | None) -> ChanceLevel | None:
+    """Return the level of chance at which two losses have come to rest; None where they have not.
+
+    Args:
+        losses: on rows trained on.
+        held: on rows held back; it may be empty where an accuracy is known.
+        accuracy: on rows held back at the end, if it is known.
+    """
+    level = _rest(losses)
+    if level is None or not level > 0:
+        return None
+    other = _rest(held)
+    if len(held) and (other is None or abs(other - level) > _ALIKE * level):
+        return None
+    if not len(held) and accuracy is None:
+        return None
+    near = min(_LEVELS, key=lambda known: abs(known.loss - level))
+    if abs(near.loss - level) > _tolerance(near) or not _is_guessing(near, accuracy):
+        return None
+    return near
+
+
+def _rest(numbers: np.ndarray) -> float | None:
+    """Return where a column rests over its second half; None where it moves there."""
+    if len(numbers) < 10:
+        return None
+    blocks = Blocks(numbers)
+    late = blocks.medians[len(blocks.medians) // 2 :]
+    level = float(np.mean(late))
+    return level if np.ptp(late) <= max(_STILL * abs(level), blocks.limit * blocks.error) else None
+
+
+def _tolerance(level: ChanceLevel) -> float:
+    """Return how near to a level of chance a loss must be."""
+    others = [abs(other.loss - level.loss) for other in _LEVELS if other.loss != level.loss]
+    return min(_NEAR * level.loss, _OF_GAP * min(others))
+
+
+def _is_guessing(level: ChanceLevel, accuracy: float | None) -> bool:
+    """Tell whether an accuracy, if it is known, is that of guessing."""
+    return accuracy is None or level.accuracy is None or accuracy < level.accuracy + _SCORE
+
+
+_LEVELS = (
+    ChanceLevel(0.25, "targets 0 and 1, as many of each,", None),
+    *(ChanceLevel(math.log(classes), f"{classes} classes", 1 / classes) for classes in range(2, _MOST_CLASSES)),
+)

@@ -1,0 +1,114 @@
+"""Logs in JSON: a Trainer's state, the history of Keras (a list by name), rows, and rows one a line.
+
+The history of Keras holds means over an epoch, `{"loss": […], "val_loss": […]}`. Lists of other lengths are of other
+cadences, such as losses by step beside evaluations by epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from downslope.watching.logs._log import Log, as_number, columns_of, refusal, spread
+from downslope.watching.logs._names import is_epoch
+from downslope.watching.logs._trainer_state import is_trainer_state, read_trainer_state
+
+# Entries of a row that say whether it is of training or of evaluation: MMEngine, fairseq and others write them.
+_MODES = ("mode", "phase", "split", "stage", "prefix")
+_ROWS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "eval": "val"}
+_DEEP = 3  # levels of mappings that are looked into for a history
+
+
+def read_json(name: str, text: str) -> Log:
+    """Return the log in the text of a JSON file."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        rows = _lines(text)
+        if rows:
+            return _of_rows("rows of JSON", rows)
+        raise refusal(name, f"is no JSON that can be read: {error}") from None
+    if is_trainer_state(content):
+        return read_trainer_state(name, content)
+    if isinstance(content, list) and any(isinstance(row, Mapping) for row in content):
+        return _of_rows("rows of JSON", content)
+    lists = _history(content, _DEEP)
+    if lists:
+        length, columns = spread(lists)
+        axis = next((key for key in columns if is_epoch(key)), None)
+        return Log("a history by epoch", length, columns, axis=axis)
+    if isinstance(content, Mapping):
+        by_key = [entry for entry in content.values() if isinstance(entry, Mapping)]
+        if len(by_key) > 1:
+            return _of_rows("rows of JSON", by_key)
+        if any(as_number(entry) is not None for entry in content.values()):
+            return _of_rows("rows of JSON", [content])
+    raise refusal(name, "holds no log: neither rows of numbers nor a list of numbers by name")
+
+
+def is_json_rows(text: str) -> bool:
+    """Tell whether a text has one JSON object a line."""
+    first = text.lstrip()[:1]
+    return first == "{" and bool(_lines(text[:20_000].rpartition("\n")[0] or text))
+
+
+def _lines(text: str) -> list[Mapping[str, Any]]:
+    """Return the objects of a text that has one a line; a last line that was cut off is left out."""
+    rows = []
+    for line in text.splitlines():
+        line = line.strip().rstrip(",")
+        if not line.startswith("{"):
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, Mapping):
+            rows.append(row)
+    return rows
+
+
+def _history(content: Any, depth: int) -> dict[str, Sequence[Any]]:
+    """Return the lists of numbers by name in nested mappings, by dotted names; the outermost that has some."""
+    if not isinstance(content, Mapping) or not depth:
+        return {}
+    lists = {str(key): cells for key, cells in content.items() if _is_numbers(cells)}
+    if lists:
+        return lists
+    inner = {key: _history(entry, depth - 1) for key, entry in content.items()}
+    named = {key: lists for key, lists in inner.items() if lists}
+    if len(named) == 1:
+        return next(iter(named.values()))
+    return {f"{key}/{name}": cells for key, lists in named.items() for name, cells in lists.items()}
+
+
+def _is_numbers(cells: Any) -> bool:
+    """Tell whether something is a list of numbers, among which some may be missing."""
+    if not isinstance(cells, list) or not cells:
+        return False
+    return any(as_number(cell) is not None for cell in cells) and not any(
+        isinstance(cell, list | Mapping) for cell in cells
+    )
+
+
+def _of_rows(kind: str, rows: Iterable[Any]) -> Log:
+    """Return the log of rows that are mappings."""
+    length, columns = columns_of(_flat(row) for row in rows if isinstance(row, Mapping))
+    return Log(kind, length, columns)
+
+
+def _flat(row: Mapping[str, Any], before: str = "") -> dict[str, float]:
+    """Return the numbers of a row by name, those of inner mappings too, marked by what the row is of."""
+    mode = next((str(row[key]).lower() for key in _MODES if isinstance(row.get(key), str)), "")
+    mark = f"{_ROWS[mode]}_" if mode in _ROWS else ""
+    numbers: dict[str, float] = {}
+    for key, cell in row.items():
+        if isinstance(cell, Mapping):
+            numbers |= _flat(cell, f"{before}{key}/")
+            continue
+        number = as_number(cell)
+        if number is not None:
+            counts = is_epoch(str(key)) or str(key) in ("step", "iter", "lr", "iteration", "global_step")
+            numbers[str(key) if counts else f"{before}{mark}{key}"] = number
+    return numbers

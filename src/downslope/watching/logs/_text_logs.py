@@ -1,0 +1,87 @@
+"""Logs as a program prints them: names and numbers in lines of text, of which there may be several kinds.
+
+    Epoch 3/10 | train loss 0.412 | val loss: 0.388          step 250: train loss 4.39, val loss 4.40
+    {'loss': 0.34, 'learning_rate': 5e-05, 'epoch': 0.1}     250 train 4.3932
+    938/938 [=====] - 5s 5ms/step - loss: 0.21 - val_loss: 0.19
+"""
+
+from __future__ import annotations
+
+import re
+
+from downslope.watching.logs._log import Log, as_number, columns_of, refusal
+from downslope.watching.logs._names import is_epoch, is_step, parse
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)\b"
+_WORD = r"[A-Za-z][\w/.\-]*"
+_PAIR = re.compile(
+    rf"['\"]?(?P<name>{_WORD}(?:[ ]{_WORD}){{0,2}})['\"]?\s*(?P<mark>[:=]|\s)\s*(?:tensor\(|[\[(])?(?P<number>{_NUMBER})",
+    re.IGNORECASE,
+)
+# nanoGPT and its kin write the step first, then what was measured.
+_LEADING = re.compile(rf"^\s*(?P<step>\d+)\s+(?P<name>train|val|valid|test|eval)\s+(?P<number>{_NUMBER})\s*$")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x08")
+_MODE = re.compile(r"\b(train(?:ing)?|val(?:id(?:ation)?)?|test|eval(?:uation)?)\b", re.IGNORECASE)
+_OF_ROWS = ("loss", "error", "accuracy", "r2", "score")
+_USUAL = ("loss", "error", "learning_rate", "gradient_norm", "accuracy", "r2", "score")
+
+
+def read_text(name: str, text: str) -> Log:
+    """Return the log in lines of text."""
+    rows = []
+    count: dict[str, float] = {}
+    for line in _COLOUR.sub("", text).split("\n"):
+        # A progress bar writes over its own line; what it showed last counts.
+        numbers = _numbers(line.rstrip("\r").rpartition("\r")[2])
+        count |= {key: number for key, number in numbers.items() if is_step(key) or is_epoch(key)}
+        if len(numbers) > len(numbers.keys() & count.keys()):
+            rows.append({**count, **numbers})
+    if not rows:
+        raise refusal(
+            name,
+            "is no log that can be read: no line has a loss",
+            "a log is trainer_state.json, metrics.csv, an event file, a .wandb file, history.json, mlruns/…, or lines "
+            "such as `step 10 loss 0.3`",
+        )
+    length, columns = columns_of(rows)
+    return Log("lines of text", length, columns)
+
+
+def _numbers(line: str) -> dict[str, float]:
+    """Return the numbers of a line by name: those that count steps and those that a log is about."""
+    leading = _LEADING.match(line)
+    if leading:
+        return {"step": float(leading["step"]), leading["name"]: float(leading["number"])}
+    numbers: dict[str, float] = {}
+    mode: str | None = None
+    for pair in _PAIR.finditer(line):
+        key = _known_name(pair["name"], marked=pair["mark"] in ":=")
+        number = as_number(pair["number"])
+        if key is None or number is None:
+            continue
+        column = parse(key)
+        if column.quantity in _OF_ROWS:
+            if mode is None:  # `Test set: average loss: 0.03, accuracy: 0.99` says once of which rows all of it is
+                mode = next(iter(_MODE.findall(line[: pair.start()])[-1:]), "")
+            if mode and not column.rows:
+                key = f"{mode} {key}"
+        numbers.setdefault(key, number)
+    return numbers
+
+
+def _known_name(text: str, *, marked: bool) -> str | None:
+    """Return the part of some words that is a name, the longest that is one; None where none is.
+
+    Of `5ms/step - loss` it is `loss`. Without a colon any word may stand before a number.
+    """
+    words = text.replace("'", "").split(" ")
+    for first in range(len(words)):
+        key = " ".join(words[first:])
+        if is_step(key) or is_epoch(key):
+            return key.lower()
+        column = parse(key)
+        if column.quantity in _USUAL and (marked or column.quantity != "score"):
+            return key
+        if column.rows and not column.quantity and not column.part and marked:
+            return key
+    return None
