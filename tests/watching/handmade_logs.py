@@ -135,7 +135,10 @@ def overfitting_wandb(folder: Path, seed: int) -> Path:
 
 
 def plateau_mlflow(folder: Path, seed: int) -> Path:
-    columns = {"train_loss": math.log(10) + noise(seed, 80, 0.01), "val_loss": math.log(10) + noise(seed + 1, 80, 0.004)}
+    columns = {
+        "train_loss": math.log(10) + noise(seed, 80, 0.01),
+        "val_loss": math.log(10) + noise(seed + 1, 80, 0.004),
+    }
     rows = write.rows_of(step=np.arange(80), **columns)
     return write.mlflow_run(folder / "mlruns" / "0" / "aa11", rows, batch_size=64)
 
@@ -180,7 +183,10 @@ def several_sets(folder: Path, seed: int) -> Path:
     steps, evaluations = 10 * (1 + np.arange(200)), {}
     for count in range(16):
         row = {
-            f"eval_{name}_loss": base + 0.08 * max(count - 3, 0) - 0.2 * min(count, 3) + float(noise(seed + count, 1, 0.01)[0])
+            f"eval_{name}_loss": base
+            + 0.08 * max(count - 3, 0)
+            - 0.2 * min(count, 3)
+            + float(noise(seed + count, 1, 0.01)[0])
             for name, base in (("easy", 1.3), ("hard", 2.1))
         }
         evaluations[int(steps[-1] * (count + 1) // 16)] = row

@@ -26,7 +26,7 @@ def trainer_state(file: Path, rows: Rows, **state: float) -> Path:
     losses = [row["loss"] for row in history if "loss" in row]
     last = {"step": history[-1].get("step"), "train_loss": float(np.mean(losses)), "train_runtime": 12.5}
     content = {"best_metric": None, "epoch": 1.0, "log_history": [*history, last], **state}
-    file.write_text(json.dumps(content), encoding="utf-8")
+    file.write_text(json.dumps(content, default=float), encoding="utf-8")
     return file
 
 
@@ -50,7 +50,7 @@ def history(file: Path, **columns: Iterable[float]) -> Path:
 
 def json_rows(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
     """Write rows of JSON, one a line."""
-    file.write_text("\n".join(json.dumps(row) for row in rows) + "\n", encoding="utf-8")
+    file.write_text("\n".join(json.dumps(row, default=float) for row in rows) + "\n", encoding="utf-8")
     return file
 
 
@@ -111,7 +111,9 @@ def _double(number: int, value: float) -> bytes:
 # --- W&B -------------------------------------------------------------------------------------------------------------
 
 
-def wandb_run(file: Path, rows: Rows, config: Mapping[str, object] | None = None, cut: int = 0, version: int = 0) -> Path:
+def wandb_run(
+    file: Path, rows: Rows, config: Mapping[str, object] | None = None, cut: int = 0, version: int = 0
+) -> Path:
     """Write a run of W&B; without its last bytes, as of a run that was killed."""
     content = struct.pack("<4sHB", b":W&B", 0xBEE1, version)
     updates = b"".join(_field(1, _item(name, entry)) for name, entry in (config or {}).items())
@@ -127,7 +129,7 @@ def wandb_run(file: Path, rows: Rows, config: Mapping[str, object] | None = None
 
 
 def _item(name: str, entry: object) -> bytes:
-    text = "NaN" if isinstance(entry, float) and math.isnan(entry) else json.dumps(entry)
+    text = "NaN" if isinstance(entry, float) and math.isnan(entry) else json.dumps(entry, default=float)
     return _field(1, name.encode()) + _field(16, text.encode())
 
 

@@ -37,7 +37,9 @@ def test_every_format_holds_the_same_numbers(tmp_path: Path) -> None:
     files = [
         write.trainer_state(tmp_path / "trainer_state.json", rows),
         write.table(tmp_path / "metrics.csv", rows),
-        write.json_rows(tmp_path / "log.jsonl", [{name: float(cell or 0) for name, cell in row.items()} for row in rows]),
+        write.json_rows(
+            tmp_path / "log.jsonl", [{name: float(cell or 0) for name, cell in row.items()} for row in rows]
+        ),
         write.history(tmp_path / "history.json", step=STEPS, loss=LOSS),
         write.events(tmp_path / "events.out.tfevents.0.a", rows),
         write.events(tmp_path / "events.out.tfevents.0.b", rows, tensors=True),
@@ -106,7 +108,9 @@ def test_the_last_run_of_a_file_is_read(tmp_path: Path) -> None:
 
 
 def test_nan_of_a_file_that_leaves_nothing_empty_is_told_from_a_loss_that_is_lost(tmp_path: Path) -> None:
-    gaps = [{"step": step, "loss": 1.0 / (1 + step), "val_loss": 2.0 if step % 5 == 0 else np.nan} for step in range(40)]
+    gaps = [
+        {"step": step, "loss": 1.0 / (1 + step), "val_loss": 2.0 if step % 5 == 0 else np.nan} for step in range(40)
+    ]
     trace = ds.read_log(write.table(tmp_path / "frame.csv", gaps))
     assert len(trace.metrics["step"]) == 8
     lost = [{"step": step, "loss": 1.0 / (1 + step) if step < 20 else np.nan} for step in range(40)]

@@ -2,7 +2,7 @@
 
 The noise is the column's own, from second differences, so that neither a trend nor the unit of a loss matters. How many
 noises are too many follows from one rate of false alarms: of ten blocks that differ by chance alone, one is always the
-lowest, and the last lies above it. The limit is what it lies above it by in all but one of a hundred such columns, drawn
+lowest, and the last lies above it. The limit is what it lies above it by in all but one of twenty such columns, drawn
 from the column's own residuals, since those of losses have long tails.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from downslope._numbers import median
 
-ALARM = 0.01  # of columns in which nothing happens: those that are said to have risen
+ALARM = 0.05  # of columns in which nothing happens: those that seem to have risen, before other columns are looked at
 _BLOCKS = 10
 # From a median absolute deviation to a standard deviation; and the second difference of noise has √6 times its own.
 _TO_DEVIATION = 1.4826 / np.sqrt(6)
@@ -22,7 +22,9 @@ _OF_MEDIANS = 1.25  # the standard error of a median over that of a mean
 # A few rows do not show their noise. Then it is that of a usual evaluation, 2 % of the loss, as though three more rows
 # had shown it: a variance with as many degrees of freedom is pooled (Smyth 2004).
 _FEW, _USUAL, _PRIOR = 20, 0.02, 3
-_DRAWS = 1000
+_HALVED = 40  # rows, of which twenty half blocks show noise that lasts for several rows
+_ON_THE_WAY = 0.2  # of the fall: rows further above the lowest show the way down, and not the noise
+_DRAWS, _LEAST = 1000, 3.0
 _MOST = 64  # rows of a block that is drawn; medians of more are normal
 
 
@@ -37,28 +39,6 @@ class Blocks:
         self.numbers = np.asarray(numbers, dtype=float)
         self.rows = np.array_split(self.numbers, min(_BLOCKS, max(len(self.numbers), 1)))
         self.medians = np.array([float(median(rows)) if len(rows) else np.nan for rows in self.rows])
-
-    @functools.cached_property
-    def noise(self) -> float:
-        """The standard deviation of a row around the course; NaN for fewer than three rows.
-
-        >>> random = np.random.default_rng(0)
-        >>> round(Blocks(np.linspace(9, 1, 2000) + random.normal(0, 0.1, 2000)).noise, 2)
-        0.1
-        """
-        second = np.diff(self.numbers, 2)
-        if not len(second):
-            return float("nan")
-        if len(self.numbers) >= _FEW:
-            return float(_TO_DEVIATION * median(np.abs(second)))
-        own, usual = np.mean(second**2) / 6, (_USUAL * abs(float(median(self.numbers)))) ** 2
-        return float(np.sqrt((len(second) * own + _PRIOR * usual) / (len(second) + _PRIOR)))
-
-    @property
-    def error(self) -> float:
-        """The standard error of the median of a block."""
-        size = len(self.numbers) / len(self.rows)
-        return self.noise * (_OF_MEDIANS if size >= 3 else 1.0) / float(np.sqrt(size))
 
     @functools.cached_property
     def lowest(self) -> int:
@@ -76,6 +56,39 @@ class Blocks:
         return float(self.medians[0] - self.medians[self.lowest])
 
     @functools.cached_property
+    def _settled(self) -> np.ndarray:
+        """The rows from where most of the way down is behind them; all of them where these are few."""
+        level = self.medians[self.lowest] + _ON_THE_WAY * max(float(self.numbers[0] - self.medians[self.lowest]), 0.0)
+        rest = self.numbers[int(np.argmax(self.numbers <= level)) :]
+        return rest if 2 * len(rest) >= len(self.numbers) else self.numbers[len(self.numbers) // 2 :]
+
+    @functools.cached_property
+    def noise(self) -> float:
+        """The standard deviation of a row around the course, where it has settled; NaN for fewer than three rows.
+
+        >>> random = np.random.default_rng(0)
+        >>> round(Blocks(np.linspace(9, 1, 2000) + random.normal(0, 0.1, 2000)).noise, 2)
+        0.1
+        """
+        if len(self.numbers) < 3:
+            return float("nan")
+        second = np.diff(self._settled, 2)
+        if len(self.numbers) >= _FEW:
+            return float(_TO_DEVIATION * median(np.abs(second)))
+        usual = (_USUAL * abs(float(median(self._settled)))) ** 2
+        return float(np.sqrt((np.sum(second**2) / 6 + _PRIOR * usual) / (len(second) + _PRIOR)))
+
+    @functools.cached_property
+    def error(self) -> float:
+        """The standard error of the median of a block."""
+        size = len(self.numbers) / len(self.rows)
+        error = self.noise * (_OF_MEDIANS if size >= 3 else 1.0) / float(np.sqrt(size))
+        if len(self.numbers) < _HALVED:
+            return error
+        halves = np.array([float(median(rows)) for rows in np.array_split(self.numbers, 2 * len(self.rows))])
+        return max(error, float(_TO_DEVIATION * median(np.abs(np.diff(halves, 2)))) / float(np.sqrt(2)))
+
+    @functools.cached_property
     def rose(self) -> bool:
         """Whether the last block lies above the lowest by more than chance explains."""
         return len(self.numbers) > 2 and self.rise > 0 and self.rise > self.limit * self.error
@@ -87,16 +100,17 @@ class Blocks:
 
     @functools.cached_property
     def limit(self) -> float:
-        """The errors by which the last block lies above the lowest in one of a hundred columns without a trend."""
+        """The errors by which the last block lies above the lowest in one of twenty columns without a trend."""
         if len(self.numbers) < _FEW:
-            return _limit_of_few(len(self.rows), len(self.numbers) - 2 + _PRIOR)
-        residuals = np.diff(self.numbers, 2) / np.sqrt(6) / self.noise if self.noise else np.zeros(1)
+            return _limit_of_few(len(self.rows), max(len(self._settled) - 2, 0) + _PRIOR)
+        residuals = np.diff(self._settled, 2) / np.sqrt(6) / self.noise if self.noise else np.zeros(1)
         size = len(self.numbers) // len(self.rows)
         drawn = min(size, _MOST)
         random = np.random.default_rng(0)
         medians = median(random.choice(residuals, (_DRAWS, len(self.rows), drawn)))
         errors = (_OF_MEDIANS if drawn >= 3 else 1.0) / np.sqrt(drawn)
-        return float(np.quantile((medians[:, -1] - medians.min(axis=1)) / errors, 1 - ALARM))
+        # A smooth column has next to no residuals, and what is left is rounding.
+        return max(float(np.quantile((medians[:, -1] - medians.min(axis=1)) / errors, 1 - ALARM)), _LEAST)
 
 
 @functools.lru_cache(maxsize=64)

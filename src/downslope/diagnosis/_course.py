@@ -149,7 +149,9 @@ class Course:
         outlier = self.numbers[0] - self.last > max(_SURE * self.scatter, _RISE * self.first)
         least = fall + _LIKELY * error
         small = least < _STAYS * self.first or (fall < _LIKELY * error and least < _RISE * self.first)
-        return bool((small or (abs(fall) < _NEAR * self.first and not self.has_trend)) and not outlier and not self.relapsed)
+        return bool(
+            (small or (abs(fall) < _NEAR * self.first and not self.has_trend)) and not outlier and not self.relapsed
+        )
 
     @property
     def has_trend(self) -> bool:

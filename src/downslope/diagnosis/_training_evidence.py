@@ -294,7 +294,9 @@ class TrainingEvidence:
     def has_not_begun(self) -> bool:
         """Whether the loss stays where it began, from the first step on, and that on rows held back as well."""
         late = self.log.get("begins_late", len(self.step) > 0 and self.step[0] > 1)
-        if late or not self.course.is_flat:
+        blocks = self.blocks
+        risen = blocks.rose and blocks.rise > _GAIN * abs(blocks.medians[blocks.lowest])
+        if late or not self.course.is_flat or risen:
             return False
         held = Blocks(self.held.numbers)
         first, last = held.medians[0], held.medians[-1]
@@ -307,12 +309,13 @@ class TrainingEvidence:
 
     @functools.cached_property
     def rises_by_design(self) -> bool:
-        """Whether the loss on rows held back has not risen at the end: another part of the loss rises, as an opponent's.
-        """
+        """Whether the loss on rows held back stays as it was where the loss was lowest: an opponent's part rises."""
         if len(self.held) < _FEW_HELD or self.held.steps[-1] < _TO_THE_END * self.step[-1]:
             return False
-        held = Blocks(self.held.numbers)
-        return not held.rose and held.medians[-1] - held.medians[0] <= held.limit * held.error
+        lowest = self.blocks.lowest / max(len(self.blocks.rows) - 1, 1)
+        then = self.held.numbers[round(lowest * (len(self.held) - 1))]
+        now = Blocks(self.held.numbers).medians[-1]
+        return bool(now - then <= _GAIN * abs(then))
 
     @property
     def loss_rose(self) -> bool:

@@ -14,6 +14,7 @@ from downslope.diagnosis.checks._exploding import EXPLODING_GRADIENTS
 _GROWN, _GROWN_BESIDE = 1e3, 1e2
 _ABOVE_START = 10.0
 _BLOCKS = 20  # of the rows: the norm in each is the median, which odd batches do not move
+_RISE = 0.1  # of the loss: what it rises by beside a gradient that explodes
 _BEFORE = 10  # rows that a row is compared with, at least
 
 
@@ -38,7 +39,8 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
     row = int(blocks[at + 1][np.argmax(norms[blocks[at + 1]])])
     troubled = _leaves_its_scatter(evidence, int(steps[row]))
     # At a low loss one odd batch has a gradient far above the others, and still no longer than at the start.
-    if not growths[at] > (_GROWN_BESIDE if troubled else _GROWN) or not norms[row] > _ABOVE_START * norms[blocks[0]].max():
+    grown = growths[at] > (_GROWN_BESIDE if troubled else _GROWN)
+    if not grown or not norms[row] > _ABOVE_START * norms[blocks[0]].max():
         return None
     lasts = float(median(norms[blocks[-1]])) > _GROWN_BESIDE * before[at]
     stays = ", and stays there" if lasts else ""
@@ -67,4 +69,5 @@ def _leaves_its_scatter(evidence: TrainingEvidence, step: int) -> bool:
     recent = Blocks(before[-max(len(before) // 5, _BEFORE) :])
     # Of the rows after it, as many as an error is known of.
     near = after[: max(len(recent.numbers) // len(recent.rows), 3)]
-    return bool(float(median(near)) - recent.medians.min() > recent.limit * recent.error)
+    rise = float(median(near)) - float(recent.medians.min())
+    return rise > max(recent.limit * recent.error, _RISE * abs(float(recent.medians.min())))

@@ -25,7 +25,7 @@ OVERFITTING = Symptom(
 _WORTH = 0.02
 _RISEN = 0.2  # of the lowest loss: a rise that is worth mending though the score still gains
 _GAP = 0.1  # between the scores on rows trained on and held back
-_FEW = 4  # evaluations; of fewer nothing can be said
+_FEW, _MANY = 4, 10  # evaluations: of fewer nothing can be said; of so many blocks show their noise
 _FELL = 2.0  # standard errors that the loss on the rows trained on fell by over the same span
 _LOWER_IS_BETTER = ("wer", "cer", "mae", "mse", "rmse", "error", "err", "ppl", "perplexity")
 
@@ -123,11 +123,13 @@ def _rise(evidence: TrainingEvidence, name: str) -> _Rise | None:
 
 
 def _rises_each_time(blocks: Blocks) -> bool:
-    """Tell whether a few evaluations rise one after the other, as n do by chance in 1 of n! orders."""
-    if len(blocks.numbers) > len(blocks.rows):
-        return False
-    rising = blocks.numbers[int(np.argmin(blocks.numbers)) :]
-    return bool(np.all(np.diff(rising) > 0)) and 1 / math.factorial(len(rising)) <= ALARM
+    """Tell whether fewer than ten evaluations rise one after the other, as n do by chance in 1 of n! orders."""
+    lowest = int(np.argmin(blocks.numbers))
+    rising = blocks.numbers[lowest:]
+    # The lowest of several is always lower than what follows it.
+    free = len(rising) if lowest == 0 else len(rising) - 1
+    few = len(blocks.numbers) < _MANY
+    return few and bool(np.all(np.diff(rising) > 0)) and 1 / math.factorial(free) <= ALARM
 
 
 def _gaining_score(evidence: TrainingEvidence, rise: _Rise) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from downslope._numbers import median
 from downslope.diagnosis._course import Course
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -22,6 +23,8 @@ _GONE = 0.05  # of the highest rate: steps at less hardly move the weights
 _REST = 0.3  # of the steps; a cosine over all of them leaves a seventh at such a rate, a straight line a twentieth
 # Of its average pace by the way, which is the sum of the rates: less, and the loss had settled before the rate went.
 _PACE = 0.5
+_TOP, _ROWS = 0.5, 20  # of the highest rate, and rows at such rates that show a pace
+_ON = 0.05  # of the fall before: a loss that falls on by more has a rate that is small and not gone
 
 
 @check(RATE_ENDED_EARLY, needs=("steps.learning_rate",))
@@ -44,9 +47,12 @@ def rate_ended_early(evidence: TrainingEvidence) -> Finding | None:
     rest = (steps[-1] - steps[last]) / max(steps[-1] - steps[0], 1.0)
     if rest < _REST:
         return None
-    way = np.cumsum(rates[: last + 1] * np.diff(steps[: last + 1], prepend=steps[0]))
-    pace = Course(way, loss[: last + 1]).late_pace
-    if pace is None or pace < _PACE:
+    way = np.cumsum(rates * np.diff(steps, prepend=steps[0]))
+    # Under steps of the rate a loss rests, and falls again after each: whether it had come to rest is seen at the top.
+    top = int(np.flatnonzero(rates >= _TOP * rates.max())[-1]) + 1
+    ends = top if top >= _ROWS else last + 1
+    pace = Course(way[:ends], loss[:ends]).late_pace
+    if pace is None or pace < _PACE or _falls_on(loss, last + 1):
         return None
     at = int(steps[last])
     return training_finding(
@@ -61,3 +67,10 @@ def rate_ended_early(evidence: TrainingEvidence) -> Finding | None:
         problem=evidence.underfits,
         if_unknown=True,
     )
+
+
+def _falls_on(loss: np.ndarray, last: int) -> bool:
+    """Tell whether a loss fell on after a row."""
+    size = max(len(loss) // 20, 1)
+    first, then, now = (float(median(rows)) for rows in (loss[:size], loss[max(last - size, 0) : last], loss[-size:]))
+    return then - now > _ON * max(first - then, 0.0)

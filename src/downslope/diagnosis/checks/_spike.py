@@ -21,7 +21,7 @@ LOSS_SPIKE = Symptom(
 
 # Losses of batches have heavy tails: twenty deviations are no batch, and half as much again is worth a word. Published
 # spikes reach 2.7 times the loss before.
-_DEVIATIONS = 20.0
+_DEVIATIONS, _LOG_DEVIATIONS = 20.0, 10.0
 _LEAP = 1.5
 # Without a witness a row may hold one odd batch: ten times the loss before is no such row.
 _ALONE = 10.0
@@ -30,6 +30,7 @@ _AROUND, _FEW = 50, 20  # rows to compare with, at most; rows of a run, at least
 _SOON = 2  # rows around a leap: the long gradient comes before it, or with it
 # Of the way down that was won: near zero, a batch is ten times another, and takes nothing back.
 _WORTH = 0.05
+_RISING = 5  # rows before a leap at the very end, among which half as high a leap shows a rise
 _FLOOR = 0.01  # of the loss: a scatter below it is rounding, or a log with few digits
 
 
@@ -72,15 +73,24 @@ def loss_spike(evidence: TrainingEvidence) -> Finding | NotRun | None:
 
 
 def _is_far(leap: float, window: np.ndarray, middle: float) -> bool:
-    """Tell whether a leap is beyond the scatter of the rows before."""
-    return leap > _DEVIATIONS * max(scatter(window), _FLOOR * abs(middle))
+    """Tell whether a leap is beyond the scatter of the rows before, and of their logarithms where these exist.
+
+    Losses of single examples scatter over decades, so that most are far below a few.
+    """
+    if not leap > _DEVIATIONS * max(scatter(window), _FLOOR * abs(middle)):
+        return False
+    if not (np.all(window > 0) and middle > 0):
+        return True
+    return bool(np.log1p(leap / middle) > _LOG_DEVIATIONS * max(scatter(np.log(window)), _FLOOR))
 
 
 def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndarray, middle: np.ndarray) -> bool:
     """Tell whether more than one loss speaks for a leap: the gradient's norm, the next row, or its sheer size."""
-    after = leap[row + 1 :]
-    if len(after) > _SOON and not np.any(after < leap[row] / 2):
-        return False  # it stays up there: the loss rises, which has a name of its own
+    # Over the median before the leap itself, which later ones catch up with.
+    over = evidence.loss[size:] - middle[row]
+    after, just_before = over[row + 1 :], over[max(row - _RISING, 0) : row]
+    if not np.any(after < leap[row] / 2) and (len(after) > _SOON or np.any(just_before > leap[row] / 2)):
+        return False  # it stays up there, or had been rising: the loss rises, which has a name of its own
     if leap[row] > (_ALONE - 1) * abs(middle[row]):
         return True
     if row + 1 < len(leap) and leap[row + 1] > leap[row] / 2:

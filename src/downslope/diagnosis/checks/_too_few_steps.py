@@ -81,7 +81,7 @@ def _ends_early(evidence: TrainingEvidence) -> bool:
 
     One healthy log in five still falls at half of its average pace, and a slope alone does not tell it from others.
     """
-    if not evidence.log or evidence.unit == "step" and evidence.last_step < _FEW:
+    if not evidence.log or (evidence.unit == "step" and evidence.last_step < _FEW):
         return True
     return _share_done(evidence) < _HALF
 

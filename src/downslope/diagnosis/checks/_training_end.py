@@ -196,7 +196,7 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
     where it rises from its lowest; ten times its first size below zero, at a pace that does not slow down.
     """
     course = evidence.course
-    turned = course.relapsed or _turned(evidence)
+    turned = (course.relapsed or _turned(evidence)) and not evidence.rises_by_design
     if evidence.failed or not (evidence.loss_rose or turned or course.plunges):
         return None
     first, last = course.first, course.last
@@ -229,7 +229,7 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
 def _turned(evidence: TrainingEvidence) -> bool:
     """Tell whether the loss turned, and its last tenth is the highest since, above its lowest by more than chance."""
     blocks = evidence.blocks
-    if len(blocks.numbers) < _ROWS or not blocks.rose or not blocks.lowest or evidence.rises_by_design:
+    if len(blocks.numbers) < _ROWS or not blocks.rose or not blocks.lowest:
         return False
     # Near zero any wave is many times the lowest, so that a rise counts as a share of the way that was won.
     risen = blocks.rise > _RELAPSE * blocks.fall and blocks.rise > _RELAPSE * abs(blocks.medians[blocks.lowest])

@@ -87,7 +87,9 @@ def _beside(column: LogColumn, axis: Axis, rows: np.ndarray) -> np.ndarray:
     """Return a column at the steps of some rows, masked where it was not measured at these."""
     by_row = dict(zip(column.rows.tolist(), column.numbers.tolist(), strict=True))
     by_step = dict(zip(axis.at[column.rows].tolist(), column.numbers.tolist(), strict=True)) if axis.name else {}
-    cells = [by_row.get(row, by_step.get(step)) for row, step in zip(rows.tolist(), axis.at[rows].tolist(), strict=True)]
+    cells = [
+        by_row.get(row, by_step.get(step)) for row, step in zip(rows.tolist(), axis.at[rows].tolist(), strict=True)
+    ]
     mask = np.array([cell is None for cell in cells], dtype=bool)
     return np.ma.masked_array(np.array([np.nan if cell is None else cell for cell in cells], dtype=float), mask=mask)
 
@@ -103,7 +105,10 @@ def _evaluations(log: Log, roles: Roles, axis: Axis, piece: slice, losses: np.nd
         # Scores are shown beside the losses; one that is no number, such as a share of nothing, says nothing.
         finite = np.isfinite(numbers)
         if finite.all() and len(numbers):
-            taken[metric] = steps, numbers / 100 if metric.endswith("accuracy") and numbers.max() > _PERCENT else numbers
+            taken[metric] = (
+                steps,
+                numbers / 100 if metric.endswith("accuracy") and numbers.max() > _PERCENT else numbers,
+            )
     if roles.sets:
         means = [taken[name] for name in roles.sets if len(taken[name][0])]
         common = means[0][0] if means else np.zeros(0, dtype=np.int64)

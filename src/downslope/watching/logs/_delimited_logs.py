@@ -29,7 +29,9 @@ def is_table(text: str) -> bool:
     if len(header) < 2 and delimiter is not None:
         return False
     names = [cell for cell in header if re.search(r"[A-Za-z]", cell)]
-    if len(names) < max(len([cell for cell in header if cell]) * 0.6, 1) or any(as_number(cell) is not None for cell in header):
+    if len(names) < max(len([cell for cell in header if cell]) * 0.6, 1) or any(
+        as_number(cell) is not None for cell in header
+    ):
         return False
     rows = [_split(line, delimiter) for line in lines[1:]]
     return all(len(row) <= len(header) + 1 and any(as_number(cell) is not None for cell in row) for row in rows[:3])

@@ -22,9 +22,7 @@ _NO_COURSE = frozenset(
     "best min max lowest highest std var variance gap at initial scale scaler weight weights coef coefficient alpha "
     "lambda factor time count ratio delta diff improvement patience threshold target".split()
 )
-_LOSSES = frozenset(
-    "loss losses cost objective nll xent crossentropy cross ce bce criterion".split()
-)
+_LOSSES = frozenset("loss losses cost objective nll xent crossentropy cross ce bce criterion".split())
 _PLAIN = frozenset({"loss", "losses", "cost", "objective", "criterion", "ema"})  # of `nll_loss`, nll is the part
 _ERRORS = ("mse", "rmse", "mae", "error", "err", "wer", "cer", "perplexity", "ppl")
 _ACCURACIES = frozenset({"acc", "accuracy", "accuracies", "top1", "mean_token_accuracy"})
@@ -113,7 +111,8 @@ def _quantity(words: list[str]) -> tuple[str, str]:
     if known & _NO_COURSE:
         return "", ""
     for quantity, names in (("loss", _LOSSES), ("accuracy", _ACCURACIES), ("r2", _R2)):
-        word = next((word for word in words if word in names), None)
+        # Of `nll_loss`, it is the loss, and nll is the part.
+        word = next((word for word in sorted(words, key=lambda word: word not in _PLAIN) if word in names), None)
         if word is not None:
             return quantity, word
     word = next((word for word in words if word in _ERRORS), None)

@@ -20,7 +20,15 @@ from downslope.watching.logs._wandb import is_wandb, read_wandb
 
 _EVENTS = "events.out.tfevents"
 # Names of logs in the folder of a run, the surest first.
-_NAMED = ("trainer_state.json", "metrics.csv", "results.csv", "history.json", "metrics.json", "metrics.jsonl", "log.csv")
+_NAMED = (
+    "trainer_state.json",
+    "metrics.csv",
+    "results.csv",
+    "history.json",
+    "metrics.json",
+    "metrics.jsonl",
+    "log.csv",
+)
 _SHOWN = 4  # logs that a message names
 
 
