@@ -1,4 +1,4 @@
-"""Logs of finished trainings, labelled by hand: is what a person sees in them named, and are the healthy ones left alone?
+"""Logs of finished trainings, labelled by hand: is what a person sees in them named, and are healthy ones left alone?
 
     python benchmarks/logs.py FILE        FILE is JSON: {"logs": [{"file": …, "label": […], "sure": true, …}, …]}
 

@@ -59,7 +59,7 @@ def rate_ended_early(evidence: TrainingEvidence) -> Finding | None:
         evidence,
         RATE_ENDED_EARLY,
         f"From {evidence.unit} {at} on the learning rate is below {number(100 * _GONE)} % of its highest, "
-        f"{number(rates.max())}, and the loss, which still fell until then, stays at about {number(evidence.course.last)}.",
+        f"{number(rates.max())}, and the loss, which fell until then, stays at about {number(evidence.course.last)}.",
         f"at most {number(100 * _REST)} % of the {evidence.unit}s at such a rate, unless the loss had settled before",
         numbers={"step": at, "share_left": float(rest), "pace": pace, "loss": evidence.course.last},
         causes=("a schedule counted for fewer steps than were taken", "a decay that is too fast"),

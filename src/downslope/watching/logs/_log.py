@@ -104,8 +104,8 @@ def as_number(cell: object) -> float | None:
 def without_gaps(column: LogColumn) -> LogColumn:
     """Return a column of a file that has no other way to leave a cell empty than NaN, without such cells.
 
-    A loss that is NaN stays NaN. So NaN between finite numbers, again and again, was not measured; what follows the last
-    finite number was, where it is longer than any gap before.
+    A loss that is NaN stays NaN. So NaN between finite numbers, again and again, was not measured; what follows the
+    last finite number was, where it is longer than any gap before.
     """
     bad = np.isnan(column.numbers)
     finite = np.flatnonzero(~bad)

@@ -14,15 +14,23 @@ _VALIDATION = frozenset({"val", "valid", "validation", "dev", "eval", "evaluatio
 _TEST = frozenset({"test", "testing", "predict"})
 # Words of how a number was averaged or written down, which say nothing of what it is.
 _SILENT = frozenset(
-    "epoch step batch iter iteration avg average mean history running total overall value log metrics metric the of on "
-    "in per scalar scalars each model".split()
+    (
+        *("epoch", "step", "batch", "iter", "iteration", "avg", "average", "mean", "history", "running", "total"),
+        *("overall", "value", "log", "metrics", "metric", "the", "of", "on", "in", "per", "scalar", "scalars", "each"),
+        "model",
+    )
 )
 # What is no course of a loss though its name has the word: the best so far, weights and scales of losses.
 _NO_COURSE = frozenset(
-    "best min max lowest highest std var variance gap at initial scale scaler weight weights coef coefficient alpha "
-    "lambda factor time count ratio delta diff improvement patience threshold target".split()
+    (
+        *("best", "min", "max", "lowest", "highest", "std", "var", "variance", "gap", "at", "initial", "scale"),
+        *("scaler", "weight", "weights", "coef", "coefficient", "alpha", "lambda", "factor", "time", "count", "ratio"),
+        *("delta", "diff", "improvement", "patience", "threshold", "target"),
+    )
 )
-_LOSSES = frozenset("loss losses cost objective nll xent crossentropy cross ce bce criterion".split())
+_LOSSES = frozenset(
+    ("loss", "losses", "cost", "objective", "nll", "xent", "crossentropy", "cross", "ce", "bce", "criterion")
+)
 _PLAIN = frozenset({"loss", "losses", "cost", "objective", "criterion", "ema"})  # of `nll_loss`, nll is the part
 _ERRORS = ("mse", "rmse", "mae", "error", "err", "wer", "cer", "perplexity", "ppl")
 _ACCURACIES = frozenset({"acc", "accuracy", "accuracies", "top1", "mean_token_accuracy"})
@@ -35,8 +43,11 @@ _STEPS = (
 _EPOCHS = ("epoch", "epochs", "ep", "round", "train/epoch", "epoch_num", "current_epoch")
 # Scores of which more is better; of those above, less is.
 _HIGHER = frozenset(
-    "acc accuracy f1 auc auroc roc precision recall map iou miou dice bleu rouge r2 psnr ssim mcc kappa ap top1 top5 "
-    "reward score exact match em pearson spearman hit ndcg".split()
+    (
+        *("acc", "accuracy", "f1", "auc", "auroc", "roc", "precision", "recall", "map", "iou", "miou", "dice", "bleu"),
+        *("rouge", "r2", "psnr", "ssim", "mcc", "kappa", "ap", "top1", "top5", "reward", "score", "exact", "match"),
+        *("em", "pearson", "spearman", "hit", "ndcg"),
+    )
 )
 
 

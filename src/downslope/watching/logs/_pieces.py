@@ -1,7 +1,7 @@
 """Where each row of a log stands on the way of a run, and where a file goes over from one run to the next.
 
-A log may hold several runs: sessions that were appended, folds, a run that went on from an earlier step. There its count
-of steps goes back. Only the last one is judged: its beginning is what its end is compared with.
+A log may hold several runs: sessions that were appended, folds, a run that went on from an earlier step. There its
+count of steps goes back. Only the last one is judged: its beginning is what its end is compared with.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _beginning(counts: np.ndarray, losses: np.ndarray, loss: int) -> int:
 def steps_of(column: LogColumn, axis: Axis, losses: np.ndarray) -> np.ndarray:
     """Return the counts at which an evaluation was taken, in the unit of the losses.
 
-    In some files evaluations count epochs where losses count steps; then the loss before them in the file says when they
-    were taken.
+    In some files evaluations count epochs where losses count steps; then the loss before them in the file says when
+    they were taken.
     """
     beside = axis.at[losses[np.maximum(np.searchsorted(losses, column.rows, side="right") - 1, 0)]]
     own = axis.at[column.rows]

@@ -15,7 +15,8 @@ from downslope.watching.logs._names import is_epoch, is_step, parse
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)\b"
 _WORD = r"[A-Za-z][\w/.\-]*"
 _PAIR = re.compile(
-    rf"['\"]?(?P<name>{_WORD}(?:[ ]{_WORD}){{0,2}})['\"]?\s*(?P<mark>[:=]|\s)\s*(?:tensor\(|[\[(])?(?P<number>{_NUMBER})",
+    rf"['\"]?(?P<name>{_WORD}(?:[ ]{_WORD}){{0,2}})['\"]?\s*(?P<mark>[:=]|\s)\s*"
+    rf"(?:tensor\(|[\[(])?(?P<number>{_NUMBER})",
     re.IGNORECASE,
 )
 # nanoGPT and its kin write the step first, then what was measured.
