@@ -8,6 +8,9 @@ from pathlib import Path
 from downslope._errors import SettingError
 
 
+_FLUSH_SECONDS = 5  # what is sent waits in a queue of the writer, which `flush` of it does not empty
+
+
 class TensorBoardSink:
     """Writes event files into a folder.
 
@@ -26,7 +29,7 @@ class TensorBoardSink:
 
         self._folder = Path(target) / (name or "")
         try:
-            self._writer = SummaryWriter(str(self._folder))
+            self._writer = SummaryWriter(str(self._folder), flush_secs=_FLUSH_SECONDS)
         except OSError as error:
             raise SettingError(f"{self._folder} cannot be written: {error.strerror or error}") from None
 
