@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import downslope as ds
 from downslope.cli._main import run
 
 PARABOLA = ["descend", "f(x) = x² - 4x + 5", "--start", "x=0", "--learning-rate", "0.1", "--steps", "20"]
@@ -387,6 +388,20 @@ def test_export_writes_the_steps_of_a_saved_run(capsys, suffix: str) -> None:
     assert code == 0
     assert "Wrote 21 rows" in out
     assert f"Table: steps{suffix}" in out
+
+
+def test_send_sends_a_saved_run_under_its_name(capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    said(capsys, *PARABOLA, "--save", "run")
+    sent = []
+    with monkeypatch.context() as patch:
+        patch.setattr(ds, "send", lambda trace, target, name: sent.append((len(trace), target, name)) or "there")
+        code, out, _ = said(capsys, "send", "run", "tensorboard:logs")
+        assert (code, out) == (0, "Sent 21 rows.\nSent: there\n")
+        assert as_json(capsys, "send", "run", "wandb:offline", "--name", "mine") == {"sent": "there", "rows": 21}
+    assert sent == [(21, "tensorboard:logs", "run"), (21, "wandb:offline", "mine")]
+    code, _, err = said(capsys, "send", "run", "tensorbord:logs")
+    assert code == 2
+    assert "did you mean 'tensorboard'?" in err
 
 
 def test_a_damaged_run_is_refused_or_read_as_far_as_it_is_intact(capsys, tmp_path: Path) -> None:

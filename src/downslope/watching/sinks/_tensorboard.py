@@ -7,7 +7,6 @@ from pathlib import Path
 
 from downslope._errors import SettingError
 
-
 _FLUSH_SECONDS = 5  # what is sent waits in a queue of the writer, which `flush` of it does not empty
 
 
