@@ -395,7 +395,7 @@ _FACTS: Mapping[str, Kind] = {
     },
     "network": {
         **dict.fromkeys(("metric", "kind", "output"), _TEXT),
-        **dict.fromkeys(("activations", "layers", "skipped", "cut_off"), _TEXTS),
+        **dict.fromkeys(("activations", "layers", "skipped", "cut_off", "held", "not_stepped"), _TEXTS),
         **dict.fromkeys(("normalised", "inferred", "mixed_precision", "statistics_move"), _FLAG),
         **dict.fromkeys(("dropout", "normalised_over"), _NUMBERS),
         "output_bounds": (optional(is_list_of(optional(is_number))), "a list of two numbers or None"),

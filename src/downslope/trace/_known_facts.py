@@ -145,6 +145,8 @@ class NetworkFacts(TypedDict, total=False):
     dropout: Annotated[Sequence[float] | None, "the share of units that each random mask drops"]
     normalised_over: Annotated[Sequence[int] | None, "the number of values behind each statistic that is normalised by"]
     cut_off: Annotated[Sequence[str] | None, "the parts that the loss has no derivative by, whatever the numbers"]
+    held: Annotated[Sequence[str] | None, "the parts that are set to need no gradient"]
+    not_stepped: Annotated[Sequence[str] | None, "the parts that the method was not given"]
     statistics_move: Annotated[bool | None, "whether running statistics depend on the batches; None without any"]
 
 

@@ -240,7 +240,18 @@ class WatchedRows:
             if missing and np.isnan(column).any():
                 gaps[name] = sorted(missing)
         before = self.facts.get("not_measured") or {}
-        return {**self.facts, "not_measured": {**before, **gaps}} if gaps or before else dict(self.facts)
+        facts = {**self.facts, **self._scores(measured)}
+        return {**facts, "not_measured": {**before, **gaps}} if gaps or before else facts
+
+    def _scores(self, measured: Columns) -> dict[str, Any]:
+        """Return the last scores on rows held back as facts, where it is known how many rows these are."""
+        if not (self.facts.get("data") or {}).get("validation_rows"):
+            return {}
+        names = (name for name in ("accuracy", "balanced_accuracy", "r2") if f"validation_{name}" in measured)
+        columns = {name: measured[f"validation_{name}"] for name in names}
+        known = {name: column[np.isfinite(column)] for name, column in columns.items()}
+        scores = {name: float(column[-1]) for name, column in known.items() if len(column)}
+        return {"scores": {"training": None, "validation": scores}} if scores else {}
 
     def _unmeasured(self) -> frozenset[str]:
         """The columns of the steps that were measured at none of them."""

@@ -61,6 +61,11 @@ class Instrument(Protocol):
         ...
 
     @property
+    def rows_evaluated(self) -> int | None:
+        """How many rows were evaluated since the last step; None where that is not known."""
+        ...
+
+    @property
     def end(self) -> Columns | None:
         """The weights as they are now, by part; None where they are too many, or not known."""
         ...
@@ -207,6 +212,10 @@ class Watch:
                 f"evaluations are of training or validation, and {odd!r} says neither", hint=f"validation_{odd}=…"
             )
         data = dict(self._rows.facts.get("data") or {})
+        if self._instrument is not None and not any(name.startswith("training_") for name in numbers):
+            seen = self._instrument.rows_evaluated
+            if seen is not None:
+                numbers = {"validation_rows": seen, **numbers}
         for name, key in (("validation_rows", "validation_rows"), ("training_rows", "rows")):
             if name in numbers:
                 data[key] = int(numbers.pop(name))

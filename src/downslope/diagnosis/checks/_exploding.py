@@ -97,7 +97,9 @@ def _largest_spread(evidence: TrainingEvidence) -> float | None:
 def _overflowing(evidence: TrainingEvidence) -> str | None:
     """Return the first layer whose outputs were not finite at some look while those before it were."""
     means = evidence.of_layers("activation_mean")
-    known = [index for index, name in enumerate(evidence.activations) if name]
+    # What no look measured is not known, unless the run ended with it.
+    measured = np.isfinite(means).any(axis=0) | evidence.failed
+    known = [index for index, name in enumerate(evidence.activations) if name and measured[index]]
     for look in means:
         bad = [index for index in known if not np.isfinite(look[index])]
         if bad and bad[0] > 0:

@@ -60,7 +60,8 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
     silent = [name for name, is_silent in zip(names, without, strict=True) if is_silent]
     still = [name for name, stays, is_silent in zip(names, unmoved, without, strict=True) if stays and not is_silent]
     # What lets nothing pass at all has a name of its own; the gradient of 0 is what follows.
-    if silent and not cut.intersection(silent):
+    held = {str(name) for name in evidence.network.get("held") or ()}
+    if silent and not (cut | held).intersection(silent):
         if _is_dead(evidence) or _has_zero_kernel(evidence) or 1 in (evidence.network.get("normalised_over") or ()):
             silent = []
         elif not evidence.trace.start or not len(evidence.inside.of("dead_share")):
@@ -73,7 +74,8 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
     return training_finding(
         evidence,
         FROZEN_PARAMETERS,
-        f"{_called(parts)} never changed, {number(100 * share)} % of all parameters: {_reason(silent, cut)}.",
+        f"{_called(parts)} never changed, {number(100 * share)} % of all parameters: "
+        f"{_reason(evidence, parts, silent, cut)}.",
         "a gradient and an update other than exactly 0 at some look",
         numbers={"frozen_parts": len(parts), "frozen_share_of_parameters": share},
         parts=parts,
@@ -84,6 +86,8 @@ def frozen_parameters(evidence: TrainingEvidence) -> Finding | NotRun | None:
         ),
         remedies=("a way for the gradient from the loss to these parts", "all parts passed to the method"),
         problem=None if share > _SMALL else False,
+        # A part that is to be trained and that no derivative reaches is no choice of anyone.
+        if_unknown="held" in evidence.network and bool(cut.intersection(silent)),
     )
 
 
@@ -92,7 +96,12 @@ def _called(parts: tuple[str, ...]) -> str:
     return listed(parts) if more <= 0 else f"{', '.join(parts[:_SHOWN])} and {more} more"
 
 
-def _reason(silent: list[str], cut: set[str]) -> str:
+def _reason(evidence: TrainingEvidence, parts: tuple[str, ...], silent: list[str], cut: set[str]) -> str:
+    held, left_out = (set(evidence.network.get(name) or ()) for name in ("held", "not_stepped"))
+    if held.issuperset(parts):
+        return "they are set to need no gradient"
+    if left_out.issuperset(parts):
+        return "the method was not given them"
     if not silent:
         return "there is a gradient, and the method makes no step of it"
     if cut.intersection(silent):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from downslope._text import listed
 from downslope._types import Plain
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
@@ -20,6 +22,7 @@ _FADED = 1e-3
 # LSTM and GRU cells keep about 0.6 a step at their usual first weights, and learn; of fewer than half nothing gets far,
 # and below the last digit of a double nothing gets through at any factor.
 _FORGETS, _LOST = 0.5, 1e-12
+_ALL = 0.99  # of the units of a layer
 
 
 @check(
@@ -42,6 +45,10 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     inside = evidence.inside
     gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
+    if _is_dead(evidence):
+        gradient = signal = None  # nothing passes a layer of dead units, and they are what is wrong
+        if loop is None:
+            return None
     if gradient is None and signal is None and loop is None:
         return NotRun(
             VANISHING_GRADIENTS.key,
@@ -84,6 +91,14 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
         causes=("saturating activations in a deep network or a recurrence", "weights that begin too small"),
         remedies=("relu with he_normal", "skip connections", "normalisation"),
     )
+
+
+def _is_dead(evidence: TrainingEvidence) -> bool:
+    """Tell whether all units of some layer on every path were dead at the first look, and still are."""
+    inside = evidence.inside
+    with np.errstate(all="ignore"):
+        dead = np.minimum(inside.first("dead_share"), inside.late("dead_share")) > _ALL
+    return bool(np.any(dead & inside.is_chain))
 
 
 def _forgets(loop: Plain) -> bool:

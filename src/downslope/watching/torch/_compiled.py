@@ -16,10 +16,11 @@ class Stance:
 
     Args:
         model: the model, as it was passed to the watch.
+        is_compiled: whether it, or a part of it, is known to be compiled.
     """
 
     def __init__(self, model: Module) -> None:
-        self._is_compiled = any(
+        self.is_compiled = any(
             type(module).__name__ == "OptimizedModule" or getattr(module, "_compiled_call_impl", None) is not None
             for module in model.modules()
         )
@@ -28,7 +29,7 @@ class Stance:
 
     def met_compiled(self) -> None:
         """Note that a step was compiled, as of a loss or a loop that were."""
-        self._is_compiled = True
+        self.is_compiled = True
 
     def prepare(self, looks: bool) -> None:
         """Set the stance for the next step.
@@ -36,7 +37,7 @@ class Stance:
         Args:
             looks: whether it is looked at.
         """
-        if not self._is_compiled or not hasattr(torch.compiler, "set_stance"):
+        if not self.is_compiled or not hasattr(torch.compiler, "set_stance"):
             return
         if looks and not self._forced:
             torch.compiler.set_stance("force_eager")

@@ -20,6 +20,7 @@ from downslope.watching.torch._graph import (
     VIEWS,
     Graph,
     GraphLayer,
+    is_product,
     loops_of,
     name_of,
     read_graph,
@@ -107,6 +108,7 @@ def look(
     *,
     rows: bool,
     noise: bool,
+    inputs: Sequence[Tensor] = (),
 ) -> Sight | None:
     """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
 
@@ -116,6 +118,7 @@ def look(
         parts: the parameters by part.
         rows: whether rows are wanted.
         noise: whether what the noise scale needs is wanted.
+        inputs: what the model was called with in this step, if that was seen.
     """
     root = loss.grad_fn
     if root is None:
@@ -126,6 +129,7 @@ def look(
     shapes = {name: tuple(part.shape) for name, part in parts.items()}
     layers, nested = read_layers(graph, shapes)
     sight = Sight(layers, nested, read_ending(root, graph), graph.reached)
+    _end_layers(sight)
     sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
     sight.normalised_over = [count for node in graph.nodes if (count := _values_of_norm(node)) is not None]
     with torch.no_grad():
@@ -133,10 +137,20 @@ def look(
         sight.examples = int(targets.shape[0]) if targets is not None and targets.dim() else None
         _take_statistics(sight, graph, parts)
         _take_score(sight)
-        _take_inputs(sight, graph, rows)
+        _take_inputs(sight, graph, parts, rows, inputs)
     sight.nodes = graph.nodes
     sight.listen = lambda: _listen(sight, graph, shapes, noise)
     return sight
+
+
+def _end_layers(sight: Sight) -> None:
+    """Give the last layer the activation that the network ends with: a softmax of the loss is none."""
+    last = [layer for layer in sight.layers if layer.order.get("height") == 0]
+    for layer in last:
+        if layer.activation == "log_softmax":
+            layer.activation, layer.active = "", None
+        if len(last) == 1 and not layer.activation and sight.ending.output in ("linear", None):
+            layer.activation = sight.ending.output or ""
 
 
 # --- statistics of the layers ----------------------------------------------------------------------------------------
@@ -154,7 +168,7 @@ def _of_layer(
     layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor], examples: int | None
 ) -> tuple[Tensor, int | None]:
     """Return the statistics of a layer, and how often each of its units occurs in an example, if that is known."""
-    unknown = torch.full((len(COLUMNS),), math.nan)
+    unknown = torch.full((len(COLUMNS),), math.nan, device=next(iter(parts.values())).device)
     try:
         saved, flat = _outward(layer, graph, parts)
     except RuntimeError:  # changed in place since, or freed
@@ -257,7 +271,7 @@ def _next(node: Node, graph: Graph) -> Node | None:
         if not readers:
             return None
         if name_of(readers[0]) not in VIEWS:
-            return readers[0] if name_of(node) not in VIEWS or len(readers) == 1 else None
+            return readers[0] if is_product(readers[0], node, graph) else None
         node = readers[0]
 
 
@@ -315,21 +329,21 @@ def _take_score(sight: Sight) -> None:
         sight.score = torch.stack([count, (wanted - results).square().sum(0), wanted.sum(0), wanted.square().sum(0)])
 
 
-def _take_inputs(sight: Sight, graph: Graph, rows: bool) -> None:
+def _take_inputs(sight: Sight, graph: Graph, parts: Mapping[str, Tensor], rows: bool, called: Sequence[Tensor]) -> None:
     """Take what the first layers read, and rows of it with their targets where they are certain to belong together."""
-    sources = _first_inputs(sight, graph)
-    if not sources:
-        return
-    numbers = [source.detach() for source in sources]
+    numbers = [source.detach() for source in _first_inputs(sight, graph)]
     squares = [_some(source).float().square().mean() for source in numbers if source.is_floating_point()]
     if squares and len(squares) == len(numbers):
         sight.input_size = torch.stack(squares).mean()
     ending, examples = sight.ending, sight.examples
-    if not rows or examples is None or ending.targets is None or len({id(source) for source in sources}) != 1:
+    if not rows or examples is None or ending.targets is None:
         return
     if ending.name == "custom" and not ending.takes:
         return
-    inputs = _rows_of(numbers[0], examples)
+    # As the model was called; where that was not seen, as its first layer reads them, unless one before is cut off.
+    whole = all(name in sight.reached for name, part in parts.items() if part.dim() > 1)
+    sources = called if len(called) == 1 and called[0].is_floating_point() else numbers if whole else []
+    inputs = _rows_of(sources[0], examples) if len(sources) == 1 else None
     if inputs is None or inputs[0].numel() > _MOST_FEATURES:
         return
     sight.inputs = inputs.float().reshape(examples, -1).clone()

@@ -50,6 +50,16 @@ class Parts:
         self._others = [number for number in range(len(self.tensors)) if number not in stepped]
         self._first = id(optimizers[0])
 
+    @property
+    def held(self) -> list[str]:
+        """The parts that are set to need no gradient."""
+        return [name for name, tensor in self.by_name.items() if not tensor.requires_grad]
+
+    @property
+    def not_stepped(self) -> list[str]:
+        """The parts that need a gradient and that no optimizer was given."""
+        return [self.labels[number] for number in self._others if self.tensors[number].requires_grad]
+
     def arrays(self, tensors: Sequence[Tensor]) -> dict[str, np.ndarray]:
         """Return tensors as arrays by part."""
         return {
@@ -93,7 +103,7 @@ class Parts:
 
 
 def _copied(rate: Any) -> Any:
-    return rate.detach().clone() if isinstance(rate, Tensor) else rate
+    return rate.detach().clone() if isinstance(rate, torch.Tensor) else rate
 
 
 def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -198,7 +208,7 @@ def _scale(state: Mapping[str, Any], group: Mapping[str, Any], kind: str) -> Ten
     if kind in ("Adam", "AdamW") and "exp_avg_sq" in state:
         square = state.get("max_exp_avg_sq", state["exp_avg_sq"]) if group.get("amsgrad") else state["exp_avg_sq"]
         steps = state["step"]
-        steps = steps.to(square.device) if isinstance(steps, Tensor) else steps
+        steps = steps.to(square.device) if isinstance(steps, torch.Tensor) else steps
         return (square / (1 - group["betas"][1] ** steps)).sqrt() + group["eps"]
     if kind == "RMSprop" and "square_avg" in state:
         return state["square_avg"].sqrt() + group["eps"]
@@ -214,3 +224,44 @@ def dropouts(model: Module) -> Iterator[float]:
             share = float(getattr(module, "p", 0.0))
             if share > 0:
                 yield share
+
+
+# --- what goes into the model ----------------------------------------------------------------------------------------
+
+
+class InputTap:
+    """Sees what a model is called with; a hook of the model, of which copies and pickles see nothing.
+
+    A graph holds what its first layer with a gradient reads. Where a body is held or cut off, these are its features,
+    and not the rows; so they are taken where they come in. Calls without a gradient are those of an evaluation.
+    """
+
+    def __init__(self) -> None:
+        self.is_wanted = False  # whether the next rows are kept
+        self.inputs: list[Tensor] = []
+        self.rows_without_gradient = 0
+        self._hook: Any = None
+
+    def attach(self, model: Module) -> None:
+        """Begin to see."""
+        self._hook = model.register_forward_pre_hook(self, with_kwargs=True)
+
+    def remove(self) -> None:
+        """See nothing more."""
+        if self._hook is not None:
+            self._hook.remove()
+        self._hook, self.inputs, self.is_wanted = None, [], False
+
+    def __call__(self, module: Module, arguments: Sequence[Any], named: Mapping[str, Any]) -> None:
+        """Take a call; what it sees is never changed."""
+        rows = next((x for x in (*arguments, *named.values()) if isinstance(x, torch.Tensor) and x.dim()), None)
+        if rows is None:
+            return
+        if not torch.is_grad_enabled():
+            self.rows_without_gradient += len(rows)
+        elif self.is_wanted:
+            self.inputs.append(rows.detach())
+
+    def __reduce__(self) -> tuple[type[InputTap], tuple[()]]:
+        # A copy of the model is another model, and this hook may not keep it from being saved.
+        return InputTap, ()

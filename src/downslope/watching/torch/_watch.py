@@ -29,7 +29,7 @@ from downslope.watching.torch._curvature import CurvatureEnds, curvature, ends_o
 from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 from downslope.watching.torch._looks import COLUMNS, Sight, look
-from downslope.watching.torch._model import MOST_WEIGHTS, Parts, plan_of, scale_of, unwrapped
+from downslope.watching.torch._model import MOST_WEIGHTS, InputTap, Parts, plan_of, scale_of, unwrapped
 
 _FIRST_DOUBLING = 100  # the step of the second look at the curvature; each later one comes after twice the steps
 _GRADIENT = "activation_gradient_norm"
@@ -150,11 +150,15 @@ class TorchInstrument:
         self._start: list[Tensor] | None = None
         self._reached: set[str] = set()
         self._stance = Stance(model)
+        self._tap = InputTap()
+        if not self._stance.is_compiled:
+            self._tap.attach(self._model)
+            self._tap.is_wanted = self._is_look(0)
         if _rank() != 0:
             rows.folder = None  # one process writes
         rows.versions = {"torch": str(torch.__version__)}
         for name, entry in plan_of(optimizers[0]).items():
-            rows.plan.setdefault(name, entry)
+            rows.plan[name] = rows.plan.get(name) or entry
         self._hooks = self._attach(optimizers)
         self._stance.prepare(self._is_look(0))
 
@@ -209,6 +213,7 @@ class TorchInstrument:
             hook.remove()
         self._hooks = []
         self._stance.restore()
+        self._tap.remove()
 
     def _guarded(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do something; what goes wrong ends the looks, never the training."""
@@ -242,6 +247,7 @@ class TorchInstrument:
             self._open = _Step(self._number)
             self._states = getattr(self._scaler, "_per_optimizer_states", None)
             self._open.scale = self._scale_now()
+        self._tap.rows_without_gradient = 0
         step: _Step = self._open
         cell: list[Tensor] = []
         if not isinstance(value, torch.Tensor):
@@ -271,9 +277,13 @@ class TorchInstrument:
             due = not step.sights and step.number % self._curvature_every == 0
         elif self._steps is not None and step.number < self._steps <= step.number + self._every:
             due = not step.sights and self._curvature_every is None
-        sight = look(loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full, noise=due)
+        called, self._tap.inputs, self._tap.is_wanted = self._tap.inputs, [], False
+        sight = look(
+            loss, self._parts.names, self._parts.by_name, rows=not self._seen.is_full, noise=due, inputs=called
+        )
         if sight is None:
             self._stance.met_compiled()
+            self._tap.remove()  # a hook is no part of what is compiled
             return
         if due and not self._no_curvature:
             self._next_curvature = max(_FIRST_DOUBLING, 2 * step.number)
@@ -351,7 +361,9 @@ class TorchInstrument:
             sight.release()
         self._pending.append(step)
         self._number += 1
-        self._stance.prepare(self._is_look(self._number))
+        looks = self._is_look(self._number)
+        self._stance.prepare(looks)
+        self._tap.is_wanted = looks and not self._seen.is_full
 
     def _was_skipped(self) -> bool:
         """Tell whether the scaler ended a step that the optimizer was not called for."""
@@ -556,8 +568,11 @@ class TorchInstrument:
         loss = facts.pop("loss_facts", None)
         if loss:
             self._rows.facts["loss"] = loss
+        facts["held"] = self._parts.held
+        facts["not_stepped"] = self._parts.not_stepped
         if self._reached:
-            facts["cut_off"] = [name for name in self._parts.labels if name not in self._reached]
+            aside = {*self._parts.held, *self._parts.not_stepped, *self._reached}
+            facts["cut_off"] = [name for name in self._parts.labels if name not in aside]
         return facts
 
     def _renew_data(self) -> None:
@@ -571,6 +586,11 @@ class TorchInstrument:
             told = {name: before[name] for name in ("validation_rows",) if name in before}
             measured = {name for row in self._rows.measured.values() for name in row}
             self._rows.facts["data"] = {**comparable(known, measured), **told}
+
+    @property
+    def rows_evaluated(self) -> int | None:
+        """The rows that the model was called with since the last step, without a gradient; None where none were seen."""
+        return self._tap.rows_without_gradient or None
 
     def score(self) -> dict[str, float]:
         """Return how well the batches of the looks since the last time were predicted, before their steps."""
