@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from needing import needs
 
 import downslope as ds
 
-torch = pytest.importorskip("torch", reason="make test-frameworks installs PyTorch")
+torch = needs("torch")
 nn, functional = torch.nn, torch.nn.functional
-
-pytestmark = pytest.mark.frameworks
 
 
 @pytest.fixture(autouse=True)

@@ -179,9 +179,12 @@ def _of_layer(
     positions = max(saved.numel() // (units * examples), 1) if units and examples else None
     axis = _unit_axis(layer, saved)
     numbers = saved.float()
-    variation = numbers.var(0, unbiased=False).mean().sqrt() if saved.dim() > 1 else numbers.new_tensor(math.nan)
-    mean, deviation = numbers.mean(), numbers.std(unbiased=False)
-    shares = [numbers.new_tensor(math.nan)] * 2
+    unknown = unknown[0]
+    # One pass over the numbers: the variance in all is that within units and that between their means.
+    spread, centres = torch.var_mean(numbers, 0, correction=0)
+    within, mean = spread.mean(), centres.mean()
+    variation, deviation = within.sqrt(), (within + (centres - mean).square().mean()).sqrt()
+    shares = [unknown, unknown]
     if flat is not None:
         others = [other for other in range(flat.dim()) if other != axis]
         dead = flat.amin(others) if axis is not None and others else None
@@ -322,7 +325,7 @@ def _take_score(sight: Sight) -> None:
         if predictions.numel() == len(predictions):
             edge = 0.0 if ending.from_logits else 0.5
             right = (predictions.reshape(-1) > edge) == (targets.reshape(-1) > 0.5)
-            sight.score = torch.stack([right.sum().float(), right.new_tensor(len(right), dtype=torch.float32)])
+            sight.score = torch.stack([right.sum(), torch.ones_like(right).sum()]).float()
     elif predictions.shape == targets.shape and predictions.is_floating_point():
         wanted, results = (tensor.reshape(len(tensor), -1)[:, :8].double() for tensor in (targets, predictions))
         count = wanted.new_full((wanted.shape[1],), len(wanted))

@@ -589,7 +589,7 @@ class TorchInstrument:
 
     @property
     def rows_evaluated(self) -> int | None:
-        """The rows that the model was called with since the last step, without a gradient; None where none were seen."""
+        """The rows that the model was called with since the last step, without a gradient; None for none."""
         return self._tap.rows_without_gradient or None
 
     def score(self) -> dict[str, float]:
