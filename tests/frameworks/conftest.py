@@ -13,6 +13,8 @@ from types import ModuleType
 import pytest
 from needing import needs
 
+collect_ignore = ["keras_trainings.py"]  # a script, run in a process of its own for each backend
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of this folder, and let warnings of frameworks about themselves pass; those at our lines fail."""

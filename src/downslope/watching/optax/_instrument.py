@@ -20,8 +20,7 @@ from downslope._engine import jax
 from downslope._errors import SettingError
 from downslope._types import Columns, Tree
 from downslope.watching._rows import WatchedRows
-from downslope.watching._seen import comparable
-from downslope.watching.optax._loss_looks import LossLook, LossLooks, facts_of_batch
+from downslope.watching.optax._loss_looks import LossLook, LossLooks, compared, facts_of_batch
 from downslope.watching.optax._methods import descent_rates, method_of
 from downslope.watching.optax._recorded import (
     PART_NORMS,
@@ -265,12 +264,7 @@ class LoopInstrument:
         """Compare the network by what the loop measures of it."""
         if self._looks is None:
             return
-        names = {name.partition("_")[2] for row in self._rows.measured.values() for name in row}
-        metric = next((score for score in ("accuracy", "balanced_accuracy", "r2") if score in names), "loss")
-        facts = self._rows.facts
-        facts["network"] = {**facts["network"], "metric": metric}
-        counts = {name: fact for name, fact in (facts.get("data") or {}).items() if name.endswith("rows")}
-        facts["data"] = {**comparable(self._data, dict.fromkeys(names)), **counts}
+        self._rows.facts |= compared(self._rows, self._data)
 
     def _name_method(self, held: RecordedState) -> None:
         """Write the method down, where the state shows which it is."""

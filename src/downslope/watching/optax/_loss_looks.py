@@ -22,7 +22,8 @@ from downslope._errors import ObjectiveError, SettingError, described
 from downslope._types import Plain, Point, Tree
 from downslope.descent import GRADIENT_COLUMN, LAYER_COLUMNS, Probe
 from downslope.networks import Batching, function_task, model_of
-from downslope.watching._seen import SeenRows
+from downslope.watching._rows import WatchedRows
+from downslope.watching._seen import SeenRows, comparable
 
 if TYPE_CHECKING:
     from jax import Array
@@ -156,6 +157,22 @@ def facts_of_batch(batch: Tree, most: int) -> Plain:
     seen = SeenRows(most)
     seen.add(inputs.reshape(len(inputs), -1), targets.reshape(-1) if of_classes else targets)
     return seen.facts("classes" if of_classes else "numbers", None)
+
+
+def compared(rows: WatchedRows, data: Plain) -> Plain:
+    """Return the facts on network and data by the scores that the loop measures: the metric, and what to compare.
+
+    Args:
+        rows: the rows of the watch.
+        data: the facts on the data, whatever is measured.
+    """
+    names = {name.partition("_")[2] for row in rows.measured.values() for name in row}
+    metric = next((score for score in ("accuracy", "balanced_accuracy", "r2") if score in names), "loss")
+    counts = {name: fact for name, fact in (rows.facts.get("data") or {}).items() if name.endswith("rows")}
+    return {
+        "network": {**rows.facts["network"], "metric": metric},
+        "data": {**comparable(data, dict.fromkeys(names)), **counts},
+    }
 
 
 def _nodes(model: Any) -> list[Any]:
