@@ -167,9 +167,7 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("empty.csv", b"", "is empty"),
-        ("head.csv", b"epoch,loss\n", "no rows"),
         ("a.json", b"{broken", "no JSON that can be read"),
-        ("trainer_state.json", b'{"log_history": []}', "empty log_history"),
         ("b.json", b'{"name": "x"}', "holds no log"),
         ("notes.txt", b"some words\nand more\n", "no line has a loss"),
         ("run-a.wandb", b":W&B\xe1\xbe\x07" + bytes(40), "version 7"),
@@ -182,6 +180,22 @@ def test_what_is_no_log_is_refused_with_the_reason(name: str, content: bytes, me
     file.write_bytes(content)
     with pytest.raises(ds.DataError, match=message):
         ds.read_log(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("metrics.csv", b"epoch,step,train_loss\n"), ("trainer_state.json", b'{"log_history": []}')]
+)
+def test_a_log_that_was_only_begun_has_no_step(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    diagnosis = ds.diagnose(ds.read_log(tmp_path / name))
+    assert diagnosis.ok
+    assert "No step was taken yet" in diagnosis.as_text()
+
+
+def test_the_mean_of_a_run_that_was_too_short_to_be_logged_is_its_row(tmp_path: Path) -> None:
+    (tmp_path / "trainer_state.json").write_text('{"log_history": [{"step": 40, "train_loss": 0.7}]}', encoding="utf-8")
+    trace = ds.read_log(tmp_path)
+    assert (trace.recorded["step"].tolist(), trace.recorded["value"].tolist()) == ([40], [0.7])
 
 
 def test_paths_that_lead_to_no_log(tmp_path: Path) -> None:

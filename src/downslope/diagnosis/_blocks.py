@@ -9,6 +9,7 @@ from the column's own residuals, since those of losses have long tails.
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 
@@ -92,6 +93,16 @@ class Blocks:
     def rose(self) -> bool:
         """Whether the last block lies above the lowest by more than chance explains."""
         return len(self.numbers) > 2 and self.rise > 0 and self.rise > self.limit * self.error
+
+    @property
+    def rises_each_time(self) -> bool:
+        """Whether fewer than ten numbers rise one after the other from their lowest: n do in 1 of n! orders."""
+        lowest = int(np.argmin(self.numbers)) if len(self.numbers) else 0
+        rising = self.numbers[lowest:]
+        # The lowest of several is always lower than what follows it.
+        free = len(rising) if lowest == 0 else len(rising) - 1
+        few = 0 < len(self.numbers) < _BLOCKS
+        return few and bool(np.all(np.diff(rising) > 0)) and 1 / math.factorial(free) <= ALARM
 
     @functools.cached_property
     def fell(self) -> bool:

@@ -18,6 +18,7 @@ _STILL = 0.002  # of the loss: what it may move by over the half in which it res
 _ALIKE = 0.005  # of the loss: what the two sets may differ by
 _NEAR = 0.005  # of a level of chance
 _OF_GAP = 0.25  # of the gap to the next one: for many classes such levels lie close together
+_ALONE = 0.4  # of the tolerance, where nothing but the loss on rows trained on is known
 _MOST_CLASSES = 200
 _SCORE = 0.02  # what an accuracy may differ from that of guessing
 
@@ -41,19 +42,18 @@ def chance_level(losses: np.ndarray, held: np.ndarray, accuracy: float | None) -
 
     Args:
         losses: on rows trained on.
-        held: on rows held back; it may be empty where an accuracy is known.
+        held: on rows held back; empty where it is not known.
         accuracy: on rows held back at the end, if it is known.
     """
-    level = _rest(losses)
+    alone = not len(held) and accuracy is None
+    level = _dead_rest(losses) if alone else _rest(losses)
     if level is None or not level > 0:
         return None
     other = _rest(held)
     if len(held) and (other is None or abs(other - level) > _ALIKE * level):
         return None
-    if not len(held) and accuracy is None:
-        return None
     near = min(_LEVELS, key=lambda known: abs(known.loss - level))
-    if abs(near.loss - level) > _tolerance(near) or not _is_guessing(near, accuracy):
+    if abs(near.loss - level) > _tolerance(near) * (_ALONE if alone else 1.0) or not _is_guessing(near, accuracy):
         return None
     return near
 
@@ -66,6 +66,15 @@ def _rest(numbers: np.ndarray) -> float | None:
     late = blocks.medians[len(blocks.medians) // 2 :]
     level = float(np.mean(late))
     return level if np.ptp(late) <= max(_STILL * abs(level), blocks.limit * blocks.error) else None
+
+
+def _dead_rest(numbers: np.ndarray) -> float | None:
+    """Return where a column lies dead still from its third block on; None where it does not."""
+    if len(numbers) < 20:
+        return None
+    late = Blocks(numbers).medians[2:]
+    level = float(np.mean(late))
+    return level if np.ptp(late) <= _STILL * abs(level) else None
 
 
 def _tolerance(level: ChanceLevel) -> float:

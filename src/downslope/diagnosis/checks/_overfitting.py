@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from downslope._text import in_words
-from downslope.diagnosis._blocks import ALARM, Blocks
+from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
 
@@ -25,7 +25,7 @@ OVERFITTING = Symptom(
 _WORTH = 0.02
 _RISEN = 0.2  # of the lowest loss: a rise that is worth mending though the score still gains
 _GAP = 0.1  # between the scores on rows trained on and held back
-_FEW, _MANY = 4, 10  # evaluations: of fewer nothing can be said; of so many blocks show their noise
+_FEW = 4  # evaluations; of fewer nothing can be said
 _FELL = 2.0  # standard errors that the loss on the rows trained on fell by over the same span
 _LOWER_IS_BETTER = ("wer", "cer", "mae", "mse", "rmse", "error", "err", "ppl", "perplexity")
 
@@ -113,23 +113,13 @@ def _rise(evidence: TrainingEvidence, name: str) -> _Rise | None:
     if len(numbers) < _FEW:
         return None
     blocks = Blocks(numbers)
-    if not (blocks.rose or _rises_each_time(blocks)) or blocks.rise <= _WORTH * blocks.fall:
+    if not (blocks.rose or blocks.rises_each_time) or blocks.rise <= _WORTH * blocks.fall:
         return None
     since = float(np.mean(np.array_split(steps, len(blocks.rows))[blocks.lowest]))
     if not evidence.course.fell_since(since, _FELL):
         return None
     errors = blocks.rise / blocks.error if blocks.error else math.inf
     return _Rise(name, float(blocks.medians[blocks.lowest]), float(blocks.medians[-1]), since, errors)
-
-
-def _rises_each_time(blocks: Blocks) -> bool:
-    """Tell whether fewer than ten evaluations rise one after the other, as n do by chance in 1 of n! orders."""
-    lowest = int(np.argmin(blocks.numbers))
-    rising = blocks.numbers[lowest:]
-    # The lowest of several is always lower than what follows it.
-    free = len(rising) if lowest == 0 else len(rising) - 1
-    few = len(blocks.numbers) < _MANY
-    return few and bool(np.all(np.diff(rising) > 0)) and 1 / math.factorial(free) <= ALARM
 
 
 def _gaining_score(evidence: TrainingEvidence, rise: _Rise) -> str:

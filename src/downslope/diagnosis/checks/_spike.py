@@ -26,6 +26,7 @@ _LEAP = 1.5
 # Without a witness a row may hold one odd batch: ten times the loss before is no such row.
 _ALONE = 10.0
 _WITNESS = 5.0  # times the gradient's norm before
+_MEAN_OF = 5  # steps; a row that is the mean of so many holds more than one odd batch
 _AROUND, _FEW = 50, 20  # rows to compare with, at most; rows of a run, at least
 _SOON = 2  # rows around a leap: the long gradient comes before it, or with it
 # Of the way down that was won: near zero, a batch is ten times another, and takes nothing back.
@@ -91,7 +92,7 @@ def _is_witnessed(evidence: TrainingEvidence, row: int, size: int, leap: np.ndar
     after, just_before = over[row + 1 :], over[max(row - _RISING, 0) : row]
     if not np.any(after < leap[row] / 2) and (len(after) > _SOON or np.any(just_before > leap[row] / 2)):
         return False  # it stays up there, or had been rising: the loss rises, which has a name of its own
-    if leap[row] > (_ALONE - 1) * abs(middle[row]):
+    if leap[row] > (_ALONE - 1) * abs(middle[row]) or evidence.log.get("means_of", 1) >= _MEAN_OF:
         return True
     if row + 1 < len(leap) and leap[row + 1] > leap[row] / 2:
         return True

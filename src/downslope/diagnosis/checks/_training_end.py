@@ -8,6 +8,7 @@ import numpy as np
 
 from downslope._text import count, in_words
 from downslope._text import number as digits
+from downslope.diagnosis._blocks import Blocks
 from downslope.diagnosis._cells import CellState, stepped_states
 from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
 from downslope.diagnosis._training_evidence import TrainingEvidence
@@ -17,7 +18,8 @@ from downslope.trace import Outcome, Trace
 _NEAR = 0.02  # of the loss of guessing: a loss this near to it is that of guessing
 # Of the way down: what a loss gives back when it has turned. Public logs of healthy runs give back up to 7 %, of sick
 # ones 18 % and more.
-_RELAPSE, _ROWS = 0.12, 10
+_RELAPSE, _ROWS = 0.12, 6
+_STAYS_UP = 0.8  # of the rise: less at the end, and it comes back from a leap
 
 NOT_FINITE = Symptom(
     "not_finite",
@@ -196,7 +198,7 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
     where it rises from its lowest; ten times its first size below zero, at a pace that does not slow down.
     """
     course = evidence.course
-    turned = (course.relapsed or _turned(evidence)) and not evidence.rises_by_design
+    turned = ((course.relapsed or _turned(evidence)) and not evidence.rises_by_design) or _drifts(evidence)
     if evidence.failed or not (evidence.loss_rose or turned or course.plunges):
         return None
     first, last = course.first, course.last
@@ -227,13 +229,21 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
 
 
 def _turned(evidence: TrainingEvidence) -> bool:
-    """Tell whether the loss turned, and its last tenth is the highest since, above its lowest by more than chance."""
+    """Tell whether the loss turned, and stays up: its last tenth is above its lowest by more than chance."""
     blocks = evidence.blocks
     if len(blocks.numbers) < _ROWS or not blocks.rose or not blocks.lowest:
         return False
     # Near zero any wave is many times the lowest, so that a rise counts as a share of the way that was won.
-    risen = blocks.rise > _RELAPSE * blocks.fall and blocks.rise > _RELAPSE * abs(blocks.medians[blocks.lowest])
-    return bool(risen and blocks.medians[-1] >= blocks.medians[blocks.lowest :].max())
+    risen = blocks.rise > _RELAPSE * max(blocks.fall, abs(float(blocks.medians[blocks.lowest])))
+    highest = float(blocks.medians[blocks.lowest :].max() - blocks.medians[blocks.lowest])
+    return risen and blocks.rise >= _STAYS_UP * highest
+
+
+def _drifts(evidence: TrainingEvidence) -> bool:
+    """Tell whether a run that goes on from an earlier one rises on all rows: what it had won is not in the log."""
+    held = Blocks(evidence.held.numbers)
+    late = bool(evidence.log.get("begins_late")) and len(evidence.held) > 2 and len(evidence.course) >= _ROWS
+    return late and evidence.blocks.rose and (held.rose or held.rises_each_time)
 
 
 def unexplained(evidence: TrainingEvidence) -> Finding:

@@ -26,6 +26,10 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
         name: the name of the file, for titles and messages.
         names: the columns by what they are, where their names do not say.
     """
+    if not log.length:
+        facts = LogFacts(kind=log.kind, unit="step", pieces=0, begins_late=False, planned="steps" in log.plan)
+        empty = trace_from({"loss": []}, plan=TracePlan(read_as=f"{log.kind}: {name}"), facts=TraceFacts(log=facts))
+        return dataclasses.replace(empty, facts={**empty.facts, "notes": ["nothing was logged yet"]})
     roles = roles_of(log, name, names)
     loss = _sum(log, roles.loss)
     if not len(loss.rows):

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from downslope.watching.logs._log import Log, LogColumn, as_number, refusal, without_gaps
+from downslope.watching.logs._names import parse
 
 _DELIMITERS = (",", "\t", ";", "|")
 _FEW = 0.5  # of the cells of a column that hold something: one with fewer numbers is text
@@ -46,8 +47,8 @@ def read_table(name: str, text: str) -> Log:
     delimiter = _delimiter(lines[start : start + 6])
     header = [cell.strip() for cell in _split(lines[start], delimiter)]
     rows = list(_rows(lines[start + 1 :], delimiter, header))
-    if not rows:
-        raise refusal(name, "has a header and no rows: nothing was logged")
+    if not rows and not any(parse(heading).quantity for heading in header):
+        raise refusal(name, "has no rows of numbers")
     columns = {}
     for index, heading in enumerate(header):
         if not heading or heading in columns:

@@ -30,7 +30,7 @@ def read_json(name: str, text: str) -> Log:
             return _of_rows("rows of JSON", rows)
         raise refusal(name, f"is no JSON that can be read: {error}") from None
     if is_trainer_state(content):
-        return read_trainer_state(name, content)
+        return read_trainer_state(content)
     if isinstance(content, list) and any(isinstance(row, Mapping) for row in content):
         return _of_rows("rows of JSON", content)
     lists = _history(content, _DEEP)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from downslope.trace import TracePlan
-from downslope.watching.logs._log import Log, as_number, columns_of, refusal
+from downslope.watching.logs._log import Log, as_number, columns_of
 
 # Written once, at the end: means and costs of the whole run.
 _OF_THE_RUN = frozenset({"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second"})
@@ -23,12 +23,15 @@ def is_trainer_state(content: Any) -> bool:
     return isinstance(content, Mapping) and isinstance(content.get("log_history"), list)
 
 
-def read_trainer_state(name: str, content: Mapping[str, Any]) -> Log:
+def read_trainer_state(content: Mapping[str, Any]) -> Log:
     """Return the log in the state of a Trainer."""
     rows = [row for row in content["log_history"] if isinstance(row, Mapping)]
-    if not rows:
-        raise refusal(name, "has an empty log_history: the Trainer had logged nothing", "lower logging_steps")
     length, columns = columns_of(map(_numbers, rows))
+    if "loss" not in columns:
+        # Of a run shorter than logging_steps the mean is all there is.
+        means = [{"step": as_number(row.get("step")), "loss": as_number(row.get("train_loss"))} for row in rows]
+        known = [{key: cell for key, cell in row.items() if cell is not None} for row in means]
+        length, columns = columns_of([*map(_numbers, rows), *(row for row in known if "loss" in row)])
     plan = TracePlan()
     steps = as_number(content.get("max_steps"))
     if steps is not None and steps > 0:
