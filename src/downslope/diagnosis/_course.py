@@ -19,7 +19,7 @@ _SURE = 3.0  # standard errors; 0.1 % of courses that do not move are beyond the
 _RISE = 0.05  # of the loss at the beginning; less is no divergence even where it is certain
 _STAYS = 0.03  # of the loss at the beginning: a fall by less is none
 # Where the noise would hide a fall, ranks show it: 1 % of columns without one have a correlation beyond it.
-_NEAR, _TREND, _RANKED = 0.1, 2.6, 30
+_NEAR, _TREND, _RANKED = 0.1, 2.6, 20
 _LIKELY = 2.0  # standard errors that a fall lies within, in 95 % of courses
 # The lowest of ten windows is lower than the others by chance; five errors leave 1 course in 10⁵ beyond it.
 _BEYOND_CHOICE = 5.0
@@ -149,9 +149,9 @@ class Course:
         outlier = self.numbers[0] - self.last > max(_SURE * self.scatter, _RISE * self.first)
         least = fall + _LIKELY * error
         small = least < _STAYS * self.first or (fall < _LIKELY * error and least < _RISE * self.first)
-        return bool(
-            (small or (abs(fall) < _NEAR * self.first and not self.has_trend)) and not outlier and not self.relapsed
-        )
+        # Where the noise hides more than that, the ranks of all rows decide.
+        hidden = abs(fall) < max(_NEAR * self.first, _LIKELY * error) and not self.has_trend
+        return bool((small or hidden) and not outlier and not self.relapsed)
 
     @property
     def has_trend(self) -> bool:

@@ -22,7 +22,7 @@ TOO_FEW_STEPS = Symptom(
 _FALLS = 0.01
 _FEW = 200
 # Of its average pace: an exponential approach that still goes at half of it has 28 % of its way to go.
-_PACE = 0.5
+_PACE, _PACE_OF_FEW = 0.5, 0.35
 _HALF = 0.5  # of the steps that were planned
 
 
@@ -43,7 +43,8 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
         # The loss of a step holds the penalty, which may fall for long after that of the rows.
         return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")
     pace = _pace(evidence)
-    keeps_falling = pace is not None and pace >= _PACE
+    few = bool(evidence.log) and _ends_early(evidence)
+    keeps_falling = pace is not None and pace >= (_PACE_OF_FEW if few else _PACE)
     reach = reach_of(evidence)
     hardly = evidence.last_step < _FEW and reach is not None and reach < 0.5
     short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)

@@ -19,6 +19,7 @@ _NEAR = 0.02  # of the loss of guessing: a loss this near to it is that of guess
 # Of the way down: what a loss gives back when it has turned. Public logs of healthy runs give back up to 7 %, of sick
 # ones 18 % and more.
 _RELAPSE, _ROWS = 0.12, 6
+_FAR = 1.5  # times the limit of chance: of public logs those that diverged are at ten times and more
 _STAYS_UP = 0.8  # of the rise: less at the end, and it comes back from a leap
 
 NOT_FINITE = Symptom(
@@ -231,7 +232,7 @@ def training_diverged(evidence: TrainingEvidence) -> Finding | None:
 def _turned(evidence: TrainingEvidence) -> bool:
     """Tell whether the loss turned, and stays up: its last tenth is above its lowest by more than chance."""
     blocks = evidence.blocks
-    if len(blocks.numbers) < _ROWS or not blocks.rose or not blocks.lowest:
+    if len(blocks.numbers) < _ROWS or not blocks.lowest or not blocks.rise > _FAR * blocks.limit * blocks.error:
         return False
     # Near zero any wave is many times the lowest, so that a rise counts as a share of the way that was won.
     risen = blocks.rise > _RELAPSE * max(blocks.fall, abs(float(blocks.medians[blocks.lowest])))

@@ -13,6 +13,7 @@ from downslope.watching.logs._log import Log, LogColumn, refusal
 from downslope.watching.logs._pieces import Axis, axis_of, last_piece, steps_of
 from downslope.watching.logs._roles import Roles, roles_of
 
+_FIRST, _GOES_ON = 3, 0.7  # losses at the start of a run, and the share of those of the first one
 _PERCENT = 1.5  # an accuracy above it is in per cent
 _LATE = 2.0  # distances between rows; a run whose first row is further from 0 had begun before
 _UNITS = {"epoch": "a row is an epoch", "row": "rows are counted, since no column counts the steps"}
@@ -36,7 +37,7 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
         raise refusal(name, f"has no row with all of {', '.join(roles.loss)}")
     axis = axis_of(log, loss.rows, roles.step)
     piece, pieces = last_piece(log, axis, loss.rows)
-    loss = _within(loss, piece)
+    first, loss = loss.numbers[:_FIRST], _within(loss, piece)
     kept = _last_of_each(axis.at[loss.rows])
     losses = LogColumn(loss.rows[kept], loss.numbers[kept])
     steps = axis.at[losses.rows].astype(np.int64)
@@ -48,6 +49,8 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
     evaluations = _evaluations(log, roles, axis, piece, losses.rows)
     spacing = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
     late = axis.unit != "row" and bool(steps[0] > _LATE * spacing + 1)
+    # A run that starts far below the first one in the file goes on from it.
+    late |= pieces > 1 and bool(np.median(losses.numbers[:_FIRST]) < _GOES_ON * np.median(first))
     facts = _facts(log, roles, axis, pieces, late)
     trace = trace_from(
         recorded, evaluations=evaluations, plan=_plan(log, name, recorded, axis), facts=TraceFacts(log=facts)
