@@ -24,7 +24,8 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
 
     Quantity: the norm of a row, and the median norm of a twentieth of the rows, over the median of those before.
     Theory: Pascanu et al. 2013: norms leap by orders of magnitude at a cliff or an instability. Threshold: a thousand
-    times; a hundred where the loss leaves its own scatter, and only then a problem: norms of healthy runs peak as high.
+    times; a hundred where the loss leaves its own scatter. A problem where it does so, and where the norm stays up:
+    norms of healthy runs peak as high.
     """
     known = np.isfinite(evidence.gradient_norm)
     norms, steps = evidence.gradient_norm[known], evidence.step[known]
@@ -42,7 +43,7 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
     grown = growths[at] > (_GROWN_BESIDE if troubled else _GROWN)
     if not grown or not norms[row] > _ABOVE_START * norms[blocks[0]].max():
         return None
-    lasts = float(median(norms[blocks[-1]])) > _GROWN_BESIDE * before[at]
+    lasts = float(median(norms[blocks[-1]])) > (_GROWN_BESIDE if troubled else _GROWN) * before[at]
     stays = ", and stays there" if lasts else ""
     return training_finding(
         evidence,
@@ -53,7 +54,7 @@ def rising_gradients(evidence: TrainingEvidence) -> Finding | None:
         numbers={"step": int(steps[row]), "gradient_norm": float(norms[row]), "before": before[at]},
         causes=("a cliff of the loss", "a rate at the edge of what the curvature bears", "a batch with broken rows"),
         remedies=("clip the gradient's norm", "a smaller learning rate"),
-        if_unknown=troubled,
+        if_unknown=troubled or lasts,
     )
 
 

@@ -22,7 +22,7 @@ _PAIR = re.compile(
 # nanoGPT and its kin write the step first, then what was measured.
 _LEADING = re.compile(rf"^\s*(?P<step>\d+)\s+(?P<name>train|val|valid|test|eval)\s+(?P<number>{_NUMBER})\s*$")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|\x08")
-_MODE = re.compile(r"\b(train(?:ing)?|val(?:id(?:ation)?)?|test|eval(?:uation)?)\b", re.IGNORECASE)
+_MODE = re.compile(r"\b(train(?:ing)?|val(?:id(?:ation)?)?|test|evaluation|eval)\b", re.IGNORECASE)
 _OF_ROWS = ("loss", "error", "accuracy", "r2", "score")
 _USUAL = ("loss", "error", "learning_rate", "gradient_norm", "accuracy", "r2", "score")
 
