@@ -23,7 +23,8 @@ _CHECK, _VERSION = 0xBEE1, 0
 _BLOCK = 32_768
 _PIECE = struct.Struct("<IHB")  # checksum, length and kind of a piece
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
-_HISTORY, _CONFIG = 2, 5  # of a record
+_HISTORY, _CONFIG, _RUN = 2, 5, 17  # of a record
+_CONFIG_OF_RUN = 4
 _ITEM, _STEP = 1, 2  # of a history
 _KEY, _NESTED_KEY, _JSON = 1, 2, 16  # of an item
 _UPDATE = 1  # of a config
@@ -104,10 +105,17 @@ def _add(record: bytes, rows: list[dict[str, float]], config: dict[str, Any]) ->
             if row:
                 rows.append(row)
         elif number == _CONFIG:
-            for inner, item in fields(content):
-                if inner == _UPDATE and not isinstance(item, int):
-                    key, entry = _item(item)
-                    config[key] = entry
+            config |= _updates(content)
+        elif number == _RUN:
+            for inner, part in fields(content):
+                if inner == _CONFIG_OF_RUN and not isinstance(part, int):
+                    config |= _updates(part)
+
+
+def _updates(content: memoryview) -> dict[str, Any]:
+    """Return the entries of a configuration by name."""
+    items = (item for number, item in fields(content) if number == _UPDATE and not isinstance(item, int))
+    return dict(_item(item) for item in items)
 
 
 def _history(content: memoryview) -> dict[str, float]:
