@@ -366,7 +366,7 @@ def watch(
             by what is seen of it. Of a loop of JAX the loss function, `loss(model, batch)`, whose layers are looked
             into; None for no looks.
         scaler: the `torch.amp.GradScaler` of the loop, if it has one.
-        batch: of a loop of JAX, the examples that the layers are looked into with.
+        batch: of a loop of JAX, the examples that the layers are looked into with: some of those trained on.
         also: a tracker that gets the numbers and verdicts as well, or several, as `ds.send` takes them:
             `"tensorboard:logs"`, `"wandb:offline"`, `"mlflow:URI"`.
         overwrite: whether a run that is in the folder is replaced.

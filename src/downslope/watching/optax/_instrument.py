@@ -231,11 +231,17 @@ class LoopInstrument:
         if not known.any():
             self._warn_lossless()
             return
-        columns = {"step": steps[known], "value": value.data[known]}
-        for name in ("gradient_norm", "update_norm"):
-            columns[name] = rows.steps[name][known]
-        rates = self._rates(rows)
+        columns = {
+            "step": steps[known],
+            "value": value.data[known],
+            "gradient_norm": rows.steps["gradient_norm"][known],
+        }
         gaps = {}
+        if "update_norm" in rows.steps:
+            updates = np.ma.masked_array(rows.steps["update_norm"])[known]
+            columns["update_norm"] = updates.filled(np.nan)
+            gaps["update_norm"] = steps[known][np.ma.getmaskarray(updates)].tolist()
+        rates = self._rates(rows)
         if rates is not None:
             columns["learning_rate"] = rates[known]
             gaps["learning_rate"] = steps[known][np.isnan(rates[known])].tolist()
@@ -252,12 +258,14 @@ class LoopInstrument:
         """Return the learning rate of each row; None where it is not known."""
         plan = self._rows.plan
         rates = rows.steps.get("learning_rate")
-        if rates is None and plan.get("method") in ("", "gradient descent") and self._may_descend:
+        if rates is None and self._may_descend and len(rows.looks):
             rates = descent_rates(rows)
-            self._may_descend = rates is not None
+            # Of one part alone a single look says nothing yet.
+            self._may_descend = rates is not None or len(rows.looks) < 2
             plan["method"] = "gradient descent" if rates is not None else ""
         if rates is not None and np.isfinite(rates).any():
-            plan.setdefault("learning_rate", float(rates[np.isfinite(rates)][0]))
+            # To the digits that a ratio of two norms in float32 has.
+            plan.setdefault("learning_rate", float(f"{rates[np.isfinite(rates)][0]:.5g}"))
         return rates
 
     def _name_metric(self) -> None:
@@ -299,6 +307,8 @@ class LoopInstrument:
         layers = np.array([look.layers for _, look in done], float)
         by_layer = {name: layers[:, row] for row, name in enumerate(self._looks.layer_columns)}
         self._rows.add_looks([step for step, _ in done], parts, by_layer)
+        for step, look in done:
+            self._rows.measure(step, {"training_loss": float(look.loss)})
 
     def _read_looks(self) -> list[tuple[int, LossLook]]:
         """Return the pending looks with their numbers, by ascending step."""
@@ -335,6 +345,11 @@ class LoopInstrument:
     def score(self) -> Mapping[str, float]:
         """Return nothing: how well a batch was predicted is not seen."""
         return {}
+
+    @property
+    def rows_evaluated(self) -> int | None:
+        """How many rows an evaluation was of, which is not seen."""
+        return None
 
     def resume(self, step: int) -> None:
         """Count the next step as this one; the state of the optimizer says which it is."""

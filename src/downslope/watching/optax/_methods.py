@@ -51,20 +51,26 @@ def method_of(state: Any) -> str | None:
 def descent_rates(rows: RecordedRows) -> np.ndarray | None:
     """Return the learning rate of each row where the updates are those of gradient descent; None where they are not.
 
-    Those are the gradients times one number for all parts, and without several parts, for all steps.
+    Those are the gradients times one number for all parts, and without several parts, at all looks. Between looks the
+    rate is known where it is the same at all of them; elsewhere it is NaN.
     """
     norms = [(columns["update_norm"], columns["gradient_norm"]) for columns in rows.parts.values()]
     with np.errstate(all="ignore"):
-        rates = rows.steps["update_norm"] / rows.steps["gradient_norm"]
         by_part = np.array([update / gradient for update, gradient in norms])
-    compared = by_part.T if len(by_part) > 1 else rates[None]
-    if not compared.size or not np.all(np.isfinite(rates)):
+    if not by_part.size:
         return None
-    for row in compared:
-        known = row[np.isfinite(row)]
-        if len(known) < 2 or np.ptp(known) > _NEAR * known.max():
-            return None
+    if not all(_agree(look) for look in (by_part.T if len(by_part) > 1 else by_part)):
+        return None
+    at_looks = np.nanmedian(by_part, axis=0)
+    rates = np.full(len(rows.steps["step"]), at_looks[0] if _agree(at_looks) else np.nan)
+    rates[rows.looks - rows.steps["step"][0]] = at_looks
     return rates
+
+
+def _agree(numbers: np.ndarray) -> bool:
+    """Tell whether at least two of some numbers are known, and all that are known are the same up to rounding."""
+    known = numbers[np.isfinite(numbers)]
+    return len(known) > 1 and bool(np.ptp(known) <= _NEAR * known.max())
 
 
 def _state_names(state: Any) -> list[str]:

@@ -6,7 +6,8 @@ loop may be jitted, scanned, mapped over seeds, donated or spread over devices. 
 nothing else, the names of the parts among them as letters: a state that was saved says by itself whose norms it holds.
 
 What is recorded is computed of gradients and updates behind a barrier. Without it the compiler would merge the norms
-into the computation of the updates themselves, which may then differ in the last bit.
+into the computation of the updates themselves, which may then differ in the last bit. Norms of the updates are taken at
+looks alone: where nothing else needs them, a compiler adds updates to the weights without ever storing them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     RateLike = float | Array | Callable[[Array], Array]
 
-_STEP_COLUMNS = ("loss", "gradient_norm", "update_norm", "learning_rate", "has_loss")
+_STEP_COLUMNS = ("loss", "gradient_norm", "learning_rate", "has_loss")
 PART_NORMS = ("parameter_norm", "gradient_norm", "update_norm")
 _SEPARATOR = "\0"  # no name holds it
 
@@ -44,7 +45,7 @@ class RecordedState(NamedTuple):
     Args:
         inner_state: the state of the transformation itself.
         recorded_count: the updates so far.
-        recorded_steps: shape (capacity, 5): the rows of the last steps, that of step n at n modulo the capacity.
+        recorded_steps: shape (capacity, 4): the rows of the last steps, that of step n at n modulo the capacity.
         look_steps: shape (looks,): the steps of the last looks; −1 where there was none yet.
         look_norms: shape (looks, 3, parts): the norms by part at these looks.
         part_letters: the names of the parts in UTF-8, with a zero between two.
@@ -64,7 +65,8 @@ class RecordedRows:
 
     Args:
         count: the updates in all; the rows are of the last of them.
-        steps: `step`, `gradient_norm`, `update_norm`, and where they are known `loss` and `learning_rate`.
+        steps: `step`, `gradient_norm`, and where they are known `loss`, `learning_rate`, and at looks `update_norm`;
+            masked where one was not measured.
         looks: the steps at which the parts were looked at.
         parts: `parameter_norm`, `gradient_norm` and `update_norm` at the looks, by name of the part.
     """
@@ -101,8 +103,8 @@ def recorded(
 ) -> GradientTransformationExtraArgs:
     """Return an Optax transformation that also records each step in its state; its updates stay the same.
 
-    Each step records the norms of gradient and update, the loss where it is passed as `value=`, and the learning rate.
-    Every k-th step also records the norms of parameters, gradients and updates by part. `recorded_rows` reads them.
+    Each step records the norm of the gradient, the loss where it is passed as `value=`, and the learning rate. Every
+    k-th step also records the norms of parameters, gradients and updates by part. `recorded_rows` reads them.
 
     Args:
         transformation: the transformation, such as `optax.adam(1e-3)`. Gradients are recorded as they reach it: what
@@ -212,7 +214,6 @@ def _written(
     numbers = [
         numpy.nan if value is None else _scalar(value),
         numpy.sqrt(sum_of_squares(gradients)),
-        numpy.sqrt(sum_of_squares(updates)),
         numpy.nan if rate is None else _scalar(rate),
         0.0 if value is None else 1.0,
     ]
@@ -375,9 +376,14 @@ def _rows(count: int, steps: np.ndarray, look_steps: np.ndarray, norms: np.ndarr
         del columns["learning_rate"]
     order = np.argsort(look_steps, kind="stable")
     order = order[look_steps[order] >= first]
+    looks = look_steps[order].astype(np.int64)
     names = letters.split(_SEPARATOR) if letters and len(look_steps) else []
     parts = {
         name: {column: norms[order, row, index].astype(float) for row, column in enumerate(PART_NORMS)}
         for index, name in enumerate(names)
     }
-    return RecordedRows(count, columns, look_steps[order].astype(np.int64), parts)
+    if len(looks) and parts:
+        updates = np.ma.masked_all(len(step))
+        updates[looks - first] = np.sqrt(sum(columns["update_norm"] ** 2 for columns in parts.values()))
+        columns["update_norm"] = updates
+    return RecordedRows(count, columns, looks, parts)
