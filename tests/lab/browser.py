@@ -101,6 +101,17 @@ def overflow(page: Page) -> int:
     return page.evaluate("() => document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
+def assert_usable(page: Page) -> None:
+    """Hold that axe finds nothing, in light and in dark, on a desk and on a phone, whose window the page fits into."""
+    for size in (WIDE, PHONE):
+        page.set_viewport_size(size)
+        page.wait_for_timeout(100)
+        assert size is WIDE or overflow(page) <= 0
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            assert violations(page) == [], scheme
+
+
 def copied(page: Page, button: str) -> str:
     """Press a button that copies, and return what it copied."""
     page.get_by_role("button", name=button, exact=True).click()
