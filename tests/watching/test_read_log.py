@@ -160,6 +160,41 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         ds.read_log(file, names={"los": "b"})
 
 
+STYLES = {
+    "keras": "Epoch {e}/30\n\r 1/938 - loss: 9.9\r938/938 [==] - 5s 5ms/step - loss: {l} - acc: 0.9 - val_loss: {v}",
+    "nanogpt": "iter {e}: loss {l}, time 51.20ms, mfu 12.1%\nstep {e}: train loss {l}, val loss {v}",
+    "llm.c": "{e} train {l}\n{e} val {v}\n{e} hella 0.2463",
+    "dict": "{{'loss': {l}, 'grad_norm': 1.25, 'learning_rate': 5e-05, 'epoch': {e}}}\n{{'eval_loss': {v}}}",
+    "mnist": "Train Epoch: {e} [59520/60000 (99%)]\tLoss: {l}\n\nTest set: Average loss: {v}, Accuracy: 9903/10000",
+    "brackets": "10:20:30,123 INFO Epoch [{e}/30], Step [100/938], Train Loss: {l}, Valid Loss: {v}",
+    "pipes": "| epoch {e:03d} | loss {l} | lr 0.0005 | gnorm 1.2\n| epoch {e:03d} | valid_loss {v}",
+    "colour": "\x1b[32mEpoch {e}\x1b[0m train_loss={l} val_loss={v} (best)",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_lines_are_read_as_programs_write_them(style: str, tmp_path: Path) -> None:
+    held = LOSS + 0.25
+    lines = [
+        STYLES[style].format(e=e, l=loss, v=round(v, 5)) for e, (loss, v) in enumerate(zip(LOSS, held, strict=True))
+    ]
+    (tmp_path / "train.log").write_text("Using cuda:0\n" + "\n".join(lines), encoding="utf-8")
+    trace = ds.read_log(tmp_path / "train.log")
+    assert trace.recorded["value"] == pytest.approx(LOSS)
+    assert trace.recorded["step"].tolist() == list(range(30))
+    if style != "pipes":
+        assert trace.metrics["validation_loss"] == pytest.approx(held)
+
+
+def test_calls_and_epochs_are_told_from_steps(tmp_path: Path) -> None:
+    rows = write.rows_of(**{"train/loss": LOSS, "val/loss": LOSS, "epoch": np.arange(30)})
+    assert ds.read_log(write.wandb_run(tmp_path / "run-e.wandb", rows)).facts["log"]["unit"] == "epoch"
+    alone = write.rows_of(loss=LOSS)
+    assert ds.read_log(write.wandb_run(tmp_path / "run-r.wandb", alone)).facts["log"]["unit"] == "row"
+    events = write.rows_of(step=np.arange(30), **{"Loss/train": LOSS, "Loss/val": LOSS})
+    assert ds.read_log(write.events(tmp_path / "events.out.tfevents.1.e", events)).facts["log"]["unit"] == "epoch"
+
+
 # --- what cannot be read ---------------------------------------------------------------------------------------------
 
 

@@ -10,10 +10,12 @@ import numpy as np
 
 from downslope.trace import LogFacts, Trace, TraceFacts, TracePlan, trace_from
 from downslope.watching.logs._log import Log, LogColumn, refusal
+from downslope.watching.logs._names import parse
 from downslope.watching.logs._pieces import Axis, axis_of, last_piece, steps_of
 from downslope.watching.logs._roles import Roles, roles_of
 
 _FIRST, _GOES_ON = 3, 0.7  # losses at the start of a run, and the share of those of the first one
+_BESIDE = 0.5  # of the losses: as many evaluations are of epochs
 _PERCENT = 1.5  # an accuracy above it is in per cent
 _LATE = 2.0  # distances between rows; a run whose first row is further from 0 had begun before
 _UNITS = {"epoch": "a row is an epoch", "row": "rows are counted, since no column counts the steps"}
@@ -47,6 +49,8 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
     if roles.norm is not None:
         recorded["gradient_norm"] = _beside(log.columns[roles.norm], axis, losses.rows)
     evaluations = _evaluations(log, roles, axis, piece, losses.rows)
+    if _counts_epochs(log, roles, axis, steps, evaluations):
+        axis = dataclasses.replace(axis, unit="epoch")
     spacing = float(np.median(np.diff(steps))) if len(steps) > 1 else 1.0
     late = axis.unit != "row" and bool(steps[0] > _LATE * spacing + 1)
     # A run that starts far below the first one in the file goes on from it.
@@ -57,6 +61,16 @@ def trace_of(log: Log, name: str, names: Mapping[str, str] | None = None) -> Tra
     )
     notes = _notes(roles, axis, pieces, late, int(steps[0]))
     return dataclasses.replace(trace, facts={**trace.facts, "notes": notes}, caveats=(*trace.caveats, *log.caveats))
+
+
+def _counts_epochs(
+    log: Log, roles: Roles, axis: Axis, steps: np.ndarray, evaluations: Mapping[str, Any] | None
+) -> bool:
+    """Tell whether what is called a step is an epoch: counted one by one, with an evaluation beside most losses."""
+    if axis.unit != "step" or len(steps) < 2 or float(np.median(np.diff(steps))) != 1:
+        return False
+    held = len((evaluations or {}).get("step", ()))
+    return parse(roles.loss[0]).per == "epoch" or held >= _BESIDE * len(steps)
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

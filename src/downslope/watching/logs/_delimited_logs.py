@@ -34,8 +34,10 @@ def is_table(text: str) -> bool:
         as_number(cell) is not None for cell in header
     ):
         return False
-    rows = [_split(line, delimiter) for line in lines[1:]]
-    return all(len(row) <= len(header) + 1 and any(as_number(cell) is not None for cell in row) for row in rows[:3])
+    rows = [_split(line, delimiter) for line in lines[1:4]]
+    if delimiter is None:  # words between blanks are a table only if all below them are numbers
+        return all(len(row) == len(header) and all(as_number(cell) is not None for cell in row) for row in rows)
+    return all(len(row) <= len(header) + 1 and any(as_number(cell) is not None for cell in row) for row in rows)
 
 
 def read_table(name: str, text: str) -> Log:

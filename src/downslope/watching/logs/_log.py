@@ -89,6 +89,10 @@ def as_number(cell: object) -> float | None:
     if isinstance(cell, int | float):
         return float(cell) if abs(cell) < 1e308 or cell != cell or isinstance(cell, float) else None
     text = str(cell).strip()
+    try:  # nearly every cell, and the fastest
+        return float(text)
+    except ValueError:
+        pass
     if text.lower() in _ABSENT:
         return None
     wrapped = _WRAPPED.match(text)

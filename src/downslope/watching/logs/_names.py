@@ -6,6 +6,7 @@ Every framework and every person names columns differently: `val_loss`, `ValLoss
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -89,6 +90,7 @@ def _split_run(word: str) -> list[str]:
     return [word]
 
 
+@functools.lru_cache(maxsize=4096)
 def parse(name: str) -> ColumnName:
     """Return what the name of a column says.
 

@@ -13,6 +13,7 @@ import numpy as np
 from downslope.watching.logs._log import Log, LogColumn
 from downslope.watching.logs._names import is_epoch, is_step, step_rank
 
+_OF_CALLS = "_step"  # W&B counts with it how often something was logged
 _MOSTLY = 0.9  # of the rows: a column that counts them ascends from row to row
 _SEAMS = 0.2  # of the rows: a count that goes back more often counts something else
 _FEWEST = 3  # losses of a run that is judged
@@ -44,15 +45,16 @@ def axis_of(log: Log, losses: np.ndarray, said: str | None) -> Axis:
         losses: the rows that have a loss, ascending.
         said: the name of the column, if it is known.
     """
-    steps = sorted((name for name in log.columns if is_step(name)), key=step_rank)
+    steps = sorted((name for name in log.columns if is_step(name) and name != _OF_CALLS), key=step_rank)
     named = [name for name in (said, log.axis) if name is not None and name in log.columns]
-    for name in dict.fromkeys([*named, *steps, *filter(is_epoch, log.columns)]):
+    calls = [name for name in log.columns if name == _OF_CALLS]
+    for name in dict.fromkeys([*named, *steps, *filter(is_epoch, log.columns), *calls]):
         at, own = _carried(log.columns[name], log.length)
         here = at[losses]
         if not np.all(np.isfinite(here)) or np.any(here != np.round(here)) or np.any(here < 0):
             continue
         if name == said or len(here) < 2 or np.mean(np.diff(here) > 0) >= min(_MOSTLY, 1 - 1 / len(here)):
-            return Axis("epoch" if is_epoch(name) else "step", name, at, own)
+            return Axis("epoch" if is_epoch(name) else "row" if name == _OF_CALLS else "step", name, at, own)
     counted = np.searchsorted(losses, np.arange(log.length), side="right") - 1.0
     return Axis("row", "", np.maximum(counted, 0), np.zeros(log.length, dtype=bool))
 

@@ -7,6 +7,7 @@ Epoch 3/10 | train loss 0.412 | val loss: 0.388          step 250: train loss 4.
 
 from __future__ import annotations
 
+import functools
 import re
 
 from downslope.watching.logs._log import Log, as_number, columns_of, refusal
@@ -70,6 +71,7 @@ def _numbers(line: str) -> dict[str, float]:
     return numbers
 
 
+@functools.lru_cache(maxsize=4096)
 def _known_name(text: str, *, marked: bool) -> str | None:
     """Return the part of some words that is a name, the longest that is one; None where none is.
 
