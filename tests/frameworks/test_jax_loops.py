@@ -105,6 +105,69 @@ def test_a_scanned_loop_is_read_once_a_scan() -> None:
     assert np.isfinite(trace.part_columns["parameter_norm"]).all()
 
 
+def test_a_loop_goes_on_from_a_checkpoint_with_the_same_rows() -> None:
+    tx = ds.recorded(optax.adam(0.05), every=4)
+    choices: dict[str, Any] = {"every": 4, "criterion": loss, "batch": BATCH, "curvature_every": 0}
+
+    @jax.jit
+    def step(params: Any, state: Any) -> Any:
+        value, gradient = jax.value_and_grad(loss)(params, BATCH)
+        updates, state = tx.update(gradient, state, params, value=value)
+        return optax.apply_updates(params, updates), state
+
+    traces = []
+    for stops in ((30,), (13, 17)):
+        params = start()
+        state, saved = tx.init(params), None
+        for count in stops:
+            watch = ds.watch(params, tx, **choices)
+            if saved is not None:
+                watch.load_state_dict(saved)
+            for _ in range(count):
+                params, state = step(params, state)
+                watch.step(state, params)
+            saved = watch.state_dict()
+        traces.append(watch.close())
+    whole, resumed = traces
+    np.testing.assert_array_equal(resumed.recorded["step"], whole.recorded["step"])
+    np.testing.assert_allclose(resumed.recorded["value"], whole.recorded["value"], rtol=1e-6)
+    assert whole.layer_steps is not None
+    assert resumed.layer_steps is not None
+    np.testing.assert_array_equal(resumed.layer_steps, whole.layer_steps)
+    for name, column in whole.part_columns.items():
+        np.testing.assert_allclose(resumed.part_columns[name], column, rtol=1e-5)
+
+
+def test_a_train_state_of_flax_tells_its_loss() -> None:
+    from flax import linen
+    from flax.training.train_state import TrainState
+
+    class Net(linen.Module):
+        @linen.compact
+        def __call__(self, inputs: Any) -> Any:
+            return linen.Dense(2)(linen.relu(linen.Dense(8)(inputs)))
+
+    net = Net()
+
+    def of_net(params: Any, batch: Any) -> Any:
+        logits = net.apply({"params": params}, batch[0])
+        return optax.softmax_cross_entropy_with_integer_labels(logits, batch[1]).mean()
+
+    params = net.init(jax.random.key(0), INPUTS)["params"]
+    state: Any = TrainState.create(apply_fn=net.apply, params=params, tx=ds.recorded(optax.adam(0.05), every=4))
+    watch = ds.watch(params, state.tx, every=4, criterion=of_net, batch=BATCH)
+    values = []
+    for _ in range(9):
+        value, gradient = jax.value_and_grad(of_net)(state.params, BATCH)
+        state = state.apply_gradients(grads=gradient)
+        values.append(float(watch.loss(value)))
+        watch.step(state, state.params)
+    trace = watch.close()
+    assert trace.recorded["value"].tolist() == pytest.approx(values, rel=1e-6)
+    assert trace.layer_names == ("Dense_1", "Dense_0")  # in the order in which they run
+    assert trace.facts["network"]["activations"] == ["relu", None]
+
+
 def test_a_look_that_fails_ends_the_looks_and_not_the_loop() -> None:
     tx = ds.recorded(optax.sgd(0.5), every=2)
     watch = ds.watch(start(), tx, every=2, criterion=loss, batch=BATCH)

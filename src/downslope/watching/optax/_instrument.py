@@ -80,6 +80,8 @@ class LoopInstrument:
                 hint="ds.watch(params, tx, folder, criterion=loss, batch=batch)",
             )
         self._rows, self._every, self._curvature_every = rows, every, curvature_every
+        if jax().process_index():  # of several processes the first writes
+            rows.keep_in_memory()
         self._next_curvature = self._measured_at = 0
         self._last_spectrum: Spectrum | None = None
         self._looks = None if loss is None else LossLooks(loss, model, batch)
@@ -93,6 +95,7 @@ class LoopInstrument:
         self._losses_ahead: list[Any] = []
         self._count = 0  # steps whose rows were read
         self._calls, self._per_call = 0, 1  # since then, and the most steps of a call
+        self._is_first = True
         self._looked = 0  # stretches of `every` steps
         self._failed = self._may_descend = False
         self._said: set[str] = set()
@@ -120,13 +123,18 @@ class LoopInstrument:
     def step(self, state: Tree, model: Any = None) -> None:
         """Take the state and the model after one step, or after several."""
         held = recorded_state(state)
+        if np.ndim(held.recorded_count):
+            raise SettingError(
+                f"the state is of {len(held.recorded_count)} runs side by side, and a watch is of one",
+                hint="watch.step(jax.tree.map(lambda leaf: leaf[0], state)) takes the first",
+            )
         # Not the state of the method: it would be kept alive for nothing.
         self._state, self._calls = held._replace(inner_state=()), self._calls + 1
         self._losses, self._losses_ahead = self._losses + self._losses_ahead, []
         if model is not None:
             self._model = model
         capacity = held.recorded_steps.shape[-2]
-        is_first = self._rows.last_step is None and self._count == 0
+        is_first, self._is_first = self._is_first, False
         if is_first:
             self._rows.plan.setdefault("method", "")
             self._name_method(held)

@@ -343,7 +343,9 @@ def _as_transformation(transformation: Any) -> Any:
 
 
 def recorded_state(tree: Tree) -> RecordedState:
-    """Return the one recorded state in a tree."""
+    """Return the one recorded state in a tree, with arrays for fields."""
+    if isinstance(tree, RecordedState):
+        return RecordedState(tree.inner_state, *map(_leaf, tree[1:]))
     inside = getattr(tree, "opt_state", tree)
     nodes = jax().tree.leaves(inside, is_leaf=lambda node: isinstance(node, RecordedState))
     states = [node for node in nodes if isinstance(node, RecordedState)]
@@ -351,12 +353,13 @@ def recorded_state(tree: Tree) -> RecordedState:
         count = "no recorded transformation" if not states else f"{len(states)} recorded transformations"
         hint = "tx = ds.recorded(optax.adam(1e-3))" if not states else "read the state of one of them"
         raise SettingError(f"the state is of {count}", hint=hint)
-    held = states[0]
-    return RecordedState(held.inner_state, *map(_leaf, held[1:]))
+    return recorded_state(states[0])
 
 
 def _leaf(node: Any) -> Any:
     """Return the array in a node that holds one, such as a variable of Flax."""
+    if isinstance(node, jax().Array):
+        return node
     leaves = jax().tree.leaves(node)
     return leaves[0] if len(leaves) == 1 else node
 
