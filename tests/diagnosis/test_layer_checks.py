@@ -30,7 +30,7 @@ def diagnosed(kernels, columns=None, nested=(), start=None, activations=None, si
         "dead_share": 0.0,
         "saturated_share": 0.0,
     }
-    looks |= columns or {}
+    looks = {name: column for name, column in (looks | (columns or {})).items() if column is not None}
     random = np.random.default_rng(0)
     sides = [[last - first for first, last in entry["ranges"]] for entry in kernels]
     weights = start or {
@@ -185,3 +185,22 @@ def test_a_first_step_as_long_as_the_weights_is_a_rate_that_is_too_large(step: f
     parts = tuple(entry["leaf"] for entry in CHAIN)
     trace = dataclasses.replace(made, layer_names=tuple("abc"), part_names=parts, part_columns=columns)
     assert ("rate_too_large" in ds.diagnose(trace)) is found
+
+
+def test_what_dead_units_stop_does_not_vanish() -> None:
+    relu, stopped = ["relu", "relu", "linear"], {"activation_gradient_norm": np.array([1e-37, 1e-37, 1.0])}
+    dead = np.array([0.97, 1.0, np.nan])
+    diagnosis = diagnosed(CHAIN, {**stopped, "dead_share": dead}, activations=relu)
+    assert "vanishing_gradients" not in diagnosis
+    assert "dead_units" in diagnosis
+    assert "vanishing_gradients" in diagnosed(CHAIN, stopped, activations=relu)
+    # A hundredth of the units passes a tenth of a gradient: the rest fades by itself.
+    few, faint = np.array([0.99, 0.99, np.nan]), {"activation_gradient_norm": np.array([1e-4, 1e-2, 1.0])}
+    assert "vanishing_gradients" not in diagnosed(CHAIN, {**faint, "dead_share": few}, activations=relu)
+    fading = {"activation_gradient_norm": np.array([1e-12, 1e-6, 1.0])}
+    assert "vanishing_gradients" in diagnosed(CHAIN, {**fading, "dead_share": few}, activations=relu)
+
+
+def test_without_the_share_of_dead_units_it_is_not_said_what_fades() -> None:
+    faded = {"activation_gradient_norm": np.array([1e-8, 1e-4, 1.0])}
+    assert "may be dead" in reason(diagnosed(CHAIN, {**faded, "dead_share": None}), "vanishing_gradients")

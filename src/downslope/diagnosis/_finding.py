@@ -225,6 +225,7 @@ class Check(Generic[P]):
         quantities: those that only this check computes.
         needs: what the trace must have for it to run at all, as dotted names; see `_needs`.
         reads: what it looks at, too: without these it may still find the symptom, but cannot say that there is none.
+        hidden_by: why the symptom may be where it does not look, from the evidence; "" where it looks everywhere.
     """
 
     symptom: Symptom
@@ -234,6 +235,7 @@ class Check(Generic[P]):
     quantities: tuple[Quantity, ...] = ()
     needs: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    hidden_by: Callable[[Any], str] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
         if not self.needs and not self.reads:
@@ -243,7 +245,13 @@ class Check(Generic[P]):
         if lacks is not None:
             return NotRun(self.symptom.key, lacks)
         result = self.find(*args, **kwargs)
-        # Silence means that the symptom does not show, which only a check with all its facts can say.
+        if isinstance(result, Finding):
+            return result
+        # Silence means that the symptom does not show, which only a check that sees all of the network, and has all its
+        # facts, can say.
+        hidden = "" if self.hidden_by is None else self.hidden_by(evidence)
+        if hidden:
+            return NotRun(self.symptom.key, hidden)
         lacks = None if result is not None else lacking(self.reads, evidence.trace)
         return result if lacks is None else NotRun(self.symptom.key, lacks)
 
@@ -256,12 +264,13 @@ def check(
     quantities: tuple[Quantity, ...] = (),
     needs: tuple[str, ...] = (),
     reads: tuple[str, ...] = (),
+    hidden_by: Callable[[Any], str] | None = None,
 ) -> Callable[[Callable[P, Result]], Check[P]]:
     """Return the decorator that makes a check of a function; see `Check` for the arguments."""
 
     def of(find: Callable[P, Result]) -> Check[P]:
         rank = symptom.order if order is None else order
-        return Check(symptom, find, rank, rule, quantities, needs, reads)
+        return Check(symptom, find, rank, rule, quantities, needs, reads, hidden_by)
 
     return of
 

@@ -94,12 +94,26 @@ class TrainingEvidence:
         column = np.asarray(self.trace.metrics.get(name, ()), dtype=float)
         return column[np.isfinite(column)]
 
+    @functools.cached_property
+    def kept_step(self) -> float | None:
+        """The step whose network was kept in place of the last one; NaN where that is not known, None for the last."""
+        kept = self.trace.facts.get("kept") or {}
+        by = (self.trace.plan.get("batches") or {}).get("best_by")
+        if not kept and (not by or self.trace.outcome is Outcome.RUNNING):
+            return None
+        return float(kept.get("step", math.nan)) if "step" in self.trace.metrics else math.nan
+
     def last(self, name: str) -> float | None:
-        """Return the last measurement of a name; None without any, or where it is not finite."""
+        """Return the last measurement of a name of the network that is judged.
+
+        None without any, or where it is not finite.
+        """
         if name not in self.trace.metrics:
             return None
         states = evaluated_states(self.trace, name)
         taken = np.flatnonzero(states != CellState.NOT_MEASURED)
+        if self.kept_step is not None:
+            taken = taken[np.asarray(self.trace.metrics["step"])[taken] <= self.kept_step]
         if not len(taken) or states[taken[-1]] == CellState.NOT_FINITE:
             return None
         return float(self.trace.metrics[name][taken[-1]])
@@ -421,6 +435,16 @@ class TrainingEvidence:
     def end_of(course: np.ndarray) -> float:
         """Return the mean over the last twentieth."""
         return float(np.mean(course[-max(1, len(course) // 20) :])) if len(course) else math.nan
+
+
+def unseen_kernels(evidence: TrainingEvidence) -> str:
+    """Return why a symptom may hide in kernels inside loops and branches; empty without any."""
+    return evidence.inside.unseen
+
+
+def unfollowed_kernels(evidence: TrainingEvidence) -> str:
+    """Return the same of those whose gradient was not followed from step to step either."""
+    return evidence.inside.unfollowed
 
 
 def r2_error(score: float, rows: float) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, training_finding
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 BOTTLENECK = Symptom(
     "bottleneck",
@@ -20,8 +20,8 @@ BOTTLENECK = Symptom(
 _ENOUGH = 2
 
 
-@check(BOTTLENECK, needs=("network.kernels", "network.nested"))
-def bottleneck(evidence: TrainingEvidence) -> Finding | NotRun | None:
+@check(BOTTLENECK, needs=("network.kernels", "network.nested"), hidden_by=unseen_kernels)
+def bottleneck(evidence: TrainingEvidence) -> Finding | None:
     """Find a hidden layer with fewer units than the outputs need to be told apart.
 
     Quantity: the numbers that the narrowest hidden layer makes of an example, beside inputs and outputs. Theory: what
@@ -38,7 +38,7 @@ def bottleneck(evidence: TrainingEvidence) -> Finding | NotRun | None:
         if inside.kernels[index].get("is_only_way") and inside.numbers[index] < needed
     ]
     if not narrow or not features >= _ENOUGH:
-        return NotRun(BOTTLENECK.key, inside.unseen) if inside.unseen else None
+        return None
     index = min(narrow, key=lambda index: inside.numbers[index])
     units = int(inside.numbers[index])
     return training_finding(

@@ -6,7 +6,7 @@ import numpy as np
 
 from downslope._text import listed
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 DEAD_UNITS = Symptom(
     "dead_units",
@@ -17,12 +17,12 @@ DEAD_UNITS = Symptom(
     remedies=("smaller_rate", "leaky_relu", "revived_units", "suited_weights", "layer_normalisation", "adam"),
 )
 
-_RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
+RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
 # Up to half of a wide layer's units idle in many networks that learn well.
 _MANY = 0.5
 
 
-@check(DEAD_UNITS, needs=("layers.dead_share", "network.activations"), reads=("network.nested",))
+@check(DEAD_UNITS, needs=("layers.dead_share", "network.activations"), reads=("network.nested",), hidden_by=unseen_kernels)
 def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units stand on the flat side of their activation for every example.
 
@@ -32,17 +32,14 @@ def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """
     shares = evidence.late("dead_share")
     if not np.any(np.isfinite(shares)):
-        return NotRun(
-            DEAD_UNITS.key,
-            evidence.inside.unseen or "the layers were not looked into, or their activations are not known",
-        )
+        return NotRun(DEAD_UNITS.key, "the layers were not looked into, or their activations are not known")
     indices = [
         index
         for index, (share, name) in enumerate(zip(shares, evidence.activations, strict=True))
-        if name in _RECTIFYING and share > _MANY
+        if name in RECTIFYING and share > _MANY
     ]
     if not indices:
-        return NotRun(DEAD_UNITS.key, evidence.inside.unseen) if evidence.inside.unseen else None
+        return None
     worst = max(float(shares[index]) for index in indices)
     names = tuple(evidence.layers[index] for index in indices)
     start = evidence.early("dead_share")

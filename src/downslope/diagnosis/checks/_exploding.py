@@ -6,7 +6,7 @@ import numpy as np
 
 from downslope._text import listed
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unfollowed_kernels
 
 EXPLODING_GRADIENTS = Symptom(
     "exploding_gradients",
@@ -30,6 +30,7 @@ _HUGE = 1e4
         "network.kernels",
         "network.nested",
     ),
+    hidden_by=unfollowed_kernels,
 )
 def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients that grow on their way to the input, or signals that grow on theirs to the output.
@@ -43,8 +44,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     loop = evidence.inside.recurrence(fading=False)
     if rate is None and spread is None and loop is None:
         return NotRun(
-            EXPLODING_GRADIENTS.key,
-            evidence.inside.unfollowed or "the layers were not looked into, or fewer than three lie on every path",
+            EXPLODING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path"
         )
     overflowing = _overflowing(evidence)
     if overflowing is not None:
@@ -62,8 +62,7 @@ def exploding_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     elif spread is not None and spread > _HUGE:
         sentence = f"Signals grow from layer to layer: outputs reach a spread of {number(spread)}."
     else:
-        unseen = evidence.inside.unfollowed
-        return NotRun(EXPLODING_GRADIENTS.key, unseen) if unseen else None
+        return None
     per_layer, in_all = rate or (None, None)
     return training_finding(
         evidence,

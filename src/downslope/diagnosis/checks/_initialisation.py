@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 POOR_INITIALISATION = Symptom(
     "poor_initialisation",
@@ -36,6 +36,7 @@ def _worst_ratio(evidence: TrainingEvidence) -> float | None:
     POOR_INITIALISATION,
     needs=("network.kernels", "network.nested", "network.input_size?", "network.activations", "start"),
     reads=("layers.activation_deviation",),
+    hidden_by=unseen_kernels,
     quantities=(
         Quantity("variance_ratio", "variance of the first weights over what suits", "nearer to 1", _worst_ratio),
     ),
@@ -51,7 +52,7 @@ def poor_initialisation(evidence: TrainingEvidence) -> Finding | NotRun | None:
     ratios = _ratios(evidence)
     off = {index: ratio for index, ratio in ratios.items() if not 1 / _OFF <= ratio <= _OFF}
     if not off or len(off) < len(ratios) / 2 or not set(evidence.hidden.tolist()) & set(ratios):
-        return NotRun(POOR_INITIALISATION.key, evidence.inside.unseen) if evidence.inside.unseen else None
+        return None
     spread = _farthest_spread(evidence, set(ratios))
     if spread is None:
         return NotRun(POOR_INITIALISATION.key, "the spread of the hidden layers' outputs is not known at the start")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 MISSING_NONLINEARITY = Symptom(
     "missing_nonlinearity",
@@ -15,17 +15,16 @@ MISSING_NONLINEARITY = Symptom(
 )
 
 
-@check(MISSING_NONLINEARITY, needs=("network.nested", "network.activations"))
+@check(MISSING_NONLINEARITY, needs=("network.nested", "network.activations"), hidden_by=unseen_kernels)
 def missing_nonlinearity(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find hidden layers without an activation between them.
 
     Quantity: the activations of the hidden layers. Theory: a product of matrices is a matrix, so that such layers can
     do no more than one. Threshold: every hidden layer linear.
     """
-    if evidence.inside.unseen:
-        return NotRun(MISSING_NONLINEARITY.key, evidence.inside.unseen)
     hidden = [evidence.activations[index] for index in evidence.hidden]
-    if not hidden:
+    # What is not seen may hold an activation.
+    if not hidden or evidence.inside.unseen:
         return None
     if not all(hidden):
         return NotRun(MISSING_NONLINEARITY.key, "not every activation is known")

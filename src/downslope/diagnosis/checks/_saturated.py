@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from downslope._text import listed
-from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._finding import Finding, Severity, Symptom, check, number, training_finding
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 SATURATED_UNITS = Symptom(
     "saturated_units",
@@ -19,8 +19,8 @@ _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _MANY = 0.5
 
 
-@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"), reads=("network.nested",))
-def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
+@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"), reads=("network.nested",), hidden_by=unseen_kernels)
+def saturated_units(evidence: TrainingEvidence) -> Finding | None:
     """Find hidden layers whose units stand at the ends of a bounded activation most of the time.
 
     Quantity: the share of units and examples where the activation passes less than a hundredth of its steepest slope:
@@ -33,7 +33,7 @@ def saturated_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     bounded = [int(index) for index in evidence.hidden if evidence.activations[index] in _BOUNDED]
     indices = [index for index in bounded if shares[index] > _MANY]
     if not indices:
-        return NotRun(SATURATED_UNITS.key, evidence.inside.unseen) if evidence.inside.unseen else None
+        return None
     worst = max(float(shares[index]) for index in indices)
     names = tuple(evidence.layers[index] for index in indices)
     return training_finding(

@@ -7,7 +7,7 @@ import numpy as np
 from downslope._text import listed
 from downslope._types import Columns
 from downslope.diagnosis._finding import Finding, NotRun, Quantity, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unseen_kernels
 
 SYMMETRIC_UNITS = Symptom(
     "symmetric_units",
@@ -33,6 +33,7 @@ def _most_copies(evidence: TrainingEvidence) -> float | None:
 @check(
     SYMMETRIC_UNITS,
     needs=("network.kernels", "network.nested", "start", "end"),
+    hidden_by=unseen_kernels,
     quantities=(Quantity("unit_copies", "share of units that are copies", "lower", _most_copies),),
 )
 def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
@@ -42,15 +43,14 @@ def symmetric_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     equal incoming and outgoing weights get equal gradients and stay equal; nothing but noise parts them (Goodfellow et
     al. 2016, section 8.4). Threshold: half the units of a hidden layer.
     """
-    unseen = evidence.inside.unseen
     if not evidence.hidden.size:
-        return NotRun(SYMMETRIC_UNITS.key, unseen) if unseen else None
+        return None
     shares = {evidence.layers[index]: _copies(evidence, int(index)) for index in evidence.hidden}
     if all(share is None for share in shares.values()):
-        return NotRun(SYMMETRIC_UNITS.key, unseen or "how the kernels of the layers lie is not known")
+        return NotRun(SYMMETRIC_UNITS.key, "how the kernels of the layers lie is not known")
     equal = tuple(name for name, share in shares.items() if share is not None and share > _MANY)
     if not equal:
-        return NotRun(SYMMETRIC_UNITS.key, unseen) if unseen else None
+        return None
     worst = max(share for share in shares.values() if share is not None)
     return training_finding(
         evidence,

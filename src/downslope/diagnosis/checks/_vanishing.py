@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from downslope._text import listed
 from downslope._types import Plain
 from downslope.diagnosis._finding import Finding, NotRun, Severity, Symptom, check, number, training_finding
-from downslope.diagnosis._training_evidence import TrainingEvidence
+from downslope.diagnosis._training_evidence import TrainingEvidence, unfollowed_kernels
+from downslope.diagnosis.checks._dead import RECTIFYING
 
 VANISHING_GRADIENTS = Symptom(
     "vanishing_gradients",
@@ -33,6 +36,7 @@ _ALL = 0.99  # of the units of a layer
         "network.kernels",
         "network.nested",
     ),
+    hidden_by=unfollowed_kernels,
 )
 def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find gradients, or signals, that fade by a factor a layer until the far layers learn nothing.
@@ -41,20 +45,18 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     the output, each fitted over depth at the start; and that per step of a scan, of the gradient by its state. Layers
     that a path without a layer passes do not count: the product along it has a factor of 1. Theory: products of one
     factor a layer, below 1 (Hochreiter 1991; Glorot and Bengio 2010). Threshold: a thousandth in all; of a
-    scan, less than half a step as well.
+    scan, less than half a step as well. What dead units take away is theirs, and no part of the factor.
     """
     inside = evidence.inside
     gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
-    if _is_dead(evidence):
-        gradient = signal = None  # nothing passes a layer of dead units, and they are what is wrong
-        if loop is None:
-            return None
     if gradient is None and signal is None and loop is None:
         return NotRun(
-            VANISHING_GRADIENTS.key,
-            inside.unfollowed or "the layers were not looked into, or fewer than three lie on every path",
+            VANISHING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path"
         )
-    if gradient is not None and gradient[1] < _FADED:
+    alive = _alive(evidence)
+    if alive is None and (_fades(gradient, 1.0) or _fades(signal, 1.0)):
+        return NotRun(VANISHING_GRADIENTS.key, "units may be dead, of which the trace does not tell")
+    if gradient is not None and _fades(gradient, alive):
         parts, last = _faded(evidence)
         sentence = (
             f"A unit's gradient keeps {number(gradient[0])} of itself per layer towards the input: "
@@ -68,14 +70,14 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
             f"of itself per step towards the first: {number(loop['in_all'])} is left after {loop['length']} steps, so "
             "that what came first is forgotten."
         )
-    elif signal is not None and signal[1] < _FADED:
+    elif signal is not None and _fades(signal, alive):
         parts = evidence.layers[:1]
         sentence = (
             f"What tells examples apart keeps {number(signal[0])} of itself per layer: {number(signal[1])} is left at "
             "the output, so that all examples look alike there."
         )
     else:
-        return NotRun(VANISHING_GRADIENTS.key, inside.unfollowed) if inside.unfollowed else None
+        return None
     return training_finding(
         evidence,
         VANISHING_GRADIENTS,
@@ -93,12 +95,23 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     )
 
 
-def _is_dead(evidence: TrainingEvidence) -> bool:
-    """Tell whether all units of some layer on every path were dead at the first look, and still are."""
-    inside = evidence.inside
+def _fades(rate: tuple[float, float] | None, alive: float | None) -> bool:
+    """Tell whether less than a thousandth is left in all of what living units could pass."""
+    return rate is not None and alive is not None and rate[1] < _FADED * alive
+
+
+def _alive(evidence: TrainingEvidence) -> float | None:
+    """Return what units that are not dead at the first look leave of a gradient; None where that is not known."""
+    if "dead_share" not in evidence.trace.layer_columns or evidence.network.get("activations") is None:
+        return None
+    shares, left = evidence.inside.first("dead_share"), 1.0
     with np.errstate(all="ignore"):
-        dead = np.minimum(inside.first("dead_share"), inside.late("dead_share")) > _ALL
-    return bool(np.any(dead & inside.is_chain))
+        stay_dead = np.minimum(shares, evidence.inside.late("dead_share")) > _ALL
+    for index in np.flatnonzero(np.isfinite(shares) & evidence.inside.is_chain):
+        if evidence.activations[index] in RECTIFYING or stay_dead[index]:
+            # A norm falls with the root of the units that pass something on.
+            left *= math.sqrt(max(1 - float(shares[index]), 0.0))
+    return left
 
 
 def _forgets(loop: Plain) -> bool:
