@@ -29,6 +29,7 @@ DATA = {
     "rows_on_both_sides": 0,
     "share_on_both_sides": 0.0,
     "repeats_by_chance": 0.0,
+    "every_combination": False,
     **dict.fromkeys(("row_number", "row_number_score", "score_without")),
     "shift_auc": 0.5,
     "shift_error": 0.02,
@@ -208,6 +209,9 @@ def test_faults_of_the_data_come_first(symptom, case):
             "network": R2,
             "scores": {**OF_NUMBERS, "r2": -1e9, "r2_error": 1e8},
         },
+        # a table of truth, which has no other rows: all of them learnt, and held back as well
+        {"data": {"validation_rows": 0, "rows": 4, "every_combination": True}, "scores": None},
+        {"data": {"validation_rows": 4, "every_combination": True, "share_on_both_sides": 1.0, "repeats_by_chance": 1.0}},
         # targets over orders of magnitude that are learnt
         {
             "data": {**NUMBERS, "target_ratio": 900.0, "log_reference_score": 0.93, "log_reference_of_logs": 0.8},
@@ -247,6 +251,7 @@ def test_few_rows_are_never_called_unrelated_to_the_inputs():
         ("shift_auc", {"shifted_validation"}),
         ("log_reference_score", {"skewed_targets"}),
         ("validation_rows", {"too_few_rows"}),
+        ("every_combination", {"too_few_rows"}),
     ],
 )
 def test_a_missing_fact_is_named(fact, symptoms, monkeypatch):

@@ -83,3 +83,20 @@ def test_neighbours_are_those_of_every_distance():
         for row in range(40):
             votes = np.bincount(labels[near[row, :count]])
             assert votes[guess[row]] == votes.max()
+
+
+def test_the_reference_of_uneven_classes_does_not_ignore_the_rare_one():
+    random = np.random.default_rng(4)
+    X = random.normal(size=(1500, 5)).astype(np.float32)
+    rare = (X[:, 0] + 0.3 * random.normal(size=1500) > 2).astype(int)
+    known = facts(*prepare((X, rare), validation=0.25))
+    assert known["metric"] == "balanced_accuracy"
+    # The most frequent class among the neighbours would hardly ever be the rare one: 0.57.
+    assert known["reference_score"] > 0.8
+    assert known["validation_reference_score"] > 0.7
+    assert known["shuffled_score"] < 0.6
+    near = nearest_rows(X, X, itself=True)
+    guesses = by_neighbours(near, rare, balanced=True)
+    assert len(guesses) == 8
+    share = rare[near].mean(axis=1) > rare.mean()  # of 15: more than among all rows
+    np.testing.assert_array_equal(guesses[-1], share)

@@ -177,3 +177,12 @@ def test_a_trend_in_time_is_no_leak():
     assert facts(examples((np.column_stack([X, np.arange(200)]), trend)))["row_number"] is None
     table = {"when": days, "other": X[:, 0], "up": np.arange(200) > 99}
     assert facts(examples(table, "up"))["row_number"] is None
+
+
+def test_a_table_of_truth_holds_every_combination():
+    table = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    assert facts(examples((table[:, :2], table[:, 2])))["every_combination"]
+    assert not facts(examples((table[:3, :2], table[:3, 2])))["every_combination"]
+    assert not facts(examples((RANDOM.normal(size=(40, 2)), table[RANDOM.integers(0, 4, 40), 2])))["every_combination"]
+    # Two rows of one column may be any numbers.
+    assert not facts(examples((np.array([[0.0], [1.0], [0.0]]), np.array([0, 1, 0]))))["every_combination"]

@@ -379,6 +379,7 @@ _FACTS: Mapping[str, Kind] = {
     "data": {
         **dict.fromkeys(("reference_by", "target_kind", "metric", "row_number", "shift_column"), _TEXT),
         "class_counts": _NUMBERS,
+        "every_combination": _FLAG,
         **dict.fromkeys(("rows_compared", "repeated_rows", "rows_on_both_sides"), _WHOLE),
         **dict.fromkeys(("share_on_both_sides", "repeats_by_chance", "row_number_score", "score_without"), _NUMBER),
         **dict.fromkeys(("shift_auc", "shift_error", "shift_column_auc"), _NUMBER),

@@ -69,6 +69,7 @@ class DataFacts(TypedDict, total=False):
     rows_on_both_sides: Annotated[int | None, "rows held back that stand among those trained on as well"]
     share_on_both_sides: Annotated[float | None, "their share of the rows held back"]
     repeats_by_chance: Annotated[float | None, "the share of rows that would repeat others by chance"]
+    every_combination: Annotated[bool, "whether the rows hold every combination of features that have two values each"]
     row_number: Annotated[str | None, "the column that numbers the rows"]
     row_number_score: Annotated[float | None, "what a simple learner scores by it alone"]
     score_without: Annotated[float | None, "what it scores without such columns"]

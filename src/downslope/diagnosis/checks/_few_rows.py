@@ -31,6 +31,7 @@ _ENOUGH = 100  # rows, of which a simple learner sees whether there is anything 
     TOO_FEW_ROWS,
     needs=(
         *("data.rows?", "data.validation_rows?", "data.reference_score?", "data.chance_score?"),
+        *("data.every_combination?", "data.share_on_both_sides?"),
         *("scores.validation?", "network.parameters", "network.metric"),
     ),
 )
@@ -44,6 +45,8 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
     """
     data, rows = evidence.data, evidence.data["rows"]
     held = data["validation_rows"]
+    if data["every_combination"] and (not held or data["share_on_both_sides"] == 1):
+        return None  # a truth table has no other rows
     if not held:
         if rows is None or rows >= min(_BY_HEART, evidence.network["parameters"]):
             return None

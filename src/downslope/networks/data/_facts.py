@@ -18,6 +18,7 @@ from downslope.networks.data._rows import (
     MOST_NUMBERS,
     ORDER_FACTS,
     REPEAT_FACTS,
+    holds_every_combination,
     logarithms_of,
     numbering_of,
     order_of,
@@ -45,13 +46,15 @@ def facts(examples: Examples, validation: Examples | None = None, seed: int = 0)
         largest_feature_mean: the mean of the feature whose mean is farthest from 0.
         smallest_feature_deviation, largest_feature_deviation: over the features that vary.
         constant_features: the number of features that do not vary.
+        every_combination: whether the rows hold every combination of features with two values each, as a truth table.
         target_kind: "numbers", "two classes" or "classes".
         class_counts: the number of rows of each class, in order; None for numbers.
         metric: "accuracy", "balanced_accuracy" where a class has less than half of an even share, or "r2"; of all
             scores here.
         target_low, target_high, target_mean, target_deviation: of all encoded targets; None for classes.
         reference_score, reference_by: the score of the better of nearest neighbours and, for numbers, ridge regression,
-            a row left out at a time, on rows that repeat no other.
+            a row left out at a time, on rows that repeat no other; of balanced accuracy also of neighbours that weigh
+            the classes.
         chance_score: of always guessing the most common class, or the mean.
         shuffled_score, shuffled_deviation: mean and deviation of the reference's score over shuffled targets.
         validation_rows, validation_reference_score: their number, and the same reference's score on them.
@@ -153,6 +156,7 @@ def _inputs(examples: Examples) -> Plain:
         "smallest_feature_deviation": float(varying.min()) if len(varying) else None,
         "largest_feature_deviation": float(varying.max()) if len(varying) else None,
         "constant_features": int(constant.sum()),
+        "every_combination": holds_every_combination(flat[:, ~constant]),
     }
 
 

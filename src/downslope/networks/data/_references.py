@@ -55,20 +55,17 @@ class Learners:
 
     def __init__(self, features: np.ndarray, numbers: bool) -> None:
         # One search for neighbours serves all targets of these rows.
-        near = nearest_rows(features, features, itself=True)
-        self._each: dict[str, Callable[[np.ndarray], Guesses]] = {
-            NEIGHBOURS: lambda wanted: by_neighbours(near, wanted)
-        }
-        if numbers:
-            self._each[RIDGE] = leaving_row_out(features)
+        self._near = nearest_rows(features, features, itself=True)
+        self._ridge = leaving_row_out(features) if numbers else None
 
-    def guesses(self, targets: np.ndarray) -> dict[str, Guesses]:
+    def guesses(self, targets: np.ndarray, balanced: bool = False) -> dict[str, Guesses]:
         """Return the guesses of each learner for each of its settings."""
-        return {name: learn(targets) for name, learn in self._each.items()}
+        guesses = {NEIGHBOURS: by_neighbours(self._near, targets, balanced)}
+        return guesses if self._ridge is None else {**guesses, RIDGE: self._ridge(targets)}
 
     def best(self, targets: np.ndarray, balanced: bool = False) -> tuple[float, str, int]:
         """Return the best score, the learner that has it, and the index of its setting."""
-        guesses = self.guesses(targets)
+        guesses = self.guesses(targets, balanced)
         scores = {name: [score_of(guess, targets, balanced) for guess in each] for name, each in guesses.items()}
         by = max(scores, key=lambda name: max(scores[name]))
         return max(scores[by]), by, int(np.argmax(scores[by]))
@@ -103,7 +100,7 @@ def score_on(
     if not len(wanted) or (wanted.ndim == 2 and not np.ptp(wanted, axis=0).any()):
         return None
     if scores.by == NEIGHBOURS:
-        guesses = by_neighbours(nearest_rows(features, new), targets)
+        guesses = by_neighbours(nearest_rows(features, new), targets, scores.balanced)
     else:
         guesses = by_ridge(features, targets, new)
     return score_of(guesses[scores.setting], wanted, scores.balanced)
@@ -173,23 +170,27 @@ def nearest_rows(features: np.ndarray, new: np.ndarray, itself: bool = False) ->
     return np.take_along_axis(near, order, axis=1)
 
 
-def by_neighbours(near: np.ndarray, targets: np.ndarray) -> Guesses:
+def by_neighbours(near: np.ndarray, targets: np.ndarray, balanced: bool = False) -> Guesses:
     """Return the guesses of 1, 3, 5 and 15 neighbours: the most frequent class, the nearest of a tie; or the mean.
 
     Args:
         near: indices of the neighbours, shape (rows, most).
         targets: shape (rows,) or (rows, outputs).
+        balanced: whether to guess the class that is most frequent beside its share of all rows as well: the most
+            frequent one is right about most rows, and may never be a rare one.
     """
     counts = [min(count, near.shape[1]) for count in _COUNTS]
     around = targets[near]
     if targets.ndim == 2:
         return [around[:, :count].mean(axis=1) for count in counts]
-    guesses = []
+    guesses, sizes = [], np.bincount(targets)
     for count in counts:
         labels = around[:, :count]
         # Each neighbour counts how many agree with it; argmax takes the first, hence the nearest, of a tie.
         votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2, dtype=np.uint8)
         guesses.append(labels[np.arange(len(labels)), votes.argmax(axis=1)])
+        if balanced:
+            guesses.append(labels[np.arange(len(labels)), (votes / sizes[labels]).argmax(axis=1)])
     return guesses
 
 

@@ -132,6 +132,27 @@ def _columns(flat: np.ndarray) -> np.ndarray:
     return flat.T[varying[evenly_spread(len(varying), _MOST_COLUMNS)]]
 
 
+_MOST_FEATURES = 12  # of a truth table, which has 4096 rows then
+
+
+def holds_every_combination(features: np.ndarray) -> bool:
+    """Tell whether rows hold every combination of at least two features that have two values each.
+
+    Then no new row can come, and learning them by heart is learning all that there is.
+
+    >>> holds_every_combination(np.array([[0, 0], [0, 1], [1, 0], [1, 1]]))
+    True
+    >>> holds_every_combination(np.array([[0, 0], [0, 1], [1, 1], [1, 1]]))
+    False
+    """
+    rows, many = features.shape
+    if not 2 <= many <= _MOST_FEATURES or rows < 2**many:
+        return False
+    low, high = features.min(axis=0), features.max(axis=0)
+    if np.any((features != low) & (features != high)):
+        return False
+    return bool(np.all(np.bincount((features == high) @ 2 ** np.arange(many), minlength=2**many)))
+
 # --- rows held back that come from elsewhere -------------------------------------------------------------------------
 
 _MOST_POOLED, _FEWEST_HELD = 300, 5
