@@ -13,6 +13,7 @@ import pytest
 from flax import nnx
 
 import downslope as ds
+from downslope.networks._objective import _Judged
 from downslope.networks.data._examples import prepare
 
 RNG = np.random.default_rng(5)
@@ -22,6 +23,7 @@ CLASSES = np.argmax(X @ RNG.normal(size=(3, 3)), axis=1)
 IMAGES = RNG.normal(size=(40, 6, 6)).astype(np.float32)
 QUIET = {"progress": False, "probe_every": 0, "layers_every": 0}
 TINY = {**QUIET, "layers_every": 1, "steps": 6, "batch": 16}
+TINY_SETUP = {name: choice for name, choice in TINY.items() if name != "progress"}
 
 
 class Plain(eqx.Module):
@@ -361,3 +363,35 @@ def test_two_outputs_for_two_classes_are_compared_by_softmax():
     made = ds.train(Plain(2), (X, X[:, 0] > 0), steps=200, learning_rate=0.02, **QUIET)
     assert made.trace.facts["network"]["loss"]["name"] == "softmax cross-entropy"
     assert np.mean(made.predict(X) == (X[:, 0] > 0)) > 0.9
+
+
+def test_a_foreign_model_is_traced_three_times_before_its_first_step():
+    """Once for the shape of its outputs, once for its layers and once for what it does last."""
+    calls = []
+
+    class Counted(Plain):
+        def __call__(self, x):
+            calls.append(x.shape)
+            return super().__call__(x)
+
+    _ = ds.Setup.of(Counted(), (X, NUMBERS), **TINY_SETUP).task.objective
+    assert len(calls) == 3
+
+
+def test_the_network_at_the_end_is_evaluated_once(monkeypatch):
+    evaluated = []
+    call = _Judged.__call__
+
+    def counted(self, *arguments):
+        evaluate = self._judged
+        self._judged = lambda *same: evaluated.append(same) or evaluate(*same)
+        try:
+            return call(self, *arguments)
+        finally:
+            self._judged = evaluate
+
+    monkeypatch.setattr(_Judged, "__call__", counted)
+    trace = ds.train(Plain(), (X, NUMBERS), **{**TINY, "evaluate_every": 3}).trace
+    assert list(trace.metrics["step"]) == [0, 3, 6]
+    assert len(evaluated) == 3
+    assert trace.facts["scores"]["validation"]["r2"] == pytest.approx(trace.metrics["validation_r2"][-1], rel=1e-5)

@@ -24,7 +24,7 @@ from downslope.networks.models import (
     facts_of_walk,
     look_through,
     outline,
-    output_form,
+    output_form_and_shape,
     rewritten,
     statistics,
     walked,
@@ -90,7 +90,8 @@ def network_objective(
     """
     loss = loss.weighted(computing.get("class_weights") or ())
     metric = ((facts or {}).get("data") or {}).get("metric") or suited_metric(kind, None)
-    compute, judged, structure = _computation(model, loss, computing, own)
+    compute, evaluation, structure = _computation(model, loss, computing, own)
+    judged = _Judged(evaluation)
     # A built-in network records its own layers; those of a foreign one are inferred from its program.
     walk = None if model.layers else walked(compute.loss, model.point, model.memory, training, batch)
     inside = (
@@ -99,12 +100,10 @@ def network_objective(
         else facts_of_walk(walk, model.point, model.memory, training, batch)
     )
     target = ((facts or {}).get("encoding") or {}).get("target")
-    with precision("float32"):
-        # Abstractly, and once: every evaluation of the shapes traces the network.
-        shape = jax().eval_shape(compute.at_rest, model.point, model.memory, training[0][:1]).shape[1:]
+    form, shape = _output(compute, model, training[0])
     behaviour = _tried(loss, shape, training[1], kind)
     described = {**loss.describe(), "from_logits": _takes_logits(loss, behaviour)}
-    outputs = _output(compute, model, training[0]).facts(int(np.prod(shape)))
+    outputs = form.facts(int(np.prod(shape)))
     wanted = int(np.prod(np.shape(training[1])[1:]))
     # Of a mean and a spread, as a user's loss may take them, no one number stands for the target.
     is_scored = kind != NUMBERS or loss.whole is None or behaviour.form != "" or outputs["outputs"] == wanted
@@ -294,8 +293,34 @@ def _look_inside(compute: _Computation, model: Model, walk: Walk | None) -> dict
     return {"seen": None, "nudges": None}
 
 
+class _Judged:
+    """The compiled evaluation of a network, which knows the last one: the end is evaluated, and then scored.
+
+    Args:
+        judged: `judged(point, memory, sets)`, as `_Computation` has it.
+    """
+
+    def __init__(self, judged: Callable[..., Any]) -> None:
+        self._judged = judged
+        # Of trainings in several threads each may take the place of the other, which costs an evaluation.
+        self._last: tuple[tuple[Any, ...], Any] | None = None
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Return the outputs, the loss and the targets by set."""
+        last = self._last
+        if last is not None and all(old is new for old, new in zip(last[0], arguments, strict=True)):
+            return last[1]
+        results = self._judged(*arguments)
+        self._last = arguments, results
+        return results
+
+    def forget(self) -> None:
+        """Let go of the last evaluation."""
+        self._last = None
+
+
 def _assessed(
-    judged: Any, loss: Plain, kind: str | None, metric: str, point: Any, memory: Any, sets: Mapping[str, Any]
+    judged: _Judged, loss: Plain, kind: str | None, metric: str, point: Any, memory: Any, sets: Mapping[str, Any]
 ) -> dict[str, float]:
     """Return the loss and the metrics of the network at rest, on at most 5000 examples of each set.
 
@@ -311,20 +336,24 @@ def _assessed(
 
 
 def _concluded(
-    judged: Any, loss: Plain, kind: str | None, target: Plain | None, point: Any, memory: Any, sets: Mapping[str, Any]
+    judged: _Judged,
+    loss: Plain,
+    kind: str | None,
+    target: Plain | None,
+    point: Any,
+    memory: Any,
+    sets: Mapping[str, Any],
 ) -> Plain:
     """Return the scores at the end on at most 5000 examples of each set, as facts; none without a kind of targets."""
+    results = {} if kind is None else judged(point, memory, sets)
+    judged.forget()
     if kind is None:
         return {}
-    return {
-        "scores": {
-            "validation": None,
-            **{
-                of: scores_at_end(kind, np.asarray(outputs), np.asarray(targets), loss, target)
-                for of, (outputs, _, targets) in judged(point, memory, sets).items()
-            },
-        }
+    scores = {
+        of: scores_at_end(kind, np.asarray(outputs), np.asarray(targets), loss, target)
+        for of, (outputs, _, targets) in results.items()
     }
+    return {"scores": {"validation": None, **scores}}
 
 
 def _network_facts(model: Model, loss: Plain, kind: str, metric: str, inside: Plain) -> Plain:
@@ -365,15 +394,22 @@ def _of_program(closed: Any, model: Model, batch: tuple[Any, Any]) -> Plain:
     )
 
 
-def _output(compute: _Computation, model: Model, inputs: Any) -> OutputForm:
-    """Return what the last operations of a model are."""
+def _output(compute: _Computation, model: Model, inputs: Any) -> tuple[OutputForm, tuple[int, ...]]:
+    """Return what the last operations of a model are, and the shape of the outputs of an example.
+
+    The network is traced once for both.
+    """
 
     def at_rest(point: Any, memory: Any, rows: Any) -> Any:
         return compute.forward(point, memory, rows, None, False).outputs
 
+    arguments = model.point, model.memory, np.asarray(inputs[:3])
     if model.layers:
-        return OutputForm.of(model.activations[-1])
-    return output_form(at_rest, model.point, model.memory, np.asarray(inputs[:3]))
+        with precision("float32"):
+            shape = jax().eval_shape(at_rest, *arguments).shape
+        return OutputForm.of(model.activations[-1]), shape[1:]
+    form, shape = output_form_and_shape(at_rest, *arguments)
+    return form, shape[1:]
 
 
 def _takes_logits(loss: Loss, behaviour: LossBehaviour) -> bool | None:

@@ -101,24 +101,34 @@ def output_form(function: Callable[..., Array], params: Point, *rest: Tree) -> O
     >>> output_form(squashed, {"w": np.ones((3, 4), "float32")}, np.ones((2, 3), "float32")).bounds
     [0.0, 2.0]
     """
+    return output_form_and_shape(function, params, *rest)[0]
+
+
+def output_form_and_shape(
+    function: Callable[..., Array], params: Point, *rest: Tree
+) -> tuple[OutputForm, tuple[int, ...]]:
+    """Return what the last operations of a function are, as `output_form` does, and the shape of what it returns.
+
+    The function is traced once for both.
+    """
     with precision("float32"):
-        program, layers = _program(function, params, rest)
+        program, layers, shape = _program(function, params, rest)
         last = _last_layers(program, layers)
         if not last:
-            return _form_of_rows(np.asarray(jax().jit(function)(params, *rest)))
+            return _form_of_rows(np.asarray(jax().jit(function)(params, *rest))), shape
         if _is_affine(program, last):
-            return _LINEAR
-        return _form(*_responses(program, last, (params, *rest)))
+            return _LINEAR, shape
+        return _form(*_responses(program, last, (params, *rest))), shape
 
 
 def _program(
     function: Callable[..., Any], params: Point, rest: Any
-) -> tuple[StraightProgram, tuple[ProgramLayer, ...]]:
-    """Return the program of a function, and its layers."""
+) -> tuple[StraightProgram, tuple[ProgramLayer, ...], tuple[int, ...]]:
+    """Return the program of a function, its layers, and the shape of its first result."""
     closed = jax().make_jaxpr(function)(params, *rest)
     paths = part_names(params)
     program = straighten(closed, len(paths))
-    return program, find_layers(program, paths)
+    return program, find_layers(program, paths), closed.out_avals[0].shape
 
 
 def _last_layers(program: StraightProgram, layers: tuple[ProgramLayer, ...]) -> list[ProgramLayer]:
@@ -284,7 +294,7 @@ def loss_tail(loss: Callable[..., Any], params: Point, batch: Tree, key: Any) ->
     """
     rows = len(leaves(batch)[0])
     with precision("float32"):
-        program, layers = _program(loss, params, (batch, key))
+        program, layers, _ = _program(loss, params, (batch, key))
     last = _last_layers(program, layers)
     if len(last) != 1:
         return None
