@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ import pytest
 
 import downslope as ds
 from downslope.descent.batches._trace import BestEvaluated
+from downslope.diagnosis import TrainingEvidence, measure
+from downslope.remedies._remedy import TrainingCase
+from downslope.remedies._training_remedies import proposals
 
 ROWS = np.random.default_rng(0).normal(size=(24, 3))
 NOISE = np.random.default_rng(1).normal(size=24)
@@ -89,3 +93,24 @@ def test_the_best_is_the_highest_score_or_the_lowest_loss(by, metrics, step):
 def test_what_cannot_be_kept_is_refused():
     with pytest.raises(ds.SettingError, match="keep is 'last' or 'best'"):
         ds.train(**OVERFIT, keep="first")
+
+
+def test_overfitting_is_mended_by_the_best_network_and_then_no_problem():
+    last = ds.train(**OVERFIT)
+    diagnosis = ds.diagnose(last.trace)
+    assert "overfitting" in [finding.symptom for finding in diagnosis if finding.severity is ds.Severity.PROBLEM]
+    remedies = {remedy.key: remedy for remedy in proposals(TrainingCase(last.setup, last.trace), diagnosis)}
+    assert dict(remedies["best_kept"].changes) == {"keep": "best"}
+    kept = last.setup.changed(keep="best").train(progress=False).trace
+    again = ds.diagnose(kept)
+    (finding,) = [finding for finding in again if finding.symptom == "overfitting"]
+    assert finding.severity is ds.Severity.NOTE
+    assert "the network that was kept" in finding.sentence
+    assert measure("score_gap", kept) < measure("score_gap", last.trace)
+    # The score is that of the network that was kept; without the fact it is not known.
+    evidence = TrainingEvidence(kept)
+    assert evidence.score == kept.facts["kept"]["value"]
+    fewer = dataclasses.replace(kept, facts={name: fact for name, fact in kept.facts.items() if name != "kept"})
+    assert TrainingEvidence(fewer).score is None
+    # A training that keeps its best already, or whose loss did not rise, has nothing of it to gain.
+    assert "best_kept" not in {remedy.key for remedy in proposals(TrainingCase(last.setup.changed(keep="best"), kept), again)}

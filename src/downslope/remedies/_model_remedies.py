@@ -120,6 +120,7 @@ def suited_output(case: TrainingCase) -> Remedy | None:
 
 _SMALLEST, _SMALL = 8, 32  # batches
 _FEWEST = 100  # steps, which cost little
+_RISEN = 0.1  # of the lowest validation loss: less of a rise since is chance
 
 
 def standardised(case: TrainingCase) -> Remedy | None:
@@ -210,14 +211,33 @@ def no_dropout(case: TrainingCase) -> Remedy | None:
     return Remedy("no dropout", "Every unit learns in every step.", {"dropout": 0.0}, "training_score")
 
 
-def early_stopping(case: TrainingCase) -> Remedy | None:
-    """The run ended soon after the lowest validation loss."""
+def _best_step(case: TrainingCase) -> int:
+    """Return the step of the lowest validation loss, where that is long before the end; 0 elsewhere."""
     held = np.asarray(case.trace.metrics.get("validation_loss", ()), float)
     steps = np.asarray(case.trace.metrics.get("step", ()))
     if len(held) < 4 or not np.isfinite(held).any():
-        return None
+        return 0
     best = int(steps[int(np.nanargmin(held))])
-    if best == 0 or best > 0.8 * case.steps:
+    return best if best <= 0.8 * case.steps else 0
+
+
+def best_kept(case: TrainingCase) -> Remedy | None:
+    """The network of the best evaluation in place of the last one."""
+    if case.choice("keep") == "best" or not _best_step(case):
+        return None
+    losses = np.asarray(case.trace.metrics["validation_loss"], float)
+    lowest = float(np.nanmin(losses))
+    # Of many evaluations the best is the best by chance as well, which is no mend.
+    if not losses[-1] - lowest > _RISEN * abs(lowest):
+        return None
+    why = "What is learnt after the best evaluation on rows held back is learnt by heart (Prechelt 1998)."
+    return Remedy("the best network kept", why, {"keep": "best"}, "score_gap")
+
+
+def early_stopping(case: TrainingCase) -> Remedy | None:
+    """The run ended soon after the lowest validation loss."""
+    best = _best_step(case)
+    if not best:
         return None
     why = "Stopping at the lowest validation loss bounds how far the weights go (Prechelt 1998)."
     return Remedy(f"stop at step {best}", why, {"steps": best}, "score_gap")

@@ -18,7 +18,7 @@ OVERFITTING = Symptom(
     order=210,
     meaning="The loss on rows held back rose while that on the rows trained on went on falling.",
     quantity="score_gap",
-    remedies=("early_stopping", "weight_decay", "dropout"),
+    remedies=("best_kept", "early_stopping", "weight_decay", "dropout"),
 )
 
 # A rise by less than this share of the whole fall is no loss to speak of: 1e-6 may well have been 5e-7.
@@ -72,12 +72,14 @@ def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
     also = f" The {in_words(gains)} still gains: it is the loss that is overfitted." if gains else ""
     if main and others:
         also += f" Of the {len(_further(evidence))} others {len(others)} rise as well."
+    by = (evidence.trace.facts.get("kept") or {}).get("by") or (evidence.trace.plan.get("batches") or {}).get("best_by")
+    is_kept = evidence.kept_step is not None and str(by).startswith("validation")
     return training_finding(
         evidence,
         OVERFITTING,
         f"The loss on {where} was lowest at {number(rise.lowest)}, at {evidence.unit} {number(rise.since)}, and is "
         f"{number(rise.last)} now, while that on the rows trained on fell to {number(evidence.course.last)}: the rows "
-        f"are learnt by heart.{also}",
+        f"are learnt by heart{', after the network that was kept' if is_kept else ''}.{also}",
         "a rise that chance makes in 1 of 100 losses without a trend, and a fiftieth of the whole fall",
         numbers={
             "lowest_validation_loss": rise.lowest,
@@ -86,8 +88,8 @@ def overfitting(evidence: TrainingEvidence) -> Finding | NotRun | None:
             "gap": gap,
         },
         causes=("more weights than the rows can settle", "too many steps"),
-        remedies=("stop early: patience", "dropout or a penalty", "more rows"),
-        problem=_is_problem(evidence, rise, gap, gains) if main else False,
+        remedies=('the best network kept: keep="best"', "stop early: patience", "dropout or a penalty", "more rows"),
+        problem=_is_problem(evidence, rise, gap, gains) if main and not is_kept else False,
         if_unknown=True,
     )
 
