@@ -209,3 +209,16 @@ def test_a_schedule_that_decays_to_nothing_is_named():
     # A descent that has arrived stops as well, since its gradients do.
     arrived = {"kernel": {"parameter_norm": np.ones(300), "gradient_norm": rates, "update_norm": 0.2 * rates}}
     assert "rate_too_small" not in diagnosed(parts=arrived)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "last", "harmful"),
+    [([0.0, None], 1.2, True), ([0.0, 1.0], 1.6, True), ([0.0, None], 0.02, False), ([-10.0, 10.0], 1.2, False)],
+)
+def test_an_output_that_a_loss_function_suffers_from_needs_no_score(bounds, last, harmful):
+    """A loss function has no score: what it cannot say shows in a loss that stays."""
+    network = {"kind": None, "metric": "loss", "output": "", "output_bounds": bounds}
+    output = {"output": "relu"} if bounds[1] is None else {}
+    diagnosis = diagnosed({**network, **output}, losses=[2.3, 1.9, *[last] * 3], scores={})
+    assert "wrong_output_activation" in diagnosis
+    assert ("wrong_output_activation" in problems(diagnosis)) is harmful

@@ -17,6 +17,8 @@ WRONG_OUTPUT_ACTIVATION = Symptom(
 
 # Targets that lie outside what the output can reach by more than this share of their range are out of reach.
 _SLACK = 0.02
+_CAPPED = 10.0  # between the least and the largest logit: a right class has a share of 99.9 % then
+_LEARNT = 0.95  # of the loss that is gone: what is left is no harm
 _NEEDS = ("network.output", "network.outputs", "network.kind?", "network.loss.name")
 
 Reason = tuple[str, str]
@@ -49,7 +51,19 @@ def wrong_output_activation(evidence: TrainingEvidence) -> Finding | NotRun | No
         parts=evidence.layers[-1:],
         causes=("an activation taken over from another kind of task",),
         remedies=(remedy,),
+        if_unknown=_is_harmful(evidence),
     )
+
+
+def _is_harmful(evidence: TrainingEvidence) -> bool:
+    """Tell whether a loss function suffers from its output, though there is no score to tell by.
+
+    What a network with targets suffers, its score shows.
+    """
+    low, high = evidence.network.get("output_bounds") or (None, None)
+    # Logits that are capped far out cost next to nothing.
+    capped = low is not None and high is not None and high - low > _CAPPED
+    return evidence.network["kind"] is None and not capped and (evidence.fell_by or 0.0) < _LEARNT
 
 
 @check(WRONG_OUTPUT_ACTIVATION, order=150, needs=_NEEDS)
