@@ -121,9 +121,10 @@ class _Trained:
         if specification.choices.get("warm_up"):
             changes["warm_up"] = max(round(int(specification.choices["warm_up"]) * steps / whole), 1)
         short = self._built(specification, changes)
-        # Of a remedy that only changes the number of steps, the first of them say nothing.
-        same = whole != base and short is not None and self.alike(specification.changed(steps=base), self.specification)
-        return None if same else short
+        # Of a remedy that only changes the number of steps, or which network is kept, the first of them say nothing.
+        keep = self.specification.choices.get("keep", "last")
+        late = whole != base or specification.choices.get("keep", "last") != keep
+        return None if late and self.alike(specification.changed(steps=base, keep=keep), self.specification) else short
 
     def changed(self, changes: Mapping[str, Any]) -> Setup | None:
         """Return the setup with changes; None where it cannot be built."""

@@ -41,7 +41,8 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
     Quantity: the standard error of the score on rows held back, beside what score or reference gain over guessing; and
     rows beside weights where none are held back. Theory: the error of a share falls with the root of the rows, and a
     network of more weights than rows can fit any targets (Zhang et al. 2017). Threshold: a quarter of the gain, a
-    problem for less than 30 rows and from half of the gain on; five rows; fewer than 50 rows and no more than weights.
+    problem for less than 30 rows and from half of the gain on, where the rows trained on are learnt; five rows; fewer
+    than 50 rows and no more than weights.
     """
     data, rows = evidence.data, evidence.data["rows"]
     held = data["validation_rows"]
@@ -73,8 +74,17 @@ def too_few_rows(evidence: TrainingEvidence) -> Finding | None:
         numbers={"validation_rows": held, "score_error": error, "gain": gain},
         causes=("too few rows",),
         remedies=("more rows", "a larger share held back", "a smaller network"),
-        problem=held < _FEW or error is None or error > _GUESS * gain,
+        problem=_are_learnt(evidence) and (held < _FEW or error is None or error > _GUESS * gain),
     )
+
+
+def _are_learnt(evidence: TrainingEvidence) -> bool:
+    """Tell whether the rows trained on are learnt, by half at least.
+
+    What keeps a network from learning a few rows lies elsewhere.
+    """
+    chance = 0.0 if evidence.metric == "r2" else evidence.data["chance_score"] or 0.0
+    return evidence.training_score is not None and evidence.training_score >= (1 + chance) / 2
 
 
 def _error(evidence: TrainingEvidence, scores: Mapping[str, Any], held: int) -> float | None:
@@ -96,5 +106,5 @@ def _by_heart(evidence: TrainingEvidence, rows: int) -> Finding:
         numbers={"rows": rows, "parameters": parameters},
         causes=("too few rows",),
         remedies=("more rows, some of them held back", "a smaller network"),
-        problem=True,
+        problem=_are_learnt(evidence),
     )

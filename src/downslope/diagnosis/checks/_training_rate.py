@@ -44,6 +44,7 @@ _JUMP = 3.0
 _STRIDE = 0.5
 # Steps that add up to less than this share of the weights' own size leave the network about where it began.
 _REACH = 0.5
+_FEW, _MANY = 200, 1000  # steps
 # A constant rate goes a tenth of its way in a tenth of the steps, a cosine a fifth, Adam at first up to twice as fast.
 _AT_ONCE, _EARLY = 0.9, 10
 
@@ -181,7 +182,8 @@ def training_rate_too_small(evidence: TrainingEvidence) -> Finding | NotRun | No
     if evidence.underfits is False or evidence.failed or evidence.loss_rose:
         return None
     reach = reach_of(evidence)
-    few = evidence.last_step < 200
+    # So few steps are short at any rate, unless many more of them would be.
+    few = evidence.last_step < _FEW and (reach or 0.0) * _MANY >= _REACH * evidence.last_step
     decayed = _gone_at_once(evidence)
     if reach is None or few or (reach >= _REACH and decayed is None):
         return None
