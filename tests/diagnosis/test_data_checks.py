@@ -104,6 +104,7 @@ def test_a_healthy_training_has_no_fault_of_its_data():
 
 
 RARE = {"class_counts": [980, 20], "metric": "balanced_accuracy", "chance_score": 0.5, "shuffled_score": 0.5}
+TRUTH = {"every_combination": True, "repeats_by_chance": 1.0}
 BALANCED = {"metric": "balanced_accuracy"}
 NEVER = {"recall": [1.0, 0.0], "accuracy": 0.98, "accuracy_error": 0.01, "balanced_accuracy": 0.5}
 NUMBERS = {
@@ -210,8 +211,15 @@ def test_faults_of_the_data_come_first(symptom, case):
             "scores": {**OF_NUMBERS, "r2": -1e9, "r2_error": 1e8},
         },
         # a table of truth, which has no other rows: all of them learnt, and held back as well
-        {"data": {"validation_rows": 0, "rows": 4, "every_combination": True}, "scores": None},
-        {"data": {"validation_rows": 4, "every_combination": True, "share_on_both_sides": 1.0, "repeats_by_chance": 1.0}},
+        {"data": {**TRUTH, "validation_rows": 0, "rows": 4}, "scores": None},
+        {
+            "data": {
+                "validation_rows": 4,
+                "every_combination": True,
+                "share_on_both_sides": 1.0,
+                "repeats_by_chance": 1.0,
+            }
+        },
         # targets over orders of magnitude that are learnt
         {
             "data": {**NUMBERS, "target_ratio": 900.0, "log_reference_score": 0.93, "log_reference_of_logs": 0.8},

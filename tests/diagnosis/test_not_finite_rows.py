@@ -19,6 +19,11 @@ def trace(name: str) -> ds.Trace:
         return ds.descend("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, learning_rate=0.05, steps=400)
     if name == "adam":
         return ds.descend("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, method="adam", learning_rate=0.1, steps=50, record=5)
+    if name == "scheduled":
+        return ds.descend("f(x, y) = x² + 10y²", {"x": 4, "y": 3}, learning_rate=0.05, schedule="cosine", steps=400)
+    if name == "scheduled training":
+        choices = {"schedule": "cosine", "learning_rate": 0.02, "probe_every": 0, "layers_every": 100}
+        return ds.train(data="iris", hidden=(4,), steps=300, progress=False, **choices).trace
     if name == "fit":
         return ds.fit("y = a x + b", damaged_runs.FITTED).trace
     return ds.train(data="iris", hidden=(4,), steps=300, probe_every=100, progress=False).trace
@@ -38,7 +43,7 @@ def changed(column: np.ndarray, row: int, number: float) -> np.ndarray:
     return copy
 
 
-@pytest.mark.parametrize("name", ["descent", "adam", "fit", "training"])
+@pytest.mark.parametrize("name", ["descent", "adam", "scheduled", "fit", "training", "scheduled training"])
 def test_a_healthy_trace_stays_healthy(name) -> None:
     assert "not_finite" not in ds.diagnose(trace(name)).symptoms
 

@@ -287,7 +287,7 @@ def by_key(symptoms: Iterable[Symptom]) -> dict[str, Symptom]:
 
 def unjudged(evidence: TrainingEvidence, symptom: Symptom) -> NotRun:
     """Return the reason why a check could not run that compares the score with what the data allow."""
-    return NotRun(symptom.key, evidence.not_comparable)
+    return NotRun(symptom.key, evidence.not_comparable or "whether the rows trained on are learnt is not known")
 
 
 def training_finding(

@@ -157,7 +157,8 @@ class TrainingEvidence:
         if len(known) == 1 and self.is_held_back:
             # One of the two is missing: the other is only known within its error.
             score, rows = known[0]
-            wide = _SCORE_NOISE * _share_error(score, rows or _USUAL_ROWS)
+            # R² of targets with long tails scatters far beyond any law, which the rows themselves show.
+            wide = _SCORE_NOISE * max(_share_error(score, rows or _USUAL_ROWS), self._measured_error or 0.0)
             return (score - wide, score + wide)
         if len(known) < 2 or not all(rows for _, rows in known):
             return tuple(score for score, _ in known)
@@ -208,11 +209,17 @@ class TrainingEvidence:
         return float(rows * len(counts) ** 2 / (counts.sum() * np.sum(1 / counts))) if len(counts) else None
 
     @functools.cached_property
+    def _measured_error(self) -> float | None:
+        """The standard error of the score from the rows themselves, which needs no law; None where it is not known."""
+        measured = (self.trace.facts.get("scores") or {}).get("validation" if self.is_held_back else "training") or {}
+        error = measured.get(f"{self.metric}_error")
+        return None if error is None else float(error)
+
+    @functools.cached_property
     def score_error(self) -> float | None:
         """The standard error of the score over the rows that it was measured on; None where these are not known."""
-        measured = (self.trace.facts.get("scores") or {}).get("validation" if self.is_held_back else "training") or {}
-        if self.score is not None and measured.get(f"{self.metric}_error") is not None:
-            return float(measured[f"{self.metric}_error"])  # from the rows themselves, which needs no law
+        if self.score is not None and self._measured_error is not None:
+            return self._measured_error
         rows = self._rows_of_score
         if not rows or self.score is None:
             return None
@@ -246,7 +253,11 @@ class TrainingEvidence:
         """Whether it falls short on the very rows that it is trained on; None where that cannot be known."""
         if self.failed or self.loss_rose or not self.falls_short or not self._references or self.score is None:
             return self.falls_short
-        return None if self.training_score is None else self._is_below(self.training_score)
+        if self.training_score is None:
+            return None
+        if self._is_below(self.training_score):
+            return True
+        return False if self.training_score >= max(self._references) - self._margins[0] else None
 
     @property
     def _is_sure(self) -> bool:

@@ -22,7 +22,9 @@ RECTIFYING = {"relu", "elu", "selu", "gelu", "silu", "softplus"}
 _MANY = 0.5
 
 
-@check(DEAD_UNITS, needs=("layers.dead_share", "network.activations"), reads=("network.nested",), hidden_by=unseen_kernels)
+@check(
+    DEAD_UNITS, needs=("layers.dead_share", "network.activations"), reads=("network.nested",), hidden_by=unseen_kernels
+)
 def dead_units(evidence: TrainingEvidence) -> Finding | NotRun | None:
     """Find layers most of whose units stand on the flat side of their activation for every example.
 

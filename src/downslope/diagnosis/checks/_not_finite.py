@@ -210,7 +210,8 @@ def _is_known(trace: Trace, name: str) -> np.ndarray:
         return ~rows
     if name == "curvature":  # along a gradient of no length there is none
         return np.asarray(trace.columns["gradient_norm"], dtype=float) > 0
-    if name in _LEAVING:
+    # A rate that changes is that of the step that leaves a row, too; one that does not is written into all of them.
+    if name in _LEAVING or (name == "learning_rate" and trace.plan.get("schedule") != "constant"):
         rows[-1:] = False
         return rows
     return rows if name == "learning_rate" else ~rows

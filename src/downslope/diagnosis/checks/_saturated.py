@@ -19,7 +19,12 @@ _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _MANY = 0.5
 
 
-@check(SATURATED_UNITS, needs=("layers.saturated_share", "network.activations"), reads=("network.nested",), hidden_by=unseen_kernels)
+@check(
+    SATURATED_UNITS,
+    needs=("layers.saturated_share", "network.activations"),
+    reads=("network.nested",),
+    hidden_by=unseen_kernels,
+)
 def saturated_units(evidence: TrainingEvidence) -> Finding | None:
     """Find hidden layers whose units stand at the ends of a bounded activation most of the time.
 

@@ -48,6 +48,10 @@ def too_few_steps(evidence: TrainingEvidence) -> Finding | NotRun | None:
     reach = reach_of(evidence)
     hardly = evidence.last_step < _FEW and reach is not None and reach < 0.5
     short = evidence.underfits and (evidence.still_falling > _FALLS or hardly)
+    lost = not is_known("metrics.training_loss", evidence.trace) and evidence.training_score is not None
+    if (keeps_falling or short) and lost:
+        # Of rows that were evaluated the loss is missing, which says more of its course than those of batches.
+        return NotRun(TOO_FEW_STEPS.key, lacking(("metrics.training_loss",), evidence.trace) or "")
     if not keeps_falling and not short and evidence.underfits and evidence.last_step < _FEW and reach is None:
         return NotRun(TOO_FEW_STEPS.key, "the trace has no parts.update_norm beside parts.parameter_norm")
     if not keeps_falling and not short:

@@ -50,9 +50,7 @@ def vanishing_gradients(evidence: TrainingEvidence) -> Finding | NotRun | None:
     inside = evidence.inside
     gradient, signal, loop = inside.gradient_rate, inside.signal_rate, inside.recurrence(fading=True)
     if gradient is None and signal is None and loop is None:
-        return NotRun(
-            VANISHING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path"
-        )
+        return NotRun(VANISHING_GRADIENTS.key, "the layers were not looked into, or fewer than three lie on every path")
     alive = _alive(evidence)
     if alive is None and (_fades(gradient, 1.0) or _fades(signal, 1.0)):
         return NotRun(VANISHING_GRADIENTS.key, "units may be dead, of which the trace does not tell")

@@ -153,6 +153,7 @@ def holds_every_combination(features: np.ndarray) -> bool:
         return False
     return bool(np.all(np.bincount((features == high) @ 2 ** np.arange(many), minlength=2**many)))
 
+
 # --- rows held back that come from elsewhere -------------------------------------------------------------------------
 
 _MOST_POOLED, _FEWEST_HELD = 300, 5
