@@ -69,8 +69,8 @@ class SeenRows:
             kind: "classes" or "numbers", as the loss has it; None where that is not known.
             outputs: the number of classes.
         """
-        # Learners are asked again once there are half as many rows more.
-        if len(self) >= max(_FEWEST, 1.5 * self._measured) or (self.is_full and len(self) > self._measured):
+        # Learners are compared again once there are four times as many rows, and at the end.
+        if len(self) >= max(_FEWEST, 4 * self._measured):
             self._measured = len(self)
             self._facts = self._measure(kind)
         facts = dict(self._facts)
@@ -81,7 +81,7 @@ class SeenRows:
 
     def settle(self) -> None:
         """Have the facts measured again on all rows at the next time."""
-        if len(self) > self._measured:
+        if len(self) > 1.1 * self._measured:
             self._measured = 0
 
     def _measure(self, kind: str | None) -> dict[str, Any]:

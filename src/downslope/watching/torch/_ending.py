@@ -5,16 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from downslope.watching.torch._graph import (
-    ACTIVATIONS,
-    NORMS,
-    VIEWS,
-    Graph,
-    activation_name,
-    is_scaled,
-    name_of,
-)
+from downslope.watching.torch._graph import Graph, activation_name, is_scaled, name_of
 from downslope.watching.torch._library import Node
+from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, VIEWS
 
 SOFTMAX_CROSS_ENTROPY, BINARY_CROSS_ENTROPY = "softmax cross-entropy", "binary cross-entropy"
 SQUARED, ABSOLUTE, HUBER, CUSTOM = "mean squared error", "mean absolute error", "huber", "custom"

@@ -4,8 +4,6 @@ At the loss the graph holds the whole step on the very batch: each operation is 
 `next_functions`, and a parameter is an `AccumulateGrad`. A layer is a product of data with what parameters alone make;
 its activation is the one reader of that node, behind views, biases, norms and poolings. So activations that are written
 as functions are seen like modules. A node that is not in the tables here is no error: what it is stays unknown.
-
-Names of nodes differ by device and version; they stand in this module alone.
 """
 
 from __future__ import annotations
@@ -17,103 +15,24 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from downslope.watching.torch._library import Node
-
-# By name of a product, the index of its data and of its kernel among the operands; both orders where either may be it.
-_PRODUCTS = {
-    "AddmmBackward0": ((1, 2), (2, 1)),
-    "MmBackward0": ((0, 1), (1, 0)),
-    "LinearBackward0": ((0, 1),),
-    "MkldnnLinearBackward0": ((0, 1),),
-    "ConvolutionBackward0": ((0, 1),),
-    "ConvolutionOverrideableBackward0": ((0, 1),),
-    "CudnnConvolutionBackward0": ((0, 1),),
-    "BmmBackward0": ((0, 1), (1, 0)),
-    "BaddbmmBackward0": ((1, 2), (2, 1)),
-    "MvBackward0": ((1, 0), (0, 1)),
-    "AddmvBackward0": ((2, 1), (1, 2)),
-}
-_CONVOLUTIONS = frozenset(name for name in _PRODUCTS if "Convolution" in name)
-_LINEAR = frozenset(name for name in _PRODUCTS if "Linear" in name)  # the kernel lies as (units, inputs)
-_BIAS = {"AddmmBackward0": 0, "LinearBackward0": 2, "MkldnnLinearBackward0": 2, "AddmvBackward0": 0} | dict.fromkeys(
-    _CONVOLUTIONS, 2
+from downslope.watching.torch._nodes import (
+    ACTIVATIONS,
+    BATCH_NORMS,
+    BIAS,
+    CONVOLUTIONS,
+    LINEAR,
+    LOOKED_UP,
+    NORMS,
+    POOLS,
+    PRODUCTS,
+    RECURRENT,
+    REDUCING,
+    ROOTS,
+    SCALED,
+    TYPES,
+    UNROLLED,
+    VIEWS,
 )
-# Recurrences in one node: (rows before the weights, what it is called).
-RECURRENT = {
-    "MkldnnRnnLayerBackward0": "lstm",
-    "CudnnRnnBackward0": "recurrent layer",
-    "MiopenRnnBackward0": "recurrent layer",
-    "ThnnFusedLstmCellBackward0": "lstm",
-    "ThnnFusedGruCellBackward0": "gru",
-}
-# Operations that only rearrange numbers, or change their type.
-VIEWS = frozenset(
-    f"{name}Backward0"
-    for name in (
-        *("View", "UnsafeView", "ReshapeAlias", "T", "Transpose", "Permute", "Clone", "ToCopy", "Alias", "Expand"),
-        *("Squeeze", "Unsqueeze", "Slice", "Select", "Split", "SplitWithSizes", "Unbind", "Narrow", "Unflatten"),
-    )
-) | {"SqueezeBackward1", "SqueezeBackward2", "UnsqueezeBackward1", "UnsafeSplitBackward0", "TransposeBackward1"}
-_TYPES = frozenset({"ToCopyBackward0", "CloneBackward0", "AliasBackward0"})
-NORMS = frozenset(
-    f"{name}Backward0"
-    for name in (
-        *("NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "NativeLayerNorm", "NativeGroupNorm"),
-        *("BatchNorm", "FusedRmsNorm", "InstanceNorm"),
-    )
-)
-_BATCH_NORMS = frozenset(name for name in NORMS if "BatchNorm" in name)
-_POOLS = frozenset(
-    f"{name}Backward{number}"
-    for name in ("MaxPool1DWithIndices", "MaxPool2DWithIndices", "MaxPool3DWithIndices", "MaxPool2D", "AvgPool2D")
-    for number in (0, 1)
-) | {"AvgPool2DBackward0", "NativeDropoutBackward0", "FusedDropoutBackward0", "AvgPool1DBackward0"}
-# With one operand that has a gradient: a factor, a mask, a shift.
-_SCALED = frozenset({"MulBackward0", "DivBackward0", "AddBackward0", "SubBackward0", "RsubBackward1", "NegBackward0"})
-_REDUCING = ("Mean", "Sum", "LinalgVectorNorm", "Norm", "Var", "Std", "VarMean", "StdMean", "Bmm", "Dot")
-_ROOTS = ("Rsqrt", "Sqrt", "Pow", "LinalgVectorNorm", "Norm", "Std", "StdMean")
-_LOOKED_UP = ("Embedding", "EmbeddingBag", "Index", "IndexSelect", "Gather")
-UNROLLED = 3  # uses of a kernel in a chain from which on it is a loop
-
-
-class Saved(NamedTuple):
-    """How an activation keeps its numbers.
-
-    Args:
-        name: the activation.
-        attribute: the attribute of the node.
-        is_result: whether these are its results; else what it reads.
-    """
-
-    name: str
-    attribute: str
-    is_result: bool
-
-
-ACTIVATIONS = {
-    "ReluBackward0": Saved("relu", "_saved_result", True),
-    "TanhBackward0": Saved("tanh", "_saved_result", True),
-    "SigmoidBackward0": Saved("sigmoid", "_saved_result", True),
-    "SoftmaxBackward0": Saved("softmax", "_saved_result", True),
-    "ExpBackward0": Saved("exponential", "_saved_result", True),
-    "GeluBackward0": Saved("gelu", "_saved_self", False),
-    "SiluBackward0": Saved("silu", "_saved_self", False),
-    "SoftplusBackward0": Saved("softplus", "_saved_self", False),
-    "LeakyReluBackward0": Saved("leaky_relu", "_saved_self", False),
-    "LeakyReluBackward1": Saved("leaky_relu", "_saved_result", True),
-    "EluBackward0": Saved("elu", "_saved_self", False),
-    "EluBackward1": Saved("elu", "_saved_result", True),
-    "HardtanhBackward0": Saved("hardtanh", "_saved_self", False),
-    "ClampBackward1": Saved("hardtanh", "_saved_self", False),
-    "MishBackward0": Saved("mish", "_saved_self", False),
-    "HardswishBackward0": Saved("hardswish", "_saved_self", False),
-    "HardsigmoidBackward0": Saved("hardsigmoid", "_saved_self", False),
-    "LogSoftmaxBackward0": Saved("log_softmax", "_saved_result", True),
-    "LogSigmoidBackward0": Saved("log_sigmoid", "_saved_self", False),
-    "PreluKernelBackward0": Saved("prelu", "_saved_self", False),
-    "ClampMinBackward0": Saved("relu", "_saved_self", False),
-    "ThresholdBackward0": Saved("relu", "_saved_self", False),
-    "SinBackward0": Saved("sine", "_saved_self", False),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +95,7 @@ class GraphLayer:
     @property
     def is_convolution(self) -> bool:
         """Whether its units stand in the second axis of what it makes."""
-        return name_of(self.node) in _CONVOLUTIONS
+        return name_of(self.node) in CONVOLUTIONS
 
     @property
     def units(self) -> int | None:
@@ -229,9 +148,9 @@ def _from_data(nodes: Iterable[Node], operands: Mapping[Node, tuple[Node | None,
     reached: set[Node] = set()
     for node in nodes:
         name, sources = name_of(node), operands[node]
-        looked_up = name.startswith(_LOOKED_UP)
+        looked_up = name.startswith(LOOKED_UP)
         # What has no gradient may be data only where data go: elsewhere it is a factor, a mask or a target.
-        pairs = _PRODUCTS.get(name, ())
+        pairs = PRODUCTS.get(name, ())
         fed = any(data < len(sources) and sources[data] is None for data, _ in pairs)
         fed = fed or ((name in RECURRENT or name in NORMS) and bool(sources) and sources[0] is None)
         if looked_up or fed or any(source in reached for source in sources if source is not None):
@@ -270,6 +189,40 @@ def read_layers(graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> tuple[li
     return layers, nested
 
 
+class Layout(NamedTuple):
+    """The layers of a graph, with the numbers of their nodes in place of these.
+
+    Args:
+        wiring: the name of each node and the numbers of what it reads, by which an equal graph is known.
+        layers: each layer, the number of its product and that of its activation.
+        nested: what is used in loops and recurrences.
+    """
+
+    wiring: tuple[Any, ...]
+    layers: tuple[tuple[GraphLayer, int, int | None], ...]
+    nested: list[dict[str, Any]]
+
+
+def read_layers_again(
+    graph: Graph, shapes: Mapping[str, tuple[int, ...]], last: Layout | None
+) -> tuple[list[GraphLayer], list[dict[str, Any]], Layout]:
+    """Return the layers as `read_layers` does, without a search where the graph is wired like the last one."""
+    numbers = {node: number for number, node in enumerate(graph.nodes)} | dict(graph.parameters)
+    wiring = tuple((type(node), *map(numbers.get, graph.operands[node])) for node in graph.nodes)
+    if last is not None and last.wiring == wiring:
+        layers = [
+            dataclasses.replace(layer, node=graph.nodes[product], active=None if act is None else graph.nodes[act])
+            for layer, product, act in last.layers
+        ]
+        return layers, last.nested, last
+    layers, nested = read_layers(graph, shapes)
+    kept = tuple(
+        (dataclasses.replace(layer, node=None, active=None), numbers[layer.node], numbers.get(layer.active))
+        for layer in layers
+    )
+    return layers, nested, Layout(wiring, kept, nested)
+
+
 def loops_of(graph: Graph, shapes: Mapping[str, tuple[int, ...]], leaf: str) -> list[Node]:
     """Return the products with one leaf in forward order: the rounds of a loop."""
     return [node for node in graph.nodes if (layer := _layer(node, graph, shapes)) and layer.leaf == leaf]
@@ -278,7 +231,7 @@ def loops_of(graph: Graph, shapes: Mapping[str, tuple[int, ...]], leaf: str) -> 
 def _layer(node: Node, graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> GraphLayer | None:
     """Return the layer whose product a node is, or None."""
     name, sources = name_of(node), graph.operands[node]
-    for data, kernel in _PRODUCTS.get(name, ()):
+    for data, kernel in PRODUCTS.get(name, ()):
         if max(data, kernel) >= len(sources):
             continue
         source, other = sources[kernel], sources[data]
@@ -289,7 +242,7 @@ def _layer(node: Node, graph: Graph, shapes: Mapping[str, tuple[int, ...]]) -> G
             leaf, passed = _largest(source, graph, shapes), None
         if leaf is None:
             return None
-        bias = sources[_BIAS[name]] if name in _BIAS and len(sources) > _BIAS[name] else None
+        bias = sources[BIAS[name]] if name in BIAS and len(sources) > BIAS[name] else None
         inputs, units = (None, None) if passed is None else _axes(node, kernel > data, passed, shapes[leaf])
         return GraphLayer(
             name=leaf,
@@ -344,8 +297,8 @@ def _axes(
 ) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
     """Return the axes of a leaf that a product sums over, and those of its units; None where they are not known."""
     name = name_of(node)
-    turns = [step for step in passed if step not in _TYPES]
-    if name in _CONVOLUTIONS:
+    turns = [step for step in passed if step not in TYPES]
+    if name in CONVOLUTIONS:
         if turns or len(shape) < 3:
             return None, None
         inside = tuple(range(2, len(shape)))
@@ -353,7 +306,7 @@ def _axes(
     if len(shape) != 2 or any(step not in ("TBackward0", "TransposeBackward0", "PermuteBackward0") for step in turns):
         return None, None
     # As an operand on the right the kernel is (inputs, units); each turn exchanges the two.
-    units_last = is_right and name not in _LINEAR
+    units_last = is_right and name not in LINEAR
     if len(turns) % 2:
         units_last = not units_last
     return ((0,), (1,)) if units_last else ((1,), (0,))
@@ -384,9 +337,9 @@ def _activation(node: Node, graph: Graph) -> tuple[str, Node | None]:
         name = name_of(reader)
         if name in ACTIVATIONS:
             return activation_name(reader), reader
-        if name in NORMS and name not in _BATCH_NORMS:
+        if name in NORMS and name not in BATCH_NORMS:
             bent = True
-        elif not (name in VIEWS or name in NORMS or name in _POOLS or is_scaled(reader, node, graph)):
+        elif not (name in VIEWS or name in NORMS or name in POOLS or is_scaled(reader, node, graph)):
             return "", None
         node = reader
 
@@ -400,14 +353,14 @@ def is_product(node: Node, source: Node, graph: Graph) -> bool:
         and kernel < len(sources)
         and sources[kernel] is not None
         and sources[kernel] not in graph.from_data
-        for data, kernel in _PRODUCTS.get(name_of(node), ())
+        for data, kernel in PRODUCTS.get(name_of(node), ())
     )
 
 
 def is_scaled(node: Node, source: Node, graph: Graph) -> bool:
     """Tell whether a node shifts another or multiplies it by what no data reach."""
     others = [other for other in graph.operands[node] if other is not None and other is not source]
-    return name_of(node) in _SCALED and not any(other in graph.from_data for other in others)
+    return name_of(node) in SCALED and not any(other in graph.from_data for other in others)
 
 
 def activation_name(node: Node) -> str:
@@ -480,7 +433,7 @@ def _data_of(node: Node, graph: Graph) -> list[Node | None]:
     name, sources = name_of(node), graph.operands[node]
     if name in RECURRENT:
         return list(sources[:1])
-    for data, kernel in _PRODUCTS.get(name, ()):
+    for data, kernel in PRODUCTS.get(name, ()):
         if kernel < len(sources) and sources[kernel] is not None and sources[kernel] not in graph.from_data:
             return [sources[data]]
     return []
@@ -491,9 +444,9 @@ def _passed(node: Node, sources: list[_Reached], joined: _Reached) -> _Reached:
     name = name_of(node)
     if name in NORMS:
         return _Reached(joined.any)
-    if name.startswith(_REDUCING):
+    if name.startswith(REDUCING):
         joined = joined._replace(reduced=joined.reduced | joined.raw)
-    if name.startswith(_ROOTS):
+    if name.startswith(ROOTS):
         joined = joined._replace(rooted=joined.rooted | joined.reduced)
     if name.startswith(("Mul", "Div")) and len(sources) == 2:
         left, right = sources

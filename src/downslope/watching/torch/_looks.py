@@ -14,19 +14,17 @@ from typing import Any
 
 from downslope.watching.torch._ending import LossEnding, read_ending
 from downslope.watching.torch._graph import (
-    ACTIVATIONS,
-    NORMS,
-    RECURRENT,
-    VIEWS,
     Graph,
     GraphLayer,
+    Layout,
     is_product,
     loops_of,
     name_of,
     read_graph,
-    read_layers,
+    read_layers_again,
 )
 from downslope.watching.torch._library import Node, Tensor, torch
+from downslope.watching.torch._nodes import ACTIVATIONS, NORMS, RECURRENT, VIEWS
 
 COLUMNS = ("activation_mean", "activation_deviation", "activation_variation", "saturated_share", "dead_share")
 _MOST_NUMBERS = 2**18  # of one layer that statistics are taken of; of more, the first examples
@@ -76,6 +74,7 @@ class Sight:
     examples: int | None = None
     products: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     nodes: tuple[Node, ...] = ()
+    layout: Layout | None = None
     listen: Callable[[], None] = lambda: None
 
     def noise_scale(self) -> float | None:
@@ -109,6 +108,7 @@ def look(
     rows: bool,
     noise: bool,
     inputs: Sequence[Tensor] = (),
+    layout: Layout | None = None,
 ) -> Sight | None:
     """Look at a step, between forward and backward; None where there is no graph, or a compiled one.
 
@@ -119,6 +119,7 @@ def look(
         rows: whether rows are wanted.
         noise: whether what the noise scale needs is wanted.
         inputs: what the model was called with in this step, if that was seen.
+        layout: that of the last look, which saves the search.
     """
     root = loss.grad_fn
     if root is None:
@@ -127,7 +128,7 @@ def look(
     if graph.holds("CompiledFunction"):
         return None
     shapes = {name: tuple(part.shape) for name, part in parts.items()}
-    layers, nested = read_layers(graph, shapes)
+    layers, nested, layout = read_layers_again(graph, shapes, layout)
     sight = Sight(layers, nested, read_ending(root, graph), graph.reached)
     _end_layers(sight)
     sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
@@ -138,7 +139,7 @@ def look(
         _take_statistics(sight, graph, parts)
         _take_score(sight)
         _take_inputs(sight, graph, parts, rows, inputs)
-    sight.nodes = graph.nodes
+    sight.nodes, sight.layout = graph.nodes, layout
     sight.listen = lambda: _listen(sight, graph, shapes, noise)
     return sight
 
@@ -180,20 +181,20 @@ def _of_layer(
     axis = _unit_axis(layer, saved)
     numbers = saved.float()
     unknown = unknown[0]
-    # One pass over the numbers: the variance in all is that within units and that between their means.
-    spread, centres = torch.var_mean(numbers, 0, correction=0)
-    within, mean = spread.mean(), centres.mean()
+    # The variance in all is that within units and that between their means; `var` takes several times as long.
+    centres = numbers.mean(0)
+    within, mean = (numbers - centres).square_().mean(), centres.mean()
     variation, deviation = within.sqrt(), (within + (centres - mean).square().mean()).sqrt()
     shares = [unknown, unknown]
     if flat is not None:
         others = [other for other in range(flat.dim()) if other != axis]
-        dead = flat.amin(others) if axis is not None and others else None
-        shares = [flat.mean(), shares[1] if dead is None else dead.mean()]
+        dead = flat.all(others) if axis is not None and others else None
+        shares = [flat.float().mean(), shares[1] if dead is None else dead.float().mean()]
     return torch.stack([mean, deviation, variation, *shares]), positions
 
 
 def _outward(layer: GraphLayer, graph: Graph, parts: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
-    """Return what a layer's activation makes of some examples, and where its slope is flat, as 0 and 1; None each."""
+    """Return what a layer's activation makes of some examples, and where its slope is flat; None each."""
     if layer.active is not None:
         kept = ACTIVATIONS[name_of(layer.active)]
         saved = _some(getattr(layer.active, kept.attribute).detach())
@@ -215,7 +216,7 @@ def _some(tensor: Tensor) -> Tensor:
 
 
 def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Tensor, Tensor | None]:
-    """Return an activation's results and where its slope is below a hundredth of the largest, as 0 and 1."""
+    """Return an activation's results and where its slope is below a hundredth of the largest."""
     functional = torch.nn.functional
     if is_result:
         slopes: dict[str, Callable[[Tensor], Tensor]] = {
@@ -225,34 +226,34 @@ def _applied(name: str, saved: Tensor, is_result: bool, node: Node) -> tuple[Ten
             "softmax": lambda a: 4 * a * (1 - a) < _FLAT,
             "elu": lambda a: a < _FLAT - 1,
             "selu": lambda a: a < 1.7581 * (_FLAT - 1),
-            "leaky_relu": torch.zeros_like,
+            "leaky_relu": lambda a: torch.zeros_like(a, dtype=torch.bool),
         }
-        return saved, slopes[name](saved.float()).float() if name in slopes else None
+        return saved, slopes[name](saved.float()) if name in slopes else None
     z = saved.float()
     if name == "gelu":
         approximate = getattr(node, "_saved_approximate", "none")
         slope = 0.5 * (1 + torch.erf(z / math.sqrt(2))) + z * torch.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-        return functional.gelu(z, approximate=approximate), (slope.abs() < _FLAT).float()
+        return functional.gelu(z, approximate=approximate), slope.abs() < _FLAT
     if name == "silu":
         gate = torch.sigmoid(z)
-        return z * gate, ((gate * (1 + z * (1 - gate))).abs() < _FLAT).float()
+        return z * gate, (gate * (1 + z * (1 - gate))).abs() < _FLAT
     if name == "softplus":
-        return functional.softplus(z), (torch.sigmoid(z) < _FLAT).float()
+        return functional.softplus(z), torch.sigmoid(z) < _FLAT
     if name in ("elu", "selu"):
         results = (
             functional.selu(z) if name == "selu" else functional.elu(z, alpha=float(getattr(node, "_saved_alpha", 1)))
         )
-        return results, (z < _LOG_FLAT).float()
+        return results, z < _LOG_FLAT
     if name == "leaky_relu":
         slope = float(getattr(node, "_saved_negative_slope", _FLAT))
         # Of the slope itself nothing is flat, unless it is next to none.
-        return functional.leaky_relu(z, slope), (z < 0).float() if slope < _FLAT else torch.zeros_like(z)
+        return functional.leaky_relu(z, slope), (z < 0) if slope < _FLAT else torch.zeros_like(z, dtype=torch.bool)
     if name == "relu":
-        return torch.relu(z), (z <= 0).float()
+        return torch.relu(z), z <= 0
     if name == "hardtanh":
         low, high = (getattr(node, f"_saved_{end}_val", getattr(node, f"_saved_{end}", None)) for end in ("min", "max"))
         results = torch.clamp(z, low, high)
-        return results, (results != z).float()
+        return results, results != z
     results = {"mish": functional.mish, "hardswish": functional.hardswish, "hardsigmoid": functional.hardsigmoid}
     return (results[name](z), None) if name in results else (z, None)
 

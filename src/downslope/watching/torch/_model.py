@@ -112,20 +112,10 @@ def norms_of(tensors: Sequence[Tensor]) -> list[Tensor]:
         return []
     first = tensors[0]
     plain = all(t.dtype == first.dtype and t.device == first.device and t.layout == torch.strided for t in tensors)
-    if plain and first.device.type == "cpu" and first.dtype == torch.float32:
-        # BLAS's dot product is several times as fast as a norm there.
-        return [_length(tensor) for tensor in tensors]
     if plain:
         wide = first.dtype if first.dtype in (torch.float32, torch.float64) else torch.float32
-        return list(torch._foreach_norm(list(tensors), 2, dtype=wide))
+        return list(torch._foreach_norm(tensors, 2, dtype=None if wide == first.dtype else wide))
     return [torch.linalg.vector_norm(_dense(tensor), dtype=torch.float32) for tensor in tensors]
-
-
-def _length(tensor: Tensor) -> Tensor:
-    if not tensor.is_contiguous():
-        return torch.linalg.vector_norm(tensor)
-    flat = tensor.view(-1)
-    return torch.dot(flat, flat).sqrt_()
 
 
 def _dense(tensor: Tensor) -> Tensor:

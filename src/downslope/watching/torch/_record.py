@@ -1,0 +1,341 @@
+"""From the device to the rows: what was kept of some steps is fetched, and becomes rows, looks and facts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from downslope.trace import Spectrum
+from downslope.watching._rows import WatchedRows
+from downslope.watching._seen import SeenRows, comparable
+from downslope.watching.torch._curvature import CurvatureEnds, ends_of
+from downslope.watching.torch._facts import network_facts
+from downslope.watching.torch._library import Module, Tensor, torch
+from downslope.watching.torch._looks import COLUMNS, Sight
+from downslope.watching.torch._model import Parts
+
+_GRADIENT = "activation_gradient_norm"
+
+
+class StepRecord:
+    """What is kept of a step until it is fetched."""
+
+    __slots__ = (
+        "ends",
+        "losses",
+        "norms",
+        "number",
+        "rate",
+        "scale",
+        "sights",
+        "sizes",
+        "skipped",
+        "updates",
+        "weights",
+    )
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.losses: list[tuple[Any, list[Tensor]]] = []  # each with the gradients that arrived at it
+        self.norms: Tensor | None = None
+        self.rate: Any = math.nan
+        self.scale: Tensor | None = None
+        self.skipped: Any = False
+        self.sights: list[Sight] = []
+        self.ends: CurvatureEnds | None = None
+        self.weights: list[Tensor] | None = None  # before the step
+        self.sizes: Tensor | None = None
+        self.updates: Tensor | None = None
+
+
+class FetchedSteps(NamedTuple):
+    """The numbers of some steps.
+
+    Args:
+        values: the value of each.
+        weights: what its losses were multiplied by in all.
+        scales: the scale of a scaler.
+        norms: of the gradients, shape (steps, parts).
+        skipped: whether its gradients overflowed, so that no step was taken.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray
+    scales: np.ndarray
+    norms: np.ndarray
+    skipped: np.ndarray
+
+
+class Recorder:
+    """Makes rows, looks and facts of what was kept of steps.
+
+    Args:
+        model: the model.
+        parts: its parameters by part.
+        rows: where rows go.
+        seen: the sample of rows.
+        optimizers: how many step the model.
+        has_scaler: whether the scale of the losses is known.
+    """
+
+    def __init__(
+        self, model: Module, parts: Parts, rows: WatchedRows, seen: SeenRows, optimizers: int, has_scaler: bool
+    ) -> None:
+        self._model, self._parts, self._rows, self._seen = model, parts, rows, seen
+        self._optimizers, self._has_scaler = optimizers, has_scaler
+        self._facts: dict[str, Any] = {}
+        self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
+        self._scores: list[np.ndarray] = []
+        self._reached: set[str] = set()
+        self._notes: list[str] = []
+        self._skipped = 0
+        self.start: list[Tensor] | None = None  # the weights before the first step, until they are fetched
+
+    def add(self, steps: Sequence[StepRecord], notes: Sequence[str]) -> None:
+        """Fetch the numbers of steps and add them.
+
+        Args:
+            steps: the steps, in order.
+            notes: sentences on what could not be looked at.
+        """
+        if not self._rows.part_names:
+            start = self.start or None
+            self._rows.name_parts(self._parts.labels, {} if start is None else self._parts.arrays(start))
+            self.start = []
+        if steps:
+            self._add_steps(steps, self._fetched(steps))
+            self._add_looks([step for step in steps if step.sizes is not None or step.sights])
+        self._renew(steps, notes)
+
+    def _fetched(self, steps: Sequence[StepRecord]) -> FetchedSteps:
+        """Return the numbers of steps, in a few transfers."""
+        scales = np.array([1.0 if step.scale is None else float(step.scale) for step in steps])
+        skipped = np.array([bool(step.skipped) for step in steps])
+        values, weights = np.zeros(len(steps)), np.zeros(len(steps))
+        terms = [(row, x, g) for row, step in enumerate(steps) for x, cell in step.losses for g in cell]
+        rows = [row for row, _, _ in terms]
+        arrived = _host([gradient for _, _, gradient in terms])
+        whole = all(gradient.dim() == 0 for _, _, gradient in terms)
+        losses = _host([x if whole else x * gradient for _, x, gradient in terms])
+        np.add.at(values, rows, losses * arrived if whole else losses)
+        np.add.at(weights, rows, arrived)
+        known = set(rows)
+        for row, step in enumerate(steps):
+            if row not in known:  # no gradient came by: the losses are parts of another one, or plain numbers
+                values[row] = np.mean([_whole(loss) for loss, _ in step.losses]) * scales[row]
+                weights[row] = scales[row]
+        unknown = torch.full((len(self._parts.labels),), math.nan)
+        norms = (
+            torch.stack([unknown if step.norms is None else step.norms.to("cpu") for step in steps])
+            if any(step.norms is None for step in steps)
+            else torch.stack([step.norms for step in steps])
+        )
+        return FetchedSteps(values / scales, weights / scales, scales, norms.double().cpu().numpy(), skipped)
+
+    def _add_steps(self, steps: Sequence[StepRecord], numbers: FetchedSteps) -> None:
+        """Add a row for each step."""
+        self._skipped += int(numbers.skipped.sum())
+        if not self._has_scaler and np.any(numbers.weights > 16):
+            note = "The losses arrive multiplied, as by a GradScaler: pass it as scaler=, or their size is not known."
+            if note not in self._notes:
+                self._notes.append(note)
+        steps_taken = np.array([step.number for step in steps], np.int64)
+        owned = numbers.norms[:, self._parts.owned]
+        with np.errstate(all="ignore"):
+            gradient = np.sqrt(np.nansum(np.square(owned), axis=1))
+        # Parts of an optimizer that made no step are NaN as well, and no fault.
+        stepped = np.isfinite(numbers.norms).any(axis=1)
+        for row in np.flatnonzero(~numbers.skipped & ~(np.isfinite(owned).all(axis=1) & np.isfinite(gradient))):
+            bad = [index for index in self._parts.owned if not self._is_fine(numbers.norms[row, index], stepped[row])]
+            if bad:
+                self._rows.bad_parts[int(steps_taken[row])] = self._parts.labels[bad[0]]
+                gradient[row] = math.nan
+        gradient[numbers.skipped] = math.nan
+        values = numbers.values.copy()
+        for row in np.flatnonzero(numbers.skipped & ~np.isfinite(values)):
+            # The loss of a step that overflowed is no loss of the network; the one before stands for it.
+            values[row] = values[row - 1] if row else np.nan
+        lengths = np.full(len(steps), math.nan)
+        for row, step in enumerate(steps):
+            if step.updates is not None:
+                lengths[row] = float(step.updates.double().square().sum().sqrt())
+        self._rows.add_steps(
+            {
+                "step": steps_taken,
+                "value": values,
+                "gradient_norm": gradient,
+                "update_norm": lengths,
+                "learning_rate": np.array([float(step.rate) for step in steps]),
+            },
+            {
+                "gradient_norm": steps_taken[numbers.skipped].tolist(),
+                "update_norm": steps_taken[np.isnan(lengths)].tolist(),
+            },
+        )
+        for row, step in enumerate(steps):
+            if step.ends is not None:
+                self._add_curvature(step, float(numbers.weights[row]))
+
+    def _is_fine(self, norm: float, stepped: bool) -> bool:
+        """Tell whether the norm of a part is finite, or not measured since another optimizer steps it."""
+        return math.isfinite(norm) or (math.isnan(norm) and stepped and self._optimizers > 1)
+
+    def _add_curvature(self, step: StepRecord, weight: float) -> None:
+        """Add the curvature of the whole step, of which one of several micro-batches has a part."""
+        assert step.ends is not None
+        low, high = ends_of(step.ends.plain.double().cpu().numpy())
+        scaled = None if step.ends.scaled is None else ends_of(step.ends.scaled.double().cpu().numpy())[1] * weight
+        if math.isfinite(low) and math.isfinite(high):
+            values = np.array([low * weight, high * weight])
+            self._rows.add_spectrum(Spectrum(step.number, values, False, None, None, scaled))
+
+    def _add_looks(self, steps: Sequence[StepRecord]) -> None:
+        """Add a row for each step that was looked at."""
+        if not steps:
+            return
+        seen = [self._of_layers(step) for step in steps]
+        names = _merged([*self._rows.layer_names], *(list(each) for each in seen))
+        if names:
+            self._rows.name_layers(names)
+        columns = (*COLUMNS, _GRADIENT)
+        layers = {
+            column: np.array([[each.get(name, {}).get(column, math.nan) for name in names] for each in seen], float)
+            for column in columns
+        }
+        nothing = np.full(len(self._parts.labels), math.nan)
+        parts = {
+            "parameter_norm": [step.sizes for step in steps],
+            "gradient_norm": [step.norms for step in steps],
+            "update_norm": [step.updates for step in steps],
+        }
+        self._rows.add_looks(
+            [step.number for step in steps],
+            {
+                column: np.stack([nothing if norms is None else norms.double().cpu().numpy() for norms in each])
+                for column, each in parts.items()
+            },
+            layers if names else {},
+        )
+
+    def _of_layers(self, step: StepRecord) -> dict[str, dict[str, float]]:
+        """Return the statistics of the layers of a step by name."""
+        by_name: dict[str, dict[str, float]] = {}
+        # The gradient by a pre-activation is that of one micro-batch of several.
+        many = len(step.losses) if len(step.sights) == 1 else 1
+        scale = 1.0 if step.scale is None else float(step.scale)
+        for sight in step.sights:
+            table = None if sight.statistics is None else sight.statistics.double().cpu().numpy()
+            for index, layer in enumerate(sight.layers):
+                arrived = sight.gradients[index] if index < len(sight.gradients) else None
+                row = dict(zip(COLUMNS, table[index].tolist(), strict=True)) if table is not None else {}
+                row[_GRADIENT] = math.nan if arrived is None else float(arrived) * many / scale
+                by_name[layer.name] = row
+        return by_name
+
+    def _renew(self, steps: Sequence[StepRecord], notes: Sequence[str]) -> None:
+        """Renew facts and plan by what the looks saw."""
+        looked = [step for step in steps if step.sights]
+        for step in looked:
+            for sight in step.sights:
+                self._reached |= sight.reached
+                if sight.inputs is not None and sight.targets is not None:
+                    self._seen.add(sight.inputs.cpu().numpy(), _targets(sight.targets))
+                if sight.classes is not None:
+                    self._seen.count(sight.classes.double().cpu().numpy())
+                if sight.score is not None:
+                    self._scores.append(sight.score.double().cpu().numpy())
+                noise = sight.noise_scale()
+                if noise is not None:
+                    self._rows.measure(step.number, {"noise_scale": noise})
+        if looked:
+            facts = network_facts(self._model, looked[-1].sights, self._parts, self._layers, self._facts)
+            self._facts |= facts
+            sight = looked[-1].sights[0]
+            if sight.examples is not None:
+                size = sight.examples * _world()
+                self._rows.plan["batches"] = {"size": size, "accumulate": max(len(looked[-1].losses), 1)}
+        if self._facts:
+            self._rows.facts["network"] = self._network()
+        self.renew_data()
+        notes = [*notes, *self._notes]
+        if self._skipped:
+            notes.append(f"{self._skipped} steps were skipped, since their gradients overflowed.")
+        if notes:
+            self._rows.facts["notes"] = notes
+
+    def _network(self) -> dict[str, Any]:
+        """Return the facts on the network, with the parts that the loss never had a derivative by."""
+        facts = dict(self._facts)
+        loss = facts.pop("loss_facts", None)
+        if loss:
+            self._rows.facts["loss"] = loss
+        facts["held"] = self._parts.held
+        facts["not_stepped"] = self._parts.not_stepped
+        if self._reached:
+            aside = {*self._parts.held, *self._parts.not_stepped, *self._reached}
+            facts["cut_off"] = [name for name in self._parts.labels if name not in aside]
+        return facts
+
+    def renew_data(self) -> None:
+        """Renew the facts on the rows that were seen."""
+        kind = self._facts.get("kind")
+        known = self._seen.facts(
+            None if kind is None else "numbers" if kind == "numbers" else "classes", self._facts.get("outputs")
+        )
+        if known or self._rows.facts.get("data"):
+            before = self._rows.facts.get("data") or {}
+            told = {name: before[name] for name in ("validation_rows",) if name in before}
+            measured = {name for row in self._rows.measured.values() for name in row}
+            self._rows.facts["data"] = {**comparable(known, measured), **told}
+
+    def score(self) -> dict[str, float]:
+        """Return how well the batches of the looks since the last time were predicted, before their steps."""
+        scores, self._scores = self._scores, []
+        shapes = {score.shape for score in scores}
+        if len(shapes) != 1:
+            return {}
+        total = np.sum(scores, axis=0)
+        if total.ndim == 1:
+            return {"training_accuracy": float(total[0] / total[1])} if total[1] > 0 else {}
+        count, left, first, second = total
+        spread = second - first**2 / count
+        varying = spread > 0
+        if not varying.any():
+            return {}
+        return {"training_r2": float(np.mean(1 - left[varying] / spread[varying]))}
+
+
+def _whole(loss: Any) -> float:
+    return float(loss.detach().double().sum()) if isinstance(loss, torch.Tensor) else float(loss)
+
+
+def _host(tensors: Sequence[Tensor]) -> np.ndarray:
+    """Return the sums of tensors on the host, in one transfer."""
+    if not tensors:
+        return np.zeros(0)
+    scalars = [tensor if tensor.dim() == 0 else tensor.sum() for tensor in tensors]
+    return torch.stack(scalars).double().cpu().numpy()
+
+
+def _targets(targets: Tensor) -> np.ndarray:
+    return (targets.double() if targets.is_floating_point() else targets).cpu().numpy()
+
+
+def _merged(first: list[str], *others: list[str]) -> list[str]:
+    """Return all names once, each new one behind the one that it comes after."""
+    names = list(first)
+    for other in others:
+        for before, name in itertools.pairwise(["", *other]):
+            if name not in names:
+                names.insert(names.index(before) + 1 if before in names else 0, name)
+    return names
+
+
+def _world() -> int:
+    """Return how many processes train together."""
+    distributed = torch.distributed
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
