@@ -24,6 +24,8 @@ _OF_MEDIANS = 1.25  # the standard error of a median over that of a mean
 # had shown it: a variance with as many degrees of freedom is pooled (Smyth 2004).
 _FEW, _USUAL, _PRIOR = 20, 0.02, 3
 _HALVED = 40  # rows, of which twenty half blocks show noise that lasts for several rows
+_SMOOTHED, _DEGREE, _OF_DEVIATION = 16, 4, 1.4826  # rows that show how they hang together around a polynomial
+_CLIPPED, _CORRELATED = 4.0, 0.8  # deviations beyond which a row says no more; the most that is believed of so few
 _ON_THE_WAY = 0.2  # of the fall: rows further above the lowest show the way down, and not the noise
 _DRAWS, _LEAST = 1000, 3.0
 _MOST = 64  # rows of a block that is drawn; medians of more are normal
@@ -83,11 +85,30 @@ class Blocks:
     def error(self) -> float:
         """The standard error of the median of a block."""
         size = len(self.numbers) / len(self.rows)
-        error = self.noise * (_OF_MEDIANS if size >= 3 else 1.0) / float(np.sqrt(size))
+        of_rows = (_OF_MEDIANS if size >= 3 else 1.0) / float(np.sqrt(size))
+        error = max(self.noise, self._slow_noise) * of_rows
         if len(self.numbers) < _HALVED:
             return error
         halves = np.array([float(median(rows)) for rows in np.array_split(self.numbers, 2 * len(self.rows))])
         return max(error, float(_TO_DEVIATION * median(np.abs(np.diff(halves, 2)))) / float(np.sqrt(2)))
+
+    @functools.cached_property
+    def _slow_noise(self) -> float:
+        """The noise that as many independent rows would have to make means that scatter as these; 0 for few rows.
+
+        Evaluations follow each other: weights that do badly at one do so at the next. Around a quartic, which has any
+        turn that is looked for, rows with a correlation r from one to the next scatter as fewer of them would.
+        """
+        rows = self._settled
+        if len(rows) < _SMOOTHED:
+            return 0.0
+        along = np.linspace(-1.0, 1.0, len(rows))
+        around = rows - np.polyval(np.polyfit(along, rows, _DEGREE), along)
+        spread = float(_OF_DEVIATION * median(np.abs(around)) * np.sqrt(len(rows) / (len(rows) - _DEGREE - 1)))
+        scaled = np.clip(around, -_CLIPPED * spread, _CLIPPED * spread)
+        total = float(np.sum(scaled**2))
+        correlation = min(max(float(np.sum(scaled[1:] * scaled[:-1])) / total, 0.0), _CORRELATED) if total else 0.0
+        return spread * float(np.sqrt((1 + correlation) / (1 - correlation)))
 
     @functools.cached_property
     def rose(self) -> bool:

@@ -34,6 +34,7 @@ _SETS = ("training", "validation")
 # Means over epochs are a course of their own where they are ten; evaluations say how the end is from the third on.
 _FEW_EPOCHS, _FEW_HELD = 10, 3
 _TO_THE_END = 0.9  # of the steps: evaluations up to there are of the end
+_FEW_ROWS_OF_LOG = 10  # a log of fewer shows no course
 _GAIN = 0.05  # of the first loss on rows held back: such a fall is something learnt
 
 
@@ -321,7 +322,8 @@ class TrainingEvidence:
         late = self.log.get("begins_late", len(self.step) > 0 and self.step[0] > 1)
         blocks = self.blocks
         risen = blocks.rose and blocks.rise > _GAIN * abs(blocks.medians[blocks.lowest])
-        if late or not self.course.is_flat or risen:
+        few = bool(self.log) and len(self.course) < _FEW_ROWS_OF_LOG
+        if late or few or not self.course.is_flat or risen:
             return False
         held = Blocks(self.held.numbers)
         first, last = held.medians[0], held.medians[-1]
