@@ -53,6 +53,9 @@ class LossEnding:
         is_broadcast: whether each output is compared with the targets of all rows.
         is_whole: whether nothing is added to the loss, such as a penalty.
         compares: whether there were targets, once these were let go.
+        residual: outputs less targets, where the loss keeps no more of them; or None.
+        sign: −1 where it is targets less outputs.
+        product: the node whose results are the outputs.
     """
 
     name: str = CUSTOM
@@ -67,6 +70,9 @@ class LossEnding:
     is_broadcast: bool = False
     is_whole: bool = False
     compares: bool = False
+    residual: Any = None
+    sign: float = 1.0
+    product: Node | None = None
 
     @property
     def is_of_classes(self) -> bool:
@@ -209,14 +215,43 @@ def _written_out(root: Node, graph: Graph) -> LossEnding:
         return LossEnding()
     output, bounds = _output(source, graph)
     residual = getattr(node, "_saved_self", None)
-    # What it is compared with is not kept, so that rows and scores are not known.
+    numbers = _numbers_of(source, graph)
+    rows = None if residual is None or residual.dim() != 2 else residual.shape[0]
+    # As many outputs as there are rows, and as many residuals as their square: each is compared with every target.
+    is_broadcast = rows is not None and rows > 1 and residual.shape[1] == rows and numbers == rows
+    is_known = residual is not None and residual.numel() == numbers
     return LossEnding(
         name=SQUARED if is_square else ABSOLUTE,
         output=output,
         bounds=bounds,
-        outputs=None if residual is None else _width(residual),
+        outputs=1 if is_broadcast else None if residual is None else _width(residual),
+        residual=residual if is_known else None,
+        sign=1.0 if graph.operands[inner][0] is source else -1.0,
+        product=_behind_views(source, graph),
+        is_broadcast=is_broadcast,
         is_whole=True,
     )
+
+
+def _behind_views(node: Node, graph: Graph) -> Node:
+    """Return the node that views show."""
+    while name_of(node) in VIEWS and len(graph.operands[node]) == 1 and graph.operands[node][0] in graph.operands:
+        node = graph.operands[node][0]
+    return node
+
+
+def _numbers_of(node: Node, graph: Graph) -> int | None:
+    """Return how many numbers an operation makes, before they are expanded; None where that is not kept."""
+    node = _behind_views(node, graph)
+    try:
+        if name_of(node) in ACTIVATIONS:
+            return int(getattr(node, ACTIVATIONS[name_of(node)].attribute).numel())
+        if name_of(node) in ("AddmmBackward0", "MmBackward0"):
+            data = node._saved_mat1 if name_of(node) == "AddmmBackward0" else node._saved_self
+            return int(data.shape[0]) * int(node._saved_mat2_sym_sizes[1])
+    except (AttributeError, RuntimeError):
+        return None
+    return None
 
 
 def _width(tensor: Any) -> int:
@@ -226,27 +261,53 @@ def _width(tensor: Any) -> int:
 
 def _output(node: Node | None, graph: Graph) -> tuple[str, tuple[float | None, float | None] | None]:
     """Return the last operation of the network and its bounds; "" where it is not recognised."""
-    scaled = False
+    scaled, factor = False, 1.0
     while node is not None and node not in graph.parameters:
         name, sources = name_of(node), graph.operands[node]
         inner = [source for source in sources if source is not None]
         if _is_free(node, graph):
             return "linear", (None, None)
         if name in ACTIVATIONS:
-            return ("", None) if scaled else _bounded(node)
+            return ("", None) if scaled else _times(*_bounded(node), factor)
         fed = [source for source in inner if source in graph.from_data]
         if name in VIEWS and len(inner) == 1:
             node = inner[0]
         elif name in NORMS or name.startswith(_MEANS):
             node, scaled = inner[0] if inner else None, True
         elif len(fed) == 1 and is_scaled(node, fed[0], graph):
-            node, scaled = fed[0], True
+            times = _factor(node, sources.index(fed[0]))
+            node, scaled, factor = fed[0], scaled or times is None, factor * (times or 1.0)
         elif name in ("AddBackward0", "SubBackward0", "CatBackward0") and fed:
             forms = {_output(source, graph)[0] for source in fed}
             return ("linear", (None, None)) if forms == {"linear"} else ("", None)
         else:
             return "", None
     return "linear", (None, None)
+
+
+def _factor(node: Node, own: int) -> float | None:
+    """Return the number that a node multiplies one of its operands by; None for anything else."""
+    name = name_of(node)
+    if name == "NegBackward0":
+        return -1.0
+    if name not in ("MulBackward0", "DivBackward0"):
+        return None
+    other = getattr(node, "_saved_other" if own == 0 else "_saved_self", None)
+    # A number that was typed is a tensor on the host; what is elsewhere is not fetched for this.
+    if other is None or (hasattr(other, "numel") and (other.numel() != 1 or other.device.type != "cpu")):
+        return None
+    times = float(other)
+    return None if times == 0 else times if name == "MulBackward0" else 1 / times
+
+
+def _times(
+    name: str, bounds: tuple[float | None, float | None] | None, factor: float
+) -> tuple[str, tuple[float | None, float | None] | None]:
+    """Return an output and its bounds multiplied by a number."""
+    if factor == 1.0 or bounds is None:
+        return name, bounds
+    low, high = (None if end is None else end * factor for end in bounds)
+    return "", (low, high) if factor > 0 else (high, low)
 
 
 def _is_free(node: Node, graph: Graph) -> bool:

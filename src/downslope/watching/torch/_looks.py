@@ -97,7 +97,9 @@ class Sight:
         for layer in self.layers:
             layer.node = layer.active = None
         ending = self.ending
-        self.ending = dataclasses.replace(ending, predictions=None, targets=None, compares=ending.targets is not None)
+        self.ending = dataclasses.replace(
+            ending, predictions=None, targets=None, compares=ending.targets is not None, residual=None, product=None
+        )
 
 
 def look(
@@ -134,6 +136,7 @@ def look(
     sight.normalised = any(name_of(node) in NORMS for node in graph.nodes)
     sight.normalised_over = [count for node in graph.nodes if (count := _values_of_norm(node)) is not None]
     with torch.no_grad():
+        _complete(sight, parts)
         targets = sight.ending.targets
         sight.examples = int(targets.shape[0]) if targets is not None and targets.dim() else None
         _take_statistics(sight, graph, parts)
@@ -142,6 +145,19 @@ def look(
     sight.nodes, sight.layout = graph.nodes, layout
     sight.listen = lambda: _listen(sight, graph, shapes, noise)
     return sight
+
+
+def _complete(sight: Sight, parts: Mapping[str, Tensor]) -> None:
+    """Compute outputs and targets again of a loss that kept their difference alone."""
+    ending = sight.ending
+    layer = next((layer for layer in sight.layers if layer.node is ending.product), None)
+    if ending.residual is None or layer is None:
+        return
+    outputs = _product(layer, parts, len(ending.residual))
+    if outputs is not None and outputs.numel() == ending.residual.numel():
+        predictions = outputs.reshape(ending.residual.shape)
+        targets = predictions - ending.sign * ending.residual.detach()
+        sight.ending = dataclasses.replace(ending, predictions=predictions, targets=targets)
 
 
 def _end_layers(sight: Sight) -> None:
@@ -288,7 +304,7 @@ def _data_of(node: Node) -> Tensor:
     raise RuntimeError("the data of a product were not kept")
 
 
-def _product(layer: GraphLayer, parts: Mapping[str, Tensor]) -> Tensor | None:
+def _product(layer: GraphLayer, parts: Mapping[str, Tensor], most: int = _FEW) -> Tensor | None:
     """Return what a dense layer makes of a few examples; None where its operands were not kept."""
     first = getattr(layer.node, "_saved_mat1", None)
     first = getattr(layer.node, "_saved_self", None) if first is None else first
@@ -297,7 +313,7 @@ def _product(layer: GraphLayer, parts: Mapping[str, Tensor]) -> Tensor | None:
         return None
     if layer.data != (1 if name_of(layer.node) == "AddmmBackward0" else 0):
         return None  # the kernel stands on the left, and the examples side by side
-    results = first.detach()[:_FEW] @ second.detach()
+    results = first.detach()[:most] @ second.detach()
     bias = None if layer.bias is None else parts[layer.bias].detach()
     return results if bias is None or bias.dim() != 1 else results + bias.to(results.dtype)
 

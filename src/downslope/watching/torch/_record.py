@@ -17,6 +17,7 @@ from downslope.watching.torch._facts import network_facts
 from downslope.watching.torch._library import Module, Tensor, torch
 from downslope.watching.torch._looks import COLUMNS, Sight
 from downslope.watching.torch._model import Parts
+from downslope.watching.torch._tried import tried
 
 _GRADIENT = "activation_gradient_norm"
 
@@ -86,6 +87,7 @@ class Recorder:
         self, model: Module, parts: Parts, rows: WatchedRows, seen: SeenRows, optimizers: int, has_scaler: bool
     ) -> None:
         self._model, self._parts, self._rows, self._seen = model, parts, rows, seen
+        self.criterion: Any = None  # to be tried, once there are targets
         self._optimizers, self._has_scaler = optimizers, has_scaler
         self._facts: dict[str, Any] = {}
         self._layers: dict[str, dict[str, Any]] = {}  # what is known of each, by name
@@ -242,6 +244,8 @@ class Recorder:
         for step in looked:
             for sight in step.sights:
                 self._reached |= sight.reached
+                if sight.targets is not None:
+                    self._try(sight)
                 if sight.inputs is not None and sight.targets is not None:
                     self._seen.add(sight.inputs.cpu().numpy(), _targets(sight.targets))
                 if sight.classes is not None:
@@ -267,12 +271,25 @@ class Recorder:
         if notes:
             self._rows.facts["notes"] = notes
 
+    def _try(self, sight: Sight) -> None:
+        """Try the criterion, once."""
+        criterion, self.criterion = self.criterion, None
+        if criterion is None or sight.targets is None or sight.ending.outputs is None:
+            return
+        classes = not sight.targets.is_floating_point()
+        try:
+            facts = tried(criterion, sight.targets.cpu(), sight.ending.outputs, classes=classes)
+        except Exception as error:
+            self._notes.append(f"The criterion could not be tried: {type(error).__name__}: {error}.")
+        else:
+            self._rows.facts["loss"] = {**facts, **(self._rows.facts.get("loss") or {})}
+
     def _network(self) -> dict[str, Any]:
         """Return the facts on the network, with the parts that the loss never had a derivative by."""
         facts = dict(self._facts)
         loss = facts.pop("loss_facts", None)
         if loss:
-            self._rows.facts["loss"] = loss
+            self._rows.facts["loss"] = {**(self._rows.facts.get("loss") or {}), **loss}
         facts["held"] = self._parts.held
         facts["not_stepped"] = self._parts.not_stepped
         if self._reached:

@@ -10,6 +10,7 @@ The value of a step is Σ lᵢ gᵢ / S over its losses lᵢ: gᵢ is the gradie
 
 from __future__ import annotations
 
+import contextlib
 import math
 import warnings
 import weakref
@@ -174,7 +175,8 @@ class TorchInstrument:
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
         what = "looking into the layers" if self._has_looks else "watching"
         self._notes.append(f"{what.capitalize()} ended at step {self._number}: {reason}.")
-        warnings.warn(f"{what} ended at step {self._number} ({reason}); the training goes on", stacklevel=4)
+        with contextlib.suppress(UserWarning):  # where warnings are errors, this one must not be one in the loop
+            warnings.warn(f"{what} ended at step {self._number} ({reason}); the training goes on", stacklevel=4)
         self._has_failed, self._has_looks = not self._has_looks, False
         if self._open is not None:
             self._open.sights, self._open.weights = [], None
