@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -210,11 +209,6 @@ def equation(text: str, columns: Collection[str]) -> Equation:
     """
     if not isinstance(text, str):
         raise FormulaError(f"an equation is text, not {type(text).__name__}", hint='for example "y = a × x + b"')
-    return _equation(text, tuple(columns))
-
-
-@functools.lru_cache(maxsize=64)  # to read an equation takes longer than to fit a small table again
-def _equation(text: str, columns: tuple[str, ...]) -> Equation:
     equals_signs = [token.position for token in tokens(text) if token.kind == "EQUALS"]
     if not equals_signs:
         raise FormulaError(
