@@ -112,6 +112,7 @@ GROUPS = (
             "recorded_rows",
             "RecordedRows",
             "send",
+            "read_log",
             "TracePlan",
             "TraceFacts",
             "save",

@@ -31,6 +31,7 @@ CALLS: dict[str, list[str]] = {
     "fit": ["fit", "houses.csv", "price = w × size", "--unit", "size=m²"],
     "train": ["train", "xor", "--steps", "5", "--hidden", "4"],
     "predict": ["predict", "NET", "xor"],
+    "send": ["send", "--help"],
     "find-rate": ["find-rate", "x² + 3y²", "--start", "x=1,y=1"],
     "prescribe": ["prescribe", "x² + 3y²", "--start", "x=1,y=1", "--learning-rate", "0.4", "--steps", "10"],
     "sweep": ["sweep", "x²", "--start", "x=10", "--learning-rates", "0.1,0.5,1"],

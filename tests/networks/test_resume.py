@@ -222,3 +222,24 @@ def test_whatever_is_recorded_is_resumed_to_the_same_bits(tmp_path, monkeypatch,
             same(dict(getattr(trace, columns)), dict(getattr(straight, columns)))
         assert trace.facts.get("kept") == straight.facts.get("kept")
         assert len(trace.spectra) == len(straight.spectra)
+
+
+def test_learners_that_round_otherwise_are_no_other_choice(tmp_path, monkeypatch):
+    """Of two neighbours as far as each other but for rounding, another process may take either."""
+    from downslope.networks.tasks import _examples
+
+    choices: dict[str, Any] = {
+        "data": "iris",
+        "steps": 6,
+        "probe_every": 0,
+        "save": tmp_path / "run",
+        "progress": False,
+    }
+    ds.train(**choices)
+    measured = _examples.facts
+    changed = {"reference_score": 0.9, "shuffled_score": 0.3}
+    monkeypatch.setattr(_examples, "facts", lambda *args: {**measured(*args), **changed})
+    assert ds.train(**choices, resume=True).trace.last_step == 6
+    monkeypatch.setattr(_examples, "facts", lambda *args: {**measured(*args), "input_mean": 0.5})
+    with pytest.raises(ds.SettingError, match="input_mean"):
+        ds.train(**choices, resume=True)

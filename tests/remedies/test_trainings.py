@@ -56,7 +56,7 @@ def test_all_of_a_prescription_for_a_training_can_be_drawn(mended: ds.Prescripti
 
 
 def test_a_healthy_run_is_left_alone() -> None:
-    made = ds.train(data="iris", hidden=(16,), steps=300, learning_rate=0.01, probe_every=0, progress=False)
+    made = ds.train(data="iris", hidden=(16,), steps=150, learning_rate=0.01, probe_every=0, progress=False)
     found = ds.prescribe(made, progress=False)
     assert found.verdict == "Nothing is wrong, so nothing was changed."
     assert found.steps == 0

@@ -337,7 +337,7 @@ class TrainingEvidence:
     @functools.cached_property
     def rises_by_design(self) -> bool:
         """Whether the loss on rows held back stays as it was where the loss was lowest: an opponent's part rises."""
-        if len(self.held) < _FEW_HELD or self.held.steps[-1] < _TO_THE_END * self.step[-1]:
+        if not len(self.step) or len(self.held) < _FEW_HELD or self.held.steps[-1] < _TO_THE_END * self.step[-1]:
             return False
         lowest = self.blocks.lowest / max(len(self.blocks.rows) - 1, 1)
         then = self.held.numbers[round(lowest * (len(self.held) - 1))]

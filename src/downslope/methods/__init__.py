@@ -5,6 +5,7 @@ from downslope.methods._noise import uniform
 from downslope.methods._schedule import SCHEDULE_SETTINGS, Schedule, ScheduleName, ScheduleSettings, schedule
 from downslope.methods._spec import MethodSpec, Rule, RuleInput, Setting
 from downslope.methods._table import (
+    ADAGRAD,
     ADAM,
     ADAMW,
     BFGS,
@@ -12,6 +13,7 @@ from downslope.methods._table import (
     GRADIENT_DESCENT,
     L_BFGS,
     LEVENBERG_MARQUARDT,
+    LION,
     METHODS,
     MOMENTUM,
     NESTEROV,
@@ -29,12 +31,14 @@ from downslope.methods._table import (
 from downslope.methods._theory import MethodFacts, NoTheory, Theory
 
 __all__ = [
+    "ADAGRAD",
     "ADAM",
     "ADAMW",
     "BFGS",
     "FIT_METHODS",
     "GRADIENT_DESCENT",
     "LEVENBERG_MARQUARDT",
+    "LION",
     "L_BFGS",
     "METHODS",
     "MOMENTUM",

@@ -12,6 +12,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from downslope.methods import ADAM, ADAMW, GRADIENT_DESCENT, LION, MOMENTUM, NESTEROV, RMSPROP
 from downslope.watching._callback import WatchingCallback, evaluation_of, instance
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from downslope.watching._watch import Watch
     from downslope.watching.optax import KeptBatchInstrument
 
-_METHODS = {"SGD": "gradient descent", "Adam": "adam", "AdamW": "adamw", "RMSprop": "rmsprop", "Lion": "lion"}
+_METHODS = {"SGD": GRADIENT_DESCENT, "Adam": ADAM, "AdamW": ADAMW, "RMSprop": RMSPROP, "Lion": LION}
 _NAMES = {"beta_1": "beta1", "beta_2": "beta2", "epsilon": "epsilon", "rho": "decay", "weight_decay": "weight_decay"}
 _MOST_ROWS = 256  # of the sample; a look costs as much as a step of as many
 
@@ -218,10 +219,10 @@ def _looks(
 def _plan(optimizer: Any) -> dict[str, Any]:
     """Return what a plan says of an optimizer of Keras."""
     said, name = optimizer.get_config(), type(optimizer).__name__
-    method = _METHODS.get(name, name.lower())
+    method = _METHODS[name].name if name in _METHODS else name.lower()
     settings = {_NAMES[key]: float(said[key]) for key in _NAMES if said.get(key) is not None}
     if name == "SGD" and said["momentum"]:
-        method = "nesterov" if said["nesterov"] else "momentum"
+        method = (NESTEROV if said["nesterov"] else MOMENTUM).name
         settings["momentum"] = float(said["momentum"])
     return {"method": method, "settings": settings, "learning_rate": float(optimizer.learning_rate)}
 

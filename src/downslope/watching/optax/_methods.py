@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 
 from downslope._engine import jax
+from downslope.methods import ADAGRAD, ADAM, LION, RMSPROP
 from downslope.watching.optax._recorded import RecordedRows
 
 # By the class of the state that a method alone has. That of momentum is shared by Nesterov's.
 _METHODS = {
-    "ScaleByAdamState": "adam",
-    "ScaleByLionState": "lion",
-    "ScaleByRmsState": "rmsprop",
-    "ScaleByRmsWithCountState": "rmsprop",
-    "ScaleByRssState": "adagrad",
+    "ScaleByAdamState": ADAM,
+    "ScaleByLionState": LION,
+    "ScaleByRmsState": RMSPROP,
+    "ScaleByRmsWithCountState": RMSPROP,
+    "ScaleByRssState": ADAGRAD,
 }
 # States of what changes no direction: rates, masks, and transformations without a memory.
 _WITHOUT_DIRECTION = frozenset(
@@ -45,7 +46,8 @@ def method_of(state: Any) -> str | None:
     names = set(_state_names(state)) - _WITHOUT_DIRECTION
     if not names:
         return ""
-    return _METHODS.get(names.pop()) if len(names) == 1 else None
+    method = _METHODS.get(names.pop()) if len(names) == 1 else None
+    return None if method is None else method.name
 
 
 def descent_rates(rows: RecordedRows) -> np.ndarray | None:

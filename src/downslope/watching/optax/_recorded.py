@@ -117,7 +117,7 @@ def recorded(
     Raises:
         SettingError: for anything but a transformation, and for numbers that make no sense.
 
-    >>> import optax
+    >>> import numpy as np, optax
     >>> tx = recorded(optax.sgd(0.1), every=2, capacity=4)
     >>> state = tx.init({"w": np.ones(2)})
     >>> for loss in (3.0, 2.0, 1.0):

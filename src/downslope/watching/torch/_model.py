@@ -8,6 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from downslope.methods import (
+    ADAGRAD,
+    ADAM,
+    ADAMW,
+    GRADIENT_DESCENT,
+    L_BFGS,
+    LION,
+    MOMENTUM,
+    NESTEROV,
+    RMSPROP,
+    MethodSpec,
+)
 from downslope.watching.torch._library import Module, Optimizer, Tensor, torch
 
 MOST_WEIGHTS = 10_000_000  # numbers that start and end are kept of
@@ -147,35 +159,35 @@ def plan_of(optimizer: Optimizer) -> dict[str, Any]:
 def _of_sgd(group: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     momentum = float(group.get("momentum") or 0.0)
     if not momentum:
-        return "gradient descent", {}
+        return GRADIENT_DESCENT.name, {}
     if float(group.get("dampening") or 0.0):
         return "dampened momentum", {"momentum": momentum}  # of which no bound is known here
-    return ("nesterov" if group.get("nesterov") else "momentum"), {"momentum": momentum}
+    return (NESTEROV if group.get("nesterov") else MOMENTUM).name, {"momentum": momentum}
 
 
-def _of_adam(name: str) -> Any:
+def _of_adam(spec: MethodSpec) -> Any:
     def settings(group: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         first, second = group["betas"]
-        decoupled = name == "adam" and group.get("decoupled_weight_decay")
-        return "adamw" if decoupled else name, {"beta1": first, "beta2": second, "epsilon": group.get("eps", 1e-8)}
+        decoupled = spec is ADAM and group.get("decoupled_weight_decay")
+        return (ADAMW if decoupled else spec).name, {"beta1": first, "beta2": second, "epsilon": group.get("eps", 1e-8)}
 
     return settings
 
 
 _METHODS: dict[str, Any] = {
     "SGD": _of_sgd,
-    "Adam": _of_adam("adam"),
-    "AdamW": _of_adam("adamw"),
+    "Adam": _of_adam(ADAM),
+    "AdamW": _of_adam(ADAMW),
     "RMSprop": lambda group: (
-        "rmsprop" if not group.get("momentum") and not group.get("centered") else "rmsprop with momentum",
+        RMSPROP.name if not group.get("momentum") and not group.get("centered") else "rmsprop with momentum",
         {"decay": group["alpha"], "epsilon": group["eps"]},
     ),
     "Adagrad": lambda group: (
-        "adagrad",
+        ADAGRAD.name,
         {"initial": group.get("initial_accumulator_value", 0.0), "epsilon": group["eps"]},
     ),
-    "LBFGS": lambda group: ("l-bfgs", {"memory": group.get("history_size", 100)}),
-    "Lion": lambda group: ("lion", {"beta1": group["betas"][0], "beta2": group["betas"][1]}),
+    "LBFGS": lambda group: (L_BFGS.name, {"memory": group.get("history_size", 100)}),
+    "Lion": lambda group: (LION.name, {"beta1": group["betas"][0], "beta2": group["betas"][1]}),
 }
 
 
