@@ -136,6 +136,11 @@ def recorded(
         return _begun(bare.init(params), params, every, capacity)
 
     def update(updates: Tree, state: Any, params: Tree | None = None, **extra: Any) -> tuple[Tree, RecordedState]:
+        if not isinstance(state, RecordedState):
+            raise SettingError(
+                f"a recorded transformation takes the state that its init returned, not {described(state)}",
+                hint="a checkpoint of the bare transformation: tx.init(params)._replace(inner_state=checkpoint)",
+            )
         after, inner = bare.update(updates, state.inner_state, params, **extra)
         with jax().named_scope("downslope.recorded"):
             shown = _rate_in(inner) if rate is None else rate(state.recorded_count)
@@ -213,7 +218,7 @@ def _written(
     count, kind = state.recorded_count, state.recorded_steps.dtype
     numbers = [
         numpy.nan if value is None else _scalar(value),
-        numpy.sqrt(sum_of_squares(gradients)),
+        numpy.sqrt(sum_of_squares(_wide(gradients))),
         numpy.nan if rate is None else _scalar(rate),
         0.0 if value is None else 1.0,
     ]
@@ -229,7 +234,9 @@ def _written(
 
     def looked() -> tuple[Array, Array]:
         unknown = numpy.full(len(gradients), numpy.nan, kind)
-        norms = [_by_part(leaves, mesh).astype(kind) if leaves else unknown for leaves in (params, gradients, updates)]
+        norms = [
+            _by_part(_wide(leaves), mesh).astype(kind) if leaves else unknown for leaves in (params, gradients, updates)
+        ]
         block = _on_mesh(numpy.stack(norms).reshape(blocks.shape[1:]), mesh)
         return (
             lax.dynamic_update_index_in_dim(state.look_steps, count, index, 0),
@@ -241,9 +248,13 @@ def _written(
 
 
 def _measured(tree: Tree | None) -> list[Array]:
-    """Return the leaves of a tree that have a norm, as real arrays of at least 32 bits."""
+    """Return the leaves of a tree that have a norm."""
+    return [jax().numpy.asarray(leaf) for leaf in jax().tree.leaves(tree) if _has_norm(leaf)]
+
+
+def _wide(leaves: list[Array]) -> list[Array]:
+    """Return arrays as real ones of at least 32 bits; where a norm is taken, so that no wide copy is stored."""
     numpy = jax().numpy
-    leaves = [numpy.asarray(leaf) for leaf in jax().tree.leaves(tree) if _has_norm(leaf)]
     real = [numpy.abs(leaf) if numpy.iscomplexobj(leaf) else leaf for leaf in leaves]
     return [leaf.astype(numpy.promote_types(leaf.dtype, "float32")) for leaf in real]
 
