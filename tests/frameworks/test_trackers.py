@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def test_wandb_offline_holds_every_scalar_and_verdict(tmp_path: Path, monkeypatc
     trace = traced()
     folder = Path(ds.send(trace, "wandb:offline", name="run"))
     assert wandb.run is None
-    history, summary = _records(next(folder.glob("*.wandb")))
+    history, summary = records(folder)
     for name, column in EXPECTED.items():
         rows = {int(row["step"]): float(row[name]) for row in history if name in row}
         assert rows == pytest.approx(column), name
@@ -100,9 +101,19 @@ def test_a_run_of_wandb_that_is_under_way_keeps_its_own_steps(tmp_path: Path, mo
         ds.send(traced(), "wandb:")
         run.log({"own": 2.0})
         folder = Path(run.dir).parent
-    history, _ = _records(next(folder.glob("*.wandb")))
+    history, _ = records(folder)
     assert {int(row["downslope/step"]) for row in history if "downslope/loss" in row} == set(range(STEPS))
     assert [row["own"] for row in history if "own" in row] == [1.0, 2.0]
+
+
+def records(folder: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return what an offline run holds; its file may be written a moment after the run has ended."""
+    for _ in range(50):
+        history, summary = _records(next(folder.glob("*.wandb")))
+        if len(history) >= STEPS and summary:
+            return history, summary
+        time.sleep(0.2)
+    raise AssertionError(f"{folder} holds {len(history)} rows")
 
 
 def _records(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -66,7 +66,7 @@ class WandbSink:
 
     def close(self) -> str:
         """End the run unless it is the user's, and return where it can be seen."""
-        seen = self._run.url or str(Path(self._run.dir).parent)
+        seen = str(Path(self._run.dir).parent) if self._run.offline else str(self._run.url)
         if self._is_own:
             self._run.finish()
         return seen
